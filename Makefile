@@ -1,5 +1,5 @@
 # make demo       the main job on real data          make test        the whole suite
-# make test-quick all tests but the exhaustive ones; .ci/run runs these and more, .ci/full everything (CONTRIBUTING.md)
+# make test-quick all tests but the exhaustive ones; .ci/run runs both of the above and more (CONTRIBUTING.md)
 # make test-device  kernels as PTX, executed on the host with every access checked: two architectures, three orders of
 #                 threads, and a list of what no test reached; needs no GPU
 # make test-faults  workers that die, files that change, memory that runs out: what is left must be the same
@@ -12,6 +12,7 @@
 # make notebooks  runs all notebooks into build/notebooks; make notebooks-update writes what they show into them
 # make test-gpu   the tests on this machine's GPU, none skipped for want of it, then its measurements (GPU_RESULTS), in an
 #                 environment for the driver's CUDA (CUDA=12 or 13); RAPIDS=1 adds cuDF and dask-cuda
+# make constraints  the versions that images for GPUs take, as the registry has them today (docker/constraints-cu*.txt)
 # Choose the interpreter and its environment: make test PYTHON=python3.12 VENV=.venv312
 
 PYTHON ?= python3
@@ -24,7 +25,7 @@ PEERS_RESULTS ?= build/peers.jsonl
 PEERS_ROWS ?= 200000
 # Tests of one file run in one process, files side by side on up to four cores; TEST_PROCESSES=0 runs all in one.
 TEST_PROCESSES ?= auto
-BENCHMARKS ?= fit estimator transform inverse pipeline
+BENCHMARKS ?= fit estimator transform inverse table
 
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
@@ -44,7 +45,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 .DEFAULT_GOAL := help
 .PHONY: help demo docs test test-quick test-device test-faults fuzz test-gpu test-one-gpu
 .PHONY: test-integrations test-one-integration peers measure-peers notebooks notebooks-update run-notebooks
-.PHONY: lint format benchmarks install install-dev clean distclean
+.PHONY: constraints lint format benchmarks install install-dev clean distclean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -67,23 +68,29 @@ test-device: $(STAMP)-test
 	set -e; for architecture in 75 120; do for schedule in forwards backwards shuffled; do \
 	    echo "compute_$$architecture, threads $$schedule"; \
 	    PTX_ARCHITECTURE=$$architecture PTX_SCHEDULE=$$schedule PTX_COVERAGE=build/ptx \
-	    $(PYTEST) $(SIDE_BY_SIDE) -m ptx tests/kernels $(PYTEST_ARGS); done; done
-	$(BIN)/python -m tests.kernels.ptx.coverage build/ptx
+	    $(PYTEST) $(SIDE_BY_SIDE) -m ptx tests/engines/kernels $(PYTEST_ARGS); done; done
+	$(BIN)/python -m tests.harness.ptx.coverage build/ptx
 
 test-faults: $(STAMP)-test
-	$(PYTEST) $(SIDE_BY_SIDE) tests/faults tests/recovery tests/storage $(PYTEST_ARGS)
+	$(PYTEST) $(SIDE_BY_SIDE) tests/execution/faults tests/table/recovery tests/io/storage $(PYTEST_ARGS)
 
 fuzz: $(STAMP)-test
-	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --side-by-side 2 $(FUZZ_ARGS)
+	$(BIN)/python -m tests.harness.fuzz --minutes $(MINUTES) --side-by-side 2 $(FUZZ_ARGS)
 
 test-gpu:
-	cuda=$$($(PYTHON) tests/driver.py $(CUDA)) && \
+	cuda=$$($(PYTHON) tests/harness/driver.py $(CUDA)) && \
 	    $(MAKE) test-one-gpu VENV=$(VENV)-cu$$cuda EXTRA=test-cu$$cuda$(if $(RAPIDS),$(COMMA)cu$$cuda)
 
 # A test fails for want of a package that is named, and is skipped for want of another.
 test-one-gpu: $(STAMP)-$(EXTRA)
 	REQUIRE_GPU=cupy$(if $(RAPIDS),$(COMMA)cudf$(COMMA)rmm$(COMMA)dask_cudf$(COMMA)dask_cuda) $(PYTEST) -m gpu $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks gpu --json $(GPU_RESULTS)
+
+constraints: $(STAMP)-build
+	$(BIN)/python -m pip install --quiet uv
+	set -e; for cuda in 12 13; do $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-header \
+	    --no-annotate pyproject.toml --extra cu$$cuda --extra dask --extra s3 --extra serve \
+	    --output-file docker/constraints-cu$$cuda.txt; done
 
 test-integrations:
 	$(MAKE) test-one-integration VENV=$(VENV)-ctgan EXTRA=test-ctgan

@@ -1,6 +1,6 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
-NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, pipeline, table, peers, import, picture,
+NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, table, peers, import, picture,
 billion, scaling, serve, training, which needs ctgan, gpu, which needs one, predict, which prints what kernels and whole
 stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this machine would
 take, which measures nothing; pages writes the tables of docs/scaling.md, docs/peers.md and docs/explanation/samples.md;
@@ -21,17 +21,12 @@ from benchmarks import (
     billion,
     closeness,
     defaults,
+    engine,
     estimator,
-    exact,
-    fit,
     gpu,
-    importing,
-    inverse,
     pages,
     peers,
-    peers_show,
     picture,
-    pipeline,
     plan,
     predict,
     samples,
@@ -39,26 +34,23 @@ from benchmarks import (
     serve,
     table,
     training,
-    transform,
 )
 from benchmarks.machine import describe_machine, machine_line
-from benchmarks.measure import Measurement
-from benchmarks.output import append_lines, documents, show
+from benchmarks.measure import Measurement, append_lines, documents, show
 from gpuvgm.engines import ENGINES, cuda_problem
 
 #: Name, function of the number of rows, and how many rows it takes by default.
 BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
-    "fit": (fit.measure, 20_000_000),
-    "exact": (exact.measure, 20_000_000),
+    "fit": (engine.measure_fit, 20_000_000),
+    "exact": (engine.measure_exact, 20_000_000),
     "estimator": (estimator.measure, 1_000_000),
     "effort": (estimator.best_effort, 300_000),
     "defaults": (defaults.measure, 1_000_000),
-    "transform": (transform.measure, 20_000_000),
-    "inverse": (inverse.measure, 20_000_000),
-    "pipeline": (pipeline.measure, 10_000_000),
+    "transform": (engine.measure_transform, 20_000_000),
+    "inverse": (engine.measure_inverse, 20_000_000),
     "table": (table.measure, 1_000_000),
     "peers": (peers.measure, 200_000),
-    "import": (importing.measure, 1),
+    "import": (engine.measure_imports, 1),
     "gpu": (gpu.measure, 1_000_000_000),
     "billion": (billion.measure, 1_000_000_000),
     "scaling": (scaling.measure, 100_000_000),
@@ -76,7 +68,7 @@ OPTIONS = {
 #: Options that are refused where a benchmark does not take them.
 REFUSED = ("engine", "partitions", *samples.OPTIONS)
 #: How a benchmark shows its measurements, where not in the table of all others.
-SHOWN = {"table": table.show, "peers": peers_show.show}
+SHOWN = {"table": table.show, "peers": peers.show}
 PICTURE_ROWS = 1_000_000
 CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")

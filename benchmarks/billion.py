@@ -2,6 +2,8 @@
 
 Every stage is a command of its own (``gpuvgm fit`` and so on, the interpreter's start included), and right after it
 what pyarrow alone needs to read and write as many rows of the same columns with the same file options.
+
+``python -m benchmarks.billion READ [LIKE]`` is pyarrow's side of one stage.
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from benchmarks.machine import ROOT
-from benchmarks.measure import Measurement
-from benchmarks.output import mebibytes
+from benchmarks.measure import Measurement, mebibytes
+from gpuvgm.io.sink import column_options
 
 LARGEST_RATIO = 2.0
 MOST_MEMORY = 2 << 30
@@ -86,7 +92,7 @@ def measure(rows: int, engine: str | None = None, gpus: int | None = None) -> li
 def measure_stage(stage: Stage, rows: int, folder: Path, options: Sequence[str]) -> Measurement:
     """One stage with more options, then pyarrow's side of it."""
     seconds, peak = run([*stage.arguments, *options, "--memory", MEMORY, "--quiet"], folder)
-    beside = [sys.executable, "-m", "benchmarks.billion_side", str(folder / stage.reads)]
+    beside = [sys.executable, "-m", "benchmarks.billion", str(folder / stage.reads)]
     alone, alone_peak = timed([*beside, *([str(folder / stage.writes)] if stage.writes else [])], ROOT)
     return Measurement(
         stage.name,
@@ -122,3 +128,31 @@ def timed(command: Sequence[str], folder: Path) -> tuple[float, int]:
 def _folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-", dir=os.environ.get(FOLDER)) as name:
         yield Path(name)
+
+
+BATCH_ROWS = 1 << 20
+HELD_BATCHES = 8
+
+
+def main(read: Path, like: Path | None) -> None:
+    """Read, and write beside it."""
+    if like is None:
+        for _ in batches(read):
+            pass
+        return
+    held = list(islice(batches(like), HELD_BATCHES))
+    target = like.with_name("alone.parquet")
+    with pq.ParquetWriter(target, held[0].schema, **column_options(held[0].schema)) as writer:
+        for source, batch in zip(batches(read), cycle(held), strict=False):
+            writer.write_batch(batch.slice(0, source.num_rows))
+    target.unlink()
+
+
+def batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """A file in batches of a row group, without holding more than one of them."""
+    with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+        yield from file.iter_batches(BATCH_ROWS)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

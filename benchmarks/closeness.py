@@ -12,10 +12,11 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks import inputs
-from gpuvgm.columns.numeric import NumberPlan, nearest_seeds
+from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, mean_and_variance, over_cells, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
+from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import distance, start_components
@@ -124,7 +125,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    seeds = nearest_seeds(plan, y)
+    seeds = Seeds(plan.seeds.centres, plan.seeds.nearest(y))
     start = hard_start(y, one, zero, seeds.labels, seeds.centres)
     mean, variance = mean_and_variance(y, one, zero)
     prior = prior_of(mean, variance, frame, plan.config)

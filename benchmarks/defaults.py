@@ -17,10 +17,9 @@ from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
 
 import gpuvgm
-from benchmarks.fit import SCIKIT_LEARN
-from benchmarks.inputs import columns
+from benchmarks.engine import SCIKIT_LEARN
+from benchmarks.inputs import MORE_TABLES, REAL_TABLES, columns, real_tables
 from benchmarks.measure import Measurement
-from benchmarks.mixed_rows import MORE_TABLES, REAL_TABLES, real_tables
 from benchmarks.peers_side import log_likelihood
 from benchmarks.peers_sides import Mixture
 from gpuvgm.columns.base import MISSING

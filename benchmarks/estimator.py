@@ -1,9 +1,15 @@
-"""The estimator beside scikit-learn's: fits, each in a process of its own, and what a fitted one says of rows."""
+"""The estimator beside scikit-learn's: fits, each in a process of its own, and what a fitted one says of rows.
+
+``python -m benchmarks.estimator SIDE INPUT SETTINGS`` is one fit: SIDE is "gpuvgm" or "scikit-learn", INPUT an .npy
+file of rows, SETTINGS the estimator's arguments as JSON. One thread.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,13 +18,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from benchmarks.estimator_side import estimator
-from benchmarks.fit import SCIKIT_LEARN
+from benchmarks.engine import SCIKIT_LEARN
 from benchmarks.inputs import FITTED_ROWS, amounts, clouds, columns, plan_for
-from benchmarks.machine import aim
-from benchmarks.measure import FLOAT_BYTES, Measurement, best_times, seconds_of
-from benchmarks.output import mebibytes, share_text
-from benchmarks.side_process import found_by
+from benchmarks.machine import aim, found_by, peak_memory
+from benchmarks.measure import FLOAT_BYTES, Measurement, best_times, mebibytes, seconds_of, share_text
 from gpuvgm.engines import get_engine
 
 COMPONENTS, FEATURES = 10, 8
@@ -83,7 +86,7 @@ def beside_scikit_learn(
 def run_side(side: str, source: Path, settings: Settings) -> dict[str, Any]:
     """One fit in a fresh process."""
     library = SCIKIT_LEARN if side == SCIKIT_LEARN else "gpuvgm"
-    return found_by("benchmarks.estimator_side", library, str(source), json.dumps(settings))
+    return found_by("benchmarks.estimator", library, str(source), json.dumps(settings))
 
 
 def fit_measurement(
@@ -154,3 +157,43 @@ def searched(name: str, x: np.ndarray) -> Measurement:
         details={"bounds": bounds, "gain": gain, "pass": one_pass, "fit_error": best.fit_error_, "exact": research},
         notes={**shown, "gain": f"{gain:+.2e}{', missed' if gain < -LARGEST_LOSS else ''}"},
     )
+
+
+WARM_ROWS = 2_000  # a fit of so many rows loads what is loaded on first use
+
+
+def main(side: str, source: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of the fit, the memory that it took above the rows, and what it found."""
+    rows = np.load(source)
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        estimator(side, settings | {"max_iter": 2}).fit(rows[:WARM_ROWS])
+        mixture, before = estimator(side, settings), peak_memory()
+        start = time.perf_counter()
+        mixture.fit(rows)
+        seconds = time.perf_counter() - start
+    return {
+        "side": side,
+        "seconds": {"fit": seconds},
+        "total": seconds,
+        "peak_memory": peak_memory() - before,
+        "iterations": mixture.n_iter_,
+        "lower_bound": mixture.lower_bound_,
+        "fit_error": getattr(mixture, "fit_error_", 0.0),
+    }
+
+
+def estimator(side: str, settings: dict[str, Any]) -> Any:
+    """An estimator of one side."""
+    if side == "gpuvgm":
+        from gpuvgm import BayesianGaussianMixture
+        from gpuvgm.execution.local import LocalExecutor
+
+        return BayesianGaussianMixture(executor=LocalExecutor(1), **settings)
+    from sklearn.mixture import BayesianGaussianMixture
+
+    return BayesianGaussianMixture(**settings)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3]))))

@@ -7,7 +7,7 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,11 +15,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
+from benchmarks.kernels.programs import every_program
 from benchmarks.measure import Measurement, seconds_of
 from gpuvgm import TableTransformer
 from gpuvgm.engines import ChunkSums, add_chunks, get_engine, multivariate
-from gpuvgm.engines.cuda import CudaEngine, every_program
-from gpuvgm.engines.cuda.device import CupyDevice, Device
+from gpuvgm.engines.cuda import CudaEngine
+from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import OPTIONS
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable
@@ -33,9 +34,7 @@ DIFFERENT = 1 << 24  # rows that differ; more are these again
 QUERY = "driver_version,clocks.max.sm,clocks.max.mem,clocks.sm,power.limit,persistence_mode,ecc.mode.current"
 #: Largest milliseconds aimed at for 10^9 rows on an H200, by case.
 AIMS = {
-    "argmax, float32 rows, precision float32": 3.0,
     "inverse": 2.4,
-    "sampled, float32 rows, precision float32": 12.0,
     "sampled, float64 rows": 22.0,
     "summary, amounts": 20.0,
     "exact E-step, float32 rows": 18.0,
@@ -48,10 +47,8 @@ AIMS = {
 PROGRAMS = {
     "sampled, float64 rows": ("gpuvgm_transform_10_generator_f8_f4_u1", ""),
     "sampled, float32 rows": ("gpuvgm_transform_10_generator_f4_f4_u1", ""),
-    "sampled, float32 rows, precision float32": ("gpuvgm_transform32_10_generator_f4_f4_u1", ""),
     "argmax, float64 rows": ("gpuvgm_transform_10_none_f8_f4_u1", ""),
     "argmax, float32 rows": ("gpuvgm_transform_10_none_f4_f4_u1", ""),
-    "argmax, float32 rows, precision float32": ("gpuvgm_transform32_10_none_f4_f4_u1", ""),
     "inverse": ("gpuvgm_inverse_f4_u1_f8", ""),
     "inverse to float32": ("gpuvgm_inverse_f4_u1_f4", ""),
     "summary, amounts": ("gpuvgm_summarise_f8", "rows spread over many cells"),
@@ -116,9 +113,9 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
     clock : Clock, optional
         What times it, by default the device's events.
     """
-    device = CupyDevice() if device is None else device
+    device = Device() if device is None else device
     clock = EventClock(device.xp) if clock is None else clock
-    if isinstance(device, CupyDevice):
+    if isinstance(device, Device):
         rows = min(rows, int(0.8 * device.xp.cuda.runtime.memGetInfo()[0]) // ROW_BYTES)
     found: list[Measurement] = []
     for cases in (_transforms, _inverse_and_onehot, _summaries, _e_steps, _several_features, _whole):
@@ -224,18 +221,15 @@ def _transforms(device: Device, rows: int) -> Mapping[str, Case]:
     scalar, cell = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
     wide, narrow = tiled(device, x, rows, "float64"), tiled(device, x, rows, "float32")
 
-    def case(values: Any, draw: Draw, rules: DrawTable = table) -> Case:
-        return Case(lambda: engine.transform(values, rules, draw, scalar, cell), values.dtype.itemsize + 5)
+    def case(values: Any, draw: Draw) -> Case:
+        return Case(lambda: engine.transform(values, table, draw, scalar, cell), values.dtype.itemsize + 5)
 
     sampled, probable = Draw(1, column), Draw(most_probable=True)
-    single = replace(table, precision="float32")
     return {
         "sampled, float64 rows": case(wide, sampled),
         "sampled, float32 rows": case(narrow, sampled),
-        "sampled, float32 rows, precision float32": case(narrow, sampled, single),
         "argmax, float64 rows": case(wide, probable),
         "argmax, float32 rows": case(narrow, probable),
-        "argmax, float32 rows, precision float32": case(narrow, probable, single),
     }
 
 
@@ -243,9 +237,9 @@ def _inverse_and_onehot(device: Device, rows: int) -> Mapping[str, Case]:
     engine, fitted = CudaEngine(get_engine("reference"), device), fitted_column(rows)
     scalar, cell = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
     engine.transform(
-        tiled(device, amounts(min(rows, DIFFERENT)), rows, "float64"), fitted.draw_table(), Draw(1, 2), scalar, cell
+        tiled(device, amounts(min(rows, DIFFERENT)), rows, "float64"), fitted.draw_table, Draw(1, 2), scalar, cell
     )
-    value, inverse = device.xp.empty(rows, np.float64), fitted.inverse_table()
+    value, inverse = device.xp.empty(rows, np.float64), fitted.inverse_table
     narrow = device.xp.empty(rows, np.float32)
     some = max(1, rows // 8)
     matrix = device.xp.empty((some, 1 + fitted.width), np.float32)
@@ -325,7 +319,7 @@ def _whole(device: Device, rows: int) -> Mapping[str, Case]:
     fitting = TableTransformer(CONTINUOUS, effort="research", engine="cuda")
     cases = {"whole summary fit, rows on the device": Case(lambda: fitting.fit(resident), 8)}
     return {
-        **(cases if isinstance(device, CupyDevice) else {}),
+        **(cases if isinstance(device, Device) else {}),
         "sampled, rows of the host, one in ten": Case(
             lambda: engine.transform(values, table, Draw(1, 2), scalar, cell), share * 13, BUS
         ),
@@ -344,7 +338,7 @@ def fingerprint() -> str:
 
 def describe(device: Device) -> dict[str, Any]:
     """The device: name, memory, driver, clocks and versions; only the class of a device that is emulated."""
-    if not isinstance(device, CupyDevice):
+    if not isinstance(device, Device):
         return {"name": type(device).__name__}
     runtime = device.xp.cuda.runtime
     properties = runtime.getDeviceProperties(device.xp.cuda.Device().id)

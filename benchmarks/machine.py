@@ -1,14 +1,18 @@
-"""What a measurement was made on: processor, instruction sets, versions, commit; nothing that names the machine."""
+"""What a measurement was made on, and parts of a benchmark in processes of their own."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gpuvgm
 from gpuvgm.engines import native_is_built
@@ -100,3 +104,62 @@ def _commit() -> str | None:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+
+
+#: For processes that load these libraries; joblib and gpuvgm go by the cores that the process may run on.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT"), "1")
+
+
+def found_by(module: str, *arguments: str, **variables: str) -> dict[str, Any]:
+    """What a module found in a fresh process with variables: the last line that it prints; what it says if it fails."""
+    paths = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))  # for its workers too
+    environment = os.environ | variables | {"PYTHONPATH": paths}
+    command = [sys.executable, "-m", module, *arguments]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if run.returncode:
+        raise RuntimeError(f"{module} failed:\n{run.stderr[-4000:]}")
+    found: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
+    return found
+
+
+PATIENCE = 3.0  # seconds after which nothing is repeated
+MOST_REPEATS = 7
+
+
+def bind_to_one_core() -> None:
+    """Let this process run on one core only, so that no library takes more; where the system can do so."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+
+
+class Repeated(NamedTuple):
+    """Best times of some calls, the processor's among them, and what the last one returned."""
+
+    seconds: float
+    processor_seconds: float
+    result: Any
+
+
+def repeated(function: Callable[[], Any], most: int = MOST_REPEATS) -> Repeated:
+    """Time some calls, one where that takes long."""
+    best, least, start = float("inf"), float("inf"), time.perf_counter()
+    for _ in range(most):
+        result = None  # what an earlier call returned shall not add to the peak memory
+        before, used = time.perf_counter(), time.process_time()
+        result = function()
+        now = time.perf_counter()
+        best, least = min(best, now - before), min(least, time.process_time() - used)
+        if now - start > PATIENCE:
+            break
+    return Repeated(best, least, result)
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of the packages that are installed."""
+    found = {}
+    for package in packages:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,13 +1,17 @@
-"""Timing functions beside each other, and what comes out as values."""
+"""Functions timed beside each other, what comes out as values, and these as tables and JSON lines."""
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
+from rich.table import Table
 
 FLOAT_BYTES = 8
 REPEATS = 5
@@ -106,3 +110,85 @@ def beside_yardsticks(
         Measurement(case, len(x), times[case], seconds, {"numpy.sum": least[case]} if case in least else {})
         for case in functions
     ]
+
+
+def show(title: str, measurements: Sequence[Measurement], console: Console) -> None:
+    """Print a table; "against" is the speed relative to a yardstick, and an aim that was missed is marked."""
+    yardsticks = list(dict.fromkeys(name for row in measurements for name in row.yardsticks))
+    notes = list(dict.fromkeys(heading for row in measurements for heading in row.notes))
+    console.print(title, soft_wrap=True, highlight=False)
+    table = Table()
+    table.add_column("case", overflow="fold")
+    for heading in ("rows", "time", "Mrows/s", "GB/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in yardsticks:
+        table.add_column(f"against {name}", justify="right")
+    for heading in notes:
+        table.add_column(heading, justify="right")
+    for row in measurements:
+        noted = (row.notes.get(heading, "") for heading in notes)
+        table.add_row(*numbers(row), *(against(row, name) for name in yardsticks), *noted)
+    console.print(table)
+    for row in measurements:
+        if "sides" in row.details:
+            console.print(stages(row), highlight=False)
+
+
+def numbers(row: Measurement) -> list[str]:
+    """Case, rows, time and speeds."""
+    speed, bandwidth = row.rows_per_second / 1e6, row.gigabytes_per_second
+    seconds = f"{row.seconds:.2f} s" if row.seconds >= 1 else f"{1000 * row.seconds:.3g} ms"
+    speeds = [f"{speed:,.3g}" if speed < 1000 else f"{speed:,.0f}", f"{bandwidth:.3g}"] if row.rows > 1 else ["", ""]
+    return [row.case, f"{row.rows:,}" if row.rows > 1 else "", seconds, *speeds]
+
+
+def against(row: Measurement, name: str) -> str:
+    """Speed (or time) relative to a yardstick, and the aim."""
+    if name not in row.yardsticks:
+        return ""
+    write = time_text if row.shown_as_time else ratio_text
+    aim = f" (aim {write(row.least[name])}{', missed' if name in row.missed() else ''})" if name in row.least else ""
+    return write(row.ratio(name)) + aim
+
+
+def time_text(ratio: float) -> str:
+    """A ratio of speeds as that of the times."""
+    return f"{1 / ratio:.2f}× the time"
+
+
+def ratio_text(ratio: float) -> str:
+    """A ratio of speeds: per cent below 1, times above."""
+    return f"{100 * ratio:.3g} %" if ratio < 1 else f"{ratio:.3g}×"
+
+
+def mebibytes(count: float) -> str:
+    """A number of bytes."""
+    return f"{count / 2**20:.0f} MiB"
+
+
+def share_text(share: float, largest: float | None) -> str:
+    """A part of what others need, and the largest aimed at."""
+    aim = "" if largest is None else f" (aim {ratio_text(largest)}{', missed' if share > largest else ''})"
+    return ratio_text(share) + aim
+
+
+def stages(row: Measurement) -> str:
+    """Seconds by stage, of every side."""
+    lines = [f"{row.case}, {row.rows:,} rows"]
+    for side, result in row.details["sides"].items():
+        parts = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in result["seconds"].items())
+        lines.append(f"  {side}: {parts}; {result['total']:.2f} s, {mebibytes(result['peak_memory'])}")
+    return "\n".join(lines)
+
+
+def documents(benchmark: str, machine: dict[str, Any], measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """Measurements as JSON can hold them."""
+    return [{"benchmark": benchmark, **row.to_dict(), "machine": machine} for row in measurements]
+
+
+def append_lines(path: Path, benchmark: str, machine: dict[str, Any], measurements: Iterable[Measurement]) -> None:
+    """Append one JSON line a measurement."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        for row in documents(benchmark, machine, measurements):
+            file.write(json.dumps(row) + "\n")

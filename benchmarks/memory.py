@@ -16,8 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import peak_memory
-from benchmarks.side_process import found_by
+from benchmarks.machine import found_by, peak_memory
 
 STAGES = ("import", "fit", "exact", "transform", "onehot", "inverse", "evaluate", "batches")
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.machine import machine_line
-from benchmarks.output import mebibytes
-from benchmarks.peers import STAGES, TRAINING
-from benchmarks.peers_list import KNOWN
-from benchmarks.peers_show import seconds_text
+from benchmarks.measure import mebibytes
+from benchmarks.peers import STAGES, TRAINING, seconds_text
+from benchmarks.peers_sides import KNOWN
 
 BESIDE = "auto"  # whose time the others' are compared with
 HEADINGS = (*STAGES, "time", "memory", "log-likelihood", "mean error", "99.9 %", "clipped", "fitted on", "iterations")

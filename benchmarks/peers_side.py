@@ -24,10 +24,8 @@ import pyarrow.parquet as pq
 from scipy.special import logsumexp
 from threadpoolctl import threadpool_limits
 
-from benchmarks.machine import peak_memory, peak_memory_of_all
-from benchmarks.one_core import bind_to_one_core, repeated, versions_of
-from benchmarks.peers_list import side_of
-from benchmarks.peers_sides import Mixture, numbers_of
+from benchmarks.machine import bind_to_one_core, peak_memory, peak_memory_of_all, repeated, versions_of
+from benchmarks.peers_sides import Mixture, numbers_of, side_of
 
 WARM_ROWS = 1_000  # a run over so many rows loads what is loaded on first use
 WARM_ITERATIONS = 10

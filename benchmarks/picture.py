@@ -9,7 +9,6 @@ import gpuvgm
 from benchmarks.inputs import COLUMN, amounts
 from benchmarks.machine import ROOT
 from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.plots import plot_column
 
 PICTURE = ROOT / "docs" / "modes.svg"
 
@@ -23,7 +22,7 @@ def draw(rows: int, path: Path = PICTURE) -> Path:
     column = transformer.columns_[COLUMN]
     assert isinstance(column, MixtureColumn)
     with matplotlib.rc_context({"svg.hashsalt": "gpuvgm", "svg.fonttype": "path"}):
-        ax: Any = plot_column(column, transformer.summaries_[COLUMN])
+        ax: Any = column.plot(rows=transformer.summaries_[COLUMN])
         ax.set_title(f"{rows:,} generated payment amounts and their modes", loc="left", fontsize="medium")
         path.parent.mkdir(parents=True, exist_ok=True)
         ax.figure.savefig(path, metadata={"Date": None})

@@ -36,7 +36,7 @@ PLANNED_TIMES = 5
 
 def programs() -> list[Any]:
     """Programs whose times are predicted."""
-    from gpuvgm.engines.cuda import every_program
+    from benchmarks.kernels.programs import every_program
 
     return [program for program in every_program() if prediction.is_predictable(program)]
 

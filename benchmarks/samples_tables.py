@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.mixed_rows import real_table
+from benchmarks.inputs import real_table
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 
 TVAE, CTGAN, NO_MODEL = "TVAE", "CTGAN", "none"

@@ -30,9 +30,9 @@ from benchmarks.measure import Measurement, best_times, seconds_of
 from gpuvgm.engines import get_engine
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sources import open_source
-from gpuvgm.execution.worker_rows import rows_on_workers
 from gpuvgm.io.sink import ParquetSink
-from gpuvgm.mixture.accumulate import over_workers
+from gpuvgm.mixture.accumulate import over_rows
+from gpuvgm.mixture.worker_rows import rows_on_workers
 
 LEAST_ROWS = 1_000_000
 WORKERS = (1, 2)
@@ -40,7 +40,7 @@ UNIT_ROWS = 1 << 22
 LARGEST_OVERHEAD = 0.1
 OVERHEAD_ROWS = 100_000_000  # where the aim holds
 BUSY = "the workers' busy time"
-PORTION = "_run"  # what the keys of tasks over partitions begin with
+PORTION = "call_on_worker"  # what the keys of tasks over partitions begin with
 ROWS_EACH, WIDTH = 5000, 5  # of a partition of a frame whose partitions are many and small
 ITERATIONS = 20
 
@@ -127,10 +127,8 @@ def shares_of_client(partitions: int, engine: str, gpus: int | None) -> Iterator
         assert mixture is not None
         source = open_source(frame[["0"]])
         run = Run.spread_over(gpuvgm.DaskExecutor(client), source, engine)
-        with rows_on_workers(_numbers, lambda: run.blocks(source, ["0"]), run) as held:
-            assert held is not None
-            accumulate = over_workers(held, mixture.frame).accumulate
-            iterate = partial(accumulate, mixture.posterior)
+        with rows_on_workers(_numbers, run.blocks(source, ["0"]), run) as rows:
+            iterate = partial(over_rows(get_engine(run.here.engine), rows, mixture.frame), mixture.posterior)
             iterate()  # the workers hold the rows then
             yield _client_share(client, "iteration of exact EM", partitions, iterate, ITERATIONS)
 

@@ -21,8 +21,7 @@ import pyarrow as pa
 
 import gpuvgm
 from benchmarks.machine import ROOT
-from benchmarks.measure import Measurement
-from benchmarks.output import mebibytes
+from benchmarks.measure import Measurement, mebibytes
 
 ARROW = "application/vnd.apache.arrow.stream"
 LARGE_ROWS = 1 << 20  # of a request that goes for throughput

@@ -3,7 +3,7 @@
 The host's part is the ledger of a run at a small size on the software device of the tests, extended to the blocks,
 columns and iterations of the real one, times the constants below. The kernels' part is that of
 `benchmarks.kernels.prediction` with less than the published rates. Everything is added up: nothing is taken to overlap.
-``python -m tests.device.stages`` counts anew. Nothing here is measured.
+``python -m tests.harness.device.stages`` counts anew. Nothing here is measured.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ def counted_of_fits() -> str:
 @cache
 def works() -> dict[str, list[Work]]:
     """What rows cost, by program: from machine code, or as executed where that reader does not know the loops."""
-    from gpuvgm.engines.cuda import every_program
+    from benchmarks.kernels.programs import every_program
 
     wanted = {
         name for stage in ledger()["stages"].values() for part in ("first", "block") for name in stage[part]["names"]
@@ -253,7 +253,7 @@ def works() -> dict[str, list[Work]]:
 
 def executed_works(architecture: str = CARD.architecture) -> list[Work]:
     """What rows cost of programs whose instructions were counted as their PTX was executed."""
-    from gpuvgm.engines.cuda import every_program
+    from benchmarks.kernels.programs import every_program
 
     onehot = 4 * (COMPONENTS + 1) + 5  # of a column: scalar and cells out, scalar and cell in
     sizes = {

@@ -3,8 +3,8 @@
 #   docker run --rm --gpus all gpuvgm:gpu doctor
 #
 # The wheels bring CUDA's libraries; of the machine it takes the driver and the NVIDIA Container Toolkit. For CUDA 12:
-#   --build-arg EXTRAS=cu12,dask,s3,serve --build-arg BASE_IMAGE=nvidia/cuda:12.9.1-base-ubuntu24.04
-# For builds that can be repeated, pin the base by its digest: ...-ubuntu24.04@sha256:DIGEST
+#   --build-arg CUDA=12 --build-arg BASE_IMAGE=nvidia/cuda:12.9.1-base-ubuntu24.04
+# Versions of packages are those of constraints-cu12.txt and constraints-cu13.txt, which `make constraints` writes. For builds that can be repeated, pin the base by its digest: ...-ubuntu24.04@sha256:DIGEST
 # An index or certificates of your own:  --secret id=pip,src=pip.conf
 ARG BASE_IMAGE=nvidia/cuda:13.0.2-base-ubuntu24.04
 
@@ -28,11 +28,14 @@ ENV GPUVGM_REQUIRE_NATIVE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv /build \
     && /build/bin/pip wheel --no-deps --wheel-dir /wheels .
-ARG EXTRAS=cu13,dask,s3,serve
+ARG CUDA=13
+ARG EXTRAS=dask,s3,serve
+COPY docker/constraints-cu12.txt docker/constraints-cu13.txt ./
 # Bokeh draws Dask's dashboard.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf \
     python3 -m venv /opt/gpuvgm \
-    && /opt/gpuvgm/bin/pip install "$(echo /wheels/gpuvgm-*.whl)[${EXTRAS}]" "dask[diagnostics]" \
+    && /opt/gpuvgm/bin/pip install --constraint "constraints-cu${CUDA}.txt" \
+        "$(echo /wheels/gpuvgm-*.whl)[cu${CUDA},${EXTRAS}]" "dask[diagnostics]" \
     && /opt/gpuvgm/bin/pip uninstall --yes pip
 
 FROM python

@@ -1,11 +1,10 @@
 """Types of the C++ extension."""
 
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines.tables import Floats32
 from gpuvgm.summary.grid import Floats, Ints, Keys
 
 def instruction_sets() -> list[str]: ...
@@ -57,15 +56,6 @@ def run_em(batch: list[Any], iterations: int, tolerance: float, threads: int = 1
 class DrawMixture:
     def __init__(self, mixture: Mixture, widths: Floats, cells: Floats, rules: tuple[float, float, float]) -> None: ...
 
-class Float32Mixture:
-    def __init__(
-        self,
-        exponent: int,
-        components: tuple[Floats32, Floats32, Floats32, Floats32],
-        active: tuple[Floats32, Floats32],
-        rules: tuple[float, float, float],
-    ) -> None: ...
-
 class Gaussians:
     def __init__(self, centre: Floats, means: Floats, precisions: Floats, coefficients: Floats) -> None: ...
 
@@ -80,23 +70,12 @@ class Kernels:
     def exp(self, x: Floats) -> Floats: ...
     def closer(self, x: Floats, nearest: Floats, candidates: Floats) -> Floats: ...
     def lloyd(self, x: Floats, centres: Floats, labels: NDArray[np.int32]) -> tuple[Floats, Floats, bool]: ...
-    @overload
     def transform(
         self,
         x: Floats,
         mixture: DrawMixture,
         randomness: tuple[int, int, int, bool],
         uniforms: Floats | None,
-        scalar: NDArray[Any],
-        cell: NDArray[Any],
-    ) -> None: ...
-    @overload
-    def transform(
-        self,
-        x: Floats,
-        mixture: Float32Mixture,
-        randomness: tuple[int, int, int, bool],
-        uniforms: Floats32 | None,
         scalar: NDArray[Any],
         cell: NDArray[Any],
     ) -> None: ...

@@ -176,12 +176,6 @@ def narrowed(numbers: Array) -> Array:
     return xp.where(small, (steps | signs).view(np.float32), numbers.astype(np.float32))
 
 
-def host_rows(rows: Array) -> NDArray[np.bool_]:
-    """A mask of rows in the memory of the host, where messages are made."""
-    found: NDArray[np.bool_] = to_numpy(rows)
-    return found
-
-
 def mixed(numbers: NDArray[np.uint64], *keys: int) -> NDArray[np.uint64]:
     """64 bits for each number, as random as those of a generator: the finaliser of SplitMix64 (Steele et al. 2014).
 

@@ -1,18 +1,14 @@
-"""Settings as frozen values, the environment variables that may stand for them, and checks of single arguments."""
+"""Settings as frozen values, and the environment variables that may stand for them."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from numbers import Integral
-from typing import Any, Literal, get_args
-
-from gpuvgm.errors import InputError
+from typing import Literal
 
 Algorithm = Literal["summary", "exact", "auto"]
 Effort = Literal["auto", "best", "research"]
 Standardize = Literal["auto"] | bool
-Precision = Literal["float64", "float32"]
 Tails = Literal["modes", "clip", "exact"]
 Infinities = Literal["error", "missing"]
 UnknownCategories = Literal["error", "ignore"]
@@ -39,7 +35,7 @@ LARGEST_FLOAT32 = 3.4028234663852886e38
 
 @dataclass(frozen=True, slots=True)
 class FitConfig:
-    """How a mixture is fitted; names and defaults as in `TableTransformer`.
+    """How a mixture is fitted; names and defaults are those of `TableTransformer`.
 
     `active_by="weight"` takes every component above the weight threshold for a mode, in the order of the components, as
     RDT and CTGAN do; "rows" also asks for one training row whose most probable component it is, and puts the most
@@ -54,7 +50,7 @@ class FitConfig:
     tol_per_row: float | None = None
     random_state: int = 0
     algorithm: Algorithm = "summary"
-    effort: Effort = "research"
+    effort: Effort = "auto"
     standardize: Standardize = "auto"
     reg_covar: float = 1e-6
     active_by: Literal["rows", "weight"] = "rows"
@@ -66,12 +62,14 @@ RESEARCH_FLOOR = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class EncodingRules:
-    """How values become scalars: the divisor, the tails, the floor under a mode's probability, and the arithmetic."""
+    """How values become scalars: the divisor, the tails, and the floor under a mode's probability.
+
+    The defaults are those of `TableTransformer` with effort="auto".
+    """
 
     scale: float = 4.0
-    tails: Tails = "clip"
-    floor: float | None = RESEARCH_FLOOR
-    precision: Precision = "float64"
+    tails: Tails = "modes"
+    floor: float | None = None
 
     @property
     def scalar_limit(self) -> float:
@@ -105,24 +103,3 @@ def environment(option: str) -> str | None:
         Name of a setting, for example ``"instruction_set"``.
     """
     return os.environ.get(f"GPUVGM_{option.upper().replace('-', '_')}") or None
-
-
-def check_choice(name: str, value: object, choices: Any) -> None:
-    """Refuse a value that is none of those of a Literal."""
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise InputError(f"{name} is {value!r}: choose from {', '.join(map(repr, allowed))}")
-
-
-def checked_count(count: object, name: str) -> int:
-    """A whole number of at least 1, such as the rows of a batch."""
-    if isinstance(count, bool) or not isinstance(count, Integral) or int(count) < 1:
-        raise InputError(f"{name} must be an integer of at least 1, got {count!r}")
-    return int(count)
-
-
-def checked_seed(seed: object, end: int = 2**64, name: str = "the seed") -> int:
-    """A whole number from 0 to below `end`."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < end:
-        raise InputError(f"{name} must be an integer from 0 to {end - 1}, got {seed!r}")
-    return int(seed)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import util
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
+from hypothesis import strategies as st
 
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
-from tests import covering
-from tests.device.module import forget_engines, use_strict_device
-from tests.kernels.building import needs_compiler
+from tests.engines.kernels.building import needs_compiler
+from tests.harness import covering
+from tests.harness.device.module import forget_engines, use_strict_device
 
 # In the background, and under nohup, signals may be ignored, and the processes that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -58,18 +60,28 @@ needs_gpu = pytest.mark.skipif("cupy" not in REQUIRED and not gpu_is_usable(), r
 
 #: What is costly to start is started once: the tests that share it run in one process.
 TOGETHER = {
-    "distributed/": "clusters",
-    "storage/": "store",
-    "kernels/test_budgets.py": "cubins",
-    "kernels/test_compiled.py": "cubins",
+    "execution/distributed/": "clusters",
+    "io/storage/": "store",
+    "engines/kernels/test_budgets.py": "cubins",
+    "engines/kernels/test_compiled.py": "cubins",
 }
-settings.register_profile("quick", max_examples=25, derandomize=True, database=None, deadline=None)
-settings.register_profile("full", max_examples=200, derandomize=False, deadline=None)
+#: On a busy machine any example may take long.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", PATIENT)
+settings.register_profile("quick", PATIENT, max_examples=25, derandomize=True, database=None)
+settings.register_profile("full", PATIENT, max_examples=200, derandomize=False)
+settings.load_profile("default")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the sets of parameters that the quick run does not need."""
     covering.mark_exhaustive(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build Hypothesis' tables of characters, which takes seconds on a fresh machine, before a test needs them."""
+    if any(is_hypothesis_test(getattr(item, "obj", None)) for item in session.items):
+        st.text().validate()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -116,11 +128,19 @@ def make_engine(name: str) -> Engine:
 
         return NativeEngine(choice)
     from gpuvgm.engines.cuda import CudaEngine
-    from tests.kernels.resident import ResidentEngine
+    from tests.engines.kernels.resident import ResidentEngine
 
     host = get_engine("native" if native_is_built() else "reference")
-    engine: Any = CudaEngine(host, cells_on_device=choice.endswith("resident"))
+    engine: Any = CudaEngine(host)
     return ResidentEngine(engine) if choice.endswith("resident") else engine  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nothing_is_left_of_dask() -> Iterator[None]:
+    """The tests of one file leave no client, and no scheduler of one, to those of the next."""
+    yield
+    dask = sys.modules.get("dask")
+    assert dask is None or dask.config.get("scheduler", None) is None
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -15,7 +15,7 @@ from gpuvgm.engines.cuda.programs import OPTIONS, Program
 
 #: Programs that give the host's bits, by the beginning of their names.
 EXACT = ("gpuvgm_transform", "gpuvgm_inverse", "gpuvgm_summar")
-#: Those of them that must leave room for many threads; so must transform in float32.
+#: Those of them that must leave room for many threads.
 LIGHT = ("gpuvgm_inverse", "gpuvgm_summar", "gpuvgm_off_step")
 FEW_REGISTERS, MANY_REGISTERS = 64, 168
 #: Programs whose threads do so much at a time that few of them are enough; they may have all registers.
@@ -27,9 +27,9 @@ DIVISIONS = {"gpuvgm_transform": 1, "gpuvgm_off_step": 2}
 ROWS_AT_A_TIME = {"gpuvgm_summarise": 4}
 _ROUNDED, _DIRECTED = ("DADD", "DMUL", "DFMA", "FADD", "FMUL", "FFMA"), {"RM", "RP", "RZ"}
 _SMALLEST = "1.175494350822287508e-38"  # of the normal float32 numbers
-_FUSED = re.compile(r"\bfmaf?\((\w+), (\w+), (\w+)\)")
+_FUSED = re.compile(r"\bfma\((\w+), (\w+), (\w+)\)")
 _DIVISION = """
-extern "C" __global__ void divide(const {0}* a, {0}* b) {{ b[threadIdx.x] = a[threadIdx.x] / b[threadIdx.x]; }}
+extern "C" __global__ void divide(const double* a, double* b) { b[threadIdx.x] = a[threadIdx.x] / b[threadIdx.x]; }
 """
 #: Options under which the compiler contracts products and sums on its own.
 CONTRACTING = (*(option for option in OPTIONS if not option.startswith("--fmad")), "--fmad=true")
@@ -62,17 +62,11 @@ def rows_a_thread(program: Program) -> int:
     return int(dict(program.constants).get("GPUVGM_ROWS", known))
 
 
-def in_float32(program: Program) -> bool:
-    """Whether a program works under precision="float32", with no arithmetic in float64."""
-    return dict(program.constants).get("GPUVGM_REAL") == "float"
-
-
 def most_registers(program: Program) -> int:
     """Registers a thread that a program may have."""
     if program.name.startswith(HEAVY):
         return ALL_REGISTERS
-    light = program.name.startswith(LIGHT) or (program.name.startswith("gpuvgm_transform") and in_float32(program))
-    return FEW_REGISTERS if light else MANY_REGISTERS
+    return FEW_REGISTERS if program.name.startswith(LIGHT) else MANY_REGISTERS
 
 
 def overspent(program: Program, found: Resources) -> list[str]:
@@ -86,15 +80,6 @@ def spilled(listing: Listing) -> list[str]:
     return [i.opcode for i in listing.instructions if i.name in ("LDL", "STL")]
 
 
-def fp64(instructions: Iterable[Instruction]) -> list[str]:
-    """Instructions on float64 numbers, conversions from and to them included."""
-    return [
-        i.opcode
-        for i in instructions
-        if i.name in ("DADD", "DMUL", "DFMA", "DSETP", "DMNMX", "DMMA") or {"F64", "RCP64H", "RSQ64H"} & {*i.modifiers}
-    ]
-
-
 def wide_loads(listing: Listing) -> int:
     """Loads of 16 bytes from global memory."""
     return sum(i.name == "LDG" and "128" in i.modifiers for i in listing.own())
@@ -104,8 +89,7 @@ def unexplained(code: Compiled, parted: Compiled) -> list[str]:
     """Floating-point instructions of an exact program that its source does not ask for, or a host would not run.
 
     Special functions may only begin divisions (of integers too); contracted instructions may only be steps of
-    divisions once the source has no fma, and a program of float64 has none in float32 anyway; nothing rounds but to
-    the nearest.
+    divisions once the source has no fma, and there are none in float32 anyway; nothing rounds but to the nearest.
 
     Parameters
     ----------
@@ -114,22 +98,19 @@ def unexplained(code: Compiled, parted: Compiled) -> list[str]:
     parted : Compiled
         The program `without_fma`.
     """
-    listing, real = code.listing, "float" if in_float32(code.program) else "double"
-    seed = "MUFU.RCP" if real == "float" else "MUFU.RCP64H"
-    steps = division_steps(code.architecture, real)
+    listing, seed = code.listing, "MUFU.RCP64H"
+    steps = division_steps(code.architecture)
     special = Counter(i.opcode for i in listing.own() if i.name == "MUFU")
     special -= Counter({"MUFU.RCP": _integer_divisions(listing)})
     divisions, most = special.pop(seed, 0), most_divisions(code.program)
     problems = [f"{count} {opcode}" for opcode, count in special.items()]
     if divisions > most or bool(divisions) != bool(most):  # fewer where a loop is left
         problems.append(f"{divisions} {seed} for {most} divisions")
-    left = [(name, parted.listing) for name in ("DFMA", "FFMA")]
-    for name, where in [*left, *([("FFMA", listing)] if real == "double" else [])]:
+    for name, where in (("DFMA", parted.listing), ("FFMA", parted.listing), ("FFMA", listing)):
         count, allowed = sum(i.name == name for i in where.own()), divisions * steps[name]
         if count != allowed:
             problems.append(f"{count} {name} where {divisions} divisions take {allowed}")
-    if real == "double":
-        problems += [_text(i) for i in listing.own() if i.name == "FADD" or (i.name == "FMUL" and not _flushes(i))]
+    problems += [_text(i) for i in listing.own() if i.name == "FADD" or (i.name == "FMUL" and not _flushes(i))]
     return problems + [_text(i) for i in listing.own() if i.name in _ROUNDED and _DIRECTED & {*i.modifiers}]
 
 
@@ -152,11 +133,6 @@ def _text(instruction: Instruction) -> str:
     return f"{instruction.opcode} {instruction.operands}"
 
 
-def flushing(listing: Listing) -> list[str]:
-    """Instructions that take subnormal float32 numbers for zero, as CuPy compiles everything (-ftz=true)."""
-    return [_text(i) for i in listing.own() if "FTZ" in i.modifiers and i.name in ("FMUL", "FADD", "FFMA", "FSETP")]
-
-
 @dataclass(frozen=True, slots=True)
 class _Parted(Program):
     """A program whose every fma is a product and a sum."""
@@ -174,7 +150,7 @@ def without_fma(program: Program, architecture: str, options: Sequence[str] = OP
 
 
 @cache
-def division_steps(architecture: str, real: str) -> Counter[str]:
+def division_steps(architecture: str) -> Counter[str]:
     """Instructions of one division, by name."""
-    cubin = compile_text(_DIVISION.format(real), architecture, OPTIONS)
+    cubin = compile_text(_DIVISION, architecture, OPTIONS)
     return Counter(i.name for i in disassemble(cubin, "divide").own())

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from benchmarks.kernels.budget import Compiled, compiled, division_steps, in_float32, most_divisions, rows_a_thread
+from benchmarks.kernels.budget import Compiled, compiled, division_steps, most_divisions, rows_a_thread
 from benchmarks.kernels.cards import CARDS, ISSUED, SHARED_ATOMICS, Card
 from benchmarks.kernels.disassembly import Instruction, Listing
 from benchmarks.kernels.flow import Loop, instructions_of, loops, ordinary_way
@@ -161,12 +161,11 @@ def turns_inside(code: Compiled, way: Sequence[Instruction]) -> tuple[set[int], 
     if not inner:
         return set(), 1.0
     repeated = {i.address for i in instructions_of(code.listing, inner[0])}
-    real, fused = ("float", "FFMA") if in_float32(code.program) else ("double", "DFMA")
-    divisions, fmas = ([i.address in repeated for i in way if i.name == name] for name in ("MUFU", fused))
+    divisions, fmas = ([i.address in repeated for i in way if i.name == name] for name in ("MUFU", "DFMA"))
     if len(inner) == 1 and any(divisions):
         return repeated, most_divisions(code.program) / sum(divisions)
     if len(inner) == 1 and any(fmas):
-        before = len(fmas) - sum(fmas) - len(divisions) * division_steps(code.architecture, real)[fused]
+        before = len(fmas) - sum(fmas) - len(divisions) * division_steps(code.architecture)["DFMA"]
         return repeated, (components_of(code.program) * rows_a_thread(code.program) - before) / sum(fmas)
     raise ValueError(f"{code.program.name} has loops of unknown length")
 

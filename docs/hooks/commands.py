@@ -12,7 +12,7 @@ from gpuvgm.cli.commands import app
 from gpuvgm.cli.options import OPTIONS
 
 MARK = "<!-- commands -->"
-COMMON = re.compile(r"^Output and settings:\n(  .*\n)+\n?", re.MULTILINE)
+COMMON = re.compile(r"^╭─ Output and settings .*\n(│.*\n)+╰.*\n", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -36,4 +36,5 @@ def _help(*arguments: str) -> str:
     )
     if result.exit_code:
         raise RuntimeError(f"{arguments}: {result.output}")
-    return result.stdout.partition("\n  Every option can")[0]
+    text = "\n".join(line.rstrip() for line in result.stdout.partition("\n Every option can")[0].splitlines())
+    return f"{text}\n"

@@ -40,26 +40,13 @@ def executor_of(
     if scheduler is not None and workers is not None:
         raise InputError("--scheduler and --workers exclude each other; give one of them")
     each = None if workers is None else threads or 1
-    with ExitStack() as ending, ExitStack() as opened:
+    with ExitStack() as opened:
         with nullcontext() if workers is None else undisturbed():  # Dask cannot end workers that are being started
             client = opened.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=each))
         terminal.tell(f"Dask dashboard: {client.dashboard_link}")
         try:
             yield gpuvgm.DaskExecutor(client)
         except KeyboardInterrupt:
-            ending.enter_context(_quiet_dask())
+            for handler in logging.getLogger("distributed").handlers:
+                handler.setLevel(logging.CRITICAL + 1)  # nothing of workers that have to be killed, as the command ends
             raise
-
-
-@contextmanager
-def _quiet_dask() -> Iterator[None]:
-    """Dask's log shows nothing, as of workers that have to be killed after Ctrl-C."""
-    handlers = logging.getLogger("distributed").handlers
-    levels = [handler.level for handler in handlers]
-    for handler in handlers:
-        handler.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        for handler, level in zip(handlers, levels, strict=False):
-            handler.setLevel(level)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -20,43 +21,24 @@ from gpuvgm.cli.console import (
     Outcome,
     Terminal,
     exit_code,
-    explained,
+    explain,
     json_text,
     report_error,
-    speed,
 )
 from gpuvgm.cli.options import (
     FIT,
     LIMITS,
-    Against,
-    Algorithm,
+    MACHINE,
+    VALUES,
     BlockRows,
-    ClientTimeout,
-    Columns,
-    Compare,
-    Concurrency,
     Delimiter,
-    Effort,
-    Engine,
     GoOn,
-    Infinities,
-    MaxCategories,
     Memory,
-    MinRate,
     Model,
     PartRows,
-    Precision,
-    Resume,
-    Sample,
     Scheduler,
-    Seed,
     Source,
-    Stratified,
-    Summaries,
-    Tails,
     Threads,
-    TokenFile,
-    Unknown,
     Workers,
     app,
     command,
@@ -64,6 +46,7 @@ from gpuvgm.cli.options import (
     parse_columns,
     parse_count,
 )
+from gpuvgm.cli.stages import speed
 from gpuvgm.errors import ColumnsFailed, InputError
 
 
@@ -86,7 +69,7 @@ def main() -> NoReturn:
 
 def _end(problem: KeyboardInterrupt) -> NoReturn:
     """End by a signal that came when nothing was done yet, or all was."""
-    report_error(explained(problem))
+    report_error(explain(problem))
     os._exit(exit_code(problem))
 
 
@@ -157,7 +140,10 @@ def generate(
 
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as cluster:
-        report = None if progress is None else lambda done: progress("generate", done, rows)
+
+        def report(done: int) -> None:
+            progress("generate", done, rows)
+
         written = gpuvgm.generate(
             path,
             rows,
@@ -181,26 +167,90 @@ def fit(
     source: Source,
     *,
     model: Model,
-    columns: Columns = None,
+    columns: Annotated[
+        str | None,
+        option(
+            "--columns",
+            "Columns to fit (NAME,...), or kinds (NAME=KIND,...), or SPEC.toml; by default all columns, with inferred "
+            "kinds.",
+            show_default=False,
+        ),
+    ] = None,
     delimiter: Delimiter = None,
-    algorithm: Algorithm = "summary",
-    effort: Effort = "auto",
-    inf: Infinities = "error",
-    unknown: Unknown = "error",
-    max_categories: MaxCategories = None,
-    tails: Tails = None,
+    algorithm: Annotated[
+        Literal["auto", "summary", "exact"],
+        option(
+            "--algorithm",
+            "summary: read the rows once, then fit a summary; exact: read all rows in every iteration.",
+            FIT,
+        ),
+    ] = "summary",
+    effort: Annotated[
+        Literal["auto", "best", "research"],
+        option(
+            "--effort",
+            "auto: search until the gain is small; best: search longer; research: 100 iterations from one start.",
+            FIT,
+        ),
+    ] = "auto",
+    inf: Annotated[
+        Literal["error", "missing"],
+        option("--inf", "Infinite values: raise an error, or treat them as missing.", VALUES),
+    ] = "error",
+    unknown: Annotated[
+        Literal["error", "ignore"],
+        option("--unknown", "Categories unseen in fit: raise an error, or encode as all zeros.", VALUES),
+    ] = "error",
+    max_categories: Annotated[
+        int | None,
+        option(
+            "--max-categories",
+            "Maximum number of one-hot columns per column; infrequent categories share one. By default a column with "
+            "more than 256 categories becomes one scalar.",
+            VALUES,
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    tails: Annotated[
+        Literal["modes", "clip", "exact"] | None,
+        option(
+            "--tails",
+            "Extreme values: give them modes of their own (the default), clip them (the default with --effort "
+            "research), or keep them exactly.",
+            VALUES,
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, option("--seed", "Random seed of the fit, and of transform by default.", FIT, min=0)] = 0,
-    sample: Sample = None,
-    stratified: Stratified = False,
-    engine: Engine = "auto",
-    precision: Precision = "float64",
+    sample: Annotated[
+        int | None,
+        option(
+            "--sample",
+            "Number of rows to fit on; by default all.",
+            FIT,
+            parser=parse_count,
+            metavar="ROWS",
+            show_default=False,
+        ),
+    ] = None,
+    stratified: Annotated[bool, option("--stratified", "Sample each column by strata of its values.", FIT)] = False,
+    engine: Annotated[
+        Literal["auto", "reference", "native", "cuda"], option("--engine", "Compute engine.", MACHINE)
+    ] = "auto",
     block_rows: BlockRows = None,
     memory: Memory = None,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
-    summaries: Summaries = False,
-    resume: Resume = False,
+    summaries: Annotated[
+        bool,
+        option(
+            "--summaries",
+            "Store the summaries in the model, so that --resume can add rows; they are close to raw data.",
+        ),
+    ] = False,
+    resume: Annotated[bool, option("--resume", "Continue a fit: failed columns, unread rows, or new files.")] = False,
     journal: Annotated[
         bool, option("--journal/--no-journal", "Keep the statistics of finished rows next to MODEL, for --resume.")
     ] = True,
@@ -209,15 +259,16 @@ def fit(
 
     SPEC.toml sets kinds and options of columns, for example:
 
-    \b
-        [columns]
-        price = {kind = "continuous", inf = "missing"}
-        delay = {kind = "mixed", modal = [0, "missing"]}
-        id = "drop"
+    ```toml
+    [columns]
+    price = {kind = "continuous", inf = "missing"}
+    delay = {kind = "mixed", modal = [0, "missing"]}
+    id = "drop"
+    ```
 
     If some columns fail, the others are kept next to MODEL, and --resume fits the rest. An interrupted fit also
     continues with --resume. With a finished model that has summaries, --resume adds the files that are new in SOURCE.
-    """  # noqa: D301  # \b keeps the lines
+    """
     from gpuvgm.cli import resume as unfinished
     from gpuvgm.cli import tables as views
     from gpuvgm.columns.text import widths_line
@@ -233,7 +284,6 @@ def fit(
             algorithm=algorithm,
             effort=effort,
             engine=engine,
-            precision=precision,
             tails=tails,
             inf=inf,
             unknown=unknown,
@@ -246,11 +296,13 @@ def fit(
             threads=threads,
             progress=progress,
         )
-        fitted = unfinished.fit(transformer, _opened(source, delimiter), model, resume=resume, journal=journal)
+        fitted = unfinished.fit_or_resume(
+            transformer, _open_table(source, delimiter), model, resume=resume, journal=journal
+        )
     unfinished.complete(fitted, model, summaries=summaries or fitted is not transformer)
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
-    line = f"{model}: fitted on {views.training_rows(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
+    line = f"{model}: fitted on {views.count_rows_of(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
     document = {"model": model, "seconds": seconds, **model_document(fitted.model_, fitted.schema_)}
     width = textwrap.wrap(widths_line(fitted.model_.widths), 80, subsequent_indent="  ")
     return Outcome(document, [line, *width, *views.model_tables(fitted.model_, fitted.schema_)])
@@ -281,7 +333,9 @@ def transform(
     dtype: Annotated[
         Literal["float32", "float64"], option("--dtype", "Type of the scalars; float64 keeps all digits.")
     ] = "float32",
-    seed: Seed = None,
+    seed: Annotated[
+        int | None, option("--seed", "Random seed of the draws; by default that of the fit.", min=0, show_default=False)
+    ] = None,
     part_rows: PartRows = 1 << 24,
     resume: GoOn = False,
     block_rows: BlockRows = None,
@@ -293,12 +347,9 @@ def transform(
     """Encode the rows of a table as scalars and modes."""
     from gpuvgm.cli import tables as views
 
-    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        transformer = _loaded(
-            model, progress=progress, executor=executor, block_rows=block_rows, memory=memory, threads=threads
-        )
+    with _loaded(terminal, model, scheduler, workers, threads, block_rows=block_rows, memory=memory) as transformer:
         run = transformer.transform(
-            _opened(source, delimiter),
+            _open_table(source, delimiter),
             mode=mode,
             layout=layout,
             dtype=dtype,
@@ -337,8 +388,7 @@ def inverse(
     """Decode rows into values of the original types."""
     from gpuvgm.cli import tables as views
 
-    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
+    with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         run = transformer.inverse_transform(encoded, out=path, part_rows=part_rows, resume=resume)
     return Outcome({**views.run_document(run), "model": model}, [views.run_line(run, run.seconds)])
 
@@ -350,8 +400,16 @@ def evaluate(
     *,
     model: Model,
     delimiter: Delimiter = None,
-    against: Against = None,
-    compare: Compare = None,
+    against: Annotated[
+        str | None,
+        option("--against", "Also measure the distance of MODEL to this model.", metavar="FULL", show_default=False),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        option(
+            "--compare", "Compare SOURCE with these synthetic rows instead.", metavar="SYNTHETIC", show_default=False
+        ),
+    ] = None,
     memory: Memory = None,
     max_error: Annotated[
         float | None, _limit("--max-error", "Maximum 99.9th percentile of the error, in standard deviations.", "SD")
@@ -422,12 +480,12 @@ def evaluate(
         "min_mode_agreement": min_mode_agreement,
         "min_level_agreement": min_level_agreement,
     }
-    if compare is not None:
-        _refuse_limits(limits)
-    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
+    for limit, value in limits.items():
+        if compare is not None and value is not None:
+            raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
+    with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
-        found = transformer.evaluate(_opened(source, delimiter), compare=_compared(compare, delimiter))
+        found = transformer.evaluate(_open_table(source, delimiter), compare=_open_synthetic(compare, delimiter))
     broken = found.broken({"min_score": min_score, **(limits if compare is None else {})})
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
     if compare is not None:
@@ -443,13 +501,6 @@ def evaluate(
         title = f"Round trip of {name}" if compare is None else f"{PurePath(compare).name} beside {name}"
         write_bytes(page, found.to_html(title=title, first_rows=first_rows).encode())
     return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
-
-
-def _refuse_limits(limits: Mapping[str, float | None]) -> None:
-    """Refuse limits on figures that a comparison does not find."""
-    for limit, value in limits.items():
-        if value is not None:
-            raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
 
 
 @command
@@ -505,9 +556,8 @@ def validate(
         "max_mean_shift": max_mean_shift,
         "max_tail_ratio": max_tail_ratio,
     }
-    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        transformer = _loaded(model, progress=progress, executor=executor, memory=memory, threads=threads)
-        found = transformer.validate(_opened(source, delimiter))
+    with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
+        found = transformer.validate(_open_table(source, delimiter))
     broken = found.broken(limits)
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
     view = [found.to_text(limits), f"\n{source}: {counted(found.rows, 'row')}"]
@@ -530,7 +580,7 @@ def info(
         unfinished = ColumnsFailed(stored.failed, len(stored.model.columns))
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")
     fitted = stored.model, stored.schema
-    line = f"{model}: {counted(len(stored.model.columns), 'column')}, fitted on {views.training_rows(stored.model)}"
+    line = f"{model}: {counted(len(stored.model.columns), 'column')}, fitted on {views.count_rows_of(stored.model)}"
     document = {"model": model, **model_document(*fitted)}
     return Outcome(document, [line, *views.model_tables(*fitted), *views.modes_tables(stored.model)])
 
@@ -549,16 +599,25 @@ def serve(
     model: Annotated[Path, option("--model", "A model, or a folder of models.", metavar="DIR", show_default=False)],
     host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("--port", "Port to listen on; 0 for any free port.", min=0, max=65535)] = 8080,
-    token_file: TokenFile = None,
+    token_file: Annotated[
+        Path | None,
+        option("--token-file", "File with the token that clients must send; or set GPUVGM_TOKEN.", show_default=False),
+    ] = None,
     max_bytes: Annotated[
         str, option("--max-bytes", "Maximum size of a request body.", LIMITS, metavar="SIZE")
     ] = "64MiB",
     timeout: Annotated[float, option("--timeout", "Time limit of a request, in seconds.", LIMITS, min=0.1)] = 30,
-    concurrency: Concurrency = None,
+    concurrency: Annotated[
+        int | None,
+        option(
+            "--concurrency",
+            "Maximum number of concurrent requests; by default 8 per core.",
+            LIMITS,
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     threads: Threads = None,
-    connections: Annotated[int, option("--connections", "Maximum number of open connections.", LIMITS, min=1)] = 1000,
-    client_timeout: ClientTimeout = 10,
-    min_rate: MinRate = 1024,
 ) -> Outcome:
     """Serve models over HTTP: transform and inverse.
 
@@ -572,14 +631,11 @@ def serve(
         "timeout": timeout,
         "concurrency": concurrency,
         "threads": threads,
-        "connections": connections,
-        "client_timeout": client_timeout,
-        "min_rate": min_rate,
     }
     return run_service(model, (host, port), token_file, limits, terminal)
 
 
-def _opened(source: str, delimiter: str | None) -> Any:
+def _open_table(source: str, delimiter: str | None) -> Any:
     """The table that a command reads, opened where its delimiter is given."""
     if delimiter is None:
         return source
@@ -588,16 +644,20 @@ def _opened(source: str, delimiter: str | None) -> Any:
     return open_source(source, delimiter={"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter))
 
 
-def _compared(compare: str | None, delimiter: str | None) -> Any:
+def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
     """The table that another one is compared with; the delimiter is for it too, where it is CSV."""
     from gpuvgm.io.files import expand, format_of
 
     if compare is None or delimiter is None:
         return compare
-    return _opened(compare, delimiter if "csv" in map(format_of, expand(compare).files) else None)
+    return _open_table(compare, delimiter if "csv" in map(format_of, expand(compare).files) else None)
 
 
-def _loaded(model: str, **settings: Any) -> gpuvgm.TableTransformer:
-    """A model with this run's settings; the engine that fitted it may not be there."""
-    transformer: gpuvgm.TableTransformer = gpuvgm.load(model).set_params(engine="auto", **settings)
-    return transformer
+@contextmanager
+def _loaded(
+    terminal: Terminal, model: str, scheduler: str | None, workers: int | None, threads: int | None, **settings: Any
+) -> Iterator[gpuvgm.TableTransformer]:
+    """A model with this run's settings, where it runs; the engine that fitted it may not be there."""
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        place = {"engine": "auto", "executor": executor, "threads": threads, "progress": progress}
+        yield gpuvgm.load(model).set_params(**place, **settings)

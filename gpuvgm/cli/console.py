@@ -10,36 +10,38 @@ import os
 import re
 import shutil
 import sys
-import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gpuvgm.cli.log_lines import JsonLines
-from gpuvgm.cli.stages import SEARCH, Stages
+from gpuvgm.cli.stages import Report, Stages
 from gpuvgm.errors import EnvironmentProblem, InputError, printable
 from gpuvgm.files import HungUp, Terminated
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.progress import Progress, TaskID
 
 DONE, BOUND_FAILED, WRONG_INPUT, ENVIRONMENT, INTERNAL = 0, 1, 2, 3, 70
 HUNG_UP, INTERRUPTED, TERMINATED = 129, 130, 143
 #: Problems of the operating system that another name or another choice of file solves.
 WRONG_NAMES = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL, errno.ETXTBSY, errno.ENXIO)
 #: Arguments that messages of the library name, and that are options here.
-VALUE = re.compile(r'\b(algorithm|effort|inf|layout|precision|tails|unknown)="(\w+)"')
+VALUE = re.compile(r'\b(algorithm|effort|inf|layout|tails|unknown)="(\w+)"')
 SAMPLE_ROWS = re.compile(r'("[^"]*")|\bsample_rows\b')  # not within quotes, where names of columns are
 SWITCH = re.compile(r"\b(resume|stratified)=True(?: \(--resume\))?")
 NO_TERMINAL_WIDTH = 80
-LEAST_SECONDS = 0.2  # before this a rate says nothing
 
-Report = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
 _LOG = logging.getLogger("gpuvgm")
+
+
+def _json_lines() -> logging.Formatter:
+    """A formatter that makes a JSON object of each record."""
+    from gpuvgm.cli.log_lines import JsonLines  # not for help
+
+    return JsonLines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,8 @@ class Terminal:
         Bars, where stderr is a terminal.
     log_format : {"text", "json"}
         What stands on stderr: lines for people, or one JSON object a line, which tell of stages and of the end too.
-    stages : Stages, optional
-        Who listens to progress beside the bars.
+    stages : Stages
+        Listen to progress beside the bars.
     """
 
     json: bool = False
@@ -89,19 +91,17 @@ class Terminal:
     debug: bool = False
     progress: bool = True
     log_format: str = "text"
-    stages: Stages | None = None
+    stages: Stages = field(default_factory=Stages)
 
     def show(self, outcome: Outcome) -> None:
         """Print what a command found."""
         if self.json:
             write_json(outcome.document)
         elif not self.quiet:
-            write(rendered([*outcome.view, *map(on_command_line, outcome.broken)]))
-        for line in map(on_command_line, outcome.broken):
-            if self.log_format == "json":
+            write(render([*outcome.view, *map(on_command_line, outcome.broken)]))
+        if self.quiet or self.log_format == "json":
+            for line in map(on_command_line, outcome.broken):
                 _LOG.error("%s", line)
-            elif self.quiet:
-                sys.stderr.write(f"gpuvgm: {line}\n")
 
     def tell(self, line: str) -> None:
         """Say something beside the outcome."""
@@ -112,7 +112,7 @@ class Terminal:
 
     def fail(self, problem: BaseException) -> int:
         """Say what went wrong, on one line, and give the exit code."""
-        code, message = exit_code(problem), explained(problem)
+        code, message = exit_code(problem), explain(problem)
         if self.log_format == "json":
             fields = {"exit_code": code, "kind": type(problem).__name__}
             _LOG.error("%s", printable(message), extra=fields, exc_info=problem if self.debug else None)
@@ -129,7 +129,7 @@ class Terminal:
         """The library's log and warnings as lines on stderr."""
         handler = logging.StreamHandler(sys.stderr)
         as_json = self.log_format == "json"
-        handler.setFormatter(JsonLines() if as_json else logging.Formatter("gpuvgm: %(message)s"))
+        handler.setFormatter(_json_lines() if as_json else logging.Formatter("gpuvgm: %(message)s"))
         logger = logging.getLogger("gpuvgm")
         level = logger.level
         logger.addHandler(handler)
@@ -144,76 +144,21 @@ class Terminal:
             logger.setLevel(level)
 
     @contextmanager
-    def bars(self) -> Iterator[Report | None]:
-        """A callable that hears of progress; None where nobody listens and there is no terminal to draw on."""
-        with nullcontext() if self.stages is None else self.stages.heard() as stages, self._drawn() as bars:
-            if stages is None or bars is None:
-                yield stages or bars
-            else:
-                yield lambda *step: (stages(*step), bars(*step))[0]
+    def bars(self) -> Iterator[Report]:
+        """A callable that hears of progress; on a terminal it draws bars with rows/s and time left."""
+        with self.stages.listen() as stages:
+            if not self.progress or self.quiet or self.log_format == "json" or not sys.stderr.isatty():
+                yield stages
+                return
+            from gpuvgm.cli.bars import draw_bars
 
-    @contextmanager
-    def _drawn(self) -> Iterator[Report | None]:
-        """Bars with rows/s and time left, on a terminal."""
-        if not self.progress or self.quiet or self.log_format == "json" or not sys.stderr.isatty():
-            yield None
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+            with draw_bars() as draw:
 
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-            yield Bars(progress)
+                def report(*step: Any) -> None:
+                    stages(*step)
+                    draw(*step)
 
-
-@dataclass(slots=True)
-class Bars:
-    """One bar a stage; stages follow each other.
-
-    Parameters
-    ----------
-    progress : rich.progress.Progress
-        What draws.
-    """
-
-    progress: Progress
-    _stages: dict[str, _Stage] = field(default_factory=dict)
-
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        """Show that `done` rows of `total`, or columns, are through a stage."""
-        found = self._stages.get(stage)
-        if found is None:
-            for other in self._stages.values():
-                self.progress.stop_task(other.task)
-            found = self._stages[stage] = _Stage(self.progress.add_task(stage, total=total, rate=""))
-        if stage == SEARCH:
-            self.progress.update(found.task, completed=done, total=total, rate=f"{done:,} of {total:,} columns")
-            return
-        if done < found.done:  # another scan of the rows
-            self.progress.reset(found.task)
-            found.start, found.first = time.monotonic(), done
-        elif found.first is None:
-            found.first = done
-        found.done = done
-        seconds = time.monotonic() - found.start  # since the first rows were done: they are not counted
-        rate = f"{done:,} rows"
-        if seconds >= LEAST_SECONDS:
-            rate += f", {speed(done - found.first, seconds)}"
-        self.progress.update(found.task, completed=done, total=total, rate=rate)
-
-
-@dataclass(slots=True)
-class _Stage:
-    task: TaskID
-    start: float = field(default_factory=time.monotonic)
-    done: int = 0
-    first: int | None = None
+                yield report
 
 
 def exit_code(problem: BaseException) -> int:
@@ -240,7 +185,7 @@ def exit_code(problem: BaseException) -> int:
     return ENVIRONMENT if is_of_machine else INTERNAL
 
 
-def explained(problem: BaseException) -> str:
+def explain(problem: BaseException) -> str:
     """One line that says what happened and what to do."""
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, KeyboardInterrupt):
@@ -316,7 +261,7 @@ def discard_stdout() -> None:
     os.close(nowhere)
 
 
-def rendered(view: Sequence[RenderableType]) -> str:
+def render(view: Sequence[RenderableType]) -> str:
     """What rich makes of it: colours on a terminal only, and no line broken without one."""
     from rich.console import Console
 
@@ -335,9 +280,3 @@ def rendered(view: Sequence[RenderableType]) -> str:
     for part in view:
         console.print(part, soft_wrap=isinstance(part, str))
     return target.getvalue()
-
-
-def speed(rows: int, seconds: float) -> str:
-    """Rows a second, for people."""
-    rate = rows / max(seconds, 1e-9)
-    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

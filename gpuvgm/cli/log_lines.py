@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+
+from gpuvgm.table.description import jsonable
 
 HIDDEN = "***"
 _PASSWORD = re.compile(r"(://[^\s/?#:@]*):[^\s/?#]*@")
 _QUERY = re.compile(r"(://[^\s?#\"']*\?)[^\s\"'=]*=[^\s\"']*")  # signed URLs; a "?" without "=" is a wildcard
 _ALWAYS_THERE = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
-_DEEPEST = 20  # levels of a field; what lies below, as in a list that holds itself, becomes text
 
 
 class JsonLines(logging.Formatter):
@@ -34,24 +33,20 @@ class JsonLines(logging.Formatter):
         line |= {name: value for name, value in vars(record).items() if name not in _ALWAYS_THERE}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(plain(line), allow_nan=False)
+        return json.dumps(redact(line), allow_nan=False)
 
 
-def plain(value: Any, depth: int = 0) -> Any:
-    """A value as JSON can hold it: numbers that it lacks are null, the rest is text, without credentials of URLs."""
-    if depth < _DEEPEST and isinstance(value, Mapping):
-        return {str(name): plain(part, depth + 1) for name, part in value.items()}
-    if depth < _DEEPEST and isinstance(value, (list, tuple)):
-        return [plain(part, depth + 1) for part in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if value is None or isinstance(value, (bool, int)):
-        return value
-    return without_credentials(str(value))
+def redact(value: Any) -> Any:
+    """A value as JSON can hold it, without credentials of URLs."""
+    return _without_credentials(jsonable(value))
 
 
-def without_credentials(text: str) -> str:
-    """The text with stars for passwords and queries of URLs."""
-    if "://" not in text:
-        return text
-    return _QUERY.sub(rf"\1{HIDDEN}", _PASSWORD.sub(rf"\1:{HIDDEN}@", text))
+def _without_credentials(value: Any) -> Any:
+    """The same of a JSON value, with stars for passwords and queries of the URLs in its texts."""
+    if isinstance(value, dict):
+        return {name: _without_credentials(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_credentials(part) for part in value]
+    if isinstance(value, str) and "://" in value:
+        return _QUERY.sub(rf"\1{HIDDEN}", _PASSWORD.sub(rf"\1:{HIDDEN}@", value))
+    return value

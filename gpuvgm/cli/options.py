@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
 import gpuvgm
 from gpuvgm.cli.console import (
@@ -78,7 +78,7 @@ def origin(problem: Any) -> str:
         return ""
     source = getattr(context.get_parameter_source(parameter.name), "name", "")
     if source == "ENVIRONMENT":
-        variable = f"{PREFIX}_{parameter.name.upper()}"
+        variable = variable_of(parameter.name)
         return f" ({os.environ.get(variable)!r} in the environment variable {variable})"
     if source == "DEFAULT_MAP":
         return f" ({(context.default_map or {}).get(parameter.name)!r} in {context.meta.get(CONFIG_FILE)})"
@@ -87,7 +87,7 @@ def origin(problem: Any) -> str:
 
 def unknown_variables() -> list[str]:
     """Which GPUVGM_* variables of the environment nothing reads, in sentences."""
-    known = {f"{PREFIX}_{name.upper()}" for options in OPTIONS.values() for name in options} | OTHER_VARIABLES
+    known = {variable_of(name) for options in OPTIONS.values() for name in options} | OTHER_VARIABLES
     told = []
     for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_") and name not in known):
         close = difflib.get_close_matches(name, sorted(known), n=1)
@@ -96,42 +96,25 @@ def unknown_variables() -> list[str]:
     return told
 
 
-class Command(TyperCommand):
-    """A command whose help has a section for each group of options."""
-
-    def get_help_option(self, ctx: Any) -> Any:
-        """The option --help, which no variable stands for."""
-        option = super().get_help_option(ctx)
-        if option is not None:
-            option.allow_from_autoenv = False
-        return option
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments, then the options by their help panels."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            title = "Arguments" if parameter.param_type_name == "argument" else "Options"
-            line = parameter.get_help_record(ctx)
-            if line is not None:
-                sections.setdefault(getattr(parameter, "rich_help_panel", None) or title, []).append(line)
-        for title, lines in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(lines)
-
-
 app = typer.Typer(
     name="gpuvgm",
     cls=Commands,
     help="Encode tables for CTGAN-style generative models, and decode their samples.",
     epilog=EPILOG,
-    rich_markup_mode=None,  # plain help: rich's panels cut names of options at 80 columns
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
 def option(name: str, text: str, group: str | None = None, **more: Any) -> Any:
     """An option; its environment variable is told of once, by the epilog."""
-    return typer.Option(name, help=text, rich_help_panel=group, show_envvar=False, **more)
+    variable = variable_of(name.partition("/")[0].removeprefix("--"))
+    return typer.Option(name, help=text, rich_help_panel=group, envvar=variable, show_envvar=False, **more)
+
+
+def variable_of(option: str) -> str:
+    """The environment variable that stands for an option."""
+    return f"{PREFIX}_{option.upper().replace('-', '_')}"
 
 
 def parse_count(text: str) -> int:
@@ -266,13 +249,6 @@ Delimiter = Annotated[
     ),
 ]
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.", show_default=False)]
-Summaries = Annotated[
-    bool,
-    option(
-        "--summaries", "Store the summaries in the model, so that --resume can add rows; they are close to raw data."
-    ),
-]
-Resume = Annotated[bool, option("--resume", "Continue a fit: failed columns, unread rows, or new files.")]
 GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writes a folder.")]
 PartRows = Annotated[
     int, option("--part-rows", "Rows per file, if OUT is a folder.", parser=parse_count, metavar="ROWS")
@@ -308,133 +284,45 @@ Memory = Annotated[
     str | None,
     option("--memory", "Memory limit, for example 1GiB or 512MB.", MACHINE, metavar="BYTES", show_default=False),
 ]
-Sample = Annotated[
-    int | None,
-    option(
-        "--sample",
-        "Number of rows to fit on; by default all.",
-        FIT,
-        parser=parse_count,
-        metavar="ROWS",
-        show_default=False,
-    ),
-]
-Stratified = Annotated[bool, option("--stratified", "Sample each column by strata of its values.", FIT)]
-Against = Annotated[
-    str | None,
-    option("--against", "Also measure the distance of MODEL to this model.", metavar="FULL", show_default=False),
-]
-Compare = Annotated[
-    str | None,
-    option("--compare", "Compare SOURCE with these synthetic rows instead.", metavar="SYNTHETIC", show_default=False),
-]
-Seed = Annotated[
-    int | None, option("--seed", "Random seed of the draws; by default that of the fit.", min=0, show_default=False)
-]
-Engine = Annotated[Literal["auto", "reference", "native", "cuda"], option("--engine", "Compute engine.", MACHINE)]
 
-Columns = Annotated[
-    str | None,
-    option(
-        "--columns",
-        "Columns to fit (NAME,...), or kinds (NAME=KIND,...), or SPEC.toml; by default all columns, with inferred "
-        "kinds.",
-        show_default=False,
-    ),
-]
-Algorithm = Annotated[
-    Literal["auto", "summary", "exact"],
-    option(
-        "--algorithm", "summary: read the rows once, then fit a summary; exact: read all rows in every iteration.", FIT
-    ),
-]
-Effort = Annotated[
-    Literal["auto", "best", "research"],
-    option(
-        "--effort",
-        "auto: search until the gain is small; best: search longer; research: 100 iterations from one start.",
-        FIT,
-    ),
-]
-Precision = Annotated[
-    Literal["float64", "float32"],
-    option("--precision", "Arithmetic of transform; float32 suits GPUs with slow float64.", MACHINE),
-]
-Infinities = Annotated[
-    Literal["error", "missing"], option("--inf", "Infinite values: raise an error, or treat them as missing.", VALUES)
-]
-Unknown = Annotated[
-    Literal["error", "ignore"],
-    option("--unknown", "Categories unseen in fit: raise an error, or encode as all zeros.", VALUES),
-]
-MaxCategories = Annotated[
-    int | None,
-    option(
-        "--max-categories",
-        "Maximum number of one-hot columns per column; infrequent categories share one. By default a column with more "
-        "than 256 categories becomes one scalar.",
-        VALUES,
-        min=1,
-        show_default=False,
-    ),
-]
-Tails = Annotated[
-    Literal["modes", "clip", "exact"] | None,
-    option(
-        "--tails",
-        "Extreme values: give them modes of their own (the default), clip them (the default with --effort "
-        "research), or keep them exactly.",
-        VALUES,
-        show_default=False,
-    ),
-]
-TokenFile = Annotated[
-    Path | None,
-    option("--token-file", "File with the token that clients must send; or set GPUVGM_TOKEN.", show_default=False),
-]
-Concurrency = Annotated[
-    int | None,
-    option(
-        "--concurrency",
-        "Maximum number of concurrent requests; by default 8 per core.",
-        LIMITS,
-        min=1,
-        show_default=False,
-    ),
-]
-ClientTimeout = Annotated[
-    float,
-    option(
-        "--client-timeout",
-        "Time limit for the headers of a request, and period of --min-rate, in seconds.",
-        LIMITS,
-        min=0.1,
-    ),
-]
-MinRate = Annotated[
-    int, option("--min-rate", "Minimum speed of a request body in bytes per second; 0 for none.", LIMITS, min=0)
-]
-
-JSON = option("--json", "Print one JSON document.", OUTPUT)
-QUIET = option("--quiet", "Print errors only.", OUTPUT)
-DEBUG = option("--debug", "Print tracebacks and the full log.", OUTPUT)
-PROGRESS = option("--progress/--no-progress", "Show progress bars on a terminal.", OUTPUT)
-CONFIG = option("--config", "TOML file with options.", OUTPUT, is_eager=True, callback=_read_config, show_default=False)
-
-
-LOG_FORMAT = option("--log-format", "Log on stderr: text, or one JSON object per line.", OUTPUT)
-RECORD = option(
-    "--record", "Write a record of the run to this JSON file or URL.", OUTPUT, metavar="FILE", show_default=False
-)
 #: The options of every command: type and default.
 COMMON: dict[str, tuple[Any, Any]] = {
-    "json": (Annotated[bool, JSON], False),
-    "quiet": (Annotated[bool, QUIET], False),
-    "debug": (Annotated[bool, DEBUG], False),
-    "progress": (Annotated[bool, PROGRESS], True),
-    "log_format": (Annotated[Literal["text", "json"], LOG_FORMAT], "text"),
-    "record": (Annotated[str | None, RECORD], None),
-    "config": (Annotated[Path | None, CONFIG], None),
+    "json": (Annotated[bool, option("--json", "Print one JSON document.", OUTPUT)], False),
+    "quiet": (Annotated[bool, option("--quiet", "Print errors only.", OUTPUT)], False),
+    "debug": (Annotated[bool, option("--debug", "Print tracebacks and the full log.", OUTPUT)], False),
+    "progress": (
+        Annotated[bool, option("--progress/--no-progress", "Show progress bars on a terminal.", OUTPUT)],
+        True,
+    ),
+    "log_format": (
+        Annotated[
+            Literal["text", "json"],
+            option("--log-format", "Log on stderr: text, or one JSON object per line.", OUTPUT),
+        ],
+        "text",
+    ),
+    "record": (
+        Annotated[
+            str | None,
+            option(
+                "--record",
+                "Write a record of the run to this JSON file or URL.",
+                OUTPUT,
+                metavar="FILE",
+                show_default=False,
+            ),
+        ],
+        None,
+    ),
+    "config": (
+        Annotated[
+            Path | None,
+            option(
+                "--config", "TOML file with options.", OUTPUT, is_eager=True, callback=_read_config, show_default=False
+            ),
+        ],
+        None,
+    ),
 }
 OPTIONS: dict[str, set[str]] = {}
 
@@ -460,7 +348,7 @@ def command(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
     run.__annotations__ = {part.name: part.annotation for part in parameters}
     name = function.__name__
     OPTIONS[name] = {part.name for part in parameters if part.kind is part.KEYWORD_ONLY}
-    app.command(name, cls=Command, epilog=EPILOG, context_settings={"auto_envvar_prefix": PREFIX})(run)
+    app.command(name, epilog=EPILOG)(run)
     return function
 
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import gpuvgm
-from gpuvgm.cli.log_lines import plain
+from gpuvgm.cli.log_lines import redact
 from gpuvgm.cli.stages import Stages
 from gpuvgm.execution.local import available_threads
-from gpuvgm.io.files import expand, first_stamp
+from gpuvgm.io.files import expand, stamp_of
 
 try:
     import resource
@@ -50,37 +50,26 @@ class RunRecord:
     options: Mapping[str, Any]
     stages: Stages
     start: int = field(default_factory=time.time_ns)
-    end: int = 0
-    exit_code: int = 0
-    found: Mapping[str, Any] = field(default_factory=dict)
-    error: Mapping[str, str] | None = None
-
-    def finish(self, code: int, found: Mapping[str, Any], error: Mapping[str, str] | None) -> None:
-        """The run has ended with this exit code, and this document or error."""
-        self.end, self.exit_code, self.found, self.error = time.time_ns(), code, found, error
-
-    @property
-    def seconds(self) -> float:
-        """Time that it took."""
-        return ((self.end or time.time_ns()) - self.start) / 1e9
 
     def figures(self) -> dict[str, Any]:
         """What it took so far."""
         stages = [stage.document() for stage in self.stages.done]
-        return {"seconds": self.seconds, "stages": stages, "peak_memory": peak_memory()}
+        return {"seconds": (time.time_ns() - self.start) / 1e9, "stages": stages, "peak_memory": peak_memory()}
 
-    def document(self) -> dict[str, Any]:
-        """The whole record."""
+    def document(
+        self, code: int, error: Mapping[str, str] | None, figures: Mapping[str, Any], found: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The whole record of a run that ended with this exit code, error and figures, and found this document."""
         return {
             "command": self.command,
             "started": datetime.fromtimestamp(self.start / 1e9, UTC).isoformat(timespec="milliseconds"),
-            "exit_code": self.exit_code,
-            "error": plain(self.error),
-            **self.figures(),
-            "rows": self.found.get("rows"),
+            "exit_code": code,
+            "error": redact(error),
+            **figures,
+            "rows": found.get("rows"),
             "bytes_in": self.bytes_in(),
-            "bytes_out": self.found.get("bytes"),
-            "options": plain(self.options),
+            "bytes_out": found.get("bytes"),
+            "options": redact(self.options),
             "versions": versions(),
             "machine": {"host": platform.node(), "system": platform.platform(), "cores": available_threads()},
         }
@@ -91,7 +80,7 @@ class RunRecord:
         if not given:
             return None
         with suppress(Exception):  # whatever a store says: the run is over, and the record goes without
-            return sum(first_stamp(file)[0] for one in given for file in expand(one).files)
+            return sum(stamp_of(file, listed=True)[0] for one in given for file in expand(one).files)
         return None
 
 
@@ -99,17 +88,12 @@ def peak_memory() -> int:
     """Bytes of memory that this process, or one of its workers that have ended, held at most; 0 on Windows."""
     if not USAGE:
         return 0
-    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * MAXRSS_BYTES
-    return max(_own_peak(), workers)
-
-
-def _own_peak() -> int:
-    """Bytes that this process held at most; the system's `ru_maxrss` begins with what its parent held."""
+    own, workers = (
+        resource.getrusage(who).ru_maxrss * MAXRSS_BYTES for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
     lines = _STATUS.read_text().splitlines() if _STATUS.exists() else []
-    told = (
-        int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:")
-    )  # some sandboxes have no such line
-    return next(told, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES)
+    told = (int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))  # absent in some sandboxes
+    return max(next(told, own), workers)  # the system's `ru_maxrss` begins with what the process' parent held
 
 
 def versions() -> dict[str, str]:

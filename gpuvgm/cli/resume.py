@@ -26,7 +26,9 @@ def checkpoint_of(model: str) -> Path | None:
     return path.with_name(f".{path.name}.journal") if isinstance(path, Path) else None
 
 
-def fit(transformer: TableTransformer, source: Any, model: str, *, resume: bool, journal: bool) -> TableTransformer:
+def fit_or_resume(
+    transformer: TableTransformer, source: Any, model: str, *, resume: bool, journal: bool
+) -> TableTransformer:
     """Fit, or go on: with columns that failed, with rows that a fit cut short had not read, or with new files.
 
     Parameters
@@ -57,7 +59,7 @@ def fit(transformer: TableTransformer, source: Any, model: str, *, resume: bool,
     if resume and kept.exists():
         transformer.unfinished_ = load(str(kept)).unfinished_
     elif resume and not begun:
-        return _grown(transformer, source, model)
+        return _add_files(transformer, source, model)
     try:
         return transformer.fit(source, resume=resume, journal=folder if journal or begun else None)
     except ColumnsFailed as problem:
@@ -73,41 +75,31 @@ def fit(transformer: TableTransformer, source: Any, model: str, *, resume: bool,
         raise named from problem
 
 
-def _grown(transformer: TableTransformer, source: Any, model: str) -> TableTransformer:
-    """The model that is there, with the files that are new since."""
+def _add_files(transformer: TableTransformer, source: Any, model: str) -> TableTransformer:
+    """The model that is there, with the files that are new since; settings that it does not have are refused."""
     if not location_of(model).exists():
         raise InputError(f"{model}: nothing to resume, neither an unfinished fit nor a model; run fit without --resume")
     machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
     grown: TableTransformer = load(model)
-    _refuse_ignored(transformer, grown, model)
-    grown.set_params(**machine)
-    return grown.fit(source, resume=True)
-
-
-def _refuse_ignored(transformer: TableTransformer, grown: TableTransformer, model: str) -> None:
-    """Refuse settings that were asked for and that the model does not have: it keeps its own."""
     asked, usual, held = (one.get_params(deep=False) for one in (transformer, TableTransformer(), grown))
     ignored = [name for name in asked if name not in OF_THIS_MACHINE and asked[name] not in (usual[name], held[name])]
     if ignored:
         options = ", ".join(f"--{OPTION_NAMES.get(name, name).replace('_', '-')}" for name in ignored)
         told = f"{model}: the fit is complete, so --resume can only add new files"
         raise InputError(f"{told}; leave out {options}, or fit without --resume")
+    grown.set_params(**machine)
+    return grown.fit(source, resume=True)
 
 
 def complete(fitted: TableTransformer, model: str, *, summaries: bool) -> None:
     """Write the model, and remove what was kept of its unfinished fit; a checkpoint stays where that fails."""
+    folder = checkpoint_of(model)
     try:
         fitted.save(model, summaries=summaries)
-        _forget(model)
+        path_of(model).unlink(missing_ok=True)
+        if folder is not None:
+            forget_checkpoint(folder)
     except (OSError, KeyboardInterrupt) as problem:
-        folder = checkpoint_of(model)
         if folder is not None and folder.exists():
             note_checkpoint(problem, folder)
         raise
-
-
-def _forget(model: str) -> None:
-    path_of(model).unlink(missing_ok=True)
-    folder = checkpoint_of(model)
-    if folder is not None:
-        forget_checkpoint(folder)

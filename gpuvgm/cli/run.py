@@ -7,12 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gpuvgm.cli.console import Outcome, Terminal, explained, json_text
+from gpuvgm.cli.console import Outcome, Terminal, explain, json_text
 from gpuvgm.cli.record import RunRecord
-from gpuvgm.cli.stages import Stages
 from gpuvgm.files import working
 from gpuvgm.io import check_document, write_bytes
-from gpuvgm.table.description import jsonable
 
 _LOG = logging.getLogger("gpuvgm")
 
@@ -34,10 +32,8 @@ def run_command(
     warnings : iterable of str
         What is said before it begins.
     """
-    told = ("json", "quiet", "debug", "progress", "log_format")
-    stages = Stages()
-    terminal = Terminal(**{name: common[name] for name in told}, stages=stages)
-    record = RunRecord(function.__name__, jsonable(options), stages)
+    terminal = Terminal(**{name: common[name] for name in ("json", "quiet", "debug", "progress", "log_format")})
+    record = RunRecord(function.__name__, options, terminal.stages)
     target, error = None, None
     found: Mapping[str, Any] = {}
     with terminal.messages():
@@ -51,19 +47,14 @@ def run_command(
                 code, found = outcome.code, outcome.document
                 terminal.show(replace(outcome, document={**found, "run": record.figures()}))
         except (Exception, KeyboardInterrupt) as problem:
-            code, error = terminal.fail(problem), {"kind": type(problem).__name__, "message": explained(problem)}
-        record.finish(code, found, error)
+            code, error = terminal.fail(problem), {"kind": type(problem).__name__, "message": explain(problem)}
+        figures = record.figures()
         try:
             if terminal.log_format == "json":  # people see the last line as the outcome
-                _log_end(record)
+                told = {"command": record.command, "exit_code": code, **figures}
+                _LOG.info("%s: exit code %d after %.2f s", record.command, code, figures["seconds"], extra=told)
             if target is not None:
-                write_bytes(target, json_text(record.document()).encode())
+                write_bytes(target, json_text(record.document(code, error, figures, found)).encode())
         except Exception as problem:  # the document is printed already
             code = code or replace(terminal, json=False).fail(problem)
     return code
-
-
-def _log_end(record: RunRecord) -> None:
-    ended = "%s: exit code %d after %.2f s"
-    fields = {"command": record.command, "exit_code": record.exit_code, **record.figures()}
-    _LOG.info(ended, record.command, record.exit_code, record.seconds, extra=fields)

@@ -50,17 +50,15 @@ def run_service(
     try:
         from gpuvgm.service.limits import Limits
         from gpuvgm.service.models import load_models
-        from gpuvgm.service.server import listening, serve
+        from gpuvgm.service.server import listen_on, serve
     except ModuleNotFoundError as problem:
-        if problem.name == "resource":
-            raise EnvironmentProblem("serve runs on Linux and macOS, not on Windows") from problem
         raise EnvironmentProblem(f"serve needs {problem.name}: {install_extra('serve')}") from problem
     token = token_of(token_file)
     allowed: Any = {name: value for name, value in limits.items() if value is not None}
     models = load_models(place)
     if token is None and not _is_loopback(address[0]):
         _LOG.warning("anyone who can reach %s can use the models; set a token (--token-file)", address[0])
-    with listening(*address) as opened:
+    with listen_on(*address) as opened:
         start = time.perf_counter()
         requests = serve(models, opened, Limits(**allowed), token, terminal.tell)
     seconds = time.perf_counter() - start

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from gpuvgm.errors import counted
 
 SEARCH = "search modes"  # counts columns, all other stages rows
+Report = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -48,7 +49,7 @@ class Stage:
     @property
     def unit(self) -> str:
         """What is counted."""
-        return unit_of(self.name)
+        return "columns" if self.name == SEARCH else "rows"
 
     @property
     def is_searching(self) -> bool:
@@ -81,7 +82,7 @@ class Stages:
         self.done[-1].rows, self.done[-1].total = max(self.done[-1].rows, rows), total
 
     @contextmanager
-    def heard(self) -> Iterator[Stages]:
+    def listen(self) -> Iterator[Stages]:
         """The time in which work is done: the first stage starts with it, the last one ends with it."""
         self._began = time.time_ns()
         try:
@@ -95,13 +96,11 @@ class Stages:
         last = self.done[-1]
         last.end = self._began = time.time_ns()
         amount = counted(last.rows, last.unit.removesuffix("s"))
-        _LOG.info("stage %s: %s in %.2f s", last.name, amount, last.seconds, extra=_fields(last))
+        fields = {"stage": last.name, last.unit: last.rows, "seconds": last.seconds}
+        _LOG.info("stage %s: %s in %.2f s", last.name, amount, last.seconds, extra=fields)
 
 
-def _fields(stage: Stage) -> dict[str, object]:
-    return {"stage": stage.name, stage.unit: stage.rows, "seconds": stage.seconds}
-
-
-def unit_of(stage: str) -> str:
-    """What a stage counts."""
-    return "columns" if stage == SEARCH else "rows"
+def speed(rows: float, seconds: float) -> str:
+    """Rows a second, for people."""
+    rate = rows / max(seconds, 1e-9)
+    return f"{rate / 1e6:.1f} M rows/s" if rate >= 1e6 else f"{rate:,.0f} row{'s' * (round(rate) != 1)}/s"

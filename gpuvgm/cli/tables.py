@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
+from rich.filesize import decimal
 from rich.table import Table
 
-from gpuvgm.cli.console import speed
+from gpuvgm.cli.stages import speed
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -44,7 +45,7 @@ def run_document(run: Any) -> dict[str, Any]:
 
 def run_line(run: Any, seconds: float) -> str:
     """The same as one line."""
-    return f"{run.path}: {counted(run.rows, 'row')}, {size(run.bytes)}, {seconds:.2f} s, {speed(run.rows, seconds)}"
+    return f"{run.path}: {counted(run.rows, 'row')}, {decimal(run.bytes)}, {seconds:.2f} s, {speed(run.rows, seconds)}"
 
 
 def unseen_lines(run: RunSummary) -> list[str]:
@@ -95,7 +96,7 @@ def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
             column.name,
             f"{np.count_nonzero(column.active)} of {len(column.means)}",
             stopped if column.mixture else "no mixture",
-            number(fit.fit_error, 2),
+            "" if fit.fit_error is None else f"{fit.fit_error:.2g}",
         )
     return table
 
@@ -113,8 +114,8 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
             figures = (mode.get("text", ""), "", "")
             if "mean" in mode:
                 figures = (
-                    mean_text(column, mode["mean"], mode["sd"]),
-                    fitted_length_text(column, mode["sd"], 6),
+                    mean_text(column.codec, mode["mean"], mode["sd"]),
+                    fitted_length_text(column.codec, mode["sd"], 6),
                     f"{mode['weight']:.4f}",
                 )
             table.add_row(column.name if mode["cell"] == 0 else "", str(mode["cell"]), *figures, f"{mode['rows']:,}")
@@ -153,24 +154,10 @@ def _table(*titles: str, loose: Sequence[str] = ()) -> Table:
     return table
 
 
-def number(value: float | None, digits: int = 6) -> str:
-    """A number for people."""
-    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.{digits}g}"
-
-
-def training_rows(model: TableModel) -> str:
+def count_rows_of(model: TableModel) -> str:
     """How many rows a model was fitted on, and of how many they were a sample."""
     sample = model.source.get("sample")
     if not isinstance(sample, dict):
         return counted(model.rows, "row")
     total = "an unknown number of" if sample.get("of") is None else f"{sample['of']:,}"
     return f"a sample of {model.rows:,} of {total} rows"
-
-
-def size(count: int) -> str:
-    """Bytes for people."""
-    value, units = float(count), ["B", "kB", "MB", "GB"]
-    while value >= 1000 and len(units) > 1:
-        value /= 1000
-        units.pop(0)
-    return f"{value:.0f} {units[0]}" if units[0] == "B" else f"{value:.1f} {units[0]}"

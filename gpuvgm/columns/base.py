@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, host_rows
-from gpuvgm.columns.documents import Record, optional
-from gpuvgm.columns.rules import boolean, number, one_of, whole
-from gpuvgm.columns.schema import ColumnSpec
+from gpuvgm.arrays import Array, Column, to_numpy
+from gpuvgm.columns.records import Count, document_of, read_record
+from gpuvgm.columns.rules import one_of
 from gpuvgm.columns.unseen import Pending, Unseen
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.config import Effort
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, counted_values
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
-if TYPE_CHECKING:
-    from gpuvgm.columns.model import ColumnModel
-
 SCALAR, MODE = ".scalar", ".mode"  # endings of the names of a column's encoded parts
 MISSING = None  # the modal value, or the category, that stands for "missing"
-Cells = NDArray[np.unsignedinteger]
+Modes = NDArray[np.unsignedinteger]
 Category = str | int | float | bool | None
 Place = Callable[[int], str]
 
@@ -36,49 +32,6 @@ Place = Callable[[int], str]
 def cell_dtype_of(cells: int) -> np.dtype[np.unsignedinteger]:
     """Integer type that numbers this many cells."""
     return np.dtype(np.uint8 if cells <= 1 << 8 else np.uint16 if cells <= 1 << 16 else np.uint32)
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnRequest:
-    """What is asked for one column.
-
-    Parameters
-    ----------
-    spec : ColumnSpec
-        Its kind and own options.
-    config : FitConfig
-        How to fit it.
-    rules : EncodingRules
-        How its scalars are made.
-    infinite_is_missing : bool
-        Take infinities for missing values instead of refusing them.
-    unknown : {"error", "ignore"}
-        What a value that is no category does.
-    encoding : {"auto", "onehot", "interval"}
-        How categories are encoded; see `CategoricalPlan`.
-    max_categories : int, optional
-        At most so many one-hot columns of categories.
-    learns_steps : bool
-        Whether to look for a step that its numbers lie on.
-    is_final : bool
-        Whether what the sample says is not looked at again where the rows refute it: the user declared the kind, or
-        this is the second plan.
-    """
-
-    spec: ColumnSpec
-    config: FitConfig
-    rules: EncodingRules
-    infinite_is_missing: bool = False
-    unknown: str = "error"
-    encoding: str = "auto"
-    max_categories: int | None = None
-    learns_steps: bool = False
-    is_final: bool = True
-
-    @property
-    def name(self) -> str:
-        """The column."""
-        return self.spec.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +88,13 @@ class Coded:
     """
 
     scalar: Floats | None = None
-    cell: Cells | None = None
+    cell: Modes | None = None
     passthrough: Column | None = None
     unseen: Mapping[str, Unseen] = field(default_factory=dict)
     pending: Pending | None = None
 
-    def settled(self, counts: Array) -> Coded:
-        """The same once the counts that are pending have come to the host.
+    def with_counts(self, counts: Array) -> Coded:
+        """The encoded part with the counts that were pending, once they have come to the host.
 
         Raises
         ------
@@ -152,18 +105,9 @@ class Coded:
         return replace(self, unseen=self.pending.unseen(counts), pending=None)
 
 
-class Encoder(Protocol):
-    """Encodes parts of one column."""
-
-    def __call__(self, part: Slice) -> Coded:
-        """Encoded values.
-
-        Raises
-        ------
-        InputError
-            For a value that the model has no place for: the message names column and row. What the result has pending
-            may raise it later.
-        """
+#: Encodes parts of one column; raises InputError, naming column and row, for a value that the model has no place for.
+#: What the result has pending may raise it later.
+Encoder = Callable[[Slice], Coded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +118,8 @@ class Values:
     valid: NDArray[np.bool_] | None = None
 
 
-class Decoder(Protocol):
-    """Decodes parts of one column."""
-
-    def __call__(self, part: Coded, first_row: int) -> Values:
-        """Values in the column's own type; `first_row` names rows in messages."""
+#: Decodes parts of one column to values of its own type; the row where a part begins names rows in messages.
+Decoder = Callable[[Coded, int], Values]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,39 +148,17 @@ class FitRecord:
         The highest bound found with one mode fewer, where a search looked for it.
     """
 
-    algorithm: str
-    rows: int
-    missing: int
-    iterations: int = 0
+    algorithm: Annotated[str, one_of("summary", "exact", "none")]
+    rows: Count
+    missing: Count
+    iterations: Count = 0
     converged: bool = False
     lower_bound: float = 0.0
     fit_error: float = 0.0
-    cells: int = 0
-    refinements: int = 0
-    effort: str = "research"
+    cells: Count = 0
+    refinements: Count = 0
+    effort: Effort = "research"
     bound_with_fewer: float | None = None
-
-
-FIT = Record(
-    {
-        "algorithm": one_of("summary", "exact", "none"),
-        "rows": whole(),
-        "missing": whole(),
-        "iterations": whole(),
-        "converged": boolean,
-        "lower_bound": number,
-        "fit_error": number,
-        "cells": whole(),
-        "refinements": whole(),
-        "effort": one_of("auto", "best", "research"),
-        "bound_with_fewer": optional(number),
-    },
-    frozenset(
-        {"iterations", "converged", "lower_bound", "fit_error", "cells", "refinements", "effort", "bound_with_fewer"}
-    ),
-)
-
-BESIDE = {"has_scalar": boolean, "width": whole()}  # of the kind, not of the column: written, not read
 
 
 class ColumnPlan:
@@ -265,8 +184,8 @@ class ColumnPlan:
         def name(self) -> str:
             """The column."""
 
-    def stays(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type that lie on a device are worked on there; see `Codec.stays`."""
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are worked on there; see `Codec.works_on_device`."""
         return False
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Any:
@@ -277,7 +196,7 @@ class ColumnPlan:
         """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at."""
         return None
 
-    def fit(self, statistics: Any) -> ColumnModel:
+    def fit(self, statistics: Any) -> FittedColumn:
         """The fitted column from the statistics of all rows."""
         raise NotImplementedError
 
@@ -293,6 +212,8 @@ class FittedColumn:
         How the fit went.
     has_scalar, has_cells : bool
         Whether encoded rows have a scalar, and one-hot columns; modes are drawn where they have both.
+    endings : tuple of str
+        What the names of the encoded parts of a column of the kind may end in.
     width : int
         One-hot columns.
     without_meaning : tuple of str
@@ -304,6 +225,7 @@ class FittedColumn:
     __slots__ = ()
     has_scalar: ClassVar[bool] = False
     has_cells: ClassVar[bool] = False
+    endings: ClassVar[tuple[str, ...]] = (SCALAR, MODE)
     without_meaning: ClassVar[tuple[str, ...]] = ("fit",)
 
     if TYPE_CHECKING:
@@ -328,7 +250,7 @@ class FittedColumn:
         def width(self) -> int:
             """One-hot columns."""
 
-    def stays(self, type_: pa.DataType) -> bool:
+    def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type that lie on a device are encoded and decoded there."""
         return False
 
@@ -421,15 +343,18 @@ class FittedColumn:
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode values of an Arrow type; `source` names the table."""
 
-    def is_comparable(self, other: ColumnModel) -> bool:
+    def is_comparable(self, other: FittedColumn) -> bool:
         """Whether the distance to another fitted column has a meaning."""
         return self.kind == other.kind
 
     def to_json(self) -> dict[str, Any]:
         """All parameters, exact to the last bit; `gpuvgm.columns.model.column_of` reads them."""
-        parts = {part.name: getattr(self, part.name) for part in fields(cast(Any, self))}  # a dataclass
-        document = {"kind": self.kind} | parts | {"fit": asdict(self.fit), "has_scalar": self.has_scalar}
-        return document if self.has_cells else document | {"width": self.width}
+        return document_of(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], where: str) -> FittedColumn:
+        """Column from what `to_json` gave, whose parts may not fit together yet; see `check`."""
+        return read_record(cls, document, where)
 
     def meaning(self) -> dict[str, Any]:
         """The parameters that decide what an encoded row means."""
@@ -437,8 +362,7 @@ class FittedColumn:
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
-        fit = {part: getattr(self.fit, part) for part in FitRecord.__dataclass_fields__}
-        return {"type": self.row_type, "rows": self.fit.rows, "missing": self.fit.missing, "fit": fit}
+        return {"type": self.row_type, "rows": self.fit.rows, "missing": self.fit.missing, "fit": asdict(self.fit)}
 
     def check(self) -> None:
         """Raise ValueError, or what Arrow raises, where the parts of a loaded column do not fit together."""
@@ -468,15 +392,15 @@ class FittedColumn:
         EnvironmentProblem
             Where matplotlib is missing.
         """
-        from gpuvgm.columns.plots import plot_column
-
-        return plot_column(cast("ColumnModel", self), rows, ax)
+        raise InputError(f'column "{self.name}" is {self.kind}: only mixtures and categories can be drawn')
 
 
-def refuse(column: FittedColumn, rows: NDArray[np.bool_], place: Place, problem: str, remedy: str) -> NoReturn:
-    """Refuse rows of a column, naming the first; `place` takes a position within `rows`."""
-    rows = host_rows(rows)
-    first = place(int(np.argmax(rows)))
+def refuse(
+    column: FittedColumn, rows: NDArray[np.bool_], first_row: int, place: Place, problem: str, remedy: str
+) -> NoReturn:
+    """Refuse rows of a part of a column that begins at `first_row`, naming the first."""
+    rows = to_numpy(rows)
+    first = place(first_row + int(np.argmax(rows)))
     told = counted_values(int(np.count_nonzero(rows)), problem)
     raise InputError(f'column "{column.name}": {told} (first at {first}); {remedy}')
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -14,13 +13,10 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import (
-    BESIDE,
-    FIT,
     MISSING,
     Category,
     Coded,
     ColumnPlan,
-    ColumnRequest,
     Decoder,
     Encoder,
     EncodingOptions,
@@ -38,42 +34,23 @@ from gpuvgm.columns.categories import (
     array_of,
     categories_of,
     check_categories,
-    parsed,
+    parse_categories,
     plain_values,
     value_type,
 )
-from gpuvgm.columns.documents import Record, arrow_type, category, listed, optional, text
 from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
-from gpuvgm.columns.rules import boolean, one_of, whole
+from gpuvgm.columns.records import ArrowType, Count, category, read_record
+from gpuvgm.columns.rules import one_of, whole
+from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import category_text
 from gpuvgm.columns.unseen import Unseen
 from gpuvgm.engines import Engine
-from gpuvgm.engines.philox import philox_uniforms
+from gpuvgm.engines.base import philox_uniforms
 from gpuvgm.engines.tables import Draw
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import type_of
+from gpuvgm.io.arrow import type_of, with_wide_index
 from gpuvgm.summary.grid import Floats, Ints
-
-DOCUMENT = Record(
-    {
-        **BESIDE,
-        "name": text,
-        "kind": one_of("categorical"),
-        "type": arrow_type,
-        "levels": listed(category),
-        "counts": listed(whole()),
-        "first_rows": listed(whole(-1)),
-        "unknown": one_of("error", "ignore"),
-        "dictionary": optional(listed(category)),
-        "declared": boolean,
-        "fit": FIT,
-        "max_categories": whole(1),
-        "automatic": boolean,
-        "encoding": one_of("onehot", "interval"),
-    },
-    frozenset({*BESIDE, "max_categories", "automatic", "encoding"}),
-)
 
 
 @dataclass(frozen=True, repr=False)  # no slots: `positions` is cached
@@ -111,26 +88,20 @@ class CategoricalColumn(FittedColumn):
     """
 
     name: str
-    type: str
-    categories: tuple[Category, ...]
-    counts: tuple[int, ...]
-    first_rows: tuple[int, ...]
-    unknown: Literal["error", "ignore"]
-    dictionary: tuple[Category, ...] | None
+    type: ArrowType
+    categories: tuple[Annotated[Category, category], ...]
+    counts: tuple[Count, ...]
+    first_rows: tuple[Annotated[int, whole(-1)], ...]
+    unknown: Annotated[str, one_of("error", "ignore")]
+    dictionary: tuple[Annotated[Category, category], ...] | None
     declared: bool
     fit: FitRecord
-    max_categories: int | None = None
+    max_categories: Annotated[int, whole(1)] | None = None
     automatic: bool = False
     kind: ClassVar[str] = "categorical"
     encoding: ClassVar[str] = "onehot"
     has_cells: ClassVar[bool] = True
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "first_rows", "declared", "dictionary", "automatic")
-
-    @property
-    def levels(self) -> tuple[Category, ...]:
-        """Deprecated name of `categories`."""
-        warnings.warn("levels are called categories now", FutureWarning, stacklevel=2)
-        return self.categories
 
     @property
     def width(self) -> int:
@@ -183,7 +154,7 @@ class CategoricalColumn(FittedColumn):
     def cell_of(self, value: object) -> int | None:
         """One-hot column of what a user writes for a category; None for what is no category."""
         try:
-            (category,) = parsed([value], value_type(type_of(self.type)))
+            (category,) = parse_categories([value], value_type(type_of(self.type)))
         except ValueError:
             return None
         return self.positions.get(category)
@@ -194,37 +165,22 @@ class CategoricalColumn(FittedColumn):
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
         """What decodes parts of the column."""
-        return CategoryDecoder(self)
+        return partial(self._decode, CategoryValues(self, self.own))
 
-    @staticmethod
-    def from_json(document: Mapping[str, Any], where: str) -> CategoricalColumn:
-        """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
-        DOCUMENT(document, where)
-        cls = IntervalColumn if document.get("encoding") == "interval" else CategoricalColumn
-        lists = {part: tuple(document[part]) for part in ("levels", "counts", "first_rows")}
-        if len({len(part) for part in lists.values()}) > 1 or len(set(lists["levels"])) < len(lists["levels"]):
-            raise ValueError("the categories do not fit their counts")
-        entries = document["dictionary"]
-        return cls(
-            name=str(document["name"]),
-            type=str(document["type"]),
-            categories=lists["levels"],
-            counts=lists["counts"],
-            first_rows=lists["first_rows"],
-            unknown=document["unknown"],
-            dictionary=None if entries is None else tuple(entries),
-            declared=bool(document["declared"]),
-            fit=FitRecord(**document["fit"]),
-            max_categories=document.get("max_categories"),
-            automatic=bool(document.get("automatic", False)),
-        )
+    def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
+        """Values of modes; missing for one that categories share, and for that of no category."""
+        assert part.cell is not None
+        mode = to_numpy(part.cell)
+        wrong = np.flatnonzero(mode > (self.width if self.unknown == "ignore" else self.width - 1))
+        if len(wrong):
+            refuse_cell(self, first_row + int(wrong[0]), mode[wrong[0]])
+        return Values(values(np.minimum(mode, len(self.own))))
 
-    def to_json(self) -> dict[str, Any]:
-        """All parameters; files call the categories "levels", and leave out what older versions do not know."""
-        document = FittedColumn.to_json(self)
-        newer = {"max_categories": None, "automatic": False}
-        kept = {part: value for part, value in document.items() if part not in newer or value != newer[part]}
-        return {"levels" if part == "categories" else part: value for part, value in kept.items()}
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], where: str) -> FittedColumn:
+        """Column from what `to_json` gave."""
+        encoding = one_of("onehot", "interval")(document.get("encoding"), f"{where}: encoding")
+        return read_record(IntervalColumn if encoding == "interval" else CategoricalColumn, document, where)
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
@@ -243,12 +199,21 @@ class CategoricalColumn(FittedColumn):
 
     def check(self) -> None:
         """Refuse categories that are not distinct values of the column's type."""
+        if not len(self.categories) == len(self.counts) == len(self.first_rows):
+            raise ValueError("the categories do not fit their counts")
         check_categories(len(self.categories))
         positions = np.arange(len(self.categories))
         values = CategoryValues(self, self.categories)(positions)
         found = CategoryIndex(self.categories, value_type(type_of(self.type))).find(values)
         if not np.array_equal(found, positions):
             raise ValueError(f"its categories are not {len(positions)} different values of {self.type}")
+
+    def plot(self, ax: Any = None, *, rows: Any = None) -> Any:
+        """Draw the training rows of the categories; see `FittedColumn.plot`."""
+        from gpuvgm.columns.plots import plot_categories
+
+        texts = (category_text(self.type, category) for category in self.categories)
+        return plot_categories(self.name, texts, self.counts, ax)
 
     def counted(self) -> CategoryCounts:
         """The counts that the model holds."""
@@ -301,11 +266,6 @@ class IntervalColumn(CategoricalColumn):
         """Nothing, since there are no one-hot columns."""
         return np.empty(0)
 
-    @property
-    def own(self) -> tuple[Category, ...]:
-        """All categories."""
-        return self.categories
-
     @cached_property
     def intervals(self) -> Intervals:
         """The interval of each category."""
@@ -321,11 +281,19 @@ class IntervalColumn(CategoricalColumn):
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
         """What decodes parts of the column."""
-        return IntervalDecoder(self)
+        return partial(self._decode, CategoryValues(self, self.categories))
 
-    def to_json(self) -> dict[str, Any]:
-        """All parameters."""
-        return CategoricalColumn.to_json(self) | {"encoding": self.encoding}
+    def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
+        """Values of scalars; missing for NaN, where values that are no category were no error."""
+        assert part.scalar is not None
+        scalar = to_numpy(part.scalar)
+        positions, blank = self.intervals.find(scalar), np.isnan(scalar)
+        if np.any(blank):
+            if self.unknown == "error":
+                problem = "scalars are NaN"
+                refuse(self, blank, first_row, "row {}".format, problem, "a model writes none; check what made them")
+            positions[blank] = len(self.categories)
+        return Values(values(positions))
 
     def describe_cells(self) -> list[dict[str, Any]]:
         """The categories by falling frequency, each with its interval; `first_row` is -1 for one that did not occur."""
@@ -380,11 +348,8 @@ class CategoricalPlan(ColumnPlan):
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> CategoryCounts:
         """Categories of rows; the column stops where there are too many to number."""
-        if isinstance(values, DeviceColumn) and _is_coded_there(values):
-            counts = CategoryCounts.of_device(values, first_row)
-        else:
-            counts = CategoryCounts.of(on_host(values), first_row)
-        counts = counts.of_type(value_type(type_of(self.type)))
+        values = values if _is_coded_there(values) else on_host(values)
+        counts = CategoryCounts.of(values, first_row).of_type(value_type(type_of(self.type)))
         if self.declared is not None:
             self._check_declared(counts)
             counts = counts.only(set(self.declared))
@@ -415,7 +380,7 @@ class CategoricalPlan(ColumnPlan):
             categories=ordered.categories,
             counts=tuple(int(count) for count in ordered.counts),
             first_rows=tuple(int(row) for row in ordered.first_rows),
-            unknown=cast('Literal["error", "ignore"]', self.unknown),
+            unknown=self.unknown,
             dictionary=self.dictionary,
             declared=self.declared is not None,
             fit=FitRecord("none", counts.rows, int(missing)),
@@ -430,7 +395,7 @@ class CategoricalPlan(ColumnPlan):
             return self.type
         entries = len({*(self.dictionary or ()), *categories} - {MISSING})
         most = np.iinfo(type_.index_type.to_pandas_dtype()).max
-        return self.type if entries <= most + 1 else str(pa.dictionary(pa.int32(), type_.value_type, type_.ordered))
+        return self.type if entries <= most + 1 else str(with_wide_index(type_))
 
 
 def _column_class(plan: CategoricalPlan, categories: int) -> type[CategoricalColumn]:
@@ -450,7 +415,7 @@ def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Cat
     declared = None
     if request.spec.categories is not None:
         try:
-            declared = parsed(request.spec.categories, value_type(sample.type))
+            declared = parse_categories(request.spec.categories, value_type(sample.type))
         except ValueError as problem:
             raise InputError(f'column "{request.name}": categories: {problem}') from None
     return CategoricalPlan(
@@ -526,29 +491,11 @@ class CategoryEncoder:
     def _positions(self, part: Slice) -> Ints:
         """Position of each row's category, where the rows lie; -1 for values that are none, where they are no error."""
         values = part.values if _is_coded_there(part.values) else on_host(part.values)
-        positions: Ints = self._found_there(values) if isinstance(values, DeviceColumn) else self._index.find(values)
+        positions = self._index.find(values)
         unknown = positions < 0
         if self._column.unknown == "error" and unknown.any():
             self._refuse(on_host(values), part.first_row, to_numpy(unknown))
         return positions
-
-    def _found_there(self, values: DeviceColumn) -> Ints:
-        """The positions on the device: only the values that occur, each once, or the dictionary, are looked up here."""
-        xp = namespace_of(values.values)
-        if values.dictionary is not None:
-            places = values.values if values.missing is None else xp.where(values.missing, 0, values.values)
-            found = self._index.find(values.dictionary)
-        else:
-            stored = values.values.view(np.uint8) if values.values.dtype == np.bool_ else values.values
-            distinct = xp.unique(stored)
-            places = xp.searchsorted(distinct, stored)
-            found = self._index.find(DeviceColumn(distinct.astype(values.values.dtype), values.type).to_arrow())
-        positions = xp.asarray(found if len(found) else np.full(1, -1))[places]
-        if values.missing is None:
-            return cast("Ints", positions)
-        kind: Any = values.type
-        missing = self._index.find(pa.nulls(1, kind if values.dictionary is None else kind.value_type))
-        return cast("Ints", xp.where(values.missing, missing[0], positions))
 
     def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
         value = values[int(np.argmax(unknown))].as_py()
@@ -556,8 +503,7 @@ class CategoryEncoder:
         problem = "values are missing" if blank else f"values (such as {_shown(value)}) are no category"
         where = "in a column that had none missing at fit" if blank else "that was there at fit"
         remedy = 'fit with rows that have them, declare categories, or fit with unknown="ignore"'
-        place = partial(_offset_place, self._options.place, first_row)
-        refuse(self._column, unknown, place, f"{problem} {where}", remedy)
+        refuse(self._column, unknown, first_row, self._options.place, f"{problem} {where}", remedy)
 
 
 class IntervalEncoder(CategoryEncoder):
@@ -581,10 +527,6 @@ class IntervalEncoder(CategoryEncoder):
         if part.uniforms is not None:
             return part.uniforms
         return philox_uniforms(Draw(options.seed, self._column.column_id, options.first_row + part.first_row), rows)
-
-
-def _offset_place(place: Any, first_row: int, row: int) -> str:
-    return str(place(first_row + row))
 
 
 def _shown(category: object) -> str:
@@ -632,39 +574,3 @@ class CategoryValues:
         indices: Any = pa.array(codes, self._type.index_type, mask=codes < 0)
         coded: pa.Array[Any] = pa.DictionaryArray.from_arrays(indices, self._entries, ordered=self._type.ordered)
         return coded
-
-
-class CategoryDecoder:
-    """Decodes a one-hot encoded column."""
-
-    def __init__(self, column: CategoricalColumn) -> None:
-        self._column, self._values = column, CategoryValues(column, column.own)
-
-    def __call__(self, part: Coded, first_row: int) -> Values:
-        """Values of cells; missing for a cell that categories share, and for that of no category."""
-        assert part.cell is not None
-        column, cell = self._column, to_numpy(part.cell)
-        last = column.width if column.unknown == "ignore" else column.width - 1
-        wrong = np.flatnonzero(cell > last)
-        if len(wrong):
-            refuse_cell(column, first_row + int(wrong[0]), cell[wrong[0]])
-        return Values(self._values(np.minimum(cell, len(column.own))))
-
-
-class IntervalDecoder:
-    """Decodes scalars that are places in the intervals of categories."""
-
-    def __init__(self, column: IntervalColumn) -> None:
-        self._column, self._values = column, CategoryValues(column, column.categories)
-
-    def __call__(self, part: Coded, first_row: int) -> Values:
-        """Values of scalars; missing for NaN, where values that are no category were no error."""
-        assert part.scalar is not None
-        column, scalar = self._column, to_numpy(part.scalar)
-        positions, blank = column.intervals.find(scalar), np.isnan(scalar)
-        if np.any(blank):
-            if column.unknown == "error":
-                place = partial(_offset_place, "row {}".format, first_row)
-                refuse(column, blank, place, "scalars are NaN", "a model writes none; check what made them")
-            positions[blank] = len(column.categories)
-        return Values(self._values(positions))

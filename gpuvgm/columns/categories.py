@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import DeviceColumn, namespace_of, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, to_numpy
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_plain_number_type, is_text_type, out_of_dictionary, type_of
 from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.summary.grid import Ints
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
 
@@ -55,8 +56,6 @@ def _storage(type_: pa.DataType) -> pa.DataType:
     """Type with Python values that JSON has: integers for datetimes, text for decimals."""
     if pa.types.is_decimal(type_):
         return pa.string()
-    if pa.types.is_float16(type_):  # which Arrow 18 makes of NumPy's numbers only
-        return pa.float32()
     if pa.types.is_temporal(type_):
         return pa.int32() if type_.bit_width == 32 else pa.int64()
     return type_
@@ -73,7 +72,7 @@ def array_of(categories: Sequence[Category], type_: pa.DataType) -> Array:
     return array
 
 
-def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Category, ...]:
+def parse_categories(given: Sequence[object], type_: pa.DataType) -> tuple[Category, ...]:
     """Categories from what a user writes.
 
     Raises
@@ -91,11 +90,29 @@ def parsed(given: Sequence[object], type_: pa.DataType) -> tuple[Category, ...]:
     return categories
 
 
-def _codes(indices: Array, known: NDArray[Any], missing: int) -> NDArray[np.int64]:
-    """`known` of each index into a dictionary, shape (rows,); `missing` where there is no index."""
-    codes = np.append(known, missing).astype(np.int64)
-    rows = indices.cast(pa.int64()).fill_null(len(known))  # 8 bits may number the entries, but not one more
-    return np.asarray(codes[rows.to_numpy(zero_copy_only=False)])
+def coded_values(column: Column) -> tuple[Array, Any]:
+    """Values that may occur in a column, which may be alike, and the place of each row's value, where the rows lie.
+
+    The last value is null: that of rows without one.
+    """
+    values: Array
+    if not isinstance(column, DeviceColumn):
+        coded: Array = column
+        if not pa.types.is_dictionary(coded.type):
+            coded = coded.cast(value_type(coded.type)).dictionary_encode()
+        values, places = coded.dictionary, coded.indices.cast(pa.int64())  # 8 bits may number all, but not one more
+        places = places.fill_null(len(values)).to_numpy(zero_copy_only=False)
+    else:
+        xp = namespace_of(column.values)
+        values, places = column.dictionary, column.values
+        if values is None:
+            stored = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
+            distinct = xp.unique(stored)
+            values = DeviceColumn(distinct.astype(column.values.dtype), column.type).to_arrow()
+            places = xp.searchsorted(distinct, stored)
+        if column.missing is not None:
+            places = xp.where(column.missing, len(values), places.astype(np.int64))
+    return pa.concat_arrays([values, pa.nulls(1, values.type)]), places
 
 
 def check_categories(count: int, most: int = MOST_CATEGORIES) -> None:
@@ -146,39 +163,19 @@ class CategoryCounts:
     most: int = MOST_CATEGORIES
 
     @classmethod
-    def of(cls, values: Array, first_row: int) -> CategoryCounts:
-        """Counts of consecutive rows; entries of a dictionary may be missing, blank or repeated."""
-        if not pa.types.is_dictionary(values.type):
-            values = values.cast(value_type(values.type)).dictionary_encode()
-        entries = plain_values(values.dictionary).dictionary_encode(null_encoding="encode")
-        known = entries.indices.to_numpy(zero_copy_only=False)
-        category_values = entries.dictionary
-        null_at = int(np.argmax(category_values.is_null())) if category_values.null_count else len(category_values)
-        if values.indices.null_count and null_at == len(category_values):
-            category_values = pa.concat_arrays([category_values, pa.nulls(1, category_values.type)])
-        return cls._of_codes(category_values, _codes(values.indices, known, null_at), first_row)
-
-    @classmethod
-    def of_device(cls, column: DeviceColumn, first_row: int) -> CategoryCounts:
-        """Counts of consecutive rows on a device: only the values that occur come here, each once."""
-        missing = column.missing
-        rows = None if missing is None else namespace_of(missing).flatnonzero(~missing)
-        values, counts, first = _distinct(column, rows)
-        nulls = len(column) - int(counts.sum())
-        if missing is not None and nulls:
-            values = pa.concat_arrays([values, pa.nulls(1, values.type)])
-            counts = np.append(counts, nulls)
-            first = np.append(first, int(missing.argmax()))
+    def of(cls, column: Column, first_row: int) -> CategoryCounts:
+        """Counts of consecutive rows; of those on a device only the values that occur come to the host, each once."""
+        values, places = coded_values(column)
+        if is_on_device(places):
+            xp = namespace_of(places)
+            occurring, first, counts = map(to_numpy, xp.unique(places, return_index=True, return_counts=True))
+        else:
+            counts, first = np.bincount(places, minlength=len(values)), np.empty(len(values), np.int64)
+            first[places[::-1]] = np.arange(len(places) - 1, -1, -1)  # the last one written is the first row
+            occurring = np.flatnonzero(counts)
+            counts, first = counts[occurring], first[occurring]
+        values = plain_values(values).take(pa.array(occurring, pa.int64()))  # views of text cannot be taken from
         return cls._grouped(values, len(column), counts, first + first_row)
-
-    @classmethod
-    def _of_codes(cls, category_values: Array, codes: NDArray[Any], first_row: int) -> CategoryCounts:
-        counts = np.bincount(codes, minlength=len(category_values)).astype(np.int64)
-        first = np.full(len(category_values), -1, np.int64)
-        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1) + first_row  # the last one written is the first row
-        held = np.flatnonzero(counts)
-        categories = categories_of(category_values.take(pa.array(held, pa.int64())))
-        return cls(str(category_values.type), len(codes), categories, counts[held], first[held])
 
     def merge(self, other: CategoryCounts) -> CategoryCounts:
         """Counts of both sets of rows; the same in any order.
@@ -252,25 +249,13 @@ class CategoryCounts:
         return replace(self, categories=categories, counts=self.counts[order], first_rows=self.first_rows[order])
 
 
-def _distinct(column: DeviceColumn, rows: Array | None) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
-    """Values of some rows of a device (None: all), each once, how many hold it, and the first that does."""
-    stored = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
-    stored = stored if rows is None else stored[rows]
-    if not len(stored):
-        type_: Any = value_type(column.type)
-        return pa.nulls(0, type_), np.empty(0, np.int64), np.empty(0, np.int64)
-    distinct, first, counts = namespace_of(stored).unique(stored, return_index=True, return_counts=True)
-    found = DeviceColumn(distinct.astype(column.values.dtype), column.type, None, column.dictionary)
-    return plain_values(found.to_arrow()), to_numpy(counts), to_numpy(first if rows is None else rows[first])
-
-
 class CategoryIndex:
-    """Finds the cell of every value.
+    """Finds the place of every value among the categories.
 
     Parameters
     ----------
     categories : sequence of Category
-        The categories, in the order of their cells.
+        The categories.
     type_ : pyarrow.DataType
         Type of their values.
     """
@@ -278,23 +263,23 @@ class CategoryIndex:
     def __init__(self, categories: Sequence[Category], type_: pa.DataType) -> None:
         self._set = array_of(categories, type_)
 
-    def find(self, values: Array) -> NDArray[np.int64]:
-        """Cell of each value, shape (rows,); -1 for values that are no category, whatever their type."""
-        if pa.types.is_dictionary(values.type):
-            missing = int(self.find(pa.nulls(1, values.type.value_type))[0])
-            return _codes(values.indices, self.find(values.dictionary), missing)
+    def find(self, values: Any) -> NDArray[np.int64]:
+        """Place of each value, shape (rows,), where the rows lie; -1 for values that are no category, of any type."""
+        if isinstance(values, DeviceColumn) or pa.types.is_dictionary(values.type):
+            entries, places = coded_values(values)
+            return cast("Ints", namespace_of(places).asarray(self.find(entries))[places])
         if values.type != value_type(values.type):
             values = values.cast(value_type(values.type))
         if values.type != self._set.type:
             return self._find_others(plain_values(values))
-        cells = self._look_up(values)
-        unknown = np.flatnonzero(cells < 0)
+        found = self._look_up(values)
+        unknown = np.flatnonzero(found < 0)
         if len(unknown):  # other forms of a category among them: blank text, NaN, negative zero
-            cells[unknown] = self._look_up(plain_values(values.take(pa.array(unknown))))
-        return cells
+            found[unknown] = self._look_up(plain_values(values.take(pa.array(unknown))))
+        return found
 
     def _find_others(self, values: Array) -> NDArray[np.int64]:
-        """Cells of plain values of another type, each by itself: what the categories' type cannot hold is none."""
+        """Places of plain values of another type, each by itself: what the categories' type cannot hold is none."""
         type_ = self._set.type
         if is_plain_number_type(values.type) and (pa.types.is_integer(type_) or pa.types.is_boolean(type_)):
             near = values.cast(type_, safe=False)
@@ -305,7 +290,7 @@ class CategoryIndex:
         return np.asarray(self._cast_and_look_up(distinct.dictionary)[distinct.indices.to_numpy()])
 
     def _cast_and_look_up(self, values: Array) -> NDArray[np.int64]:
-        """Cells of values of another type, in halves wherever some of them cannot be cast."""
+        """Places of values of another type, in halves wherever some of them cannot be cast."""
         if _has_zone(values.type) != _has_zone(self._set.type):
             return np.where(
                 values.is_null().to_numpy(zero_copy_only=False), self._look_up(pa.nulls(1, self._set.type)), -1
@@ -324,6 +309,6 @@ class CategoryIndex:
         found: Array = pc.index_in(values, value_set=self._set)
         return np.array(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
-    def take(self, cells: NDArray[Any]) -> Array:
-        """Values of cells; null for a cell past the last category."""
-        return pa.concat_arrays([self._set, pa.nulls(1, self._set.type)]).take(pa.array(cells, pa.int64()))
+    def take(self, places: NDArray[Any]) -> Array:
+        """Values of places; null for a place past the last category."""
+        return pa.concat_arrays([self._set, pa.nulls(1, self._set.type)]).take(pa.array(places, pa.int64()))

@@ -2,213 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
 from gpuvgm.columns.base import (
-    FIT,
     MISSING,
-    Cells,
     Coded,
     Decoder,
     Encoder,
     EncodingOptions,
     FitRecord,
+    Modes,
     Slice,
     Values,
     refuse,
     refuse_cell,
 )
-from gpuvgm.columns.codecs import Codec, Number, codec_document, codec_of, rows_for, step_text, with_value
+from gpuvgm.columns.codecs import Codec, Number, codec_of, rows_for, step_text, with_value
 from gpuvgm.columns.codecs.base import Bools
 from gpuvgm.columns.coverage import modes_of_tails
-from gpuvgm.columns.documents import Record, anything, listed, optional, text
-from gpuvgm.columns.landmarks import DOCUMENT as LANDMARKS
-from gpuvgm.columns.landmarks import Landmarks
+from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     ORDINARY,
     NumericColumn,
-    check_codec,
-    check_values,
     error_of,
     off_step_rows,
     ordinary_numbers,
     refuse_infinite,
 )
-from gpuvgm.columns.rules import boolean, finite, not_negative, one_of, positive, share, whole
+from gpuvgm.columns.options import json_value
+from gpuvgm.columns.quantiles import Quantiles
+from gpuvgm.columns.records import Count, anything
+from gpuvgm.columns.rules import positive, share, whole
 from gpuvgm.columns.text import modal_text, value_text
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.hold import SORTS, Coverage, HoldTable
-from gpuvgm.engines.tables import Draw, DrawTable, Float32Table, InverseTable, Step
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, Step
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame, Ints
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
-SCALAR_STEP = 2.0**-24  # relative step of a float32 scalar, which bounds must not trip over
-_GAUSSIANS = ("mean_precision", "means", "degrees_of_freedom", "covariances")
-
-RULES = Record(
-    {
-        "scale": positive,
-        "tails": one_of("modes", "clip", "exact"),
-        "floor": optional(share),
-        "precision": one_of("float64", "float32"),
-    },
-    frozenset({"precision"}),
-)
-POSTERIOR = Record(
-    {
-        "sticks": listed(listed(positive)),
-        "mean_precision": listed(positive),
-        "means": listed(finite),
-        "degrees_of_freedom": listed(positive),
-        "covariances": listed(positive),
-    }
-)
-MIXTURE = Record(
-    {
-        "frame": Record({"scale": positive, "centre": finite}),
-        "posterior": POSTERIOR,
-        "centres": listed(finite),
-        "counts": listed(not_negative),
-        "active": listed(boolean),
-        "active_counts": listed(not_negative),
-        "tails": listed(listed(finite)),
-        "tail_counts": listed(not_negative),
-    },
-    frozenset({"tails", "tail_counts"}),
-)
-DOCUMENT = Record(
-    {
-        "name": text,
-        "kind": one_of("continuous", "mixed"),
-        "codec": check_codec,
-        "rules": RULES,
-        "mixture": optional(MIXTURE),
-        "modal_values": listed(anything),
-        "modal_counts": listed(whole()),
-        "order": listed(whole(0, 2**16)),
-        "minimum": anything,
-        "maximum": anything,
-        "fit": FIT,
-        "wide_scalars": boolean,
-        "landmarks": optional(LANDMARKS),
-    },
-    frozenset({"modal_counts", "wide_scalars", "landmarks"}),
-)
 
 
 def falling(counts: Sequence[int] | Floats) -> tuple[int, ...]:
     """Indices by falling count; of equal counts the lower index first."""
     return tuple(int(i) for i in np.argsort(-np.asarray(counts, np.float64), kind="stable"))
-
-
-@dataclass(frozen=True, slots=True)
-class MixtureModel:
-    """A fitted mixture in the coordinates of its frame.
-
-    Parameters
-    ----------
-    frame : Frame
-        Coordinates of the column's numbers.
-    posterior : Posterior
-        The fitted posterior, K components.
-    centres : ndarray of shape (K,)
-        Centres that the fit started from.
-    counts : ndarray of shape (K,)
-        Training rows whose most probable component is k.
-    active : ndarray of shape (K,), bool
-        Components that rows may be given to.
-    active_counts : ndarray of shape (A,)
-        Training rows by most probable active component.
-    tails : ndarray of shape (T, 2)
-        Ends of the tail modes, which hold rows that no active component can hold; in the frame's coordinates.
-    tail_counts : ndarray of shape (T,)
-        Training rows of each tail mode; they are not counted in `active_counts`.
-    """
-
-    frame: Frame
-    posterior: Posterior
-    centres: Floats
-    counts: Floats
-    active: NDArray[np.bool_]
-    active_counts: Floats
-    tails: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    tail_counts: Floats = field(default_factory=lambda: np.empty(0))
-
-    @property
-    def deviations(self) -> Floats:
-        """Standard deviations in the frame's coordinates, shape (K,)."""
-        return np.sqrt(self.posterior.covariances)
-
-    def to_json(self) -> dict[str, Any]:
-        """All parameters."""
-        concentration = self.posterior.concentration
-        assert isinstance(concentration, StickBreaking)  # tables are fitted with no other prior
-        return {
-            "frame": asdict(self.frame),
-            "posterior": {
-                "sticks": concentration.sticks,
-                **{part: getattr(self.posterior, part) for part in _GAUSSIANS},
-            },
-            "centres": self.centres,
-            "counts": self.counts,
-            "active": self.active,
-            "active_counts": self.active_counts,
-            **({"tails": self.tails, "tail_counts": self.tail_counts} if len(self.tails) else {}),
-        }
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> MixtureModel:
-        """Mixture from its document.
-
-        Raises
-        ------
-        ValueError
-            Where its parameters do not fit together.
-        """
-        parameters = {part: _floats(document["posterior"][part]) for part in ("sticks", *_GAUSSIANS)}
-        sticks = parameters.pop("sticks")
-        mean_precision, means, degrees_of_freedom, covariances = parameters.values()
-        posterior = Posterior(StickBreaking(sticks), mean_precision, means, degrees_of_freedom, covariances)
-        mixture = cls(
-            frame=Frame(float(document["frame"]["scale"]), float(document["frame"]["centre"])),
-            posterior=posterior,
-            centres=_floats(document["centres"]),
-            counts=_floats(document["counts"]),
-            active=np.array(document["active"], np.bool_),
-            active_counts=_floats(document["active_counts"]),
-            tails=_floats(document.get("tails", [])).reshape(-1, 2),
-            tail_counts=_floats(document.get("tail_counts", [])),
-        )
-        k = len(posterior.means)
-        vectors = [
-            *parameters.values(),
-            mixture.counts,
-            mixture.active,
-        ]  # of few rows a search may have had fewer centres
-        if sticks.shape != (2, k) or any(vector.shape != (k,) for vector in vectors):
-            raise ValueError("the components' parameters differ in length")
-        if mixture.active_counts.shape != (int(np.count_nonzero(mixture.active)),):
-            raise ValueError("the active components differ in number")
-        if len(mixture.tails) != len(mixture.tail_counts) or not np.all(mixture.tails[:, 0] <= mixture.tails[:, 1]):
-            raise ValueError("the tail modes are no intervals")
-        return mixture
-
-
-def _floats(values: list[Any]) -> Floats:
-    return np.array(values, np.float64)
 
 
 @dataclass(frozen=True, repr=False)  # no slots: the tables are cached
@@ -239,8 +87,8 @@ class MixtureColumn(NumericColumn):
         How the fit went.
     wide_scalars : bool
         Whether scalars are always float64, since float32 would not bring the column's multiples of a step back.
-    landmarks : Landmarks or None
-        Where the ordinary training values lay; None where there was none, or an older version fitted the column.
+    quantiles : Quantiles or None
+        Where the ordinary training values lay; None where there was none.
 
     Raises
     ------
@@ -249,18 +97,18 @@ class MixtureColumn(NumericColumn):
     """
 
     name: str
-    kind: str
-    codec: Codec
+    kind: Literal["continuous", "mixed"]
+    codec: Annotated[Codec, codec_of]
     rules: EncodingRules
     mixture: MixtureModel | None
-    modal_values: tuple[Number | None, ...]
-    modal_counts: tuple[int, ...]
-    order: tuple[int, ...]
-    minimum: Number | None
-    maximum: Number | None
+    modal_values: tuple[Annotated[Number | None, anything], ...]
+    modal_counts: tuple[Count, ...]
+    order: tuple[Annotated[int, whole(0, 2**16)], ...]
+    minimum: Annotated[Number | None, anything]
+    maximum: Annotated[Number | None, anything]
     fit: FitRecord
     wide_scalars: bool = False
-    landmarks: Landmarks | None = None
+    quantiles: Quantiles | None = None
     has_cells: ClassVar[bool] = True
     without_meaning: ClassVar[tuple[str, ...]] = (
         "fit",
@@ -268,13 +116,8 @@ class MixtureColumn(NumericColumn):
         "maximum",
         "modal_counts",
         "wide_scalars",
-        "landmarks",
+        "quantiles",
     )
-
-    def __post_init__(self) -> None:
-        table = self.draw_table() if self.rules.precision == "float32" else None
-        if table is not None:
-            Float32Table.of(table)  # refuses a mixture that float32 cannot hold
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the tables are made again in another process."""
@@ -307,13 +150,6 @@ class MixtureColumn(NumericColumn):
         )
 
     @property
-    def scalar_step(self) -> float:
-        """Step of a float32 scalar in the widest active mode, in the unit of `means`."""
-        if self.mixture is None:
-            return 0.0
-        return float(np.max(self._means_and_widths()[1]) * FLOAT32_STEP / self.mixture.frame.scale)
-
-    @property
     def resolution(self) -> float:
         """Largest distance of a value from what comes back for it, in the unit of `minimum`; 0 where all are exact.
 
@@ -330,7 +166,7 @@ class MixtureColumn(NumericColumn):
         steps = np.maximum(np.abs(low * FLOAT32_STEP - means), np.abs(high * FLOAT32_STEP - means))
         with np.errstate(over="ignore"):
             cut = self.rules.scalar_limit * (widths / self.mixture.frame.scale * FLOAT32_STEP)
-        error = error_of(float(np.max(np.minimum(steps, cut))), low, high, self.rules.precision, wide=self.wide_scalars)
+        error = error_of(float(np.max(np.minimum(steps, cut))), low, high, wide=self.wide_scalars)
         return self.codec.value_error(error, self.minimum, self.maximum)
 
     def cell_positions(self) -> NDArray[np.int64]:
@@ -339,12 +175,9 @@ class MixtureColumn(NumericColumn):
         positions[list(self.order)] = np.arange(self.width)
         return positions
 
+    @cached_property
     def draw_table(self) -> DrawTable | None:
         """Table for transform; None where the column has no mixture."""
-        return self._draw_table
-
-    @cached_property
-    def _draw_table(self) -> DrawTable | None:
         if self.mixture is None:
             return None
         active, positions, modal = self.active_components, self.cell_positions(), len(self.modal_values)
@@ -357,7 +190,6 @@ class MixtureColumn(NumericColumn):
             floor=self.rules.floor or 0.0,
             limit=self.rules.scalar_limit,
             missing_cell=self.missing_cell,
-            precision=self.rules.precision,
         )
 
     @cached_property
@@ -374,12 +206,9 @@ class MixtureColumn(NumericColumn):
         cells = self.cell_positions()[len(self.modal_values) :]
         return HoldTable(self.coverage, cells, self.rules.scalar_limit, *self.bounds)
 
-    def inverse_table(self) -> InverseTable:
-        """Table for the inverse, one row a cell; modal cells have mean NaN and width 0."""
-        return self._inverse_table
-
     @cached_property
-    def _inverse_table(self) -> InverseTable:
+    def inverse_table(self) -> InverseTable:
+        """Table for the inverse, one row a one-hot column; those of modal values have mean NaN and width 0."""
         means, widths = np.full(self.width, np.nan), np.zeros(self.width)
         if self.mixture is None:
             return InverseTable(Frame(1.0, 0.0), means, widths, self.rules.inverse_limit)
@@ -400,7 +229,7 @@ class MixtureColumn(NumericColumn):
     def _is(self, modal: Number | None, value: object) -> bool:
         """Whether what a user writes is a modal value."""
         try:
-            return modal is not MISSING and self.codec.parse(value) == modal
+            return modal is not MISSING and self.codec.parse(json_value(value)) == modal
         except ValueError:
             return False
 
@@ -415,7 +244,8 @@ class MixtureColumn(NumericColumn):
         low, high = self.codec.number(self.minimum), self.codec.number(self.maximum)
         base = self.codec.base
         tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
-        tolerance += SCALAR_STEP * max(high - low, self.scalar_step / SCALAR_STEP)
+        widest = 0.0 if self.mixture is None else float(np.max(self._means_and_widths()[1]) / self.mixture.frame.scale)
+        tolerance += FLOAT32_STEP * max(high - low, widest)  # the step of a float32 scalar
         return low - tolerance, high + tolerance
 
     def in_range(self, numbers: Floats) -> NDArray[np.bool_]:
@@ -433,58 +263,11 @@ class MixtureColumn(NumericColumn):
         """What decodes parts of the column; with `check` it finds out which rows lie in the training range."""
         return MixtureDecoder(engine, self, check=check)
 
-    def to_json(self) -> dict[str, Any]:
-        """All parameters, exact to the last bit."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "codec": codec_document(self.codec),
-            "rules": asdict(self.rules),
-            "mixture": None if self.mixture is None else self.mixture.to_json(),
-            "modal_values": self.modal_values,
-            "modal_counts": self.modal_counts,
-            "order": self.order,
-            "minimum": self.minimum,
-            "maximum": self.maximum,
-            "fit": asdict(self.fit),
-            **({"wide_scalars": True} if self.wide_scalars else {}),
-            **({} if self.landmarks is None else {"landmarks": asdict(self.landmarks)}),
-        }
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], where: str) -> MixtureColumn:
-        """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
-        DOCUMENT(document, where)
-        check_values(document, where)
-        modal = tuple(document["modal_values"])
-        counts = document.get("modal_counts", [document["fit"]["missing"]] * len(modal))  # 1 and 2 knew no others
-        column = cls(
-            name=str(document["name"]),
-            kind=str(document["kind"]),
-            codec=codec_of(document["codec"]),
-            rules=EncodingRules(**document["rules"]),
-            mixture=None if document["mixture"] is None else MixtureModel.from_json(document["mixture"]),
-            modal_values=modal,
-            modal_counts=tuple(int(count) for count in counts),
-            order=tuple(int(cell) for cell in document["order"]),
-            minimum=document["minimum"],
-            maximum=document["maximum"],
-            fit=FitRecord(**document["fit"]),
-            wide_scalars=document.get("wide_scalars", False),
-            landmarks=None if (marks := document.get("landmarks")) is None else Landmarks.from_json(marks),
-        )
-        tails = 0 if column.mixture is None else len(column.mixture.tails)
-        cells = len(modal) + len(column.active_components) + tails
-        if sorted(column.order) != list(range(cells)) or len(counts) != len(modal):
-            raise ValueError("the order does not fit the cells")
-        return column
-
     def meaning(self) -> dict[str, Any]:
         """The parameters that decide what an encoded row means."""
         document = super().meaning()
         for part in ("centres", "counts", "active_counts", "tail_counts"):
             (document["mixture"] or {}).pop(part, None)
-        del document["rules"]["precision"]  # the inverse is the same
         return document
 
     def describe(self) -> dict[str, Any]:
@@ -496,7 +279,6 @@ class MixtureColumn(NumericColumn):
             "scale": self.rules.scale,
             "tails": self.rules.tails,
             "floor": self.rules.floor,
-            "precision": self.rules.precision,
         }
 
     def describe_cells(self) -> list[dict[str, Any]]:
@@ -522,6 +304,12 @@ class MixtureColumn(NumericColumn):
             out[-1]["rows"] = int(rows)
         return out
 
+    def plot(self, ax: Any = None, *, rows: Any = None) -> Any:
+        """Draw the modes, over the histogram of rows if given; see `FittedColumn.plot`."""
+        from gpuvgm.columns.plots import plot_mixture
+
+        return plot_mixture(self, rows, ax)
+
     def _tail(self, index: int) -> list[float]:
         """Ends of a tail mode, in the unit of `means`."""
         assert self.mixture is not None
@@ -530,6 +318,16 @@ class MixtureColumn(NumericColumn):
 
     def check(self) -> None:
         """Refuse parameters that give no densities, and try a value of every cell."""
+        positive(self.rules.scale, "rules: scale")
+        if self.rules.floor is not None:
+            share(self.rules.floor, "rules: floor")
+        for part in (self.mixture, self.quantiles):
+            if part is not None:
+                part.check()
+        tails = 0 if self.mixture is None else len(self.mixture.tails)
+        cells = len(self.modal_values) + len(self.active_components) + tails
+        if sorted(self.order) != list(range(cells)) or len(self.modal_counts) != len(self.modal_values):
+            raise ValueError("the order does not fit the cells")
         self._check_tables()
         super().check()
         with suppress(InputError):  # of values too extreme to come back, which is no fault of the model
@@ -540,7 +338,7 @@ class MixtureColumn(NumericColumn):
 
     def _check_tables(self) -> None:
         """Refuse parameters whose tables hold NaN or infinities."""
-        draw, inverse = self.draw_table(), self.inverse_table()
+        draw, inverse = self.draw_table, self.inverse_table
         if draw is None:
             return
         if not len(draw.widths):
@@ -567,7 +365,7 @@ class MixtureEncoder:
 
     def __init__(self, engine: Engine, column: MixtureColumn, options: EncodingOptions) -> None:
         self._engine, self._column, self._options = engine, column, options
-        self._table, self._column_id = column.draw_table(), column.column_id
+        self._table, self._column_id = column.draw_table, column.column_id
         self._modal_cells = column.cell_positions()[: len(column.modal_values)].astype(column.cell_dtype)
 
     def __call__(self, part: Slice) -> Coded:
@@ -600,9 +398,9 @@ class MixtureEncoder:
         if counts is None:
             return coded
         coded = replace(coded, pending=Pending(counts, partial(self._unseen, part)))
-        return coded if is_on_device(counts) else coded.settled(counts)
+        return coded if is_on_device(counts) else coded.with_counts(counts)
 
-    def _hold(self, values: Column, numbers: Floats, coded: tuple[Floats, Cells]) -> Ints:
+    def _hold(self, values: Column, numbers: Floats, coded: tuple[Floats, Modes]) -> Ints:
         """Give rows that their modes cannot hold to others, and count those that the fit had not seen."""
         codec = self._column.codec
         off_step: Bools | Step | None
@@ -628,20 +426,20 @@ class MixtureEncoder:
         if column.mixture is not None and finite.all():
             return
 
-        def place(row: int) -> str:
-            return self._options.place(first_row + row)
-
+        place = self._options.place
         infinite = xp.isinf(numbers)
         if infinite.any():
-            refuse_infinite(column, infinite, place)
+            refuse_infinite(column, infinite, first_row, place)
         if column.mixture is None and finite.any():
             shown = column.codec.show(column.codec.value(float(numbers[finite][0])))
             problem = f"values (such as {shown}) are present in a column that had none at fit"
-            refuse(column, finite, place, problem, "fit again with these rows")
+            refuse(column, finite, first_row, place, problem, "fit again with these rows")
         missing = ~finite if which is None else ~finite & (which == ORDINARY)
         if column.missing_cell < 0 and missing.any():
             problem = "values are missing in a column that had none missing at fit"
-            refuse(column, missing, place, problem, "fill them in, or fit with rows that have missing values")
+            refuse(
+                column, missing, first_row, place, problem, "fill them in, or fit with rows that have missing values"
+            )
 
 
 class MixtureDecoder:
@@ -659,7 +457,7 @@ class MixtureDecoder:
 
     def __init__(self, engine: Engine, column: MixtureColumn, *, check: bool) -> None:
         self._engine, self._column, self._check = engine, column, check
-        self._table = column.inverse_table()
+        self._table = column.inverse_table
         cells = column.cell_positions()
         self._modal = [(cells[i], value) for i, value in enumerate(column.modal_values) if value is not MISSING]
 
@@ -680,14 +478,14 @@ class MixtureDecoder:
                 array = with_value(column.codec, array, held, value)
         return Values(array, valid)
 
-    def _room(self, cells: Cells) -> Floats:
+    def _room(self, cells: Modes) -> Floats:
         """Where numbers are written: in float64, or on a device in what the codec makes of them without a loss."""
         dtype = getattr(self._column.codec, "decoded", np.float64) if is_on_device(cells) else np.float64
         room: Floats = namespace_of(cells).empty(len(cells), dtype)
         return room
 
 
-def within_bounds(column: MixtureColumn, numbers: Floats, cell: Cells) -> NDArray[np.bool_]:
+def within_bounds(column: MixtureColumn, numbers: Floats, cell: Modes) -> NDArray[np.bool_]:
     """Rows whose (rounded) number lies in the training range of the ordinary values; modal and missing rows always do.
 
     The tolerance is 1e-9 of range or magnitude, and what the step of a float32 scalar amounts to.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,45 +12,28 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, mixed, on_host
 from gpuvgm.columns.base import (
-    BESIDE,
-    FIT,
     Coded,
     ColumnPlan,
-    ColumnRequest,
     Decoder,
     Encoder,
     EncodingOptions,
     FitRecord,
     FittedColumn,
 )
-from gpuvgm.columns.documents import Record, arrow_type, text
 from gpuvgm.columns.inference import FILLED, Refuted, are_unique
 from gpuvgm.columns.passthrough import handed_back, handed_through
+from gpuvgm.columns.records import ArrowType
 from gpuvgm.columns.rules import one_of, whole
+from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_text_type, plain_column, plain_values_of
 
-REGENERATE = one_of("sequence", "missing")
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
 DIFFERENT = 0.95
 REGISTER_BITS = 12
 LONGEST = 256  # bytes of a text that are hashed
 _END = 2**63
-
-DOCUMENT = Record(
-    {
-        **BESIDE,
-        "name": text,
-        "kind": one_of("id"),
-        "type": arrow_type,
-        "regenerate": REGENERATE,
-        "first": whole(-_END, 2 * _END - 1),
-        "step": whole(1, 2 * _END - 1),
-        "fit": FIT,
-    },
-    frozenset(BESIDE),
-)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -73,13 +55,14 @@ class IdColumn(FittedColumn):
     """
 
     name: str
-    type: str
-    regenerate: str
-    first: int
-    step: int
+    type: ArrowType
+    regenerate: Annotated[str, one_of("sequence", "missing")]
+    first: Annotated[int, whole(-_END, 2 * _END - 1)]
+    step: Annotated[int, whole(1, 2 * _END - 1)]
     fit: FitRecord
     kind: ClassVar[str] = "id"
     width: ClassVar[int] = 0
+    endings: ClassVar[tuple[str, ...]] = ("",)
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "type", "regenerate", "first", "step")
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
@@ -132,13 +115,6 @@ class IdColumn(FittedColumn):
         empty = IdStatistics.of(pa.nulls(0, own))
         held = None if is_text_type(own) or self.fit.rows == 0 else self.first
         return replace(empty, rows=self.fit.rows, missing=self.fit.missing, least=held, most=held, step=self.step)
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], where: str) -> IdColumn:
-        """Column from its document; see `gpuvgm.columns.model.column_of`."""
-        DOCUMENT(document, where)
-        parts = {part: document[part] for part in ("name", "type", "regenerate", "first", "step")}
-        return cls(**parts, fit=FitRecord(**document["fit"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,11 +182,7 @@ def infer_kind(
         return Finding("continuous", type_name(type_))
     numbered, hint = _numbered(column, recognised, type_name(type_))
     found = _of_numbers(column, categorical=categorical, spikes=spikes, least_share=recognised.least_share)
-    return numbered or _hinted(found, hint)
-
-
-def _hinted(found: Finding, hint: str) -> Finding:
-    return replace(found, reason=found.reason + hint)
+    return numbered or replace(found, reason=found.reason + hint)
 
 
 def _numbered(column: Column, recognised: Recognised, name: str) -> tuple[Finding | None, str]:

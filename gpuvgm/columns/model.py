@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, ColumnRequest
+from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
 from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.documents import refuse
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn, plan_ids
 from gpuvgm.columns.numeric import Lowest, plan_numbers
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
-from gpuvgm.columns.schema import ColumnSpec, TableSchema
+from gpuvgm.columns.records import refuse
+from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
 Span = tuple[int, int, str]
-ColumnModel = MixtureColumn | CategoricalColumn | GeneralColumn | IdColumn | PassthroughColumn
 _PROBLEMS = (ValueError, ArithmeticError, TypeError, LookupError, *ARROW_PROBLEMS)
 
 
@@ -39,7 +38,7 @@ class Kind:
     """
 
     plan: Callable[[ColumnRequest, Any, Lowest | None], ColumnPlan]
-    column: type[ColumnModel]
+    column: type[FittedColumn]
 
 
 KINDS: dict[str, Kind] = {
@@ -52,7 +51,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def column_of(document: Any) -> ColumnModel:
+def column_of(document: Any) -> FittedColumn:
     """Fitted column from what its `to_json` gave.
 
     Raises
@@ -67,7 +66,7 @@ def column_of(document: Any) -> ColumnModel:
     return KINDS[kind].column.from_json(document, f'column "{name}"' if isinstance(name, str) else "a column")
 
 
-def check_column(column: ColumnModel) -> None:
+def check_column(column: FittedColumn) -> None:
     """Decode and encode a value of every one-hot column of a loaded column.
 
     Raises
@@ -89,7 +88,7 @@ class TableModel:
 
     Parameters
     ----------
-    columns : tuple of ColumnModel
+    columns : tuple of FittedColumn
         The columns.
     seed : int
         Seed of transform's generator unless the caller gives another.
@@ -99,12 +98,12 @@ class TableModel:
         Fingerprint of the training source, for people.
     """
 
-    columns: tuple[ColumnModel, ...]
+    columns: tuple[FittedColumn, ...]
     seed: int
     rows: int
     source: dict[str, object]
 
-    def __getitem__(self, name: str) -> ColumnModel:
+    def __getitem__(self, name: str) -> FittedColumn:
         for column in self.columns:
             if column.name == name:
                 return column
@@ -116,7 +115,7 @@ class TableModel:
         return tuple(column.name for column in self.columns)
 
     @property
-    def encoded(self) -> tuple[ColumnModel, ...]:
+    def encoded(self) -> tuple[FittedColumn, ...]:
         """Columns with a scalar or one-hot columns, which are those of the onehot matrix."""
         return tuple(column for column in self.columns if column.is_encoded)
 
@@ -180,7 +179,7 @@ class FittedTable:
     ----------
     schema : TableSchema
         The columns as they were declared and inferred.
-    columns : dict of str to ColumnModel
+    columns : dict of str to FittedColumn
         Those that are fitted.
     summaries : dict of str to Summary
         What the columns of numbers were fitted from.
@@ -195,21 +194,13 @@ class FittedTable:
     """
 
     schema: TableSchema
-    columns: dict[str, ColumnModel]
+    columns: dict[str, FittedColumn]
     summaries: dict[str, Summary]
     failed: dict[str, str]
     seed: int
     rows: int
     source: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls, model: TableModel, schema: TableSchema, summaries: Mapping[str, Summary], settings: Mapping[str, Any]
-    ) -> FittedTable:
-        """The record of a model that is complete."""
-        columns = {column.name: column for column in model.columns}
-        return cls(schema, columns, dict(summaries), {}, model.seed, model.rows, model.source, dict(settings))
 
     @property
     def model(self) -> TableModel:

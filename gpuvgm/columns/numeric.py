@@ -13,10 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, ascending, namespace_of, to_numpy
-from gpuvgm.columns.base import MISSING, ColumnPlan, ColumnRequest, FitRecord
+from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
 from gpuvgm.columns.codecs import (
+    SCALES,
     Codec,
-    CodecRules,
     CurvedCodec,
     DatetimeCodec,
     FloatCodec,
@@ -26,42 +26,41 @@ from gpuvgm.columns.codecs import (
     ends_of,
     plain,
     read_column,
+    rounding_in,
     rounding_variance,
     rows_for,
     step_text,
     unit_of,
-    with_asinh,
     with_learned_step,
-    with_log,
     without_step,
 )
-from gpuvgm.columns.continuous import MixtureColumn, MixtureModel, falling
+from gpuvgm.columns.continuous import MixtureColumn, falling
 from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.inference import Refuted
-from gpuvgm.columns.landmarks import Landmarks
+from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of
 from gpuvgm.columns.options import Value
+from gpuvgm.columns.quantiles import FAR_OUT, Quantiles
 from gpuvgm.columns.running import RunningNumbers
+from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.engines.hold import Coverage
 from gpuvgm.engines.tables import Step
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start
+from gpuvgm.mixture.accumulate import CELL_FRAME
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.posterior import Posterior, prior_of
-from gpuvgm.mixture.rows import Rows
+from gpuvgm.mixture.rows import Rows, first_feature
 from gpuvgm.mixture.search import SEARCHES
-from gpuvgm.mixture.statistics import ComponentStatistics
 from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_grid
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import STRAYS, Cells, Summary
 
 _LOG = logging.getLogger("gpuvgm")
-FAR_OUT = 100.0  # quartile ranges from end to end: a row so far out may widen every component
 WIDENING = 0.1  # quartile ranges: one row so many times farther out than there are rows widens them so much
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
 CORRECT = 'correct them, leave the cell empty if it is missing, or declare the column "categorical"'
@@ -123,9 +122,9 @@ class NumberPlan(ColumnPlan):
         """Whether the column needs its range only."""
         return self.kind == "general"
 
-    def stays(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type that lie on a device are summarised there; see `Codec.stays`."""
-        return self.codec.stays(type_)
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are summarised there; see `Codec.works_on_device`."""
+        return self.codec.works_on_device(type_)
 
     @property
     def counted_step(self) -> Step | None:
@@ -134,14 +133,13 @@ class NumberPlan(ColumnPlan):
 
     def running(self, engine: Engine, type_: pa.DataType) -> RunningNumbers | None:
         """The summary of rows of a device that stay there; see `ColumnPlan.running`."""
-        return RunningNumbers(self, engine) if self.stays(type_) else None
+        if not self.works_on_device(type_):
+            return None
+        return RunningNumbers(engine, self.codec, self.modal, self.grid, self.counted_step)
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
-        try:
-            values = rows_for(self.codec, values)
-        except UnreadText as problem:
-            raise problem.at(self.name, f"row {first_row + problem.row}", CORRECT) from problem
+        values = _readable_rows(self, values, first_row)
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
         step = self.counted_step
         summary = engine.summarise(numbers, self.grid, step)
@@ -156,6 +154,14 @@ class NumberPlan(ColumnPlan):
         counts = [0] * len(self.modal) if which is None else _counts(which, len(self.modal))
         modal = tuple(int(count) for count in counts)
         return replace(summary, missing=summary.missing - sum(modal), modal=modal)
+
+
+def _readable_rows(plan: NumberPlan | LowestPlan, values: Column, first_row: int) -> Column:
+    """Rows where and as the plan's codec works; text that it cannot read is refused with its place."""
+    try:
+        return rows_for(plan.codec, values)
+    except UnreadText as problem:
+        raise problem.at(plan.name, f"row {first_row + problem.row}", CORRECT) from problem
 
 
 def _least(numbers: Floats, most: int) -> tuple[float, ...]:
@@ -187,26 +193,20 @@ class Lowest:
 
 
 @dataclass(frozen=True, slots=True)
-class LowestPlan:
+class LowestPlan(ColumnPlan):
     """Looks for the smallest ordinary value of a column, which decides the logarithm that it gets."""
 
     name: str
     codec: Codec
     modal: tuple[Number | None, ...]
 
-    def stays(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type that lie on a device are looked at there; see `Codec.stays`."""
-        return self.codec.stays(type_)
-
-    def running(self, engine: Engine, type_: pa.DataType) -> None:
-        """None: each block is looked at."""
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type that lie on a device are looked at there; see `Codec.works_on_device`."""
+        return self.codec.works_on_device(type_)
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Lowest:
         """Smallest ordinary number of rows."""
-        try:
-            values = rows_for(self.codec, values)
-        except UnreadText as problem:
-            raise problem.at(self.name, f"row {first_row + problem.row}", CORRECT) from problem
+        values = _readable_rows(self, values, first_row)
         numbers, _ = ordinary_numbers(self.codec, self.modal, values)
         finite = numbers[namespace_of(numbers).isfinite(numbers)]
         low, high = (float(finite.min()) + 0.0, float(finite.max())) if len(finite) else (np.inf, -np.inf)  # no -0.0
@@ -216,8 +216,8 @@ class LowestPlan:
 
 def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
     """Codec of a column without its step and its logarithm."""
-    rules = CodecRules(request.infinite_is_missing, request.spec.integer)
-    return codec_for(request.name, sample.type, sample, rules)
+    rules = {"infinite_is_missing": request.infinite_is_missing, "integer": request.spec.integer}
+    return codec_for(request.name, sample.type, sample, **rules)
 
 
 def modal_values(name: str, modal: Iterable[Value], codec: Codec) -> tuple[Number | None, ...]:
@@ -267,11 +267,10 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     plain = codec
     sample = read_column(codec, sample)
     if request.learns_steps:
-        codec = with_learned_step(codec, sample, np.isfinite(numbers))
-    if lowest is not None and lowest.value is not None:
-        codec = with_log(codec, lowest.value)
-    if request.spec.asinh is not None:
-        codec = with_asinh(codec, request.spec.asinh)
+        codec, _ = with_learned_step(codec, sample, np.isfinite(numbers))
+    if request.spec.curve is not None:
+        name, setting = request.spec.curve
+        codec = SCALES[name].around(codec, setting, None if lowest is None else lowest.value)
     if codec != plain:
         numbers = _numbers_of(codec, modal, sample)
     frame = Frame.around(numbers, keep_small=request.config.standardize is False)
@@ -279,7 +278,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     seeds = None
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
         ordered = y if request.config.effort == "research" else ascending(y)  # the order of rows decides nothing
-        seeding = Rows.of(ordered).sample(SEEDING_ROWS).column(slice(None))
+        seeding = first_feature(Rows.of(ordered).sample(SEEDING_ROWS).array)
         seeds = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     kind, clip = request.spec.kind, request.spec.clip
@@ -314,20 +313,14 @@ def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
     return replace(plan, seeds=seeds, trusted=False)
 
 
-def nearest_seeds(plan: NumberPlan, y: Floats) -> Seeds:
-    """The plan's centres with every row given to the nearest."""
-    assert plan.seeds is not None
-    return Seeds(plan.seeds.centres, plan.seeds.nearest(y))
-
-
 def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
     """Whether the sample had too few ordinary values to take the centres from."""
     held = 0 if plan.seeds is None else plan.seeds.centres.size
     return not plan.ranged and held < min(plan.config.n_components, summary.ordinary)
 
 
-def settled(plan: NumberPlan, summary: Summary) -> NumberPlan:
-    """The plan with what only all rows can tell.
+def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
+    """The plan as all rows confirm or change it.
 
     A general column that has missing rows becomes a mixed one, since a range has no place for them. A step that some
     row is no multiple of is given up where the plan is final.
@@ -341,9 +334,10 @@ def settled(plan: NumberPlan, summary: Summary) -> NumberPlan:
     if plan.ranged and summary.missing:
         plan = replace(plan, kind="mixed")
     if summary.off_step and plan.codec != without_step(plan.codec):
-        told, strays = _off_step_text(plan, summary), _stray_values(plan, summary)
+        told = _off_step_text(plan, summary)
         if not plan.is_final:
-            raise Refuted(told, strays)
+            strays: Any = plain(without_step(plan.codec)).decode(np.array(summary.strays))
+            raise Refuted(told, strays.to_pylist())
         _LOG.warning("%s; it has no step", told)
         plan = replace(plan, codec=without_step(plan.codec))
     return plan
@@ -354,12 +348,6 @@ def _off_step_text(plan: NumberPlan, summary: Summary) -> str:
     rows = summary.off_step
     are = "value is no multiple" if rows == 1 else "values are no multiples"
     return f'column "{plan.name}": {rows:,} {are} of {step_text(plan.codec)}, as those of the sample are'
-
-
-def _stray_values(plan: NumberPlan, summary: Summary) -> list[Any]:
-    """The least different values that are no multiples of the step, of the column's own type."""
-    codec: Any = plain(without_step(plan.codec)).decode(np.array(summary.strays))
-    return codec.to_pylist()  # type: ignore[no-any-return]
 
 
 def check_reach(plan: NumberPlan, summary: Summary) -> None:
@@ -373,7 +361,7 @@ def check_reach(plan: NumberPlan, summary: Summary) -> None:
     reach, rows = summary.maximum - summary.minimum, summary.ordinary
     if not plan.spread or reach <= FAR_OUT * plan.spread or reach <= WIDENING * plan.spread * rows:
         return
-    low, high = (value_text(plan.codec, end) for end in range_of(plan, summary))
+    low, high = (value_text(plan.codec, end) for end in range_of(plan.codec, summary))
     half = f"half of them lie within {plan.spread / unit_of(plan.codec):.3g}"
     told = f'column "{plan.name}": values reach from {low} to {high}, {half}'
     if not plan.is_final and not plan.seen[0] <= summary.minimum <= summary.maximum <= plan.seen[1]:
@@ -434,17 +422,12 @@ def _least_variance(plan: NumberPlan) -> float:
     return 2 * float(rounding_variance(plan.codec, np.zeros(1))[0])
 
 
-def rounding_in(codec: Codec, frame: Frame, posterior: Posterior) -> Floats:
-    """Variance of rounding to the step at the mean of each component, in the frame's coordinates."""
-    return np.asarray((np.sqrt(rounding_variance(codec, frame.invert(posterior.means))) * frame.scale) ** 2)
-
-
 def before_rounding(codec: Codec, frame: Frame, posterior: Posterior) -> Posterior:
     """The posterior of numbers before they were rounded to the step, no component narrower than rounding makes a value.
 
     Rounding adds its variance (Sheppard 1898): the fit sees it in the values, and decoding adds it anew.
     """
-    rounding = rounding_in(codec, frame, posterior)
+    rounding = rounding_in(codec, frame, posterior.means)
     return replace(posterior, covariances=np.maximum(posterior.covariances - rounding, rounding), slack=0.0)
 
 
@@ -453,12 +436,6 @@ def plan_of(plan: NumberPlan, column: ColumnFit) -> NumberPlan:
     (seeds,) = column.starts
     assert isinstance(seeds, Seeds)
     return replace(plan, grid=column.grid, seeds=seeds, refinements=column.refinements, trusted=column.trusted)
-
-
-def row_start(plan: NumberPlan, y: Floats) -> ComponentStatistics:
-    """Statistics of rows given to their k-means component, as scikit-learn starts."""
-    assert plan.seeds is not None
-    return hard_start(y, np.ones(len(y)), np.zeros(len(y)), plan.seeds.labels, plan.seeds.centres)
 
 
 def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: Outcome | None) -> MixtureColumn:
@@ -483,7 +460,7 @@ def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: O
     if plan.config.effort != "research":
         posterior = before_rounding(plan.codec, plan.grid.frame, posterior)
     column = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
-    return replace(column, landmarks=Landmarks.of(cells, plan.grid.frame))
+    return replace(column, quantiles=Quantiles.of(cells, plan.grid.frame))
 
 
 def _mixture(engine: Engine, plan: NumberPlan, summary: Summary, cells: Cells, posterior: Posterior) -> MixtureModel:
@@ -531,7 +508,7 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         modal, counts = (*modal, MISSING), [*counts, 0]
     if MISSING in modal:
         counts[modal.index(MISSING)] = summary.missing
-    minimum, maximum = range_of(plan, summary)
+    minimum, maximum = range_of(plan.codec, summary)
     rows = [*counts, *([] if mixture is None else [*mixture.active_counts, *mixture.tail_counts])]
     column = MixtureColumn(
         name=plan.name,
@@ -546,5 +523,5 @@ def _column(plan: NumberPlan, summary: Summary, mixture: MixtureModel | None, re
         maximum=maximum,
         fit=record,
     )
-    steps = plan.config.effort != "research" and step_text(plan.codec) and plan.rules.precision == "float64"
+    steps = plan.config.effort != "research" and step_text(plan.codec)
     return replace(column, wide_scalars=True) if steps and column.resolution else column

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.rules import Rule, boolean, none, not_negative, one_of, positive, share, whole
+from gpuvgm.columns.rules import Rule, boolean, choice, none, not_negative, one_of, positive, share, whole
 from gpuvgm.config import (
     Algorithm,
     Effort,
@@ -21,7 +21,6 @@ from gpuvgm.config import (
     Infinities,
     Layout,
     ModeChoice,
-    Precision,
     Regeneration,
     ScalarType,
     Tails,
@@ -33,7 +32,7 @@ from gpuvgm.errors import InputError, listed, suggestion
 Value = str | int | float | bool | None
 Setting = Value | list[Value]
 
-KINDS = ("continuous", "mixed", "categorical", "general", "id", "drop", "pass")
+KINDS = ["continuous", "mixed", "categorical", "general", "id", "drop", "pass"]
 INFER = "infer"
 MIXTURE = ("continuous", "mixed")
 NUMBERS = ("continuous", "mixed", "general")
@@ -48,11 +47,10 @@ MISSING = "missing"
 
 @dataclass(frozen=True, slots=True)
 class _Option:
-    """One option: the kinds that have it, its values, and whether the whole table has it too."""
+    """One option: the kinds that have it, and its values."""
 
     kinds: tuple[str, ...]
     values: Rule
-    of_table: bool = True
 
 
 def _is_no_set(value: object) -> bool:
@@ -70,7 +68,7 @@ def _modal_values(value: Any) -> Setting:
 
 
 def _modal_value(item: object) -> Value:
-    value = None if isinstance(item, str) and item == MISSING else plain(item)
+    value = None if isinstance(item, str) and item == MISSING else json_value(item)
     if isinstance(value, bool):
         raise ValueError(f"holds {item!r}: a modal value is a number, a date or a time")
     return value
@@ -78,7 +76,7 @@ def _modal_value(item: object) -> Value:
 
 def _categories(value: Any) -> Setting:
     """Categories of a categorical column, at least one."""
-    values = [plain(item) for item in value]
+    values = [json_value(item) for item in value]
     if not values:
         raise ValueError("is empty: list the categories, or leave the option out to take those of the rows")
     if len(values) > MOST_INTERVALS:
@@ -98,9 +96,8 @@ def _distinct(values: list[Value]) -> list[Value]:
 _OR_NONE = Rule('None ("none" in a file)', (none | one_of("none")).allows, lambda value: None)
 _OPTIONS: dict[str, _Option] = {
     "standardize": _Option(MIXTURE, one_of("auto") | boolean),
-    "tails": _Option(MIXTURE, one_of(*get_args(Tails))),
+    "tails": _Option(MIXTURE, choice(Tails)),
     "scale": _Option(MIXTURE, positive),
-    "precision": _Option(MIXTURE, one_of(*get_args(Precision))),
     "floor": _Option(MIXTURE, share | _OR_NONE),
     "n_components": _Option(MIXTURE, whole(1, 255)),
     "weight_threshold": _Option(MIXTURE, share),
@@ -108,27 +105,29 @@ _OPTIONS: dict[str, _Option] = {
     "max_iter": _Option(MIXTURE, whole(1)),
     "tol": _Option(MIXTURE, not_negative),
     "tol_per_row": _Option(MIXTURE, not_negative | _OR_NONE),
-    "effort": _Option(MIXTURE, one_of(*get_args(Effort))),
-    "modal": _Option(MIXTURE, Rule("a list of numbers, dates or times", _is_no_set, _modal_values), of_table=False),
-    "inf": _Option(NUMBERS, one_of(*get_args(Infinities))),
-    "integer": _Option(NUMBERS, boolean, of_table=False),
-    "log": _Option(NUMBERS, boolean, of_table=False),
-    "asinh": _Option(MIXTURE, positive | _OR_NONE, of_table=False),
-    "clip": _Option(("general",), boolean, of_table=False),
-    "categories": _Option(("categorical",), Rule("a list of categories", _is_list, _categories), of_table=False),
-    "unknown": _Option(("categorical",), one_of(*get_args(UnknownCategories))),
+    "effort": _Option(MIXTURE, choice(Effort)),
+    "modal": _Option(MIXTURE, Rule("a list of numbers, dates or times", _is_no_set, _modal_values)),
+    "inf": _Option(NUMBERS, choice(Infinities)),
+    "integer": _Option(NUMBERS, boolean),
+    "log": _Option(NUMBERS, boolean),
+    "asinh": _Option(MIXTURE, positive | _OR_NONE),
+    "clip": _Option(("general",), boolean),
+    "categories": _Option(("categorical",), Rule("a list of categories", _is_list, _categories)),
+    "unknown": _Option(("categorical",), choice(UnknownCategories)),
     "max_categories": _Option(("categorical",), whole(1) | _OR_NONE),
-    "encoding": _Option(("categorical",), one_of(*get_args(Encoding)), of_table=False),
-    "regenerate": _Option(("id",), one_of(*get_args(Regeneration)), of_table=False),
+    "encoding": _Option(("categorical",), choice(Encoding)),
+    "regenerate": _Option(("id",), choice(Regeneration)),
 }
-#: Settings of a whole table: its columns' options, and those that no column has.
-_SETTINGS = {name: option.values for name, option in _OPTIONS.items() if option.of_table} | {
+_OF_COLUMNS_TOO = """standardize scale floor n_components weight_threshold weight_concentration_prior max_iter tol
+    tol_per_row effort inf unknown max_categories""".split()
+#: What the settings of a whole table may be: those that its columns have too, and those that no column has.
+SETTINGS = {name: _OPTIONS[name].values for name in _OF_COLUMNS_TOO} | {
     "tails": _OPTIONS["tails"].values | none,
-    "layout": one_of(*get_args(Layout)),
-    "mode": one_of(*get_args(ModeChoice)),
-    "dtype": one_of(*get_args(ScalarType)),
+    "layout": choice(Layout),
+    "mode": choice(ModeChoice),
+    "dtype": choice(ScalarType),
     "seed": whole(0, 2**64 - 1) | none,
-    "algorithm": one_of(*get_args(Algorithm)),
+    "algorithm": choice(Algorithm),
     "engine": one_of(*ENGINES),
     "block_rows": whole(1) | none,
     "threads": whole(1) | none,
@@ -143,9 +142,8 @@ def check_settings(settings: Mapping[str, object]) -> None:
     InputError
         For an impossible value; the message names the setting.
     """
-    for name, rule in _SETTINGS.items():
-        if name in settings:
-            rule(settings[name], name)
+    for name in filter(SETTINGS.__contains__, settings):
+        SETTINGS[name](settings[name], name)
 
 
 def checked_option(name: str, key: object, value: object) -> Setting:
@@ -225,7 +223,7 @@ def holders(option: str) -> str:
     return f'{first + " and " if first else ""}"{kinds[-1]}" columns'
 
 
-def plain(value: object) -> Value:
+def json_value(value: object) -> Value:
     """One value as JSON can hold it: missing ones None, dates and times ISO text, decimals text with all digits.
 
     Raises
@@ -248,17 +246,19 @@ def plain(value: object) -> Value:
         return _duration(10**9 * seconds + 1_000 * value.microseconds + getattr(value, "nanoseconds", 0))
     if not isinstance(value, (Real, Decimal)):
         raise ValueError(f"holds {value!r}, a {type(value).__name__}: give numbers, text, dates or times")
-    return _plain_number(value)
+    return _json_number(value)
 
 
-def _plain_number(value: Real | Decimal) -> Value:
+def _json_number(value: Real | Decimal) -> Value:
+    if isinstance(value, Integral):
+        return int(value)
     if math.isnan(value):
         return None
     if math.isinf(value):
         raise ValueError(f"holds {value}: infinities cannot be listed")
     if isinstance(value, Decimal):
         return f"{value:f}"
-    return int(value) if isinstance(value, Integral) else float(value)
+    return float(value)
 
 
 def _numpy_time(value: np.datetime64 | np.timedelta64) -> str | None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from gpuvgm.arrays import Column
 from gpuvgm.columns.base import (
-    BESIDE,
-    FIT,
     Coded,
     ColumnPlan,
     Decoder,
@@ -21,11 +18,8 @@ from gpuvgm.columns.base import (
     Values,
 )
 from gpuvgm.columns.codecs.arrays import missing_rows
-from gpuvgm.columns.documents import Record, arrow_type, text
-from gpuvgm.columns.rules import one_of
+from gpuvgm.columns.records import ArrowType
 from gpuvgm.engines import Engine
-
-DOCUMENT = Record({**BESIDE, "name": text, "kind": one_of("pass"), "type": arrow_type, "fit": FIT}, frozenset(BESIDE))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -41,10 +35,11 @@ class PassthroughColumn(FittedColumn):
     """
 
     name: str
-    type: str
+    type: ArrowType
     fit: FitRecord
     kind: ClassVar[str] = "pass"
     width: ClassVar[int] = 0
+    endings: ClassVar[tuple[str, ...]] = ("",)
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "type")
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
@@ -54,12 +49,6 @@ class PassthroughColumn(FittedColumn):
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
         """What hands parts of the column back."""
         return handed_back
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any], where: str) -> PassthroughColumn:
-        """Column from its document, of any format; see `gpuvgm.columns.model.column_of`."""
-        DOCUMENT(document, where)
-        return cls(str(document["name"]), str(document["type"]), FitRecord(**document["fit"]))
 
 
 def handed_through(part: Slice) -> Coded:

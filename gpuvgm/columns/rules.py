@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, get_args
 
 from gpuvgm.errors import InputError
 
@@ -75,6 +76,7 @@ def numbers(text: str, least: float = 0.0, end: float = math.inf, *, above: bool
     return Rule(text, lambda value: is_number(value) and least <= value < end and not (above and value == least), float)
 
 
+@cache
 def whole(least: int = 0, most: int = MOST) -> Rule:
     """Whole numbers from `least` to `most`."""
     text = f"a whole number, at least {least}" if most == MOST else f"a whole number from {least} to {most}"
@@ -86,6 +88,12 @@ def one_of(*values: str) -> Rule:
     *others, last = (f'"{value}"' for value in values)
     text = f"{', '.join(others)} or {last}" if others else last
     return Rule(text, lambda value: isinstance(value, str) and value in values)
+
+
+@cache
+def choice(literal: Any) -> Rule:
+    """One of the texts of a Literal."""
+    return one_of(*get_args(literal))
 
 
 def is_number(value: Any) -> bool:

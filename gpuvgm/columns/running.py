@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, DeviceColumn, namespace_of, to_numpy
-from gpuvgm.columns.codecs import FloatCodec, are_rounded, without_step
+from gpuvgm.columns.codecs import Codec, FloatCodec, Number, are_rounded, without_step
 from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.engines import Engine
+from gpuvgm.engines.tables import Step
 from gpuvgm.summary.grid import Floats, Grid, values_of
 from gpuvgm.summary.summary import Summary
-
-if TYPE_CHECKING:
-    from gpuvgm.columns.numeric import NumberPlan
 
 FAR = 2.0**52  # from where on in the sample some row is likely to be rounded as a float64
 
@@ -28,28 +26,34 @@ class RunningNumbers:
 
     Parameters
     ----------
-    plan : NumberPlan
-        The column.
     engine : Engine
         Who sums up.
+    codec : Codec
+        Values to numbers.
+    modal : tuple
+        Values that are counted apart.
+    grid : Grid
+        Cells to summarise into.
+    step : Step or None
+        The step that the engine counts the rows off.
     """
 
-    def __init__(self, plan: NumberPlan, engine: Engine) -> None:
-        self._plan = plan
+    def __init__(
+        self, engine: Engine, codec: Codec, modal: tuple[Number | None, ...], grid: Grid, step: Step | None
+    ) -> None:
+        self._codec, self._modal, self._step = codec, modal, step
         self._type: pa.DataType | None = None
-        step = plan.counted_step
-        self._cells = engine.running_summary(plan.grid, step)
-        self._is_counted = bool(plan.modal) or (step is None and plan.codec != without_step(plan.codec))
-        self._is_far = not isinstance(plan.codec, FloatCodec) and _reach(plan.grid) >= FAR
+        self._cells = engine.running_summary(grid, step)
+        self._is_counted = bool(modal) or (step is None and codec != without_step(codec))
+        self._is_far = not isinstance(codec, FloatCodec) and _reach(grid) >= FAR
         self._counts: list[Array] = []  # of each block: rows of the modal values, rows off the step
         self._ends: list[Array] = []  # of each block: least and largest value in the column's unit
 
     def add(self, values: DeviceColumn) -> None:
-        """Add a block of rows; see `RunningStatistics.add`."""
-        plan = self._plan
-        numbers, which = ordinary_numbers(plan.codec, plan.modal, values)
+        """Add a block of rows; where this fails, none of them is added."""
+        numbers, which = ordinary_numbers(self._codec, self._modal, values)
         counts = self._counted(values, numbers, which) if self._is_counted else []
-        ends = _ends_of(values, numbers) if self._is_far and str(values.type) == plan.codec.type else []
+        ends = _ends_of(values, numbers) if self._is_far and str(values.type) == self._codec.type else []
         self._cells.add(numbers)
         self._type = values.type
         self._counts += counts
@@ -57,16 +61,16 @@ class RunningNumbers:
 
     def statistics(self) -> Summary | None:
         """Summary of all rows; None where rows off the step are to be named, or values are rounded unexpectedly."""
-        plan, summary = self._plan, self._cells.summary()
+        codec, summary = self._codec, self._cells.summary()
         modal, off = [], summary.off_step
         if self._is_counted:
-            *modal, own = _on_host(self._counts).reshape(-1, len(plan.modal) + 1).sum(axis=0).tolist()
+            *modal, own = _on_host(self._counts).reshape(-1, len(self._modal) + 1).sum(axis=0).tolist()
             off += own
         if off:
             return None
         low, high, ends = summary.minimum, summary.maximum, None
-        if low <= high and not are_rounded(plan.codec, self._type, low, high):
-            ends = plan.codec.value(low), plan.codec.value(high)
+        if low <= high and not are_rounded(codec, self._type, low, high):
+            ends = codec.value(low), codec.value(high)
         elif low <= high and not self._is_far:
             return None
         elif low <= high:
@@ -76,10 +80,10 @@ class RunningNumbers:
 
     def _counted(self, values: DeviceColumn, numbers: Floats, which: Array | None) -> list[Array]:
         """Rows of each modal value, and ordinary rows off a step that the engine does not count."""
-        plan, xp = self._plan, namespace_of(numbers)
-        off = None if plan.counted_step else plan.codec.off_step(values, numbers)
+        xp = namespace_of(numbers)
+        off = None if self._step else self._codec.off_step(values, numbers)
         none = xp.zeros((), np.int64)
-        modal = [none if which is None else (which == index).sum() for index in range(len(plan.modal))]
+        modal = [none if which is None else (which == index).sum() for index in range(len(self._modal))]
         return [*modal, none if off is None else (off & ~xp.isnan(numbers)).sum()]
 
 

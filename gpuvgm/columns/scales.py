@@ -16,22 +16,22 @@ from scipy.special import logsumexp, ndtr
 
 from gpuvgm.arrays import ascending, distinct_values
 from gpuvgm.columns.codecs import (
+    MOST_STRAYS,
     AsinhCodec,
     Codec,
-    CodecRules,
     CurvedCodec,
     DatetimeCodec,
     FloatCodec,
     IntegerCodec,
     Number,
     codec_for,
+    rounding_in,
     rounding_variance,
     step_text,
     unit_of,
-    with_asinh,
-    with_step_of_most,
+    with_learned_step,
 )
-from gpuvgm.columns.numeric import FAR_OUT, rounding_in
+from gpuvgm.columns.quantiles import FAR_OUT
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import mean_and_variance
@@ -87,10 +87,10 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     components : int
         Components that the mixture will have.
     """
-    codec = codec_for("", sample.type, sample, CodecRules())
+    codec = codec_for("", sample.type, sample)
     numbers = _numbers_of(codec, sample)
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(value) for value in modal])
-    codec, strays = with_step_of_most(codec, sample, ordinary)
+    codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
     numbers = _numbers_of(codec, sample)[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
     first = Shape(None, _written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
@@ -166,7 +166,7 @@ class _Trial:
     @classmethod
     def on(cls, codec: Codec, numbers: Floats, components: int) -> _Trial:
         """Mixture on the scale of a codec; the numbers are those of the plain one, ascending."""
-        placed = _on_scale(codec, numbers)
+        placed = codec.of_inner(numbers)
         frame, config = Frame.around(placed), FitConfig(n_components=components)
         y, counts = distinct_values(frame.apply(placed))
         weight, none = counts.astype(np.float64), np.zeros(len(y))
@@ -174,16 +174,16 @@ class _Trial:
         least = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, none[:1])[0])
         prior = prior_of(*mean_and_variance(y, weight, none), frame, config, least)
         objective = cell_objective(get_engine(), cells, prior, sound=True)
-        ascents = objective.begun([quantile_start(cells, components)])
+        ascents = objective.ascents([quantile_start(cells, components)])
         objective.run(ascents, ITERATIONS, QUIET)
         posterior = ascents[0].best.posterior
         assert posterior is not None  # statistics of one feature always have one
-        wide = np.maximum(posterior.covariances, rounding_in(codec, frame, posterior))
+        wide = np.maximum(posterior.covariances, rounding_in(codec, frame, posterior.means))
         return cls(codec, frame, replace(posterior, covariances=wide, slack=0.0))
 
     def log_density(self, numbers: Floats) -> Floats:
         """Logarithm of the density of numbers of the plain scale, in their unit."""
-        placed = _on_scale(self.codec, numbers)
+        placed = self.codec.of_inner(numbers)
         means, variances = self.posterior.means[:, None], self.posterior.covariances[:, None]
         parts = -0.5 * (self.frame.apply(placed) - means) ** 2 / variances - 0.5 * np.log(2 * np.pi * variances)
         density = logsumexp(parts, axis=0, b=self.posterior.weights[:, None]) + np.log(self.frame.scale)
@@ -193,14 +193,9 @@ class _Trial:
 
     def below(self, numbers: Floats) -> Floats:
         """Distribution function at numbers of the plain scale."""
-        y = self.frame.apply(_on_scale(self.codec, numbers))
+        y = self.frame.apply(self.codec.of_inner(numbers))
         each = ndtr((y - self.posterior.means[:, None]) / np.sqrt(self.posterior.covariances[:, None]))
         return np.asarray(self.posterior.weights @ each)
-
-
-def _on_scale(codec: Codec, numbers: Floats) -> Floats:
-    """Numbers of the plain scale as numbers of a codec around it."""
-    return codec.of_inner(numbers) if isinstance(codec, CurvedCodec) else numbers
 
 
 def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float]:
@@ -211,7 +206,7 @@ def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float
     best = _Trial.on(codec, learnt, components)
     first = reached = float(np.mean(np.logaddexp(best.log_density(tested), anywhere)))
     for size in _sizes(codec, few):
-        trial = _Trial.on(with_asinh(codec, size), learnt, components)
+        trial = _Trial.on(AsinhCodec.around(codec, size), learnt, components)
         likelihood = float(np.mean(np.logaddexp(trial.log_density(tested), anywhere)))
         if likelihood > reached + (LEAST_GAIN if reached == first else LEAST_MORE):
             best, reached = trial, likelihood

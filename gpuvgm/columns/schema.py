@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gpuvgm.columns.codecs import SCALES
 from gpuvgm.columns.codecs.texts import form_of, read_text
 from gpuvgm.columns.inference import (
     Column,
@@ -45,7 +46,7 @@ Explain = Callable[[str], str | None]
 Stray = Callable[[], str | None]
 
 UNREAD = ("drop", "pass")
-SHAPES = {"asinh", "integer", "log", "modal"}  # options that leave no scale to choose
+SHAPES = {"integer", "modal", *SCALES}  # options that leave no scale to choose
 #: Text with more different values than this is no list of codes: where nearly all are numbers, the others are strays.
 MANY_CODES = 100
 
@@ -65,7 +66,7 @@ class ColumnSpec:
         "declared", or what the kind was inferred from.
     options : mapping
         Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
-        standardize, tails, scale, floor, precision, n_components, weight_threshold, weight_concentration_prior,
+        standardize, tails, scale, floor, n_components, weight_threshold, weight_concentration_prior,
         max_iter, tol, tol_per_row, effort, modal and asinh; these and general columns have inf, integer and log;
         general ones have clip; categorical ones have categories, unknown, max_categories and encoding; identifiers have
         regenerate. Not to be modified.
@@ -123,14 +124,6 @@ class ColumnSpec:
         given["floor"] = given["floor"] or None  # without one, components that are not active take no part
         return EncodingRules(**given)
 
-    def inf(self, setting: str) -> str:
-        """What infinite values are: "error" or "missing"; `setting` is the table's."""
-        return str(self.options.get("inf", setting))
-
-    def unknown(self, setting: str) -> str:
-        """What a category that was not fitted is: "error" or "ignore"; `setting` is the table's."""
-        return str(self.options.get("unknown", setting))
-
     def encoding(self, effort: str) -> str:
         """How categories are encoded: as the column says, else one-hot with the research code, else by their number."""
         return str(self.options.get("encoding", "onehot" if effort == "research" else "auto"))
@@ -157,15 +150,14 @@ class ColumnSpec:
         return bool(self.options.get("integer", False))
 
     @property
-    def log(self) -> bool:
-        """Whether the logarithm of the values is fitted."""
-        return bool(self.options.get("log", False))
+    def curve(self) -> tuple[str, Setting] | None:
+        """The function of the values that is fitted, and its setting; None: the values themselves are."""
+        return next(((name, self.options[name]) for name in SCALES if self.options.get(name)), None)
 
     @property
-    def asinh(self) -> float | None:
-        """Size of the values where the fitted scale turns from a line to a logarithm; None: the values are fitted."""
-        size = self.options.get("asinh")
-        return None if size is None else float(size)  # type: ignore[arg-type]  # the option is a number
+    def needs_lowest(self) -> bool:
+        """Whether the function that is fitted depends on the least value of all rows."""
+        return self.curve is not None and SCALES[self.curve[0]].needs_lowest
 
     @property
     def clip(self) -> bool:
@@ -195,6 +187,49 @@ class ColumnSpec:
     def _listed(self, key: str) -> tuple[Value, ...]:
         values = self.options.get(key)
         return tuple(values) if isinstance(values, list) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRequest:
+    """What is asked for one column.
+
+    Parameters
+    ----------
+    spec : ColumnSpec
+        Its kind and own options.
+    config : FitConfig
+        How to fit it.
+    rules : EncodingRules
+        How its scalars are made.
+    infinite_is_missing : bool
+        Take infinities for missing values instead of refusing them.
+    unknown : {"error", "ignore"}
+        What a value that is no category does.
+    encoding : {"auto", "onehot", "interval"}
+        How categories are encoded; see `CategoricalPlan`.
+    max_categories : int, optional
+        At most so many one-hot columns of categories.
+    learns_steps : bool
+        Whether to look for a step that its numbers lie on.
+    is_final : bool
+        Whether what the sample says is not looked at again where the rows refute it: the user declared the kind, or
+        this is the second plan.
+    """
+
+    spec: ColumnSpec
+    config: FitConfig
+    rules: EncodingRules
+    infinite_is_missing: bool = False
+    unknown: str = "error"
+    encoding: str = "auto"
+    max_categories: int | None = None
+    learns_steps: bool = False
+    is_final: bool = True
+
+    @property
+    def name(self) -> str:
+        """The column."""
+        return self.spec.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,14 +341,14 @@ class TableSchema:
             For columns whose values do not fit the declared kind or options, and for number columns with stray text.
         """
 
-        def settled(spec: ColumnSpec) -> ColumnSpec:
-            return _settled(spec, sample.column(spec.name), source_name, explain, recognised(spec))
+        def with_kind(spec: ColumnSpec) -> ColumnSpec:
+            return _with_kind(spec, sample.column(spec.name), source_name, explain, recognised(spec))
 
         def shaped(declared: ColumnSpec, spec: ColumnSpec) -> ColumnSpec:
             is_open = declared.kind == INFER and not SHAPES & declared.options.keys()
             return _shaped(spec, sample.column(spec.name), recognised(spec)) if is_open else spec
 
-        found = [spec if spec.kind in UNREAD else settled(spec) for spec in self.columns]
+        found = [spec if spec.kind in UNREAD else with_kind(spec) for spec in self.columns]
         with ThreadPoolExecutor(threads) as pool:
             return TableSchema(tuple(pool.map(shaped, self.columns, found)))
 
@@ -359,7 +394,7 @@ def _checked_kind(name: str, kind: object) -> str:
     return kind
 
 
-def _settled(
+def _with_kind(
     spec: ColumnSpec, column: Column, source_name: str, explain: Explain | None, recognised: Recognised
 ) -> ColumnSpec:
     """A column with its kind, which its type and its options allow."""
@@ -408,7 +443,7 @@ def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray, recogn
 
 def _value_type(spec: ColumnSpec, column: Column) -> pa.DataType:
     """Type of a column's values; of text that has options of numbers, of what it is read as."""
-    form = form_of(column) if spec.kind in NUMBERS and spec.log and is_text_type(column.type) else None
+    form = form_of(column) if spec.kind in NUMBERS and spec.curve and is_text_type(column.type) else None
     type_: pa.DataType = column.type if form is None else form.value_type
     return type_
 
@@ -476,14 +511,16 @@ def _no_number(spec: ColumnSpec, type_: pa.DataType, where: str) -> str:
 
 def _check_type_options(spec: ColumnSpec, type_: pa.DataType, where: str) -> None:
     """Refuse options that mean nothing for a column's type."""
-    if spec.log and is_datetime_type(type_):
+    curves = [name for name in SCALES if spec.options.get(name)]
+    if curves and is_datetime_type(type_):
         raise InputError(
-            f'{where} holds {type_name(type_)} values; option "log" is for amounts, not for dates, times and '
+            f'{where} holds {type_name(type_)} values; option "{curves[0]}" is for amounts, not for dates, times and '
             "durations: leave it out, or convert the column to numbers first"
         )
-    if spec.asinh is not None and (spec.log or is_datetime_type(type_)):
-        beside = 'option "log"' if spec.log else f"{type_name(type_)} values"
-        raise InputError(f'{where}: option "asinh" is for amounts, and not for {beside}: leave one of them out')
+    if len(curves) > 1:
+        raise InputError(
+            f'{where}: option "{curves[0]}" is for amounts, and not for option "{curves[1]}": leave one of them out'
+        )
     if spec.integer and not is_plain_number_type(type_) and not pa.types.is_null(type_):
         raise InputError(
             f'{where} holds {type_name(type_)} values; option "integer" is for floating-point numbers: leave it out'

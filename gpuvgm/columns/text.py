@@ -6,21 +6,17 @@ import html
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categories import categories_of, plain_values, value_type
-from gpuvgm.columns.codecs import AsinhCodec, Codec, CurvedCodec, DatetimeCodec, DecimalCodec, LogCodec, Number
-from gpuvgm.columns.codecs.datetimes import step_of
+from gpuvgm.columns.codecs import Codec, CurvedCodec, DatetimeCodec, DecimalCodec, Number
+from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.inference import is_category_type
 from gpuvgm.errors import counted, printable
 from gpuvgm.io.arrow import type_of
-
-if TYPE_CHECKING:
-    from gpuvgm.columns.continuous import MixtureColumn
-    from gpuvgm.columns.general import GeneralColumn
 
 LONGEST_FLOAT = 10  # characters; longer ones are rounded to six digits
 LONGEST_CATEGORY = 40
@@ -88,14 +84,13 @@ def length_text(type_: str, length: float, digits: int = 4) -> str:
     return f"{seconds / size:.{digits}g} {unit}"
 
 
-def mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
-    """A component's mean as a value; of log columns as the logarithm that it is."""
-    if isinstance(column.codec, LogCodec):
-        return f"exp({mean:.6g})"
-    if isinstance(column.codec, AsinhCodec):
-        return value_text(column.codec, column.codec.value(mean))
-    if isinstance(column.codec, (DatetimeCodec, DecimalCodec)):
-        return value_text(column.codec, column.codec.value(mean - column.codec.base))
+def mean_text(codec: Codec, mean: float, sd: float) -> str:
+    """A component's mean as a value, or as the text that its scale has for it."""
+    written = codec.number_text(mean) if isinstance(codec, CurvedCodec) else None
+    if written is not None:
+        return written
+    if isinstance(codec, (CurvedCodec, DatetimeCodec, DecimalCodec)):
+        return value_text(codec, codec.value(mean - codec.base))
     return number_beside(mean, sd)
 
 
@@ -113,20 +108,20 @@ def _decimals_beside(value: float, sd: float) -> int | None:
     return min(decimals, _FLOAT_DIGITS - size) if size + 1 + decimals > 6 else None
 
 
-def fitted_length_text(column: MixtureColumn | GeneralColumn, length: float, digits: int) -> str:
-    """A difference of two numbers of a fitted column; of log columns of logarithms, of asinh columns on that scale."""
-    if isinstance(column.codec, CurvedCodec):
-        return f"{length:.{digits}g}{' (asinh)' * isinstance(column.codec, AsinhCodec)}"
-    return length_text(column.type, length, digits)
+def fitted_length_text(codec: Codec, length: float, digits: int) -> str:
+    """A difference of two numbers of a codec, on its scale."""
+    if isinstance(codec, CurvedCodec):
+        return f"{length:.{digits}g}{codec.length_mark}"
+    return length_text(codec.type, length, digits)
 
 
-def rounded_mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
+def rounded_mean_text(codec: Codec, mean: float, sd: float) -> str:
     """A component's mean with the digits that its standard deviation leaves of interest."""
-    apart = sd * tick_of(column.type)
-    text = mean_text(column, mean, sd)
-    if isinstance(column.codec, DatetimeCodec) and apart > _FRACTIONS_END:
-        return text.partition("T")[0] if apart > _DAY else without_fractions(text)
-    if isinstance(column.codec, (DatetimeCodec, DecimalCodec, CurvedCodec)) or not _LEAST_SD < sd < 1 / _LEAST_SD:
+    seconds = sd * tick_of(codec.type)
+    text = mean_text(codec, mean, sd)
+    if isinstance(codec, DatetimeCodec) and seconds > _FRACTIONS_END:
+        return text.partition("T")[0] if seconds > _DAY else without_fractions(text)
+    if isinstance(codec, (DatetimeCodec, DecimalCodec, CurvedCodec)) or not _LEAST_SD < sd < 1 / _LEAST_SD:
         return text
     decimals = _decimals_beside(mean, sd)
     if decimals is not None:
@@ -134,9 +129,9 @@ def rounded_mean_text(column: MixtureColumn, mean: float, sd: float) -> str:
     return plain_number(round(mean, 2 - math.floor(math.log10(sd))))
 
 
-def rounded_length_text(column: MixtureColumn, length: float) -> str:
+def rounded_length_text(codec: Codec, length: float) -> str:
     """A standard deviation to three digits, large ones without a power of ten."""
-    text = fitted_length_text(column, length, 3)
+    text = fitted_length_text(codec, length, 3)
     return plain_number(float(f"{length:.3g}")) if text == f"{length:.3g}" else text
 
 
@@ -153,7 +148,7 @@ def without_fractions(text: str) -> str:
 def tick_of(type_: str) -> float:
     """Seconds in the unit of a type of datetimes; 0 for others."""
     own: Any = type_of(type_)
-    return step_of(own) * 1e-9 if pa.types.is_temporal(own) else 0.0
+    return nanoseconds_of(own) * 1e-9 if pa.types.is_temporal(own) else 0.0
 
 
 def widths_line(widths: Mapping[str, int]) -> str:

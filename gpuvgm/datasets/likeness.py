@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import decimals
 from gpuvgm.columns.inference import (
     LEAST_ROWS_PER_VALUE,
     MOST_VALUES,
@@ -19,7 +20,7 @@ from gpuvgm.columns.inference import (
     are_unique,
     infer_kind,
 )
-from gpuvgm.datasets.ranges import CHUNK_ROWS, decimals_of, rows_of_chunks, stream_of
+from gpuvgm.datasets.ranges import CHUNK_ROWS, rows_of_chunks, stream_of
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import join_batches
@@ -63,8 +64,8 @@ class Likeness:
     def __init__(self, source: object, noise: float) -> None:
         if not 0 <= noise < np.inf:
             raise InputError(f"noise must be a number of at least 0, got {noise}")
-        held = _held(source)
-        self.digest = digest_of(held)
+        held = _read_small_table(source)
+        self.digest = digest_of_values(held)
         self._columns = {name: blurred(column, noise) for name, column in held.items()}
         self._rows = len(next(iter(self._columns.values())).values)
         self.schema = pa.schema([(name, column.values.type) for name, column in self._columns.items()])
@@ -82,7 +83,7 @@ class Likeness:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
-def digest_of(columns: Mapping[str, Array]) -> str:
+def digest_of_values(columns: Mapping[str, Array]) -> str:
     """SHA-256 over names, types and values; what lies in memory where values are missing does not count."""
     digest = hashlib.sha256()
     for name, column in columns.items():
@@ -98,7 +99,7 @@ def column_number(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little") | 1
 
 
-def _held(source: object) -> dict[str, Array]:
+def _read_small_table(source: object) -> dict[str, Array]:
     table = open_source(source)
     if table.rows is not None and table.rows > MOST_ROWS:
         raise InputError(f"{table.name}: {table.rows:,} rows; blow up a sample of at most {MOST_ROWS:,} rows instead")
@@ -191,12 +192,12 @@ def blurred(values: Array, noise: float) -> Blurred:
     if numbered is not None:
         return Blurred(values, numbered=numbered)
     if pa.types.is_floating(type_) and not pa.types.is_float16(type_):
-        return _floats(values, noise)
-    stored = _storage(type_)
-    return Blurred(values) if stored is None else _integers(values, noise, stored)
+        return _blur_floats(values, noise)
+    stored = _whole_number_type(type_)
+    return Blurred(values) if stored is None else _blur_integers(values, noise, stored)
 
 
-def _storage(type_: pa.DataType) -> pa.DataType | None:
+def _whole_number_type(type_: pa.DataType) -> pa.DataType | None:
     """Type of whole numbers that values are kept as; None where they are not moved."""
     if pa.types.is_integer(type_):
         return type_
@@ -250,12 +251,12 @@ def _are_categories(numbers: NDArray[Any]) -> bool:
     return distinct <= MOST_VALUES and len(numbers) >= LEAST_ROWS_PER_VALUE * distinct
 
 
-def _floats(values: Array, noise: float) -> Blurred:
+def _blur_floats(values: Array, noise: float) -> Blurred:
     numbers = values.to_numpy(zero_copy_only=False).astype(np.float64)
     finite = np.isfinite(numbers)
     if not np.any(finite) or _are_categories(numbers[finite]):
         return Blurred(values)
-    places = _places(numbers[finite], values.type)
+    places = _decimal_places(numbers[finite], values.type)
     scale = 1.0 if places is None else 10.0**places
     known = numbers[finite] if places is None else np.rint(numbers[finite] * scale).astype(np.int64)
     ranks, position = Ranks(known, noise), _positions(finite)
@@ -263,12 +264,12 @@ def _floats(values: Array, noise: float) -> Blurred:
     def move(rows: NDArray[np.int64], draws: np.random.Generator) -> Array:
         new, there = numbers[rows], finite[rows]
         new[there] = ranks.drawn(position[rows], draws)[there] / scale
-        return pa.array(new, mask=_missing(taken(values, rows))).cast(values.type)
+        return pa.array(new, mask=_null_rows(taken(values, rows))).cast(values.type)
 
     return Blurred(values, move)
 
 
-def _places(numbers: NDArray[np.float64], type_: pa.DataType) -> int | None:
+def _decimal_places(numbers: NDArray[np.float64], type_: pa.DataType) -> int | None:
     """Decimal places that all numbers have at most; None for more than six, or for numbers of more than 53 bits."""
     own = type_.to_pandas_dtype()
     for places in range(MOST_PLACES + 1):
@@ -285,9 +286,9 @@ def _positions(there: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.maximum(np.cumsum(there, dtype=np.int32) - 1, 0)
 
 
-def _integers(values: Array, noise: float, stored: pa.DataType) -> Blurred:
+def _blur_integers(values: Array, noise: float, stored: pa.DataType) -> Blurred:
     """Whole numbers of some unit; what does not fit 64 bits with a sign stays as it is."""
-    there = ~_missing(values)
+    there = ~_null_rows(values)
     known = whole_numbers(values, stored)[there]
     unsigned = pa.types.is_uint64(values.type) and bool(np.any(known < 0))
     if _are_categories(known) or unsigned or float(known.max()) - float(known.min()) > 2.0**62:
@@ -313,10 +314,10 @@ def of_whole_numbers(
 ) -> Array:
     """The values again."""
     if pa.types.is_decimal128(type_):
-        return pc.if_else(pa.array(missing), pa.scalar(None, type_), decimals_of(numbers, type_))
+        return decimals(numbers, type_, missing)
     kept: Array = pa.array(numbers, mask=missing).cast(stored)
     return kept if type_ == stored else kept.view(type_)
 
 
-def _missing(values: Array) -> NDArray[np.bool_]:
+def _null_rows(values: Array) -> NDArray[np.bool_]:
     return np.asarray(values.is_null().to_numpy(zero_copy_only=False))

@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import decimals
 from gpuvgm.datasets.amounts import amount_chunk, to_cents
-from gpuvgm.datasets.ranges import CHUNK_ROWS, decimals_of, rows_of_chunks, stream_of
+from gpuvgm.datasets.ranges import CHUNK_ROWS, rows_of_chunks, stream_of
 
 CHANNELS = ("app", "web", "store", "phone")
 CHANNEL_SHARES = np.array([0.5, 0.3, 0.15, 0.05])
@@ -67,7 +68,7 @@ def mixed_table_rows(first_row: int, rows: int, seed: int) -> pa.RecordBatch:
 def mixed_table_chunk(chunk: int, seed: int) -> pa.RecordBatch:
     """Rows [chunk, chunk + 1) * CHUNK_ROWS; every column draws from a stream of its own."""
     draw = partial(stream_of, seed, chunk)
-    channel = picked(draw(1).random(CHUNK_ROWS), CHANNEL_SHARES)
+    channel = draw_categories(draw(1).random(CHUNK_ROWS), CHANNEL_SHARES)
     quantity = _quantity(draw(3))
     columns: dict[str, Any] = {
         "id": FIRST_ID + chunk * CHUNK_ROWS + np.arange(CHUNK_ROWS),
@@ -75,16 +76,18 @@ def mixed_table_chunk(chunk: int, seed: int) -> pa.RecordBatch:
         "balance": _balance(draw(2)),
         "quantity": quantity.astype(np.int32),
         "when": pa.array(_moments(draw(4))).cast(pa.timestamp("us")),
-        "city": _categories(picked(draw(5).random(CHUNK_ROWS), CITY_SHARES), CITIES, np.int16).dictionary_decode(),
-        "channel": _categories(channel, CHANNELS, np.int8),
+        "city": _named_codes(
+            draw_categories(draw(5).random(CHUNK_ROWS), CITY_SHARES), CITIES, np.int16
+        ).dictionary_decode(),
+        "channel": _named_codes(channel, CHANNELS, np.int8),
         "active": draw(6).random(CHUNK_ROWS) < np.where(quantity > 0, 0.9, 0.65),
         "score": 100 * draw(7).random((2, CHUNK_ROWS)).mean(axis=0),
-        "rate": decimals_of(12_500 + 125 * draw(8).binomial(297, 0.3, CHUNK_ROWS), TABLE_SCHEMA.field("rate").type),
+        "rate": decimals(12_500 + 125 * draw(8).binomial(297, 0.3, CHUNK_ROWS), TABLE_SCHEMA.field("rate").type, None),
     }
     return pa.RecordBatch.from_arrays([pa.array(column) for column in columns.values()], schema=TABLE_SCHEMA)
 
 
-def picked(uniform: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.int64]:
+def draw_categories(uniform: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.int64]:
     """Numbers of categories by the inverse of their distribution function."""
     return np.minimum(np.searchsorted(np.cumsum(shares), uniform, side="right"), len(shares) - 1)
 
@@ -111,5 +114,5 @@ def _moments(draws: np.random.Generator) -> NDArray[np.int64]:
     return START + day * (SECONDS_OF_A_DAY * 1_000_000) + (second * 1e6).astype(np.int64)
 
 
-def _categories(codes: NDArray[np.int64], categories: tuple[str, ...], dtype: Any) -> Any:
+def _named_codes(codes: NDArray[np.int64], categories: tuple[str, ...], dtype: Any) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(codes.astype(dtype)), pa.array(categories))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError
 from gpuvgm.io.block import join_batches
@@ -42,7 +40,7 @@ def rows_of_chunks(
     chunk_of: Callable[[int, int], pa.RecordBatch], schema: pa.Schema, first_row: int, rows: int, seed: int
 ) -> pa.RecordBatch:
     """Rows of a table whose chunks are functions of their number and the seed."""
-    check_range(first_row, rows, seed)
+    check_row_range(first_row, rows, seed)
     parts = [chunk_of(chunk, seed)[part] for chunk, part, _ in chunks_of(first_row, rows)]
     return join_batches(parts) if parts else pa.RecordBatch.from_pylist([], schema)
 
@@ -53,15 +51,9 @@ def stream_of(seed: int, chunk: int, name: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, name], dtype=np.uint64)))
 
 
-def check_range(first_row: int, rows: int, seed: int) -> None:
+def check_row_range(first_row: int, rows: int, seed: int) -> None:
     """Refuse what no range of rows can be."""
     if first_row < 0 or rows < 0:
         raise InputError(f"rows must not be negative, got first_row={first_row}, rows={rows}")
     if not 0 <= seed < 1 << 64:
         raise InputError(f"seed must be in [0, 2**64), got {seed}")
-
-
-def decimals_of(units: NDArray[np.int64], type_: pa.DataType) -> Any:
-    """Whole numbers of a decimal's last place as decimals: the low and the high word of 128 bits."""
-    words: Any = np.stack((units, units >> 63), axis=1)
-    return pa.Array.from_buffers(type_, len(units), [None, pa.py_buffer(words)])

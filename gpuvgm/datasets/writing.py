@@ -16,7 +16,7 @@ import pyarrow as pa
 from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.likeness import Likeness
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
-from gpuvgm.datasets.ranges import RowRange, check_range
+from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.errors import InputError, counted, counted_values
 from gpuvgm.execution.context import check_reachable
 from gpuvgm.execution.local import Executor, LocalExecutor
@@ -165,7 +165,7 @@ def generate(
     ['Amount']
     """
     generator = _generator(kind, like, noise, seed, block_rows)
-    check_range(first_row, rows, seed)
+    check_row_range(first_row, rows, seed)
     chosen = LocalExecutor() if executor is None else executor
     target, part = location_of(path), RowRange(first_row, rows)
     if not target.suffix:
@@ -207,20 +207,20 @@ def _write_folder(
     files = {file.first_row // file_rows: file for file in part.ranges(file_rows)}
     check_reachable(executor, folder)
     check_folder_of(folder)
-    with locked(folder, _numbers_of(files)):
+    with locked(folder, _span_of_files(files)):
         held = _held_files(generator, folder, files, resume=resume)
         if resume:
-            _warn_of_more(part_of(folder, _numbers_of(files).stop), part)
-        missing = [NumberedRange(number, file) for number, file in files.items() if number not in held]
+            _warn_of_more(part_of(folder, _span_of_files(files).stop), part)
+        missing = [file for number, file in files.items() if number not in held]
         place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
-        with _left_for_later(folder, files):
-            written = executor.each(partial(_write_part, generator, place), missing)
+        with _say_what_is_complete(folder, files):
+            written = executor.each(partial(_write_numbered, generator, place, file_rows), missing)
             sizes = list(held.values()) + [size for _, size in written]
     return GeneratedFile(folder, part.rows, sum(sizes), len(files), len(held))
 
 
 @contextmanager
-def _left_for_later(folder: Location, numbers: Iterable[int]) -> Iterator[None]:
+def _say_what_is_complete(folder: Location, numbers: Iterable[int]) -> Iterator[None]:
     """Of a run that fails, say which files are complete; remove what workers that were killed had begun."""
     try:
         yield
@@ -238,7 +238,7 @@ def _left_for_later(folder: Location, numbers: Iterable[int]) -> Iterator[None]:
         raise
 
 
-def _numbers_of(files: Mapping[int, RowRange]) -> range:
+def _span_of_files(files: Mapping[int, RowRange]) -> range:
     return range(min(files, default=0), max(files, default=0) + 1)
 
 
@@ -249,26 +249,15 @@ def _warn_of_more(following: Location, part: RowRange) -> None:
         warnings.warn(f"{told}; remove it and those after it if the folder shall have no more rows", stacklevel=3)
 
 
-@dataclass(frozen=True, slots=True)
-class NumberedRange:
-    """The rows of one file of a folder."""
-
-    number: int
-    part: RowRange
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return self.part.rows
-
-
 def part_of(folder: Location, number: int) -> Location:
     """Name of a file of a folder."""
     return inside(folder, f"part-{number:05d}.parquet")
 
 
-def _write_part(generator: Generator, folder: Location, file: NumberedRange, executor: LocalExecutor) -> int:
-    return generator.write(part_of(folder, file.number), file.part, executor)[1]
+def _write_numbered(
+    generator: Generator, folder: Location, file_rows: int, part: RowRange, executor: LocalExecutor
+) -> int:
+    return generator.write(part_of(folder, part.first_row // file_rows), part, executor)[1]
 
 
 def _held_files(
@@ -282,10 +271,10 @@ def _held_files(
     there = {number: part_of(folder, number) for number in files if part_of(folder, number).exists()}
     if there and not resume:
         raise InputError(f"{next(iter(there.values()))}: is there already; pass resume=True to keep what is complete")
-    return {n: size for n, path in there.items() if (size := _complete(generator, path, files[n])) is not None}
+    return {n: size for n, path in there.items() if (size := _size_if_complete(generator, path, files[n])) is not None}
 
 
-def _complete(generator: Generator, path: Location, part: RowRange) -> int | None:
+def _size_if_complete(generator: Generator, path: Location, part: RowRange) -> int | None:
     """Size of a file with these rows; None for a damaged one.
 
     Raises

@@ -77,8 +77,7 @@ def get_engine(name: str = "auto") -> Engine:
         return engine
     if name == "cuda":
         return _cuda_engine()
-    engine = import_module("gpuvgm.engines.reference").ReferenceEngine()
-    return engine
+    return Engine()
 
 
 def choose_engine(name: str, values: int | None = None, *, on_device: bool = False) -> str:
@@ -108,25 +107,23 @@ def choose_engine(name: str, values: int | None = None, *, on_device: bool = Fal
 
 def runs_on_device(engine: Engine) -> bool:
     """Whether an engine takes arrays of a device as they are."""
-    return getattr(engine, "device", None) is not None
+    return engine.device is not None
 
 
 def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
     """Copy of an array on the device that an engine works on; None where there is no room for it, or no device."""
-    device = getattr(engine, "device", None)
-    if device is None or device.is_forked:
+    if engine.device is None or engine.device.is_forked:
         return None
-    copy: Any | None = import_module("gpuvgm.engines.cuda.pieces").uploaded(device, array)
+    copy: Any | None = import_module("gpuvgm.engines.cuda.pieces").uploaded(engine.device, array)
     return copy
 
 
 def add_chunks(engine: Engine, total: ChunkSums, partials: Any) -> None:
     """Add the sums of the next chunks, which lie where an engine left them, to a total in the host's memory."""
-    device: Any = getattr(engine, "device", None)
-    if device is None or not device.is_resident(partials):
+    if engine.device is None or not engine.device.is_resident(partials):
         total.add(partials)
     else:
-        import_module("gpuvgm.engines.cuda.e_step").add_chunks(device, total, partials)
+        import_module("gpuvgm.engines.cuda.e_step").add_chunks(engine.device, total, partials)
 
 
 def in_row_order(engine: Engine, array: Any) -> Any:
@@ -134,7 +131,7 @@ def in_row_order(engine: Engine, array: Any) -> Any:
 
     Room for half as much must be left beside the copy, for what is made of the rows.
     """
-    device: Any = getattr(engine, "device", None)
+    device = engine.device
     if array.flags.c_contiguous:
         return array
     try:
@@ -149,14 +146,12 @@ def in_row_order(engine: Engine, array: Any) -> Any:
 
 def device_memory(engine: Engine) -> int | None:
     """Bytes of memory of the device that an engine works on; None where it works on the host."""
-    device = getattr(engine, "device", None)
-    return None if device is None else int(device.total_memory)
+    return None if engine.device is None else int(engine.device.total_memory)
 
 
 def free_device_memory(engine: Engine) -> int | None:
     """Those of them that new arrays may take."""
-    device = getattr(engine, "device", None)
-    return None if device is None else int(device.free_memory)
+    return None if engine.device is None else int(engine.device.free_memory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,36 @@
-"""The contract of an engine: the row loops of fit, transform and inverse over arrays of one device."""
+"""The contract of an engine: the row loops of fit, transform and inverse over arrays of one device.
+
+The contract is a class, whose methods hold the formulas in NumPy float64, as printed: the reference that every other
+engine is tested against.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array
-from gpuvgm.engines.hold import HoldTable
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines import multivariate
+from gpuvgm.engines.hold import HoldTable, hold_rows
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
+LN_2 = np.log(2.0)
+SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
+COUNTERS = 1 << 14  # of the generator, worked on at a time, so that they stay in the cache
 OnehotPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, int]
 ReadPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, Ints, bool]
 
 
 class EMLoop(Protocol):
-    """EM over the cells of one problem, by an engine's own loop."""
+    """EM over the cells of one problem, by an engine's own loop, which has the bits of that in `gpuvgm.mixture.em`."""
 
     @property
     def statistics(self) -> tuple[tuple[Floats, Floats, Floats, Floats], float]:
@@ -40,7 +50,7 @@ class EMLoop(Protocol):
 
 
 class PlainEM(EMLoop, Protocol):
-    """Variational EM from a posterior, which remembers the posteriors that its last iterations began with."""
+    """Variational EM from a posterior (`fit_mixture`), which remembers those that its last iterations began with."""
 
     @property
     def last(self) -> int:
@@ -52,7 +62,7 @@ class PlainEM(EMLoop, Protocol):
 
 
 class Ascent(EMLoop, Protocol):
-    """Accelerated EM; see `gpuvgm.mixture.em.AcceleratedEM`, whose bits it has."""
+    """Accelerated EM (`AcceleratedEM`)."""
 
     @property
     def bound(self) -> float:
@@ -85,20 +95,45 @@ class CellEM(Protocol):
         """
 
 
-class RunningSummary(Protocol):
-    """The summary of rows that come one block after the other."""
+class RunningSummary:
+    """The summary of rows that come one block after the other.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who summarises the blocks.
+    grid : Grid
+        Cells to sum over.
+    step : Step, optional
+        Count the rows that are no multiples of it.
+    """
+
+    def __init__(self, engine: Engine, grid: Grid, step: Step | None) -> None:
+        self._engine, self._grid, self._step = engine, grid, step
+        self._merged = Summary.empty(grid)
 
     def add(self, x: Floats) -> None:
         """Add rows, as for `Engine.summarise`; nobody waits for those of a device."""
+        self._merged = self._merged.merge(self._engine.summarise(x, self._grid, self._step))
 
     def summary(self) -> Summary:
         """Summary of all rows added, which is asked for once."""
+        return self._merged
 
 
-class Engine(Protocol):
-    """Row loops. Every engine equals the reference engine."""
+class Engine:
+    """Row loops, here those of the reference engine: slow, short, and right by inspection.
 
-    name: str
+    Attributes
+    ----------
+    name : str
+        What the engine is called.
+    device : gpuvgm.engines.cuda.device.Device or None
+        Where the arrays that it takes may lie, if it is not the memory of the host alone.
+    """
+
+    name: ClassVar[str] = "reference"
+    device: Any = None
 
     def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows.
@@ -112,9 +147,11 @@ class Engine(Protocol):
         step : Step, optional
             Count the rows that are no multiples of it, in `Summary.off_step`.
         """
+        return replace(Summary.from_array(x, grid), off_step=0 if step is None else step.count_off(x))
 
     def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
         """The summary of no rows, to add blocks of rows to; parameters as for `summarise`."""
+        return RunningSummary(self, grid, step)
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities, 4,096 rows at a time.
@@ -136,6 +173,15 @@ class Engine(Protocol):
             Per chunk the sums of r_k, of r_k (y - mean_k), of r_k (y - mean_k)^2, and of log2 of the density; on the
             device where the rows lie there.
         """
+        weight = np.ones(len(x)) if weight is None else weight
+        chunks = []
+        for start in range(0, len(x), CHUNK_ROWS):
+            part = slice(start, start + CHUNK_ROWS)
+            ordinary = np.isfinite(x[part])
+            y, n = table.frame.apply(x[part][ordinary]), weight[part][ordinary]
+            m2 = np.zeros(len(y)) if scatter is None else scatter[part][ordinary]
+            chunks.append(_sums(y, n, m2, table))
+        return np.array(chunks).reshape(len(chunks), 3 * len(table.means) + 1)
 
     def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:
         """EM over cells in loops of the engine's own; None: a loop over `e_step` in Python takes its place.
@@ -149,9 +195,14 @@ class Engine(Protocol):
         sound : bool
             Components of negative counts are empty: the expansion within cells far wider than a component.
         """
+        return None
 
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight of the rows whose most probable component is k, shape (K,); ties go to the lower index."""
+        ordinary = np.isfinite(x)
+        best = np.argmax(_log2_density(table.frame.apply(x[ordinary]), table), axis=0)
+        weight = np.ones(len(x)) if weight is None else weight
+        return np.bincount(best, weight[ordinary], len(table.means)).astype(np.float64)
 
     def e_step_features(self, x: Array, weight: Array | None, table: GaussianTable) -> Array:
         """Sums of responsibilities over several features, 4,096 rows at a time.
@@ -171,18 +222,39 @@ class Engine(Protocol):
             Per chunk the sums of r_k, of r_k d_k, of the upper triangle of r_k d_k d_k^T (its diagonal if diagonal),
             and of ln of the density, with d_k = (x - centre) - mean_k.
         """
+        return multivariate.e_step(x, weight, table)
 
     def log_prob(self, x: Array, table: GaussianTable) -> Array:
         """Logarithm of weight times density of every row (as in `e_step_features`) and component, shape (rows, K)."""
+        return multivariate.log_prob(x, table)
 
     def transform(
         self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
     ) -> None:
         """Write scalar (float32 or float64) and cell (uint8 or uint16) of every row.
 
-        A missing row gets scalar 0 and the missing cell. ``table.precision`` says which specification the rows follow;
-        by that of float32, see `Float32Table`, all engines give the same bits.
+        A missing row gets scalar 0 and the missing cell.
         """
+        ordinary = np.isfinite(x)
+        y = table.mixture.frame.apply(np.where(ordinary, x, 0.0))
+        mode = self._modes(y, table, draw)
+        z = (y - table.mixture.means[mode]) / table.widths[mode]
+        z = np.clip(z, -table.limit, table.limit)
+        z[np.abs(z) < SMALLEST_FLOAT32] = 0.0
+        scalar[:] = np.where(ordinary, z, 0.0)
+        # a missing row of a column without a missing cell is refused by the caller: 0 is only a placeholder
+        cell[:] = np.where(ordinary, table.cells[mode], max(table.missing_cell, 0)).astype(cell.dtype)
+
+    def _modes(self, y: Floats, table: DrawTable, draw: Draw) -> NDArray[np.int64]:
+        active = len(table.widths)
+        density = _log2_density(y, table.mixture)
+        if draw.most_probable:
+            return np.asarray(np.argmax(density[:active], axis=0))
+        share = np.exp2(density - np.max(density, axis=0))
+        share = share[:active] + table.floor * np.sum(share, axis=0)
+        cumulative = np.cumsum(share, axis=0)
+        uniforms = philox_uniforms(draw, len(y)) if draw.uniforms is None else draw.uniforms
+        return np.asarray(np.sum(cumulative[:-1] <= uniforms * cumulative[-1], axis=0))
 
     def hold(
         self,
@@ -214,6 +286,7 @@ class Engine(Protocol):
             drawn where no mode holds them (all at the end of their mode where the table has no coverage), those off
             their step. On the device where the rows lie there, and nobody has waited for it.
         """
+        return hold_rows(numbers, scalar, cell, table, off_step)
 
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
@@ -227,6 +300,12 @@ class Engine(Protocol):
         complete : bool
             Whether every number is known to be one; False where none was looked at.
         """
+        unknown = np.flatnonzero(cell >= len(table.means))
+        if len(unknown):
+            return int(unknown[0]), False
+        kept = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
+        out[:] = table.frame.invert(kept * table.widths[cell] + table.means[cell])
+        return -1, False
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Write encoded columns as rows of the onehot layout.
@@ -239,6 +318,16 @@ class Engine(Protocol):
         out : ndarray of shape (rows, width), float32 or float64
             The matrix, C-contiguous.
         """
+        out[:] = 0
+        start = 0
+        for scalar, cell, cells in parts:
+            if scalar is not None:
+                out[:, start] = scalar
+                start += 1
+            if cell is not None:
+                row = np.flatnonzero(cell < cells)
+                out[row, start + cell[row].astype(np.int64)] = 1
+            start += cells
 
     def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
         """Read rows of the onehot layout; of its cells the one with the largest value counts, NaN being the largest.
@@ -252,3 +341,68 @@ class Engine(Protocol):
             written, shape (rows,) or None; all its cells, int64, in the order that ties go by; and whether a row of
             zeros has no cell, which is written as the number of cells.
         """
+        start = 0
+        for scalar, cell, order, zero_is_none in parts:
+            if scalar is not None:
+                scalar[:] = matrix[:, start]
+                start += 1
+            if cell is not None:
+                cells = matrix[:, start : start + len(order)]
+                found = order[np.argmax(cells[:, order], axis=1)]
+                cell[:] = np.where(zero_is_none & ~np.any(cells != 0, axis=1), len(order), found).astype(cell.dtype)
+            start += len(order)
+
+
+def _log2_density(y: Floats, table: KernelTable) -> Floats:
+    """log2 of weight times density, shape (K, rows)."""
+    deviation = y - table.means[:, None]
+    return np.asarray(table.coefficients[:, None] - table.half_precisions[:, None] * deviation * deviation)
+
+
+def _sums(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
+    """One chunk's row of `Engine.e_step`, to second order in the scatter m2."""
+    density = _log2_density(y, table)
+    top = np.max(density, axis=0, initial=-np.inf)
+    share = np.exp2(density - top)
+    total = np.sum(share, axis=0)
+    r = share / total
+    precision = (2 * LN_2 * table.half_precisions)[:, None]
+    d = y - table.means[:, None]
+    slope = -precision * d
+    mean_slope = np.sum(r * slope, axis=0)
+    curve = np.sum(r * (slope**2 - precision), axis=0)
+    r1 = r * (slope - mean_slope)
+    r2 = r * (slope**2 - precision) - 2 * mean_slope * r1 - r * curve
+    count = n * r + 0.5 * m2 * r2
+    first = d * count + m2 * r1
+    second = d**2 * count + 2 * d * m2 * r1 + m2 * r
+    log_norm = n * (top + np.log2(total)) + 0.5 * m2 * (curve - mean_slope**2) / LN_2
+    return np.concatenate((count.sum(axis=1), first.sum(axis=1), second.sum(axis=1), [log_norm.sum()]))
+
+
+def philox_uniforms(draw: Draw, rows: int) -> Floats:
+    """Uniforms of consecutive rows: the middles of their words' intervals of 2^-32.
+
+    The word of a row is word row % 4 of Philox4x32-10 (Salmon et al. 2011) at counter row // 4.
+    """
+    first, end = draw.first_row >> 2, (draw.first_row + rows + 3) >> 2
+    words = np.empty((end - first, 4), np.uint64)
+    for start in range(0, end - first, COUNTERS):
+        part = words[start : start + COUNTERS]
+        counter = np.arange(first + start, first + start + len(part), dtype=np.uint64)
+        part[:] = _philox(counter, draw.column, draw.seed).T
+    return np.asarray((words.ravel()[draw.first_row & 3 :][:rows].astype(np.float64) + 0.5) * 2.0**-32)
+
+
+def _philox(counter: NDArray[np.uint64], column: int, seed: int) -> NDArray[np.uint64]:
+    """Four 32-bit words for each counter (Salmon et al. 2011), shape (4, counters)."""
+    low = np.uint64(0xFFFFFFFF)
+    half = np.uint64(32)
+    c0, c1 = counter & low, counter >> half
+    c2, c3 = np.full_like(c0, column & 0xFFFFFFFF), np.full_like(c0, column >> 32)
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(10):
+        p0, p1 = c0 * np.uint64(0xD2511F53), c2 * np.uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = (p1 >> half) ^ c1 ^ np.uint64(k0), p1 & low, (p0 >> half) ^ c3 ^ np.uint64(k1), p0 & low
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return np.stack((c0, c1, c2, c3))

@@ -95,7 +95,7 @@ class HoldTable:
     high: float
 
 
-def hold(
+def hold_rows(
     numbers: Floats,
     scalar: Floats,
     cell: NDArray[np.unsignedinteger],

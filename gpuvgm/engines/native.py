@@ -3,34 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm import _native
 from gpuvgm.arrays import Array
-from gpuvgm.engines.base import Ascent, CellEM, EMLoop, OnehotPart, PlainEM, ReadPart, RunningSummary
-from gpuvgm.engines.hold import HoldTable, hold
+from gpuvgm.engines.base import Ascent, CellEM, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.running import MergedSummary
-from gpuvgm.engines.tables import (
-    Draw,
-    DrawTable,
-    Float32Table,
-    InverseTable,
-    KernelTable,
-    PriorTable,
-    Step,
-    float32_uniforms,
-)
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.summary.grid import Floats, Grid, Ints
+from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Cells, Summary, check_range
 
 
-class NativeEngine:
-    """Row loops in C++; the GIL is released while they run.
+class NativeEngine(Engine):
+    """Row loops in C++, for which the GIL is released; what is no loop is the reference engine's.
 
     Parameters
     ----------
@@ -69,10 +57,6 @@ class NativeEngine:
         check_range(summary.ordinary, len(x) - summary.missing - summary.infinite)
         return summary
 
-    def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
-        """The summary of no rows yet; see `Engine.running_summary`."""
-        return MergedSummary(self.summarise, grid, step)
-
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""
         return self._kernels.e_step(x, weight, scatter, _mixture(table))
@@ -98,22 +82,7 @@ class NativeEngine:
     ) -> None:
         """Scalar and cell of every row; see `Engine.transform`."""
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
-        if table.precision == "float32":
-            given = None if draw.uniforms is None else float32_uniforms(draw.uniforms)
-            self._kernels.transform(x, _float32_mixture(Float32Table.of(table)), randomness, given, scalar, cell)
-        else:
-            self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, cell)
-
-    def hold(
-        self,
-        numbers: Floats,
-        scalar: Floats,
-        cell: NDArray[np.unsignedinteger],
-        table: HoldTable,
-        off_step: NDArray[np.bool_] | Step | None,
-    ) -> Ints:
-        """Modes that hold their rows; see `Engine.hold`."""
-        return hold(numbers, scalar, cell, table, off_step)
+        self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, cell)
 
     def inverse_transform(
         self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
@@ -144,20 +113,14 @@ class NativeEM:
         Prior of the mixture.
     sound : bool
         Components of negative counts are empty.
-    threads : int
-        Threads that share the problems of a batch.
     """
 
-    def __init__(
-        self, kernels: _native.Kernels, cells: Cells, prior: PriorTable, *, sound: bool, threads: int = 1
-    ) -> None:
+    def __init__(self, kernels: _native.Kernels, cells: Cells, prior: PriorTable, *, sound: bool) -> None:
         scatter = np.ascontiguousarray(cells.scatter) if np.any(cells.scatter) else None
-        numbers = [getattr(prior, part.name) for part in fields(prior)[:7]]
         mean, weight = np.ascontiguousarray(cells.mean), np.ascontiguousarray(cells.weight)
         self._problem = _native.EMProblem(
-            kernels, mean, weight, scatter, numbers, prior.origin, prior.dirichlet, prior.tied, sound
+            kernels, mean, weight, scatter, prior.numbers, prior.origin, prior.dirichlet, prior.tied, sound
         )
-        self._threads = threads
 
     def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
         """Accelerated EM from several starts; see `CellEM.ascents`."""
@@ -169,7 +132,7 @@ class NativeEM:
 
     def run(self, batch: Sequence[EMLoop], iterations: int, tolerance: float) -> None:
         """Go on with a batch; see `CellEM.run`."""
-        _native.run_em(list(batch), iterations, tolerance, self._threads)
+        _native.run_em(list(batch), iterations, tolerance, 1)  # of several columns each has a thread
 
 
 def _mixture(table: KernelTable) -> _native.Mixture:
@@ -181,12 +144,6 @@ def _mixture(table: KernelTable) -> _native.Mixture:
 def _drawn(table: DrawTable) -> _native.DrawMixture:
     rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
     return _native.DrawMixture(_mixture(table.mixture), table.widths, table.cells, rules)
-
-
-def _float32_mixture(table: Float32Table) -> _native.Float32Mixture:
-    components = (table.mean_high, table.mean_low, table.root_precisions, table.coefficients)
-    rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
-    return _native.Float32Mixture(table.exponent, components, (table.widths, table.cells), rules)
 
 
 def _gaussians(table: GaussianTable) -> _native.Gaussians:

@@ -20,7 +20,6 @@ from gpuvgm.io import Block, Source
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, *ARROW_PROBLEMS)  # what one column's values may lead to
-Count = Callable[[Block], dict[str, Any]]
 T = TypeVar("T")
 Merged = Any  # statistics of the same kind
 
@@ -36,16 +35,6 @@ class ColumnStatistics(Protocol):
         """Statistics of both sets of rows."""
 
 
-class RunningStatistics(Protocol):
-    """Statistics of a column whose rows come one block after the other and stay on their device."""
-
-    def add(self, values: Any) -> None:
-        """Add a block of rows, a `DeviceColumn`; where this fails, none of them is added."""
-
-    def statistics(self) -> Any | None:
-        """Statistics of all rows added; None where these are only known from another look at each block."""
-
-
 class Plan(Protocol):
     """What is settled about a column before its rows are read."""
 
@@ -53,7 +42,7 @@ class Plan(Protocol):
     def name(self) -> str:
         """The column."""
 
-    def stays(self, type_: pa.DataType) -> bool:
+    def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type that lie on a device are worked on there."""
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> ColumnStatistics:
@@ -62,66 +51,33 @@ class Plan(Protocol):
         Rows on a device are given only to engines that run there.
         """
 
-    def running(self, engine: Engine, type_: pa.DataType) -> RunningStatistics | None:
-        """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at."""
+    def running(self, engine: Engine, type_: pa.DataType) -> Any | None:
+        """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at.
 
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a column could not be fitted.
-
-    Parameters
-    ----------
-    problem : Exception
-        What went wrong; its message names the column.
-    """
-
-    problem: Exception
-
-    @classmethod
-    def of(cls, column: str, problem: Exception) -> Failure:
-        """Failure of a column, which the message shall name."""
-        return cls(naming(column, problem))
+        See `gpuvgm.columns.running.RunningNumbers`.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Results(Generic[T]):
-    """What came of the columns, by name: those that went well, and those that failed."""
+    """What came of the columns, by name: those that went well, and why the others failed."""
 
     good: dict[str, T]
-    failed: dict[str, Failure]
+    failed: dict[str, Exception]
 
     @classmethod
-    def of(cls, results: Mapping[str, T | Failure]) -> Results[T]:
+    def of(cls, results: Mapping[str, T | Exception]) -> Results[T]:
         """Results told apart."""
         return cls(
-            {name: result for name, result in results.items() if not isinstance(result, Failure)},
-            {name: result for name, result in results.items() if isinstance(result, Failure)},
+            {name: result for name, result in results.items() if not isinstance(result, Exception)},
+            {name: result for name, result in results.items() if isinstance(result, Exception)},
         )
-
-
-class ScanCheckpoint(Protocol):
-    """What is kept of one scan over the rows, partition by partition."""
-
-    def held(self, partition: Partition) -> dict[str, Any] | None:
-        """What was counted of a partition; None where it was not."""
-
-    def keep(self, partition: Partition, all_statistics: dict[str, Any]) -> None:
-        """Keep what was counted of a partition."""
-
-
-class Checkpoint(Protocol):
-    """Where the scans of a fit are kept, so that one that was cut short reads only the other rows."""
-
-    def scan(self, plans: Sequence[Plan]) -> ScanCheckpoint:
-        """The scan of these plans."""
 
 
 def summarise_columns(
     plans: Sequence[Plan],
     source: Source,
     run: Run,
-    checkpoint: Checkpoint | None = None,
     blocks: Iterable[Block] | None = None,
 ) -> Results[Any]:
     """Statistics of all planned columns in one scan over the rows; none where there are no rows.
@@ -134,21 +90,16 @@ def summarise_columns(
         The rows.
     run : Run
         Where and how.
-    checkpoint : Checkpoint, optional
-        Holds partitions of files of a known length that need not be read again, and takes the others.
     blocks : iterable of Block, optional
         All rows of a source that can be read only once, and has been begun.
     """
     if not plans:
         return Results({}, {})
     names = [plan.name for plan in plans]
-    count = partial(summarise_block, run.engine, tuple(plans))
-    of_known_length = source.rows is not None or run.spread  # workers count the rows of files
-    if checkpoint is not None and blocks is None and source.paths and of_known_length:
-        return Results.of(_through_checkpoint(checkpoint.scan(plans), count, run.partitions(source, names), run))
+    count = partial(count_planned, run.engine, tuple(plans))
     if blocks is None and run.on_device:
         return Results.of(_on_device(plans, source, run))
-    merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, _merge_columns)
+    merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, merge_columns)
     return Results.of(merged or {})
 
 
@@ -159,18 +110,20 @@ def _on_device(plans: Sequence[Plan], source: Source, run: Run) -> dict[str, Any
     """
     if source.paths:
         blocks = partial(run.blocks, source)
-        return _scanned(plans, source.schema, run, blocks, CallerExecutor(run.executor.threads, run.executor.progress))
+        return _scan_on_device(
+            plans, source.schema, run, blocks, CallerExecutor(run.executor.threads, run.executor.progress)
+        )
     counted: dict[str, Any] = {}
     for done, plan in enumerate(plans, start=1):
-        resident = int(plan.stays(source.schema.field(plan.name).type))
+        resident = int(plan.works_on_device(source.schema.field(plan.name).type))
         blocks = partial(run.blocks, source, resident=resident)
-        counted |= _scanned([plan], source.schema, run, blocks, CallerExecutor(run.executor.threads))
+        counted |= _scan_on_device([plan], source.schema, run, blocks, CallerExecutor(run.executor.threads))
         if run.executor.progress is not None and source.rows is not None:
             run.executor.progress(source.rows * done // len(plans))
     return counted
 
 
-def _scanned(
+def _scan_on_device(
     plans: Sequence[Plan],
     schema: pa.Schema,
     run: Run,
@@ -179,7 +132,7 @@ def _scanned(
 ) -> dict[str, Any]:
     """Statistics of rows on a device; blocks are looked at again for columns that this takes after all."""
     engine = get_engine(run.engine)
-    columns = [_DeviceColumn(plan, engine, schema.field(plan.name).type) for plan in plans]
+    columns = [_DeviceScan(plan, engine, schema.field(plan.name).type) for plan in plans]
 
     def add(block: Block) -> None:
         for column in columns:
@@ -189,13 +142,13 @@ def _scanned(
     counted: dict[str, Any] = {column.plan.name: column.statistics() for column in columns}
     again = [plan for plan in plans if counted[plan.name] is None]
     if again:
-        count, rows = partial(summarise_block, run.engine, again), blocks([plan.name for plan in again])
-        merged = CallerExecutor(executor.threads).map_merge(count, rows, _merge_columns)
+        count, rows = partial(count_planned, run.engine, again), blocks([plan.name for plan in again])
+        merged = CallerExecutor(executor.threads).map_merge(count, rows, merge_columns)
         counted.update(merged or {})
     return {name: statistics for name, statistics in counted.items() if statistics is not None}
 
 
-class _DeviceColumn:
+class _DeviceScan:
     """A scan over a column whose rows lie on a device.
 
     Parameters
@@ -221,8 +174,10 @@ class _DeviceColumn:
             return
         values = block.column(self.plan.name)
         if self._running is None or not isinstance(values, DeviceColumn):
-            statistics = _statistics(self.plan, self._engine, block)
-            self._merged = statistics if self._merged is None else _merged(self.plan.name, self._merged, statistics)
+            statistics = _count_column(self.plan, self._engine, block)
+            self._merged = (
+                statistics if self._merged is None else _merge_column(self.plan.name, self._merged, statistics)
+            )
         else:
             try:
                 self._running.add(values)
@@ -242,74 +197,48 @@ class _DeviceColumn:
             return None
         if found is None or found.rows != self._rows:  # memory ran out as rows were added
             return None
-        return found if self._merged is None else _merged(self.plan.name, found, self._merged)
+        return found if self._merged is None else _merge_column(self.plan.name, found, self._merged)
 
 
-def _through_checkpoint(
-    scan: ScanCheckpoint, count: Count, partitions: Iterable[Partition], run: Run
-) -> dict[str, Any]:
-    """Statistics of the rows; partitions that the checkpoint holds are not read again."""
-    merged: dict[str, Any] = {}
-    left = []
-    for partition in partitions:
-        held = scan.held(partition)
-        if held is None:
-            left.append(partition)
-        else:
-            merged = _merge_some(merged, held)
-    for partition, all_statistics in run.executor.each(partial(_summarise_partition, count), left):
-        if _is_whole(all_statistics):
-            scan.keep(partition, all_statistics)
-        merged = _merge_some(merged, all_statistics)
-    return merged
+def summarise_partition(engine: str, plans: Sequence[Plan], partition: Partition, executor: LocalExecutor) -> Any:
+    """Statistics, or failures, of a partition, block by block."""
+    rows = partition.read()
+    chosen = CallerExecutor(executor.threads, executor.progress) if rows.on_device else executor
+    return chosen.map_merge(partial(count_planned, engine, plans), rows.blocks, merge_columns) or {}
 
 
-def _merge_some(merged: dict[str, Any], all_statistics: dict[str, Any]) -> dict[str, Any]:
-    """Statistics of both; a partition without rows has none."""
-    return _merge_columns(merged, all_statistics) if merged and all_statistics else merged or all_statistics
-
-
-def _summarise_partition(count: Count, partition: Partition, executor: LocalExecutor) -> Any:
-    """Statistics of a partition, block by block."""
-    opened = partition.opened()
-    chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
-    return chosen.map_merge(count, opened.blocks, _merge_columns) or {}
-
-
-def _is_whole(all_statistics: dict[str, Any]) -> bool:
-    """Whether no column failed."""
-    return bool(all_statistics) and not any(isinstance(statistics, Failure) for statistics in all_statistics.values())
-
-
-def summarise_block(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:
+def count_planned(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:
     """Statistics, or failures, of one block."""
     rows = get_engine(engine)
-    return {plan.name: _statistics(plan, rows, block) for plan in plans}
+    return {plan.name: _count_column(plan, rows, block) for plan in plans}
 
 
-def _statistics(plan: Plan, engine: Engine, block: Block) -> Any:
+def _count_column(plan: Plan, engine: Engine, block: Block) -> Any:
     """Statistics of a column in a block, or its failure."""
     try:
         return plan.statistics(engine, block.column(plan.name), block.first_row)
     except COLUMN_PROBLEMS as problem:
-        return Failure.of(plan.name, problem)
+        return naming(plan.name, problem)
 
 
-def _merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    return {name: _merged(name, statistics, other[name]) for name, statistics in one.items()}
+def merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Statistics of both; a partition without rows has none."""
+    if not one or not other:
+        return one or other
+    return {name: _merge_column(name, statistics, other[name]) for name, statistics in one.items()}
 
 
-def _merged(name: str, one: Any, other: Any) -> Any:
+def _merge_column(name: str, one: Any, other: Any) -> Any:
     """Both statistics as one; the earlier failure wins."""
-    if isinstance(one, Failure) or isinstance(other, Failure):
-        return one if isinstance(one, Failure) else other
+    if isinstance(one, Exception) or isinstance(other, Exception):
+        return one if isinstance(one, Exception) else other
     try:
         return one.merge(other)
     except COLUMN_PROBLEMS as problem:
-        return Failure.of(name, problem)
+        return naming(name, problem)
 
 
-def side_by_side(
+def map_columns(
     run: Run, work: Any, columns: Mapping[str, Any], told: Callable[[str, Any], None] | None = None
 ) -> Results[Any]:
     """What `work` gives for each column, by threads; who runs k-means there enters `quiet_k_means` before.
@@ -322,7 +251,7 @@ def side_by_side(
         try:
             return work(item[1])
         except COLUMN_PROBLEMS as problem:
-            return Failure.of(item[0], problem)
+            return naming(item[0], problem)
 
     with ThreadPoolExecutor(run.executor.threads) as pool:
         for name, result in zip(columns, pool.map(attempt, columns.items()), strict=True):

@@ -20,10 +20,10 @@ from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
     Reading,
     as_read_by,
-    files_of,
     partitions,
     reachable,
     rows_of_file,
+    single_files,
     with_known_rows,
 )
 from gpuvgm.io import Block, FileSource, Location, Source, lies_in_process
@@ -52,7 +52,7 @@ def engine_for(name: str, source: Source) -> str:
     source : Source
         The rows.
     """
-    return choose_engine(name, _values_of(source), on_device=source.lies_on_device)
+    return choose_engine(name, _count_values(source), on_device=source.lies_on_device)
 
 
 def executor_for(given: Any, source: Source) -> DaskExecutor | None:
@@ -71,7 +71,7 @@ def executor_for(given: Any, source: Source) -> DaskExecutor | None:
         For anything else.
     """
     if given is None:
-        client = client_if_any() if source.lazy else None
+        client = client_if_any() if source.lazy and not _set_to_this_process() else None
         return None if client is None else DaskExecutor(client)
     if isinstance(given, LocalExecutor):
         return None
@@ -80,6 +80,12 @@ def executor_for(given: Any, source: Source) -> DaskExecutor | None:
     if hasattr(given, "scheduler_info") and hasattr(given, "submit"):
         return DaskExecutor(given)
     raise InputError(f"executor is a {type(given).__name__}: give a DaskExecutor, a client of Dask, or None")
+
+
+def _set_to_this_process() -> bool:
+    """Whether Dask is set to threads, processes or one thread of this machine, which it prefers to a client."""
+    dask = sys.modules.get("dask")
+    return dask is not None and dask.config.get("scheduler", None) not in {None, "distributed", "dask.distributed"}
 
 
 def check_reachable(executor: Executor, place: Location) -> None:
@@ -158,7 +164,7 @@ class Run:
     ) -> Run:
         """How a cluster works on a source: its workers say which engine they have."""
         lies_there = isinstance(source, DaskFrame) and source.on_device
-        name = executor.ask(partial(choose_engine, on_device=lies_there), engine, _values_of(source))
+        name = executor.ask(partial(choose_engine, on_device=lies_there), engine, _count_values(source))
         return cls(name, executor.reporting(progress), block_rows)
 
     def within(self, memory: int, need: Need) -> Run:
@@ -281,7 +287,7 @@ class Run:
         if isinstance(source, FileSource) and self.spread:
             source = reachable(source)
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
-            source = with_known_rows(source, self.executor.gather(rows_of_file, files_of(source)))
+            source = with_known_rows(source, self.executor.gather(rows_of_file, single_files(source)))
         limits = [self.executor.rows_of_partitions(source.rows), most or sys.maxsize]
         if not isinstance(source, FileSource):
             limits.append(_travelling(len(columns)))
@@ -304,7 +310,7 @@ class Run:
         return min(RESIDENT_BLOCK_ROWS, max(CHUNK_ROWS, _in_chunks(memory // RESIDENT_BYTES_A_VALUE // width)))
 
 
-def _values_of(source: Source) -> int | None:
+def _count_values(source: Source) -> int | None:
     """Rows times columns of a source; None where its length is unknown."""
     return None if source.rows is None else source.rows * len(source.schema.names)
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
+from gpuvgm.execution.dask_frames import DaskPartition
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
 from gpuvgm.execution.unwanted import stopping, wait_until_stopped, while_wanted
@@ -25,23 +25,6 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 R = TypeVar("R")
-
-
-class Task:
-    """A function that a worker holds, called with one partition after the other.
-
-    Parameters
-    ----------
-    function : callable
-        It takes a partition.
-    """
-
-    def __init__(self, function: Callable[[Any], Any]) -> None:
-        self._function = function
-
-    def __call__(self, partition: Any) -> Any:
-        """What the function gives."""
-        return self._function(partition)
 
 
 class OnWorker:
@@ -67,65 +50,61 @@ class OnWorker:
         return self._built(block)
 
 
-def travels(partition: Any) -> bool:
-    """Whether the rows of a partition go to the worker with it, and are not read there."""
-    return isinstance(partition, (Block, HeldRows))
-
-
-def is_lazy(partition: Any) -> bool:
-    """Whether the rows of a partition are computed by tasks of their own."""
-    return getattr(partition, "delayed", None) is not None
-
-
-def opened(partition: Any) -> tuple[LocalExecutor, Any]:
+def read_partition(partition: Any) -> tuple[LocalExecutor, Any]:
     """What runs the blocks of a partition, and these blocks; a block is a partition of one."""
     if isinstance(partition, Block):
         return LocalExecutor(1), iter([partition])
-    found: OpenPartition = partition.opened()
+    found: OpenPartition = partition.read()
     return (CallerExecutor if found.on_device else LocalExecutor)(1), while_wanted(found.blocks)
 
 
-def blocks_merged(function: Callable[[Any], R], merge: Callable[[R, R], R], partition: Any) -> R | None:
+def merge_blocks(function: Callable[[Any], R], merge: Callable[[R, R], R], partition: Any) -> R | None:
     """The blocks' results as one; None for a partition without rows."""
-    executor, blocks = opened(partition)
+    executor, blocks = read_partition(partition)
     return executor.map_merge(function, blocks, merge)
 
 
-def merged_pair(merge: Callable[[R, R], R], one: R | None, other: R | None) -> R | None:
-    """Results of two partitions, either of which may have no rows."""
-    if one is None or other is None:
-        return other if one is None else one
-    return merge(one, other)
+def merge_results(merge: Callable[[R, R], R], results: Iterable[R | None]) -> R | None:
+    """Results of several partitions as one, in row order; None where none of them has rows."""
+    merged: R | None = None
+    for result in results:
+        merged = result if merged is None else merged if result is None else merge(merged, result)
+    return merged
 
 
-def all_merged(merge: Callable[[R, R], R], results: Sequence[R | None]) -> R | None:
-    """Results of several partitions, in row order."""
-    return reduce(partial(merged_pair, merge), results)
-
-
-def blocks_mapped(function: Callable[[Any], R], partition: Any) -> list[R]:
+def map_blocks(function: Callable[[Any], R], partition: Any) -> list[R]:
     """The blocks' results."""
-    executor, blocks = opened(partition)
+    executor, blocks = read_partition(partition)
     return list(executor.stream(function, blocks))
 
 
-def partition_given(function: Callable[[Any, LocalExecutor], R], partition: Any) -> R:
+def call_with_partition(function: Callable[[Any, LocalExecutor], R], partition: Any) -> R:
     """What a function makes of a partition."""
     return function(partition, LocalExecutor(1, stopping()))
 
 
-def held(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
-    """What a function makes of the blocks of a partition; it stays on the worker."""
-    _, blocks = opened(partition)
+def call_with_blocks(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
+    """What a function makes of the blocks of a partition."""
+    _, blocks = read_partition(partition)
     return function(blocks)
 
 
-def held_of(function: Callable[[Any, Any], Any], firsts: Sequence[Any], values: Sequence[Any]) -> list[Any]:
-    """What a worker holds in the place of its values; see `Held.by_worker`."""
-    return list(map(function, firsts, values))
+def call_on_worker(partition: Any, function: Callable[[Any], R], *computed: Any) -> R:
+    """What a function makes of a partition, with the rows that other tasks computed, if they did."""
+    return function(partition.of(*computed) if computed else partition)
 
 
-def answers_of_held(function: Callable[..., Any], arguments: Sequence[Any], values: Sequence[Any]) -> Any:
+def itself(function: R) -> R:
+    """A task for a function that others call."""
+    return function
+
+
+def values_for(function: Callable[..., Any], values: Sequence[Any], *others: Sequence[Any]) -> list[Any]:
+    """What a worker holds in the place of its values; see `HeldPartitions.by_worker`."""
+    return list(map(function, values, *others))
+
+
+def answers_for(function: Callable[..., Any], arguments: Sequence[Any], values: Sequence[Any]) -> Any:
     """What a function gives for each of the values that this worker holds; arrays as one, and the length of each."""
     answers = [function(value, *arguments) for value in values]
     if not all(isinstance(answer, np.ndarray) for answer in answers):
@@ -133,30 +112,29 @@ def answers_of_held(function: Callable[..., Any], arguments: Sequence[Any], valu
     return np.concatenate(answers), [len(answer) for answer in answers]
 
 
-def apart(answers: Any) -> list[Any]:
-    """What `answers_of_held` made one of, one by one."""
+def split_answers(answers: Any) -> list[Any]:
+    """What `answers_for` made one of, one by one."""
     if not isinstance(answers, tuple):
         return list(answers)
     rows, lengths = answers
     return np.split(rows, np.cumsum(lengths)[:-1])
 
 
-def in_row_order(function: Callable[..., R], numbers: Sequence[int], shares: Sequence[Any], *arguments: Any) -> R:
+def call_in_row_order(function: Callable[..., R], numbers: Sequence[int], shares: Sequence[Any], *arguments: Any) -> R:
     """What a function gives for all values of several shares; the numbers are those of the values, one by one."""
     values = dict(zip(numbers, chain.from_iterable(shares), strict=True))
     return function([values[number] for number in sorted(values)], *arguments)
 
 
 WINDOW = 4  # tasks on their way for each thread of the workers
-TOGETHER = 1 << 10  # partitions of a Dask frame that are sent in one graph, where their results are small
-BRANCHES = 8  # results that one task of such a graph merges
+BRANCHES = 8  # results that one task of a graph merges
 STEP = 2.0  # seconds of waiting before the workers are looked at
 WITHOUT_WORKERS = 60.0  # seconds that a cluster may be without a worker
 QUIET = {"distributed.admin.large-graph-warning-threshold": "1TiB"}  # rows in the client's memory travel on purpose
 
 
 class Tasks:
-    """The tasks of one run: a bounded number on their way, all forgotten when the run ends.
+    """The tasks of one run, sent in few graphs, all forgotten when the run ends.
 
     Parameters
     ----------
@@ -173,34 +151,33 @@ class Tasks:
     def __init__(
         self, client: Client, function: Callable[..., Any], threads: int, progress: Callable[[int], None] | None
     ) -> None:
-        self._client, self._progress, self._window = client, progress, WINDOW * threads
+        self.client, self._progress = client, progress
+        self._threads, self._window = threads, WINDOW * threads  # tasks on their way
         # the function is a task of its own: its bytes cross the network once, and are there again after a loss
-        self._function = client.submit(Task, function, pure=False)
+        self._function = client.submit(itself, function, pure=False)
         self._futures: weakref.WeakSet[Future] = weakref.WeakSet([self._function])  # results that nobody wants may go
         self._done = 0
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
         """A task of any function."""
-        future = self._client.submit(function, *arguments, pure=False, **options)
+        import dask
+
+        with dask.config.set(QUIET):
+            future = self.client.submit(function, *arguments, pure=False, **options)
         self._futures.add(future)
         return future
 
-    def each(self, partitions: Iterable[Any]) -> Iterator[Future]:
-        """The task of each partition, in order; yielded when it is sent.
+    def compute(self, delayed: Sequence[Any]) -> list[Future]:
+        """Tasks that are sent in one graph."""
+        import dask
 
-        At most a window of them is under way, but of Dask's frames, whose partitions are sent together.
-        """
-        under_way: deque[tuple[Future, int]] = deque()
-        for partition, future in self._sent(partitions, TOGETHER):
-            if len(under_way) >= self._window:
-                self._await(*under_way.popleft())
-            under_way.append((future, partition.rows))
-            yield future
-        while under_way:
-            self._await(*under_way.popleft())
+        with dask.config.set(QUIET):
+            futures: list[Future] = self.client.compute(delayed)
+        self._futures.update(futures)
+        return futures
 
-    def merged(self, partitions: Sequence[Any], merge: Callable[[Sequence[Any]], Any]) -> Any:
-        """The results of a Dask frame's partitions as one: their tasks and a tree of merges go in one graph.
+    def merge(self, partitions: Sequence[Any], merge: Callable[[Sequence[Any]], Any]) -> Any:
+        """The results of all partitions as one: their tasks and a tree of merges go in one graph.
 
         The client hears of the single partitions only where somebody wants to know of the progress.
         """
@@ -211,52 +188,50 @@ class Tasks:
         while len(level) > 1 or level is parts:
             level = [merging(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
         watched = parts if self._progress is not None else []
-        futures = deque(self.computed([*watched, *level]))
+        futures = deque(self.compute([*watched, *level]))
         for partition, _ in zip(partitions, watched, strict=False):
-            self._await(futures.popleft(), partition.rows)  # its worker may forget it once it is merged
+            self._watch(futures.popleft(), partition.rows)  # its worker may forget it once it is merged
         return self.result(futures.popleft())
 
     def in_order(self, partitions: Iterable[Any]) -> Iterator[Any]:
-        """The results of partitions, in order."""
-        ahead: deque[tuple[Future, int]] = deque()
-        most = max(2, self._window // 2)
-        for partition, future in self._sent(partitions, most):
-            ahead.append((future, partition.rows))
-            if len(ahead) >= most:
+        """The results of partitions, in order; few are ahead of what is asked for."""
+        ahead: deque[tuple[Any, Future]] = deque()
+        for pair in self._sent(partitions):
+            ahead.append(pair)
+            if len(ahead) > self._threads:
                 yield self._taken(*ahead.popleft())
         while ahead:
             yield self._taken(*ahead.popleft())
 
     def as_ready(self, partitions: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Partitions with their results, as they are ready."""
-        left = self._sent(partitions, self._window)
+        """Partitions with their results, as they are ready; few are ahead of what is asked for."""
+        left = iter(partitions)
         known: dict[Future, Any] = {}
         while True:
-            while len(known) < self._window and (pair := next(left, None)) is not None:
-                known[pair[1]] = pair[0]
+            # more than two a thread at first: Dask spreads so many over all workers, and fewer go where the function is
+            if batch := list(islice(left, self._window - len(known))):
+                known.update(zip(self.compute(self._delayed(batch)), batch, strict=True))
             if not known:
                 return
-            for future in settled(self._client, list(known)):
+            for future in wait_for_any(self.client, list(known)):
                 partition = known.pop(future)
-                yield partition, self._taken(future, partition.rows)
+                yield partition, self._taken(partition, future)
 
-    def computed(self, delayed: Sequence[Any]) -> list[Future]:
-        """Tasks that are sent in one graph."""
-        import dask
+    def hold(self, partitions: Iterable[Any]) -> HeldPartitions:
+        """The results of all partitions in the workers' memory, once they are there."""
+        sent = list(self._sent(partitions))
+        for partition, future in sent:
+            self._watch(future, partition.rows)
+        return HeldPartitions(self, [future for _, future in sent], [partition.rows for partition, _ in sent])
 
-        with dask.config.set(QUIET):
-            futures: list[Future] = self._client.compute(delayed)
-        self._futures.update(futures)
-        return futures
-
-    def settle(self, future: Future) -> None:
+    def wait(self, future: Future) -> None:
         """Wait until a task is done, or has failed."""
         if not future.done():
-            settled(self._client, [future])
+            wait_for_any(self.client, [future])
 
     def result(self, future: Future) -> Any:
         """The result of a task, which its worker may forget."""
-        result = result_of(self._client, future)
+        result = result_of(self.client, future)
         self._futures.discard(future)
         return result
 
@@ -271,39 +246,30 @@ class Tasks:
         for future in futures:
             future.release()
 
-    def _sent(self, partitions: Iterable[Any], together: int) -> Iterator[tuple[Any, Future]]:
-        """Each partition with its task; so many of a Dask frame at a time, whose graph is gone through each time."""
+    def _sent(self, partitions: Iterable[Any]) -> Iterator[tuple[Any, Future]]:
+        """Each partition with its task; some are sent together, as Dask goes through a frame's graph each time."""
         left = iter(partitions)
-        for partition in left:
-            if not is_lazy(partition):
-                yield partition, self._submitted(partition)
-                continue
-            batch = [partition, *islice(left, together - 1)]
-            yield from zip(batch, self.computed(self._delayed(batch)), strict=True)
-
-    def _submitted(self, partition: Any) -> Future:
-        """The task of a partition of files, or of rows that go with it."""
-        import dask
-
-        with dask.config.set(QUIET):
-            return self.submit(_run, self._function, partition)
+        while batch := list(islice(left, max(2, self._window // 2))):
+            yield from zip(batch, self.compute(self._delayed(batch)), strict=True)
 
     def _delayed(self, partitions: Sequence[Any]) -> list[Any]:
-        """The tasks of partitions of a Dask frame, after those that compute their rows."""
+        """The tasks of partitions, after those that compute their rows, if there are such."""
         import dask
 
-        tasks = [dask.delayed(partial(_run_on, one.alone), pure=False) for one in partitions]
-        return [task(self._function, one.computed) for task, one in zip(tasks, partitions, strict=True)]
+        return [
+            dask.delayed(partial(call_on_worker, here), pure=False)(self._function, *computed)
+            for here, computed in map(parts_of_task, partitions)
+        ]
 
-    def _taken(self, future: Future, rows: int) -> Any:
+    def _taken(self, partition: Any, future: Future) -> Any:
         result = self.result(future)
-        self._report(rows)
+        self._report(partition.rows)
         return result
 
-    def _await(self, future: Future, rows: int) -> None:
-        self.settle(future)
+    def _watch(self, future: Future, rows: int) -> None:
+        self.wait(future)
         if future.status != "finished":  # it failed, or was lost with its worker since
-            result_of(self._client, future)
+            result_of(self.client, future)
         self._report(rows)
 
     def _report(self, rows: int) -> None:
@@ -312,15 +278,12 @@ class Tasks:
             self._progress(self._done)
 
 
-def _run(task: Task, partition: Any) -> Any:
-    return task(partition)
+def parts_of_task(partition: Any) -> tuple[Any, list[Any]]:
+    """What goes with the task of a partition, and what other tasks compute for it."""
+    return (partition.alone, [partition.computed]) if isinstance(partition, DaskPartition) else (partition, [])
 
 
-def _run_on(partition: Any, task: Task, rows: Any) -> Any:
-    return task(partition.of(rows))
-
-
-def settled(client: Client, futures: Sequence[Future]) -> set[Future]:
+def wait_for_any(client: Client, futures: Sequence[Future]) -> set[Future]:
     """Those that are done, once one is.
 
     Raises
@@ -344,7 +307,7 @@ def result_of(client: Client, future: Future) -> Any:
     """The result of a task; it may be lost with its worker before it is here, and is made again then."""
     patience = WITHOUT_WORKERS
     while True:
-        settled(client, [future])
+        wait_for_any(client, [future])
         try:
             return future.result(timeout=patience)
         except TimeoutError:
@@ -366,12 +329,12 @@ def wait_for_workers(client: Client) -> None:
         client.wait_for_workers(1, timeout=WITHOUT_WORKERS)
     except TimeoutError as problem:
         raise EnvironmentProblem(
-            f"the Dask cluster at {address_of(client)} has had no worker for {WITHOUT_WORKERS:g} s: start some, with "
-            "`dask worker` and this address"
+            f"the Dask cluster at {scheduler_address(client)} has had no worker for {WITHOUT_WORKERS:g} s: "
+            "start some, with `dask worker` and this address"
         ) from problem
 
 
-def address_of(client: Client) -> str:
+def scheduler_address(client: Client) -> str:
     """Where the scheduler is, or was."""
     return str(getattr(client.scheduler, "address", "an unknown address"))
 
@@ -392,12 +355,14 @@ def naming_cluster(client: Client) -> Iterator[None]:
         ) from problem
     except (CancelledError, CommClosedError) as problem:
         raise EnvironmentProblem(
-            f"the Dask cluster at {address_of(client)} was lost ({type(problem).__name__}: {problem}): start it again, "
-            "or connect to another"
+            f"the Dask cluster at {scheduler_address(client)} was lost ({type(problem).__name__}: {problem}): "
+            "start it again, or connect to another"
         ) from problem
 
 
-HELD_SHARE = 0.2  # of a worker's memory: what one task of `Held.map` takes from where it may have been spilled to
+HELD_SHARE = (
+    0.2  # of a worker's memory: what one task of `HeldPartitions.map` takes from where it may have been spilled to
+)
 
 
 class DaskExecutor:
@@ -416,8 +381,6 @@ class DaskExecutor:
         rows. Dask's frames keep the partitions that they have.
     progress : callable, optional
         Called with the number of rows done.
-    portion_rows : int, optional
-        The former name of `partition_rows`.
 
     Raises
     ------
@@ -445,11 +408,7 @@ class DaskExecutor:
         *,
         partition_rows: int | None = None,
         progress: Callable[[int], None] | None = None,
-        portion_rows: int | None = None,
     ) -> None:
-        if portion_rows is not None:
-            warnings.warn("portion_rows is called partition_rows now", FutureWarning, stacklevel=2)
-            partition_rows = portion_rows
         if partition_rows is not None and partition_rows < 1:
             raise InputError(f"partition_rows must be at least 1, got {partition_rows}")
         self.client = current_client() if client is None else client
@@ -619,19 +578,11 @@ class DaskExecutor:
         first = next(left, None)
         if first is None:
             return None
-        two = partial(merged_pair, merge)
-        with self._tasks(partial(blocks_merged, function, merge)) as tasks:
-            if travels(first):  # a tree of tasks would keep all their rows on the scheduler until its end
-                tree = Tree(two)
-                for result in tasks.in_order(chain([first], left)):
-                    tree.add(result)
-                return cast("R | None", tree.root())
-            if is_lazy(first):
-                return cast("R | None", tasks.merged([first, *left], partial(all_merged, merge)))
-            tree = Tree(partial(tasks.submit, two))
-            for future in tasks.each(chain([first], left)):
-                tree.add(future)
-            return cast("R | None", tasks.result(tree.root()))
+        merging = partial(merge_results, merge)
+        with self._tasks(partial(merge_blocks, function, merge)) as tasks:
+            if isinstance(first, (Block, HeldRows)):  # a graph would keep all their rows on the scheduler until its end
+                return merging(tasks.in_order(chain([first], left)))
+            return cast("R | None", tasks.merge([first, *left], merging))
 
     def map_blocks(self, function: Callable[..., R], partitions: Iterable[Any], sink: Callable[[R], None]) -> None:
         """Pass the result of each block to `sink`, in row order and in the caller's thread.
@@ -659,7 +610,7 @@ class DaskExecutor:
         400
         200
         """
-        with self._tasks(partial(blocks_mapped, function)) as tasks:  # not by `stream`: a generator sees no Ctrl-C
+        with self._tasks(partial(map_blocks, function)) as tasks:  # not by `stream`: a generator sees no Ctrl-C
             for results in tasks.in_order(partitions):
                 for result in results:
                     sink(result)
@@ -691,7 +642,7 @@ class DaskExecutor:
         ...     list(DaskExecutor(client).stream(attrgetter("rows"), parts))
         [400, 400, 200]
         """
-        with self._tasks(partial(blocks_mapped, function)) as tasks:
+        with self._tasks(partial(map_blocks, function)) as tasks:
             for results in tasks.in_order(partitions):
                 yield from results
 
@@ -721,11 +672,11 @@ class DaskExecutor:
         ...     sorted(rows for _, rows in DaskExecutor(client).each(lambda part, executor: part.rows, parts))
         [200, 400, 400]
         """
-        with self._tasks(partial(partition_given, function)) as tasks:
+        with self._tasks(partial(call_with_partition, function)) as tasks:
             yield from tasks.as_ready(partitions)
 
     @contextmanager
-    def hold(self, function: Callable[..., Any], partitions: Iterable[Any]) -> Iterator[Held]:
+    def hold(self, function: Callable[..., Any], partitions: Iterable[Any]) -> Iterator[HeldPartitions]:
         """Keep what a function gives for the blocks of each partition in the workers' memory.
 
         Parameters
@@ -737,7 +688,7 @@ class DaskExecutor:
 
         Yields
         ------
-        Held
+        HeldPartitions
             What the workers hold until the context ends.
 
         Examples
@@ -752,15 +703,8 @@ class DaskExecutor:
         ...         held.map(len)
         [1, 1, 1]
         """
-        sizes: list[int] = []
-
-        def sized() -> Iterator[Any]:
-            for partition in partitions:
-                sizes.append(8 * partition.rows)
-                yield partition
-
-        with self._tasks(partial(held, function)) as tasks:
-            yield Held(self, tasks, list(tasks.each(sized())), sizes)
+        with self._tasks(partial(call_with_blocks, function)) as tasks:
+            yield tasks.hold(partitions)
 
     @contextmanager
     def _tasks(self, function: Callable[..., Any]) -> Iterator[Tasks]:
@@ -774,34 +718,6 @@ class DaskExecutor:
                 raise
             finally:
                 tasks.forget()
-
-
-class Tree:
-    """Merges neighbours of equal height as they come, so that the order of rows is kept.
-
-    Parameters
-    ----------
-    merge : callable
-        Two results to one.
-    """
-
-    def __init__(self, merge: Callable[[Any, Any], Any]) -> None:
-        self._merge = merge
-        self._held: list[tuple[int, Any]] = []
-
-    def add(self, result: Any) -> None:
-        """Take the next result."""
-        height = 0
-        while self._held and self._held[-1][0] == height:
-            result, height = self._merge(self._held.pop()[1], result), height + 1
-        self._held.append((height, result))
-
-    def root(self) -> Any | None:
-        """All results as one."""
-        while len(self._held) > 1:
-            (_, last), (height, before) = self._held.pop(), self._held.pop()
-            self._held.append((height, self._merge(before, last)))
-        return self._held[0][1] if self._held else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -839,18 +755,19 @@ class Share:
     where: Mapping[str, Any]
 
 
-class Held:
+class HeldPartitions:
     """Values in the workers' memory, one for each partition; a lost one is made again from its rows."""
 
-    def __init__(self, executor: DaskExecutor, tasks: Tasks, futures: list[Future], sizes: list[int]) -> None:
-        self._executor, self._tasks, self._futures, self._bytes = executor, tasks, futures, sizes
+    def __init__(self, tasks: Tasks, futures: list[Future], rows: list[int]) -> None:
+        self.rows = rows
+        self._tasks, self._futures = tasks, futures
 
     def passing(
         self,
         passings: Sequence[Passing],
         given: Callable[[Any, int], Any],
         taken: Callable[[Any, int, Sequence[Any]], Any],
-    ) -> Held:
+    ) -> HeldPartitions:
         """Values held in the place of these, after parts went from worker to worker.
 
         Parameters
@@ -873,26 +790,26 @@ class Held:
             if one.gives or one.takes_from
         ]
         futures = list(self._futures)
-        for (i, _), future in zip(changed, self._tasks.computed([delayed for _, delayed in changed]), strict=True):
+        for (i, _), future in zip(changed, self._tasks.compute([delayed for _, delayed in changed]), strict=True):
             futures[i] = future
-        return Held(self._executor, self._tasks, futures, self._bytes)
+        return HeldPartitions(self._tasks, futures, self.rows)
 
-    def by_worker(self, function: Callable[[Any, Any], Any], firsts: Sequence[Any]) -> HeldShares:
+    def by_worker(self, function: Callable[..., Any], *others: Sequence[Any]) -> HeldShares:
         """Values held in the place of these, those of a worker as one: a call then costs no more for more partitions.
 
         Parameters
         ----------
         function : callable
-            `function(first, value)` is held in the place of a value.
-        firsts : sequence
-            One for each value.
+            `function(value, *others)` is held in the place of a value.
+        *others : sequence
+            What else it is given, one for each value.
         """
         for future in self._futures:
-            self._tasks.settle(future)  # its worker is known then
+            self._tasks.wait(future)  # its worker is known then
         shares = []
         for one in self._shares():
-            mine = [firsts[number] for number in one.numbers]
-            shares.append(replace(one, values=self._tasks.submit(held_of, function, mine, one.values, **one.where)))
+            mine = [[other[number] for number in one.numbers] for other in others]
+            shares.append(replace(one, values=self._tasks.submit(values_for, function, one.values, *mine, **one.where)))
         return HeldShares(self._tasks, shares)
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
@@ -904,8 +821,9 @@ class Held:
 
         They may lie on disk.
         """
-        client = self._executor.client
+        client = self._tasks.client
         holders = client.who_has(self._futures)
+        sizes = client.nbytes([future.key for future in self._futures], summary=False)
         limits = {
             address: HELD_SHARE * (worker["memory_limit"] or float("inf")) / worker["nthreads"]
             for address, worker in client.scheduler_info()["workers"].items()
@@ -915,7 +833,8 @@ class Held:
             places.setdefault(min(holders.get(future.key) or (), default=""), []).append(i)
         for place, mine in places.items():
             where = {"workers": [place], "allow_other_workers": True} if place in limits else {}
-            for share in in_shares(mine, self._bytes, limits.get(place) or min(limits.values(), default=float("inf"))):
+            limit = limits.get(place) or min(limits.values(), default=float("inf"))
+            for share in in_shares(mine, [sizes.get(future.key, 0) for future in self._futures], limit):
                 yield Share(share, [self._futures[i] for i in share], where)
 
 
@@ -929,19 +848,19 @@ class HeldShares:
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
         """What `function(value, *arguments)` gives for each value, in row order; arrays come as one from each share."""
         sent = [
-            (share, self.tasks.submit(answers_of_held, function, arguments, share.values, **share.where))
+            (share, self.tasks.submit(answers_for, function, arguments, share.values, **share.where))
             for share in self.shares
         ]
         found: dict[int, R] = {}
         for share, future in sent:
-            found.update(zip(share.numbers, apart(self.tasks.result(future)), strict=True))
+            found.update(zip(share.numbers, split_answers(self.tasks.result(future)), strict=True))
         return [found[number] for number in sorted(found)]
 
-    def together(self, function: Callable[..., R], *arguments: Any) -> R:
+    def call(self, function: Callable[..., R], *arguments: Any) -> R:
         """What `function([value, …], *arguments)` gives on the one worker that all values are brought to."""
         numbers = [number for share in self.shares for number in share.numbers]
         shares = [share.values for share in self.shares]
-        result: R = self.tasks.result(self.tasks.submit(in_row_order, function, numbers, shares, *arguments))
+        result: R = self.tasks.result(self.tasks.submit(call_in_row_order, function, numbers, shares, *arguments))
         return result
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections import UserDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate
-from threading import Lock
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
 from gpuvgm.io.block import Block, reblock
-from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
+from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique
 
 Opener = Callable[[Any], Source]
 MOST_COUNTED = 64
@@ -73,8 +73,8 @@ class DaskFrame(Source):
         wanted = [label for label in self.frame.columns if str(label) in reading.columns]
         whole = len(wanted) == len(self.frame.columns) or type(self.frame.expr).__name__ == "FromGraph"
         frame = self.frame if whole else self.frame[wanted]  # of what is in memory columns are picked by who reads it
-        parts = frame.to_delayed()
-        for number, (delayed, first, rows) in enumerate(zip(parts, offsets, self.lengths, strict=False)):
+        parts = zip(delayed_partitions(frame), offsets, self.lengths, strict=False)
+        for number, (delayed, first, rows) in enumerate(parts):
             if rows:
                 yield DaskPartition(number, first, rows, reading, self.schema, self.open, delayed)
 
@@ -82,8 +82,8 @@ class DaskFrame(Source):
         """Read the columns through in this process, a partition after the other."""
         check_request(self.name, self.schema, columns, block_rows)
         reading = Reading("reference", tuple(columns), block_rows)
-        opened = (partition.of(partition.delayed.compute()).opened() for partition in self.partitions(reading))
-        return reblock((block.batch for one in opened for block in one.blocks), block_rows)
+        read = (partition.of(partition.delayed.compute()).read() for partition in self.partitions(reading))
+        return reblock((block.batch for one in read for block in one.blocks), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only the partitions that hold some are computed."""
@@ -95,7 +95,7 @@ class DaskFrame(Source):
         for partition in self.partitions(Reading("reference", tuple(columns), 1)):
             wanted = _overlaps(ends, partition.first_row, partition.rows)
             if wanted:
-                found.append(dask.delayed(partial(_picked, partition.alone, wanted), pure=False)(partition.computed))
+                found.append(dask.delayed(partial(_read_runs, partition.alone, wanted), pure=False)(partition.computed))
         picked = sorted((piece for pieces in dask.compute(*found) for piece in pieces), key=lambda piece: piece[:2])
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.concat_tables([schema.empty_table(), *(table for _, _, table in picked)])
@@ -103,79 +103,6 @@ class DaskFrame(Source):
     def fingerprint(self) -> dict[str, Any]:
         """Kind and shape, and Dask's own token of how it is computed."""
         return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names), "token": self.frame._name}
-
-
-KEPT = 2  # computed partitions that slices of a `FrameMatrix` find again
-
-
-class FrameMatrix:
-    """The numbers of a frame of Dask as a matrix whose slices are read on demand: float64, NaN where missing.
-
-    Parameters
-    ----------
-    source : DaskFrame
-        The frame.
-
-    Attributes
-    ----------
-    names : list of str
-        The columns.
-    shape : tuple of int
-        Rows and columns.
-    dtype : numpy.dtype
-        Of the slices.
-    """
-
-    dtype = np.dtype(np.float64)
-
-    def __init__(self, source: DaskFrame) -> None:
-        self.names, self.shape = list(source.schema.names), (source.rows, len(source.schema.names))
-        self._partitions = list(source.partitions(Reading("reference", tuple(self.names), max(source.rows, 1))))
-        self._kept: OrderedDict[int, NDArray[np.float64]] = OrderedDict()
-        self._lock = Lock()
-
-    @classmethod
-    def of(cls, source: DaskFrame) -> FrameMatrix:
-        """The matrix of a frame of numbers.
-
-        Raises
-        ------
-        InputError
-            For a column of anything else.
-        """
-        for field in source.schema:
-            if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-                raise InputError(f'X: column "{field.name}" holds {field.type}: only numbers can be fitted')
-        return cls(source)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, rows: slice) -> NDArray[np.float64]:
-        start, stop, step = rows.indices(len(self))
-        parts = [np.empty((0, self.shape[1]))]
-        for number, partition in enumerate(self._partitions):
-            low, high = max(start - partition.first_row, 0), min(stop - partition.first_row, partition.rows)
-            if low < high:
-                parts.append(self._rows(number)[low:high])
-        return np.concatenate(parts)[::step]
-
-    def _rows(self, number: int) -> NDArray[np.float64]:
-        """A partition, computed where it was not among the last ones."""
-        with self._lock:
-            if number not in self._kept:
-                partition = self._partitions[number]
-                blocks = partition.of(partition.delayed.compute()).opened().blocks
-                self._kept[number] = np.concatenate([_matrix(block.batch) for block in blocks])
-            self._kept.move_to_end(number)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[number]
-
-
-def _matrix(batch: pa.RecordBatch) -> NDArray[np.float64]:
-    columns = [column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for column in batch.columns]
-    return np.column_stack(columns)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,8 +167,8 @@ class DaskPartition:
 
 
 def _typed(frame: Any, held: pa.Schema, wanted: pa.Schema) -> Any:
-    """A frame whose columns of Python objects have the wanted types, where nothing but missing values shows them."""
-    types = {field.name: field.type for field in wanted if not pa.types.is_null(field.type)}
+    """A frame whose columns of objects or categories have the wanted types, where they hold nothing that shows them."""
+    types = {field.name: field.type for field in wanted if not _is_silent(wanted, field.name)}
     silent = [label for label in frame.columns if str(label) in types and _is_silent(held, str(label))]
     if not silent:
         return frame
@@ -253,7 +180,8 @@ def _typed(frame: Any, held: pa.Schema, wanted: pa.Schema) -> Any:
 
 
 def _is_silent(schema: pa.Schema, name: str) -> bool:
-    return name in schema.names and pa.types.is_null(schema.field(name).type)
+    type_: Any = schema.field(name).type
+    return pa.types.is_null(type_.value_type if pa.types.is_dictionary(type_) else type_)
 
 
 def as_argument(partition: Any) -> Any:
@@ -268,7 +196,7 @@ def _overlaps(runs: NDArray[np.int64], first_row: int, rows: int) -> list[tuple[
     return [(int(order), int(low[order]), int(high[order])) for order in np.flatnonzero(low < high)]
 
 
-def _picked(
+def _read_runs(
     partition: DaskPartition, wanted: list[tuple[int, int, int]], frame: Any
 ) -> list[tuple[int, int, pa.Table]]:
     """Rows [low, high) of a partition for each run that wants some: (run, low, rows)."""
@@ -287,17 +215,69 @@ def dask_source(frame: Any, opener: Opener) -> DaskFrame:
     InputError
         For duplicate names of columns.
     """
-    check_names("dask.DataFrame", [str(name) for name in frame.columns])
-    return DaskFrame(frame, _schema_of(frame, opener), opener)
+    with suppress(ImportError):
+        import distributed  # noqa: F401  # its settings are lost where Dask first loads it to read statistics of files
+    check_unique("dask.DataFrame", [str(name) for name in frame.columns])
+    best = optimized(frame, fuse=False)  # once: what `set_index` finds of the rows differs by what is read of them
+    return DaskFrame(best, _schema_of(best, opener), opener)
 
 
 def _schema_of(frame: Any, opener: Opener) -> pa.Schema:
     """Types as the declared frame has them; columns of Python objects are those of the first partition with rows."""
     declared = opener(frame._meta).schema
-    if not any(pa.types.is_null(field.type) for field in declared) and "object" not in map(str, frame.dtypes):
+    if not any(_is_silent(declared, name) for name in declared.names) and "object" not in map(str, frame.dtypes):
         return declared
     first = next((i for i, rows in enumerate(lengths_of(frame)) if rows), None)
-    return declared if first is None else opener(frame.get_partition(first).compute()).schema
+    return declared if first is None else opener(delayed_partitions(frame)[first].compute()).schema
+
+
+def optimized(frame: Any, *, fuse: bool = True) -> Any:
+    """The frame with columns and filters taken to the files, and with the partitions that it says it has.
+
+    Dask's optimisation also joins small files where it sees what is read of them, so that lengths, offsets and results
+    of one frame would have different partitions.
+    """
+    import dask
+
+    with dask.config.set({"optimization.tune.active": False}):
+        return frame.optimize(fuse=fuse)
+
+
+def delayed_partitions(frame: Any) -> list[Any]:
+    """How each partition is computed."""
+    delayed: list[Any] = optimized(frame).to_delayed(optimize_graph=False)
+    return delayed
+
+
+class NamedGraph(UserDict[Any, Any]):
+    """The tasks of a frame, known to Dask by the frame's name: else it hashes all that they hold.
+
+    Parameters
+    ----------
+    name : str
+        Dask's name of the frame.
+    tasks : mapping
+        The tasks by key.
+    """
+
+    def __init__(self, name: str, tasks: Mapping[Any, Any]) -> None:
+        self.name = name
+        super().__init__(tasks)
+
+    def __dask_tokenize__(self) -> str:
+        return self.name
+
+
+def as_tasks(frame: Any) -> Any:
+    """A frame whose partitions stay what they are whatever it becomes a part of, and which travels to a scheduler.
+
+    Frames of `read_parquet(filesystem="arrow")` do not: they hold Arrow's records of files, which cannot be pickled.
+    """
+    import dask.dataframe as dd
+
+    best = optimized(frame)
+    tasks = NamedGraph(best._name, best.__dask_graph__())
+    return dd.from_graph(tasks, best._meta, frame.divisions, best.__dask_keys__(), "partition")
 
 
 def lengths_of(frame: Any) -> tuple[int, ...]:
@@ -308,7 +288,7 @@ def lengths_of(frame: Any) -> tuple[int, ...]:
         if known is None:
             import dask
 
-            counted = [dask.delayed(len, pure=False)(as_argument(part)) for part in frame.to_delayed()]
+            counted = [dask.delayed(len, pure=False)(as_argument(part)) for part in delayed_partitions(frame)]
             known = dask.compute(*counted)
         while len(_COUNTED) >= MOST_COUNTED:
             _COUNTED.pop(next(iter(_COUNTED)))
@@ -345,11 +325,12 @@ def map_frames(source: DaskFrame, function: PartFunction, *, numbered: bool) -> 
     import pandas
 
     meta = function(source.frame._meta, 0)
+    frame = as_tasks(source.frame)
     if not numbered:
-        return source.frame.map_partitions(partial(_at_zero, function), meta=meta)
+        return frame.map_partitions(function, 0, meta=meta)
     starts = list(accumulate(source.lengths, initial=0))[: len(source.lengths)]
     offsets = dd.from_map(lambda start: pandas.Series([start]), starts, meta=pandas.Series([0]))
-    return source.frame.map_partitions(partial(_at, function), offsets, meta=meta, align_dataframes=False)
+    return frame.map_partitions(partial(_at, function), offsets, meta=meta, align_dataframes=False)
 
 
 def _at(function: PartFunction, frame: Any, start: Any) -> Any:
@@ -359,7 +340,3 @@ def _at(function: PartFunction, frame: Any, start: Any) -> Any:
         return function(frame, first)
     except InputError as problem:
         raise InputError(f"the partition that begins at row {first}: {problem}") from problem
-
-
-def _at_zero(function: PartFunction, frame: Any) -> Any:
-    return function(frame, 0)

@@ -133,7 +133,7 @@ class LocalExecutor:
         KeyboardInterrupt. When this method ends, its threads have ended.
         """
         with self._started(function, blocks) as pipeline:
-            while (step := pipeline.next()) is not None:
+            while (step := pipeline.steps.get()) is not None:
                 sink(step.take())
                 pipeline.release(step.rows, self.progress)
 
@@ -143,7 +143,7 @@ class LocalExecutor:
         A result counts as consumed when the next one is asked for. Closing the iterator ends its threads.
         """
         with self._started(function, blocks) as pipeline:
-            while (step := pipeline.next()) is not None:
+            while (step := pipeline.steps.get()) is not None:
                 yield step.take()
                 pipeline.release(step.rows, self.progress)
 
@@ -162,7 +162,7 @@ class LocalExecutor:
     def _started(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
         pipeline = _Pipeline(function, iter(blocks), self.threads)
         try:
-            pipeline.start()
+            pipeline.reader.start()
             yield pipeline
         finally:
             pipeline.stop()
@@ -186,7 +186,7 @@ class CallerExecutor(LocalExecutor):
         """Pass the result of each block, or of the parts that fit into memory, to `sink` in row order."""
         done, limit = 0, [sys.maxsize]
         for block in blocks:
-            for rows, result in _in_parts(function, block, limit):
+            for rows, result in _run_in_parts(function, block, limit):
                 sink(result)
                 done += rows
                 if self.progress is not None:
@@ -207,7 +207,7 @@ def _from(progress: Callable[[int], None], start: int, done: int) -> None:
     progress(start + done)
 
 
-def _in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) -> Iterator[tuple[int, R]]:
+def _run_in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) -> Iterator[tuple[int, R]]:
     """Rows and result of a block, or of its halves where memory runs out; `limit` is how many rows a part may have."""
     if block.rows <= limit[0]:
         try:
@@ -221,11 +221,11 @@ def _in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) -> Ite
             yield block.rows, result
             return
     for half in block.halves():
-        yield from _in_parts(function, half, limit)
+        yield from _run_in_parts(function, half, limit)
 
 
 @dataclass(slots=True)
-class _Step:
+class _BlockResult:
     """One block under way: its rows and the result to come."""
 
     rows: int
@@ -242,43 +242,19 @@ class _Step:
             raise
 
 
-@dataclass(slots=True)
-class _End:
-    """The reader has ended, for this reason if there is one."""
-
-    problem: BaseException | None
-
-
 class _Pipeline(Generic[B, R]):
-    """Reader thread and pool of one run; `slots` counts the blocks that may still come into flight."""
+    """Reader thread and pool of one run.
+
+    `slots` counts the blocks that may still come into flight; `steps` gives them in order, then None.
+    """
 
     def __init__(self, function: Callable[[B], R], blocks: Iterator[B], threads: int) -> None:
         self.slots = threading.Semaphore(threads + READ_AHEAD)
-        self._function, self._blocks = function, blocks
-        self._done = 0
-        self._steps: SimpleQueue[_Step | _End] = SimpleQueue()
+        self.steps: SimpleQueue[_BlockResult | None] = SimpleQueue()
+        self.reader = threading.Thread(target=self._read, name="gpuvgm-read", daemon=True)
+        self._function, self._blocks, self._done = function, blocks, 0
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute")
-        self._reader = threading.Thread(target=self._read, name="gpuvgm-read", daemon=True)
-
-    def start(self) -> None:
-        """Begin to read."""
-        self._reader.start()
-
-    def next(self) -> _Step | None:
-        """The next block in order; None after the last one.
-
-        Raises
-        ------
-        BaseException
-            Whatever ended the reader.
-        """
-        step = self._steps.get()
-        if isinstance(step, _Step):
-            return step
-        if step.problem is not None:
-            raise step.problem
-        return None
 
     def release(self, rows: int, progress: Callable[[int], None] | None) -> None:
         """Let another block come into flight, after the result of one is consumed."""
@@ -291,34 +267,35 @@ class _Pipeline(Generic[B, R]):
         """End reader and pool; blocks that wait are dropped."""
         self._stopped.set()
         self.slots.release()
-        if self._reader.ident is not None:
-            self._reader.join()
+        if self.reader.ident is not None:
+            self.reader.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read(self) -> None:
-        problem: BaseException | None = None
+        """Hand in the blocks; what ends the reader is raised in the caller's thread, after the results before it."""
         try:
             self._submit_all()
-        except BaseException as caught:  # raised again in the caller's thread
-            problem = caught
-        self._steps.put(_End(problem))
+        except BaseException as caught:
+            failed = Future[R]()
+            failed.set_exception(caught)
+            self.steps.put(_BlockResult(0, failed))
+        self.steps.put(None)
 
     def _submit_all(self) -> None:
         try:
-            while True:
-                self.slots.acquire()
-                if self._stopped.is_set():
-                    return
-                block = next(self._blocks, None)
-                if block is None:
-                    return
-                self._steps.put(_Step(block.rows, self._pool.submit(self._function, block)))
+            while self._has_slot() and (block := next(self._blocks, None)) is not None:
+                self.steps.put(_BlockResult(block.rows, self._pool.submit(self._function, block)))
                 del block
         finally:
             # an open file of a generator is closed here, in the thread that ran it
             close = getattr(self._blocks, "close", None)
             if close is not None:
                 close()
+
+    def _has_slot(self) -> bool:
+        """Whether there is another block to be read, once one may come into flight."""
+        self.slots.acquire()
+        return not self._stopped.is_set()
 
 
 class ArrowThreads:

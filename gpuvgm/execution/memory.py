@@ -15,7 +15,7 @@ blocks of 4,096 to 1,048,576 rows, one thread and two:
   evaluate have 105 to 150 bytes a cell (30 columns of continuous values): `EVALUATED_CELL`.
 - Of one column, 20 M amounts, blocks of 1,048,576 rows on two threads: fit 316 MiB, transform 291, inverse 306,
   evaluate 411: `WORK`, `COLUMN_WORK`.
-- Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.fit.exact_row_bytes`).
+- Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.numeric_fit.exact_row_bytes`).
 
 `Need.peak` is a little above each of these. Fit, transform, inverse and evaluate of 30 columns peaked at 668, 759, 759
 and 1,064 MiB with Arrow's mimalloc and at 756, 771, 813 and 1,100 with the system's allocator, so the pool is left as
@@ -144,7 +144,7 @@ def is_text(type_: pa.DataType) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BlockLimits:
     """What fits the memory: rows of a block, threads, and how many bytes are left beside them."""
 
     block_rows: int
@@ -152,7 +152,7 @@ class Limits:
     room: int
 
 
-def limits_of(memory: int, threads: int, need: Need, block_rows: int | None = None) -> Limits:
+def limits_of(memory: int, threads: int, need: Need, block_rows: int | None = None) -> BlockLimits:
     """The longest blocks, with as many threads as they leave room for.
 
     Parameters
@@ -179,7 +179,7 @@ def limits_of(memory: int, threads: int, need: Need, block_rows: int | None = No
         raise InputError(f"{given} is too little for these columns: give at least {least} MiB, or fewer columns")
     count = fitting[0] if fitting else 1
     rows = block_rows or _longest(memory, count, need)
-    return Limits(rows, count, max(0, memory - need.peak(count, rows)))
+    return BlockLimits(rows, count, max(0, memory - need.peak(count, rows)))
 
 
 def _longest(memory: int, threads: int, need: Need) -> int:

@@ -57,7 +57,7 @@ class Partition(Protocol):
     def rows(self) -> int:
         """Number of rows."""
 
-    def opened(self) -> OpenPartition:
+    def read(self) -> OpenPartition:
         """The partition, as its engine reads it."""
 
 
@@ -91,15 +91,15 @@ class FileRows:
     rows: int
     reading: Reading
 
-    def opened(self) -> OpenPartition:
+    def read(self) -> OpenPartition:
         """The rows, as the engine reads them; cuDF reads files that are wanted as a whole."""
         columns, block_rows = self.reading.columns, self.reading.block_rows
         if self.rows == self.source.rows:
             source = as_read_by(self.reading.engine, self.source)
-            return OpenPartition(source.lies_on_device, shifted(source.blocks(columns, block_rows), self.offset))
+            return OpenPartition(source.lies_on_device, number_from(source.blocks(columns, block_rows), self.offset))
         start = self.first_row - self.offset
         blocks = self.source.between(columns, start, start + self.rows, block_rows)
-        return OpenPartition(on_device=False, blocks=shifted(blocks, self.offset))
+        return OpenPartition(on_device=False, blocks=number_from(blocks, self.offset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,14 @@ class HeldRows:
         """Number of rows."""
         return self.source.rows or 0
 
-    def opened(self) -> OpenPartition:
+    def read(self) -> OpenPartition:
         """The rows, as the engine reads them."""
         source = as_read_by(self.reading.engine, self.source)
         blocks = source.blocks(self.reading.columns, self.reading.block_rows)
-        return OpenPartition(source.lies_on_device, shifted(blocks, self.first_row))
+        return OpenPartition(source.lies_on_device, number_from(blocks, self.first_row))
 
 
-def shifted(blocks: Iterator[Block], offset: int) -> Iterator[Block]:
+def number_from(blocks: Iterator[Block], offset: int) -> Iterator[Block]:
     """Blocks whose rows are counted from `offset`."""
     return (replace(block, first_row=block.first_row + offset) for block in blocks) if offset else blocks
 
@@ -199,7 +199,7 @@ def _absolute(part: Any) -> Any:
     return replace(part, path=Path(os.path.abspath(part.path)))
 
 
-def files_of(source: FileSource) -> list[FileSource]:
+def single_files(source: FileSource) -> list[FileSource]:
     """Each file as a source."""
     return [replace(source, parts=(part,), stamps=(s,)) for part, s in zip(source.parts, source.stamps, strict=True)]
 

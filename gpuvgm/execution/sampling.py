@@ -67,7 +67,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
     if source.rows is not None and source.repeatable:
         runs = sample_runs(source.rows, seed, runs=fine_runs(source.rows) if fine else SAMPLE_RUNS)
         rows = source.sample(names, runs)
-        return Sampled(source, _whole(rows, run.executor.threads) if fine else rows)
+        return Sampled(source, _join_chunks(rows, run.executor.threads) if fine else rows)
     stream = run.first_blocks(source, names)
     head: list[Block] = []
     for block in stream:
@@ -87,17 +87,17 @@ def fine_runs(rows: int) -> int:
     return next(runs for most, runs in FINE_RUNS if rows <= most)
 
 
-def _whole(table: pa.Table, threads: int) -> pa.Table:
+def _join_chunks(table: pa.Table, threads: int) -> pa.Table:
     """The table with one chunk a column, numbers in ascending order, without which most that is learnt would sort them.
 
     Work on many short chunks takes longer than the copy.
     """
     with ThreadPoolExecutor(threads) as pool:
-        columns = list(pool.map(lambda column: _ascending(joined_arrays(column.chunks, column.type)), table.columns))
+        columns = list(pool.map(lambda column: _sort_numbers(joined_arrays(column.chunks, column.type)), table.columns))
     return pa.Table.from_arrays(columns, schema=table.schema)
 
 
-def _ascending(array: pa.Array[Any]) -> pa.Array[Any]:
+def _sort_numbers(array: pa.Array[Any]) -> pa.Array[Any]:
     """The same values, those of numbers ascending, NaN and missing ones last."""
     if not is_plain_number_type(array.type):
         return array
@@ -222,7 +222,7 @@ def stratify(table: pa.Table, count: int, seed: int) -> pa.Table:
         Seed of the offset.
     """
     offset = float(np.random.Generator(np.random.PCG64(seed)).random())
-    columns = [_taken(_unified(column), count, offset) for column in table.columns]
+    columns = [_take_strata(_unified(column), count, offset) for column in table.columns]
     return pa.Table.from_arrays(columns, names=table.schema.names)
 
 
@@ -233,17 +233,17 @@ def _unified(column: Column) -> Column:
     )
 
 
-def _taken(column: Column, count: int, offset: float) -> Any:
+def _take_strata(column: Column, count: int, offset: float) -> Any:
     order = _order(column)
     if order is None:
-        return taken(column, _steps(len(column), count, offset))
+        return taken(column, _systematic_positions(len(column), count, offset))
     missing = len(column) - int(np.sum(_is_there(column)))
     left = _share_of_missing(missing, len(column), count)
     there, gone = order[: len(order) - missing], order[len(order) - missing :]
-    chosen = _steps(len(there), count - left, offset)
+    chosen = _systematic_positions(len(there), count - left, offset)
     if len(chosen) > 1:
         chosen[0], chosen[-1] = 0, len(there) - 1
-    rows = np.concatenate((there[chosen], gone[_steps(missing, left, offset)]))
+    rows = np.concatenate((there[chosen], gone[_systematic_positions(missing, left, offset)]))
     return taken(column, np.sort(rows))
 
 
@@ -253,7 +253,7 @@ def _share_of_missing(missing: int, rows: int, count: int) -> int:
     return min(max(share, min(missing, 1)), count - min(rows - missing, 1))
 
 
-def _steps(rows: int, count: int, offset: float) -> NDArray[np.int64]:
+def _systematic_positions(rows: int, count: int, offset: float) -> NDArray[np.int64]:
     """Positions of one row in each of `count` equal parts of `rows` rows."""
     return np.minimum(((np.arange(count) + offset) * (rows / max(count, 1))).astype(np.int64), rows - 1)
 
@@ -262,8 +262,6 @@ def _is_there(column: Column) -> NDArray[np.bool_]:
     """Rows that hold a value; NaN is none."""
     valid: NDArray[np.bool_] = np.asarray(pc.is_valid(column))
     if pa.types.is_floating(column.type):
-        if pa.types.is_float16(column.type):
-            column = column.cast(pa.float32())  # old Arrow looks for no NaN in halves
         valid &= ~np.asarray(pc.is_null(column, nan_is_null=True))
     return valid
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gpuvgm import io
-from gpuvgm.execution.dask_frames import DaskFrame, FrameMatrix, dask_source
+from gpuvgm.execution.dask_frames import DaskFrame, dask_source
 from gpuvgm.io import Source
-from gpuvgm.io.open import is_loaded
+from gpuvgm.io.frames import is_loaded
 
 
 def open_source(source: object) -> Source:
@@ -35,12 +35,6 @@ def open_source(source: object) -> Source:
 def lazy_frame(source: object) -> DaskFrame | None:
     """A DataFrame of Dask as a source; None for everything else."""
     return dask_source(source, open_source) if is_loaded("dask.dataframe", "DataFrame", source) else None
-
-
-def frame_matrix(source: object) -> FrameMatrix | None:
-    """The numbers of a DataFrame of Dask, to be read in slices; None for everything else."""
-    frame = lazy_frame(source)
-    return None if frame is None else FrameMatrix.of(frame)
 
 
 def values_of_series(values: Any) -> Any:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import Engine, get_engine
-from gpuvgm.execution.context import Run
-from gpuvgm.execution.dask import DaskExecutor, Held, HeldShares, Passing
+from gpuvgm.execution.dask import HeldPartitions, HeldShares, Passing
 
 Floats = NDArray[np.float64]
 
@@ -24,70 +20,33 @@ class HeldChunks(NamedTuple):
 
     Parameters
     ----------
+    numbers : array of shape (rows,) or (rows, D), float64
+        Whole chunks, but for the table's last one; NaN for rows without a number.
     first : int
         Number of the first chunk.
-    numbers : array of shape (rows,), float64
-        Whole chunks, but for the table's last one; NaN for rows without a number.
+    weight : ndarray of shape (rows,), float64, optional
+        Their weights.
     """
 
-    first: int
     numbers: Array
+    first: int
+    weight: Floats | None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRows:
-    """A column's numbers in the workers' memory, float64, and on their devices where they lie there.
-
-    Parameters
-    ----------
-    held : HeldShares
-        `HeldChunks` of each partition, those of a worker together.
-    engine : str
-        Name of the workers' engine.
-    here : Engine
-        The engine of this process.
-    """
-
-    held: HeldShares
-    engine: str
-    here: Engine
-
-
-@contextmanager
-def rows_on_workers(
-    function: Callable[..., Any], partitions: Callable[[], Iterable[Any]], run: Run
-) -> Iterator[WorkerRows | None]:
-    """Have the workers of a cluster hold the numbers of a column; None where there is no cluster.
-
-    Parameters
-    ----------
-    function : callable
-        The numbers of a partition's blocks.
-    partitions : callable
-        Gives the partitions.
-    run : Run
-        The cluster.
-    """
-    if not isinstance(run.executor, DaskExecutor):
-        yield None
-        return
-    with run.executor.hold(function, partitions()) as held:
-        shares = in_whole_chunks(held)
-        del held  # the workers drop the partitions of before
-        yield WorkerRows(shares, run.engine, get_engine(run.here.engine))
-
-
-def in_whole_chunks(held: Held) -> HeldShares:
+def in_whole_chunks(held: HeldPartitions, weight: Floats | None = None) -> HeldShares:
     """`HeldChunks` of the same rows, with all rows of a chunk in the partition that holds its first row.
 
     Parameters
     ----------
-    held : Held
-        A column's numbers, by partition, in row order.
+    held : HeldPartitions
+        Numbers by partition, in row order.
+    weight : ndarray of shape (rows,), optional
+        Weights of all rows.
     """
-    counts = held.map(len)
-    firsts = -(-np.cumsum([0, *counts])[:-1] // CHUNK_ROWS)
-    return held.passing(completions(counts), first_rows, completed).by_worker(HeldChunks, firsts.tolist())
+    firsts = -(-np.cumsum([0, *held.rows])[:-1] // CHUNK_ROWS)
+    weights = [None] * len(firsts) if weight is None else np.split(weight, CHUNK_ROWS * firsts[1:])
+    whole = held.passing(completions(held.rows), first_rows, fill_chunks)
+    return whole.by_worker(HeldChunks, firsts.tolist(), weights)
 
 
 def completions(counts: Sequence[int]) -> list[Passing]:
@@ -119,7 +78,7 @@ def first_rows(numbers: Array, surplus: int) -> Floats:
     return np.asarray(to_numpy(numbers[:surplus]))
 
 
-def completed(numbers: Array, surplus: int, arriving: Sequence[Floats]) -> Array:
+def fill_chunks(numbers: Array, surplus: int, arriving: Sequence[Floats]) -> Array:
     """A partition without the rows that it gives away, and with those that it gets."""
     xp = namespace_of(numbers)
     return xp.concatenate([numbers[surplus:], *map(xp.asarray, arriving)])

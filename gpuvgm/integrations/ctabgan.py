@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.columns.model import ColumnModel
-from gpuvgm.config import RESEARCH_FLOOR, InvalidRows, check_choice
+from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.rules import choice
+from gpuvgm.config import RESEARCH_FLOOR, InvalidRows
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
@@ -54,7 +55,7 @@ class DataTransformer:
         (one-hot columns, "softmax").
     output_dim : int
         Columns of the matrix.
-    model : list of ColumnModel
+    model : list of FittedColumn
         The fitted columns.
     components : list of ndarray of bool or None
         For mixtures, which components are modes.
@@ -121,7 +122,7 @@ class DataTransformer:
         self._table.fit(self.train_data)
         self._table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         self._empty = self.train_data[:0].copy()
-        self.model: list[ColumnModel] = list(self._table.columns_.values())
+        self.model: list[FittedColumn] = list(self._table.columns_.values())
         held = {column.name: column for column in self._table.model_.mixtures}
         mixtures = [held.get(column.name) for column in self.model]
         self.components = [None if column is None else column.active for column in mixtures]
@@ -191,27 +192,20 @@ class DataTransformer:
         >>> decoded[:3, 0].tolist(), len(invalid)
         ([0.0, 1.0, 2.0], 0)
         """
-        check_choice("invalid", invalid, InvalidRows)
+        choice(InvalidRows)(invalid, "invalid")
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self._fitted().output_dim:
             raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dim} columns")
-        rows, valid = self._decoded(matrix)
-        return rows[valid] if invalid == "drop" else rows, np.flatnonzero(~valid)
-
-    def _decoded(self, matrix: NDArray[Any]) -> tuple[Any, NDArray[np.bool_]]:
-        """Decoded rows as what was fitted, and which of them are valid."""
         if hasattr(self._empty, "iloc"):
             import pandas
 
             encoded = pandas.DataFrame(matrix, columns=self._table.get_feature_names_out(layout="onehot"), copy=False)
-            frame, valid = self._table.inverse_transform(encoded, return_valid=True)
-            frame.columns = self._empty.columns
-            return frame, valid
-        arrays, valid = self._table.inverse_transform(matrix, return_valid=True)
-        rows = np.empty((len(matrix), len(arrays)), self._empty.dtype)
-        for position, array in enumerate(arrays.values()):
-            rows[:, position] = array
-        return rows, valid
+            rows, valid = self._table.inverse_transform(encoded, return_valid=True)
+            rows.columns = self._empty.columns
+        else:
+            arrays, valid = self._table.inverse_transform(matrix, return_valid=True)
+            rows = np.stack([*arrays.values()], axis=1, dtype=self._empty.dtype, casting="unsafe")
+        return rows[valid] if invalid == "drop" else rows, np.flatnonzero(~valid)
 
     def _fitted(self) -> DataTransformer:
         if not hasattr(self, "model"):
@@ -260,7 +254,7 @@ def _position(argument: str, given: Any, labels: Sequence[Any]) -> int:
     raise InputError(f"{argument}: there is no column {given!r}; the columns are {shown}")
 
 
-def _parts(column: ColumnModel) -> list[tuple[Any, ...]]:
+def _parts(column: FittedColumn) -> list[tuple[Any, ...]]:
     """Parts of the matrix that a column takes."""
     parts: list[tuple[Any, ...]] = []
     if column.has_scalar:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -16,8 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from gpuvgm.columns.codecs import Codec, FloatCodec, with_log
-from gpuvgm.columns.numbers import TOO_SMALL, ordinary_numbers
+from gpuvgm.columns.codecs import Codec, FloatCodec, LogCodec
+from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.columns.numeric import modal_values
 from gpuvgm.columns.options import checked_option
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
@@ -26,8 +26,7 @@ from gpuvgm.engines.tables import Draw, DrawTable
 from gpuvgm.errors import InputError, counted_values, install_extra
 from gpuvgm.mixture.accumulate import summarise_rows
 from gpuvgm.mixture.estimator import BayesianGaussianMixture, MixtureEffort
-from gpuvgm.mixture.fits import Estimate, Problem, config_of, estimate_of, outcome_of, plan
-from gpuvgm.mixture.posterior_nd import one_posterior
+from gpuvgm.mixture.estimator_fit import Estimate, Problem, config_of, estimate_of, outcome_of, plan
 from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
 from gpuvgm.summary.grid import Floats, Frame
 
@@ -53,19 +52,6 @@ CHOICES = {
 }
 
 
-def _takes_settings_of(base: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a constructor the signature of another class, its own keywords behind; RDT's differs between versions."""
-    theirs = inspect.signature(base.__init__)  # type: ignore[misc]
-
-    def describe(constructor: Callable[..., None]) -> Callable[..., None]:
-        own = [p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY]
-        described: Any = constructor
-        described.__signature__ = theirs.replace(parameters=[*theirs.parameters.values(), *own])
-        return constructor
-
-    return describe
-
-
 class OnePassMixture(BayesianGaussianMixture):
     """The estimator with a summary that is planned on fewer rows, and whose error is looked at only where EM ends.
 
@@ -78,12 +64,12 @@ class OnePassMixture(BayesianGaussianMixture):
         if self.effort == "best" or self.algorithm == "exact" or (self.algorithm == "auto" and few):
             return super()._estimate(problem)
         frame, starts, grid = plan(replace(problem, rows=problem.rows.sample(PLANNING_ROWS)))
-        sums = summarise_rows(problem.engine, problem.rows, grid, problem.pool)
+        sums = summarise_rows(problem.engine, problem.rows, grid)
         column = ColumnFit(grid, sums, tuple(starts), config_of(problem, frame, best=False, checked="end"))
-        outcome = outcome_of(fit_cells(problem.engine, column, problem.narrator))
+        outcome = outcome_of(fit_cells(problem.engine, column, problem.verbosity))
         if outcome.error > LARGEST_END_ERROR:
             return super()._estimate(problem)
-        return estimate_of(problem, frame, outcome)
+        return estimate_of(frame.centre, outcome)
 
 
 class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: ignore[misc]  # RDT ships no types
@@ -148,7 +134,6 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     _modal: tuple[float, ...] = ()
     valid_component_indicator: NDArray[np.bool_]
 
-    @_takes_settings_of(transformers.ClusterBasedNormalizer)
     def __init__(
         self,
         *args: Any,
@@ -217,13 +202,13 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         ordinary = values[~np.isin(values, found)]
         fitted = ordinary if len(ordinary) else values  # of modal values alone: a component that gets no row
         if log:
-            self._codec = with_log(self._codec, float(np.min(fitted)))
+            self._codec = LogCodec.around(self._codec, log, float(np.min(fitted)))
         return self._codec.encode(pa.array(fitted))
 
     def _transform(self, data: Any) -> Floats:
         formatted = np.asarray(transformers.FloatFormatter._transform(self, data))
         numbers, modal = ordinary_numbers(self._codec, self._modal, pa.array(self._values(formatted)))
-        self._refuse(np.isinf(numbers), TOO_SMALL, "fit again with these rows, or clean them")
+        self._refuse(np.isinf(numbers), LogCodec.infinite, "fit again with these rows, or clean them")
         table = self._draw_table()
         encoded = np.empty((len(numbers), 2 if formatted.ndim == 1 else 3), order="F")
         component: NDArray[Any] = np.empty(len(numbers), np.uint8 if len(table.cells) < 256 else np.uint16)
@@ -256,7 +241,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         )
 
     def _draw_table(self) -> DrawTable:
-        posterior = one_posterior(self._bgm_transformer._posterior())
+        posterior = self._bgm_transformer._posterior()
         valid = np.flatnonzero(self.valid_component_indicator)
         others = np.flatnonzero(~self.valid_component_indicator)
         return DrawTable(
@@ -289,3 +274,10 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     @property
     def _column(self) -> str:
         return str(self.get_input_column())
+
+
+#: The constructor has the signature of RDT's, which differs between versions, with its own keywords behind.
+_own = [p for p in inspect.signature(ClusterBasedNormalizer.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
+_theirs = inspect.signature(transformers.ClusterBasedNormalizer.__init__)
+_constructor: Any = ClusterBasedNormalizer.__init__
+_constructor.__signature__ = _theirs.replace(parameters=[*_theirs.parameters.values(), *_own])

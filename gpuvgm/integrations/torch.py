@@ -65,10 +65,9 @@ class TrainingDataset(IterableDataset):  # type: ignore[misc]  # PyTorch may be 
         shuffle: bool = True,
         drop_last: bool = False,
     ) -> None:
-        together = distributed.is_available() and distributed.is_initialized()
-        processes = num_replicas if num_replicas is not None else distributed.get_world_size() if together else 1
-        own = rank if rank is not None else distributed.get_rank() if together else 0
-        self._rows, self._batch_rows, self._rank = rows, batch_rows, (own, processes)
+        own, count = processes()
+        self._rows, self._batch_rows = rows, batch_rows
+        self._rank = (own if rank is None else rank, count if num_replicas is None else num_replicas)
         self._shuffle, self._drop_last = shuffle, drop_last
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
         next(self._batches((0, 1)), None)  # refuses here what it would refuse in a worker
@@ -115,3 +114,10 @@ class TrainingDataset(IterableDataset):  # type: ignore[misc]  # PyTorch may be 
             worker=worker,
             drop_last=self._drop_last,
         )
+
+
+def processes() -> tuple[int, int]:
+    """Number of this process of a distributed training, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1

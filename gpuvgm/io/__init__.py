@@ -1,16 +1,13 @@
 """Tables in, tables out: the only package that knows pandas, polars and file formats."""
 
-from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows
+from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows, table_of_columns
 from gpuvgm.io.device import (
-    CudfFiles,
-    DeviceSource,
     device_array,
-    device_files,
     device_rows,
     holds_device_rows,
     lies_on_device,
 )
-from gpuvgm.io.files import FileSource, place_of_text, stray_text
+from gpuvgm.io.files import FileSource, place_of_text
 from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
@@ -33,8 +30,6 @@ from gpuvgm.io.source import Source
 __all__ = [
     "Block",
     "CsvSink",
-    "CudfFiles",
-    "DeviceSource",
     "DeviceTable",
     "FileSource",
     "Given",
@@ -48,7 +43,6 @@ __all__ = [
     "check_document",
     "check_folder_of",
     "device_array",
-    "device_files",
     "device_rows",
     "frame_batches",
     "holds_device_rows",
@@ -68,9 +62,9 @@ __all__ = [
     "refuse_overwriting",
     "refuse_read_only",
     "restore",
+    "table_of_columns",
     "rows_of_group",
     "place_of_text",
-    "stray_text",
     "host_batch",
     "write_bytes",
 ]

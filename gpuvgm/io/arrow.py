@@ -15,12 +15,6 @@ from numpy.typing import NDArray
 from gpuvgm.errors import InputError, printable
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
-_DECIMAL = re.compile(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)")
-_ZONED = re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]")
-_FIXED_BINARY = re.compile(r"fixed_size_binary\[(\d+)\]")
-_FIXED_LIST = re.compile(r"fixed_size_list<(.+)>\[(\d+)\]")
-_DICTIONARY = re.compile(r"dictionary<values=(.+), indices=(u?int\d+), ordered=([01])>")
-_NESTED = re.compile(r"(list|large_list|list_view|large_list_view|struct|map)<(.*)>")
 _NOT_NULL = " not null"
 VALIDITY_BYTES = 1 / 8  # a bit of every value
 TEXT_BYTES = 32.0  # of a text or another value without a fixed width: a guess
@@ -57,13 +51,6 @@ def _build(text: str) -> Any:
     return pa.type_for_alias(text)  # type: ignore[call-overload]  # the stubs want a literal
 
 
-def _decimal(bits: str, precision: str, scale: str) -> Any:
-    build = getattr(pa, f"decimal{bits}", None)
-    if build is None:
-        raise ValueError(f"this version of pyarrow has no decimal{bits}")
-    return build(int(precision), int(scale))
-
-
 def _nested(kind: str, inside: str) -> Any:
     parts = _split(inside)
     if kind == "struct":
@@ -92,15 +79,18 @@ def _split(text: str) -> list[str]:
 
 
 _PATTERNS: tuple[tuple[re.Pattern[str], Callable[..., Any]], ...] = (
-    (_DECIMAL, _decimal),
-    (_ZONED, lambda unit, zone: pa.timestamp(unit, zone)),
-    (_FIXED_BINARY, lambda width: pa.binary(int(width))),
-    (_FIXED_LIST, lambda field, length: pa.list_(_field(field), int(length))),
     (
-        _DICTIONARY,
+        re.compile(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)"),
+        lambda bits, precision, scale: getattr(pa, f"decimal{bits}")(int(precision), int(scale)),
+    ),
+    (re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]"), lambda unit, zone: pa.timestamp(unit, zone)),
+    (re.compile(r"fixed_size_binary\[(\d+)\]"), lambda width: pa.binary(int(width))),
+    (re.compile(r"fixed_size_list<(.+)>\[(\d+)\]"), lambda field, length: pa.list_(_field(field), int(length))),
+    (
+        re.compile(r"dictionary<values=(.+), indices=(u?int\d+), ordered=([01])>"),
         lambda values, indices, ordered: pa.dictionary(type_of(indices), type_of(values), ordered=ordered == "1"),
     ),
-    (_NESTED, _nested),
+    (re.compile(r"(list|large_list|list_view|large_list_view|struct|map)<(.*)>"), _nested),
 )
 
 
@@ -138,6 +128,22 @@ def _value_bytes(type_: pa.DataType) -> float:
         return type_.bit_width / 8 + VALIDITY_BYTES
     except ValueError:
         return TEXT_BYTES
+
+
+def with_wide_indices(schema: pa.Schema) -> pa.Schema:
+    """The schema of several parts of a table: dictionaries with indices that hold any number of entries.
+
+    What writes a part alone may number its entries with 8 bits, and those of the next one with 16.
+    """
+    for place, field in enumerate(schema):
+        if pa.types.is_dictionary(field.type):
+            schema = schema.set(place, field.with_type(with_wide_index(field.type)))
+    return schema
+
+
+def with_wide_index(type_: Any) -> pa.DataType:
+    """A dictionary's type with indices that hold any number of entries."""
+    return pa.dictionary(pa.int32(), type_.value_type, type_.ordered)
 
 
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
@@ -209,7 +215,7 @@ def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
         return pa.nulls(0, type_)
     if not pa.types.is_dictionary(type_) or all(arrays[0].dictionary.equals(array.dictionary) for array in arrays[1:]):
         return pa.concat_arrays(arrays)
-    comparable = _comparable(type_.value_type)
+    comparable = _joinable_type(type_.value_type)
     if comparable != type_.value_type:
         entries: Any = comparable  # the stubs know no dictionary of any type
         coded = pa.dictionary(type_.index_type, entries)
@@ -221,7 +227,7 @@ def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
         return _one_behind_the_other(arrays, type_)
 
 
-def _comparable(type_: Any) -> pa.DataType:
+def _joinable_type(type_: Any) -> pa.DataType:
     """The type as which Arrow joins different dictionaries; Arrow 26 joins those of float16 wrongly."""
     if pa.types.is_float16(type_):
         return pa.uint16()
@@ -326,9 +332,9 @@ def _check_type(name: str, type_: Any) -> None:
 
 
 def reading_options(**options: Any) -> Any:
-    """Options of reading IPC: memory aligned as the types want it, where this Arrow can see to that."""
-    aligned = {"ensure_alignment": pa.ipc.Alignment.DataTypeSpecific} if hasattr(pa.ipc, "Alignment") else {}
-    return pa.ipc.IpcReadOptions(**aligned, **options)
+    """Options of reading IPC: memory aligned as the types want it."""
+    ipc: Any = pa.ipc  # the stubs know no alignment
+    return ipc.IpcReadOptions(ensure_alignment=ipc.Alignment.DataTypeSpecific, **options)
 
 
 def check_batch(batch: pa.RecordBatch) -> None:
@@ -398,7 +404,7 @@ def viewed_bytes(array: Any) -> int:
     """
     if is_view(array.type):
         return int(np.sum(np.maximum(_words(array)[:, 0], 0), dtype=np.int64))
-    return sum(viewed_bytes(part) for part in parts(array))
+    return sum(viewed_bytes(part) for part in child_arrays(array))
 
 
 def check_views(array: Any) -> None:
@@ -417,7 +423,7 @@ def check_views(array: Any) -> None:
         ends = sizes[np.clip(index, 0, len(sizes) - 1)]
         if np.any(words[:, 0] < 0) or not np.all(is_there & (start + length <= ends)):
             raise pa.ArrowInvalid("a view points to what is not there")
-    for part in parts(array):
+    for part in child_arrays(array):
         check_views(part)
 
 
@@ -429,7 +435,7 @@ def _words(array: Any) -> NDArray[np.int32]:
     return words.reshape(-1, _VIEW_WORDS)[array.offset :]
 
 
-def parts(array: Any) -> list[pa.Array[Any]]:
+def child_arrays(array: Any) -> list[pa.Array[Any]]:
     """Arrays that an array consists of."""
     type_ = array.type
     if isinstance(type_, pa.BaseExtensionType):

@@ -64,6 +64,13 @@ class DeviceTable:
         return pa.RecordBatch.from_arrays([on_host(c) for c in self.columns.values()], schema=self.schema)
 
 
+def table_of_columns(columns: dict[str, Column], rows: int) -> pa.RecordBatch | DeviceTable:
+    """Columns as one table, on the device if any of them lies there."""
+    if any(isinstance(column, DeviceColumn) for column in columns.values()):
+        return DeviceTable(columns, rows)
+    return pa.RecordBatch.from_arrays([on_host(column) for column in columns.values()], names=list(columns))
+
+
 def _sliced(column: Column, start: int, stop: int) -> Column:
     if isinstance(column, DeviceColumn):
         return column.filter(slice(start, stop))
@@ -196,6 +203,14 @@ def kept_rows(batch: pa.RecordBatch, rows: NDArray[np.bool_]) -> pa.RecordBatch:
         return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
+def copied_rows(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
+    """Copies of consecutive rows: a slice would hold the whole batch in memory."""
+    if length == batch.num_rows or not batch.num_columns:
+        return batch.slice(start, length)
+    pieces = [[column.slice(start, length), column.slice(0, 0)] for column in batch.columns]
+    return pa.RecordBatch.from_arrays(list(map(pa.concat_arrays, pieces)), schema=batch.schema)
+
+
 def rows_only(rows: int) -> pa.RecordBatch:
     """A batch of rows without columns."""
     return pa.record_batch({"row": pa.nulls(rows)}).select([])
@@ -257,7 +272,8 @@ def _joined(parts: Sequence[Column]) -> Column:
     xp = namespace_of(here[0].values)
     missing = None
     if any(part.missing is not None for part in here):
-        missing = xp.concatenate([_mask(part) for part in here])
+        masks = [xp.zeros(len(part), dtype=np.bool_) if part.missing is None else part.missing for part in here]
+        missing = xp.concatenate(masks)
     return DeviceColumn(xp.concatenate([part.values for part in here]), here[0].type, missing, here[0].dictionary)
 
 
@@ -265,11 +281,6 @@ def _share_words(parts: Sequence[DeviceColumn]) -> bool:
     """Whether places mean the same word in all parts."""
     words = parts[0].dictionary
     return words is None or all(part.dictionary is not None and words.equals(part.dictionary) for part in parts)
-
-
-def _mask(column: DeviceColumn) -> Array:
-    none = namespace_of(column.values).zeros(len(column), dtype=np.bool_)
-    return none if column.missing is None else column.missing
 
 
 def host_table(table: Table) -> pa.Table:

@@ -63,7 +63,7 @@ class Content:
             Naming the file.
         """
         with _turn(path, self.opening):
-            found = _digest(path, self.stop, self.opening)
+            found = _digest_of_start(path, self.stop, self.opening)
         if found != self.sha256:
             raise InputError(f"{path}: damaged: its bytes are not those that were written (SHA-256); {self.remedy}")
 
@@ -75,7 +75,7 @@ def _turn(path: Path, opening: str) -> Lock:
 
 
 @lru_cache(_FILES_KNOWN)
-def _digest(path: Path, stop: int, opening: str) -> str:
+def _digest_of_start(path: Path, stop: int, opening: str) -> str:
     return sha256_of(path, stop)
 
 
@@ -143,14 +143,14 @@ class WrittenDigest:
 def footer_of(file: pa.NativeFile) -> bytes | None:
     """The footer of a Parquet file with the length and magic after it; None where there is no such."""
     size = file.size()
-    tail = _end_of(file, size, min(size, _TAIL_BYTES))
+    tail = _read_end(file, size, min(size, _TAIL_BYTES))
     length = int.from_bytes(tail[-TRAILER_BYTES:-4], "little") + TRAILER_BYTES
     if tail[-4:] != MAGIC or not TRAILER_BYTES < length <= size - len(MAGIC):
         return None
-    return tail[-length:] if length <= len(tail) else _end_of(file, size, length)
+    return tail[-length:] if length <= len(tail) else _read_end(file, size, length)
 
 
-def _end_of(file: pa.NativeFile, size: int, length: int) -> bytes:
+def _read_end(file: pa.NativeFile, size: int, length: int) -> bytes:
     file.seek(size - length)
     return file.read(length)
 

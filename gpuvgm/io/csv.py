@@ -14,34 +14,24 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
 from gpuvgm.errors import InputError, counted, printable
-from gpuvgm.io.block import trimmed
-from gpuvgm.io.locations import Location, arrow_input, open_binary
+from gpuvgm.io.locations import Location, arrow_input, open_text
 from gpuvgm.io.remote import read_ahead
-from gpuvgm.io.source import Runs, check_runs
+from gpuvgm.io.source import Part
+from gpuvgm.io.text_types import parse_or_null, type_of_text
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 _LOG = logging.getLogger("gpuvgm")
 DELIMITERS = ",;\t|"
 COMMA_NUMBER, POINT_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
-LEADING_ZERO = r"\A[+-]?0[0-9]"  # of codes, which numbers would lose
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
 NULLS = [*(pyarrow.csv.ConvertOptions().null_values or ()), *BLANKS]
-WIDER: Mapping[pa.DataType, tuple[pa.DataType, ...]] = {
-    pa.null(): (pa.int64(), pa.float64(), pa.bool_(), pa.date32(), pa.timestamp("s"), pa.timestamp("ns"), pa.string()),
-    pa.int64(): (pa.float64(),),
-    pa.bool_(): (pa.string(),),
-    pa.date32(): (pa.timestamp("s"), pa.timestamp("ns"), pa.string()),
-    pa.time32("s"): (pa.string(),),
-    pa.timestamp("s"): (pa.timestamp("ns"), pa.string()),
-    pa.timestamp("ns"): (pa.string(),),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +49,6 @@ class Dialect:
     delimiter: str = ","
     decimal_point: str = "."
 
-    def cast(self, text: pa.Array[Any], kind: pa.DataType) -> pa.Array[Any]:
-        """Text as values of a type; fails where one has none."""
-        if self.decimal_point != "." and pa.types.is_floating(kind):
-            text = pc.replace_substring(text, self.decimal_point, ".")
-        return text.cast(kind)
-
     def parse_options(self, **options: Any) -> pyarrow.csv.ParseOptions:
         """Options for pyarrow."""
         return pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, **options)
@@ -74,7 +58,7 @@ PLAIN = Dialect()
 
 
 @dataclass(frozen=True, slots=True)
-class CsvPart:
+class CsvPart(Part):
     """A CSV file of a source.
 
     Parameters
@@ -89,28 +73,16 @@ class CsvPart:
         Number of rows, where they were counted.
     """
 
-    path: Location
-    schema: pa.Schema
     dialect: Dialect = PLAIN
     rows: int | None = None
-    sequential: ClassVar[bool] = True
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow pyarrow's blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
-        problem = partial(csv_problem, self.path, types, self.dialect)
+        problem = partial(csv_problem, self.path, self.dialect, columns)
         with damage_as(problem), open_csv(self.path, self.dialect, types) as reader:
             for batch in reader:
                 yield blank_to_missing(batch)
-
-    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Read rows [start, stop), and those before them."""
-        return trimmed(self.batches(columns, batch_rows), start, stop - start)
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
-        """Refused: the number of rows is unknown."""
-        check_runs(str(self.path), None, runs)
-        return []
 
 
 def open_csv(
@@ -150,14 +122,11 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
         check_delimiter(delimiter)
     dialects = [dialect_of(path, delimiter) for path in read_ahead(paths)]
     schemas = [first_types(path, dialect) for path, dialect in zip(paths, dialects, strict=True)]
-    types = starting_types(schemas)
-    doubtful = {name: kind for name, kind in types.items() if kind in WIDER}
+    types: dict[str, pa.DataType] = {field.name: pa.null() for schema in schemas for field in schema}
+    types |= {field.name: field.type for schema in schemas for field in schema if pa.types.is_string(field.type)}
     files = list(zip(paths, dialects, schemas, strict=True))
     for path, dialect, schema in files:
-        here = {name: kind for name, kind in doubtful.items() if name in schema.names and kind in WIDER}
-        if here:
-            doubtful.update(settled_types(path, dialect, here))
-    types.update(doubtful)
+        types |= widen_types(path, dialect, {name: types[name] for name in schema.names})
     return [
         CsvPart(path, pa.schema([(name, types[name]) for name in schema.names]), dialect)
         for path, dialect, schema in files
@@ -229,56 +198,26 @@ def note_numbers(path: Location, names: Sequence[str]) -> None:
 
 def first_types(path: Location, dialect: Dialect) -> pa.Schema:
     """Columns of a file and the types of their first values."""
-    with damage_as(partial(csv_problem, path, {}, dialect)), open_csv(path, dialect) as reader:
+    with damage_as(partial(csv_problem, path, dialect, ())), open_csv(path, dialect) as reader:
         schema = reader.schema
-    foreign = {field.name: pa.string() for field in schema if pa.types.is_binary(field.type)}
+    foreign = [field.name for field in schema if pa.types.is_binary(field.type)]
     if foreign:  # what pyarrow makes of text that is not UTF-8
-        raise csv_problem(path, foreign, dialect, InputError("not UTF-8 text"))
+        raise csv_problem(path, dialect, foreign, InputError("not UTF-8 text"))
     return schema
 
 
-def starting_types(schemas: Sequence[pa.Schema]) -> dict[str, pa.DataType]:
-    """For each column the type in the first file that has a value in its first block."""
-    types: dict[str, pa.DataType] = {}
-    for schema in schemas:
-        for field in schema:
-            if types.get(field.name, pa.null()) == pa.null():
-                types[field.name] = field.type
-    return types
-
-
-def settled_types(path: Location, dialect: Dialect, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
-    """Widen the types until they hold every value of the file; memory holds one block of text."""
-    settled, strings = dict(types), dict.fromkeys(types, pa.string())
-    problem = partial(csv_problem, path, strings, dialect)
-    with damage_as(problem), open_csv(path, dialect, strings, as_text=True) as reader:
+def widen_types(path: Location, dialect: Dialect, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
+    """Types that hold every value of the file, and those before; memory holds one block of text."""
+    wide = dict(types)
+    doubtful = [name for name, kind in types.items() if not pa.types.is_string(kind)]
+    if not doubtful:
+        return wide
+    problem = partial(csv_problem, path, dialect, doubtful)
+    with damage_as(problem), open_csv(path, dialect, dict.fromkeys(doubtful, pa.string()), as_text=True) as reader:
         for batch in reader:
-            for name, kind in settled.items():
-                if kind in WIDER:
-                    settled[name] = widened(pc.utf8_trim_whitespace(batch.column(name)), kind, dialect)
-    return settled
-
-
-def widened(text: pa.Array[Any], kind: pa.DataType, dialect: Dialect) -> pa.DataType:
-    """The first of the type and its wider ones that every value fits; the widest where none does."""
-    if text.null_count == len(text):
-        return kind
-    if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        if pc.any(pc.match_substring_regex(text, LEADING_ZERO)).as_py():
-            return pa.string()
-    for candidate in (kind, *WIDER[kind]):
-        if fits(text, candidate, dialect):
-            return candidate
-    return WIDER[kind][-1]
-
-
-def fits(text: pa.Array[Any], kind: pa.DataType, dialect: Dialect) -> bool:
-    """Whether every value can be read as this type."""
-    try:
-        dialect.cast(text, kind)
-    except ARROW_PROBLEMS:
-        return False
-    return True
+            for name in doubtful:
+                wide[name] = type_of_text(batch.column(name), wide[name], decimal_point=dialect.decimal_point)
+    return wide
 
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -292,11 +231,11 @@ _MAGIC = {
 }
 
 
-def csv_problem(path: Location, types: Mapping[str, pa.DataType], dialect: Dialect, problem: Exception) -> InputError:
+def csv_problem(path: Location, dialect: Dialect, columns: Sequence[str], problem: Exception) -> InputError:
     """The error for a CSV file that pyarrow refused, with column and row (counted from 1 after the header) if found."""
     if isinstance(problem, OSError) and problem.errno:
         return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
-    place = ragged_row(path, dialect) or bad_value(path, types, dialect)
+    place = ragged_row(path, dialect) or foreign_value(path, dialect, columns)
     return InputError(f"{path}: {place or f'not a readable CSV file ({reason(problem)})'}")
 
 
@@ -309,10 +248,13 @@ def start_of_text(path: Location) -> bytes:
         Saying what it seems to be.
     """
     try:
-        text = first_bytes(path)
-        found = foreign_bytes(path, text) or bad_header(text)
+        with open_text(path) as file:
+            text = bytes(file.read(HEAD))
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        text = b""  # pyarrow says what is wrong with it
     except OSError as problem:
-        raise csv_problem(path, {}, PLAIN, problem) from problem
+        raise csv_problem(path, PLAIN, (), problem) from problem
+    found = foreign_bytes(path, text) or bad_header(text)
     if found:
         raise InputError(f"{path}: {found}")
     return text
@@ -320,14 +262,12 @@ def start_of_text(path: Location) -> bytes:
 
 def foreign_bytes(path: Location, text: bytes, wanted: str = "CSV text") -> str | None:
     """What a file is whose first bytes are not those of text."""
-    with open_binary(path) as raw:
-        start = raw.read(4)
     if path.suffix.lower() != ".gz":
         for magic, (kind, ending) in _MAGIC.items():
-            if start.startswith(magic):
+            if text.startswith(magic):
                 name = ending.format(path.suffix)
                 return f"not {wanted}: is this {kind}? rename it so that it ends in {name}"
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text; convert it, for example: iconv -f utf-16 -t utf-8"
     if b"\0" in text:
         return f"not {wanted}, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
@@ -343,16 +283,6 @@ def bad_header(text: bytes) -> str | None:
         except UnicodeDecodeError:
             return f"the header {_readable(line)!r} is {NOT_UTF8}"
     return None
-
-
-def first_bytes(path: Location) -> bytes:
-    """The start of the text; empty where it cannot be read."""
-    try:
-        with open_binary(path) as raw:
-            file: Any = gzip.GzipFile(fileobj=raw) if path.suffix.lower() == ".gz" else raw
-            return bytes(file.read(HEAD))
-    except (OSError, EOFError, zlib.error):
-        return b""
 
 
 def ragged_row(path: Location, dialect: Dialect) -> str | None:
@@ -386,68 +316,29 @@ def ragged_row(path: Location, dialect: Dialect) -> str | None:
     return found[0] if found else None
 
 
-def bad_value(path: Location, types: Mapping[str, pa.DataType], dialect: Dialect) -> str | None:
-    """The first value that is not of its column's type."""
-    if not types:
+def foreign_value(path: Location, dialect: Dialect, columns: Sequence[str]) -> str | None:
+    """The first value that is not UTF-8."""
+    if not columns:
         return None
     convert = pyarrow.csv.ConvertOptions(
-        null_values=NULLS,
-        strings_can_be_null=True,
-        include_columns=list(types),
-        column_types=dict.fromkeys(types, pa.binary()),
+        include_columns=list(columns), column_types=dict.fromkeys(columns, pa.binary())
     )
+    serial = pyarrow.csv.ReadOptions(use_threads=False)
     row = 1
     try:
-        with pyarrow.csv.open_csv(arrow_input(path), _serial(), dialect.parse_options(), convert) as reader:
+        with pyarrow.csv.open_csv(arrow_input(path), serial, dialect.parse_options(), convert) as reader:
             for batch in reader:
-                for name, kind in types.items():
-                    at = first_unfit(batch.column(name), kind, dialect)
-                    if at is not None:
-                        return _described(name, row + at, batch.column(name)[at].as_py(), kind)
+                for name, values in zip(columns, batch.columns, strict=True):
+                    foreign = parse_or_null(values, pa.string()).is_null()
+                    if pc.any(foreign).as_py():
+                        at = pc.index(foreign, pa.scalar(value=True)).as_py()
+                        shown = _readable(values[at].as_py())
+                        return f'column "{printable(name)}", row {row + at}: {shown!r} is {NOT_UTF8}'
                 row += batch.num_rows
     except (*ARROW_PROBLEMS, OSError):
         pass
     return None
 
 
-def first_unfit(values: pa.Array[Any], kind: pa.DataType, dialect: Dialect) -> int | None:
-    """Position of the first value that cannot be read as the type, found by halving."""
-    if _fits(values, kind, dialect):
-        return None
-    start, stop = 0, len(values)
-    while stop - start > 1:
-        middle = (start + stop) // 2
-        if _fits(values.slice(start, middle - start), kind, dialect):
-            start = middle
-        else:
-            stop = middle
-    return start
-
-
-def _fits(values: pa.Array[Any], kind: pa.DataType, dialect: Dialect) -> bool:
-    if pa.types.is_null(kind):
-        return values.null_count == len(values)
-    try:
-        dialect.cast(pc.utf8_trim_whitespace(values.cast(pa.string())), kind)
-    except ARROW_PROBLEMS:
-        return False
-    return True
-
-
-def _described(column: str, row: int, value: bytes, kind: pa.DataType) -> str:
-    shown, column = _readable(value), printable(column)
-    if pa.types.is_string(kind):
-        return f'column "{column}", row {row}: {shown!r} is {NOT_UTF8}'
-    wanted = "a number" if kind in (pa.int64(), pa.float64()) else f"of type {kind}"
-    return (
-        f'column "{column}", row {row}: {shown!r} is not {wanted} as in the rows before; '
-        "correct it, or leave the cell empty if it is missing"
-    )
-
-
 def _readable(text: bytes) -> str:
     return text[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
-
-
-def _serial() -> pyarrow.csv.ReadOptions:
-    return pyarrow.csv.ReadOptions(use_threads=False)

@@ -2,143 +2,92 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import import_module, util
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, on_host, to_numpy, widened
-from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError, counted
-from gpuvgm.io.arrow import joined_arrays
-from gpuvgm.io.block import Block, DeviceTable, joined, reblock
-from gpuvgm.io.files import FileSource, check_unchanged
-from gpuvgm.io.frames import array_column, flat, refused_column
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, widened
+from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError
+from gpuvgm.io.arrow import with_wide_index
+from gpuvgm.io.block import DeviceTable, joined
+from gpuvgm.io.frames import (
+    ArraySource,
+    SourceColumn,
+    array_column,
+    dict_source,
+    flat,
+    is_loaded,
+    named_series,
+    refused_column,
+)
 from gpuvgm.io.parquet import ParquetPart, open_parquet
-from gpuvgm.io.remote import RemoteFile
-from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs
-from gpuvgm.io.unexposed import buffers_of, nulls_of, values_of
+from gpuvgm.io.source import Part
+from gpuvgm.io.unexposed import buffer_values, nulls_of
 from gpuvgm.shortage import reason
 
 CUDA = (2, 13)  # DLPack's numbers of CUDA memory and CUDA managed memory
-NUMBERS = "fiu"  # kinds of NumPy's dtypes that engines work on
 
 
-class Held(Protocol):
-    """One column on a device."""
-
-    @property
-    def type(self) -> pa.DataType:
-        """Arrow type of every slice."""
-
-    def slice(self, start: int, stop: int) -> Column:
-        """Rows [start, stop): on the device where engines and cuDF have the type, else on the host."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldArray:
-    """A one-dimensional array on the device; slices are views of it, or contiguous copies of columns of a matrix."""
-
-    values: Array
-
-    @property
-    def type(self) -> pa.DataType:
-        """Arrow type of the array's dtype."""
-        found: pa.DataType = pa.from_numpy_dtype(self.values.dtype)
-        return found
-
-    def slice(self, start: int, stop: int) -> Column:
-        """Rows [start, stop)."""
-        return DeviceColumn(namespace_of(self.values).ascontiguousarray(self.values[start:stop]), self.type)
-
-    def take(self, rows: NDArray[np.int64]) -> Column:
-        """Some rows by their numbers."""
-        xp = namespace_of(self.values)
-        return DeviceColumn(xp.take(self.values, xp.asarray(rows)), self.type)
+def array_on_device(values: Array) -> SourceColumn:
+    """A column over a one-dimensional array; slices are views of it, or contiguous copies of columns of a matrix."""
+    xp, type_ = namespace_of(values), pa.from_numpy_dtype(values.dtype)
+    return SourceColumn(
+        type_,
+        lambda start, stop: DeviceColumn(xp.ascontiguousarray(values[start:stop]), type_),
+        lambda rows: DeviceColumn(xp.take(values, xp.asarray(rows)), type_),
+    )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HeldSeries:
-    """A cuDF Series; its null mask becomes one bool a row, for the rows of a slice alone.
+def cudf_column(series: Any) -> SourceColumn:
+    """A column over a cuDF Series, by what Arrow makes of none of its rows.
 
-    Parameters
-    ----------
-    series : cudf.Series
-        The rows.
-    type : pyarrow.DataType
-        Arrow type of every slice.
-    words : pyarrow.Array, optional
-        For categories of text: the words, on the host.
+    Its null mask becomes one bool a row, for the rows of a slice alone; the words of categories are on the host.
     """
+    none = series.iloc[:0]
+    empty = none.to_arrow()
+    type_: Any = empty.type
+    words = None
+    if pa.types.is_dictionary(type_):
+        type_ = with_wide_index(type_)
+        words = empty.dictionary if holds_words(type_) else None
 
-    series: Any
-    type: pa.DataType
-    words: pa.Array[Any] | None = None
+    stays = is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
 
-    @classmethod
-    def of(cls, series: Any) -> HeldSeries:
-        """A Series, by what Arrow makes of none of its rows."""
-        none = series.iloc[:0]
-        empty = none.to_arrow()
-        if not pa.types.is_dictionary(empty.type):
-            return cls(series, empty.type)
-        codes = pa.from_numpy_dtype(none.cat.codes.dtype)  # those of no rows are always of 8 bits
-        type_: Any = pa.dictionary(codes, empty.type.value_type, empty.type.ordered)
-        return cls(series, type_, empty.dictionary if holds_words(type_) else None)
+    def convert(rows: Any) -> Column:
+        if stays:
+            return _rows_in_place(rows, type_, words)
+        array = flat(rows.to_arrow())
+        return array if array.type == type_ else array.cast(type_)
 
-    def slice(self, start: int, stop: int) -> Column:
-        """Rows [start, stop)."""
-        part = self.series.iloc[start:stop]
-        column = self._on_device(part) if is_held(self.type) else None
-        if column is not None:
-            return column
-        rows = flat(part.to_arrow())
-        return rows if rows.type == self.type else rows.cast(self.type)
-
-    def take(self, rows: NDArray[np.int64]) -> Column:
-        """Some rows by their numbers."""
-        return replace(self, series=self.series.iloc[rows]).slice(0, len(rows))
-
-    def _on_device(self, part: Any) -> DeviceColumn | None:
-        """Rows where they lie; None for those that only newer versions of cuDF give there."""
-        stored = part if self.words is None else part.cat.codes
-        column, nulls = buffers_of(stored), part.null_count
-        if column is None:
-            return None if pa.types.is_decimal(self.type) else self._exposed(part, stored)
-        cupy = usable_cupy()  # cuDF works on the null stream, which the caller's need not wait for
-        cupy.cuda.get_current_stream().wait_event(cupy.cuda.Stream.null.record())
-        dtype, width = _words_of(self.type, stored)
-        values = values_of(column, dtype, width, cupy)
-        missing = nulls_of(column, cupy) if nulls else None
-        return DeviceColumn(values if width == 1 else values[:, 0].copy(), self.type, missing, self.words)
-
-    def _exposed(self, part: Any, stored: Any) -> DeviceColumn:
-        """Rows by public names alone, which keeps cuDF from spilling them again."""
-        missing = part.isna().values if part.null_count else None
-        if pa.types.is_temporal(self.type):
-            stored = stored.astype("int64")
-        values = (stored if missing is None else stored.fillna(0)).values
-        cuda = usable_cupy().cuda
-        cuda.get_current_stream().wait_event(cuda.Stream.null.record())
-        return DeviceColumn(values, self.type, missing, self.words)
+    return SourceColumn(
+        type_, lambda start, stop: convert(series.iloc[start:stop]), lambda rows: convert(series.iloc[rows])
+    )
 
 
-def _words_of(type_: pa.DataType, stored: Any) -> tuple[np.dtype[Any], int]:
+def _rows_in_place(series: Any, type_: pa.DataType, words: pa.Array[Any] | None) -> DeviceColumn:
+    """Rows of a cuDF Series where they lie."""
+    stored = series if words is None else series.cat.codes
+    column, nulls = stored._column.plc_column, series.null_count
+    cupy = usable_cupy()  # cuDF works on the null stream, which the caller's need not wait for
+    cupy.cuda.get_current_stream().wait_event(cupy.cuda.Stream.null.record())
+    dtype, width = _stored_dtype(type_, stored)
+    values = buffer_values(column, dtype, width, cupy)
+    missing = nulls_of(column, cupy) if nulls else None
+    return DeviceColumn(values if width == 1 else values[:, 0].copy(), type_, missing, words)
+
+
+def _stored_dtype(type_: pa.DataType, stored: Any) -> tuple[np.dtype[Any], int]:
     """Dtype of what cuDF stores of a type, and how many such a row has; the first holds all of a short decimal."""
     if pa.types.is_decimal(type_):
         return np.dtype(np.int32 if type_.bit_width == 32 else np.int64), max(1, type_.bit_width // 64)
     if pa.types.is_temporal(type_):
         return np.dtype(np.int64), 1
     return (np.dtype(type_.to_pandas_dtype()) if is_plain(type_) else stored.dtype), 1
-
-
-def is_held(type_: pa.DataType) -> bool:
-    """Whether rows of a type stay on the device."""
-    return is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
 
 
 def is_short_decimal(type_: pa.DataType) -> bool:
@@ -160,119 +109,6 @@ def is_plain(type_: pa.DataType) -> bool:
         return type_.tz is None
     numbers = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
     return bool(numbers or pa.types.is_duration(type_))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DeviceSource(Source):
-    """Named columns on a device.
-
-    Parameters
-    ----------
-    name, flavour : str
-        See `Source`; the flavours are "cudf", "dict" and "matrix".
-    columns : mapping of str to Held
-        In the order given.
-    rows : int
-        Rows of every column.
-    namespace : module
-        Functions of the device's arrays: CuPy.
-    index : object, optional
-        The frame's index, which `restore` gives back.
-    matrix : array of shape (rows, columns), optional
-        The columns as one array, where that is what was given.
-    hosted : bool
-        Whether blocks are copied to the host, for engines that run there.
-    """
-
-    name: str
-    flavour: str
-    columns: Mapping[str, Held]
-    rows: int
-    namespace: Any
-    index: Any = None
-    matrix: Array | None = None
-    hosted: bool = False
-    repeatable: bool = True
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and their Arrow types."""
-        return pa.schema([(name, column.type) for name, column in self.columns.items()])
-
-    @property
-    def lies_on_device(self) -> bool:
-        """Whether blocks lie on the device, and are not copied to the host."""
-        return not self.hosted
-
-    @property
-    def arrays(self) -> Any:
-        """Functions of the device's arrays."""
-        return self.namespace
-
-    def as_read(self, *, on_device: bool) -> DeviceSource:
-        """The rows; for engines of the host in blocks that are copied there."""
-        return self if on_device else self.on_host()
-
-    def on_host(self) -> DeviceSource:
-        """The same rows, in blocks that are copied to the host one by one."""
-        matrix = None if self.matrix is None else _HostSlices(self.matrix)
-        return replace(self, hosted=True, matrix=matrix)
-
-    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks of `DeviceTable`, or of Arrow batches where these are to be hosted."""
-        check_request(self.name, self.schema, columns, block_rows)
-        if self.hosted:
-            self._finish()
-        return (self._block(columns, start, block_rows) for start in range(0, self.rows, block_rows))
-
-    def _block(self, columns: Sequence[str], start: int, rows: int) -> Block:
-        table = self._table(columns, start, min(start + rows, self.rows))
-        return Block(start, table.to_arrow() if self.hosted else table)
-
-    def _table(self, columns: Sequence[str], start: int, stop: int) -> DeviceTable:
-        return DeviceTable({name: self.columns[name].slice(start, stop) for name in columns}, stop - start)
-
-    def _finish(self) -> None:
-        """Wait for what the caller's stream still writes: the host reads from another thread."""
-        cuda = getattr(self.namespace, "cuda", None)
-        if cuda is not None:
-            cuda.get_current_stream().synchronize()
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Rows of each run, one after the other, in the memory of the host."""
-        check_request(self.name, self.schema, columns)
-        check_runs(self.name, self.rows, runs)
-        schema = pa.schema([self.schema.field(name) for name in columns])
-        starts, lengths = np.array(runs, np.int64).reshape(-1, 2).T
-        rows = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-        parts = [_sampled(self.columns[name], runs, rows) for name in columns]
-        return pa.Table.from_arrays(parts, schema=schema)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Kind and shape."""
-        return {"kind": self.name, "rows": self.rows, "columns": len(self.columns)}
-
-
-def _sampled(column: Held, runs: Runs, rows: NDArray[np.int64]) -> pa.Array[Any]:
-    """Rows of runs in the memory of the host; those of a device are put together there, which waits once."""
-    if isinstance(column, (HeldArray, HeldSeries)):
-        return on_host(column.take(rows))
-    parts: Any = [on_host(column.slice(start, start + length)) for start, length in runs]
-    whole: pa.Array[Any] = joined_arrays(parts, column.type)
-    return whole
-
-
-class _HostSlices:
-    """A matrix on the device whose rows are copied to the host slice by slice."""
-
-    def __init__(self, matrix: Array) -> None:
-        self._matrix = matrix
-
-    def __len__(self) -> int:
-        return int(self._matrix.shape[0])
-
-    def __getitem__(self, rows: slice) -> Any:
-        return to_numpy(self._matrix[rows])
 
 
 def lies_on_device(value: Any) -> bool:
@@ -309,7 +145,7 @@ def device_array(name: str, value: Any) -> Array:
 
 def holds_device_rows(value: Any) -> bool:
     """Whether an object is an array, a Series or a frame on a CUDA device."""
-    return _is_series(value) or _is_frame(value) or lies_on_device(value)
+    return is_loaded("cudf", "Series", value) or is_loaded("cudf", "DataFrame", value) or lies_on_device(value)
 
 
 def device_rows(name: str, value: Any) -> Array:
@@ -320,17 +156,16 @@ def device_rows(name: str, value: Any) -> Array:
     InputError
         For an array that cannot be taken, or a column that holds no numbers.
     """
-    if _is_frame(value):
+    if is_loaded("cudf", "DataFrame", value):
         source = frame_source(value)
-        columns = [_numbers(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
-        return source.namespace.stack(columns, axis=1) if columns else source.namespace.zeros((source.rows, 0))
-    if _is_series(value):
-        series: Held = HeldSeries.of(value)
-        return _numbers(name, str(value.name), series.slice(0, len(value)))
+        columns = [_float64_rows(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
+        return source.arrays.stack(columns, axis=1) if columns else source.arrays.zeros((source.rows, 0))
+    if is_loaded("cudf", "Series", value):
+        return _float64_rows(name, str(value.name), cudf_column(value).slice(0, len(value)))
     return device_array(name, value)
 
 
-def _numbers(name: str, label: str, column: Column) -> Array:
+def _float64_rows(name: str, label: str, column: Column) -> Array:
     """A column in float64 on the device."""
     if not isinstance(column, DeviceColumn) or not is_array(column) or pa.types.is_temporal(column.type):
         raise InputError(f'{name}: column "{label}" holds {column.type}: only numbers can be fitted')
@@ -357,174 +192,62 @@ def usable_cupy() -> Any:
     return cupy
 
 
-def frame_source(frame: Any) -> DeviceSource:
+def frame_source(frame: Any) -> ArraySource:
     """A source over a cuDF DataFrame; its index is remembered for `restore`."""
     name = "cudf.DataFrame"
-    names = [str(label) for label in frame.columns]
-    check_names(name, names)
-    series = [frame.iloc[:, position] for position in range(len(names))]
-    columns = {label: HeldSeries.of(one) for label, one in zip(names, series, strict=True)}
-    return DeviceSource(name, "cudf", columns, len(frame), usable_cupy(), index=frame.index)
+    columns = {label: cudf_column(one) for label, one in named_series(name, frame).items()}
+    return ArraySource(name, "cudf", columns, len(frame), index=frame.index, arrays=usable_cupy())
 
 
-def arrays_source(arrays: Mapping[Any, Any]) -> DeviceSource:
-    """A source over a dictionary of one-dimensional arrays of equal length, some of which lie on a device.
-
-    Raises
-    ------
-    InputError
-        For arrays of different lengths or of more than one dimension.
-    """
-    name = "dict"
-    check_names(name, [str(key) for key in arrays])
-    columns: dict[str, Held] = {}
-    lengths: dict[str, int] = {}
-    namespace: Any = None
-    for key, values in arrays.items():
-        label = str(key)
-        if lies_on_device(values) and not _is_series(values):
-            values = device_array(f'{name}: column "{label}"', values)
-            namespace = namespace or namespace_of(values)
-        columns[label], lengths[label] = held(name, label, values), len(values)
-    (first, length), *others = lengths.items()
-    for other, count in others:
-        if count != length:
-            raise InputError(
-                f'{name}: column "{other}" has {counted(count, "row")}, column "{first}" has {length:,}; '
-                "cut them to one length"
-            )
-    return DeviceSource(name, "dict", columns, length, namespace or usable_cupy())
-
-
-def held(source: str, name: str, values: Any) -> Held:
+def open_column(source: str, name: str, values: Any) -> SourceColumn:
     """A column over an array or a cuDF Series on the device, or over anything that the host can read."""
-    if _is_series(values):
-        return HeldSeries.of(values)
+    if is_loaded("cudf", "Series", values):
+        return cudf_column(values)
     if not lies_on_device(values):
         return array_column(source, name, values)
+    values = device_array(f'{source}: column "{name}"', values)
     if values.ndim != 1:
         raise InputError(f'{source}: column "{name}" has {values.ndim} dimensions, a column has one')
-    if values.dtype.kind not in NUMBERS + "b":
+    if values.dtype.kind not in "fiub":
         return refused_column(source, name, values.dtype)
-    return HeldArray(values)
+    return array_on_device(values)
 
 
-def _is_series(value: Any) -> bool:
-    loaded = sys.modules.get("cudf")
-    return loaded is not None and isinstance(value, getattr(loaded, "Series", ()))
-
-
-def _is_frame(value: Any) -> bool:
-    loaded = sys.modules.get("cudf")
-    return loaded is not None and isinstance(value, getattr(loaded, "DataFrame", ()))
-
-
-def matrix_source(matrix: Any) -> DeviceSource:
+def device_matrix(matrix: Any) -> ArraySource:
     """A source over a two-dimensional array on the device; columns are named "0", "1" and so on."""
     values = device_array("the matrix", matrix)
     name = f"{type(values).__module__.partition('.')[0]}.{type(values).__name__}"
-    columns = {str(j): held(name, str(j), values[:, j]) for j in range(values.shape[1])}
-    return DeviceSource(name, "matrix", columns, int(values.shape[0]), namespace_of(values), matrix=values)
+    columns = {str(j): open_column(name, str(j), values[:, j]) for j in range(values.shape[1])}
+    return ArraySource(name, "matrix", columns, int(values.shape[0]), matrix=values, arrays=namespace_of(values))
 
 
-def device_source(source: Any) -> DeviceSource | None:
-    """A source over what lies on a device; None for everything else.
-
-    Raises
-    ------
-    InputError
-        For a single column or an array that is no table.
-    """
-    if _is_series(source):
-        raise InputError("a Series is one column, not a table; pass series.to_frame() (with a name)")
-    if _is_frame(source):
+def device_source(source: Any) -> ArraySource | None:
+    """A source over a frame or a matrix on a device, or a dict of arrays some of which lie there; None for all else."""
+    if is_loaded("cudf", "DataFrame", source):
         return frame_source(source)
     if isinstance(source, Mapping):
         on_device = any(lies_on_device(value) for value in source.values())
-        return arrays_source(source) if on_device else None
-    if not lies_on_device(source):
-        return None
-    kind, dimensions = type(source).__name__, getattr(source, "ndim", 2)
-    if dimensions == 1:
-        raise InputError(f'a one-dimensional {kind} has no column name; pass {{"name": array}}')
-    if dimensions != 2:
-        raise InputError(f"an array with {dimensions} dimensions is not a table; pass two: rows and columns")
-    return matrix_source(source)
+        return dict_source(source, open_column, usable_cupy()) if on_device else None
+    return device_matrix(source) if lies_on_device(source) else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CudfFiles(Source):
-    """Parquet files whose blocks lie on a device.
-
-    Parameters
-    ----------
-    files : FileSource
-        The files.
-    cudf : module
-        cuDF.
-    """
-
-    files: FileSource
-    cudf: Any
-    flavour: str = "path"
-    repeatable: bool = True
-
-    @property
-    def lies_on_device(self) -> bool:
-        """Blocks lie on the device."""
-        return True
-
-    @property
-    def name(self) -> str:
-        """The path or pattern as given."""
-        return self.files.name
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and types of every file."""
-        return self.files.schema
-
-    @property
-    def rows(self) -> int | None:
-        """Rows of all files."""
-        return self.files.rows
-
-    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks, across the borders of row groups and files."""
-        check_request(self.name, self.schema, columns, block_rows)
-        return reblock(self._tables(columns, block_rows), block_rows, _together)
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Rows of each run, one after the other, in the memory of the host."""
-        return self.files.sample(columns, runs)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """File names, sizes and times of change."""
-        return self.files.fingerprint()
-
-    def _tables(self, columns: Sequence[str], rows: int) -> Iterator[DeviceTable]:
-        for part, stamp in zip(self.files.parts, self.files.stamps, strict=True):
-            assert isinstance(part, ParquetPart)
-            check_unchanged(part.path, stamp)
-            part.check()
-            for groups in grouped(part.group_rows, rows):
-                yield self._read(part, columns, groups)
-
-    def _read(self, part: ParquetPart, columns: Sequence[str], groups: list[int]) -> DeviceTable:
-        """Row groups of a file."""
-        rows = sum(part.group_rows[group] for group in groups)
-        types = {name: self.schema.field(name).type for name in columns}
-        here = [name for name in columns if _is_read_there(types[name])]
+def cudf_tables(part: ParquetPart, columns: Sequence[str], rows: int) -> Iterator[DeviceTable]:
+    """Row groups of a Parquet file, read by cuDF as far as it reads the types as Arrow does."""
+    part.check()
+    cudf = import_module("cudf")
+    types = {name: part.schema.field(name).type for name in columns}
+    here = [name for name in columns if _is_read_there(types[name])]
+    others = [name for name in columns if name not in here]
+    for groups in grouped(part.group_rows, rows):
         found: dict[str, Column] = {}
         if here:
-            frame = self.cudf.read_parquet(str(part.path), columns=here, row_groups=[groups], use_pandas_metadata=False)
+            frame = cudf.read_parquet(str(part.path), columns=here, row_groups=[groups], use_pandas_metadata=False)
             found = {name: _of_series(frame[name], types[name]) for name in here}
-        others = [name for name in columns if name not in found]
         if others:
             with open_parquet(part.path) as file:
                 table = file.read_row_groups(groups, columns=others)
             found |= {name: flat(table.column(name)) for name in others}
-        return DeviceTable({name: found[name] for name in columns}, rows)
+        yield DeviceTable({name: found[name] for name in columns}, sum(part.group_rows[group] for group in groups))
 
 
 def _is_read_there(type_: pa.DataType) -> bool:
@@ -534,7 +257,7 @@ def _is_read_there(type_: pa.DataType) -> bool:
 
 def _of_series(series: Any, type_: pa.DataType) -> Column:
     """A column that cuDF read; where it took another type for it, as Arrow would have read it."""
-    held = HeldSeries.of(series)
+    held = cudf_column(series)
     column = held.slice(0, len(series))
     if isinstance(column, DeviceColumn):
         if _same_digits(held.type, type_):
@@ -565,7 +288,7 @@ def grouped(group_rows: Sequence[int], rows: int) -> Iterator[list[int]]:
         yield taken
 
 
-def _together(tables: list[DeviceTable]) -> DeviceTable:
+def joined_tables(tables: list[DeviceTable]) -> DeviceTable:
     """Tables as one; a single one is returned as it is."""
     if len(tables) == 1:
         return tables[0]
@@ -574,15 +297,13 @@ def _together(tables: list[DeviceTable]) -> DeviceTable:
     return table
 
 
-def device_files(source: Source) -> CudfFiles | None:
-    """Files that cuDF reads into the device; None where it is not there or broken, and for everything else."""
-    if not isinstance(source, FileSource) or not all(isinstance(part, ParquetPart) for part in source.parts):
-        return None
-    if any(isinstance(part.path, RemoteFile) for part in source.parts):
-        return None  # Arrow reads them, with retries
-    if util.find_spec("cudf") is None:
-        return None
+def reads_with_cudf(parts: Iterable[Part]) -> bool:
+    """Whether cuDF reads files into the device: Parquet files of this machine, where cuDF is there and not broken."""
+    local = all(isinstance(part, ParquetPart) and isinstance(part.path, Path) for part in parts)
+    if not local or util.find_spec("cudf") is None:  # Arrow reads files of stores, with retries
+        return False
     try:
-        return CudfFiles(source, import_module("cudf"))
+        import_module("cudf")
     except Exception:  # installed but broken: Arrow reads the files
-        return None
+        return False
+    return True

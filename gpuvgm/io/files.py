@@ -11,23 +11,23 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
-from gpuvgm.io.arrow import plain_values_of
-from gpuvgm.io.block import Block, reblock
-from gpuvgm.io.csv import NULLS, CsvPart, csv_parts, open_csv
-from gpuvgm.io.frames import SampleSource
+from gpuvgm.io.arrow import plain_values_of, with_wide_indices
+from gpuvgm.io.block import Batch, Block, join_batches, reblock
+from gpuvgm.io.csv import csv_parts
+from gpuvgm.io.device import cudf_tables, joined_tables, reads_with_cudf
 from gpuvgm.io.ipc import ipc_part
 from gpuvgm.io.json_lines import json_parts
 from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFEST, Stamp, as_recorded, recorded_files
-from gpuvgm.io.parquet import ParquetPart, parquet_part, read_metadata
-from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, missing, read_ahead
-from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
+from gpuvgm.io.parquet import ParquetPart, parquet_part
+from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, no_such_file, read_ahead
+from gpuvgm.io.source import Part, Runs, Source, check_request, check_runs, check_same, check_unique, shares_of_runs
 
 FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
@@ -60,41 +60,37 @@ def expand(given: str) -> Listing:
         return _expand_remote(location)
     path = location.expanduser()
     if path.is_dir():
-        return _within(given, [(file, file.relative_to(path)) for file in path.rglob("*") if file.is_file()])
+        return _files_within(given, [(file, file.relative_to(path)) for file in path.rglob("*") if file.is_file()])
     if path.exists():
         return Listing([path], [])
     if glob.has_magic(str(path)):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise InputError(f"{given}: no file matches this pattern")
-        return together([expand(str(match)) if match.is_dir() else Listing([match], []) for match in matches])
-    raise missing(given)
+        return join_listings([expand(str(match)) if match.is_dir() else Listing([match], []) for match in matches])
+    raise no_such_file(given)
 
 
 def _expand_remote(given: RemoteFile) -> Listing:
-    entry = given.entry()
+    entry = given.known or given.entry()
     if entry is not None and not entry.is_folder:
         return Listing([replace(given, known=entry)], [])
     if entry is not None:
         folder = PurePosixPath(given.path)
-        found = _within(given.url, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()])
+        found = _files_within(
+            given.url, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()]
+        )
         return replace(found, folders=[replace(given, known=entry)])
     if not glob.has_magic(given.path):
-        raise missing(given.url)
+        raise no_such_file(given.url)
     matches = [match for match in given.matches() if not match.name.startswith(".")]
     if not matches:
         raise InputError(f"{given}: no file matches this pattern")
-    found = together([_matched(match) for match in matches])
+    found = join_listings([_expand_remote(match) for match in matches])
     return replace(found, folders=[given, *found.folders])
 
 
-def _matched(match: RemoteFile) -> Listing:
-    """A file that a pattern stands for, or those in a folder that it stands for."""
-    is_file = match.known is not None and not match.known.is_folder
-    return Listing([match], []) if is_file else _expand_remote(match)
-
-
-def _within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Listing:
+def _files_within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Listing:
     """Of the files in a folder, with their names in it, those to read."""
     inside = sorted(files, key=lambda pair: pair[1].parts)
     chosen = [file for file, name in inside if not _is_hidden(name) and ending_of(name) in FORMATS]
@@ -104,7 +100,7 @@ def _within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Listing:
     return Listing(chosen, manifests)
 
 
-def together(listings: Sequence[Listing]) -> Listing:
+def join_listings(listings: Sequence[Listing]) -> Listing:
     """Listings as one, in their order."""
     return Listing(
         [file for listing in listings for file in listing.files],
@@ -153,8 +149,8 @@ def format_of(path: Location) -> str:
     return magic
 
 
-def stamp_of(path: Location) -> Stamp:
-    """Size and time of change, or ETag.
+def stamp_of(path: Location, *, listed: bool = False) -> Stamp:
+    """Size and time of change, or ETag; where `listed`, what its store said when it was listed, if it did.
 
     Raises
     ------
@@ -162,9 +158,9 @@ def stamp_of(path: Location) -> Stamp:
         When the file cannot be reached.
     """
     if isinstance(path, RemoteFile):
-        entry = path.entry()
+        entry = (path.known if listed else None) or path.entry()
         if entry is None:
-            raise missing(path.url)
+            raise no_such_file(path.url)
         return entry.size, entry.version
     try:
         status = path.stat()
@@ -173,39 +169,38 @@ def stamp_of(path: Location) -> Stamp:
     return status.st_size, status.st_mtime_ns
 
 
-def known_stamp(path: Location) -> Stamp | None:
-    """What a store said of a file when it was asked; None where it was not."""
-    entry = path.known if isinstance(path, RemoteFile) else None
-    return None if entry is None else (entry.size, entry.version)
-
-
-def first_stamp(path: Location) -> Stamp:
-    """What a store said of a file when it was listed; what there is now, where it said nothing."""
-    return known_stamp(path) or stamp_of(path)
-
-
 def with_entry(path: Location) -> Location:
     """A file with what its store says of it, which is asked where it has not been."""
     return replace(path, known=path.entry()) if isinstance(path, RemoteFile) and path.known is None else path
 
 
 @contextmanager
-def unchanged(path: Location, stamp: Stamp) -> Iterator[None]:
+def unchanged(path: Location, stamp: Stamp, *, listed: bool = False) -> Iterator[None]:
     """While a file is read, refuse one that was changed since it was opened, or is changed now.
+
+    Parameters
+    ----------
+    path : pathlib.Path or RemoteFile
+        The file.
+    stamp : (int, int or str)
+        What it was when it was opened.
+    listed : bool
+        It is compared later, in a listing: ask now only where it cannot be read.
 
     Raises
     ------
     SourceChangedError
         Naming the file.
     """
-    check_unchanged(path, stamp)
+    if not listed:
+        check_unchanged(path, stamp)
     inode = _inode_of(path)
     try:
         yield
     except (InputError, EnvironmentProblem):
         check_unchanged(path, stamp)
         raise
-    if isinstance(path, RemoteFile) or _inode_of(path) == inode:  # else it was replaced, and read as it was before
+    if not listed and _inode_of(path) == inode:  # else it was replaced, and read as it was before
         check_unchanged(path, stamp)
 
 
@@ -240,16 +235,6 @@ def _changed(path: Location) -> SourceChangedError:
     return SourceChangedError(f"{path}: the file was changed while it was in use; run again when it is complete")
 
 
-@contextmanager
-def _named_if_changed(path: Location, stamp: Stamp) -> Iterator[None]:
-    """Of a file that is compared later, say at once that it was changed where it cannot be read."""
-    try:
-        yield
-    except (InputError, EnvironmentProblem):
-        check_unchanged(path, stamp)
-        raise
-
-
 def check_listed(folders: Sequence[RemoteFile], stamps: Mapping[RemoteFile, Stamp]) -> None:
     """Refuse files that are not those that were opened, by listing the folders and patterns of a store again.
 
@@ -259,46 +244,17 @@ def check_listed(folders: Sequence[RemoteFile], stamps: Mapping[RemoteFile, Stam
         Naming the first.
     """
     listings = [given.matches() if given.known is None else given.files() for given in folders]
-    now = {file: known_stamp(file) for listing in listings for file in listing}
+    now = {file: file.known for listing in listings for file in listing}
     for path, stamp in stamps.items():
         found = now.get(path)
         if found is None:
             check_unchanged(path, stamp)
-        elif found != stamp:
+        elif (found.size, found.version) != stamp:
             raise _changed(path)
 
 
 _LOG = logging.getLogger("gpuvgm")
 Paths = Sequence[str | os.PathLike[str]]
-
-
-class Part(Protocol):
-    """One file."""
-
-    @property
-    def path(self) -> Location:
-        """Where it is."""
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and types."""
-
-    @property
-    def rows(self) -> int | None:
-        """Number of rows; None when unknown."""
-
-    @property
-    def sequential(self) -> bool:
-        """Whether rows in the middle are reached through all before them."""
-
-    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Read the columns through."""
-
-    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Read rows [start, stop); only where `rows` is known."""
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
-        """Rows of each run, in order."""
 
 
 Opener = Callable[[Sequence[Location]], Sequence[Part]]
@@ -342,6 +298,8 @@ class FileSource(Source):
         The paths, folders and patterns as given.
     folders : tuple of RemoteFile
         Folders and patterns of stores that the files were listed by.
+    lies_on_device : bool
+        Whether cuDF reads blocks into a device; samples and parts of the rows come to the host all the same.
     """
 
     name: str
@@ -351,6 +309,7 @@ class FileSource(Source):
     repeatable: bool = True
     given: tuple[str, ...] = ()
     folders: tuple[RemoteFile, ...] = ()
+    lies_on_device: bool = False
     identified: ClassVar[bool] = True
 
     @property
@@ -366,17 +325,14 @@ class FileSource(Source):
     @property
     def rows(self) -> int | None:
         """Rows of all files; None when a file of text is among them."""
-        total = 0
-        for part in self.parts:
-            if part.rows is None:
-                return None
-            total += part.rows
-        return total
+        counts = [part.rows for part in self.parts if part.rows is not None]
+        return sum(counts) if len(counts) == len(self.parts) else None
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in blocks, across the borders of files."""
         check_request(self.name, self.schema, columns, block_rows)
-        return reblock(self._batches(columns, block_rows), block_rows)
+        batches = self._batches(columns, block_rows)
+        return reblock(batches, block_rows, joined_tables if self.lies_on_device else join_batches)
 
     def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
         """Read rows [start, stop) in blocks that keep their global indices; only where `rows` is known."""
@@ -388,26 +344,15 @@ class FileSource(Source):
         check_request(self.name, self.schema, columns)
         check_runs(self.name, self.rows, runs)
         taken: list[list[pa.RecordBatch]] = [[] for _ in runs]
-        wanted: dict[int, list[tuple[int, tuple[int, int]]]] = {}
-        first = 0
-        for number, part in enumerate(self.parts):
-            stop = first + (part.rows or 0)
-            inside = [
-                (order, (max(start, first) - first, min(start + length, stop) - max(start, first)))
-                for order, (start, length) in enumerate(runs)
-                if max(start, first) < min(start + length, stop)
-            ]
-            if inside:
-                wanted[number] = inside
-            first = stop
+        wanted = shares_of_runs(runs, [part.rows or 0 for part in self.parts])
         with self._reading([*wanted]) as parts:
             for (part, check), inside in zip(parts, wanted.values(), strict=True):
                 with check:
-                    _deal(taken, inside, part.sample(columns, [run for _, run in inside]))
-        batches = [self._uniform(batch) for run in taken for batch in run]
-        return pa.Table.from_batches(
-            batches, schema=pa.schema([(name, self.schema.field(name).type) for name in columns])
-        )
+                    pieces = part.sample(columns, [run for _, run in inside])
+                for (number, _), piece in zip(inside, pieces, strict=True):
+                    taken[number] += map(self._uniform, piece)
+        schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
+        return pa.Table.from_batches([batch for run in taken for batch in run], schema=schema)
 
     def fingerprint(self) -> dict[str, Any]:
         """File names, sizes and times of change, or ETags."""
@@ -419,8 +364,9 @@ class FileSource(Source):
 
     def metadata(self) -> dict[str, dict[str, str]]:
         """Key/value metadata of the Parquet files."""
-        paths = [part.path for part in self.parts if isinstance(part, ParquetPart)]
-        return dict(zip(map(str, paths), side_by_side(read_metadata, paths), strict=True))
+        files = {part.path: part for part in self.parts}
+        found = zip(files, side_by_side(lambda path: files[path].metadata(), list(files)), strict=True)
+        return {str(path): pairs for path, pairs in found if pairs is not None}
 
     def locate(self, row: int) -> str:
         """The file that holds a row, and the row in it, counted from 1."""
@@ -439,10 +385,8 @@ class FileSource(Source):
         return self.locate
 
     def as_read(self, *, on_device: bool) -> Source:
-        """The files, or cuDF's reading of them where it is installed and they can be read so."""
-        from gpuvgm.io.device import device_files
-
-        return (device_files(self) if on_device else None) or self
+        """The files, read into a device by cuDF where it is installed and reads them."""
+        return replace(self, lies_on_device=on_device and reads_with_cudf(self.parts))
 
     def new_since(self, known: Mapping[str, Any]) -> FileSource | None:
         """The files that a fingerprint does not list, also not as added; None where all are known."""
@@ -478,27 +422,23 @@ class FileSource(Source):
             if self.parts[position].path.name in fitted:
                 _LOG.info("%s: changed since the fit, or another file of its name", self.parts[position].path)
 
-    def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Batch]:
         with self._reading(range(len(self.parts))) as parts:
             for part, check in parts:
                 with check:
-                    yield from map(self._uniform, part.batches(columns, batch_rows))
+                    if self.lies_on_device and isinstance(part, ParquetPart):
+                        yield from cudf_tables(part, columns, batch_rows)
+                    else:
+                        yield from map(self._uniform, part.batches(columns, batch_rows))
 
     def _batches_between(
         self, columns: Sequence[str], start: int, stop: int, batch_rows: int
     ) -> Iterator[pa.RecordBatch]:
-        wanted: dict[int, tuple[int, int]] = {}
-        first = 0
-        for number, part in enumerate(self.parts):
-            rows = part.rows or 0
-            low, high = max(start, first) - first, min(stop, first + rows) - first
-            if low < high:
-                wanted[number] = low, high
-            first += rows
+        wanted = shares_of_runs([(start, stop - start)], [part.rows or 0 for part in self.parts])
         with self._reading([*wanted]) as parts:
-            for (part, check), (low, high) in zip(parts, wanted.values(), strict=True):
+            for (part, check), ((_, (low, rows)),) in zip(parts, wanted.values(), strict=True):
                 with check:
-                    yield from map(self._uniform, part.between(columns, batch_rows, low, high))
+                    yield from map(self._uniform, part.between(columns, batch_rows, low, low + rows))
 
     @contextmanager
     def _reading(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:
@@ -511,16 +451,20 @@ class FileSource(Source):
         together = bool(self.folders) and len(remote) > 2 + len(self.parts) // LISTED_AT_ONCE
         with closing(read_ahead(chosen, lambda pair: pair[0].path)) as following:
             yield (
-                (part, (_named_if_changed if together and part.path in remote else unchanged)(part.path, stamp))
+                (part, unchanged(part.path, stamp, listed=together and part.path in remote))
                 for part, stamp in following
             )
         if together:
             check_listed(self.folders, remote)
 
-    @staticmethod
-    def _uniform(batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The same arrays without field metadata and nullability, in which files may differ."""
-        return pa.RecordBatch.from_arrays(batch.columns, names=batch.schema.names) if batch.columns else batch
+    def _uniform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The arrays with the types of all files, without field metadata and nullability, in which files may differ."""
+        if not batch.columns:
+            return batch
+        types = [self.schema.field(name).type for name in batch.schema.names]
+        pairs = zip(batch.columns, types, strict=True)
+        columns = [array if array.type == type_ else array.cast(type_) for array, type_ in pairs]
+        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
 
 
 def told_apart(
@@ -545,17 +489,6 @@ def told_apart(
     return new, [*left]
 
 
-def _deal(taken: list[list[pa.RecordBatch]], inside: Sequence[tuple[int, tuple[int, int]]], batches: Any) -> None:
-    """Give the batches of consecutive runs, in order, to the run each belongs to."""
-    queue = iter(batches)
-    for order, (_, length) in inside:
-        got = 0
-        while got < length:
-            batch = next(queue)
-            taken[order].append(batch)
-            got += batch.num_rows
-
-
 def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     """Open files, globs and folders as one source; CSV files with this delimiter, or each with the one of its header.
 
@@ -564,10 +497,10 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     InputError
         When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
     """
-    listing = together([expand(os.fspath(given)) for given in paths])
+    listing = join_listings([expand(os.fspath(given)) for given in paths])
     files = [with_entry(file) for file in listing.files]
     name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
-    stamps = tuple(map(first_stamp, files))
+    stamps = tuple(stamp_of(file, listed=True) for file in files)
     recorded = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
     if not files:
         raise nothing_in(name)
@@ -575,9 +508,12 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
         if size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
     parts = tuple(as_recorded(part, recorded) for part in open_parts(files, delimiter))
-    check_names(str(parts[0].path), parts[0].schema.names)
+    check_unique(str(parts[0].path), parts[0].schema.names)
+    if len(parts) > 1:
+        parts = (replace(parts[0], schema=with_wide_indices(parts[0].schema)), *parts[1:])
     for part in parts[1:]:
-        check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
+        if not part.schema.equals(parts[0].schema):
+            check_same(str(part.path), str(parts[0].path), parts[0].schema, with_wide_indices(part.schema))
     names = tuple(os.fspath(given) for given in paths)
     return FileSource(name, parts, stamps, given=names, folders=tuple(listing.folders))
 
@@ -595,10 +531,7 @@ def open_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[
     return [opened[path] for path in paths]
 
 
-LOOKED_AT = 10_000
 BLOCK_ROWS = 1 << 16  # that are searched at a time
-LEAST_SHARE = 0.9
-FEW_WORDS = 10  # more different ones are codes, not strays
 
 
 def place_of_text(source: Source, column: str, text: str) -> str | None:
@@ -618,51 +551,3 @@ def place_of_text(source: Source, column: str, text: str) -> str | None:
         if found >= 0:
             return source.locate(block.first_row + found)
     return None
-
-
-def stray_text(source: Source, column: str) -> str | None:
-    """Why a column of a CSV file is text: its first value that is no number, where nearly all others are numbers.
-
-    Parameters
-    ----------
-    source : Source
-        The source.
-    column : str
-        One of its text columns.
-
-    Returns
-    -------
-    str or None
-        File, column, row (counted from 1 after the header) and value; None for other sources and for real text.
-    """
-    source = source.origin if isinstance(source, SampleSource) else source
-    if not isinstance(source, FileSource):
-        return None
-    for part in source.parts:
-        if isinstance(part, CsvPart):
-            found = _first_stray(part, column)
-            if found is not None:
-                row, value = found
-                return f'{part.path}: column "{column}", row {row}: {value[:60]!r} is not a number, as others there are'
-    return None
-
-
-def _first_stray(part: CsvPart, column: str) -> tuple[int, str] | None:
-    values: list[str | None] = []
-    with open_csv(part.path, part.dialect, {column: pa.string()}, as_text=True) as reader:
-        for batch in reader:
-            values += batch.column(0).slice(0, LOOKED_AT - len(values)).to_pylist()
-            if len(values) >= LOOKED_AT:
-                break
-    given = [(row, value) for row, value in enumerate(values, 1) if value is not None and value not in NULLS]
-    strays = [(row, value) for row, value in given if not _is_number(value.replace(part.dialect.decimal_point, "."))]
-    few = len({value for _, value in strays}) <= FEW_WORDS and len(strays) <= (1 - LEAST_SHARE) * len(given)
-    return strays[0] if strays and few else None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

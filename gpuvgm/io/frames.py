@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from gpuvgm.errors import InputError, counted
-from gpuvgm.io.arrow import LARGEST_WHOLE, exactly_cast, joined_arrays
-from gpuvgm.io.block import Block, reblock, rows_only
-from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs, check_same
+from gpuvgm.arrays import Array, Column, on_host, to_numpy
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays
+from gpuvgm.io.block import Block, DeviceTable, reblock, rows_only
+from gpuvgm.io.source import Runs, Source, check_lengths, check_request, check_runs, check_unique
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 
@@ -36,7 +38,7 @@ class TableSource(Source):
     repeatable: bool = True
 
     def __post_init__(self) -> None:
-        check_names(self.name, self.table.schema.names)
+        check_unique(self.name, self.table.schema.names)
 
     @property
     def schema(self) -> pa.Schema:
@@ -60,13 +62,18 @@ class TableSource(Source):
         table = self.table.select(list(columns))
         return pa.concat_tables([table.slice(0, 0), *(table.slice(start, length) for start, length in runs)])
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Kind and shape."""
-        return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names)}
+
+def is_loaded(module: str, name: str, source: object) -> bool:
+    """Whether `source` is an instance of module.name, without importing the module."""
+    loaded = sys.modules.get(module)
+    return loaded is not None and isinstance(source, getattr(loaded, name, ()))
 
 
 def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | ArraySource:
-    """A source over a polars DataFrame, through the Arrow C stream; what Arrow has no type for is refused when read."""
+    """A source over a polars DataFrame, through Arrow's C streams; what Arrow has no type for is refused when read.
+
+    A table of Arrow's reads many chunks faster, a column by itself says which one Arrow has no type for.
+    """
     if "Object" not in map(str, frame.dtypes):
         with suppress(*ARROW_PROBLEMS):
             return TableSource(name, "polars", pa.table(frame))
@@ -78,77 +85,116 @@ infer_type: Any = pa.infer_type  # its stub asks for a mask
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
-    """One column in memory.
+class SourceColumn:
+    """One column in memory, of the host or of a device.
 
     Parameters
     ----------
     type : pyarrow.DataType
         Arrow type of every slice.
     slice : callable
-        (start, stop) -> pyarrow.Array of those rows; zero-copy where the memory allows it.
+        (start, stop) -> those rows, an Arrow array or a `DeviceColumn`; zero-copy where the memory allows it.
+    take : callable, optional
+        For columns of a device: rows by their numbers, put together there.
     """
 
     type: pa.DataType
-    slice: Callable[[int, int], pa.Array[Any]]
+    slice: Callable[[int, int], Column]
+    take: Callable[[NDArray[np.int64]], Column] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ArraySource(Source):
-    """Named columns in memory, converted to Arrow only where they are asked for.
+    """Named columns in memory, of the host or of a device; converted to Arrow only where they are asked for.
 
     Parameters
     ----------
     name, flavour : str
         See `Source`.
-    columns : mapping of str to Column
+    columns : mapping of str to SourceColumn
         In the order given.
     rows : int
         Rows of every column.
     index, dtypes : object
-        For pandas: the frame's index and the dtype of each column, which `restore` gives back.
-    matrix : ndarray of shape (rows, columns), optional
+        For pandas and cuDF: the frame's index, and for pandas the dtype of each column, which `restore` gives back.
+    matrix : array of shape (rows, columns), optional
         The columns as one array, where that is what was given.
+    arrays : module
+        Namespace of the arrays: NumPy, or CuPy where some of the columns lie on a device.
+    hosted : bool
+        Whether blocks of a device are copied to the host, for engines that run there.
     """
 
     name: str
     flavour: str
-    columns: Mapping[str, Column]
+    columns: Mapping[str, SourceColumn]
     rows: int
     index: Any = None
     dtypes: Mapping[str, Any] | None = None
-    matrix: np.ndarray[Any, Any] | None = None
+    matrix: Array | None = None
+    arrays: Any = np
+    hosted: bool = False
     repeatable: bool = True
 
     @property
     def schema(self) -> pa.Schema:
         """Columns and their Arrow types."""
-        return pa.schema([(name, column.type) for name, column in self.columns.items()])
+        return self._schema_of(self.columns)
+
+    @property
+    def lies_on_device(self) -> bool:
+        """Whether blocks lie on a device, and are not copied to the host."""
+        return self.arrays is not np and not self.hosted
+
+    def as_read(self, *, on_device: bool) -> ArraySource:
+        """The rows; for engines of the host, those of a device in blocks that are copied there one by one."""
+        if on_device or not self.lies_on_device:
+            return self
+        return replace(self, hosted=True, matrix=None if self.matrix is None else _HostSlices(self.matrix))
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks."""
+        """Read the columns through in blocks of Arrow batches, or of `DeviceTable` where they lie on a device."""
         check_request(self.name, self.schema, columns, block_rows)
+        if self.hosted:  # the host reads from another thread: it waits for what the caller's stream still writes
+            self.arrays.cuda.get_current_stream().synchronize()
         starts = range(0, self.rows, block_rows)
-        return (Block(start, self._batch(columns, start, min(start + block_rows, self.rows))) for start in starts)
+        return (Block(start, self._table(columns, start, min(start + block_rows, self.rows))) for start in starts)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Rows of each run, one after the other."""
+        """Rows of each run, one after the other, in the memory of the host."""
         check_request(self.name, self.schema, columns)
         check_runs(self.name, self.rows, runs)
-        batches = [self._batch(columns, start, start + length) for start, length in [*runs, (0, 0)]]
-        return pa.Table.from_batches(batches)
+        if self.arrays is np:
+            return pa.Table.from_batches([self._batch(columns, start, start + rows) for start, rows in [*runs, (0, 0)]])
+        starts, lengths = np.array(runs, np.int64).reshape(-1, 2).T
+        rows = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+        arrays = [self._sampled(name, runs, rows) for name in columns]
+        return pa.Table.from_arrays(arrays, schema=self._schema_of(columns))
 
-    def fingerprint(self) -> dict[str, Any]:
-        """Kind and shape."""
-        return {"kind": self.name, "rows": self.rows, "columns": len(self.columns)}
+    def _sampled(self, name: str, runs: Runs, rows: NDArray[np.int64]) -> pa.Array[Any]:
+        """Rows of runs; those of a device are put together there, which waits once."""
+        column = self.columns[name]
+        if column.take is not None:
+            return on_host(column.take(rows))
+        parts: Any = [on_host(self._slice(name, start, start + length)) for start, length in runs]
+        whole: pa.Array[Any] = joined_arrays(parts, column.type)
+        return whole
+
+    def _table(self, columns: Sequence[str], start: int, stop: int) -> pa.RecordBatch | DeviceTable:
+        if not self.lies_on_device:
+            return self._batch(columns, start, stop)
+        return DeviceTable({name: self._slice(name, start, stop) for name in columns}, stop - start)
 
     def _batch(self, columns: Sequence[str], start: int, stop: int) -> pa.RecordBatch:
         if not columns:
             return rows_only(stop - start)
-        arrays = [self._slice(name, start, stop) for name in columns]
-        return pa.RecordBatch.from_arrays(arrays, schema=pa.schema([(n, self.columns[n].type) for n in columns]))
+        arrays = [on_host(self._slice(name, start, stop)) for name in columns]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema_of(columns))
 
-    def _slice(self, name: str, start: int, stop: int) -> pa.Array[Any]:
+    def _schema_of(self, columns: Iterable[str]) -> pa.Schema:
+        return pa.schema([(name, self.columns[name].type) for name in columns])
+
+    def _slice(self, name: str, start: int, stop: int) -> Column:
         column = self.columns[name]
         try:
             return column.slice(start, stop)
@@ -163,7 +209,20 @@ class ArraySource(Source):
             ) from problem
 
 
-def first_failure(column: Column, start: int, stop: int) -> int:
+class _HostSlices:
+    """A matrix on a device whose rows are copied to the host slice by slice."""
+
+    def __init__(self, matrix: Array) -> None:
+        self._matrix = matrix
+
+    def __len__(self) -> int:
+        return int(self._matrix.shape[0])
+
+    def __getitem__(self, rows: slice) -> Any:
+        return to_numpy(self._matrix[rows])
+
+
+def first_failure(column: SourceColumn, start: int, stop: int) -> int:
     """First row in [start, stop) that cannot be converted, found by halving."""
     while stop - start > 1:
         middle = (start + stop) // 2
@@ -176,7 +235,7 @@ def first_failure(column: Column, start: int, stop: int) -> int:
     return start
 
 
-def array_column(source: str, name: str, values: Any) -> Column:
+def array_column(source: str, name: str, values: Any) -> SourceColumn:
     """A column over a NumPy or Arrow array, a pandas or polars Series, or anything that becomes an array.
 
     Raises
@@ -185,7 +244,7 @@ def array_column(source: str, name: str, values: Any) -> Column:
         For more than one dimension or a dtype that has no Arrow type.
     """
     if isinstance(values, (pa.Array, pa.ChunkedArray)):
-        return Column(values.type, lambda start, stop: flat(values.slice(start, stop - start)))
+        return SourceColumn(values.type, lambda start, stop: flat(values.slice(start, stop - start)))
     if hasattr(values, "iloc"):
         return series_column(source, name, values)
     if hasattr(values, "__arrow_c_stream__"):
@@ -208,10 +267,10 @@ def array_column(source: str, name: str, values: Any) -> Column:
     def convert(start: int, stop: int) -> pa.Array[Any]:
         return flat(pa.array(array[start:stop].astype(native, copy=False), type=arrow_type))
 
-    return Column(arrow_type, convert)
+    return SourceColumn(arrow_type, convert)
 
 
-def stream_column(source: str, name: str, values: Any) -> Column:
+def stream_column(source: str, name: str, values: Any) -> SourceColumn:
     """A column over what gives a stream of Arrow's, such as a polars Series; of objects polars gives the addresses."""
     dtype = str(getattr(values, "dtype", type(values).__name__))
     if dtype != "Object":
@@ -229,17 +288,21 @@ def _as_array(values: Any) -> np.ndarray[Any, Any]:
     return np.array(values, dtype=object) if changed else array
 
 
-def object_column(array: np.ndarray[Any, Any]) -> Column:
+def object_column(array: np.ndarray[Any, Any]) -> SourceColumn:
     """A column over Python objects: one Arrow type for all rows, None and NaN are missing."""
     try:
         arrow_type = infer_type(array, from_pandas=True)
     except (*ARROW_PROBLEMS, TypeError):
         known = next((value for value in array if value is not None and value == value), None)
         arrow_type = infer_type([known]) if isinstance(known, (bool, int, float, str, bytes)) else pa.string()
-    return Column(arrow_type, lambda start, stop: flat(pa.array(array[start:stop], type=arrow_type, from_pandas=True)))
+
+    def convert(start: int, stop: int) -> pa.Array[Any]:
+        return flat(pa.array(array[start:stop], type=arrow_type, from_pandas=True))
+
+    return SourceColumn(arrow_type, convert)
 
 
-def refused_column(source: str, name: str, dtype: object) -> Column:
+def refused_column(source: str, name: str, dtype: object) -> SourceColumn:
     """A column that may be there but cannot be read; reading it says so."""
 
     def refuse(_start: int, _stop: int) -> pa.Array[Any]:
@@ -247,34 +310,39 @@ def refused_column(source: str, name: str, dtype: object) -> Column:
             f'{source}: column "{name}" has dtype {dtype}, which is not supported; convert or leave it out'
         )
 
-    return Column(pa.null(), refuse)
+    return SourceColumn(pa.null(), refuse)
 
 
-def series_column(source: str, name: str, series: Any) -> Column:
+def series_column(source: str, name: str, series: Any) -> SourceColumn:
     """A column over a pandas Series: NumPy memory as it is, extension types through Arrow."""
     if isinstance(series.dtype, np.dtype):
         return array_column(source, name, series.to_numpy())
     return extension_column(source, name, series.array)
 
 
-def extension_column(source: str, name: str, values: Any) -> Column:
+def extension_column(source: str, name: str, values: Any) -> SourceColumn:
     """A column over an array of pandas' extension types, through Arrow."""
 
     def convert(start: int, stop: int) -> pa.Array[Any]:
         return flat(_arrow_array(values[start:stop]))
 
     try:
-        return Column(convert(0, 0).type, convert)
+        return SourceColumn(convert(0, 0).type, convert)
     except (*ARROW_PROBLEMS, TypeError, ValueError):
         return refused_column(source, name, values.dtype)
 
 
 def _arrow_array(values: Any) -> Any:
-    """An array of pandas' extension types as one of Arrow; Arrow 18 leaves out the time zone of categories."""
-    if getattr(getattr(values, "categories", None), "tz", None) is None:
+    """An array of pandas' extension types as one of Arrow; categories have indices that hold any number of them.
+
+    pandas' own are as short as the categories of one frame allow, so that frames of one table differ.
+    """
+    categories = getattr(values, "categories", None)
+    if categories is None:
         return pa.array(values, from_pandas=True)
-    entries, codes = pa.array(values.categories, from_pandas=True), values.codes
-    return pa.DictionaryArray.from_arrays(pa.array(codes, mask=codes < 0), entries, ordered=values.ordered)
+    codes, entries = values.codes, pa.array(categories, from_pandas=True)
+    indices = pa.array(codes.astype(np.int32), mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)
 
 
 def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:
@@ -287,16 +355,34 @@ def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:
 def pandas_source(frame: Any) -> ArraySource:
     """A source over a pandas DataFrame; its index and dtypes are remembered for `restore`."""
     name = "pandas.DataFrame"
-    names = [str(label) for label in frame.columns]
-    check_names(name, names)
-    series = [frame.iloc[:, position] for position in range(len(names))]
-    columns = {label: series_column(name, label, one) for label, one in zip(names, series, strict=True)}
-    dtypes = {label: one.dtype for label, one in zip(names, series, strict=True)}
+    series = named_series(name, frame)
+    columns = {label: series_column(name, label, one) for label, one in series.items()}
+    dtypes = {label: one.dtype for label, one in series.items()}
     return ArraySource(name, "pandas", columns, len(frame), index=frame.index, dtypes=dtypes)
 
 
-def dict_source(arrays: Mapping[Any, Any]) -> ArraySource:
+def named_series(source: str, frame: Any) -> dict[str, Any]:
+    """The Series of a pandas or cuDF DataFrame by their names as text."""
+    names = [str(label) for label in frame.columns]
+    check_unique(source, names)
+    return {name: frame.iloc[:, position] for position, name in enumerate(names)}
+
+
+def dict_source(
+    arrays: Mapping[Any, Any],
+    open_column: Callable[[str, str, Any], SourceColumn] = array_column,
+    namespace: Any = np,
+) -> ArraySource:
     """A source over a dictionary of one-dimensional arrays of equal length.
+
+    Parameters
+    ----------
+    arrays : mapping
+        The arrays by their names.
+    open_column : callable
+        From the source, the name and an array to a column; by default for arrays of the host.
+    namespace : module
+        NumPy, or CuPy where some of the arrays lie on a device.
 
     Raises
     ------
@@ -306,20 +392,13 @@ def dict_source(arrays: Mapping[Any, Any]) -> ArraySource:
     name = "dict"
     if not arrays:
         raise InputError("dict: no columns; give at least one name and array")
-    check_names(name, [str(key) for key in arrays])
+    check_unique(name, [str(key) for key in arrays])
     columns, rows = {}, {}
     for key, values in arrays.items():
         held = values if hasattr(values, "__len__") else np.atleast_1d(values)
-        columns[str(key)] = array_column(name, str(key), held)
+        columns[str(key)] = open_column(name, str(key), held)
         rows[str(key)] = len(held)
-    (first, length), *others = rows.items()
-    for other, count in others:
-        if count != length:
-            raise InputError(
-                f'{name}: column "{other}" has {counted(count, "row")}, column "{first}" has {length:,}; '
-                "cut them to one length"
-            )
-    return ArraySource(name, "dict", columns, length)
+    return ArraySource(name, "dict", columns, check_lengths(name, rows), arrays=namespace)
 
 
 def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:
@@ -328,80 +407,6 @@ def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:
     columns = {str(j): array_column(name, str(j), matrix[:, j]) for j in range(matrix.shape[1])}
     whole = np.ma.filled(matrix.astype(np.float64), np.nan) if np.ma.is_masked(matrix) else np.asarray(matrix)
     return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=whole)
-
-
-class IteratorSource(Source):
-    """An iterator of tables, or of anything else `open_source` takes; read once.
-
-    Parameters
-    ----------
-    parts : iterator
-        Tables of the same columns and types; types may differ where the cast to those of the first loses nothing.
-    opener : callable
-        `open_source`.
-    """
-
-    flavour = "stream"
-    repeatable = False
-    rows: int | None = None
-    name: str
-    schema: pa.Schema
-
-    def __init__(self, parts: Iterator[Any], opener: Callable[[object], Source]) -> None:
-        self.name = type(parts).__name__
-        self._opener = opener
-        first = next(parts, None)
-        if first is None:
-            raise InputError(f"{self.name}: the iterator gave nothing; it may have been read before, give a new one")
-        opened = self._opened(0, first)
-        self.schema, self.part_flavour = opened.schema, opened.flavour
-        self._parts: Iterator[Any] | None = chain([opened], parts)
-
-    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks, across the borders of the parts."""
-        check_request(self.name, self.schema, columns, block_rows)
-        parts, self._parts = self._parts, None
-        if parts is None:
-            raise read_once(self.name)
-        return reblock(self._batches(parts, columns, block_rows), block_rows)
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Refused: the number of rows is unknown."""
-        check_runs(self.name, None, runs)
-        raise AssertionError
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Kind and number of columns."""
-        return {"kind": self.name, "columns": len(self.schema.names)}
-
-    def _opened(self, number: int, part: Any) -> Source:
-        try:
-            return self._opener(part)
-        except InputError as problem:
-            raise InputError(f"{self.name}, part {number}: {problem}") from problem
-
-    def _batches(self, parts: Iterator[Any], columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        wanted = pa.schema([self.schema.field(name) for name in columns])
-        for number, part in enumerate(parts):
-            source = self._opened(number, part)
-            check_request(f"{self.name}, part {number}", source.schema, columns)
-            for block in source.blocks(columns, batch_rows):
-                yield self._fitted(number, block.batch, wanted)
-
-    def _fitted(self, number: int, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
-        if batch.schema.types == wanted.types:
-            return batch if batch.schema.equals(wanted) else pa.RecordBatch.from_arrays(batch.columns, schema=wanted)
-        try:
-            columns = [exactly_cast(*pair) for pair in zip(batch.columns, wanted.types, strict=True)]
-            return pa.RecordBatch.from_arrays(columns, schema=wanted)
-        except ARROW_PROBLEMS:
-            check_same(f"{self.name}, part {number}", "part 0", wanted, batch.schema)
-            raise
-
-
-def read_once(name: str) -> InputError:
-    """The refusal of a second reading."""
-    return InputError(f"{name}: can be read only once; give a file, a table or a new iterator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,16 +461,12 @@ class SampleSource(Source):
 
     def locate(self, row: int) -> str:
         """Where a row of the sample lies in the origin, as far as that is known."""
-        origin = self.row_of(row)
-        return Source.locate(self, row) if origin is None else self.origin.locate(origin)
-
-    def row_of(self, row: int) -> int | None:
-        """Row of the origin that a row of the sample is; None where every column has rows of its own."""
+        left = row
         for start, length in self.runs or ():
-            if row < length:
-                return start + row
-            row -= length
-        return None
+            if left < length:
+                return self.origin.locate(start + left)
+            left -= length
+        return Source.locate(self, row)
 
     @property
     def _held(self) -> TableSource:

@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import check_batch, check_schema, reading_options
-from gpuvgm.io.block import trimmed
 from gpuvgm.io.locations import Location, arrow_input
 from gpuvgm.io.remote import RemoteFile
-from gpuvgm.io.source import Runs
+from gpuvgm.io.source import Part, Runs, shares_of_runs
 from gpuvgm.shortage import damage_as, reason
 
 FILE_MAGIC = b"ARROW1"
 
 
 @dataclass(frozen=True, slots=True)
-class IpcPart:
+class IpcPart(Part):
     """An Arrow IPC file of a source.
 
     Parameters
@@ -37,8 +35,6 @@ class IpcPart:
         Number of rows, which the stream format does not know.
     """
 
-    path: Location
-    schema: pa.Schema
     batch_rows: tuple[int, ...] | None
     rows: int | None
 
@@ -54,25 +50,22 @@ class IpcPart:
     def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Read rows [start, stop), and of the stream format those before them."""
         if self.batch_rows is None:
-            return trimmed(self.batches(columns, batch_rows), start, stop - start)
-        return iter(self.sample(columns, [(start, stop - start)]))
+            return Part.between(self, columns, batch_rows, start, stop)
+        (batches,) = self.sample(columns, [(start, stop - start)])
+        return iter(batches)
 
-    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
-        """Rows of each run; only the record batches that hold some are read, each once."""
-        pieces: dict[int, list[tuple[int, int, int]]] = {}
-        for number, (first, stop) in enumerate(pairwise(accumulate(self.batch_rows or (), initial=0))):
-            for order, (start, length) in enumerate(runs):
-                low, high = max(start, first), min(start + length, stop)
-                if low < high:
-                    pieces.setdefault(number, []).append((order, low - first, high - low))
-        found: list[tuple[int, int, pa.RecordBatch]] = []
-        for number, batch in zip(pieces, self._read(columns, [*pieces]), strict=True):
-            found += [(order, number, batch.slice(start, length)) for order, start, length in pieces[number]]
-        return [batch for _, _, batch in sorted(found, key=lambda piece: piece[:2])]
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[list[pa.RecordBatch]]:
+        """Slices of each run; only the record batches that hold some are read, each once."""
+        found: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        wanted = shares_of_runs(runs, self.batch_rows or ())
+        for pieces, batch in zip(wanted.values(), self._read(columns, [*wanted]), strict=True):
+            for number, (start, length) in pieces:
+                found[number].append(batch.slice(start, length))
+        return found
 
     def _read(self, columns: Sequence[str], numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
         """Record batches, all or those of some numbers, checked."""
-        done = 0
+        done, fields = 0, [self.schema.get_field_index(name) for name in columns]
 
         def explain(problem: Exception) -> InputError:
             return InputError(
@@ -80,7 +73,7 @@ class IpcPart:
                 "the file again"
             )
 
-        with damage_as(explain, InputError), open_ipc(self.path, self._positions(columns)) as reader:
+        with damage_as(explain, InputError), open_ipc(self.path, fields) as reader:
             for order, batch in enumerate(each_batch(reader, numbers)):
                 if numbers is not None:
                     done = sum((self.batch_rows or ())[: numbers[order]])
@@ -88,9 +81,6 @@ class IpcPart:
                 check_batch(chosen)
                 yield chosen
                 done += batch.num_rows
-
-    def _positions(self, columns: Sequence[str]) -> list[int]:
-        return [self.schema.get_field_index(name) for name in columns]
 
 
 def each_batch(reader: Any, numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:

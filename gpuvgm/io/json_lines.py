@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.json
 
 from gpuvgm.errors import InputError, printable, shortened
-from gpuvgm.io.block import rows_only, trimmed
+from gpuvgm.io.block import rows_only
 from gpuvgm.io.csv import foreign_bytes
-from gpuvgm.io.locations import Location, open_binary
+from gpuvgm.io.locations import Location, open_text
 from gpuvgm.io.remote import read_ahead
-from gpuvgm.io.source import Runs, check_runs
+from gpuvgm.io.source import Part
+from gpuvgm.io.text_types import MOMENTS, type_of_text
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 BLOCK = 1 << 20  # bytes that are read at a time
@@ -28,19 +28,11 @@ MANY_BRACKETS = 1000  # a block with more may be nested so deeply that pyarrow o
 NO_OBJECT = re.compile(rb"\n[ \t\r]*[^\s{]")  # a line that begins so; at the first, null, pyarrow 26 ends the process
 NUMBER, BOOLEAN, TEXT, LIST, OBJECT = "a number", "a boolean", "text", "a list", "an object"
 HELD = {NUMBER: "numbers", BOOLEAN: "booleans", TEXT: TEXT}
-DAY, UNITS = pa.date32(), ("s", "us")  # some pyarrow read years beyond 2262 wrong as nanoseconds
-LOCAL, UTC = ([pa.timestamp(unit, zone) for unit in UNITS] for zone in (None, "UTC"))
-#: What text may be read as, by what the text before was read as; it stays text where its values have none of the forms.
-FORMS: Mapping[pa.DataType, Sequence[pa.DataType]] = {
-    pa.null(): [DAY, *LOCAL, *UTC],
-    DAY: [DAY, *LOCAL],
-    **{kind: kinds[i:] for kinds in (LOCAL, UTC) for i, kind in enumerate(kinds)},
-}
 Types = Mapping[str, pa.DataType]
 
 
 @dataclass(frozen=True, slots=True)
-class JsonPart:
+class JsonPart(Part):
     """A file of JSON lines of a source.
 
     Parameters
@@ -53,24 +45,12 @@ class JsonPart:
         Number of rows, where they were counted.
     """
 
-    path: Location
-    schema: pa.Schema
     rows: int | None = None
-    sequential: ClassVar[bool] = True
 
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
         return (block.batch(types) for block in blocks_of(self.path))
-
-    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Read rows [start, stop), and those before them."""
-        return trimmed(self.batches(columns, batch_rows), start, stop - start)
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
-        """Refused: the number of rows is unknown."""
-        check_runs(str(self.path), None, runs)
-        return []
 
 
 def json_parts(paths: Sequence[Location]) -> list[JsonPart]:
@@ -139,7 +119,7 @@ class LineBlock:
             column, known = table.column(name), types.get(name, pa.null())
             if len({family(column.type), family(known)} - {None}) > 1:
                 raise self.problem(before)
-            types[name] = text_type(column, known) if name in more else number_type(column.type, known)
+            types[name] = type_of_text(column, known, MOMENTS) if name in more else wider_number(column.type, known)
         return types
 
     def parsed(self, types: Types, others: Literal["infer", "ignore"], before: Types) -> pa.Table:
@@ -193,7 +173,7 @@ class LineBlock:
 def blocks_of(path: Location) -> Iterator[LineBlock]:
     """The lines of a file, some at a time."""
     first_line, rest = 1, b""
-    for text in texts_of(path):
+    for text in read_texts(path):
         cut = text.rfind(b"\n") + 1
         if not cut and len(rest) > LONGEST_LINE:
             raise InputError(
@@ -208,14 +188,13 @@ def blocks_of(path: Location) -> Iterator[LineBlock]:
         yield LineBlock(path, first_line, rest)
 
 
-def texts_of(path: Location) -> Iterator[bytes]:
+def read_texts(path: Location) -> Iterator[bytes]:
     """The text of a file in pieces, decompressed where the name ends in .gz, without a byte-order mark."""
 
     def explain(problem: Exception) -> InputError:
         return InputError(f"{path}: cannot be read as JSON lines ({reason(problem)})")
 
-    with damage_as(explain, EOFError, zlib.error), open_binary(path) as raw:
-        file: Any = gzip.GzipFile(fileobj=raw) if path.suffix.lower() == ".gz" else raw
+    with damage_as(explain, EOFError, zlib.error), open_text(path) as file:
         text = file.read(BLOCK)
         foreign = foreign_bytes(path, text, "JSON lines")
         if foreign:
@@ -235,24 +214,11 @@ def family(kind: pa.DataType) -> str | None:
     return NUMBER if pa.types.is_integer(kind) or pa.types.is_floating(kind) else TEXT
 
 
-def number_type(kind: pa.DataType, before: pa.DataType) -> pa.DataType:
+def wider_number(kind: pa.DataType, before: pa.DataType) -> pa.DataType:
     """The type of numbers, or of booleans, that holds both."""
     if pa.types.is_null(kind) or pa.types.is_null(before):
         return before if pa.types.is_null(kind) else kind
     return kind if kind == before else pa.float64()
-
-
-def text_type(values: pa.ChunkedArray[Any], before: pa.DataType) -> pa.DataType:
-    """The type that holds the text, and what was read before."""
-    if values.null_count == len(values):
-        return before
-    for kind in FORMS.get(before, ()):
-        try:
-            values.cast(kind)
-        except ARROW_PROBLEMS:
-            continue
-        return kind
-    return pa.string()
 
 
 class Pairs(list[tuple[str, Any]]):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
 from urllib.parse import unquote
@@ -11,7 +14,7 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of
-from gpuvgm.io.remote import KEPT, READ_ONLY, RangeReader, RemoteFile, missing, remote_file, scheme_of
+from gpuvgm.io.remote import KEPT, READ_ONLY, RangeReader, RemoteFile, no_such_file, remote_file, scheme_of
 
 Location: TypeAlias = Path | RemoteFile
 Given = str | os.PathLike[str] | RemoteFile
@@ -48,6 +51,13 @@ def open_binary(location: Location) -> BinaryIO:
     return location.open("rb") if isinstance(location, Path) else cast(BinaryIO, range_reader(location))
 
 
+@contextmanager
+def open_text(location: Location) -> Iterator[Any]:
+    """A file of text for reading, decompressed where its name ends in .gz."""
+    with open_binary(location) as raw:
+        yield gzip.GzipFile(fileobj=raw) if location.suffix.lower() == ".gz" else raw
+
+
 def range_reader(file: RemoteFile) -> RangeReader:
     """A file of a store for reading.
 
@@ -58,7 +68,7 @@ def range_reader(file: RemoteFile) -> RangeReader:
     """
     entry = file.known or file.entry()
     if entry is None or entry.is_folder:
-        raise missing(file.url)
+        raise no_such_file(file.url)
     return KEPT.reader(file, entry)
 
 
@@ -86,12 +96,20 @@ def write_bytes(location: Location, body: bytes) -> None:
         location.write_bytes(body)
         return
     final = Path(os.path.realpath(location))
+    with naming_file(location), partial_of(final) as partial:
+        with partial.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(final)
+
+
+@contextmanager
+def naming_file(path: Path | str) -> Iterator[None]:
+    """Errors of the operating system name the file that was asked for, not the partial one."""
     try:
-        with partial_of(final) as partial:
-            with partial.open("wb") as file:
-                file.write(body)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(final)
+        yield
     except OSError as problem:
-        raise OSError(problem.errno, problem.strerror, str(location)) from problem
+        if problem.errno is None:
+            raise
+        raise OSError(problem.errno, os.strerror(problem.errno), str(path)) from problem

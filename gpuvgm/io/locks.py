@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import has_name, undisturbed
-from gpuvgm.io.locations import Location
+from gpuvgm.io.locations import Location, naming_file
 from gpuvgm.io.remote import RemoteFile
 
 try:
@@ -54,7 +54,7 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     held: list[int] = []
     try:
         with undisturbed():
-            held.append(_taken(place, target, span))
+            held.append(_acquire(place, target, span))
         yield
     finally:
         with undisturbed():
@@ -64,13 +64,11 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
                 os.close(lock)
 
 
-def _taken(place: Path, target: Path, span: range) -> int:
+def _acquire(place: Path, target: Path, span: range) -> int:
     """The descriptor of a lock that no other run holds; closing it lets the lock go."""
     while True:
-        try:
+        with naming_file(target):
             lock = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError as problem:
-            raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the lock's name
         try:
             if not _lock(lock, span):
                 number = os.pread(lock, 20, 0).decode(errors="replace")

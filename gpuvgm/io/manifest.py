@@ -21,7 +21,7 @@ MANIFEST = "_manifest.json"
 #: Size, and time of change in nanoseconds; of files in stores the ETag, or what stands for it.
 Stamp = tuple[int, int | str]
 
-FORMAT = 2  # 1 had no checksum of the manifest itself
+FORMAT = 2
 _CHECKSUM = "sha256"
 _AGAIN = "write the folder again with resume=True (--resume)"
 _AS_IT_IS = f"or remove {MANIFEST} to read what is there unchecked"
@@ -40,7 +40,7 @@ class ManifestEntry:
 def manifest_text(document: Mapping[str, Any]) -> bytes:
     """A manifest as it is written: with its format and a checksum of its own content."""
     whole = {"format": FORMAT, **document}
-    return json.dumps(whole | {_CHECKSUM: _digest(whole)}, indent=1).encode()
+    return json.dumps(whole | {_CHECKSUM: _digest_of_document(whole)}, indent=1).encode()
 
 
 def manifest_document(place: Location) -> dict[str, Any] | None:
@@ -62,12 +62,12 @@ def manifest_document(place: Location) -> dict[str, Any] | None:
     number = document.get("format")
     if isinstance(number, int) and number > FORMAT and document.get("library") == "gpuvgm":
         raise InputError(f"{place}: was written in format {number}, by a newer gpuvgm; install that")
-    if number != 1 and (number != FORMAT or checksum != _digest(document)):
+    if number != FORMAT or checksum != _digest_of_document(document):
         raise _damaged(place, "its checksum does not fit")
     return document
 
 
-def _digest(document: Mapping[str, Any]) -> str:
+def _digest_of_document(document: Mapping[str, Any]) -> str:
     """SHA-256 of what a manifest says, however it is laid out."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -241,7 +241,7 @@ def changed_input(known: Mapping[str, Any], found: Mapping[str, Any]) -> str:
     return "the source is another one than that of the run that began"
 
 
-def digest_of(location: Location) -> tuple[int, str]:
+def digest_of_file(location: Location) -> tuple[int, str]:
     """Size and SHA-256 of a file."""
     with open_binary(location) as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
@@ -251,7 +251,7 @@ def digest_of(location: Location) -> tuple[int, str]:
 def still_fits(location: Location, entry: Mapping[str, Any]) -> bool:
     """Whether a file is the one that a manifest lists."""
     try:
-        return location.exists() and digest_of(location) == (entry["bytes"], entry["sha256"])
+        return location.exists() and digest_of_file(location) == (entry["bytes"], entry["sha256"])
     except (OSError, InputError):
         return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from io import IOBase
 from typing import Any
@@ -12,17 +11,17 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.device import device_source
+from gpuvgm.io.device import device_source, lies_on_device
 from gpuvgm.io.files import file_source
 from gpuvgm.io.frames import (
-    IteratorSource,
     TableSource,
     dict_source,
+    is_loaded,
     matrix_source,
     pandas_source,
     polars_source,
 )
-from gpuvgm.io.scans import dataset_source, lazy_source, relation_source, stream_source
+from gpuvgm.io.scans import dataset_source, iterator_source, lazy_source, relation_source, stream_source
 from gpuvgm.io.source import Source
 
 Opener = Callable[[object], Source]
@@ -88,9 +87,9 @@ def _from_list(parts: Any, delimiter: str | None) -> Source:
 
 
 def _from_memory(source: object, open_part: Opener) -> Source:
-    refuse_no_table(source)
     if is_loaded("pandas", "DataFrame", source):
         return pandas_source(source)
+    refuse_no_table(source)
     opened = device_source(source) or _from_frame(source)
     if opened is not None:
         return opened
@@ -99,7 +98,7 @@ def _from_memory(source: object, open_part: Opener) -> Source:
     if isinstance(source, np.ndarray):
         return matrix_source(source)
     if isinstance(source, Iterator):
-        return IteratorSource(source, open_part)
+        return iterator_source(source, open_part)
     if hasattr(source, "collect"):
         raise InputError(f"a lazy {type(source).__name__} has no rows yet; pass the result of its collect()")
     raise InputError(f"{type(source).__name__} cannot be read as a table; give {ACCEPTED}")
@@ -120,12 +119,6 @@ def _from_frame(source: Any) -> Source | None:
     return None
 
 
-def is_loaded(module: str, name: str, source: object) -> bool:
-    """Whether `source` is an instance of module.name, without importing the module."""
-    loaded = sys.modules.get(module)
-    return loaded is not None and isinstance(source, getattr(loaded, name, ()))
-
-
 def refuse_no_table(source: Any) -> None:
     """Refuse what looks like a table but is none, a single column above all.
 
@@ -137,13 +130,15 @@ def refuse_no_table(source: Any) -> None:
     kind = type(source).__name__
     if isinstance(source, IOBase):
         raise InputError(f"an open file ({kind}) is not read as a table; pass its path")
-    if is_loaded("pandas", "Series", source) or is_loaded("polars", "Series", source):
+    if any(is_loaded(library, "Series", source) for library in ("pandas", "polars", "cudf")):
         raise InputError(f"a {kind} is one column, not a table; pass series.to_frame() (with a name)")
     if isinstance(source, np.ndarray) and source.dtype.names:
         raise InputError(
             "a structured array is not read as a table; pass {name: array[name] for name in array.dtype.names}"
         )
-    if isinstance(source, (pa.Array, pa.ChunkedArray)) or (isinstance(source, np.ndarray) and source.ndim == 1):
+    is_array = isinstance(source, np.ndarray) or lies_on_device(source)
+    dimensions = getattr(source, "ndim", 2) if is_array else 2
+    if isinstance(source, (pa.Array, pa.ChunkedArray)) or dimensions == 1:
         raise InputError(f'a one-dimensional {kind} has no column name; pass {{"name": array}}')
-    if isinstance(source, np.ndarray) and source.ndim != 2:
-        raise InputError(f"an array with {source.ndim} dimensions is not a table; pass two: rows and columns")
+    if dimensions != 2:
+        raise InputError(f"an array with {dimensions} dimensions is not a table; pass two: rows and columns")

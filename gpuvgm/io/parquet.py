@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -28,7 +27,7 @@ from gpuvgm.io.checksums import (
 )
 from gpuvgm.io.locations import Location, location_of, range_reader
 from gpuvgm.io.remote import RemoteFile
-from gpuvgm.io.source import Runs, text_of_metadata
+from gpuvgm.io.source import Part, Runs, rows_of_runs, shares_of_runs, text_of_metadata
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 BUFFER_BYTES = 1 << 20
@@ -39,7 +38,7 @@ SAMPLE_ROWS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetPart:
+class ParquetPart(Part):
     """A Parquet file of a source.
 
     Parameters
@@ -54,16 +53,22 @@ class ParquetPart:
         What its bytes are, where that is known; they are checked once, before the first row is read.
     """
 
-    path: Location
-    schema: pa.Schema
     group_rows: tuple[int, ...]
     content: Content | None = None
-    sequential: ClassVar[bool] = False
+
+    @property
+    def sequential(self) -> bool:
+        """Row groups are reached without those before them."""
+        return False
 
     @property
     def rows(self) -> int:
         """Number of rows."""
         return sum(self.group_rows)
+
+    def metadata(self) -> dict[str, str]:
+        """Key/value metadata, as `read_metadata` gives it."""
+        return read_metadata(self.path)
 
     def check(self) -> None:
         """Refuse a file that holds other bytes than were written, where those are known."""
@@ -76,39 +81,19 @@ class ParquetPart:
 
     def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
         """Read rows [start, stop); only row groups that hold some are read."""
-        edges = list(accumulate(self.group_rows, initial=0))
-        groups = [i for i, (low, high) in enumerate(pairwise(edges)) if low < stop and high > start]
+        groups = [*shares_of_runs([(start, stop - start)], self.group_rows)]
         if not groups:
             return iter(())
-        return trimmed(self._read(columns, batch_rows, groups), start - edges[groups[0]], stop - start)
+        first = sum(self.group_rows[: groups[0]])
+        return trimmed(self._read(columns, batch_rows, groups), start - first, stop - start)
 
-    def sample(self, columns: Sequence[str], runs: Runs) -> list[pa.RecordBatch]:
-        """Rows of each run; only row groups that hold some are read, and none beyond its last row asked for."""
-        pieces: dict[int, list[tuple[int, int, int, int]]] = {}
-        first = 0
-        for group, rows in enumerate(self.group_rows):
-            for order, (start, length) in enumerate(runs):
-                low, high = max(start, first), min(start + length, first + rows)
-                if low < high:
-                    pieces.setdefault(group, []).append((low - first, high - first, order, low))
-            first += rows
-        found: list[tuple[int, int, pa.RecordBatch]] = []
-        for group, wanted in pieces.items():
-            found += self._pick(columns, group, wanted)
-        return [batch for _, _, batch in sorted(found, key=lambda piece: piece[:2])]
-
-    def _pick(
-        self, columns: Sequence[str], group: int, wanted: Sequence[tuple[int, int, int, int]]
-    ) -> list[tuple[int, int, pa.RecordBatch]]:
-        last, at, found = max(stop for _, stop, _, _ in wanted), 0, []
-        for batch in self._read(columns, SAMPLE_ROWS, [group]):
-            for start, stop, order, row in wanted:
-                low, high = max(start, at), min(stop, at + batch.num_rows)
-                if low < high:
-                    found.append((order, row + low - start, _apart(batch, low - at, high - low)))
-            at += batch.num_rows
-            if at >= last:
-                break
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[list[pa.RecordBatch]]:
+        """Batches of each run; only row groups that hold some are read, and none beyond its last row asked for."""
+        found: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        for group, inside in shares_of_runs(runs, self.group_rows).items():
+            pieces = rows_of_runs(self._read(columns, SAMPLE_ROWS, [group]), [run for _, run in inside])
+            for (number, _), piece in zip(inside, pieces, strict=True):
+                found[number] += piece
         return found
 
     def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
@@ -150,15 +135,6 @@ def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _apart(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
-    """Some rows of a batch as a copy: a slice would hold the whole batch in memory."""
-    if length == batch.num_rows:
-        return batch
-    part, none = batch.slice(start, length), batch.slice(0, 0)
-    arrays = [pa.concat_arrays([part.column(i), none.column(i)]) for i in range(batch.num_columns)]
-    return pa.RecordBatch.from_arrays(arrays, schema=batch.schema) if arrays else part
-
-
 @contextmanager
 def open_parquet(
     path: Location, columns: Sequence[str] = (), groups: Sequence[int] = (), *, check_pages: bool = True
@@ -185,7 +161,7 @@ def open_parquet(
         ) as file,
     ):
         if reader is not None:
-            reader.expect([_chunks(file.metadata.row_group(group), columns) for group in groups])
+            reader.expect([_column_chunks(file.metadata.row_group(group), columns) for group in groups])
         yield file
 
 
@@ -198,7 +174,7 @@ def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData 
     return pq.read_metadata(pa.BufferReader(MAGIC + footer))
 
 
-def _chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
+def _column_chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
     """Where the columns lie in a row group."""
     nested = tuple(f"{name}." for name in columns)
     found = []
@@ -244,7 +220,7 @@ def _content(path: Location, footer: pq.FileMetaData) -> Content | None:
 
 
 def stored_schema(schema: pa.Schema) -> pa.Schema:
-    """What a file with these columns is read back with: Parquet keeps no seconds, old Arrow no narrow dictionaries."""
+    """What a file with these columns is read back with: Parquet keeps no seconds."""
     file = pa.BufferOutputStream()
     pq.write_table(schema.empty_table(), file)
     return pq.read_schema(pa.BufferReader(file.getvalue())).remove_metadata()

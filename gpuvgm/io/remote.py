@@ -18,7 +18,7 @@ from functools import partial
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
 from gpuvgm.config import RETRIES, Retries
@@ -82,7 +82,7 @@ def persistently(action: Callable[[], T], doing: str, policy: Retries | None = N
         except Exception as problem:
             if not passes(problem):
                 raise
-            last = f"{type(problem).__name__}: {reason(problem)}"
+            last = f"{type(problem).__name__}: {library_message(problem)}"
             if attempt == policy.attempts:
                 raise EnvironmentProblem(
                     f"{doing} failed {attempt} times, at last with {last}; try again when the store answers"
@@ -142,7 +142,7 @@ def chain_of(problem: BaseException | None) -> Iterator[BaseException]:
         problem = problem.__cause__
 
 
-def reason(problem: BaseException) -> str:
+def library_message(problem: BaseException) -> str:
     """What a library said, on one line."""
     return printable(" ".join(str(problem).split()).rstrip(".")) or type(problem).__name__
 
@@ -155,35 +155,32 @@ REQUESTS_AT_ONCE = 4
 GAP_BYTES = 1 << 16
 
 
-class Window:
-    """Bytes that are read ahead, and how many of them have been handed out.
+#: First byte, stop and number of the chunk that one request reads.
+Span = tuple[int, int, int]
+ALONE, READ_ON = -1, -2  # in place of the number: of no chunk, and what follows is going to be read too
 
-    Parameters
-    ----------
-    first, stop : int
-        Which bytes of the file.
-    coming : Future
-        The response, once it has arrived.
-    goes_on : bool
-        Whether what follows is going to be read too.
-    """
 
-    __slots__ = ("coming", "first", "goes_on", "served", "stop")
-
-    def __init__(self, first: int, stop: int, coming: Future[bytes], *, goes_on: bool) -> None:
-        self.first, self.stop, self.coming, self.goes_on, self.served = first, stop, coming, goes_on, 0
-
-    def holds(self, position: int) -> bool:
-        """Whether the byte at this position is among them."""
-        return self.first <= position < self.stop
+def spans_of_chunks(chunks: Iterable[tuple[int, int]], longest: int) -> list[Span]:
+    """Spans of chunks: short ones beside each other in one, long ones in several."""
+    spans: list[Span] = []
+    for number, (start, stop) in enumerate(sorted(chunks)):
+        if spans:
+            first, end, before = spans[-1]
+            is_whole = len(spans) < 2 or spans[-2][2] != before
+            if is_whole and start - end <= GAP_BYTES and stop - first <= longest:
+                spans[-1] = first, stop, before
+                continue
+        spans += [(first, min(stop, first + longest), number) for first in range(start, stop, longest)]
+    return spans
 
 
 class RangeReader(io.RawIOBase):
     """Reads a file by ranges, ahead of what is asked for, and the next range while the last one is worked on.
 
-    Where the file's chunks are known (`expect`), a window holds a part of one, or several whole ones. Elsewhere windows
-    grow from 1 to 8 MiB while the file is read on. The last 64 KiB, where formats have their index, are one window,
-    which stays; or the whole file.
+    Where the file's chunks are known (`expect`), a request reads a part of one, or several whole ones. Elsewhere they
+    grow from 1 to 8 MiB while the file is read on. The last 64 KiB, where formats have their index, are one request and
+    stay; or the whole file. Arrow's own pre-buffering sends requests for a file of Python one after the other, joins
+    none of different row groups, and holds all of a row group.
 
     Parameters
     ----------
@@ -198,47 +195,31 @@ class RangeReader(io.RawIOBase):
     def __init__(self, fetch: Callable[[int, int], bytes], size: int, *, whole: bool = False) -> None:
         self._fetch, self._size, self._position = fetch, size, 0
         self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE, "gpuvgm-read")
-        self._windows: list[Window] = []
-        self._started: set[int] = set()
-        self._spans: list[tuple[int, int]] = []  # one request each, sorted
-        self._further: set[int] = set()  # where spans begin that go on with a chunk
-        self._window, self._held, self._in_order = WINDOW_BYTES, HELD_BYTES, True
+        self._tail: Span = (0 if whole else max(0, size - GAP_BYTES), size, -1)
+        self._plan: list[Span] = []
+        self._in_order, self._held = True, HELD_BYTES
         self._grown, self._grown_to = FIRST_BYTES, -1
-        self._tail = 0 if whole else max(0, size - GAP_BYTES)
+        self._coming: dict[Span, Future[bytes]] = {}
+        self._unread: dict[Span, int] = {}  # bytes of every span that was begun
 
     def expect(self, groups: Sequence[Sequence[tuple[int, int]]]) -> None:
         """Tell what is going to be read: starts and stops of chunks, those of a group side by side.
 
-        Where a group is too large to be held, windows are short enough that there are two for every chunk.
+        Where a group is too large to be held, requests are short enough that there are two for every chunk.
         """
-        if not self._tail:
-            return
         largest = max((sum(stop - start for start, stop in group) for group in groups), default=0)
-        self._in_order = largest <= HELD_BYTES
+        self._in_order, longest = largest <= HELD_BYTES, WINDOW_BYTES
         if not self._in_order:
             at_once = 2 * max(map(len, groups))
-            self._window = min(WINDOW_BYTES, max(FIRST_BYTES, HELD_BYTES // at_once))
-            self._held = max(HELD_BYTES, self._window * at_once)
+            longest = min(WINDOW_BYTES, max(FIRST_BYTES, HELD_BYTES // at_once))
+            self._held = max(HELD_BYTES, longest * at_once)
         self._held += 2 * WINDOW_BYTES
-        for start, stop in sorted(chunk for group in groups for chunk in group):
-            self._add(start, stop)
-
-    def _add(self, start: int, stop: int) -> None:
-        """Plan the requests of a chunk: with the one before where both are short, several where it is long."""
-        if self._spans:
-            first, end = self._spans[-1]
-            if first not in self._further and start - end <= GAP_BYTES and stop - first <= self._window:
-                self._spans[-1] = (first, stop)
-                return
-        for first in range(start, stop, self._window):
-            self._spans.append((first, min(stop, first + self._window)))
-            if first > start:
-                self._further.add(first)
+        self._plan = spans_of_chunks((chunk for group in groups for chunk in group), longest)
 
     def close(self) -> None:
         """Let go of what was read ahead."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._windows.clear()
+        self._coming.clear()
         super().close()
 
     def readable(self) -> bool:
@@ -249,88 +230,71 @@ class RangeReader(io.RawIOBase):
         """Always."""
         return True
 
-    def tell(self) -> int:
-        """Position of the next byte."""
-        return self._position
-
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Go elsewhere."""
         origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(0, origin + offset)
         return self._position
 
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes; fewer at the end only."""
-        left = max(0, self._size - self._position)
-        wanted = left if size is None or size < 0 else min(size, left)
-        pieces = []
-        while wanted:
-            piece = self._piece(wanted)
-            pieces.append(piece)
-            self._position += len(piece)
-            wanted -= len(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
     def readinto(self, buffer: object) -> int:
-        """The next bytes into a buffer."""
+        """The next bytes into a buffer; fewer than there is room for at the end only."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        body = self.read(len(view))
-        view[: len(body)] = body
-        return len(body)
+        wanted = min(len(view), max(0, self._size - self._position))
+        done = 0
+        while done < wanted:
+            piece = self._piece(wanted - done)
+            view[done : done + len(piece)] = piece
+            self._position += len(piece)
+            done += len(piece)
+        return wanted
 
     def _piece(self, wanted: int) -> bytes:
-        """Up to `wanted` bytes from one window, which goes when all of it has been read."""
-        window = self._around(self._position) or self._start(self._position)
-        if not window.served:
-            self._look_ahead(window)
-        start = self._position - window.first
-        piece = window.coming.result()[start : start + wanted]
-        window.served += len(piece)
-        is_read = window.first != self._tail and window.served >= window.stop - window.first
-        if is_read and window in self._windows:
-            self._windows.remove(window)
+        """Up to `wanted` bytes of one span, which goes when all of it has been read."""
+        span = self._span()
+        if span not in self._coming:
+            self._start(span)
+        if self._unread[span] == span[1] - span[0]:
+            self._look_ahead(span)
+        start = self._position - span[0]
+        piece = self._coming[span].result()[start : start + wanted]
+        self._unread[span] -= len(piece)
+        if self._unread[span] <= 0 and span != self._tail:
+            del self._coming[span]
         return piece
 
-    def _around(self, position: int) -> Window | None:
-        return next((window for window in self._windows if window.holds(position)), None)
+    def _span(self) -> Span:
+        """What to read for the next byte: what is there already, else what was planned."""
+        at = self._position
+        for span in self._coming:
+            if span[0] <= at < span[1]:
+                return span
+        number = bisect_right(self._plan, (at, self._size, 0)) - 1
+        if number >= 0 and at < self._plan[number][1]:
+            return self._plan[number]
+        return self._tail if at >= self._tail[0] else self._unplanned(at)
 
-    def _start(self, position: int) -> Window:
-        """Begin to read the window around a position."""
-        number = self._span(position)
-        first, (stop, goes_on) = position, (0, True)
-        if number is not None:
-            first, stop = self._spans[number]
-        elif position >= self._tail:
-            first, stop, goes_on = self._tail, self._size, False
-        else:
-            stop, goes_on = self._unexpected(position)
-        window = Window(first, stop, self._threads.submit(self._fetch, first, stop), goes_on=goes_on)
-        self._windows.append(window)
-        self._started.add(first)
-        while len(self._windows) > 1 and sum(one.stop - one.first for one in self._windows) > self._held:
-            del self._windows[0]
-        return window
-
-    def _look_ahead(self, window: Window) -> None:
-        """Begin to read what follows a window."""
-        following: int | None = window.stop if window.goes_on and window.stop < self._size else None
-        number = self._span(window.first)
-        if number is not None:
-            after = self._spans[number + 1 : number + 2]
-            following = after[0][0] if after and (self._in_order or after[0][0] in self._further) else None
-        if following is not None and following not in self._started:  # columns may be read in any order
-            self._start(following)
-
-    def _span(self, position: int) -> int | None:
-        """Number of the span that holds a position."""
-        number = bisect_right(self._spans, (position, self._size)) - 1
-        return number if number >= 0 and position < self._spans[number][1] else None
-
-    def _unexpected(self, first: int) -> tuple[int, bool]:
+    def _unplanned(self, first: int) -> Span:
         on = first == self._grown_to
         self._grown = min(2 * self._grown, WINDOW_BYTES) if on else FIRST_BYTES
         self._grown_to = min(self._size, first + self._grown)
-        return self._grown_to, on
+        return first, self._grown_to, READ_ON if on else ALONE
+
+    def _start(self, span: Span) -> None:
+        """Begin to read a span; those that were begun first go where there are too many."""
+        self._coming[span] = self._threads.submit(self._fetch, span[0], span[1])
+        self._unread[span] = span[1] - span[0]
+        while len(self._coming) > 1 and sum(stop - first for first, stop, _ in self._coming) > self._held:
+            del self._coming[next(iter(self._coming))]
+
+    def _look_ahead(self, span: Span) -> None:
+        """Begin to read what follows a span; columns may be read in any order, so that it may have been read before."""
+        _, stop, chunk = span
+        following = self._plan[bisect_right(self._plan, span) :][:1] if chunk >= 0 else []
+        if chunk == READ_ON and stop < self._size:
+            following = [self._unplanned(stop)]
+        for one in following:
+            if (self._in_order or one[2] == chunk) and one not in self._unread:
+                self._start(one)
 
 
 #: Of beginnings, ends and small files, which are wanted again: a file is opened, then read, often several times.
@@ -362,7 +326,8 @@ class KeptRanges:
             try:
                 mine.set_result(file.read_range(start, stop))
             except BaseException as problem:
-                self._forget(key)
+                with self._lock:
+                    self._bytes -= self._ranges.pop(key, (0, None))[0]
                 mine.set_exception(problem)
         return coming.result()
 
@@ -377,10 +342,6 @@ class KeptRanges:
         with self._lock:
             self._ranges.clear()
             self._bytes = 0
-
-    def _forget(self, key: tuple[Any, ...]) -> None:
-        with self._lock:
-            self._bytes -= self._ranges.pop(key, (0, None))[0]
 
 
 def _key(file: RemoteFile, entry: Entry, start: int, stop: int) -> tuple[Any, ...]:
@@ -500,11 +461,6 @@ class RemoteFile:
         """The ending, with its dot."""
         return PurePosixPath(self.path).suffix
 
-    @property
-    def stem(self) -> str:
-        """The last part without its ending."""
-        return PurePosixPath(self.path).stem
-
     def with_name(self, name: str) -> RemoteFile:
         """A file beside this one."""
         path = self.path[: len(self.path) - len(self.name)] + name
@@ -519,6 +475,10 @@ class RemoteFile:
     def filesystem(self, *, in_parts: bool = False) -> Any:
         """The store as fsspec's filesystem object."""
         return _filesystem(self.store, in_parts=in_parts)[0]
+
+    def shares_store(self, other: object) -> TypeGuard[RemoteFile]:
+        """Whether another file lies in the same store."""
+        return isinstance(other, RemoteFile) and bool(self.filesystem() == other.filesystem())
 
     def entry(self) -> Entry | None:
         """What is there now; None where nothing is."""
@@ -564,7 +524,7 @@ class RemoteFile:
         """All of its bytes."""
         entry = self.entry()
         if entry is None or entry.is_folder:
-            raise missing(self.url)
+            raise no_such_file(self.url)
         return self.read_range(0, entry.size) if entry.size else b""
 
     def write_bytes(self, body: bytes) -> None:
@@ -641,13 +601,13 @@ def _filesystem(url: str, *, in_parts: bool = False) -> tuple[Any, str]:
         system, path = url_to_fs(url, **_options(scheme, in_parts=in_parts))
     except ImportError as problem:
         if scheme not in STORES and problem.name != "fsspec" and "fsspec" not in str(problem.name):
-            remedy = reason(problem)
+            remedy = library_message(problem)
         raise EnvironmentProblem(f"{url}: {scheme}:// needs a package that is not installed: {remedy}") from problem
     except ValueError as problem:
         if "protocol not known" in str(problem).lower():
             known = "s3, gs, abfs, memory, file"
             raise InputError(f"{url}: unknown kind of URL; known are {known} and all others of fsspec") from problem
-        raise EnvironmentProblem(f"{url}: {reason(problem)}{_settings(scheme)}") from problem
+        raise EnvironmentProblem(f"{url}: {library_message(problem)}{_settings(scheme)}") from problem
     if scheme in ("s3", "s3a"):
         system.retries = 1  # the policy of `retries` counts every attempt
     return system, str(path)
@@ -692,7 +652,7 @@ def no_bucket(problem: BaseException) -> bool:
     return any(word in said for word in words)
 
 
-def missing(url: str) -> InputError:
+def no_such_file(url: str) -> InputError:
     """The refusal of a name that nothing is under."""
     return InputError(f"{url}: no such file or folder")
 
@@ -703,13 +663,13 @@ def refusal(file: RemoteFile, problem: Exception) -> Exception | None:
     if no_bucket(problem):
         return InputError(f"{file.url}: there is no bucket of this name; create it first, or check AWS_ENDPOINT_URL")
     if isinstance(problem, FileNotFoundError) or status == 404:
-        return missing(file.url)
+        return no_such_file(file.url)
     denied = isinstance(problem, PermissionError) or status in (401, 403)
     if denied or any("Credentials" in type(one).__name__ for one in chain_of(problem)):
-        return EnvironmentProblem(f"{file.url}: access refused ({reason(problem)}){_settings(file.scheme)}")
+        return EnvironmentProblem(f"{file.url}: access refused ({library_message(problem)}){_settings(file.scheme)}")
     origin = type(problem).__module__.partition(".")[0]
     if isinstance(problem, OSError) or origin in ("botocore", "aiohttp", "gcsfs", "google", "azure"):
-        return EnvironmentProblem(f"{file.url}: the store refuses the request ({reason(problem)})")
+        return EnvironmentProblem(f"{file.url}: the store refuses the request ({library_message(problem)})")
     return None
 
 

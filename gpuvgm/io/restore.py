@@ -13,7 +13,8 @@ from gpuvgm.arrays import DeviceColumn, is_array
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_column, tidied
 from gpuvgm.io.block import Table, host_table
-from gpuvgm.io.device import DeviceSource, is_plain
+from gpuvgm.io.device import is_plain
+from gpuvgm.io.frames import ArraySource
 from gpuvgm.io.source import Source
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
@@ -45,7 +46,7 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
     InputError
         For values that the library of the result cannot have.
     """
-    if flavour is None and isinstance(like, DeviceSource):
+    if flavour is None and isinstance(like, ArraySource) and like.arrays is not np:
         return to_device(table, like)
     table = host_table(table)
     makers: dict[str, Callable[[], Any]] = {
@@ -58,7 +59,7 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
 
 
 def to_polars(table: pa.Table) -> Any:
-    """A polars DataFrame; it gets plain text, not the views of text that some of its versions cannot take."""
+    """A polars DataFrame."""
     import polars
 
     frames = [_polars_column(name, table.column(name)) for name in table.schema.names]
@@ -71,10 +72,7 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
 
     try:
         column = plain_column(column) if pa.types.is_run_end_encoded(column.type) else column
-        try:
-            return polars.from_arrow(_polars_table(name, column))
-        except polars.exceptions.ComputeError:  # older versions have no extension types, but what these are stored as
-            return polars.from_arrow(_polars_table(name, plain_column(column)))
+        return polars.from_arrow(pa.Table.from_arrays([column.cast(_polars_type(column.type))], [name]))
     except (*ARROW_PROBLEMS, polars.exceptions.PolarsError) as problem:
         raise InputError(
             f'column "{name}" holds {column.type} values that polars cannot have ({reason(problem)}); '
@@ -82,12 +80,8 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
         ) from problem
 
 
-def _polars_table(name: str, column: pa.ChunkedArray[Any]) -> pa.Table:
-    return pa.Table.from_arrays([column.cast(_polars_type(column.type))], [name])
-
-
 def _polars_type(type_: Any) -> pa.DataType:
-    """The type that polars can take: no views, of which 1.20 crashes, no seconds (it multiplies them unchecked)."""
+    """The type that polars can take: no views (some versions crash), no seconds (it multiplies them unchecked)."""
     if pa.types.is_dictionary(type_):
         entries: Any = _polars_type(type_.value_type)
         return pa.dictionary(type_.index_type, entries, type_.ordered)
@@ -98,7 +92,7 @@ def _polars_type(type_: Any) -> pa.DataType:
     if pa.types.is_binary_view(type_):
         return pa.large_binary()
     taken: pa.DataType = pa.large_string() if pa.types.is_string_view(type_) else type_
-    return pa.duration("ms") if pa.types.is_duration(type_) and type_.unit == "s" else taken
+    return pa.duration("ms") if taken == pa.duration("s") else taken
 
 
 def to_arrays(table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
@@ -258,7 +252,9 @@ def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
     if column.type == pa.time64("ns"):  # Python's times have no nanoseconds
         column = column.cast(pa.int64()).cast(pa.duration("ns"))
     try:
-        values = _objects(column) if loses_digits(column) else np.asarray(column.to_numpy())
+        if loses_digits(column):
+            return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
+        values = np.asarray(column.to_numpy())
     except (*ARROW_PROBLEMS, ValueError, OverflowError) as problem:
         raise InputError(
             f'column "{name}" holds {column.type} values that NumPy cannot have ({reason(problem)}); '
@@ -289,14 +285,10 @@ def _beyond_floats(values: Any) -> bool:
     return ends["min"] is not None and bool(max(-ends["min"], ends["max"]) > LARGEST_WHOLE)
 
 
-def _objects(column: pa.ChunkedArray[Any]) -> np.ndarray[Any, Any]:
-    return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
-
-
 # -- what lies on a device
 
 
-def to_device(table: Table, like: DeviceSource) -> Any:
+def to_device(table: Table, like: ArraySource) -> Any:
     """A table as what lay on the device: a cuDF frame with its index, or a dict of arrays.
 
     A dict has the device's arrays for numbers (float64 with NaN where values are missing) and NumPy's, as
@@ -304,7 +296,7 @@ def to_device(table: Table, like: DeviceSource) -> Any:
     """
     if like.flavour == "cudf":
         return to_cudf(table, like)
-    return {name: to_array(name, table.column(name), like.namespace) for name in table.schema.names}
+    return {name: to_array(name, table.column(name), like.arrays) for name in table.schema.names}
 
 
 def to_array(name: str, column: Any, namespace: Any) -> Any:
@@ -332,11 +324,11 @@ def _device_beyond_floats(column: DeviceColumn) -> bool:
     return bool((beyond & ~missing).any())
 
 
-def to_cudf(table: Table, like: DeviceSource) -> Any:
+def to_cudf(table: Table, like: ArraySource) -> Any:
     """A cuDF DataFrame, with the source's index where the number of rows is the same."""
     import cudf
 
-    cuda = like.namespace.cuda  # cuDF works on the null stream, after what the caller's is still writing
+    cuda = like.arrays.cuda  # cuDF works on the null stream, after what the caller's is still writing
     cuda.Stream.null.wait_event(cuda.get_current_stream().record())
     frame = cudf.DataFrame({name: to_cudf_series(table.column(name)) for name in table.schema.names})
     if like.index is not None and len(like.index) == table.num_rows:

@@ -6,16 +6,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.io.arrow import taken
+from gpuvgm.io.arrow import exactly_cast
 from gpuvgm.io.block import Block, reblock
-from gpuvgm.io.frames import polars_source, read_once
-from gpuvgm.io.source import Runs, Source, check_names, check_request, check_runs
+from gpuvgm.io.frames import polars_source
+from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique, rows_of_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 Scan = Callable[[Sequence[str], int], Iterable[pa.RecordBatch]]
@@ -32,6 +32,8 @@ class ScanSource(Source):
         See `Source`.
     scan : callable
         (columns, rows) -> batches of these columns, in row order; `rows` is the length of the blocks to be made.
+    part_flavour : str, optional
+        Of an iterator, what its first part was.
     """
 
     name: str
@@ -40,9 +42,10 @@ class ScanSource(Source):
     scan: Scan
     rows: int | None = None
     repeatable: bool = True
+    part_flavour: str | None = None
 
     def __post_init__(self) -> None:
-        check_names(self.name, self.schema.names)
+        check_unique(self.name, self.schema.names)
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Scan the columns in blocks; without columns, the first one is scanned for the number of rows."""
@@ -54,22 +57,9 @@ class ScanSource(Source):
         """Rows of each run, one after the other; scans up to the last of them, and copies them."""
         check_request(self.name, self.schema, columns)
         check_runs(self.name, self.rows, runs)
-        pieces: list[list[pa.RecordBatch]] = [[] for _ in runs]
-        end = max((start + length for start, length in runs), default=0)
-        for block in self.blocks(columns, BATCH_ROWS) if end else ():
-            for run, (start, length) in zip(pieces, runs, strict=True):
-                low, high = max(start, block.first_row), min(start + length, block.first_row + block.rows)
-                if low < high:
-                    run.append(_copied(block.batch, low - block.first_row, high - block.first_row))
-            if block.first_row + block.rows >= end:
-                break
+        pieces = rows_of_runs((block.batch for block in self.blocks(columns, BATCH_ROWS)), runs)
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.Table.from_batches([batch for run in pieces for batch in run], schema)
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Kind and shape, as far as it is known."""
-        rows = {} if self.rows is None else {"rows": self.rows}
-        return {"kind": self.name, **rows, "columns": len(self.schema.names)}
 
     def _checked(self, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         wanted = pa.schema([self.schema.field(name) for name in columns])
@@ -89,12 +79,6 @@ class ScanSource(Source):
             )
 
 
-def _copied(batch: pa.RecordBatch, start: int, stop: int) -> pa.RecordBatch:
-    """Rows of a batch in memory of their own, so that the batch is freed."""
-    rows = np.arange(start, stop)
-    return pa.RecordBatch.from_arrays([taken(column, rows) for column in batch.columns], schema=batch.schema)
-
-
 def stream_source(name: str, stream: Any) -> ScanSource:
     """A source over a RecordBatchReader, read once, or what gives a new stream whenever `__arrow_c_stream__` is called.
 
@@ -104,13 +88,13 @@ def stream_source(name: str, stream: Any) -> ScanSource:
         For a stream of a single column without a name.
     """
     repeatable = not isinstance(stream, (pa.RecordBatchReader, Iterator))
-    unread = [_opened(name, stream)]
+    unread = [_stream_reader(name, stream)]
     schema = unread[0].schema
 
     def scan(columns: Sequence[str], _rows: int) -> Iterator[pa.RecordBatch]:
         if not unread and not repeatable:
-            raise read_once(name)
-        reader = unread.pop() if unread else _opened(name, stream)
+            raise refuse_second_reading(name)
+        reader = unread.pop() if unread else _stream_reader(name, stream)
         if not reader.schema.equals(schema):
             raise SourceChangedError(f"{name}: its columns changed between two scans; give a table that stays")
         return (batch.select(list(columns)) for batch in reader)
@@ -118,7 +102,64 @@ def stream_source(name: str, stream: Any) -> ScanSource:
     return ScanSource(name, "stream", schema, scan, repeatable=repeatable)
 
 
-def _opened(name: str, stream: Any) -> pa.RecordBatchReader:
+def refuse_second_reading(name: str) -> InputError:
+    """The refusal of a second reading."""
+    return InputError(f"{name}: can be read only once; give a file, a table or a new iterator")
+
+
+def iterator_source(parts: Iterator[Any], open_part: Callable[[object], Source]) -> ScanSource:
+    """A source over an iterator of tables, or of anything else that `open_part` takes; read once.
+
+    All have the columns of the first; types may differ where the cast to those of the first loses nothing.
+
+    Raises
+    ------
+    InputError
+        For an iterator that gives nothing.
+    """
+    name = type(parts).__name__
+
+    def opened(number: int, part: Any) -> Source:
+        try:
+            return open_part(part)
+        except InputError as problem:
+            raise InputError(f"{name}, part {number}: {problem}") from problem
+
+    start = next(parts, None)
+    if start is None:
+        raise InputError(f"{name}: the iterator gave nothing; it may have been read before, give a new one")
+    first = opened(0, start)
+    unread = [chain([first], parts)]
+
+    def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        if not unread:
+            raise refuse_second_reading(name)
+        return batches(unread.pop(), columns, rows)
+
+    def batches(ahead: Iterator[Any], columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        wanted = pa.schema([first.schema.field(column) for column in columns])
+        for number, part in enumerate(ahead):
+            source = opened(number, part)
+            check_request(f"{name}, part {number}", source.schema, columns)
+            for block in source.blocks(columns, rows):
+                yield _as_first(f"{name}, part {number}", block.batch, wanted)
+
+    return ScanSource(name, "stream", first.schema, scan, repeatable=False, part_flavour=first.flavour)
+
+
+def _as_first(name: str, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+    """Rows of a part with the types of the first one."""
+    if batch.schema.types == wanted.types:
+        return batch
+    try:
+        columns = [exactly_cast(*pair) for pair in zip(batch.columns, wanted.types, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=wanted)
+    except ARROW_PROBLEMS:
+        check_same(name, "part 0", wanted, batch.schema)
+        raise
+
+
+def _stream_reader(name: str, stream: Any) -> pa.RecordBatchReader:
     if isinstance(stream, pa.RecordBatchReader):
         return stream
     try:
@@ -130,19 +171,19 @@ def _opened(name: str, stream: Any) -> pa.RecordBatchReader:
 def dataset_source(dataset: Any) -> ScanSource:
     """A source over a pyarrow.dataset.Dataset; its files are scanned in the order of the dataset."""
     name = "pyarrow.dataset.Dataset"
-    options = _reading_options(dataset)
+    options = _fragment_options(dataset)
 
     def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        with _explained(name):
+        with _explain_scan(name):
             scanner = dataset.scanner(columns=list(columns), batch_size=min(rows, BATCH_ROWS), **options)
             with scanner.to_reader() as reader:
                 yield from reader
 
-    with _explained(name):
+    with _explain_scan(name):
         return ScanSource(name, "pyarrow", dataset.schema, scan, dataset.count_rows())
 
 
-def _reading_options(dataset: Any) -> dict[str, Any]:
+def _fragment_options(dataset: Any) -> dict[str, Any]:
     """Keywords of a scan of Parquet files: no buffers beforehand, which hold a file until it is read to its end.
 
     A dataset that has options of its own keeps these.
@@ -159,46 +200,35 @@ def relation_source(relation: Any) -> ScanSource:
     def scan(columns: Sequence[str], _rows: int) -> Iterator[pa.RecordBatch]:
         numbers = [f"#{schema.get_field_index(column) + 1}" for column in columns]  # of the columns, from 1
         query = relation.project(", ".join(numbers))
-        with _explained(name, problem), pa.RecordBatchReader.from_stream(query) as reader:
+        with _explain_scan(name, problem), pa.RecordBatchReader.from_stream(query) as reader:
             yield from reader
 
-    with _explained(name, problem):
-        types = _opened(name, relation.limit(0)).schema.types  # its names differ where some are alike
+    with _explain_scan(name, problem):
+        types = _stream_reader(name, relation.limit(0)).schema.types  # its names differ where some are alike
         ((rows,),) = relation.aggregate("count(*)").fetchall()
     schema = pa.schema(list(zip(relation.columns, types, strict=True)))
     return ScanSource(name, "pyarrow", schema, scan, rows)
 
 
 def lazy_source(frame: Any) -> ScanSource:
-    """A source over a polars LazyFrame; its query runs for the number of rows, and for every scan.
-
-    From polars 1.34 on a scan holds a few batches in memory, before that the columns asked for.
-    """
+    """A source over a polars LazyFrame; its query runs for the number of rows, and for every scan."""
     name, polars = "polars.LazyFrame", sys.modules["polars"]
     problem = polars.exceptions.PolarsError
 
     def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
         chosen = frame.select(polars.nth([schema.get_field_index(column) for column in columns]))
-        with _explained(name, problem):
-            for part in _frames_of(chosen, min(rows, BATCH_ROWS)):
+        with _explain_scan(name, problem):
+            for part in chosen.collect_batches(chunk_size=min(rows, BATCH_ROWS), maintain_order=True):
                 yield from (block.batch for block in polars_source(part, name).blocks(columns, rows))
 
-    with _explained(name, problem):
+    with _explain_scan(name, problem):
         empty = polars.DataFrame(schema=frame.collect_schema())
         rows = frame.select(polars.len()).collect().item()
     schema = polars_source(empty, name).schema
     return ScanSource(name, "polars", schema, scan, rows)
 
 
-def _frames_of(query: Any, rows: int) -> Iterator[Any]:
-    """The rows of a LazyFrame as DataFrames, in their order."""
-    if hasattr(query, "collect_batches"):
-        yield from query.collect_batches(chunk_size=rows, maintain_order=True)
-    else:
-        yield query.collect()
-
-
-def _explained(name: str, *problems: type[Exception]) -> AbstractContextManager[None]:
+def _explain_scan(name: str, *problems: type[Exception]) -> AbstractContextManager[None]:
     """Errors of the library that scans as errors that say what was scanned."""
     return damage_as(
         lambda problem: InputError(

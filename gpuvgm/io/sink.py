@@ -6,8 +6,9 @@ import fnmatch
 import glob
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path, PurePath, PurePosixPath
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +23,7 @@ from gpuvgm.io.arrow import row_bytes
 from gpuvgm.io.block import Gatherer, join_batches
 from gpuvgm.io.checksums import WrittenDigest
 from gpuvgm.io.files import FileSource, belongs
-from gpuvgm.io.locations import Given, Location, location_of, refuse_read_only
+from gpuvgm.io.locations import Given, Location, location_of, naming_file, refuse_read_only
 from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.source import Source
 
@@ -31,11 +32,15 @@ FOREIGN_ENDINGS = (
     *(".gz", ".zip", ".json", ".jsonl", ".ndjson", ".gpuvgm", ".html", ".pkl"),
 )
 CSV_ENDINGS = (".csv", ".csv.gz")
+NOT_IN_CSV = (
+    *(pa.types.is_nested, pa.types.is_duration),
+    *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
+)
 DOCUMENT_ENDINGS = (".json",)
 PAGE_ENDINGS = (".html", ".htm")
 
 
-def check_target(path: Location) -> Location:
+def check_parquet_target(path: Location) -> Location:
     """The file to write, symbolic links followed.
 
     Raises
@@ -114,54 +119,37 @@ def refuse_overwriting(source: Source, out: Given) -> None:
     target = location_of(out)
     if any(_same(target, part.path) for part in source.parts):
         raise InputError(f"{target}: is read as part of {source.name}; give another name to write")
-    if isinstance(target, RemoteFile):
-        joined = [given for given in source.given if _would_join_remote(target, location_of(given))]
-        if joined:
-            raise InputError(f"{target}: lies in {joined[0]}, which would read it the next time; write it elsewhere")
-        return
-    places = {Path(os.path.abspath(target)), Path(os.path.realpath(target))}
     for given in source.given:
-        if any(_would_join(place, os.path.expanduser(given)) for place in places):
+        if _would_join(target, location_of(given)):
             raise InputError(f"{target}: lies in {given}, which would read it the next time; write it elsewhere")
 
 
 def _same(target: Location, file: Location) -> bool:
-    if isinstance(target, RemoteFile) or isinstance(file, RemoteFile):
-        return isinstance(target, RemoteFile) and isinstance(file, RemoteFile) and _in_one_store(target, file)
-    return target.exists() and file.exists() and target.samefile(file)
+    if isinstance(target, RemoteFile):
+        return target.shares_store(file) and target.path == file.path
+    return isinstance(file, Path) and target.exists() and file.exists() and target.samefile(file)
 
 
-def _in_one_store(target: RemoteFile, file: RemoteFile) -> bool:
-    return target.path == file.path and bool(target.filesystem() == file.filesystem())
-
-
-def _would_join_remote(target: RemoteFile, given: Location) -> bool:
-    """Whether a folder or pattern of the same store takes in a file of this name."""
-    if not isinstance(given, RemoteFile) or target.filesystem() != given.filesystem():
-        return False
-    file, folder = PurePosixPath(target.path), PurePosixPath(given.path)
-    if file.is_relative_to(folder):
-        return file != folder and belongs(file, folder)
-    if not glob.has_magic(given.path):
-        return False
-    return _matches(file, given.path) or any(
-        _matches(above, given.path) and belongs(file, above) for above in file.parents
-    )
-
-
-def _would_join(target: Path, given: str) -> bool:
+def _would_join(target: Location, given: Location) -> bool:
     """Whether a folder or pattern takes in a file of this name."""
-    if os.path.isdir(given):
-        folder = Path(os.path.realpath(given))
-        return target.is_relative_to(folder) and belongs(target, folder)
-    if os.path.exists(given) or not glob.has_magic(given):
+    if isinstance(target, Path) and isinstance(given, Path):
+        given = given.expanduser()
+        is_pattern = not given.exists()
+        names = [(Path(as_one(target)), Path(as_one(given))) for as_one in (os.path.abspath, os.path.realpath)]
+        names.append((names[0][0], names[1][1]))
+        return any(_takes_in(given, target, is_pattern=is_pattern) for target, given in names)
+    if not isinstance(target, RemoteFile) or not target.shares_store(given):
         return False
-    patterns = (os.path.abspath(given), os.path.realpath(given))
-    if any(_matches(target, pattern) for pattern in patterns):
-        return True
-    return any(
-        _matches(folder, pattern) and belongs(target, folder) for folder in target.parents for pattern in patterns
-    )
+    return _takes_in(PurePosixPath(given.path), PurePosixPath(target.path))
+
+
+def _takes_in(given: PurePath, file: PurePath, *, is_pattern: bool = True) -> bool:
+    if file.is_relative_to(given):
+        return file != given and belongs(file, given)
+    if not is_pattern or not glob.has_magic(str(given)):
+        return False
+    folders = (folder for folder in file.parents if _matches(folder, str(given)))
+    return _matches(file, str(given)) or any(belongs(file, folder) for folder in folders)
 
 
 def _matches(path: PurePath, pattern: str) -> bool:
@@ -174,7 +162,73 @@ LEAST_GROUP_ROWS = 1 << 12
 ROW_GROUP_BYTES = 1 << 26  # of wide tables: a row group is gathered in memory before it is written
 
 
-class ParquetSink:
+class Sink(ABC):
+    """A file that batches are written to; nothing is left under its name unless all went well.
+
+    Parameters
+    ----------
+    path : pathlib.Path or RemoteFile
+        The file to write; an existing one is replaced at the end.
+    final : pathlib.Path or RemoteFile
+        The same with symbolic links followed.
+    schema : pyarrow.Schema
+        Columns and types of every batch.
+
+    Attributes
+    ----------
+    rows, bytes : int
+        Rows taken so far; size of the file, known after closing.
+    """
+
+    def __init__(self, path: Location, final: Location, schema: pa.Schema) -> None:
+        self.path, self.rows, self.bytes = path, 0, 0
+        self._final, self._schema, self._streams, self._opened = final, schema, ExitStack(), ExitStack()
+        self._beside = _partial_name(final)
+        self._place = f"{self._beside} (on its way to {path})" if isinstance(path, RemoteFile) else path
+
+    def __enter__(self) -> Self:
+        """Create the partial file."""
+        with ExitStack() as opened:
+            with naming_file(self._place):
+                self._partial = opened.enter_context(partial_of(self._beside))
+            opened.callback(self._release)
+            self._begin(opened)
+            self._opened = opened.pop_all()
+        return self
+
+    @abstractmethod
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take one batch of any length."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish and rename, or remove the partial file."""
+        with self._opened:
+            if kind is not None:
+                return
+            self._finish()
+            self.bytes = self._partial.stat().st_size
+            if isinstance(self._final, RemoteFile):
+                self._final.put(self._partial)
+            else:
+                with naming_file(self._place):
+                    self._partial.replace(self._final)
+
+    @abstractmethod
+    def _begin(self, opened: ExitStack) -> None:
+        """Open the partial file among the streams; what else is to be closed in the end goes on `opened`."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Write the rest and close the streams."""
+
+    def _release(self) -> None:
+        with suppress(OSError, pa.ArrowException):  # the failure that led here is the one to report
+            self._streams.close()
+
+
+class ParquetSink(Sink):
     """Writes batches to one Parquet file; nothing is left under its name unless all went well.
 
     Parameters
@@ -209,30 +263,12 @@ class ParquetSink:
         row_group_rows: int | None = None,
         compression: str | None = None,
     ) -> None:
-        self.path, self.rows, self.bytes, self.sha256 = location_of(path), 0, 0, ""
-        self._final = check_target(self.path)
-        self._beside = _beside(self._final)
-        self._place = f"{self._beside} (on its way to {self.path})" if isinstance(self.path, RemoteFile) else self.path
-        self._schema = schema.with_metadata(dict(metadata or {}))
+        place = location_of(path)
+        super().__init__(place, check_parquet_target(place), schema.with_metadata(dict(metadata or {})))
+        self.sha256 = ""
         self._options = {"compression": compression} if compression else column_options(schema)
-        self._digest: WrittenDigest | None = None
         self._gatherer = Gatherer(row_group_rows or rows_of_group(schema), join_batches)
-        self._opened = ExitStack()
-        self._file: pa.OSFile | None = None
         self._writer: pq.ParquetWriter | None = None
-
-    def __enter__(self) -> Self:
-        """Create the partial file."""
-        try:
-            with naming(self._place):
-                self._partial = self._opened.enter_context(partial_of(self._beside))
-                self._file = pa.OSFile(str(self._partial), "wb")
-                self._digest = WrittenDigest(self._partial)
-            self._writer = pq.ParquetWriter(self._file, self._schema, write_page_checksum=True, **self._options)
-        except BaseException:
-            self._abandon()
-            raise
-        return self
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take one batch of any length; full row groups are written at once."""
@@ -240,72 +276,43 @@ class ParquetSink:
         for group in self._gatherer.add(batch):
             self._put(group)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Finish and rename, or remove the partial file."""
-        if kind is not None:
-            self._abandon()
-            return
-        try:
-            for group in self._gatherer.rest():
-                self._put(group)
-            with naming(self._place):
-                self._finish()
-                self.bytes = self._partial.stat().st_size
-                if not isinstance(self._final, RemoteFile):
-                    self._partial.replace(self._final)
-            if isinstance(self._final, RemoteFile):
-                self._final.put(self._partial)
-            self._opened.close()
-        except BaseException:
-            self._abandon()
-            raise
+    def _begin(self, opened: ExitStack) -> None:
+        with naming_file(self._place):
+            self._file = self._streams.enter_context(pa.OSFile(str(self._partial), "wb"))
+            self._digest = WrittenDigest(self._partial)
+        opened.callback(self._digest.close)
+        self._writer = pq.ParquetWriter(self._file, self._schema, write_page_checksum=True, **self._options)
+        self._streams.callback(self._close, self._writer)
 
     def _put(self, group: pa.RecordBatch) -> None:
         if self._writer is None:
             raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
         table = pa.Table.from_batches([group]).replace_schema_metadata(self._schema.metadata)
-        with naming(self._place):
+        with naming_file(self._place):
             self._writer.write_table(table, row_group_size=max(1, group.num_rows))
-            self._hash()
-
-    def _hash(self) -> None:
-        assert self._digest is not None and self._file is not None
-        self._digest.reach(self._file.tell())
+            self._digest.reach(self._file.tell())
 
     def _finish(self) -> None:
-        """Write the footer with the file's checksums."""
-        assert self._digest is not None and self._writer is not None
-        self._hash()
-        self._writer.add_key_value_metadata(self._digest.metadata())
-        self._close()
-        self.sha256 = self._digest.seal()
-        self._digest.close()
+        """Write the rest, and the footer with the file's checksums."""
+        for group in self._gatherer.rest():
+            self._put(group)
+        assert self._writer is not None
+        with naming_file(self._place):
+            self._digest.reach(self._file.tell())
+            self._writer.add_key_value_metadata(self._digest.metadata())
+            self._streams.close()
+            self.sha256 = self._digest.seal()
 
-    def _close(self) -> None:
-        writer, self._writer = self._writer, None
+    def _close(self, writer: pq.ParquetWriter) -> None:
+        """Close the writer, once: its finaliser would try again after a failure."""
+        self._writer = None
         try:
-            if writer is not None:
-                writer.close()
+            writer.close()
         finally:
-            if writer is not None:
-                writer.is_open = False  # else its finaliser tries once more
-            if self._file is not None:
-                self._file.close()
-
-    def _abandon(self) -> None:
-        try:
-            self._close()
-        except (OSError, pa.ArrowException):
-            pass  # the failure that led here is the one to report
-        finally:
-            if self._digest is not None:
-                self._digest.close()
-            self._opened.close()
+            writer.is_open = False
 
 
-class CsvSink:
+class CsvSink(Sink):
     """Writes batches to one CSV file; nothing is left under its name unless all went well.
 
     Missing values are empty fields, text is quoted. Read as CSV, empty text is missing too.
@@ -329,29 +336,14 @@ class CsvSink:
     """
 
     def __init__(self, path: Given, schema: pa.Schema) -> None:
-        self.path, self.rows, self.bytes = location_of(path), 0, 0
-        self._final = check_file(self.path)
-        self._beside = _beside(self._final)
+        place = location_of(path)
+        super().__init__(place, check_file(place), schema.remove_metadata())
         for field in schema:
-            if pa.types.is_nested(field.type) or pa.types.is_duration(field.type) or _is_binary(field.type):
+            if any(is_one(field.type) for is_one in NOT_IN_CSV):
                 raise InputError(
                     f'{path}: column "{field.name}" is of type {field.type}, which CSV cannot hold: '
                     "write a .parquet file, or drop the column"
                 )
-        self._schema = schema.remove_metadata()
-        self._opened = ExitStack()
-
-    def __enter__(self) -> Self:
-        """Create the partial file."""
-        with ExitStack() as opened, naming(str(self.path)):
-            self._partial = opened.enter_context(partial_of(self._beside))
-            self._streams = opened.enter_context(ExitStack())
-            file: Any = self._streams.enter_context(pa.OSFile(str(self._partial), "wb"))
-            if self.path.name.lower().endswith(".gz"):
-                file = self._streams.enter_context(pa.CompressedOutputStream(file, "gzip"))
-            self._writer = self._streams.enter_context(pyarrow.csv.CSVWriter(file, self._schema))
-            self._opened = opened.pop_all()
-        return self
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take one batch of any length."""
@@ -361,24 +353,19 @@ class CsvSink:
                 "empty lines in CSV: write a .parquet file"
             )
         self.rows += batch.num_rows
-        with naming(str(self.path)):
+        with naming_file(self._place):
             self._writer.write_batch(batch.replace_schema_metadata(None))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Finish and rename, or remove the partial file."""
-        with self._opened, naming(str(self.path)):
-            if kind is not None:
-                with suppress(OSError, pa.ArrowException):  # the failure that led here is the one to report
-                    self._streams.close()
-                return
+    def _begin(self, opened: ExitStack) -> None:
+        with naming_file(self._place):
+            file: Any = self._streams.enter_context(pa.OSFile(str(self._partial), "wb"))
+            if self.path.name.lower().endswith(".gz"):
+                file = self._streams.enter_context(pa.CompressedOutputStream(file, "gzip"))
+            self._writer = self._streams.enter_context(pyarrow.csv.CSVWriter(file, self._schema))
+
+    def _finish(self) -> None:
+        with naming_file(self._place):
             self._streams.close()
-            self.bytes = self._partial.stat().st_size
-            if isinstance(self._final, RemoteFile):
-                self._final.put(self._partial)
-            else:
-                self._partial.replace(self._final)
 
 
 def is_csv(path: Location) -> bool:
@@ -386,11 +373,7 @@ def is_csv(path: Location) -> bool:
     return path.name.lower().endswith(CSV_ENDINGS)
 
 
-def _is_binary(type_: pa.DataType) -> bool:
-    return pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_)
-
-
-def _beside(final: Location) -> Path:
+def _partial_name(final: Location) -> Path:
     """The name that a file is written beside: of what goes to a store one in the temporary folder."""
     if isinstance(final, Path):
         return final
@@ -403,17 +386,6 @@ def rows_of_group(schema: pa.Schema) -> int:
     """Rows of a row group; they depend on the columns alone."""
     rows = ROW_GROUP_BYTES // max(1, round(row_bytes(schema)))
     return min(ROW_GROUP_ROWS, max(LEAST_GROUP_ROWS, rows // LEAST_GROUP_ROWS * LEAST_GROUP_ROWS))
-
-
-@contextmanager
-def naming(path: Path | str) -> Iterator[None]:
-    """Errors of the operating system name the file that was asked for, not the partial one."""
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno is None:
-            raise
-        raise OSError(problem.errno, os.strerror(problem.errno), str(path)) from problem
 
 
 def column_options(schema: pa.Schema) -> dict[str, Any]:

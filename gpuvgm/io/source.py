@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.errors import InputError, check_present, listed
-from gpuvgm.io.block import Block
+from gpuvgm.errors import InputError, check_present, counted, listed
+from gpuvgm.io.block import Batch, Block, copied_rows, trimmed
 from gpuvgm.shortage import reason
 
 if TYPE_CHECKING:
@@ -67,6 +69,18 @@ class Source:
         def repeatable(self) -> bool:
             """Whether `blocks` can be called again."""
 
+        def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+            """Read the columns through, in blocks of `block_rows` rows (the last one may be shorter).
+
+            Blocks of sources on a device hold a `DeviceTable`, of all others Arrow batches.
+            """
+
+        def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
+            """Read rows [start, stop) of files in blocks that keep their global indices; only where `rows` is known."""
+
+        def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
+            """Rows [start, start + length) of each run, one after the other; only where `rows` is known."""
+
     @property
     def paths(self) -> tuple[Location, ...]:
         """The files that hold the rows, if these are files."""
@@ -82,24 +96,10 @@ class Source:
         """Namespace of arrays that lie where the rows do."""
         return np
 
-    def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through, in blocks of `block_rows` rows (the last one may be shorter).
-
-        Blocks of sources on a device hold a `DeviceTable`, of all others Arrow batches.
-        """
-        raise NotImplementedError
-
-    def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
-        """Read rows [start, stop) of files in blocks that keep their global indices; only where `rows` is known."""
-        raise NotImplementedError
-
-    def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Rows [start, start + length) of each run, one after the other; only where `rows` is known."""
-        raise NotImplementedError
-
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the source later; JSON-able."""
-        raise NotImplementedError
+        """What identifies the source later, JSON-able: kind and shape, as far as it is known."""
+        rows = {} if self.rows is None else {"rows": self.rows}
+        return {"kind": self.name, **rows, "columns": len(self.schema.names)}
 
     def metadata(self) -> dict[str, dict[str, str]]:
         """Key/value metadata of what the source holds: by file for Parquet files, else that of the schema."""
@@ -144,6 +144,54 @@ class Source:
         """Log the files that have the name of one in a fingerprint, and are others."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a source; formats replace what differs from text, whose rows are reached through all before them.
+
+    Parameters
+    ----------
+    path : pathlib.Path or RemoteFile
+        Where it is.
+    schema : pyarrow.Schema
+        Columns and types.
+
+    Attributes
+    ----------
+    rows : int or None
+        Number of rows; None when unknown.
+    """
+
+    path: Location
+    schema: pa.Schema
+
+    if TYPE_CHECKING:
+
+        @property
+        def rows(self) -> int | None:
+            """Number of rows."""
+
+        def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Batch]:
+            """Read the columns through."""
+
+    @property
+    def sequential(self) -> bool:
+        """Whether rows in the middle are reached through all before them."""
+        return True
+
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[Batch]:
+        """Read rows [start, stop); only where `rows` is known."""
+        return trimmed(self.batches(columns, batch_rows), start, stop - start)
+
+    def sample(self, columns: Sequence[str], runs: Runs) -> list[list[Batch]]:
+        """Batches of each run; only where `rows` is known."""
+        check_runs(str(self.path), None, runs)
+        return []
+
+    def metadata(self) -> dict[str, str] | None:
+        """Key/value metadata of a Parquet file; None for other formats."""
+        return None
+
+
 def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:
     """Metadata as text.
 
@@ -158,7 +206,7 @@ def text_of_metadata(name: str, pairs: Mapping[bytes, bytes]) -> dict[str, str]:
         raise InputError(f"{name}: its metadata is no text in UTF-8 ({reason(problem)}); write it without") from problem
 
 
-def check_names(source: str, names: Iterable[str]) -> None:
+def check_unique(source: str, names: Iterable[str]) -> None:
     """Refuse duplicate column names.
 
     Raises
@@ -191,6 +239,62 @@ def check_runs(source: str, rows: int | None, runs: Runs) -> None:
     for start, length in runs:
         if start < 0 or length < 0 or start + length > rows:
             raise InputError(f"{source}: rows {start} to {start + length} were asked for, there are {rows}")
+
+
+def runs_within(runs: Runs, first: int, rows: int) -> list[tuple[int, tuple[int, int]]]:
+    """Of runs, those with some of the `rows` rows from `first` on: the number of each, and what it has of them."""
+    inside = []
+    for number, (start, length) in enumerate(runs):
+        low, high = max(start - first, 0), min(start + length - first, rows)
+        if low < high:
+            inside.append((number, (low, high - low)))
+    return inside
+
+
+def shares_of_runs(runs: Runs, counts: Sequence[int]) -> dict[int, list[tuple[int, tuple[int, int]]]]:
+    """By the number of each part (file, row group) that holds rows of runs: what `runs_within` says of it.
+
+    Parameters
+    ----------
+    runs : sequence of (int, int)
+        First row and number of rows.
+    counts : sequence of int
+        Rows of the parts.
+    """
+    firsts = accumulate(counts, initial=0)
+    shares = (runs_within(runs, first, rows) for first, rows in zip(firsts, counts, strict=False))
+    return {number: inside for number, inside in enumerate(shares) if inside}
+
+
+def rows_of_runs(batches: Iterable[pa.RecordBatch], runs: Runs) -> list[list[pa.RecordBatch]]:
+    """Copies of each run's rows out of consecutive batches; none is read after the last of them."""
+    pieces: list[list[pa.RecordBatch]] = [[] for _ in runs]
+    first, end = 0, max((start + length for start, length in runs), default=0)
+    for batch in batches if end else ():
+        for number, (start, length) in runs_within(runs, first, batch.num_rows):
+            pieces[number].append(copied_rows(batch, start, length))
+        first += batch.num_rows
+        if first >= end:
+            break
+    return pieces
+
+
+def check_lengths(source: str, rows: Mapping[str, int]) -> int:
+    """Number of rows of columns, which must be the same of all.
+
+    Raises
+    ------
+    InputError
+        Naming the first column that has more or fewer than the first.
+    """
+    (first, length), *others = rows.items()
+    for other, count in others:
+        if count != length:
+            raise InputError(
+                f'{source}: column "{other}" has {counted(count, "row")}, column "{first}" has {length:,}; '
+                "cut them to one length"
+            )
+    return length
 
 
 def check_same(source: str, first: str, expected: pa.Schema, schema: pa.Schema) -> None:

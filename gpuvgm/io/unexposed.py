@@ -41,13 +41,7 @@ class LockedMemory:
         }
 
 
-def buffers_of(series: Any) -> Any | None:
-    """A cuDF Series as a column of pylibcudf, whose buffers can be locked; None for a cuDF that has them elsewhere."""
-    column: Any = getattr(series, "_column", None)
-    return column.plc_column if hasattr(column, "access") and hasattr(column, "plc_column") else None  # since 26.02
-
-
-def values_of(column: Any, dtype: np.dtype[Any], width: int, cupy: Any) -> Array:
+def buffer_values(column: Any, dtype: np.dtype[Any], width: int, cupy: Any) -> Array:
     """The values, shape (rows,), or (rows, width) for values of several words; anything where one is null."""
     rows = column.size()
     shape = (rows,) if width == 1 else (rows, width)

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
-from typing import Any
+from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
-from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import ChunkSums, Engine, add_chunks, copied_to, get_engine, in_row_order, runs_on_device
+from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines import Engine, copied_to, in_row_order, runs_on_device
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.errors import InputError
-from gpuvgm.execution.worker_rows import HeldChunks, WorkerRows
-from gpuvgm.mixture.initialization import PointStart, RandomStart, Seeds, Start, is_far_from_zero
-from gpuvgm.mixture.posterior import Posterior
-from gpuvgm.mixture.posterior_nd import Form, GaussianPosterior
-from gpuvgm.mixture.rows import BLOCK_VALUES, Coordinates, Moments, Rows, are_whole, in_order
-from gpuvgm.mixture.statistics import ComponentStatistics, GaussianStatistics, gaussian_statistics, statistics_of
+from gpuvgm.mixture.em import Accumulate
+from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds, Start, is_far_from_zero
+from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior
+from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, first_feature, from_centre
+from gpuvgm.mixture.statistics import Statistics, gaussian_statistics, statistics_of
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, midpoints, values_of
 from gpuvgm.summary.summary import Cells, Summary
 
-DEVICE_BLOCK_VALUES = 1 << 27  # numbers of a block on a device: an E-step over it outlasts launch and wait by far
 START_VALUES = 1 << 24  # of a part that array formulas go through there: what they make takes some 0.5 GiB
 CELL_FRAME = Frame(1.0, 0.0)
-Accumulate = Callable[[Posterior], ComponentStatistics]
-Chosen = slice | NDArray[np.bool_]
 
 
 def over_cells(engine: Engine, cells: Cells) -> Accumulate:
@@ -45,14 +38,14 @@ def over_cells(engine: Engine, cells: Cells) -> Accumulate:
     """
     scatter = cells.scatter if np.any(cells.scatter) else None
 
-    def accumulate(posterior: Posterior) -> ComponentStatistics:
+    def accumulate(posterior: Posterior) -> Statistics:
         table = posterior.kernel_table(CELL_FRAME)
         return statistics_of(engine.e_step(cells.mean, cells.weight, scatter, table), table)
 
     return accumulate
 
 
-def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = None) -> Accumulate:
+def over_rows(engine: Engine, rows: Rows, frame: Frame) -> Accumulate:
     """E-step over the rows of one feature.
 
     Parameters
@@ -63,44 +56,29 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame, pool: Executor | None = 
         The rows; NaN counts for nothing.
     frame : Frame
         Coordinates of the posterior.
-    pool : Executor, optional
-        Threads to share the blocks out to.
     """
     placed = _where_it_works(engine, rows)
-    return _accumulated(frame, lambda table: _column_sums(engine, placed, table, pool).total)
 
-
-def _accumulated(frame: Frame, total: Callable[[KernelTable], Floats]) -> Accumulate:
-    """E-step over rows from its sums, shape (1, 3 K + 1)."""
-
-    def accumulate(posterior: Posterior) -> ComponentStatistics:
+    def accumulate(posterior: Posterior) -> Statistics:
         table = posterior.kernel_table(frame)
-        return statistics_of(total(table), table)
+        sums = placed.sums(engine, partial(_column_sums, table), 3 * len(table.means) + 1)
+        return statistics_of(sums.total, table)
 
     return accumulate
 
 
-def _width(table: KernelTable) -> int:
-    """Number of sums of an E-step."""
-    return 3 * len(table.means) + 1
+def _column_sums(table: KernelTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+    """Sums of an E-step over some rows of one feature where they lie."""
+    if runs_on_device(engine) and is_on_device(x):
+        return engine.e_step(namespace_of(x).ascontiguousarray(x[:, 0]), weight, None, table)
+    return engine.e_step(first_feature(x), None if weight is None else _on_host(weight), None, table)
 
 
-def _column_sums(
-    engine: Engine, rows: Rows, table: KernelTable, pool: Executor | None = None, first_chunk: int = 0
-) -> ChunkSums:
-    """Sums of an E-step over the rows of one feature where they lie."""
-
-    def sums(part: slice) -> Floats:
-        if _stay(engine, rows):
-            return engine.e_step(rows.resident_column(part), rows.weights(part), None, table)
-        return engine.e_step(rows.column(part), rows.column_weights(part), None, table)
-
-    return _added(engine, _in_parts(engine, sums, rows, pool), ChunkSums(_width(table), first_chunk))
+def _on_host(weight: Array) -> Floats:
+    return np.ascontiguousarray(to_numpy(weight))
 
 
-def over_features(
-    engine: Engine, rows: Rows, centre: Floats, pool: Executor | None = None
-) -> Callable[[GaussianPosterior], GaussianStatistics]:
+def over_features(engine: Engine, rows: Rows, centre: Floats) -> Accumulate:
     """E-step over rows of several features, block by block; memory does not grow with the rows.
 
     Parameters
@@ -111,35 +89,28 @@ def over_features(
         The rows.
     centre : ndarray of shape (D,)
         Origin of the posterior's coordinates.
-    pool : Executor, optional
-        Threads to share the blocks out to.
     """
     placed = _where_it_works(engine, rows)
 
-    def accumulate(posterior: GaussianPosterior) -> GaussianStatistics:
-        return sums_over(engine, placed, posterior.table(centre), pool)
+    def accumulate(posterior: Posterior) -> Statistics:
+        return sums_over(engine, placed, posterior.gaussian_table(centre))
 
     return accumulate
 
 
-def sums_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None = None) -> GaussianStatistics:
+def sums_over(engine: Engine, rows: Rows, table: GaussianTable) -> Statistics:
     """Statistics of an E-step over all rows."""
-    return gaussian_statistics(_total_over(engine, rows, table, pool), table)
+    return gaussian_statistics(rows.sums(engine, partial(_feature_sums, table), table.width).total, table)
 
 
-def log_density_sum(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None = None) -> float:
+def log_density_sum(engine: Engine, rows: Rows, table: GaussianTable) -> float:
     """Weighted sum over the rows of the logarithm of the mixture's density."""
-    return float(_total_over(engine, rows, table, pool)[0, -1])
+    return float(rows.sums(engine, partial(_feature_sums, table), table.width).total[0, -1])
 
 
-def _total_over(engine: Engine, rows: Rows, table: GaussianTable, pool: Executor | None) -> Floats:
-    """Sums of an E-step over all rows, shape (1, width), with the same bits for all blocks and threads."""
-
-    def sums(part: slice) -> Floats:
-        found: Floats = engine.e_step_features(rows.read(part), rows.weights(part), table)
-        return found if _stay(engine, rows) else np.asarray(to_numpy(found))
-
-    return _added(engine, _in_parts(engine, sums, rows, pool), ChunkSums(table.width)).total
+def _feature_sums(table: GaussianTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+    """Sums of an E-step over some rows of several features."""
+    return engine.e_step_features(x, weight, table)
 
 
 def _where_it_works(engine: Engine, rows: Rows) -> Rows:
@@ -147,7 +118,7 @@ def _where_it_works(engine: Engine, rows: Rows) -> Rows:
 
     Those that lie there are brought in row order once, not in every E-step.
     """
-    if _stay(engine, rows):
+    if rows.stay(engine):
         return replace(rows, array=in_row_order(engine, rows.array))
     if not runs_on_device(engine) or not rows.on_host or not rows.whole:
         return rows
@@ -155,133 +126,6 @@ def _where_it_works(engine: Engine, rows: Rows) -> Rows:
     weight = None if rows.weight is None or array is None else copied_to(engine, rows.weight)
     fits = array is not None and (weight is None) == (rows.weight is None)
     return replace(rows, array=array, weight=weight) if fits else rows
-
-
-def _stay(engine: Engine, rows: Rows) -> bool:
-    """Whether rows lie where the engine works on them, other than in the host's memory."""
-    return runs_on_device(engine) and not rows.on_host
-
-
-def _in_parts(engine: Engine, sums: Callable[[slice], Floats], rows: Rows, pool: Executor | None) -> Iterator[Floats]:
-    """Sums of blocks in row order; a device takes long ones, one after the other."""
-    if _stay(engine, rows):
-        return in_order(sums, rows.parts(DEVICE_BLOCK_VALUES), None)
-    return in_order(sums, rows.parts(), pool)
-
-
-def _added(engine: Engine, blocks: Iterable[Floats], total: ChunkSums) -> ChunkSums:
-    """The sums with the chunks of all blocks, in row order, which lie where the engine left them."""
-    for partials in blocks:
-        add_chunks(engine, total, partials)
-    return total
-
-
-#: Numbers of some rows to the sums of each chunk of them, shape (chunks, width); then all added up, shape (width,).
-#: The function may go to the workers of a cluster, whose numbers may lie on a device.
-Scan = Callable[[Callable[[Floats], Floats], int], Floats]
-
-
-def over_array(numbers: Floats, pool: Executor | None = None) -> Scan:
-    """Scans over an array in memory; NaN counts for nothing.
-
-    Parameters
-    ----------
-    numbers : ndarray of shape (rows,), float64
-        The column's numbers.
-    pool : Executor, optional
-        Threads to share the rows out to.
-    """
-    rows = Rows.of(numbers)
-
-    def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
-        total = ChunkSums(width)
-        for partials in in_order(lambda part: sums(numbers[part]), rows.parts(), pool):
-            total.add(partials)
-        return np.asarray(total.total[0])
-
-    return scan
-
-
-def over_scan(engine: Engine, scan: Scan, frame: Frame) -> Accumulate:
-    """E-step over the rows of a scan; bits as those of `over_rows`.
-
-    Parameters
-    ----------
-    engine : Engine
-        Who runs it.
-    scan : callable
-        Sums over the rows.
-    frame : Frame
-        Coordinates of the posterior.
-    """
-
-    def total(table: KernelTable) -> Floats:
-        return scan(lambda numbers: engine.e_step(numbers, None, None, table), _width(table))[None]
-
-    return _accumulated(frame, total)
-
-
-@dataclass(frozen=True, slots=True)
-class RowSums:
-    """Sums over all rows of a column, for exact EM.
-
-    Parameters
-    ----------
-    accumulate : callable
-        E-step for a posterior.
-    moments : callable
-        Rows, mean and variance.
-    start : callable
-        Statistics of rows that belong to the nearest of some centres.
-    """
-
-    accumulate: Accumulate
-    moments: Callable[[], ColumnMoments]
-    start: Callable[[Seeds], ComponentStatistics]
-
-    @classmethod
-    def over(cls, scan: Scan, frame: Frame, accumulate: Accumulate) -> RowSums:
-        """Sums by scans of the rows, in a frame."""
-        return cls(accumulate, partial(moments_over, scan, frame), partial(start_over, scan, frame))
-
-
-def over_workers(rows: WorkerRows, frame: Frame) -> RowSums:
-    """Sums over rows in the memory of a cluster's workers; parameters go down, few nodes of the tree of sums come up.
-
-    Parameters
-    ----------
-    rows : WorkerRows
-        The rows.
-    frame : Frame
-        Coordinates of the posterior.
-    """
-
-    def from_workers(width: int, *call: Any) -> Floats:
-        total = ChunkSums(width)
-        for nodes in rows.held.map(*call):
-            total.add_nodes(nodes)
-        return total.total
-
-    def scan(sums: Callable[[Floats], Floats], width: int) -> Floats:
-        return np.asarray(from_workers(width, _chunk_nodes, sums, width)[0])
-
-    def e_step(table: KernelTable) -> Floats:
-        return from_workers(_width(table), _e_step_nodes, rows.engine, table)
-
-    return RowSums.over(scan, frame, _accumulated(frame, e_step))
-
-
-def _chunk_nodes(chunks: HeldChunks, sums: Callable[[Array], Array], width: int) -> Floats:
-    """Nodes of the sums that a function of numbers gives for each chunk of a partition where it lies."""
-    numbers, total = chunks.numbers, ChunkSums(width, chunks.first)
-    for part in Rows.of(numbers).parts(START_VALUES if is_on_device(numbers) else BLOCK_VALUES):
-        total.add(to_numpy(sums(numbers[part])))
-    return total.nodes
-
-
-def _e_step_nodes(chunks: HeldChunks, engine: str, table: KernelTable) -> Floats:
-    """Nodes of the sums of an E-step over a partition."""
-    return _column_sums(get_engine(engine), Rows.of(chunks.numbers), table, first_chunk=chunks.first).nodes
 
 
 # -- mean and variance, three ways. Each adds in an order of its own, so that last bits differ.
@@ -299,7 +143,7 @@ def mean_and_variance(y: Floats, weight: Floats, scatter: Floats) -> tuple[float
     return mean, squares / (total - 1) if total > 1 else 1.0
 
 
-def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Moments:
+def moments_of(engine: Engine, rows: Rows) -> Moments:
     """Moments of the rows.
 
     On the engine, for several features and weights: one component without a density has all responsibility. Moments are
@@ -308,7 +152,7 @@ def moments_of(engine: Engine, rows: Rows, pool: Executor | None = None) -> Mome
     centre = np.asarray(np.mean(rows.sample(CHUNK_ROWS).array, axis=0, dtype=np.float64))
     features = rows.features
     table = GaussianTable(centre, np.zeros((1, features)), np.zeros((1, features, features)), np.zeros(1))
-    statistics = sums_over(engine, rows, table, pool)
+    statistics = sums_over(engine, rows, table)
     shift = statistics.first[0] / statistics.counts[0]
     scatter = statistics.second[0] - np.outer(shift, statistics.first[0])
     if not np.all(np.isfinite(scatter)):
@@ -325,24 +169,24 @@ class ColumnMoments:
     variance: float
 
 
-def moments_over(scan: Scan, frame: Frame) -> ColumnMoments:
-    """Moments of the rows in two scans: the mean, and squares about it, corrected for its rounding.
+def moments_over(engine: Engine, rows: Rows, frame: Frame) -> ColumnMoments:
+    """Moments of the rows of one feature in two scans: the mean, and squares about it, corrected for its rounding.
 
     Chunk by chunk, so that bits depend neither on blocks nor on workers; squares about the mean itself, as above, would
     take a third scan. Chan, Golub & LeVeque 1983, The American Statistician 37 (3), equation 1.7.
     """
-    count, total, _ = scan(partial(_sums, frame, 0.0), 3)
+    count, total, _ = rows.sums(engine, partial(_sums, frame, 0.0), 3, BLOCK_VALUES).total[0]
     rough = total / max(count, 1.0)
-    _, shift, squares = scan(partial(_sums, frame, rough), 3)
+    _, shift, squares = rows.sums(engine, partial(_sums, frame, rough), 3, BLOCK_VALUES).total[0]
     squares -= shift * shift / max(count, 1.0)
     return ColumnMoments(
         int(count), float(rough + shift / max(count, 1.0)), float(squares / (count - 1) if count > 1 else 1.0)
     )
 
 
-def _sums(frame: Frame, centre: float, numbers: Array) -> Array:
-    """Count, and sums of the distance to a centre and of its square, of each chunk, where the numbers lie."""
-    xp, y = namespace_of(numbers), _chunks(frame.apply(numbers))
+def _sums(frame: Frame, centre: float, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+    """Count, and sums of the distance to a centre and of its square, of each chunk, where the rows lie."""
+    xp, y = namespace_of(x), _chunks(frame.apply(x[:, 0]))
     return xp.stack(_sums_where(xp.isfinite(y), y, centre), axis=1)
 
 
@@ -364,7 +208,7 @@ def _chunks(x: Array) -> Array:
 # -- hard starts of one feature, at once or chunk by chunk.
 
 
-def hard_start(y: Floats, weight: Floats, scatter: Floats, component: Ints, centres: Floats) -> ComponentStatistics:
+def hard_start(y: Floats, weight: Floats, scatter: Floats, component: Ints, centres: Floats) -> Statistics:
     """Statistics of rows or cells that each belong to one component, added one after the other.
 
     Parameters
@@ -378,7 +222,7 @@ def hard_start(y: Floats, weight: Floats, scatter: Floats, component: Ints, cent
     """
     k = len(centres)
     d = y - centres[component]
-    return ComponentStatistics(
+    return Statistics(
         reference=centres,
         counts=np.bincount(component, weight, k).astype(np.float64),
         first=np.bincount(component, weight * d, k).astype(np.float64),
@@ -387,28 +231,31 @@ def hard_start(y: Floats, weight: Floats, scatter: Floats, component: Ints, cent
     )
 
 
-def start_over(scan: Scan, frame: Frame, seeds: Seeds) -> ComponentStatistics:
-    """Hard start of rows that belong to the nearest centre each.
+def start_over(engine: Engine, rows: Rows, frame: Frame, seeds: Seeds) -> Statistics:
+    """Hard start of the rows of one feature that belong to the nearest centre each.
 
     Chunk by chunk, so that bits depend neither on blocks nor on workers.
 
     Parameters
     ----------
-    scan : callable
-        Sums over the rows.
+    engine : Engine
+        Who works on the rows.
+    rows : Rows
+        The rows; NaN counts for nothing.
     frame : Frame
         Coordinates of the centres.
     seeds : Seeds
         The centres.
     """
     alone = Seeds(seeds.centres, seeds.labels[:0])
-    counts, first, second = scan(partial(_starts, frame, alone), 3 * len(seeds.centres)).reshape(3, -1)
-    return ComponentStatistics(seeds.centres, counts, first, second, 0.0)
+    sums = rows.sums(engine, partial(_starts, frame, alone), 3 * len(seeds.centres), BLOCK_VALUES)
+    counts, first, second = sums.total.reshape(3, -1)
+    return Statistics(seeds.centres, counts, first, second, 0.0)
 
 
-def _starts(frame: Frame, seeds: Seeds, numbers: Array) -> Array:
-    """Counts and moments of the components, of each chunk, where the numbers lie."""
-    y = frame.apply(numbers)
+def _starts(frame: Frame, seeds: Seeds, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
+    """Counts and moments of the components, of each chunk, where the rows lie."""
+    y = frame.apply(x[:, 0])
     if is_on_device(y):
         return _starts_on_device(y, seeds)
     chunks = [y[start : start + CHUNK_ROWS] for start in range(0, len(y), CHUNK_ROWS)]
@@ -436,9 +283,9 @@ def _starts_on_device(y: Array, seeds: Seeds) -> Array:
 
 
 def start_statistics(
-    engine: Engine, rows: Rows, start: Start, coordinates: Coordinates, form: Form, moments: Moments
-) -> GaussianStatistics:
-    """Sums over the rows of a start's responsibilities, in the fit's coordinates.
+    engine: Engine, rows: Rows, start: Start, centre: Floats, form: CovarianceType, moments: Moments
+) -> Statistics:
+    """Sums over the rows of a start's responsibilities, in the fit's coordinates, with an axis of features.
 
     Parameters
     ----------
@@ -448,34 +295,41 @@ def start_statistics(
         The rows.
     start : Start
         The responsibilities.
-    coordinates : Coordinates
-        Where the fit works.
-    form : Form
+    centre : ndarray of shape (D,)
+        Origin of the fit's coordinates.
+    form : CovarianceType
         Form of the covariances.
     moments : Moments
         Moments of all rows.
     """
     k, d = start.reference.shape
-    second_shape = (k, d) if form.diagonal else (k, d, d)
+    diagonal = form not in MATRICES
+    counts, first, second = np.zeros(k), np.zeros((k, d)), np.zeros((k, d) if diagonal else (k, d, d))
     if isinstance(start, PointStart):
-        second = _shared_squares(start, moments, coordinates) if form.tied else np.zeros(second_shape)
-        return GaussianStatistics(start.reference, np.ones(k), np.zeros((k, d)), second, 0.0)
-    if not rows.on_host:
-        return _start_where_rows_lie(engine, rows, start, coordinates, form)
-    counts, first, second = np.zeros(k), np.zeros((k, d)), np.zeros(second_shape)
-    for part in rows.parts():
-        y = coordinates.apply(rows.read(part))
+        second = _shared_squares(start, moments, centre) if form == "tied" else second
+        return Statistics(start.reference, np.ones(k), first, second, 0.0)
+    if rows.spread or not rows.on_host:
+        return _start_where_rows_lie(engine, rows, start, centre, diagonal=diagonal)
+    for part, x, weight in replace(rows, pool=None).each(
+        _whole_block
+    ):  # one after the other: they are drawn in row order
+        y = from_centre(x, centre)
         given = start.responsibilities(part, y)
         for component in range(k):
-            share = _share(given, component, rows.weights(part))
-            sums = _component_sums(y, share, start.reference[component], hard=given.ndim == 1, diagonal=form.diagonal)
+            share = _share(given, component, weight)
+            sums = _component_sums(y, share, start.reference[component], hard=given.ndim == 1, diagonal=diagonal)
             counts[component] += sums[0]
             first[component] += sums[1]
             second[component] += sums[2]
-    return GaussianStatistics(start.reference, counts, first, second, 0.0)
+    return Statistics(start.reference, counts, first, second, 0.0)
 
 
-def _shared_squares(start: PointStart, moments: Moments, coordinates: Coordinates) -> Floats:
+def _whole_block(part: slice, x: Array, weight: Array | None) -> tuple[slice, Array, Array | None]:
+    """A block as it is read."""
+    return part, x, weight
+
+
+def _shared_squares(start: PointStart, moments: Moments, centre: Floats) -> Floats:
     """What a start from points makes of a shared covariance, shape (K, D, D): squares of all rows, less the points'.
 
     scikit-learn takes the rows' squares whole, though only the points have a component; about 0, so that an offset
@@ -484,7 +338,7 @@ def _shared_squares(start: PointStart, moments: Moments, coordinates: Coordinate
     k = len(start.reference)
     mean, total = moments.mean, moments.total
     far = is_far_from_zero(mean, moments.deviations)
-    points = start.reference + coordinates.centre
+    points = start.reference + centre
     offset, points = (np.zeros_like(mean), points - mean) if far else (mean, points)
     squares = moments.scatter + total * np.outer(offset, offset) - points.T @ points
     return np.repeat(squares[None] / k, k, axis=0)
@@ -509,30 +363,30 @@ def _component_sums(
     return float(np.sum(share)), np.asarray(np.sum(scaled, axis=0)), np.asarray(second)
 
 
-def _start_where_rows_lie(
-    engine: Engine, rows: Rows, start: Start, coordinates: Coordinates, form: Form
-) -> GaussianStatistics:
+def _start_where_rows_lie(engine: Engine, rows: Rows, start: RowStart, centre: Floats, *, diagonal: bool) -> Statistics:
     """The same by E-steps: a component that is alone has all of each row, which weighs what the start gave it.
 
     Chunk by chunk, so that bits do not depend on the parts; few sums come to the host.
     """
     k, d = start.reference.shape
-    flat = np.zeros((1, d) if form.diagonal else (1, d, d))
-    tables = [GaussianTable(coordinates.centre, point[None], flat, np.zeros(1)) for point in start.reference]
+    flat = np.zeros((1, d) if diagonal else (1, d, d))
+    tables = [GaussianTable(centre, point[None], flat, np.zeros(1)) for point in start.reference]
 
-    def sums(part: slice) -> Array:
-        x, weight = rows.read(part), rows.weights(part)
-        given = start.responsibilities(part, coordinates.apply(x))
-        alone = [engine.e_step_features(x, _share(given, c, weight), table) for c, table in enumerate(tables)]
-        xp = namespace_of(x)
-        together = xp.reshape(xp.stack(alone, axis=1), (alone[0].shape[0], -1))
-        return together if _stay(engine, rows) else to_numpy(together)
-
-    parts = rows.parts(BLOCK_VALUES if isinstance(start, RandomStart) else START_VALUES)
-    total = _added(engine, map(sums, parts), ChunkSums(k * tables[0].width)).total.reshape(k, 1, -1)
+    values = BLOCK_VALUES if isinstance(start, RandomStart) else START_VALUES
+    width = k * tables[0].width
+    total = rows.sums(engine, partial(_sums_of_start, start, tables), width, values).total.reshape(k, 1, -1)
     each = [gaussian_statistics(own, table) for own, table in zip(total, tables, strict=True)]
     counts, first, second = (np.concatenate([getattr(one, n) for one in each]) for n in ("counts", "first", "second"))
-    return GaussianStatistics(start.reference, counts, first, second, 0.0)
+    return Statistics(start.reference, counts, first, second, 0.0)
+
+
+def _sums_of_start(
+    start: RowStart, tables: Sequence[GaussianTable], engine: Engine, part: slice, x: Array, weight: Array | None
+) -> Array:
+    """Sums of the E-steps of the components, each alone, over some rows."""
+    xp, given = namespace_of(x), start.responsibilities(part, from_centre(x, tables[0].centre))
+    alone = [engine.e_step_features(x, _share(given, k, weight), table) for k, table in enumerate(tables)]
+    return xp.reshape(xp.stack(alone, axis=1), (alone[0].shape[0], len(tables) * tables[0].width))
 
 
 # -- summaries of rows with weights or without
@@ -615,25 +469,19 @@ class WeightedSums:
         return Cells(mean[order], self.weight[order], scatter[order], label[order], parent[order], np.zeros(len(order)))
 
 
-def every_row(part: slice) -> slice:
-    """Every row of a block."""
-    return slice(None)
-
-
-def summarise_rows(
-    engine: Engine, rows: Rows, grid: Grid, pool: Executor | None, chosen: Callable[[slice], Chosen] = every_row
-) -> Summary | WeightedSums:
-    """Sums of all rows, or of those chosen in each block, over the cells of a grid, in one scan."""
+def summarise_rows(engine: Engine, rows: Rows, grid: Grid) -> Summary | WeightedSums:
+    """Sums of all rows that count over the cells of a grid, in one scan."""
     whole = rows.weight is None or are_whole(to_numpy(rows.weight))
+    return rows.merged(engine, partial(_summary_of, grid, whole=whole))
 
-    def sums(part: slice) -> Summary | WeightedSums:
-        kept = chosen(part)
-        x, weight = rows.column(part)[kept], rows.column_weights(part)
-        weight = None if weight is None else weight[kept]
-        if weight is None:
-            return engine.summarise(x, grid)
-        return summarise_repeated(engine, x, weight, grid) if whole else WeightedSums.of(x, weight, grid)
 
-    blocks: Iterator[Any] = in_order(sums, rows.parts(BLOCK_ROWS), pool)
-    merged: Summary | WeightedSums = reduce(lambda one, other: one.merge(other), blocks)
-    return merged
+def _summary_of(
+    grid: Grid, engine: Engine, part: slice, x: Array, weight: Array | None, *, whole: bool
+) -> Summary | WeightedSums:
+    """Sums of some rows over the cells of a grid; `whole` says whether weights are whole numbers."""
+    numbers = first_feature(x)
+    if weight is None:
+        return engine.summarise(numbers, grid)
+    weight = _on_host(weight)
+    numbers, weight = numbers[weight > 0], weight[weight > 0]
+    return summarise_repeated(engine, numbers, weight, grid) if whole else WeightedSums.of(numbers, weight, grid)

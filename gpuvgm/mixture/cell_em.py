@@ -5,27 +5,22 @@ Both take the same steps; over the native engine's E-steps they have the same bi
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from gpuvgm.engines import Engine
 from gpuvgm.engines.base import Ascent as EngineAscent
 from gpuvgm.engines.base import CellEM, PlainEM
-from gpuvgm.mixture.accumulate import Accumulate, over_cells
-from gpuvgm.mixture.em import Ascent, MixtureFit, Narrator, Objective, Point, Stopping, fit_mixture
+from gpuvgm.mixture.accumulate import over_cells
+from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Point, Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.summary.summary import Cells
 
 _UNINTERRUPTED = 500  # iterations between which Python may end a fit
-CellAscents = Sequence[Ascent[ComponentStatistics, Posterior]]
 
 
-def cell_objective(
-    engine: Engine, cells: Cells, prior: Prior, *, sound: bool = False
-) -> Objective[ComponentStatistics, Posterior]:
+def cell_objective(engine: Engine, cells: Cells, prior: Prior, *, sound: bool = False) -> Objective:
     """What accelerated EM over cells takes place on.
 
     Parameters
@@ -51,7 +46,7 @@ def cell_objective(
 def _sound(accumulate: Accumulate) -> Accumulate:
     """The E-step with components of negative counts empty."""
 
-    def sound(posterior: Posterior) -> ComponentStatistics:
+    def sound(posterior: Posterior) -> Statistics:
         sums = accumulate(posterior)
         held = sums.counts >= 0
         if held.all():
@@ -62,19 +57,19 @@ def _sound(accumulate: Accumulate) -> Accumulate:
 
 
 @dataclass(frozen=True, slots=True)
-class _EngineObjective(Objective[ComponentStatistics, Posterior]):
+class _EngineObjective(Objective):
     """Accelerated EM in loops of the engine's own."""
 
     loops: CellEM
 
-    def begun(self, starts: Sequence[ComponentStatistics]) -> list[Ascent[ComponentStatistics, Posterior]]:
+    def ascents(self, starts: Sequence[Statistics]) -> Sequence[_CellAscent]:
         """Ascents from sums of assignments of the rows."""
         loops = self.loops.ascents([[s.reference, s.counts, s.first, s.second] for s in starts])
-        return [_CellAscent(self, loop) for loop in loops]
+        return [_CellAscent(self.prior, loop) for loop in loops]
 
-    def run(self, ascents: CellAscents, iterations: int, tolerance: float) -> list[float]:
+    def run(self, ascents: Sequence[_CellAscent], iterations: int, tolerance: float) -> list[float]:
         """Go on with ascents, as one batch; see `Objective.run`."""
-        batch = [ascent.loop for ascent in ascents if isinstance(ascent, _CellAscent)]
+        batch = [ascent.loop for ascent in ascents]
         self.loops.run(batch, iterations, tolerance * self.rows)
         return [loop.bound for loop in batch]
 
@@ -83,19 +78,18 @@ class _EngineObjective(Objective[ComponentStatistics, Posterior]):
 class _CellAscent:
     """An ascent in the engine's loop."""
 
-    objective: _EngineObjective
+    prior: Prior
     loop: EngineAscent
 
     @property
-    def best(self) -> Point[ComponentStatistics, Posterior]:
-        prior: Any = self.objective.prior
-        return Point(self.statistics, prior.posterior(self.loop.posterior), self.loop.bound)
+    def best(self) -> Point:
+        return Point(self.statistics, self.prior.posterior(self.loop.posterior), self.loop.bound)
 
     @property
-    def statistics(self) -> ComponentStatistics:
+    def statistics(self) -> Statistics:
         self.loop.begin()
         arrays, entropy = self.loop.statistics
-        return ComponentStatistics(*arrays, entropy)
+        return Statistics(*arrays, entropy)
 
     @property
     def bound(self) -> float:
@@ -112,28 +106,14 @@ class _CellAscent:
         return self.loop.converged
 
 
-@dataclass(frozen=True, slots=True)
-class CellFit:
-    """A plain fit, and the posterior from which its last iterations began.
-
-    Parameters
-    ----------
-    fit : MixtureFit
-        The fit.
-    earlier : Posterior
-        Where it was some iterations before.
-    iterations : int
-        How many.
-    """
-
-    fit: MixtureFit[Posterior]
-    earlier: Posterior
-    iterations: int
-
-
-def fit_plainly(
-    engine: Engine, begins: Sequence[tuple[Cells, Posterior]], prior: Prior, stopping: Stopping, remembered: int = 1
-) -> list[CellFit]:
+def fit_batch(  # noqa: PLR0913 - as fit_mixture
+    engine: Engine,
+    begins: Sequence[tuple[Cells, Posterior]],
+    prior: Prior,
+    stopping: Stopping,
+    remembered: int = 1,
+    observe: Observer | None = None,
+) -> list[MixtureFit]:
     """Variational EM over cells, several sets of them as one batch.
 
     Parameters
@@ -142,92 +122,28 @@ def fit_plainly(
         Compute engine.
     begins : sequence of (Cells, Posterior)
         Cells, at least one of each set, and where to start on them.
-    prior : Prior
-        Prior of the mixture.
-    stopping : Stopping
-        When to end.
-    remembered : int
-        How many iterations before the end `CellFit.earlier` is taken.
+    prior, stopping, remembered, observe
+        As in `fit_mixture`; only the fit of a batch of one is observed.
     """
     loops = [engine.em(cells, prior.table(), sound=False) for cells, _ in begins]
     batch = [one.plain(start.arrays(), remembered) for one, (_, start) in zip(loops, begins, strict=True) if one]
     if loops[0] is None or len(batch) < len(begins):
-        return [fit_observed(engine, cells, prior, start, stopping, remembered) for cells, start in begins]
-    left = batch
-    for done in range(0, stopping.max_iter, _UNINTERRUPTED):
-        loops[0].run(left, min(_UNINTERRUPTED, stopping.max_iter - done), stopping.tolerance)
+        return [
+            fit_mixture(over_cells(engine, cells), prior, start, stopping, remembered, observe)
+            for cells, start in begins
+        ]
+    left, at_once = batch, _UNINTERRUPTED if observe is None else 1
+    for done in range(0, stopping.max_iter, at_once):
+        loops[0].run(left, min(at_once, stopping.max_iter - done), stopping.tolerance)
+        if observe is not None:
+            bounds = [stopping.bound, *left[0].bounds]
+            observe(done + 1, bounds[-1] - bounds[-2])
         left = [loop for loop in left if not loop.converged]
         if not left:
             break
-    return [_come_to(prior, start, loop) for (_, start), loop in zip(begins, batch, strict=True)]
+    return [_end_of(prior, start, loop) for (_, start), loop in zip(begins, batch, strict=True)]
 
 
-def _come_to(prior: Prior, start: Posterior, loop: PlainEM) -> CellFit:
-    fit = MixtureFit(prior.posterior(loop.posterior), tuple(loop.bounds), loop.converged)
-    return CellFit(fit, prior.posterior(loop.oldest) if loop.last else start, loop.last)
-
-
-def fit_observed(  # noqa: PLR0913 - as fit_plainly
-    engine: Engine,
-    cells: Cells,
-    prior: Prior,
-    start: Posterior,
-    stopping: Stopping,
-    remembered: int,
-    observe: Callable[[int, float], None] | None = None,
-) -> CellFit:
-    """The same over one set of cells in Python's loop, whose iterations can be observed.
-
-    Parameters
-    ----------
-    engine, cells, prior, start, stopping, remembered
-        As in `fit_plainly`.
-    observe : callable, optional
-        Called after each iteration with its number, from 1, and the change of the bound.
-    """
-    accumulate, history = over_cells(engine, cells), deque[Posterior](maxlen=remembered)
-
-    def remembering(posterior: Posterior) -> ComponentStatistics:
-        history.append(posterior)
-        return accumulate(posterior)
-
-    fit = fit_mixture(remembering, prior, start, stopping, observe)
-    return CellFit(fit, history[0] if history else start, len(history))
-
-
-def best_plain_fit(  # noqa: PLR0913 - as fit_plainly
-    engine: Engine,
-    cells: Cells,
-    prior: Prior,
-    begins: Sequence[Callable[[], Posterior]],
-    stopping: Stopping,
-    remembered: int,
-    narrator: Narrator | None,
-) -> tuple[int, CellFit]:
-    """The start with the highest bound, and its fit.
-
-    Parameters
-    ----------
-    engine, cells, prior, stopping, remembered
-        As in `fit_plainly`.
-    begins : sequence of callable
-        Give the starts, at least one.
-    narrator : Narrator or None
-        Who tells how it goes.
-    """
-    telling = narrator if narrator is not None and narrator.level else None
-    best: tuple[int, CellFit] | None = None
-    for number, begin in enumerate(begins):
-        if telling is not None:
-            telling.begin(number)
-        if telling is None:
-            (done,) = fit_plainly(engine, [(cells, begin())], prior, stopping, remembered)
-        else:
-            done = fit_observed(engine, cells, prior, begin(), stopping, remembered, telling.iteration)
-        bounds = done.fit.bounds
-        if telling is not None and bounds:
-            telling.end(bounds[-1], converged=done.fit.converged)
-        if best is None or not bounds or bounds[-1] > best[1].fit.bounds[-1]:
-            best = number, done
-    assert best is not None
-    return best
+def _end_of(prior: Prior, start: Posterior, loop: PlainEM) -> MixtureFit:
+    earlier = prior.posterior(loop.oldest) if loop.last else start
+    return MixtureFit(prior.posterior(loop.posterior), tuple(loop.bounds), loop.converged, earlier)

@@ -12,40 +12,21 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gpuvgm.config import FitConfig
+from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.special import Vector
+from gpuvgm.mixture.statistics import Statistics
 
-S = TypeVar("S", bound="Statistics")
-P = TypeVar("P", bound="Fitted")
-S_contra = TypeVar("S_contra", bound="Statistics", contravariant=True)
-P_co = TypeVar("P_co", bound="Fitted", covariant=True)
+Accumulate = Callable[[Posterior], Statistics]
 Observer = Callable[[int, float], None]
-
-
-class Statistics(Protocol):
-    """What an E-step hands to the M-step."""
-
-    @property
-    def entropy(self) -> float:
-        """Entropy of the responsibilities."""
-
-
-class Fitted(Protocol):
-    """A posterior."""
-
-    def lower_bound(self, entropy: float) -> float:
-        """Evidence lower bound."""
-
-
-class Update(Protocol[S_contra, P_co]):
-    """A prior."""
-
-    def update(self, statistics: S_contra) -> P_co:
-        """Posterior given the sums of an E-step (the M-step)."""
+MEMORY = 12  # steps that the curvature is learnt from
+SHORTER = 0.25
+SHORTEST = 0.2
+PATIENCE = 4  # quiet iterations in a row: one may be quiet by chance
+LEAST_CURVATURE = 1e-8  # cosine below which a pair of steps says nothing of the curvature
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +48,14 @@ class Stopping:
     bound: float = -np.inf
 
     @classmethod
-    def of(cls, config: FitConfig, rows: float) -> Stopping:
-        """What the settings say for this many rows."""
-        return cls(config.max_iter, config.tol if config.tol_per_row is None else config.tol_per_row * rows)
+    def of(cls, config: Any, rows: float, bound: float = -np.inf) -> Stopping:
+        """What the settings of a fit, or an estimator's, say for this many rows."""
+        return cls(config.max_iter, config.tol if config.tol_per_row is None else config.tol_per_row * rows, bound)
 
 
 @dataclass(frozen=True, slots=True)
-class MixtureFit(Generic[P]):
-    """Result of the EM loop.
+class MixtureFit:
+    """Result of EM.
 
     Parameters
     ----------
@@ -84,20 +65,24 @@ class MixtureFit(Generic[P]):
         Lower bound after each iteration.
     converged : bool
         Whether the last change was below the tolerance.
+    earlier : Posterior, optional
+        What the last iterations of a plain fit began from, as many as were asked for.
     """
 
-    posterior: P
+    posterior: Posterior
     bounds: tuple[float, ...]
     converged: bool
+    earlier: Posterior | None = None
 
 
-def fit_mixture(
-    accumulate: Callable[[P], S],
-    prior: Update[S, P],
-    start: P,
+def fit_mixture(  # noqa: PLR0913 - the loop of every fit over rows
+    accumulate: Accumulate,
+    prior: Prior,
+    start: Posterior,
     stopping: Stopping,
+    remembered: int = 1,
     observe: Observer | None = None,
-) -> MixtureFit[P]:
+) -> MixtureFit:
     """Variational EM, for any number of features.
 
     Parameters
@@ -110,11 +95,16 @@ def fit_mixture(
         Where to start from.
     stopping : Stopping
         When to end.
+    remembered : int
+        How many iterations before the end `MixtureFit.earlier` is taken.
     observe : callable, optional
         Called after each iteration with its number, from 1, and the change of the bound.
     """
     posterior, bounds, converged = start, [stopping.bound], False
+    history = deque([start], maxlen=remembered)
     for iteration in range(1, stopping.max_iter + 1):
+        if iteration > 1:
+            history.append(posterior)
         statistics = accumulate(posterior)
         posterior = prior.update(statistics)
         bounds.append(posterior.lower_bound(statistics.entropy))
@@ -124,11 +114,11 @@ def fit_mixture(
         converged = abs(change) < stopping.tolerance
         if converged:
             break
-    return MixtureFit(posterior, tuple(bounds[1:]), converged)
+    return MixtureFit(posterior, tuple(bounds[1:]), converged, history[0])
 
 
 @dataclass(slots=True)
-class Narrator:
+class Verbosity:
     """Prints how a fit goes, in scikit-learn's words.
 
     Parameters
@@ -139,8 +129,8 @@ class Narrator:
         Iterations between two lines.
     """
 
-    level: int
-    interval: int
+    level: int = 0
+    interval: int = 1
     _began: float = field(default_factory=perf_counter)
     _last: float = field(default_factory=perf_counter)
 
@@ -152,7 +142,7 @@ class Narrator:
 
     def iteration(self, number: int, change: float) -> None:
         """An iteration is done."""
-        if not self.level or number % self.interval:
+        if number % self.interval:
             return
         if self.level == 1:
             print(f"  Iteration {number}")
@@ -161,103 +151,70 @@ class Narrator:
         print(f"  Iteration {number}\t time lapse {now - self._last:.5f}s\t ll change {change:.5f}")
         self._last = now
 
-    def end(self, bound: float, *, converged: bool) -> None:
+    def end(self, fit: MixtureFit) -> None:
         """A start is done."""
-        outcome = f"Initialization {'converged' if converged else 'did not converge'}."
+        outcome = f"Initialization {'converged' if fit.converged else 'did not converge'}."
         if self.level == 1:
             print(outcome)
         elif self.level > 1:
-            print(f"{outcome} time lapse {perf_counter() - self._began:.5f}s\t lower bound {bound:.5f}.")
+            print(f"{outcome} time lapse {perf_counter() - self._began:.5f}s\t lower bound {fit.bounds[-1]:.5f}.")
 
-    def searched(self, starts: int, bound: float) -> None:
+    def end_search(self, starts: int, bound: float) -> None:
         """A search from many starts is done."""
         if self.level:
             print(f"Search from {starts} starts. lower bound {bound:.5f}.")
 
 
 def best_of(
-    begins: Iterable[Callable[[], P]],
-    accumulate: Callable[[P], S],
-    prior: Update[S, P],
-    stopping: Stopping,
-    narrator: Narrator | None = None,
-) -> tuple[int, MixtureFit[P]]:
+    begins: Iterable[Callable[[], Posterior]],
+    fit: Callable[..., MixtureFit],
+    verbosity: Verbosity | None = None,
+) -> tuple[int, MixtureFit]:
     """The start with the highest bound, and its fit.
 
     Parameters
     ----------
     begins : iterable of callable
         Give the starts, at least one.
-    accumulate : callable
-        Runs the E-step.
-    prior : object
-        Prior in the coordinates of the E-step.
-    stopping : Stopping
-        When each fit ends.
-    narrator : Narrator, optional
-        Who tells how it goes.
+    fit : callable
+        Plain EM from a start; ``observe`` is as in `fit_mixture`.
+    verbosity : Verbosity, optional
+        What is printed.
     """
-    narrator = Narrator(0, 1) if narrator is None else narrator
-    best: tuple[int, MixtureFit[P]] | None = None
+    verbosity = Verbosity() if verbosity is None else verbosity
+    best: tuple[int, MixtureFit] | None = None
     for number, begin in enumerate(begins):
-        narrator.begin(number)
-        fit = fit_mixture(accumulate, prior, begin(), stopping, narrator.iteration)
-        if fit.bounds:
-            narrator.end(fit.bounds[-1], converged=fit.converged)
-        if best is None or not fit.bounds or fit.bounds[-1] > best[1].bounds[-1]:
-            best = number, fit
+        verbosity.begin(number)
+        done = fit(begin(), observe=verbosity.iteration if verbosity.level else None)
+        if done.bounds:
+            verbosity.end(done)
+        if best is None or not done.bounds or done.bounds[-1] > best[1].bounds[-1]:
+            best = number, done
     assert best is not None
     return best
 
 
-Vector = NDArray[np.float64]
-M = TypeVar("M", bound="Movable")
-
-MEMORY = 12  # steps that the curvature is learnt from
-SHORTER = 0.25
-SHORTEST = 0.2
-PATIENCE = 4  # quiet iterations in a row: one may be quiet by chance
-LEAST_CURVATURE = 1e-8  # cosine below which a pair of steps says nothing of the curvature
-
-
-class Movable(Statistics, Protocol):
-    """Statistics of an E-step with coordinates that can be moved freely.
-
-    Roots of the counts, means and (Cholesky factors of) standard deviations, for example: none of them leads out of
-    what sums of rows can be.
-    """
-
-    def coordinates(self) -> Vector:
-        """The statistics as a vector without constraints."""
-
-    def metric(self) -> Vector:
-        """Weight of each coordinate: a step's length is the norm of weight times step."""
-
-    def moved(self, step: Vector) -> Self:
-        """Statistics at coordinates plus step, which may be shortened where it is far too long."""
-
-
 @dataclass(frozen=True, slots=True)
-class Point(Generic[M, P]):
+class Point:
     """Statistics of an E-step, the posterior updated from them, and its lower bound.
 
     Where the statistics allow of no posterior, there is none, and the bound is -inf.
     """
 
-    statistics: M
-    posterior: P | None
+    statistics: Statistics
+    posterior: Posterior | None
     bound: float
 
 
-class Ascent(Protocol[M, P]):
-    """An ascent of the lower bound that can be stopped and taken up again."""
+class Ascent(Protocol):
+    """An ascent of the lower bound that can be stopped and taken up again: `AcceleratedEM`, or an engine's."""
 
     @property
-    def best(self) -> Point[M, P]:
+    def best(self) -> Point:
         """The highest point reached; after an E-step of its own."""
 
     @property
-    def statistics(self) -> M:
+    def statistics(self) -> Statistics:
         """The statistics of that point."""
 
     @property
@@ -274,7 +231,7 @@ class Ascent(Protocol[M, P]):
 
 
 @dataclass(frozen=True, slots=True)
-class Objective(Generic[M, P]):
+class Objective:
     """What an ascent takes place on.
 
     Parameters
@@ -287,15 +244,11 @@ class Objective(Generic[M, P]):
         Total weight of the rows.
     """
 
-    accumulate: Callable[[P], M]
-    prior: Update[M, P]
+    accumulate: Accumulate
+    prior: Prior
     rows: float
 
-    def step(self, posterior: P) -> Point[M, P]:
-        """One iteration of variational EM."""
-        return self.point(self.accumulate(posterior))
-
-    def point(self, statistics: M) -> Point[M, P]:
+    def point(self, statistics: Statistics) -> Point:
         """The posterior of an E-step's statistics, and its bound: -inf where a covariance is ill-defined."""
         try:
             posterior = self.prior.update(statistics)
@@ -303,33 +256,32 @@ class Objective(Generic[M, P]):
             return Point(statistics, None, -np.inf)
         return Point(statistics, posterior, posterior.lower_bound(statistics.entropy))
 
-    def begun(self, starts: Sequence[M]) -> list[Ascent[M, P]]:
+    def ascents(self, starts: Sequence[Statistics]) -> Sequence[Ascent]:
         """Ascents from sums of assignments of the rows."""
         return [AcceleratedEM(self, start) for start in starts]
 
-    def run(self, ascents: Sequence[Ascent[M, P]], iterations: int, tolerance: float) -> list[float]:
+    def run(self, ascents: Sequence[Any], iterations: int, tolerance: float) -> list[float]:
         """Go on with ascents, and give their bounds.
 
         Parameters
         ----------
         ascents : sequence of Ascent
-            What `begun` gave.
+            What `ascents` gave.
         iterations : int
             Most E-steps of each.
         tolerance : float
             Gain of the bound per row, made and expected, below which an iteration counts as quiet.
         """
         for ascent in ascents:
-            assert isinstance(ascent, AcceleratedEM)
             ascent.run(iterations, tolerance)
         return [ascent.bound for ascent in ascents]
 
-    def after(self, point: Point[M, P]) -> Point[M, P]:
+    def after(self, point: Point) -> Point:
         """One iteration of variational EM from a point; the point itself where there is no going on."""
-        return point if point.posterior is None else self.step(point.posterior)
+        return point if point.posterior is None else self.point(self.accumulate(point.posterior))
 
 
-class AcceleratedEM(Generic[M, P]):
+class AcceleratedEM:
     """An ascent of the lower bound that can be stopped and taken up again.
 
     Parameters
@@ -349,9 +301,9 @@ class AcceleratedEM(Generic[M, P]):
         Whether there is nothing left to gain.
     """
 
-    def __init__(self, objective: Objective[M, P], start: M) -> None:
+    def __init__(self, objective: Objective, start: Statistics) -> None:
         self._objective = objective
-        self.best: Point[M, P] = objective.after(objective.point(start))
+        self.best: Point = objective.after(objective.point(start))
         self.bounds = [self.best.bound]
         self.converged = False
         self._memory: deque[tuple[Vector, Vector]] = deque(maxlen=MEMORY)
@@ -359,10 +311,10 @@ class AcceleratedEM(Generic[M, P]):
         self._extra: Vector | None = None
         self._length = 1.0
         self._quiet = 0
-        self._trial: M | None = None
+        self._trial: Statistics | None = None
 
     @property
-    def statistics(self) -> M:
+    def statistics(self) -> Statistics:
         """The statistics of the highest point."""
         return self.best.statistics
 
@@ -371,7 +323,7 @@ class AcceleratedEM(Generic[M, P]):
         """The highest bound."""
         return self.best.bound
 
-    def run(self, iterations: int, tolerance: float) -> Self:
+    def run(self, iterations: int, tolerance: float) -> AcceleratedEM:
         """Go on with accelerated EM.
 
         Parameters

@@ -4,39 +4,58 @@ from __future__ import annotations
 
 import logging
 import warnings
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import replace
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
+from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
 
-from gpuvgm.arrays import Array, to_numpy
+from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import SUMMARY_ROWS, Algorithm
-from gpuvgm.engines import ENGINES, EngineName
+from gpuvgm.engines import ENGINES, Engine, EngineName, choose_engine, get_engine
 from gpuvgm.errors import InputError
+from gpuvgm.execution.context import executor_for
+from gpuvgm.execution.dask_frames import map_frames
 from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.sources import lazy_frame
+from gpuvgm.io import lies_on_device
 from gpuvgm.mixture.accumulate import moments_of
-from gpuvgm.mixture.em import Narrator, Stopping
-from gpuvgm.mixture.fits import (
+from gpuvgm.mixture.em import Stopping, Verbosity
+from gpuvgm.mixture.estimator_fit import (
     Estimate,
     Problem,
     best_of_one,
     best_of_several,
+    checked_prior,
     fit_on_rows,
     fit_on_summary,
-    fit_several,
+    init_of,
+    prior_shape,
 )
-from gpuvgm.mixture.fitted import FittedMixture
 from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
-from gpuvgm.mixture.initialization import is_far_from_zero
-from gpuvgm.mixture.posterior import ConcentrationType, StickBreaking
-from gpuvgm.mixture.posterior_nd import FORMS, CovarianceType, GaussianPosterior, GaussianPrior
-from gpuvgm.mixture.rows import Moments, Rows, host_floats, hosted, training_rows
-from gpuvgm.summary.grid import Floats
+from gpuvgm.mixture.posterior import (
+    MATRICES,
+    ConcentrationType,
+    CovarianceType,
+    Dirichlet,
+    Posterior,
+    Prior,
+    StickBreaking,
+)
+from gpuvgm.mixture.prediction import labels, log_densities, of_partition, of_rows, probabilities
+from gpuvgm.mixture.rows import Moments, Rows, read_rows, training_rows
+from gpuvgm.mixture.worker_rows import rows_on_cluster
+from gpuvgm.summary.grid import Floats, Ints
 
 # parameters that may not change between calls of partial_fit
 _KEPT = (
@@ -47,7 +66,7 @@ MixtureEffort = Literal["research", "best"]
 _LOG = logging.getLogger("gpuvgm")
 
 
-class BayesianGaussianMixture(FittedMixture):
+class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Variational Bayesian mixture of Gaussians, with scikit-learn's interface.
 
     It has all arguments of `sklearn.mixture.BayesianGaussianMixture`, with the same defaults and meanings, and its
@@ -104,8 +123,6 @@ class BayesianGaussianMixture(FittedMixture):
     engine : {"auto", "native", "cuda", "reference"}
         What computes: C++ on processors, a GPU, or NumPy. "auto" takes the GPU, if it is usable, for arrays that lie on
         it; else the processor.
-    precision : {"float64"}
-        Arithmetic; only float64. Rows of float32 are converted exactly.
     executor : gpuvgm.execution.local.LocalExecutor, optional
         Threads; by default all cores.
 
@@ -167,7 +184,6 @@ class BayesianGaussianMixture(FittedMixture):
         "algorithm": [StrOptions(set(get_args(Algorithm)))],
         "effort": [StrOptions(set(get_args(MixtureEffort)))],
         "engine": [StrOptions(set(ENGINES))],
-        "precision": [StrOptions({"float64"})],
         "executor": [None, LocalExecutor],
     }
 
@@ -195,7 +211,6 @@ class BayesianGaussianMixture(FittedMixture):
         algorithm: Algorithm = "auto",
         effort: MixtureEffort = "research",
         engine: EngineName = "auto",
-        precision: Literal["float64"] = "float64",
         executor: LocalExecutor | None = None,
     ) -> None:
         self.n_components = n_components
@@ -219,7 +234,6 @@ class BayesianGaussianMixture(FittedMixture):
         self.algorithm = algorithm
         self.effort = effort
         self.engine = engine
-        self.precision = precision
         self.executor = executor
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> BayesianGaussianMixture:
@@ -229,7 +243,8 @@ class BayesianGaussianMixture(FittedMixture):
         ----------
         X : array-like of shape (n_samples, n_features)
             Rows: an array, a data frame or a list. Memory maps, arrays on disk and Dask frames are read block by block.
-            Arrays on a device and cuDF frames stay there.
+            Arrays on a device and cuDF frames stay there. The partitions of a Dask frame stay on the workers of the
+            current client, if there is one, with any `init_params` but "random".
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
@@ -254,13 +269,11 @@ class BayesianGaussianMixture(FittedMixture):
         >>> np.sort(mixture.means_[:, 0]).round().tolist()
         [1.0, 9.0]
         """
-        _refuse_precision(self)
         self._validate_params()
-        rows = training_rows(self, X, sample_weight)
-        _refuse_summary(self, rows.features)
-        _refuse_few(self, rows)
-        with self._pool(rows) as pool:
-            problem = self._problem(rows, pool, moments_of(self._engine(rows), rows, pool))
+        with self._rows(X, sample_weight) as rows:
+            _refuse_summary(self, rows.features)
+            _refuse_few(self, rows)
+            problem = self._problem(rows, moments_of(self._engine(rows), rows))
             estimate = self._estimate(problem)
         self._keep(estimate, problem.prior)
         self._seen = None
@@ -313,28 +326,25 @@ class BayesianGaussianMixture(FittedMixture):
         >>> np.sort(mixture.means_[:, 0]).round().tolist()
         [1.0, 9.0]
         """
-        _refuse_precision(self)
         self._validate_params()
         seen: Any = getattr(self, "_seen", None)
         if seen is not None:
             _refuse_changes(self, getattr(self, "_seen_with", {}))
-        rows = training_rows(self, X, sample_weight, reset=seen is None)
-        _refuse_summary(self, rows.features)
-        if seen is None:
-            _refuse_few(self, rows)
-        elif rows.total == 0:
-            return self
-        with self._pool(rows) as pool:
+        with self._rows(X, sample_weight, reset=seen is None) as rows:
+            _refuse_summary(self, rows.features)
             if seen is None:
-                problem = replace(self._problem(rows, pool, moments_of(self._engine(rows), rows, pool)), warm=None)
+                _refuse_few(self, rows)
+                problem = replace(self._problem(rows, moments_of(self._engine(rows), rows)), warm=None)
                 seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
-            seen = seen.add(self._engine(rows), rows, pool)
+            elif rows.total == 0:
+                return self
+            seen = seen.add(self._engine(rows), rows)
             moments = seen.moments()
-            problem = replace(self._problem(rows, pool, moments), warm=None)
+            problem = replace(self._problem(rows, moments), warm=None)
             problem = problem if rows.features == 1 else replace(problem, prior=seen.prior)
             estimate = seen.estimate(problem, best=self.effort == "best")
         self._keep(estimate, problem.prior)
-        self._seen, self._seen_with = seen, _kept_settings(self)
+        self._seen, self._seen_with = seen, {name: getattr(self, name) for name in _KEPT}
         return self
 
     def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Array:
@@ -364,45 +374,75 @@ class BayesianGaussianMixture(FittedMixture):
         """
         return self.fit(X, y, sample_weight).predict(X)
 
-    def _problem(self, rows: Rows, pool: Executor | None, moments: Moments) -> Problem:
+    @contextmanager
+    def _rows(self, x: Any, sample_weight: Any, *, reset: bool = True) -> Iterator[Rows]:
+        """Rows to fit on, for as long as the fit takes; those of a frame of Dask lie on the current client's workers.
+
+        Responsibilities that are drawn in row order are drawn in this process, which then reads the rows.
+        """
+        frame = lazy_frame(x)
+        drawn = isinstance(self.init_params, str) and self.init_params == "random"
+        executor = None if frame is None or drawn else executor_for(None, frame)
+        if frame is None or executor is None:
+            rows = training_rows(self, x if frame is None else frame, sample_weight, reset=reset)
+            with self._in_threads(rows) as shared:
+                yield shared
+            return
+        with rows_on_cluster(self, frame, executor, sample_weight, reset=reset) as rows:
+            yield rows
+
+    def _problem(self, rows: Rows, moments: Moments) -> Problem:
         warm = self._posterior() if self.warm_start and hasattr(self, "converged_") else None
         if warm is not None:
             _refuse_other_form(self, warm, rows.features)
-        tolerance = self.tol if self.tol_per_row is None else self.tol_per_row * moments.total
         return Problem(
             engine=self._engine(rows),
-            pool=pool,
             rows=rows,
             moments=moments,
-            prior=_checked_prior(self, moments),
+            prior=checked_prior(self, moments),
             components=self.n_components,
-            init=_init_of(self, rows.features),
+            init=init_of(self, rows.features),
             starts=self.n_init,
             random=check_random_state(self.random_state),
-            stopping=Stopping(self.max_iter, tolerance, -np.inf if warm is None else self.lower_bound_),
+            stopping=Stopping.of(self, moments.total, -np.inf if warm is None else self.lower_bound_),
             warm=warm,
-            narrator=Narrator(self.verbose, self.verbose_interval),
+            verbosity=Verbosity(self.verbose, self.verbose_interval),
         )
 
     def _estimate(self, problem: Problem) -> Estimate:
         best = self.effort == "best" and problem.stopping.max_iter > 0
         if problem.rows.features > 1:
-            return best_of_several(problem) if best else fit_several(problem)
+            return best_of_several(problem) if best else fit_on_rows(problem)
         summary = self.algorithm == "summary" or (self.algorithm == "auto" and problem.rows.count >= SUMMARY_ROWS)
         if best:
             return best_of_one(problem, exact=not summary)
         return fit_on_summary(problem) if summary else fit_on_rows(problem)
 
-    def _keep_prior(self, prior: GaussianPrior) -> None:
+    def _keep_prior(self, prior: Prior) -> None:
         self.weight_concentration_prior_ = prior.weight_concentration
         self.mean_precision_prior_ = prior.mean_precision
-        self.mean_prior_ = prior.mean
+        features = self.n_features_in_
+        self.mean_prior_ = np.reshape(prior.mean, features)
         self.degrees_of_freedom_prior_ = prior.degrees_of_freedom
-        self.covariance_prior_ = prior.covariance if prior.covariance.ndim else float(prior.covariance)
+        shape = prior_shape(self.covariance_type, features)
+        self.covariance_prior_ = np.reshape(prior.covariance, shape) if shape else float(prior.covariance)
 
-    def _keep(self, estimate: Estimate, prior: GaussianPrior) -> None:
+    def _keep(self, estimate: Estimate, prior: Prior) -> None:
         self._keep_prior(prior)
-        self._keep_posterior(estimate.posterior)
+        posterior, form = estimate.posterior, self.covariance_type
+        concentration, features = posterior.concentration, posterior.features
+        self.weight_concentration_ = (
+            tuple(concentration.sticks) if isinstance(concentration, StickBreaking) else concentration.concentration
+        )
+        self._covariance_type = form
+        self.mean_precision_ = posterior.mean_precision
+        self.means_ = posterior.means.reshape(-1, features)
+        degrees = posterior.degrees_of_freedom
+        self.degrees_of_freedom_ = degrees[0] if form == "tied" else degrees
+        self.covariances_ = _as_attribute(posterior.covariances, form, features)
+        self.precisions_cholesky_ = factors = _as_attribute(posterior.precisions_cholesky, form, features)
+        self.precisions_ = factors @ np.swapaxes(factors, -1, -2) if form in MATRICES else factors**2
+        self.weights_ = posterior.weights
         self.converged_ = estimate.converged
         self.n_iter_ = len(estimate.bounds)
         self.lower_bounds_ = list(estimate.bounds)
@@ -412,88 +452,214 @@ class BayesianGaussianMixture(FittedMixture):
         if estimate.algorithm == "summary":
             _LOG.info("fitted on a summary of the rows, within %.1e sigma of the exact fit", estimate.error)
 
-    def _check_parameters(self, X: Any) -> None:
-        """Set the priors for these rows; scikit-learn's own tests look at them before a fit."""
-        self._keep_prior(self._problem_of(X).prior)
+    def predict(self, X: Any) -> Array:
+        """Most probable component of each row.
 
-    def _initialize_parameters(self, X: Any, random_state: np.random.RandomState) -> None:
-        """Set the parameters that a fit starts from; scikit-learn's own tests look at them."""
-        problem = replace(self._problem_of(X), random=random_state)
-        self._keep(self._estimate(replace(problem, starts=1, stopping=Stopping(0, 0.0))), problem.prior)
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
 
-    def _problem_of(self, x: Any) -> Problem:
-        rows = training_rows(self, x, None)
-        return self._problem(rows, None, moments_of(self._engine(rows), rows))
+        Returns
+        -------
+        array of shape (n_samples,)
+            Labels; for a frame of Dask a lazy Series with its index.
 
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 2)) for m in (1, 9)])
+        >>> mixture = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+        >>> np.bincount(mixture.predict(x)).tolist()
+        [500, 500]
+        """
+        return self._of_rows(X, labels)
 
-def _checked_prior(estimator: Any, moments: Moments) -> GaussianPrior:
-    """Prior of a fit, in the rows' own units.
+    def predict_proba(self, X: Any) -> Array:
+        """Probability of each component, for each row.
 
-    Parameters
-    ----------
-    estimator : BayesianGaussianMixture
-        Its parameters.
-    moments : Moments
-        Moments of the rows.
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
 
-    Raises
-    ------
-    ValueError
-        For a prior of the wrong shape, or one that is no covariance.
-    """
-    features = len(moments.mean)
-    concentration, precision = estimator.weight_concentration_prior, estimator.mean_precision_prior
-    return GaussianPrior(
-        covariance_type=estimator.covariance_type,
-        concentration_type=estimator.weight_concentration_prior_type,
-        weight_concentration=1.0 / estimator.n_components if concentration is None else concentration,
-        mean=moments.mean if estimator.mean_prior is None else _given(estimator.mean_prior, (features,), "means"),
-        mean_precision=1.0 if precision is None else precision,
-        degrees_of_freedom=_degrees_of_freedom(estimator.degrees_of_freedom_prior, features),
-        covariance=_covariance(
-            estimator.covariance_prior, estimator.covariance_type, moments.scatter / (moments.total - 1)
-        ),
-        reg_covar=estimator.reg_covar,
-        origin=moments.mean if is_far_from_zero(moments.mean, moments.deviations) else np.zeros(features),
-    )
+        Returns
+        -------
+        array of shape (n_samples, n_components)
+            Probabilities; for a frame of Dask a lazy frame with its index.
 
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 1)) for m in (1, 9)])
+        >>> mixture = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+        >>> mixture.predict_proba([[1.0], [9.0]]).max(axis=1).round(2).tolist()
+        [1.0, 1.0]
+        """
+        return self._of_rows(X, probabilities)
 
-def _degrees_of_freedom(given: float | None, features: int) -> float:
-    if given is None:
-        return features
-    if given <= features - 1.0:
-        raise ValueError(
-            f"The parameter 'degrees_of_freedom_prior' should be greater than {features - 1}, but got {given:.3f}."
+    def score_samples(self, X: Any) -> Array:
+        """Logarithm of the density at each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+
+        Returns
+        -------
+        array of shape (n_samples,)
+            Log densities; for a frame of Dask a lazy Series with its index.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 1)) for m in (1, 9)])
+        >>> mixture = BayesianGaussianMixture(n_components=2, random_state=0).fit(x)
+        >>> mixture.score_samples([[1.0], [5.0], [9.0]]).round().tolist()
+        [-2.0, -8.0, -2.0]
+        """
+        return self._of_rows(X, log_densities)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Compute the mean log density of the rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            In nats a row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.random.default_rng(0).normal(5, 1, (1000, 1))
+        >>> round(BayesianGaussianMixture(random_state=0).fit(x).score(x), 1)
+        -1.4
+        """
+        densities = self.score_samples(X)
+        if hasattr(densities, "compute"):
+            return float(densities.mean().compute())
+        return float(namespace_of(densities).mean(densities))
+
+    def sample(self, n_samples: int = 1) -> tuple[Floats, Ints]:
+        """Draw rows from the mixture.
+
+        Parameters
+        ----------
+        n_samples : int
+            How many.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            The rows, component after component.
+        y : ndarray of shape (n_samples,)
+            Their components.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from gpuvgm import BayesianGaussianMixture
+        >>> x = np.concatenate([np.random.default_rng(0).normal(m, 1, (500, 2)) for m in (1, 9)])
+        >>> rows, components = BayesianGaussianMixture(n_components=2, random_state=0).fit(x).sample(100)
+        >>> rows.shape, components.shape
+        ((100, 2), (100,))
+        """
+        check_is_fitted(self)
+        if n_samples < 1:
+            raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
+        random = check_random_state(self.random_state)
+        counts = random.multinomial(n_samples, self.weights_)
+        rows = [self._draw(random, k, int(size)) for k, size in enumerate(counts)]
+        return np.vstack(rows), np.repeat(np.arange(len(counts)), counts)
+
+    def _draw(self, random: np.random.RandomState, component: int, size: int) -> Floats:
+        """Rows of one component; the numbers that scikit-learn's mixture draws."""
+        mean, form = self.means_[component], self._covariance_type
+        covariance = self.covariances_ if form == "tied" else self.covariances_[component]
+        if form in MATRICES:
+            return np.asarray(random.multivariate_normal(mean, covariance, size))
+        return np.asarray(mean + random.standard_normal(size=(size, len(mean))) * np.sqrt(covariance))
+
+    def _posterior(self) -> Posterior:
+        """The fitted mixture, from the attributes that people see."""
+        given: Any = self.weight_concentration_
+        process = isinstance(given, tuple)
+        form, shape = self._covariance_type, self.means_.shape
+        return Posterior(
+            concentration=(
+                StickBreaking(np.stack(given)) if process else Dirichlet(given, self.weight_concentration_prior_)
+            ),
+            mean_precision=self.mean_precision_,
+            means=self.means_[:, 0] if shape[1] == 1 else self.means_,
+            degrees_of_freedom=np.array(np.broadcast_to(self.degrees_of_freedom_, shape[:1])),
+            covariances=_of_components(self.covariances_, form, shape),
+            factors=_of_components(self.precisions_cholesky_, form, shape),
         )
-    return given
+
+    def _of_rows(self, x: Any, function: Callable[[Array], Array]) -> Array:
+        check_is_fitted(self)
+        frame = lazy_frame(x)
+        if frame is not None:
+            return map_frames(frame, partial(of_partition, self._alone(), function), numbered=False)
+        rows = read_rows(self, x, reset=False)
+        with self._in_threads(rows) as shared:
+            return of_rows(self._engine(rows), shared, self._posterior(), function)
+
+    def _engine(self, rows: Rows) -> Engine:
+        if rows.on_host:
+            return get_engine(choose_engine(self.engine, None if rows.lazy else rows.count * rows.features))
+        if self.engine == "native":
+            raise InputError('engine "native" runs arrays in main memory; use engine="auto" for those on a device')
+        name = choose_engine(self.engine, on_device=lies_on_device(rows.array))
+        return get_engine("cuda" if name == "cuda" else "reference")
+
+    def _alone(self) -> BayesianGaussianMixture:
+        """The mixture as it travels to workers: without the rows that `partial_fit` has seen."""
+        alone = copy(self)
+        alone._seen, alone.executor = None, LocalExecutor(1)
+        return alone
+
+    @contextmanager
+    def _in_threads(self, rows: Rows) -> Iterator[Rows]:
+        """The rows, with threads for those of the host; a device's current stream is that of the caller's thread."""
+        threads = (self.executor or LocalExecutor()).threads
+        if threads == 1 or not rows.on_host:
+            yield rows
+            return
+        with ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute") as pool:
+            yield replace(rows, pool=pool)
 
 
-def _covariance(given: Any, covariance_type: CovarianceType, of_rows: Floats) -> Floats:
-    features, given = len(of_rows), hosted("covariance_prior", given)
-    if given is None:
-        variances = np.diagonal(of_rows).copy()
-        forms = {"diag": variances, "spherical": np.mean(variances)}
-        return np.asarray(forms.get(covariance_type, of_rows))
-    if covariance_type == "spherical":
-        return np.asarray(given, dtype=np.float64)
-    diagonal = FORMS[covariance_type].diagonal
-    shape = (features,) if diagonal else (features, features)
-    covariance = _given(given, shape, f"{covariance_type} covariance_prior")
-    if diagonal:
-        if np.any(covariance <= 0):
-            raise ValueError(f"'{covariance_type} precision' should be positive")
-    elif not np.allclose(covariance, covariance.T) or np.any(np.linalg.eigvalsh(covariance) <= 0):
-        raise ValueError(f"'{covariance_type} precision' should be symmetric, positive-definite")
-    return covariance
+def _as_attribute(values: Floats, form: CovarianceType, features: int) -> Floats:
+    """Covariances of components, or factors of precisions, as scikit-learn shapes them."""
+    k, d = len(values), features
+    if form == "tied":
+        return np.asarray(values[0].reshape(d, d))
+    if form == "spherical":
+        return np.ascontiguousarray(values.reshape(k, d)[:, 0])
+    return np.asarray(values.reshape((k, d) if form == "diag" else (k, d, d)))
 
 
-def _given(values: Any, shape: tuple[int, ...], name: str) -> Floats:
-    from sklearn.utils import check_array
-
-    array: Floats = check_array(hosted(name, values), dtype=[np.float64, np.float32], ensure_2d=False)
-    if array.shape != shape:
-        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
-    return array
+def _of_components(attribute: Floats, form: CovarianceType, shape: tuple[int, ...]) -> Floats:
+    """The way back, for means of shape (K, D)."""
+    k, d = shape
+    if d == 1:
+        return np.array(np.broadcast_to(attribute.ravel(), (k,)))
+    if form == "spherical":
+        return np.repeat(attribute[:, None], d, axis=1)
+    return np.array(np.broadcast_to(attribute, (k, d, d))) if form in MATRICES else attribute
 
 
 def _refuse_few(estimator: Any, rows: Rows) -> None:
@@ -512,20 +678,6 @@ def _refuse_summary(estimator: Any, features: int) -> None:
         raise InputError(f'algorithm="summary" needs one feature, but X has {features}; use "exact" or "auto"')
 
 
-def _refuse_precision(estimator: Any) -> None:
-    """Refuse float32 arithmetic, with the reason."""
-    if isinstance(estimator.precision, str) and estimator.precision == "float32":
-        raise InputError(
-            'precision="float32" is for transform of TableTransformer only: a fit sums over rows, which takes float64; '
-            "rows of float32 are widened exactly"
-        )
-
-
-def _kept_settings(estimator: Any) -> dict[str, Any]:
-    """Parameters that later calls of partial_fit are compared with."""
-    return {name: getattr(estimator, name) for name in _KEPT}
-
-
 def _refuse_changes(estimator: Any, before: dict[str, Any]) -> None:
     """Refuse other parameters than those that rows seen before were taken in with."""
     for name, value in before.items():
@@ -534,30 +686,15 @@ def _refuse_changes(estimator: Any, before: dict[str, Any]) -> None:
             raise InputError(f"{name} has changed since the first partial_fit: call fit, or use a new estimator")
 
 
-def _refuse_other_form(estimator: Any, warm: GaussianPosterior, features: int) -> None:
+def _refuse_other_form(estimator: Any, warm: Posterior, features: int) -> None:
     """Refuse a warm start with another kind of mixture."""
     process = estimator.weight_concentration_prior_type == "dirichlet_process"
     same = {
-        "n_components": warm.means.shape[0] == estimator.n_components,
-        "covariance_type": warm.covariance_type == estimator.covariance_type,
+        "n_components": len(warm.means) == estimator.n_components,
+        "covariance_type": estimator._covariance_type == estimator.covariance_type,
         "weight_concentration_prior_type": isinstance(warm.concentration, StickBreaking) == process,
-        "the number of features": warm.means.shape[1] == features,
+        "the number of features": warm.features == features,
     }
     for name, kept in same.items():
         if not kept:
             raise InputError(f"{name} has changed since the last fit: go on from it no more, and set warm_start=False")
-
-
-def _init_of(estimator: Any, features: int) -> str | Floats:
-    """How to start: the name of a method, or centres in float64."""
-    if isinstance(estimator.init_params, str):
-        return estimator.init_params
-    centres = host_floats(estimator.init_params)
-    if centres.shape != (estimator.n_components, features):
-        raise InputError(
-            f"init_params holds centres of shape {centres.shape}, but n_components and the features of X ask for "
-            f"{(estimator.n_components, features)}"
-        )
-    if not np.all(np.isfinite(centres)):
-        raise InputError("init_params holds centres that are not finite")
-    return centres

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
 
-from gpuvgm.arrays import to_numpy
+from gpuvgm.arrays import Array, to_numpy
+from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import WeightedSums, mean_and_variance, over_features, summarise_rows
-from gpuvgm.mixture.fits import Estimate, Problem, config_of, estimate_of, explained, fit_several, outcome_of, plan
-from gpuvgm.mixture.posterior_nd import GaussianPosterior, GaussianPrior
-from gpuvgm.mixture.rows import Coordinates, Moments, Rows
-from gpuvgm.mixture.statistics import GaussianStatistics
+from gpuvgm.mixture.estimator_fit import (
+    Estimate,
+    Problem,
+    config_of,
+    estimate_of,
+    explained,
+    fit_on_rows,
+    outcome_of,
+    plan,
+)
+from gpuvgm.mixture.posterior import Posterior, Prior
+from gpuvgm.mixture.rows import Moments, Rows
+from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import ColumnFit, Start, fit_cells
-from gpuvgm.summary.grid import Frame, Grid
+from gpuvgm.summary.grid import Floats, Frame, Grid
 from gpuvgm.summary.summary import Cells, Summary
 
 
@@ -49,9 +58,9 @@ class SeenColumn:
         frame, starts, grid = plan(replace(problem, starts=1))
         return cls(frame, grid, starts[0])
 
-    def add(self, engine: Engine, rows: Rows, pool: Executor | None) -> SeenColumn:
+    def add(self, engine: Engine, rows: Rows) -> SeenColumn:
         """With more rows."""
-        sums = summarise_rows(engine, rows, self.grid, pool)
+        sums = summarise_rows(engine, rows, self.grid)
         if isinstance(sums, Summary):
             return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))
         return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))
@@ -61,7 +70,7 @@ class SeenColumn:
 
     def cells(self) -> Cells:
         """All rows seen, cell by cell."""
-        return reduce(Cells.beside, (sums.cells() for sums in (self.counted, self.weighted) if sums is not None))
+        return reduce(Cells.concatenate, (sums.cells() for sums in (self.counted, self.weighted) if sums is not None))
 
     def moments(self) -> Moments:
         """Moments of all rows seen, in their own units."""
@@ -75,7 +84,7 @@ class SeenColumn:
         config = config_of(problem, self.frame, best=best, checked="refit")
         column = ColumnFit(self.grid, self, (self.start,), config)
         outcome = outcome_of(fit_cells(problem.engine, column))
-        estimate = estimate_of(problem, self.frame, outcome)
+        estimate = estimate_of(self.frame.centre, outcome)
         return explained(problem, estimate, outcome.search, np.nan) if best else estimate
 
 
@@ -89,13 +98,13 @@ class SeenBlocks:
 
     Parameters
     ----------
-    prior : GaussianPrior
+    prior : Prior
         Prior of the first call.
-    coordinates : Coordinates
-        Where the posterior lives, about the mean of the first block.
-    posterior : GaussianPosterior
+    centre : ndarray of shape (D,)
+        Mean of the first block, the origin of the coordinates of prior and posterior.
+    posterior : Posterior
         The current posterior, in these coordinates.
-    blocks : dict of str to GaussianStatistics
+    blocks : dict of str to Statistics
         Sums by the digest of the block's rows and weights.
     bounds : tuple of float
         Lower bound over the blocks seen, after each visit.
@@ -103,47 +112,52 @@ class SeenBlocks:
         Whether the last visit was the first of its block.
     """
 
-    prior: GaussianPrior
-    coordinates: Coordinates
-    posterior: GaussianPosterior
-    blocks: dict[str, GaussianStatistics]
+    prior: Prior
+    centre: Floats
+    posterior: Posterior
+    blocks: dict[str, Statistics]
     bounds: tuple[float, ...] = ()
     grown: bool = True
 
     @classmethod
     def begin(cls, problem: Problem) -> SeenBlocks:
         """A posterior fitted to the first block alone."""
-        coordinates = Coordinates(problem.moments.mean)
-        return cls(problem.prior, coordinates, fit_several(problem).posterior.within(coordinates), {})
+        centre = problem.moments.mean
+        return cls(problem.prior, centre, fit_on_rows(problem).posterior.within(centre), {})
 
-    def add(self, engine: Engine, rows: Rows, pool: Executor | None) -> SeenBlocks:
+    def add(self, engine: Engine, rows: Rows) -> SeenBlocks:
         """After one visit of a block."""
-        accumulate = over_features(engine, rows, self.coordinates.centre, pool)
+        accumulate = over_features(engine, rows, self.centre)
         digest = digest_of(rows)
         blocks = self.blocks | {digest: accumulate(self.posterior)}
-        total = reduce(GaussianStatistics.plus, blocks.values()).about(self.posterior.means)
-        posterior = self.prior.within(self.coordinates).update(total)
+        total = reduce(Statistics.plus, blocks.values()).about(self.posterior.means)
+        posterior = self.prior.within(self.centre).update(total)
         bounds = (*self.bounds, posterior.lower_bound(total.entropy))
         return replace(self, posterior=posterior, blocks=blocks, bounds=bounds, grown=digest not in self.blocks)
 
     def moments(self) -> Moments:
         """Number of rows seen, about the mean of the first block; nothing asks for their scatter."""
         total = float(sum(np.sum(sums.counts) for sums in self.blocks.values()))
-        features = len(self.coordinates.centre)
-        return Moments(total, self.coordinates.centre, np.zeros((features, features)))
+        features = len(self.centre)
+        return Moments(total, self.centre, np.zeros((features, features)))
 
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""
         steady = not self.grown and abs(self.bounds[-1] - self.bounds[-2]) < problem.stopping.tolerance
-        return Estimate(self.posterior.outside(self.coordinates), self.bounds, steady, "exact", 0.0)
+        return Estimate(self.posterior.outside(self.centre), self.bounds, steady, "exact", 0.0)
 
 
 def digest_of(rows: Rows) -> str:
-    """What rows and weights a block holds."""
+    """What rows and weights a block holds, however its rows are cut."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(str((rows.count, rows.features)).encode())
-    for part in rows.parts():
-        digest.update(np.ascontiguousarray(to_numpy(rows.read(part)), dtype=np.float64).tobytes())
-        weight = rows.weights(part)
-        digest.update(b"" if weight is None else to_numpy(weight).tobytes())
+    digest.update(b"".join(rows.each(_digests_of_chunks)))
     return digest.hexdigest()
+
+
+def _digests_of_chunks(part: slice, x: Array, weight: Array | None) -> bytes:
+    """Digests of the chunks of some rows, one after the other."""
+    numbers, weights = to_numpy(x), np.ones(len(x)) if weight is None else to_numpy(weight)
+    both = np.column_stack((numbers, weights)).astype(np.float64, copy=False)
+    chunks = (both[start : start + CHUNK_ROWS].tobytes() for start in range(0, len(both), CHUNK_ROWS))
+    return b"".join(hashlib.blake2b(chunk, digest_size=16).digest() for chunk in chunks)

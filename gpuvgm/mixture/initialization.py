@@ -12,13 +12,14 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
-from gpuvgm.mixture.lloyd import IS_HERE, k_means_of_one
-from gpuvgm.mixture.rows import Coordinates, Moments, Rows
+from gpuvgm.engines import native_is_built
+from gpuvgm.mixture.lloyd import k_means_of_one
+from gpuvgm.mixture.rows import Moments, Rows, from_centre
 from gpuvgm.summary.grid import Floats, Ints, midpoints
 
 OFFSET_DEVIATIONS = 1e3  # rows further from 0 than this many sd are centred before k-means
@@ -130,7 +131,7 @@ def k_means(
 
     components = min(components, len(x))
     with _one_thread(), _thread_pools().limit(limits=1, user_api="openmp"):  # OpenMP's limit is the thread's own
-        if IS_HERE and weight is None and x.shape[1] == 1 and x.dtype == np.float64:
+        if native_is_built() and weight is None and x.shape[1] == 1 and x.dtype == np.float64:
             return k_means_of_one(x, components, random)
         run = KMeans(n_clusters=components, n_init=1, random_state=random).fit(x, sample_weight=weight)
     return run.cluster_centers_.astype(np.float64), run.labels_
@@ -164,20 +165,17 @@ def k_means_seeds(y: Floats, components: int, random_state: int) -> Seeds:
     return Seeds(centres.ravel(), labels.astype(np.int64))
 
 
-class Start(Protocol):
-    """Responsibilities before the first iteration."""
-
-    @property
-    def reference(self) -> Floats:
-        """Points in the fit's coordinates that moments are taken about, shape (K, D)."""
-
-    def responsibilities(self, part: slice, y: Array) -> Array:
-        """Component of each row of a block, shape (rows,), or responsibilities, shape (rows, K)."""
-
-
 @dataclass(frozen=True, slots=True)
 class LabelStart:
-    """Every row belongs to the component that k-means gave it."""
+    """Every row belongs to the component that k-means gave it.
+
+    Parameters
+    ----------
+    reference : ndarray of shape (K, D)
+        Points in the fit's coordinates that moments are taken about, as of all starts.
+    labels : ndarray of shape (rows,)
+        The components.
+    """
 
     reference: Floats
     labels: Ints
@@ -213,13 +211,14 @@ class RandomStart:
 
 @dataclass(frozen=True, slots=True)
 class PointStart:
-    """Every component starts from one row; the other rows do not count."""
+    """Every component starts from one row; the other rows do not count, so that nobody asks for responsibilities."""
 
     reference: Floats
 
-    def responsibilities(self, part: slice, y: Array) -> Array:
-        """No row of a block belongs to a component."""
-        raise AssertionError("known without a pass over the rows")
+
+#: Responsibilities before the first iteration: components of a block's rows, shape (rows,), or shares, (rows, K).
+RowStart = LabelStart | CentreStart | RandomStart
+Start = RowStart | PointStart
 
 
 def nearest(y: Array, centres: Floats) -> Array:
@@ -249,7 +248,7 @@ def draw_start(
     init: str | Floats,
     components: int,
     random: np.random.RandomState,
-    coordinates: Coordinates,
+    centre: float | Floats,
     moments: Moments,
 ) -> Start:
     """A start by one of scikit-learn's methods, or from the centres given.
@@ -264,35 +263,35 @@ def draw_start(
         Number of components.
     random : RandomState
         Source of randomness; the same start as scikit-learn's mixture gets from it.
-    coordinates : Coordinates
-        Where the fit works.
+    centre : float or ndarray of shape (D,)
+        Origin of the fit's coordinates.
     moments : Moments
         Moments of all rows.
     """
     if not isinstance(init, str):
-        return CentreStart(coordinates.apply(init))
+        return CentreStart(from_centre(init, centre))
     if init == "random":
         return RandomStart(np.zeros((components, rows.features)), random)
     if init == "kmeans":
-        return _k_means(rows, components, random, coordinates, moments)
-    return _points(rows.for_seeding()[0], init, components, random, coordinates)
+        return _k_means(rows, components, random, centre, moments)
+    return _points(rows.for_seeding()[0], init, components, random, centre)
 
 
 def _k_means(
-    rows: Rows, components: int, random: np.random.RandomState, coordinates: Coordinates, moments: Moments
+    rows: Rows, components: int, random: np.random.RandomState, centre: float | Floats, moments: Moments
 ) -> Start:
     """k-means on the rows as they are, for scikit-learn's labels; on coordinates where an offset would cost digits."""
     chosen, places = rows.for_seeding()
     x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
     far = is_far_from_zero(moments.mean, moments.deviations)
-    centres, labels = k_means(coordinates.apply(x) if far else x, components, random, weight)
-    centres = centres if far else coordinates.apply(centres)
+    centres, labels = k_means(from_centre(x, centre) if far else x, components, random, weight)
+    centres = centres if far else from_centre(centres, centre)
     padded = centres[np.minimum(np.arange(components), len(centres) - 1)]
     return CentreStart(padded) if places is None else LabelStart(padded, labels[places])
 
 
 def _points(
-    chosen: Rows, init: str, components: int, random: np.random.RandomState, coordinates: Coordinates
+    chosen: Rows, init: str, components: int, random: np.random.RandomState, centre: float | Floats
 ) -> PointStart:
     x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
     if init == "random_from_data":
@@ -302,4 +301,4 @@ def _points(
         from sklearn.cluster import kmeans_plusplus
 
         _, index = kmeans_plusplus(x, components, random_state=random, sample_weight=weight)
-    return PointStart(coordinates.apply(x[index]))
+    return PointStart(from_centre(x[index], centre))

@@ -7,26 +7,17 @@ fused operation), and where a centre loses all its rows, scikit-learn iterates i
 
 from __future__ import annotations
 
-from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.mixture.special import native_kernels
 from gpuvgm.summary.grid import Floats
 
 _MOST_ITERATIONS, _TOLERANCE = 300, 1e-4  # scikit-learn's defaults
 _CHUNK = 256  # rows of which scikit-learn takes the distances together
 Labels = NDArray[Any]  # of int32
-IS_HERE = find_spec("gpuvgm._native") is not None
-
-
-@cache
-def _kernels() -> Any:
-    native = import_module("gpuvgm._native")
-    return native.Kernels(native.instruction_sets()[0])  # all have the same bits
 
 
 def k_means_of_one(x: Floats, components: int, random: np.random.RandomState) -> tuple[Floats, Labels]:
@@ -56,7 +47,7 @@ def k_means_of_one(x: Floats, components: int, random: np.random.RandomState) ->
 
 def _first_centres(rows: Floats, components: int, random: np.random.RandomState) -> Floats:
     """Rows drawn by k-means++ as `sklearn.cluster.kmeans_plusplus` draws them: of some candidates always the best."""
-    weight, closer, trials = np.ones(len(rows)), _kernels().closer, 2 + int(np.log(components))
+    weight, closer, trials = np.ones(len(rows)), native_kernels().closer, 2 + int(np.log(components))
     centres = rows[[random.choice(len(rows), p=weight / weight.sum())]]
     nearest = closer(rows, np.full(len(rows), np.inf), centres)
     potential = nearest @ weight
@@ -75,7 +66,7 @@ def _iterated(rows: Floats, centres: Floats, tolerance: float) -> tuple[Floats, 
     """Centres and labels; None where a centre loses its rows, or the machine's BLAS rounds otherwise."""
     if not _rounds_once(rows[:_CHUNK], centres):
         return None
-    labels, lloyd = np.full(len(rows), -1, np.int32), _kernels().lloyd
+    labels, lloyd = np.full(len(rows), -1, np.int32), native_kernels().lloyd
     for _ in range(_MOST_ITERATIONS):
         counts, sums, changed = lloyd(rows, centres, labels)
         if not counts.all():

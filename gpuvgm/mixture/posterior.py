@@ -1,26 +1,35 @@
-"""Prior and posterior of a mixture of Gaussians of one feature: update, expectations, lower bound.
+"""Prior and posterior of a mixture of Gaussians: update, expectations, lower bound.
 
 Formulas: Bishop 2006 §10.2 for the Gaussian-Wishart part, in the notation and with the constants of scikit-learn's
 `BayesianGaussianMixture`; for the weights Blei & Jordan 2006 (stick-breaking form of the Dirichlet process) and Bishop
-2006 §10.2 (Dirichlet distribution).
+2006 §10.2 (Dirichlet distribution). Arrays of one feature have no axis of features; operations on them, and their
+order, are those of `vgm_em.cuh`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from gpuvgm.config import FitConfig
+from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import LOG2_E, KernelTable, PriorTable
-from gpuvgm.mixture.special import LOG_2, LOG_2_PI, digamma, gammaln, log
-from gpuvgm.mixture.statistics import LEAST_COUNT, ComponentStatistics, Vector
-from gpuvgm.summary.grid import Frame
+from gpuvgm.mixture.special import LOG_2, LOG_2_PI, Vector, digamma, gammaln, log
+from gpuvgm.mixture.statistics import LEAST_COUNT, Statistics, per_component, products
+from gpuvgm.summary.grid import Floats, Frame
 
 LARGE = 1e7
+ILL_DEFINED = (
+    "Fitting the mixture model failed because some components have ill-defined empirical covariance (for instance "
+    "caused by singleton or collapsed samples). Try to decrease the number of components, increase reg_covar, or "
+    "scale the input data."
+)
 ConcentrationType = Literal["dirichlet_process", "dirichlet_distribution"]
+CovarianceType = Literal["full", "tied", "diag", "spherical"]
+MATRICES = ("full", "tied")  # the forms of covariance that are matrices, with several features
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,45 +149,65 @@ class Prior:
     ----------
     weight_concentration : float
         Concentration of the weights.
-    mean, mean_precision : float
-        Gaussian prior of a component's mean.
-    covariance, degrees_of_freedom : float
-        Wishart prior of a component's precision.
+    mean : float or ndarray of shape (D,)
+        Prior of a component's mean.
+    mean_precision : float
+        Strength of that prior.
+    covariance : float or ndarray
+        Wishart prior: (D, D) for "full" and "tied", (D,) for "diag", a number for "spherical" and for one feature.
+    degrees_of_freedom : float
+        Strength of that prior.
     reg_covar : float
-        Added to every component's variance.
+        Added to the diagonal of every covariance.
     least_covariance : float
-        No component's expected variance is less.
+        No component's expected variance is less; of one feature.
     concentration_type : {"dirichlet_process", "dirichlet_distribution"}
         Prior of the weights.
-    tied : bool
-        Whether the components share one variance.
-    origin : float, optional
+    covariance_type : {"full", "tied", "diag", "spherical"}
+        What components and features share; of one feature all but "tied" are the same.
+    origin : float or ndarray of shape (D,), optional
         Where a component without rows lies before its prior moves it; where it was by default.
     """
 
     weight_concentration: float
-    mean: float
+    mean: float | Floats
     mean_precision: float
-    covariance: float
+    covariance: float | Floats
     degrees_of_freedom: float
     reg_covar: float
     least_covariance: float = 0.0
     concentration_type: ConcentrationType = "dirichlet_process"
-    tied: bool = False
-    origin: float | None = None
+    covariance_type: CovarianceType = "full"
+    origin: float | Floats | None = None
 
-    def update(self, statistics: ComponentStatistics) -> Posterior:
-        """Posterior given the sums of an E-step (the M-step)."""
+    def within(self, centre: float | Floats) -> Prior:
+        """The prior for rows from which a centre is subtracted."""
+        return replace(self, mean=self.mean - centre, origin=None if self.origin is None else self.origin - centre)
+
+    def update(self, statistics: Statistics) -> Posterior:
+        """Posterior given the sums of an E-step (the M-step).
+
+        Raises
+        ------
+        ValueError
+            Where a covariance of several features is not positive definite.
+        """
+        full, reference, second = statistics.full, statistics.reference, statistics.second
         nk = statistics.counts + LEAST_COUNT
-        origin = statistics.reference if self.origin is None else self.origin
-        shift = (statistics.first + LEAST_COUNT * (origin - statistics.reference)) / nk
-        spread = statistics.second - shift * (2 * statistics.first - shift * statistics.counts)
-        xk = statistics.reference + shift
-        sk = np.maximum(spread, 0.0) / nk + self.reg_covar
+        rows = per_component(nk, reference)
+        origin = reference if self.origin is None else self.origin
+        shift = (statistics.first + LEAST_COUNT * (origin - reference)) / rows
+        shifted = shift * per_component(statistics.counts, shift)
+        xk = reference + shift
+        spread = second - products(shift, 2 * statistics.first - shifted, full=full)
+        floor = self.reg_covar * np.eye(second.shape[1]) if full else self.reg_covar
+        sk = (spread if full else np.maximum(spread, 0.0)) / per_component(nk, spread) + floor
         mean_precision = self.mean_precision + nk
-        between = nk * (self.mean_precision / mean_precision) * (xk - self.mean) ** 2
-        degrees_of_freedom = self.degrees_of_freedom + self._pooled(nk)
-        covariances = (self.covariance + self._pooled(nk * sk + between)) / degrees_of_freedom
+        strength = per_component(nk * (self.mean_precision / mean_precision), second)
+        between = strength * products(xk - self.mean, xk - self.mean, full=full)
+        degrees_of_freedom = self.degrees_of_freedom + self._shared(nk)
+        scatter = self._shared(per_component(nk, sk) * sk + between)
+        covariances = (self.covariance + scatter) / per_component(degrees_of_freedom, scatter)
         slack = 0.0
         if self.least_covariance:
             free, covariances = covariances, np.maximum(covariances, self.least_covariance)
@@ -186,25 +215,26 @@ class Prior:
         return Posterior(
             concentration=CONCENTRATIONS[self.concentration_type](self.weight_concentration, nk),
             mean_precision=mean_precision,
-            means=(self.mean_precision * self.mean + nk * xk) / mean_precision,
+            means=(self.mean_precision * self.mean + rows * xk) / per_component(mean_precision, xk),
             degrees_of_freedom=degrees_of_freedom,
             covariances=covariances,
             slack=slack,
+            factors=None if covariances.ndim == 1 else precision_cholesky(covariances),
         )
 
     def table(self) -> PriorTable:
-        """The prior as an engine's EM takes it."""
+        """The prior of one feature as an engine's EM takes it."""
         return PriorTable(
             self.weight_concentration,
-            self.mean,
+            float(self.mean),
             self.mean_precision,
-            self.covariance,
+            float(self.covariance),
             self.degrees_of_freedom,
             self.reg_covar,
             self.least_covariance,
-            self.origin,
+            None if self.origin is None else float(self.origin),
             self.concentration_type == "dirichlet_distribution",
-            self.tied,
+            self.covariance_type == "tied",
         )
 
     def posterior(self, arrays: Sequence[Vector]) -> Posterior:
@@ -214,9 +244,13 @@ class Prior:
         weights = Dirichlet(a, self.weight_concentration) if dirichlet else StickBreaking(np.stack((a, b)))
         return Posterior(weights, mean_precision, means, degrees_of_freedom, covariances)
 
-    def _pooled(self, values: Vector) -> Vector:
-        """What each component has of a sum: its own, or where the variance is shared an equal part of all."""
-        return np.full_like(values, np.add.accumulate(values)[-1] / len(values)) if self.tied else values
+    def _shared(self, values: Floats) -> Floats:
+        """What each component has of a sum: its own, or an equal part of what components or features share."""
+        if self.covariance_type == "tied":
+            return np.full_like(values, np.add.accumulate(values)[-1] / len(values))
+        if self.covariance_type == "spherical" and values.ndim == 2:
+            return np.repeat(np.mean(values, axis=1, keepdims=True), values.shape[1], axis=1)
+        return values
 
 
 def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, least_variance: float = 0.0) -> Prior:
@@ -250,25 +284,32 @@ def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, leas
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """Posterior of the mixture, K components.
+    """Posterior of the mixture, K components of D features.
 
     Parameters
     ----------
     concentration : StickBreaking or Dirichlet
         Posterior of the weights.
-    mean_precision, means, degrees_of_freedom, covariances : ndarray of shape (K,)
-        Gaussian-Wishart parameters; `covariances` are expected covariances as scikit-learn reports them.
+    mean_precision, degrees_of_freedom : ndarray of shape (K,)
+        Strengths of the means and of the precisions.
+    means : ndarray of shape (K,) or (K, D)
+        Means.
+    covariances : ndarray of shape (K,), (K, D) or (K, D, D)
+        Expected covariances as scikit-learn reports them: of one feature, of each feature, or matrices.
     slack : float
         What the formula of the bound leaves out where the prior holds up expected covariances: with n degrees of
         freedom half of n (1 - c / held), the difference of n / 2 and the expected sum of squares; 0 elsewhere.
+    factors : ndarray, optional
+        `precision_cholesky` of the covariances, where it is known.
     """
 
     concentration: Concentration
     mean_precision: Vector
-    means: Vector
+    means: Floats
     degrees_of_freedom: Vector
-    covariances: Vector
+    covariances: Floats
     slack: float = 0.0
+    factors: Floats | None = None
 
     @property
     def weights(self) -> Vector:
@@ -280,27 +321,51 @@ class Posterior:
         """Rows of each component."""
         return self.concentration.counts
 
+    @property
+    def features(self) -> int:
+        """Number of features, D."""
+        return 1 if self.means.ndim == 1 else int(self.means.shape[1])
+
+    @property
+    def precisions_cholesky(self) -> Floats:
+        """Cholesky factors P of the precisions P P^T, or the reciprocals of standard deviations."""
+        return precision_cholesky(self.covariances) if self.factors is None else self.factors
+
     def arrays(self) -> list[Vector]:
         """What an engine's EM starts from; see `gpuvgm.engines.base.EMLoop.posterior`."""
         weights = self.concentration
         both = weights.sticks if isinstance(weights, StickBreaking) else [weights.concentration] * 2
         return [*both, self.mean_precision, self.means, self.degrees_of_freedom, self.covariances]
 
+    def within(self, centre: float | Floats) -> Posterior:
+        """The mixture for rows from which a centre is subtracted."""
+        return replace(self, means=self.means - centre)
+
+    def outside(self, centre: float | Floats) -> Posterior:
+        """The mixture in the rows' own coordinates."""
+        return replace(self, means=self.means + centre)
+
     def log_coefficients(self) -> Vector:
         """Part of the expected log density of a component that does not depend on the row, weight included."""
-        log_determinant = -0.5 * log(self.covariances * self.degrees_of_freedom)
-        log_precision = LOG_2 + digamma(0.5 * self.degrees_of_freedom)
+        log_precision = self.features * LOG_2 + np.sum(_each_of(digamma, self._half_degrees()), axis=0)
         return np.asarray(
             self.concentration.log_weights()
-            - 0.5 * LOG_2_PI
-            + log_determinant
-            + 0.5 * (log_precision - 1 / self.mean_precision)
+            - 0.5 * self.features * LOG_2_PI
+            + self._log_determinants()
+            + 0.5 * (log_precision - self.features / self.mean_precision)
         )
 
     def kernel_table(self, frame: Frame) -> KernelTable:
-        """Parameters of the row formulas, for rows in `frame`."""
+        """Parameters of the row formulas of one feature, for rows in `frame`."""
         half = (0.5 * LOG2_E) / self.covariances
         return KernelTable(frame, self.means, half, self.log_coefficients() * LOG2_E)
+
+    def gaussian_table(self, centre: Floats) -> GaussianTable:
+        """Parameters of the row formulas of any number of features, for rows from which `centre` is subtracted."""
+        shape = (len(self.mean_precision), self.features)
+        factors = self.precisions_cholesky
+        factors = factors if factors.ndim == 3 else factors.reshape(shape)
+        return GaussianTable(centre, self.means.reshape(shape), factors, self.log_coefficients())
 
     def lower_bound(self, entropy: float) -> float:
         """Evidence lower bound up to a constant, as scikit-learn computes it.
@@ -310,8 +375,59 @@ class Posterior:
         entropy : float
             Entropy of the responsibilities that this posterior was updated from.
         """
-        dof = self.degrees_of_freedom
-        log_determinant = -0.5 * log(self.covariances * dof)
-        log_wishart = -(dof * log_determinant + 0.5 * dof * LOG_2 + gammaln(0.5 * dof))
-        terms = self.concentration.log_norms() - log_wishart - 0.5 * log(self.mean_precision)
+        dof, features = self.degrees_of_freedom, self.features
+        gamma = np.sum(_each_of(gammaln, self._half_degrees()), axis=0)
+        log_wishart = -(dof * self._log_determinants() + 0.5 * dof * features * LOG_2 + gamma)
+        terms = self.concentration.log_norms() - log_wishart - 0.5 * features * log(self.mean_precision)
         return float(entropy + np.add.accumulate(terms)[-1] + self.slack)
+
+    def _half_degrees(self) -> Floats:
+        return np.asarray(0.5 * (self.degrees_of_freedom - np.arange(self.features)[:, None]))
+
+    def _log_determinants(self) -> Vector:
+        """Logarithms of the determinants of the factors, as of the precisions before their division by the degrees."""
+        covariances, dof = self.covariances, self.degrees_of_freedom
+        if covariances.ndim == 3:
+            diagonals = np.diagonal(self.precisions_cholesky, axis1=1, axis2=2)
+            return np.asarray(np.sum(_each_of(log, diagonals), axis=1) - 0.5 * self.features * log(dof))
+        logs = -0.5 * _each_of(log, covariances * per_component(dof, covariances))
+        return np.asarray(logs if logs.ndim == 1 else np.sum(logs, axis=1))
+
+
+def precision_cholesky(covariances: Floats) -> Floats:
+    """Upper triangular factors P with P P^T the inverse of the covariance; reciprocal roots of variances.
+
+    Raises
+    ------
+    ValueError
+        Where a covariance is not positive definite.
+    """
+    if covariances.ndim < 3:
+        if not np.all(covariances > 0):
+            raise ValueError(ILL_DEFINED)
+        return np.asarray(1.0 / np.sqrt(covariances))
+    if not np.all(np.isfinite(covariances)):
+        raise ValueError(ILL_DEFINED)
+    try:
+        lower = np.asarray(np.linalg.cholesky(covariances), dtype=np.float64)
+    except np.linalg.LinAlgError as problem:
+        raise ValueError(ILL_DEFINED) from problem
+    return np.ascontiguousarray(np.swapaxes(_inverse_of_lower(lower), -1, -2))
+
+
+def _inverse_of_lower(lower: Floats) -> Floats:
+    """Inverses of lower triangular matrices, row by row for all of them together.
+
+    LAPACK would be asked once a matrix, and on busy machines its threads cost a hundred times the work.
+    """
+    inverse = np.zeros_like(lower)
+    for i in range(lower.shape[-1]):
+        row = -np.sum(lower[..., i, :i, None] * inverse[..., :i, :], axis=-2)
+        row[..., i] += 1.0
+        inverse[..., i, :] = row / lower[..., i, i, None]
+    return inverse
+
+
+def _each_of(function: Callable[[Floats], Floats], x: Floats) -> Floats:
+    """A function of vectors, of all numbers of a matrix."""
+    return function(np.ravel(x)).reshape(np.shape(x))

@@ -8,22 +8,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import partial, reduce
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
-from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
+from gpuvgm.engines import ChunkSums, Engine, add_chunks, runs_on_device
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import frame_matrix, lazy_frame, values_of_series
-from gpuvgm.io import device_rows, holds_device_rows
-from gpuvgm.summary.grid import Floats
+from gpuvgm.execution.dask_frames import DaskFrame
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.sources import values_of_series
+from gpuvgm.io import Block, device_rows, holds_device_rows
+from gpuvgm.summary.grid import Floats, Ints
 
 T = TypeVar("T")
+FLOATS = (np.float64, np.float32)
+Choice = Callable[[slice], NDArray[np.bool_]]
+#: From an engine, the numbers of a block's rows, the rows and their weights to the sums of each chunk. The function may
+#: go to the workers of a cluster.
+BlockSums = Callable[[Engine, slice, Array, Array | None], Array]
 
 BLOCK_VALUES = 1 << 18  # numbers of a block: 2 MiB as float64
+DEVICE_BLOCK_VALUES = 1 << 27  # of a block on a device: an E-step over it outlasts launch and wait by far
 SEED_ROWS = 1 << 17  # k-means reads no more rows of what is not an array in memory
 REPEATED_ROWS = 1 << 19  # rows with whole weights are repeated for k-means up to so many
 HELD_OUT_BITS = 3  # one row in 2^3
@@ -31,16 +41,10 @@ LEAST_ROWS = 16  # fewer are not divided
 MAPPED_VALUES = 1 << 25  # a memory map of more numbers than this is not read into memory for k-means
 
 
-@dataclass(frozen=True, slots=True)
-class Coordinates:
-    """Where a fit works: y = x - centre, with a centre near the rows."""
-
-    centre: Floats
-
-    def apply(self, x: Array) -> Array:
-        """Coordinates of rows, in float64."""
-        xp = namespace_of(x)
-        return xp.asarray(x, dtype=xp.float64) - xp.asarray(self.centre)
+def from_centre(x: Array, centre: float | Floats) -> Array:
+    """Rows, shape (rows, D), less a centre near them, in float64 where they lie."""
+    xp = namespace_of(x)
+    return xp.asarray(x, dtype=xp.float64) - xp.asarray(np.atleast_1d(centre))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +75,27 @@ class Rows:
         Whether blocks have to be converted and checked when they are read.
     whole : bool
         Whether k-means may hold all rows.
+    first_row : int
+        Number of the first of these rows among those of a cluster; whole chunks lie before it.
+    chosen : callable, optional
+        Which rows of a block count, by their numbers; all by default.
+    pool : Executor, optional
+        Threads to share blocks of the host out to.
     """
 
     array: Any
-    weight: Any | None
-    lazy: bool
-    whole: bool
+    weight: Any | None = None
+    lazy: bool = False
+    whole: bool = False
+    first_row: int = 0
+    chosen: Choice | None = None
+    pool: Executor | None = None
+    spread: ClassVar[bool] = False
 
     @classmethod
     def of(cls, x: NDArray[Any], weight: Floats | None = None) -> Rows:
         """Rows of an array in memory; one of one dimension has one feature."""
-        return cls(x if x.ndim == 2 else x[:, None], weight, lazy=False, whole=True)
+        return cls(x if x.ndim == 2 else x[:, None], weight, whole=True)
 
     @property
     def count(self) -> int:
@@ -96,12 +110,17 @@ class Rows:
     @property
     def total(self) -> float:
         """Sum of the weights."""
-        return float(self.count) if self.weight is None else float(namespace_of(self.weight).sum(self.weight))
+        weight = self.weights(slice(0, self.count))
+        return float(self.count) if weight is None else float(namespace_of(weight).sum(weight))
 
     @property
     def on_host(self) -> bool:
         """Whether blocks are NumPy arrays."""
         return self.lazy or (isinstance(self.array, np.ndarray) and namespace_of(self.array) is np)
+
+    def stay(self, engine: Engine) -> bool:
+        """Whether the rows lie where an engine works on them, other than in the host's memory."""
+        return runs_on_device(engine) and not self.on_host
 
     def parts(self, values: int = BLOCK_VALUES) -> list[slice]:
         """Where blocks of about so many numbers lie: whole chunks each, but for the last."""
@@ -119,32 +138,57 @@ class Rows:
         if not self.on_host:
             return self.array[part, :]
         block = np.asarray(self.array[part])
-        if block.dtype not in (np.float32, np.float64):
+        if block.dtype not in FLOATS:
             block = block.astype(np.float64)
-        if self.lazy and not np.all(np.isfinite(block)):
-            row, feature = np.argwhere(~np.isfinite(block))[0]
-            raise InputError(
-                f"X holds {block[row, feature]} at row {part.start + row}, feature {feature}: "
-                "only finite numbers can be fitted; clean them or leave the rows out"
-            )
+        if self.lazy:
+            check_finite(block, part.start)
         return np.ascontiguousarray(block)
 
     def weights(self, part: slice) -> Array | None:
-        """Weights of a block of rows."""
-        return None if self.weight is None else self.weight[part]
+        """Weights of a block of rows, where these lie."""
+        own = None if self.weight is None else self.weight[part]
+        if self.chosen is None:
+            return own
+        kept = self.chosen(self.numbers(part)).astype(np.float64)
+        weight = kept if own is None else kept * to_numpy(own)
+        return weight if self.on_host else namespace_of(self.array).asarray(weight)
 
-    def column_weights(self, part: slice) -> Floats | None:
-        """Weights of a block of rows on the host."""
-        return None if self.weight is None else np.ascontiguousarray(to_numpy(self.weight[part]))
+    def numbers(self, part: slice) -> slice:
+        """Numbers of a block's rows among those of a cluster."""
+        return slice(self.first_row + part.start, self.first_row + part.stop)
 
-    def column(self, part: slice) -> Floats:
-        """The only feature of a block of rows, as float64 on the host."""
-        return np.ascontiguousarray(to_numpy(self.read(part))[:, 0], dtype=np.float64)
+    def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
+        """A function's sums over all chunks; their bits depend neither on blocks nor on threads.
 
-    def resident_column(self, part: slice) -> Array:
-        """The only feature of a block of rows, contiguous on the device that it lies on."""
-        block = self.array[part, 0]
-        return namespace_of(block).ascontiguousarray(block)
+        Parameters
+        ----------
+        engine : Engine
+            Is handed to the function; rows that stay on its device are read in long blocks, one after the other.
+        function : callable
+            Gives the sums of each chunk of a block, shape (chunks, width).
+        width : int
+            Number of sums.
+        values : int, optional
+            Numbers of a block.
+        """
+        total, stay = ChunkSums(width, self.first_row // CHUNK_ROWS), self.stay(engine)
+        values = values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)
+        for sums in self.each(partial(function, engine), values):
+            add_chunks(engine, total, sums if stay else to_numpy(sums))
+        return total
+
+    def merged(self, engine: Engine, function: Callable[..., T]) -> T:
+        """What a function, called as that of `sums`, gives for the blocks of all rows, merged in their order."""
+        return merged(self.each(partial(function, engine), BLOCK_ROWS))
+
+    def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
+        """What a function gives for each block: for the numbers of its rows, the rows, and their weights."""
+
+        def apply(part: slice) -> T:
+            return function(self.numbers(part), self.read(part), self.weights(part))
+
+        parts = self.parts(values) or [slice(0, 0)]
+        return self.pool.map(apply, parts) if self.pool is not None and self.on_host else map(apply, parts)
 
     def sample(self, most: int) -> Rows:
         """At most so many rows as NumPy arrays, one at a random place in each of as many equal parts.
@@ -158,21 +202,13 @@ class Rows:
         starts = np.arange(0.0, total, step)
         places = starts + step * np.random.Generator(np.random.PCG64(0)).random(len(starts))
         places = places[places < total]
-        chosen = places.astype(np.int64) if weight is None else np.searchsorted(_ends(weight), places, side="right")
-        blocks = []
-        for part in self.parts() if self.on_host else [slice(0, self.count)]:  # a device is waited for once
-            inside = chosen[np.searchsorted(chosen, part.start) : np.searchsorted(chosen, part.stop)]
-            if len(inside):
-                blocks.append(self._picked(part, inside - part.start))
-        return Rows.of(np.concatenate(blocks))
+        picked = places.astype(np.int64) if weight is None else np.searchsorted(_ends(weight), places, side="right")
+        return Rows.of(self.pick(picked))
 
-    def _picked(self, part: slice, places: NDArray[np.int64]) -> NDArray[Any]:
-        """Some rows of a block on the host; no others leave a device."""
-        block = self.read(part)
-        if self.on_host:
-            return np.asarray(block[places])
-        xp = namespace_of(block)
-        return np.asarray(to_numpy(xp.take(block, xp.asarray(places), axis=0)))
+    def pick(self, places: Ints) -> NDArray[Any]:
+        """Some rows, ascending, on the host; no others leave a device."""
+        values = BLOCK_VALUES if self.on_host else DEVICE_BLOCK_VALUES  # a device is waited for once
+        return np.concatenate(list(self.each(partial(_picked, places), values)))
 
     def for_seeding(self) -> tuple[Rows, Any]:
         """The rows that k-means runs on, and for each row of these its number among them (None: they are a sample).
@@ -188,10 +224,67 @@ class Rows:
         times = self.weight.astype(np.int64)
         return Rows.of(np.repeat(self.array, times, axis=0)), np.cumsum(times) - times
 
-    def taken(self, kept: Any) -> Rows:
-        """Some of the rows."""
-        weight = None if self.weight is None else self.weight[kept]
-        return replace(self, array=self.array[kept], weight=weight)
+
+def _picked(places: Ints, part: slice, x: Array, weight: Array | None) -> NDArray[Any]:
+    """Those of some rows that a block holds, on the host."""
+    inside = places[np.searchsorted(places, part.start) : np.searchsorted(places, part.stop)] - part.start
+    xp = namespace_of(x)
+    return np.asarray(to_numpy(xp.take(x, xp.asarray(inside), axis=0)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsOfSource(Rows):
+    """Rows that every scan reads again; memory holds a few blocks only, and `array` knows their number alone.
+
+    Parameters
+    ----------
+    blocks : callable
+        Gives all blocks, of whole chunks.
+    numbers_of : callable
+        The rows of a block, shape (rows, D).
+    executor : Executor
+        What works on the blocks.
+    """
+
+    blocks: Callable[[], Iterable[Block]]
+    numbers_of: Callable[[Block], Array]
+    executor: LocalExecutor
+    lazy: bool = True
+
+    def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
+        """What a function gives for each block, by the executor; see `Rows.each`."""
+
+        def apply(block: Block) -> T:
+            part = slice(block.first_row, block.first_row + block.rows)
+            return function(part, self.numbers_of(block), self.weights(part))
+
+        return self.executor.stream(apply, self.blocks())
+
+
+def first_feature(x: Array) -> Floats:
+    """The first feature of rows, as float64 on the host."""
+    return np.ascontiguousarray(to_numpy(x)[:, 0], dtype=np.float64)
+
+
+def check_finite(block: Floats, first_row: int) -> None:
+    """Refuse values that are not finite.
+
+    Raises
+    ------
+    InputError
+        Naming the first of them.
+    """
+    if not np.all(np.isfinite(block)):
+        row, feature = np.argwhere(~np.isfinite(block))[0]
+        raise InputError(
+            f"X holds {block[row, feature]} at row {first_row + row}, feature {feature}: "
+            "only finite numbers can be fitted; clean them or leave the rows out"
+        )
+
+
+def merged(values: Iterable[T]) -> T:
+    """Values that can be merged as one."""
+    return reduce(lambda one, other: one.merge(other), values)  # type: ignore[attr-defined]  # merge is all they need
 
 
 def _ends(weight: Floats) -> Floats:
@@ -204,14 +297,6 @@ def _ends(weight: Floats) -> Floats:
 def are_whole(weight: Floats) -> bool:
     """Whether all weights are whole numbers that count rows exactly."""
     return bool(np.all(weight == np.floor(weight)) and np.sum(weight) < 2.0**44)
-
-
-def in_order(function: Callable[[slice], T], parts: Iterable[slice], pool: Executor | None) -> Iterator[T]:
-    """Results of all blocks, in their order."""
-    return map(function, parts) if pool is None else iter(pool.map(function, parts))
-
-
-FLOATS = (np.float64, np.float32)
 
 
 def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = True) -> Rows:
@@ -234,32 +319,35 @@ def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = T
     ValueError
         For rows or weights that cannot be fitted.
     """
-    weight = None if sample_weight is None else _checked_weight(sample_weight, _count_rows(x), alone=reset)
+    weight = checked_weight(x, sample_weight, reset=reset)
     rows = read_rows(estimator, x, reset=reset)
-    if weight is None or np.all(weight == 1):
+    if weight is None:
         return rows
     if not rows.on_host:
         return replace(rows, weight=namespace_of(rows.array).asarray(weight))
-    weighted = replace(rows, weight=weight)
-    return weighted if not rows.whole or np.all(weight > 0) else weighted.taken(weight > 0)
+    if not rows.whole or np.all(weight > 0):
+        return replace(rows, weight=weight)
+    return replace(rows, array=rows.array[weight > 0], weight=weight[weight > 0])
 
 
 def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
     """Rows as they are given; `reset` for those of a fit."""
     from sklearn.utils.validation import validate_data
 
-    matrix = frame_matrix(x)
-    if matrix is not None:
-        _check_names(estimator, matrix.names, reset=reset)
-        x = matrix
-    if matrix is not None or _is_on_disk(x):
-        _count_features(estimator, x, reset=reset)
-        return Rows(x, None, lazy=True, whole=False)
+    if isinstance(x, DaskFrame):
+        shape = check_frame(estimator, x, reset=reset)
+        block_rows = max(1, BLOCK_VALUES // (shape[1] * CHUNK_ROWS)) * CHUNK_ROWS
+        blocks = partial(x.blocks, x.schema.names, block_rows)
+        executor = estimator.executor or LocalExecutor()
+        return RowsOfSource(np.broadcast_to(0.0, shape), blocks=blocks, numbers_of=finite_rows, executor=executor)
+    if _is_on_disk(x):
+        check_features(estimator, x.shape, None, reset=reset)
+        return Rows(x, lazy=True)
     if _is_foreign(x):
         return _foreign_rows(estimator, x, reset=reset)
     mapped = isinstance(x, np.memmap) and x.size > MAPPED_VALUES
     array = validate_data(estimator, x, dtype=list(FLOATS), reset=reset, ensure_min_samples=2 if reset else 1)
-    return Rows(array, None, lazy=False, whole=not mapped)
+    return Rows(array, whole=not mapped)
 
 
 def _is_on_disk(x: Any) -> bool:
@@ -278,8 +366,7 @@ def _is_foreign(x: Any) -> bool:
 
 
 def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
-    if hasattr(x, "columns"):
-        _check_names(estimator, [str(name) for name in x.columns], reset=reset)
+    names = [str(name) for name in x.columns] if hasattr(x, "columns") else None
     x = device_rows("X", x) if holds_device_rows(x) else x
     xp = namespace_of(x)
     if x.ndim != 2:
@@ -288,51 +375,81 @@ def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
         x = xp.astype(x, xp.float64)
     if not bool(xp.all(xp.isfinite(x))):
         raise InputError("Input X contains NaN or infinity: only finite numbers can be fitted")
-    _count_features(estimator, x, reset=reset)
-    return Rows(x, None, lazy=False, whole=False)
+    check_features(estimator, x.shape, names, reset=reset)
+    return Rows(x)
 
 
-def _check_names(estimator: Any, names: Sequence[str], *, reset: bool) -> None:
-    """Take the names of the features, or compare with them."""
-    from sklearn.utils.validation import _check_feature_names
+def check_frame(estimator: Any, frame: DaskFrame, *, reset: bool) -> tuple[int, int]:
+    """Rows and features of a frame of Dask, as `check_features`.
 
-    _check_feature_names(estimator, pa.table({name: pa.nulls(0) for name in names}), reset=reset)
+    Raises
+    ------
+    InputError
+        For a column of anything but numbers.
+    """
+    for field in frame.schema:
+        if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            raise InputError(f'X: column "{field.name}" holds {field.type}: only numbers can be fitted')
+    shape = (frame.rows, len(frame.schema))
+    check_features(estimator, shape, frame.schema.names, reset=reset)
+    return shape
 
 
-def _count_features(estimator: Any, x: Any, *, reset: bool) -> None:
-    from sklearn.utils.validation import _check_n_features
+def finite_rows(block: Block) -> Floats:
+    """Rows of columns of numbers as a matrix.
 
+    Raises
+    ------
+    InputError
+        For a value that is missing or not finite.
+    """
+    columns = [column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for column in block.batch.columns]
+    rows = np.column_stack(columns)
+    check_finite(rows, block.first_row)
+    return rows
+
+
+def check_features(estimator: Any, shape: tuple[int, ...], names: Sequence[str] | None, *, reset: bool) -> None:
+    """Take number and names of the features, or compare with them.
+
+    Raises
+    ------
+    ValueError
+        For others, or for too few rows or features.
+    """
+    from sklearn.utils.validation import _check_feature_names, _check_n_features
+
+    if names is not None:
+        _check_feature_names(estimator, pa.table({name: pa.nulls(0) for name in names}), reset=reset)
     least = 2 if reset else 1
-    if x.shape[0] < least or x.shape[1] == 0:
-        raise InputError(f"X has shape {tuple(x.shape)}, but a minimum of {least} rows and 1 feature is required")
-    _check_n_features(estimator, x, reset=reset)
+    if shape[0] < least or shape[1] == 0:
+        raise InputError(f"X has shape {tuple(shape)}, but a minimum of {least} rows and 1 feature is required")
+    _check_n_features(estimator, np.broadcast_to(0.0, shape), reset=reset)
 
 
-def _count_rows(x: Any) -> int:
-    """Rows of what is yet to be read."""
-    from sklearn.utils.validation import _num_samples
+def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Floats | None:
+    """Weights of the rows to be read, on the host; None where each row counts once.
 
-    frame = lazy_frame(x)
-    return int(_num_samples(x)) if frame is None else frame.rows
+    One a row, finite, none negative; more than one row in all where no others were seen.
+    """
+    from sklearn.utils.validation import _check_sample_weight, _num_samples
 
-
-def _checked_weight(sample_weight: Any, count: int, *, alone: bool) -> Floats:
-    """Weights on the host: one a row, finite, none negative; more than one row in all where no others were seen."""
-    from sklearn.utils.validation import _check_sample_weight
-
+    if sample_weight is None:
+        return None
+    count = x.rows if isinstance(x, DaskFrame) else int(_num_samples(x))
     given = hosted("sample_weight", values_of_series(sample_weight))
-    if not alone and np.shape(given) == (count,) and not np.any(np.asarray(given)):
+    if not reset and np.shape(given) == (count,) and not np.any(np.asarray(given)):
         return np.zeros(count)
     weight: Floats = _check_sample_weight(given, np.broadcast_to(0.0, (count, 1)), dtype=np.float64)
     if np.any(weight < 0):
         raise InputError(f"sample_weight is negative at row {int(np.argmax(weight < 0))}: weights count rows")
     total = float(np.sum(weight))
-    if alone and total <= 1:
+    if reset and total <= 1:
         raise InputError(
             f"sample_weight sums to {total:g}: weights count rows, and a covariance needs more than one; scale "
             "them up, for example by the number of rows over their sum"
         )
-    return weight
+    return None if np.all(weight == 1) else weight
 
 
 def hosted(name: str, values: Any) -> Any:

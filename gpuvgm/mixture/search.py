@@ -10,64 +10,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, Self, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import hard_start
 from gpuvgm.mixture.cell_em import cell_objective
-from gpuvgm.mixture.em import Ascent, Fitted, MixtureFit, Movable, Objective, Point
+from gpuvgm.mixture.em import Ascent, MixtureFit, Objective, Point
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
-from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.posterior_nd import ILL_DEFINED
-from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.posterior import ILL_DEFINED, Posterior, Prior
+from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.summary.grid import Floats, Ints, midpoints
 from gpuvgm.summary.summary import Cells
-
-Vector = NDArray[np.float64]
 
 _REORDERINGS = 3
 _LEAST_ROWS = 0.5  # a component with less is empty
 _LLOYD_STEPS = 20
 _SHORT_TRIAL = 2  # iterations after which fits are compared that lose more components yet
-
-
-class Weighted(Fitted, Protocol):
-    """A posterior that knows the weights of its components."""
-
-    @property
-    def weights(self) -> Vector:
-        """Expected weights, shape (K,)."""
-
-    @property
-    def counts(self) -> Vector:
-        """Rows of each component, shape (K,)."""
-
-
-class Mixed(Movable, Protocol):
-    """Statistics whose components can be taken away, added and reordered."""
-
-    @property
-    def counts(self) -> Vector:
-        """Rows of each component, shape (K,)."""
-
-    def take(self, components: Ints) -> Self:
-        """The sums of some components, in the order given."""
-
-    def without_each(self) -> list[Self]:
-        """The sums without one component, for each in turn."""
-
-    def split(self, component: int) -> Self:
-        """A component cut in two, one half in its place and one behind all others; mass and moments are kept."""
-
-    def padded(self, components: int) -> Self:
-        """The same with empty components behind, so many in all."""
-
-
-S = TypeVar("S", bound=Mixed)
-P = TypeVar("P", bound=Weighted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +74,7 @@ SEARCHES = {"auto": AUTO, "best": Effort(lesser=AUTO)}
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResult(Generic[S, P]):
+class SearchResult:
     """What a search found.
 
     Parameters
@@ -136,8 +95,8 @@ class SearchResult(Generic[S, P]):
         Total weight of the rows.
     """
 
-    fit: MixtureFit[P]
-    statistics: S
+    fit: MixtureFit
+    statistics: Statistics
     starts: int
     start_bounds: tuple[float, ...]
     modes: int
@@ -151,14 +110,14 @@ class SearchResult(Generic[S, P]):
 
 
 def search(
-    levels: Sequence[Objective[S, P]],
-    starts: Sequence[S],
+    levels: Sequence[Objective],
+    starts: Sequence[Statistics],
     *,
-    given: Sequence[S] = (),
-    known: Sequence[S] = (),
+    given: Sequence[Statistics] = (),
+    known: Sequence[Statistics] = (),
     weight_threshold: float = 0.005,
     effort: Effort | None = None,
-) -> SearchResult[S, P]:
+) -> SearchResult:
     """Search for the highest lower bound.
 
     Parameters
@@ -185,11 +144,11 @@ def search(
     coarse, fine = objectives[0], objectives[-1]
     everyone = [*starts, *given]
     start_bounds, winners = _screening(coarse, everyone)
-    ascent, fewer = coarse.simplified(coarse.improved(coarse.simplified(max(winners, key=_height))[0]))
+    ascent, fewer = coarse.simplify(coarse.improve(coarse.simplify(max(winners, key=_height))[0]))
     begin = [ascent.statistics, *given]
     for level in objectives[:-1]:
-        begin = [one.statistics for one in level.settled(level.begun(begin))]
-    ascent = max(fine.settled(fine.begun([*begin, *known])), key=_height)
+        begin = [one.statistics for one in level.finish(level.objective.ascents(begin))]
+    ascent = max(fine.finish(fine.objective.ascents([*begin, *known])), key=_height)
     bounds, best = _not_below(ascent, [fine.objective.point(fit) for fit in known])
     while True:
         modes = _modes(best.posterior, weight_threshold)
@@ -197,7 +156,9 @@ def search(
         with_fewer = None if lesser is None else fine.objective.point(lesser.padded(len(best.statistics.counts)))
         if with_fewer is None or not with_fewer.bound > best.bound:
             break
-        (ascent,) = fine.settled(fine.begun([with_fewer.statistics]))  # fewer modes are better: they are the fit
+        (ascent,) = fine.finish(
+            fine.objective.ascents([with_fewer.statistics])
+        )  # fewer modes are better: they are the fit
         bounds, best = _not_below(ascent, [with_fewer])
         fewer = coarse.one_fewer(best.statistics)
     if best.posterior is None:
@@ -214,34 +175,31 @@ def search(
 
 
 @dataclass(frozen=True, slots=True)
-class _Level(Generic[S, P]):
+class _Level:
     """Accelerated EM on one copy of the rows."""
 
-    objective: Objective[S, P]
+    objective: Objective
     effort: Effort
 
-    def begun(self, starts: Sequence[S]) -> list[Ascent[S, P]]:
-        return self.objective.begun(starts)
-
-    def settled(self, ascents: Sequence[Ascent[S, P]], *, rough: bool = False) -> list[Ascent[S, P]]:
+    def finish(self, ascents: Sequence[Ascent], *, rough: bool = False) -> list[Ascent]:
         """Ascents to their ends, their components in descending order where that is better."""
         effort = self.effort
         iterations, tolerance = effort.max_iter, effort.tolerance
         if rough:
             iterations, tolerance = effort.rough_iter, effort.rough_tolerance
-        settled, moving = list(ascents), list(range(len(ascents)))
+        ends, moving = list(ascents), list(range(len(ascents)))
         for _ in range(_REORDERINGS):
             if not moving:
                 break
-            self.objective.run([settled[i] for i in moving], iterations, tolerance)
-            better = {i: self._reordered(settled[i]) for i in moving}
+            self.objective.run([ends[i] for i in moving], iterations, tolerance)
+            better = {i: self._reorder(ends[i]) for i in moving}
             moving = [i for i, statistics in better.items() if statistics is not None]
-            begun = self.begun([statistics for statistics in better.values() if statistics is not None])
-            for i, ascent in zip(moving, begun, strict=True):
-                settled[i] = ascent
-        return settled
+            again = self.objective.ascents([statistics for statistics in better.values() if statistics is not None])
+            for i, ascent in zip(moving, again, strict=True):
+                ends[i] = ascent
+        return ends
 
-    def _reordered(self, ascent: Ascent[S, P]) -> S | None:
+    def _reorder(self, ascent: Ascent) -> Statistics | None:
         """Its statistics with components in descending order, where the bound is higher then."""
         statistics = ascent.statistics
         if (statistics.counts[:-1] >= statistics.counts[1:]).all():
@@ -249,41 +207,41 @@ class _Level(Generic[S, P]):
         reordered = self.objective.point(_descending(statistics))
         return reordered.statistics if reordered.bound > ascent.bound else None
 
-    def compared(self, starts: Iterable[S], iterations: int) -> list[Ascent[S, P]]:
+    def compare(self, starts: Iterable[Statistics], iterations: int) -> list[Ascent]:
         """Runs of a few iterations, the highest first; of equal ones the first."""
-        ascents = self.begun(list(starts))
+        ascents = self.objective.ascents(list(starts))
         falls = [-bound for bound in self.objective.run(ascents, iterations, self.effort.rough_tolerance)]
         return [ascents[i] for i in sorted(range(len(ascents)), key=falls.__getitem__)]
 
-    def best(self, ascents: Sequence[Ascent[S, P]]) -> Ascent[S, P]:
-        """The highest of the first few, roughly settled."""
-        return max(self.settled(ascents[: self.effort.finalists], rough=True), key=_height)
+    def best(self, ascents: Sequence[Ascent]) -> Ascent:
+        """The highest of the first few, roughly at their ends."""
+        return max(self.finish(ascents[: self.effort.finalists], rough=True), key=_height)
 
-    def further(self, ascent: Ascent[S, P]) -> S:
+    def go_on(self, ascent: Ascent) -> Statistics:
         """Where an ascent is after some more iterations."""
         self.objective.run([ascent], self.effort.screening, 0.0)
         return ascent.statistics
 
-    def grown(self, statistics: S) -> S:
+    def grow(self, statistics: Statistics) -> Statistics:
         """The most promising fit with one component more."""
         splits = (statistics.split(int(k)) for k in np.flatnonzero(statistics.counts >= _LEAST_ROWS))
-        return self.further(self.compared(splits, self.effort.trial)[0])
+        return self.go_on(self.compare(splits, self.effort.trial)[0])
 
-    def pruned(self, statistics: S, components: int) -> Ascent[S, P]:
+    def prune(self, statistics: Statistics, components: int) -> Ascent:
         """The best fit found when components are taken away one by one; the first ones after a short look."""
         while True:
             is_last = len(statistics.counts) - 1 <= components
-            ascents = self.compared(statistics.without_each(), self.effort.trial if is_last else _SHORT_TRIAL)
+            ascents = self.compare(statistics.without_each(), self.effort.trial if is_last else _SHORT_TRIAL)
             if is_last:
                 return self.best(ascents)
             statistics = ascents[0].statistics
 
-    def improved(self, ascent: Ascent[S, P]) -> Ascent[S, P]:
+    def improve(self, ascent: Ascent) -> Ascent:
         """One component more and one fewer, for as long as that raises the bound."""
         components = len(ascent.statistics.counts)
         for _ in range(self.effort.rounds):
-            more = self.grown(ascent.statistics)
-            changed = self.pruned(more, components)
+            more = self.grow(ascent.statistics)
+            changed = self.prune(more, components)
             gain = changed.bound - ascent.bound
             if gain > 0:
                 ascent = changed
@@ -291,71 +249,71 @@ class _Level(Generic[S, P]):
                 break
         return ascent
 
-    def one_fewer(self, statistics: S) -> S | None:
+    def one_fewer(self, statistics: Statistics) -> Statistics | None:
         """The best fit found with one component fewer; None where there is but one with rows."""
         held = statistics.take(np.flatnonzero(statistics.counts >= _LEAST_ROWS))
         components = len(held.counts)
-        return self.pruned(held, components - 1).statistics if components > 1 else None
+        return self.prune(held, components - 1).statistics if components > 1 else None
 
-    def simplified(self, ascent: Ascent[S, P]) -> tuple[Ascent[S, P], S | None]:
+    def simplify(self, ascent: Ascent) -> tuple[Ascent, Statistics | None]:
         """An ascent with components left empty for as long as that raises the bound, and the first that does not."""
         components = len(ascent.statistics.counts)
         for _ in range(components):
             fewer = self.one_fewer(ascent.statistics)
             if fewer is None or not self.objective.point(fewer.padded(components)).bound > ascent.bound:
                 break
-            (ascent,) = self.begun([fewer.padded(components)])
+            (ascent,) = self.objective.ascents([fewer.padded(components)])
         return ascent, fewer
 
 
-def _screening(level: _Level[S, P], starts: Sequence[S]) -> tuple[tuple[float, ...], list[Ascent[S, P]]]:
+def _screening(level: _Level, starts: Sequence[Statistics]) -> tuple[tuple[float, ...], list[Ascent]]:
     """Bounds of the starts after a few iterations, and the best fits that became of each number of components."""
     numbers = sorted({len(start.counts) for start in starts})
     bounds: tuple[float, ...] = ()
     winners = []
     for many in numbers:
         ordered = (_descending(start) for start in starts if len(start.counts) == many)
-        ascents = level.compared(ordered, level.effort.screening)
+        ascents = level.compare(ordered, level.effort.screening)
         if many == numbers[0]:
             bounds = tuple(ascent.bound for ascent in ascents)
             best = level.best(ascents)
         else:
-            best = level.pruned(level.further(ascents[0]), numbers[0])
+            best = level.prune(level.go_on(ascents[0]), numbers[0])
         winners.append(best)
     return bounds, winners
 
 
 def _with_fewer(
-    levels: tuple[_Level[S, P], _Level[S, P]], fewer: S | None, modes: int, weight_threshold: float
-) -> S | None:
+    levels: tuple[_Level, _Level], fewer: Statistics | None, modes: int, weight_threshold: float
+) -> Statistics | None:
     """The best fit found with fewer modes: components are taken away until there are."""
     coarse, fine = levels
     while fewer is not None:
         if _modes(coarse.objective.point(fewer).posterior, weight_threshold) < modes:
-            return fine.settled(fine.begun([fewer]), rough=True)[0].statistics
+            return fine.finish(fine.objective.ascents([fewer]), rough=True)[0].statistics
         fewer = coarse.one_fewer(fewer)
     return None
 
 
-def _not_below(ascent: Ascent[S, P], known: Sequence[Point[S, P]]) -> tuple[tuple[float, ...], Point[S, P]]:
+def _not_below(ascent: Ascent, known: Sequence[Point]) -> tuple[tuple[float, ...], Point]:
     """Bounds and end of an ascent, or the highest known point: EM may lower it by a rounding, or `reg_covar`."""
     best = ascent.best
     highest = max([best, *known], key=lambda point: point.bound)
     return (tuple(ascent.bounds) if highest is best else (highest.bound,)), highest
 
 
-def _height(ascent: Ascent[S, P]) -> float:
+def _height(ascent: Ascent) -> float:
     return ascent.bound
 
 
-def _modes(posterior: Weighted | None, weight_threshold: float) -> int:
+def _modes(posterior: Posterior | None, weight_threshold: float) -> int:
     """Components with some weight, and with a row: few rows leave weight to components that have none."""
     if posterior is None:
         return 0
     return int(np.count_nonzero((posterior.weights > weight_threshold) & (posterior.counts > 0.5)))
 
 
-def _descending(statistics: S) -> S:
+def _descending(statistics: Statistics) -> Statistics:
     """Components in descending order of their rows."""
     return statistics.take(np.argsort(-statistics.counts, kind="stable"))
 
@@ -371,11 +329,11 @@ def search_cells(  # noqa: PLR0913 - the public signature
     prior: Prior,
     components: int,
     random: np.random.RandomState,
-    given: Sequence[Posterior | ComponentStatistics] = (),
+    given: Sequence[Posterior | Statistics] = (),
     *,
     weight_threshold: float = 0.005,
     effort: Effort | None = None,
-) -> SearchResult[ComponentStatistics, Posterior]:
+) -> SearchResult:
     """Search for the best fit of a column on its summary.
 
     Parameters
@@ -390,7 +348,7 @@ def search_cells(  # noqa: PLR0913 - the public signature
         Components of the fit.
     random : numpy.random.RandomState
         What starts are drawn with.
-    given : sequence of Posterior or ComponentStatistics, optional
+    given : sequence of Posterior or Statistics, optional
         Starts on these cells, and fits from elsewhere, which the result is never below.
     weight_threshold : float
         A mode is a component with more weight than this.
@@ -403,9 +361,9 @@ def search_cells(  # noqa: PLR0913 - the public signature
     objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
     fine = objectives[-1].accumulate
     fits = [fine(fit).padded(components) for fit in given if isinstance(fit, Posterior)]
-    begin = [*fits, *(start.padded(components) for start in given if isinstance(start, ComponentStatistics))]
+    begin = [*fits, *(start.padded(components) for start in given if isinstance(start, Statistics))]
 
-    def searched(effort: Effort, known: Sequence[ComponentStatistics]) -> SearchResult[ComponentStatistics, Posterior]:
+    def searched(effort: Effort, known: Sequence[Statistics]) -> SearchResult:
         starts = cell_starts(coarse, components, random, effort)
         best = [*fits, *known]
         return search(objectives, starts, given=begin, known=best, weight_threshold=weight_threshold, effort=effort)
@@ -426,9 +384,7 @@ def coarse_cells(cells: Cells, most: int) -> Cells:
     return coarse
 
 
-def cell_starts(
-    cells: Cells, components: int, random: np.random.RandomState, effort: Effort
-) -> list[ComponentStatistics]:
+def cell_starts(cells: Cells, components: int, random: np.random.RandomState, effort: Effort) -> list[Statistics]:
     """Starts from k-means and from quantiles, some of them with more components."""
     rich = components + RICH
     draws = [(components, effort.starts), (rich, effort.rich_starts)]
@@ -438,13 +394,13 @@ def cell_starts(
     return [*starts, quantile_start(cells, components).padded(components)]
 
 
-def _k_means_start(cells: Cells, components: int, random: np.random.RandomState) -> ComponentStatistics:
+def _k_means_start(cells: Cells, components: int, random: np.random.RandomState) -> Statistics:
     with quiet_k_means():
         centres, labels = k_means(cells.mean.reshape(-1, 1), components, random, cells.weight)
     return _hard(cells, labels.astype(np.int64), centres.ravel())
 
 
-def quantile_start(cells: Cells, components: int) -> ComponentStatistics:
+def quantile_start(cells: Cells, components: int) -> Statistics:
     """Components with about the same number of rows each, in the order of the values."""
     order = np.argsort(cells.mean, kind="stable")
     weight = cells.weight[order]
@@ -456,7 +412,7 @@ def quantile_start(cells: Cells, components: int) -> ComponentStatistics:
     return _hard(cells, component, np.bincount(component, cells.weight * cells.mean) / counts)
 
 
-def _lloyd_start(cells: Cells, components: int) -> ComponentStatistics:
+def _lloyd_start(cells: Cells, components: int) -> Statistics:
     """k-means (Lloyd 1982) from the means of quantiles, by running sums over the cells in the order of their values."""
     order = np.argsort(cells.mean, kind="stable")
     value, centres = cells.mean[order], np.unique(quantile_start(cells, components).reference)
@@ -471,14 +427,14 @@ def _lloyd_start(cells: Cells, components: int) -> ComponentStatistics:
     return _hard(cells, np.searchsorted(midpoints(centres), cells.mean), centres)
 
 
-def _hard(cells: Cells, component: Ints, centres: Floats) -> ComponentStatistics:
+def _hard(cells: Cells, component: Ints, centres: Floats) -> Statistics:
     return hard_start(cells.mean, cells.weight, cells.scatter, component, centres)
 
 
-def accelerated(objective: Objective[S, P], posterior: P, effort: Effort | None = None) -> MixtureFit[P]:
+def accelerated(objective: Objective, posterior: Posterior, effort: Effort | None = None) -> MixtureFit:
     """Accelerated EM from a posterior to its end."""
     effort = Effort() if effort is None else effort
-    ascents = objective.begun([objective.accumulate(posterior)])
+    ascents = objective.ascents([objective.accumulate(posterior)])
     objective.run(ascents, effort.max_iter, effort.tolerance)
     (ascent,) = ascents
     reached = ascent.best.posterior

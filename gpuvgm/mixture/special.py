@@ -7,13 +7,15 @@ where it ran. These use + - * / alone and are accurate to a few units in the las
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from math import factorial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gpuvgm.engines import native_is_built
 
 Vector = NDArray[np.float64]
 
@@ -102,12 +104,18 @@ class Functions(NamedTuple):
     gammaln: Callable[[Vector], Vector]
 
 
+@cache
+def native_kernels() -> Any:
+    """Loops in C++ of one instruction set; all have the same bits."""
+    native = import_module("gpuvgm._native")
+    return native.Kernels(native.instruction_sets()[0])
+
+
 def _native() -> Functions:
     """The C++ functions, of vectors alone: the same operations in the same order, in a twentieth of the time."""
-    native = import_module("gpuvgm._native")
-    kernels = native.Kernels(native.instruction_sets()[0])  # all have the same bits
+    native, kernels = import_module("gpuvgm._native"), native_kernels()
     return Functions(kernels.log, kernels.exp, native.digamma, native.gammaln)
 
 
 IN_NUMPY = Functions(_log, _exp, _digamma, _gammaln)
-log, exp, digamma, gammaln = IN_NUMPY if find_spec("gpuvgm._native") is None else _native()
+log, exp, digamma, gammaln = _native() if native_is_built() else IN_NUMPY

@@ -14,14 +14,14 @@ import numpy as np
 
 from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine
-from gpuvgm.execution.aggregate import Failure, Results
-from gpuvgm.mixture.accumulate import CELL_FRAME, RowSums, hard_start, mean_and_variance
-from gpuvgm.mixture.cell_em import CellFit, best_plain_fit, cell_objective, fit_plainly
-from gpuvgm.mixture.em import MixtureFit, Narrator, Objective, Stopping, fit_mixture
+from gpuvgm.execution.aggregate import Results
+from gpuvgm.mixture.accumulate import CELL_FRAME, ColumnMoments, hard_start, mean_and_variance
+from gpuvgm.mixture.cell_em import cell_objective, fit_batch
+from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Stopping, Verbosity, best_of, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search_cells
-from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.summary.grid import MASS_BITS, Floats, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import Cells
 
@@ -81,10 +81,10 @@ class SummaryConfig:
 class Outcome:
     """A column's fit and how far it may be from the exact one, in units of sigma."""
 
-    fit: MixtureFit[Posterior]
+    fit: MixtureFit
     error: float
     exact: bool = False
-    search: SearchResult[ComponentStatistics, Posterior] | None = None
+    search: SearchResult | None = None
 
     @property
     def is_good(self) -> bool:
@@ -162,15 +162,15 @@ class Accumulators:
         Sums of columns over finer grids, in one scan for all of them; None where rows cannot be read again.
     exact : callable, optional
         Exact EM for columns; None where rows cannot be read again.
-    narrator : Narrator, optional
-        Who tells how plain fits go before the grid is refined.
+    verbosity : Verbosity, optional
+        What is printed of plain fits before the grid is refined.
     """
 
     engine: Engine
     each: Callable[[Callable[[ColumnFit], ColumnFit], ColumnFits], Results[ColumnFit]]
     summarise: Callable[[Mapping[str, Grid]], Results[Any]] | None = None
     exact: Callable[[ColumnFits], Results[ColumnFit]] | None = None
-    narrator: Narrator | None = None
+    verbosity: Verbosity | None = None
 
 
 def fit(accumulators: Accumulators, columns: ColumnFits) -> Results[ColumnFit]:
@@ -188,11 +188,11 @@ def fit(accumulators: Accumulators, columns: ColumnFits) -> Results[ColumnFit]:
     Results
         The columns with their fits, and why others have none.
     """
-    failed: dict[str, Failure] = {}
+    failed: dict[str, Exception] = {}
     pending = {name: column for name, column in columns.items() if not column.asks_exact}
     for attempt in range(MOST_REFINEMENTS + 1):
-        narrator = accumulators.narrator if attempt == 0 else None
-        fitted = accumulators.each(partial(fit_cells, accumulators.engine, narrator=narrator), pending)
+        verbosity = accumulators.verbosity if attempt == 0 else None
+        fitted = accumulators.each(partial(fit_cells, accumulators.engine, verbosity=verbosity), pending)
         columns, failed = renewed(columns, fitted), failed | fitted.failed
         if accumulators.summarise is None or attempt == MOST_REFINEMENTS:
             break
@@ -225,7 +225,7 @@ def centres_of(start: Start) -> Floats:
     return start.centres if isinstance(start, Seeds) else np.empty(0)
 
 
-def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = None) -> ColumnFit:
+def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = None) -> ColumnFit:
     """Fit a column on its summary, and estimate the error.
 
     Parameters
@@ -234,8 +234,8 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
         Who runs E-steps over the cells.
     column : ColumnFit
         The column.
-    narrator : Narrator, optional
-        Who tells how a plain fit goes.
+    verbosity : Verbosity, optional
+        What is printed of a plain fit.
     """
     cells, config = column.sums.cells(), column.config
     prior = config.prior(*mean_and_variance(cells.mean, cells.weight, cells.scatter))
@@ -258,36 +258,36 @@ def fit_cells(engine: Engine, column: ColumnFit, narrator: Narrator | None = Non
         return replace(column, outcome=Outcome(search.fit, error, search=search))
     begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
     stopping = config.stopping(cells.rows)
-    number, done = best_plain_fit(engine, cells, prior, begins, stopping, CHECKED_ITERATIONS, narrator)
-    fit = done.fit
+
+    def from_start(start: Posterior, observe: Observer | None) -> MixtureFit:
+        return fit_batch(engine, [(cells, start)], prior, stopping, CHECKED_ITERATIONS, observe)[0]
+
+    number, fit = best_of(begins, from_start, verbosity)
     chosen = replace(column, starts=(column.starts[number],))
+    keys = midpoint_keys(centres_of(chosen.starts[0]))
+    is_split = column.trusted if number == 0 else np.array_equal(column.grid.midpoints, keys)
     if config.checked == "end":
         error = end_error(engine, prior, fit.posterior, cells)
-    elif not _is_split(chosen, number):
+    elif not is_split:
         error = np.inf
     elif config.checked == "history":
-        error = history_error(engine, prior, done, cells)
+        error = history_error(engine, prior, fit, cells)
     else:
         error = estimate_error(cells, fit.posterior, partial(_refits, engine, chosen, prior))
     return replace(chosen, outcome=Outcome(fit, error))
-
-
-def _is_split(column: ColumnFit, number: int) -> bool:
-    """Whether the grid is split between the centres of the chosen start, which is the first of those drawn or not."""
-    if number == 0:
-        return column.trusted
-    return np.array_equal(column.grid.midpoints, midpoint_keys(centres_of(column.starts[0])))
 
 
 def _refits(engine: Engine, column: ColumnFit, prior: Prior, every: Sequence[Cells]) -> list[Posterior]:
     """The same fit on other cells of the same rows."""
     begins = [(cells, first_posterior(prior, column.grid, column.starts[0], cells)) for cells in every]
     stopping = column.config.stopping(every[0].rows)
-    return [done.fit.posterior for done in fit_plainly(engine, begins, prior, stopping)]
+    return [fit.posterior for fit in fit_batch(engine, begins, prior, stopping)]
 
 
-def fit_rows(engine: Engine, column: ColumnFit, rows: RowSums, start: ComponentStatistics | None = None) -> ColumnFit:
-    """Exact EM: every E-step over every row, from where the rows start or from the nearest centres.
+def fit_rows(
+    engine: Engine, column: ColumnFit, accumulate: Accumulate, moments: ColumnMoments, start: Statistics | None
+) -> ColumnFit:
+    """Exact EM: every E-step over every row.
 
     Parameters
     ----------
@@ -295,24 +295,22 @@ def fit_rows(engine: Engine, column: ColumnFit, rows: RowSums, start: ComponentS
         Who runs E-steps over cells.
     column : ColumnFit
         The column; after a search its result is where EM goes on from.
-    rows : RowSums
-        Sums over all its rows.
-    start : ComponentStatistics, optional
-        Where EM starts.
+    accumulate : callable
+        E-step over all its rows.
+    moments : ColumnMoments
+        Their mean and variance.
+    start : Statistics or None
+        Where EM starts; None for a search.
     """
     config = column.config
-    moments = rows.moments()
     prior = config.prior(moments.mean, moments.variance)
-    if config.search is not None:
+    if start is None:
         searched = column.outcome or fit_cells(engine, column).outcome
         assert searched is not None
-        objective = Objective(rows.accumulate, prior, moments.rows)
+        objective = Objective(accumulate, prior, moments.rows)
         end = accelerated(objective, searched.fit.posterior, config.search)
         return replace(column, outcome=replace(searched, fit=end, error=0.0, exact=True))
-    seeds = column.starts[0]
-    assert isinstance(seeds, Seeds)
-    first = prior.update(rows.start(seeds) if start is None else start)
-    plain = fit_mixture(rows.accumulate, prior, first, config.stopping(moments.rows))
+    plain = fit_mixture(accumulate, prior, prior.update(start), config.stopping(moments.rows))
     return replace(column, outcome=Outcome(plain, 0.0, exact=True))
 
 
@@ -322,7 +320,7 @@ def first_posterior(prior: Prior, grid: Grid, start: Start, cells: Cells) -> Pos
     return sums if isinstance(sums, Posterior) else prior.update(sums)
 
 
-def first_sums(grid: Grid, start: Start, cells: Cells) -> Posterior | ComponentStatistics:
+def first_sums(grid: Grid, start: Start, cells: Cells) -> Posterior | Statistics:
     """Sums over cells whose rows go to the nearest centre each; a posterior is itself where EM starts."""
     if isinstance(start, Posterior):
         return start
@@ -367,16 +365,17 @@ def _cell_error(fine: Posterior, coarse: Posterior, uneven: Posterior) -> float:
     return max(distance(fine, coarse) / COARSE_TO_FINE, distance(fine, uneven))
 
 
-def history_error(engine: Engine, prior: Prior, done: CellFit, cells: Cells) -> float:
+def history_error(engine: Engine, prior: Prior, fit: MixtureFit, cells: Cells) -> float:
     """`estimate_error` from the last iterations of a fit: what other cells would have made of these.
 
     The fit went through more iterations, whose differences add up, but shrink on the way to the end: a third of the
     number of times that the last ones fit in is what they are multiplied by.
     """
-    fit, begins = done.fit, [(others, done.earlier) for others in _others(cells)]
-    coarse, uneven = fit_plainly(engine, begins, prior, Stopping(done.iterations, 0.0))
-    factor = max(1.0, len(fit.bounds) / (3 * done.iterations))
-    error = factor * _cell_error(fit.posterior, coarse.fit.posterior, uneven.fit.posterior)
+    assert fit.earlier is not None
+    iterations, begins = min(len(fit.bounds), CHECKED_ITERATIONS), [(others, fit.earlier) for others in _others(cells)]
+    coarse, uneven = fit_batch(engine, begins, prior, Stopping(iterations, 0.0))
+    factor = max(1.0, len(fit.bounds) / (3 * iterations))
+    error = factor * _cell_error(fit.posterior, coarse.posterior, uneven.posterior)
     return _with_blur(error, cells, fit.posterior)
 
 
@@ -431,6 +430,6 @@ def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) 
     From the end of a fit, not from its start: on a flat optimum two fits may end apart though their bounds are equal.
     """
     begins = [(one, posterior) for one in (cells, *_others(cells))]
-    fits = fit_plainly(engine, begins, prior, Stopping(CHECKED_ITERATIONS, 0.0))
-    fine, coarse, uneven = (done.fit.posterior for done in fits)
+    fits = fit_batch(engine, begins, prior, Stopping(CHECKED_ITERATIONS, 0.0))
+    fine, coarse, uneven = (fit.posterior for fit in fits)
     return _with_blur(_cell_error(fine, coarse, uneven), cells, fine)

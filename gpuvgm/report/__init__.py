@@ -3,7 +3,7 @@
 from gpuvgm.report.comparison import Comparison, compare_counts, count_original, count_synthetic
 from gpuvgm.report.distance import ModelDistance, model_distance
 from gpuvgm.report.evaluation import evaluate_table
-from gpuvgm.report.facts import RunFacts
+from gpuvgm.report.figures import RunFacts
 from gpuvgm.report.report import Report
 from gpuvgm.report.validation import Validation, validate_table
 

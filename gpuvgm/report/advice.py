@@ -51,7 +51,7 @@ def advice(name: str, column: ColumnFigures) -> list[Advice]:
     if not isinstance(column, NumberFigures):
         return []
     found = list(_of_values(column))
-    if column.profile is not None and column.kind != "general":
+    if column.profile is not None and column.has_modes:
         found += [*_of_fit(column.profile), *_of_modes(column, column.profile), *_of_spikes(name, column.profile)]
     return found
 
@@ -86,13 +86,13 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
     if column.before is None:
         yield _NO_VALUE
         return
-    if column.clipped_share >= CLIPPED and column.kind != "general":
+    if column.clipped_share >= CLIPPED and column.has_modes:
         yield Advice(
             f"{share(column.clipped_share)} of rows lie too far out for their mode and are cut at ±0.99{_where(column)}"
             ": they come back too close to its mean.",
             'Fit with tails="exact" to keep them, or look at the rows if they should not be there.',
         )
-    if column.invalid_share >= INVALID or (column.kind == "general" and column.clipped_share >= INVALID):
+    if column.invalid_share >= INVALID or (not column.has_modes and column.clipped_share >= INVALID):
         yield Advice(
             f"{share(max(column.invalid_share, column.clipped_share))} of rows lie outside the range that was fitted.",
             "Fit again with rows like these.",

@@ -1,27 +1,33 @@
-"""The charts of a column: its histogram with the modes, the errors of the round trip, and the scalars of a mode."""
+"""Charts of a column as inline SVG: its histogram with the modes, the errors of the round trip, the scalars of a mode.
+
+A path lives in a box of 1000 by 1000 units that is stretched to the chart; labels are placed in per cent of its width.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns.codecs import DatetimeCodec
+from gpuvgm.columns.histograms import Curve, Histogram
 from gpuvgm.columns.text import length_text, tick_of
 from gpuvgm.errors import counted
 from gpuvgm.io.arrow import type_of
 from gpuvgm.report.advice import share, short
-from gpuvgm.report.axes import linear_ticks, logarithmic_ticks, spread_ticks
-from gpuvgm.report.encoded import SCALAR_BINS
+from gpuvgm.report.counting import LEAST_EXPONENT, SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
-from gpuvgm.report.histogram import LEAST_EXPONENT
-from gpuvgm.report.markup import Markup
-from gpuvgm.report.profiles import Curve, Histogram, ModeProfile, NumberProfile
-from gpuvgm.report.svg import Label, chart, curve, line, path, rule, steps
+from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.profiles import ModeProfile, NumberProfile
 from gpuvgm.summary.grid import Floats
 
+SIDE = 1000
+FEET = 22  # pixels under a chart for the labels of its axis
+_RIGHT, _RIGHT_INSIDE = 0.94, 0.8  # labels further right end where they are placed
+_NOTHING = 2  # units above the axis below which a curve is not drawn
 COLOURS = 10
 HEIGHT, ERROR_HEIGHT, SCALAR_HEIGHT = 220, 120, 34
 _ROOM = 1.12  # of the highest curve or bar
@@ -35,7 +41,95 @@ ROW_TICKS, _ROOM_FOR_TICKS = 5, 0.9  # ticks of rows, about; share of the height
 _LONG = 12  # characters of a label under an axis
 _SCALARS = (np.arange(SCALAR_BINS) + 0.5) * 2 / SCALAR_BINS - 1  # in the middle of each bin
 _SCALAR_PLACES, _SCALAR_EDGES = (_SCALARS + 1) / 2, np.arange(SCALAR_BINS + 1) / SCALAR_BINS
-_ZERO = line(0.5, "grid")
+TICKS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A text on a chart, from 0 to 1 along the axis; `top` in per cent of the chart, None under the axis."""
+
+    place: float
+    text: str
+    top: float | None = None
+    style: str | None = None
+
+
+def chart(words: tuple[str, str], height: int, paths: Child, labels: Sequence[Label] = (), css: str = "") -> Markup:
+    """A chart with its title and description.
+
+    Parameters
+    ----------
+    words : tuple of str
+        Title, and what the chart shows in words.
+    height : int
+        Of the part with the paths, in pixels.
+    paths : Markup
+        What is drawn in the box.
+    labels : sequence of Label
+        Texts, those under the axis among them.
+    css : str
+        Further classes.
+    """
+    feet = FEET if any(label.top is None for label in labels) else 0
+    box = tag("svg", paths, width="100%", height=height, viewBox=f"0 0 {SIDE} {SIDE}", preserveAspectRatio="none")
+    texts = [_label(label, height) for label in labels]
+    return tag(
+        "svg", tag("title", words[0]), tag("desc", words[1]), box, texts,
+        class_=f"chart {css}".strip(), role="img", width="100%", height=height + feet,
+    )  # fmt: skip
+
+
+def _label(label: Label, height: int) -> Markup:
+    low = label.top is None
+    y = height + FEET - 7 if label.top is None else round(label.top * height, 1)
+    right = _RIGHT if low else _RIGHT_INSIDE
+    anchor = "start" if label.place < 1 - _RIGHT else "end" if label.place > right else "middle"
+    x = f"{100 * min(max(label.place, 0.0), 1.0):.2f}%"
+    return tag("text", label.text, x=x, y=y, text_anchor=anchor, class_=label.style or ("tick" if low else None))
+
+
+def steps_path(places: Sequence[float] | Floats, heights: Sequence[float] | Floats, *, closed: bool) -> str:
+    """Path of a histogram: edges and heights from 0 to 1; closed along the axis, or only its outline."""
+    x, y = _units(places), [SIDE - height for height in _units(heights)]
+    parts, category = [f"M{x[0]} {SIDE}"], SIDE
+    for left, top in zip(x, y, strict=False):
+        if top != category:
+            parts.append(f"H{left}V{top}")
+            category = top
+    return f"{''.join(parts)}H{x[-1]}V{SIDE}{'z' if closed else ''}"
+
+
+def curve(places: Sequence[float] | Floats, heights: Sequence[float] | Floats) -> str:
+    """Path through points from 0 to 1, where it is high enough to be seen, closed along the axis; empty elsewhere."""
+    x, y = _units(places), _units(heights)
+    held = [i for i, height in enumerate(y) if height >= _NOTHING]
+    if not held:
+        return ""
+    first, last = max(held[0] - 1, 0), min(held[-1] + 1, len(y) - 1)
+    x, y = x[first : last + 1], [SIDE - height for height in y[first : last + 1]]
+    moves = [f"l{b - a} {d - c}" for a, b, c, d in zip(x, x[1:], y, y[1:], strict=False)]
+    return f"M{x[0]} {SIDE}V{y[0]}{''.join(moves)}V{SIDE}"
+
+
+def _units(values: Sequence[float] | Floats) -> list[int]:
+    inside = np.minimum(np.maximum(values, 0.0), 1.0)
+    units: list[int] = np.rint(SIDE * inside).astype(np.int64).tolist()
+    return units
+
+
+def line(place: float, style: str) -> Markup:
+    """A vertical line."""
+    return tag("path", d=f"M{_units([place])[0]} 0V{SIDE}", class_=style)
+
+
+def rule(height: float, style: str) -> Markup:
+    """A horizontal line."""
+    return tag("path", d=f"M0 {SIDE - _units([height])[0]}H{SIDE}", class_=style)
+
+
+def path(d: str, style: str, title: str | None = None) -> Markup:
+    """A path, with a text that is shown where one points at it."""
+    return tag("path", join(None if title is None else tag("title", title)), d=Markup(d), class_=style) if d else join()
 
 
 def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> Markup:
@@ -46,20 +140,20 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     bar = top * float(np.median(width))  # rows of a bar as high as the chart
     ticks = [tick for tick in linear_ticks(0, bar, ROW_TICKS) if 0 < tick < _ROOM_FOR_TICKS * bar]
     paths = [rule(tick / bar, "grid") for tick in ticks]
-    paths.append(path(steps(histogram.places, before / top, closed=True), "bars"))
+    paths.append(path(steps_path(histogram.places, before / top, closed=True), "bars"))
     for place, (drawn, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
         title = f"mode {place}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
         paths.append(path(_curve(drawn, top), f"mode {colour(place)}", title))
     if histogram.whole:
         paths.append(path(_curve(histogram.whole, top), "whole"))
-    paths.append(path(steps(histogram.places, after / top, closed=False), "after"))
+    paths.append(path(steps_path(histogram.places, after / top, closed=False), "after"))
     labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, top)]
     units = [""] * (len(ticks) - 1) + [" rows"]
     labels += [
         Label(1.0, number_text(tick) + unit, 1 - tick / bar - 0.01) for tick, unit in zip(ticks, units, strict=False)
     ]
     labels += _cut_labels(histogram, before, top)
-    words = (f"Histogram of {name}", _described(profile, histogram))
+    words = (f"Histogram of {name}", _chart_words(profile, histogram))
     return chart(words, HEIGHT, paths, labels, "histogram")
 
 
@@ -110,7 +204,7 @@ def _cut_labels(histogram: Histogram, before: Floats, top: float) -> list[Label]
     return words + [Label(place, "▲", 0.0, "cut") for place in places[1:] if abs(place - places[0]) > _WORDS]
 
 
-def _described(profile: NumberProfile, histogram: Histogram) -> str:
+def _chart_words(profile: NumberProfile, histogram: Histogram) -> str:
     rows = sum(histogram.before) + histogram.below + histogram.above
     axis = "logarithmic" if histogram.logarithmic else "linear"
     modes = [
@@ -123,7 +217,8 @@ def _described(profile: NumberProfile, histogram: Histogram) -> str:
 
 def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
     """Ticks of a histogram, in the column's own values."""
-    size, base = _unit(profile.type), float(histogram.base)
+    own, base = type_of(profile.type), float(histogram.base)
+    size = 10.0**-own.scale if pa.types.is_decimal(own) else 1.0  # decimals are integers without their point
     low, high = ((histogram.edges[i] + base) * size for i in (0, -1))
     if not high > low:
         return []
@@ -135,7 +230,7 @@ def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
         places = spread_ticks(math.log(low), math.log(high)) if histogram.logarithmic else spread_ticks(low, high)
         moments = map(math.exp, places) if histogram.logarithmic else places
         span = (high - low) * tick_of(profile.type)
-        return [Label(place(at), _moment(profile.type, at, span)) for at in moments]
+        return [Label(place(at), _moment_label(profile.type, at, span)) for at in moments]
     if histogram.logarithmic:
         width = high - low if high < _DECADE * low else None
         return [Label(place(tick), number_text(tick, width)) for tick in logarithmic_ticks(low, high)]
@@ -148,13 +243,7 @@ def _with_room(labels: list[Label]) -> list[Label]:
     return labels[:: 1 + longest // _LONG]
 
 
-def _unit(type_: str) -> float:
-    """What one of a column's own units is as a number: decimals are integers without their point."""
-    own = type_of(type_)
-    return 10.0**-own.scale if pa.types.is_decimal(own) else 1.0
-
-
-def _moment(type_: str, at: float, span: float) -> str:
+def _moment_label(type_: str, at: float, span: float) -> str:
     """A datetime as short as its axis allows."""
     if pa.types.is_duration(type_of(type_)):
         return length_text(type_, at, 3)
@@ -198,11 +287,14 @@ def errors_chart(name: str, column: NumberFigures, profile: NumberProfile) -> Ma
     powers = range(1, len(str(most)))
     paths = [rule(_rows_height(10**power, most), "grid") for power in powers]
     places = [place(slot) for slot in range(-exact, slots + 1)]
-    paths.append(path(steps(places, [_rows_height(count, most) for count in counts], closed=True), "bars"))
+    paths.append(path(steps_path(places, [_rows_height(count, most) for count in counts], closed=True), "bars"))
     labels = [
         Label(1.0, _power_text(power), 1 - _rows_height(10**power, most)) for power in powers[:: -(-len(powers) // 3)]
     ]
-    labels += [Label(place(power / math.log10(2) - low), _error_text(power)) for power in _error_ticks(low, slots)]
+    labels += [
+        Label(place(power / math.log10(2) - low), "1 sd" if power == 0 else _power_text(power))
+        for power in _error_ticks(low, slots)
+    ]
     labels += [Label(place(-(exact + 1) / 2), "exact")] if exact else []
     quantiles = (("median", column.median_error), ("99.9 %", column.p999_error), ("largest", column.maximum_error))
     for top, (word, value) in enumerate(quantiles):
@@ -227,10 +319,6 @@ def _error_ticks(low: float, octaves: int) -> Sequence[int]:
     return powers[:: -(-len(powers) // 5) or 1]
 
 
-def _error_text(power: int) -> str:
-    return "1 sd" if power == 0 else _power_text(power)
-
-
 def _power_text(power: int) -> str:
     raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return "10" if power == 1 else f"10{raised}"
@@ -244,9 +332,9 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
     normal *= max(mode.rows, 1) / np.sum(normal)
     top = _ROOM * max(float(np.max(normal)), min(float(np.max(counts)), _TALL * float(np.max(normal))))
     paths = [
-        path(steps(_SCALAR_EDGES, counts / top, closed=True), f"scalars {colour(place)}"),
+        path(steps_path(_SCALAR_EDGES, counts / top, closed=True), f"scalars {colour(place)}"),
         path(curve(_SCALAR_PLACES, normal / top), "whole"),
-        _ZERO,
+        line(0.5, "grid"),
     ]
     cut = f"; {counted(mode.below, 'row')} cut below and {mode.above:,} above" if mode.below + mode.above else ""
     words = (
@@ -254,3 +342,27 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
         f"From -1 to 1, {counted(mode.rows, 'row')}{cut}; dashed: a normal distribution",
     )
     return chart(words, SCALAR_HEIGHT, paths, (), "spark")
+
+
+def linear_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
+    """Round numbers within a range, about so many."""
+    size = (high - low) / count
+    if not 0 < size < np.inf:
+        return []
+    power = 10.0 ** np.floor(np.log10(size))
+    step = next((float(power * by) for by in (1, 2, 5) if power * by >= size * 0.999), 10.0 * power)
+    return [float(k * step) for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
+
+
+def logarithmic_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
+    """Powers of ten within a range, at most about so many; round numbers where the range is short."""
+    first, last = int(np.ceil(np.log10(low) - 1e-9)), int(np.floor(np.log10(high) + 1e-9))
+    if last - first < 1:
+        return [tick for tick in linear_ticks(low, high, count) if tick > 0]
+    step = -(-(last - first + 1) // count)
+    return [10.0**power for power in range(first, last + 1, step)]
+
+
+def spread_ticks(low: float, high: float, count: int = TICKS - 1) -> Sequence[float]:
+    """Evenly spread places within a range, for values without round numbers."""
+    return [low + (high - low) * (k + 0.5) / count for k in range(count)]

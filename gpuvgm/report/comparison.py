@@ -4,27 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from itertools import islice
 from textwrap import fill
 from typing import Any, ClassVar
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 from gpuvgm.arrays import on_host
+from gpuvgm.columns.base import MISSING, Category
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.categories import CategoryCounts, value_type
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.model import TableModel
-from gpuvgm.engines import get_engine
-from gpuvgm.errors import InputError, counted
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import InputError, counted, naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
-from gpuvgm.io import Block, Source
-from gpuvgm.report.comparison_page import LOW, content_of
-from gpuvgm.report.comparison_trial import ColumnComparison, NumberComparison, Pair, missing_shares, pair_of
-from gpuvgm.report.counting import count_columns, count_table, merged_columns
-from gpuvgm.report.facts import RunFacts
-from gpuvgm.report.figures import description_document
-from gpuvgm.report.first_rows import COLUMNS, ROWS, FirstRows
-from gpuvgm.report.layout import Content
-from gpuvgm.report.pair_trends import PairTrend, pair_trends, thinned
-from gpuvgm.report.scores import Scored
+from gpuvgm.io import Source
+from gpuvgm.io.arrow import type_of
+from gpuvgm.report.advice import Advice, share, short
+from gpuvgm.report.counting import (
+    FIRST_COLUMNS,
+    FIRST_ROWS,
+    Counts,
+    EncodedCounts,
+    ErrorHistogram,
+    FirstRows,
+    TableCounts,
+    count_table,
+    refuse_types,
+)
+from gpuvgm.report.differences import (
+    CategoryCodes,
+    NumberCounter,
+    ks_complement,
+    most_frequent,
+    tv_complement,
+)
+from gpuvgm.report.figures import Description, ValueCount, column_document
+from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.page import (
+    LISTED,
+    PageContent,
+    Places,
+    Scored,
+    Tile,
+    columns_to_look_at,
+    description_table,
+    first_rows_table,
+    histogram_figure,
+    number_cell,
+    pair_cells,
+    score_text,
+    scroll_table,
+    share_bar,
+    share_cell,
+    tile_list,
+    with_others,
+)
+from gpuvgm.report.pair_trends import pair_trends, thinned
+from gpuvgm.report.profiles import NumberProfile, profile_of
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 
 _NAMED = 3  # columns that the verdict names
@@ -36,35 +78,285 @@ pairs: correlations of numbers, joint shares of all others, as SDMetrics'
     CorrelationSimilarity and ContingencySimilarity
 missing: share of rows without a value in the original and the synthetic table
 Wasserstein: distance of the values, in standard deviations of the original"""
+REMEDIES = (
+    "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance of "
+    "categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
+)
+PAIRS = (
+    "Pairs of columns with the lowest scores. Correlation: 1 less half the difference of Pearson's r. Contingency: 1 "
+    "less the total variation distance of the joint shares, numbers in ten bins of one width over the original range. "
+    "These are SDMetrics' CorrelationSimilarity and ContingencySimilarity. The bins mislead where values are skewed: "
+    "one value far out puts nearly all rows into one bin, and the score is high whatever they are."
+)
+LOW = 0.9  # scores below which a column is worth a look, and is named in the verdict
+_MISSING_SHARE, _NEW_SHARE = (
+    0.05,
+    0.01,
+)  # differences of shares, and shares of rows, from which on they are worth a word
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison(Scored):
-    """How alike two tables are, column by column; `str` gives a verdict and a table.
+class NumberComparison:
+    """How alike the values of a column of numbers are in two tables.
 
     Parameters
     ----------
-    rows, synthetic_rows : int
-        Rows of the original and of the synthetic table.
-    columns : dict of str to NumberComparison or CategoryComparison
-        The columns that are encoded, in the model's order.
-    reasons : dict of str to str
-        Why each column has its kind; those that are not in `columns` are not compared.
-    facts : RunFacts, optional
-        When and how the comparison was made, for people.
-    first : FirstRows, optional
-        The first rows of both tables, for the page.
-    pairs : tuple of PairTrend
-        Pairs of the first 50 columns, those with the lowest score first.
+    kind : str
+        "continuous", "mixed" or "general".
+    rows, missing : int
+        All original rows, and those without a value.
+    synthetic_rows, synthetic_missing : int
+        The same of the synthetic rows.
+    score : float or None
+        `ks_complement` of the values; None where a table has none.
+    wasserstein : float or None
+        Wasserstein distance of the values, in standard deviations of the original ones; None where there is none.
+    before, after : Description or None
+        The original and the synthetic values.
+    modal : tuple of ValueCount
+        Rows of each modal value, in the original and in the synthetic table.
+    profile : NumberProfile or None
+        Distributions for the page, the synthetic rows scaled to as many as the original ones; no part of the document.
+    """
+
+    kind: str
+    rows: int
+    missing: int
+    synthetic_rows: int
+    synthetic_missing: int
+    score: float | None
+    wasserstein: float | None
+    before: Description | None
+    after: Description | None
+    modal: tuple[ValueCount, ...]
+    profile: NumberProfile | None = field(default=None, repr=False)
+    metric: ClassVar[str] = "KS complement"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryComparison:
+    """How alike the categories of a column are in two tables.
+
+    Parameters
+    ----------
+    rows, missing : int
+        All original rows, and those without a value.
+    synthetic_rows, synthetic_missing : int
+        The same of the synthetic rows.
+    score : float or None
+        `tv_complement` of the categories; None where a table has none.
+    new_rows : int
+        Synthetic rows of categories that the original table lacks.
+    categories : int
+        Categories of both tables.
+    levels : tuple of ValueCount
+        The most frequent categories of both tables together, with their rows in each.
+    other_rows_before, other_rows_after : int
+        Rows of the categories that are not listed.
     """
 
     rows: int
+    missing: int
     synthetic_rows: int
-    columns: Mapping[str, ColumnComparison]
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    facts: RunFacts | None = field(default=None, compare=False)
-    first: FirstRows | None = field(default=None, repr=False)
-    pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
+    synthetic_missing: int
+    score: float | None
+    new_rows: int
+    categories: int
+    levels: tuple[ValueCount, ...]
+    other_rows_before: int
+    other_rows_after: int
+    kind: ClassVar[str] = "categorical"
+    metric: ClassVar[str] = "TV complement"
+
+
+ColumnComparison = NumberComparison | CategoryComparison
+
+
+def missing_shares(column: ColumnComparison) -> tuple[float, float]:
+    """Shares of rows without a value in the original and in the synthetic table."""
+    return column.missing / max(column.rows, 1), column.synthetic_missing / max(column.synthetic_rows, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Counts):
+    """What is kept of a column of one table; by blocks, its numbers with NaN for missing values, or codes."""
+
+    counts: Any
+    blocks: tuple[NDArray[Any], ...]
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """Numbers or codes of all rows."""
+        return np.concatenate(self.blocks)
+
+
+class NumberPair:
+    """A continuous, mixed or general column of two tables. Parameters as for `NumberCounter`."""
+
+    def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
+        self._column, self._counter = column, NumberCounter(engine, column, sample)
+
+    def count(self, values: pa.Array[Any], first_row: int) -> _Kept:
+        """What is kept of consecutive rows."""
+        rows = on_host(values)
+        numbers = self._counter.codec.encode(rows)
+        return _Kept(self._counter.count(rows, numbers), (numbers,))
+
+    def compare(self, original: _Kept, synthetic: _Kept) -> NumberComparison:
+        """The figures."""
+        column: Any = self._column
+        all_rows = [kept.rows for kept in (original, synthetic)]
+        one, other = (numbers[~np.isnan(numbers)] for numbers in all_rows)
+        found = self._counter.difference(original.counts, synthetic.counts)
+        before, after = found.pieces
+        sd = found.described[0].sd if found.described[0] and after.rows else 0.0
+        scaled = replace(after, count=after.count * (before.rows / max(after.rows, 1.0)))
+        encoded = EncodedCounts.of_nothing(column.width if column.draws_modes else 0)
+        return NumberComparison(
+            kind=column.kind,
+            rows=len(all_rows[0]),
+            missing=len(all_rows[0]) - len(one),
+            synthetic_rows=len(all_rows[1]),
+            synthetic_missing=len(all_rows[1]) - len(other),
+            score=ks_complement(one, other),
+            wasserstein=found.distances.wasserstein / sd if sd else None,
+            before=found.described[0],
+            after=found.described[1],
+            modal=found.modal,
+            profile=profile_of(column, before, scaled, encoded, ErrorHistogram()),
+        )
+
+
+class CategoryPair:
+    """A categorical column of two tables. Parameters as for `NumberPair`."""
+
+    def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
+        self._column, self._codes = column, CategoryCodes(column)
+
+    def count(self, values: pa.Array[Any], first_row: int) -> _Kept:
+        """What is kept of consecutive rows."""
+        rows = on_host(values)
+        return _Kept(CategoryCounts.of(rows, first_row), (self._codes.find(rows).astype(np.int32),))
+
+    def compare(self, original: _Kept, synthetic: _Kept) -> CategoryComparison:
+        """The figures."""
+        one, other = self._counts(original.counts), self._counts(synthetic.counts)
+        missing, synthetic_missing = one.pop(MISSING, 0), other.pop(MISSING, 0)
+        rows = one | {key: one.get(key, 0) + count for key, count in other.items()}
+        levels, *others = most_frequent(self._column.type, one, other, rows)
+        return CategoryComparison(
+            rows=original.counts.rows,
+            missing=missing,
+            synthetic_rows=synthetic.counts.rows,
+            synthetic_missing=synthetic_missing,
+            score=tv_complement(one, other),
+            new_rows=sum(rows for category, rows in other.items() if category not in one),
+            categories=len(rows),
+            levels=levels,
+            other_rows_before=others[0],
+            other_rows_after=others[1],
+        )
+
+    def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
+        """Rows by category, the first to occur first."""
+        try:
+            ordered = counts.of_type(value_type(type_of(self._column.type))).ordered()
+        except ValueError as problem:
+            raise naming(self._column.name, problem) from None
+        return dict(zip(ordered.categories, ordered.counts.tolist(), strict=True))
+
+
+Pair = NumberPair | CategoryPair
+_PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
+    "continuous": NumberPair,
+    "mixed": NumberPair,
+    "general": NumberPair,
+    "categorical": CategoryPair,
+}
+
+
+def count_original(model: TableModel, source: Source, run: Run) -> tuple[dict[str, Pair], TableCounts]:
+    """What is kept of the original table, and how to count the other one in the same way.
+
+    The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted model; its columns are compared.
+    source : Source
+        The rows.
+    run : Run
+        Where and how.
+
+    Raises
+    ------
+    InputError
+        For columns of another sort, and for a table without rows.
+    """
+    refuse_types(model, source)
+    names = [column.name for column in model.encoded]
+    if not names:
+        raise InputError("the model encodes no column, so that there is nothing to compare")
+    sampled = take_sample(source, names, run, model.seed)
+    engine = get_engine(run.here.engine)
+    pairs: dict[str, Pair] = {
+        column.name: _PAIRS[column.kind](engine, column, sampled.rows)
+        for column in model.encoded
+        if column.kind in _PAIRS
+    }
+    blocks = sampled.blocks or run.blocks(source, names)
+    return pairs, count_table(source, blocks, pairs, run, "compare")
+
+
+def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], source: Source, run: Run) -> TableCounts:
+    """What is kept of the synthetic table. Parameters and errors as for `count_original`."""
+    refuse_types(model, source)
+    return count_table(source, run.blocks(source, [*pairs]), pairs, run, "compare")
+
+
+def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:
+    """The figures of all columns.
+
+    Parameters
+    ----------
+    pairs : dict of str to Pair
+        The columns.
+    original, synthetic : TableCounts
+        What is kept of both tables.
+    """
+    columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
+    few = min(original.rows, synthetic.rows, FIRST_ROWS)
+    tables = (original, synthetic)
+    before, after = ({name: texts[:few] for name, texts in counts.first.before.items()} for counts in tables)
+    one, other = (
+        {name: thinned(counts.columns[name].rows) for name in islice(pairs, FIRST_COLUMNS)} for counts in tables
+    )
+    first = FirstRows(0, before, after)
+    return Comparison(
+        rows=original.rows,
+        synthetic_rows=synthetic.rows,
+        columns=columns,
+        first=first,
+        pairs=pair_trends(one, other),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Scored):
+    """How alike two tables are, column by column; `str` gives a verdict and a table.
+
+    Columns have `NumberComparison` or `CategoryComparison`; pairs are of the first 50 columns.
+
+    Parameters
+    ----------
+    synthetic_rows : int
+        Rows of the synthetic table.
+    rows, columns, reasons, facts, first, pairs : object
+        As for `Scored`.
+    """
+
+    synthetic_rows: int
     TITLE: ClassVar[str] = "Original and synthetic rows"
 
     @property
@@ -116,13 +408,15 @@ class Comparison(Scored):
             "score": self.score,
             "pair_score": self.pair_score,
             "pairs": [asdict(pair) for pair in self.pairs],
-            "columns": {name: _document(column) for name, column in self.columns.items()},
+            "columns": {
+                name: column_document(column) | {"metric": column.metric} for name, column in self.columns.items()
+            },
         }
 
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""
         head = head_text(self.verdict, self.facts_line)
-        rows: list[Row] = [(name, list(_cells(column))) for name, column in self.columns.items()]
+        rows: list[Row] = [(name, _text_cells(column)) for name, column in self.columns.items()]
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein"], rows)
         return "\n\n".join([head, "\n".join(table), *self._pairs_text(), _NOTE])
 
@@ -136,108 +430,119 @@ class Comparison(Scored):
             ]
             yield fill(f"pairs of columns: {self.pair_score:.3f}, the lowest: {', '.join(low)}", WIDTH)
 
-    def _content(self, title: str, *, first_rows: bool) -> Content:
-        return content_of(title, self if first_rows else replace(self, first=None))
+    def _content(self) -> PageContent:
+        said = {name: list(_comparison_advice(column)) for name, column in self.columns.items()}
+
+        def parts(places: Places) -> Iterator[Markup]:
+            if self.pairs:
+                yield _lowest_pairs(self, places)
+            if self.first is not None:
+                caption = (
+                    "Values of the first rows of both tables. Rows that stand beside each other do not belong together."
+                )
+                yield first_rows_table(self.first, "synthetic", caption, len(self.columns))
+
+        return PageContent(
+            lead="How alike the synthetic rows and the original ones are, column by column.",
+            foot="Wasserstein distances are in standard deviations (sd) of the original values.",
+            figures=[*_comparison_tiles(self), columns_to_look_at(said)],
+            said=said,
+            remedies=REMEDIES,
+            overview={
+                "score": number_cell("score", score_text),
+                "missing": lambda column: share_cell(missing_shares(column)[0]),
+                "synthetic": lambda column: share_cell(missing_shares(column)[1]),
+                "Wasserstein": number_cell("wasserstein", short),
+            },
+            parts=parts,
+            body=_comparison_body,
+        )
 
 
-def _cells(column: ColumnComparison) -> Iterator[str]:
-    yield column.metric
-    yield "" if column.score is None else f"{column.score:.3f}"
-    yield from (f"{100 * part:.2f} %" for part in missing_shares(column))
+def _text_cells(column: ColumnComparison) -> list[str]:
+    score = "" if column.score is None else f"{column.score:.3f}"
     apart = getattr(column, "wasserstein", None)
-    yield "" if apart is None else f"{apart:.2g}"
+    missing = [f"{100 * part:.2f} %" for part in missing_shares(column)]
+    return [column.metric, score, *missing, "" if apart is None else f"{apart:.2g}"]
 
 
-def _document(column: ColumnComparison) -> dict[str, Any]:
-    if not isinstance(column, NumberComparison):
-        return {"kind": column.kind, "metric": column.metric, **asdict(column)}
-    document = asdict(replace(column, profile=None))
-    del document["profile"]
-    document["before"], document["after"] = map(description_document, (column.before, column.after))
-    return document | {"metric": column.metric}
+def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
+    """The pairs of columns with the lowest scores."""
+    rows = []
+    for pair in comparison.pairs[:LISTED]:
+        links, correlations = pair_cells(pair, places, 2)
+        rows.append((*links, pair.metric, *correlations, score_text(pair.score)))
+    titles = ("column", "and", "metric", "original r", "synthetic r", "score")
+    return join(tag("h2", "Pairs of columns"), scroll_table(titles, rows, PAIRS, text=3))
 
 
-@dataclass(frozen=True, slots=True)
-class TableCounts:
-    """What is kept of one table: rows, what is kept of each column, and its first rows."""
-
-    rows: int
-    columns: dict[str, Any]
-    first: FirstRows
-
-    def merge(self, other: TableCounts) -> TableCounts:
-        """Of both sets of rows."""
-        columns = merged_columns(self.columns, other.columns)
-        return TableCounts(self.rows + other.rows, columns, self.first.merge(other.first))
-
-
-def _count_block(pairs: Mapping[str, Pair], place: Callable[[int], str], block: Block) -> TableCounts:
-    columns = count_columns(pairs, block, lambda pair, values: pair.count(on_host(values), block.first_row), place)
-    return TableCounts(block.rows, columns, FirstRows.of(block, pairs))
-
-
-def count_original(model: TableModel, source: Source, run: Run) -> tuple[dict[str, Pair], TableCounts]:
-    """What is kept of the original table, and how to count the other one in the same way.
-
-    The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
-
-    Parameters
-    ----------
-    model : TableModel
-        The fitted model; its columns are compared.
-    source : Source
-        The rows.
-    run : Run
-        Where and how.
-
-    Raises
-    ------
-    InputError
-        For columns of another sort, and for a table without rows.
-    """
-    _refuse_types(model, source)
-    names = [column.name for column in model.encoded]
-    if not names:
-        raise InputError("the model encodes no column, so that there is nothing to compare")
-    sampled = take_sample(source, names, run, model.seed)
-    engine = get_engine(run.here.engine)
-    pairs = {column.name: pair_of(engine, column, sampled.rows) for column in model.encoded}
-    return pairs, _count(pairs, source, sampled.blocks or run.blocks(source, names), run)
+def _comparison_advice(column: ColumnComparison) -> Iterator[Advice]:
+    if column.score is None:
+        yield Advice("A table has no value here.", "Look at the missing values.")
+    elif column.score < LOW:
+        yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
+    before, after = missing_shares(column)
+    if abs(before - after) >= _MISSING_SHARE:
+        yield Advice(
+            f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
+            "Look whether the generator knows missing values.",
+        )
+    if isinstance(column, CategoryComparison) and column.new_rows >= _NEW_SHARE * column.synthetic_rows:
+        yield Advice(
+            f"{share(column.new_rows / column.synthetic_rows)} of the synthetic rows hold categories that the original "
+            "table lacks.",
+            "Look at how both tables write their categories.",
+        )
 
 
-def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], source: Source, run: Run) -> TableCounts:
-    """What is kept of the synthetic table. Parameters and errors as for `count_original`."""
-    _refuse_types(model, source)
-    return _count(pairs, source, run.blocks(source, [*pairs]), run)
+def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
+    scores = comparison.scores
+    yield "overall score", score_text(comparison.score), "mean of the columns' scores, from 0 to 1"
+    if scores:
+        worst = min(scores, key=scores.__getitem__)
+        yield "lowest score", score_text(scores[worst]), f"of {worst}"
+    if comparison.pair_score is not None:
+        yield "pair score", score_text(comparison.pair_score), "mean of the scores of pairs of columns"
+    yield "original rows", f"{comparison.rows:,}", "rows of the original table"
+    yield "synthetic rows", f"{comparison.synthetic_rows:,}", "rows of the synthetic table"
+    yield "columns", f"{len(comparison.columns):,}", "columns that are compared"
 
 
-def _refuse_types(model: TableModel, source: Source) -> None:
-    for column in model.encoded:
-        column.refuse_type(source.name, source.schema.field(column.name).type)
+def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
+    """Everything about a column."""
+    yield tile_list(_column_tiles(column))
+    if isinstance(column, CategoryComparison):
+        counts = with_others(column, column.categories)
+        yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
+        return
+    if column.profile is not None:
+        shown = "Grey: the original rows, thin line: the synthetic ones, scaled to as many"
+        curves = "curves: the fitted modes"
+        yield histogram_figure(name, column.profile, shown=shown, curves=curves, has_modal=bool(column.modal))
+    if column.modal:
+        yield _shares_table(column, column.modal, "Modal values, with shares of all rows")
+    if column.before is not None and column.after is not None:
+        yield description_table(column.before, column.after, ("original", "synthetic"))
 
 
-def _count(pairs: Mapping[str, Pair], source: Source, blocks: Iterable[Any], run: Run) -> TableCounts:
-    return count_table(source, blocks, partial(_count_block, pairs, source.place), TableCounts.merge, run, "compare")
+def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
+    yield column.metric, score_text(column.score), "1: the distributions are the same"
+    if isinstance(column, NumberComparison):
+        if column.wasserstein is not None:
+            yield "Wasserstein", f"{short(column.wasserstein)} sd", "how far values would have to move, on average"
+    else:
+        yield "categories", f"{column.categories:,}", "in both tables"
+        yield "new", f"{column.new_rows:,}", "synthetic rows of categories that the original table lacks"
+    before, after = missing_shares(column)
+    yield "missing", share(before), "of the original values"
+    yield "missing, synthetic", share(after), "of the synthetic values"
 
 
-def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:
-    """The figures of all columns.
-
-    Parameters
-    ----------
-    pairs : dict of str to Pair
-        The columns.
-    original, synthetic : TableCounts
-        What is kept of both tables.
-    """
-    columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
-    few = min(original.rows, synthetic.rows, ROWS)
-    before, after = (
-        {name: texts[:few] for name, texts in counts.first.before.items()} for counts in (original, synthetic)
-    )
-    rows = (
-        {name: thinned(pairs[name].rows(counts.columns[name])) for name in islice(pairs, COLUMNS)}
-        for counts in (original, synthetic)
-    )
-    first = FirstRows(0, before, after)
-    return Comparison(original.rows, synthetic.rows, columns, first=first, pairs=pair_trends(next(rows), next(rows)))
+def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], caption: str) -> Markup:
+    parts = [
+        (one.text, one.rows_before / max(column.rows, 1), one.rows_after / max(column.synthetic_rows, 1))
+        for one in counts
+    ]
+    longest = max((max(pair) for _, *pair in parts), default=1.0) or 1.0
+    rows = [(text, *(share_bar(part, part / longest, "m0") for part in pair)) for text, *pair in parts]
+    return scroll_table(("value", "original", "synthetic"), rows, caption)

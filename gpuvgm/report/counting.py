@@ -1,57 +1,155 @@
-"""What reports count of a table: of the columns of a block, and of all its blocks."""
+"""What reports count of the rows of a table, and how the counts of all blocks come together."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from itertools import islice
+from typing import Any, Protocol, Self
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from gpuvgm.arrays import on_host
 from gpuvgm.columns.codecs import UnreadText
+from gpuvgm.columns.codecs.arrays import cached_parts
+from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.text import texts_of
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Block, Source
+from gpuvgm.summary.grid import Floats, Ints
+
+FIRST_ROWS, FIRST_COLUMNS = 10, 50  # at most
+MANTISSA_BITS = 4  # a bin of errors spans 2^-4 of its lower end
+LEAST_EXPONENT, MOST_EXPONENT = -64, 64
+ERROR_BINS = (MOST_EXPONENT - LEAST_EXPONENT) << MANTISSA_BITS
+_SHIFT = 52 - MANTISSA_BITS
+_FIRST_BIN = (LEAST_EXPONENT + 1023) << MANTISSA_BITS
+SCALAR_BINS = 64  # even ones over [-1, 1); one more on either side for scalars beyond
+_WIDTH = SCALAR_BINS + 2
 
 
-class Counts(Protocol):
-    """What is counted of some rows."""
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What is counted of some rows; merging is commutative to the last bit."""
 
-    @property
-    def rows(self) -> int:
-        """How many they are."""
-
-
-C = TypeVar("C", bound=Counts)
-K = TypeVar("K")
-R = TypeVar("R")
+    def merge(self, other: Self) -> Self:
+        """Counts of both sets of rows: each part merged or added; a part that is None stays so."""
+        parts = [part.name for part in fields(self)]
+        return replace(self, **{name: _merge_parts(getattr(self, name), getattr(other, name)) for name in parts})
 
 
-def count_columns(
-    counters: Mapping[str, K], block: Block, count: Callable[[K, pa.Array[Any]], R], place: Callable[[int], str]
-) -> dict[str, R]:
+def _merge_parts(one: Any, other: Any) -> Any:
+    if isinstance(one, dict):
+        return {name: _merge_parts(counts, other[name]) for name, counts in one.items()}
+    if one is None:
+        return None
+    return one.merge(other) if hasattr(one, "merge") else one + other
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRows:
+    """Some rows of a table from its first on, as texts, beside what became of them.
+
+    Parameters
+    ----------
+    first_row : int
+        Global index of the first one.
+    before, after : dict of str to tuple of str
+        Values of each column.
+    """
+
+    first_row: int
+    before: Mapping[str, tuple[str, ...]]
+    after: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(
+        cls, block: Block, names: Iterable[str], decode: Callable[[str, pa.Array[Any]], pa.Array[Any]] | None = None
+    ) -> FirstRows:
+        """Those of the first rows that a block holds; `decode` gives, for a column's name and values, those after."""
+        before: dict[str, tuple[str, ...]] = {}
+        after: dict[str, tuple[str, ...]] = {}
+        if block.first_row < FIRST_ROWS:
+            few = block.batch[: FIRST_ROWS - block.first_row]
+            for name in islice(names, FIRST_COLUMNS):
+                values = few.column(name)
+                before[name] = tuple(texts_of(on_host(values)))
+                if decode is not None:
+                    after[name] = tuple(texts_of(decode(name, values)))
+        return cls(block.first_row, before, after)
+
+    def merge(self, other: FirstRows) -> FirstRows:
+        """Rows of both in the order of the table."""
+        one, more = sorted((self, other), key=lambda rows: rows.first_row)
+        before, after = (
+            {name: texts + later.get(name, ()) for name, texts in first.items()}
+            for first, later in ((one.before, more.before), (one.after, more.after))
+        )
+        return FirstRows(one.first_row, before or more.before, after or more.after)
+
+
+@dataclass(frozen=True, slots=True)
+class TableCounts(Counts):
+    """What is counted of a table.
+
+    Parameters
+    ----------
+    rows : int
+        All rows.
+    columns : dict of str to object
+        What is counted of each column.
+    first : FirstRows
+        The first rows.
+    invalid : int
+        Rows with an invalid value in any column.
+    """
+
+    rows: int
+    columns: dict[str, Any]
+    first: FirstRows
+    invalid: int = 0
+
+
+class Counter(Protocol):
+    """Counts the rows of one column."""
+
+    def count(self, values: pa.Array[Any], first_row: int) -> Any:
+        """What is counted of consecutive rows."""
+
+
+def refuse_types(model: TableModel, source: Source) -> None:
+    """Raise InputError for columns of other types than were fitted."""
+    for column in model.encoded:
+        column.refuse_type(source.name, source.schema.field(column.name).type)
+
+
+def count_columns(counters: Mapping[str, Counter], place: Callable[[int], str], block: Block) -> dict[str, Any]:
     """What is counted of each column of a block; text that cannot be read is an error that names column and place."""
-    found = {}
+    counts = {}
     for name, counter in counters.items():
         try:
-            found[name] = count(counter, block.batch.column(name))
+            counts[name] = counter.count(block.batch.column(name), block.first_row)
         except UnreadText as problem:
             raise problem.at(name, place(block.first_row + problem.row), "correct them first") from None
-    return found
+    return counts
 
 
-def merged_columns(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """What is counted of the same columns in both sets of rows."""
-    return {name: counts.merge(other[name]) for name, counts in one.items()}
+def _count_block(counters: Mapping[str, Counter], place: Callable[[int], str], block: Block) -> TableCounts:
+    return TableCounts(block.rows, count_columns(counters, place, block), FirstRows.of(block, counters))
 
 
 def count_table(
     source: Source,
     blocks: Iterable[Any],
-    count: Callable[[Block], C],
-    merge: Callable[[C, C], C],
+    counters: Mapping[str, Counter],
     run: Run,
     purpose: str,
-) -> C:
+    count: Callable[[Mapping[str, Any], Callable[[int], str], Block], TableCounts] = _count_block,
+) -> TableCounts:
     """What is counted of all blocks of a table.
 
     Parameters
@@ -60,21 +158,121 @@ def count_table(
         The table.
     blocks : iterable
         Its rows, as `Run.blocks` gives them.
-    count : callable
-        What is counted of a block.
-    merge : callable
-        What is counted of the rows of both its arguments.
+    counters : mapping of str to Counter
+        What counts each column.
     run : Run
         Where and how.
     purpose : str
         What the rows are for, such as "evaluate", for the error.
+    count : callable
+        What is counted of a block; by default its columns and first rows.
 
     Raises
     ------
     InputError
         For a table without rows.
     """
-    counts = run.executor.map_merge(count, blocks, merge)
+    counts = run.executor.map_merge(partial(count, counters, source.place), blocks, TableCounts.merge)
     if counts is None or counts.rows == 0:
         raise InputError(f"{source.name}: there are no rows to {purpose}")
     return counts
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedCounts(Counts):
+    """Counts of encoded rows.
+
+    Parameters
+    ----------
+    scalars : ndarray of shape (modes, SCALAR_BINS + 2), int64
+        Rows of each mode by scalar: below -1, in even bins, from 1 on.
+    below, above : ndarray of shape (modes,), int64
+        Rows of each mode that were cut at the lower and at the upper limit.
+    """
+
+    scalars: Ints
+    below: Ints
+    above: Ints
+
+    @classmethod
+    def of_modes(
+        cls, scalar: NDArray[np.floating], mode: NDArray[np.unsignedinteger], limit: float, modes: int
+    ) -> EncodedCounts:
+        """Counts of rows of a mixture: scalars and modes of shape (rows,), cut at ±limit."""
+        edge, half = scalar.dtype.type(limit), SCALAR_BINS // 2
+        counts = np.zeros(modes * _WIDTH, np.int64)
+        ends = np.zeros((2, modes), np.int64)
+        for part in cached_parts(scalar):
+            some, drawn = scalar[part], mode[part]
+            cut = np.flatnonzero(np.abs(some) >= edge)
+            np.add.at(ends, ((some[cut] > 0).astype(np.intp), drawn[cut]), 1)
+            place = some * half
+            place += half + 1
+            if edge >= 1:
+                np.clip(place, 0, _WIDTH - 1, out=place)
+            bins = place.astype(np.int64)
+            bins += drawn * np.int64(_WIDTH)
+            counts += np.bincount(bins, minlength=len(counts))
+        return cls(counts.reshape(modes, _WIDTH), ends[0], ends[1])
+
+    @classmethod
+    def of_range(cls, numbers: Floats, low: float, high: float) -> EncodedCounts:
+        """Counts of rows of a general column, which has no modes: those outside its range."""
+        below, above = (np.array([np.count_nonzero(outside)]) for outside in (numbers < low, numbers > high))
+        return cls(np.zeros((0, _WIDTH), np.int64), below, above)
+
+    @classmethod
+    def of_nothing(cls, modes: int) -> EncodedCounts:
+        """Counts of no rows."""
+        return cls(np.zeros((modes, _WIDTH), np.int64), np.zeros(modes, np.int64), np.zeros(modes, np.int64))
+
+    @property
+    def clipped(self) -> int:
+        """Rows that were cut."""
+        return int(np.sum(self.below) + np.sum(self.above))
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorHistogram:
+    """Counts of errors in logarithmic bins, read off the bits of the float64 values.
+
+    A bin is 2^-4 of its lower end wide, so a quantile is at most 6.25 % too high; the maximum is exact. Errors below
+    2^-64 fall into the first bin, those of 2^64 and more into the last one.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (ERROR_BINS + 1,), int64
+        Rows without an error, then the bins.
+    maximum : float
+        The largest error.
+    """
+
+    counts: Ints = field(default_factory=lambda: np.zeros(ERROR_BINS + 1, np.int64))
+    maximum: float = 0.0
+
+    @classmethod
+    def of(cls, errors: Floats) -> ErrorHistogram:
+        """Histogram of non-negative errors, shape (rows,)."""
+        bits = np.ascontiguousarray(errors, dtype=np.float64).view(np.int64)
+        bins = np.where(errors > 0, np.clip((bits >> _SHIFT) - (_FIRST_BIN - 1), 1, ERROR_BINS), 0)
+        return cls(np.bincount(bins, minlength=ERROR_BINS + 1), float(np.max(errors, initial=0.0)))
+
+    def merge(self, other: ErrorHistogram) -> ErrorHistogram:
+        """Histogram of both sets of errors."""
+        return ErrorHistogram(self.counts + other.counts, max(self.maximum, other.maximum))
+
+    @property
+    def octaves(self) -> tuple[int, ...]:
+        """Errors in [2^j, 2^(j + 1)) for j from -64 on."""
+        return tuple(np.sum(self.counts[1:].reshape(-1, 1 << MANTISSA_BITS), axis=1).tolist())
+
+    def quantile(self, share: float) -> float:
+        """Upper end of the bin that holds this quantile, or the maximum where that is less; 0 without errors."""
+        cumulative = np.cumsum(self.counts)
+        if cumulative[-1] == 0:
+            return 0.0
+        at = int(np.searchsorted(cumulative, min(max(share * cumulative[-1], 1), cumulative[-1])))
+        if at == 0:
+            return 0.0
+        upper = np.array([(_FIRST_BIN + at) << _SHIFT], np.int64).view(np.float64)[0]
+        return min(float(upper), self.maximum)

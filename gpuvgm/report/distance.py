@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from gpuvgm.columns.base import MISSING
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import AsinhCodec, Codec, LogCodec
+from gpuvgm.columns.codecs import Codec, CurvedCodec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
-from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
+from gpuvgm.report.differences import category_variation
 from gpuvgm.report.text import Row, aligned
 from gpuvgm.summary.grid import Floats
 
 POINTS = 513  # of the grid within each component of either model
-LEAST = -1 + 2.0**-53  # of what log1p takes
 REACH = 9.0  # standard deviations on either side of a mean: beyond lies less than 1e-18
 
 _NUMBERS_NOTE = """\
@@ -168,31 +168,19 @@ def model_distance(model: TableModel, other: TableModel) -> ModelDistance:
     pairs = {column.name: (column, known[column.name]) for column in model.encoded if column.name in known}
     if not pairs:
         raise InputError("the two models have no column in common; compare fits of the same table")
-    columns = {name: _column_distance(*pair) for name, pair in pairs.items()}
+    for here, there in pairs.values():
+        if not here.is_comparable(there):
+            raise InputError(
+                f'column "{here.name}": is {here.kind} of type {here.type} here and {there.kind} of type {there.type} '
+                "in the other model, so they cannot be compared: declare the same kind and options for both fits"
+            )
+    columns = {name: _DISTANCES[pair[0].kind](*pair) for name, pair in pairs.items()}
     return ModelDistance(model.rows, other.rows, columns)
 
 
-def _column_distance(one: ColumnModel, other: ColumnModel) -> ColumnDistance:
-    if not one.is_comparable(other):
-        raise InputError(
-            f'column "{one.name}": is {one.kind} of type {one.type} here and {other.kind} of type {other.type} in the '
-            "other model, so they cannot be compared: declare the same kind and options for both fits"
-        )
-    return _DISTANCES[one.kind](one, other)
-
-
 def _categories_distance(one: CategoricalColumn, other: CategoricalColumn) -> CategoriesDistance:
-    shares, others = (
-        {
-            category: count / max(sum(column.counts), 1)
-            for category, count in zip(column.categories, column.counts, strict=True)
-        }
-        for column in (one, other)
-    )
-    apart = sum(
-        abs(shares.get(category, 0.0) - others.get(category, 0.0)) for category in shares.keys() | others.keys()
-    )
-    return CategoriesDistance(len(one.categories), len(other.categories), apart / 2)
+    counts, others = (dict(zip(column.categories, column.counts, strict=True)) for column in (one, other))
+    return CategoriesDistance(len(counts), len(others), category_variation(counts, others))
 
 
 def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:
@@ -205,47 +193,22 @@ def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:
     return RangeDistance(max(0.0, within) / (high - low))
 
 
-@dataclass(frozen=True, slots=True)
-class _Distribution:
-    """A column's distribution without its missing rows, in numbers of the codec of the column compared with.
-
-    Parameters
-    ----------
-    points : ndarray
-        Where its distribution function has to be looked at.
-    cumulative : callable
-        Share of rows at or below each point.
-    jumps : dict of float to float
-        Modal values with their shares.
-    """
-
-    points: Floats
-    cumulative: Callable[[Floats], Floats]
-    jumps: Mapping[float, float]
-
-    def below(self, points: Floats) -> Floats:
-        """Share of rows below each point."""
-        at = np.array(list(self.jumps), np.float64)
-        shares = np.array(list(self.jumps.values()), np.float64)
-        jumps = np.where(points[:, None] == at, shares, 0.0)
-        return np.asarray(self.cumulative(points) - np.sum(jumps, axis=1))
-
-
 def _numbers_distance(one: MixtureColumn, other: MixtureColumn) -> NumbersDistance:
-    pair = _distribution(one, other.codec), _distribution(other, other.codec)
-    points = np.unique(np.concatenate([part.points for part in pair]))
-    ks = area = 0.0
+    (places, shares), (other_places, other_shares) = (_distribution(column, other.codec) for column in (one, other))
+    points = np.unique(np.concatenate((places, other_places)))
+    ks = area = deviation = 0.0
     if len(points):
-        after, before = ([part(points) for part in parts] for parts in _functions(pair))
-        gaps = np.abs(after[0] - after[1]), np.abs(before[0] - before[1])
+        (after, before), (other_after, other_before) = shares(points), other_shares(points)
+        gaps = np.abs(after - other_after), np.abs(before - other_before)
         ks = float(max(np.max(gaps[0]), np.max(gaps[1])))
         # between two points the gap goes from its value after the first to that before the second
         area = float(np.sum(np.diff(points) * (gaps[0][:-1] + gaps[1][1:]) / 2))
+        deviation = _deviation(points, other_after, other_before)
     return NumbersDistance(
         modes=int(np.count_nonzero(one.active)),
         other_modes=int(np.count_nonzero(other.active)),
         ks=ks,
-        wasserstein=_in_deviations(area, _deviation(points, pair[1])),
+        wasserstein=_in_deviations(area, deviation),
         modal_share=sum(one.modal_counts) / max(one.fit.rows, 1),
         other_modal_share=sum(other.modal_counts) / max(other.fit.rows, 1),
     )
@@ -259,10 +222,6 @@ _DISTANCES: Mapping[str, Callable[[Any, Any], ColumnDistance]] = {
 }
 
 
-def _functions(pair: tuple[_Distribution, _Distribution]) -> tuple[list[Any], list[Any]]:
-    return [part.cumulative for part in pair], [part.below for part in pair]
-
-
 def _in_deviations(area: float, deviation: float) -> float:
     """An area in units of a deviation; any area is infinitely many where all rows are equal."""
     if deviation > 0:
@@ -270,11 +229,8 @@ def _in_deviations(area: float, deviation: float) -> float:
     return np.inf if area > 0 else 0.0
 
 
-def _deviation(points: Floats, part: _Distribution) -> float:
-    """Standard deviation of a distribution, from its function at the points."""
-    if not len(points):
-        return 0.0
-    after, before = part.cumulative(points), part.below(points)
+def _deviation(points: Floats, after: Floats, before: Floats) -> float:
+    """Standard deviation of a distribution, from the shares of rows at or below each point, and below it."""
     between, middle = np.diff(np.r_[0.0, after]) - (after - before), np.r_[points[0], (points[1:] + points[:-1]) / 2]
     places, shares = np.concatenate((points, middle)), np.concatenate((after - before, np.maximum(between, 0.0)))
     total = np.sum(shares)
@@ -282,8 +238,16 @@ def _deviation(points: Floats, part: _Distribution) -> float:
     return float(np.sqrt(np.sum(shares * (places - mean) ** 2) / total))
 
 
-def _distribution(column: MixtureColumn, codec: Codec) -> _Distribution:
-    """The fitted distribution of a column's rows that are not missing: all components by weight, and modal values."""
+def _distribution(column: MixtureColumn, codec: Codec) -> tuple[Floats, Callable[[Floats], tuple[Floats, Floats]]]:
+    """The fitted distribution of a column's rows that are not missing: all components by weight, and modal values.
+
+    Returns
+    -------
+    points : ndarray
+        Where its distribution function has to be looked at, in numbers of the codec.
+    shares : callable
+        Shares of rows at or below each of some points, and of those below it.
+    """
     given = list(zip(column.modal_values, column.modal_counts, strict=True))
     held = column.fit.rows - sum(count for value, count in given if value is MISSING)
     means = _means(column, codec)
@@ -298,13 +262,16 @@ def _distribution(column: MixtureColumn, codec: Codec) -> _Distribution:
             at = at if np.isfinite(at) or least is None else least  # zero has no logarithm: it lies at the lower end
             jumps[at] = jumps.get(at, 0.0) + count / max(held, 1)
     ordinary = 1.0 - sum(jumps.values())
-    places, shares = np.array(list(jumps)), np.array(list(jumps.values()))
+    places, parts = np.array(list(jumps)), np.array(list(jumps.values()))
 
-    def cumulative(x: Floats) -> Floats:
-        below = np.sum(np.where(x[:, None] >= places, shares, 0.0), axis=1)
-        return np.asarray(below + ordinary * _mixture_function(back(x), *numbers))
+    def shares(x: Floats) -> tuple[Floats, Floats]:
+        lower, equal = (
+            np.sum(np.where(held, parts, 0.0), axis=1) for held in (x[:, None] >= places, x[:, None] == places)
+        )
+        after = lower + ordinary * _mixture_function(back(x), *numbers)
+        return after, after - equal
 
-    return _Distribution(np.concatenate((place(points), places)), cumulative, jumps)
+    return np.concatenate((place(points), places)), shares
 
 
 def _means(column: MixtureColumn, codec: Codec) -> Floats:
@@ -324,17 +291,6 @@ def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Flo
 
 def _coordinates(codec: Codec, other: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:
     """Numbers of a codec as those of another one, and back; they differ for functions of other parameters only."""
-    if isinstance(codec, AsinhCodec) and isinstance(other, AsinhCodec) and codec.exponent != other.exponent:
-        return lambda x: other.curve(codec.linear(x)), lambda x: codec.curve(other.linear(x))
-    if not isinstance(codec, LogCodec) or not isinstance(other, LogCodec) or codec.low == other.low:
+    if not isinstance(codec, CurvedCodec) or not isinstance(other, CurvedCodec):
         return np.asarray, np.asarray
-    shift = (codec.low or 0) - (other.low or 0)  # in the columns' unit; ln(1 + x - low)
-    unit = codec.unit
-
-    def place(x: Floats) -> NDArray[np.float64]:
-        return np.log1p(np.maximum(np.expm1(x) + shift / unit, LEAST))
-
-    def back(x: Floats) -> NDArray[np.float64]:
-        return np.log1p(np.maximum(np.expm1(x) - shift / unit, LEAST))
-
-    return place, back
+    return partial(codec.converted, other=other), partial(other.converted, other=codec)

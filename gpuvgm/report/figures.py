@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import PurePath
 from typing import Any, ClassVar
 
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.codecs import Number
+from gpuvgm.errors import counted
 from gpuvgm.report.profiles import NumberProfile
 
 SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
@@ -126,6 +128,11 @@ class NumberFigures:
     profile: NumberProfile | None = field(default=None, repr=False)
 
     @property
+    def has_modes(self) -> bool:
+        """Whether rows have modes; otherwise their scalars are places in a range."""
+        return self.mode_agreement is not None
+
+    @property
     def invalid_share(self) -> float:
         """Share of all rows whose value lies outside the training range."""
         return self.invalid_rows / self.rows if self.rows else 0.0
@@ -187,11 +194,11 @@ class CategoryFigures:
 
 @dataclass(frozen=True, slots=True)
 class PassedFigures:
-    """A column that is handed through: it comes back as it was."""
+    """A column that is handed through, or an identifier, which is not modelled: it comes back as it was."""
 
+    kind: str
     rows: int
     missing: int
-    kind: ClassVar[str] = "pass"
     comes_back: ClassVar[bool] = True
 
 
@@ -204,25 +211,24 @@ class Overall:
     mean: float
 
 
-@dataclass(frozen=True, slots=True)
-class IdFigures(PassedFigures):
-    """An identifier: it is not modelled, and comes back as it was with rows that carry it."""
-
-    kind: ClassVar[str] = "id"
-
-
 ColumnFigures = NumberFigures | CategoryFigures | PassedFigures
 
 
-def figures_document(column: ColumnFigures) -> dict[str, Any]:
-    """Figures of a column as a dict that JSON can hold, shares worked out."""
-    if isinstance(column, NumberFigures):
-        column = replace(column, profile=None)
-    document: dict[str, Any] = {"kind": column.kind, **asdict(column)}
-    if isinstance(column, NumberFigures):
+def column_document(column: Any) -> dict[str, Any]:
+    """Figures of a column as a dict that JSON can hold, without its profile."""
+    has_profile = hasattr(column, "profile")
+    document = {"kind": column.kind, **asdict(replace(column, profile=None) if has_profile else column)}
+    if has_profile:
         del document["profile"]
+        document["before"], document["after"] = map(_description_document, (column.before, column.after))
+    return document
+
+
+def figures_document(column: ColumnFigures) -> dict[str, Any]:
+    """Figures of a round trip as a dict that JSON can hold, shares worked out."""
+    document = column_document(column)
+    if isinstance(column, NumberFigures):
         document |= {"invalid_share": column.invalid_share, "off_step_share": column.off_step_share}
-        document["before"], document["after"] = map(description_document, (column.before, column.after))
         document["modal"] = [_count_document(count, column.rows) for count in column.modal]
     if isinstance(column, CategoryFigures):
         document |= {"unknown_share": column.unknown_share, "comes_back": column.comes_back}
@@ -230,7 +236,7 @@ def figures_document(column: ColumnFigures) -> dict[str, Any]:
     return document
 
 
-def description_document(description: Description | None) -> dict[str, Any] | None:
+def _description_document(description: Description | None) -> dict[str, Any] | None:
     """A description as a dict that JSON can hold."""
     if description is None:
         return None
@@ -249,3 +255,45 @@ def description_document(description: Description | None) -> dict[str, Any] | No
 def _count_document(count: ValueCount, rows: int) -> dict[str, Any]:
     shares = {"share_before": count.rows_before / max(rows, 1), "share_after": count.rows_after / max(rows, 1)}
     return asdict(count) | shares
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """When and how a report was made.
+
+    Parameters
+    ----------
+    source : str
+        The table: a path, or the type of an object.
+    model : str
+        The file that the model was loaded from; empty where it was fitted in this process.
+    version : str
+        Version of gpuvgm.
+    date : str
+        Day and time.
+    seconds : float
+        What reading and evaluating the rows took.
+    synthetic : str
+        The table that it is compared with; empty where there is none.
+    """
+
+    source: str
+    model: str
+    version: str
+    date: str
+    seconds: float
+    synthetic: str = ""
+
+    def line(self, rows: int, synthetic_rows: int = 0) -> str:
+        """All of it; of paths the last part, which tells no folder and no credentials."""
+        tables = f"{_file(self.source)}: {counted(rows, 'row')}"
+        if self.synthetic:
+            tables += f", {_file(self.synthetic)}: {counted(synthetic_rows, 'row')},"
+        parts = [f"{tables} read in {self.seconds:.2f} s"]
+        parts += [f"model {_file(self.model)}"] * bool(self.model)
+        return ", ".join([*parts, f"gpuvgm {self.version}", self.date])
+
+
+def _file(path: str) -> str:
+    """The last part of a path; of URLs without what follows a question mark, which is a wildcard in other paths."""
+    return PurePath(path.partition("?")[0] if "://" in path else path).name or path

@@ -1,141 +1,482 @@
-"""The page of a report on the round trip."""
+"""What the pages of all reports have in common: one HTML page that needs nothing else.
+
+No script, style, font or picture comes from elsewhere.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from importlib import resources
+from itertools import chain
+from os import PathLike
+from typing import Any, ClassVar
 
-from gpuvgm.columns.text import by_width
+from gpuvgm.columns.histograms import Histogram
 from gpuvgm.errors import counted
-from gpuvgm.report.advice import Advice, advice, share, short
-from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
-from gpuvgm.report.first_rows import DECODED, first_rows_table
-from gpuvgm.report.layout import LISTED, Cell, Content, Places, correlations, number_cell, pair_links, warnings_of
-from gpuvgm.report.markup import Markup, join, tag
+from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
+from gpuvgm.report.advice import Advice, share
+from gpuvgm.report.charts import histogram_chart
+from gpuvgm.report.counting import FirstRows
+from gpuvgm.report.figures import SHARE_NAMES, Description, RunFacts, ValueCount
+from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.pair_trends import PairTrend
-from gpuvgm.report.scores import score_text
-from gpuvgm.report.sections import section, share_bar, table
+from gpuvgm.report.profiles import NumberProfile
 
-if TYPE_CHECKING:
-    from gpuvgm.report.report import Report
-
-REMEDIES = (
-    'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
-    'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
-)
-LEAD = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
-FOOT = "Errors and distances are in standard deviations (sd) of each column."
+WIDE = 50  # columns: the sections of more are folded and compressed
+PACKING = 6  # level of compression
+NO_SCRIPT = "The columns of this wide table are compressed: allow scripts to open them."
+LISTED = 8  # problems that are listed at the top
+ALIKE = 6  # other columns with one of them that are named
+Cell = tuple[str, float | str]  # what is shown, and what it is sorted by
+Places = Mapping[str, str]  # anchors of the columns
+Tile = tuple[str, str, str]  # what a figure is, its value, and what that means
 
 
-def content_of(title: str, report: Report) -> Content:
-    """What the page says.
+@dataclass(frozen=True, slots=True)
+class PageContent:
+    """What a page says beside what its result holds.
 
     Parameters
     ----------
-    title : str
-        Heading.
-    report : Report
-        The figures.
+    lead, foot : str
+        What the page is about, and its end.
+    figures : sequence of tuple of str
+        Tiles of the table.
+    said : mapping of str to list of Advice
+        What is to be said of each column.
+    remedies : str
+        How to read what to do.
+    overview : mapping of str to callable
+        Columns of the overview: title, and the cell of a column's figures.
+    parts : callable
+        What stands between the overview and the columns, from the anchors of these.
+    body : callable
+        Everything about a column but its heading, reason and advice, from its name and figures.
     """
-    columns, reasons = report.columns, report.reasons
-    said = {name: advice(name, column) for name, column in columns.items()}
 
-    def parts(places: Places) -> Iterable[Markup | None]:
-        yield _widest(report.widths, places)
-        yield _correlations(report.pairs, places)
-        if report.first:
-            caption = "Values of the first rows, and what is decoded of them. Bold: another value."
-            yield first_rows_table(report.first, DECODED, caption, len(columns))
+    lead: str
+    foot: str
+    figures: Sequence[Tile]
+    said: Mapping[str, list[Advice]]
+    remedies: str
+    overview: Mapping[str, Callable[[Any], Cell]]
+    parts: Callable[[Places], Iterable[Markup | None]]
+    body: Callable[[str, Any], Iterable[Child]]
 
-    return Content(
-        title=title,
-        verdict=report.verdict,
-        facts=report.facts_line,
-        lead=LEAD,
-        foot=FOOT,
-        figures=_summary(report, said),
-        columns=columns,
-        said=said,
-        remedies=REMEDIES,
-        overview=_FIGURES,
-        parts=parts,
-        sections={name: section(name, column, reasons.get(name), said[name]) for name, column in columns.items()},
-        left_out={name: reason for name, reason in reasons.items() if name not in columns},
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored(ABC):
+    """A result with a score for every column and pair of columns, that people read as text and as one HTML page.
+
+    Parameters
+    ----------
+    rows : int
+        Rows of the table.
+    columns : dict of str to object
+        Figures of each column, in the model's order.
+    reasons : dict of str to str
+        Why each column has its kind; those that are not in `columns` were left out.
+    facts : RunFacts, optional
+        When and how the result was found, for people.
+    first : FirstRows, optional
+        The first rows before and after, or of both tables, for the page.
+    pairs : tuple of PairTrend
+        How pairs of columns depend on each other, those that change most first.
+    """
+
+    rows: int
+    columns: Mapping[str, Any]
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    facts: RunFacts | None = field(default=None, compare=False)
+    first: FirstRows | None = field(default=None, repr=False)
+    pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
+    TITLE: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def scores(self) -> dict[str, float]:
+        """Score of every column that has one, 0 to 1."""
+
+    @property
+    @abstractmethod
+    def verdict(self) -> str:
+        """The result in one line."""
+
+    @property
+    def facts_line(self) -> str:
+        """When and how the result was found, in one line; empty where that is not known."""
+        return "" if self.facts is None else self.facts.line(self.rows)
+
+    @abstractmethod
+    def to_text(self) -> str:
+        """A verdict, and tables for people, 80 columns wide."""
+
+    @abstractmethod
+    def _content(self) -> PageContent:
+        """What the page says."""
+
+    @property
+    def score(self) -> float | None:
+        """Mean of the columns' scores, SDMetrics' Column Shapes; None where no column has one."""
+        return _mean([*self.scores.values()])
+
+    @property
+    def pair_score(self) -> float | None:
+        """Mean of the pairs' scores; None where no pair has one."""
+        return _mean([pair.score for pair in self.pairs if pair.score is not None])
+
+    def _score_below(self, limit: float | None) -> list[str]:
+        """A sentence where the overall score is below its limit; None is no limit."""
+        score = self.score
+        if limit is None or (score is not None and score >= limit):
+            return []
+        value = "not known" if score is None else f"{score:.6g}"
+        return [f"the overall score is {value}, but must be at least {limit:g}"]
+
+    def to_html(
+        self, path: str | PathLike[str] | None = None, *, title: str | None = None, first_rows: bool = True
+    ) -> str:
+        """One HTML page for people that needs nothing else: histograms with the fitted modes, figures, what to do.
+
+        Parameters
+        ----------
+        path : path, optional
+            File or URL to write the page to; its name ends in .html.
+        title : str, optional
+            Heading of the page; by default `TITLE`.
+        first_rows : bool
+            Whether it shows the first rows of the tables.
+
+        Returns
+        -------
+        str
+            The page.
+
+        Raises
+        ------
+        InputError
+            For a path that cannot be written.
+        """
+        target = None if path is None else check_document(path, PAGE_ENDINGS)
+        shown = self if first_rows else replace(self, first=None)
+        text = page(self.TITLE if title is None else title, shown, shown._content())
+        if target is not None:
+            write_bytes(target, text.encode())
+        return text
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        return fragment(self.TITLE, self, self._content())
+
+
+def _mean(scores: list[float]) -> float | None:
+    return sum(scores) / len(scores) if scores else None
+
+
+def page(title: str, result: Scored, content: PageContent) -> str:
+    """The whole page."""
+    script = _resource("page.js")
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
+        tag("link", rel="icon", href="data:,"),
+        tag("title", title),
+        tag("style", Markup(_resource("page.css"))),
+    )
+    packed = len(result.columns) > WIDE
+    none = tag("noscript", tag("p", NO_SCRIPT)) if packed else None
+    body = tag("body", none, _main_element(title, result, content, packed=packed), tag("script", Markup(script)))
+    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def fragment(title: str, result: Scored, content: PageContent) -> str:
+    """The same for a notebook: without a script, columns folded."""
+    said = repr((result.verdict, result.facts_line, content.figures, result.columns))
+    mark = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:8]  # there may be others in the notebook
+    return join(tag("style", Markup(_resource("page.css"))), _main_element(title, result, content, mark))
+
+
+def _policy(script: str) -> str:
+    """Content security policy: nothing is loaded, and no script but ours runs."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+
+
+def _resource(name: str) -> str:
+    return resources.files("gpuvgm.report").joinpath(name).read_text(encoding="utf-8").strip()
+
+
+def _main_element(title: str, result: Scored, content: PageContent, mark: str = "", *, packed: bool = False) -> Markup:
+    """What a page holds; with a mark for its anchors, all columns are folded and none is packed."""
+    places = {name: f"{mark or 'column'}-{i}" for i, name in enumerate(result.columns, 1)}
+    bodies = {name: _column_body(result, content, name) for name in result.columns}
+    sections = [
+        tag(
+            "details",
+            _heading(name, result.columns[name]),
+            None if packed else body,
+            id=places[name],
+            open=not (packed or mark),
+            class_="column",
+        )
+        for name, body in bodies.items()
+    ]
+    return tag(
+        "main",
+        tag("h1", title),
+        tag("p", f"{result.verdict}.", class_="verdict"),
+        tag("p", result.facts_line, class_="facts") if result.facts_line else None,
+        tag("p", content.lead, class_="lead"),
+        tile_list(content.figures),
+        _problems(content, places),
+        _overview(result, content, places),
+        join(*content.parts(places)),
+        sections,
+        _compressed(bodies.values()) if packed else None,
+        _left_out(result),
+        tag("p", f"Made by gpuvgm. {content.foot}", class_="foot"),
+        class_="gpuvgm",
     )
 
 
-def _summary(report: Report, said: Mapping[str, list[Advice]]) -> list[tuple[str, str, str]]:
-    columns = report.columns
-    numbers = [column for column in columns.values() if isinstance(column, NumberFigures)]
-    found = [("rows", f"{report.rows:,}", "rows evaluated"), ("columns", f"{len(columns):,}", "columns of the model")]
-    if report.widths:
-        width = sum(report.widths.values())
-        found.append(("matrix", f"{width:,}", "columns of the one-hot matrix, which a network sees"))
-    if report.score is not None:
-        found.append(("score", score_text(report.score), "of 1: how alike the values before and after are, on average"))
-    if numbers:
-        worst = max(column.p999_error for column in numbers)
-        found.append(("worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"))
-        outside = share(report.invalid_share) if report.rows else "–"
-        found.append(("rows out of range", outside, "in any column, as they came in"))
-    noted = sum(bool(warnings_of(held)) for held in said.values())
-    found.append(("columns to look at", f"{noted:,}", "columns with a warning"))
-    return found
+def _compressed(bodies: Iterable[Markup]) -> Markup:
+    """What stands in the sections, one after the other and compressed, for the script to write out."""
+    text = base64.b64encode(zlib.compress("\0".join(bodies).encode(), PACKING)).decode()
+    return tag("template", Markup(text), class_="packed")
 
 
-def _widest(widths: Mapping[str, int], places: Places) -> Markup | None:
-    """The columns that make the one-hot matrix wide."""
-    total = sum(widths.values())
-    if not total:
+def _heading(name: str, column: Any) -> Markup:
+    """Name and kind of a column, and its rows."""
+    words = counted(column.rows, "row")
+    if column.missing:
+        words += f", {share(column.missing / column.rows)} missing"
+    return tag("summary", tag("h2", name), tag("span", column.kind, class_="kind"), tag("span", words, class_="rows"))
+
+
+def _column_body(result: Scored, content: PageContent, name: str) -> Markup:
+    """Everything about a column."""
+    column, reason = result.columns[name], result.reasons.get(name)
+    why = tag("p", f"Kind {column.kind}: {reason}.", class_="caption") if reason else None
+    return join(why, _advice_list(content.said[name]), *content.body(name, column))
+
+
+def _advice_list(said: Sequence[Advice]) -> Markup:
+    """Problems, each with what to do."""
+    lists = []
+    for sort in ("warning", "note"):
+        items = [tag("li", one.problem, " ", _remedy(one)) for one in said if one.sort == sort]
+        lists += [tag("ul", items, class_=f"advice {sort}")] if items else []
+    return join(lists)
+
+
+def _remedy(one: Advice) -> Markup:
+    return tag("span", one.remedy, class_="remedy")
+
+
+def _problems(content: PageContent, places: Places) -> Markup:
+    """The first warning on each column, one line for those alike; the others stand with the columns."""
+    noted = {name: warnings for name, said in content.said.items() if (warnings := warnings_of(said))}
+    if not noted:
+        return tag("p", "Nothing stands out.", class_="fine")
+    alike: dict[str, list[str]] = {}
+    for name, warnings in noted.items():
+        alike.setdefault(warnings[0].remedy, []).append(name)
+    items = [_problem(names, noted[names[0]][0], places) for names in list(alike.values())[:LISTED]]
+    left = sum(map(len, list(alike.values())[LISTED:]))
+    if left:
+        items.append(tag("li", f"and {counted(left, 'more column')}: see the warnings below"))
+    meant = tag("p", content.remedies, class_="caption")
+    return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"), meant)
+
+
+def _problem(names: list[str], warning: Advice, places: Places) -> Markup:
+    """A warning on a column, and the others that have one like it, with other figures."""
+    links = [link(name, places) for name in names[: 1 + ALIKE]]
+    others = join([join(", " if i else "", one) for i, one in enumerate(links[1:])])
+    more = f" and {len(names) - len(links):,} more" if len(names) > len(links) else ""
+    also = join(" Much the same in ", others, more, ".") if others else None
+    return tag("li", links[0], ": ", warning.problem, also, " ", _remedy(warning))
+
+
+def _left_out(result: Scored) -> Markup | None:
+    """Columns of the source that the model does not have."""
+    reasons = [(name, reason) for name, reason in result.reasons.items() if name not in result.columns]
+    items = [tag("li", tag("b", name), f": {reason}") for name, reason in reasons]
+    return join(tag("h2", "Left out"), tag("ul", items)) if items else None
+
+
+def warnings_of(said: list[Advice]) -> list[Advice]:
+    """What is wrong, without what may be better."""
+    return [one for one in said if one.sort == "warning"]
+
+
+def columns_to_look_at(said: Mapping[str, list[Advice]]) -> Tile:
+    """How many columns have a warning."""
+    return "columns to look at", f"{sum(bool(warnings_of(one)) for one in said.values()):,}", "columns with a warning"
+
+
+def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
+    """A table of all columns, which the script sorts and filters."""
+    titles = ["column", "kind", *content.overview, "warnings"]
+    head = [tag("th", title, scope="col", class_=None if i < 2 else "n") for i, title in enumerate(titles)]
+    body = []
+    for name, column in result.columns.items():
+        cells = [figure(column) for figure in content.overview.values()]
+        noted = len(warnings_of(content.said[name]))
+        cells.append((str(noted or "–"), noted))
+        heading = tag("th", link(name, places), scope="row", data_v=name)
+        figures = [tag("td", text, class_="n", data_v=key) for text, key in cells]
+        body.append(tag("tr", heading, tag("td", column.kind, data_v=column.kind), figures))
+    rows = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), class_="overview", aria_label="All columns")
+    return join(tag("h2", "Columns"), tag("div", rows, class_="scroll", tabindex=0))
+
+
+def number_cell(figure: str, show: Callable[[float], str]) -> Callable[[Any], Cell]:
+    """Cell of a figure; columns without it come last."""
+
+    def cell(column: Any) -> Cell:
+        value = getattr(column, figure, None)
+        return ("", "") if value is None else (show(value), f"{value:.9g}")
+
+    return cell
+
+
+def share_cell(part: float) -> Cell:
+    """Cell of a share of rows, which may be none."""
+    return (share(part) if part else "–", f"{part:.9g}")
+
+
+def score_text(score: float | None) -> str:
+    """A score for people."""
+    return "–" if score is None else f"{score:.3f}"
+
+
+def link(name: str, places: Places) -> Markup:
+    """A link to a column."""
+    return tag("a", name, href=f"#{places[name]}")
+
+
+def pair_cells(pair: PairTrend, places: Places, digits: int) -> tuple[list[Markup], list[str]]:
+    """Cells of a table of pairs: links to both columns, and the correlations that there are before and after."""
+    correlations = ["" if r is None else f"{r:z.{digits}f}" for r in (pair.before, pair.after)]
+    return [link(name, places) for name in (pair.one, pair.other)], correlations
+
+
+def tile_list(figures: Iterable[Tile]) -> Markup:
+    """Figures side by side."""
+    return tag(
+        "dl",
+        [tag("div", tag("dt", word), tag("dd", value), title=meaning) for word, value, meaning in figures],
+        class_="tiles",
+    )
+
+
+def chart_figure(chart: Markup, caption: str) -> Markup:
+    """A chart and what it shows."""
+    return tag("figure", chart, tag("figcaption", caption))
+
+
+def histogram_figure(name: str, profile: NumberProfile, *, shown: str, curves: str, has_modal: bool) -> Markup | None:
+    """The histogram of a column; None where there is none.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    profile : NumberProfile
+        What is drawn.
+    shown, curves : str
+        What bars and line show, and the curves.
+    has_modal : bool
+        Whether modal values stand in a table below.
+    """
+    histogram: Histogram | None = profile.histogram
+    if histogram is None:
         return None
-    rows = []
-    for name in by_width(widths)[:LISTED]:
-        part = widths[name] / total
-        rows.append((tag("a", name, href=f"#{places[name]}"), f"{widths[name]:,}", share_bar(part, part, "m0")))
-    shown = f" Shown are the {len(rows)} widest of {len(widths):,}." if len(widths) > len(rows) else ""
-    caption = f"The one-hot matrix, which a network sees, has {counted(total, 'column')}.{shown}"
-    return join(tag("h2", "Width of the matrix"), table(("column", "matrix columns", "share"), rows, caption))
+    parts = [f"{shown}{f', {curves}' if histogram.curves else ''}."]
+    if histogram.logarithmic:
+        parts.append("The axis is logarithmic.")
+    beyond = ((histogram.below, "below"), (histogram.above, "above"))
+    left = " and ".join(f"{counted(count, 'row')} {side} it" for count, side in beyond if count)
+    if left:
+        parts.append(f"Not on the axis: {left}.")
+    if has_modal:
+        parts.append("Modal values and missing rows are in the table below.")
+    return chart_figure(histogram_chart(name, profile, histogram), " ".join(parts))
 
 
-def _correlations(pairs: Sequence[PairTrend], places: Places) -> Markup | None:
-    """The pairs of columns whose correlation changes most."""
-    known = [
-        (pair, abs(pair.before - pair.after)) for pair in pairs if pair.before is not None and pair.after is not None
+def scroll_table(titles: Sequence[str], rows: Iterable[Sequence[Child]], caption: str, text: int = 1) -> Markup:
+    """A table that scrolls in its own box; the first cell of a row is its heading, `text` columns are set left."""
+    sides = [None if i < text else "n" for i in range(len(titles))]
+    head = [tag("th", title, scope="col", class_=side) for title, side in zip(titles, sides, strict=True)]
+    body = [
+        tag(
+            "tr",
+            tag("th", row[0], scope="row", class_=sides[0]),
+            [tag("td", cell, class_=side) for cell, side in zip(row[1:], sides[1:], strict=True)],
+        )
+        for row in rows
     ]
-    if not known:
-        return None
-    rows = [(*pair_links(pair, places), *correlations(pair, 4), short(change)) for pair, change in known[:LISTED]]
-    shown = f" Shown are the {LISTED} of {len(known):,} pairs that change most." if len(known) > LISTED else ""
-    caption = f"Pearson's correlation of columns of numbers before and after, in a sample of the rows.{shown}"
-    return join(tag("h2", "Correlations"), table(("column", "and", "before", "after", "change"), rows, caption, text=2))
+    whole = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), aria_label=caption.partition(".")[0])
+    return join(tag("p", caption, class_="caption"), tag("div", whole, class_="scroll", tabindex=0))
 
 
-def _missing(column: ColumnFigures) -> Cell:
-    part = column.missing / max(column.rows, 1)
-    return (share(part) if column.missing else "–", f"{part:.9g}")
+def share_bar(part: float, length: float, style: str) -> Markup:
+    """A share behind a bar, whose length is from 0 to 1."""
+    bar = tag("span", tag("i", style=f"width:{100 * length:.1f}%", class_=style), class_="bar")
+    return join(bar, share(part))
 
 
-def _cells(column: ColumnFigures) -> Cell:
-    """Modes or categories."""
-    if isinstance(column, CategoryFigures):
-        return (f"{column.level_count:,}", column.level_count)
-    modes = column.profile.modes if isinstance(column, NumberFigures) and column.profile else ()
-    return (str(len(modes)), len(modes)) if modes else ("", "")
+def with_others(column: Any, categories: int) -> list[ValueCount]:
+    """The listed categories of a column, and all others of so many in one."""
+    left = categories - len(column.levels)
+    words = f"{left:,} other{'s' * (left > 1)}"
+    return [*column.levels, *[ValueCount(None, words, column.other_rows_before, column.other_rows_after)] * (left > 0)]
 
 
-def _kept(column: ColumnFigures) -> Cell:
-    """Rows that keep their mode or category."""
-    figure = "level_agreement" if isinstance(column, CategoryFigures) else "mode_agreement"
-    return number_cell(figure, share)(column)
+def description_table(one: Description, other: Description, titles: tuple[str, str]) -> Markup:
+    """Moments and quantiles of two sets of values, folded."""
+    words = ["mean", "sd", *SHARE_NAMES.values()]
+    rows = list(zip(words, one.texts, other.texts, strict=True))
+    folded = scroll_table(("", *titles), rows, f"Moments and quantiles, {' and '.join(titles)}")
+    return tag("details", tag("summary", "Moments and quantiles"), folded, class_="more")
 
 
-_FIGURES: Mapping[str, Callable[[ColumnFigures], Cell]] = {
-    "missing": _missing,
-    "modes, categories": _cells,
-    "99.9 % error": number_cell("p999_error", short),
-    "largest": number_cell("maximum_error", short),
-    "clipped": number_cell("clipped_share", share),
-    "same": _kept,
-    "KS": number_cell("ks", short),
-    "Wasserstein": number_cell("wasserstein", short),
-}
+def first_rows_table(shown: FirstRows, after: str, caption: str, columns: int, *, mark: bool = False) -> Markup:
+    """The rows as a table that scrolls in its own box.
+
+    Parameters
+    ----------
+    shown : FirstRows
+        The rows.
+    after : str
+        What the second value of a pair is.
+    caption : str
+        What the table shows.
+    columns : int
+        Columns of the report, which may be more.
+    mark : bool
+        Whether second values that differ from the first are bold.
+    """
+    titles = ["row", *chain.from_iterable((name, after) for name in shown.before)]
+    pairs = [
+        [
+            (one, tag("b", two) if mark and one != two else two)
+            for one, two in zip(before, shown.after[name], strict=True)
+        ]
+        for name, before in shown.before.items()
+    ]
+    rows = [(f"{place:,}", *chain.from_iterable(cells)) for place, cells in enumerate(zip(*pairs, strict=True), 1)]
+    left = f" Shown are the first {len(pairs)} of {columns:,} columns." if columns > len(pairs) else ""
+    return join(tag("h2", "First rows"), scroll_table(titles, rows, caption + left, text=len(titles)))

@@ -59,7 +59,7 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
     """
     numbers = {name for name, rows in original.items() if rows.dtype.kind == "f"}
     alone = len(numbers) == len(original)
-    codes = {} if alone else {name: _codes(rows, synthetic[name]) for name, rows in original.items()}
+    codes = {} if alone else {name: _codes_of_both(rows, synthetic[name]) for name, rows in original.items()}
     found = []
     for one, other in combinations(original, 2):
         if numbers >= {one, other}:
@@ -92,17 +92,17 @@ def _correlation(one: Floats, other: Floats) -> float | None:
     return float(np.clip(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)), -1, 1))
 
 
-def _codes(original: Rows, synthetic: Rows) -> tuple[Codes, Codes]:
+def _codes_of_both(original: Rows, synthetic: Rows) -> tuple[Codes, Codes]:
     """Codes of both tables, 0 and on: of categories, or of bins of numbers, missing ones in the last."""
     rows = [original, synthetic]
     if original.dtype.kind == "f":
-        edges = _edges(original[np.isfinite(original)])
+        edges = _bin_borders(original[np.isfinite(original)])
         rows = [np.where(np.isnan(numbers), BINS, np.digitize(numbers, edges)) for numbers in rows]
     codes = np.unique(np.concatenate(rows), return_inverse=True)[1].astype(np.int64)
     return codes[: len(original)], codes[len(original) :]
 
 
-def _edges(numbers: Floats) -> Floats:
+def _bin_borders(numbers: Floats) -> Floats:
     """The borders between ten bins of one width over the range of some numbers, those of NumPy's histograms."""
     try:
         return 2 * np.histogram_bin_edges(numbers / 2, BINS)[1:-1]  # of halves, whose range is always a number

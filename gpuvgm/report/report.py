@@ -1,41 +1,43 @@
-"""Reports of fidelity: the figures of all columns, the worst and the mean of each, and limits on them."""
+"""Reports of fidelity: the figures of all columns, the worst and the mean of each, limits on them, and the page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from textwrap import fill
 from typing import Any, ClassVar
 
-from gpuvgm.columns.text import widths_line
+from gpuvgm.columns.text import by_width, widths_line
 from gpuvgm.errors import InputError, counted
-from gpuvgm.report.advice import A_ROUNDING, share, short
-from gpuvgm.report.facts import RunFacts
+from gpuvgm.report.advice import A_ROUNDING, advice, share, short
+from gpuvgm.report.charts import colour, errors_chart, scalars_chart
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, figures_document
-from gpuvgm.report.first_rows import FirstRows
-from gpuvgm.report.layout import Content
-from gpuvgm.report.page import content_of
+from gpuvgm.report.markup import Child, Markup, join, tag
+from gpuvgm.report.page import (
+    LISTED,
+    Cell,
+    PageContent,
+    Places,
+    Scored,
+    Tile,
+    chart_figure,
+    columns_to_look_at,
+    description_table,
+    first_rows_table,
+    histogram_figure,
+    link,
+    number_cell,
+    pair_cells,
+    score_text,
+    scroll_table,
+    share_bar,
+    share_cell,
+    tile_list,
+    with_others,
+)
 from gpuvgm.report.pair_trends import PairTrend
-from gpuvgm.report.profiles import KS
-from gpuvgm.report.scores import Scored, score_text
-from gpuvgm.report.text import WIDTH, head_text, overall_text, report_text
-
-#: Figures that the table has a worst and a mean of, and whether a small one is the worst.
-_OVERALL = {
-    "median_error": False,
-    "p999_error": False,
-    "maximum_error": False,
-    "median_relative_error": False,
-    "p999_relative_error": False,
-    "maximum_relative_error": False,
-    "clipped_share": False,
-    "mode_agreement": True,
-    "invalid_share": False,
-    "ks": False,
-    "wasserstein": False,
-    "level_agreement": True,
-    "total_variation": False,
-}
+from gpuvgm.report.profiles import KS, ModeProfile, NumberProfile
+from gpuvgm.report.text import OVERALL, WIDTH, head_text, overall_text, report_text
 
 #: Limits that `Report.broken` checks: the figure, whether it is a lower limit, and what to call it.
 _BOUNDS = {
@@ -54,39 +56,25 @@ _BOUNDS = {
 _NAMED = 6  # columns that the verdict names beside the worst
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report(Scored):
     """Figures of fidelity of a table; `str` gives tables for people.
 
+    Columns have `NumberFigures`, `CategoryFigures` or `PassedFigures`; pairs are of the first 50 columns of numbers, in
+    a sample.
+
     Parameters
     ----------
-    rows : int
-        Rows evaluated.
     invalid_rows : int
         Rows with a value outside the training range in any column.
-    columns : dict of str to NumberFigures, CategoryFigures or PassedFigures
-        The figures, in the model's order.
-    reasons : dict of str to str
-        Why each column has its kind, for the page; those that are not in `columns` were left out.
-    facts : RunFacts, optional
-        When and how the report was made, for people.
     widths : dict of str to int
         Columns of the one-hot matrix, by the column of the table that they come from.
-    first : FirstRows, optional
-        The first rows before and after, for the page.
-    pairs : tuple of PairTrend
-        Pairs of the first 50 columns of numbers, in a sample: correlations before and after, those that change most
-        first.
+    rows, columns, reasons, facts, first, pairs : object
+        As for `Scored`.
     """
 
-    rows: int
     invalid_rows: int
-    columns: Mapping[str, ColumnFigures]
-    reasons: Mapping[str, str] = field(default_factory=dict)
-    facts: RunFacts | None = field(default=None, compare=False)
     widths: Mapping[str, int] = field(default_factory=dict)
-    first: FirstRows | None = field(default=None, repr=False)
-    pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
     TITLE: ClassVar[str] = "Round trip"
 
     @property
@@ -113,7 +101,7 @@ class Report(Scored):
     def overall(self) -> dict[str, Overall]:
         """The worst and the mean of every figure that a column has."""
         found = {}
-        for figure, small in _OVERALL.items():
+        for figure, (_, _, small) in OVERALL.items():
             values = dict(self._values(figure))
             if values:
                 column = (min if small else max)(values, key=values.__getitem__)
@@ -129,11 +117,6 @@ class Report(Scored):
         line = f"{good} of {counted(len(self.columns), 'column')} come{'s' * (good == 1)} back"
         line += f", {rounded} of them to within a rounding" if rounded else " exactly" if good else ""
         return f"{line}; look at {_worst_first(bad)}" if bad else line
-
-    @property
-    def facts_line(self) -> str:
-        """When and how the report was made, in one line; empty where that is not known."""
-        return "" if self.facts is None else self.facts.line(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict that JSON can hold."""
@@ -167,8 +150,26 @@ class Report(Scored):
             changed = f"{pair.before:z.4f} to {pair.after:z.4f}, {pair.one} and {pair.other}"
             yield fill(f"largest change of a correlation: {changed}", WIDTH)
 
-    def _content(self, title: str, *, first_rows: bool) -> Content:
-        return content_of(title, self if first_rows else replace(self, first=None))
+    def _content(self) -> PageContent:
+        said = {name: advice(name, column) for name, column in self.columns.items()}
+
+        def parts(places: Places) -> Iterable[Markup | None]:
+            yield _widest_columns(self.widths, places)
+            yield _correlation_changes(self.pairs, places)
+            if self.first:
+                caption = "Values of the first rows, and what is decoded of them. Bold: another value."
+                yield first_rows_table(self.first, "decoded", caption, len(self.columns), mark=True)
+
+        return PageContent(
+            lead=LEAD,
+            foot=FOOT,
+            figures=[*_report_tiles(self), columns_to_look_at(said)],
+            said=said,
+            remedies=REMEDIES,
+            overview=_FIGURES,
+            parts=parts,
+            body=_report_body,
+        )
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
         """Limits that a column breaks, as sentences; empty when all hold.
@@ -200,7 +201,7 @@ class Report(Scored):
             for name, value in self._values(figure):
                 if not (value >= limit if lower else value <= limit):
                     text = f'column "{name}": {words} is {value:.6g}, but {side}'
-                    found.append(text + _remedy(figure, self.columns[name]))
+                    found.append(text + _limit_remedy(figure, self.columns[name]))
             if figure == "invalid_share" and not self.invalid_share <= limit:
                 found.append(f"share of rows with any value outside its range is {self.invalid_share:.6g}, but {side}")
         return found
@@ -238,11 +239,196 @@ def _worst_first(lost: Mapping[str, tuple[float, float, str]]) -> str:
     return f"{words}, then {named}{more}" if others else words
 
 
-def _remedy(figure: str, column: ColumnFigures) -> str:
-    if not isinstance(column, NumberFigures) or column.kind == "general":
+def _limit_remedy(figure: str, column: ColumnFigures) -> str:
+    if not isinstance(column, NumberFigures) or not column.has_modes:
         return ""
     if figure in ("p999_error", "p999_relative_error", "clipped_share") and column.clipped_share > 0:
         return f'; {100 * column.clipped_share:.3f} % of rows are clipped, which a fit with tails="exact" avoids'
     if figure == "ks" and column.p999_error < A_ROUNDING and column.ks > KS:
         return "; values that repeat come back a rounding apart: declare them modal, or the column integer, where it is"
     return ""
+
+
+_MODE_TITLES = (
+    "mode", "mean or value", "sd", "scalars, −1 to 1", "fitted weight", "drawn share", "cut below", "cut above",
+)  # fmt: skip
+REMEDIES = (
+    'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
+    'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
+)
+LEAD = "What encoding and decoding do to these rows, and how well the fitted modes describe them."
+FOOT = "Errors and distances are in standard deviations (sd) of each column."
+
+
+def _report_tiles(report: Report) -> Iterator[Tile]:
+    numbers = [column for column in report.columns.values() if isinstance(column, NumberFigures)]
+    yield "rows", f"{report.rows:,}", "rows evaluated"
+    yield "columns", f"{len(report.columns):,}", "columns of the model"
+    if report.widths:
+        yield "matrix", f"{sum(report.widths.values()):,}", "columns of the one-hot matrix, which a network sees"
+    if report.score is not None:
+        yield "score", score_text(report.score), "of 1: how alike the values before and after are, on average"
+    if numbers:
+        worst = max(column.p999_error for column in numbers)
+        yield "worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"
+        outside = share(report.invalid_share) if report.rows else "–"
+        yield "rows out of range", outside, "in any column, as they came in"
+
+
+def _widest_columns(widths: Mapping[str, int], places: Places) -> Markup | None:
+    """The columns that make the one-hot matrix wide."""
+    total = sum(widths.values())
+    if not total:
+        return None
+    rows = []
+    for name in by_width(widths)[:LISTED]:
+        part = widths[name] / total
+        rows.append((link(name, places), f"{widths[name]:,}", share_bar(part, part, "m0")))
+    shown = f" Shown are the {len(rows)} widest of {len(widths):,}." if len(widths) > len(rows) else ""
+    caption = f"The one-hot matrix, which a network sees, has {counted(total, 'column')}.{shown}"
+    return join(tag("h2", "Width of the matrix"), scroll_table(("column", "matrix columns", "share"), rows, caption))
+
+
+def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup | None:
+    """The pairs of columns whose correlation changes most."""
+    known = [
+        (pair, abs(pair.before - pair.after)) for pair in pairs if pair.before is not None and pair.after is not None
+    ]
+    if not known:
+        return None
+    rows = []
+    for pair, change in known[:LISTED]:
+        links, correlations = pair_cells(pair, places, 4)
+        rows.append((*links, *correlations, short(change)))
+    shown = f" Shown are the {LISTED} of {len(known):,} pairs that change most." if len(known) > LISTED else ""
+    caption = f"Pearson's correlation of columns of numbers before and after, in a sample of the rows.{shown}"
+    return join(
+        tag("h2", "Correlations"), scroll_table(("column", "and", "before", "after", "change"), rows, caption, text=2)
+    )
+
+
+def _modes_or_categories(column: ColumnFigures) -> Cell:
+    if isinstance(column, CategoryFigures):
+        return (f"{column.level_count:,}", column.level_count)
+    modes = column.profile.modes if isinstance(column, NumberFigures) and column.profile else ()
+    return (str(len(modes)), len(modes)) if modes else ("", "")
+
+
+def _kept(column: ColumnFigures) -> Cell:
+    """Rows that keep their mode or category."""
+    figure = "level_agreement" if isinstance(column, CategoryFigures) else "mode_agreement"
+    return number_cell(figure, share)(column)
+
+
+_FIGURES: Mapping[str, Callable[[ColumnFigures], Cell]] = {
+    "missing": lambda column: share_cell(column.missing / max(column.rows, 1)),
+    "modes, categories": _modes_or_categories,
+    "99.9 % error": number_cell("p999_error", short),
+    "largest": number_cell("maximum_error", short),
+    "clipped": number_cell("clipped_share", share),
+    "same": _kept,
+    "KS": number_cell("ks", short),
+    "Wasserstein": number_cell("wasserstein", short),
+}
+
+
+def _report_body(name: str, column: ColumnFigures) -> Iterable[Child]:
+    if isinstance(column, NumberFigures):
+        return _number_section(name, column)
+    return _category_section(column) if isinstance(column, CategoryFigures) else [tag("p", "Handed through as it is.")]
+
+
+def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]:
+    profile = column.profile
+    yield tile_list(_number_tiles(column))
+    if profile is None:
+        return
+    yield histogram_figure(
+        name,
+        profile,
+        shown="Grey: the rows, thin line: after the round trip",
+        curves="curves: the fitted modes, dashed: the whole mixture",
+        has_modal=bool(column.modal),
+    )
+    if profile.modes:
+        yield _modes_section(column, profile)
+    errors = errors_chart(name, column, profile)
+    if errors is not None:
+        come = "comes" if profile.no_errors == 1 else "come"
+        exact = f" {counted(profile.no_errors, 'row')} {come} back exactly." if profile.no_errors else ""
+        words = "Errors of the round trip, in standard deviations; a step up is ten times as many rows."
+        yield chart_figure(errors, words + exact)
+    elif profile.no_errors:
+        yield tag("p", "Every row comes back exactly.", class_="caption")
+    if column.before is not None and column.after is not None:
+        yield description_table(column.before, column.after, ("before", "after"))
+    if column.has_modes:
+        yield tag("p", _fit_words(profile), class_="fit")
+
+
+def _number_tiles(column: NumberFigures) -> Iterator[Tile]:
+    yield "99.9 % error", f"{short(column.p999_error)} sd", "all rows but one in a thousand come back closer than this"
+    yield "median error", f"{short(column.median_error)} sd", "half of the rows come back closer than this"
+    cut = "rows whose scalar was cut at ±0.99" if column.has_modes else "rows outside the fitted range"
+    yield ("clipped" if column.has_modes else "outside"), share(column.clipped_share), cut
+    if column.mode_agreement is not None:
+        yield "same mode", share(column.mode_agreement), "rows that keep their most probable mode on the way"
+    yield "KS", short(column.ks), "Kolmogorov-Smirnov distance of the values before and after"
+    yield "Wasserstein", f"{short(column.wasserstein)} sd", "Wasserstein distance of the values before and after"
+    yield "invalid", f"{column.invalid_rows:,}", "rows outside the fitted range, as they came in"
+
+
+def _modes_section(column: NumberFigures, profile: NumberProfile) -> Markup:
+    ordinary = sum(mode.rows for mode in profile.modes if mode.weight is not None)
+    parts = [mode.rows / max(column.rows if mode.weight is None else ordinary, 1) for mode in profile.modes]
+    longest = max(parts) or 1.0
+    rows = [
+        _mode_row(place, mode, share_bar(part, part / longest, colour(place) if mode.scalars else "modal"))
+        for place, (mode, part) in enumerate(zip(profile.modes, parts, strict=True), 1)
+    ]
+    drawn = "Shares of modes are of the rows drawn from the mixture; those of modal values of all rows."
+    return scroll_table(_MODE_TITLES, rows, f"Modes. {drawn}", text=2)
+
+
+def _mode_row(place: int, mode: ModeProfile, drawn: Markup) -> Sequence[Child]:
+    cut = [f"{count:,}" if count else "–" for count in (mode.below, mode.above)]
+    if mode.weight is None:
+        return ("tail" if mode.tail else "value", mode.name, "", "", "", drawn, *(cut if mode.tail else ("", "")))
+    swatch = join(tag("i", class_=f"swatch {colour(place)}"), str(place))
+    return (swatch, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), drawn, *cut)
+
+
+def _fit_words(profile: NumberProfile) -> str:
+    fit = profile.fit
+    if fit.algorithm == "none":
+        return "No mixture was fitted: no row had an ordinary value."
+    active = sum(mode.weight is not None for mode in profile.modes)
+    words = [
+        f'Fit: algorithm="{fit.algorithm}", effort="{fit.effort}", on {fit.rows:,} rows; {active} of '
+        f"{profile.components} components became modes; {fit.iterations:,} iterations, "
+        f"{'converged' if fit.converged else 'not converged'}; lower bound {fit.lower_bound:,.6g}"
+    ]
+    if fit.bound_with_fewer is not None and fit.bound_with_fewer == fit.bound_with_fewer:
+        gain = fit.bound_with_fewer - fit.lower_bound
+        words.append(f"{abs(gain):,.4g} {'lower' if gain <= 0 else 'higher'} with one mode fewer")
+    words.append(f"estimated distance to the exact fit {short(fit.fit_error)} sigma")
+    return ", ".join(words) + "."
+
+
+def _category_section(column: CategoryFigures) -> Iterator[Markup]:
+    yield tile_list(
+        [
+            ("categories", f"{column.level_count:,}", "known to the model"),
+            ("same category", share(column.level_agreement), "rows whose category comes back"),
+            ("unknown", f"{column.unknown_rows:,}", "rows with a value that is no category"),
+            ("variation", short(column.total_variation), "half the sum of the differences between shares"),
+        ]
+    )
+    counts = with_others(column, column.level_count)
+    parts = [count.rows_before / max(column.rows, 1) for count in counts]
+    longest = max(parts, default=1.0) or 1.0
+    rows = [
+        (count.text, share_bar(part, part / longest, "m0"), f"{count.rows_before:,}", f"{count.rows_after:,}")
+        for count, part in zip(counts, parts, strict=True)
+    ]
+    yield scroll_table(("category", "share", "rows before", "rows after"), rows, "Categories by falling frequency")

@@ -41,8 +41,8 @@ _RELATIVE: _Headings = (
     ("largest relative", lambda c: f"{c.maximum_relative_error:.1e}"),
 )
 _SHARES: _Headings = (
-    ("clipped", lambda c: _percent(c.clipped_share)),
-    ("same mode", lambda c: "" if c.mode_agreement is None else _percent(c.mode_agreement)),
+    ("clipped", lambda c: _percent_text(c.clipped_share)),
+    ("same mode", lambda c: "" if c.mode_agreement is None else _percent_text(c.mode_agreement)),
     ("invalid", lambda c: f"{c.invalid_rows:,}"),
     ("off step", lambda c: f"{c.off_step_rows:,}"),
     ("no mode", lambda c: f"{c.under_threshold_rows:,}"),
@@ -53,28 +53,29 @@ _CATEGORIES: _Headings = (
     ("rows", lambda c: f"{c.rows:,}"),
     ("missing", lambda c: f"{c.missing:,}"),
     ("categories", lambda c: f"{c.level_count:,}"),
-    ("same", lambda c: _percent(c.level_agreement)),
+    ("same", lambda c: _percent_text(c.level_agreement)),
     ("unknown", lambda c: f"{c.unknown_rows:,}"),
     ("variation", lambda c: f"{c.total_variation:.1e}"),
 )
 _PASSED: _Headings = (("rows", lambda c: f"{c.rows:,}"), ("missing", lambda c: f"{c.missing:,}"))
 _CHOICES = ((0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0), (0.0, 0.05, 0.5, 0.95, 1.0), (0.0, 0.5, 1.0), (0.0, 1.0), (0.5,))
 
-#: Figures of all columns, and whether they are shares.
-_WORDS = {
-    "median_error": ("median error", False),
-    "p999_error": ("99.9 % error", False),
-    "maximum_error": ("largest error", False),
-    "median_relative_error": ("median relative error", False),
-    "p999_relative_error": ("99.9 % relative error", False),
-    "maximum_relative_error": ("largest relative error", False),
-    "clipped_share": ("clipped", True),
-    "mode_agreement": ("same mode", True),
-    "invalid_share": ("invalid", True),
-    "ks": ("KS", False),
-    "wasserstein": ("Wasserstein", False),
-    "level_agreement": ("same category", True),
-    "total_variation": ("variation", False),
+#: Figures that the table has a worst and a mean of: what they are called, whether they are shares, and whether a small
+#: one is the worst.
+OVERALL = {
+    "median_error": ("median error", False, False),
+    "p999_error": ("99.9 % error", False, False),
+    "maximum_error": ("largest error", False, False),
+    "median_relative_error": ("median relative error", False, False),
+    "p999_relative_error": ("99.9 % relative error", False, False),
+    "maximum_relative_error": ("largest relative error", False, False),
+    "clipped_share": ("clipped", True, False),
+    "mode_agreement": ("same mode", True, True),
+    "invalid_share": ("invalid", True, False),
+    "ks": ("KS", False, False),
+    "wasserstein": ("Wasserstein", False, False),
+    "level_agreement": ("same category", True, True),
+    "total_variation": ("variation", False, False),
 }
 
 _NUMBER_NOTE = """\
@@ -105,7 +106,12 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
     parts: list[list[str]] = []
     if numbers:
         parts += [_figures(headings, numbers) for headings in (_ERRORS, _RELATIVE, _SHARES)]
-        parts += [*_moments(numbers), *_quantiles(numbers), _modal_values(numbers), _NUMBER_NOTE.splitlines()]
+        parts += [
+            *_moment_tables(numbers),
+            *_quantile_tables(numbers),
+            _modal_shares(numbers),
+            _NUMBER_NOTE.splitlines(),
+        ]
     if categories:
         parts += [_figures(_CATEGORIES, categories), _category_shares(categories), _CATEGORY_NOTE.splitlines()]
     if others:
@@ -113,7 +119,7 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def _percent(share: float) -> str:
+def _percent_text(share: float) -> str:
     return f"{100 * share:.3f} %"
 
 
@@ -123,7 +129,7 @@ def _figures(headings: _Headings, columns: Mapping[str, Any]) -> list[str]:
     return aligned([title for title, _ in headings], rows)
 
 
-def _pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:
+def _described_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:
     """What each column's values were before and after; the name stands in the first line only."""
     for name, column in columns.items():
         if column.before is not None and column.after is not None:
@@ -135,75 +141,76 @@ def overall_text(overall: Mapping[str, Overall], columns: int) -> list[str]:
     """The worst and the mean of every figure, where there is more than one column."""
     rows: list[Row] = []
     for figure, one in overall.items():
-        label, share = _WORDS[figure]
-        worst, mean = (_percent(value) if share else f"{value:.1e}" for value in (one.worst, one.mean))
+        label, share, _ = OVERALL[figure]
+        worst, mean = (_percent_text(value) if share else f"{value:.1e}" for value in (one.worst, one.mean))
         rows.append((one.column, [label, worst, mean]))
     return ["\n".join(["the worst column, and the mean of all:", *aligned(["", "worst", "mean"], rows)])] * (
         columns > 1
     )
 
 
-def _moments(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
+def _moment_tables(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
     """One table for columns of numbers, and one for those whose values take more room."""
-    wide = {name for name, _, one in _pairs(columns) if len(one.texts[0]) > WIDE}
-    for chosen in (columns.keys() - wide, wide):
-        yield _moments_table({name: column for name, column in columns.items() if name in chosen})
+    tables: dict[bool, list[Row]] = {False: [], True: []}
+    for name, column in columns.items():
+        described = list(_described_pairs({name: column}))
+        is_wide = any(len(one.texts[0]) > WIDE for _, _, one in described)
+        tables[is_wide] += [
+            (label, [when, *one.texts[:2], _moment_text(one.skewness), _moment_text(one.kurtosis)])
+            for label, when, one in described
+        ]
+    return [aligned(["", "mean", "sd", "skewness", "kurtosis"], rows) for rows in tables.values() if rows]
 
 
-def _moments_table(columns: Mapping[str, NumberFigures]) -> list[str]:
-    rows = [
-        (name, [when, *one.texts[:2], _plain(one.skewness), _plain(one.kurtosis)])
-        for name, when, one in _pairs(columns)
-    ]
-    return aligned(["", "mean", "sd", "skewness", "kurtosis"], rows) if rows else []
-
-
-def _plain(value: float | None) -> str:
+def _moment_text(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
 
 
-def _quantiles(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
+def _quantile_tables(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
     """One table for all columns whose quantiles have room, and one for those that are wide."""
     chosen: dict[tuple[float, ...], dict[str, NumberFigures]] = {}
     for name, column in columns.items():
         if column.before is not None:
-            fitting = (shares for shares in _CHOICES if _fits(_quantile_rows({name: column}, shares)))
+            fitting = (shares for shares in _CHOICES if _has_room(_quantile_rows({name: column}, shares)))
             chosen.setdefault(next(fitting, _CHOICES[-1]), {})[name] = column
     for shares, held in chosen.items():
-        some = next((few for few in _CHOICES[_CHOICES.index(shares) :] if _fits(_quantile_rows(held, few))), shares)
+        some = next((few for few in _CHOICES[_CHOICES.index(shares) :] if _has_room(_quantile_rows(held, few))), shares)
         titles = ["", *(SHARE_NAMES[share] for share in some)]
         yield aligned(titles, _quantile_rows(held, some))
 
 
 def _quantile_rows(columns: Mapping[str, NumberFigures], shares: Sequence[float]) -> list[Row]:
     at = [2 + SHARES.index(share) for share in shares]
-    return [(name, [when, *(one.texts[i] for i in at)]) for name, when, one in _pairs(columns)]
+    return [(name, [when, *(one.texts[i] for i in at)]) for name, when, one in _described_pairs(columns)]
 
 
-def _fits(rows: Sequence[Row]) -> bool:
+def _has_room(rows: Sequence[Row]) -> bool:
     return _room([cells for _, cells in rows]) >= LEAST_ROOM
 
 
-def _modal_values(columns: Mapping[str, NumberFigures]) -> list[str]:
-    rows = [row for name, column in columns.items() for row in _count_rows(name, column.modal, column.rows)]
+def _modal_shares(columns: Mapping[str, NumberFigures]) -> list[str]:
+    rows = [row for name, column in columns.items() for row in _share_rows(name, column.modal, column.rows)]
     return aligned(["modal value", "before", "after"], rows) if rows else []
 
 
 def _category_shares(columns: Mapping[str, CategoryFigures]) -> list[str]:
     rows: list[Row] = []
     for name, column in columns.items():
-        rows += _count_rows(name, column.levels[:LISTED], column.rows)
+        rows += _share_rows(name, column.levels[:LISTED], column.rows)
         left = column.level_count - min(LISTED, len(column.levels))
         if left:
             rows.append(("", [f"and {left:,} more", "", ""]))
     return aligned(["category", "before", "after"], rows) if rows else []
 
 
-def _count_rows(name: str, counts: Sequence[ValueCount], rows: int) -> list[Row]:
+def _share_rows(name: str, counts: Sequence[ValueCount], rows: int) -> list[Row]:
     """Shares of values; the column's name stands in the first line only."""
     total = max(rows, 1)
     return [
-        (name if i == 0 else "", [count.text, _percent(count.rows_before / total), _percent(count.rows_after / total)])
+        (
+            name if i == 0 else "",
+            [count.text, _percent_text(count.rows_before / total), _percent_text(count.rows_after / total)],
+        )
         for i, count in enumerate(counts)
     ]
 

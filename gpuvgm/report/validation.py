@@ -6,32 +6,29 @@ as it comes in: nothing is encoded, clipped or rounded before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from textwrap import fill
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
 from gpuvgm.columns.codecs import OfText, plain, step_text
-from gpuvgm.columns.landmarks import TAILS
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
+from gpuvgm.columns.quantiles import TAILS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run
-from gpuvgm.io import Block, Source
-from gpuvgm.io.arrow import type_of
+from gpuvgm.io import Source
 from gpuvgm.mixture.accumulate import mean_and_variance
-from gpuvgm.report.counting import count_table, merged_columns
+from gpuvgm.report.counting import Counts, count_table, refuse_types
+from gpuvgm.report.differences import CategoryCodes, total_variation
 from gpuvgm.report.text import WIDTH, Row, aligned
-from gpuvgm.summary.grid import Frame, Grid, Masses, build_grid
+from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, Masses, build_grid
 from gpuvgm.summary.summary import Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
@@ -216,8 +213,8 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Counts:
-    """What is counted of a column; merging is commutative to the last bit.
+class _ColumnCounts(Counts):
+    """What is counted of a column.
 
     Parameters
     ----------
@@ -225,9 +222,9 @@ class _Counts:
         Rows, as in `ColumnValidation`.
     cells : ndarray of int64
         Rows of each category, or of each modal value, of those missing where that is none, and of all others.
-    below : ndarray of int64
-        Ordinary rows below each landmark.
-    summary : Summary or None
+    below : ndarray of int64, optional
+        Ordinary rows below each quantile.
+    summary : Summary, optional
         Of the ordinary rows.
     """
 
@@ -235,17 +232,9 @@ class _Counts:
     invalid: int
     off_step: int
     unknown: int
-    cells: NDArray[np.int64]
-    below: NDArray[np.int64]
+    cells: Ints
+    below: Ints | None = None
     summary: Summary | None = None
-
-    def merge(self, other: _Counts) -> _Counts:
-        """Counts of both sets of rows."""
-        merged: dict[str, Any] = {}
-        for part in fields(self):
-            one, more = getattr(self, part.name), getattr(other, part.name)
-            merged[part.name] = one.merge(more) if hasattr(one, "merge") else None if one is None else one + more
-        return _Counts(**merged)
 
 
 class _NumberCheck:
@@ -253,13 +242,14 @@ class _NumberCheck:
 
     def __init__(self, engine: Engine, column: Any) -> None:
         self._engine, self._column = engine, column
-        self._marks = getattr(column, "landmarks", None)
+        self._marks = getattr(column, "quantiles", None)
         self._grid = None if self._marks is None else _grid(np.array([self._marks.mean, *self._marks.numbers]))
 
-    def count(self, values: pa.Array[Any]) -> _Counts:
+    def count(self, values: pa.Array[Any], first_row: int) -> _ColumnCounts:
         """Counts of consecutive rows."""
         column, codec = self._column, self._column.codec
         inner, unread = plain(codec), np.zeros(len(values), np.bool_)
+        values = on_host(values)
         if isinstance(inner, OfText):
             read, unread = inner.split(values)
             values = on_host(read)
@@ -276,7 +266,7 @@ class _NumberCheck:
         off = off_step_rows(codec, values, numbers)
         marks = () if self._marks is None else self._marks.numbers
         place = np.searchsorted(np.array(marks), numbers[ordinary], side="right")
-        return _Counts(
+        return _ColumnCounts(
             rows=len(numbers),
             invalid=int(np.count_nonzero(invalid)),
             off_step=0 if off is None else int(np.count_nonzero(off)),
@@ -286,7 +276,7 @@ class _NumberCheck:
             summary=None if self._grid is None else self._engine.summarise(numbers, self._grid),
         )
 
-    def judge(self, counts: _Counts) -> ColumnValidation:
+    def judge(self, counts: _ColumnCounts) -> ColumnValidation:
         """The counts beside the training rows."""
         column = self._column
         held = [*getattr(column, "modal_counts", ()), 0]
@@ -298,17 +288,17 @@ class _NumberCheck:
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step if step else None,
             unknown_rows=None,
-            shares=_apart(counts.cells, trained),
+            shares=total_variation(counts.cells, trained),
             **self._distances(counts),
             trained_rows=column.fit.rows,
             cells=len(counts.cells),
             step=step,
         )
 
-    def _distances(self, counts: _Counts) -> dict[str, float | None]:
+    def _distances(self, counts: _ColumnCounts) -> dict[str, float | None]:
         marks = self._marks
         ordinary = 0 if counts.summary is None else counts.summary.ordinary
-        if marks is None or counts.summary is None or not ordinary:
+        if marks is None or counts.summary is None or counts.below is None or not ordinary:
             return {"ks": None, "mean_shift": None, "tail_ratio": None}
         cells, shares = counts.summary.cells(), np.array(marks.shares)
         mean = mean_and_variance(cells.mean, cells.weight, cells.scatter)[0]
@@ -330,22 +320,15 @@ class _CategoryCheck:
     """Counts of a categorical column, and what they say."""
 
     def __init__(self, engine: Engine, column: Any) -> None:
-        self._column = column
-        self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+        self._column, self._codes = column, CategoryCodes(column)
 
-    def count(self, values: pa.Array[Any]) -> _Counts:
+    def count(self, values: pa.Array[Any], first_row: int) -> _ColumnCounts:
         """Counts of consecutive rows."""
-        found = self._index.find(values)
-        missing = plain_values(values).is_null().to_numpy(zero_copy_only=False)
-        unknown = found < 0
-        cells = np.bincount(np.where(unknown, len(self._column.categories), found))
-        cells.resize(len(self._column.categories) + 1, refcheck=False)
-        invalid, foreign = np.count_nonzero(unknown & missing), np.count_nonzero(unknown & ~missing)
-        return _Counts(len(found), int(invalid), 0, int(foreign), cells.astype(np.int64), np.zeros(0, np.int64))
+        *cells, unknown, missing = self._codes.count(self._codes.find(on_host(values))).tolist()
+        return _ColumnCounts(len(values), missing, 0, unknown, np.array([*cells, unknown + missing], np.int64))
 
-    def judge(self, counts: _Counts) -> ColumnValidation:
+    def judge(self, counts: _ColumnCounts) -> ColumnValidation:
         """The counts beside the training rows."""
-        apart = _apart(counts.cells, np.array([*self._column.counts, 0]))
         column = self._column
         return ColumnValidation(
             kind=column.kind,
@@ -353,7 +336,7 @@ class _CategoryCheck:
             invalid_rows=counts.invalid,
             off_step_rows=None,
             unknown_rows=counts.unknown,
-            shares=apart,
+            shares=total_variation(counts.cells, np.array([*column.counts, 0])),
             ks=None,
             mean_shift=None,
             tail_ratio=None,
@@ -362,31 +345,18 @@ class _CategoryCheck:
         )
 
 
-def _grid(numbers: Any) -> Grid:
-    """Cells around the landmarks."""
+def _grid(numbers: Floats) -> Grid:
+    """Cells around the quantiles."""
     frame = Frame.around(numbers)
     return build_grid(frame, Masses.of_sample(frame.apply(numbers)), np.empty(0))
 
 
-def _apart(counts: Any, trained: Any) -> float:
-    """Total variation distance between two sets of counts."""
-    shares, others = counts / max(np.sum(counts), 1), trained / max(np.sum(trained), 1)
-    return float(np.sum(np.abs(shares - others)) / 2)
-
-
-@dataclass(frozen=True, slots=True)
-class _TableCounts:
-    rows: int
-    columns: dict[str, _Counts]
-
-    def merge(self, other: _TableCounts) -> _TableCounts:
-        """Counts of both sets of rows."""
-        return _TableCounts(self.rows + other.rows, merged_columns(self.columns, other.columns))
-
-
-def _count_block(checks: Mapping[str, Any], block: Block) -> _TableCounts:
-    batch = block.batch
-    return _TableCounts(block.rows, {name: check.count(on_host(batch.column(name))) for name, check in checks.items()})
+_CHECKS: Mapping[str, type[_NumberCheck | _CategoryCheck]] = {
+    "continuous": _NumberCheck,
+    "mixed": _NumberCheck,
+    "general": _NumberCheck,
+    "categorical": _CategoryCheck,
+}
 
 
 def validate_table(model: TableModel, source: Source, run: Run) -> Validation:
@@ -406,16 +376,11 @@ def validate_table(model: TableModel, source: Source, run: Run) -> Validation:
     InputError
         For a table without rows, and for columns of other types than were fitted.
     """
+    refuse_types(model, source)
     engine = get_engine(run.here.engine)
-    checks = dict(_checks(model, source, engine))
-    blocks = run.blocks(source, [*checks])
-    counts = count_table(source, blocks, partial(_count_block, checks), _TableCounts.merge, run, "validate")
+    checks: dict[str, _NumberCheck | _CategoryCheck] = {
+        column.name: _CHECKS[column.kind](engine, column) for column in model.encoded if column.kind in _CHECKS
+    }
+    counts = count_table(source, run.blocks(source, [*checks]), checks, run, "validate")
     judged = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
     return Validation(counts.rows, judged, tuple(name for name in model.names if name not in judged))
-
-
-def _checks(model: TableModel, source: Source, engine: Engine) -> Iterator[tuple[str, Any]]:
-    types = source.schema
-    for column in model.encoded:
-        column.refuse_type(source.name, types.field(column.name).type)
-        yield column.name, (_CategoryCheck if column.kind == "categorical" else _NumberCheck)(engine, column)

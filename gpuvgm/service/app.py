@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import html
 from collections.abc import Mapping
-from contextlib import ExitStack
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
@@ -17,13 +16,13 @@ from starlette.responses import JSONResponse, Response
 
 import gpuvgm
 from gpuvgm.service import arrow_bodies, json_bodies
-from gpuvgm.service.bodies import Pace, RowsResponse, answer_type, body_type, read_body
+from gpuvgm.service.bodies import answer_type, body_type, read_body, rows_response
 from gpuvgm.service.guard import Guard
 from gpuvgm.service.limits import Deadline, Gate, Limits
 from gpuvgm.service.metrics import Metrics
 from gpuvgm.service.models import Served
 from gpuvgm.service.refusals import Refused, refusal_of
-from gpuvgm.service.work import Answer, InverseOptions, TransformOptions, Work
+from gpuvgm.service.work import InverseOptions, TransformOptions, Work
 
 _STREAM = {"schema": {"type": "string", "format": "binary", "description": "An Arrow IPC stream"}}
 _COLUMNS = {
@@ -63,6 +62,9 @@ td {{ padding: 0.3em 1em 0.3em 0; vertical-align: top; overflow-wrap: anywhere }
 """
 
 
+router = APIRouter()
+
+
 def create_app(models: Mapping[str, Served], limits: Limits | None = None, token: str | None = None) -> Guard:
     """The application that serves some models.
 
@@ -75,7 +77,6 @@ def create_app(models: Mapping[str, Served], limits: Limits | None = None, token
     token : str, optional
         What clients have to show, but for health and readiness.
     """
-    routes = Routes(models, Gate(limits or Limits()), Metrics())
     app = FastAPI(
         title="gpuvgm",
         version=gpuvgm.__version__,
@@ -83,139 +84,113 @@ def create_app(models: Mapping[str, Served], limits: Limits | None = None, token
         redoc_url=None,
         redirect_slashes=False,  # to what the client says that this host is called
         responses={"default": ERROR},
+        exception_handlers={HTTPException: _http_error, RequestValidationError: _wrong_query},
     )
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _wrong_query)
-    app.add_api_route("/", routes.overview, methods=["GET"])
-    app.add_api_route("/docs", routes.documentation, methods=["GET"])
-    app.add_api_route("/health", routes.health, methods=["GET"])
-    app.add_api_route("/ready", routes.ready, methods=["GET"])
-    app.add_api_route("/metrics", routes.figures, methods=["GET"])
-    app.add_api_route("/v1/models", routes.list_models, methods=["GET"])
-    app.add_api_route("/v1/models/{name}", routes.show_model, methods=["GET"])
-    app.add_api_route("/v1/models/{name}/transform", routes.transform, methods=["POST"], openapi_extra=ROWS)
-    app.add_api_route("/v1/models/{name}/inverse", routes.inverse, methods=["POST"], openapi_extra=ROWS)
-    return Guard(app, routes.gate, routes.metrics, token)
+    gate, metrics = Gate(limits or Limits()), Metrics()
+    app.state.models, app.state.gate, app.state.metrics = models, gate, metrics
+    app.include_router(router)
+    return Guard(app, gate, metrics, token)
 
 
-class Routes:
-    """What each route does.
-
-    Parameters
-    ----------
-    models : mapping of str to Served
-        The models.
-    gate : Gate
-        Runs the work.
-    metrics : Metrics
-        Counts it.
-    """
-
-    def __init__(self, models: Mapping[str, Served], gate: Gate, metrics: Metrics) -> None:
-        self.models, self.gate, self.metrics = models, gate, metrics
-
-    async def overview(self) -> Response:
-        """Version and models of the service."""
-        version = gpuvgm.__version__
-        return JSONResponse({"service": "gpuvgm", "version": version, "models": [*self.models], "description": "/docs"})
-
-    async def documentation(self, request: Request) -> Response:
-        """The description of all routes, as a page."""
-        document = request.app.openapi()
-        rows = "".join(
-            f"<tr><td><code>{method.upper()} {html.escape(path)}</code><td>{html.escape(_told(operation))}"
-            for path, operations in document["paths"].items()
-            for method, operation in operations.items()
-        )
-        page = _PAGE.format(version=html.escape(document["info"]["version"]), rows=rows)
-        return Response(page, media_type="text/html")
-
-    async def health(self) -> Response:
-        """Whether the process answers."""
-        return JSONResponse({"status": "ok", "version": gpuvgm.__version__})
-
-    async def ready(self) -> Response:
-        """Whether the service accepts requests."""
-        stopping = self.gate.stopping
-        return JSONResponse({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
-
-    async def figures(self) -> Response:
-        """Metrics in Prometheus' text format."""
-        return Response(self.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
-
-    async def list_models(self) -> Response:
-        """Names, training rows and columns of all models."""
-        listed = [
-            {"name": name, "rows": served.document["rows"], "columns": list(served.document["columns"])}
-            for name, served in self.models.items()
-        ]
-        return JSONResponse({"models": listed})
-
-    async def show_model(self, name: str) -> Response:
-        """Contents of a model, as from `gpuvgm info --json`."""
-        try:
-            return JSONResponse(dict(self._model(name).document))
-        except Refused as refused:
-            return _error(refused)
-
-    async def transform(self, name: str, request: Request, options: Annotated[TransformOptions, Query()]) -> Response:
-        """Encode rows as scalars and modes."""
-        return await self._rows("transform", name, request, options)
-
-    async def inverse(self, name: str, request: Request, options: Annotated[InverseOptions, Query()]) -> Response:
-        """Decode encoded rows into values."""
-        return await self._rows("inverse", name, request, options)
-
-    async def _rows(
-        self, route: str, name: str, request: Request, options: TransformOptions | InverseOptions
-    ) -> Response:
-        limits = self.gate.limits
-        deadline = Deadline.of(limits.timeout)
-        try:
-            served, given = self._model(name), body_type(request.headers)
-            work = Work(served, options, given, answer_type(request.headers, given), limits, deadline)
-            most = limits.json_bytes if given == json_bodies.MEDIA_TYPE else limits.max_bytes
-            with self.gate.bodies.share() as share:
-                answer = await self._answer(work, await read_body(request, most, share, Pace.of(limits, deadline)))
-            return self._sent(route, name, answer)
-        except ClientDisconnect:
-            raise
-        except Exception as problem:
-            return _error(refusal_of(problem))
-
-    def _sent(self, route: str, name: str, answer: Answer) -> Response:
-        """An answer that has found room among those that clients have yet to take."""
-        with ExitStack() as held:
-            held.enter_context(self.gate.answers.share()).grow(len(answer.body))
-            self.metrics.rows.labels(route, name).inc(answer.rows)
-            return RowsResponse(answer, self.gate.limits.timeout, held.pop_all())
-
-    async def _answer(self, work: Work, body: bytearray) -> Answer:
-        """Do the work in the pool, and wait for it no longer than there is time."""
-        future = self.gate.submit(work, body)
-        waiting = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait([waiting], timeout=work.deadline.left)
-        if not done:
-            waiting.cancel()  # what has begun goes on
-            raise work.deadline.passed()
-        answer: Answer = waiting.result()
-        return answer
-
-    def _model(self, name: str) -> Served:
-        if name not in self.models:
-            raise Refused(404, "NotFound", f'no model "{name}"; GET /v1/models lists them')
-        return self.models[name]
+@router.get("/")
+async def overview(request: Request) -> Response:
+    """Version and models of the service."""
+    models = [*request.app.state.models]
+    return JSONResponse({"service": "gpuvgm", "version": gpuvgm.__version__, "models": models, "description": "/docs"})
 
 
-def _error(refused: Refused) -> Response:
-    return Response(refused.body, refused.status, refused.headers, "application/json")
+@router.get("/docs")
+async def documentation(request: Request) -> Response:
+    """The description of all routes, as a page."""
+    document = request.app.openapi()
+    rows = "".join(
+        f"<tr><td><code>{method.upper()} {html.escape(path)}</code><td>{html.escape(_describe(operation))}"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    )
+    page = _PAGE.format(version=html.escape(document["info"]["version"]), rows=rows)
+    return Response(page, media_type="text/html")
+
+
+@router.get("/health")
+async def health() -> Response:
+    """Whether the process answers."""
+    return JSONResponse({"status": "ok", "version": gpuvgm.__version__})
+
+
+@router.get("/ready")
+async def ready(request: Request) -> Response:
+    """Whether the service accepts requests."""
+    stopping = request.app.state.gate.stopping
+    return JSONResponse({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
+
+
+@router.get("/metrics", name="figures")
+async def metrics_text(request: Request) -> Response:
+    """Metrics in Prometheus' text format."""
+    return Response(request.app.state.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+@router.get("/v1/models")
+async def list_models(request: Request) -> Response:
+    """Names, training rows and columns of all models."""
+    listed = [
+        {"name": name, "rows": served.document["rows"], "columns": list(served.document["columns"])}
+        for name, served in request.app.state.models.items()
+    ]
+    return JSONResponse({"models": listed})
+
+
+@router.get("/v1/models/{name}")
+async def show_model(name: str, request: Request) -> Response:
+    """Contents of a model, as from `gpuvgm info --json`."""
+    return JSONResponse(dict(_model(name, request).document))
+
+
+@router.post("/v1/models/{name}/transform", name="transform", openapi_extra=ROWS)
+async def encode_rows(name: str, request: Request, options: Annotated[TransformOptions, Query()]) -> Response:
+    """Encode rows as scalars and modes."""
+    return await _answer_rows("transform", name, request, options)
+
+
+@router.post("/v1/models/{name}/inverse", name="inverse", openapi_extra=ROWS)
+async def decode_rows(name: str, request: Request, options: Annotated[InverseOptions, Query()]) -> Response:
+    """Decode encoded rows into values."""
+    return await _answer_rows("inverse", name, request, options)
+
+
+async def _answer_rows(route: str, name: str, request: Request, options: TransformOptions | InverseOptions) -> Response:
+    gate: Gate = request.app.state.gate
+    limits = gate.limits
+    deadline = Deadline(limits.timeout)
+    try:
+        served, given = _model(name, request), body_type(request.headers)
+        work = Work(served, options, given, answer_type(request.headers, given), limits, deadline)
+        most = limits.json_bytes if given == json_bodies.MEDIA_TYPE else limits.max_bytes
+        body = await read_body(request, most, deadline)
+        rows, answer = await gate.run(partial(work, body), deadline)
+        request.app.state.metrics.rows.labels(route, name).inc(rows)
+        return rows_response(answer, work.wanted)
+    except ClientDisconnect:
+        raise
+    except Exception as problem:
+        return refusal_of(problem).response
+
+
+def _model(name: str, request: Request) -> Served:
+    models: Mapping[str, Served] = request.app.state.models
+    if name not in models:
+        raise Refused(404, "NotFound", f'no model "{name}"; GET /v1/models lists them')
+    return models[name]
 
 
 async def _http_error(_: Request, problem: Exception) -> Response:
-    """What no route answers."""
+    """What no route answers, or refuses."""
     assert isinstance(problem, HTTPException)
+    if isinstance(problem, Refused):
+        return problem.response
     kind = TYPES.get(problem.status_code, "HTTPError")
-    return _error(Refused(problem.status_code, kind, str(problem.detail), problem.headers))
+    return Refused(problem.status_code, kind, str(problem.detail), problem.headers).response
 
 
 async def _wrong_query(request: Request, problem: Exception) -> Response:
@@ -227,10 +202,10 @@ async def _wrong_query(request: Request, problem: Exception) -> Response:
         f"{'.'.join(map(str, one['loc'][1:]))}: {known if one['type'] == 'extra_forbidden' else one['msg']}"
         for one in problem.errors()
     ]
-    return _error(Refused(400, "InputError", f"wrong options in the query: {'; '.join(found)}"))
+    return Refused(400, "InputError", f"wrong options in the query: {'; '.join(found)}").response
 
 
-def _told(operation: Mapping[str, Any]) -> str:
+def _describe(operation: Mapping[str, Any]) -> str:
     """What an operation does, and its options with their values."""
     given = {one["name"]: one["schema"] for one in operation.get("parameters", ()) if one["in"] == "query"}
     options = [f"{name} ({', '.join(schema['enum'])})" if "enum" in schema else name for name, schema in given.items()]

@@ -39,7 +39,7 @@ def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Ta
     stream = pa.py_buffer(body)
     with damage_as(lambda problem: InputError(f"the body is not a valid Arrow IPC stream: {reason(problem)}")):
         _check_size(stream, most, deadline)
-        return _table_of(stream, most, deadline)
+        return _read_table(stream, most, deadline)
 
 
 def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
@@ -53,19 +53,19 @@ def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
             raise Refused(413, "TooLarge", f"the stream has more than {most} bytes when decompressed; send fewer rows")
 
 
-def _table_of(stream: pa.Buffer, most: int, deadline: Deadline) -> pa.Table:
+def _read_table(stream: pa.Buffer, most: int, deadline: Deadline) -> pa.Table:
     batches, left = [], ANSWER_SHARE * most
     with pa.ipc.open_stream(stream, options=reading_options(use_threads=False)) as reader:
         schema = reader.schema
         check_width(len(schema))
         check_schema(schema)
         for batch in reader:
-            left -= _validate(batch, left, deadline)
+            left -= _check_batch_of_client(batch, left, deadline)
             batches.append(batch)
     return pa.Table.from_batches(batches, schema)
 
 
-def _validate(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
+def _check_batch_of_client(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
     """Bytes of the texts that views stand for: to look through all of them may take for ever, so they are bounded."""
     viewed = 0
     for field, column in zip(batch.schema, batch.columns, strict=True):
@@ -83,12 +83,12 @@ def _validate(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
 def write_stream(table: pa.Table) -> memoryview:
     """A table as a stream, in memory of just its size."""
     size = pa.MockOutputStream()
-    _write(table, size)
+    _write_to(table, size)
     target = pa.allocate_buffer(size.size())
-    _write(table, pa.FixedSizeBufferWriter(target))
+    _write_to(table, pa.FixedSizeBufferWriter(target))
     return memoryview(target).cast("B")
 
 
-def _write(table: pa.Table, sink: Any) -> None:
+def _write_to(table: pa.Table, sink: Any) -> None:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)

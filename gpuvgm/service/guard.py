@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gpuvgm.service.connections import CROWDED
-from gpuvgm.service.limits import RETRY_SECONDS, Gate
+from gpuvgm.service.limits import Gate
 from gpuvgm.service.metrics import Metrics
 from gpuvgm.service.refusals import Refused, refusal_of
 
@@ -86,7 +85,6 @@ class Guard:
             exchange.sent += len(message.get("body", b""))
 
         try:
-            _check_room(scope)
             self._check_token(scope["path"], scope["headers"])
             with self.gate.admission() if exchange.route in ROWS else nullcontext():
                 await self._app(scope, counted_receive, counted_send)
@@ -95,7 +93,7 @@ class Guard:
         except Exception as problem:
             if exchange.status:
                 raise  # the answer has begun: uvicorn cuts the connection off
-            await send_refusal(refusal_of(problem), counted_send)
+            await refusal_of(problem).response(scope, receive, counted_send)
 
     def _check_token(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
         if self._expected is None or path in OPEN:
@@ -122,20 +120,3 @@ class Guard:
             "bytes_out": exchange.sent,
         }
         _LOG.log(level, "%s %s: %d", method, route, exchange.status, extra=fields)
-
-
-def _check_room(scope: Scope) -> None:
-    """Refuse requests where clients have more of them under way than there may be connections; not those for health."""
-    is_crowded = scope.get("state", {}).get(CROWDED)
-    if scope["path"] not in OPEN and is_crowded is not None and is_crowded():
-        headers = {"retry-after": str(RETRY_SECONDS), "connection": "close"}
-        raise Refused(503, "TooManyConnections", "too many open connections; try again later", headers)
-
-
-async def send_refusal(refused: Refused, send: Send) -> None:
-    """An error as an answer."""
-    body = refused.body
-    headers = {"content-type": "application/json", "content-length": str(len(body)), **refused.headers}
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": refused.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})

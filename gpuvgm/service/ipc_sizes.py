@@ -32,25 +32,17 @@ def decoded_bytes(stream: pa.Buffer) -> Iterator[int]:
     pyarrow.ArrowInvalid
         For what is no stream, or one of an Arrow before 1.0.
     """
-    messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(stream))
-    while (message := _next(messages)) is not None:
+    for message in pa.ipc.MessageReader.open_stream(pa.BufferReader(stream)):
         if message.metadata_version != pa.ipc.MetadataVersion.V5:
             raise pa.ArrowInvalid("streams of versions before Arrow 1.0 are not read")
         yield _decoded_bytes(message)
-
-
-def _next(messages: pa.ipc.MessageReader) -> pa.ipc.Message | None:
-    try:
-        return messages.read_next_message()
-    except StopIteration:
-        return None
 
 
 def _decoded_bytes(message: pa.ipc.Message) -> int:
     body = memoryview(message.body) if message.body is not None else memoryview(b"")
     if message.type not in (DICTIONARY_BATCH, RECORD_BATCH):
         return len(body)
-    batch = _Table.at(memoryview(message.metadata), 0).table(_HEADER)
+    batch = _FlatTable.at(memoryview(message.metadata), 0).table(_HEADER)
     if batch is not None and message.type == DICTIONARY_BATCH:
         batch = batch.table(_DATA)
     if batch is None or batch.table(_COMPRESSION) is None:
@@ -66,40 +58,40 @@ def _prefix(body: memoryview, start: int, length: int) -> int:
     return max(claimed, 0)
 
 
-class _Table:
+class _FlatTable:
     """A table of a flatbuffer that Arrow has verified."""
 
     def __init__(self, metadata: memoryview, start: int) -> None:
         self._metadata, self._start = metadata, start
-        self._fields = start - _read("<i", metadata, start)
+        self._fields = start - _number_at("<i", metadata, start)
 
     @classmethod
-    def at(cls, metadata: memoryview, place: int) -> _Table:
+    def at(cls, metadata: memoryview, place: int) -> _FlatTable:
         """The table that an offset at this place points to."""
-        return cls(metadata, place + _read("<I", metadata, place))
+        return cls(metadata, place + _number_at("<I", metadata, place))
 
-    def table(self, field: int) -> _Table | None:
+    def table(self, field: int) -> _FlatTable | None:
         """A field that is a table, if it is there."""
         place = self._place(field)
-        return None if place is None else _Table.at(self._metadata, place)
+        return None if place is None else _FlatTable.at(self._metadata, place)
 
     def pairs(self, field: int) -> Iterator[tuple[int, int]]:
         """A field that is a vector of pairs of int64."""
         place = self._place(field)
         if place is None:
             return
-        vector = place + _read("<I", self._metadata, place)
-        for i in range(_read("<I", self._metadata, vector)):
+        vector = place + _number_at("<I", self._metadata, place)
+        for i in range(_number_at("<I", self._metadata, vector)):
             yield struct.unpack_from("<qq", self._metadata, vector + 4 + i * _BUFFER_BYTES)
 
     def _place(self, field: int) -> int | None:
         slot = 4 + 2 * field
-        if slot >= _read("<H", self._metadata, self._fields):
+        if slot >= _number_at("<H", self._metadata, self._fields):
             return None
-        offset = _read("<H", self._metadata, self._fields + slot)
+        offset = _number_at("<H", self._metadata, self._fields + slot)
         return self._start + offset if offset else None
 
 
-def _read(form: str, metadata: memoryview, place: int) -> int:
+def _number_at(form: str, metadata: memoryview, place: int) -> int:
     value: int = struct.unpack_from(form, metadata, place)[0]
     return value

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from gpuvgm.errors import InputError, printable
 from gpuvgm.io.arrow import is_plain_number_type, is_text_type
+from gpuvgm.io.text_types import parse
 from gpuvgm.service.limits import check_width
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
@@ -41,7 +42,7 @@ def read_document(body: bytearray | bytes, types: Mapping[str, pa.DataType]) -> 
         For anything else than columns of equal length; columns and rows are named.
     """
     try:
-        document = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_distinct)
+        document = json.loads(body, parse_constant=_refuse_nan, object_pairs_hook=_object_of)
     except RecursionError:
         raise InputError("the body is nested too deeply") from None
     except InputError:
@@ -52,46 +53,32 @@ def read_document(body: bytearray | bytes, types: Mapping[str, pa.DataType]) -> 
     if not isinstance(columns, dict) or len(document) > 1:
         raise InputError('the body must be {"columns": {"name": [values, ...], ...}} and nothing else')
     check_width(len(columns))
-    arrays = {name: _array(name, values, types.get(name)) for name, values in columns.items()}
-    _check_lengths(arrays)
-    return pa.table(arrays)
+    arrays = {name: _array_of_json(name, values, types.get(name)) for name, values in columns.items()}
+    try:
+        return pa.table(arrays)
+    except pa.ArrowInvalid as problem:
+        raise InputError(f"the columns have different lengths: {reason(problem)}") from None
 
 
-def _check_lengths(arrays: Mapping[str, pa.Array[Any]]) -> None:
-    lengths = {name: len(array) for name, array in arrays.items()}
-    first = next(iter(lengths), "")
-    for name, length in lengths.items():
-        if length != lengths[first]:
-            raise InputError(f'column "{name}" has {length} values, column "{first}" has {lengths[first]}')
-
-
-def _refuse_constant(text: str) -> NoReturn:
+def _refuse_nan(text: str) -> NoReturn:
     raise InputError(f"the body contains {text}, which is not JSON; send null for missing values")
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found or not name.isascii() and not _is_text(name):
+        if name in found or name.encode(errors="replace").decode() != name:  # JSON may hold halves of letters
             wrong = "more than once" if name in found else "which is not valid text"
             raise InputError(f'the body has the key "{printable(name)}", {wrong}')
         found[name] = value
     return found
 
 
-def _is_text(name: str) -> bool:
-    """Whether UTF-8 can write it: JSON may hold halves of letters."""
-    try:
-        return bool(name.encode())
-    except UnicodeEncodeError:
-        return False
-
-
-def _array(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
+def _array_of_json(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
     if not isinstance(values, list):
         raise InputError(f'column "{name}" is not a list of values')
     if type_ is not None and not _is_itself(type_):
-        return _converted(name, values, type_)
+        return _convert(name, values, type_)
     try:
         array: pa.Array[Any] = pa.array(values)
     except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
@@ -118,20 +105,21 @@ def _is_itself(type_: pa.DataType) -> bool:
     return is_plain_number_type(type_) or is_text_type(type_) or pa.types.is_boolean(type_) or pa.types.is_null(type_)
 
 
-def _converted(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any]:
+def _convert(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any]:
     """Values of a type that JSON lacks, from text or whole numbers."""
     if pa.types.is_dictionary(type_):
-        return _array(name, values, type_.value_type).cast(type_)
-    spelt = type_ if pa.types.is_nested(type_) else _spelt(type_)
+        return _array_of_json(name, values, type_.value_type).cast(type_)
+    spelt = type_ if pa.types.is_nested(type_) else _spelling(type_)
     if pa.types.is_decimal(type_):
         values = _decimal_texts(name, values, type_)
     try:
-        return _read_as(pa.array(values, spelt), type_)
+        array: pa.Array[Any] = parse(pa.array(values, spelt), type_)
+        return array
     except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
         pass
     for row, value in enumerate(values):
         try:
-            _read_as(pa.array([value], spelt), type_)
+            parse(pa.array([value], spelt), type_)
         except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError) as problem:
             raise InputError(f'column "{name}", row {row} is not a valid {type_}: {reason(problem)}') from None
     raise InputError(f'column "{name}" cannot be read as {type_} from JSON; send Arrow')
@@ -147,16 +135,7 @@ def _decimal_texts(name: str, values: list[Any], type_: Any) -> list[Any]:
     return texts
 
 
-def _read_as(values: pa.Array[Any], type_: Any) -> pa.Array[Any]:
-    """Values as those of a type; Arrow reads no times of the day, but moments."""
-    if pa.types.is_time(type_):
-        day: Any = "1970-01-01"
-        moments: Any = pc.binary_join_element_wise(day, values, " ")
-        values = moments.cast(pa.timestamp(type_.unit))
-    return values.cast(type_)
-
-
-def _spelt(type_: pa.DataType) -> pa.DataType:
+def _spelling(type_: pa.DataType) -> pa.DataType:
     """What stands in JSON for a type that it lacks."""
     return pa.int64() if pa.types.is_duration(type_) else pa.string()
 
@@ -188,34 +167,34 @@ def write_document(table: pa.Table, beside: Mapping[str, Any] = MappingProxyType
     columns = {}
     for name in table.schema.names:
         try:
-            columns[name] = _values(table.column(name))
+            columns[name] = _json_values(table.column(name))
         except (*ARROW_PROBLEMS, UnicodeDecodeError) as problem:
             told = f'column "{name}" has the type {table.schema.field(name).type}, which JSON lacks'
             raise InputError(f"{told}; ask for Arrow ({reason(problem)})") from None
-    return _text({"rows": table.num_rows, _TOP: columns, **beside})
+    return _json_of({"rows": table.num_rows, _TOP: columns, **beside})
 
 
-def _text(value: Any) -> bytes:
+def _json_of(value: Any) -> bytes:
     """JSON of dicts, lists and what they hold, written in pieces."""
     if isinstance(value, dict):
-        return b"{" + b",".join(_plain(name) + b":" + _text(part) for name, part in value.items()) + b"}"
+        return b"{" + b",".join(_dump(name) + b":" + _json_of(part) for name, part in value.items()) + b"}"
     if not isinstance(value, list):
-        return _plain(value)
+        return _dump(value)
     pieces = (value[start : start + PIECE_VALUES] for start in range(0, len(value), PIECE_VALUES))
-    return b"[" + b",".join(_plain(piece)[1:-1] for piece in pieces) + b"]"
+    return b"[" + b",".join(_dump(piece)[1:-1] for piece in pieces) + b"]"
 
 
-def _plain(value: Any) -> bytes:
+def _dump(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str).encode()
 
 
-def _values(column: pa.ChunkedArray[Any]) -> list[Any]:
+def _json_values(column: pa.ChunkedArray[Any]) -> list[Any]:
     type_ = column.type
     if pa.types.is_dictionary(type_):
-        return _values(column.cast(type_.value_type))
+        return _json_values(column.cast(type_.value_type))
     if pa.types.is_floating(type_):
         column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, type_))
     elif not _is_itself(type_) and not pa.types.is_nested(type_):
-        column = column.cast(_spelt(type_))
+        column = column.cast(_spelling(type_))
     listed: list[Any] = column.to_pylist()
     return listed

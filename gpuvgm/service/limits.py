@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from gpuvgm.execution.local import available_threads
 from gpuvgm.service.refusals import Refused
@@ -17,8 +17,8 @@ ANSWER_SHARE = 4  # an answer may have so many times the bytes of a request
 JSON_SHARE = 16  # text of numbers becomes Python's objects, which take some ten times its bytes
 JSON_VALUE_BYTES = 128  # of one value of an answer in JSON, as Python's object and as text, and what that costs
 MOST_COLUMNS = 20_000
-UNCOUNTED_BYTES = 1 << 16  # of each body and answer, so that a few large ones leave room for small ones
 RETRY_SECONDS = 1
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,26 +30,17 @@ class Limits:
     max_bytes : int
         Bytes of a request's body, as sent and as decompressed. JSON may have a sixteenth of it, an answer four times.
     timeout : float
-        Seconds from the first byte of a request to its answer, and then to the end of sending that.
+        Seconds from the head of a request to its answer.
     concurrency : int
-        Requests whose body has arrived and that compute or wait to compute; more are answered 429.
+        Requests for rows between their head and the end of their answer; more are answered 429.
     threads : int
         Requests that compute at the same time; the others wait for their turn.
-    connections : int
-        Open connections; beyond them those that ask for nothing are closed, and others are answered 503.
-    client_timeout : float
-        Seconds in which a client has to send the head of a request, and over which `min_rate` is measured.
-    min_rate : int
-        Bytes a second of a body that is sent at the least; 0 for any.
     """
 
     max_bytes: int = 64 << 20
     timeout: float = 30.0
     concurrency: int = field(default_factory=lambda: 8 * available_threads())
     threads: int = field(default_factory=available_threads)
-    connections: int = 1000
-    client_timeout: float = 10.0
-    min_rate: int = 1024
 
     @property
     def json_bytes(self) -> int:
@@ -70,22 +61,17 @@ class Deadline:
     ----------
     seconds : float
         The time it has in all.
-    end : float
-        On the monotonic clock.
+    start : float
+        When that began, on the monotonic clock.
     """
 
     seconds: float
-    end: float
-
-    @classmethod
-    def of(cls, seconds: float) -> Deadline:
-        """So many seconds from now."""
-        return cls(seconds, time.monotonic() + seconds)
+    start: float = field(default_factory=time.monotonic)
 
     @property
     def left(self) -> float:
         """Seconds left."""
-        return max(0.0, self.end - time.monotonic())
+        return max(0.0, self.start + self.seconds - time.monotonic())
 
     def check(self, *_: object) -> None:
         """Refuse to go on after it.
@@ -117,69 +103,8 @@ def check_width(columns: int) -> None:
         )
 
 
-class Room:
-    """Bytes that all bodies, or all answers, may have together.
-
-    Parameters
-    ----------
-    most : int
-        Bytes in all; the first 64 KiB of each body or answer do not count.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-
-    @contextmanager
-    def share(self) -> Iterator[Share]:
-        """What one request takes of it, until it ends."""
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            self._left += share.counted
-
-    def take(self, size: int) -> None:
-        """Take some bytes.
-
-        Raises
-        ------
-        Refused
-            With 429 where there are fewer left.
-        """
-        if size > self._left:
-            text = "other requests use all memory for bodies and answers; try again later"
-            raise Refused(429, "TooManyRequests", text, {"retry-after": str(RETRY_SECONDS)})
-        self._left -= size
-
-
-@dataclass(slots=True)
-class Share:
-    """What one request has of a room.
-
-    Parameters
-    ----------
-    room : Room
-        The room.
-    counted : int
-        Bytes taken of it.
-    size : int
-        Bytes that the request has in all.
-    """
-
-    room: Room
-    counted: int = 0
-    size: int = 0
-
-    def grow(self, size: int) -> None:
-        """Hold some bytes more; with 429 where there is no room for them."""
-        self.size += size
-        more = max(0, self.size - UNCOUNTED_BYTES) - self.counted
-        self.room.take(more)
-        self.counted += more
-
-
 class Gate:
-    """Counts requests, bounds what they hold, and runs their work in a pool.
+    """Counts requests, and runs their work in a pool.
 
     Parameters
     ----------
@@ -190,21 +115,12 @@ class Gate:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.stopping = False
-        self.bodies = Room(limits.concurrency * limits.max_bytes)
-        self.answers = Room(limits.concurrency * limits.answer_bytes)
-        self.admitted = 0
         self.under_way = 0
-        self._lock = Lock()
         self._pool = ThreadPoolExecutor(limits.threads, thread_name_prefix="gpuvgm-serve")
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request is anywhere between its head and the end of its answer, and no work goes on."""
-        return not self.admitted and not self.under_way
 
     @contextmanager
     def admission(self) -> Iterator[None]:
-        """Count a request from its head to the end of its answer; refuse it, its body unread, if no work could begin.
+        """Count a request from its head to the end of its answer.
 
         Raises
         ------
@@ -213,41 +129,37 @@ class Gate:
         """
         if self.stopping:
             raise Refused(503, "Stopping", "the service is stopping", {"retry-after": str(RETRY_SECONDS)})
-        self._check_slots()
-        self.admitted += 1
+        if self.under_way >= self.limits.concurrency:
+            text = f"the limit of {self.under_way} concurrent requests is reached; try again later"
+            raise Refused(429, "TooManyRequests", text, {"retry-after": str(RETRY_SECONDS)})
+        self.under_way += 1
         try:
             yield
         finally:
-            self.admitted -= 1
+            self.under_way -= 1
 
-    def submit(self, function: Any, *arguments: Any) -> Future[Any]:
-        """Run something in the pool; until it ends, whether or not somebody waits for it, it counts as under way.
+    async def run(self, function: Callable[[], T], deadline: Deadline) -> T:
+        """What a function returns, which runs in the pool.
 
         Raises
         ------
         Refused
-            With 429 where as many are under way as there may be.
+            With 504 after the deadline. What has begun then goes on, and counts until it ends.
         """
-        with self._lock:
-            self._check_slots()
+        future = self._pool.submit(function)
+        result = asyncio.wrap_future(future)
+        done, _ = await asyncio.wait([result], timeout=deadline.left)
+        if done:
+            return result.result()
+        if not future.cancel():
             self.under_way += 1
-        try:
-            future = self._pool.submit(function, *arguments)
-        except BaseException:
-            self._leave()
-            raise
-        future.add_done_callback(self._leave)
-        return future
+            result.add_done_callback(self._end)
+        raise deadline.passed()
 
     def close(self) -> None:
         """End the pool; work that has not begun is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _check_slots(self) -> None:
-        if self.under_way >= self.limits.concurrency:
-            text = f"the limit of {self.under_way} concurrent requests is reached; try again later"
-            raise Refused(429, "TooManyRequests", text, {"retry-after": str(RETRY_SECONDS)})
-
-    def _leave(self, _: object = None) -> None:
-        with self._lock:
-            self.under_way -= 1
+    def _end(self, result: asyncio.Future[Any]) -> None:
+        self.under_way -= 1
+        result.exception()  # nobody waits for it

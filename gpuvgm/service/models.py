@@ -54,7 +54,7 @@ class Served:
         transformer.set_params(engine="auto", threads=1)
         transformer.set_output(transform="pyarrow")
         model = transformer.model_
-        types = {column.name: _type_of(column.row_type) for column in model.columns}
+        types = {column.name: _type_or_null(column.row_type) for column in model.columns}
         empty = pa.schema(list(types.items())).empty_table()
         layouts = {
             layout: transformer.transform(empty, layout=layout, dtype="float64") for layout in ("compact", "onehot")
@@ -73,7 +73,7 @@ class Served:
         return alone
 
 
-def _type_of(text: str) -> pa.DataType:
+def _type_or_null(text: str) -> pa.DataType:
     try:
         return type_of(text)
     except ValueError:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Mapping
 
 import pyarrow as pa
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
 from gpuvgm.errors import EnvironmentProblem, InputError, printable
 
@@ -14,7 +15,7 @@ MOST_LETTERS = 2000
 _LOG = logging.getLogger("gpuvgm.service")
 
 
-class Refused(Exception):
+class Refused(HTTPException):
     """A request that gets no rows.
 
     Parameters
@@ -30,14 +31,14 @@ class Refused(Exception):
     """
 
     def __init__(self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> None:
-        self.status, self.kind, self.message, self.headers = status, kind, message, dict(headers or {})
-        super().__init__(message)
+        super().__init__(status, message, headers)
+        self.kind = kind
 
     @property
-    def body(self) -> bytes:
-        """The error as JSON."""
-        error = {"type": self.kind, "message": one_line(self.message)}
-        return json.dumps({"error": error}, ensure_ascii=False).encode()
+    def response(self) -> JSONResponse:
+        """The error as an answer."""
+        error = {"type": self.kind, "message": one_line(self.detail)}
+        return JSONResponse({"error": error}, self.status_code, self.headers)
 
 
 def one_line(message: object) -> str:

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any
 
 import uvicorn
 
 from gpuvgm.errors import InputError
 from gpuvgm.service.app import create_app
-from gpuvgm.service.connections import SPARE, Connection, Connections
 from gpuvgm.service.limits import Gate, Limits
 from gpuvgm.service.models import Served
 
 BACKLOG = 128
-OTHER_FILES = 128  # files that a process has open beside its connections
 KEEP_ALIVE_SECONDS = 30
 LOOK_SECONDS = 0.05
 SWITCH_SECONDS = 0.0005  # small requests pass through several threads, and wait for Python's lock in each
-GRACE_SECONDS = 5  # beyond the time limits of a request
-_LOG = logging.getLogger("gpuvgm.service")
+GRACE_SECONDS = 5  # beyond the time to answer a request, and as much to send that
 
 
 class Server(uvicorn.Server):
@@ -41,20 +33,12 @@ class Server(uvicorn.Server):
         Its settings.
     gate : Gate
         Knows of requests under way.
-    connections : Connections
-        All of them.
     """
 
-    def __init__(self, config: uvicorn.Config, gate: Gate, connections: Connections) -> None:
+    def __init__(self, config: uvicorn.Config, gate: Gate) -> None:
         super().__init__(config)
-        self._gate, self._connections = gate, connections
+        self._gate = gate
         self._stop: asyncio.Task[None] | None = None
-        self._sweeping: asyncio.Task[None] | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to listen, and to look after connections."""
-        await super().startup(sockets)
-        self._sweeping = asyncio.create_task(self._connections.sweep_for_ever())
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """What a signal does; /ready says 503 from the first one on."""
@@ -66,12 +50,12 @@ class Server(uvicorn.Server):
 
     async def _stop_when_idle(self) -> None:
         end = time.monotonic() + 2 * self._gate.limits.timeout + GRACE_SECONDS
-        while not self._gate.idle and time.monotonic() < end:
+        while self._gate.under_way and time.monotonic() < end:
             await asyncio.sleep(LOOK_SECONDS)
         self.should_exit = True
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listen_on(host: str, port: int) -> socket.socket:
     """A socket that listens.
 
     Raises
@@ -80,18 +64,13 @@ def listening(host: str, port: int) -> socket.socket:
         Where the address cannot be had.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        opened = socket.socket(family, kind, protocol)
-        try:
-            opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            opened.bind(address)
-            opened.listen(BACKLOG)  # whoever is told of the service may come at once
-        except OSError:
-            opened.close()
-            raise
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        # it listens at once, so that whoever is told of the service may come
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except OSError as problem:
-        raise InputError(f"cannot listen on {host} port {port}: {problem.strerror}") from problem
-    return opened
+        told = str(problem.strerror).partition(" (while")[0]  # without the address, once more
+        raise InputError(f"cannot listen on {host} port {port}: {told}") from problem
 
 
 def serve(
@@ -122,11 +101,9 @@ def serve(
         Requests answered.
     """
     guard = create_app(models, limits, token)
-    connections = Connections(replace(limits, connections=_open_files_for(limits.connections)))
-    protocol: Any = partial(Connection, connections)
     config = uvicorn.Config(
         guard,
-        http=protocol,
+        http="h11",
         log_config=None,
         log_level="warning",
         access_log=False,
@@ -136,40 +113,15 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = Server(config, guard.gate, connections)
+    server = Server(config, guard.gate)
     host, port = opened.getsockname()[:2]
     tell(f"serving {', '.join(models)} at http://{f'[{host}]' if ':' in host else host}:{port}")
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
-    with _uvicorn_logs_here():
-        try:
-            server.run([opened])
-        finally:
-            guard.gate.close()
-            sys.setswitchinterval(interval)
-    return server.server_state.total_requests
-
-
-def _open_files_for(connections: int) -> int:
-    """Have the system allow files for some connections; for how many it does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    asked = connections + SPARE + OTHER_FILES
-    if soft < asked:
-        soft = min(asked, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    allowed = max(1, min(connections, soft - SPARE - OTHER_FILES))
-    if allowed < connections:
-        _LOG.warning("the system allows %d open files, enough for %d connections; raise ulimit -n", soft, allowed)
-    return allowed
-
-
-@contextmanager
-def _uvicorn_logs_here() -> Iterator[None]:
-    """Uvicorn's log goes where gpuvgm's goes."""
-    theirs, ours = logging.getLogger("uvicorn"), logging.getLogger("gpuvgm")
-    before = theirs.parent
-    theirs.parent = ours
+    logging.getLogger("uvicorn").parent = logging.getLogger("gpuvgm")  # its log goes where gpuvgm's goes
     try:
-        yield
+        server.run([opened])
     finally:
-        theirs.parent = before
+        guard.gate.close()
+        sys.setswitchinterval(interval)
+    return server.server_state.total_requests

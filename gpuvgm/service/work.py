@@ -44,25 +44,6 @@ class InverseOptions(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Rows as they are sent.
-
-    Parameters
-    ----------
-    body : bytes or memoryview
-        What is sent.
-    media_type : str
-        What it is.
-    rows : int
-        Rows that came in.
-    """
-
-    body: bytes | memoryview
-    media_type: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
     """One request for rows.
 
@@ -87,8 +68,8 @@ class Work:
     limits: Limits
     deadline: Deadline
 
-    def __call__(self, body: bytearray) -> Answer:
-        """The answer.
+    def __call__(self, body: bytearray) -> tuple[int, bytes | memoryview]:
+        """How many rows came in, and the body of the answer.
 
         Raises
         ------
@@ -102,9 +83,9 @@ class Work:
         model = self.served.reporting(self.deadline.check)
         if isinstance(self.options, TransformOptions):
             encoded, unseen = model.transform(source, **self.options.model_dump(), return_unseen=True)
-            return self._written(encoded, rows.num_rows, unseen=unseen)
+            return rows.num_rows, self._answer(encoded, unseen=unseen)
         values, valid = model.inverse_transform(source, return_valid=True, invalid=self.options.invalid)
-        return self._written(values, rows.num_rows, valid if self.options.return_valid else None)
+        return rows.num_rows, self._answer(values, valid if self.options.return_valid else None)
 
     def _read(self, body: bytearray) -> pa.Table:
         if self.given == json_bodies.MEDIA_TYPE:
@@ -134,18 +115,18 @@ class Work:
                 told = f'column "{printable(name)}" would become more than {self.limits.answer_bytes} bytes of JSON'
                 raise Refused(413, "TooLarge", f"{told}; send fewer rows, or ask for Arrow")
 
-    def _written(
-        self, table: pa.Table, rows: int, valid: Any = None, unseen: Mapping[str, Any] | None = None
-    ) -> Answer:
+    def _answer(
+        self, table: pa.Table, valid: Any = None, unseen: Mapping[str, Any] | None = None
+    ) -> bytes | memoryview:
         self.deadline.check()
         if self.wanted == json_bodies.MEDIA_TYPE:
             listed = None if valid is None else valid.tolist()
             beside = {VALID: listed, UNSEEN: unseen}
             known = {name: value for name, value in beside.items() if value not in (None, {})}
-            return Answer(json_bodies.write_document(table, known), self.wanted, rows)
+            return json_bodies.write_document(table, known)
         if valid is not None:
             table = table.append_column(VALID, pa.array(valid))
         if unseen:
             marks = {**(table.schema.metadata or {}), f"gpuvgm.{UNSEEN}".encode(): json.dumps(unseen).encode()}
             table = table.replace_schema_metadata(marks)
-        return Answer(arrow_bodies.write_stream(table), self.wanted, rows)
+        return arrow_bodies.write_stream(table)

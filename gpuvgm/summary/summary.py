@@ -41,7 +41,13 @@ from gpuvgm.summary.grid import (
 _WORD = 1 << 64
 _UNEVEN = 1.2  # the points lie at 1/a below and a above the mean, in units of the cell's own deviation
 _SMALL = 1 << 24  # rows whose sum of squared positions fits one 64-bit word
-FORMAT = 1
+FORMAT = 2
+_GRID_ARRAYS: dict[str, Any] = {
+    "windows": DIRECTORY_DTYPE,
+    "rests": np.float64,
+    "midpoints": np.uint64,
+    "anchors": np.uint64,
+}
 _SUMS = ("count", "first", "second", "second_high")  # what a summary holds of each cell
 STRAYS = 9  # different values off the step that are kept: one more than a column can have modes for
 
@@ -94,7 +100,7 @@ class Cells:
         scatter = np.add.reduceat(self.scatter[order] + weight * gap * gap, starts)
         return Cells(merged, total, scatter, label[starts], pair[starts] << 1, np.zeros(len(starts)))
 
-    def beside(self, other: Cells) -> Cells:
+    def concatenate(self, other: Cells) -> Cells:
         """These cells and others of the same grid."""
         return Cells(*(np.concatenate((getattr(self, part.name), getattr(other, part.name))) for part in fields(Cells)))
 
@@ -484,7 +490,7 @@ class Summary:
         Raises
         ------
         ModelFileError
-            For a table that is damaged, no summary, or of a newer format.
+            For a table that is damaged, no summary, or of another format.
 
         Examples
         --------
@@ -500,8 +506,10 @@ class Summary:
         try:
             header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
             found = header.get("format")
-            if not isinstance(found, int) or found > FORMAT:
-                raise ModelFileError(f"{name}: no summary of this version of gpuvgm (format {found!r:.60})")
+            if found != FORMAT:
+                raise ModelFileError(
+                    f"{name}: no summary of this version of gpuvgm (format {found!r:.60}); count again"
+                )
             return cls._of_parts(_numbers_of(table), header)
         except ModelFileError:
             raise
@@ -520,17 +528,12 @@ class Summary:
         """
         cell, count, first, second, second_high = numbers
         frame = Frame(float.fromhex(header["scale"]), float.fromhex(header["centre"]))
-        windows = np.frombuffer(bytes.fromhex(header["windows"]), DIRECTORY_DTYPE)
-        rests = np.frombuffer(bytes.fromhex(header["rests"]), np.float64)
-        midpoints, anchors = (
-            np.frombuffer(bytes.fromhex(header[part]), np.uint64) for part in ("midpoints", "anchors")
-        )
-        grid = Grid(frame, windows, rests, midpoints, int(header["hot_key"]), anchors)
+        arrays = {part: np.frombuffer(bytes.fromhex(header[part]), dtype) for part, dtype in _GRID_ARRAYS.items()}
+        grid = Grid(frame, hot_key=int(header["hot_key"]), **arrays)
         low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
-        ends = header.get("ends")
-        modal, ends = tuple(header.get("modal", ())), None if ends is None else (ends[0], ends[1])
-        strays = tuple(map(float.fromhex, header.get("strays", ())))
-        apart = (header["missing"], header["infinite"], low, high, modal, ends, header.get("off_step", 0), strays)
+        modal, ends = tuple(header["modal"]), None if header["ends"] is None else (header["ends"][0], header["ends"][1])
+        strays = tuple(map(float.fromhex, header["strays"]))
+        apart = (header["missing"], header["infinite"], low, high, modal, ends, header["off_step"], strays)
         summary = cls(grid, cell, count, first, second, second_high, *apart)
         _check_grid(grid)
         _check_sums(summary)
@@ -541,10 +544,7 @@ class Summary:
             "format": FORMAT,
             "scale": self.grid.frame.scale.hex(),
             "centre": self.grid.frame.centre.hex(),
-            "windows": self.grid.windows.tobytes().hex(),
-            "rests": self.grid.rests.tobytes().hex(),
-            "midpoints": self.grid.midpoints.tobytes().hex(),
-            "anchors": self.grid.anchors.tobytes().hex(),
+            **{part: getattr(self.grid, part).tobytes().hex() for part in _GRID_ARRAYS},
             "hot_key": str(self.grid.hot_key),
             "missing": self.missing,
             "infinite": self.infinite,
@@ -552,15 +552,29 @@ class Summary:
             "maximum": self.maximum.hex(),
             "modal": self.modal,
             "ends": self.ends,
+            "off_step": self.off_step,
+            "strays": [number.hex() for number in self.strays],
         }
-        if self.off_step:
-            header |= {"off_step": self.off_step, "strays": [number.hex() for number in self.strays]}
         columns = {name: pa.array(getattr(self, name)) for name in ("cell", *_SUMS)}
         return pa.table(columns).replace_schema_metadata({"gpuvgm.summary": json.dumps(header)})
 
     def _deviations(self) -> Floats:
-        """Sum of squared deviations of the positions of each cell from their mean, in units."""
-        return _squared_deviations(self.count, self.first, self.second, self.second_high)
+        """Sum of squared deviations of the positions of each cell from their mean, in units.
+
+        That is the sum of (position - mean)^2 = sum of (position - q)^2 - r^2 / count, with first = q count + r.
+        The first term is an integer. It fits one word for fewer than 2^24 rows, where arithmetic modulo 2^64 gives it
+        exactly; larger cells are computed with Python's integers.
+        """
+        count, first, second, high = self.count, self.first, self.second, self.second_high
+        q = first // count
+        r = first - q * count
+        about_q = second - q * (first + r)
+        rest = r.astype(np.float64) * (r.astype(np.float64) / count.astype(np.float64))
+        out = about_q.astype(np.float64) - rest
+        for i in np.flatnonzero(count >= _SMALL):
+            exact = int(second[i]) + _WORD * int(high[i]) - int(q[i]) * (int(first[i]) + int(r[i]))
+            out[i] = exact - int(r[i]) ** 2 / int(count[i])
+        return np.maximum(out, 0.0)
 
     def _rests(self, at: CellGeometry, deviations: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Keys from the start of a unit to the value it stands for, and the cells known to hold one value only.
@@ -676,20 +690,3 @@ def _mean_position(first: Keys, count: Keys) -> Floats:
     """First / count, correctly rounded or nearly so: quotient and remainder apart."""
     whole = first // count
     return np.asarray(whole.astype(np.float64) + (first - whole * count).astype(np.float64) / count.astype(np.float64))
-
-
-def _squared_deviations(count: Keys, first: Keys, second: Keys, high: Keys) -> Floats:
-    """Sum of (position - mean)^2 = sum of (position - q)^2 - r^2 / count, with first = q count + r.
-
-    The first term is an integer. It fits one word for fewer than 2^24 rows, where arithmetic modulo 2^64 gives it
-    exactly; larger cells are computed with Python's integers.
-    """
-    q = first // count
-    r = first - q * count
-    about_q = second - q * (first + r)
-    rest = r.astype(np.float64) * (r.astype(np.float64) / count.astype(np.float64))
-    out = about_q.astype(np.float64) - rest
-    for i in np.flatnonzero(count >= _SMALL):
-        exact = int(second[i]) + _WORD * int(high[i]) - int(q[i]) * (int(first[i]) + int(r[i]))
-        out[i] = exact - int(r[i]) ** 2 / int(count[i])
-    return np.maximum(out, 0.0)

@@ -1,9 +1,9 @@
 """What a fit has counted so far, partition by partition, so that a run that was cut short reads only the other rows.
 
 A checkpoint is a folder, which users know as the journal of a fit: ``manifest.json``, and a file for each partition of
-each scan, ``<scan>-<first row>-<rows>.zip``, which holds ``tallies.json`` and an Arrow file for each summary. A scan is
-named by the SHA-256 of the plans that decide what is counted; plans come from a seeded sample, so that the same source
-and settings have the same.
+each scan, ``<scan>-<first row>-<rows>.zip``, which holds ``statistics.json`` and an Arrow file for each summary. A scan
+is named by the SHA-256 of the plans that decide what is counted; plans come from a seeded sample, so that the same
+source and settings have the same.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import json
 import logging
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -29,16 +30,18 @@ from gpuvgm.columns.identifiers import IdStatistics
 from gpuvgm.columns.numeric import Lowest
 from gpuvgm.columns.passthrough import RowCount
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
-from gpuvgm.execution.aggregate import Plan
+from gpuvgm.execution.aggregate import Plan, Results, merge_columns, summarise_partition
+from gpuvgm.execution.context import Run
 from gpuvgm.execution.partitions import Partition
 from gpuvgm.io import Source, check_folder_of, location_of, write_bytes
 from gpuvgm.io.locks import FolderInUse, locked
-from gpuvgm.io.manifest import NAME, Manifest, digest_of, read_manifest, refuse_other_run, still_fits
+from gpuvgm.io.manifest import NAME, Manifest, digest_of_file, read_manifest, refuse_other_run, still_fits
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.summary.summary import Summary
+from gpuvgm.table.model_file import arrow_file, zipped
 
 _LOG = logging.getLogger("gpuvgm")
-_STATISTICS = "tallies.json"
+_STATISTICS = "statistics.json"
 AllStatistics = dict[str, Any]
 
 
@@ -57,26 +60,24 @@ class Checkpoint:
     folder: Path
     manifest: Manifest
 
-    def scan(self, plans: Sequence[Plan]) -> ScanCheckpoint:
-        """What is kept of the scan of these plans."""
-        return ScanCheckpoint(self, digest_of_plans(plans))
+    def summarise(self, plans: Sequence[Plan], source: Source, run: Run) -> Results[Any]:
+        """Statistics of all planned columns; partitions that are kept are not read again."""
+        scan, merged, left = digest_of_plans(plans), dict[str, Any](), []
+        for partition in run.partitions(source, [plan.name for plan in plans]):
+            kept = self.read(name_of(scan, partition))
+            if kept is None:
+                left.append(partition)
+            else:
+                merged = merge_columns(merged, kept)
+        for partition, counted in run.executor.each(partial(summarise_partition, run.engine, tuple(plans)), left):
+            if counted and not any(isinstance(statistics, Exception) for statistics in counted.values()):
+                self.keep(name_of(scan, partition), partition.first_row, counted)
+            merged = merge_columns(merged, counted)
+        return Results.of(merged)
 
-
-@dataclass(frozen=True, slots=True)
-class ScanCheckpoint:
-    """What is kept of one scan over the rows."""
-
-    checkpoint: Checkpoint
-    digest: str
-
-    def name(self, partition: Partition) -> str:
-        """Name of a partition's file: another length of partitions, on another number of workers, has other names."""
-        return f"{self.digest[:16]}-{partition.first_row}-{partition.rows}.zip"
-
-    def held(self, partition: Partition) -> AllStatistics | None:
+    def read(self, name: str) -> AllStatistics | None:
         """What was counted of a partition; None where it was not, or its file is damaged."""
-        path = self.checkpoint.folder / self.name(partition)
-        entry = self.checkpoint.manifest.done.get(path.name)
+        path, entry = self.folder / name, self.manifest.done.get(name)
         if entry is None:
             return None
         if not still_fits(path, entry):
@@ -84,12 +85,16 @@ class ScanCheckpoint:
             return None
         return unpacked(path.read_bytes())
 
-    def keep(self, partition: Partition, all_statistics: AllStatistics) -> None:
+    def keep(self, name: str, first_row: int, all_statistics: AllStatistics) -> None:
         """Keep what was counted of a partition."""
-        path = self.checkpoint.folder / self.name(partition)
-        write_bytes(path, packed(all_statistics))
-        size, digest = digest_of(path)
-        self.checkpoint.manifest.add(path.name, {"first_row": partition.first_row, "bytes": size, "sha256": digest})
+        write_bytes(self.folder / name, packed(all_statistics))
+        size, digest = digest_of_file(self.folder / name)
+        self.manifest.add(name, {"first_row": first_row, "bytes": size, "sha256": digest})
+
+
+def name_of(scan: str, partition: Partition) -> str:
+    """Name of a partition's file: another length of partitions, on another number of workers, has other names."""
+    return f"{scan[:16]}-{partition.first_row}-{partition.rows}.zip"
 
 
 @contextmanager
@@ -129,7 +134,7 @@ def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Checkpoint
     asked = {"command": "fit", "inputs": source.fingerprint()}
     place = folder / NAME
     found = read_manifest(place)
-    if folder.exists() and found is None and not all(map(_is_of_a_beginning, folder.iterdir())):
+    if folder.exists() and found is None and {*folder.iterdir()} - {*folder.glob(f".{NAME}.*.partial")}:
         raise InputError(f"{folder}: is no journal of a fit; choose another name")
     folder.mkdir(exist_ok=True)
     begun = False
@@ -167,11 +172,6 @@ def forget_checkpoint(folder: Path) -> None:
             _remove(folder)
 
 
-def _is_of_a_beginning(path: Path) -> bool:
-    """Whether a checkpoint whose first manifest was not complete yet holds the file."""
-    return path.name.startswith(f".{NAME}.") and path.suffix == ".partial"
-
-
 def _remove(folder: Path) -> None:
     """Remove a checkpoint, the manifest last: what is left when this is cut short is a checkpoint still."""
     for file in folder.iterdir():
@@ -193,66 +193,40 @@ def digest_of_plans(plans: Sequence[Plan]) -> str:
 
 def packed(all_statistics: Mapping[str, Any]) -> bytes:
     """Statistics by column as one zip of JSON and Arrow files; the same bytes at any time."""
-    body, documents = io.BytesIO(), {}
-    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for number, (column, statistics) in enumerate(all_statistics.items()):
-            documents[column] = _document(statistics, f"{number}.arrow")
-            if isinstance(statistics, Summary):
-                sink = pa.BufferOutputStream()
-                statistics.write(sink)
-                archive.writestr(
-                    zipfile.ZipInfo(f"{number}.arrow"), sink.getvalue().to_pybytes(), zipfile.ZIP_DEFLATED, 1
-                )
-        archive.writestr(zipfile.ZipInfo(_STATISTICS), json.dumps(plain(documents, "journal")), zipfile.ZIP_DEFLATED)
-    return body.getvalue()
+    files, documents = dict[str, bytes](), {}
+    for number, (column, statistics) in enumerate(all_statistics.items()):
+        if isinstance(statistics, Summary):
+            documents[column] = {"class": "Summary", "file": f"{number}.arrow"}
+            files[f"{number}.arrow"] = arrow_file(statistics)
+            continue
+        parts = {field.name: getattr(statistics, field.name) for field in fields(statistics)}
+        if isinstance(statistics, IdStatistics):
+            parts["registers"] = statistics.registers.hex()
+        documents[column] = {"class": type(statistics).__name__} | parts
+    files[_STATISTICS] = json.dumps(plain(documents, "journal")).encode()
+    return zipped(files, level=1)
 
 
 def unpacked(body: bytes) -> AllStatistics:
     """What `packed` packed."""
     with zipfile.ZipFile(io.BytesIO(body)) as archive:
-        documents = json.loads(archive.read(_STATISTICS), object_hook=from_plain)
-        return {column: _statistics(archive, document) for column, document in documents.items()}
+        files = {name: archive.read(name) for name in archive.namelist()}
+    documents = json.loads(files[_STATISTICS], object_hook=from_plain)
+    return {column: _statistics(files, document) for column, document in documents.items()}
 
 
-def _document(statistics: Any, file: str) -> dict[str, Any]:
-    if isinstance(statistics, Summary):
-        return {"kind": "summary", "file": file}
-    if isinstance(statistics, CategoryCounts):
-        counts, first = statistics.counts.tolist(), statistics.first_rows.tolist()
-        return {
-            "kind": "levels",
-            "type": statistics.type,
-            "rows": statistics.rows,
-            "levels": list(statistics.categories),
-            "counts": counts,
-            "first_rows": first,
-        }
-    if isinstance(statistics, Lowest):
-        return {"kind": "lowest", "rows": statistics.rows, "value": statistics.value}
-    if isinstance(statistics, IdStatistics):
-        held = {"least": statistics.least, "most": statistics.most, "step": statistics.step}
-        registers = statistics.registers.hex()
-        return {
-            "kind": "ids",
-            "rows": statistics.rows,
-            "missing": statistics.missing,
-            **held,
-            "registers": registers,
-        }
-    return {"kind": "rows", "rows": statistics.rows, "missing": statistics.missing}
+def _statistics(files: Mapping[str, bytes], document: Mapping[str, Any]) -> Any:
+    parts = dict(document)
+    name = parts.pop("class")
+    if name == "Summary":
+        return Summary.from_table(pa.ipc.open_file(pa.BufferReader(files[parts["file"]])).read_all(), parts["file"])
+    return _CLASSES[name](**{part: _READ[part](value) if part in _READ else value for part, value in parts.items()})
 
 
-def _statistics(archive: zipfile.ZipFile, document: Mapping[str, Any]) -> Any:
-    kind = document["kind"]
-    if kind == "summary":
-        with pa.ipc.open_file(pa.BufferReader(archive.read(document["file"]))) as reader:
-            return Summary.from_table(reader.read_all(), document["file"])
-    if kind == "levels":
-        counts, first = (np.array(document[part], np.int64) for part in ("counts", "first_rows"))
-        return CategoryCounts(document["type"], document["rows"], tuple(document["levels"]), counts, first)
-    if kind == "lowest":
-        return Lowest(document["rows"], document["value"])
-    if kind == "ids":
-        held = {part: document[part] for part in ("rows", "missing", "least", "most", "step")}
-        return IdStatistics(**held, registers=bytes.fromhex(document["registers"]))
-    return RowCount(document["rows"], document["missing"])
+_CLASSES = {one.__name__: one for one in (CategoryCounts, IdStatistics, Lowest, RowCount)}
+_READ: dict[str, Callable[[Any], Any]] = {  # what JSON holds otherwise
+    "categories": tuple,
+    "counts": partial(np.array, dtype=np.int64),
+    "first_rows": partial(np.array, dtype=np.int64),
+    "registers": bytes.fromhex,
+}

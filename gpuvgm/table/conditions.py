@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.arrays import namespace_of, to_numpy
-from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError, listed
 from gpuvgm.io import device_array, lies_on_device
 from gpuvgm.summary.grid import Floats, Ints
@@ -234,7 +235,10 @@ class Conditions:
         >>> gpuvgm.Conditions(transformer).given("colour", "blue", 2).vectors.tolist()
         [[0.0, 1.0], [0.0, 1.0]]
         """
-        return self.at(name, self._cell(name, value), rows)
+        cell = self._columns[self._position(name)].cell_of(value)
+        if cell is None:
+            raise InputError(f'column "{name}": {value!r} has no one-hot column of its own')
+        return self.at(name, cell, rows)
 
     def at(self, name: str, cell: int, rows: int) -> Drawn:
         """The same condition for all rows: one of the one-hot columns of a column is 1.
@@ -271,13 +275,6 @@ class Conditions:
                 f'column "{name}" has {self._columns[position].width} one-hot columns, but no number {cell}'
             )
         return self.drawn(np.full(rows, position), np.full(rows, cell))
-
-    def _cell(self, name: str, value: object) -> int:
-        """One-hot column of a category or of a modal value."""
-        cell = self._columns[self._position(name)].cell_of(value)
-        if cell is None:
-            raise InputError(f'column "{name}": {value!r} has no one-hot column of its own')
-        return cell
 
     def _position(self, name: str) -> int:
         if name not in self.names:
@@ -473,7 +470,7 @@ def one_of(random: np.random.Generator, held: Ints) -> Ints:
     return np.minimum((random.random(len(held)) * held).astype(np.int64), held - 1)
 
 
-def _with_cells(model: TableModel, name: str) -> ColumnModel:
+def _with_cells(model: TableModel, name: str) -> FittedColumn:
     if name not in model.names:
         raise InputError(f'column "{name}" was not fitted; fitted columns: {", ".join(model.names)}')
     column = model[name]

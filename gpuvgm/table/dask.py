@@ -39,12 +39,12 @@ def decode_lazily(alone: Any, table: Any, invalid: str, *, return_valid: bool) -
     return_valid : bool
         Whether to give both.
     """
-    numbered = bool(_numbered(alone, table.schema.names))
+    numbered = bool(_running_identifiers(alone, table.schema.names))
     values, valid = (map_frames(table, partial(_decoded_part, alone, invalid, n), numbered=numbered) for n in (0, 1))
     return (values, valid) if return_valid else values
 
 
-def _numbered(alone: Any, names: Iterable[str]) -> list[IdColumn]:
+def _running_identifiers(alone: Any, names: Iterable[str]) -> list[IdColumn]:
     """Identifiers that these encoded columns lack, and that get running numbers."""
     there = set(names)
     return [c for c in alone.model_.identifiers if c.regenerate == "sequence" and c.name not in there]
@@ -62,7 +62,7 @@ def _encoded_part(alone: Any, options: Mapping[str, Any], first_row: int, frame:
 def _decoded_part(alone: Any, invalid: str, place: int, frame: Any, start: int) -> Any:
     """One decoded partition, or which of its rows are valid."""
     values, valid = alone.inverse_transform(frame, return_valid=True)
-    for column in _numbered(alone, frame.columns) if start else ():
+    for column in _running_identifiers(alone, frame.columns) if start else ():
         there = values[column.name]
         numbers: Any = column.absent(start, len(values)).passthrough
         values[column.name] = type(there)(numbers.to_pandas().to_numpy(), index=values.index).astype(there.dtype)

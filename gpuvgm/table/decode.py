@@ -12,14 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_array, is_on_device, namespace_of, on_host, to_numpy
-from gpuvgm.columns.base import MISSING, MODE, SCALAR, Cells, Coded, refuse_cell
+from gpuvgm.columns.base import MISSING, MODE, SCALAR, Coded, Decoder, FittedColumn, Modes, refuse_cell
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
-from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run
-from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows
+from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows, table_of_columns
 from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
@@ -47,41 +47,17 @@ class Decoded:
         return Decoded(kept, self.valid[self.valid])
 
 
-class TableDecoder:
-    """Decodes encoded rows into values of the columns' own types.
-
-    Parameters
-    ----------
-    engine : str
-        Name of the engine.
-    model : TableModel
-        The fitted columns.
-    check : bool
-        Whether to look at bounds; without, all rows count as valid.
-    """
-
-    def __init__(self, engine: str, model: TableModel, *, check: bool = True) -> None:
-        rows = get_engine(engine)
-        self._decoders = {column.name: column.decoder(rows, check=check) for column in model.columns}
-
-    def __call__(self, encoded: Encoded) -> Decoded:
-        """Values of encoded rows; columns that are not there are left out."""
-        arrays: dict[str, Column] = {}
-        valid: Array = np.ones(encoded.rows, np.bool_)
-        for name, part in encoded.columns.items():
-            values = self._decoders[name](part, encoded.first_row)
-            arrays[name] = values.array
-            if values.valid is not None:
-                there = values.valid if is_on_device(values.valid) else valid
-                valid = beside(valid, there) & beside(values.valid, there)
-        return Decoded(_table_of(arrays, encoded.rows), valid)
-
-
-def _table_of(columns: dict[str, Column], rows: int) -> pa.RecordBatch | DeviceTable:
-    """Decoded columns as one table, on the device if any of them lies there."""
-    if any(isinstance(column, DeviceColumn) for column in columns.values()):
-        return DeviceTable(columns, rows)
-    return pa.RecordBatch.from_arrays([on_host(column) for column in columns.values()], names=list(columns))
+def _decoded(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
+    """Values of encoded rows; columns that are not there are left out."""
+    arrays: dict[str, Column] = {}
+    valid: Array = np.ones(encoded.rows, np.bool_)
+    for name, part in encoded.columns.items():
+        values = decoders[name](part, encoded.first_row)
+        arrays[name] = values.array
+        if values.valid is not None:
+            there = values.valid if is_on_device(values.valid) else valid
+            valid = beside(valid, there) & beside(values.valid, there)
+    return Decoded(table_of_columns(arrays, encoded.rows), valid)
 
 
 def joined_valid(parts: Sequence[Decoded]) -> Array:
@@ -135,7 +111,7 @@ class CompactReader:
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
-        stay = all(column.is_encoded and column.stays(column.decoded_type) for column in self._columns)
+        stay = all(column.is_encoded and column.works_on_device(column.decoded_type) for column in self._columns)
         return run.blocks(table, self.names, resident=int(stay))
 
     def __call__(self, block: Block) -> Encoded:
@@ -149,14 +125,16 @@ class CompactReader:
         coded = {column.name: self._read(column, block) for column in self._columns}
         return Encoded(block.first_row, block.rows, _completed(self._model, coded, block))
 
-    def _read(self, column: ColumnModel, block: Block) -> Coded:
+    def _read(self, column: FittedColumn, block: Block) -> Coded:
         if not column.is_encoded:
             return Coded(passthrough=block.column(column.name))
         scalar = real_scalars(_array(block, column.name + SCALAR)) if column.has_scalar else None
         if not column.has_cells:
             return Coded(scalar)
         if column.width:
-            return _together(scalar, _cells(column, block))
+            cell = _cells(column, block)
+            there = scalar if scalar is not None and is_on_device(scalar) else cell
+            return Coded(None if scalar is None else beside(scalar, there), beside(cell, there))
         xp = np if scalar is None else namespace_of(scalar)
         return Coded(scalar, xp.zeros(block.rows, dtype=column.cell_dtype))
 
@@ -169,16 +147,7 @@ def _completed(model: TableModel, coded: dict[str, Coded], block: Block | Matrix
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _together(scalar: Floats | None, cell: Cells) -> Coded:
-    """Scalars and cells where one of them lies on a device, if one does."""
-    if scalar is None:
-        return Coded(scalar, cell)
-    if is_on_device(scalar):
-        return Coded(scalar, beside(cell, scalar))
-    return Coded(beside(scalar, cell), cell)
-
-
-def _cells(column: ColumnModel, block: Block) -> Cells:
+def _cells(column: FittedColumn, block: Block) -> Modes:
     mode = _array(block, column.name + MODE)
     xp = namespace_of(mode)
     if mode.dtype != column.cell_dtype:
@@ -190,7 +159,7 @@ def _cells(column: ColumnModel, block: Block) -> Cells:
             first = int(wrong.argmax())
             refuse_cell(column, block.first_row + first, mode[first].item())
         mode = mode.astype(column.cell_dtype)
-    contiguous: Cells = xp.ascontiguousarray(mode)
+    contiguous: Modes = xp.ascontiguousarray(mode)
     return contiguous
 
 
@@ -287,7 +256,7 @@ def _slices(matrix: NDArray[Any], rows: int) -> Iterator[MatrixBlock]:
     return (MatrixBlock(start, matrix[start : start + rows]) for start in range(0, len(matrix), rows))
 
 
-def _empty(column: ColumnModel, matrix: Floats) -> Coded:
+def _empty(column: FittedColumn, matrix: Floats) -> Coded:
     """Room for what a column has in the rows of a matrix."""
     xp = namespace_of(matrix)
     scalar = xp.empty(len(matrix), dtype=matrix.dtype) if column.has_scalar else None
@@ -328,12 +297,12 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
         For a matrix of another width.
     """
     table = table.as_read(on_device=runs_on_device(engine))
-    is_matrix = holds_matrices(table)
-    names = list(table.schema.names) if is_matrix else model.onehot_names
+    is_matrix, there = holds_matrices(table), set(table.schema.names)
     compact = CompactReader(model, table.schema)
-    if not is_matrix and (set(compact.names) <= set(table.schema.names) or not set(names) <= set(table.schema.names)):
+    if not is_matrix and (set(compact.names) <= there or not set(model.onehot_names) <= there):
         _check_numbers(table, [name for name in compact.names if name not in compact.passthrough_types])
         return compact
+    names = table.schema.names if is_matrix else model.onehot_names
     _check_numbers(table, names)
     if len(names) != model.onehot_width:
         found = counted(len(names), "column")
@@ -407,12 +376,13 @@ class Decoding:
 
     def rows(self, reader: CompactReader | OnehotReader | None = None) -> Callable[[Any], Decoded]:
         """From blocks to decoded rows, read by a reader that is there or by a new one."""
-        read = reader or self.reader()
-        decode = TableDecoder(self.engine, self.model, check=self.check or self.drop)
+        read, engine = reader or self.reader(), get_engine(self.engine)
+        check = self.check or self.drop
+        decoders = {column.name: column.decoder(engine, check=check) for column in self.model.columns}
 
         def decoded(block: Any) -> Decoded:
             try:
-                rows = decode(read(block))
+                rows = _decoded(decoders, read(block))
             except InputError as problem:
                 raise InputError(f"{self.table.name}: {problem}") from problem
             return rows.kept() if self.drop else rows

@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, column_of, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import Array, Column, beside, column_of, namespace_of, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR, Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, device_memory, get_engine, runs_on_device
 from gpuvgm.errors import InputError, counted_values, naming
-from gpuvgm.io import Block, DeviceTable, Source, device_array, joined, lies_on_device, restore
+from gpuvgm.io import (
+    Block,
+    DeviceTable,
+    Source,
+    device_array,
+    host_batch,
+    joined,
+    lies_on_device,
+    restore,
+    table_of_columns,
+)
 from gpuvgm.io.source import check_request
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.model_file import document_digest
@@ -38,72 +48,6 @@ class Encoded:
     def unseen(self) -> UnseenRows:
         """Values that the fit had not seen, by column and sort."""
         return {name: part.unseen for name, part in self.columns.items() if part.unseen}
-
-
-class TableEncoder:
-    """Encodes blocks of rows.
-
-    Parameters
-    ----------
-    engine : str
-        Name of the engine.
-    model : TableModel
-        The fitted columns.
-    options : EncodingOptions
-        How to encode.
-    uniforms : mapping of str to ndarray, optional
-        Uniforms for columns that shall not use the generator, one a row of the source.
-    """
-
-    def __init__(
-        self,
-        engine: str,
-        model: TableModel,
-        options: EncodingOptions,
-        uniforms: Mapping[str, Floats] | None = None,
-    ) -> None:
-        rows = get_engine(engine)
-        self._encoders = {column.name: column.encoder(rows, options) for column in model.columns}
-        self._uniforms = uniforms or {}
-        self._place = options.place
-
-    def __call__(self, block: Block) -> Encoded:
-        """Scalars and cells of a block.
-
-        Raises
-        ------
-        InputError
-            For a value that the model has no place for: the message names column and row.
-        """
-        columns = {}
-        for name, encoder in self._encoders.items():
-            part = Slice(block.column(name), block.first_row, self._drawn(name, block))
-            columns[name] = self._named(name, block, encoder, part)
-        for name, counts in _waited_for(columns):
-            columns[name] = self._named(name, block, columns[name].settled, counts)
-        return Encoded(block.first_row, block.rows, columns)
-
-    def _named(self, name: str, block: Block, work: Callable[[Any], Coded], given: Any) -> Coded:
-        """What work on a column of a block gives; complaints say which column it is, and where."""
-        try:
-            return work(given)
-        except UnreadText as problem:
-            place = self._place(block.first_row + problem.row)
-            raise problem.at(name, place, "correct them, or fit again with rows like these") from None
-        except InputError as problem:
-            named = naming(name, problem)
-            if named is not problem:  # of a codec, which knows no rows
-                named = InputError(f"{named} (in the rows from {self._place(block.first_row)} on)")
-            raise named from None
-
-    def _drawn(self, name: str, block: Block) -> Floats | None:
-        """The caller's uniforms for a block of a column."""
-        if name not in self._uniforms:
-            return None
-        uniforms = self._uniforms[name][block.first_row : block.first_row + block.rows]
-        if len(uniforms) != block.rows:
-            raise InputError(f'column "{name}": uniforms has fewer values than the source has rows')
-        return uniforms
 
 
 def _waited_for(columns: Mapping[str, Coded]) -> list[tuple[str, NDArray[Any]]]:
@@ -127,9 +71,8 @@ def checked_uniforms(
         For columns that take no uniforms, a wrong number of values, or values outside [0, 1).
     """
     checked = {}
-    drawn = [column.name for column in model.columns if column.takes_uniforms]
     for name, given in (uniforms or {}).items():
-        if name not in drawn:
+        if name not in model.names or not model[name].takes_uniforms:
             why = "which draws nothing" if name in model.names else "which was not fitted"
             raise InputError(f'uniforms are given for column "{name}", {why}')
         here = to_numpy(device_array(f'uniforms of column "{name}"', given)) if lies_on_device(given) else given
@@ -158,7 +101,7 @@ def check_columns(table: Source, model: TableModel) -> None:
 
 
 def encoded_schema(
-    model: TableModel, layout: str, dtype: str, source: pa.Schema, metadata: Mapping[str, str]
+    model: TableModel, layout: str, dtype: str, source: pa.Schema, metadata: dict[bytes | str, bytes | str]
 ) -> pa.Schema:
     """Columns of encoded rows.
 
@@ -170,12 +113,11 @@ def encoded_schema(
         How encoded rows are handed out, and the type of the scalars; those of general columns are float64.
     source : pyarrow.Schema
         Columns of the source, for passthrough columns.
-    metadata : mapping of str to str
+    metadata : dict of str to str
         Metadata of the Arrow schema.
     """
-    marks: dict[bytes | str, bytes | str] = {key.encode(): value.encode() for key, value in metadata.items()}
     if layout == "onehot":
-        return pa.schema([(name, _ARROW_TYPES[dtype]) for name in model.onehot_names], marks)
+        return pa.schema([(name, _ARROW_TYPES[dtype]) for name in model.onehot_names], metadata)
     fields: list[pa.Field[Any]] = []
     for column in model.columns:
         if not column.is_encoded:
@@ -184,24 +126,7 @@ def encoded_schema(
             fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[column.scalar_dtype or dtype]))
         if column.width:
             fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.cell_dtype)))
-    return pa.schema(fields, marks)
-
-
-def fill_matrix(engine: Engine, model: TableModel, encoded: Encoded, out: Floats) -> Floats:
-    """Encoded rows in the onehot layout, written into `out` of shape (rows, width); parts are copied beside it.
-
-    Raises
-    ------
-    InputError
-        For values that are no category of a column that has scalars for its categories: no matrix has a place for them.
-    """
-    for column in model.encoded:
-        if not column.all_known and not column.has_cells:
-            refuse_unknown(column.name, encoded.columns[column.name].scalar, encoded.first_row)
-    parts = [(encoded.columns[column.name], column.width) for column in model.encoded]
-    there = [(_beside(part.scalar, out), _beside(part.cell, out), width) for part, width in parts]
-    engine.fill_onehot(there, out)
-    return out
+    return pa.schema(fields, metadata)
 
 
 def refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
@@ -234,21 +159,7 @@ def _beside(array: Array | None, other: Array) -> Array | None:
     return None if array is None else beside(array, other)
 
 
-class Layout(Protocol):
-    """How encoded rows are handed out."""
-
-    schema: pa.Schema
-
-    def batch(self, encoded: Encoded) -> pa.RecordBatch:
-        """A block as Arrow columns."""
-
-    def part(self, encoded: Encoded, whole: Floats | None = None) -> Any:
-        """A block as it is kept in memory; of a matrix that is there already, its rows."""
-
-    def join(self, parts: Sequence[Any], like: Source, flavour: str | None) -> Any:
-        """All blocks as what the caller gave, or as the flavour asked for."""
-
-
+@dataclass(frozen=True, slots=True)
 class CompactLayout:
     """What each column has of `<column>.scalar` and `<column>.mode`; passthrough columns keep their name.
 
@@ -260,17 +171,16 @@ class CompactLayout:
         Columns of encoded rows; see `encoded_schema`.
     """
 
-    def __init__(self, model: TableModel, schema: pa.Schema) -> None:
-        self._model, self.schema = model, schema
+    model: TableModel
+    schema: pa.Schema
 
-    def batch(self, encoded: Encoded) -> pa.RecordBatch:
-        """A block as Arrow columns; a value that is no category has no mode."""
-        return pa.RecordBatch.from_arrays([on_host(column) for column in self._columns(encoded)], schema=self.schema)
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch | DeviceTable:
+        """A block as Arrow columns, or as columns on the device if any of them lies there.
 
-    def _columns(self, encoded: Encoded) -> list[Column]:
-        """The columns of the layout, each where its part lies."""
+        A value that is no category has no mode.
+        """
         columns: list[Column] = []
-        for column in self._model.columns:
+        for column in self.model.columns:
             part = encoded.columns[column.name]
             if part.passthrough is not None:
                 columns.append(part.passthrough)
@@ -279,14 +189,11 @@ class CompactLayout:
             if part.cell is not None and column.width:
                 missing = None if column.all_known else part.cell == column.width
                 columns.append(column_of(part.cell, pa.from_numpy_dtype(part.cell.dtype), missing))
-        return columns
+        return table_of_columns(dict(zip(self.schema.names, columns, strict=True)), encoded.rows)
 
-    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch | DeviceTable:
-        """A block as Arrow columns, or as columns on the device if any of them lies there."""
-        columns = self._columns(encoded)
-        if any(isinstance(column, DeviceColumn) for column in columns):
-            return DeviceTable(dict(zip(self.schema.names, columns, strict=True)), encoded.rows)
-        return pa.RecordBatch.from_arrays([on_host(column) for column in columns], schema=self.schema)
+    def batch(self, part: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
+        """A block in the memory of the host, with the metadata of the schema."""
+        return pa.RecordBatch.from_arrays(host_batch(part).columns, schema=self.schema)
 
     def join(self, parts: Sequence[pa.RecordBatch | DeviceTable], like: Source, flavour: str | None) -> Any:
         """All blocks as what the caller gave, or as the flavour asked for."""
@@ -335,14 +242,29 @@ class OnehotLayout:
         return self.empty(rows)
 
     def part(self, encoded: Encoded, whole: Floats | None = None) -> Floats:
-        """A block as a matrix, or as rows of the whole one."""
+        """A block as a matrix, or as rows of the whole one; its parts are copied beside it.
+
+        Raises
+        ------
+        InputError
+            For values that are no category of a column that has scalars for its categories: no matrix has a place for
+            them.
+        """
         end = encoded.first_row + encoded.rows
         out = self.empty(encoded.rows) if whole is None else whole[encoded.first_row : end]
-        return fill_matrix(self._engine, self._model, encoded, out)
+        parts = []
+        for column in self._model.encoded:
+            part = encoded.columns[column.name]
+            if not column.all_known and not column.has_cells:
+                refuse_unknown(column.name, part.scalar, encoded.first_row)
+            parts.append((_beside(part.scalar, out), _beside(part.cell, out), column.width))
+        self._engine.fill_onehot(parts, out)
+        return out
 
-    def batch(self, encoded: Encoded) -> pa.RecordBatch:
-        """A block as Arrow columns."""
-        return pa.RecordBatch.from_arrays(_columns_of(self.part(encoded)), schema=self.schema)
+    def batch(self, part: Floats) -> pa.RecordBatch:
+        """A block as Arrow columns, each in memory of its own, on the host."""
+        columns = np.ascontiguousarray(to_numpy(part).T)
+        return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=self.schema)
 
     def join(self, parts: Sequence[Floats], like: Source, flavour: str | None) -> Any:
         """All blocks as one matrix, or as a table of the flavour asked for."""
@@ -350,12 +272,10 @@ class OnehotLayout:
         if flavour is None:
             whole: Floats = like.arrays.asarray(matrix)
             return whole
-        return restore(pa.Table.from_arrays(_columns_of(matrix), schema=self.schema), like, flavour=flavour)
+        return restore(pa.Table.from_batches([self.batch(matrix)]), like, flavour=flavour)
 
 
-def _columns_of(matrix: Floats) -> list[pa.Array[Any]]:
-    """The columns of a matrix, each in memory of its own, on the host."""
-    return [pa.array(column) for column in np.ascontiguousarray(to_numpy(matrix).T)]
+Layout = CompactLayout | OnehotLayout  # how encoded rows are handed out
 
 
 # -- in this process, or built anew on workers
@@ -402,9 +322,48 @@ class Coding:
             "uniforms": {name: sha256(values.tobytes()).hexdigest() for name, values in self.uniforms.items()},
         }
 
-    def encoder(self) -> TableEncoder:
-        """What encodes blocks."""
-        return TableEncoder(self.engine, self.model, self.options, self.uniforms)
+    def rows(self) -> Callable[[Block], Encoded]:
+        """From blocks to scalars and cells.
+
+        It raises an InputError for a value that the model has no place for: the message names column and row.
+        """
+        engine = get_engine(self.engine)
+        encoders = {column.name: column.encoder(engine, self.options) for column in self.model.columns}
+
+        def encoded(block: Block) -> Encoded:
+            columns = {}
+            for name, encoder in encoders.items():
+                part = Slice(block.column(name), block.first_row, self._drawn(name, block))
+                columns[name] = self._named(name, block, encoder, part)
+            for name, counts in _waited_for(columns):
+                columns[name] = self._named(name, block, columns[name].with_counts, counts)
+            return Encoded(block.first_row, block.rows, columns)
+
+        return encoded
+
+    def _named(self, name: str, block: Block, work: Callable[[Any], Coded], given: Any) -> Coded:
+        """What work on a column of a block gives; complaints say which column it is, and where."""
+        place = self.options.place
+        try:
+            return work(given)
+        except UnreadText as problem:
+            raise problem.at(
+                name, place(block.first_row + problem.row), "correct them, or fit again with rows like these"
+            ) from None
+        except InputError as problem:
+            named = naming(name, problem)
+            if named is not problem:  # of a codec, which knows no rows
+                named = InputError(f"{named} (in the rows from {place(block.first_row)} on)")
+            raise named from None
+
+    def _drawn(self, name: str, block: Block) -> Floats | None:
+        """The caller's uniforms for a block of a column."""
+        if name not in self.uniforms:
+            return None
+        uniforms = self.uniforms[name][block.first_row : block.first_row + block.rows]
+        if len(uniforms) != block.rows:
+            raise InputError(f'column "{name}": uniforms has fewer values than the source has rows')
+        return uniforms
 
     def form(self, table: Source | None = None) -> Layout:
         """How encoded rows are handed out; a matrix lies where the rows of the table do."""
@@ -417,18 +376,21 @@ class Coding:
 
         Beside them stands what the fit had not seen.
         """
-        form = form or self.form()
-        return self._encoded(lambda encoded: form.part(encoded, whole))
+        form, encode = form or self.form(), self.rows()
+
+        def part(block: Block) -> tuple[Any, UnseenRows]:
+            encoded = encode(block)
+            return form.part(encoded, whole), encoded.unseen
+
+        return part
 
     def batches(self) -> Callable[[Any], tuple[pa.RecordBatch, UnseenRows]]:
         """From blocks to encoded Arrow batches, and what the fit had not seen."""
-        return self._encoded(self.form().batch)
+        form = self.form()
+        parts = self.parts(form)
 
-    def _encoded(self, handed_out: Callable[[Encoded], Any]) -> Callable[[Any], tuple[Any, UnseenRows]]:
-        encode = self.encoder()
+        def batch(block: Block) -> tuple[pa.RecordBatch, UnseenRows]:
+            part, unseen = parts(block)
+            return form.batch(part), unseen
 
-        def block_as_asked(block: Any) -> tuple[Any, UnseenRows]:
-            encoded = encode(block)
-            return handed_out(encoded), encoded.unseen
-
-        return block_as_asked
+        return batch

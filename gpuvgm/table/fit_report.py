@@ -3,39 +3,19 @@
 from __future__ import annotations
 
 import html
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.codecs import CurvedCodec, step_text
-from gpuvgm.columns.model import ColumnModel, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.text import html_table, widths_line
 from gpuvgm.errors import counted
 from gpuvgm.report.text import aligned
-
-
-class Stopwatch:
-    """Seconds of the stages of a fit, by name.
-
-    Attributes
-    ----------
-    seconds : dict of str to float
-        The stages that are done.
-    """
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.perf_counter()
-
-    def lap(self, stage: str) -> None:
-        """Count the time since the last stage for this one."""
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +49,7 @@ class ColumnFitReport:
     missing: int
 
     @classmethod
-    def of(cls, column: ColumnModel, reason: str) -> ColumnFitReport:
+    def of(cls, column: FittedColumn, reason: str) -> ColumnFitReport:
         """The record of a fitted column."""
         codec, mixture = getattr(column, "codec", None), getattr(column, "mixture", None)
         modal = len(getattr(column, "modal_values", ())) if column.has_scalar and column.has_cells else 0

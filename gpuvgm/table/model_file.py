@@ -17,27 +17,28 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, cast
+from typing import Annotated, Any, BinaryIO, NoReturn, cast
 
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.documents import Record, anything, listed, mapped, text
-from gpuvgm.columns.documents import refuse as refuse_part
-from gpuvgm.columns.model import ColumnModel, FittedTable, TableModel, check_column, column_of
-from gpuvgm.columns.numbers import WIDE
+from gpuvgm.columns.model import FittedTable, TableModel, check_column, column_of
+from gpuvgm.columns.records import LARGEST_WHOLE, Count, read_record, text
+from gpuvgm.columns.records import refuse as refuse_part
 from gpuvgm.columns.rules import whole
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.errors import LONGEST_LIST, UPGRADE, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
-from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only
+from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only, write_bytes
+from gpuvgm.io.locations import naming_file
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
-FORMAT = 5
+FORMAT = 6
 SUFFIX = ".gpuvgm"
 MODEL, MANIFEST = "model.json", "manifest.json"
 MOST_MANIFEST_BYTES = 1 << 24
@@ -51,30 +52,38 @@ _MEMBER = re.compile(r"model\.json|summaries/[0-9]{1,9}\.arrow")
 _Reader = Callable[[str, int], bytes]  # a member's name and the most bytes it may have
 
 
-_COLUMN = Record({"name": text, "kind": text, "reason": text, "options": mapped(anything)})
-_DOCUMENT = Record(
-    {
-        "format": whole(1),
-        "library": text,
-        "version": text,
-        "created": text,
-        "settings": mapped(anything),
-        "schema": listed(_COLUMN),
-        "seed": whole(0, 2**64 - 1),
-        "rows": whole(),
-        "source": mapped(anything),
-        "columns": listed(anything),
-        "summaries": mapped(text),
-        "failed": mapped(text),
-    },
-    frozenset({"library", "version", "created", "failed"}),
-)
+@dataclass(frozen=True, slots=True)
+class _Spec:
+    name: str
+    kind: str
+    reason: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """What a model file says: the columns as they were declared, those that are fitted, and where they come from."""
+
+    format: Annotated[int, whole(1)]
+    library: str
+    version: str
+    created: str
+    settings: dict[str, Any]
+    schema: tuple[_Spec, ...]
+    seed: Annotated[int, whole(0, 2**64 - 1)]
+    rows: Count
+    source: dict[str, Any]
+    columns: tuple[Any, ...]
+    summaries: dict[str, str]
+    failed: dict[str, str]
+
+
 _MOST_DEPTH = 32
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
-def save_model(fitted: FittedTable, path: Given, *, overwrite: bool = True) -> Location:
+def save_model(fitted: FittedTable, path: Given) -> Location:
     """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory.
 
     Parameters
@@ -83,8 +92,6 @@ def save_model(fitted: FittedTable, path: Given, *, overwrite: bool = True) -> L
         What to write.
     path : path-like
         Where, or a URL that ends in ``.gpuvgm``; nothing appears under this name before everything is written.
-    overwrite : bool
-        Replace a model that is there.
 
     Returns
     -------
@@ -94,29 +101,19 @@ def save_model(fitted: FittedTable, path: Given, *, overwrite: bool = True) -> L
     Raises
     ------
     InputError
-        When something is there that is no model (or, without `overwrite`, anything), or a setting is no JSON.
+        When something is there that is no model, or a setting is no JSON.
     """
-    target = check_target(path, overwrite=overwrite)
-    files = _with_manifest(_files_of(fitted))
-    if isinstance(target, RemoteFile):
-        body = io.BytesIO()
-        _write_members(body, files)
-        target.write_bytes(body.getvalue())
+    target = check_target(path)
+    files = _files_of(fitted)
+    if isinstance(target, RemoteFile) or target.suffix == SUFFIX:
+        write_bytes(target, zipped(files))
         return target
     final = Path(os.path.realpath(target))
-    is_file = target.suffix == SUFFIX
-    try:
-        with partial_of(final, folder=not is_file) as partial:
-            if is_file:
-                _write_zip(partial, files)
-                partial.replace(final)
-            else:
-                _write_directory(partial, files)
-                replace_folder(partial, final)
-    except OSError as problem:
-        if problem.errno is None:
-            raise
-        raise OSError(problem.errno, problem.strerror, str(target)) from problem  # not the partial one's name
+    with naming_file(target), partial_of(final, folder=True) as partial:
+        for name, body in files.items():
+            (partial / name).parent.mkdir(exist_ok=True)
+            write_bytes(partial / name, body)
+        replace_folder(partial, final)
     return target
 
 
@@ -166,43 +163,29 @@ def _files_of(fitted: FittedTable) -> dict[str, bytes]:
         "failed": fitted.failed,
     }
     files = {MODEL: json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False).encode()}
-    for column, name in names.items():
-        sink = pa.BufferOutputStream()
-        fitted.summaries[column].write(sink)
-        files[name] = sink.getvalue().to_pybytes()
-    return files
-
-
-def _with_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
+    files |= {name: arrow_file(fitted.summaries[column]) for column, name in names.items()}
     listed = {name: {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for name, body in files.items()}
     manifest = {"library": "gpuvgm", "format": FORMAT, "files": listed}
     return {**files, MANIFEST: json.dumps(manifest, indent=1).encode()}
 
 
-def _write_directory(folder: Path, files: Mapping[str, bytes]) -> None:
-    for name, body in files.items():
-        file = folder / name
-        file.parent.mkdir(exist_ok=True)
-        with file.open("xb") as sink:
-            sink.write(body)
-            sink.flush()
-            os.fsync(sink.fileno())
+def arrow_file(summary: Summary) -> bytes:
+    """A summary as the bytes of an Arrow file."""
+    sink = pa.BufferOutputStream()
+    summary.write(sink)
+    return sink.getvalue().to_pybytes()
 
 
-def _write_zip(file: Path, files: Mapping[str, bytes]) -> None:
-    with file.open("wb") as sink:
-        _write_members(sink, files)
-        sink.flush()
-        os.fsync(sink.fileno())
-
-
-def _write_members(sink: BinaryIO, files: Mapping[str, bytes]) -> None:
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+def zipped(files: Mapping[str, bytes], level: int | None = None) -> bytes:
+    """Files as one zip, which has the same bytes at any time."""
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
         for name, body in files.items():
-            archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
+            archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED, level)
+    return sink.getvalue()
 
 
-def check_target(path: Given, *, overwrite: bool = True) -> Location:
+def check_target(path: Given) -> Location:
     """Refuse a path that `save_model` would refuse, before the work is done.
 
     Raises
@@ -212,35 +195,27 @@ def check_target(path: Given, *, overwrite: bool = True) -> Location:
     """
     target = location_of(path)
     if isinstance(target, RemoteFile):
-        _check_remote(target, overwrite=overwrite)
+        _check_remote(target)
         return target
     if _FOREIGN.fullmatch(target.suffix) and not target.exists():
         wanted = f"a file ending in {SUFFIX}, or a folder without an ending"
         raise InputError(f"{target}: a model is {wanted}: name it {target.stem}{SUFFIX}")
     check_folder_of(target)
     if target.exists():
-        _check_replaceable(target, overwrite=overwrite)
+        _check_replaceable(target)
     return target
 
 
-def _check_remote(target: RemoteFile, *, overwrite: bool) -> None:
+def _check_remote(target: RemoteFile) -> None:
     if target.suffix != SUFFIX:
         raise InputError(f"{target}: a model at a URL is one file: give it a name that ends in {SUFFIX}")
     refuse_read_only(target)
     entry = target.entry()
     if entry is not None and entry.is_folder:
         raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
-    if entry is not None and not overwrite:
-        raise _exists_already(target)
 
 
-def _exists_already(target: Location) -> InputError:
-    return InputError(f"{target}: exists already; choose another name, or pass overwrite=True")
-
-
-def _check_replaceable(target: Path, *, overwrite: bool) -> None:
-    if not overwrite:
-        raise _exists_already(target)
+def _check_replaceable(target: Path) -> None:
     if target.suffix == SUFFIX:
         if target.is_dir():
             raise InputError(f"{target}: is a folder; a name ending in {SUFFIX} is written as one file")
@@ -277,7 +252,12 @@ def _load(target: Location, read: _Reader, held: list[str] | None = None) -> Fit
 
 
 def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> FittedTable:
-    _check_model(document)
+    _check_plain(document)
+    read_record(_Document, document, "the model")
+    for part in ("columns", "schema"):
+        held = [column.get("name") for column in document[part] if isinstance(column, dict)]
+        if len({str(name) for name in held}) < len(held):
+            raise ValueError(f"{part} has a name twice")
     columns = {column.name: column for column in map(column_of, document["columns"])}
     for column in columns.values():
         check_column(column)
@@ -285,20 +265,15 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
     for name, file in document["summaries"].items():
         table = pa.ipc.open_file(pa.BufferReader(bodies[file])).read_all()
         summaries[name] = Summary.from_table(table, f"{target}: {file}")
-        _check_summary(columns, name, summaries[name])
+        if name not in columns:
+            raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
+        columns[name].check_summary(summaries[name])
     schema = TableSchema.from_json(document["schema"])
     unknown = [name for name in columns if name not in schema.names]
     if unknown:
         raise ValueError(f'the schema lacks column "{unknown[0]}"')
-    failed, seed, rows = dict(document.get("failed", {})), document["seed"], document["rows"]
+    failed, seed, rows = document["failed"], document["seed"], document["rows"]
     return FittedTable(schema, columns, summaries, failed, seed, rows, document["source"], document["settings"])
-
-
-def _check_summary(columns: Mapping[str, ColumnModel], name: str, summary: Summary) -> None:
-    """Refuse a summary that is none of its column."""
-    if name not in columns:
-        raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
-    columns[name].check_summary(summary)
 
 
 # -- the members of a folder, a zip or a store: sizes and checksums hold, or the file is refused
@@ -347,9 +322,11 @@ def _check_format(target: Location, found: object) -> None:
     """Refuse a format number that this library does not know."""
     if not isinstance(found, int) or found < 1:
         raise ModelFileError(f"{target}: no valid format number ({found!r}); the model was changed")
+    if found < FORMAT:
+        raise ModelFileError(f"{target}: written by an older gpuvgm (format {found}, not {FORMAT}): fit again")
     if found > FORMAT:
         raise ModelFileError(
-            f"{target}: written by a newer gpuvgm (format {found}; version {gpuvgm.__version__} reads up to {FORMAT}): "
+            f"{target}: written by a newer gpuvgm (format {found}; version {gpuvgm.__version__} reads {FORMAT}): "
             f"{UPGRADE}"
         )
 
@@ -431,22 +408,6 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
 # -- the document of a model
 
 
-def _check_model(document: Any) -> None:
-    """Check all of a model's document but its columns.
-
-    Raises
-    ------
-    ValueError
-        Saying what is wrong, and where.
-    """
-    _check_plain(document)
-    _DOCUMENT(document, "the model")
-    for part in ("columns", "schema"):
-        names = [column.get("name") for column in document[part] if isinstance(column, dict)]
-        if len({str(name) for name in names}) < len(names):
-            raise ValueError(f"{part} has a name twice")
-
-
 def _check_plain(document: Any) -> None:
     """Refuse deep nesting, and text and whole numbers that cannot be written or shown."""
     category = [document]
@@ -465,7 +426,7 @@ def _parts(value: Any) -> list[Any]:
         return list(value.values())
     if isinstance(value, str):
         text(value, "a text")
-    elif isinstance(value, int) and abs(value) > WIDE:
+    elif isinstance(value, int) and abs(value) > LARGEST_WHOLE + 1:
         refuse_part(value, "a value", "a whole number of at most 38 digits")
     return value if isinstance(value, list) else []
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import is_on_device, mixed, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
-from gpuvgm.config import check_choice, checked_count, checked_seed
+from gpuvgm.columns.rules import choice, whole
 from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
@@ -31,6 +31,7 @@ from gpuvgm.table.encode import refuse_unknown
 from gpuvgm.table.shuffling import permuted
 
 Place = Literal["memory", "disk", "cuda"]
+_SEED = whole(0, 2**64 - 1)
 BLOCK_BYTES = 1 << 25  # of rows that are encoded together
 BLOCK_ROWS = 1 << 14  # that are permuted together
 Matrix = NDArray[np.float32]
@@ -122,10 +123,10 @@ class TrainingRows:
     ) -> None:
         if not hasattr(transformer, "model_"):
             raise InputError(f"a fitted TableTransformer comes first, then the rows; got {type(transformer).__name__}")
-        check_choice("place", place, Place)
+        choice(Place)(place, "place")
         if folder is not None and place != "disk":
             raise InputError('a folder is for rows on the disk: give place="disk" too')
-        self._seed = checked_seed(seed)
+        self._seed = _SEED(seed, "seed")
         self.transformer = transformer
         self.conditions = Conditions(transformer, columns)
         self._model: TableModel = transformer.model_
@@ -208,8 +209,8 @@ class TrainingRows:
         >>> bool((batch.rows[batch.vectors == 1] == 1).all())  # every row answers its condition
         True
         """
-        rows = checked_count(rows, "rows")
-        number = self._made if step is None else checked_seed(step, name="step")
+        rows = whole(1)(rows, "rows")
+        number = self._made if step is None else _SEED(step, "step")
         self._made = number + 1
         random = np.random.Generator(np.random.PCG64([self._seed, number]))
         if not self.conditions.names:
@@ -304,7 +305,7 @@ class TrainingRows:
         >>> rows.batch_count(150), rows.batch_count(150, drop_last=True)
         (3, 2)
         """
-        rows = checked_count(rows, "rows")
+        rows = whole(1)(rows, "rows")
         return (len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)) // processes
 
     def matrix(self, rows: Ints | slice) -> Matrix:

@@ -22,11 +22,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 import gpuvgm
-from gpuvgm.columns.base import EncodingOptions
-from gpuvgm.columns.model import ColumnModel, FittedTable, Span, TableModel
+from gpuvgm.columns.base import EncodingOptions, FittedColumn
+from gpuvgm.columns.model import FittedTable, Span, TableModel
 from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
-from gpuvgm.columns.plots import ColumnPlots
+from gpuvgm.columns.rules import choice, whole
 from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.text import widths_line
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
@@ -38,14 +38,10 @@ from gpuvgm.config import (
     Layout,
     ModeChoice,
     Output,
-    Precision,
     ScalarType,
     Standardize,
     Tails,
     UnknownCategories,
-    check_choice,
-    checked_count,
-    checked_seed,
 )
 from gpuvgm.engines import EngineName
 from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, check_present, listed
@@ -69,6 +65,7 @@ from gpuvgm.report import (
     model_distance,
     validate_table,
 )
+from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.dask import decode_lazily, encode_lazily
@@ -83,14 +80,15 @@ from gpuvgm.table.decode import (
 )
 from gpuvgm.table.description import WIDE
 from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
-from gpuvgm.table.fit import add_rows, fit_source, requests_of
-from gpuvgm.table.fit_report import FitReport, Stopwatch
+from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
+from gpuvgm.table.fit_report import FitReport
 from gpuvgm.table.model_file import MODEL_KEY, fingerprint, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, Parts, target_of, write_rows
 
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
 _LOG = logging.getLogger("gpuvgm")
+_FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
 _FRAMES = ("pandas", "polars", "pyarrow")
 _WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
 
@@ -103,10 +101,9 @@ OF_THIS_MACHINE = (
     "memory",
     "progress",
 )  # parameters that a model file leaves out
-HELD_BY_FORMAT_1 = ("block_rows", "engine", "threads")  # of these
 
 
-class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Mode-specific normalisation of the columns of a table.
 
     For every numeric column a variational Gaussian mixture with a Dirichlet-process prior is fitted to all rows in one
@@ -124,7 +121,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         values), `integer` (round decoded values), `log` (fit the logarithms), `clip` (general columns: keep new rows
         within [-1, 1]), `categories`, `encoding` ("onehot" or "interval", for categorical columns), `regenerate`
         ("sequence" or "missing": what decoded rows without an identifier get), and the arguments n_components,
-        weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, precision, standardize, scale,
+        weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, standardize, scale,
         tails, floor, inf, unknown and max_categories.
     n_components : int
         Upper limit of modes per column.
@@ -150,11 +147,6 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         What computes: "native" is C++ on processors, "cuda" a GPU, "reference" NumPy. "auto" takes the GPU, if there is
         a usable one, for rows that lie on it and for tables of 2^27 values or more; else the processor. With "cuda" and
         cuDF, Parquet files are read on the GPU too.
-    precision : {"float64", "float32"}
-        Arithmetic of `transform`; the model keeps it. "float32" is for GPUs with few FP64 units. Its results are the
-        same to the bit on every engine, but differ from those of "float64": scalars by 2e-7 of their value (and by
-        2^-48 |x| / (scale sd) where numbers lie far from zero), and about one drawn mode in a million. Fits and the
-        inverse always use float64, which costs the inverse nothing. Modes that float32 cannot tell apart are refused.
     standardize : {"auto", True, False}
         Whether the smallest variance of a component, 1e-6, is relative to the variance of the column. "auto": if the
         column's standard deviation is below 1.
@@ -211,7 +203,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
 
     Attributes
     ----------
-    columns_ : dict of str to ColumnModel
+    columns_ : dict of str to FittedColumn
         The fitted columns.
     schema_ : TableSchema
         The columns' kinds with the reason for each.
@@ -240,7 +232,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
     True
     """
 
+    model_: TableModel
     schema_: TableSchema
+    summaries_: dict[str, Summary]
     pandas_dtypes_: dict[str, Any]
     frame_: str = ""
     _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
@@ -260,7 +254,6 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         algorithm: Algorithm = "summary",
         effort: Effort = "auto",
         engine: EngineName = "auto",
-        precision: Precision = "float64",
         standardize: Standardize = "auto",
         scale: float = 4.0,
         tails: Tails | None = None,
@@ -291,7 +284,6 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         self.algorithm = algorithm
         self.effort = effort
         self.engine = engine
-        self.precision = precision
         self.standardize = standardize
         self.scale = scale
         self.tails = tails
@@ -367,9 +359,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         settings = self._settings() | {"random_state": seed}
         schema = TableSchema.declare(self.columns, table.schema, table.name)
         rows, held = self._sampled(table, schema.names, seed)
-        need = partial(Need.fit, _chosen(table, schema.names), held)
         kept = nullcontext() if journal is None else open_checkpoint(journal, rows, resume=resume)
-        with self._run("fit", rows, need) as run, kept as checkpoint:
+        with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run, kept as checkpoint:
             watch = Stopwatch()
             fitted = fit_source(rows, schema, settings, run, before, checkpoint, watch.lap)
         self._seconds = watch.seconds
@@ -404,8 +395,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         count = check_sample(self.sample_rows, stratified=self.stratified)
         if count is None:
             return table, 0
-        held = sample_bytes(_chosen(table, names), table.rows, count, stratified=self.stratified)
-        with self._run("fit", table, partial(Need.fit, _chosen(table, names), held)):
+        chosen = _chosen(table, names)
+        held = sample_bytes(chosen, table.rows, count, stratified=self.stratified)
+        with self._run("fit", table, lambda: Need.fit(chosen, held)):
             return sampled_source(table, names, count, seed, stratified=self.stratified), held
 
     def _take(self, fitted: FittedTable) -> None:
@@ -415,14 +407,11 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         if fitted.failed:
             self.unfinished_ = fitted
             return
-        self._keep(fitted.model, fitted.final_schema, fitted.summaries)
-
-    def _keep(self, model: TableModel, schema: TableSchema, summaries: dict[str, Summary]) -> None:
-        self.model_, self.schema_, self.summaries_ = model, schema, summaries
+        self.model_, self.schema_, self.summaries_ = fitted.model, fitted.final_schema, fitted.summaries
         self._path = ""
 
     def _fit_seed(self) -> int:
-        return secrets.randbits(32) if self.random_state is None else checked_seed(self.random_state, 2**32)
+        return secrets.randbits(32) if self.random_state is None else int(_FIT_SEED(self.random_state, "random_state"))
 
     def partial_fit(self, source: Any, y: Any = None) -> TableTransformer:
         """Add rows: merge their counts with those of the rows before, and fit the columns again.
@@ -477,13 +466,13 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         settings = self._settings() | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
-        with self._run("fit", table, partial(Need.fit, _chosen(table, model.names))) as run:
+        with self._run("fit", table, lambda: Need.fit(_chosen(table, model.names))) as run:
             fitted = add_rows(table, model, plans, self.summaries_, run)
-        for failure in fitted.failed.values():
-            raise failure.problem
-        origin = table.added_to(_without_sample(model.source))
-        grown = FittedTable(self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, origin)
-        self._keep(grown.model, grown.final_schema, fitted.summaries)
+        for problem in fitted.failed.values():
+            raise problem
+        before = {name: part for name, part in model.source.items() if name != "sample"}
+        origin = table.added_to(before)
+        self._take(FittedTable(self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, origin))
         return self
 
     def fit_transform(self, source: Any, y: Any = None, **options: Any) -> Any:
@@ -589,29 +578,20 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         >>> matrix.shape == (1000, len(transformer.get_feature_names_out(layout="onehot")))
         True
         """
-        table = open_source(source)
+        table, asked = open_source(source), self._asked(mode, layout or self.layout, dtype, seed)
         if table.lazy and out is None:
             if uniforms is not None or return_unseen:
                 name = "return_unseen" if return_unseen else "uniforms"
                 raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
-            options = {
-                "mode": mode or self.mode,
-                "layout": layout or self.layout,
-                "dtype": dtype or self.dtype,
-                "seed": self.seed if seed is None else seed,
-            }
-            return encode_lazily(self._alone(), table, options, first_row)
-        how = self._options(table, mode, dtype, seed, first_row)
-        drawn = checked_uniforms(self._fitted(), uniforms, table.rows)
-        coding = self._coding(table, how, layout or self.layout, drawn, written=out is not None)
-        need = partial(Need.transform, _chosen(table, self._fitted().names), coding.schema, written=out is not None)
-        with self._run("transform", table, need) as run:
+            return encode_lazily(self._alone(), table, asked, first_row)
+        coding = self._coding(table, asked, first_row, uniforms, written=out is not None)
+        with self._run("transform", table, partial(_need_of, table, coding, written=out is not None)) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
                 encoded, unseen = self._in_memory(run, table, coding)
                 return (encoded, unseen) if return_unseen else encoded
-            asked = coding.asked(table) | {"part_rows": part_rows}
-            parts = Parts(target_of(table, out, resume=resume), coding.schema, asked, part_rows)
+            run_asked = coding.asked(table) | {"part_rows": part_rows}
+            parts = Parts(target_of(table, out, resume=resume), coding.schema, run_asked, part_rows)
             return write_rows(run, table, self._fitted().names, parts, coding.batches, resume=resume)
 
     def _in_memory(self, run: Run, table: Source, coding: Coding) -> tuple[Any, dict[str, dict[str, int]]]:
@@ -622,7 +602,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         form = replace(coding, engine=run.here.engine).form(table)
         whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
         model, resident = self._fitted(), 0
-        if all(column.stays(table.schema.field(column.name).type) for column in model.columns):
+        if all(column.works_on_device(table.schema.field(column.name).type) for column in model.columns):
             # columns follow each other; what becomes of them lies beside a matrix until that is filled
             resident = 1 if whole is None else len(model.names)
         blocks = run.blocks(table, model.names, len(coding.schema), resident=resident)
@@ -637,7 +617,8 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         if whole is not None and sum(map(len, found)) != len(whole):
             raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
         unseen.warn(table.place)
-        return form.join(found if whole is None else [whole], table, self._flavour()), unseen.rows()
+        made: list[Any] = found if whole is None else [whole]
+        return form.join(made, table, self._flavour()), unseen.rows()
 
     def iter_batches(
         self,
@@ -687,11 +668,9 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         [400, 400, 200]
         """
         table = open_source(source)
-        batch_rows = checked_count(batch_rows, "batch_rows")
-        how = self._options(table, mode, dtype, seed, first_row)
-        coding = self._coding(table, how, layout, {}, written=False)
-        need = partial(Need.transform, _chosen(table, self._fitted().names), coding.schema, written=False)
-        with self._run("transform", table, need) as cluster:
+        batch_rows = whole(1)(batch_rows, "batch_rows")
+        coding = self._coding(table, self._asked(mode, layout, dtype, seed), first_row, written=False)
+        with self._run("transform", table, partial(_need_of, table, coding, written=False)) as cluster:
             run = cluster.here
             coding = replace(coding, engine=cluster.engine_here(self.engine, table))
             form, unseen = coding.form(table), UnseenCounts()
@@ -709,33 +688,37 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
                     yield form.join([part[start : start + batch_rows]], table, flavour)
             unseen.warn(table.place)
 
-    def _options(
-        self, table: Source, mode: str | None, dtype: str | None, seed: int | None, first_row: int
-    ) -> EncodingOptions:
-        """How the rows of a table are encoded: as asked for, else as the constructor says."""
-        model, mode, dtype = self._fitted(), mode or self.mode, dtype or self.dtype
+    def _asked(self, mode: str | None, layout: str, dtype: str | None, seed: int | None) -> dict[str, Any]:
+        """How to encode rows: as asked for, else as the constructor says."""
         seed = self.seed if seed is None else seed
-        check_choice("mode", mode, ModeChoice)
-        check_choice("dtype", dtype, ScalarType)
-        check_columns(table, model)
-        return EncodingOptions(
-            seed=checked_seed(model.seed if seed is None else seed),
-            most_probable=mode == "argmax",
-            dtype=dtype,
-            first_row=checked_seed(first_row, 2**63, "first_row"),
-            place=table.place,
-        )
+        return {"mode": mode or self.mode, "layout": layout, "dtype": dtype or self.dtype, "seed": seed}
 
     def _coding(
-        self, table: Source, options: EncodingOptions, layout: str, uniforms: Mapping[str, np.ndarray], *, written: bool
+        self,
+        table: Source,
+        asked: Mapping[str, Any],
+        first_row: int,
+        uniforms: Mapping[str, np.ndarray] | None = None,
+        *,
+        written: bool,
     ) -> Coding:
         """How the blocks of a table are encoded and handed out; only what keeps metadata names the model."""
-        check_choice("layout", layout, Layout)
+        model, layout, seed = self._fitted(), asked["layout"], asked["seed"]
+        check_settings(asked)
+        check_columns(table, model)
+        options = EncodingOptions(
+            seed=model.seed if seed is None else int(seed),
+            most_probable=asked["mode"] == "argmax",
+            dtype=asked["dtype"],
+            first_row=whole()(first_row, "first_row"),
+            place=table.place,
+        )
+        drawn = checked_uniforms(model, uniforms, table.rows)
         flavour = self._flavour() or ("matrix" if layout == "onehot" else table.flavour)
-        marks = {MODEL_KEY: self._fingerprint()} if written or flavour not in _WITHOUT_METADATA else {}
-        model = self._fitted()
+        says_model = written or flavour not in _WITHOUT_METADATA
+        marks: dict[bytes | str, bytes | str] = {MODEL_KEY: self._fingerprint()} if says_model else {}
         schema = encoded_schema(model, layout, options.dtype, table.schema, marks)
-        return Coding(self.engine, model, options, uniforms, layout, schema)
+        return Coding(self.engine, model, options, drawn, layout, schema)
 
     def _settings(self) -> dict[str, Any]:
         """What columns are fitted with unless they say otherwise."""
@@ -796,7 +779,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ['red', 'red', 'red', 'blue']
         """
         model = self._fitted()
-        check_choice("invalid", invalid, InvalidRows)
+        choice(InvalidRows)(invalid, "invalid")
         table = open_source(encoded)
         check_origin(table, model)
         if table.lazy and out is None:
@@ -867,7 +850,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             return self._compare(open_source(source), open_source(compare))
         model, table, start = self._fitted(), open_source(source), time.perf_counter()
         check_columns(table, model)
-        with self._run("evaluate", table, partial(Need.evaluate, _chosen(table, self._fitted().names))) as run:
+        with self._run("evaluate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
             report = evaluate_table(model, table, run)
         return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
 
@@ -924,7 +907,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """
         model, table = self._fitted(), open_source(source)
         check_columns(table, model)
-        with self._run("validate", table, partial(Need.evaluate, _chosen(table, model.names))) as run:
+        with self._run("validate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
             return validate_table(model, table, run)
 
     def distance_to(self, other: TableTransformer) -> ModelDistance:
@@ -959,6 +942,47 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         """
         return model_distance(self._fitted(), other._fitted())
 
+    def plot(self, name: str, ax: Any = None, *, rows: Floats | None = None) -> Any:
+        """Draw one column with matplotlib: its modes over the histogram of its rows, or its categories.
+
+        Parameters
+        ----------
+        name : str
+            A fitted column.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
+        rows : ndarray of shape (rows,), optional
+            Values to draw; by default the training rows. A model that was saved without summaries has none, and draws
+            its modes alone.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            What was drawn on.
+
+        Raises
+        ------
+        InputError
+            For a column that cannot be drawn.
+        EnvironmentProblem
+            Where matplotlib is missing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"amount": np.random.default_rng(0).normal(50, 9, 1000)})
+        >>> ax = transformer.plot("amount", ax=Figure().subplots())
+        >>> ax.get_xlabel()
+        'amount'
+        >>> ax.figure.savefig("amount.png")
+        """
+        model = self._fitted()
+        if name not in model.names:
+            raise InputError(f'there is no column "{name}": the model has {", ".join(model.names)}')
+        return model[name].plot(ax, rows=self.summaries_.get(name) if rows is None else rows)
+
     def save(self, path: Path_, *, summaries: bool = False) -> None:
         """Write the model, or an unfinished fit, to a directory or a `.gpuvgm` file.
 
@@ -978,8 +1002,10 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         >>> gpuvgm.load("table.gpuvgm").feature_names_in_.tolist()
         ['amount']
         """
-        left = getattr(self, "unfinished_", None)
-        fitted = left or FittedTable.of(self._fitted(), self.schema_, self.summaries_, {})
+        fitted = getattr(self, "unfinished_", None)
+        if fitted is None:
+            model = self._fitted()
+            fitted = FittedTable(self.schema_, self.columns_, self.summaries_, {}, model.seed, model.rows, model.source)
         settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
         settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
         settings["frame"] = self.frame_
@@ -1011,7 +1037,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         (True, (400, 1))
         """
         if transform is not None:
-            check_choice("transform", transform, Output)
+            choice(Output)(transform, "transform")
             self._sklearn_output_config = {"transform": transform}  # the name under which clone keeps it
         return self
 
@@ -1062,7 +1088,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         ['colour.mode.0', 'colour.mode.1']
         """
         chosen, model = layout or self.layout, self._fitted()
-        check_choice("layout", chosen, Layout)
+        check_settings({"layout": chosen})
         compact = [name for column in model.columns for name in column.compact_names]
         return np.array(model.onehot_names if chosen == "onehot" else compact, dtype=object)
 
@@ -1072,7 +1098,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
         return self._fitted().spans()
 
     @property
-    def columns_(self) -> dict[str, ColumnModel]:
+    def columns_(self) -> dict[str, FittedColumn]:
         """The fitted columns by name."""
         return {column.name: column for column in self._fitted().columns}
 
@@ -1099,8 +1125,7 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
                     f"this fit is unfinished: {ColumnsFailed(unfinished.failed, len(unfinished.columns))}"
                 )
             raise NotFittedError("this TableTransformer is not fitted yet: call fit, or load a model")
-        model: TableModel = self.model_
-        return model
+        return self.model_
 
     @contextmanager
     def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> Iterator[Run]:
@@ -1122,18 +1147,17 @@ class TableTransformer(ColumnPlots, BaseEstimator):  # type: ignore[misc]  # sci
             yield run if memory is None else run.within(memory, need())
 
 
-def _without_sample(source: dict[str, Any]) -> dict[str, Any]:
-    """Fingerprint of a source that more rows than those of a sample were taken from."""
-    return {name: part for name, part in source.items() if name != "sample"}
-
-
 def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in names])
 
 
+def _need_of(table: Source, coding: Coding, *, written: bool) -> Need:
+    return Need.transform(_chosen(table, coding.model.names), coding.schema, written=written)
+
+
 def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:
     """Refuse settings that no transformer has."""
-    known = {*TableTransformer._get_param_names()} - {*OF_THIS_MACHINE} | {*HELD_BY_FORMAT_1}
+    known = {*TableTransformer._get_param_names()} - {*OF_THIS_MACHINE}
     unknown = sorted(set(settings) - known)
     try:
         if unknown:
@@ -1163,7 +1187,7 @@ def load(path: Path_) -> TableTransformer:
     Raises
     ------
     ModelFileError
-        For a file that is damaged, tampered with, or newer than this library.
+        For a file that is damaged, tampered with, or of another format than this library writes.
 
     Examples
     --------
@@ -1178,14 +1202,10 @@ def load(path: Path_) -> TableTransformer:
     """
     stored = load_model(fspath(path))
     settings = dict(stored.settings)
-    dtypes, frame = settings.pop("pandas_dtypes", {}), settings.pop("frame", "")
-    settings.setdefault("effort", "research")  # models of format 1 knew no other
+    dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
     _check_stored(path, settings, dtypes, frame)
     transformer = TableTransformer(**settings)
     transformer.pandas_dtypes_, transformer.frame_ = dtypes, frame
-    if stored.failed:
-        transformer.unfinished_ = replace(stored, settings={})
-    else:
-        transformer._keep(stored.model, stored.schema, stored.summaries)
-        transformer._path = fspath(path)
+    transformer._take(replace(stored, settings={}))
+    transformer._path = fspath(path)
     return transformer

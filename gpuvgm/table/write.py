@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
@@ -27,7 +27,6 @@ from gpuvgm.execution.partitions import Partition
 from gpuvgm.files import replace_folder
 from gpuvgm.io import (
     MANIFEST,
-    Block,
     CsvSink,
     Given,
     Location,
@@ -74,22 +73,6 @@ class RunSummary:
     seconds: float
     files: int = 1
     unseen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-
-def write_file(
-    run: Run,
-    parts: Parts,
-    function: Encode,
-    blocks: Iterator[Block],
-) -> tuple[RunSummary, UnseenCounts]:
-    """Results of all blocks into one file, which appears when it is complete."""
-    started, out, schema = time.perf_counter(), parts.out, parts.schema
-    csv = parts.decoded and is_csv(out)
-    with CsvSink(out, schema) if csv else _sink(out, schema) as sink:
-        taking = Taking(sink)
-        run.executor.map_blocks(function, blocks, taking.take)
-    seconds, unseen = time.perf_counter() - started, taking.unseen
-    return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=unseen.rows()), unseen
 
 
 def target_of(source: Source, out: Given, *, resume: bool) -> Location:
@@ -189,12 +172,11 @@ class Cut:
         size, stop = self.parts.part_rows, block.first_row + block.rows
         firsts = range(block.first_row - block.first_row % size, stop, size)
         wanted = [first for first in firsts if self.parts.name(first) not in self.done]
-        return [(first, self.encode(self._within(block, first, first + size))) for first in wanted]
-
-    @staticmethod
-    def _within(block: Any, first: int, stop: int) -> Any:
-        low, high = max(0, first - block.first_row), min(block.rows, stop - block.first_row)
-        return block if high - low == block.rows else block.between(low, high)
+        pieces = []
+        for first in wanted:
+            low, high = max(0, first - block.first_row), min(block.rows, first + size - block.first_row)
+            pieces.append((first, self.encode(block if high - low == block.rows else block.between(low, high))))
+        return pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +199,17 @@ class Taking:
         return known | {"unseen": self.unseen.to_json()}
 
 
-class PartFiles:
+@contextmanager
+def _part_file(parts: Parts, manifest: Manifest, first_row: int) -> Iterator[Taking]:
+    """The file of a part, which is noted in the manifest when it is complete."""
+    path = inside(parts.place, parts.name(first_row))
+    with _sink(path, parts.schema) as sink:
+        taking = Taking(sink)
+        yield taking
+    manifest.add(path.name, taking.entry(first_row))
+
+
+class PartFiles(ExitStack):
     """Takes batches in the order of rows and puts each into the file of its part.
 
     Parameters
@@ -229,56 +221,28 @@ class PartFiles:
     """
 
     def __init__(self, parts: Parts, manifest: Manifest) -> None:
-        self._parts, self._manifest = parts, manifest
+        super().__init__()
+        self._open = partial(_part_file, parts, manifest)
+        self._first = -1
         self._taking: Taking | None = None
-        self._first = 0
-
-    def __enter__(self) -> PartFiles:
-        return self
 
     def take(self, pieces: Sequence[tuple[int, Written]]) -> None:
         """Batches of some parts, by the first row of these."""
         for first, written in pieces:
             if self._taking is None or first != self._first:
-                self._close()
-                self._open(first)
-            assert self._taking is not None
+                self.close()
+                self._first, self._taking = first, self.enter_context(self._open(first))
             self._taking.take(written)
-
-    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
-        if kind is not None:
-            if self._taking is not None:
-                self._taking.sink.__exit__(kind, value, trace)
-            return
-        self._close()
-        if not self._manifest.done:
-            self._open(0)  # no rows at all: a file that has the columns
-            self._close()
-
-    def _open(self, first: int) -> None:
-        self._first = first
-        self._taking = Taking(_sink(self._path, self._parts.schema).__enter__())
-
-    @property
-    def _path(self) -> Location:
-        return inside(self._parts.place, self._parts.name(self._first))
-
-    def _close(self) -> None:
-        taking, self._taking = self._taking, None
-        if taking is None:
-            return
-        taking.sink.__exit__(None, None, None)
-        self._manifest.add(self._path.name, taking.entry(self._first))
 
 
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """One file from its partition: its rows, size and SHA-256."""
     path = inside(parts.place, parts.name(partition.first_row))
-    opened = partition.opened()
-    chosen = CallerExecutor(executor.threads, executor.progress) if opened.on_device else executor
+    rows = partition.read()
+    chosen = CallerExecutor(executor.threads, executor.progress) if rows.on_device else executor
     with _sink(path, parts.schema) as sink:
         taking = Taking(sink)
-        chosen.map_blocks(encode, opened.blocks, taking.take)
+        chosen.map_blocks(encode, rows.blocks, taking.take)
     return taking.entry(partition.first_row)
 
 
@@ -295,18 +259,20 @@ def write_rows(
 ) -> RunSummary:
     """Write the rows of a source, worked on: to one file where the name has an ending, else to a folder of files."""
     encode = run.prepared(build)
-    if parts.out.suffix:
-        blocks = run.blocks(source, columns, len(parts.schema))
-        summary, unseen = write_file(run, parts, encode, blocks)
-    else:
-        summary, unseen = write_parts(run, source, columns, parts, encode, resume=resume)
-    unseen.warn(source.place)
-    return summary
+    if not parts.out.suffix:
+        return write_parts(run, source, columns, parts, encode, resume=resume)
+    started, out, schema = time.perf_counter(), parts.out, parts.schema
+    with CsvSink(out, schema) if parts.decoded and is_csv(out) else _sink(out, schema) as sink:
+        taking = Taking(sink)
+        run.executor.map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
+    seconds = time.perf_counter() - started
+    taking.unseen.warn(source.place)
+    return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=taking.unseen.rows())
 
 
 def write_parts(
     run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, *, resume: bool
-) -> tuple[RunSummary, UnseenCounts]:
+) -> RunSummary:
     """Write the rows of a source, worked on, to a folder of files.
 
     Parameters
@@ -330,12 +296,16 @@ def write_parts(
         Where the folder is something else, or the run to resume was another one.
     """
     began = time.perf_counter()
-    _check_run(run, source, parts, resume=resume)
+    if resume and not source.identified:
+        raise InputError(
+            f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
+        )
+    check_reachable(run.executor, parts.out)
     _check_folder(parts.out)
     with locked(parts.out):
         finished = _finished(parts) if resume else None
         if finished is not None:
-            return _summary(parts, finished, began)
+            return _summary(source, parts, finished, began)
         manifest = _begun(parts, resume=resume)
         with _left_for_later(parts, manifest):
             manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
@@ -347,20 +317,12 @@ def write_parts(
             manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
             manifest.write()
             _clear(parts.place, {MANIFEST, *manifest.done})
-            _publish(parts)
-    summary, unseen = _summary(parts, manifest, began)
+            if isinstance(parts.place, Path) and isinstance(parts.out, Path):  # what it replaces goes after
+                replace_folder(parts.place, Path(os.path.realpath(parts.out)))
+    summary = _summary(source, parts, manifest, began)
     rows, size = counted(summary.rows, "row"), counted(summary.bytes, "byte")
     _LOG.info("%s: %s, %s, %.2f s", summary.path, rows, size, summary.seconds)
-    return summary, unseen
-
-
-def _check_run(run: Run, source: Source, parts: Parts, *, resume: bool) -> None:
-    """Refuse to resume what cannot be told from other rows, and folders that workers have no part in."""
-    if resume and not source.identified:
-        raise InputError(
-            f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
-        )
-    check_reachable(run.executor, parts.out)
+    return summary
 
 
 @contextmanager
@@ -402,8 +364,11 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
     blocks = run.blocks(source, columns, width)
     if manifest.done and source.paths and source.rows is not None:
         blocks = _left(source, columns, run.rows_of(source, max(len(columns), width)), cut)
-    with PartFiles(parts, manifest) as taking:
-        run.executor.map_blocks(cut, blocks, taking.take)
+    with PartFiles(parts, manifest) as files:
+        run.executor.map_blocks(cut, blocks, files.take)
+    if not manifest.done:
+        with _part_file(parts, manifest, 0):  # no rows at all: a file that has the columns
+            pass
 
 
 def _left(source: Source, columns: Sequence[str], block_rows: int, cut: Cut) -> Iterator[Any]:
@@ -507,17 +472,12 @@ def _clear(place: Location, kept: set[str]) -> None:
             path.unlink()
 
 
-def _publish(parts: Parts) -> None:
-    """Give the finished folder its name; what it replaces goes after."""
-    if not isinstance(parts.place, Path) or not isinstance(parts.out, Path):
-        return
-    replace_folder(parts.place, Path(os.path.realpath(parts.out)))
-
-
-def _summary(parts: Parts, manifest: Manifest, began: float) -> tuple[RunSummary, UnseenCounts]:
+def _summary(source: Source, parts: Parts, manifest: Manifest, began: float) -> RunSummary:
+    """What a run did; what the fit had not seen of the rows is warned about."""
     entries, unseen = manifest.done.values(), UnseenCounts()
     for entry in entries:
         unseen.add(UnseenCounts.from_json(entry.get("unseen", {})).columns)
     rows, size = (sum(entry[part] for entry in entries) for part in ("rows", "bytes"))
     seconds = time.perf_counter() - began
-    return RunSummary(str(parts.out), rows, size, len(parts.schema), seconds, len(entries), unseen.rows()), unseen
+    unseen.warn(source.place)
+    return RunSummary(str(parts.out), rows, size, len(parts.schema), seconds, len(entries), unseen.rows())

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as main_module
-from benchmarks import billion, estimator, inputs, picture, pipeline, scaling
+from benchmarks import billion, estimator, inputs, picture, scaling
 from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.measure import Measurement, best_times
 
 ROWS = {name: 300 if name in ("effort", "defaults") else 20_000 for name in BENCHMARKS}
-TESTED_APART = ("pipeline", "table", "peers", "gpu", "training")
+TESTED_APART = ("table", "peers", "gpu", "training")
 MANY_PROCESSES = dict.fromkeys(("billion", "estimator", "import", "scaling"), [pytest.mark.exhaustive])
 
 
@@ -112,21 +112,6 @@ def test_gpus_that_are_not_there(
         assert end.code == code
     printed = capsys.readouterr()
     assert reason in printed.out + printed.err
-
-
-def test_pipeline_reports_stages_and_peak_memory_of_every_side(tmp_path: Path) -> None:
-    lines = tmp_path / "lines.jsonl"
-    main(["pipeline", "--rows", "3e4", "--json", str(lines)])
-    (row,) = map(json.loads, lines.read_text().splitlines())
-    assert row["ratios"].keys() == set(pipeline.NAMES.values())
-    sides = row["details"]["sides"]
-    for effort in ("gpuvgm", "best"):
-        assert list(sides[effort]["seconds"]) == ["fit", "transform", "inverse"]
-    assert row["notes"]['fit with effort="best"'].endswith(" s")
-    for side in ("sinks", "defaults"):
-        stages = {"read values", "write values", "read encoded", "write encoded"}
-        assert sides[side]["seconds"].keys() == stages
-        assert 2**20 < sides[side]["peak_memory"] < 2**30
 
 
 def test_both_estimators_do_the_same_work_and_say_what_memory_it_takes() -> None:

@@ -12,11 +12,11 @@ from benchmarks import gpu
 from benchmarks.__main__ import main
 from benchmarks.gpu import BUS, COPY, HostClock
 from benchmarks.machine import describe_machine
-from benchmarks.output import append_lines, show
+from benchmarks.measure import append_lines, show
 from gpuvgm.engines import cuda_problem
 from tests.conftest import needs_gpu
-from tests.kernels.building import needs_compiler
-from tests.kernels.emulated import EmulatedDevice
+from tests.engines.kernels.building import needs_compiler
+from tests.engines.kernels.emulated import EmulatedDevice
 
 ROWS = 10_000
 
@@ -41,7 +41,6 @@ def test_every_kernel_is_measured_beside_a_copy(tmp_path: Path, monkeypatch: pyt
     ran = {name for name, _ in device.launches}
     for stem in (
         "transform_10",
-        "transform32_10",
         "inverse",
         "fill_onehot",
         "read_onehot",

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import peers, peers_list, peers_page, peers_side, table_side
+from benchmarks import peers, peers_page, peers_side, peers_sides, table
 from benchmarks.__main__ import main
-from benchmarks.mixed_rows import SORTS, mixed_table, table_of
-from benchmarks.one_core import repeated
-from benchmarks.peers_list import KNOWN, reason_not_to_run, side_of
-from benchmarks.peers_sides import Mixture
+from benchmarks.inputs import SORTS, mixed_table, table_of
+from benchmarks.machine import repeated
+from benchmarks.peers_sides import KNOWN, Mixture, reason_not_to_run, side_of
 
 STAGES = ["fit", "transform, compact", "inverse, compact", "transform, onehot", "inverse, onehot", "evaluate"]
 
@@ -31,9 +30,9 @@ def test_a_table_is_measured_in_every_place(tmp_path: Path, capsys: pytest.Captu
     own = [row for row in rows if row["details"]["table"] == "generated"]
     for place in {row["details"]["words"] for row in own}:
         here = [row for row in own if row["details"]["words"] == place]
-        assert [row["details"]["stage"] for row in here] == [*STAGES, table_side.ONE_BY_ONE]
+        assert [row["details"]["stage"] for row in here] == [*STAGES, table.ONE_BY_ONE]
         assert all(row["seconds"] > 0 and row["machine"]["cores"] >= 1 for row in here)
-        assert here[0]["ratios"].keys() == {table_side.ONE_BY_ONE}
+        assert here[0]["ratios"].keys() == {table.ONE_BY_ONE}
         parts = here[0]["details"]["parts"]
         assert all(seconds >= 0 for seconds in parts.values())
         assert parts["sample"] > 0 < parts["pass"] and parts["EM"] > 0 < parts["planning"]
@@ -56,7 +55,7 @@ def test_what_needs_no_peer_is_measured_without_any(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    monkeypatch.setattr(peers_list, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers_sides, "find_spec", lambda name: None)
     lines = tmp_path / "lines.jsonl"
     assert main(["peers", "--rows", "3000", "--json", str(lines)]) == 0
     printed = capsys.readouterr()
@@ -135,7 +134,7 @@ def test_what_takes_long_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> Non
     timed = repeated(lambda: called.append(1) or len(called), 4)
     assert (len(called), timed.result) == (4, 4)
     assert timed.seconds >= 0 <= timed.processor_seconds
-    monkeypatch.setattr("benchmarks.one_core.PATIENCE", 0.0)
+    monkeypatch.setattr("benchmarks.machine.PATIENCE", 0.0)
     repeated(lambda: called.append(1), 4)
     assert len(called) == 5
 

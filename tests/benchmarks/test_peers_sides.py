@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from benchmarks import peers_drawn, peers_list
+from benchmarks import peers_sides
 from benchmarks.machine import peak_memory, peak_memory_of_all
-from benchmarks.peers_list import KNOWN, reason_not_to_run, side_of
 from benchmarks.peers_side import accuracy_of, fit_of
-from benchmarks.peers_sides import numbers_of
+from benchmarks.peers_sides import KNOWN, numbers_of, reason_not_to_run, side_of
 
 ROWS = 3_000
 ONE_COLUMN = [side for side in KNOWN if side not in ("onehot",)]
@@ -29,7 +28,7 @@ def table() -> pa.Table:
 def test_a_side_gets_a_column_back(name: str, table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     if reason := reason_not_to_run(name, ROWS):
         pytest.skip(f"{KNOWN[name].words} cannot run here: {reason}")
-    monkeypatch.setattr(peers_drawn, "SAMPLE_ROWS", 1_000)
+    monkeypatch.setattr(peers_sides, "SAMPLE_ROWS", 1_000)
     side = side_of(name, ["x"], [])
     rows = side.prepare(table)
     side.fit(rows)
@@ -49,7 +48,7 @@ def test_a_side_gets_a_column_back(name: str, table: pa.Table, monkeypatch: pyte
 def test_a_sample_is_told_and_all_rows_count_in_its_likelihood(
     table: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(peers_drawn, "SAMPLE_ROWS", 20)
+    monkeypatch.setattr(peers_sides, "SAMPLE_ROWS", 20)
     polars_side, whole = side_of("polars", ["x"], []), side_of("scikit-learn", ["x"], [])
     likelihoods = []
     for side in (polars_side, whole):
@@ -68,21 +67,21 @@ def test_the_formula_in_numpy_is_that_of_predict_proba(table: pa.Table) -> None:
 
 
 def test_dask_draws_apart_in_every_partition() -> None:
-    table = pa.table({"x": np.tile(np.random.default_rng(0).normal(0, 1, 500), peers_drawn.PARTITIONS)})
+    table = pa.table({"x": np.tile(np.random.default_rng(0).normal(0, 1, 500), peers_sides.PARTITIONS)})
     side = side_of("dask", ["x"], [])
     rows = side.prepare(table)
     side.fit(rows)
-    mode = side.collected(side.transform(rows))["mode"].to_numpy().reshape(peers_drawn.PARTITIONS, -1)
+    mode = side.collected(side.transform(rows))["mode"].to_numpy().reshape(peers_sides.PARTITIONS, -1)
     assert len(side.means) > 1
     assert np.any(mode[0] != mode[1])
 
 
 def test_reasons_name_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert reason_not_to_run("rdt", peers_list.SLOW_ROWS + 1) in ("more than 500,000 rows", "no rdt")
+    assert reason_not_to_run("rdt", peers_sides.SLOW_ROWS + 1) in ("more than 500,000 rows", "no rdt")
     assert reason_not_to_run("compact", 10**9) is None
-    monkeypatch.setattr(peers_list, "find_spec", lambda name: None if name == "torchgmm" else object())
+    monkeypatch.setattr(peers_sides, "find_spec", lambda name: None if name == "torchgmm" else object())
     assert reason_not_to_run("torchgmm", 1) == "no torchgmm"
-    monkeypatch.setattr(peers_list.shutil, "which", lambda name: None)
+    monkeypatch.setattr(peers_sides.shutil, "which", lambda name: None)
     monkeypatch.delenv("JAVA_HOME", raising=False)
     assert reason_not_to_run("spark", 1) == "no Java"
 

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import samples, samples_measures, samples_page, samples_side
+from benchmarks import samples, samples_page, samples_side
 from benchmarks.__main__ import main, parse
-from benchmarks.samples_measures import category_codes, number_bins, of_categories, of_numbers, pair_agreement, utility
-from benchmarks.samples_summary import Difference, differences, expected_by_chance, of_size, rows_of
+from benchmarks.samples_page import Difference, differences, expected_by_chance, of_size, rows_of
+from benchmarks.samples_side import category_codes, number_bins, of_categories, of_numbers, pair_agreement, utility
 from benchmarks.samples_tables import (
     CTGAN,
     MOST_CELLS,
@@ -43,19 +43,19 @@ def test_samples_are_rounded_to_the_places_of_the_real_numbers() -> None:
     assert (found["ks"], found["ks_rounded"]) == (0.5, 0.0)
     on_cents = np.repeat([0.2, 0.25, 7.0], [1, 1999, 1000])
     assert of_numbers(on_cents, on_cents - 0.001)["below"] == pytest.approx(1 / 3)
-    assert samples_measures.decimal_places(np.array([0.25, 1.0])) == 2
-    assert samples_measures.decimal_places(np.array([1 / 3])) is None
+    assert samples_side.decimal_places(np.array([0.25, 1.0])) == 2
+    assert samples_side.decimal_places(np.array([1 / 3])) is None
 
 
 def test_tails_are_rows_in_a_thousand_beyond_the_real_quantiles() -> None:
     real = np.arange(10_000.0)
-    assert samples_measures.tails(real, real) == {"above": 1.0, "below": 1.0, "tails": 0.0}
-    assert samples_measures.tails(real, real + 10_000) == {"above": 1000.0, "below": 0.0, "tails": 500.0}
+    assert samples_side.tails(real, real) == {"above": 1.0, "below": 1.0, "tails": 0.0}
+    assert samples_side.tails(real, real + 10_000) == {"above": 1000.0, "below": 0.0, "tails": 500.0}
 
 
 def test_a_tail_that_no_real_row_is_in_says_nothing() -> None:
-    assert samples_measures.tails(np.repeat([0.0, 1.0], [9_999, 1]), np.ones(4)) == {"above": 1000.0, "tails": 999.9}
-    assert samples_measures.tails(np.zeros(10), np.ones(10)) == {}
+    assert samples_side.tails(np.repeat([0.0, 1.0], [9_999, 1]), np.ones(4)) == {"above": 1000.0, "tails": 999.9}
+    assert samples_side.tails(np.zeros(10), np.ones(10)) == {}
 
 
 def test_total_variation_counts_missing_and_unknown_categories() -> None:

@@ -14,8 +14,6 @@ from benchmarks import training
 
 ctgan = pytest.importorskip("ctgan", reason="ctgan, which is trained, is not installed")
 
-from benchmarks import training_side  # noqa: E402
-
 
 @pytest.mark.parametrize("place", training.PLACES)
 def test_a_training_is_measured(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,8 +35,8 @@ def test_an_epoch_has_ctgans_losses(monkeypatch: pytest.MonkeyPatch) -> None:
         frame[name] = random.choice(["a", "b", "c"], 1_500)
     stock: Any = ctgan.synthesizers.ctgan.Generator
     monkeypatch.setattr(stock, "__init__", stock.__init__)  # given back at the end
-    monkeypatch.setattr(training_side, "flights", lambda: frame)
-    found = training_side.epoch()
+    monkeypatch.setattr(training, "flights", lambda: frame)
+    found = training.epoch_side()
     ours, theirs = found["losses"]
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
     assert found["rows"] == 1_500 and min(found["seconds"]) > 0

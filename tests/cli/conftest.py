@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,9 +28,19 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def disk(tmp_path, request):
+    """A disk that is mounted with the options of the parameter; it takes root to mount one."""
+    target = tmp_path / "disk"
+    target.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", target], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a disk: {mounted.stderr.decode().strip()}")
+    yield target
+    subprocess.run(["umount", target], check=True)
+
+
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch):
-    import os
-
     for name in [name for name in os.environ if name.startswith("GPUVGM_") and name != "GPUVGM_REQUIRE_NATIVE"]:
         monkeypatch.delenv(name)

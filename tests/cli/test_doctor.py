@@ -10,17 +10,17 @@ import sys
 import sysconfig
 import types
 from importlib import metadata
-from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
 import gpuvgm
-from gpuvgm import engines
 from gpuvgm.cli import doctor as diagnosis
 from gpuvgm.cli.doctor import OPTIONAL, REQUIRED, doctor
 from gpuvgm.engines import native_is_built
 from tests.cli.running import ROOT
+from tests.harness.device.hardware import Hardware
+from tests.harness.device.module import MemoryPool
 
 
 def run_python(code, *paths):
@@ -112,33 +112,6 @@ def test_an_instruction_set_that_is_not_there(monkeypatch):
     assert "mmx" in state.reason
 
 
-class Runtime:
-    """What is used of CUDA's runtime."""
-
-    @staticmethod
-    def driverGetVersion():
-        return 13010
-
-    @staticmethod
-    def runtimeGetVersion():
-        return 12090
-
-    @staticmethod
-    def getDeviceCount():
-        return 2
-
-    @staticmethod
-    def getDeviceProperties(index):
-        return {"name": f"GPU {index}".encode(), "totalGlobalMem": (index + 1) << 30, "major": 9, "minor": index}
-
-
-class MemoryPool:
-    """CuPy's pool, by its name."""
-
-    def malloc(self, size):
-        raise AssertionError("nothing is allocated")
-
-
 class MemoryAsyncPool(MemoryPool):
     """CuPy's asynchronous pool, by its name."""
 
@@ -147,19 +120,12 @@ def _malloc(size):
     raise AssertionError("nothing is allocated")
 
 
-@pytest.fixture(name="cupy")
-def _cupy(monkeypatch):
-    module = types.ModuleType("cupy")
-    module.__spec__ = ModuleSpec("cupy", None)
-    pool = MemoryPool()
-    module.cuda = types.SimpleNamespace(is_available=lambda: True, runtime=Runtime, get_allocator=lambda: pool.malloc)
-    monkeypatch.setitem(sys.modules, "cupy", module)
-    engines.cuda_problem.cache_clear()
-    yield module
-    engines.cuda_problem.cache_clear()
+def test_devices(strict_cupy, monkeypatch):
+    def properties(index):
+        return {"name": f"GPU {index}".encode(), "totalGlobalMem": (index + 1) << 30, "major": 9, "minor": index}
 
-
-def test_devices(cupy, monkeypatch):
+    versions = {"driverGetVersion": lambda: 13010, "runtimeGetVersion": lambda: 12090}
+    vars(strict_cupy.cuda.runtime).update(versions, getDeviceProperties=properties)
     real = diagnosis.get_engine
     monkeypatch.setattr(diagnosis, "get_engine", lambda name: None if name == "cuda" else real(name))
     found = doctor()
@@ -176,18 +142,18 @@ def test_devices(cupy, monkeypatch):
 @pytest.mark.parametrize(
     ("allocator", "words"),
     [
-        (MemoryPool().malloc, "CuPy's own pool"),
-        (MemoryAsyncPool().malloc, "cudaMallocAsync"),
+        (MemoryPool(Hardware()).malloc, "CuPy's own pool"),
+        (MemoryAsyncPool(Hardware()).malloc, "cudaMallocAsync"),
         (_malloc, "cudaMalloc, without a pool"),
         (run_python, "run_python"),
     ],
 )
-def test_the_allocator_in_force(cupy, allocator, words):
-    cupy.cuda.get_allocator = lambda: allocator
+def test_the_allocator_in_force(strict_cupy, allocator, words):
+    strict_cupy.cuda.get_allocator = lambda: allocator
     assert [device.allocator for device in diagnosis._devices()] == [words] * 2
 
 
-def test_the_resource_of_rmm_in_force(cupy, monkeypatch):
+def test_the_resource_of_rmm_in_force(strict_cupy, monkeypatch):
     """CuPy allocates from RMM; each device has a resource of its own, which may lie over others."""
 
     class CudaMemoryResource: ...
@@ -202,7 +168,7 @@ def test_the_resource_of_rmm_in_force(cupy, monkeypatch):
     rmm.mr = types.SimpleNamespace(get_per_device_resource=resources.__getitem__)
     monkeypatch.setitem(sys.modules, "rmm", rmm)
     exec("def rmm_cupy_allocator(size): ...", vars(allocators))
-    cupy.cuda.get_allocator = lambda: allocators.rmm_cupy_allocator
+    strict_cupy.cuda.get_allocator = lambda: allocators.rmm_cupy_allocator
     assert [device.allocator for device in diagnosis._devices()] == [
         "RMM, PoolMemoryResource over CudaMemoryResource",
         "RMM, CudaAsyncMemoryResource",
@@ -215,8 +181,8 @@ def test_what_cupy_allocates_from_by_default():
 
 
 @pytest.mark.parametrize("driver", [True, False])
-def test_a_gpu_that_cannot_be_used(cupy, monkeypatch, tmp_path, driver):
-    cupy.cuda.is_available = lambda: False
+def test_a_gpu_that_cannot_be_used(strict_cupy, monkeypatch, tmp_path, driver):
+    strict_cupy.cuda.is_available = lambda: False
     (tmp_path / "version").write_text("NVRM")
     monkeypatch.setattr(diagnosis, "DRIVER", tmp_path / ("version" if driver else "nothing"))
     found = doctor()
@@ -229,7 +195,7 @@ def test_a_gpu_that_cannot_be_used(cupy, monkeypatch, tmp_path, driver):
         assert "nvidia-smi" in lacks["cuda engine"]
 
 
-def test_a_cupy_that_breaks_does_not_stop_the_doctor(cupy):
-    del cupy.cuda
+def test_a_cupy_that_breaks_does_not_stop_the_doctor(strict_cupy):
+    del strict_cupy.cuda
     state = next(engine for engine in doctor().engines if engine.name == "cuda")
     assert not state.usable and "AttributeError" in state.reason

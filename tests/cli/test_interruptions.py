@@ -6,6 +6,7 @@ import errno
 import os
 import signal
 import sys
+from unittest.mock import Mock
 
 import pytest
 
@@ -73,10 +74,7 @@ def test_a_signal_while_a_partial_file_is_made_leaves_none(signals, tmp_path, mo
     ids=["interrupted", "full", "limited"],
 )
 def test_a_fit_that_cannot_write_its_model_says_that_its_checkpoint_is_kept(folder, tmp_path, monkeypatch, problem):
-    def fail(*_, **__):
-        raise problem
-
-    monkeypatch.setattr(gpuvgm.TableTransformer, "save", fail)
+    monkeypatch.setattr(gpuvgm.TableTransformer, "save", Mock(side_effect=problem))
     code = 130 if isinstance(problem, KeyboardInterrupt) else 3
     arguments = ("fit", folder / "table.parquet", "--columns", "n", "--model", tmp_path / "m")
     said = invoke(*arguments, code=code).stderr
@@ -90,4 +88,4 @@ def test_a_fit_that_cannot_write_its_model_says_that_its_checkpoint_is_kept(fold
 def test_signals_are_answered_while_pyarrow_is_imported(monkeypatch, problem):
     monkeypatch.setitem(sys.modules, "gpuvgm.shortage", None)  # an import of it fails
     assert console.exit_code(problem) in (129, 130, 143)
-    assert console.explained(problem).endswith("no partial files are left")
+    assert console.explain(problem).endswith("no partial files are left")

@@ -61,7 +61,7 @@ def test_a_record_holds_the_run(folder, tmp_path):
 
 def test_stages_follow_each_other():
     stages = Stages()
-    with stages.heard():
+    with stages.listen():
         for stage, rows in [("fit", 5), ("fit", 9), ("fit", 3), ("transform", 9), ("fit", 2)]:
             stages(stage, rows, 9)
     assert [(stage.name, stage.rows) for stage in stages.done] == [("fit", 9), ("transform", 9), ("fit", 2)]
@@ -71,7 +71,7 @@ def test_stages_follow_each_other():
 
 def test_rows_read_during_the_search_for_modes_belong_to_it():
     stages = Stages()
-    with stages.heard():
+    with stages.listen():
         for stage, done, total in [
             ("fit", 9, 9),
             ("search modes", 0, 2),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 
 import numpy as np
@@ -46,21 +45,10 @@ def test_a_signal_leaves_nothing(tmp_path, number, code):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def frozen_disk(tmp_path):
-    """A disk that is mounted read-only; it takes root to mount one."""
-    target = tmp_path / "disk"
-    target.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,ro", "tmpfs", target], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a read-only disk: {mounted.stderr.decode().strip()}")
-    yield target
-    subprocess.run(["umount", target], check=True)
-
-
-def test_problems_of_writing_name_the_target(folder, tmp_path, frozen_disk):
+@pytest.mark.parametrize("disk", ["size=1m,ro"], indirect=True)
+def test_problems_of_writing_name_the_target(folder, tmp_path, disk):
     fit = ("fit", folder / "table.parquet", "--columns", "n", "--model")
-    for path in (frozen_disk / "a.parquet", frozen_disk / "m", frozen_disk / "m.gpuvgm"):
+    for path in (disk / "a.parquet", disk / "m", disk / "m.gpuvgm"):
         arguments = ("generate", path, "--rows", "9") if path.suffix == ".parquet" else (*fit, path)
         assert invoke(*arguments, code=3).stderr == f"gpuvgm: {path}: Read-only file system\n"
     long = tmp_path / ("a" * 246 + ".parquet"), tmp_path / ("a" * 250)

@@ -6,6 +6,7 @@ import errno
 import resource
 import subprocess
 import sys
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.ipc
@@ -14,7 +15,7 @@ import pytest
 
 from gpuvgm.cli import address_space
 from gpuvgm.cli.address_space import MIB, check_address_space, needed
-from gpuvgm.cli.console import exit_code, explained
+from gpuvgm.cli.console import exit_code, explain
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS
 from gpuvgm.io import open_source
@@ -32,7 +33,7 @@ SHORTAGES = [
 @pytest.mark.parametrize("problem", SHORTAGES, ids=repr)
 def test_a_shortage_is_the_environment_s(problem):
     assert exit_code(problem) == 3
-    told = explained(problem)
+    told = explain(problem)
     assert "--threads" in told and ("out of memory" in told or "cannot start more threads" in told)
     assert not isinstance(problem, COLUMN_PROBLEMS)
 
@@ -65,17 +66,13 @@ READERS = {
 )
 def test_a_shortage_while_a_file_is_read_is_no_damage(source, monkeypatch, problem):
     opened = open_source(source)
-
-    def fail(*_, **__):
-        raise problem
-
-    monkeypatch.setattr(READERS[source.suffix[1:]], fail)
+    monkeypatch.setattr(READERS[source.suffix[1:]], Mock(side_effect=problem))
     with pytest.raises(type(problem)) as caught:
         list(opened.blocks(["x"], 4096))
     with pytest.raises(type(problem)):
         open_source(source)
     assert caught.value is problem or str(caught.value) == str(problem)
-    monkeypatch.setattr(READERS[source.suffix[1:]], lambda *_, **__: (_ for _ in ()).throw(pa.ArrowInvalid("wrong")))
+    monkeypatch.setattr(READERS[source.suffix[1:]], Mock(side_effect=pa.ArrowInvalid("wrong")))
     with pytest.raises(InputError):
         open_source(source)
 

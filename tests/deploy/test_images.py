@@ -7,9 +7,11 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import gpuvgm
 from tests.deploy.commands import COMPOSE, DOCKERFILES, FOLDER
@@ -70,6 +72,16 @@ def test_what_is_copied_is_let_through():
                     package = Path(gpuvgm.__file__).parent  # the tree of tests may be without it
                     assert f"!{source}" in kept and (package if source == package.name else ROOT / source).exists()
     assert kept[1] == "*"
+
+
+@pytest.mark.parametrize("cuda", ["12", "13"])
+def test_versions_of_the_gpu_image_are_those_that_gpuvgm_allows(cuda):
+    lines = (FOLDER / f"constraints-cu{cuda}.txt").read_text(encoding="utf-8").splitlines()
+    versions = dict(line.split(";")[0].strip().split("==") for line in lines)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    for needed in map(Requirement, project["dependencies"] + extras[f"cu{cuda}"] + extras["dask"] + extras["serve"]):
+        assert needed.specifier.contains(versions[needed.name]), needed
 
 
 def test_compose_services():

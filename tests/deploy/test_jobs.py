@@ -27,7 +27,7 @@ from tests.deploy.commands import (
 )
 from tests.deploy.processes import ROOT, SECONDS, Machine, needs_dask, on_path
 from tests.deploy.test_commands import parser_of, write_options
-from tests.distributed.working import wait_until
+from tests.execution.distributed.working import wait_until
 
 ROWS = 4000
 

@@ -23,7 +23,7 @@ from gpuvgm.columns.schema import TableSchema
 from tests.conftest import needs, needs_gpu
 from tests.docs.pages import DEVICE, DOCS, PAGES, ROOT, Block, blocks, python_blocks, run_page, run_python
 
-STORES = DOCS / "how-to" / "storage.md"  # run by tests/storage, which has a store
+STORES = DOCS / "how-to" / "storage.md"  # run by tests/io/storage, which has a store
 RUN = [page for page in PAGES if page != STORES and blocks(page)]
 NUMBERS = ("amount", "income", "balance", "year", "id")
 ROWS = pa.schema([(name, pa.float64()) for name in NUMBERS] + [("grade", pa.string())])

@@ -61,12 +61,12 @@ def test_every_command_is_described() -> None:
 
     def names(section: str) -> set[str]:
         part = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
-        return set(re.findall(r"^  --([a-z-]+)", part, re.MULTILINE))
+        return set(re.findall(r"^│ (?:\*  |   )?--([a-z-]+)", part, re.MULTILINE))
 
     common = {name.replace("_", "-") for name in COMMON}
     assert names("Options of every command") == common
     for command, options in OPTIONS.items():
-        assert names(command) == {option.replace("_", "-") for option in options} - common, command
+        assert names(command) == {"help"} | {option.replace("_", "-") for option in options} - common, command
 
 
 def test_a_notebook_becomes_a_page_with_its_outputs(tmp_path: Path) -> None:

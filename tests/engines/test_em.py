@@ -12,25 +12,24 @@ import pytest
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
-from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.mixture import cell_em
 from gpuvgm.mixture.accumulate import mean_and_variance, over_cells
-from gpuvgm.mixture.cell_em import cell_objective, fit_plainly
+from gpuvgm.mixture.cell_em import cell_objective, fit_batch
 from gpuvgm.mixture.em import AcceleratedEM, Ascent, Objective, Stopping, fit_mixture
-from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
+from gpuvgm.mixture.posterior import Prior, prior_of
 from gpuvgm.mixture.search import Effort, cell_starts
-from gpuvgm.mixture.statistics import ComponentStatistics
+from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import distance
 from gpuvgm.summary.grid import Frame, Masses, build_grid
 from gpuvgm.summary.summary import Cells
 from tests.conftest import make_engine, native_names
-from tests.shapes import shape
+from tests.harness.shapes import shape
 
-REFERENCE = ReferenceEngine()
+REFERENCE = Engine()
 PRIORS: dict[str, dict[str, Any]] = {
     "process": {},
     "distribution": {"concentration_type": "dirichlet_distribution", "weight_concentration": 0.1},
-    "tied": {"tied": True, "origin": 0.5},
+    "tied": {"covariance_type": "tied", "origin": 0.5},
     "held up": {"least_covariance": 2e-4},
 }
 pytestmark = pytest.mark.skipif(not native_is_built(), reason="the C++ extension was not built")
@@ -51,11 +50,11 @@ def points(cells: Cells) -> Cells:
     return Cells(many, ones, 0 * ones, ones.astype(int), ones.astype(int), 0 * ones)
 
 
-def starts(cells: Cells, components: int = 10) -> list[ComponentStatistics]:
+def starts(cells: Cells, components: int = 10) -> list[Statistics]:
     return cell_starts(cells, components, np.random.RandomState(0), Effort(starts=2, rich_starts=0))
 
 
-def bits(ascent: Ascent[ComponentStatistics, Posterior]) -> list[bytes]:
+def bits(ascent: Ascent) -> list[bytes]:
     best = ascent.best
     assert best.posterior is not None
     arrays = [best.statistics.reference, best.statistics.counts, best.statistics.first, best.statistics.second]
@@ -63,9 +62,9 @@ def bits(ascent: Ascent[ComponentStatistics, Posterior]) -> list[bytes]:
     return [array.tobytes() for array in arrays]
 
 
-def run(engine: Engine, cells: Cells, prior: Prior, begin: Sequence[ComponentStatistics]) -> list[list[bytes]]:
+def run(engine: Engine, cells: Cells, prior: Prior, begin: Sequence[Statistics]) -> list[list[bytes]]:
     objective = cell_objective(engine, cells, prior)
-    ascents = objective.begun(begin)
+    ascents = objective.ascents(begin)
     for iterations in (15, 0, 60):  # taken up again
         objective.run(ascents, iterations, 1e-9)
     return [bits(ascent) for ascent in ascents]
@@ -95,30 +94,24 @@ def test_plain_em_has_the_bits_of_the_loop_in_python(prior: str, iterations: int
     engine = make_engine(native_names()[0])
     cells, of_column = column("cents")
     own = replace(of_column, **PRIORS[prior])
-    start, seen = own.update(starts(cells)[0]), []
-
-    def accumulate(posterior: Posterior) -> ComponentStatistics:
-        seen.append(posterior)
-        return over_cells(engine, cells)(posterior)
-
-    expected = fit_mixture(accumulate, own, start, Stopping(iterations, 0.0))
-    found = fit_plainly(engine, [(cells, start)], own, Stopping(iterations, 0.0), 20)[0]
-    assert found.fit.bounds == expected.bounds
-    assert found.iterations == min(iterations, 20)
-    for one, other in ((found.fit.posterior, expected.posterior), (found.earlier, seen[-found.iterations])):
+    start = own.update(starts(cells)[0])
+    expected = fit_mixture(over_cells(engine, cells), own, start, Stopping(iterations, 0.0), 20)
+    found = fit_batch(engine, [(cells, start)], own, Stopping(iterations, 0.0), 20)[0]
+    assert found.bounds == expected.bounds
+    for one, other in ((found.posterior, expected.posterior), (found.earlier, expected.earlier)):
         assert [a.tobytes() for a in one.arrays()] == [a.tobytes() for a in other.arrays()]
-    ended = fit_plainly(engine, [(cells, start)], own, Stopping(10**12, 1e-2 * cells.rows))[0]
-    assert ended.fit.converged and len(ended.fit.bounds) < 1000
+    ended = fit_batch(engine, [(cells, start)], own, Stopping(10**12, 1e-2 * cells.rows))[0]
+    assert ended.converged and len(ended.bounds) < 1000
 
 
 def test_a_fit_that_pauses_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make_engine(native_names()[0])
     cells, prior = column("cents")
     start = prior.update(starts(cells)[0])
-    whole = fit_plainly(engine, [(cells, start)], prior, Stopping(40, 0.0), 20)[0]
+    whole = fit_batch(engine, [(cells, start)], prior, Stopping(40, 0.0), 20)[0]
     monkeypatch.setattr(cell_em, "_UNINTERRUPTED", 7)
-    parts = fit_plainly(engine, [(cells, start)], prior, Stopping(40, 0.0), 20)[0]
-    assert (parts.fit.bounds, parts.iterations) == (whole.fit.bounds, whole.iterations)
+    parts = fit_batch(engine, [(cells, start)], prior, Stopping(40, 0.0), 20)[0]
+    assert parts.bounds == whole.bounds
     for one, other in zip(parts.earlier.arrays(), whole.earlier.arrays(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -128,7 +121,7 @@ def test_fits_are_those_of_the_reference_engine(name: str) -> None:
     cells, prior = column(name, 5_000)
     start = prior.update(starts(cells)[0])
     ours, theirs = (
-        fit_plainly(engine, [(cells, start)], prior, Stopping(100, 0.0))[0].fit
+        fit_batch(engine, [(cells, start)], prior, Stopping(100, 0.0))[0]
         for engine in (make_engine(native_names()[0]), REFERENCE)
     )
     np.testing.assert_allclose(ours.bounds, theirs.bounds, rtol=1e-12)
@@ -148,8 +141,8 @@ def test_neither_instruction_set_nor_threads_nor_batch_change_a_bit() -> None:
             assert run_with(replace(objective, loops=loops), begin) == alone
 
 
-def run_with(objective: Any, begin: Sequence[ComponentStatistics]) -> list[list[bytes]]:
-    ascents = objective.begun(begin)
+def run_with(objective: Any, begin: Sequence[Statistics]) -> list[list[bytes]]:
+    ascents = objective.ascents(begin)
     for iterations in (15, 0, 60):
         objective.run(ascents, iterations, 1e-9)
     return [bits(ascent) for ascent in ascents]
@@ -159,7 +152,7 @@ def test_an_ascent_that_was_not_run_has_made_one_iteration() -> None:
     cells, prior = column("cents", 2_000)
     (start, *_) = starts(cells)
     engine = make_engine(native_names()[0])
-    (ascent,) = cell_objective(engine, cells, prior).begun([start])
+    (ascent,) = cell_objective(engine, cells, prior).ascents([start])
     assert list(ascent.bounds) == AcceleratedEM(Objective(over_cells(engine, cells), prior, cells.rows), start).bounds
     assert not ascent.converged
 

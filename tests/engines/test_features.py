@@ -8,11 +8,10 @@ import pytest
 from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.reference import ReferenceEngine
 from gpuvgm.engines.tables import KernelTable
 from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
-from tests.maths.test_multivariate import gaussian_rows, gaussian_table
+from tests.mixture.test_multivariate import gaussian_rows, gaussian_table
 
 
 @pytest.fixture(params=["reference", *native_names()])
@@ -21,7 +20,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return make_engine(request.param)
 
 
-REFERENCE = ReferenceEngine()
+REFERENCE = Engine()
 SIZES = [0, 1, 7, 8, 9, 63, 64, 255, 256, 257, 4095, 4096, 4097, 9000]
 SHAPES = [(1, 1), (2, 1), (5, 2), (10, 3), (3, 4), (7, 5), (4, 7), (10, 8), (9, 9), (3, 17), (33, 6)]
 

@@ -88,24 +88,28 @@ def test_zeros_may_be_no_cell(engine: Engine) -> None:
     np.testing.assert_array_equal(cell, [2, 1, 0])
 
 
-def test_wrong_shapes_are_refused_by_the_extension() -> None:
+SCALAR, CELL, BOTH = np.zeros(3, np.float32), np.zeros(3, np.uint8), np.arange(2)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "part", "message"),
+    [
+        ("fill_onehot", (4, 3), (SCALAR, CELL, 2), "one value a row"),
+        ("fill_onehot", (3, 4), (SCALAR, CELL, 2), "one column for each"),
+        ("fill_onehot", (3, 1), (np.zeros(3, np.int32), None, 0), "scalars must be"),
+        ("read_onehot", (3, 4), (None, CELL, np.arange(3), False), "one column for each"),
+        ("read_onehot", (3, 2), (None, CELL, np.array([0, 9]), False), "not there"),
+        ("read_onehot", (3, 2), (None, np.zeros(3, np.int64), BOTH, False), "cells must be"),
+        ("read_onehot", (3, 2), (None, None, BOTH, False), "where a column has some"),
+        ("read_onehot", (4, 2), (None, CELL, BOTH, False), "one value a row"),
+        ("read_onehot", (3, 3), (SCALAR, CELL, BOTH, False), "of the matrix's type"),
+    ],
+)
+def test_wrong_shapes_are_refused_by_the_extension(
+    name: str, shape: tuple[int, int], part: OnehotPart | ReadPart, message: str
+) -> None:
     native = pytest.importorskip("gpuvgm._native", reason="the C++ extension is not built")
-    scalar, cell = np.zeros(3, np.float32), np.zeros(3, np.uint8)
-    with pytest.raises(ValueError, match="one value a row"):
-        native.fill_onehot([(scalar, cell, 2)], np.zeros((4, 3)))
-    with pytest.raises(ValueError, match="one column for each"):
-        native.fill_onehot([(scalar, cell, 2)], np.zeros((3, 4)))
-    with pytest.raises(ValueError, match="scalars must be"):
-        native.fill_onehot([(np.zeros(3, np.int32), None, 0)], np.zeros((3, 1)))
-    with pytest.raises(ValueError, match="one column for each"):
-        native.read_onehot(np.zeros((3, 4)), [(None, cell, np.arange(3), False)])
-    with pytest.raises(ValueError, match="not there"):
-        native.read_onehot(np.zeros((3, 2)), [(None, cell, np.array([0, 9]), False)])
-    with pytest.raises(ValueError, match="cells must be"):
-        native.read_onehot(np.zeros((3, 2)), [(None, np.zeros(3, np.int64), np.arange(2), False)])
-    with pytest.raises(ValueError, match="where a column has some"):
-        native.read_onehot(np.zeros((3, 2)), [(None, None, np.arange(2), False)])
-    with pytest.raises(ValueError, match="one value a row"):
-        native.read_onehot(np.zeros((4, 2)), [(None, cell, np.arange(2), False)])
-    with pytest.raises(ValueError, match="of the matrix's type"):
-        native.read_onehot(np.zeros((3, 3)), [(scalar, cell, np.arange(2), False)])
+    matrix = np.zeros(shape)
+    arguments = ([part], matrix) if name == "fill_onehot" else (matrix, [part])
+    with pytest.raises(ValueError, match=message):
+        getattr(native, name)(*arguments)

@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -163,11 +164,8 @@ def test_an_exception_anywhere_comes_through_and_stops_everything(threads, kind,
 
 
 def test_an_exception_in_merge_comes_through():
-    def merge(_a, _b):
-        raise Odd
-
     with pytest.raises(Odd):
-        LocalExecutor(2).map_merge(uneven, pieces(10), merge)
+        LocalExecutor(2).map_merge(uneven, pieces(10), Mock(side_effect=Odd))
 
 
 def test_the_first_failing_block_is_reported():
@@ -266,11 +264,11 @@ def test_ctrl_c_between_the_locks_of_a_condition_is_still_ctrl_c():
                 raise RuntimeError("cannot release un-acquired lock")
 
     with pytest.raises(KeyboardInterrupt):
-        execution._Step(1, Interrupted()).take()
+        execution._BlockResult(1, Interrupted()).take()
     failed = Future()
     failed.set_exception(RuntimeError("of the function"))
     with pytest.raises(RuntimeError, match="of the function"):
-        execution._Step(1, failed).take()
+        execution._BlockResult(1, failed).take()
 
 
 def test_threads_are_counted_and_checked():
@@ -330,11 +328,8 @@ def test_blocks_are_halved_where_memory_runs_out(caplog):
 
 
 def test_memory_that_is_too_short_for_small_blocks_is_an_error():
-    def work(block):
-        raise MemoryError
-
     with pytest.raises(MemoryError):
-        CallerExecutor(1).map_blocks(work, [Rows(0, 100_000)], print)
+        CallerExecutor(1).map_blocks(Mock(side_effect=MemoryError), [Rows(0, 100_000)], print)
 
 
 def test_a_sink_without_memory_is_not_tried_again():

@@ -16,7 +16,7 @@ from gpuvgm import TableTransformer, generate
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import ArrowThreads
 from gpuvgm.execution.memory import MIB, Need, limits_of, parse_memory
-from gpuvgm.table import fit as table_fit
+from gpuvgm.table import numeric_fit
 
 SETTINGS = {"effort": "research", "max_iter": 10}
 WIDE = pa.schema([(f"x{i}", pa.float64()) for i in range(50)])
@@ -110,7 +110,7 @@ def test_exact_fits_over_blocks_have_the_bits_of_those_in_memory(
         return [part.tobytes() for part in (column.means, column.stds, column.weights, column.cell_counts)]
 
     plain = fitted()
-    monkeypatch.setattr(table_fit, "EXACT_BYTES", 1 << 30)
+    monkeypatch.setattr(numeric_fit, "EXACT_BYTES", 1 << 30)
     short, long = fitted(memory="300MiB", threads=1), fitted(memory="1GiB", block_rows=20_480)
     assert bits(short) == bits(long)
     if effort == "best":
@@ -123,9 +123,9 @@ def test_a_summary_that_is_given_up_has_the_same_bits_over_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     generate(tmp_path / "a.parquet", 30_000)
-    monkeypatch.setattr(table_fit.ColumnFit, "is_good", property(lambda _: False))
+    monkeypatch.setattr(numeric_fit.ColumnFit, "is_good", property(lambda _: False))
     plain = TableTransformer(**SETTINGS).fit(tmp_path / "a.parquet")
-    monkeypatch.setattr(table_fit, "EXACT_BYTES", 1 << 30)
+    monkeypatch.setattr(numeric_fit, "EXACT_BYTES", 1 << 30)
     short = TableTransformer(memory="300MiB", threads=1, **SETTINGS).fit(tmp_path / "a.parquet")
     assert plain.columns_["Amount"].fit.algorithm == short.columns_["Amount"].fit.algorithm == "exact"
     assert np.array_equal(plain.columns_["Amount"].means, short.columns_["Amount"].means)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.processes import on_path
-from tests.kernels.building import needs_compiler
+from tests.engines.kernels.building import needs_compiler
 
 ROOT = Path(__file__).parents[2]
 SMI = """#!/usr/bin/env bash
@@ -71,21 +71,18 @@ def test_cuda_and_rapids_can_be_chosen(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "reason"),
-    [(["CUDA=11"], "CUDA is 12 or 13, not 11"), ([], "the NVIDIA driver of this machine is for CUDA 11")],
+    ("smi", "words", "reason"),
+    [
+        (SMI.format("CUDA Version: 11.8"), ["CUDA=11"], "CUDA is 12 or 13, not 11"),
+        (SMI.format("CUDA Version: 11.8"), [], "the NVIDIA driver of this machine is for CUDA 11"),
+        ("#!/usr/bin/env bash\nexit 9\n", [], "no NVIDIA driver answers here"),
+    ],
 )
-def test_what_cannot_be_installed_is_refused(tmp_path, words, reason):
-    on_path(tmp_path, "nvidia-smi", SMI.format("CUDA Version: 11.8"))
+def test_what_cannot_be_installed_is_refused(tmp_path, smi, words, reason):
+    on_path(tmp_path, "nvidia-smi", smi)
     (tmp_path / "libcuda.so.1").write_text("no library")
     done = made(tmp_path, "test-gpu", "MAKE=echo", *words)
     assert done.returncode != 0 and reason in done.stderr and not done.stdout
-
-
-def test_without_a_driver_nothing_is_installed(tmp_path):
-    on_path(tmp_path, "nvidia-smi", "#!/usr/bin/env bash\nexit 9\n")
-    (tmp_path / "libcuda.so.1").write_text("no library")
-    done = made(tmp_path, "test-gpu", "MAKE=echo")
-    assert done.returncode != 0 and "no NVIDIA driver answers here" in done.stderr and not done.stdout
 
 
 @pytest.mark.parametrize(

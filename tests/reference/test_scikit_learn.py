@@ -10,23 +10,22 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
 
-from gpuvgm.columns.base import ColumnRequest
 from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.schema import ColumnSpec
+from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import open_source
 from gpuvgm.table.fit import fit_table
-from tests.shapes import SHAPES, each_shape, shape
+from tests.harness.shapes import SHAPES, each_shape, shape
 
 ROWS = 8_000
 
 
 def fit(x: np.ndarray, random_state: int = 0, **settings: object) -> MixtureColumn:
-    config = FitConfig(algorithm="exact", standardize=False, random_state=random_state, **settings)  # type: ignore[arg-type]
-    request = ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules())
+    config = FitConfig(algorithm="exact", effort="research", standardize=False, random_state=random_state, **settings)  # type: ignore[arg-type]
+    request = ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules(tails="clip"))
     run = Run("auto", LocalExecutor(1))
     fitted = fit_table(take_sample(open_source({"x": x}), ["x"], run, random_state), [request], run)
     assert not fitted.failed

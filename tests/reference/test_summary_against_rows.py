@@ -3,41 +3,39 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from gpuvgm.columns import numeric
-from gpuvgm.columns.base import ColumnRequest
-from gpuvgm.columns.numeric import NumberPlan, nearest_seeds, plan_numbers
-from gpuvgm.columns.schema import ColumnSpec
+from gpuvgm.columns.numeric import NumberPlan, plan_numbers
+from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import open_source
-from gpuvgm.mixture.accumulate import CELL_FRAME, mean_and_variance, over_rows
+from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, mean_and_variance, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
 from gpuvgm.table.fit import FittedColumns, fit_table
-from tests.shapes import each_shape, shape
+from tests.harness.shapes import each_shape, shape
 
 ROWS = 200_000
 PROMISE = 1e-8
 
 
 def request(config: FitConfig) -> ColumnRequest:
-    return ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules())
+    return ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules(tails="clip"))
 
 
 def plan_of(x: np.ndarray) -> NumberPlan:
     sample = pa.chunked_array([pa.array(x[:: max(1, len(x) // 131_072)])])
-    return plan_numbers(request(FitConfig()), sample, None)
+    return plan_numbers(request(FitConfig(effort="research")), sample, None)
 
 
 def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
@@ -45,7 +43,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    start = numeric.row_start(replace(plan, seeds=nearest_seeds(plan, y)), y)
+    start = hard_start(y, one, zero, plan.seeds.nearest(y), plan.seeds.centres)
     mean, variance = mean_and_variance(y, one, zero)
 
     prior = prior_of(mean, variance, frame, plan.config)
@@ -91,7 +89,7 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
 def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool) -> FittedColumns:
     source = {"x": np.concatenate(blocks)} if repeatable else ({"x": block} for block in blocks)
     run = Run("auto", LocalExecutor(2))
-    return fit_table(take_sample(open_source(source), ["x"], run, 0), [request(FitConfig())], run)
+    return fit_table(take_sample(open_source(source), ["x"], run, 0), [request(FitConfig(effort="research"))], run)
 
 
 def drifting() -> list[np.ndarray]:

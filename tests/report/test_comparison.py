@@ -20,8 +20,8 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.memory import Need
 from gpuvgm.report import Comparison
 from gpuvgm.report.advice import share
-from gpuvgm.report.comparison_trial import ks_complement, tv_complement
-from gpuvgm.report.layout import WIDE
+from gpuvgm.report.differences import ks_complement, tv_complement
+from gpuvgm.report.page import WIDE
 from gpuvgm.report.pair_trends import ROWS as PAIR_ROWS
 from gpuvgm.report.pair_trends import pair_trends, thinned
 from tests.report.documents import parsed

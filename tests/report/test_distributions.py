@@ -10,8 +10,8 @@ from scipy import stats
 
 from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
-from gpuvgm.report.distributions import Pieces, distances, grid_around
 from gpuvgm.report.figures import SHARES
+from gpuvgm.summary.distribution import Pieces, distances, grid_around
 from gpuvgm.summary.grid import Grid
 from gpuvgm.summary.summary import Summary
 

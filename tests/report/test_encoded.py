@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gpuvgm.report.encoded import SCALAR_BINS, EncodedCounts
+from gpuvgm.report.counting import SCALAR_BINS, EncodedCounts
 
 ROWS, CELLS, LIMIT = 50_000, 5, 0.99
 

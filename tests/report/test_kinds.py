@@ -224,7 +224,8 @@ def test_engines_agree(transformer: gpuvgm.TableTransformer, table: pa.Table) ->
     for name in report_numbers(native):
         one, other = native.columns[name], reference.columns[name]
         assert (one.before, one.modal, one.missing) == (other.before, other.modal, other.missing)
-        assert (one.clipped_share, one.mode_agreement) == (other.clipped_share, other.mode_agreement)
+        for figure in ("clipped_share", "mode_agreement", "invalid_rows", "under_threshold_rows"):
+            assert getattr(one, figure) == getattr(other, figure)
         # decoded values differ in their last bit
         for figure in ("median_error", "maximum_error", "p999_relative_error", "ks", "wasserstein"):
             assert getattr(one, figure) == pytest.approx(getattr(other, figure), rel=0.07, abs=1e-12)
@@ -262,7 +263,8 @@ def test_one_row_and_no_value(transformer: gpuvgm.TableTransformer, table: pa.Ta
 def test_columns_without_any_value() -> None:
     table = pa.table({"x": pa.nulls(30, pa.float64()), "c": pa.nulls(30, pa.string())})
     report = gpuvgm.TableTransformer({"c": "categorical"}).fit(table).evaluate(table)
-    assert report.columns["x"].missing == report.columns["c"].missing == 30
+    assert report.columns["x"].missing == report.columns["c"].missing == report.columns["x"].rows == 30
+    assert (report.columns["x"].maximum_error, report.columns["x"].mode_agreement) == (0.0, 1.0)
     assert report.columns["c"].level_agreement == 1
     json.dumps(report.to_dict(), allow_nan=False)
     assert "missing" in str(report)

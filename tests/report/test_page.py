@@ -19,9 +19,9 @@ import gpuvgm
 from gpuvgm.columns.text import texts_of
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report, RunFacts
-from gpuvgm.report.first_rows import COLUMNS as COLUMNS_SHOWN
-from gpuvgm.report.first_rows import FirstRows
-from gpuvgm.report.layout import WIDE
+from gpuvgm.report.counting import FIRST_COLUMNS as COLUMNS_SHOWN
+from gpuvgm.report.counting import FirstRows
+from gpuvgm.report.page import WIDE
 from tests.report.documents import Node, parsed
 from tests.report.test_kinds import COLUMNS, make_table
 
@@ -381,7 +381,7 @@ def test_notebooks_get_the_same_folded_and_without_a_script(report: Report) -> N
     assert not tree.all("html")
     assert list(sections(tree)) == list(report.columns)
     assert all("open" not in section.attributes for section in tree.all("details", "column"))
-    other = Report(report.rows, 1, report.columns)._repr_html_()
+    other = Report(rows=report.rows, invalid_rows=1, columns=report.columns)._repr_html_()
     assert tree.all("details", "column")[0].attributes["id"] not in other, "two reports in one notebook"
 
 

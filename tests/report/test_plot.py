@@ -8,7 +8,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 import gpuvgm
-from gpuvgm.columns.plots import plot_column
+from gpuvgm.columns.histograms import HISTOGRAM_BINS
 from gpuvgm.datasets import amount
 from gpuvgm.errors import EnvironmentProblem, InputError
 
@@ -31,7 +31,7 @@ def test_every_active_mode_is_drawn_over_the_rows(values: np.ndarray, scale: str
     transformer = gpuvgm.TableTransformer({"x": "continuous"}).fit({"x": values})
     column = transformer.columns_["x"]
     for rows in (values, transformer.summaries_["x"]):
-        ax = plot_column(column, rows)
+        ax = column.plot(rows=rows)
         assert ax.get_xscale() == scale
         assert len(ax.lines) == len(column.active_components) + 1
         ax.figure.canvas.draw()
@@ -52,7 +52,9 @@ def test_a_column_draws_itself(values: np.ndarray) -> None:
     assert over.patches
     on_axis = np.log10 if alone.get_xscale() == "log" else np.asarray
     np.testing.assert_allclose(on_axis(alone.get_xlim()), on_axis(over.get_xlim()), atol=0.3)
-    assert 0.9 < np.sum(alone.lines[-1].get_ydata()) < 1.001, "a logarithmic axis leaves out what is next to zero"
+    at, shares = on_axis(alone.lines[-1].get_xdata()), alone.lines[-1].get_ydata()
+    whole = np.trapezoid(shares, at) / (np.ptp(on_axis(alone.get_xlim())) / HISTOGRAM_BINS)
+    assert 0.9 < whole < 1.001, "a logarithmic axis leaves out what is next to zero"
     pyplot.close("all")
 
 
@@ -61,7 +63,7 @@ def test_levels_are_bars() -> None:
 
     values = [f"${i % 30}$" for i in range(400)] + [None] * 50
     column = gpuvgm.TableTransformer({"x": "categorical"}).fit({"x": values}).columns_["x"]
-    ax = plot_column(column)
+    ax = column.plot()
     texts = [label.get_text() for label in ax.get_yticklabels()]
     assert texts[0] == "missing"
     assert texts[-1] == "11 others"
@@ -70,20 +72,26 @@ def test_levels_are_bars() -> None:
     pyplot.close(ax.figure)
 
 
-def test_log_columns_are_drawn_in_logarithms() -> None:
+@pytest.mark.parametrize("scale", [{"log": True}, {"asinh": 5.0}])
+def test_columns_on_another_scale_are_drawn_in_their_values(scale: dict[str, object]) -> None:
     from matplotlib import pyplot
 
     values = np.random.default_rng(0).lognormal(3, 1, 4000)
-    column = gpuvgm.TableTransformer({"x": {"kind": "continuous", "log": True}}).fit({"x": values}).columns_["x"]
-    ax = plot_column(column, values)
-    assert -2 < ax.get_xlim()[0] < ax.get_xlim()[1] < 8
-    pyplot.close(ax.figure)
+    column = gpuvgm.TableTransformer({"x": {"kind": "continuous", **scale}}).fit({"x": values}).columns_["x"]
+    over, alone = column.plot(rows=values), column.plot()
+    for ax in (over, alone):
+        low, high = ax.get_xlim()
+        assert 0 <= low < np.median(values) < high <= 1.5 * np.max(values)
+    bars, whole = over.patches[0].get_data(), over.lines[-1]
+    expected = np.interp((bars.edges[1:] + bars.edges[:-1]) / 2, whole.get_xdata(), whole.get_ydata())
+    assert np.sum(np.abs(bars.values - expected)) < 0.1 * len(values)
+    pyplot.close("all")
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
     fitted = gpuvgm.TableTransformer({"x": "general", "y": "continuous"}).fit({"x": [1.0, 2.0], "y": [1.0, 2.0]})
     with pytest.raises(InputError, match='column "x" is general'):
-        plot_column(fitted.columns_["x"], np.ones(2))
+        fitted.columns_["x"].plot(rows=np.ones(2))
     empty = gpuvgm.TableTransformer({"z": "continuous"}).fit({"z": [np.nan, np.nan]})
     with pytest.raises(InputError, match='column "z" had no ordinary value'):
         empty.columns_["z"].plot()

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.columns.histograms import Histogram
 from gpuvgm.datasets import amount
 from gpuvgm.report.advice import advice
 from gpuvgm.report.figures import NumberFigures
-from gpuvgm.report.profiles import Histogram, NumberProfile
+from gpuvgm.report.profiles import NumberProfile
 
 ROWS = 20_000
 RANDOM = np.random.default_rng(0)

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import threading
 import time
+from unittest.mock import Mock
 
 import httpx
 import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.service import app
-from gpuvgm.service.bodies import RowsResponse
+from gpuvgm.service.bodies import PIECE_BYTES
 from gpuvgm.service.limits import Deadline, Limits
 from gpuvgm.service.work import Work
 from gpuvgm.table.description import model_document
@@ -67,102 +67,62 @@ def test_a_body_that_does_not_arrive(made):
     assert time.monotonic() - start < 20
 
 
-async def half_of_a_body(size, sent):
-    yield bytes(size)
-    sent.set()
-    await asyncio.sleep(60)
+def test_a_request_counts_from_its_head_to_the_end_of_its_answer(made):
+    """Its client may be slow to send the body, and to take the answer, which is handed on in pieces."""
+    client = made(concurrency=1, timeout=60)
+    begun, sent, let_go = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    rows = stream_of(pa.table({"x": [1.0] * 40_000}))
+    bodies = [{"type": "http.request", "body": rows[:100], "more_body": True}]
+    bodies.append({"type": "http.request", "body": rows[100:], "more_body": False})
+    answers = []
 
-
-def test_a_body_that_is_sent_slowly(made):
-    client, sent = made(timeout=60, client_timeout=0.2, min_rate=5000), asyncio.Event()
-    response = client("POST", PATH, content=half_of_a_body(900, sent), headers={"content-type": ARROW})
-    assert "less than 5000 bytes per second" in error_of(response, 408)
-    assert response.headers["connection"] == "close"
-    unhurried = made(timeout=0.5, client_timeout=0.1, min_rate=0)
-    response = unhurried("POST", PATH, content=half_of_a_body(900, sent), headers={"content-type": ARROW})
-    assert "did not arrive within 0.5 s" in error_of(response, 408)
-
-
-def test_bodies_have_room_together(made):
-    """Large ones under way take the room of other large ones, not that of small ones, nor any slot."""
-    client, most = made(max_bytes=1 << 20, concurrency=1, client_timeout=60), 1 << 20
-
-    async def ask():
-        sent = asyncio.Event()
-        transport, headers = httpx.ASGITransport(client.app), {"content-type": ARROW}
-        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=60) as many:
-            slow = asyncio.create_task(many.post(PATH, content=half_of_a_body(most - 1, sent), headers=headers))
+    async def receive():
+        begun.set()
+        if len(bodies) == 1:
             await sent.wait()
-            large = await many.post(PATH, content=bytes(most - 1), headers=headers)
-            small = await many.post(PATH, content=ROWS, headers=headers)
-            slow.cancel()
-            await asyncio.wait([slow])
-            return large, small, await many.post(PATH, content=bytes(most - 1), headers=headers)
+        return bodies.pop(0)
 
-    large, small, later = asyncio.run(ask())
-    assert "use all memory" in error_of(large, 429)
-    assert small.status_code == 200
-    assert "not a valid Arrow IPC stream" in error_of(later, 400)
-    assert client.app.gate.idle
-
-
-def test_answers_have_room_together(made):
-    """An answer that its client is slow to take holds no slot, but memory."""
-    client = made(max_bytes=1 << 17, concurrency=1, timeout=60)
-    rows, path = stream_of(pa.table({"x": [1.0] * 14_000})), f"{PATH}?dtype=float64"
+    async def send(message):
+        answers.append(message)
+        begun.set()
+        await let_go.wait()
 
     async def ask():
-        begun, let_go, first = asyncio.Event(), asyncio.Event(), []
-
-        async def receive():
-            return {"type": "http.request", "body": rows, "more_body": False}
-
-        async def send(message):
-            first.append(message)
-            begun.set()
-            await let_go.wait()
-
         headers = [(b"content-type", ARROW.encode())]
         scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"dtype=float64", "headers": headers}
-        slow = asyncio.create_task(client.app(scope, receive, send))
-        await begun.wait()
+        slow = asyncio.create_task(client.app({**scope, "asgi": {"spec_version": "2.4"}}, receive, send))
+        answered = []
         async with httpx.AsyncClient(transport=httpx.ASGITransport(client.app), base_url="http://service") as many:
-            refused = await many.post(path, content=rows, headers={"content-type": ARROW})
-            small = await many.post(PATH, content=ROWS, headers={"content-type": ARROW})
-            let_go.set()
+            for go_on in (sent, let_go):
+                await begun.wait()
+                begun.clear()
+                answered.append(await many.post(PATH, content=ROWS, headers={"content-type": ARROW}))
+                go_on.set()
             await slow
-            return first, refused, small, await many.post(path, content=rows, headers={"content-type": ARROW})
+            answered.append(await many.post(PATH, content=ROWS, headers={"content-type": ARROW}))
+        return answered
 
-    with client.app.gate.answers.share() as others:
-        others.grow(client.app.gate.limits.answer_bytes - (1 << 15))
-        first, refused, small, later = asyncio.run(ask())
-    assert "use all memory" in error_of(refused, 429)
-    assert [first[0]["status"], small.status_code, later.status_code] == [200, 200, 200]
+    *refused, later = asyncio.run(ask())
+    assert all("limit of 1 concurrent requests is reached" in error_of(one, 429) for one in refused)
+    assert [later.status_code, answers[0]["status"], client.app.gate.under_way] == [200, 200, 0]
+    sizes = [len(message["body"]) for message in answers[1:]]
+    assert len(sizes) > 2
+    assert max(sizes) == PIECE_BYTES
 
 
-def test_an_answer_that_nobody_takes(made, monkeypatch):
-    """The work has all its time, which a loaded machine may need; of sending the rest is waited for 0.2 s."""
-    client, sent, given = made(timeout=60), [], []
-
-    def answer_for_a_moment(answer, seconds, held):
-        given.append(seconds)
-        return RowsResponse(answer, 0.2, held)
-
-    monkeypatch.setattr(app, "RowsResponse", answer_for_a_moment)
+def test_an_answer_that_nobody_takes(made):
+    client = made()
 
     async def receive():
         return {"type": "http.request", "body": ROWS, "more_body": False}
 
     async def send(message):
-        sent.append(message)
         if message["type"] == "http.response.body":
-            await asyncio.sleep(30)
+            raise OSError("the connection is gone")
 
     headers = [(b"content-type", ARROW.encode())]
     scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers}
-    asyncio.run(client.app(scope, receive, send))
-    assert given == [60]
-    assert [message.get("status", 0) for message in sent] == [200, 0]
+    asyncio.run(client.app({**scope, "asgi": {"spec_version": "2.4"}}, receive, send))
     assert client.app.gate.under_way == 0
     assert 'gpuvgm_requests_total{route="transform",status="499"} 1.0' in client("GET", "/metrics").text
 
@@ -185,15 +145,22 @@ def held(monkeypatch):
 def test_work_that_takes_too_long_keeps_its_room(made, held):
     let_go, _ = held
     client = made(timeout=2, concurrency=1)
-    assert "not finished within 2 s" in error_of(client.post("one/transform", ROWS), 504)
-    assert client.app.gate.under_way == 1
-    response = client.post("one/transform", ROWS)
-    assert "try again" in error_of(response, 429)
-    assert response.headers["retry-after"] == "1"
-    let_go.set()
-    deadline = time.monotonic() + 30
-    while client.app.gate.under_way and time.monotonic() < deadline:
-        time.sleep(0.01)
+
+    async def ask():
+        transport, headers = httpx.ASGITransport(client.app), {"content-type": ARROW}
+        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=60) as many:
+            late, refused = [await many.post(PATH, content=ROWS, headers=headers) for _ in range(2)]
+            assert client.app.gate.under_way == 1
+            let_go.set()
+            deadline = time.monotonic() + 30
+            while client.app.gate.under_way and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            return late, refused
+
+    late, refused = asyncio.run(ask())
+    assert "not finished within 2 s" in error_of(late, 504)
+    assert "try again" in error_of(refused, 429)
+    assert refused.headers["retry-after"] == "1"
     assert client.app.gate.under_way == 0
 
 
@@ -268,10 +235,7 @@ def test_a_stopping_service(made):
 
 
 def test_defects_are_logged_and_not_told(made, monkeypatch, caplog):
-    def broken(*_):
-        raise RuntimeError("a secret of /etc/shadow")
-
-    monkeypatch.setattr(Work, "__call__", broken)
+    monkeypatch.setattr(Work, "__call__", Mock(side_effect=RuntimeError("a secret of /etc/shadow")))
     with caplog.at_level(logging.INFO, "gpuvgm.service"):
         response = made().post("one/transform", ROWS)
     assert error_of(response, 500) == "internal error; see the log of the service"
@@ -282,8 +246,5 @@ def test_defects_are_logged_and_not_told(made, monkeypatch, caplog):
 
 
 def test_memory_that_runs_out(made, monkeypatch):
-    def full(*_):
-        raise pa.ArrowMemoryError("malloc of size 9 failed")
-
-    monkeypatch.setattr(Work, "__call__", full)
+    monkeypatch.setattr(Work, "__call__", Mock(side_effect=pa.ArrowMemoryError("malloc of size 9 failed")))
     assert "out of memory" in error_of(made().post("one/transform", ROWS), 503)

@@ -131,7 +131,7 @@ def test_damaged_streams_never_end_in_a_defect(client):
         (b'{"columns": {"x": [1.5, true]}}', 'column "x", row 1: a boolean among numbers'),
         (b'{"columns": {"x": [18446744073709551616]}}', "row 0: 18446744073709551616 is out of range"),
         (b'{"columns": {"x": [' + b"9" * 5000 + b"]}}", "not valid JSON"),
-        (b'{"columns": {"x": [1], "y": [1, 2]}}', 'column "y" has 2 values, column "x" has 1'),
+        (b'{"columns": {"x": [1], "y": [1, 2]}}', "Column 1 named y expected length 1 but got length 2"),
         (b'{"columns": {"y": [1]}}', 'no column "x"'),
     ],
 )

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike
 
-from gpuvgm.arrays import CACHED_ROWS, Array, Column, DeviceColumn, is_on_device, namespace_of, on_host
+from gpuvgm.arrays import CACHED_ROWS, SHORT, Array, Column, DeviceColumn, is_on_device, namespace_of, on_host
 from gpuvgm.columns.codecs.base import Bools, Number
-from gpuvgm.columns.codecs.words import Words, words_of
+from gpuvgm.columns.codecs.words import differences_of_digits, words_of
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats
 
@@ -92,8 +92,8 @@ def decimal_floats(column: pa.Array[Any]) -> Floats:
     """Floating-point numbers nearest to decimals, NaN for null."""
     if column.type.bit_width > 128:
         return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
-    words = words_of(column)
-    unscaled = words.difference(0) if isinstance(words, Words) else words.astype(np.float64)
+    wide = column.type.precision > SHORT
+    unscaled = differences_of_digits(column, 0) if wide else words_of(column)[:, 0].astype(np.float64)
     numbers = unscaled / power_of_ten(column.type.scale)
     missing = missing_rows(column)
     if missing is not None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
-from gpuvgm.columns.codecs.base import Codec
+from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
+from gpuvgm.columns.codecs.types import value_codec_of
+from gpuvgm.columns.rules import whole
 from gpuvgm.mixture.special import LOG_2_PARTS, exp, log
 from gpuvgm.summary.grid import Floats
 
+LARGEST_EXPONENT = 1000
 _LARGE = 2.0**28  # from here on asinh(t) is ln(2 t) to the last bit
 
 
@@ -30,9 +33,20 @@ class AsinhCodec(CurvedCodec):
         Of two: where the function turns from a line to a logarithm.
     """
 
-    inner: Codec
-    exponent: int
+    inner: Annotated[Codec, value_codec_of]
+    exponent: Annotated[int, whole(-LARGEST_EXPONENT, LARGEST_EXPONENT)]
     name: ClassVar[str] = "asinh"
+
+    @classmethod
+    def around(cls, inner: Codec, setting: float, lowest: Number | None = None) -> AsinhCodec:
+        """The codec with asinh(x / 2^n) around it, 2^n the power of two nearest to a size in the column's values."""
+        exponent = int(np.rint(np.log2(setting)))
+        return cls(inner, min(max(exponent, -LARGEST_EXPONENT), LARGEST_EXPONENT))
+
+    def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
+        """Numbers as those of a codec with another exponent."""
+        assert isinstance(other, AsinhCodec)
+        return numbers if self.exponent == other.exponent else other.curve(self.linear(numbers))
 
     @property
     def formula(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ def error_in_steps(error: float, step: float) -> float:
     return step * float(np.floor(error / step + 0.5))
 
 
-class Codec(Protocol):
+class Codec(ABC):
     """How one column's values become float64 numbers and come back.
 
     The numbers may lie on another origin than the values (`base`); everything fitted refers to the numbers. A single
@@ -29,27 +29,42 @@ class Codec(Protocol):
     unit of their type, decimals without their decimal point).
     """
 
+    __slots__ = ()
     name: ClassVar[str]
 
-    @property
-    def type(self) -> str:
-        """Arrow type of the column, as `str` gives it."""
+    if TYPE_CHECKING:
+
+        @property
+        def type(self) -> str:
+            """Arrow type of the column, as `str` gives it."""
+
+        @property
+        def base(self) -> int:
+            """What is subtracted from the values, exactly, before they become numbers."""
 
     @property
-    def base(self) -> int:
-        """What is subtracted from the values, exactly, before they become numbers."""
-
-    @property
+    @abstractmethod
     def limits(self) -> tuple[Number, Number]:
         """Least and largest value that the column can hold."""
 
     @property
+    @abstractmethod
     def spacing(self) -> float:
         """Distance of neighbouring numbers, where all lie on multiples of a step; 0 where they may lie anywhere."""
 
-    def stays(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type are worked on where they lie; those of a device are taken to the host elsewhere."""
+    def is_comparable(self, other: Codec) -> bool:
+        """Whether numbers of both mean the same, but for their origin and parameters that `converted` knows of."""
+        return self.name == other.name and self.type == other.type
 
+    def of_inner(self, numbers: Floats) -> Floats:
+        """Numbers of those that the values have without a function around them: the same without one."""
+        return numbers
+
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Whether rows of a type are worked on where they lie; those of a device are taken to the host elsewhere."""
+        return not pa.types.is_decimal(type_)
+
+    @abstractmethod
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows whose value is no multiple of the step that was learned; None where none was.
 
@@ -61,11 +76,12 @@ class Codec(Protocol):
             What `encode` gave for them.
         """
 
+    @abstractmethod
     def encode(self, column: Column) -> Floats:
         """Numbers of a column, shape (rows,); NaN where a value is missing.
 
-        Columns on a device that `stays` is true of give numbers there (float32 where the column has that precision);
-        others are taken to the host.
+        Columns on a device that `works_on_device` is true of give numbers there (float32 where the column has that
+        precision); others are taken to the host.
         The column's type may differ from the codec's if its values mean the same.
 
         Raises
@@ -74,18 +90,22 @@ class Codec(Protocol):
             For a column of another sort; the message reads on from the column's name.
         """
 
+    @abstractmethod
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values of the numbers in the column's own type, where `encode` gives numbers; missing where one is NaN.
 
         That none is may be known before (`complete`), so that they need not be looked at.
         """
 
+    @abstractmethod
     def value(self, number: float) -> Number:
         """One number as a value in the column's own unit."""
 
+    @abstractmethod
     def number(self, value: Number) -> float:
         """The inverse of `value`."""
 
+    @abstractmethod
     def value_error(self, error: float, low: Number, high: Number) -> float:
         """Largest distance of a value from the one that `decode` gives for its number, which is off by some error.
 
@@ -102,8 +122,9 @@ class Codec(Protocol):
             In the column's own unit; 0 where the values come back exactly.
         """
 
+    @abstractmethod
     def parse(self, given: object) -> Number:
-        """What a user writes for one value, in the column's own unit.
+        """What a user writes for one value, as `gpuvgm.columns.options.json_value` gives it, in the column's own unit.
 
         Raises
         ------
@@ -111,24 +132,45 @@ class Codec(Protocol):
             Where it is no value of the column's type.
         """
 
+    @abstractmethod
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value, shape (rows,); False where a value is missing."""
 
+    @abstractmethod
     def show(self, value: Number) -> str:
         """A value as people write it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CodecRules:
-    """What a user may say of how a column is read and written.
+class WholeCodec(Codec):
+    """A codec of whole numbers in the unit of their type, which become numbers by what lies between them and `base`.
 
-    Parameters
+    Attributes
     ----------
-    infinite_is_missing : bool
-        Take infinities for missing values instead of refusing them later.
-    integer : bool
-        Give whole numbers back, though the type can hold others.
+    step : int
+        Values come back as multiples of it.
     """
 
-    infinite_is_missing: bool = False
-    integer: bool = False
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def step(self) -> int:
+            """What values that come back are multiples of."""
+
+    @property
+    def spacing(self) -> float:
+        """The step."""
+        return float(self.step)
+
+    def value(self, number: float) -> Number:
+        """The value that a number stands for, in the unit of the type."""
+        return self.base + round(number)
+
+    def number(self, value: Number) -> float:
+        """Value - base."""
+        return float(value - self.base)
+
+    def value_error(self, error: float, low: Number, high: Number) -> float:
+        """What is left of a number's error after rounding; see `Codec.value_error`."""
+        return error_in_steps(error, self.spacing)

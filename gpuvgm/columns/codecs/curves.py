@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,17 +13,30 @@ from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
 from gpuvgm.columns.codecs.base import Bools, Codec, Number
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary.grid import Floats, Frame
 
 ROUNDING = 2.0**-49  # of numbers and of the values that they are taken of, there and back
 
 
-class CurvedCodec:
-    """A codec around another one, whose numbers are a function of the values; they are made on the host."""
+class CurvedCodec(Codec):
+    """A codec around another one, whose numbers are a function of the values; they are made on the host.
+
+    Attributes
+    ----------
+    name : str
+        The function, and the option that asks for it.
+    needs_lowest : bool
+        Whether `around` needs the least ordinary value of all rows.
+    infinite : str
+        What is wrong with values whose number is infinite, where it is more than that they are.
+    """
 
     __slots__ = ()
+    name: ClassVar[str]
+    needs_lowest: ClassVar[bool] = False
+    infinite: ClassVar[str] = ""
 
-    def stays(self, type_: pa.DataType) -> bool:
+    def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type are worked on where they lie: none, the function is the host's."""
         return False
 
@@ -37,6 +50,32 @@ class CurvedCodec:
     def formula(self) -> str:
         """The function for people."""
         raise NotImplementedError
+
+    @classmethod
+    def around(cls, inner: Codec, setting: Any, lowest: Number | None) -> Codec:
+        """A codec with the function around it, as the option's setting and the least ordinary value say."""
+        return cls(inner)  # type: ignore[call-arg]  # a dataclass
+
+    def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
+        """Numbers as those of a comparable codec."""
+        return numbers if self == other else other.curve(self.linear(numbers))
+
+    def check(self) -> None:
+        """Raise ValueError where the parts of a loaded codec do not fit together."""
+
+    @property
+    def axis_name(self) -> str:
+        """What numbers are called on an axis."""
+        return self.name
+
+    @property
+    def length_mark(self) -> str:
+        """What stands behind a difference of two numbers."""
+        return f" ({self.name})"
+
+    def number_text(self, number: float) -> str | None:
+        """A number as people write it; None where its value is written."""
+        return None
 
     @property
     def type(self) -> str:
@@ -166,6 +205,11 @@ def rounding_variance(codec: Codec, numbers: Floats) -> Floats:
         return np.full(len(numbers), codec.spacing**2 / 12)
     with np.errstate(over="ignore"):
         return np.asarray((codec.inner.spacing / codec.unit / codec.slope(numbers)) ** 2 / 12)
+
+
+def rounding_in(codec: Codec, frame: Frame, means: Floats) -> Floats:
+    """Variance of rounding to the step at the mean of each component, in the frame's coordinates."""
+    return np.asarray((np.sqrt(rounding_variance(codec, frame.invert(means))) * frame.scale) ** 2)
 
 
 def plain(codec: Codec) -> Codec:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, time, timedelta
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +11,11 @@ import pyarrow as pa
 from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, no_rows, present
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
+from gpuvgm.columns.records import NumberType
+from gpuvgm.columns.rules import MOST, whole
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io.arrow import is_datetime_type, type_of
 from gpuvgm.summary.grid import Floats
@@ -23,7 +24,7 @@ _STEPS = {"s": moments.SECOND, "ms": 10**6, "us": 1000, "ns": 1}
 _END = 2**63 - 1  # -2^63 stands for a missing value elsewhere
 
 
-def step_of(type_: Any) -> int:
+def nanoseconds_of(type_: Any) -> int:
     """Nanoseconds in the unit of a type."""
     if pa.types.is_date32(type_):
         return moments.DAY
@@ -48,8 +49,23 @@ def stored(column: Any) -> Any:
     return column.view(pa.int32() if column.type.bit_width == 32 else pa.int64())
 
 
+def comparable(column: Any) -> Any:
+    """Numbers, datetimes or decimals in a type that Arrow compares: datetimes as the integers that they are."""
+    if pa.types.is_decimal(column.type):
+        return column.cast(pa.decimal128(column.type.precision, column.type.scale))
+    if pa.types.is_float16(column.type):
+        return column.cast(pa.float32())
+    return stored(column) if is_datetime_type(column.type) else column
+
+
+def own_value(found: Any) -> Any:
+    """One of the values that `comparable` gives, in the unit of the type: decimals without their decimal point."""
+    value = found.as_py()
+    return scaled(value, found.type.scale) if pa.types.is_decimal(found.type) else value
+
+
 @dataclass(frozen=True, slots=True)
-class DatetimeCodec:
+class DatetimeCodec(WholeCodec):
     """Timestamps, dates, times and durations; `base` is subtracted in integers, so that nanoseconds keep their digits.
 
     Parameters
@@ -62,14 +78,10 @@ class DatetimeCodec:
         Values come back as multiples of it, in the unit of the type.
     """
 
-    type: str
-    base: int
-    step: int = 1
+    type: NumberType
+    base: Annotated[int, whole(-MOST)]
+    step: Annotated[int, whole(1)] = 1
     name: ClassVar[str] = "datetime"
-
-    def stays(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type are worked on where they lie: of all types but decimals."""
-        return not pa.types.is_decimal(type_)
 
     @property
     def _own(self) -> Any:
@@ -80,7 +92,7 @@ class DatetimeCodec:
         """Least and largest value, in the unit of the type."""
         type_ = self._own
         if pa.types.is_time(type_):
-            return 0, moments.DAY // step_of(type_) - 1
+            return 0, moments.DAY // nanoseconds_of(type_) - 1
         end = 2**31 - 1 if pa.types.is_date32(type_) else _END // self.whole * self.whole
         return -end, end
 
@@ -125,7 +137,7 @@ class DatetimeCodec:
         if sort_of(column.type) != sort_of(own):
             found = sort_of(column.type) if is_datetime_type(column.type) else f"{column.type} values"
             raise InputError(f"holds {found}, but {sort_of(own)} when it was fitted ({own}); convert it first")
-        whole, steps, given = filled(stored(column)), step_of(own), step_of(column.type)
+        whole, steps, given = filled(stored(column)), nanoseconds_of(own), nanoseconds_of(column.type)
         if given == steps:
             return whole
         whole, xp = whole.astype(np.int64), namespace_of(whole)
@@ -156,20 +168,12 @@ class DatetimeCodec:
         days, rest = divmod(value, self.whole)
         return (days + (2 * rest > self.whole or 2 * rest == self.whole and days % 2)) * self.whole
 
-    def number(self, value: Number) -> float:
-        """Value - base."""
-        return float(value - self.base)
-
-    def value_error(self, error: float, low: Number, high: Number) -> float:
-        """What is left of a number's error after rounding; see `Codec.value_error`."""
-        return error_in_steps(error, self._multiple)
-
     def parse(self, given: object) -> Number:
         """A value in the unit of the type.
 
         Parameters
         ----------
-        given : datetime, date, time, timedelta, numpy or pandas scalar, str, int or float
+        given : str, int or float
             Numbers are in the unit already. A moment without a time zone is the time of the clock in the column's zone.
 
         Raises
@@ -178,17 +182,17 @@ class DatetimeCodec:
             For what is no value of the type.
         """
         own = self._own
-        if not isinstance(given, (str, date, time, timedelta, np.datetime64, np.timedelta64)):
+        if not isinstance(given, str):
             value = scaled(decimal_of(given))
         else:
-            value, rest = divmod(self._nanoseconds(given), step_of(own))
+            value, rest = divmod(self._nanoseconds(given), nanoseconds_of(own))
             if rest:
                 raise ValueError(f"{given} is no whole number of the unit of {own}")
         if value % self.whole:
             raise ValueError(f"{given} is no whole day")
         return within(value, self.limits, self.type)
 
-    def _nanoseconds(self, given: object) -> int:
+    def _nanoseconds(self, given: str) -> int:
         own = self._own
         if pa.types.is_time(own):
             return moments.time_of(given)
@@ -207,9 +211,9 @@ class DatetimeCodec:
         """ISO text."""
         own, whole = self._own, int(value)
         if pa.types.is_time(own):
-            return moments.time_text(whole * step_of(own))
+            return moments.time_text(whole * nanoseconds_of(own))
         if pa.types.is_duration(own):
-            return moments.length_text(whole * step_of(own))
+            return moments.nanoseconds_text(whole * nanoseconds_of(own))
         if pa.types.is_date(own):
-            return str(np.datetime64(whole // (moments.DAY // step_of(own)), "D"))
-        return moments.moment_text(whole, own.unit, own.tz)
+            return str(np.datetime64(whole // (moments.DAY // nanoseconds_of(own)), "D"))
+        return moments.timestamp_text(whole, own.unit, own.tz)

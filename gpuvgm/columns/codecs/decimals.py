@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from gpuvgm.arrays import SHORT, Column, DeviceColumn, column_of, on_host, to_numpy
+from gpuvgm.arrays import SHORT, Column, DeviceColumn, column_of, decimals, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import (
     as_numbers,
     decimal_floats,
@@ -22,16 +21,27 @@ from gpuvgm.columns.codecs.arrays import (
     power_of_ten,
     present,
 )
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, differences, multiples, off_multiples
-from gpuvgm.columns.codecs.words import WIDEST, Integers, Words, decimal_array, whole_units, words_of
+from gpuvgm.columns.codecs.words import (
+    WIDE,
+    WIDEST,
+    Integers,
+    differences_of_digits,
+    digits_of,
+    sums_of_digits,
+    whole_units,
+    words_of,
+)
+from gpuvgm.columns.records import LARGEST_WHOLE, NumberType
+from gpuvgm.columns.rules import whole
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 
 @dataclass(frozen=True, slots=True)
-class DecimalCodec:
+class DecimalCodec(WholeCodec):
     """Decimal columns of up to 38 digits, as integers in units of the last decimal place.
 
     Parameters
@@ -46,13 +56,13 @@ class DecimalCodec:
         Values come back as multiples of it, in units of the last decimal place.
     """
 
-    type: str
-    base: int
+    type: NumberType
+    base: Annotated[int, whole(-LARGEST_WHOLE, LARGEST_WHOLE)]
     integer: bool = False
-    step: int = 1
+    step: Annotated[int, whole(1, LARGEST_WHOLE + 1)] = 1
     name: ClassVar[str] = "decimal"
 
-    def stays(self, type_: pa.DataType) -> bool:
+    def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type are worked on where they lie: of decimals that 64 bits hold, of the same places."""
         given: Any = type_
         short = pa.types.is_decimal(given) and max(given.precision, self._own.precision) <= SHORT
@@ -95,7 +105,7 @@ class DecimalCodec:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
         if self.step == 1:
             return None
-        if isinstance(column, DeviceColumn) and self.stays(column.type):
+        if isinstance(column, DeviceColumn) and self.works_on_device(column.type):
             return off_multiples(column, filled(column.stored()), self.step)
         exact = self._rescaled(on_host(column))
         if exact is None:
@@ -112,14 +122,15 @@ class DecimalCodec:
         InputError
             For a column that does not hold numbers.
         """
-        if isinstance(column, DeviceColumn) and self.stays(column.type):
+        if isinstance(column, DeviceColumn) and self.works_on_device(column.type):
             return differences(column.stored(), self.base)  # type: ignore[no-any-return]
         column = on_host(column)
         exact = self._rescaled(column)
         if exact is None:
             return self._inexact(column)
-        words = words_of(exact)
-        numbers = words.difference(self.base) if isinstance(words, Words) else difference(words, self.base)
+        if exact.type.precision > SHORT:
+            return differences_of_digits(exact, self.base)
+        numbers: Floats = difference(words_of(exact)[:, 0], self.base)
         missing = missing_rows(exact)
         if missing is not None:
             numbers[missing] = np.nan
@@ -157,7 +168,8 @@ class DecimalCodec:
         numbers = to_numpy(numbers)
         missing = np.isnan(numbers)
         if self.step == 1:
-            array = decimal_array(self._sum(np.rint(np.where(missing, 0.0, numbers))), own, missing)
+            steps = np.rint(np.where(missing, 0.0, numbers))
+            array = sums_of_digits(self.base, steps, self.limits, own, missing)
         else:
             array = self._multiples(numbers, missing)
         return pc.round(array, 0, "half_to_even") if self.integer and self.scale > 0 else array
@@ -168,7 +180,7 @@ class DecimalCodec:
         unit, held = 10**zeros, np.iinfo(np.int64)
         limits = max(-(-self.limits[0] // unit), int(held.min)), min(self.limits[1] // unit, int(held.max))
         values, _ = multiples(numbers / unit, self.base // unit, self.step // unit, limits, held.dtype)
-        return pc.cast(decimal_array(values, pa.decimal128(WIDEST, self.scale - zeros), missing), own)
+        return pc.cast(decimals(values, pa.decimal128(WIDEST, self.scale - zeros), missing), own)
 
     def _to_whole(self, values: Integers) -> Integers:
         """Values of 64 bits rounded to whole numbers, if asked for."""
@@ -180,22 +192,6 @@ class DecimalCodec:
         up = (rest > unit - rest) | ((rest == unit - rest) & (wholes % 2 == 1))
         rounded: Integers = (wholes + up) * unit
         return rounded
-
-    def _sum(self, steps: Floats) -> Words:
-        """Base + steps, kept within the limits."""
-        low, high = (float(limit - self.base) for limit in self.limits)
-        inside = (steps > low) & (steps < high)
-        words = Words.of(self.base) + Words.of_whole(np.where(inside, steps, 0.0))
-        ends = Words.of(self.limits[0]).where(steps <= low, Words.of(self.limits[1]))
-        return words.where(inside, ends)
-
-    def value(self, number: float) -> Number:
-        """The value that a number stands for, without its decimal point."""
-        return self.base + round(number)
-
-    def number(self, value: Number) -> float:
-        """Value - base."""
-        return float(value - self.base)
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
         """What is left of a number's error after rounding, twice where whole numbers are asked for."""
@@ -215,20 +211,18 @@ class DecimalCodec:
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value; for floating-point rows, the float nearest to it."""
-        if isinstance(column, DeviceColumn) and self.stays(column.type):
+        if isinstance(column, DeviceColumn) and self.works_on_device(column.type):
             return equal_rows(column.stored(), value)
         column = on_host(column)
         if isinstance(value, float) and not value.is_integer():
             return np.zeros(len(column), np.bool_)
         if not pa.types.is_decimal(column.type):
             return equal_rows(as_numbers(column, self.type), self._plain(column.type, int(value)))
-        if column.type.bit_width > 128:
-            column = pc.cast(column, pa.decimal128(WIDEST, column.type.scale))
         try:
-            unscaled = scaled(Decimal(int(value)), column.type.scale - self.scale)
-        except ValueError:
+            wanted: Any = pa.scalar(Decimal(scaled(Decimal(int(value)), column.type.scale - self.scale)), WIDE)
+        except ValueError:  # more digits, or more decimal places
             return np.zeros(len(column), np.bool_)
-        return present(column, _equal(words_of(column), unscaled))
+        return np.asarray(pc.equal(digits_of(column), wanted).fill_null(fill_value=False))
 
     def _plain(self, kind: pa.DataType, value: int) -> Number:
         """The value with its decimal point, as rows of another type may hold it."""
@@ -241,10 +235,3 @@ class DecimalCodec:
         """The digits with their decimal point."""
         digits = Decimal(int(value)).as_tuple()
         return f"{Decimal((digits.sign, digits.digits, -self.scale)):f}"
-
-
-def _equal(values: Words | NDArray[np.int64], unscaled: int) -> Bools:
-    """Rows that hold an integer of any size."""
-    if isinstance(values, Words):
-        return values.equal(Words.of(unscaled)) if abs(unscaled) < 2**127 else np.zeros(len(values.low), np.bool_)
-    return np.asarray(values == unscaled)

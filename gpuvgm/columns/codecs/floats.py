@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from functools import cache
-from numbers import Real
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +14,8 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy
 from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, in_parts, missing_numbers, no_rows
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.base import Bools, Codec, Number, error_in_steps
+from gpuvgm.columns.records import NumberType, refuse, text
 from gpuvgm.engines.tables import Step
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
@@ -25,13 +25,20 @@ Precision = type[np.floating[Any]]
 _PRECISIONS: dict[str, Precision] = {"halffloat": np.float16, "float": np.float32}
 
 
+def decimal_step(value: Any, where: str) -> str:
+    """A step of floats as decimal text."""
+    if not re.fullmatch(r"\d{1,19}(\.\d{1,22})?", text(value, where)) or not float(value):
+        refuse(value, where, "a positive decimal number")
+    return str(value)
+
+
 @cache
-def _step_of(text: str, precision: str) -> Step:
-    return Step(*Fraction(text).as_integer_ratio(), precision)
+def _step_of(step: str, precision: str) -> Step:
+    return Step(*Fraction(step).as_integer_ratio(), precision)
 
 
 @dataclass(frozen=True, slots=True)
-class FloatCodec:
+class FloatCodec(Codec):
     """Floating-point columns; 16 and 32 bits are widened exactly.
 
     Parameters
@@ -47,15 +54,11 @@ class FloatCodec:
         cents do.
     """
 
-    type: str
+    type: NumberType
     infinite_is_missing: bool = False
     integer: bool = False
-    step: str | None = None
+    step: Annotated[str, decimal_step] | None = None
     name: ClassVar[str] = "float"
-
-    def stays(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type are worked on where they lie: of all types but decimals."""
-        return not pa.types.is_decimal(type_)
 
     @property
     def base(self) -> int:
@@ -164,7 +167,7 @@ class FloatCodec:
         ValueError
             For what is no number, NaN, or finite but beyond the precision's range.
         """
-        if isinstance(given, (bool, np.bool_)) or not isinstance(given, (Real, Decimal, str)):
+        if isinstance(given, bool) or not isinstance(given, (int, float, str)):
             raise ValueError(f"a {type(given).__name__} is no number")
         try:
             number = float(given)

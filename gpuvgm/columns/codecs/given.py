@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
-from numbers import Integral, Real
-
-import numpy as np
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal, InvalidOperation
 
 MOST_DIGITS = 100
+_WIDE = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
 def decimal_of(given: object) -> Decimal:
-    """Exact decimal of an integer, a float, a Decimal or a text; a float that is not whole counts as it is printed.
+    """Exact decimal of an integer, a float or a text; a float that is not whole counts as it is printed.
 
     Raises
     ------
@@ -23,15 +21,10 @@ def decimal_of(given: object) -> Decimal:
             number = Decimal(given.strip())
         except InvalidOperation:
             raise ValueError(f'"{given}" is no number') from None
-    elif isinstance(given, Decimal):
-        number = given
-    elif isinstance(given, (bool, np.bool_)) or not isinstance(given, Real):
+    elif isinstance(given, bool) or not isinstance(given, (int, float)):
         raise ValueError(f"a {type(given).__name__} is no number")
-    elif isinstance(given, Integral):
-        number = Decimal(int(given))
     else:
-        real = float(given)
-        number = Decimal(real) if real.is_integer() else Decimal(str(given))
+        number = Decimal(given) if isinstance(given, int) or given.is_integer() else Decimal(str(given))
     if not number.is_finite():
         raise ValueError(f"{given} is not finite")
     return number
@@ -52,14 +45,9 @@ def scaled(number: Decimal, scale: int = 0) -> int:
     power = exponent + scale
     if len(digits) + power > MOST_DIGITS:
         raise ValueError(f"{number} is too large")
-    whole, rest = int("".join(map(str, digits))), 0
-    if power >= 0:
-        whole *= 10**power
-    else:
-        whole, rest = divmod(whole, 10**-power) if -power <= len(digits) else (0, 1)
-    if rest:
+    if power < 0 and any(digits[max(len(digits) + power, 0) :]):
         raise ValueError(f"{number} has more than {max(scale, 0)} decimal places")
-    return -whole if number.is_signed() else whole
+    return int(number.scaleb(scale, _WIDE))
 
 
 def within(value: int, limits: tuple[int, int], type_: str) -> int:

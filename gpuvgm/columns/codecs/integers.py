@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,8 +20,10 @@ from gpuvgm.columns.codecs.arrays import (
     missing_rows,
     present,
 )
-from gpuvgm.columns.codecs.base import Bools, Number, error_in_steps
+from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
+from gpuvgm.columns.records import NumberType
+from gpuvgm.columns.rules import whole
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
@@ -110,7 +112,7 @@ def off_multiples(column: Column, whole: Array, step: int) -> Bools:
 
 
 @dataclass(frozen=True, slots=True)
-class IntegerCodec:
+class IntegerCodec(WholeCodec):
     """Integer columns: `base` is subtracted in integers first, so that values beyond 2^53 keep their digits.
 
     Parameters
@@ -123,25 +125,16 @@ class IntegerCodec:
         Values come back as multiples of it.
     """
 
-    type: str
-    base: int
-    step: int = 1
+    type: NumberType
+    base: Annotated[int, whole(-(2**63), 2**64 - 1)]
+    step: Annotated[int, whole(1, 2**64 - 1)] = 1
     name: ClassVar[str] = "integer"
-
-    def stays(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type are worked on where they lie: of all types but decimals."""
-        return not pa.types.is_decimal(type_)
 
     @property
     def limits(self) -> tuple[int, int]:
         """Least and largest integer of the type."""
         limits = np.iinfo(np.dtype(self.type))
         return int(limits.min), int(limits.max)
-
-    @property
-    def spacing(self) -> float:
-        """The step."""
-        return float(self.step)
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
@@ -159,18 +152,6 @@ class IntegerCodec:
         """Values rounded half to even and kept within the type's range."""
         values, missing = multiples(numbers, self.base, self.step, self.limits, np.dtype(self.type), complete=complete)
         return column_of(values, type_of(self.type), missing)
-
-    def value(self, number: float) -> Number:
-        """The integer that a number stands for."""
-        return self.base + round(number)
-
-    def number(self, value: Number) -> float:
-        """Value - base."""
-        return float(value - self.base)
-
-    def value_error(self, error: float, low: Number, high: Number) -> float:
-        """What is left of a number's error after rounding; see `Codec.value_error`."""
-        return error_in_steps(error, self.step)
 
     def parse(self, given: object) -> Number:
         """The integer, from an integer, a whole float or a text.

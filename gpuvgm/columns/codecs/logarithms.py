@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
+from gpuvgm.columns.codecs.types import check_value, value_codec_of
+from gpuvgm.columns.records import anything
 from gpuvgm.summary.grid import Floats
+
+LEAST = -1 + 2.0**-53  # of what log1p takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,30 @@ class LogCodec(CurvedCodec):
         own unit.
     """
 
-    inner: Codec
-    low: Number | None
+    inner: Annotated[Codec, value_codec_of]
+    low: Annotated[Number | None, anything]
     name: ClassVar[str] = "log"
+    needs_lowest: ClassVar[bool] = True
+    infinite: ClassVar[str] = "values are infinite, or too small for the logarithm that the column was fitted with"
+
+    @classmethod
+    def around(cls, inner: Codec, setting: object, lowest: Number | None) -> Codec:
+        """The codec with a logarithm: of x for columns above 0, else of 1 + x - lowest; without values as it is."""
+        if lowest is None:
+            return inner
+        return cls(inner, None if lowest > 0 else lowest)
+
+    def is_comparable(self, other: Codec) -> bool:
+        """Whether both are logarithms of the values, or both of what they are above an origin."""
+        same = isinstance(other, LogCodec) and (self.low is None) == (other.low is None)
+        return same and self.type == other.type
+
+    def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
+        """Numbers as those of a codec with another origin."""
+        if self.origin == other.origin:
+            return numbers
+        shift = (self.origin - other.origin) / self.unit  # ln(1 + x - low)
+        return np.asarray(np.log1p(np.maximum(np.expm1(numbers) + shift, LEAST)))
 
     @property
     def origin(self) -> Number:
@@ -40,6 +65,25 @@ class LogCodec(CurvedCodec):
     def formula(self) -> str:
         """The function for people."""
         return "log"
+
+    @property
+    def axis_name(self) -> str:
+        """What numbers are called on an axis."""
+        return "logarithm"
+
+    @property
+    def length_mark(self) -> str:
+        """Nothing: differences of logarithms are ratios."""
+        return ""
+
+    def number_text(self, number: float) -> str:
+        """A logarithm as the power that it stands for."""
+        return f"exp({number:.6g})"
+
+    def check(self) -> None:
+        """Refuse an end of the domain that is no value of the column."""
+        if self.low is not None:
+            check_value(self.inner, self.low, "low")
 
     def curve(self, numbers: Floats) -> Floats:
         """Logarithms."""

@@ -1,9 +1,9 @@
-"""Single dates, times and durations as users write them: integers in nanoseconds, and ISO text."""
+"""Single dates, times and durations: ISO text, and text as users write it, as integers in nanoseconds."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,7 @@ SECOND = 10**9
 DAY = 86_400 * SECOND
 EPOCH = date(1970, 1, 1).toordinal()
 
-_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<fraction>\d{1,9}))?)?"
+_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<fraction>\d{1,9})0*)?)?"
 _MOMENT = re.compile(r"(?P<date>\d{4}-\d\d-\d\d)([T ]" + _CLOCK + r"(?P<zone> ?Z|[+-]\d\d(:?\d\d(:\d\d)?)?)?)?")
 _TIME = re.compile(_CLOCK)
 _LENGTH = re.compile(
@@ -24,15 +24,14 @@ _ISO_LENGTH = re.compile(
     r"(?P<sign>-)?P((?P<days>\d+)D)?(T((?P<hour>\d+)H)?((?P<minute>\d+)M)?((?P<second>\d+)(\.(?P<fraction>\d{1,9}))?S)?)?"
 )
 _ATOMS = {"W": 7 * DAY, "D": DAY, "h": 3600 * SECOND, "m": 60 * SECOND, "s": SECOND, "ms": 10**6, "us": 1000, "ns": 1}
-_FRACTIONS = {"ps": 10**3, "fs": 10**6, "as": 10**9}
 
 
-def moment_of(given: object, zone: str | None) -> int:
+def moment_of(text: str, zone: str | None) -> int:
     """Nanoseconds since 1970 of a date or a date with a time.
 
     Parameters
     ----------
-    given : datetime.datetime, datetime.date, numpy.datetime64, or str
+    text : str
         The moment. Without a time zone it is the time of the clock in `zone`.
     zone : str or None
         Time zone of the column; None for a column without one.
@@ -47,26 +46,20 @@ def moment_of(given: object, zone: str | None) -> int:
     ValueError
         For what is no moment, or has a time zone where the column has none.
     """
-    if isinstance(given, str):
-        clock, own = _moment_of_text(given.strip())
-    elif isinstance(given, datetime):
-        if given != given:  # pandas.NaT
-            raise ValueError("a missing value is no moment")
-        clock, own = _clock_of_datetime(given), given.utcoffset()
-    elif isinstance(given, date):
-        clock, own = (given.toordinal() - EPOCH) * DAY, None
-    elif isinstance(given, np.datetime64):
-        clock, own = _nanoseconds(given), None
-    else:
-        raise ValueError(f"a {type(given).__name__} is no moment")
-    if zone is None:
-        if own is not None:
-            raise ValueError(f"{given} has a time zone, the column has none")
+    found = _MOMENT.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f'"{text}" is no date of the form 2024-01-31 or 2024-01-31T12:30:00')
+    own, days = found["zone"], date.fromisoformat(found["date"]).toordinal() - EPOCH
+    clock = days * DAY + (_clock(found) if found["hour"] else 0)
+    if zone is None and own is not None:
+        raise ValueError(f"{text} has a time zone, the column has none")
+    if zone is None or own is not None and own.strip() == "Z":
         return clock
-    return clock - _in_nanoseconds(offset_of_clock(clock, zone) if own is None else own)
+    offset = offset_of_clock(clock, zone) if own is None else _zone(own).utcoffset(None) or timedelta(0)
+    return clock - (offset.days * DAY + offset.seconds * SECOND + offset.microseconds * 1000)
 
 
-def time_of(given: object) -> int:
+def time_of(text: str) -> int:
     """Nanoseconds since midnight of a time of the day.
 
     Raises
@@ -74,14 +67,13 @@ def time_of(given: object) -> int:
     ValueError
         For what is no time of the day, or has a time zone.
     """
-    if isinstance(given, str) and (found := _TIME.fullmatch(given.strip())):
-        return _clock(found)
-    if isinstance(given, time) and given.tzinfo is None:
-        return ((given.hour * 60 + given.minute) * 60 + given.second) * SECOND + given.microsecond * 1000
-    raise ValueError(f"{given!r} is no time of the day without a time zone")
+    found = _TIME.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is no time of the day without a time zone")
+    return _clock(found)
 
 
-def length_of(given: object) -> int:
+def length_of(text: str) -> int:
     """Nanoseconds of a duration.
 
     Raises
@@ -89,18 +81,19 @@ def length_of(given: object) -> int:
     ValueError
         For what is no duration.
     """
-    if isinstance(given, str):
-        return _length_of_text(given.strip())
-    if isinstance(given, timedelta):
-        if given != given:  # pandas.NaT
-            raise ValueError("a missing value is no duration")
-        return _in_nanoseconds(given) + int(getattr(given, "nanoseconds", 0))
-    if isinstance(given, np.timedelta64):
-        return _nanoseconds(given)
-    raise ValueError(f"a {type(given).__name__} is no duration")
+    text = text.strip()
+    found = _ISO_LENGTH.fullmatch(text)
+    if found and text[-1] not in "PT":
+        size = int(found["days"] or 0) * DAY + _sum(found)
+        return -size if found["sign"] else size
+    found = _LENGTH.fullmatch(text)
+    if not found or not text:
+        raise ValueError(f'"{text}" is no duration of the form P1DT2H30M or "1 day, 2:30:00"')
+    clock = _sum(found)
+    return int(found["days"] or 0) * DAY + (-clock if found["sign"] == "-" else clock)
 
 
-def moment_text(value: int, unit: str, zone: str | None) -> str:
+def timestamp_text(value: int, unit: str, zone: str | None) -> str:
     """ISO text of a moment in a unit of NumPy's since 1970; with the clock of `zone` and its distance from UTC."""
     if zone is None:
         return _moment(value, unit)
@@ -125,7 +118,7 @@ def time_text(nanoseconds: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{_fraction(fraction)}"
 
 
-def length_text(nanoseconds: int) -> str:
+def nanoseconds_text(nanoseconds: int) -> str:
     """ISO text of a duration, such as P1DT2H30M."""
     seconds, fraction = divmod(abs(nanoseconds), SECOND)
     days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
@@ -163,59 +156,12 @@ def _fraction(nanoseconds: int) -> str:
     return f".{nanoseconds:09}".rstrip("0") if nanoseconds else ""
 
 
-def _in_nanoseconds(length: timedelta) -> int:
-    return length.days * DAY + length.seconds * SECOND + length.microseconds * 1000
-
-
-def _clock_of_datetime(given: datetime) -> int:
-    seconds = (given.hour * 60 + given.minute) * 60 + given.second
-    below = given.microsecond * 1000 + int(getattr(given, "nanosecond", 0))  # pandas has nanoseconds
-    return (given.toordinal() - EPOCH) * DAY + seconds * SECOND + below
-
-
-def _nanoseconds(given: np.datetime64 | np.timedelta64) -> int:
-    if np.isnat(given):
-        raise ValueError("a missing value is no moment and no duration")
-    unit, count = np.datetime_data(given.dtype)
-    if unit in ("Y", "M") and isinstance(given, np.datetime64):
-        given, unit, count = given.astype("M8[D]"), "D", 1
-    whole = int(given.astype(np.int64)) * count
-    if unit in _ATOMS:
-        return whole * _ATOMS[unit]
-    if unit not in _FRACTIONS or whole % _FRACTIONS[unit]:
-        raise ValueError(f"{given!r} is no whole number of nanoseconds")
-    return whole // _FRACTIONS[unit]
-
-
-def _moment_of_text(text: str) -> tuple[int, timedelta | None]:
-    found = _MOMENT.fullmatch(text)
-    if not found:
-        raise ValueError(f'"{text}" is no date of the form 2024-01-31 or 2024-01-31T12:30:00')
-    zone, days = found["zone"], date.fromisoformat(found["date"]).toordinal() - EPOCH
-    clock = days * DAY + (_clock(found) if found["hour"] else 0)
-    if zone is None:
-        return clock, None
-    return clock, timedelta(0) if zone.strip() == "Z" else _zone(zone).utcoffset(None)
-
-
 def _clock(found: re.Match[str]) -> int:
     """Nanoseconds since midnight."""
     hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"] or 0)
     if hour > 23 or minute > 59 or second > 59:
         raise ValueError(f'"{found.string}" is no time of the day')
     return _sum(found)
-
-
-def _length_of_text(text: str) -> int:
-    found = _ISO_LENGTH.fullmatch(text)
-    if found and text[-1] not in "PT":
-        size = int(found["days"] or 0) * DAY + _sum(found)
-        return -size if found["sign"] else size
-    found = _LENGTH.fullmatch(text)
-    if not found or not text:
-        raise ValueError(f'"{text}" is no duration of the form P1DT2H30M or "1 day, 2:30:00"')
-    clock = _sum(found)
-    return int(found["days"] or 0) * DAY + (-clock if found["sign"] == "-" else clock)
 
 
 def _sum(found: re.Match[str]) -> int:

@@ -16,7 +16,7 @@ from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled
 from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec, plain
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.words import WIDEST, whole_units
@@ -33,7 +33,9 @@ LONGEST_STEP = 2**63  # of 64 bits
 ROOM = 4  # a step is at least so many times as long as the distance of neighbouring floats
 
 
-def with_learned_step(codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDArray[np.bool_]) -> Codec:
+def with_learned_step(
+    codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDArray[np.bool_], most_strays: int = 0
+) -> tuple[Codec, list[Number]]:
     """The codec with the longest step that a sample of its column lies on, and a base that is a multiple of it.
 
     Parameters
@@ -44,37 +46,24 @@ def with_learned_step(codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDAr
         The sample.
     ordinary : ndarray of shape (rows,), bool
         Rows of the sample with a number that is neither missing, nor infinite, nor modal.
-    """
-    return _learned(codec, sample, ordinary, 0)[0]
-
-
-def with_step_of_most(
-    codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDArray[np.bool_]
-) -> tuple[Codec, list[Number]]:
-    """The same for a step that a few rare values of the sample need not lie on.
+    most_strays : int
+        Different values, all of them rare, that need not lie on the step.
 
     Returns
     -------
     codec : Codec
         With the step, if there is one.
     strays : list of int or float
-        The values that are off it in the codec's unit, ascending; at most `MOST_STRAYS`.
+        The values that are off it in the codec's unit, ascending.
     """
-    return _learned(codec, sample, ordinary, MOST_STRAYS)
-
-
-def _learned(
-    codec: Codec, sample: pa.ChunkedArray[Any], ordinary: NDArray[np.bool_], most: int
-) -> tuple[Codec, list[Number]]:
-    """The codec with the longest step that all but so many different values lie on, and these."""
     assert not isinstance(codec, CurvedCodec)
     if isinstance(codec, FloatCodec):
         numbers = np.concatenate([np.empty(0), *map(codec.encode, sample.chunks)])
-        values = _Values.of(numbers[ordinary], most)
+        values = _Values.of(numbers[ordinary], most_strays)
         text, off = (None, values.none) if codec.integer else _step_of_floats(values, codec)
         return (codec if text is None else replace(codec, step=text)), values.distinct[off].tolist()
     whole, unit = _integers(codec, sample, ordinary)
-    values = _Values.of(whole, most)
+    values = _Values.of(whole, most_strays)
     common, off = _common_step(values)
     step = common * unit
     if step == 1 or not values.lie_on(off, math.log2(step)):
@@ -219,6 +208,6 @@ def step_text(codec: Codec) -> str:
     if isinstance(inner, FloatCodec):
         return "1" if inner.integer else inner.step or ""
     if isinstance(inner, DatetimeCodec):
-        return moments.length_text(inner.step * step_of(type_of(inner.type)))
+        return moments.nanoseconds_text(inner.step * nanoseconds_of(type_of(inner.type)))
     text: str = inner.show(inner.step if inner.step > 1 else int(inner.spacing))
     return text.rstrip("0").rstrip(".") if "." in text else text

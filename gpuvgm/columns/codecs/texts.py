@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -13,19 +12,19 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrays import SHORT, Column, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import filled, missing_rows
-from gpuvgm.columns.codecs.base import Bools, Codec, Number
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec, step_of, stored
+from gpuvgm.columns.codecs.base import Bools, Number
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.moments import DAY, SECOND
 from gpuvgm.columns.codecs.words import words_of
+from gpuvgm.columns.records import NumberType, TextType
+from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.errors import InputError, counted_values
-from gpuvgm.io.arrow import is_datetime_type, is_text_type, plain_values_of, type_of
-from gpuvgm.io.files import FEW_WORDS, LEAST_SHARE
-from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.io.arrow import is_text_type, plain_values_of, type_of
+from gpuvgm.io.text_types import Text, parse_or_null
 from gpuvgm.summary.grid import Floats
 
-Text = Any  # an Arrow array of texts
 MOST_DIGITS = SHORT  # of a number: as many as 64 bits always hold
 MARKS = ((".", ("", ",", " ", "\u00a0", "\u202f", "'")), (",", ("", ".", " ", "\u00a0", "\u202f", "'")))
 SUFFIXES = ("", "%", " %", "\u00a0%")
@@ -44,6 +43,8 @@ _LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
 _NULLS = {"na", "n/a", "nan", "null", "none", "-nan", "#n/a", "<na>", "nat"}
 DAY_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("05:00")
 EXAMPLES = 8
+LEAST_SHARE = 0.9  # of rows or texts that are alike, so that the others are strays
+FEW_WORDS = 10  # more different ones are codes, not strays
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
 ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
 
@@ -93,12 +94,12 @@ class NumberText:
         Stands after every number.
     """
 
-    type: str
+    type: TextType
     example: str
-    mark: str = "."
+    mark: Annotated[str, one_of(".", ",")] = "."
     thousands: str = ""
-    least: int = 0
-    most: int = 0
+    least: Annotated[int, whole(0, MOST_DIGITS - 1)] = 0
+    most: Annotated[int, whole(0, MOST_DIGITS - 1)] = 0
     suffix: str = ""
     name: ClassVar[str] = "number"
 
@@ -115,10 +116,11 @@ class NumberText:
         return plain.cast(self.value_type)
 
     @property
-    def end(self) -> int:
-        """The largest number that can be read, without its mark."""
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again, without the mark."""
         room = MOST_DIGITS - self.most
-        return int(10 ** ((room // 3 * 3 if self.thousands else room) + self.most)) - 1
+        end = int(10 ** ((room // 3 * 3 if self.thousands else room) + self.most)) - 1
+        return -end, end
 
     @property
     def _pattern(self) -> str:
@@ -151,7 +153,7 @@ class NumberText:
 
     def _parts(self, values: Text) -> tuple[Any, Any, Bools]:
         """Whole part and decimal places of values, both without a sign, and which are negative."""
-        numbers: Any = words_of(values) if self.most else filled(values)
+        numbers: Any = words_of(values)[:, 0] if self.most else filled(values)
         missing = missing_rows(values)
         numbers = numbers if missing is None else np.where(missing, 0, numbers)
         whole, rest = np.divmod(np.abs(numbers), 10**self.most)
@@ -178,11 +180,11 @@ class MomentText:
         Time zone, the same of all.
     """
 
-    type: str
+    type: TextType
     example: str
-    value: str
-    separator: str
-    letters: int
+    value: NumberType
+    separator: Annotated[str, one_of("", " ", "T")]
+    letters: Annotated[int, whole(CLOCK_LETTERS, 40)]
     suffix: str = ""
     name: ClassVar[str] = "moment"
 
@@ -199,19 +201,23 @@ class MomentText:
         clock = self.letters - (DAY_LETTERS + 1 if self.separator else 0)
         seconds = clock > CLOCK_LETTERS
         digits = max(clock - len("05:00:00."), 0)
-        return int(step_per_second(self.value) // 10**digits * (1 if seconds else 60))
+        return int(SECOND // nanoseconds_of(self.value_type) // 10**digits * (1 if seconds else 60))
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again: the years 1 to 9999, for nanoseconds 1678 to 2261."""
+        unit = nanoseconds_of(self.value_type)
+        if pa.types.is_time(self.value_type):
+            return DatetimeCodec(self.value, 0).limits
+        first, last = ENDS_OF_NANOSECONDS if unit == 1 else (FIRST_DAY, LAST_DAY)
+        return first * DAY // unit, (last + 1) * DAY // unit - self.last_digit
 
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
         shape = re.sub(r"\d", r"\\d", re.escape(self.example[: self.letters])) + re.escape(self.suffix)
         plain = pc.if_else(pc.match_substring_regex(text, rf"\A{shape}\z"), text, pa.scalar(None, text.type))
         plain, type_ = pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type
-        if not pa.types.is_time(type_):
-            return _cast(plain, type_)
-        moments = _cast(
-            pc.binary_join_element_wise("1970-01-01", plain, " "), pa.timestamp(type_.unit)
-        )  # no text to time
-        return moments.cast(pa.int64()).cast(pa.int32() if type_.bit_width == 32 else pa.int64()).cast(type_)
+        return parse_or_null(plain, type_)
 
     def written(self, values: Text) -> Text:
         """Different values as text."""
@@ -222,22 +228,6 @@ class MomentText:
 
 
 TextForm = NumberText | MomentText
-
-
-def step_per_second(value: str) -> int:
-    """Units of a type of values in a second."""
-    return SECOND // step_of(type_of(value))
-
-
-def _cast(text: Text, type_: Any) -> Text:
-    """Texts as values; null for what is none, found by halving."""
-    try:
-        return text.cast(type_)
-    except ARROW_PROBLEMS:
-        if len(text) == 1:
-            return pa.nulls(1, type_)
-        half = len(text) // 2
-        return pa.concat_arrays([_cast(text[:half], type_), _cast(text[half:], type_)])
 
 
 def read_text(form: TextForm, column: Text) -> tuple[Text, Bools]:
@@ -395,9 +385,14 @@ class OfText:
     __slots__ = ()
     text: TextForm
 
-    def stays(self, type_: pa.DataType) -> bool:
+    def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type are worked on where they lie: none, text is read on the host."""
         return False
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again."""
+        return self.text.limits
 
     def values_of(self, column: Column) -> Column:
         """Values of rows of text; other columns as they are.
@@ -461,17 +456,9 @@ class OfText:
         if isinstance(given, str):
             values, wrong = read_text(self.text, pa.array([given]))
             if values.null_count == 0 and not wrong[0]:
-                return _own_value(values)
+                return int(own_value(comparable(values)[0]))
         own: Any = super()
         return own.parse(given)  # type: ignore[no-any-return]
-
-
-def _own_value(values: Text) -> int:
-    """The one value of an array in the unit of its type."""
-    if pa.types.is_decimal(values.type):
-        words: Any = words_of(values)
-        return int(words[0])
-    return int((stored(values) if is_datetime_type(values.type) else values)[0].as_py())
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,22 +467,12 @@ class IntegerText(OfText, IntegerCodec):
 
     text: NumberText = field(kw_only=True)
 
-    @property
-    def limits(self) -> tuple[int, int]:
-        """Ends of what can be read again."""
-        return -self.text.end, self.text.end
-
 
 @dataclass(frozen=True, slots=True)
 class DecimalText(OfText, DecimalCodec):
     """Text that is numbers with decimal places; parameters as for `DecimalCodec`, and how they are written."""
 
     text: NumberText = field(kw_only=True)
-
-    @property
-    def limits(self) -> tuple[int, int]:
-        """Ends of what can be read again."""
-        return -self.text.end, self.text.end
 
 
 @dataclass(frozen=True, slots=True)
@@ -505,21 +482,9 @@ class DatetimeText(OfText, DatetimeCodec):
     text: MomentText = field(kw_only=True)
 
     @property
-    def limits(self) -> tuple[int, int]:
-        """Ends of what can be read again: the years 1 to 9999, for nanoseconds 1678 to 2261."""
-        if pa.types.is_time(self._own):
-            return DatetimeCodec(self.type, 0).limits
-        unit = step_of(self._own)
-        first, last = ENDS_OF_NANOSECONDS if unit == 1 else (FIRST_DAY, LAST_DAY)
-        return first * DAY // unit, (last + 1) * DAY // unit - self.whole
-
-    @property
     def whole(self) -> int:
         """What every value is a multiple of: the last digit that is written."""
         return self.text.last_digit
-
-
-FORMS: dict[str, type[NumberText] | type[MomentText]] = {"number": NumberText, "moment": MomentText}
 
 
 def text_codec(form: TextForm) -> IntegerText | DecimalText | DatetimeText:
@@ -527,22 +492,3 @@ def text_codec(form: TextForm) -> IntegerText | DecimalText | DatetimeText:
     if isinstance(form, MomentText):
         return DatetimeText(form.value, 0, text=form)
     return (DecimalText if form.most else IntegerText)(str(form.value_type), 0, text=form)
-
-
-def form_document(form: TextForm) -> dict[str, Any]:
-    """JSON-able form of how text is written."""
-    return {"name": form.name, **asdict(form)}
-
-
-def form_from(document: Mapping[str, Any]) -> TextForm:
-    """How text is written, from what `form_document` gave."""
-    given = dict(document)
-    return FORMS[given.pop("name")](**given)
-
-
-def as_text_codec(codec: Codec, form: TextForm) -> Codec:
-    """A codec of values as one of their text."""
-    own = text_codec(form)
-    if own.type != codec.type or own.name != codec.name:
-        raise ValueError(f"text of {own.type} values cannot hold {codec.type}")
-    return replace(own, **{part.name: getattr(codec, part.name) for part in fields(codec)})  # type: ignore[arg-type]

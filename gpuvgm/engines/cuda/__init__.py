@@ -20,12 +20,11 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart, RunningSummary
-from gpuvgm.engines.cuda import e_step, em, features, rows, summary
+from gpuvgm.engines.cuda import e_step, features, rows, summary
 from gpuvgm.engines.cuda import hold as holds
-from gpuvgm.engines.cuda.device import CupyDevice, Device, Lane
+from gpuvgm.engines.cuda.device import Device, Lane
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.pieces import in_pieces
-from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.hold import HoldTable
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
@@ -36,12 +35,7 @@ T = TypeVar("T")
 _LOG = logging.getLogger("gpuvgm")
 
 
-def every_program() -> list[Program]:
-    """All programs that compile tests look at."""
-    return [program for part in (rows, holds, summary, e_step, features, em) for program in part.programs()]
-
-
-class CudaEngine:
+class CudaEngine(Engine):
     """Row loops on a GPU.
 
     Parameters
@@ -50,9 +44,6 @@ class CudaEngine:
         Who runs E-steps over arrays of the host.
     device : Device, optional
         Where the rest is run; by default CuPy's current device.
-    cells_on_device : bool
-        Run E-steps over the host's arrays on the device too. Models then agree with those of other engines to 1e-10
-        instead of to the last bit.
 
     Raises
     ------
@@ -62,13 +53,12 @@ class CudaEngine:
 
     name = "cuda"
 
-    def __init__(self, host: Engine, device: Device | None = None, *, cells_on_device: bool = False) -> None:
-        self.device: Device = CupyDevice() if device is None else device
+    def __init__(self, host: Engine, device: Device | None = None) -> None:
+        self.device: Device = Device() if device is None else device
         self._host, self._loops, self._tables = host, LoopsOnDevice(self.device), summary.CellTables(self.device)
-        self.cells_on_device = cells_on_device
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(type(self), cells_on_device=self.cells_on_device), (self._host,)
+        return type(self), (self._host,)
 
     def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
@@ -79,11 +69,11 @@ class CudaEngine:
             with self.device.lanes() as lanes:
                 return self._summarise_pieces(x, grid, step, lanes)
 
-        return self._or_on_host("the cells of a summary", on_device, lambda: self._host.summarise(x, grid, step))
+        return self._or_on_host("the cells of a summary", on_device, self._host.summarise, x, grid, step)
 
     def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
         """The summary of no rows yet; see `Engine.running_summary`."""
-        return summary.DeviceSummary(self.summarise, self._tables, grid, step)
+        return summary.DeviceSummary(self, self._tables, grid, step)
 
     def _summarise_pieces(self, x: Floats, grid: Grid, step: Step | None, lanes: tuple[Lane, Lane]) -> Summary:
         first, second = lanes
@@ -101,10 +91,10 @@ class CudaEngine:
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""
-        if self._on_host(x):
+        if not self.device.is_resident(x):
             return self._host.e_step(x, weight, scatter, table)
-        partials = e_step.e_step_partials(self.device, self._up(x), self._up(weight), self._up(scatter), table)
-        return partials if self.device.is_resident(x) else self.device.to_host(partials)
+        partials: Floats = e_step.e_step_partials(self.device, x, self._up(weight), self._up(scatter), table)
+        return partials
 
     def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:
         """EM over cells, which lie in the host's memory; see `Engine.em`."""
@@ -115,14 +105,14 @@ class CudaEngine:
 
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""
-        if self._on_host(x):
+        if not self.device.is_resident(x):
             return self._host.count_most_probable(x, weight, table)
-        return e_step.count_most_probable(self.device, self._up(x), self._up(weight), table)
+        return e_step.count_most_probable(self.device, x, self._up(weight), table)
 
     def e_step_features(self, x: Array, weight: Array | None, table: GaussianTable) -> Array:
         """Sums of responsibilities over several features; see `Engine.e_step_features`."""
         if self.device.is_resident(x):
-            if features.fits(table):
+            if features.has_kernel(table):
                 return features.features_partials(self.device, x, self._up(weight), table)
             return multivariate.e_step(x, weight, table)
         return self._host.e_step_features(x, weight, table)
@@ -151,10 +141,8 @@ class CudaEngine:
             lane.download(out[0], scalar[piece])
             lane.download(out[1], cell[piece])
 
-        def on_host() -> None:
-            self._host.transform(x, table, draw, scalar, cell)
-
-        self._or_on_host("rows", lambda: in_pieces(device, len(x), work), on_host)
+        on_device = partial(in_pieces, device, len(x), work)
+        self._or_on_host("rows", on_device, self._host.transform, x, table, draw, scalar, cell)
 
     def hold(
         self,
@@ -191,10 +179,7 @@ class CudaEngine:
             in_pieces(device, len(cell), work)
             return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1), False
 
-        def on_host() -> tuple[int, bool]:
-            return self._host.inverse_transform(scalar, cell, table, out)
-
-        return self._or_on_host("rows", on_device, on_host)
+        return self._or_on_host("rows", on_device, self._host.inverse_transform, scalar, cell, table, out)
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""
@@ -210,20 +195,17 @@ class CudaEngine:
             return
         rows.read_onehot(self.device, matrix, parts)
 
-    def _or_on_host(self, what: str, on_device: Callable[[], T], on_host: Callable[[], T]) -> T:
+    def _or_on_host(self, what: str, on_device: Callable[[], T], on_host: Callable[..., T], *arguments: Any) -> T:
         """Work on arrays of the host: on the device, or by the host engine if that is out of reach or has no room."""
         if self.device.is_forked:
-            return on_host()
+            return on_host(*arguments)
         try:
             return on_device()
         except self.device.out_of_memory:
             self._tables.release()
             self.device.release_memory()
             _LOG.warning("the device has no room for %s: the host does the work", what)
-        return on_host()
-
-    def _on_host(self, x: Any) -> bool:
-        return not self.device.is_resident(x) and not self.cells_on_device
+        return on_host(*arguments)
 
     def _up(self, array: Any) -> Any:
         return None if array is None else self.device.xp.asarray(array)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import cache, cached_property
 from queue import LifoQueue
 from threading import Lock
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,85 +21,12 @@ MOST_BLOCKS = (1 << 31) - 1
 LANE_PAIRS = 4  # threads that stream rows of the host at a time; each keeps pinned memory, and scratch on the device
 
 
-class Lane(Protocol):
-    """A stream of its own, with pinned memory, that pieces of the host's arrays go through."""
-
-    def __enter__(self) -> Lane:
-        """Make the stream the current one."""
-
-    def __exit__(self, *problem: object) -> None:
-        """Go back to the stream that was current before."""
-
-    def upload(self, array: NDArray[Any]) -> Any:
-        """Begin to copy an array of the host to the device."""
-
-    def download(self, array: Any, out: NDArray[Any]) -> None:
-        """Begin to copy an array of the device into one of the host; it is there after the next `wait`."""
-
-    def follow(self, other: Any) -> None:
-        """What is begun from now on starts after what the other lane was given before."""
-
-    def wait(self) -> None:
-        """Wait until all that was begun is done."""
-
-
-class Device(Protocol):
-    """What the engine needs of a device. Work is put on the current stream; only `to_host` and lanes wait for it."""
-
-    xp: Any
-    out_of_memory: tuple[type[BaseException], ...]
-
-    @property
-    def multiprocessors(self) -> int:
-        """Number of multiprocessors."""
-
-    @property
-    def current(self) -> int:
-        """Which device is the current one of this thread."""
-
-    @property
-    def total_memory(self) -> int:
-        """Bytes of memory that the device has in all."""
-
-    @property
-    def free_memory(self) -> int:
-        """Bytes of memory that new arrays may take."""
-
-    def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
-        """Run a row program for i = 0 ... size - 1."""
-
-    def run_blocks(self, program: Program, blocks: int, arguments: Sequence[Any]) -> None:
-        """Run a block program with so many blocks."""
-
-    def to_host(self, array: Any) -> NDArray[Any]:
-        """Copy of an array in the memory of the host."""
-
-    def is_resident(self, array: Any) -> bool:
-        """Whether an array lies on the device."""
-
-    @property
-    def is_forked(self) -> bool:
-        """Whether this process was forked from the one that the device belongs to, and so cannot use it."""
-
-    def lanes(self, *, here: bool = False) -> AbstractContextManager[tuple[Lane, Lane]]:
-        """Two lanes for a while: as one computes, the other copies. Who comes when none is left waits.
-
-        What they begin comes after the work of the caller's stream: its arrays are complete, and its memory is free.
-        They belong to the engine's device, or to the one that is current `here`.
-        """
-
-    def lane(self) -> Lane:
-        """A lane to keep, for work whose memory belongs to no other stream: it comes after nothing else."""
-
-    def release_memory(self) -> None:
-        """Give back memory that is kept for later."""
-
-
-class CupyDevice:
+class Device:
     """The device that is CuPy's current one when this is made.
 
     Scratch comes from CuPy's current allocator, RMM's where that was set. Arrays on the device are worked on in the
     caller's thread, on its current stream; those of the host go through lanes, which find the device from any thread.
+    Only `to_host` and lanes wait for what was begun.
 
     Attributes
     ----------
@@ -124,7 +51,7 @@ class CupyDevice:
         self.number = int(self.cuda.Device().id)
         self.out_of_memory: tuple[type[BaseException], ...] = (self.cuda.memory.OutOfMemoryError, MemoryError)
         self._process = os.getpid()
-        self._free: dict[int, LifoQueue[tuple[CupyLane, CupyLane] | None]] = {}  # by device
+        self._free: dict[int, LifoQueue[tuple[Lane, Lane] | None]] = {}  # by device
         self._lock = Lock()
 
     @cached_property
@@ -150,13 +77,13 @@ class CupyDevice:
         return min(free, int(pool.get_limit() - pool.used_bytes())) if pool.get_limit() else free
 
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
-        """Run a row program; see `Device.run_rows`."""
+        """Run a row program for i = 0 ... size - 1."""
         self._check(program, arguments)
         if size:
             _row_kernel(program)(*_values(program, arguments), size=size)
 
     def run_blocks(self, program: Program, blocks: int, arguments: Sequence[Any]) -> None:
-        """Run a block program; see `Device.run_blocks`."""
+        """Run a block program with so many blocks."""
         self._check(program, arguments)
         if blocks:
             _block_kernel(program)((min(blocks, MOST_BLOCKS),), (program.threads,), tuple(_values(program, arguments)))
@@ -171,17 +98,21 @@ class CupyDevice:
 
     @property
     def is_forked(self) -> bool:
-        """Whether this process was forked after the device was first used."""
+        """Whether this process was forked from the one that the device belongs to, and so cannot use it."""
         return os.getpid() != self._process
 
     @contextmanager
     def lanes(self, *, here: bool = False) -> Iterator[tuple[Lane, Lane]]:
-        """Two lanes for a while, one pair of the device's `LANE_PAIRS`."""
+        """Two lanes for a while: as one computes, the other copies. Who comes when none of `LANE_PAIRS` is left waits.
+
+        What they begin comes after the work of the caller's stream: its arrays are complete, and its memory is free.
+        They belong to the engine's device, or to the one that is current `here`.
+        """
         number = self.current if here else self.number
         free = self._lanes_of(number)
         pair = free.get()
         try:
-            pair = pair or (CupyLane(self.xp, number), CupyLane(self.xp, number))
+            pair = pair or (Lane(self.xp, number), Lane(self.xp, number))
             with self.cuda.Device(number):
                 callers = self.cuda.get_current_stream().record()
             for lane in pair:
@@ -191,10 +122,10 @@ class CupyDevice:
             free.put(pair)
 
     def lane(self) -> Lane:
-        """A lane to keep; see `Device.lane`."""
-        return CupyLane(self.xp, self.number)
+        """A lane to keep, for work whose memory belongs to no other stream: it comes after nothing else."""
+        return Lane(self.xp, self.number)
 
-    def _lanes_of(self, number: int) -> LifoQueue[tuple[CupyLane, CupyLane] | None]:
+    def _lanes_of(self, number: int) -> LifoQueue[tuple[Lane, Lane] | None]:
         with self._lock:
             if number not in self._free:
                 self._free[number] = LifoQueue()
@@ -223,8 +154,8 @@ class CupyDevice:
                 )
 
 
-class CupyLane:
-    """A stream and pinned buffers, used one after the other and all free again after `wait`.
+class Lane:
+    """A stream of its own, with pinned buffers that the host's arrays go through in pieces, all free after `wait`.
 
     Parameters
     ----------
@@ -263,13 +194,13 @@ class CupyLane:
         return resident
 
     def download(self, array: Any, out: NDArray[Any]) -> None:
-        """Begin to copy from the device, through pinned memory."""
+        """Begin to copy from the device, through pinned memory; it is there after the next `wait`."""
         pinned = self._pinned(out)
         array.get(stream=self._stream, out=pinned, blocking=False)
         self._held.append(array)
         self._arriving.append((pinned, out))
 
-    def follow(self, other: CupyLane) -> None:
+    def follow(self, other: Lane) -> None:
         """Start what comes after what the other lane was given before."""
         self.begin_after(other._stream.record())
 

@@ -69,39 +69,19 @@ def most_probable_program(x: str, *, weighted: bool) -> Program:
     )
 
 
-@cache
-def totals_program() -> Program:
-    """Program that brings tiles of chunks to a node each."""
-    return Program(
-        name="gpuvgm_chunk_totals",
-        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/chunk_totals.cuh"),
-        constants=(),
-        parameters=(
-            Parameter("float64", "partials"),
-            value("int64", "chunks"),
-            value("int64", "head"),
-            value("int32", "width"),
-            written("float64", "nodes"),
-        ),
-    )
-
-
-def programs() -> list[Program]:
-    """The variants that compile tests look at."""
-    return [
-        e_step_program(1, "float64", weighted=False),
-        e_step_program(1, "float64", weighted=True),
-        e_step_program(10, "float64", weighted=False),
-        e_step_program(10, "float32", weighted=False),
-        e_step_program(10, "float64", weighted=True),
-        e_step_program(MOST_IN_REGISTERS, "float64", weighted=True),
-        e_step_program(0, "float64", weighted=False),
-        e_step_program(0, "float32", weighted=True),
-        e_step_program(0, "float64", weighted=True, cells=True),
-        most_probable_program("float64", weighted=True),
-        most_probable_program("float32", weighted=False),
-        totals_program(),
-    ]
+#: Brings tiles of chunks to a node each.
+TOTALS = Program(
+    name="gpuvgm_chunk_totals",
+    sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/chunk_totals.cuh"),
+    constants=(),
+    parameters=(
+        Parameter("float64", "partials"),
+        value("int64", "chunks"),
+        value("int64", "head"),
+        value("int32", "width"),
+        written("float64", "nodes"),
+    ),
+)
 
 
 def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | None, table: KernelTable) -> Any:
@@ -145,7 +125,7 @@ def add_chunks(device: Device, total: ChunkSums, partials: Any) -> None:
     nodes = device.xp.empty((head + tiles + rest, width))
     blocks = (1 + tiles + (rest > 0)) * -(-width // TILE_COLUMNS)
     if chunks:
-        device.run_blocks(totals_program(), blocks, [partials, chunks, head, width, nodes])
+        device.run_blocks(TOTALS, blocks, [partials, chunks, head, width, nodes])
     here = device.to_host(nodes)
     total.add(here[:head])
     total.add(here[head : head + tiles], TILE_LEVEL)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import cache, cached_property
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +22,9 @@ from gpuvgm.summary.summary import Cells
 
 MOST_COMPONENTS = 16  # with more the host runs the loops
 #: Components whose sums and steps fit into a block's shared memory, and the threads of the block.
-_SIZES = {12: 128, MOST_COMPONENTS: 96}
+SIZES = {12: 128, MOST_COMPONENTS: 96}
 _PLACES, _NUMBERS, _STEP_MEMORY, _SCALARS = 10, 13, 12, 11  # as in the kernel
 _HEAD = 3  # bound, whether it has converged, and how many iterations were made: what results begin with
-Work = TypeVar("Work")
 
 
 @cache
@@ -34,70 +34,19 @@ def em_program(most: int) -> Program:
     Parameters
     ----------
     most : int
-        Components of a mixture at most, one of `_SIZES`.
+        Components of a mixture at most, one of `SIZES`.
     """
     return Program(
         name=f"gpuvgm_em_{most}",
         sources=("vgm_math.cuh", "vgm_special.cuh", "vgm_em.cuh", "cuda/block.cuh", "cuda/em.cuh"),
-        constants=(("GPUVGM_COMPONENTS", str(most)), ("GPUVGM_THREADS", str(_SIZES[most]))),
+        constants=(("GPUVGM_COMPONENTS", str(most)), ("GPUVGM_THREADS", str(SIZES[most]))),
         parameters=(
             Parameter("int64", "problems"),
             value("int32", "stride"),
             written("float64", "results"),
         ),
-        threads=_SIZES[most],
+        threads=SIZES[most],
     )
-
-
-def programs() -> list[Program]:
-    """For mixtures of few components, and of more."""
-    return [em_program(most) for most in _SIZES]
-
-
-class _Piece(Generic[Work]):
-    """Work that waits, and what became of it."""
-
-    __slots__ = ("is_done", "problem", "work")
-
-    def __init__(self, work: Work) -> None:
-        self.work = work
-        self.is_done = False
-        self.problem: BaseException | None = None
-
-
-class Gathered(Generic[Work]):
-    """Work that threads hand in side by side, done together: who finds none being done does all that waits.
-
-    Parameters
-    ----------
-    do : callable
-        Does several pieces of work.
-    """
-
-    def __init__(self, do: Callable[[Sequence[Work]], None]) -> None:
-        self._do, self._doing = do, Lock()
-        self._waiting: list[_Piece[Work]] = []
-
-    def do(self, work: Work) -> None:
-        """Return when it is done, by whomever."""
-        piece = _Piece(work)
-        self._waiting.append(piece)
-        with self._doing:
-            if not piece.is_done:
-                self._do_all()
-        if piece.problem is not None:
-            raise piece.problem
-
-    def _do_all(self) -> None:
-        together = self._waiting[:]
-        del self._waiting[: len(together)]  # others may have come meanwhile
-        problem = None
-        try:
-            self._do([piece.work for piece in together])
-        except BaseException as raised:
-            problem = raised
-        for piece in together:
-            piece.problem, piece.is_done = problem, True
 
 
 @dataclass(slots=True)
@@ -120,10 +69,9 @@ class Problem:
     @classmethod
     def of(cls, cells: Cells, prior: PriorTable, *, sound: bool) -> Problem:
         """The problem with the numbers as the kernel reads them."""
-        numbers = [getattr(prior, part.name) for part in fields(prior)[:7]]
         origin = (prior.origin or 0.0, prior.origin is not None)
         arrays = (cells.mean, cells.weight, cells.scatter) if np.any(cells.scatter) else (cells.mean, cells.weight)
-        return cls(np.array(arrays, np.float64), [*numbers, *origin, prior.dirichlet, prior.tied, sound])
+        return cls(np.array(arrays, np.float64), [*prior.numbers, *origin, prior.dirichlet, prior.tied, sound])
 
     def upload(self, lane: Lane) -> None:
         """Begin to copy the cells to the device."""
@@ -176,7 +124,7 @@ class Loop:
     def __init__(self, em: DeviceEM, start: Sequence[Floats], remembered: int = 0) -> None:
         self.em, self.start, self.remembered = em, start, remembered
         self.components = k = len(start[0])
-        self.most = next(most for most in _SIZES if most >= k)
+        self.most = next(most for most in SIZES if most >= k)
         own = (
             3 * (4 * k + 1) + 12 * k + 2 * k + 3 * k + 1 + 31 * k + 2 * _STEP_MEMORY + _SCALARS + 12 * _STEP_MEMORY * k
         )
@@ -230,6 +178,8 @@ Run = tuple[Loop, int, float]  # with most iterations, and the gain of the bound
 class LoopsOnDevice:
     """Runs loops on a device, on a stream of its own; batches of several threads are one launch.
 
+    Threads hand in their batches side by side: who finds none being run runs all that wait.
+
     Parameters
     ----------
     device : Device
@@ -237,8 +187,8 @@ class LoopsOnDevice:
     """
 
     def __init__(self, device: Device) -> None:
-        self._device = device
-        self._gathered = Gathered(self._run_all)
+        self._device, self._running = device, Lock()
+        self._waiting: list[tuple[list[Run], Future[None]]] = []
 
     @cached_property
     def _lane(self) -> Lane:
@@ -246,15 +196,30 @@ class LoopsOnDevice:
 
     def run(self, batch: Sequence[Loop], iterations: int, tolerance: float) -> None:
         """Go on with a batch; see `CellEM.run`."""
-        if batch:
-            self._gathered.do([(loop, iterations, tolerance) for loop in batch])
+        if not batch:
+            return
+        done = Future[None]()
+        self._waiting.append(([(loop, iterations, tolerance) for loop in batch], done))
+        with self._running:
+            if not done.done():
+                self._run_all()
+        done.result()
 
-    def _run_all(self, batches: Sequence[Sequence[Run]]) -> None:
-        """All that need the same program at a time."""
-        for most in _SIZES:
-            runs = [run for batch in batches for run in batch if run[0].most == most]
-            if runs:
-                self._launch(runs, most)
+    def _run_all(self) -> None:
+        """All that wait, those that need the same program as one launch."""
+        waiting = self._waiting[:]
+        del self._waiting[: len(waiting)]  # others may have come meanwhile
+        try:
+            for most in SIZES:
+                runs = [run for batch, _ in waiting for run in batch if run[0].most == most]
+                if runs:
+                    self._launch(runs, most)
+        except BaseException as problem:
+            for _, done in waiting:
+                done.set_exception(problem)
+        else:
+            for _, done in waiting:
+                done.set_result(None)
 
     def _launch(self, runs: Sequence[Run], most: int) -> None:
         stride = max(loop.stride for loop, _, _ in runs) + 1 + max(iterations for _, iterations, _ in runs)

@@ -21,7 +21,7 @@ _LOG2_E, _LN_2 = float(np.log2(np.e)), float(np.log(2.0))
 
 @cache
 def features_program(features: int, x: str, *, diagonal: bool, weighted: bool) -> Program:
-    """Program of E-steps over rows of several features, for any number of components that `fits`.
+    """Program of E-steps over rows of several features, for any number of components that it `has_kernel` for.
 
     Parameters
     ----------
@@ -57,20 +57,7 @@ def features_program(features: int, x: str, *, diagonal: bool, weighted: bool) -
     )
 
 
-def programs() -> list[Program]:
-    """The variants that compile tests look at."""
-    return [
-        features_program(2, "float64", diagonal=False, weighted=False),
-        features_program(5, "float32", diagonal=False, weighted=True),
-        features_program(8, "float64", diagonal=False, weighted=False),
-        features_program(8, "float64", diagonal=False, weighted=True),
-        features_program(MOST_FEATURES, "float64", diagonal=False, weighted=True),
-        features_program(3, "float32", diagonal=True, weighted=False),
-        features_program(MOST_FEATURES, "float64", diagonal=True, weighted=True),
-    ]
-
-
-def fits(table: GaussianTable) -> bool:
+def has_kernel(table: GaussianTable) -> bool:
     """Whether there is a kernel for so many features, and its shared memory holds what a tile needs of it."""
     features = table.features
     if features == 1:
@@ -94,7 +81,7 @@ def features_partials(device: Device, x: Any, weight: Any | None, table: Gaussia
     weight : array of shape (rows,), optional
         Weights.
     table : GaussianTable
-        A mixture that `fits`.
+        A mixture that `has_kernel`.
     """
     if table.features == 1:
         return _one_feature_partials(device, x, weight, table)
@@ -103,7 +90,7 @@ def features_partials(device: Device, x: Any, weight: Any | None, table: Gaussia
     rows = [xp.ascontiguousarray(x)]
     if weight is not None:
         rows.append(xp.ascontiguousarray(weight, dtype=np.float64))
-    arguments = [*rows, xp.asarray(packed(table)), table.components]
+    arguments = [*rows, xp.asarray(_parameters(table)), table.components]
     return by_chunk(device, program, arguments, x.shape[0], table.width)
 
 
@@ -119,7 +106,7 @@ def _one_feature_partials(device: Device, x: Any, weight: Any | None, table: Gau
     return partials
 
 
-def packed(table: GaussianTable) -> Floats:
+def _parameters(table: GaussianTable) -> Floats:
     """The mixture as the kernel reads it, to base 2, shape (1 + K, W) with W even.
 
     A row holds a component's coefficient, then feature by feature its mean and the row of the upper triangle of P_k, or
@@ -136,7 +123,7 @@ def packed(table: GaussianTable) -> Floats:
 
 @cache
 def _places(features: int, *, diagonal: bool) -> tuple[int, Ints, Ints, Ints]:
-    """Width of a row of `packed`, where in it means and factors are, and which of the D x D or D factors they are."""
+    """Width of a row of `_parameters`, where in it means and factors are, and which of D x D or D factors they are."""
     lengths = np.ones(features, np.int64) if diagonal else np.arange(features, 0, -1)
     ends = 1 + np.cumsum(1 + lengths)
     means = ends - 1 - lengths

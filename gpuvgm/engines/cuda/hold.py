@@ -36,12 +36,6 @@ def hold_program(x: str, scalar: str, cell: str) -> Program:
     )
 
 
-def programs() -> list[Program]:
-    """The variants that compile tests look at."""
-    types = [("float64", "float32", "uint8"), ("float32", "float32", "uint8"), ("float64", "float64", "uint16")]
-    return [hold_program(*some) for some in types]
-
-
 def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable, off_step: Any) -> Any:
     """Rows on the device; see `Engine.hold`.
 

@@ -10,10 +10,10 @@ from weakref import WeakSet
 
 import numpy as np
 
+from gpuvgm.engines.base import Engine, RunningSummary
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
 from gpuvgm.engines.cuda.rows import QUAD
-from gpuvgm.engines.running import MergedSummary, Summarise
 from gpuvgm.engines.tables import Step
 from gpuvgm.summary.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
 from gpuvgm.summary.summary import Summary, check_range
@@ -70,55 +70,49 @@ def rows_program(x: str) -> Program:
     )
 
 
-@cache
-def carry_program() -> Program:
-    """Program that moves the windows' sums into the totals."""
-    return Program(
-        name="gpuvgm_carry",
-        sources=(*_CELLS, "cuda/carry.cuh"),
-        constants=(),
-        parameters=(
-            value("uint32", "inner"),
-            value("int32", "windows"),
-            written("uint64", "tables"),
-            written("uint64", "totals"),
-        ),
-    )
+#: Moves the windows' sums into the totals.
+CARRY = Program(
+    name="gpuvgm_carry",
+    sources=(*_CELLS, "cuda/carry.cuh"),
+    constants=(),
+    parameters=(
+        value("uint32", "inner"),
+        value("int32", "windows"),
+        written("uint64", "tables"),
+        written("uint64", "totals"),
+    ),
+)
 
 
-@cache
-def frequent_program() -> Program:
-    """Program that finds the frequent cells."""
-    return Program(
-        name="gpuvgm_frequent",
-        sources=(*_CELLS, "cuda/frequent.cuh"),
-        constants=(),
-        parameters=(
-            value("uint32", "cells"),
-            value("uint64", "least_rows"),
-            Parameter("uint32", "touched"),
-            Parameter("uint64", "totals"),
-            written("uint64", "frequent"),
-        ),
-    )
+#: Finds the frequent cells.
+FREQUENT = Program(
+    name="gpuvgm_frequent",
+    sources=(*_CELLS, "cuda/frequent.cuh"),
+    constants=(),
+    parameters=(
+        value("uint32", "cells"),
+        value("uint64", "least_rows"),
+        Parameter("uint32", "touched"),
+        Parameter("uint64", "totals"),
+        written("uint64", "frequent"),
+    ),
+)
 
 
-@cache
-def gather_program() -> Program:
-    """Program that takes the occupied cells out of the totals."""
-    return Program(
-        name="gpuvgm_gather",
-        sources=(*_CELLS, "cuda/gather.cuh"),
-        constants=(),
-        parameters=(
-            value("uint32", "cells"),
-            value("uint32", "room"),
-            Parameter("uint32", "touched"),
-            written("uint64", "totals"),
-            written("uint64", "gathered"),
-            written("uint64", "occupied"),
-        ),
-    )
+#: Takes the occupied cells out of the totals.
+GATHER = Program(
+    name="gpuvgm_gather",
+    sources=(*_CELLS, "cuda/gather.cuh"),
+    constants=(),
+    parameters=(
+        value("uint32", "cells"),
+        value("uint32", "room"),
+        Parameter("uint32", "touched"),
+        written("uint64", "totals"),
+        written("uint64", "gathered"),
+        written("uint64", "occupied"),
+    ),
+)
 
 
 @cache
@@ -138,12 +132,6 @@ def off_step_program(x: str) -> Program:
         ),
         operation="gpuvgm::count_off_step(i, &x[0], rows, step, parts, bits, &off[0])",
     )
-
-
-def programs() -> list[Program]:
-    """The variants that compile tests look at."""
-    by_type = [program(x) for program in (rows_program, off_step_program) for x in ("float64", "float32")]
-    return [*by_type, carry_program(), frequent_program(), gather_program()]
 
 
 class Room:
@@ -320,15 +308,15 @@ class CellTables:
             self._grids.clear()
 
 
-class DeviceSummary(MergedSummary):
+class DeviceSummary(RunningSummary):
     """Adds rows of the device to one table of cells, which stays there until the summary is asked for.
 
     Where many tables are lent, a block's cells come to the host at once, as do those of rows of the host.
 
     Parameters
     ----------
-    summarise : callable
-        `Engine.summarise` of the engine.
+    engine : Engine
+        Who summarises blocks of the host.
     tables : CellTables
         The tables of the device.
     grid : Grid
@@ -337,8 +325,8 @@ class DeviceSummary(MergedSummary):
         Count the rows that are no multiples of it.
     """
 
-    def __init__(self, summarise: Summarise, tables: CellTables, grid: Grid, step: Step | None) -> None:
-        super().__init__(summarise, grid, step)
+    def __init__(self, engine: Engine, tables: CellTables, grid: Grid, step: Step | None) -> None:
+        super().__init__(engine, grid, step)
         self._tables, self._rows = tables, 0
         self._table: CellTable | None = None
 
@@ -367,7 +355,7 @@ class DeviceSummary(MergedSummary):
         """Take the cells to the host, and give the table back."""
         table, rows, self._table, self._rows = self._table, self._rows, None, 0
         if table is not None:
-            self._merge(self._tables.summary(table, rows))
+            self._merged = self._merged.merge(self._tables.summary(table, rows))
 
 
 class CellTable:
@@ -443,12 +431,12 @@ class CellTable:
     def _carry(self, windows: int) -> None:
         inner = self.grid.inner
         blocks = min(-(-inner // 256), 8 * self._device.multiprocessors)
-        self._device.run_blocks(carry_program(), blocks, [inner, windows, self.room.tables, self.room.totals])
+        self._device.run_blocks(CARRY, blocks, [inner, windows, self.room.tables, self.room.totals])
 
     def _find_frequent(self) -> None:
         least_rows = max(2, self._added // FREQUENT_SHARE)
         arguments = [self.grid.cells, least_rows, self.room.touched, self.room.totals, self.room.frequent]
-        self._walk(frequent_program(), arguments)
+        self._walk(FREQUENT, arguments)
 
     def _walk(self, program: Program, arguments: list[Any]) -> None:
         """Run a program whose blocks take a segment of the cells at a time."""
@@ -474,7 +462,7 @@ class CellTable:
         """Take occupied cells out of the totals, as many as there is room for; and all that is apart from them."""
         room, most = self.room, min(self.grid.guess, GATHERED)
         arguments = [self.grid.cells, GATHERED, room.touched, room.totals, room.gathered, room.occupied]
-        self._walk(gather_program(), arguments)
+        self._walk(GATHER, arguments)
         found = self._device.to_host(room.results[: APART + 5 * most])  # which waits for all of this
         apart, cells = found[:APART], found[APART:].reshape(-1, 5)
         occupied = min(int(apart[OCCUPIED]), GATHERED)

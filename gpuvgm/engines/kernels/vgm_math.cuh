@@ -32,7 +32,6 @@ typedef unsigned int u32;
 GPUVGM_FN i64 as_bits(double a) { return __double_as_longlong(a); }
 GPUVGM_FN double from_bits(i64 a) { return __longlong_as_double(a); }
 GPUVGM_FN double fused(double a, double b, double c) { return fma(a, b, c); }
-GPUVGM_FN float fused(float a, float b, float c) { return fmaf(a, b, c); }
 #else
 GPUVGM_FN i64 as_bits(double a) {
     i64 bits;
@@ -45,7 +44,6 @@ GPUVGM_FN double from_bits(i64 bits) {
     return a;
 }
 GPUVGM_FN double fused(double a, double b, double c) { return __builtin_fma(a, b, c); }
-GPUVGM_FN float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 #endif
 
 GPUVGM_FN double fused_minus(double a, double b, double c) { return fused(-a, b, c); }  // c - a b
@@ -156,7 +154,8 @@ template <class Real> GPUVGM_FN Real log2_positive(Real a) {
 
 // ---- the mixture ---------------------------------------------------------------------------------------------------
 
-template <class Real> GPUVGM_FN Real deviation_of(Real row, Real mean) { return row - mean; }
+// What counts as the largest log density where none is above it: for draws, and for the most probable mode.
+constexpr double LOWEST_DRAWN = -1e300, LOWEST = -1.7976931348623157e308;
 
 // log2 of weight times density at deviation d from the mean: coefficient - half_precision d^2, both to base 2.
 template <class Real> GPUVGM_FN Real log_density(Real deviation, Real half_precision, Real coefficient) {
@@ -204,27 +203,6 @@ GPUVGM_FN void philox(u64 counter, u64 column, u64 seed, u32* words) {
 
 // The uniform of a word: the middle of its 2^-32 wide interval, never 0 and never 1.
 GPUVGM_FN double uniform_of(u32 word) { return ((double)word + 0.5) * 2.3283064365386963e-10; }
-
-// ---- the law of transform ------------------------------------------------------------------------------------------
-
-// What transform does with a type of numbers, in the row loops of the host and of the device: double here, float in
-// vgm_math32.cuh. R is the type itself, or several of its numbers that move together.
-template <class Real> struct Law;
-
-template <> struct Law<double> {
-    template <class R> using Mean = R;  // of a component
-    // What counts as the largest density where none is above it: for draws, and for the most probable mode.
-    static constexpr double LOWEST_DRAWN = -1e300, LOWEST = -1.7976931348623157e308;
-
-    template <class R> static GPUVGM_FN R density(R deviation, R half_precision, R coefficient) {
-        return log_density(deviation, half_precision, coefficient);
-    }
-    template <class R> static GPUVGM_FN R exponential(R t) { return exp2_nonpositive(t); }
-    template <class R> static GPUVGM_FN R position(R deviation, R width, R limit) {
-        return position_in_mode(deviation, width, limit);
-    }
-    static GPUVGM_FN double uniform(u32 word) { return uniform_of(word); }
-};
 
 // ---- the grid ------------------------------------------------------------------------------------------------------
 

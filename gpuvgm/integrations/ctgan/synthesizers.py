@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,12 +19,14 @@ from sklearn.exceptions import NotFittedError
 from torch.optim import Adam
 from tqdm import tqdm
 
-from gpuvgm.config import Effort, ModeChoice, check_choice
+from gpuvgm.columns.rules import choice
+from gpuvgm.config import Effort, ModeChoice
 from gpuvgm.errors import InputError, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
-from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, processes
-from gpuvgm.integrations.ctgan.transformer import DataTransformer, listed_names
+from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average
+from gpuvgm.integrations.ctgan.transformer import DataTransformer, list_names
+from gpuvgm.integrations.torch import processes
 from gpuvgm.table.model_file import fingerprint
 from gpuvgm.table.training import Place, TrainingRows
 
@@ -171,7 +173,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         if epochs is not None:
             told = "`epochs` argument in `fit` method has been deprecated; please pass `epochs` to the constructor"
             warnings.warn(told, DeprecationWarning, stacklevel=3)
-        discrete_columns = listed_names(discrete_columns)
+        discrete_columns = list_names(discrete_columns)
         if isinstance(train_data, (pd.DataFrame, np.ndarray)):
             self._validate_discrete_columns(train_data, discrete_columns)
             own = {str(name) for name in self._encoding.get("columns", ())}
@@ -251,12 +253,10 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             raise NotFittedError("this CTGAN is not fitted yet: call fit")
         _check_count("rows", n)
         with self._data_sampler.drawing(log_frequency=log_frequency):
-            if out is None:
-                return super().sample(n, condition_column, condition_value)
-            return self._written(n, condition_column, condition_value, out)
+            return self._generate(n, condition_column, condition_value, out)
 
     @_repeatable
-    def _written(self, n: int, condition_column: Any, condition_value: Any, out: str | Path) -> Any:
+    def _generate(self, n: int, condition_column: Any, condition_value: Any, out: str | Path | None) -> Any:
         sampler, batch, vectors = self._data_sampler, self._batch_size, None
         if condition_column is not None and condition_value is not None:
             told = self._transformer.convert_column_name_value_to_id(condition_column, condition_value)
@@ -271,7 +271,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             made: Matrix = self._apply_activate(self._generator(noise)).cpu().numpy()
             return made
 
-        return self._transformer.write(_together(map(generated, range(n // batch + 1)), n), out)
+        return _decode(self._transformer, map(generated, range(n // batch + 1)), n, out)
 
 
 class _Pair:
@@ -438,9 +438,9 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
         training = Training(kept, parts, meaning)
         total = per_epoch * self.epochs if steps is None else steps
-        batches = islice(
-            _batches(rows, self.batch_size, rank, training.done // per_epoch), training.done % per_epoch, None
-        )
+        begun = count(training.done // per_epoch)
+        every = (batch.rows for epoch in begun for batch in rows.batches(self.batch_size, epoch=epoch, rank=rank))
+        batches = islice(every, training.done % per_epoch, None)
         shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self.verbose)
         try:
             for number in shown:
@@ -498,14 +498,14 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         >>> model.sample(1000, out="rows.parquet").rows
         1000
         """
-        check_choice("mode", mode, ModeChoice)
+        choice(ModeChoice)(mode, "mode")
         if not hasattr(self, "decoder"):
             raise NotFittedError("this TVAE is not fitted yet: call fit")
         _check_count("rows", samples)
-        return self._sampled(samples, out, drawn=mode == "sample")
+        return self._generate(samples, out, drawn=mode == "sample")
 
     @_repeatable
-    def _sampled(self, samples: int, out: str | Path | None, *, drawn: bool) -> Any:
+    def _generate(self, samples: int, out: str | Path | None, *, drawn: bool) -> Any:
         self.decoder.eval()
         spans = (span for column in self.transformer.output_info_list for span in column)
         chosen = [drawn and span.activation_fn == "softmax" for span in spans for _ in range(span.dim)]
@@ -524,10 +524,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
             return rows
 
         sigmas = self.decoder.sigma.detach().cpu().numpy()
-        batches = _together(map(generated, range(samples // self.batch_size + 1)), samples)
-        if out is None:
-            return self.transformer.inverse_transform(np.concatenate([*batches]), sigmas)
-        return self.transformer.write(batches, out, sigmas)
+        return _decode(self.transformer, map(generated, range(samples // self.batch_size + 1)), samples, out, sigmas)
 
 
 def _check_count(name: str, count: int | None) -> None:
@@ -544,15 +541,17 @@ def _adam(weights: list[torch.nn.Parameter], rate: float, decay: float) -> Adam:
     return Adam(weights, lr=rate, betas=(0.5, 0.9), weight_decay=decay)
 
 
-def _batches(rows: TrainingRows, batch: int, rank: tuple[int, int], epoch: int) -> Iterator[Matrix]:
-    """Batches of one epoch after the other."""
-    while True:
-        for one in rows.batches(batch, epoch=epoch, rank=rank):
-            yield one.rows
-        epoch += 1
+def _decode(
+    transformer: DataTransformer, batches: Iterable[Matrix], rows: int, out: str | Path | None, sigmas: Any = None
+) -> Any:
+    """So many rows of batches of a network's outputs, as a table or in a file."""
+    blocks = _join_outputs(batches, rows)
+    if out is None:
+        return transformer.inverse_transform(np.concatenate([*blocks]), sigmas)
+    return transformer.write(blocks, out, sigmas)
 
 
-def _together(batches: Iterable[Matrix], rows: int) -> Iterator[Matrix]:
+def _join_outputs(batches: Iterable[Matrix], rows: int) -> Iterator[Matrix]:
     """So many rows of batches of networks' outputs, in blocks that are decoded together."""
     block: list[Matrix] = []
     for batch in batches:

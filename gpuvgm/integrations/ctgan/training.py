@@ -13,7 +13,8 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of
-from gpuvgm.integrations.ctgan.transformer import drawn_seed
+from gpuvgm.integrations.ctgan.transformer import draw_seed
+from gpuvgm.integrations.torch import processes
 from gpuvgm.io.sink import check_file
 
 Progress = Callable[[str, int, int], None]
@@ -55,7 +56,7 @@ class Checkpoint:
         if self.path is not None:
             check_file(self.path)
             self.held = _read(self.path) if resume and self.path.exists() else None
-        self.seed = shared(drawn_seed() if self.held is None else self.held["seed"])
+        self.seed = share_number(draw_seed() if self.held is None else self.held["seed"])
 
     def refuse_other(self, meaning: Mapping[str, Any]) -> None:
         """Refuse to go on with another training: what has to be the same differs.
@@ -108,7 +109,7 @@ class Training:
         self.losses: list[dict[str, Any]] = []
         held = checkpoint.held
         if held is None:
-            begin_together([part for part in parts.values() if isinstance(part, torch.nn.Module)])
+            share_start([part for part in parts.values() if isinstance(part, torch.nn.Module)])
             return
         for name, part in parts.items():
             part.load_state_dict(held["parts"][name])
@@ -144,25 +145,17 @@ class Training:
             written.replace(path)
 
 
-def processes() -> tuple[int, int]:
-    """Number of this process of a distributed training, and how many there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
-def shared(number: int) -> int:
+def share_number(number: int) -> int:
     """A number below 2^64 of the first process, which all processes take."""
     _, count = processes()
     if count == 1:
         return number
-    device = "cuda" if distributed.get_backend() == "nccl" else "cpu"  # NCCL sends what lies on GPUs alone
-    held = torch.tensor([*number.to_bytes(8, "little")], dtype=torch.uint8, device=device)
-    distributed.broadcast(held, 0)
-    return int.from_bytes(bytes(held.tolist()), "little")
+    held = [number]
+    distributed.broadcast_object_list(held, 0)
+    return held[0]
 
 
-def begin_together(parts: Sequence[torch.nn.Module]) -> None:
+def share_start(parts: Sequence[torch.nn.Module]) -> None:
     """Give all processes the first one's weights, and each random numbers of its own."""
     rank, count = processes()
     if count == 1:
@@ -170,7 +163,7 @@ def begin_together(parts: Sequence[torch.nn.Module]) -> None:
     for part in parts:
         for tensor in part.state_dict().values():
             distributed.broadcast(tensor, 0)
-    seed = shared(int(torch.randint(2**31, (1,)))) + rank
+    seed = share_number(int(torch.randint(2**31, (1,)))) + rank
     torch.manual_seed(seed)
     np.random.seed(seed)
 
@@ -184,6 +177,6 @@ def average(parameters: Sequence[torch.nn.Parameter]) -> None:
     if count == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    together = parameters_to_vector(gradients)
-    distributed.all_reduce(together)
-    vector_to_parameters(together / count, gradients)
+    joined = parameters_to_vector(gradients)
+    distributed.all_reduce(joined)
+    vector_to_parameters(joined / count, gradients)

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.arrays import on_host
-from gpuvgm.columns.base import Coded, Decoder, Values
+from gpuvgm.columns.base import Coded, Decoder, FittedColumn, Values
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.model import ColumnModel
-from gpuvgm.columns.options import plain
+from gpuvgm.columns.options import json_value
 from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR, Algorithm, Effort, Standardize
 from gpuvgm.engines import Engine, EngineName
 from gpuvgm.errors import InputError, counted_values, install_extra, listed
@@ -154,14 +153,16 @@ class DataTransformer:
         2
         """
         source = open_source(raw_data)
-        kinds = self._kinds(source, _names(source, discrete_columns))
+        discrete = [str(name) for name in list_names(discrete_columns)]
+        check_request(source.name, source.schema, discrete)
+        kinds = self._kinds(source, discrete)
         numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
         table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, source, numbers))
         _refuse_missing(source, table)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         if source.flavour == "pandas":
             _give_booleans(table, [str(label) for label in _truths(raw_data)])
-        self._take(table, _emptied(raw_data, source.flavour), source.flavour)
+        self._take(table, _without_rows(raw_data, source.flavour), source.flavour)
 
     def take(self, table: TableTransformer) -> None:
         """Be fitted with a table that is.
@@ -184,7 +185,7 @@ class DataTransformer:
 
     def _take(self, table: TableTransformer, empty: Any, flavour: str) -> None:
         self._table, self._empty, self._flavour = table, empty, flavour
-        self._column_transform_info_list = [_described(column) for column in table.model_.encoded]
+        self._column_transform_info_list = [_column_info(column) for column in table.model_.encoded]
         self.output_info_list = [column.output_info for column in self._column_transform_info_list]
         self.output_dimensions = table.model_.onehot_width
         self.dataframe = flavour != "matrix" or empty is None
@@ -219,7 +220,7 @@ class DataTransformer:
         """
         if self._compact:
             return self.rows(raw_data)
-        table, seed = self._fitted(), drawn_seed()
+        table, seed = self._fitted(), draw_seed()
         matrix = table.transform(self._encodable(raw_data), layout="onehot", dtype="float64", seed=seed)
         return np.ascontiguousarray(matrix)
 
@@ -250,7 +251,7 @@ class DataTransformer:
         >>> transformer.rows(frame, seed=0).batch(50).rows.shape
         (50, 2)
         """
-        seed = drawn_seed() if seed is None else seed
+        seed = draw_seed() if seed is None else seed
         table = copy(self._fitted())
         table.seed = seed
         return TrainingRows(table, self._encodable(raw_data), seed=seed, **options)
@@ -283,10 +284,7 @@ class DataTransformer:
         table, matrix = self._fitted(), self._noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
         if not self.dataframe:
-            whole = np.empty((len(matrix), len(rows)), self._empty.dtype)
-            for position, values in enumerate(rows.values()):
-                whole[:, position] = values
-            return whole
+            return np.stack([*rows.values()], axis=1, dtype=self._empty.dtype, casting="unsafe")
         if self._flavour == "polars":
             return rows
         if self._flavour != "pandas":
@@ -465,23 +463,16 @@ def stock_transformers() -> Any:
         raise ModuleNotFoundError(message, name="ctgan") from error
 
 
-def drawn_seed() -> int:
+def draw_seed() -> int:
     """A seed from NumPy's global generator, which `CTGAN.set_random_state` makes repeatable."""
     return int.from_bytes(np.random.bytes(8), "little")
 
 
-def listed_names(discrete_columns: Iterable[Any]) -> list[Any]:
+def list_names(discrete_columns: Iterable[Any]) -> list[Any]:
     """The discrete columns as a list; one name, whose letters would be taken for names, is refused."""
     if isinstance(discrete_columns, str):
         raise InputError(f'discrete_columns="{discrete_columns}": give a list of names, ["{discrete_columns}"]')
     return list(discrete_columns)
-
-
-def _names(source: Source, discrete_columns: Iterable[Any]) -> list[str]:
-    """Names of the discrete columns; a column of an array is named by its position."""
-    names = [str(name) for name in listed_names(discrete_columns)]
-    check_request(source.name, source.schema, names)
-    return names
 
 
 def _fittable(rows: Any, source: Source, continuous: Iterable[str]) -> Any:
@@ -492,7 +483,7 @@ def _fittable(rows: Any, source: Source, continuous: Iterable[str]) -> Any:
     return rows.astype(dict.fromkeys(truths, "int8")) if truths else source
 
 
-def _emptied(rows: Any, flavour: str) -> Any:
+def _without_rows(rows: Any, flavour: str) -> Any:
     """Labels and types of a frame of pandas or of an array, without anything of its rows; None for other tables."""
     if flavour == "matrix":
         return np.empty((0, 0), rows.dtype)
@@ -529,7 +520,7 @@ def _first_missing(source: Source, column: MixtureColumn) -> str:
     raise InputError(f'column "{column.name}" changed while it was read')
 
 
-def _described(column: ColumnModel) -> Any:
+def _column_info(column: FittedColumn) -> Any:
     """A fitted column as CTGAN's transformer describes its own."""
     ctgan = stock_transformers()
     spans = [ctgan.SpanInfo(1, "tanh")] if column.has_scalar else []
@@ -541,7 +532,7 @@ def _described(column: ColumnModel) -> Any:
 def _value_id(column: CategoricalColumn, value: Any) -> int:
     """One-hot column of a value of a discrete column."""
     try:
-        cell = column.cell_of(plain(value))
+        cell = column.cell_of(json_value(value))
     except ValueError:
         cell = None
     if cell is None:

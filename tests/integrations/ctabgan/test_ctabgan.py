@@ -345,17 +345,23 @@ def test_empty_batches(transformer, loans):
     assert len(back) == 0 and len(invalid) == 0
 
 
-def test_refusals(transformer, loans):
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ({"categorical_list": ["regon"]}, "categorical_list.*'regon'.*'region'"),
+        ({"general_list": [99]}, "general_list.*99"),
+        ({"categorical_list": ["region"], "mixed_dict": {"mortgage": [0], 2: [1]}}, "by its label and by its position"),
+        ({}, "region"),
+    ],
+)
+def test_refused_lists(loans, lists, message):
+    with pytest.raises(InputError, match=message):
+        fitted_on(loans, **lists)
+
+
+def test_refusals(transformer):
     with pytest.raises(InputError, match="train_data"):
         DataTransformer().fit()
-    with pytest.raises(InputError, match="categorical_list.*'regon'.*'region'"):
-        fitted_on(loans, categorical_list=["regon"])
-    with pytest.raises(InputError, match="general_list.*99"):
-        fitted_on(loans, general_list=[99])
-    with pytest.raises(InputError, match="by its label and by its position"):
-        fitted_on(loans, categorical_list=["region"], mixed_dict={"mortgage": [0], 2: [1]})
-    with pytest.raises(InputError, match="region"):
-        fitted_on(loans)
     with pytest.raises(InputError, match="DataFrame"):
         fitted_on({"x": np.arange(3.0)})
     with pytest.raises(InputError, match="6 were fitted"):

@@ -329,26 +329,29 @@ def test_few_rows(ctgan):
     assert len(transformer.inverse_transform(np.empty((0, 2)))) == 0
 
 
-def test_refuses_what_it_cannot_fit(ctgan, flights):
-    missing = flights.assign(delay=flights["delay"].where(np.arange(len(flights)) % 500 != 17))
+@pytest.mark.parametrize(
+    ("discrete", "columns", "message"),
+    [
+        (["late", "stops"], None, "carrier"),
+        (["carier"], None, 'no column "carier"; did you mean "carrier"'),
+        ("carrier", None, "give a list"),
+        (DISCRETE, {"late": "continuous"}, "column \"late\" is discrete, and columns says that it is 'continuous'"),
+        (DISCRETE, {"delay": "id"}, "column \"delay\" can be .continuous.*columns says that it is 'id'"),
+        (DISCRETE, {"dely": {"log": True}}, 'no column "dely"; did you mean "delay"'),
+        (DISCRETE, {"delay": {"logs": True}}, '"delay": option "logs" is unknown; did you mean "log"'),
+    ],
+)
+def test_refuses_what_it_cannot_fit(ctgan, flights, discrete, columns, message):
+    with pytest.raises(InputError, match=message):
+        fitted(flights, discrete, columns=columns)
+
+
+def test_refuses_missing_and_infinite_values(ctgan, flights):
+    places = np.arange(len(flights)) % 500 != 17
     with pytest.raises(InputError, match=r'column "delay": 3 values are missing \(first at .*row 17\).*CTGAN'):
-        fitted(missing, DISCRETE)
+        fitted(flights.assign(delay=flights["delay"].where(places)), DISCRETE)
     with pytest.raises(InputError, match='column "delay": 1 value is infinite'):
         fitted(flights.assign(delay=np.where(np.arange(len(flights)) == 17, np.inf, flights["delay"])), DISCRETE)
-    with pytest.raises(InputError, match="carrier"):
-        fitted(flights, ["late", "stops"])
-    with pytest.raises(InputError, match='no column "carier"; did you mean "carrier"'):
-        fitted(flights, ["carier"])
-    with pytest.raises(InputError, match="give a list"):
-        fitted(flights, "carrier")
-    with pytest.raises(InputError, match="column \"late\" is discrete, and columns says that it is 'continuous'"):
-        fitted(flights, DISCRETE, columns={"late": "continuous"})
-    with pytest.raises(InputError, match="column \"delay\" can be .continuous.*columns says that it is 'id'"):
-        fitted(flights, DISCRETE, columns={"delay": "id"})
-    with pytest.raises(InputError, match='no column "dely"; did you mean "delay"'):
-        fitted(flights, DISCRETE, columns={"dely": {"log": True}})
-    with pytest.raises(InputError, match='"delay": option "logs" is unknown; did you mean "log"'):
-        fitted(flights, DISCRETE, columns={"delay": {"logs": True}})
 
 
 def test_refuses_what_it_cannot_transform(summarised, flights):
@@ -431,10 +434,14 @@ def test_tables_of_other_kinds(ctgan, flights, tmp_path, kind, summarised):
         assert (back[name].to_numpy() == expected[name].to_numpy()).all()
 
 
-def test_says_that_it_is_not_fitted(ctgan, flights):
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("transform", [{"delay": np.zeros(3)}]),
+        ("inverse_transform", [np.zeros((1, 1))]),
+        ("convert_column_name_value_to_id", ["carrier", "AA"]),
+    ],
+)
+def test_says_that_it_is_not_fitted(ctgan, method, arguments):
     with pytest.raises(NotFittedError, match="call fit"):
-        DataTransformer().transform(flights)
-    with pytest.raises(NotFittedError, match="call fit"):
-        DataTransformer().inverse_transform(np.zeros((1, 1)))
-    with pytest.raises(NotFittedError, match="call fit"):
-        DataTransformer().convert_column_name_value_to_id("carrier", "AA")
+        getattr(DataTransformer(), method)(*arguments)

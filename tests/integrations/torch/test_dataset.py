@@ -134,5 +134,5 @@ def test_what_is_refused_is_refused_at_once(rows: TrainingRows) -> None:
     for options in ({"rank": 2, "num_replicas": 2}, {"rank": -1}):
         with pytest.raises(InputError, match="less than the second"):
             TrainingDataset(rows, 100, **options)
-    with pytest.raises(InputError, match="an integer of at least 1"):
+    with pytest.raises(InputError, match="a whole number, at least 1"):
         TrainingDataset(rows, 0)

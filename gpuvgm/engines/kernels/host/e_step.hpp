@@ -6,50 +6,42 @@
 namespace gpuvgm {
 namespace {
 
-// log2 densities of a tile of T Lanes, then what they become; (components, T, LanesOf<Real>::SIZE).
-template <int T, class Real = double> struct Densities {
-    Real* density;
+// log2 densities of a tile of T Lanes, then what they become; (components, T, LANES).
+template <int T> struct Densities {
+    double* density;
 
-    GPUVGM_FN Real* at(int component, int v) const { return density + (component * T + v) * LanesOf<Real>::SIZE; }
+    GPUVGM_FN double* at(int component, int v) const { return density + (component * T + v) * LANES; }
 };
 
 // Room for one tile of T Lanes and one chunk of any number of components, on 64-byte borders.
-template <int T, class Real = double> struct Workspace : Densities<T, Real> {
-    using Densities<T, Real>::density;
-    Real* sums;  // (components, 3, LanesOf<Real>::SIZE): of r, r d and r d^2
+template <int T> struct Workspace : Densities<T> {
+    using Densities<T>::density;
+    double* sums;  // (components, 3, LANES): of r, r d and r d^2
     void* memory;
 
     explicit Workspace(int components) {
-        memory = __builtin_malloc(sizeof(LanesOf<Real>) * (T + 3) * components + 64);
-        density = (Real*)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
+        memory = __builtin_malloc(sizeof(Lanes) * (T + 3) * components + 64);
+        density = (double*)(((uintptr_t)memory + 63) & ~(uintptr_t)63);
         sums = this->at(components, 0);
     }
     ~Workspace() { __builtin_free(memory); }
     Workspace(const Workspace&) = delete;
 
     void clear(int components) {
-        for (int j = 0; j < 3 * LanesOf<Real>::SIZE * components; ++j) {
+        for (int j = 0; j < 3 * LANES * components; ++j) {
             sums[j] = 0;
         }
     }
 };
 
 // A component in every lane.
-template <class Real> struct Component {
-    typename Law<Real>::template Mean<LanesOf<Real>> mean;
-    LanesOf<Real> precision, coefficient;
+struct Component {
+    Lanes mean, half_precision, coefficient;
 
-    template <class Row> GPUVGM_FN LanesOf<Real> density(const Row& row) const {
-        return Law<Real>::density(deviation_of(row, mean), precision, coefficient);
-    }
+    GPUVGM_FN Lanes density(Lanes row) const { return log_density(row - mean, half_precision, coefficient); }
 };
-GPUVGM_FN Component<double> component_of(const MixtureTable& table, int k) {
+GPUVGM_FN Component component_of(const MixtureTable& table, int k) {
     return {splat(table.means[k]), splat(table.half_precisions[k]), splat(table.coefficients[k])};
-}
-GPUVGM_FN Component<float> component_of(const Float32MixtureTable& table, int k) {
-    return {{splat(table.mean_high[k]), splat(table.mean_low[k])},
-            splat(table.root_precisions[k]),
-            splat(table.coefficients[k])};
 }
 
 // Sums of one component while a tile is added to them.
@@ -88,15 +80,15 @@ GPUVGM_FN void write_partials(const Workspace<T>& work, int components, double l
 }
 
 // log2 densities of a tile into work.density, their maximum into `top`.
-template <int T, class Real, class Table, class Row>
-GPUVGM_FN void tile_densities(const Workspace<T, Real>& work, const Table& table, const Row* row, LanesOf<Real>* top) {
+template <int T>
+GPUVGM_FN void tile_densities(const Workspace<T>& work, const MixtureTable& table, const Lanes* row, Lanes* top) {
     for (int v = 0; v < T; ++v) {
-        top[v] = splat(Law<Real>::LOWEST_DRAWN);
+        top[v] = splat(LOWEST_DRAWN);
     }
     for (int k = 0; k < table.components; ++k) {
-        const Component<Real> component = component_of(table, k);
+        const Component component = component_of(table, k);
         for (int v = 0; v < T; ++v) {
-            const LanesOf<Real> density = component.density(row[v]);
+            const Lanes density = component.density(row[v]);
             store(work.at(k, v), density);
             top[v] = maximum(density, top[v]);
         }
@@ -104,15 +96,15 @@ GPUVGM_FN void tile_densities(const Workspace<T, Real>& work, const Table& table
 }
 
 // Densities relative to the largest, and their sum; where it is asked for, also that of the first `active`.
-template <int T, class Real>
-GPUVGM_FN void tile_exponentials(const Densities<T, Real>& work, int components, const LanesOf<Real>* top,
-                                 LanesOf<Real>* sum, int active = 0, LanesOf<Real>* active_sum = nullptr) {
+template <int T>
+GPUVGM_FN void tile_exponentials(const Densities<T>& work, int components, const Lanes* top, Lanes* sum, int active = 0,
+                                 Lanes* active_sum = nullptr) {
     for (int v = 0; v < T; ++v) {
-        sum[v] = splat((Real)0);
+        sum[v] = splat(0.0);
     }
     for (int k = 0; k < components; ++k) {
         for (int v = 0; v < T; ++v) {
-            const LanesOf<Real> e = Law<Real>::exponential(load(work.at(k, v)) - top[v]);
+            const Lanes e = exp2_nonpositive(load(work.at(k, v)) - top[v]);
             store(work.at(k, v), e);
             sum[v] = sum[v] + e;
         }

@@ -76,7 +76,7 @@ GPUVGM_FN void eight_rows(const Real* x, int64_t have, int features, int first, 
 #pragma GCC unroll 8
     for (int l = 0; l < LANES; ++l) {
         if (readable) {
-            out[l] = load_as<double>(x + (int64_t)l * features + first);
+            out[l] = load(x + (int64_t)l * features + first);
         } else {
             double row[LANES] = {};
             for (int f = first; f < features && f < first + LANES && l < have; ++f) {

@@ -2,7 +2,6 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <type_traits>
 
 namespace gpuvgm {
 
@@ -29,19 +28,13 @@ struct GaussianTable {
     int64_t width() const { return components * (1 + features + moments()) + 1; }
 };
 
-// The same by the law of float32 (vgm_math32.cuh): rows enter as x * 2^exponent.
-struct Float32MixtureTable {
-    int components, exponent;
-    const float *mean_high, *mean_low, *root_precisions, *coefficients;  // (components,)
-};
-
-// What transform needs by the law of double or float; the first `active` components may be drawn.
-template <class Real> struct DrawTable {
-    std::conditional_t<std::is_same_v<Real, float>, Float32MixtureTable, MixtureTable> mixture;
+// What transform needs; the first `active` components may be drawn.
+struct DrawTable {
+    MixtureTable mixture;
     int active;
-    Real floor, limit;
-    const Real *widths, *cells;  // (active,): scale * sd, and the cell in the onehot order
-    Real missing_cell;
+    double floor, limit;
+    const double *widths, *cells;  // (active,): scale * sd, and the cell in the onehot order
+    double missing_cell;
 };
 
 struct InverseTable {
@@ -50,10 +43,10 @@ struct InverseTable {
     const double *means, *widths;  // (cells,)
 };
 
-template <class Real> struct Draw {
+struct Draw {
     uint64_t seed, column, first_row;
-    const Real* uniforms;  // one a row, floats multiples of 2^-24 below 1; or null: Philox
-    bool most_probable;    // no draw at all
+    const double* uniforms;  // one a row, or null: Philox
+    bool most_probable;      // no draw at all
 };
 
 // A cell while rows are added: count * 2^42 + sum of positions, and the sum of their squares (top bit: cell is split).
@@ -93,10 +86,8 @@ struct HostKernels {
                             double* partials);
     void (*log_prob)(const void* x, int value_bytes, int64_t rows, const GaussianTable&, double* density);
     // scalar: float or double by scalar_bytes; cell: one or two bytes by cell_bytes.
-    void (*transform)(const double* x, int64_t rows, const DrawTable<double>&, const Draw<double>&, void* scalar,
-                      int scalar_bytes, void* cell, int cell_bytes);
-    void (*transform_float32)(const double* x, int64_t rows, const DrawTable<float>&, const Draw<float>&, void* scalar,
-                              int scalar_bytes, void* cell, int cell_bytes);
+    void (*transform)(const double* x, int64_t rows, const DrawTable&, const Draw&, void* scalar, int scalar_bytes,
+                      void* cell, int cell_bytes);
     // One mean and one width a cell of the onehot order; value = (clipped scalar * width + mean + centre) / scale.
     // Returns the first row whose cell does not exist, or -1.
     int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,

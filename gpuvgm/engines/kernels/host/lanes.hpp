@@ -1,7 +1,6 @@
-// Sixty-four bytes of numbers that move together, eight doubles or sixteen floats: one AVX-512 register, two AVX2
-// registers or as many scalars, with the same bits.
+// Eight doubles that move together: one AVX-512 register, two AVX2 registers or as many scalars, with the same bits.
 #pragma once
-#include "../vgm_math32.cuh"
+#include "../vgm_math.cuh"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -26,39 +25,20 @@ constexpr int E_STEP_TILE = 1, CELL_TILE = 1, DRAW_TILE = 1, PANEL_TILE = 1, MOM
 // Registers have + - * / of their own; without an instruction set that is known here, a register is one number.
 #if defined(__AVX512F__)
 
-template <class Real> struct Register;
-template <> struct Register<double> {
+struct Register {
     typedef __m512d type;
     static GPUVGM_FN type load(const double* p) { return _mm512_loadu_pd(p); }
     static GPUVGM_FN type load(const float* p) { return _mm512_cvtps_pd(_mm256_loadu_ps(p)); }
     static GPUVGM_FN type splat(double a) { return _mm512_set1_pd(a); }
     static GPUVGM_FN void store(double* p, type a) { _mm512_storeu_pd(p, a); }
 };
-template <> struct Register<float> {
-    typedef __m512 type;
-    static GPUVGM_FN type load(const float* p) { return _mm512_loadu_ps(p); }
-    static GPUVGM_FN type splat(float a) { return _mm512_set1_ps(a); }
-    static GPUVGM_FN void store(float* p, type a) { _mm512_storeu_ps(p, a); }
-};
 GPUVGM_FN __m512d fused(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
-GPUVGM_FN __m512 fused(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
 GPUVGM_FN __m512d fused_minus(__m512d a, __m512d b, __m512d c) { return _mm512_fnmadd_pd(a, b, c); }
-GPUVGM_FN __m512 fused_minus(__m512 a, __m512 b, __m512 c) { return _mm512_fnmadd_ps(a, b, c); }
 GPUVGM_FN __m512d maximum(__m512d a, __m512d b) { return _mm512_max_pd(a, b); }
-GPUVGM_FN __m512 maximum(__m512 a, __m512 b) { return _mm512_max_ps(a, b); }
 GPUVGM_FN __m512d minimum(__m512d a, __m512d b) { return _mm512_min_pd(a, b); }
-GPUVGM_FN __m512 minimum(__m512 a, __m512 b) { return _mm512_min_ps(a, b); }
 GPUVGM_FN __m512d magnitude(__m512d a) { return _mm512_abs_pd(a); }
-GPUVGM_FN __m512 magnitude(__m512 a) { return _mm512_abs_ps(a); }
 GPUVGM_FN __m512d select_le(__m512d a, __m512d b, __m512d yes, __m512d no) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), no, yes);
-}
-GPUVGM_FN __m512 select_le(__m512 a, __m512 b, __m512 yes, __m512 no) {
-    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LE_OQ), no, yes);
-}
-GPUVGM_FN __m512 raise_by(__m512 a, __m512 shifted) {
-    const __m512i power = _mm512_slli_epi32(_mm512_castps_si512(shifted), 23);
-    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(a), power));
 }
 GPUVGM_FN __m512d round_even(__m512d a) { return _mm512_roundscale_pd(a, 0); }
 GPUVGM_FN __m512d scale_by_power(__m512d a, __m512d k) { return _mm512_scalef_pd(a, k); }
@@ -67,39 +47,20 @@ GPUVGM_FN __m512d mantissa_of(__m512d a) { return _mm512_getmant_pd(a, _MM_MANT_
 
 #elif defined(__AVX2__)
 
-template <class Real> struct Register;
-template <> struct Register<double> {
+struct Register {
     typedef __m256d type;
     static GPUVGM_FN type load(const double* p) { return _mm256_loadu_pd(p); }
     static GPUVGM_FN type load(const float* p) { return _mm256_cvtps_pd(_mm_loadu_ps(p)); }
     static GPUVGM_FN type splat(double a) { return _mm256_set1_pd(a); }
     static GPUVGM_FN void store(double* p, type a) { _mm256_storeu_pd(p, a); }
 };
-template <> struct Register<float> {
-    typedef __m256 type;
-    static GPUVGM_FN type load(const float* p) { return _mm256_loadu_ps(p); }
-    static GPUVGM_FN type splat(float a) { return _mm256_set1_ps(a); }
-    static GPUVGM_FN void store(float* p, type a) { _mm256_storeu_ps(p, a); }
-};
 GPUVGM_FN __m256d fused(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
-GPUVGM_FN __m256 fused(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
 GPUVGM_FN __m256d fused_minus(__m256d a, __m256d b, __m256d c) { return _mm256_fnmadd_pd(a, b, c); }
-GPUVGM_FN __m256 fused_minus(__m256 a, __m256 b, __m256 c) { return _mm256_fnmadd_ps(a, b, c); }
 GPUVGM_FN __m256d maximum(__m256d a, __m256d b) { return _mm256_max_pd(a, b); }
-GPUVGM_FN __m256 maximum(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
 GPUVGM_FN __m256d minimum(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
-GPUVGM_FN __m256 minimum(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
 GPUVGM_FN __m256d magnitude(__m256d a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
-GPUVGM_FN __m256 magnitude(__m256 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0f), a); }
 GPUVGM_FN __m256d select_le(__m256d a, __m256d b, __m256d yes, __m256d no) {
     return _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_LE_OQ));
-}
-GPUVGM_FN __m256 select_le(__m256 a, __m256 b, __m256 yes, __m256 no) {
-    return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(a, b, _CMP_LE_OQ));
-}
-GPUVGM_FN __m256 raise_by(__m256 a, __m256 shifted) {
-    const __m256i power = _mm256_slli_epi32(_mm256_castps_si256(shifted), 23);
-    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(a), power));
 }
 GPUVGM_FN __m256d round_even(__m256d a) { return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 GPUVGM_FN __m256d scale_by_power(__m256d a, __m256d k) {
@@ -118,34 +79,33 @@ GPUVGM_FN __m256d mantissa_of(__m256d a) {
 
 #else
 
-template <class Real> struct Register {
-    typedef Real type;
-    template <class From> static GPUVGM_FN Real load(const From* p) { return *p; }
-    static GPUVGM_FN Real splat(Real a) { return a; }
-    static GPUVGM_FN void store(Real* p, Real a) { *p = a; }
+struct Register {
+    typedef double type;
+    template <class From> static GPUVGM_FN double load(const From* p) { return *p; }
+    static GPUVGM_FN double splat(double a) { return a; }
+    static GPUVGM_FN void store(double* p, double a) { *p = a; }
 };
 
 #endif
 
 // ---- lanes ---------------------------------------------------------------------------------------------------------
 
-template <class Real> struct LanesOf {
-    typedef typename Register<Real>::type Part;
-    static constexpr int SIZE = 64 / sizeof(Real), PARTS = 64 / sizeof(Part), STEP = SIZE / PARTS;
+struct Lanes {
+    typedef Register::type Part;
+    static constexpr int SIZE = 8, PARTS = 64 / sizeof(Part), STEP = SIZE / PARTS;
 
     Part part[PARTS];
 };
-typedef LanesOf<double> Lanes;
 constexpr int LANES = Lanes::SIZE;
 
 // Lanes of what a function gives for each part; what a loop over one or two works on would lie in memory.
-template <class Real, class Function> GPUVGM_FN LanesOf<Real> by_part(Function part) {
-    if constexpr (LanesOf<Real>::PARTS == 1) {
+template <class Function> GPUVGM_FN Lanes by_part(Function part) {
+    if constexpr (Lanes::PARTS == 1) {
         return {{part(0)}};
-    } else if constexpr (LanesOf<Real>::PARTS == 2) {
+    } else if constexpr (Lanes::PARTS == 2) {
         return {{part(0), part(1)}};
     } else {
-        LanesOf<Real> out;
+        Lanes out;
         for (int i = 0; i < out.PARTS; ++i) {
             out.part[i] = part(i);
         }
@@ -153,71 +113,65 @@ template <class Real, class Function> GPUVGM_FN LanesOf<Real> by_part(Function p
     }
 }
 // Lanes of what a function of registers gives for those of others.
-template <class Function, class Real, class... Others>
-GPUVGM_FN LanesOf<Real> each(Function function, LanesOf<Real> a, Others... others) {
-    return by_part<Real>([&](int i) { return function(a.part[i], others.part[i]...); });
+template <class Function, class... Others> GPUVGM_FN Lanes each(Function function, Lanes a, Others... others) {
+    return by_part([&](int i) { return function(a.part[i], others.part[i]...); });
 }
 
-template <class Real, class From> GPUVGM_FN LanesOf<Real> load_as(const From* p) {
-    return by_part<Real>([&](int i) { return Register<Real>::load(p + i * LanesOf<Real>::STEP); });
+template <class From> GPUVGM_FN Lanes load(const From* p) {
+    return by_part([&](int i) { return Register::load(p + i * Lanes::STEP); });
 }
-template <class Real> GPUVGM_FN LanesOf<Real> load(const Real* p) { return load_as<Real>(p); }
-template <class Real> GPUVGM_FN void store(Real* p, LanesOf<Real> a) {
+GPUVGM_FN void store(double* p, Lanes a) {
     if constexpr (a.PARTS == 2) {
-        Register<Real>::store(p, a.part[0]);
-        Register<Real>::store(p + a.STEP, a.part[1]);
+        Register::store(p, a.part[0]);
+        Register::store(p + a.STEP, a.part[1]);
     } else {
         for (int i = 0; i < a.PARTS; ++i) {
-            Register<Real>::store(p + i * a.STEP, a.part[i]);
+            Register::store(p + i * a.STEP, a.part[i]);
         }
     }
 }
-template <class Real> GPUVGM_FN LanesOf<Real> splat(Real a) {
-    return by_part<Real>([&](int) { return Register<Real>::splat(a); });
+GPUVGM_FN Lanes splat(double a) {
+    return by_part([&](int) { return Register::splat(a); });
 }
-template <class Real> struct Splat<LanesOf<Real>> {
-    static GPUVGM_FN LanesOf<Real> of(Real a) { return splat(a); }
+template <> struct Splat<Lanes> {
+    static GPUVGM_FN Lanes of(double a) { return splat(a); }
 };
 
-template <class Real> GPUVGM_FN LanesOf<Real> operator+(LanesOf<Real> a, LanesOf<Real> b) {
+GPUVGM_FN Lanes operator+(Lanes a, Lanes b) {
     return each([](auto x, auto y) { return x + y; }, a, b);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> operator-(LanesOf<Real> a, LanesOf<Real> b) {
+GPUVGM_FN Lanes operator-(Lanes a, Lanes b) {
     return each([](auto x, auto y) { return x - y; }, a, b);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> operator*(LanesOf<Real> a, LanesOf<Real> b) {
+GPUVGM_FN Lanes operator*(Lanes a, Lanes b) {
     return each([](auto x, auto y) { return x * y; }, a, b);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> operator/(LanesOf<Real> a, LanesOf<Real> b) {
+GPUVGM_FN Lanes operator/(Lanes a, Lanes b) {
     return each([](auto x, auto y) { return x / y; }, a, b);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> operator-(LanesOf<Real> a) {
+GPUVGM_FN Lanes operator-(Lanes a) {
     return each([](auto x) { return -x; }, a);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> fused(LanesOf<Real> a, LanesOf<Real> b, LanesOf<Real> c) {
+GPUVGM_FN Lanes fused(Lanes a, Lanes b, Lanes c) {
     return each([](auto... x) { return fused(x...); }, a, b, c);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> fused_minus(LanesOf<Real> a, LanesOf<Real> b, LanesOf<Real> c) {
+GPUVGM_FN Lanes fused_minus(Lanes a, Lanes b, Lanes c) {
     return each([](auto... x) { return fused_minus(x...); }, a, b, c);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> maximum(LanesOf<Real> a, LanesOf<Real> b) {
+GPUVGM_FN Lanes maximum(Lanes a, Lanes b) {
     return each([](auto... x) { return maximum(x...); }, a, b);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> minimum(LanesOf<Real> a, LanesOf<Real> b) {
+GPUVGM_FN Lanes minimum(Lanes a, Lanes b) {
     return each([](auto... x) { return minimum(x...); }, a, b);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> magnitude(LanesOf<Real> a) {
+GPUVGM_FN Lanes magnitude(Lanes a) {
     return each([](auto x) { return magnitude(x); }, a);
 }
-template <class Real>
-GPUVGM_FN LanesOf<Real> select_le(LanesOf<Real> a, LanesOf<Real> b, LanesOf<Real> yes, LanesOf<Real> no) {
+GPUVGM_FN Lanes select_le(Lanes a, Lanes b, Lanes yes, Lanes no) {
     return each([](auto... x) { return select_le(x...); }, a, b, yes, no);
 }
-template <class Real> GPUVGM_FN LanesOf<Real> select_finite(LanesOf<Real> a, LanesOf<Real> yes, LanesOf<Real> no) {
-    return select_le(a - a, splat((Real)0), yes, no);  // the difference is 0 or NaN
-}
-GPUVGM_FN LanesOf<float> raise_by(LanesOf<float> a, LanesOf<float> shifted) {
-    return each([](auto... x) { return raise_by(x...); }, a, shifted);
+GPUVGM_FN Lanes select_finite(Lanes a, Lanes yes, Lanes no) {
+    return select_le(a - a, splat(0.0), yes, no);  // the difference is 0 or NaN
 }
 GPUVGM_FN Lanes round_even(Lanes a) {
     return each([](auto x) { return round_even(x); }, a);

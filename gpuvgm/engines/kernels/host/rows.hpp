@@ -1,6 +1,6 @@
 // What row loops of transform share: uniforms drawn ahead, and scalars and cells written in the caller's types.
 #pragma once
-#include "../vgm_math32.cuh"
+#include "../vgm_math.cuh"
 #include "host.hpp"
 
 namespace gpuvgm {
@@ -9,7 +9,7 @@ namespace {
 constexpr int DRAW_ROWS = 1024;  // uniforms drawn at once
 
 // Uniforms of rows first_row ... first_row + count - 1: word row % 4 of the generator's counter row / 4.
-template <class Real> void draw_uniforms(const Draw<Real>& draw, uint64_t first_row, int count, Real* out) {
+void draw_uniforms(const Draw& draw, uint64_t first_row, int count, double* out) {
     constexpr int COUNTERS = DRAW_ROWS / 4 + 1;
     alignas(64) u32 words[4][COUNTERS + 7];
     const uint64_t first_counter = first_row / 4;
@@ -25,13 +25,13 @@ template <class Real> void draw_uniforms(const Draw<Real>& draw, uint64_t first_
     if (skip == 0 && count % 4 == 0) {
         for (int c = 0; c < count / 4; ++c) {
             for (int w = 0; w < 4; ++w) {
-                out[4 * c + w] = Law<Real>::uniform(words[w][c]);
+                out[4 * c + w] = uniform_of(words[w][c]);
             }
         }
         return;
     }
     for (int j = 0; j < count; ++j) {
-        out[j] = Law<Real>::uniform(words[(j + skip) % 4][(j + skip) / 4]);
+        out[j] = uniform_of(words[(j + skip) % 4][(j + skip) / 4]);
     }
 }
 
@@ -40,8 +40,8 @@ struct Output {
     int scalar_bytes, cell_bytes;
 
     // The first `count` of a tile of rows.
-    template <int TILE, class Real>
-    GPUVGM_FN void write(int64_t at, int64_t count, const Real* scalars, const Real* cells) const {
+    template <int TILE>
+    GPUVGM_FN void write(int64_t at, int64_t count, const double* scalars, const double* cells) const {
         if (scalar_bytes == 4) {
             convert<TILE, float>((float*)scalar + at, count, scalars);
         } else {
@@ -53,8 +53,8 @@ struct Output {
             convert<TILE, int>((uint16_t*)cell + at, count, cells);
         }
     }
-    template <int TILE, class Between, class To, class From>
-    static GPUVGM_FN void convert(To* to, int64_t count, const From* from) {
+    template <int TILE, class Between, class To>
+    static GPUVGM_FN void convert(To* to, int64_t count, const double* from) {
         if (count >= TILE) {
             for (int j = 0; j < TILE; ++j) {
                 to[j] = (To)(Between)from[j];

@@ -1,4 +1,4 @@
-// Transform (posterior, draw, position) by the law of double or of float, and inverse, a tile of rows at a time.
+// Transform (posterior, draw, position) and inverse, a tile of rows at a time.
 #pragma once
 #include "e_step.hpp"
 #include "rows.hpp"
@@ -7,57 +7,30 @@ namespace gpuvgm {
 namespace {
 
 // The mode that each row of some Lanes takes.
-template <class Real> struct Mode {
-    typename Law<Real>::template Mean<LanesOf<Real>> mean;
-    LanesOf<Real> width, cell;
+struct Mode {
+    Lanes mean, width, cell;
 };
-template <class Real> GPUVGM_FN Mode<Real> mode_of(const DrawTable<Real>& table, int k) {
-    return {component_of(table.mixture, k).mean, splat(table.widths[k]), splat(table.cells[k])};
+GPUVGM_FN Mode mode_of(const DrawTable& table, int k) {
+    return {splat(table.mixture.means[k]), splat(table.widths[k]), splat(table.cells[k])};
 }
-template <class Real>
-GPUVGM_FN Mode<Real> select_le(LanesOf<Real> a, LanesOf<Real> b, const Mode<Real>& yes, const Mode<Real>& no) {
+GPUVGM_FN Mode select_le(Lanes a, Lanes b, const Mode& yes, const Mode& no) {
     return {select_le(a, b, yes.mean, no.mean), select_le(a, b, yes.width, no.width),
             select_le(a, b, yes.cell, no.cell)};
 }
 
-// Rows of a tile as their law takes them, and what is finite just where a row is.
-GPUVGM_FN void read_tile(const double* x, const MixtureTable& table, Lanes* row) {
-    for (int v = 0; v < DRAW_TILE; ++v) {
-        row[v] = load(x + v * LANES) * splat(table.scale) - splat(table.centre);
-    }
-}
-GPUVGM_FN Lanes checked(const double* x, const Lanes*, int v) { return load(x + v * LANES); }
-
-typedef HalvesOf<LanesOf<float>> Float32Row;
-GPUVGM_FN void read_tile(const double* x, const Float32MixtureTable& table, Float32Row* row) {
-    constexpr int SIZE = LanesOf<float>::SIZE;
-    alignas(64) float high[DRAW_TILE * SIZE], low[DRAW_TILE * SIZE];
-    for (int j = 0; j < DRAW_TILE * SIZE; ++j) {
-        const Halves halves = halves_of(x[j], table.exponent);
-        high[j] = halves.high;
-        low[j] = halves.low;
-    }
-    for (int v = 0; v < DRAW_TILE; ++v) {
-        row[v] = {load(high + v * SIZE), load(low + v * SIZE)};
-    }
-}
-GPUVGM_FN LanesOf<float> checked(const double*, const Float32Row* row, int v) { return row[v].high; }
-
 // Inverse-CDF draw over the active components, each with `floor` of the whole posterior added.
-template <class Real, class Row>
-GPUVGM_FN void choose_drawn(const Workspace<DRAW_TILE, Real>& work, const DrawTable<Real>& table, const Row* row,
-                            const Real* uniforms, Mode<Real>* chosen) {
-    LanesOf<Real> top[DRAW_TILE], total[DRAW_TILE], threshold[DRAW_TILE], sum[DRAW_TILE];
+GPUVGM_FN void choose_drawn(const Workspace<DRAW_TILE>& work, const DrawTable& table, const Lanes* row,
+                            const double* uniforms, Mode* chosen) {
+    Lanes top[DRAW_TILE], total[DRAW_TILE], threshold[DRAW_TILE], sum[DRAW_TILE];
     tile_densities(work, table.mixture, row, top);
     tile_exponentials(work, table.mixture.components, top, total, table.active, threshold);
     for (int v = 0; v < DRAW_TILE; ++v) {
         total[v] = splat(table.floor) * total[v];  // from here on the floor
-        threshold[v] =
-            threshold_of(load(uniforms + v * LanesOf<Real>::SIZE), splat((Real)table.active), total[v], threshold[v]);
-        sum[v] = splat((Real)0);
+        threshold[v] = threshold_of(load(uniforms + v * LANES), splat((double)table.active), total[v], threshold[v]);
+        sum[v] = splat(0.0);
     }
     for (int k = 0; k + 1 < table.active; ++k) {
-        const Mode<Real> mode = mode_of(table, k + 1);
+        const Mode mode = mode_of(table, k + 1);
         for (int v = 0; v < DRAW_TILE; ++v) {
             sum[v] = sum[v] + (load(work.at(k, v)) + total[v]);
             chosen[v] = select_le(sum[v], threshold[v], mode, chosen[v]);
@@ -66,47 +39,45 @@ GPUVGM_FN void choose_drawn(const Workspace<DRAW_TILE, Real>& work, const DrawTa
 }
 
 // The most probable active component; ties go to the lower index.
-template <class Real, class Row>
-GPUVGM_FN void choose_most_probable(const DrawTable<Real>& table, const Row* row, Mode<Real>* chosen) {
-    LanesOf<Real> top[DRAW_TILE];
+GPUVGM_FN void choose_most_probable(const DrawTable& table, const Lanes* row, Mode* chosen) {
+    Lanes top[DRAW_TILE];
     for (int v = 0; v < DRAW_TILE; ++v) {
-        top[v] = maximum(component_of(table.mixture, 0).density(row[v]), splat(Law<Real>::LOWEST));
+        top[v] = maximum(component_of(table.mixture, 0).density(row[v]), splat(LOWEST));
     }
     for (int k = 1; k < table.active; ++k) {
-        const Component<Real> component = component_of(table.mixture, k);
-        const Mode<Real> mode = mode_of(table, k);
+        const Component component = component_of(table.mixture, k);
+        const Mode mode = mode_of(table, k);
         for (int v = 0; v < DRAW_TILE; ++v) {
-            const LanesOf<Real> density = component.density(row[v]);
+            const Lanes density = component.density(row[v]);
             chosen[v] = select_le(density, top[v], chosen[v], mode);
             top[v] = maximum(density, top[v]);
         }
     }
 }
 
-template <class Real, bool DRAWN>
-void transform_rows(const double* x, int64_t rows, const DrawTable<Real>& table, const Draw<Real>& draw,
-                    const Output& out) {
-    constexpr int SIZE = LanesOf<Real>::SIZE, ROWS = DRAW_TILE * SIZE, BATCH_ROWS = DRAW_ROWS / ROWS * ROWS;
+template <bool DRAWN>
+void transform_rows(const double* x, int64_t rows, const DrawTable& table, const Draw& draw, const Output& out) {
+    constexpr int ROWS = DRAW_TILE * LANES, BATCH_ROWS = DRAW_ROWS / ROWS * ROWS;
     static_assert(ROWS % 4 == 0, "a tile holds whole counters");
-    const Workspace<DRAW_TILE, Real> work(table.mixture.components);
-    const LanesOf<Real> limit = splat(table.limit), missing = splat(table.missing_cell), zero = splat((Real)0);
+    const Workspace<DRAW_TILE> work(table.mixture.components);
+    const Lanes limit = splat(table.limit), missing = splat(table.missing_cell), zero = splat(0.0);
     alignas(64) double x_end[ROWS];
-    alignas(64) Real scalars[ROWS], cells[ROWS], drawn[BATCH_ROWS + ROWS] = {};
+    alignas(64) double scalars[ROWS], cells[ROWS], drawn[BATCH_ROWS + ROWS] = {};
     for (int64_t i = 0; i < rows; i += ROWS) {
         const int64_t have = rows - i < ROWS ? rows - i : ROWS;
         if (DRAWN && i % BATCH_ROWS == 0) {
             const int count = (int)(rows - i < BATCH_ROWS ? rows - i : BATCH_ROWS);
             if (draw.uniforms) {
-                __builtin_memcpy(drawn, draw.uniforms + i, sizeof(Real) * count);
+                __builtin_memcpy(drawn, draw.uniforms + i, sizeof(double) * count);
             } else {
                 draw_uniforms(draw, draw.first_row + i, count, drawn);
             }
         }
-        const double* tile = full_tile<ROWS / LANES>(x + i, have, __builtin_nan(""), x_end);
-        std::conditional_t<std::is_same_v<Real, float>, Float32Row, Lanes> row[DRAW_TILE];
-        Mode<Real> chosen[DRAW_TILE];
-        read_tile(tile, table.mixture, row);
+        const double* tile = full_tile<DRAW_TILE>(x + i, have, __builtin_nan(""), x_end);
+        Lanes row[DRAW_TILE];
+        Mode chosen[DRAW_TILE];
         for (int v = 0; v < DRAW_TILE; ++v) {
+            row[v] = load(tile + v * LANES) * splat(table.mixture.scale) - splat(table.mixture.centre);
             chosen[v] = mode_of(table, 0);
         }
         if (DRAWN) {
@@ -115,23 +86,22 @@ void transform_rows(const double* x, int64_t rows, const DrawTable<Real>& table,
             choose_most_probable(table, row, chosen);
         }
         for (int v = 0; v < DRAW_TILE; ++v) {
-            const LanesOf<Real> number = checked(tile, row, v), deviation = deviation_of(row[v], chosen[v].mean);
-            const LanesOf<Real> scalar = Law<Real>::position(deviation, chosen[v].width, limit);
-            store(scalars + v * SIZE, select_finite(number, scalar, zero));
-            store(cells + v * SIZE, select_finite(number, chosen[v].cell, missing));
+            const Lanes number = load(tile + v * LANES);
+            const Lanes scalar = position_in_mode(row[v] - chosen[v].mean, chosen[v].width, limit);
+            store(scalars + v * LANES, select_finite(number, scalar, zero));
+            store(cells + v * LANES, select_finite(number, chosen[v].cell, missing));
         }
         out.write<ROWS>(i, have, scalars, cells);
     }
 }
 
-template <class Real>
-void transform(const double* x, int64_t rows, const DrawTable<Real>& table, const Draw<Real>& draw, void* scalar,
-               int scalar_bytes, void* cell, int cell_bytes) {
+void transform(const double* x, int64_t rows, const DrawTable& table, const Draw& draw, void* scalar, int scalar_bytes,
+               void* cell, int cell_bytes) {
     const Output out{scalar, cell, scalar_bytes, cell_bytes};
     if (draw.most_probable || table.active == 1) {
-        transform_rows<Real, false>(x, rows, table, draw, out);
+        transform_rows<false>(x, rows, table, draw, out);
     } else {
-        transform_rows<Real, true>(x, rows, table, draw, out);
+        transform_rows<true>(x, rows, table, draw, out);
     }
 }
 

@@ -1,0 +1,213 @@
+"""Engine calls over rows in memory beside numpy.sum, a NumPy formula and scikit-learn, and times of imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import gpuvgm
+from benchmarks.inputs import COLUMN, CONTINUOUS, FITTED_ROWS, amounts, fitted_column, lognormal, plan_for
+from benchmarks.machine import ROOT, aim, instruction_sets
+from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
+from gpuvgm.config import FitConfig
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines.tables import Draw
+from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_rows
+from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture
+from gpuvgm.mixture.posterior import prior_of
+from gpuvgm.mixture.rows import Rows
+
+SCIKIT_LEARN = "scikit-learn"
+LEAST_OF_SUM = 0.10
+LEAST_OF_SCIKIT_LEARN = 200.0
+
+
+def measure_fit(rows: int) -> list[Measurement]:
+    """Summary passes over `rows` rows, and whole fits of at most a million."""
+    return [
+        *summary_pass("summary pass, cents", amounts(rows)),
+        *summary_pass("summary pass, lognormal", lognormal(rows)),
+        whole_fit(amounts(min(rows, FITTED_ROWS))),
+    ]
+
+
+def summary_pass(case: str, x: np.ndarray) -> list[Measurement]:
+    """One engine call over all rows; grid and centres come from a sample, before."""
+    engine, grid = get_engine("auto"), plan_for(x).grid
+    return beside_yardsticks(x, {case: lambda: engine.summarise(x, grid)}, {case: LEAST_OF_SUM})
+
+
+def whole_fit(x: np.ndarray) -> Measurement:
+    """From an array in memory to a model, one thread each; one start, k-means included on both sides."""
+    transformer = gpuvgm.TableTransformer(CONTINUOUS, threads=1, effort="research")
+    with threadpool_limits(1):
+        ours = best_times({"fit": lambda: transformer.fit({COLUMN: x})})["fit"]
+        theirs = seconds_of(lambda: scikit_learn_fit(x, "kmeans"))
+    case = "whole fit, cents, 100 iterations"
+    return Measurement(case, len(x), ours, {SCIKIT_LEARN: theirs}, {SCIKIT_LEARN: LEAST_OF_SCIKIT_LEARN})
+
+
+def scikit_learn_fit(x: np.ndarray, start: str, iterations: int = 100) -> object:
+    """scikit-learn's mixture with the arguments that CTGAN and RDT give it, and no early end."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import BayesianGaussianMixture
+
+    mixture = BayesianGaussianMixture(
+        n_components=10,
+        weight_concentration_prior_type="dirichlet_process",
+        weight_concentration_prior=0.001,
+        max_iter=iterations,
+        init_params=start,
+        tol=0.0,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return mixture.fit(x.reshape(-1, 1))
+
+
+ITERATIONS = 100
+
+
+def measure_exact(rows: int) -> list[Measurement]:
+    """An E-step over `rows` rows, and 100 iterations over at most a million."""
+    return [*e_step(amounts(rows)), expectation_maximisation(amounts(min(rows, FITTED_ROWS)))]
+
+
+def e_step(x: np.ndarray) -> list[Measurement]:
+    """One E-step with ten components."""
+    mixture = fitted_column(len(x)).mixture
+    assert mixture is not None
+    engine, table = get_engine("auto"), mixture.posterior.kernel_table(mixture.frame)
+    case = "exact E-step, 10 components"
+    return beside_yardsticks(x, {case: lambda: engine.e_step(x, None, None, table)}, {case: aim(0.04, 0.025)})
+
+
+def expectation_maximisation(x: np.ndarray) -> Measurement:
+    """EM alone, k-means apart: scikit-learn starts from random responsibilities, which costs it next to nothing."""
+    with threadpool_limits(1):
+        ours = best_times({"em": exact_em(x)}, 3)["em"]
+        theirs = seconds_of(lambda: scikit_learn_fit(x, "random", ITERATIONS))
+    case = f"exact EM, {ITERATIONS} iterations"
+    return Measurement(case, len(x), ours, {SCIKIT_LEARN: theirs}, {SCIKIT_LEARN: aim(40.0, 25.0)})
+
+
+def exact_em(x: np.ndarray) -> Callable[[], MixtureFit]:
+    """EM over every row from settled centres, ready to be called."""
+    engine, config = get_engine("auto"), FitConfig(effort="research", tol=0.0, max_iter=ITERATIONS)
+    plan = plan_for(x, config)
+    frame = plan.grid.frame
+    y = frame.apply(x)
+    start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), plan.seeds.nearest(y), plan.seeds.centres)
+    prior = prior_of(*mean_and_variance(y, np.ones(len(y)), np.zeros(len(y))), frame, config)
+    stopping = Stopping.of(config, len(x))
+    return lambda: fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping)
+
+
+NUMPY = "NumPy formula"
+BLOCK_ROWS = 1 << 20
+
+
+def measure_transform(rows: int) -> list[Measurement]:
+    """Drawn, most probable and onehot over `rows` rows; the NumPy formula over at most a million."""
+    x = amounts(rows)
+    run = Transform(x, get_engine("auto"))
+    cases = {"sampled": run.sampled, "argmax": run.argmax, "sampled, onehot matrix": run.onehot}
+    aims = {"sampled": aim(0.03, 0.02), "argmax": 0.04}
+    others = {f"sampled, {name}": Transform(x, engine_with(name)).sampled for name in instruction_sets()[1:]}
+    return [*beside_yardsticks(x, {**cases, **others}, aims), beside_numpy(x[:FITTED_ROWS])]
+
+
+def beside_numpy(x: np.ndarray) -> Measurement:
+    """A million rows by the engine and by the formula in NumPy."""
+    formula = Transform(x, get_engine("reference"))
+    times = best_times({"sampled": Transform(x, get_engine("auto")).sampled, NUMPY: formula.sampled}, 3)
+    return Measurement("sampled", len(x), times["sampled"], {NUMPY: times[NUMPY]})
+
+
+def engine_with(instruction_set: str) -> Engine:
+    """The native engine on an instruction set."""
+    engine: Any = import_module("gpuvgm.engines.native").NativeEngine(instruction_set)
+    return engine  # type: ignore[no-any-return]
+
+
+class Transform:
+    """An engine's transform into buffers that are there already."""
+
+    def __init__(self, x: np.ndarray, engine: Engine) -> None:
+        self.column = fitted_column(len(x))
+        self.x, self.engine = x, engine
+        self.scalar, self.cell = np.zeros(len(x), np.float32), np.zeros(len(x), np.uint8)
+        self.table = self.column.draw_table
+        self.matrix = np.zeros((min(len(x), BLOCK_ROWS), 1 + self.column.width), np.float32)
+
+    def sampled(self) -> None:
+        """Modes drawn from the posterior."""
+        self.engine.transform(self.x, self.table, self._draw(0), self.scalar, self.cell)
+
+    def argmax(self) -> None:
+        """Most probable modes."""
+        draw = Draw(0, self.column.column_id, most_probable=True)
+        self.engine.transform(self.x, self.table, draw, self.scalar, self.cell)
+
+    def onehot(self) -> None:
+        """Modes drawn, and the matrix of scalar and one-hot cells, block by block into the same matrix."""
+        for start in range(0, len(self.x), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            x, scalar, cell = self.x[part], self.scalar[part], self.cell[part]
+            self.engine.transform(x, self.table, self._draw(start), scalar, cell)
+            self.engine.fill_onehot([(scalar, cell, self.column.width)], self.matrix[: len(x)])
+
+    def _draw(self, first_row: int) -> Draw:
+        return Draw(0, self.column.column_id, first_row)
+
+
+LEAST_OF_INVERSE = 0.20
+
+
+def measure_inverse(rows: int) -> list[Measurement]:
+    """Scalars and modes of `rows` rows back to values; the NumPy formula over at most a million."""
+    x = amounts(rows)
+    encoded = Transform(x, get_engine("auto"))
+    encoded.sampled()
+    table, values = encoded.column.inverse_table, np.empty(rows)
+
+    def inverse(engine: str, count: int) -> None:
+        rows_of = slice(0, count)
+        get_engine(engine).inverse_transform(encoded.scalar[rows_of], encoded.cell[rows_of], table, values[rows_of])
+
+    few = min(rows, FITTED_ROWS)
+    pair = best_times({"native": lambda: inverse("auto", few), NUMPY: lambda: inverse("reference", few)})
+    return [
+        *beside_yardsticks(x, {"inverse": lambda: inverse("auto", rows)}, {"inverse": LEAST_OF_INVERSE}),
+        Measurement("inverse", few, pair["native"], {NUMPY: pair[NUMPY]}),
+    ]
+
+
+LARGEST_SECONDS = 0.2
+_TIMED = "import time; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
+AIM = f"{LARGEST_SECONDS} s"
+
+
+def measure_imports(rows: int) -> list[Measurement]:
+    """Imports, beside that of NumPy and the largest time aimed at; `rows` has no part in it."""
+    numpy, alone = import_seconds("import numpy"), import_seconds("import gpuvgm")
+    used = import_seconds("import gpuvgm; gpuvgm.TableTransformer", 2)
+    return [
+        Measurement("import gpuvgm", 1, alone, {"import numpy": numpy, AIM: LARGEST_SECONDS}, {AIM: 1.0}),
+        Measurement("import gpuvgm, first use of TableTransformer", 1, used, {"import numpy": numpy}),
+    ]
+
+
+def import_seconds(statement: str, repeats: int = 5) -> float:
+    """Best seconds of a statement in a fresh interpreter, the files being in the page cache."""
+    command = [sys.executable, "-c", _TIMED.format(statement=statement)]
+    runs = [subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True) for _ in range(repeats)]
+    return min(float(run.stdout) for run in runs)

@@ -1,0 +1,57 @@
+"""Progress as bars on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from gpuvgm.cli.stages import SEARCH, Report, speed
+
+
+class RateColumn(ProgressColumn):
+    """Rows that are done, and how many a second; columns in the search for modes."""
+
+    def render(self, task: Task) -> Text:
+        """The column's text for a stage."""
+        if task.description == SEARCH:
+            return Text(f"{task.completed:,.0f} of {task.total:,.0f} columns")
+        rate = f", {speed(task.speed, 1)}" if task.speed else ""
+        return Text(f"{task.completed:,.0f} rows{rate}")
+
+
+@contextmanager
+def draw_bars(console: Console | None = None) -> Iterator[Report]:
+    """Bars of the stages of a run, one a stage: they follow each other.
+
+    Parameters
+    ----------
+    console : rich.console.Console, optional
+        Where to draw; by default standard error.
+    """
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), RateColumn(), TimeRemainingColumn())
+    tasks: dict[str, TaskID] = {}
+
+    def show(stage: str, done: int, total: int | None) -> None:
+        if stage not in tasks:
+            for other in tasks.values():
+                progress.stop_task(other)
+            tasks[stage] = progress.add_task(stage, total=total)
+        elif done < progress.tasks[tasks[stage]].completed:  # another scan of the rows
+            progress.reset(tasks[stage])
+        progress.update(tasks[stage], completed=done, total=total)
+
+    with Progress(*columns, console=console or Console(stderr=True), transient=True) as progress:
+        yield show

@@ -1,0 +1,148 @@
+"""Codecs by Arrow type: the one of a column, from its type and a sample, and those of documents."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.columns.codecs.base import Codec
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, own_value
+from gpuvgm.columns.codecs.decimals import DecimalCodec
+from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.columns.codecs.integers import IntegerCodec
+from gpuvgm.columns.codecs.texts import DatetimeText, DecimalText, IntegerText, OfText, form_of, text_codec
+from gpuvgm.columns.records import read_record, refuse
+from gpuvgm.columns.rules import number, whole
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import is_datetime_type, is_text_type, type_of
+
+ValueCodec = FloatCodec | IntegerCodec | DatetimeCodec | DecimalCodec
+CODECS: dict[str, type[ValueCodec]] = {
+    kind.name: kind for kind in (FloatCodec, IntegerCodec, DatetimeCodec, DecimalCodec)
+}
+TEXTS: dict[str, type[ValueCodec]] = {kind.name: kind for kind in (IntegerText, DatetimeText, DecimalText)}
+
+
+def codec_for(
+    name: str,
+    type_: pa.DataType,
+    sample: pa.ChunkedArray[Any],
+    *,
+    infinite_is_missing: bool = False,
+    integer: bool = False,
+) -> Codec:
+    """Codec for a column.
+
+    Parameters
+    ----------
+    name : str
+        The column, for messages.
+    type_ : pyarrow.DataType
+        Its Arrow type.
+    sample : pyarrow.ChunkedArray
+        Some of its values, of that type; whole numbers take their base from here.
+    infinite_is_missing : bool
+        Take infinities for missing values instead of refusing them later.
+    integer : bool
+        Give whole numbers back, though the type can hold others.
+
+    Raises
+    ------
+    InputError
+        For a type that is not a number.
+    """
+    if is_text_type(type_):
+        return _codec_for_text(name, sample)
+    kind, text = _codec_class(type_), str(type_)
+    if kind is FloatCodec:
+        return FloatCodec(text, infinite_is_missing, integer)
+    if kind is IntegerCodec:
+        return IntegerCodec(text, _middle(sample))
+    if kind is DatetimeCodec:
+        middle = _middle(sample)
+        return DatetimeCodec(text, middle - middle % DatetimeCodec(text, 0).whole)
+    if kind is DecimalCodec:
+        return DecimalCodec(text, _middle(sample), integer)
+    remedy = "leave it out of `columns`, or convert it first"
+    if pa.types.is_decimal(type_):
+        remedy = "cast it to decimal128, which has 38 digits, or to double"
+        raise InputError(f'column "{name}" holds {type_} values, which are wider than 128 bits: {remedy}')
+    raise InputError(f'column "{name}" holds {type_} values, not numbers: {remedy}')
+
+
+def _codec_for_text(name: str, sample: pa.ChunkedArray[Any]) -> Codec:
+    """Codec for text that is dates, times or numbers."""
+    form = form_of(sample)
+    if form is None:
+        raise InputError(
+            f'column "{name}" holds {sample.type} values that are not all written as dates, times or numbers'
+        )
+    codec = text_codec(form)
+    base = codec_for(name, form.value_type, read_column(codec, sample)).base
+    whole = getattr(codec, "whole", 1)
+    return replace(codec, base=base - base % whole)
+
+
+def read_column(codec: Codec, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
+    """A column as the values that its codec makes numbers of: text is read, other columns are as they are."""
+    if not isinstance(codec, OfText):
+        return column
+    type_: Any = type_of(codec.type)
+    chunks: list[Any] = [codec.values_of(chunk) for chunk in column.chunks]
+    return pa.chunked_array(chunks, type_)
+
+
+def value_codec_of(document: Any, where: str = "a codec") -> Codec:
+    """Codec of values from its document.
+
+    Raises
+    ------
+    ValueError
+        For a document that is none.
+    """
+    name = document.get("name") if isinstance(document, dict) else None
+    kinds = TEXTS if isinstance(document, dict) and "text" in document else CODECS
+    if not isinstance(name, str) or name not in kinds:
+        refuse(document, where, f"a codec ({', '.join(kinds)})")
+    codec = read_record(kinds[name], document, where)
+    held = codec.text.value_type if isinstance(codec, OfText) else type_of(codec.type)
+    if _codec_class(held) is not CODECS[name] or str(held) != codec.type:
+        raise ValueError(f"{where}: a {name} codec cannot hold {codec.type}")
+    return codec
+
+
+def check_value(codec: Codec, value: Any, where: str, *, infinite: bool = False) -> None:
+    """Refuse what is no value in a codec's unit: a finite float for floats, else an integer of the type."""
+    type_: Any = type_of(codec.type)
+    if pa.types.is_floating(type_) or pa.types.is_null(type_):
+        number(value, where)
+        if math.isnan(value) or (math.isinf(value) and not infinite):
+            refuse(value, where, "a value of the column")
+        return
+    if pa.types.is_decimal(type_):
+        low, high = 1 - 10**type_.precision, 10**type_.precision - 1
+    elif pa.types.is_unsigned_integer(type_):
+        low, high = 0, 2**type_.bit_width - 1
+    else:
+        low, high = -(2 ** (type_.bit_width - 1)), 2 ** (type_.bit_width - 1) - 1
+    whole(low, high)(value, where)
+
+
+def _codec_class(type_: pa.DataType) -> type[FloatCodec | IntegerCodec | DatetimeCodec | DecimalCodec] | None:
+    if pa.types.is_floating(type_) or pa.types.is_null(type_):
+        return FloatCodec
+    if pa.types.is_integer(type_):
+        return IntegerCodec
+    if pa.types.is_decimal(type_):
+        return DecimalCodec if type_.bit_width <= 128 else None
+    return DatetimeCodec if is_datetime_type(type_) else None
+
+
+def _middle(sample: pa.ChunkedArray[Any]) -> int:
+    """Median of whole numbers, datetimes or decimals in the unit of their type, 0 without any."""
+    present = comparable(sample.drop_null().combine_chunks())
+    return own_value(present[pc.sort_indices(present)[len(present) // 2].as_py()]) if len(present) else 0

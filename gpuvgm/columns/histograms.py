@@ -1,0 +1,220 @@
+"""The histogram of a column of numbers, with the curves of its modes: what pages and matplotlib draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import ndtr
+
+from gpuvgm.columns.codecs import plain
+from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.io.arrow import type_of
+from gpuvgm.summary.distribution import Pieces
+from gpuvgm.summary.grid import Floats, Ints
+
+HISTOGRAM_BINS = 96
+_ENDS = (0.005, 0.5, 0.995)
+_SKEWED = 20.0  # times the median lies the upper end
+_MOST = 0.9
+_SCALES = (1, 10, 100, 1000)
+_ROUNDING, _EXACT = 1e-9, 2.0**53
+_CLOSE = 0.01  # of a step; what is further from a multiple is none, however large the values are
+_STEPS = 2.0**-50  # relative width of the bins of one large number
+_NEAR = 0.25  # of the axis: an extreme so close is taken in
+_POINTS, _MOST_POINTS = 8, 64  # of a curve: for each bin, and in all
+_VISIBLE = 2e-3  # of a curve's height
+_NARROW = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Rows per length of the axis, averaged over about a bin, at places on the axis from 0 to 1."""
+
+    places: tuple[float, ...]
+    heights: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Rows of a column in bins, before and after the round trip, without modal and missing ones.
+
+    Parameters
+    ----------
+    edges : tuple of float
+        Ascending, in the codec's numbers and `base`.
+    base : int
+        What the numbers count from.
+    logarithmic : bool
+        Whether the axis is logarithmic.
+    places : tuple of float
+        The edges on the axis, from 0 to 1.
+    before, after : tuple of int
+        Rows in each bin.
+    below, above : int
+        Rows before the round trip that lie outside all bins.
+    curves : tuple of Curve
+        For each active component, by rising mean, the rows that it expects.
+    whole : Curve or None
+        The same of the whole mixture, components that are no modes among it.
+    """
+
+    edges: tuple[float, ...]
+    base: int
+    logarithmic: bool
+    places: tuple[float, ...]
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    below: int
+    above: int
+    curves: tuple[Curve, ...] = ()
+    whole: Curve | None = None
+
+
+def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = None) -> Histogram:
+    """Histogram of a column with at least one ordinary row before, and after if that is given."""
+    base, type_ = plain(column.codec).base, type_of(column.type)
+    is_moment = pa.types.is_timestamp(type_) or pa.types.is_date(type_)  # whose zero is a day like others
+    edges, logarithmic = _bin_edges(before, base, has_zero=not is_moment)
+    at = np.log(edges + base) if logarithmic else edges / np.max(np.abs(edges))
+    places = (at - at[0]) / (at[-1] - at[0])
+    place, count = before.places(), before.count
+    curves = _curves(column, edges, places, before.rows) if column.mixture is not None else [None]
+    return Histogram(
+        edges=tuple(edges.tolist()),
+        base=base,
+        logarithmic=logarithmic,
+        places=tuple(places.tolist()),
+        before=_rows_in(edges, before),
+        after=() if after is None else _rows_in(edges, after),
+        below=round(float(np.sum(count[place < edges[0]]))),
+        above=round(float(np.sum(count[place > edges[-1]]))),
+        curves=tuple(curve for curve in curves[:-1] if curve is not None),
+        whole=curves[-1],
+    )
+
+
+def components_by_mean(column: NumericColumn) -> Ints:
+    """Active components by rising mean."""
+    k = column.active_components
+    return np.asarray(k[np.argsort(column.means[k], kind="stable")])
+
+
+def _rows_in(edges: Floats, pieces: Pieces) -> tuple[int, ...]:
+    counts = np.histogram(pieces.places(), edges, weights=pieces.count)[0]
+    return tuple(round(count) for count in counts.tolist())
+
+
+def _bin_edges(pieces: Pieces, base: float, *, has_zero: bool) -> tuple[Floats, bool]:
+    """Bins over nearly all rows, and whether their axis is logarithmic, where zeros are left out."""
+    place, count = pieces.places(), pieces.count
+    low, middle, high = _axis_quantiles(place, count)
+    steps = Steps.of(place, count)
+    if has_zero and pieces.minimum + base >= 0 and middle + base > 0 and high + base > _SKEWED * (middle + base):
+        edges = _even_ratios(place + base, count) - base
+        if steps:
+            edges = steps.between(np.concatenate((edges[:1] - steps.unit, edges)))
+        return _distinct_edges(edges[edges + base > 0]), True
+    room = _NEAR * (high - low)
+    low = pieces.minimum if low - pieces.minimum <= room else low
+    high = pieces.maximum if pieces.maximum - high <= room else high
+    if not steps:
+        return _distinct_edges(np.linspace(low, high, HISTOGRAM_BINS + 1)), False
+    width = steps.unit * max(1.0, np.ceil(((high - low) / steps.unit + 1) / HISTOGRAM_BINS))
+    first = steps.between(np.array([low]))[0] - steps.unit
+    return _distinct_edges(first + width * np.arange(np.ceil((high - first) / width) + 1)), False
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Nearly all values are `first` and multiples of `unit`; bins of other widths would hold more or fewer of them."""
+
+    first: float
+    unit: float
+
+    @classmethod
+    def of(cls, place: Floats, count: Floats) -> Steps | None:
+        """The widest steps of at least a thousandth that 90 % of the rows lie on; None without any."""
+        usual = np.max(np.abs(_axis_quantiles(place, count)))  # the values of a column may all be tiny
+        for scale in _SCALES:
+            scaled = place * scale
+            whole = np.rint(scaled)
+            near = _ROUNDING * np.maximum(min(1.0, usual * scale), np.abs(scaled))
+            on_step = np.abs(scaled - whole) <= np.minimum(near, _CLOSE)
+            if np.max(np.abs(scaled)) < _EXACT and np.sum(count[on_step]) >= _MOST * np.sum(count):
+                gaps = np.diff(np.sort(whole[on_step])).astype(np.int64)
+                return cls(float(whole[on_step][0] / scale), float(np.gcd.reduce(gaps) or 1) / scale)
+        return None
+
+    def between(self, values: Floats) -> Floats:
+        """Halfway from the steps at or below the values to the next."""
+        return np.asarray((np.floor((values - self.first) / self.unit) + 0.5) * self.unit + self.first)
+
+
+def _distinct_edges(edges: Floats) -> Floats:
+    """The edges without those that rounding puts on others, or past the largest number; at least two."""
+    kept = np.unique(edges[np.isfinite(edges)])
+    if len(kept) > 1:
+        return kept
+    at = float(kept[0]) if len(kept) else 0.0
+    room = max(0.5, _STEPS * abs(at))
+    return np.array([at - room, at + room])
+
+
+def _axis_quantiles(place: Floats, count: Floats) -> Floats:
+    order = np.argsort(place, kind="stable")
+    below = np.cumsum(count[order])
+    return np.asarray(place[order][np.searchsorted(below, below[-1] * np.array(_ENDS))])
+
+
+def _even_ratios(values: Floats, count: Floats) -> Floats:
+    """Edges of even ratios over nearly all values above 0."""
+    positive = values > 0
+    ends = np.log(_axis_quantiles(values[positive], count[positive])[[0, 2]])
+    least, most = np.log(np.min(values[positive])), np.log(np.max(values[positive]))
+    room = _NEAR * (ends[1] - ends[0])
+    low = least if ends[0] - least <= room else ends[0]
+    return np.asarray(np.exp(np.linspace(low, max(most, np.nextafter(low, np.inf)), HISTOGRAM_BINS + 1)))
+
+
+def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -> list[Curve]:
+    """Curves of the active components by rising mean, and of the whole mixture, for so many rows."""
+    mixture = column.mixture
+    assert mixture is not None
+    active = components_by_mean(column)
+    k = np.concatenate((active, np.flatnonzero(~column.active)))
+    means = mixture.frame.invert(mixture.posterior.means)[k, None]
+    last = len(edges) - 1
+    bins, ends = np.arange(-1, last + 2), np.linspace(-1, last + 1, _POINTS * (last + 2) + 1)
+    numbers, at = (np.interp(ends, bins, _extended(one)) for one in (edges, places))
+    shares = column.weights[k, None] * np.diff(ndtr((column.codec.of_inner(numbers) - means) / column.stds[k, None]))
+    heights = np.nan_to_num(rows * _smooth(shares) / np.maximum(np.diff(at), _NARROW))[:, _POINTS:-_POINTS]
+    middles = ((at[:-1] + at[1:]) / 2)[_POINTS:-_POINTS]
+    whole = _visible(middles, np.sum(heights, axis=0), 2 * _MOST_POINTS)
+    return [*(_visible(middles, row) for row in heights[: len(active)]), whole]
+
+
+def _smooth(shares: Floats) -> Floats:
+    """Shares of each row averaged with those beside them, by a Hann window as wide as two bins.
+
+    A mode within one bin becomes a bell as high as the bar would be, and a wide one stays as it is.
+    """
+    window = np.hanning(2 * _POINTS + 1)[1:-1]
+    return np.array([np.convolve(row, window / np.sum(window), "same") for row in shares])
+
+
+def _extended(edges: Floats) -> Floats:
+    """Edges with one more bin on either side, as wide as the outermost."""
+    return np.concatenate((2 * edges[:1] - edges[1:2], edges, 2 * edges[-1:] - edges[-2:-1]))
+
+
+def _visible(places: Floats, heights: Floats, most: int = _MOST_POINTS) -> Curve:
+    """The part of a curve that can be seen, with at most about so many points."""
+    seen = np.flatnonzero(heights > _VISIBLE * np.max(heights))
+    part = np.arange(max(seen[0] - 1, 0), min(seen[-1] + 2, len(places))) if len(seen) else seen
+    if len(part) > most:  # the denser, the more the curve bends: then straight lines between them follow it closest
+        bend = np.sqrt(np.abs(np.diff(heights[part], 2, prepend=heights[part[0]], append=heights[part[-1]])))
+        along = np.cumsum(bend + np.mean(bend) / 2)
+        part = part[np.unique(np.searchsorted(along, np.linspace(along[0], along[-1], most)))]
+    return Curve(tuple(places[part].tolist()), tuple(heights[part].tolist()))

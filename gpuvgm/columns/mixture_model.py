@@ -1,0 +1,103 @@
+"""The fitted mixture of a column of numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.columns.records import Form, read_record
+from gpuvgm.columns.rules import boolean, finite, not_negative, positive
+from gpuvgm.mixture.posterior import Posterior, StickBreaking
+from gpuvgm.summary.grid import Floats, Frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Parameters:
+    """Parameters of a posterior, as documents hold them."""
+
+    sticks: Annotated[Floats, positive]
+    mean_precision: Annotated[Floats, positive]
+    means: Annotated[Floats, finite]
+    degrees_of_freedom: Annotated[Floats, positive]
+    covariances: Annotated[Floats, positive]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tails:
+    ends: Annotated[Floats, finite]
+
+
+def _written(posterior: Posterior) -> dict[str, Any]:
+    weights = posterior.concentration
+    assert isinstance(weights, StickBreaking)  # tables are fitted with no other prior
+    return {"sticks": weights.sticks} | {part: getattr(posterior, part) for part in _GAUSSIANS}
+
+
+def _read(document: Any, where: str) -> Posterior:
+    given = read_record(_Parameters, document, where)
+    return Posterior(StickBreaking(given.sticks), *(getattr(given, part) for part in _GAUSSIANS))
+
+
+def _read_tails(document: Any, where: str) -> Floats:
+    """Ends of intervals, of which there may be none."""
+    return np.asarray(read_record(_Tails, {"ends": document}, where).ends.reshape(-1, 2))
+
+
+_GAUSSIANS = ("mean_precision", "means", "degrees_of_freedom", "covariances")
+
+
+@dataclass(frozen=True, slots=True)
+class MixtureModel:
+    """A fitted mixture in the coordinates of its frame.
+
+    Parameters
+    ----------
+    frame : Frame
+        Coordinates of the column's numbers.
+    posterior : Posterior
+        The fitted posterior, K components.
+    centres : ndarray of shape (K,)
+        Centres that the fit started from.
+    counts : ndarray of shape (K,)
+        Training rows whose most probable component is k.
+    active : ndarray of shape (K,), bool
+        Components that rows may be given to.
+    active_counts : ndarray of shape (A,)
+        Training rows by most probable active component.
+    tails : ndarray of shape (T, 2)
+        Ends of the tail modes, which hold rows that no active component can hold; in the frame's coordinates.
+    tail_counts : ndarray of shape (T,)
+        Training rows of each tail mode; they are not counted in `active_counts`.
+    """
+
+    frame: Frame
+    posterior: Annotated[Posterior, Form(_written, _read)]
+    centres: Annotated[Floats, finite]
+    counts: Annotated[Floats, not_negative]
+    active: Annotated[NDArray[np.bool_], boolean]
+    active_counts: Annotated[Floats, not_negative]
+    tails: Annotated[Floats, Form(np.asarray, _read_tails)] = field(default_factory=lambda: np.empty((0, 2)))
+    tail_counts: Annotated[Floats, not_negative] = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def deviations(self) -> Floats:
+        """Standard deviations in the frame's coordinates, shape (K,)."""
+        return np.sqrt(self.posterior.covariances)
+
+    def check(self) -> None:
+        """Raise ValueError where the parameters of a loaded mixture do not fit together."""
+        positive(self.frame.scale, "the frame's scale")
+        finite(self.frame.centre, "the frame's centre")
+        sticks, *vectors = _written(self.posterior).values()
+        vectors += [self.counts, self.active]  # of few rows a search may have had fewer centres
+        k = len(self.posterior.means)
+        if sticks.shape != (2, k) or any(vector.shape != (k,) for vector in vectors):
+            raise ValueError("the components' parameters differ in length")
+        if self.active_counts.shape != (int(np.count_nonzero(self.active)),):
+            raise ValueError("the active components differ in number")
+        tails = self.tails
+        if tails.shape != (len(self.tail_counts), 2) or not np.all(tails[:, 0] <= tails[:, 1]):
+            raise ValueError("the tail modes are no intervals")

@@ -1,0 +1,209 @@
+"""Dataclasses as JSON documents and back: one mechanism for all records, which checks every part that it reads.
+
+The type of a part says what its document holds. A rule or another reader that belongs to it stands beside the type:
+``Annotated[int, whole(1)]``. In an array the rule holds for every number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache, partial
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.columns.rules import boolean, number, one_of, shown, whole
+from gpuvgm.io.arrow import is_number_type, is_text_type, type_of
+
+LARGEST_WHOLE = 10**38 - 1  # a decimal of 38 digits
+MOST_TYPE = 100_000  # letters of the text of a type
+#: Attributes of classes, not of their records, that tell the classes of one family apart in documents.
+TAGS = ("name", "kind", "encoding")
+
+Record = TypeVar("Record")
+Reader = Callable[[Any, str], Any]  # the document, and where it stands
+
+
+def refuse(value: object, where: str, wanted: str) -> NoReturn:
+    """Raise a ValueError that says what stands where, and what may."""
+    raise ValueError(f"{where} is {shown(value)}, not {wanted}")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a part is written that is no record itself, and how it is read."""
+
+    write: Callable[[Any], Any]
+    read: Reader
+
+
+# -- records
+
+
+def document_of(record: Any) -> dict[str, Any]:
+    """A record as a mapping of JSON-able values, tuples, arrays and floats of any size."""
+    cls: Any = type(record)
+    return _tags_of(cls) | {name: form.write(getattr(record, name)) for name, form in _forms_of(cls).items()}
+
+
+def _written(value: Any) -> Any:
+    if is_dataclass(value):
+        return document_of(value)
+    if isinstance(value, Mapping):
+        return {name: _written(part) for name, part in value.items()}
+    return tuple(map(_written, value)) if isinstance(value, tuple) else value
+
+
+def read_record(cls: type[Record], document: Any, where: str) -> Record:
+    """Record from its document, which has every part and no other.
+
+    Raises
+    ------
+    ValueError
+        For another document; the message says what is wrong, and where.
+    """
+    if not isinstance(document, dict):
+        refuse(document, where, "an object")
+    kind: Any = cls
+    forms, tags, found = _forms_of(kind), _tags_of(cls), dict[str, Any]()
+    for name, value in document.items():
+        if name not in forms and name not in tags:
+            raise ValueError(f"{where} holds {name!r:.60}, which is not known")
+        if name in tags and value != tags[name]:
+            refuse(value, f"{where}: {name}", f'"{tags[name]}"')
+    for part in fields(cls):  # type: ignore[arg-type]  # records are dataclasses
+        if part.name in document:
+            found[part.name] = forms[part.name].read(document[part.name], f"{where}: {part.name}")
+        else:
+            raise ValueError(f"{where} lacks {part.name}")
+    return cls(**found)
+
+
+def _tags_of(cls: type) -> dict[str, Any]:
+    return {tag: getattr(cls, tag) for tag in TAGS if isinstance(getattr(cls, tag, None), str)}
+
+
+@cache
+def _forms_of(cls: Any) -> dict[str, Form]:
+    """How each part of a record is written and read."""
+    types = get_type_hints(cls, include_extras=True)
+    return {part.name: _form_of(types[part.name]) for part in fields(cls)}
+
+
+def _form_of(type_: Any) -> Form:
+    own = [one for one in getattr(type_, "__metadata__", ()) if isinstance(one, Form)]
+    return own[0] if own else Form(_written, _reader_of(type_))
+
+
+def _reader_of(type_: Any) -> Reader:
+    """What reads documents of a type."""
+    origin, parts = get_origin(type_), get_args(type_)
+    if origin is Annotated:
+        inner, rule = parts
+        return partial(_array, _element_dtype(inner), rule) if get_origin(inner) is _ARRAY else rule
+    if origin in (Union, UnionType):
+        (inner,) = (part for part in parts if part is not NoneType)
+        return partial(_optional, _reader_of(inner))
+    if origin is tuple:
+        return partial(_listed, _reader_of(parts[0]))
+    if origin in (dict, Mapping):
+        return partial(_mapped, _reader_of(parts[1]))
+    if origin is Literal:
+        return one_of(*parts)
+    return _PLAIN[type_] if type_ in _PLAIN else partial(read_record, type_)
+
+
+def _element_dtype(array: Any) -> Any:
+    """The dtype of an annotation of an array, which holds it as it is from NumPy 2.5 on, and before as a dtype's."""
+    (*_, held) = get_args(array)
+    return get_args(held)[0] if get_args(held) else held
+
+
+def _optional(read: Reader, value: Any, where: str) -> Any:
+    return None if value is None else read(value, where)
+
+
+def _listed(read: Reader, value: Any, where: str) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        refuse(value, where, "a list")
+    return tuple(read(part, f"{where}[{position}]") for position, part in enumerate(value))
+
+
+def _array(dtype: type, rule: Reader, value: Any, where: str) -> Any:
+    def of_any_depth(part: Any, place: str) -> Any:
+        return _listed(of_any_depth, part, place) if isinstance(part, list) else rule(part, place)
+
+    return np.array(_listed(of_any_depth, value, where), dtype)
+
+
+def _mapped(read: Reader, value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        refuse(value, where, "an object")
+    return {text(name, f"a name in {where}"): read(part, f"{where}: {name}") for name, part in value.items()}
+
+
+# -- single values
+
+
+def text(value: Any, where: str) -> str:
+    """Text that can be written as UTF-8."""
+    if not isinstance(value, str):
+        refuse(value, where, "a text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        refuse(value, where, "text that can be written as UTF-8")
+    return value
+
+
+def anything(value: Any, where: str) -> Any:
+    """Any value; it is checked together with what stands beside it."""
+    return value
+
+
+def arrow_type(value: Any, where: str) -> str:
+    """The text of an Arrow type that a column may have."""
+    if len(text(value, where)) > MOST_TYPE:
+        refuse(value, where, "an Arrow type")
+    if "extension<" not in value:  # of another library, such as pandas' intervals: told when its values are decoded
+        try:
+            type_of(value)
+        except RecursionError:
+            refuse(value, where, "an Arrow type of moderate depth")
+    return str(value)
+
+
+def number_type(value: Any, where: str) -> str:
+    """The text of an Arrow type of numbers, decimals or datetimes."""
+    if not is_number_type(type_of(arrow_type(value, where))):
+        refuse(value, where, "an Arrow type of numbers")
+    return str(value)
+
+
+def text_type(value: Any, where: str) -> str:
+    """The text of an Arrow type of text."""
+    if not is_text_type(type_of(arrow_type(value, where))):
+        refuse(value, where, "an Arrow type of text")
+    return str(value)
+
+
+def category(value: Any, where: str) -> Any:
+    """A category: text, a boolean, a number other than NaN, or None for missing values."""
+    if isinstance(value, str):
+        return text(value, where)
+    if value is not None and not isinstance(value, bool):
+        if not isinstance(value, (int, float)) or value != value or (isinstance(value, int) and abs(value) >= 2**64):
+            refuse(value, where, "a category")
+    return value
+
+
+_ARRAY = get_origin(NDArray[np.bool_])  # an alias from NumPy 2.5 on, and before the class of arrays
+_PLAIN: dict[Any, Reader] = {Any: anything, str: text, int: whole(), float: number, bool: boolean}
+
+Count = Annotated[int, whole()]
+ArrowType = Annotated[str, arrow_type]
+NumberType = Annotated[str, number_type]
+TextType = Annotated[str, text_type]

@@ -1,0 +1,510 @@
+"""The estimator's fits: a problem in, an estimate out, for one feature over every row or a summary, and for several.
+
+One feature is fitted as a column of a table is; several features with every E-step over every row, in blocks.
+effort="best" searches on a summary, or on a sample, first.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import InputError
+from gpuvgm.execution.aggregate import Results
+from gpuvgm.mixture import summary_fit
+from gpuvgm.mixture.accumulate import (
+    CELL_FRAME,
+    log_density_sum,
+    over_features,
+    over_rows,
+    start_statistics,
+    summarise_rows,
+)
+from gpuvgm.mixture.cell_em import cell_objective
+from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Stopping, Verbosity, best_of, fit_mixture
+from gpuvgm.mixture.initialization import (
+    CentreStart,
+    LabelStart,
+    Seeds,
+    Start,
+    draw_start,
+    is_far_from_zero,
+    k_means,
+    quiet_k_means,
+)
+from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior, Prior
+from gpuvgm.mixture.rows import (
+    LEAST_ROWS,
+    SEED_ROWS,
+    Moments,
+    Rows,
+    first_feature,
+    from_centre,
+    held_out,
+    host_floats,
+    hosted,
+    learnt,
+)
+from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search
+from gpuvgm.mixture.special import LOG_2
+from gpuvgm.mixture.statistics import Statistics
+from gpuvgm.mixture.summary_fit import (
+    Accumulators,
+    ColumnFit,
+    ColumnFits,
+    Outcome,
+    SummaryConfig,
+    centres_of,
+)
+from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid
+
+K_MEANS_ROWS = 1 << 15  # rows of the sample that k-means of one feature runs on
+COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features compete on
+STARTS, RICH_STARTS, RICH = 6, 2, 4  # k-means, and k-means with more components, which are taken away again
+POINT_STARTS = 4  # rows as centres: where tails are heavy k-means gives its centres to outliers
+Checked = Literal["history", "refit", "end"]
+ColumnStart = summary_fit.Start
+_LOG = logging.getLogger("gpuvgm")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A fit to be done.
+
+    Parameters
+    ----------
+    engine : Engine
+        Compute engine.
+    rows : Rows
+        The rows.
+    moments : Moments
+        Their mean and scatter.
+    prior : Prior
+        The prior, in the rows' own units.
+    components : int
+        Number of components.
+    init : {"kmeans", "k-means++", "random", "random_from_data"} or ndarray of shape (K, D)
+        How to start, or centres.
+    starts : int
+        How many starts to try.
+    random : RandomState
+        Source of randomness.
+    stopping : Stopping
+        When a fit ends.
+    warm : Posterior or None
+        Where to go on from, instead of starting.
+    verbosity : Verbosity
+        What is printed.
+    """
+
+    engine: Engine
+    rows: Rows
+    moments: Moments
+    prior: Prior
+    components: int
+    init: str | Floats
+    starts: int
+    random: np.random.RandomState
+    stopping: Stopping
+    warm: Posterior | None
+    verbosity: Verbosity
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a search says of its result.
+
+    Parameters
+    ----------
+    modes : int
+        Components with more weight than 0.005, and a row.
+    bound_with_fewer : float
+        The highest bound found with one mode fewer; NaN where there is one mode.
+    held_out_score : float
+        Log density per row of one row in eight under a fit to the others; NaN for fewer than 16 rows.
+    starts : int
+        Starts tried.
+    """
+
+    modes: int
+    bound_with_fewer: float
+    held_out_score: float
+    starts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a fit found.
+
+    Parameters
+    ----------
+    posterior : Posterior
+        The posterior, in the rows' own units.
+    bounds : tuple of float
+        Lower bound after each iteration.
+    converged : bool
+        Whether the last change was below the tolerance.
+    algorithm : {"exact", "summary"}
+        How it was found.
+    error : float
+        Estimated distance to the exact fit in units of sigma; 0 for "exact".
+    explanation : Explanation, optional
+        What a search says of its result.
+    """
+
+    posterior: Posterior
+    bounds: tuple[float, ...]
+    converged: bool
+    algorithm: str
+    error: float
+    explanation: Explanation | None = None
+
+
+def explained(problem: Problem, estimate: Estimate, search: SearchResult | None, score: float) -> Estimate:
+    """The estimate with what there is to say of the search that found it, which is told too."""
+    assert search is not None
+    bound, loss = estimate.bounds[-1], search.loss_with_fewer
+    problem.verbosity.end_search(search.starts, bound)
+    fewer = np.nan if loss is None else bound - loss * search.rows
+    return replace(estimate, explanation=Explanation(search.modes, fewer, score, search.starts))
+
+
+def fit_on_rows(problem: Problem) -> Estimate:
+    """Fit with every E-step over every row: about the median of one feature, about the mean of several."""
+    if problem.rows.features > 1:
+        centre: float | Floats = problem.moments.mean
+    else:
+        centre = _frame_around(first_feature(problem.rows.sample(SEED_ROWS).array)).centre
+    return estimate_of(centre, Outcome(_exact_fit(problem, centre), 0.0, exact=True))
+
+
+def _exact_fit(problem: Problem, centre: float | Floats) -> MixtureFit:
+    """The best of the problem's starts, by EM over every row."""
+    prior, accumulate = problem.prior.within(centre), _e_step(problem, centre)
+
+    def begin() -> Posterior:
+        if problem.warm is not None:
+            return problem.warm.within(centre)
+        start = draw_start(problem.rows, problem.init, problem.components, problem.random, centre, problem.moments)
+        return prior.update(_sums_of(start, problem, problem.rows, centre))
+
+    begins = [begin] if problem.warm is not None else [begin] * problem.starts
+    return best_of(begins, partial(fit_mixture, accumulate, prior, stopping=problem.stopping), problem.verbosity)[1]
+
+
+def _e_step(problem: Problem, centre: float | Floats) -> Accumulate:
+    """The E-step over all rows, by the engine's loop for one feature or for several."""
+    engine, rows = problem.engine, problem.rows
+    if isinstance(centre, float):
+        return over_rows(engine, rows, Frame(1.0, centre))
+    return over_features(engine, rows, centre)
+
+
+def _sums_of(start: Start, problem: Problem, rows: Rows, centre: float | Floats) -> Statistics:
+    """Sums over rows of the problem's of a start's responsibilities."""
+    origin, form = np.atleast_1d(centre), problem.prior.covariance_type
+    sums = start_statistics(problem.engine, rows, start, origin, form, problem.moments)
+    if rows.features > 1:
+        return sums
+    return Statistics(sums.reference.ravel(), sums.counts, sums.first.ravel(), sums.second.ravel(), 0.0)
+
+
+def fit_on_summary(problem: Problem) -> Estimate:
+    """Fit on the cells of a summary, refined where the estimated error asks for it; on the rows where that fails.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to fit; its rows have one feature.
+    """
+    summarise = partial(summarise_rows, problem.engine, problem.rows)
+    column = _fitted(problem, summarise, plan(problem), checked="refit")
+    return estimate_of(column.grid.frame.centre, outcome_of(column))
+
+
+def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
+    """Search on the summary of one feature; the last steps on its rows, where that is asked for or needed.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to fit.
+    exact : bool
+        Whether the fit shall end on the rows.
+    """
+    divided: list[list[Any]] = []
+
+    def summarise(grid: Grid) -> Any:
+        divisions = [replace(problem.rows, chosen=chosen) for chosen in (learnt, held_out)]
+        divided.append([summarise_rows(problem.engine, rows, grid) for rows in divisions])
+        return divided[-1][0].merge(divided[-1][1])
+
+    with quiet_k_means():
+        planned = plan(problem)
+    column = _fitted(problem, summarise, planned, best=True)
+    if exact and not outcome_of(column).exact:
+        column = _on_rows(problem, column)
+    centre, outcome = column.grid.frame.centre, outcome_of(column)
+    score = np.nan
+    if problem.rows.count >= LEAST_ROWS:
+        prior = problem.prior.within(centre)
+        score = _score_of_cells(problem.engine, prior, outcome.fit.posterior, *divided[-1])
+    return explained(problem, estimate_of(centre, outcome), outcome.search, score)
+
+
+def _fitted(
+    problem: Problem,
+    summarise: Callable[[Grid], Any],
+    planned: tuple[Frame, list[ColumnStart], Grid],
+    *,
+    best: bool = False,
+    checked: Checked = "end",
+) -> ColumnFit:
+    """The fit of the only column."""
+    frame, starts, grid = planned
+
+    def each(work: Callable[[ColumnFit], ColumnFit], columns: ColumnFits) -> Results[ColumnFit]:
+        return Results({name: work(column) for name, column in columns.items()}, {})
+
+    def scan(grids: Mapping[str, Grid]) -> Results[Any]:
+        if not best:
+            _LOG.info("another scan with a finer grid")
+        return Results({name: summarise(finer) for name, finer in grids.items()}, {})
+
+    accumulators = Accumulators(
+        problem.engine, each, scan, partial(each, partial(_on_rows, problem)), verbosity=problem.verbosity
+    )
+    column = ColumnFit(grid, summarise(grid), tuple(starts), config_of(problem, frame, best=best, checked=checked))
+    return summary_fit.fit(accumulators, {"x": column}).good["x"]
+
+
+def _on_rows(problem: Problem, column: ColumnFit) -> ColumnFit:
+    """The column with its fit on every row: from the end of a search, or again from the start that was chosen."""
+    centre, outcome, start = column.grid.frame.centre, outcome_of(column), column.starts[0]
+    if column.config.search is not None:
+        objective = Objective(_e_step(problem, centre), problem.prior.within(centre), column.sums.cells().rows)
+        end = accelerated(objective, outcome.fit.posterior)
+        return replace(column, outcome=replace(outcome, fit=end, error=0.0, exact=True))
+    _LOG.info("exact EM: a fit on the summary may be %.1e sigma off", outcome.error)
+    if isinstance(start, Seeds):
+        again = replace(problem, starts=1, init=column.grid.frame.invert(start.centres)[:, None])
+    else:
+        again = replace(problem, warm=start.outside(centre))
+    return replace(column, outcome=Outcome(_exact_fit(again, centre), 0.0, exact=True))
+
+
+def config_of(problem: Problem, frame: Frame, *, best: bool, checked: Checked) -> SummaryConfig:
+    """How the column of a problem is fitted; its prior does not depend on the sums."""
+    prior = problem.prior.within(frame.centre)
+    return SummaryConfig(
+        components=problem.components,
+        stopping=lambda rows: problem.stopping,
+        random=lambda: problem.random,
+        prior=lambda mean, variance: prior,
+        search=Effort() if best else None,
+        continued=best,
+        checked=checked,
+    )
+
+
+def outcome_of(column: ColumnFit) -> Outcome:
+    """What a fit of the column gave."""
+    assert column.outcome is not None
+    return column.outcome
+
+
+def estimate_of(centre: float | Floats, outcome: Outcome) -> Estimate:
+    """The fit in the rows' own coordinates."""
+    algorithm, fit = "exact" if outcome.exact else "summary", outcome.fit
+    return Estimate(fit.posterior.outside(centre), fit.bounds, fit.converged, algorithm, outcome.error)
+
+
+def plan(problem: Problem) -> tuple[Frame, list[ColumnStart], Grid]:
+    """Frame, starts and grid from a sample of the rows; the grid is split between the centres of the first start."""
+    sample = problem.rows.sample(SEED_ROWS)
+    numbers = first_feature(sample.array)
+    frame = _frame_around(numbers)
+    starts = _draw_starts(problem, sample, frame.centre)
+    return frame, starts, build_grid(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts[0]))
+
+
+def _draw_starts(problem: Problem, sample: Rows, centre: float) -> list[ColumnStart]:
+    """Starts from a sample of the rows: centres where rows belong to the nearest, else posteriors."""
+    if problem.warm is not None:
+        return [problem.warm.within(centre)]
+    prior = problem.prior.within(centre)
+    share = problem.rows.total / sample.total
+    method = problem.init if isinstance(problem.init, str) else "centres"
+    starts: list[ColumnStart] = []
+    for _ in range(problem.starts):
+        chosen = sample.sample(K_MEANS_ROWS) if method == "kmeans" else sample
+        start = draw_start(chosen, problem.init, problem.components, problem.random, centre, problem.moments)
+        if isinstance(start, (LabelStart, CentreStart)):
+            starts.append(Seeds(start.reference[:, 0], np.empty(0, np.int64)))
+            continue
+        sums = _sums_of(start, problem, chosen, centre)
+        scaled = Statistics(sums.reference, sums.counts * share, sums.first * share, sums.second * share, 0.0)
+        starts.append(prior.update(scaled if method == "random" else sums))
+    return starts
+
+
+def _frame_around(numbers: Floats) -> Frame:
+    """Frame with the lower median at 0; units stay, since `reg_covar` and the priors are given in them."""
+    middle = (len(numbers) - 1) // 2
+    return Frame(1.0, float(np.partition(numbers, middle)[middle]))
+
+
+def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, rest: Any, held: Any) -> float:
+    """Log density per held-out row under a fit to the others."""
+    others, apart = rest.cells(), held.cells()
+    if others.rows == 0 or apart.rows == 0:
+        return np.nan
+    fit = accelerated(cell_objective(engine, others, prior), posterior)
+    table = fit.posterior.kernel_table(CELL_FRAME)
+    sums = engine.e_step(apart.mean, apart.weight, apart.scatter, table)
+    return float(np.sum(sums[:, -1]) * LOG_2 / apart.rows)
+
+
+def best_of_several(problem: Problem) -> Estimate:
+    """Search on a sample of the rows, then on all of them.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to fit.
+    """
+    with quiet_k_means():  # on one thread: LAPACK's would cost small matrices a hundred times their work
+        return _best_of_several(problem)
+
+
+def _best_of_several(problem: Problem) -> Estimate:
+    rows, engine, centre = problem.rows, problem.engine, problem.moments.mean
+    prior = problem.prior.within(centre)
+    research = _exact_fit(problem, centre)
+    fine = over_features(engine, rows, centre)
+    sample = rows.sample(COARSE_ROWS)
+    coarse = Rows.of(sample.array, np.full(sample.count, rows.total / sample.count))
+    level = over_features(get_engine("auto" if engine.name == "native" else engine.name), coarse, centre)
+    starts = _sample_starts(problem, coarse, centre)
+    levels = [Objective(accumulate, prior, rows.total) for accumulate in (level, fine)]
+    known = [fine(research.posterior)]
+    result = search(levels, starts, given=known, known=known)
+    fit = max(result.fit, research, key=lambda fit: fit.bounds[-1])  # a step further `reg_covar` may lower the bound
+    score = np.nan
+    others, held = replace(rows, chosen=learnt), replace(rows, chosen=held_out)
+    if rows.count >= LEAST_ROWS and held.total > 0:
+        sums = over_features(engine, others, centre)
+        apart = accelerated(Objective(sums, prior, others.total), fit.posterior)
+        score = log_density_sum(engine, held, apart.posterior.gaussian_table(centre)) / held.total
+    return explained(problem, estimate_of(centre, Outcome(fit, 0.0, exact=True)), result, score)
+
+
+def _sample_starts(problem: Problem, sample: Rows, centre: Floats) -> list[Statistics]:
+    """Starts from k-means and from single rows of a sample, some of them with more components."""
+    y, random = from_centre(sample.array, centre), problem.random
+    starts: list[Start] = []
+    for components, times in ((problem.components, STARTS), (problem.components + RICH, RICH_STARTS)):
+        starts += [LabelStart(*k_means(y, components, random)) for _ in range(times)]
+    few = min(problem.components, len(y))
+    starts += [CentreStart(y[random.choice(len(y), few, replace=False)]) for _ in range(POINT_STARTS)]
+    sums = [_sums_of(start, problem, sample, centre) for start in starts]
+    return [one.padded(max(len(one.counts), problem.components)) for one in sums]
+
+
+def checked_prior(estimator: Any, moments: Moments) -> Prior:
+    """Prior of a fit, in the rows' own units.
+
+    Parameters
+    ----------
+    estimator : BayesianGaussianMixture
+        Its parameters.
+    moments : Moments
+        Moments of the rows.
+
+    Raises
+    ------
+    ValueError
+        For a prior of the wrong shape, or one that is no covariance.
+    """
+    features = len(moments.mean)
+    concentration, precision = estimator.weight_concentration_prior, estimator.mean_precision_prior
+    mean = moments.mean if estimator.mean_prior is None else _given(estimator.mean_prior, (features,), "means")
+    covariance = _covariance(
+        estimator.covariance_prior, estimator.covariance_type, moments.scatter / (moments.total - 1)
+    )
+    origin = moments.mean if is_far_from_zero(moments.mean, moments.deviations) else np.zeros(features)
+    return Prior(
+        covariance_type=estimator.covariance_type,
+        concentration_type=estimator.weight_concentration_prior_type,
+        weight_concentration=1.0 / estimator.n_components if concentration is None else concentration,
+        mean=mean if features > 1 else float(mean[0]),
+        mean_precision=1.0 if precision is None else precision,
+        degrees_of_freedom=_degrees_of_freedom(estimator.degrees_of_freedom_prior, features),
+        covariance=covariance if features > 1 else float(covariance.item()),
+        reg_covar=estimator.reg_covar,
+        origin=origin if features > 1 else float(origin[0]),
+    )
+
+
+def _degrees_of_freedom(given: float | None, features: int) -> float:
+    if given is None:
+        return features
+    if given <= features - 1.0:
+        raise ValueError(
+            f"The parameter 'degrees_of_freedom_prior' should be greater than {features - 1}, but got {given:.3f}."
+        )
+    return given
+
+
+def _covariance(given: Any, covariance_type: CovarianceType, of_rows: Floats) -> Floats:
+    features, given = len(of_rows), hosted("covariance_prior", given)
+    if given is None:
+        variances = np.diagonal(of_rows).copy()
+        forms = {"diag": variances, "spherical": np.mean(variances)}
+        return np.asarray(forms.get(covariance_type, of_rows))
+    if covariance_type == "spherical":
+        return np.asarray(given, dtype=np.float64)
+    covariance = _given(given, prior_shape(covariance_type, features), f"{covariance_type} covariance_prior")
+    if covariance_type == "diag":
+        if np.any(covariance <= 0):
+            raise ValueError(f"'{covariance_type} precision' should be positive")
+    elif not np.allclose(covariance, covariance.T) or np.any(np.linalg.eigvalsh(covariance) <= 0):
+        raise ValueError(f"'{covariance_type} precision' should be symmetric, positive-definite")
+    return covariance
+
+
+def prior_shape(covariance_type: CovarianceType, features: int) -> tuple[int, ...]:
+    """Shape of the prior of a form of covariance."""
+    if covariance_type in MATRICES:
+        return (features, features)
+    return (features,) if covariance_type == "diag" else ()
+
+
+def _given(values: Any, shape: tuple[int, ...], name: str) -> Floats:
+    from sklearn.utils import check_array
+
+    array: Floats = check_array(hosted(name, values), dtype=[np.float64, np.float32], ensure_2d=False)
+    if array.shape != shape:
+        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
+    return array
+
+
+def init_of(estimator: Any, features: int) -> str | Floats:
+    """How to start: the name of a method, or centres in float64."""
+    if isinstance(estimator.init_params, str):
+        return estimator.init_params
+    centres = host_floats(estimator.init_params)
+    if centres.shape != (estimator.n_components, features):
+        raise InputError(
+            f"init_params holds centres of shape {centres.shape}, but n_components and the features of X ask for "
+            f"{(estimator.n_components, features)}"
+        )
+    if not np.all(np.isfinite(centres)):
+        raise InputError("init_params holds centres that are not finite")
+    return centres

@@ -1,0 +1,77 @@
+"""What an estimator predicts: functions of the components' log densities at rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.arrays import Array, namespace_of
+from gpuvgm.engines import Engine
+from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.mixture.posterior import Posterior
+from gpuvgm.mixture.rows import BLOCK_VALUES, Rows
+
+DENSITY_VALUES = 1 << 25  # log densities of a block on a device, 256 MiB
+
+
+def labels(densities: Array) -> Array:
+    """Most probable component of each row."""
+    return namespace_of(densities).argmax(densities, axis=1)
+
+
+def log_densities(densities: Array) -> Array:
+    """Logarithm of the mixture's density at each row; -inf where every component's is."""
+    xp = namespace_of(densities)
+    shares, top = _relative(densities)
+    with np.errstate(divide="ignore"):
+        return xp.log(xp.sum(shares, axis=1)) + top
+
+
+def probabilities(densities: Array) -> Array:
+    """Probability of each component, for each row; equal where all densities are 0."""
+    xp = namespace_of(densities)
+    shares, _ = _relative(densities)
+    total = xp.sum(shares, axis=1)[:, None]
+    return xp.where(total > 0, shares, xp.ones_like(shares)) / xp.where(total > 0, total, shares.shape[1] + 0 * total)
+
+
+def _relative(densities: Array) -> tuple[Array, Array]:
+    """Densities relative to the largest of each row, and the logarithm of that (0 where it is -inf)."""
+    xp = namespace_of(densities)
+    top = xp.max(densities, axis=1)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
+    return xp.exp(densities - top[:, None]), top
+
+
+def of_rows(engine: Engine, rows: Rows, posterior: Posterior, function: Callable[[Array], Array]) -> Array:
+    """A function of the rows' log densities (rows, K), applied block by block.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who computes densities.
+    rows : Rows
+        The rows.
+    posterior : Posterior
+        The mixture.
+    function : callable
+        One of `labels`, `log_densities`, `probabilities`.
+    """
+    table: GaussianTable = posterior.gaussian_table(np.zeros(rows.features))
+    wide = max(table.components, rows.features)
+    most = BLOCK_VALUES if rows.on_host else max(1, DENSITY_VALUES // wide) * rows.features
+    blocks = list(rows.each(lambda _, x, weight: function(engine.log_prob(x, table)), most))
+    return namespace_of(blocks[0]).concat(blocks, axis=0)
+
+
+def of_partition(mixture: Any, function: Callable[[Array], Array], frame: Any, _: int) -> Any:
+    """A function of a partition's log densities, as a Series or a frame of the partition's library."""
+    if len(frame):
+        values = mixture._of_rows(frame, function)
+    else:
+        values = function(np.zeros((1, len(mixture.weights_))))[:0]
+    if values.ndim == 1:
+        return type(frame.iloc[:, 0])(values, index=frame.index)
+    return type(frame)(values, columns=[str(k) for k in range(values.shape[1])], index=frame.index)

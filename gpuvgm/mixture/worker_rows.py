@@ -1,0 +1,150 @@
+"""Rows of the estimator in the memory of a cluster's workers: functions go there, sums come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+
+from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
+from gpuvgm.engines import ChunkSums, Engine, get_engine
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.dask import DaskExecutor, HeldShares
+from gpuvgm.execution.dask_frames import DaskFrame
+from gpuvgm.execution.partitions import Reading
+from gpuvgm.execution.worker_rows import HeldChunks, in_whole_chunks
+from gpuvgm.io import Block
+from gpuvgm.mixture.rows import (
+    BLOCK_VALUES,
+    BlockSums,
+    Choice,
+    Rows,
+    check_frame,
+    checked_weight,
+    finite_rows,
+    merged,
+)
+from gpuvgm.summary.grid import Floats
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsOnWorkers(Rows):
+    """Rows in the memory of workers, in whole chunks; `array` knows their number alone.
+
+    Parameters
+    ----------
+    held : HeldShares
+        `HeldChunks` of each partition, those of a worker together, on the workers' devices where they lie there.
+    engine : str
+        Name of the workers' engine.
+    """
+
+    held: HeldShares
+    engine: str
+    lazy: bool = True
+    spread: ClassVar[bool] = True
+
+    def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
+        """Sums over all chunks, by the workers' engine; see `Rows.sums`."""
+        total = ChunkSums(width)
+        for nodes in self.held.map(_nodes, self.engine, self.chosen, function, width, values):
+            total.add_nodes(nodes)
+        return total
+
+    def merged(self, engine: Engine, function: Callable[..., T]) -> T:
+        """What a function gives for all blocks; see `Rows.merged`."""
+        parts: T = merged(self.held.map(_merged, self.engine, self.chosen, function))
+        return parts
+
+    def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
+        """What a function gives for each block of each partition; see `Rows.each`."""
+        return chain.from_iterable(self.held.map(_each, self.chosen, function, values))
+
+
+def _rows_of(chunks: HeldChunks, chosen: Choice | None = None) -> Rows:
+    """The rows of a partition."""
+    array = chunks.numbers if chunks.numbers.ndim == 2 else chunks.numbers[:, None]
+    return Rows(array, chunks.weight, first_row=chunks.first * CHUNK_ROWS, chosen=chosen)
+
+
+def _nodes(
+    chunks: HeldChunks, engine: str, chosen: Choice | None, function: BlockSums, width: int, values: int | None
+) -> Floats:
+    """Nodes of the sums over a partition."""
+    return _rows_of(chunks, chosen).sums(get_engine(engine), function, width, values).nodes
+
+
+def _merged(chunks: HeldChunks, engine: str, chosen: Choice | None, function: Callable[..., T]) -> T:
+    """What a function gives for the blocks of a partition."""
+    return _rows_of(chunks, chosen).merged(get_engine(engine), function)
+
+
+def _each(chunks: HeldChunks, chosen: Choice | None, function: Callable[..., T], values: int) -> list[T]:
+    """What a function gives for each block of a partition."""
+    return list(_rows_of(chunks, chosen).each(function, values))
+
+
+@contextmanager
+def rows_on_workers(
+    function: Callable[..., Any],
+    partitions: Iterable[Any],
+    run: Run,
+    shape: tuple[int, int] = (0, 1),
+    weight: Floats | None = None,
+) -> Iterator[RowsOnWorkers]:
+    """Have the workers of a cluster hold rows until the context ends.
+
+    Parameters
+    ----------
+    function : callable
+        The rows of a partition's blocks, those without a number as NaN.
+    partitions : iterable of Partition
+        The partitions.
+    run : Run
+        The cluster.
+    shape : (int, int)
+        Rows and features, where these are asked for.
+    weight : ndarray of shape (rows,), optional
+        Weights of the rows.
+    """
+    assert isinstance(run.executor, DaskExecutor)
+    with run.executor.hold(function, partitions) as held:
+        shares = in_whole_chunks(held, weight)
+        del held  # the workers drop the partitions of before
+        yield RowsOnWorkers(np.broadcast_to(0.0, shape), weight, held=shares, engine=run.engine)
+
+
+@contextmanager
+def rows_on_cluster(
+    estimator: Any, frame: DaskFrame, executor: DaskExecutor, sample_weight: Any, *, reset: bool
+) -> Iterator[RowsOnWorkers]:
+    """Rows of a frame of Dask, which the workers of a cluster hold until the context ends.
+
+    Parameters
+    ----------
+    estimator : BayesianGaussianMixture
+        Keeps the number and the names of the features.
+    frame : DaskFrame
+        The rows.
+    executor : DaskExecutor
+        The cluster.
+    sample_weight, reset
+        As for `training_rows`.
+    """
+    weight = checked_weight(frame, sample_weight, reset=reset)
+    shape = check_frame(estimator, frame, reset=reset)
+    reading = Reading("reference", tuple(frame.schema.names), BLOCK_ROWS)
+    run = Run.spread_over(executor, frame, estimator.engine)
+    with rows_on_workers(_matrix_of, frame.partitions(reading), run, shape, weight) as rows:
+        yield rows
+
+
+def _matrix_of(blocks: Iterator[Block]) -> Floats:
+    """The rows of a partition."""
+    return np.concatenate(list(map(finite_rows, blocks)))

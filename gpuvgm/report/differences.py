@@ -1,0 +1,196 @@
+"""Two sets of values of one column beside each other: what evaluating, comparing and validating have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.columns.base import MISSING, Category
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
+from gpuvgm.columns.codecs import Codec, plain
+from gpuvgm.columns.codecs.texts import OfText
+from gpuvgm.columns.continuous import MixtureColumn
+from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.text import (
+    category_text,
+    length_text,
+    modal_text,
+    number_beside,
+    tick_of,
+    value_text,
+    without_fractions,
+)
+from gpuvgm.engines import Engine
+from gpuvgm.io.arrow import type_of
+from gpuvgm.report.counting import Counts
+from gpuvgm.report.figures import SHARES, Description, ValueCount
+from gpuvgm.summary.distribution import Distances, Pieces, distances, grid_around
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary.summary import Summary
+
+LISTED_CATEGORIES = 20
+_MINUTE = 60.0
+
+
+def total_variation(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """Half the sum of the differences between the shares of two sets of counts; 0 to 1."""
+    shares, others = (counts / max(np.sum(counts), 1) for counts in (one, other))
+    return float(np.sum(np.abs(shares - others)) / 2)
+
+
+def category_variation(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
+    """Total variation distance of rows by category; a category that one of them lacks has no rows there."""
+    keys: dict[Hashable, None] = dict.fromkeys([*one, *other])
+    return total_variation(*(np.array([counts.get(key, 0) for key in keys]) for counts in (one, other)))
+
+
+def tv_complement(one: Mapping[Any, int], other: Mapping[Any, int]) -> float | None:
+    """1 less the total variation distance of two sets of categories; None where one is empty.
+
+    That of SDMetrics, which leaves out missing values too, and counts a category that `one` lacks as a millionth of a
+    row there.
+    """
+    return 1.0 - category_variation(one, other) if any(one.values()) and any(other.values()) else None
+
+
+def ks_complement(one: Floats, other: Floats) -> float | None:
+    """1 less the Kolmogorov-Smirnov distance of two sets of numbers, sup |F - G|; None where one is empty.
+
+    That of SDMetrics, which leaves out missing values too, and rounds numbers to 14 decimal places before.
+    """
+    if not len(one) or not len(other):
+        return None
+    one, other = np.sort(one), np.sort(other)
+    at = np.concatenate((one, other))
+    shares, others = (np.searchsorted(numbers, at, side="right") / len(numbers) for numbers in (one, other))
+    return 1.0 - float(np.max(np.abs(shares - others)))
+
+
+@dataclass(frozen=True, slots=True)
+class NumberCounts(Counts):
+    """What is counted of some numbers: their summary, and the rows of each modal value."""
+
+    summary: Summary
+    modal: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class NumberDifference:
+    """Two sets of numbers of a column.
+
+    Parameters
+    ----------
+    pieces : tuple of Pieces
+        Both as distributions.
+    described : tuple of Description or None
+        Both in words; None where there is no value.
+    distances : Distances
+        Between them; 0 where one of them has no value.
+    modal : tuple of ValueCount
+        Rows of each modal value.
+    """
+
+    pieces: tuple[Pieces, Pieces]
+    described: tuple[Description | None, Description | None]
+    distances: Distances
+    modal: tuple[ValueCount, ...]
+
+
+class NumberCounter:
+    """Counts values of a continuous, mixed or general column, and says how two sets of them differ.
+
+    Parameters
+    ----------
+    engine : Engine
+        Compute engine.
+    column : MixtureColumn or GeneralColumn
+        The fitted column.
+    sample : pyarrow.Table
+        Some rows of the columns of numbers: distances and quantiles are finest where these lie.
+    """
+
+    def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
+        self._engine, self._column = engine, column
+        self.codec: Codec = plain(column.codec)
+        chunks: list[Any] = sample.column(column.name).chunks
+        if isinstance(self.codec, OfText):  # text that cannot be read is NaN: a scan says where it is
+            chunks = [self.codec.split(chunk)[0] for chunk in chunks]
+        self.numbers = np.concatenate([np.empty(0), *map(self.codec.encode, chunks)])
+        modal = [self.codec.number(value) for value in column.modal_values if value is not MISSING]
+        self._grid = grid_around(self.numbers, np.array(modal, np.float64))
+
+    def count(self, values: pa.Array[Any], numbers: Floats) -> NumberCounts:
+        """Counts of values, and of the numbers that they are."""
+        modal = [
+            np.count_nonzero(np.isnan(numbers) if value is MISSING else self.codec.equals(values, value))
+            for value in self._column.modal_values
+        ]
+        return NumberCounts(self._engine.summarise(numbers, self._grid), np.array(modal, np.int64))
+
+    def difference(self, before: NumberCounts, after: NumberCounts) -> NumberDifference:
+        """What two sets of values have apart."""
+        whole = self.codec.name != "float"
+        one, other = (Pieces.of(counts.summary, whole=whole) for counts in (before, after))
+        return NumberDifference(
+            (one, other),
+            (_description(self.codec, one), _description(self.codec, other)),
+            distances(one, other) if one.rows and other.rows else Distances(0.0, 0.0, 0.0, 0.0),
+            tuple(
+                ValueCount(value, modal_text(self.codec, value), int(rows), int(others))
+                for value, rows, others in zip(self._column.modal_values, before.modal, after.modal, strict=True)
+            ),
+        )
+
+
+def _description(codec: Codec, pieces: Pieces) -> Description | None:
+    """Moments and quantiles in the column's own unit; None without a row."""
+    if not pieces.rows:
+        return None
+    moments = pieces.moments()
+    values = tuple(codec.value(number) for number in pieces.quantiles(SHARES))
+    mean_text = value_text(codec, codec.value(moments.mean))
+    if codec.name == "integer":  # the mean of whole numbers is none
+        mean_text = number_beside(codec.base + moments.mean, moments.sd)
+    texts = [mean_text, *(value_text(codec, value) for value in values)]
+    if moments.sd * tick_of(codec.type) > _MINUTE:
+        texts = [without_fractions(text) for text in texts]
+    texts.insert(1, length_text(codec.type, moments.sd))
+    return Description(codec.base + moments.mean, moments.sd, moments.skewness, moments.kurtosis, values, tuple(texts))
+
+
+class CategoryCodes:
+    """Places of a column's categories; two more stand for values of no category, and for missing ones without one."""
+
+    def __init__(self, column: CategoricalColumn) -> None:
+        self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+        self.unknown = len(column.categories)
+        self.missing = self.unknown + 1
+
+    def find(self, values: pa.Array[Any]) -> Ints:
+        """The place of each value."""
+        codes = self._index.find(values)
+        other = codes < 0
+        if np.any(other):
+            missing = plain_values(values).is_null().to_numpy(zero_copy_only=False)
+            codes[other] = np.where(missing, self.missing, self.unknown)[other]
+        return codes
+
+    def count(self, codes: Ints) -> Ints:
+        """Rows of each place."""
+        return np.bincount(codes, minlength=self.missing + 1).astype(np.int64)
+
+
+def most_frequent(
+    type_: str, before: Mapping[Category, int], after: Mapping[Category, int], rank: Mapping[Category, int]
+) -> tuple[tuple[ValueCount, ...], int, int]:
+    """Rows of the categories that rank highest in two tables, and the rows of all others in both."""
+    top = sorted(rank, key=lambda category: -rank[category])[:LISTED_CATEGORIES]
+    listed = tuple(ValueCount(key, category_text(type_, key), before.get(key, 0), after.get(key, 0)) for key in top)
+    left = sum(before.values()) - sum(one.rows_before for one in listed)
+    return listed, left, sum(after.values()) - sum(one.rows_after for one in listed)

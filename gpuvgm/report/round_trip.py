@@ -1,0 +1,335 @@
+"""The round trip of a column: what is counted of its rows, and the figures that come of it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import on_host
+from gpuvgm.columns.base import MISSING, Coded, Decoder, Encoder, EncodingOptions, Slice
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.codecs import Codec, CurvedCodec
+from gpuvgm.columns.codecs.arrays import cached_parts
+from gpuvgm.columns.continuous import MixtureColumn, within_bounds
+from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.identifiers import IdColumn
+from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
+from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
+from gpuvgm.engines import Engine
+from gpuvgm.io.arrow import type_of
+from gpuvgm.report.counting import Counts, EncodedCounts, ErrorHistogram
+from gpuvgm.report.differences import CategoryCodes, NumberCounter, NumberCounts, most_frequent, total_variation
+from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, PassedFigures
+from gpuvgm.report.profiles import heaviest, hides_values, profile_of
+from gpuvgm.summary.distribution import Pieces
+from gpuvgm.summary.grid import Floats, Ints
+
+COARSE = 1e-3  # of the quartile range: a median error that is no rounding
+ROUNDING = 1e-6  # of errors, which are counted in another unit
+SMALLEST = float(np.finfo(np.float64).tiny)
+
+
+class ColumnTrial(ABC):
+    """The round trip of one column."""
+
+    _encode: Encoder
+    _decode: Decoder
+
+    @abstractmethod
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[Any, NDArray[np.bool_] | None]:
+        """Counts of consecutive rows, and which of them are valid (None: all)."""
+
+    @abstractmethod
+    def figures(self, counts: Any) -> ColumnFigures:
+        """The counts as figures."""
+
+    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
+        """What comes back of consecutive rows."""
+        return on_host(self._decode(self._encode(Slice(values, first_row)), first_row).array)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberTripCounts(Counts):
+    """What is counted of a column of numbers.
+
+    Parameters
+    ----------
+    before, after : NumberCounts
+        The values before and after the round trip.
+    absolute, relative : ErrorHistogram
+        Errors, in the trial's unit and relative to the values.
+    encoded : EncodedCounts
+        Scalars and modes, and where scalars were cut.
+    rows, missing, unequal, agreeing, invalid, off_step, under_threshold : int
+        Rows, as in `NumberFigures`.
+    """
+
+    before: NumberCounts
+    after: NumberCounts
+    absolute: ErrorHistogram
+    relative: ErrorHistogram
+    encoded: EncodedCounts
+    rows: int
+    missing: int
+    unequal: int
+    agreeing: int
+    invalid: int
+    off_step: int
+    under_threshold: int
+
+
+class NumberTrial(ColumnTrial):
+    """The round trip of a continuous, mixed or general column.
+
+    Parameters
+    ----------
+    engine, column, sample : object
+        As for `NumberCounter`.
+    options : EncodingOptions
+        How to encode; the most probable modes are looked at beside those drawn.
+    """
+
+    def __init__(
+        self, engine: Engine, column: MixtureColumn | GeneralColumn, options: EncodingOptions, sample: pa.Table
+    ) -> None:
+        self._engine, self._column = engine, column
+        self._counter = NumberCounter(engine, column, sample)
+        self._codec = self._counter.codec
+        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=False)
+        probable = EncodingOptions(options.seed, most_probable=True, first_row=options.first_row, place=options.place)
+        self._encode_probable = column.encoder(engine, probable)
+        self._unit = _unit_before(column, self._codec)
+        self._resolution = column.resolution * (1 + ROUNDING)
+        is_whole = pa.types.is_integer(type_of(column.type))
+        self._different = _different_share(self._counter.numbers) if is_whole else 0.0
+
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[NumberTripCounts, NDArray[np.bool_] | None]:
+        """Counts of consecutive rows, and which of them lie in the training range as they came in (None: all)."""
+        coded = self._encode(Slice(values, first_row))
+        decoded = on_host(self._decode(coded, first_row).array)
+        x, y = self._codec.encode(values), self._codec.encode(decoded)
+        ordinary = np.isfinite(x)
+        kept = slice(None) if np.all(ordinary) else ordinary
+        absolute, relative = self._errors(x[kept], y[kept])
+        column = self._column
+        numbers, _ = ordinary_numbers(column.codec, column.modal_values, values)  # those fitted, such as logarithms
+        bounded: Any = column  # rows of general columns all count as valid
+        valid = None if coded.cell is None else within_bounds(bounded, numbers, coded.cell)
+        off_step = off_step_rows(column.codec, values, numbers)
+        counts = NumberTripCounts(
+            before=self._counter.count(values, x),
+            after=self._counter.count(decoded, y),
+            absolute=absolute,
+            relative=relative,
+            encoded=self._encoded(coded, numbers),
+            rows=len(x),
+            missing=len(x) - int(np.count_nonzero(ordinary)),
+            unequal=_unequal(values, decoded),
+            agreeing=0 if coded.cell is None else self._agreeing(Slice(values, first_row), kept),
+            invalid=0 if valid is None else len(x) - int(np.count_nonzero(valid)),
+            off_step=0 if off_step is None else int(np.count_nonzero(off_step & ordinary)),
+            under_threshold=self._under_threshold(numbers),
+        )
+        return counts, valid
+
+    def _errors(self, x: Floats, y: Floats) -> tuple[ErrorHistogram, ErrorHistogram]:
+        """Histograms of the errors, in the trial's unit and relative to the values; by parts that a cache holds."""
+        absolute, relative = ErrorHistogram(), ErrorHistogram()
+        for part in cached_parts(x):
+            error, size = np.abs(y[part] - x[part]), np.abs(x[part] + self._codec.base)
+            some = slice(None) if np.all(size) else size > 0
+            absolute = absolute.merge(ErrorHistogram.of(error / self._unit))
+            relative = relative.merge(ErrorHistogram.of(error[some] / size[some]))
+        return absolute, relative
+
+    def _agreeing(self, rows: Slice, kept: Any) -> int:
+        """Those of the rows to keep whose most probable mode is the same again after a round trip."""
+        once = self._encode_probable(rows)
+        again = self._encode_probable(Slice(self._decode(once, rows.first_row).array, rows.first_row))
+        assert once.cell is not None and again.cell is not None
+        return int(np.count_nonzero((once.cell == again.cell)[kept]))
+
+    def _is_near(self, counts: NumberTripCounts, before: Pieces, ks: float) -> bool:
+        """Whether all values come back to within the resolution, and that of most does not hide where they lie."""
+        low, high = before.quantiles((0.25, 0.75))
+        if counts.absolute.quantile(0.5) * self._unit > COARSE * (high - low):
+            return False
+        if hides_values(ks, counts.rows, heaviest(before, counts.rows)):
+            return False
+        return 0 < self._resolution and counts.absolute.maximum * self._unit <= self._resolution
+
+    def _encoded(self, coded: Coded, numbers: Floats) -> EncodedCounts:
+        column: Any = self._column
+        if not column.has_cells:
+            return EncodedCounts.of_range(numbers, column.low, column.high)
+        assert coded.scalar is not None and coded.cell is not None
+        return EncodedCounts.of_modes(coded.scalar, coded.cell, column.rules.scalar_limit, column.width)
+
+    def _under_threshold(self, numbers: Floats) -> int:
+        """Ordinary rows whose most probable component is not active."""
+        column = self._column
+        if column.mixture is None or np.all(column.active):
+            return 0
+        table = column.mixture.posterior.kernel_table(column.mixture.frame)
+        return int(np.sum(self._engine.count_most_probable(numbers, None, table)[~column.active]))
+
+    def figures(self, counts: NumberTripCounts) -> NumberFigures:
+        """The counts as figures."""
+        column, ordinary = self._column, counts.rows - counts.missing
+        found = self._counter.difference(counts.before, counts.after)
+        (before, after), apart = found.pieces, found.distances
+        described = found.described[0]
+        sd = self._unit if _has_fitted_unit(column) else (described.sd if described else 0.0) or self._unit
+        scale = self._unit / sd
+        agreement = counts.agreeing / ordinary if ordinary else 1.0
+        return NumberFigures(
+            kind=column.kind,
+            rows=counts.rows,
+            missing=counts.missing,
+            sd=sd,
+            median_error=counts.absolute.quantile(0.5) * scale,
+            p999_error=counts.absolute.quantile(0.999) * scale,
+            maximum_error=counts.absolute.maximum * scale,
+            median_relative_error=counts.relative.quantile(0.5),
+            p999_relative_error=counts.relative.quantile(0.999),
+            maximum_relative_error=counts.relative.maximum,
+            clipped_share=counts.encoded.clipped / ordinary if ordinary else 0.0,
+            mode_agreement=agreement if column.has_cells else None,
+            invalid_rows=counts.invalid,
+            off_step_rows=counts.off_step,
+            unequal_rows=counts.unequal,
+            comes_back=counts.unequal == 0 or self._is_near(counts, before, apart.ks),
+            under_threshold_rows=counts.under_threshold,
+            ks=apart.ks,
+            ks_resolution=apart.ks_resolution,
+            wasserstein=apart.wasserstein / sd,
+            wasserstein_resolution=apart.wasserstein_resolution / sd,
+            before=found.described[0],
+            after=found.described[1],
+            modal=found.modal,
+            profile=profile_of(column, before, after, counts.encoded, counts.absolute, scale, self._different),
+        )
+
+
+def _different_share(numbers: Floats) -> float:
+    """Share of the numbers that are there which are different from all before them."""
+    present = numbers[np.isfinite(numbers)]
+    return len(np.unique(present)) / max(len(present), 1)
+
+
+def _unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:
+    """Rows with a value before and after that is not the same."""
+    if pa.types.is_null(before.type):
+        return 0
+    after = after.cast(before.type)
+    if pa.types.is_float16(before.type):  # which Arrow does not compare
+        before, after = before.cast(pa.float32()), after.cast(pa.float32())
+    return int(pc.not_equal(before, after).true_count)
+
+
+def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:
+    """Whether the fitted column knows the standard deviation of its values."""
+    return column.mixture is not None and not isinstance(column.codec, CurvedCodec)
+
+
+def _unit_before(column: MixtureColumn | GeneralColumn, codec: Codec) -> float:
+    """Unit of errors while rows are read: the deviation of the fitted mixture, elsewhere the training range."""
+    if _has_fitted_unit(column):
+        means, weights = column.means - column.codec.base, column.weights
+        apart = np.abs(means - np.sum(weights * means))
+        size = max(float(np.max(apart)), float(np.max(column.stds)), SMALLEST)  # squares of huge columns overflow
+        return max(size * float(np.sqrt(np.sum(weights * ((column.stds / size) ** 2 + (apart / size) ** 2)))), SMALLEST)
+    if column.minimum is None or column.maximum is None:
+        return 1.0
+    return (codec.number(column.maximum) - codec.number(column.minimum)) or 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryTripCounts(Counts):
+    """Rows of each category before and after, as `CategoryCodes` counts them, and those whose category comes back."""
+
+    before: Ints
+    after: Ints
+    agreeing: int
+
+
+class CategoryTrial(ColumnTrial):
+    """The round trip of a categorical column.
+
+    Parameters
+    ----------
+    engine, column, options, sample : object
+        As for `NumberTrial`; the sample is not used, as categories need no grid.
+    """
+
+    def __init__(self, engine: Engine, column: CategoricalColumn, options: EncodingOptions, sample: pa.Table) -> None:
+        self._column, self._codes = column, CategoryCodes(column)
+        self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=True)
+
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[CategoryTripCounts, None]:
+        """Counts of consecutive rows; all of them are valid."""
+        before, after = (self._codes.find(rows) for rows in (values, self.decoded(values, first_row)))
+        agreeing = int(np.count_nonzero(before == after))
+        return CategoryTripCounts(self._codes.count(before), self._codes.count(after), agreeing), None
+
+    def figures(self, counts: CategoryTripCounts) -> CategoryFigures:
+        """The counts as figures."""
+        column, rows = self._column, int(np.sum(counts.before))
+        known = len(column.categories)
+        before, after = (
+            dict(zip(column.categories, each.tolist(), strict=False)) for each in (counts.before, counts.after)
+        )
+        levels, *others = most_frequent(column.type, before, after, before)
+        infrequent = column.categories[known - len(column.infrequent) :]
+        return CategoryFigures(
+            rows=rows,
+            missing=int(counts.before[-1]) + before.get(MISSING, 0),
+            level_agreement=counts.agreeing / rows if rows else 1.0,
+            total_variation=total_variation(counts.before, counts.after),
+            unknown_rows=int(counts.before[known]),
+            infrequent_rows=sum(before[category] for category in infrequent),
+            level_count=known,
+            distinct=sum(count > 0 for category, count in before.items() if category is not MISSING),
+            levels=levels,
+            other_rows_before=others[0],
+            other_rows_after=others[1],
+        )
+
+
+class PassedTrial(ColumnTrial):
+    """A column that is handed through; there is nothing to lose. Parameters as for `CategoryTrial`."""
+
+    def __init__(
+        self, engine: Engine, column: PassthroughColumn | IdColumn, options: EncodingOptions, sample: pa.Table
+    ) -> None:
+        self._kind = column.kind
+
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:
+        """Rows."""
+        return RowCount(len(values), values.null_count), None
+
+    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
+        """What comes back of consecutive rows."""
+        return values
+
+    def figures(self, counts: RowCount) -> PassedFigures:
+        """The counts as figures."""
+        return PassedFigures(self._kind, counts.rows, counts.missing)
+
+
+#: (engine, column, how to encode, a sample of the columns of numbers) -> the trial of a column of each kind.
+TRIALS: dict[str, Callable[[Engine, Any, EncodingOptions, pa.Table], ColumnTrial]] = {
+    "continuous": NumberTrial,
+    "mixed": NumberTrial,
+    "general": NumberTrial,
+    "categorical": CategoryTrial,
+    "id": PassedTrial,
+    "pass": PassedTrial,
+}

@@ -1,0 +1,435 @@
+"""Fits of a table's columns of numbers: from their summaries, from finer ones, or by exact EM over the rows."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.arrays import Array, namespace_of, to_numpy
+from gpuvgm.columns import numeric
+from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.codecs import CurvedCodec
+from gpuvgm.columns.general import column_of_range
+from gpuvgm.columns.numbers import ordinary_numbers
+from gpuvgm.columns.numeric import (
+    NumberPlan,
+    check_reach,
+    confirm,
+    needs_more_rows,
+    refine,
+    reseed,
+)
+from gpuvgm.config import SUMMARY_ROWS
+from gpuvgm.engines import Engine, get_engine
+from gpuvgm.errors import InputError, SourceChangedError, counted_values, naming
+from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Plan, Results, map_columns, summarise_columns
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.worker_rows import HeldChunks, ordinary_of
+from gpuvgm.io import Block, Source
+from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
+from gpuvgm.mixture.em import Accumulate
+from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds
+from gpuvgm.mixture.rows import Rows, RowsOfSource
+from gpuvgm.mixture.statistics import Statistics
+from gpuvgm.mixture.summary_fit import Accumulators, ColumnFit, ColumnFits, Outcome, fit, fit_rows, renewed
+from gpuvgm.mixture.worker_rows import RowsOnWorkers, rows_on_workers
+from gpuvgm.summary.grid import Floats, Grid
+from gpuvgm.summary.summary import Summary
+from gpuvgm.table.checkpoint import Checkpoint
+
+EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
+SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, which go to one of them: 128 MiB
+LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
+_LOG = logging.getLogger("gpuvgm")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A column, the summary of its rows, and its fit once there is one."""
+
+    plan: NumberPlan
+    summary: Summary
+    outcome: Outcome | None = None
+
+
+def fit_numbers(
+    source: Source | None,
+    plans: Sequence[NumberPlan],
+    summaries: Mapping[str, Summary],
+    run: Run,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[Results[FittedColumn], dict[str, Summary]]:
+    """Models of columns of numbers from their summaries; rows are read again only where these are not enough.
+
+    Without a source, or from one that can be read only once, fits that miss the promise are warned about.
+
+    Returns
+    -------
+    results : Results
+        Models and failures.
+    summaries : dict of str to Summary
+        The summaries that the models came from.
+    """
+    columns = {plan.name: Counted(plan, summaries[plan.name]) for plan in plans}
+    checked = map_columns(run, partial(_check_column, source, run), columns)
+    again = source if source is not None and source.repeatable else None
+    seeded = _seed_again(again, checked.good, run, checkpoint)
+    fitted = _fit_columns(again, seeded.good, run, checkpoint)
+    built = map_columns(run, partial(_model, run), fitted.good)
+    kept = {name: fitted.good[name].summary for name in built.good}
+    return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
+
+
+def _check_column(source: Source | None, run: Run, column: Counted) -> Counted:
+    """The column, its kind and algorithm settled, unless its rows cannot be fitted."""
+    plan, summary = confirm(column.plan, column.summary), column.summary
+    if source is None:
+        return Counted(plan, summary)
+    refuse_infinite(source, plan, summary, run)
+    _refuse_overflow(plan.name, summary)
+    check_reach(plan, summary)
+    if plan.config.algorithm == "exact" and not plan.ranged and not source.repeatable:
+        raise read_once(f'{source.name}: column "{plan.name}"')
+    if plan.config.algorithm == "auto":
+        small = summary.rows < SUMMARY_ROWS and source.repeatable
+        plan = replace(plan, config=replace(plan.config, algorithm="exact" if small else "summary"))
+    return Counted(plan, summary)
+
+
+def read_once(what: str) -> InputError:
+    """The refusal of exact EM over a source that can be read only once."""
+    return InputError(
+        f'{what}: algorithm="exact" reads the rows in every iteration, but this source can be read only once; '
+        'use algorithm="summary", or give a file or a table'
+    )
+
+
+def _seed_again(
+    source: Source | None, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None
+) -> Results[Counted]:
+    """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
+    again = {
+        name: replace(column, plan=reseed(column.plan, column.summary))
+        for name, column in columns.items()
+        if needs_more_rows(column.plan, column.summary)
+    }
+    if not again or source is None:
+        return Results(columns | again, {})
+    finer = {name: refine(column.plan, column.summary) for name, column in again.items()}
+    scanned = _scan_again(source, finer, run, checkpoint)
+    counted = {name: Counted(finer[name], summary) for name, summary in scanned.good.items()}
+    return Results(renewed(columns, Results(counted, scanned.failed)), scanned.failed)
+
+
+def scan_columns(
+    plans: Sequence[Plan],
+    source: Source,
+    run: Run,
+    checkpoint: Checkpoint | None = None,
+    blocks: Iterable[Block] | None = None,
+) -> Results[Any]:
+    """Statistics of all planned columns; a checkpoint holds partitions of files of a known length, and takes others.
+
+    Parameters are those of `summarise_columns`.
+    """
+    of_known_length = source.rows is not None or run.spread  # workers count the rows of files
+    if checkpoint is not None and plans and blocks is None and source.paths and of_known_length:
+        return checkpoint.summarise(plans, source, run)
+    return summarise_columns(plans, source, run, blocks)
+
+
+def _scan_again(
+    source: Source, plans: Mapping[str, NumberPlan], run: Run, checkpoint: Checkpoint | None
+) -> Results[Summary]:
+    """Summaries of columns on finer grids, from another scan of the rows."""
+    _LOG.info("another scan with a finer grid for %s", _quoted(plans))
+    return scan_columns(list(plans.values()), source, run, checkpoint)
+
+
+@dataclass(slots=True)
+class Search:
+    """How many columns have their modes.
+
+    Parameters
+    ----------
+    progress : callable or None
+        Called with the number of columns done, and of all.
+    names : frozenset of str
+        The columns.
+    repeatable : bool
+        Whether a column that misses the promise is fitted again, from other reads of its rows.
+    """
+
+    progress: Callable[[int, int], None] | None
+    names: frozenset[str]
+    repeatable: bool
+    _done: set[str] = field(default_factory=set)
+
+    def note(self, name: str, result: ColumnFit | Exception) -> None:
+        """A column is done, or has failed, unless it is fitted again."""
+        if isinstance(result, Exception) or result.is_good or not self.repeatable:
+            self._done.add(name)
+            self.report()
+
+    def report(self) -> None:
+        """Tell how far the search is."""
+        if self.progress is not None and self.names:
+            self.progress(len(self._done), len(self.names))
+
+    def end(self) -> None:
+        """All are done, also those whose rows could not be read again."""
+        if self._done != self.names:
+            self._done = set(self.names)
+            self.report()
+
+
+def _fit_columns(
+    source: Source | None, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None
+) -> Results[Counted]:
+    """Fits of the columns; without a source that can be read again, from their summaries alone."""
+    plans = {name: one.plan for name, one in columns.items() if not one.plan.ranged and one.summary.ordinary > 0}
+    begun = {name: numeric.column_of(plan, columns[name].summary) for name, plan in plans.items()}
+    if source is None:
+        begun = {name: replace(column, asks_exact=False) for name, column in begun.items()}
+
+    def summarise(source: Source, grids: Mapping[str, Grid]) -> Results[Any]:
+        for name, grid in grids.items():
+            plans[name] = replace(plans[name], grid=grid, refinements=plans[name].refinements + 1, trusted=True)
+        return _scan_again(source, {name: plans[name] for name in grids}, run, checkpoint)
+
+    search = Search(run.searched, frozenset(plans), source is not None)
+    accumulators = Accumulators(get_engine(run.here.engine), partial(map_columns, run, told=search.note))
+    if source is not None:
+        exact = partial(_each_exactly, source, plans, run=run, search=search)
+        accumulators = replace(accumulators, summarise=partial(summarise, source), exact=exact)
+    search.report()
+    fitted = fit(accumulators, begun)
+    search.end()
+    for name, column in fitted.good.items() if source is None else ():
+        if not column.is_good:
+            _LOG.warning(
+                'column "%s": the fit may be %.1e sigma from the exact one; fit from a source that can be read again',
+                name,
+                np.inf if column.outcome is None else column.outcome.error,
+            )
+    done = {
+        name: Counted(numeric.plan_of(plans[name], column), _summary_of(column), column.outcome)
+        for name, column in fitted.good.items()
+    }
+    return Results(renewed(columns, Results(done, fitted.failed)), fitted.failed)
+
+
+def _each_exactly(
+    source: Source, plans: Mapping[str, NumberPlan], left: ColumnFits, run: Run, search: Search
+) -> Results[ColumnFit]:
+    """Exact EM for one column after the other."""
+    missed = [name for name, column in left.items() if not column.asks_exact]
+    if missed:
+        _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(missed))
+    results: dict[str, Any] = {}
+    for name, column in left.items():
+        try:
+            results[name] = fit_exactly(source, plans[name], column, run)
+        except COLUMN_PROBLEMS as problem:
+            results[name] = naming(name, problem)
+        search.note(name, results[name])
+    return Results.of(results)
+
+
+def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
+    """EM with every E-step over every row; the column is held in memory as float64, and on the device if it lies there.
+
+    Where the user's limit of memory has no room for it, every E-step reads the source again instead. The rows of a
+    cluster stay in the memory of its workers.
+
+    With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's; a summary that had to be given
+    up keeps its centres.
+    """
+    if run.spread:
+        with rows_on_workers(partial(partition_numbers, plan), run.blocks(source, [plan.name]), run) as workers:
+            return fit_over_workers(get_engine(run.here.engine), workers, plan, column)
+    if run.room is not None and _summary_of(column).rows * exact_row_bytes(plan) > run.room:
+        return _fit_over_blocks(source, plan, column, run)
+    engine, parts = get_engine(run.engine), list[Floats]()
+    run.executor.map_blocks(
+        lambda block: ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0],
+        run.blocks(source, [plan.name]),
+        parts.append,
+    )
+    rows = namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
+    parts.clear()
+    numbers = to_numpy(rows).astype(np.float64, copy=False)
+    start = None
+    if _starts_from_rows(plan):
+        seeds, start = _start_from_rows(numbers[np.isfinite(numbers)], plan, _summary_of(column).ordinary)
+        column = replace(column, starts=(seeds,))
+    with ThreadPoolExecutor(run.executor.threads) as pool:
+        accumulate = over_rows(engine, replace(Rows.of(rows), pool=pool), plan.grid.frame)
+        return _fit_rows(engine, plan, column, replace(Rows.of(numbers), pool=pool), accumulate, start)
+
+
+def _fit_rows(  # noqa: PLR0913 - what the three places of rows differ in
+    engine: Engine,
+    plan: NumberPlan,
+    column: ColumnFit,
+    rows: Rows,
+    accumulate: Accumulate,
+    start: Statistics | None = None,
+) -> ColumnFit:
+    """Exact EM from some sums or from the nearest centres; refused where rows are not those that were summarised."""
+    moments = moments_over(engine, rows, plan.grid.frame)
+    _refuse_changed(plan, _summary_of(column).ordinary, moments.rows)
+    if start is None and column.config.search is None:
+        seeds = column.starts[0]
+        assert isinstance(seeds, Seeds)
+        start = start_over(engine, rows, plan.grid.frame, seeds)
+    return fit_rows(engine, column, accumulate, moments, start)
+
+
+def fit_over_workers(engine: Engine, rows: RowsOnWorkers, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
+    """EM as in `fit_exactly` with the rows in the workers' memory; the result has the same bits.
+
+    For k-means up to 2^24 rows come to one of the workers; with more rows the centres are the plan's. No row comes to
+    this process.
+
+    Parameters
+    ----------
+    engine : Engine
+        The engine of this process.
+    rows : RowsOnWorkers
+        The column's numbers.
+    plan : NumberPlan
+        What is settled about the column.
+    column : ColumnFit
+        The column.
+    """
+    start = None
+    counted = _summary_of(column).ordinary
+    if _starts_from_rows(plan) and counted <= SEEDING_ROWS:
+        seeds, start = rows.held.call(_start_from_partitions, plan, counted)
+        column = replace(column, starts=(seeds,))
+    return _fit_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
+
+
+def _fit_over_blocks(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
+    """The same without the column in memory: every E-step reads the source again."""
+    if _starts_from_rows(plan):
+        _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
+
+    def numbers_of(block: Block) -> Floats:
+        numbers = to_numpy(ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0])
+        return np.asarray(numbers, dtype=np.float64)[:, None]
+
+    assert isinstance(run.executor, LocalExecutor)
+    blocks = partial(run.blocks, source, [plan.name])
+    rows = RowsOfSource(np.empty((0, 1)), blocks=blocks, numbers_of=numbers_of, executor=run.executor)
+    engine = get_engine(run.engine)
+    return _fit_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame))
+
+
+def partition_numbers(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
+    """The numbers of a partition, shape (rows,), float64, where they lie; NaN for rows without one."""
+    parts = []
+    for block in blocks:
+        numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
+        xp = namespace_of(numbers)
+        parts.append(xp.asarray(numbers, dtype=xp.float64))
+    return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
+
+
+def _summary_of(column: ColumnFit) -> Summary:
+    """The summary of a column's rows."""
+    assert isinstance(column.sums, Summary)
+    return column.sums
+
+
+def _starts_from_rows(plan: NumberPlan) -> bool:
+    """Whether k-means runs on all rows."""
+    return plan.config.algorithm == "exact" and plan.config.effort == "research"
+
+
+def _start_from_rows(numbers: Floats, plan: NumberPlan, counted: int) -> tuple[Seeds, Statistics]:
+    """Centres from k-means on a column's ordinary numbers, without labels, and the statistics that EM starts from."""
+    y = plan.grid.frame.apply(numbers)
+    _refuse_changed(plan, counted, len(y))
+    seeds = _seeds_of_rows(plan, numbers, y)
+    start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), seeds.labels, seeds.centres)
+    return Seeds(seeds.centres, np.empty(0, np.int64)), start
+
+
+def _start_from_partitions(
+    partitions: Sequence[HeldChunks], plan: NumberPlan, counted: int
+) -> tuple[Seeds, Statistics]:
+    """The same over all partitions of a column, on one worker."""
+    return _start_from_rows(ordinary_of(partitions), plan, counted)
+
+
+def exact_row_bytes(plan: NumberPlan) -> int:
+    """Bytes a row that exact EM in memory takes: k-means on all rows has many copies of them."""
+    return EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)
+
+
+def _refuse_changed(plan: NumberPlan, counted: int, rows: int) -> None:
+    if rows != counted:
+        raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
+
+
+def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
+    """k-means on the numbers themselves, so that the labels are scikit-learn's to the bit.
+
+    Where the offset would cost k-means its digits, or squares overflow or vanish, it runs on the frame's numbers.
+    """
+    components, random_state = plan.config.n_components, plan.config.random_state
+    scaled = plan.grid.frame.scale != 1
+    if scaled or is_far_from_zero(np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)):
+        return k_means_seeds(y, components, random_state)
+    seeds = k_means_seeds(numbers, components, random_state)
+    return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)
+
+
+def _model(run: Run, column: Counted) -> FittedColumn:
+    if column.plan.ranged:
+        plan = column.plan
+        return column_of_range(plan.name, plan.codec, column.summary, clip=plan.clip)
+    return numeric.summary_model(get_engine(run.here.engine), column.plan, column.summary, column.outcome)
+
+
+def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run, *, fitted: bool = False) -> None:
+    """Refuse a column with infinite rows, naming the first; a `fitted` one may be too small for its logarithm."""
+    if not summary.infinite:
+        return
+    where = f" (first at {source.locate(_first_infinite(source, plan, run))})" if source.repeatable else ""
+    problem, remedy = "values are infinite", 'pass inf="missing" or clean them'
+    if fitted and isinstance(plan.codec, CurvedCodec) and plan.codec.infinite:
+        problem, remedy = plan.codec.infinite, "fit again with all rows, or clean them"
+    raise InputError(f'column "{plan.name}": {counted_values(summary.infinite, problem)}{where}; {remedy}')
+
+
+def _first_infinite(source: Source, plan: NumberPlan, run: Run) -> int:
+    for block in run.here.blocks(source, [plan.name]):
+        numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
+        found = np.flatnonzero(to_numpy(namespace_of(numbers).isinf(numbers)))
+        if len(found):
+            return int(block.first_row + found[0])
+    raise InputError(f'column "{plan.name}" changed while it was read')
+
+
+def _refuse_overflow(name: str, summary: Summary) -> None:
+    """Refuse columns with rows so far out of the sample's frame that their squares overflow."""
+    ends = summary.grid.frame.apply(np.array([summary.minimum, summary.maximum]))
+    if summary.ordinary and np.max(np.abs(ends)) > LARGEST_NUMBER:
+        raise InputError(
+            f'column "{name}": values reach from {summary.minimum:g} to {summary.maximum:g}, further from the bulk of '
+            "the column than a fit can span; clean the extreme ones, or leave them out"
+        )
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -1,0 +1,188 @@
+"""Text that is dates, times or numbers: what is read, and that it comes back letter by letter."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpuvgm.columns.codecs import codec_for, codec_of
+from gpuvgm.columns.codecs.texts import TextForm, UnreadText, form_of, read_text, stray_of, unread_values
+from gpuvgm.columns.records import document_of
+from gpuvgm.errors import InputError
+from gpuvgm.io.plain_json import plain
+
+READ = [
+    (["2013-01-01", "1999-02-28"], "date32[day]"),
+    (["2013-01-01 05:00", "2013-01-01 05:07"], "timestamp[s]"),
+    (["2013-01-01 05:00:00", "2013-12-31 23:59:59"], "timestamp[s]"),
+    (["2013-01-01T05:00:00Z", "2014-01-01T05:00:00Z"], "timestamp[s]"),
+    (["2013-01-01 05:00:00.1", "2013-01-01 05:07:00.9"], "timestamp[ms]"),
+    (["2013-01-01 05:00:00.123456+02:00", "2013-01-01 05:07:00.900000+02:00"], "timestamp[us]"),
+    (["2013-01-01T05:00:00.123456789", "2013-01-01T05:07:00.900000000"], "timestamp[ns]"),
+    (["05:00", "23:59"], "time32[s]"),
+    (["05:00:00", "23:59:01"], "time32[s]"),
+    (["05:00:00.5", "23:59:01.0"], "time32[ms]"),
+    (["05:00:00.5123", "23:59:01.0000"], "time64[us]"),
+    (["1", "2", "-33"], "int64"),
+    (["12.50", "3.00", "-0.01"], "decimal128(18, 2)"),
+    (["5.0", "12.25", "-3.5"], "decimal128(18, 2)"),
+    (["5", "12.25", "0.125"], "decimal128(18, 3)"),
+    (["12,5", "3", "-0,25"], "decimal128(18, 2)"),
+    (["12,345", "1,2"], "decimal128(18, 3)"),
+    (["1.234,50", "0,99", "-12.345.678,00"], "decimal128(18, 2)"),
+    (["1,234", "12", "-1,000,000"], "int64"),
+    (["1,234.5", "12.0", "999,999.9"], "decimal128(18, 1)"),
+    (["1 234,5", "3,0"], "decimal128(18, 1)"),
+    (["1\u202f234", "3"], "int64"),
+    (["1'234.00", "3.50"], "decimal128(18, 2)"),
+    (["5 %", "12.5 %"], "decimal128(18, 1)"),
+    (["5%", "12%"], "int64"),
+    (["999999999999999999", "-999999999999999999"], "int64"),
+]
+NOT_READ = [
+    ["01", "2"],
+    ["007"],
+    ["00.5"],
+    ["2013-02-30"],
+    ["2013-1-1"],
+    ["31/01/2013"],
+    ["24:00"],
+    ["2013-01-01", "2013-01-01 05:00"],
+    ["2013-01-01 05:00", "2013-01-01T05:00"],
+    ["2013-01-01T05:00Z", "2013-01-01T05:00+01:00"],
+    ["2013-01-01", "n/a"],
+    ["1e5"],
+    ["+5"],
+    ["-0"],
+    ["0.00", "-0.00"],
+    [".5"],
+    ["5."],
+    ["5 %", "5%"],
+    ["5", "5 %"],
+    ["1234,567.0"],
+    ["1,23,456"],
+    ["1000000000000000000"],
+    [" 5"],
+    ["5 "],
+    ["abc", "1"],
+    ["", " "],
+]
+
+
+def column_of(texts: list[str | None], type_: pa.DataType | None = None) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(texts, type_ or pa.string())])
+
+
+def form(texts: list[str | None]) -> TextForm:
+    found = form_of(column_of(texts))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("texts", "type_"), READ, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize("text_type", [pa.string(), pa.large_string()], ids=str)
+def test_texts_come_back_letter_by_letter(texts, type_, text_type) -> None:
+    column = column_of([*texts, None, "", texts[0]], text_type)
+    codec = codec_for("x", text_type, column)
+    numbers = codec.encode(column.chunk(0))
+    assert np.isnan(numbers).tolist() == [False] * len(texts) + [True, True, False]
+    back = codec.decode(numbers)
+    assert back.type == text_type
+    assert back.to_pylist() == [*texts, None, None, texts[0]]
+    assert codec.type == type_
+    assert codec_of(plain(document_of(codec))) == codec
+    assert codec.equals(column.chunk(0), codec.parse(texts[0])).sum() == 2
+
+
+@pytest.mark.parametrize(("texts", "type_"), READ, ids=lambda value: str(value)[:40])
+def test_whatever_is_decoded_can_be_read_again(texts, type_) -> None:
+    codec = codec_for("x", pa.string(), column_of(texts))
+    ends = codec.decode(np.array([-1e300, -1e16, 1e16, 1e300]))
+    assert codec.decode(codec.encode(ends)).equals(ends)
+
+
+@pytest.mark.parametrize("texts", NOT_READ, ids=str)
+def test_what_could_not_be_written_back_is_not_read(texts) -> None:
+    assert form_of(column_of(texts)) is None
+    with pytest.raises(InputError, match='column "x" holds string values'):
+        codec_for("x", pa.string(), column_of(texts))
+
+
+def test_values_themselves_are_read_too() -> None:
+    codec = codec_for("x", pa.string(), column_of(["12,50", "1.000,00"]))
+    text = codec.encode(pa.array(["12,50", None]))
+    np.testing.assert_array_equal(codec.encode(pa.array([12.5, None])), text)
+    np.testing.assert_array_equal(codec.encode(pa.array(["12,50", None]).dictionary_encode()), text)
+    assert codec.parse(12.5) == codec.parse("12,50") == 1250
+
+
+def test_text_in_another_form_is_named_with_its_row() -> None:
+    codec = codec_for("x", pa.string(), column_of(["05:00", "06:10"]))
+    with pytest.raises(UnreadText, match="2 values are not written as '05:00' is, such as '25:00'") as caught:
+        codec.encode(pa.array(["05:00", None, "25:00", "noon"]))
+    assert caught.value.row == 2
+    assert caught.value.values == ("25:00", "noon")
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=20), st.integers(0, 3), st.booleans())
+def test_any_numbers(values, places, grouped) -> None:
+    texts = [f"{'-' * (one < 0)}{abs(one) // 10**places:{',' if grouped else ''}}" for one in values]
+    if places:
+        texts = [f"{text}.{abs(one) % 10**places:0{places}}" for text, one in zip(texts, values, strict=True)]
+    if any(text.startswith("-") and not text.strip("-0.,") for text in texts):
+        return
+    values_, wrong = read_text(form(texts), pa.array(texts))
+    assert not wrong.any()
+    assert [int(one.as_py().scaleb(places)) if places else one.as_py() for one in values_] == values
+
+
+@settings(deadline=None)
+@given(st.lists(st.datetimes(), min_size=1, max_size=20), st.sampled_from(["seconds", "milliseconds", "microseconds"]))
+def test_any_moments(moments, digits) -> None:
+    texts = [moment.isoformat(timespec=digits) for moment in moments]
+    values, wrong = read_text(form(texts), pa.array(texts))
+    assert not wrong.any()
+    assert [value.isoformat(timespec=digits) for value in values.to_pylist()] == texts
+
+
+@pytest.mark.parametrize(
+    ("texts", "stray"),
+    [
+        (["1", "2,5", "3 %"] * 10 + ["n/k"], ("n/k", "number")),
+        (["1", "2"] * 10 + ["NA", "abc"], ("abc", "number")),
+        (["1", "2"] * 10 + ["NA"], ("NA", "number")),
+        (["2013-01-01"] * 20 + ["soon"], ("soon", "date or time")),
+        (["1", "2"] * 10 + ["", None], None),
+        (["1", "2"] * 4 + ["a", "b"], None),
+        (["250.1", "648"] * 100 + [f"V{i}" for i in range(11)], None),  # codes of diseases
+        (["001", "002"] * 10 + ["x"], None),
+        ([None], None),
+    ],
+)
+def test_strays(texts, stray) -> None:
+    assert stray_of(column_of(texts)) == stray
+
+
+@pytest.mark.parametrize(
+    ("texts", "hint"),
+    [
+        (["$1,234.50", "$7.00"], 'if they are numbers, convert them: "$1,234.50" is not read as such'),
+        (["7.00 €", "USD 3"], 'if they are numbers, convert them: "7.00 €" is not read as such'),
+        (["31.01.2020", "01.02.2021"], 'if they are dates or times, convert them: "31.01.2020" is not read as such'),
+        (["1/31/2020", "12/1/2021"], 'if they are dates or times, convert them: "1/31/2020" is not read as such'),
+        ([*(f"{i}.25" for i in range(20)), "-0.00"], 'if they are numbers, write "-0.00" as "0.25" is written'),
+        (
+            [*(f"2013-01-{i:02}" for i in range(1, 20)), "05.01.2013"],
+            'if they are dates or times, write "05.01.2013" as "2013-01-01" is written',
+        ),
+        ([f"V{i}" for i in range(20)], ""),
+        ([f"ORD {i}" for i in range(20)], ""),
+        (["00123", "00456"], ""),
+    ],
+)
+def test_what_to_do_with_values_that_have_no_form(texts, hint) -> None:
+    assert unread_values(pa.array(texts)) == hint

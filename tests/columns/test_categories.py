@@ -1,0 +1,189 @@
+"""Categories: one form of every value, counts that merge in any order, and the way back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuvgm import TableTransformer
+from gpuvgm.arrays import DeviceColumn
+from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, array_of, categories_of, plain_values
+from gpuvgm.columns.text import category_text
+from gpuvgm.errors import InputError
+from tests.harness.device.module import up
+
+CASES: dict[str, tuple[pa.DataType, list[Any]]] = {
+    "text": (pa.string(), ["b", "a", None, "b", "", "  ", "ä"]),
+    "large text": (pa.large_string(), ["b", "a", None, "b"]),
+    "whole": (pa.int16(), [3, None, -3, 3]),
+    "float": (pa.float64(), [0.5, float("nan"), -0.0, 0.0, None, float("inf")]),
+    "float32": (pa.float32(), [0.1, None, 0.1]),
+    "bool": (pa.bool_(), [True, None, False, True]),
+    "date": (pa.date32(), [dt.date(2020, 1, 1), None, dt.date(1900, 5, 5)]),
+    "timestamp": (pa.timestamp("ns", "UTC"), [10**18, 1, None, 10**18]),
+    "time": (pa.time32("s"), [1, None, 86_399]),
+    "duration": (pa.duration("us"), [5, -5, None]),
+    "decimal": (pa.decimal128(20, 2), [Decimal("1.50"), None, Decimal("-1.50")]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_levels_come_back(name: str) -> None:
+    type_, values = CASES[name]
+    plain = plain_values(pa.array(values, type_))
+    categories = categories_of(plain)
+    assert all(category is None or isinstance(category, (str, int, float, bool)) for category in categories)
+    assert array_of(categories, type_).equals(plain)
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("as_dictionary", [False, True])
+def test_every_value_finds_its_level(name: str, as_dictionary: bool) -> None:
+    type_, values = CASES[name]
+    given_ = pa.array(values, type_)
+    counts = CategoryCounts.of(given_.dictionary_encode() if as_dictionary else given_, 100).ordered()
+    index = CategoryIndex(counts.categories, type_)
+    cells = index.find(given_.dictionary_encode() if as_dictionary else given_)
+    assert cells.min() >= 0
+    assert index.take(cells).equals(plain_values(given_))
+    np.testing.assert_array_equal(np.bincount(cells), counts.counts)
+    for cell, row in enumerate(counts.first_rows):
+        assert np.flatnonzero(cells == cell)[0] + 100 == row
+
+
+def test_blank_text_nan_and_negative_zero_are_one_level_each() -> None:
+    assert CategoryCounts.of(pa.array(["", " ", None, "\t", "x"]), 0).categories == (None, "x")
+    assert CategoryCounts.of(pa.array([-0.0, 0.0, None, float("nan")]), 0).categories == (0.0, None)
+    views = pa.DictionaryArray.from_arrays([1, None, 0], pa.array(["x", "y"], pa.string_view()))
+    assert CategoryCounts.of(views, 0).ordered().categories == ("y", None, "x")
+
+
+def test_slices_of_dictionaries() -> None:
+    values = pa.array(["a", "b", None, "c", "b"]).dictionary_encode()
+    counts = CategoryCounts.of(values.slice(1, 3), 1)
+    assert dict(zip(counts.categories, counts.counts.tolist(), strict=True)) == {"b": 1, None: 1, "c": 1}
+    assert CategoryIndex(("c", None, "b"), pa.string()).find(values.slice(1, 3)).tolist() == [2, 1, 0]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=30), st.data())
+def test_counts_merge_in_any_order(values: list[str | None], data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(values)), max_size=4)))
+    borders = [0, *cuts, len(values)]
+    parts = [
+        CategoryCounts.of(pa.array(values[a:b], pa.string()), a) for a, b in zip(borders[:-1], borders[1:], strict=True)
+    ]
+    whole = CategoryCounts.of(pa.array(values, pa.string()), 0).ordered()
+    merged = reduce(CategoryCounts.merge, data.draw(st.permutations(parts))).ordered()
+    assert merged.categories == whole.categories
+    np.testing.assert_array_equal(merged.counts, whole.counts)
+    np.testing.assert_array_equal(merged.first_rows, whole.first_rows)
+
+
+@pytest.mark.usefixtures("strict_cupy")
+@pytest.mark.parametrize("gaps", [(), (0, 3), range(9)], ids=["no", "some", "all"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.DictionaryArray.from_arrays([4, 1, 0, 2, 2, 3, 1, 4, 0], ["b", None, " ", "b", "a", "unused"]),
+        pa.array([7, -1, 7, 0, 0, 2**62, 7, -1, 5]),
+        pa.array([True, True, False, True, False, True, True, True, False]),
+    ],
+    ids=["words", "integers", "booleans"],
+)
+def test_counts_of_a_device_are_those_of_the_host(values: Any, gaps: Any) -> None:
+    missing = np.isin(np.arange(9), gaps)
+    coded = pa.types.is_dictionary(values.type)
+    stored = values.indices if coded else values
+    mask = up(missing) if missing.any() else None
+    column = DeviceColumn(up(stored), values.type, mask, values.dictionary if coded else None)
+    expected, found = CategoryCounts.of(column.to_arrow(), 50).ordered(), CategoryCounts.of(column, 50).ordered()
+    assert (found.type, found.rows, found.categories) == (expected.type, expected.rows, expected.categories)
+    np.testing.assert_array_equal(found.counts, expected.counts)
+    np.testing.assert_array_equal(found.first_rows, expected.first_rows)
+
+
+def test_levels_that_never_occurred_have_no_first_row() -> None:
+    one = CategoryCounts("string", 3, ("a", "b"), np.array([3, 0]), np.array([2, -1]))
+    other = CategoryCounts("string", 1, ("b", "c", "a"), np.array([0, 0, 1]), np.array([-1, -1, 7]))
+    for merged in (one.merge(other).ordered(), other.merge(one).ordered()):
+        assert merged.rows == 4
+        assert merged.categories[0] == "a"
+        assert merged.counts.tolist() == [4, 0, 0]
+        assert merged.first_rows.tolist() == [2, -1, -1]
+
+
+@pytest.mark.parametrize(
+    ("type_", "category", "text"),
+    [
+        ("string", None, "missing"),
+        ("string", "x" * 40, "x" * 40),
+        ("string", "x" * 41, "x" * 37 + "..."),
+        ("dictionary<values=date32[day], indices=int8, ordered=0>", 1, "1970-01-02"),
+        ("timestamp[s]", 60, "1970-01-01T00:01:00"),
+        ("int64", -7, "-7"),
+        ("bool", True, "True"),
+    ],
+)
+def test_texts_of_levels(type_: str, category: Any, text: str) -> None:
+    assert category_text(type_, category) == text
+
+
+def test_order_is_by_count_then_first_appearance() -> None:
+    rows = ["c", "a", "b", "b", "a", None]
+    column = TableTransformer().fit({"x": np.array(rows, object)}).columns_["x"]
+    assert column.categories == ("a", "b", "c", None)
+
+
+def test_a_new_level_is_refused_or_has_no_cell() -> None:
+    known, new = {"x": np.array(["a", "b", "a"])}, {"x": np.array(["b", "q", "a"])}
+    with pytest.raises(InputError, match=r"column \"x\": 1 value \(such as 'q'\) is no category .* row 1"):
+        TableTransformer().fit(known).transform(new)
+    lenient = TableTransformer(unknown="ignore").fit(known)
+    np.testing.assert_array_equal(lenient.transform(new, layout="onehot"), [[0, 1], [0, 0], [1, 0]])
+    encoded = lenient.transform(pa.table(new))
+    assert encoded["x.mode"].to_pylist() == [1, None, 0]
+    assert lenient.inverse_transform(encoded)["x"].to_pylist() == ["b", None, "a"]
+    assert lenient.inverse_transform(lenient.transform(new, layout="onehot"))["x"].tolist() == ["b", None, "a"]
+
+
+def test_missing_is_a_level_only_if_it_was_there() -> None:
+    with pytest.raises(InputError, match='column "x": 1 value is missing in a column that had none'):
+        TableTransformer().fit({"x": np.array(["a", "b"])}).transform({"x": np.array(["a", None], object)})
+
+
+def test_declared_categories_stand_whether_they_occur_or_not() -> None:
+    spec = {"x": {"kind": "categorical", "categories": ["low", "mid", "high", None]}}
+    transformer = TableTransformer(spec).fit({"x": np.array(["high", "low", "high"])})
+    column = transformer.columns_["x"]
+    assert column.categories == ("high", "low", "mid", None)
+    assert column.counts == (2, 1, 0, 0)
+    assert column.describe_cells()[0] == {"cell": 0, "level": "high", "text": "high", "rows": 2, "first_row": 0}
+    assert column.describe_cells()[3] == {"cell": 3, "level": None, "text": "missing", "rows": 0, "first_row": -1}
+    assert transformer.transform({"x": np.array(["mid", None], object)})["x.mode"].tolist() == [2, 3]
+    with pytest.raises(InputError, match=r"column \"x\": 'top' \(first at row 1\) is none of the declared"):
+        TableTransformer(spec).fit({"x": np.array(["low", "top"])})
+    transformer.partial_fit({"x": np.array(["mid", "mid", "mid"])})
+    assert transformer.columns_["x"].categories == ("mid", "high", "low", None)
+
+
+def test_categories_of_another_type_are_refused() -> None:
+    with pytest.raises(InputError, match='column "x": categories: not all are values of a column of type int64'):
+        TableTransformer({"x": {"kind": "categorical", "categories": ["a"]}}).fit({"x": np.arange(5)})
+
+
+def test_the_dictionary_comes_back_in_its_own_order() -> None:
+    rows = pa.DictionaryArray.from_arrays(pa.array([2, 0, 2, None], pa.int8()), ["z", "unused", "a"], ordered=True)
+    table = pa.table({"x": rows})
+    transformer = TableTransformer().fit(table)
+    back = transformer.inverse_transform(transformer.transform(table))
+    assert back["x"].type == rows.type
+    assert back["x"].chunk(0).dictionary.to_pylist() == ["z", "unused", "a"]
+    assert back["x"].to_pylist() == rows.to_pylist()

@@ -1,0 +1,276 @@
+"""Kinds from a sample."""
+
+from __future__ import annotations
+
+import datetime
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from gpuvgm.columns.inference import LEAST_VALUE_SHARE, Finding, Recognised, infer_kind, is_category_type
+
+ROWS = 10_000
+RARE = Recognised(least_share=LEAST_VALUE_SHARE)
+
+
+def found(values, type_=None, chunks=3, **settings):
+    whole = pa.array(values, type_, from_pandas=False)
+    size = -(-len(whole) // chunks) or 1
+    return infer_kind(
+        pa.chunked_array([whole.slice(start, size) for start in range(0, len(whole), size)], whole.type), **settings
+    )
+
+
+def counts(*pairs, tail=0):
+    """Values with their numbers of rows, then `tail` different ones from 1,000 on."""
+    return [value for value, rows in pairs for _ in range(rows)] + list(range(1_000, 1_000 + tail))
+
+
+TAIL, INFINITE = [float(value) for value in range(100)], float("inf")
+DAY = datetime.date(2024, 1, 31)
+NOON = datetime.datetime(2024, 1, 31, 12)
+#: Values, their type, settings, and what is found.
+FINDINGS = {
+    "a constant": ([7] * 10, None, {}, Finding("categorical", "1 distinct value in 10 sampled rows")),
+    "missing numbers are no value": (
+        [1.0, 2.0, None, float("nan")] * 25,
+        None,
+        {},
+        Finding("categorical", "2 distinct values in 100 sampled rows, 50 of them missing"),
+    ),
+    "nan alone is no value": ([float("nan")] * 5, None, {}, Finding("continuous", "no value in the sample")),
+    "many different numbers": (
+        np.arange(ROWS) * 0.5,
+        None,
+        {},
+        Finding("continuous", "float64 with 10,000 distinct values in 10,000"),
+    ),
+    "many different numbers of float32": (
+        np.arange(100, dtype=np.float32),
+        None,
+        {},
+        Finding("continuous", "float32 with 100 distinct values in 100"),
+    ),
+    "categories that the caller rules out": (
+        [0, 1] * 50,
+        None,
+        {"categorical": False},
+        Finding("continuous", "int64 with 2 distinct values in 100; its options are not for categorical columns"),
+    ),
+    **{
+        f"text as {type_}": (
+            [f"{value % 16}" for value in range(ROWS)],
+            type_,
+            {},
+            Finding("categorical", f"{type_} with 16 distinct values", distinct=16),
+        )
+        for type_ in (pa.string(), pa.large_string(), pa.string_view())
+    },
+    "blank text is missing": (
+        ["a", "", "  ", None],
+        None,
+        {},
+        Finding("categorical", "string with 1 distinct value, 3 of 4 missing or blank", distinct=1),
+    ),
+    "blank text alone": (["", None], None, {}, Finding("categorical", "no value in the sample")),
+    "free text": (
+        [str(value) for value in range(2_000)],
+        None,
+        {},
+        Finding("pass", "string with 2,000 distinct values in 2,000: identifiers or free text", distinct=2_000),
+    ),
+    "booleans": ([True, False, None], None, {}, Finding("categorical", "bool")),
+}
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_findings(name):
+    values, type_, settings, expected = FINDINGS[name]
+    assert found(values, type_, **settings) == expected
+
+
+#: Values, settings, and the kind of the column.
+KINDS = {
+    "one number, some missing": ([1.0, None] * 9, {}, "continuous"),
+    "shares are not those of missing rows": (
+        counts((1, 500), (2, 499), (3, 1), (None, 100_000)),
+        {"recognised": RARE},
+        "categorical",
+    ),
+    "an infinite number is no category": ([1.0, 2.0, INFINITE] * 100, {}, "continuous"),
+    "an infinite number is no spike": ([INFINITE] * 900 + TAIL, {}, "continuous"),
+    "few rows of one number": ([5] * 9, {}, "continuous"),
+    "few rows": ([1, 2, 3], {}, "continuous"),
+    "spikes that the caller rules out": (counts((0, 500), tail=500), {"spikes": False}, "continuous"),
+    "a dictionary of dates": (pa.array([DAY] * 3).dictionary_encode(), {}, "categorical"),
+    "a dictionary of text": (pa.array(["a"], pa.large_string()).dictionary_encode(), {}, "categorical"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_kinds(name):
+    values, settings, kind = KINDS[name]
+    assert found(values, **settings).kind == kind
+
+
+def test_infinite_numbers_are_no_spike():
+    assert found([INFINITE] * 10 + [0.0] * 90 + TAIL).modal == (0.0,)
+
+
+@pytest.mark.parametrize(
+    ("categories", "rows", "kind"), [(20, 200, "categorical"), (20, 199, "continuous"), (21, 2_100, "continuous")]
+)
+@pytest.mark.parametrize("type_", [pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64()])
+def test_few_different_numbers_are_categorical(categories, rows, kind, type_):
+    assert found(np.arange(rows) % categories, type_).kind == kind
+
+
+@pytest.mark.parametrize(("rare", "kind"), [(10, "categorical"), (9, "continuous")])
+def test_each_of_few_numbers_needs_its_share(rare, kind):
+    values = counts(*((value, 1_000) for value in range(9)), (9, 1_000 - rare), (10, rare))
+    finding = found(values, recognised=RARE)
+    assert finding.kind == kind
+    assert found(values).kind == "categorical"
+    assert (
+        finding.reason
+        == {
+            "categorical": "11 distinct values in 10,000 sampled rows",
+            "continuous": "int64 with 11 distinct values in 10,000, the rarest in 9 of them: too rare for a category",
+        }[kind]
+    )
+    zeros = counts((0, 9_990), (1, 10 - rare % 2), (2, rare % 2))
+    assert found(zeros, recognised=RARE).kind == ("categorical" if rare == 10 else "mixed")
+
+
+def test_a_frequent_number_is_a_modal_value():
+    finding = found(counts((0, 413), (5, 23), tail=564))
+    assert finding.kind == "mixed"
+    assert finding.modal == (0,)
+    assert finding.reason == "41.3 % of the sampled values are 0, the next most frequent value has 2.3 %"
+
+
+def test_up_to_three_numbers_are_modal_values():
+    finding = found(counts((-1.0, 100), (0.0, 400), (99.5, 60), tail=440))
+    assert finding.modal == (0.0, -1.0, 99.5)
+    assert finding.reason == (
+        "40.0 % of the sampled values are 0, 10.0 % are -1, 6.0 % are 99.5, the next most frequent value has 0.1 %"
+    )
+    assert [type(value) for value in finding.modal] == [float] * 3
+
+
+@pytest.mark.parametrize(
+    ("leading", "tail", "modal"),
+    [
+        ([(0, 50), (1, 10)], 940, (0,)),  # 5 %, five times as frequent
+        ([(0, 49)], 951, ()),  # below 5 %
+        ([(0, 99), (1, 20)], 881, ()),  # less than five times as frequent
+        ([(0, 99), (1, 99), (2, 20)], 782, ()),
+        ([(0, 100), (1, 100), (2, 20)], 780, (0, 1)),
+        ([(0, 100), (1, 100), (2, 100)], 700, (0, 1, 2)),
+        ([(0, 100), (1, 100), (2, 100), (3, 100)], 600, ()),  # a fourth one is no spike, and too frequent
+        ([(0, 600), (1, 100), (2, 100), (3, 100)], 100, (0,)),
+    ],
+)
+def test_what_stands_out(leading, tail, modal):
+    finding = found(counts(*leading, tail=tail))
+    assert finding.modal == modal
+    assert finding.kind == ("mixed" if modal else "continuous")
+
+
+def test_shares_are_of_the_values_that_are_there():
+    finding = found([None] * 1_000 + counts((0, 50), tail=50))
+    assert finding.reason == (
+        "50.0 % of the sampled values are 0, the next most frequent value has 1.0 %, 1,000 of 1,100 missing"
+    )
+
+
+def test_tiny_shares_are_shown():
+    assert found(counts((0, 90_000), tail=10_000)).reason.endswith("the next most frequent value has 0.001 %")
+
+
+def test_numbers_keep_their_digits():
+    large = 2**63 + 1
+    assert found([large] * 500 + list(range(500)), pa.uint64()).modal == (large,)
+    finding = found([-0.0, 0.0] * 250 + [value / 7 for value in range(1, 500)])
+    assert finding.modal == (0.0,)
+    assert not np.signbit(finding.modal[0])
+    assert "are 0.1," in found(np.array([0.1] * 500 + list(range(500)), np.float32)).reason
+
+
+@pytest.mark.parametrize(
+    ("distinct", "rows", "kind"),
+    [(101, 101, "pass"), (100, 100, "categorical"), (1_900, 2_000, "categorical"), (1_901, 2_000, "pass")],
+)
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_identifiers_and_free_text_pass_through(distinct, rows, kind, dictionary):
+    values = pa.array([f"id {row % distinct}" for row in range(rows)] + [None, ""] * 500)
+    assert found(values.dictionary_encode() if dictionary else values).kind == kind
+
+
+@pytest.mark.parametrize(("distinct", "kind"), [(2_000, "pass"), (1_000, "categorical")])
+def test_amounts_and_dates_that_are_not_read_are_said(distinct, kind):
+    values = [f"${1_000 + row % distinct:,}.50" for row in range(2_000)]
+    finding = found(values, recognised=Recognised(texts=True, identifiers=True))
+    assert finding.kind == kind
+    assert finding.reason.endswith('; if they are numbers, convert them: "$1,000.50" is not read as such')
+    assert "convert" not in found(values[:100], recognised=Recognised(texts=True)).reason
+
+
+def test_dictionaries_are_categorical():
+    chunks = [pa.array(["a", "b", None]).dictionary_encode(), pa.array(["c", "b"]).dictionary_encode()]
+    finding = infer_kind(pa.chunked_array(chunks))
+    assert finding.reason == "dictionary of string with 3 distinct values, 1 of 5 missing"
+    assert found(pa.array(range(5_000)).dictionary_encode()) == Finding("categorical", "dictionary of int64")
+
+
+@pytest.mark.parametrize(
+    ("value", "type_"),
+    [
+        (NOON, pa.timestamp("s")),
+        (NOON, pa.timestamp("ns", "Europe/Berlin")),
+        (DAY, pa.date32()),
+        (DAY, pa.date64()),
+        (NOON.time(), pa.time32("s")),
+        (NOON.time(), pa.time64("ns")),
+        (datetime.timedelta(1), pa.duration("ms")),
+        (Decimal("12.50"), pa.decimal128(10, 2)),
+    ],
+)
+def test_datetimes_and_decimals_are_continuous(value, type_):
+    assert found([value] * 100, type_) == Finding("continuous", str(type_))
+    assert found([None] * 5, type_) == Finding("continuous", "no value in the sample")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([[1], []]),
+        pa.array([{"a": 1}]),
+        pa.array([b"a"]),
+        pa.array([b"a"], pa.binary(1)),
+        pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int8())),
+        pa.array([Decimal(1)], pa.decimal256(50, 0)),
+        pa.array([b"a", b"b"]).dictionary_encode(),
+        pa.array([None], pa.month_day_nano_interval()),
+        pa.array([None], pa.list_(pa.int8())),
+    ],
+)
+def test_other_types_pass_through(values):
+    finding = found(values)
+    assert finding.kind == "pass"
+    assert finding.reason.endswith("values, which only pass through")
+    assert not is_category_type(values.type)
+
+
+@pytest.mark.parametrize(
+    ("type_", "kind"),
+    [
+        *((type_, "continuous") for type_ in (pa.int32(), pa.float16(), pa.float64(), pa.null())),
+        *((type_, "categorical") for type_ in (pa.string(), pa.bool_(), pa.dictionary(pa.int8(), pa.string()))),
+    ],
+)
+@pytest.mark.parametrize("rows", [0, 5])
+def test_columns_without_a_value(type_, kind, rows):
+    assert found([None] * rows, type_) == Finding(kind, "no value in the sample")

@@ -1,0 +1,364 @@
+"""Faults put into the kernels are found: each barrier taken out, borders that are not looked at, atomics that are none.
+
+A barrier that is not missed is not needed, or not tested.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuvgm.config import CHUNK_ROWS, FitConfig
+from gpuvgm.engines.chunk_sums import ChunkSums
+from gpuvgm.engines.cuda import e_step, features, hold, programs, rows
+from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
+from gpuvgm.engines.cuda.programs import Program
+from gpuvgm.engines.cuda.summary import CellTables
+from gpuvgm.engines.kernels import source
+from gpuvgm.engines.tables import Draw, InverseTable, Step
+from gpuvgm.mixture.accumulate import mean_and_variance
+from gpuvgm.mixture.posterior import prior_of
+from gpuvgm.mixture.search import quantile_start
+from gpuvgm.summary.grid import Frame
+from gpuvgm.summary.summary import Cells
+from tests.engines.kernels import test_hold
+from tests.engines.kernels.compiled import PROGRAMS
+from tests.engines.kernels.emulated import Resident
+from tests.engines.kernels.executed import ARCHITECTURE, ExecutedDevice
+from tests.engines.kernels.test_rows import transformed
+from tests.engines.kernels.test_summarise import grid_with_centres, table_of
+from tests.engines.test_engines import draw_table, mixture
+from tests.engines.test_onehot import parts, room
+from tests.harness.ptx.interpreter import KernelFault
+from tests.harness.ptx.programs import kernel_of
+from tests.mixture.test_multivariate import gaussian_rows, gaussian_table
+
+pytestmark = pytest.mark.ptx
+ROWS = 4999  # more than a chunk, and no multiple of what a thread takes
+
+
+class OneBlock(ExecutedDevice):
+    """A device on which one block does the work of all, so that it uses its shared memory again."""
+
+    def run_blocks(self, program: Program, blocks: int, arguments: Sequence[Any]) -> None:
+        super().run_blocks(program, 1, arguments)
+
+
+def resident(array: np.ndarray, dtype: str = "float64") -> np.ndarray:
+    return array.astype(dtype).view(Resident)
+
+
+def numbers(program: Program) -> np.ndarray:
+    return resident(np.random.default_rng(1).lognormal(2, 1, ROWS), program.parameters[0].type)
+
+
+# ---- what runs a program --------------------------------------------------------------------------------------------
+
+
+def run_e_step(device: ExecutedDevice, program: Program) -> None:
+    constants, g = dict(program.constants), np.random.default_rng(1)
+    x, table = numbers(program), mixture(int(constants["GPUVGM_COMPONENTS"]) or 20)
+    weight = resident(g.uniform(0, 3, ROWS)) if int(constants["GPUVGM_WEIGHTED"]) else None
+    scatter = resident(g.uniform(0, 1e-3, ROWS)) if int(constants["GPUVGM_CELLS"]) else None
+    e_step.e_step_partials(device, x, weight, scatter, table)
+
+
+def run_most_probable(device: ExecutedDevice, program: Program) -> None:
+    weight = resident(np.ones(ROWS)) if int(dict(program.constants)["GPUVGM_WEIGHTED"]) else None
+    e_step.count_most_probable(device, numbers(program), weight, mixture(10))
+
+
+def run_totals(device: ExecutedDevice, program: Program) -> None:
+    """Two whole tiles, with a part of one before them and one after."""
+    e_step.add_chunks(device, ChunkSums(5, 200), resident(np.random.default_rng(1).normal(size=(600, 5))))
+
+
+def run_features(device: ExecutedDevice, program: Program) -> None:
+    """Shared memory is used again for another chunk, or for tasks that outnumber the threads."""
+    constants = dict(program.constants)
+    d, diagonal = int(constants["GPUVGM_FEATURES"]), bool(int(constants["GPUVGM_DIAGONAL"]))
+    many = d == features.MOST_FEATURES and not diagonal
+    table = gaussian_table(26 if many else 5, d, diagonal)  # the last turn has a task less than the others
+    x = gaussian_rows(300 if many else CHUNK_ROWS + 300, table)
+    weight = resident(np.random.default_rng(1).uniform(0, 3, len(x))) if int(constants["GPUVGM_WEIGHTED"]) else None
+    features.features_partials(device, resident(x, program.parameters[0].type), weight, table)
+
+
+def run_summarise(device: ExecutedDevice, program: Program) -> None:
+    x = np.random.default_rng(1).lognormal(2, 1, ROWS)
+    table_of(device, grid_with_centres(x), 2000, 1000).add(resident(x, program.parameters[0].type))
+
+
+def run_off_step(device: ExecutedDevice, program: Program) -> None:
+    x = np.random.default_rng(1).lognormal(2, 1, 101)
+    CellTables(device).summarise(resident(x, program.parameters[0].type), grid_with_centres(x), Step(1, 100, "float64"))
+
+
+def run_transform(device: ExecutedDevice, program: Program) -> None:
+    transformed(device, numbers(program)[:1001], draw_table(), Draw(7, 9), shift=1)
+
+
+def run_inverse(device: ExecutedDevice, program: Program) -> None:
+    table = InverseTable(Frame(1.0, 0.0), np.arange(3.0), np.ones(3), 1.0)
+    cells, out = np.full(100, 3, np.uint8).view(Resident), resident(np.zeros(100), "float32")
+    rows.inverse_transform(device, resident(np.zeros(100), "float32"), cells, table, out)
+
+
+def run_fill(device: ExecutedDevice, program: Program) -> None:
+    given = [(scalar.view(Resident), cell.view(Resident), cells) for scalar, cell, cells in parts([(True, 4)], 50, 0)]
+    rows.fill_onehot(device, given, resident(np.zeros((50, 5)), "float32"))
+
+
+def run_read(device: ExecutedDevice, program: Program) -> None:
+    written = room(300, [(True, 4)], "float32", 0)
+    given = [(scalar.view(Resident), cell.view(Resident), order, zero) for scalar, cell, order, zero in written]
+    rows.read_onehot(device, resident(np.zeros((300, 5)), "float32"), given)
+
+
+def run_em(device: ExecutedDevice, program: Program) -> None:
+    """A column of more than one chunk, for as many steps as the accelerated ones need."""
+    components = 3 if program.name == "gpuvgm_em_12" else 13
+    x, ones = np.sort(np.random.default_rng(1).lognormal(size=ROWS)), np.ones(ROWS)
+    cells = Cells(x, ones, 1e-6 * ones, ones.astype(int), ones.astype(int), ones)
+    prior = prior_of(*mean_and_variance(x, ones, 0 * ones), Frame.around(x), FitConfig(n_components=components))
+    start = quantile_start(cells, components)
+    host: Any = None  # mixtures of many components alone go there
+    em = DeviceEM(LoopsOnDevice(device), host, Problem.of(cells, prior.table(), sound=False))
+    (loop,) = em.ascents([[start.reference, start.counts, start.first, start.second]])
+    em.run([loop], 6, 0.0)
+
+
+def run_hold(device: ExecutedDevice, program: Program) -> None:
+    types = [parameter.type for parameter in program.parameters if parameter.name in ("x", "scalar", "cell")]
+    x, scalar, cell = (array.view(Resident) for array in test_hold.rows(ROWS, *types))
+    hold.hold(device, x, (scalar, cell), test_hold.TABLE, None)
+
+
+RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
+    "gpuvgm_e_step": run_e_step,
+    "gpuvgm_most_probable": run_most_probable,
+    "gpuvgm_chunk_totals": run_totals,
+    "gpuvgm_features": run_features,
+    "gpuvgm_summarise": run_summarise,
+    "gpuvgm_hold": run_hold,
+    "gpuvgm_em": run_em,
+    "gpuvgm_off_step": run_off_step,
+    "gpuvgm_transform": run_transform,
+    "gpuvgm_inverse": run_inverse,
+    "gpuvgm_fill": run_fill,
+    "gpuvgm_read": run_read,
+}
+HAVE_BARRIERS = tuple(RUN)[:6]
+
+
+def run(device: ExecutedDevice, program: Program) -> None:
+    next(work for start, work in RUN.items() if program.name.startswith(start))(device, program)
+    assert program.name in [name for name, _ in device.launches]
+
+
+# ---- barriers --------------------------------------------------------------------------------------------------------
+
+WITH_BARRIERS = [name for name in PROGRAMS if name.startswith(HAVE_BARRIERS)]
+
+
+def test_other_programs_have_no_barriers() -> None:
+    others = [program for name, program in PROGRAMS.items() if not name.startswith(("gpuvgm_em_", *HAVE_BARRIERS))]
+    assert [program.name for program in others if ExecutedDevice().kernel(program).barriers()] == []
+
+
+@pytest.mark.parametrize("name", WITH_BARRIERS)
+def test_every_barrier_is_missed(name: str) -> None:
+    device = OneBlock()
+    kernel = device.kernel(PROGRAMS[name])
+    run(device, PROGRAMS[name])
+    assert kernel.barriers()
+    for barrier in kernel.barriers():
+        file, _, line = kernel.lines[barrier].partition(":")
+        assert source(file).splitlines()[int(line) - 1].strip() == "__syncthreads();"
+        device.changed[name] = kernel.without(barrier)
+        with pytest.raises(KernelFault, match=rf"{name}: (race|read of shared memory)"):
+            run(device, PROGRAMS[name])
+
+
+# ---- the text --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A change to a file, and the fault that it makes in a program."""
+
+    program: str
+    file: str
+    before: str
+    after: str
+    fault: str
+
+
+MUTATIONS = [
+    # A team waits before and after each of its steps: where one step follows another, one of two barriers is enough.
+    *(
+        Mutation(
+            "gpuvgm_em_12", "cuda/em.cuh", text, text.replace("__syncthreads();", ""), "(race|read of shared memory)"
+        )
+        for text in (
+            "{\n        __syncthreads();\n        if",
+            "}\n        __syncthreads();\n    }\n    template",
+            "__syncthreads();\n                weigh(",
+            "room + t);\n                __syncthreads();",
+            "}\n            __syncthreads();\n#pragma unroll",
+            "__syncthreads();\n            if (t < columns) {",
+            "}\n        __syncthreads();\n    }\n\n    // What cell i",
+        )
+    ),
+    Mutation(
+        "gpuvgm_chunk_totals",
+        "cuda/chunk_totals.cuh",
+        "if (column < width) {",
+        "if (column <= width) {",
+        "(race|outside of every array)",
+    ),
+    Mutation(
+        "gpuvgm_most_probable_f4",
+        "cuda/most_probable.cuh",
+        "if (t < GROUP && k + t < components)",
+        "if (t < GROUP)",
+        "(outside of every array|only read)",  # as the host's allocator laid out the arrays
+    ),
+    Mutation(
+        "gpuvgm_features_2_f8",
+        "cuda/features.cuh",
+        "row < rows ? widened(x[i])",
+        "row <= rows ? widened(x[i])",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_features_5_f4_weighted",
+        "cuda/features.cuh",
+        "tile + t < size ? weight[",
+        "tile + t <= size ? weight[",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_features_5_f4_weighted",
+        "cuda/features.cuh",
+        "tile[feature * STRIDE + t] = 0.0;",
+        "",
+        "read of shared memory that nobody wrote",
+    ),
+    Mutation(
+        "gpuvgm_features_16_f8_weighted", "cuda/features.cuh", "if (at >= 0)", "if (true)", "outside of every array"
+    ),
+    Mutation(
+        "gpuvgm_features_16_f8_diagonal_weighted",
+        "cuda/features.cuh",
+        "mixture + (1 + task.component) * WIDTH",
+        "mixture + (2 + task.component) * WIDTH",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_e_step_10_f8",
+        "cuda/e_step.cuh",
+        "given.x[start + (i + THREADS < size ? i + THREADS : 0)]",
+        "given.x[start + i + THREADS]",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_e_step_any_f4_weighted",
+        "cuda/e_step.cuh",
+        "double value = i < given.rows ?",
+        "double value = i <= given.rows ?",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_transform_10_generator_f8_f4_u1",
+        "cuda/quad.cuh",
+        "on_border(from + first, border_of<From>())",
+        "true",
+        "misaligned",
+    ),
+    Mutation(
+        "gpuvgm_transform_10_generator_f4_f4_u1",
+        "cuda/quad.cuh",
+        "to[j] = row >= 0 && row < rows ?",
+        "to[j] = row >= 0 ?",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_transform_10_generator_f4_f4_u1",
+        "cuda/quad.cuh",
+        "if (row >= 0 && row < rows) {",
+        "if (row >= 0) {",
+        "outside of every array",
+    ),
+    Mutation(
+        "gpuvgm_inverse_f4_u1_f4",
+        "cuda/inverse.cuh",
+        "if (cells[j] >= cell_count)",
+        "if (cells[j] > cell_count)",
+        "outside of every array",
+    ),
+    Mutation("gpuvgm_inverse_f4_u1_f4", "cuda/inverse.cuh", "atomicMin(found, ", "*found = (", "race"),
+    Mutation(
+        "gpuvgm_hold_f8_f4_u1",
+        "cuda/hold.cuh",
+        "atomicAdd(found + 2 * thread, together[2 * thread]);",
+        "found[2 * thread] += together[2 * thread];",
+        "race",
+    ),
+    Mutation(
+        "gpuvgm_fill_onehot_f4",
+        "cuda/onehot.cuh",
+        "row < TILE_ROWS && first + row < rows;",
+        "row < TILE_ROWS;",
+        "outside of every array",
+    ),
+    Mutation("gpuvgm_fill_onehot_f4", "cuda/onehot.cuh", "columns[owner[column]]", "columns[column]", "outside"),
+    Mutation(
+        "gpuvgm_read_onehot_f4", "cuda/onehot.cuh", "row < rows; row += step", "row <= rows; row += step", "outside"
+    ),
+    Mutation(
+        "gpuvgm_summarise_f8",
+        "cuda/cell_table.cuh",
+        "atomicAdd(sums, count_and_first);",
+        "*sums += count_and_first;",
+        "race",
+    ),
+    Mutation(
+        "gpuvgm_summarise_f4",
+        "cuda/summarise.cuh",
+        "sums.second[0][s] = sums.second[1][s] = 0;",
+        "sums.second[0][s] = 0;",
+        "read of shared memory that nobody wrote",
+    ),
+    Mutation(
+        "gpuvgm_summarise_f8",
+        "cuda/summarise.cuh",
+        "const bool there = start + j >= 0 && start + j < count;",
+        "const bool there = start + j >= 0;",
+        "outside of every array",
+    ),
+]
+
+
+@pytest.mark.parametrize("number", range(len(MUTATIONS)), ids=lambda number: MUTATIONS[number].program)
+def test_changes_to_the_text_are_found(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    mutation = MUTATIONS[number]
+    program, original = PROGRAMS[mutation.program], programs.pasted
+
+    def changed(name: str) -> str:
+        if name != mutation.file:
+            return original(name)
+        assert original(name).count(mutation.before) == 1
+        return original(name).replace(mutation.before, mutation.after)
+
+    run(ExecutedDevice(), program)
+    monkeypatch.setattr(programs, "pasted", changed)
+    kernel = kernel_of.__wrapped__(program, ARCHITECTURE)
+    with pytest.raises(KernelFault, match=rf"{program.name}: {mutation.fault}") as caught:
+        run(ExecutedDevice(changed={program.name: kernel}), program)
+    assert re.search(r"block \d+, thread \d+ at (cuda/|vgm_math|vgm_em|onehot_cells)\S*:\d+ ", str(caught.value))

@@ -1,0 +1,141 @@
+"""Partitions on a device: frames of Dask whose parts lie there, fitted, encoded and decoded by workers' engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+from tests.engines.kernels.building import needs_compiler
+from tests.execution.distributed.working import Clusters
+from tests.harness.device.frames import DataFrame, dask_frame, use_strict_cudf
+from tests.harness.device.module import up
+
+distributed = pytest.importorskip("distributed")
+dask = pytest.importorskip("dask")
+pytestmark = needs_compiler
+ROWS = 20_000
+EDGES = [0, 3000, 3000, 11_000, 11_001, ROWS]
+SETTINGS: dict[str, Any] = {"algorithm": "exact", "effort": "research", "max_iter": 20}
+
+
+def rows() -> pd.DataFrame:
+    random = np.random.default_rng(5)
+    two = np.where(random.random(ROWS) < 0.4, random.normal(-3, 0.5, ROWS), random.normal(4, 2, ROWS))
+    gaps = random.normal(1e5, 3, ROWS)
+    gaps[::50] = np.nan
+    return pd.DataFrame({"two": two, "gaps": gaps, "count": random.integers(0, 900, ROWS)})
+
+
+def on_device(frame: pd.DataFrame) -> list[DataFrame]:
+    """The rows as frames on the device."""
+    found = []
+    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
+        part = frame.iloc[low:high]
+        found.append(DataFrame({name: up(part[name].to_numpy()) for name in part}, list(part.index)))
+    return found
+
+
+@pytest.fixture
+def cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    return use_strict_cudf(monkeypatch)
+
+
+@pytest.fixture(params=["threads", "workers"])
+def scheduler(request: pytest.FixtureRequest, cudf: Any, clusters: Clusters) -> Iterator[str]:
+    """Dask's threads, or two workers in this process, whose devices are those of the test."""
+    clusters.close()  # a client of other processes would be the current one
+    if request.param == "threads":
+        with dask.config.set(scheduler="threads"):
+            yield request.param
+        return
+    cluster = distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    )
+    with cluster, distributed.Client(cluster) as client, client.as_current():
+        yield request.param
+
+
+@pytest.mark.parametrize("effort", ["research", "best"])
+def test_exact_fits_are_those_of_one_process(scheduler: str, strict_cupy: Any, effort: str) -> None:
+    settings = SETTINGS | {"effort": effort}
+    expected = gpuvgm.TableTransformer(**settings).fit(rows())
+    frame = dask_frame(on_device(rows()))
+    found = gpuvgm.TableTransformer(**settings).fit(frame)
+    for name, column in expected.columns_.items():
+        there, here = column.mixture.posterior, found.columns_[name].mixture.posterior
+        np.testing.assert_allclose(here.means, there.means, rtol=1e-9)
+        np.testing.assert_allclose(here.covariances, there.covariances, rtol=1e-9)
+        np.testing.assert_allclose(here.weights, there.weights, rtol=1e-9)
+    launched = {name.partition("_f")[0] for name, _ in strict_cupy.hardware.launches}
+    assert any(name.startswith("gpuvgm_e_step") for name in launched) == (scheduler == "workers")
+
+
+@pytest.mark.parametrize("layout", ["compact", "onehot"])
+def test_partitions_are_encoded_and_decoded_lazily(scheduler: str, layout: str) -> None:
+    model = gpuvgm.TableTransformer(effort="research", max_iter=20, engine="native").fit(rows())
+    expected = model.transform(rows(), layout=layout)
+    model.set_params(engine="auto")
+    encoded = model.transform(dask_frame(on_device(rows())), layout=layout)
+    back = model.inverse_transform(encoded)
+    whole = encoded.compute()
+    there = model.inverse_transform(expected)
+    if layout == "onehot":
+        expected = dict(zip(whole.columns, expected.T, strict=True))
+        there = {name: there[name] for name in back.columns}
+    for name in whole.columns:
+        np.testing.assert_array_equal(whole[name].to_arrow().to_numpy(), np.asarray(expected[name]))
+    returned = back.compute()
+    for name in returned.columns:
+        array = returned[name].to_arrow().to_pandas().to_numpy()
+        np.testing.assert_array_equal(array, np.asarray(there[name]))
+
+
+def test_rows_outside_the_range_are_told_or_dropped_lazily(scheduler: str) -> None:
+    table = rows()[["two", "count"]]
+    model = gpuvgm.TableTransformer(effort="research", max_iter=20, engine="native").fit(table)
+    encoded = model.transform(table)
+    encoded.loc[:3999, "two.scalar"] = 0.99
+    there, valid = model.inverse_transform(encoded, return_valid=True)
+    assert 0 < np.count_nonzero(~valid)
+    lazy = dask_frame(on_device(encoded))
+    model.set_params(engine="auto")
+    values, told = model.inverse_transform(lazy, return_valid=True)
+    np.testing.assert_array_equal(told.compute().to_arrow().to_numpy(zero_copy_only=False), valid)
+    kept = model.inverse_transform(lazy, invalid="drop").compute()
+    for name in table.columns:
+        np.testing.assert_array_equal(values.compute()[name].to_arrow().to_numpy(), there[name])
+        np.testing.assert_array_equal(kept[name].to_arrow().to_numpy(), np.asarray(there[name])[valid])
+
+
+def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) -> None:
+    """Moments, starts and E-steps of a partition: what comes to the host are sums of chunks."""
+    from gpuvgm.engines import get_engine
+    from gpuvgm.execution.worker_rows import in_whole_chunks
+    from gpuvgm.mixture.accumulate import moments_over, start_over
+    from gpuvgm.mixture.initialization import Seeds
+    from gpuvgm.mixture.worker_rows import RowsOnWorkers
+    from gpuvgm.summary.grid import Frame
+    from tests.execution.distributed.test_worker_rows import InThisProcess
+
+    numbers, frame = rows()["gaps"].to_numpy(), Frame(0.5, 49_999.0)
+    seeds = Seeds(np.array([3.0, -2.0, 0.0, 3.0]), np.empty(0, np.int64))
+    cuts = [8192, 12_288]
+    found = []
+    for place, name in ((np.asarray, "reference"), (up, "cuda")):
+        held: Any = InThisProcess(list(map(place, np.split(numbers, cuts))))
+        there, engine = RowsOnWorkers(np.empty((0, 1)), held=in_whole_chunks(held), engine=name), get_engine(name)
+        with strict_cupy.hardware.ledger.stage("sums") as entry:
+            moments, start = moments_over(engine, there, frame), start_over(engine, there, frame, seeds)
+        found.append((moments, start))
+    (expected, expected_start), (moments, start) = found
+    assert moments.rows == expected.rows
+    assert (moments.mean, moments.variance) == pytest.approx((expected.mean, expected.variance), rel=1e-12)
+    for name in ("counts", "first", "second"):
+        np.testing.assert_allclose(getattr(start, name), getattr(expected_start, name), rtol=1e-11, atol=1e-9)
+    assert 0 < entry.bytes_down < numbers.nbytes / 50
+    assert entry.operations < 3 * (2 * 10 + 8 * 4 + 10), "of three partitions twice their moments, and the start"

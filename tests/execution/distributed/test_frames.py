@@ -1,0 +1,411 @@
+"""Frames of Dask: fitted as one table, encoded and decoded lazily in the user's own graph."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+from unittest.mock import Mock
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.execution.context import executor_for
+from gpuvgm.execution.dask import DaskExecutor
+from gpuvgm.execution.dask_frames import DaskFrame
+from gpuvgm.execution.partitions import Reading
+from gpuvgm.execution.sources import open_source
+from gpuvgm.table.model_file import fingerprint
+from tests.columns import tables
+
+dd = pytest.importorskip("dask.dataframe")
+dask = pytest.importorskip("dask")
+distributed = pytest.importorskip("distributed")
+cloudpickle = pytest.importorskip("cloudpickle")
+ROWS = 2003
+CUTS = [1, 7, pytest.param(100, marks=pytest.mark.exhaustive), "gaps"]
+COLUMNS = {name: kind for name, kind in tables.DECLARED.items() if name not in ("income", "ratio")}
+
+
+def made(rows: int = ROWS) -> pd.DataFrame:
+    """A pandas frame with dtypes of every sort, and an index of its own."""
+    frame = tables.table(rows, 4).drop_columns(["income", "ratio"]).to_pandas()
+    frame["count"] = frame["count"].astype("Int64").mask(frame["age"] > 95)
+    frame["city"] = frame["city"].astype("category")
+    frame["note"] = frame["note"].astype("string[pyarrow]")
+    frame.index = pd.Index(np.arange(rows) * 3 + 7, name="id")
+    return frame
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return made()
+
+
+@pytest.fixture(scope="module")
+def one(frame):
+    return gpuvgm.TableTransformer(COLUMNS, effort="research").fit(frame)
+
+
+def model_of(transformer):
+    """What identifies the fit, apart from where the rows came from."""
+    model = transformer.model_
+    return fingerprint(type(model)(model.columns, model.seed, model.rows, {}))
+
+
+def split(frame, partitions):
+    return dd.from_pandas(frame, npartitions=partitions, sort=False)
+
+
+def with_gaps(frame):
+    """Partitions of very different lengths, three of them empty."""
+    edges = [0, 0, 1, 800, 800, 801, 1500, ROWS, ROWS]
+    parts = [frame.iloc[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return dd.from_map(lambda part: part, parts, meta=frame.iloc[:0])
+
+
+@pytest.mark.parametrize("where", ["client", "no client"])
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.covering(1)
+def test_a_fit_is_that_of_the_whole_frame(request, frame, one, where, cut):
+    if where == "client":
+        request.getfixturevalue("client")
+    lazy = with_gaps(frame) if cut == "gaps" else split(frame, cut)
+    with dask.config.set(scheduler="threads") if where == "no client" else dask.config.set({}):
+        fitted = gpuvgm.TableTransformer(COLUMNS, effort="research").fit(lazy)
+    assert model_of(fitted) == model_of(one)
+    assert fitted.schema_ == one.schema_
+
+
+@pytest.mark.parametrize("listened", [True, False])
+def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch, listened):
+    """Dask goes through all of a frame's graph for each submission; a client is told of every task that it asks for."""
+    sent, kept = [], []
+    monkeypatch.setattr(type(client), "submit", counting(type(client).submit, kept))
+    monkeypatch.setattr(type(client), "compute", counting(type(client).compute, sent))
+    done = []
+    progress = {"progress": lambda stage, rows, total: done.append((stage, rows))} if listened else {}
+    lazy = split(frame, 40)
+    with distributed.get_task_stream(client) as ran:
+        fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", executor=client, **progress).fit(lazy)
+    assert model_of(fitted) == model_of(one)
+    assert {len(args[1]) for args in sent} == {41 if listened else 1}
+    rows = [step for step in done if step[0] == "fit"]
+    assert len(rows) == (40 * len(sent) if listened else 0) and (not listened or rows[-1] == ("fit", ROWS))
+    assert {stage for stage, _ in done} == ({"fit", "search modes"} if listened else set())
+    assert len(kept) <= 2 * len(sent) + 1  # the function of a scan, and what the fit asks a worker
+    tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
+    assert (tasks["call_on_worker"], tasks["merge_results"]) == (40 * len(sent), 6 * len(sent)), tasks
+
+
+def test_threads_that_dask_is_set_to_come_before_the_current_client(client, frame):
+    source = open_source(dd.from_pandas(frame, npartitions=2))
+    assert executor_for(None, source).client is client
+    with dask.config.set(scheduler="threads"):
+        assert executor_for(None, source) is None
+        assert executor_for(client, source).client is client
+
+
+def test_a_persisted_partition_costs_no_task_of_its_own(client, frame, one):
+    lazy = split(frame, 40).persist()
+    distributed.wait(lazy)
+    given = {"effort": "research", "executor": client}
+    gpuvgm.TableTransformer(COLUMNS, **given).fit(lazy)  # counts the rows
+    with distributed.get_task_stream(client) as ran:
+        fitted = gpuvgm.TableTransformer(COLUMNS, **given).fit(lazy)
+    assert model_of(fitted) == model_of(one)
+    tasks = Counter(str(task["key"]).partition("-")[0] for task in ran.data)
+    scans = tasks["call_on_worker"] // 40
+    assert tasks.keys() <= {"choose_engine", "itself", "_read_runs", "call_on_worker", "merge_results"}
+    assert tasks["_read_runs"] <= 40 and tasks["merge_results"] == 6 * scans and tasks["itself"] == scans >= 1
+
+
+def test_of_a_partition_only_the_columns_that_are_read_are_looked_at(frame):
+    """A persisted one comes whole, and types of Python objects are found by going through them."""
+    source, opened = open_source(split(frame, 1)), []
+    (partition,) = source.partitions(Reading("reference", ("price", "city"), 10))
+    partition = replace(partition, open=lambda part: opened.append(list(part.columns)) or source.open(part))
+    assert partition.of(frame).rows == ROWS
+    assert opened == [["price", "city"]] * 2
+
+
+def counting(method, calls):
+    """A method that notes what it is called with."""
+
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return method(*arguments, **options)
+
+    return counted
+
+
+def test_a_frame_of_many_partitions_is_sampled_where_its_runs_lie(client, frame):
+    lazy = split(frame, 7)
+    runs = [(1900, 50), (3, 4), (250, 900), (0, 0), (5, 2)]  # in any order, over partitions and within
+    found = open_source(lazy).sample(["price", "age"], runs)
+    rows = np.concatenate([np.arange(start, start + length) for start, length in runs])
+    np.testing.assert_array_equal(found.column("price").to_numpy(), frame["price"].to_numpy()[rows])
+    np.testing.assert_array_equal(found.column("age").to_numpy(), frame["age"].to_numpy()[rows])
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("layout", ["compact", "onehot"])
+@pytest.mark.covering(1)
+def test_encoded_and_decoded_frames_are_those_of_pandas(client, frame, one, cut, layout):
+    lazy = with_gaps(frame) if cut == "gaps" else split(frame, cut)
+    encoded = one.transform(lazy, layout=layout)
+    expected = one.transform(frame, layout=layout)
+    if layout == "onehot":
+        expected = pd.DataFrame(expected, index=frame.index, columns=one.get_feature_names_out(layout="onehot"))
+    assert_lazy_equal(encoded, lazy, expected)
+    back = one.inverse_transform(encoded)
+    assert_lazy_equal(back, lazy, one.inverse_transform(expected))
+
+
+def assert_lazy_equal(lazy, source, expected):
+    assert lazy.divisions == source.divisions
+    computed = lazy.compute()
+    pd.testing.assert_frame_equal(computed, expected)
+    assert dict(lazy.dtypes) == dict(expected.dtypes), (dict(lazy.dtypes), dict(expected.dtypes))
+
+
+def test_nothing_is_computed_before_it_is_asked_for(frame, one, tmp_path):
+    def counted(part):
+        with (tmp_path / "calls").open("a") as file:
+            file.write("x")
+        return part
+
+    lazy = split(frame, 5).map_partitions(counted, meta=frame.iloc[:0])
+    encoded = one.inverse_transform(one.transform(lazy))
+    before = (tmp_path / "calls").stat().st_size
+    assert before <= 5  # the rows were counted once, for the offsets
+    again = one.transform(lazy)
+    assert (tmp_path / "calls").stat().st_size == before
+    with dask.config.set(scheduler="threads"):
+        assert len(encoded.compute()) == len(again.compute()) == ROWS
+    assert (tmp_path / "calls").stat().st_size == before + 10
+
+
+def test_rows_are_numbered_through(frame, one):
+    lazy = split(frame, 7)
+    shifted = one.transform(lazy, first_row=12345, seed=9)
+    with dask.config.set(scheduler="threads"):
+        pd.testing.assert_frame_equal(shifted.compute(), one.transform(frame, first_row=12345, seed=9))
+
+
+def test_validity_and_dropped_rows_keep_index_and_divisions(frame, one):
+    encoded = one.transform(frame).copy()
+    encoded.loc[encoded.index % 5 == 0, "price.scalar"] = np.nan
+    lazy = dd.from_pandas(encoded, npartitions=7)
+    values, valid = one.inverse_transform(lazy, return_valid=True)
+    expected, kept = one.inverse_transform(encoded, return_valid=True)
+    with dask.config.set(scheduler="threads"):
+        pd.testing.assert_frame_equal(values.compute(), expected)
+        pd.testing.assert_series_equal(valid.compute(), pd.Series(kept, encoded.index, name="valid"))
+        dropped, left = one.inverse_transform(lazy, return_valid=True, invalid="drop")
+        pd.testing.assert_frame_equal(dropped.compute(), expected[kept])
+        pd.testing.assert_series_equal(left.compute(), pd.Series(True, encoded.index[kept], name="valid"))
+        assert dropped.divisions == lazy.divisions
+        row = encoded.index[kept][1000]
+        pd.testing.assert_frame_equal(dropped.loc[row:row].compute(), expected.loc[row:row])
+
+
+def test_results_compose_with_the_users_graph(frame, one):
+    lazy = dd.from_pandas(frame, npartitions=6)
+    encoded = one.transform(lazy)
+    found = encoded.assign(double=encoded["price.scalar"] * 2)
+    found = found[found["price.mode"] == 0].merge(lazy[["age"]], left_index=True, right_index=True)
+    expected = one.transform(frame)
+    expected = expected.assign(double=expected["price.scalar"] * 2)
+    expected = expected[expected["price.mode"] == 0].merge(frame[["age"]], left_index=True, right_index=True)
+    with dask.config.set(scheduler="threads"):
+        pd.testing.assert_frame_equal(found.compute().sort_index(), expected.sort_index())
+
+
+def test_files_are_written_from_frames(client, frame, one, tmp_path):
+    one.transform(frame, out=tmp_path / "one.parquet")
+    one.transform(split(frame, 7), out=tmp_path / "many.parquet")
+    assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(tmp_path / "many.parquet"))
+    assert one.evaluate(split(frame, 7)).to_dict() == one.evaluate(frame).to_dict()
+
+
+@pytest.mark.filterwarnings("ignore:.*inplace:DeprecationWarning")  # Dask's reader, with pandas 3.1
+def test_rows_of_parquet_files_are_known_without_reading(frame, one, tmp_path, monkeypatch):
+    with dask.config.set(scheduler="threads"):
+        dd.from_pandas(frame, npartitions=4).to_parquet(tmp_path / "parts")
+    lazy = dd.read_parquet(tmp_path / "parts")
+    read = Mock(side_effect=AssertionError("a partition was read"))
+    monkeypatch.setattr("gpuvgm.execution.dask_frames.as_argument", read)
+    assert open_source(lazy).rows == ROWS
+    encoded = one.transform(lazy)
+    with dask.config.set(scheduler="threads"):
+        pd.testing.assert_frame_equal(encoded.compute(), one.transform(frame))
+
+
+def test_partitions_of_another_schema_are_named(client, frame):
+    parts = [frame[["price", "age"]].iloc[:50], frame[["price"]].iloc[50:90]]
+    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0], enforce_metadata=False)
+    with pytest.raises(InputError, match=r'partition 1: column "age" is missing, .* has it'):
+        gpuvgm.TableTransformer().fit(lazy)
+    parts = [frame[["age"]].iloc[:50], frame[["age"]].iloc[50:90].astype("float32")]
+    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0], enforce_metadata=False)
+    with pytest.raises(InputError, match=r'partition 1: column "age" has type float, in .* int8'):
+        gpuvgm.TableTransformer().fit(lazy)
+
+
+def test_partitions_that_change_their_length_are_named(client, frame, tmp_path):
+    seen = tmp_path / "seen"
+
+    def growing(part):
+        if seen.exists() and len(part) == 40:
+            return pd.concat([part, part])
+        return part
+
+    parts = [frame[["price"]].iloc[:50], frame[["price"]].iloc[50:90]]
+    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0]).map_partitions(growing)
+    source = open_source(lazy)
+    assert source.rows == 90
+    seen.touch()
+    with pytest.raises(InputError, match="partition 1 has 80 rows now, and had 40 when they were counted: persist"):
+        gpuvgm.TableTransformer().fit(source)
+
+
+def test_columns_of_python_objects(frame):
+    values = [Decimal(i % 700).scaleb(-2) if i % 9 else None for i in range(ROWS)]
+    whole = pd.DataFrame({"paid": pd.Series(values, dtype=object), "x": frame["price"].to_numpy()})
+    one = gpuvgm.TableTransformer(effort="research").fit(whole)
+    with dask.config.set({"scheduler": "threads", "dataframe.convert-string": False}):
+        lazy = dd.from_map(lambda part: part, [whole.iloc[:600], whole.iloc[600:]], meta=whole.iloc[:0])
+        many = gpuvgm.TableTransformer(effort="research").fit(lazy)
+        assert model_of(many) == model_of(one)
+        pd.testing.assert_frame_equal(many.transform(lazy).compute(), one.transform(whole))
+
+
+def test_uniforms_are_refused(frame, one):
+    with pytest.raises(InputError, match="uniforms cannot be given for frames of Dask"):
+        one.transform(split(frame, 2), uniforms={"price": np.zeros(ROWS)})
+
+
+def test_the_graph_holds_the_model_and_not_its_summaries(frame, one):
+    few, many = (dd.from_map(made, [ROWS] * count, meta=frame.iloc[:0]) for count in (1, 60))
+    sizes = [len(cloudpickle.dumps(dict(one.transform(some).__dask_graph__()))) for some in (few, many)]
+    assert len(pickle.dumps(one.summaries_)) > 2 * sizes[0]
+    assert sizes[1] < sizes[0] + 60 * 2000
+
+
+def test_a_series_is_no_table(frame):
+    with pytest.raises(InputError, match="Series"):
+        gpuvgm.TableTransformer().fit(split(frame, 2)["price"])
+
+
+def test_a_dask_frame_is_a_source(frame):
+    with dask.config.set(scheduler="threads"):
+        source = open_source(split(frame, 7))
+        assert isinstance(source, DaskFrame)
+        alone = open_source(frame)
+        assert source.schema == alone.schema
+        runs = [(3, 700), (1500, 2), (2000, 3)]
+        assert source.sample(["age", "price"], runs).equals(alone.sample(["age", "price"], runs))
+        blocks = list(source.blocks(["price", "age"], 300))
+    assert [block.rows for block in blocks] == [300] * 6 + [203]
+    assert pa.Table.from_batches([b.batch for b in blocks]).equals(alone.sample(["price", "age"], [(0, ROWS)]))
+
+
+def test_empty_partitions_are_left_out(client, frame):
+    seen = []
+    executor = DaskExecutor(client, partition_rows=1)
+    gpuvgm.TableTransformer(["age"], executor=executor, progress=lambda *step: seen.append(step)).fit(with_gaps(frame))
+    assert [done for stage, done, _ in seen if stage == "fit"] == [1, 800, 801, 1500, ROWS]
+    assert [step for step in seen if step[0] != "fit"] == [("search modes", 0, 1), ("search modes", 1, 1)]
+
+
+def test_a_partition_without_a_value_has_the_type_of_the_others():
+    words = pd.Series(["a"] * 30 + [None] * 10 + ["b"] * 10, dtype=object)
+    whole = pd.DataFrame({"word": words, "x": np.arange(50) % 7})
+    with dask.config.set({"scheduler": "threads", "dataframe.convert-string": False}):
+        lazy = dd.from_map(
+            lambda part: part, [whole.iloc[:30], whole.iloc[30:40], whole.iloc[40:]], meta=whole.iloc[:0]
+        )
+        one, many = (gpuvgm.TableTransformer(effort="research").fit(source) for source in (whole, lazy))
+        assert model_of(many) == model_of(one)
+        pd.testing.assert_frame_equal(many.transform(lazy).compute(), one.transform(whole))
+
+
+def test_an_error_of_a_partition_names_its_first_row(frame):
+    transformer = gpuvgm.TableTransformer({"note": "categorical"}).fit(frame.iloc[:1500])
+    lazy = transformer.transform(dd.from_pandas(frame, npartitions=4))
+    with (
+        dask.config.set(scheduler="threads"),
+        pytest.raises(InputError, match="partition that begins at row 1[05]0.*no category"),
+    ):
+        lazy.compute()
+
+
+def test_identifiers_and_text_of_a_lazy_frame() -> None:
+    rows = 3_000
+    days = pd.date_range("2013-01-01", periods=rows, freq="h").strftime("%Y-%m-%d %H:%M:%S")
+    frame = pd.DataFrame({"key": np.arange(rows) * 5 + 100, "name": [f"n{i}" for i in range(rows)], "day": days})
+    lazy = dd.from_pandas(frame, npartitions=3)
+    transformer = gpuvgm.TableTransformer().fit(lazy)
+    assert [spec.kind for spec in transformer.schema_.columns] == ["id", "id", "continuous"]
+    alone = gpuvgm.TableTransformer().fit(frame)
+    assert [repr(column.to_json()).replace("large_string", "string") for column in transformer.columns_.values()] == [
+        repr(column.to_json()).replace("large_string", "string") for column in alone.columns_.values()
+    ]  # text of Dask's frames is of either type, by their versions
+    back = transformer.inverse_transform(transformer.transform(lazy)[["day.scalar", "day.mode"]]).compute()
+    assert back["key"].tolist() == frame["key"].tolist()
+    assert back["name"].tolist() == [str(row) for row in range(rows)]
+    assert back["day"].tolist() == frame["day"].tolist()
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_estimator_reads_frames_that_a_cluster_computes(client):
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": random.normal(size=ROWS), "b": random.normal(3, 2, ROWS)})
+    given = {"n_components": 2, "max_iter": 5, "random_state": 0, "init_params": rows.to_numpy()[:2]}
+    one = gpuvgm.BayesianGaussianMixture(**given).fit(rows)
+    lazy = split(rows, 5)
+    many = gpuvgm.BayesianGaussianMixture(**given).fit(lazy)
+    np.testing.assert_allclose(many.means_, one.means_, rtol=1e-9)
+    assert many.predict(lazy).compute().tolist() == one.predict(rows).tolist()
+    assert many.score(lazy) == pytest.approx(one.score(rows))
+
+
+def test_partitions_by_quantiles_of_the_rows_are_found_once(frame, monkeypatch):
+    """Dask may find others when it is asked again, as `set_index` and `sort_values` do where a frame is optimised."""
+    shuffle = pytest.importorskip("dask.dataframe.dask_expr._shuffle")
+    find, asked = shuffle._calculate_divisions, []
+
+    def drifting(*given):
+        asked.append(given)
+        divisions, *rest = find(*given)
+        return [divisions[0], *(one + 3 * len(asked) for one in divisions[1:-1]), divisions[-1]], *rest
+
+    class Forgetful(dict):
+        def __contains__(self, key):
+            return False
+
+    monkeypatch.setattr(shuffle, "_calculate_divisions", drifting)
+    monkeypatch.setattr(shuffle, "divisions_lru", Forgetful())
+    lazy = split(frame[["age", "price"]], 5).set_index("age", drop=False)
+    fitted = gpuvgm.TableTransformer(effort="research").fit(lazy)
+    assert fitted.model_.rows == len(fitted.transform(lazy).compute()) == ROWS
+
+
+def test_categories_of_partitions_differ_in_number():
+    """Pandas numbers few categories with int8, more with int16, and a frame of Dask may know none before it is read."""
+    words = pd.DataFrame({"x": np.arange(3000.0), "word": [f"w{i % 300}" for i in range(3000)]})
+    parts = [words.iloc[low:high].astype({"word": "category"}) for low, high in ((0, 100), (100, 100), (100, 3000))]
+    unknown = parts[0].iloc[:0].astype({"word": pd.CategoricalDtype(["__UNKNOWN_CATEGORIES__"])})
+    lazy = dd.from_delayed([dask.delayed(part) for part in parts], meta=unknown, verify_meta=False)
+    one, other = (gpuvgm.TableTransformer(effort="research").fit(rows) for rows in (lazy, words))
+    expected = other.transform(words)
+    pd.testing.assert_frame_equal(one.transform(lazy).compute().reset_index(drop=True), expected)
+    back = one.inverse_transform(one.transform(lazy)).compute()
+    assert back["word"].astype(str).tolist() == words["word"].tolist()

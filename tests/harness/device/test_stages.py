@@ -1,0 +1,85 @@
+"""The ledger that `python -m benchmarks predict` reckons with is what the strict device counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from benchmarks import stages as predicted
+from tests.engines.kernels.building import needs_compiler
+from tests.engines.kernels.counting import class_of, onehot_row
+from tests.harness.device import stages
+from tests.harness.ptx.programs import problem
+
+pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
+ANEW = "count anew: python -m tests.harness.device.stages"
+
+
+@pytest.fixture(name="device")
+def _device() -> Iterator[Any]:
+    with stages.device_of_small_blocks() as cupy:
+        yield cupy
+
+
+def of_the_device(counts: dict[str, Any]) -> dict[str, Any]:
+    """Counts without those of Python, which differ between its versions."""
+    return {name: count for name, count in counts.items() if name != "calls"}
+
+
+@pytest.mark.parametrize("stage", ["transform", "inverse"])
+def test_the_ledger_of_a_stage_is_up_to_date(device: Any, stage: str) -> None:
+    committed, found = predicted.ledger()["stages"][stage], stages.COUNTED[stage](device)
+    for part in ("first", "column", "block", "both"):
+        assert of_the_device(found[part]) == of_the_device(committed[part]), ANEW
+        assert 0.7 < found[part]["calls"] / committed[part]["calls"] < 1.4, ANEW
+    assert found["width"] == committed["width"] and found["block_rows"] == committed["block_rows"], ANEW
+
+
+def test_the_ledger_of_a_block_of_a_fit_is_up_to_date(device: Any) -> None:
+    committed = predicted.ledger()["stages"]["fit"]["block"]
+    few, many = (stages.counted(device, stages.fitting(1, blocks)) for blocks in (1, 2))
+    for name in ("kernels", "operations", "synchronisations", "allocations", "names"):
+        assert stages.minus(many, few)[name] == committed[name], ANEW
+
+
+def test_calls_are_those_that_the_package_makes(device: Any) -> None:
+    calls = stages.Calls()
+    with calls.counted():
+        sorted([3, 1, 2], key=lambda x: -x)
+    assert calls.count == 0
+    with calls.counted():
+        device.hardware.module.cuda.Device()
+        predicted.LEDGER.exists()
+    assert calls.count == 0
+    fit = stages.counted(device, stages.inverting(1, 1))
+    assert fit["calls"] > 50 and fit["kernels"] == 1
+
+
+@pytest.mark.ptx
+@pytest.mark.skipif(problem() is not None, reason=f"PTX cannot be executed: {problem()}")
+def test_executed_instructions_are_up_to_date() -> None:
+    committed = predicted.ledger()["programs"]["gpuvgm_fill_onehot_f4"]
+    assert onehot_row() == pytest.approx(committed, rel=0.1), ANEW
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("fma.rn.f64 \t%fd1, %fd2, %fd3, %fd4", "fp64"),
+        ("@%p1 bra \t$L__BB0_2", "control"),
+        ("ld.global.nc.v2.f64 \t{%fd1, %fd2}, [%rd1]", "load"),
+        ("ld.shared.f64 \t%fd1, [%r1]", "shared"),
+        ("ld.param.u64 \t%rd1, [p]", None),
+        ("mad.lo.s32 \t%r1, %r2, %r3, %r4", "multiply"),
+        ("ex2.approx.ftz.f32 \t%f1, %f2", "special"),
+        ("add.f32 \t%f1, %f2, %f3", "fp32"),
+        ("setp.lt.u32 \t%p1, %r1, %r2", "integer"),
+        ("cvt.rn.f64.s32 \t%fd1, %r1", "conversion"),
+        ("atom.shared.add.u32 \t%r1, [%r2], 1", "shared atomic"),
+        ("mov.u32 \t%r1, %tid.x", None),
+    ],
+)
+def test_instructions_of_ptx_have_the_units_that_run_them(text: str, unit: str | None) -> None:
+    assert class_of(text) == unit

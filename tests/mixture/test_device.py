@@ -1,0 +1,187 @@
+"""The estimator with engine="cuda", on the strict device and on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpuvgm import BayesianGaussianMixture
+from tests.conftest import needs_gpu
+from tests.engines.kernels.building import needs_compiler
+from tests.harness.device.hardware import Hardware
+from tests.harness.device.module import up
+from tests.mixture.cases import blobs
+from tests.mixture.closeness import assert_same_parameters
+
+
+def column(rows: int = 20_000) -> np.ndarray:
+    random = np.random.default_rng(0)
+    return np.concatenate((random.normal(0, 1, rows // 2), random.normal(8, 0.5, rows - rows // 2)))[:, None]
+
+
+def mixture(engine: str, **settings: object) -> BayesianGaussianMixture:
+    given = {"n_components": 3, "random_state": 0, "max_iter": 20, "tol": 1e-12, "algorithm": "exact", **settings}
+    return BayesianGaussianMixture(engine=engine, **given)
+
+
+def assert_same(one: BayesianGaussianMixture, other: BayesianGaussianMixture) -> None:
+    for name in ("means_", "covariances_", "weights_"):
+        np.testing.assert_allclose(getattr(one, name), getattr(other, name), rtol=1e-9, atol=1e-9)
+
+
+@pytest.fixture
+def device(strict_cupy: Any) -> Hardware:
+    return strict_cupy.hardware
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("weighted", [False, True])
+def test_e_steps_over_rows_of_the_host_run_on_the_device(device: Hardware, weighted: bool) -> None:
+    x = column()
+    weight = np.random.default_rng(1).integers(0, 3, len(x)) if weighted else None
+    ours, theirs = (mixture(engine).fit(x, sample_weight=weight) for engine in ("cuda", "native"))
+    assert_same(ours, theirs)
+    steps = [name for name, _ in device.launches if name.startswith("gpuvgm_e_step_3")]
+    assert len(steps) == ours.n_iter_
+    assert sum(name == "gpuvgm_chunk_totals" for name, _ in device.launches) == ours.n_iter_
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_rows_of_the_device_stay_there(device: Hardware) -> None:
+    x = column()
+    centres = np.array([[-1.0], [0.5], [8.0]])
+    ours = mixture("cuda", init_params=centres).fit(up(x))
+    assert_same(ours, mixture("native", init_params=centres).fit(x))
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_summaries_are_the_same_to_the_bit(device: Hardware) -> None:
+    x = column()
+    ours, theirs = (mixture(engine, algorithm="summary").fit(x) for engine in ("cuda", "native"))
+    for name in ("means_", "covariances_", "weights_"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    assert any(name.startswith("gpuvgm_summarise") for name, _ in device.launches)
+    assert not any(name.startswith("gpuvgm_e_step") for name, _ in device.launches)
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("algorithm", ["exact", "summary"])
+def test_a_gpu_fits_what_the_host_fits(algorithm: str) -> None:
+    x = column(300_000)
+    assert_same(*(mixture(engine, algorithm=algorithm).fit(x) for engine in ("cuda", "auto")))
+
+
+@pytest.fixture(params=["strict", pytest.param("gpu", marks=[pytest.mark.gpu, needs_gpu])])
+def cupy(request: pytest.FixtureRequest) -> Any:
+    """CuPy on a GPU, and what stands for it."""
+    if request.param == "gpu":
+        import cupy
+
+        return cupy
+    return request.getfixturevalue("strict_cupy")
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("init", ["kmeans", "k-means++", "random", "random_from_data", "centres"])
+@pytest.mark.covering(2)
+def test_arrays_of_cupy(cupy: Any, features: int, covariance_type: str, init: str) -> None:
+    x = blobs(np.random.default_rng(3), 20_000, features)
+    given = {"n_components": 3, "max_iter": 15, "random_state": 0, "algorithm": "exact"}
+    given |= {"covariance_type": covariance_type, "init_params": x[:3] if init == "centres" else init}
+    ours = BayesianGaussianMixture(**given).fit(cupy.asarray(x))
+    theirs = BayesianGaussianMixture(**given).fit(x)
+    if init == "centres":
+        assert_same_parameters(ours, theirs, 1e-9)
+    for method in ("predict", "predict_proba", "score_samples"):
+        found = getattr(ours, method)(cupy.asarray(x))
+        assert isinstance(found, cupy.ndarray)
+        np.testing.assert_allclose(found.get(), getattr(ours, method)(x), rtol=1e-9, atol=1e-12)
+    assert ours.score(cupy.asarray(x)) == pytest.approx(ours.score(x))
+    assert isinstance(ours.fit_predict(cupy.asarray(x)), cupy.ndarray)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("algorithm", ["exact", "summary", "auto"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_weights_of_cupy(cupy: Any, features: int, algorithm: str, whole: bool) -> None:
+    if features > 1 and algorithm == "summary":
+        pytest.skip("summaries have one feature")
+    x, random = blobs(np.random.default_rng(3), 9000, features), np.random.default_rng(4)
+    weight = random.integers(0, 3, len(x)) if whole else random.uniform(0, 2, len(x))
+    given = {"n_components": 3, "max_iter": 15, "random_state": 0, "algorithm": algorithm, "init_params": x[:3]}
+    theirs = BayesianGaussianMixture(**given).fit(x, sample_weight=weight)
+    for rows, weights in (
+        (cupy.asarray(x), cupy.asarray(weight)),
+        (cupy.asarray(x), weight),
+        (x, cupy.asarray(weight)),
+    ):
+        ours = BayesianGaussianMixture(**given).fit(rows, sample_weight=weights)
+        assert_same_parameters(ours, theirs, 1e-9)
+        again = BayesianGaussianMixture(**given).partial_fit(rows, sample_weight=weights)
+        assert_same_parameters(again.partial_fit(rows, sample_weight=0 * weights), again, 0)
+
+
+@needs_compiler
+@pytest.mark.parametrize("weight", [[1.0, -1.0, 1.0, 1.0], [1.0, np.nan, 1.0, 1.0], [1.0, 1.0, 1.0]])
+def test_weights_of_cupy_that_cannot_count_rows(strict_cupy: Any, weight: list[float]) -> None:
+    x = np.array([[1.0], [2.0], [3.0], [4.0]])
+    with pytest.raises(ValueError) as expected:
+        BayesianGaussianMixture().fit(x, sample_weight=weight)
+    with pytest.raises(ValueError) as found:
+        BayesianGaussianMixture().fit(up(x), sample_weight=up(np.array(weight)))
+    assert str(found.value) == str(expected.value)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("algorithm", ["exact", "auto"])
+@pytest.mark.parametrize("where", ["another device", "a stream of its own"])
+def test_the_callers_device_and_stream_are_used(strict_cupy: Any, where: str, algorithm: str, features: int) -> None:
+    """Threads begin on the first device and on its null stream; rows that lie elsewhere stay in the caller's thread."""
+    x = blobs(np.random.default_rng(3), 9000, features)
+    weight = np.random.default_rng(4).integers(0, 3, len(x))
+    given = {"n_components": 3, "max_iter": 5, "random_state": 0, "algorithm": algorithm, "init_params": x[:3]}
+    theirs = BayesianGaussianMixture(**given).fit(x, sample_weight=weight)
+    cuda = strict_cupy.cuda
+    with cuda.Device(1) if where == "another device" else cuda.Stream(non_blocking=True):
+        rows = up(x)
+        ours = BayesianGaussianMixture(**given).fit(rows, sample_weight=up(weight))
+        labels = ours.predict(rows)
+        assert np.mean(labels.get() != theirs.predict(x)) < 1e-3
+    assert_same_parameters(ours, theirs, 1e-9)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_priors_and_centres_may_lie_on_the_device(strict_cupy: Any) -> None:
+    x = blobs(np.random.default_rng(3), 3000, 2)
+    given = {"n_components": 3, "max_iter": 5, "random_state": 0}
+    priors = {"mean_prior": np.array([0.5, 1.0]), "covariance_prior": np.eye(2), "init_params": x[:3]}
+    theirs = BayesianGaussianMixture(**given, **priors).fit(x)
+    ours = BayesianGaussianMixture(**given, **{name: up(values) for name, values in priors.items()}).fit(up(x))
+    assert_same_parameters(ours, theirs, 1e-9)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("algorithm", ["exact", "summary"])
+def test_copies_wait_for_what_the_callers_stream_still_does(strict_cupy: Any, algorithm: str) -> None:
+    """Memory that was just freed may still be read by kernels of the caller's stream, which lanes know nothing of."""
+    x = column()
+    theirs = mixture("native", algorithm=algorithm, init_params=x[[0, 1, -1]]).fit(x)
+    _ = up(np.zeros(1000)) + 1.0
+    ours = mixture("cuda", algorithm=algorithm, init_params=x[[0, 1, -1]]).fit(x)
+    assert_same(ours, theirs)

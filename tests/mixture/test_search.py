@@ -1,0 +1,266 @@
+"""The search: statistics that can be moved, split and padded; accelerated EM; never below a start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.cluster import KMeans
+
+from gpuvgm.config import FitConfig
+from gpuvgm.datasets import amount
+from gpuvgm.engines import get_engine
+from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells
+from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
+from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
+from gpuvgm.mixture.search import Effort, SearchResult, _lloyd_start, cell_starts, coarse_cells, search_cells
+from gpuvgm.mixture.statistics import _APART as APART
+from gpuvgm.mixture.statistics import Statistics
+from gpuvgm.mixture.summary_fit import _with_blur, blur
+from gpuvgm.summary.grid import Frame, Masses, build_grid
+from gpuvgm.summary.summary import Cells
+
+QUICK = Effort(screening=10, trial=4, rough_iter=40, max_iter=200, rounds=1)
+COMPONENTS = 6
+
+
+def cells_of(x: np.ndarray) -> tuple[Cells, Prior]:
+    """Cells and scikit-learn's prior of a column."""
+    frame = Frame.around(x)
+    y = frame.apply(x)
+    grid = build_grid(frame, Masses.of_sample(y[:: max(1, len(y) // 50_000)]), np.empty(0))
+    mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
+    return get_engine("auto").summarise(x, grid).cells(), prior_of(mean, variance, frame, FitConfig())
+
+
+@pytest.fixture(scope="module")
+def column() -> tuple[Cells, Prior]:
+    draws = np.random.default_rng(0)
+    return cells_of(np.concatenate((draws.normal(0, 1, 3000), draws.lognormal(1, 0.7, 4000), np.full(500, 3.0))))
+
+
+@pytest.fixture(scope="module")
+def found(column: tuple[Cells, Prior]) -> SearchResult:
+    return searched(column)
+
+
+def searched(
+    column: tuple[Cells, Prior], seed: int = 0, given: tuple[Posterior | Statistics, ...] = ()
+) -> SearchResult:
+    cells, prior = column
+    return search_cells(get_engine("auto"), cells, prior, COMPONENTS, np.random.RandomState(seed), given, effort=QUICK)
+
+
+def ground_of(column: tuple[Cells, Prior]) -> Objective:
+    cells, prior = column
+    return Objective(over_cells(get_engine("auto"), cells), prior, cells.rows)
+
+
+def moments(s: Statistics) -> np.ndarray:
+    """Mass, first and second moment about 0 of all components together."""
+    at_zero = s.about(np.zeros_like(s.reference))
+    return np.concatenate([np.sum(sums, axis=0).ravel() for sums in (at_zero.counts, at_zero.first, at_zero.second)])
+
+
+@st.composite
+def statistics(
+    draw: Callable[..., float], kinds: tuple[str, ...] = ("one feature", "diagonals", "matrices")
+) -> Statistics:
+    """Statistics of rows with one feature, or with three, whole or diagonal."""
+    rows, kind = np.random.default_rng(draw(st.integers(0, 1000))), draw(st.sampled_from(kinds))
+    k = draw(st.integers(1, 5))
+    counts, means, factors = rows.uniform(1, 100, k), rows.normal(0, 10, (k, 3)), rows.normal(0, 2, (k, 3, 3))
+    d = rows.normal(0, 1, (k, 3))
+    second = counts[:, None, None] * (factors @ np.swapaxes(factors, 1, 2) + d[:, :, None] * d[:, None, :])
+    if kind == "matrices":
+        return Statistics(means - d, counts, counts[:, None] * d, second, 1.0)
+    squares, part = np.diagonal(second, axis1=1, axis2=2).copy(), 0 if kind == "one feature" else slice(None)
+    return Statistics((means - d)[:, part], counts, (counts[:, None] * d)[:, part], squares[:, part], 1.0)
+
+
+@given(statistics(), st.integers(0, 4))
+def test_splitting_padding_and_reordering_keep_mass_and_moments(s: Statistics, component: int) -> None:
+    k = len(s.counts)
+    split, padded = s.split(component % k), s.padded(k + 3)
+    assert (len(split.counts), len(padded.counts)) == (k + 1, k + 3)
+    np.testing.assert_array_equal(padded.counts[k:], 0.0)
+    atol = 1e-7 if s.second.ndim == 1 else 1e-6
+    for changed in (split, padded, s.take(np.arange(k)[::-1]), s.about(np.full_like(s.reference, 7.0))):
+        np.testing.assert_allclose(moments(changed), moments(s), rtol=1e-9, atol=atol)
+    np.testing.assert_allclose(moments(s.plus(s.about(s.reference + 1.0))), 2 * moments(s), rtol=1e-9, atol=atol)
+
+
+@given(statistics())
+def test_every_component_is_left_out_once(s: Statistics) -> None:
+    every = np.arange(len(s.counts))
+    for k, without in enumerate(s.without_each()):
+        taken = s.take(np.delete(every, k))
+        for name in ("reference", "counts", "first", "second"):
+            np.testing.assert_array_equal(getattr(without, name), getattr(taken, name))
+        assert without.entropy == s.entropy
+
+
+@given(statistics())
+def test_moving_reaches_the_coordinates_asked_for(s: Statistics) -> None:
+    start, k = s.coordinates(), len(s.counts)
+    step, tolerance = np.full(len(start), 1e-4), 1e-7
+    if s.full:  # the upper triangles of the factors stay 0
+        step[4 * k :] *= np.tile(np.tri(3).ravel(), k)
+    elif s.second.ndim == 1:
+        step, tolerance = 0.01 * np.concatenate((np.sqrt(s.counts), np.full(2 * k, 0.1))), 1e-9
+    np.testing.assert_allclose(s.moved(step).coordinates(), start + step, rtol=tolerance, atol=tolerance)
+
+
+@given(statistics(("one feature", "diagonals")))
+def test_a_step_too_far_is_shortened_to_something_that_rows_can_be(s: Statistics) -> None:
+    for sign in (1e6, -1e6):
+        moved = s.moved(np.full(len(s.coordinates()), sign))
+        assert np.all(moved.counts > 0) and np.all(moved.second > 0)
+
+
+@pytest.mark.parametrize("diagonal", [True, False])
+def test_a_component_is_cut_across_its_longest_axis(diagonal: bool) -> None:
+    """Longest in units of the features' deviations: the second feature, though the first has wider rows."""
+    variances = np.array([[100.0, 1.0], [100.0, 4.0]])
+    means, counts = np.array([[-1000.0, 0.0], [1000.0, 0.0]]), np.array([50.0, 50.0])
+    second = counts[:, None] * variances
+    second = second if diagonal else second[:, :, None] * np.eye(2)
+    split = Statistics(means, counts, np.zeros((2, 2)), second, 0.0).split(0)
+    np.testing.assert_array_equal(split.counts, [25.0, 50.0, 25.0])
+    np.testing.assert_allclose(split.reference[[0, 2], 0], -1000.0)
+    np.testing.assert_allclose(np.sort(split.reference[[0, 2], 1]), [-APART, APART])
+    np.testing.assert_array_equal(split.reference[1], means[1])
+    np.testing.assert_array_equal(split.first, 0.0)
+
+
+def test_quasi_newton_finds_the_top_of_a_parabola() -> None:
+    curvature = np.array([1.0, 0.3, 0.05])
+    steps = np.eye(3)
+    np.testing.assert_allclose(quasi_newton(curvature * 2.0, steps, curvature * steps), np.full(3, 2.0))
+
+
+def test_acceleration_ends_at_a_fixed_point_of_plain_em(column: tuple[Cells, Prior]) -> None:
+    cells, prior = column
+    start = cell_starts(cells, COMPONENTS, np.random.RandomState(1), Effort())[0]
+    ascent = AcceleratedEM(ground_of(column), start).run(400, 1e-12)
+    assert ascent.converged
+    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, ascent.best.posterior, Stopping(200, 0.0))
+    assert plain.bounds[-1] - ascent.best.bound < 1e-8 * cells.rows
+    np.testing.assert_allclose(plain.posterior.means, ascent.best.posterior.means, rtol=1e-3, atol=1e-3)
+
+
+def test_acceleration_is_not_below_plain_em_with_ten_times_the_iterations(column: tuple[Cells, Prior]) -> None:
+    cells, prior = column
+    start = cell_starts(cells, COMPONENTS, np.random.RandomState(2), Effort())[0]
+    plain = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(1500, 0.0))
+    assert AcceleratedEM(ground_of(column), start).run(150, 0.0).best.bound > plain.bounds[-1] - 1e-6 * cells.rows
+
+
+def test_bounds_never_fall(found: SearchResult) -> None:
+    assert np.all(np.diff(found.fit.bounds) >= 0)
+    assert found.fit.converged
+    assert list(found.start_bounds) == sorted(found.start_bounds, reverse=True)
+
+
+def test_result_is_above_every_start(column: tuple[Cells, Prior], found: SearchResult) -> None:
+    cells, prior = column
+    for start in cell_starts(cells, COMPONENTS, np.random.RandomState(5), Effort()):
+        if len(start.counts) == COMPONENTS:
+            fit = fit_mixture(over_cells(get_engine("auto"), cells), prior, prior.update(start), Stopping(300, 0.0))
+            assert found.fit.bounds[-1] > fit.bounds[-1] - 1e-7 * cells.rows
+
+
+def test_result_is_never_below_what_is_given(column: tuple[Cells, Prior], found: SearchResult) -> None:
+    again = searched(column, 3, (found.fit.posterior, found.statistics))
+    assert again.fit.bounds[-1] >= found.fit.bounds[-1]
+
+
+def test_result_is_not_below_the_end_of_a_start_that_is_given(column: tuple[Cells, Prior]) -> None:
+    cells, _ = column
+    for seed in range(3):
+        start = cell_starts(cells, COMPONENTS, np.random.RandomState(seed), Effort())[0]
+        end = AcceleratedEM(ground_of(column), start).run(QUICK.max_iter, QUICK.tolerance)
+        assert searched(column, given=(start,)).fit.bounds[-1] >= end.bound
+
+
+def test_the_same_seed_gives_the_same_bits(column: tuple[Cells, Prior], found: SearchResult) -> None:
+    again = searched(column)
+    assert again.fit.bounds == found.fit.bounds
+    np.testing.assert_array_equal(again.fit.posterior.means, found.fit.posterior.means)
+
+
+def test_components_are_in_descending_order(found: SearchResult) -> None:
+    counts = found.fit.posterior.counts
+    assert np.all(np.diff(counts) <= 0.01 * np.max(counts))
+
+
+def test_one_mode_fewer_costs_something(found: SearchResult) -> None:
+    assert found.modes > 1
+    assert found.loss_with_fewer is not None and found.loss_with_fewer >= 0
+
+
+def test_a_constant_has_one_mode_and_none_fewer() -> None:
+    result = searched(cells_of(np.full(1000, 5.0)))
+    assert result.modes == 1
+    assert result.bound_with_fewer is None
+
+
+def test_two_values_and_fewer_values_than_components() -> None:
+    assert searched(cells_of(np.repeat([0.0, 100.0, 101.0], 500))).modes >= 2
+
+
+def test_coarse_cells_keep_the_mass() -> None:
+    cells, _ = cells_of(amount(0, 50_000))
+    coarse = coarse_cells(cells, 1000)
+    assert 250 < len(coarse.mean) <= 1000 < len(cells.mean)
+    assert coarse_cells(cells, len(cells.mean)) is cells
+    assert coarse.rows == cells.rows
+    assert np.sum(coarse.weight * coarse.mean) == pytest.approx(np.sum(cells.weight * cells.mean), rel=1e-12)
+
+
+def test_blur_is_left_out_only_where_it_is_the_smaller_error(column: tuple[Cells, Prior], found: SearchResult) -> None:
+    cells, posterior = column[0], found.fit.posterior
+    least = blur(cells, posterior)
+    assert least > 0
+    for error in (0.0, 0.5 * least, least, 2 * least, 1.0, np.inf):
+        assert _with_blur(error, cells, posterior) == max(error, least)
+
+
+def test_k_means_from_quantiles_is_a_fixed_point_of_k_means(column: tuple[Cells, Prior]) -> None:
+    cells, _ = column
+    start = _lloyd_start(cells, 4)
+    means = start.reference + start.first / start.counts
+    nearest = np.argmin(np.abs(cells.mean[:, None] - means), axis=1)
+    assert np.sum(start.counts) == cells.rows
+    for k in range(4):
+        near = nearest == k
+        assert np.average(cells.mean[near], weights=cells.weight[near]) == pytest.approx(means[k], abs=0.05)
+
+
+def test_k_means_from_quantiles_of_fewer_values_than_components() -> None:
+    cells, _ = cells_of(np.repeat([0.0, 100.0, 101.0], 500))
+    start = _lloyd_start(cells, 6)
+    np.testing.assert_array_equal(start.counts, [500, 500, 500])
+    np.testing.assert_allclose(start.second, 0.0, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param("amount", marks=pytest.mark.exhaustive), "lognormal"])
+def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
+    x = amount(0, 8_000) if name == "amount" else np.random.default_rng(1).lognormal(0, 1, 8_000)
+    cells, prior = cells_of(x)
+    frame, random = Frame.around(x), np.random.RandomState(0)
+    y = frame.apply(x)
+    one, none = np.ones(len(y)), np.zeros(len(y))
+    rows = over_cells(get_engine("auto"), Cells(y, one, none, none.astype(int), none.astype(int), none))
+    bounds = []
+    for _ in range(10):
+        run = KMeans(n_clusters=10, n_init=1, random_state=random).fit(y.reshape(-1, 1))
+        start = hard_start(y, one, none, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
+        bounds.append(fit_mixture(rows, prior, prior.update(start), Stopping(800, 0.0)).bounds[-1])
+    found = search_cells(get_engine("auto"), cells, prior, 10, np.random.RandomState(0))
+    statistics = rows(found.fit.posterior)
+    assert prior.update(statistics).lower_bound(statistics.entropy) >= max(bounds) - 1e-6 * len(x)

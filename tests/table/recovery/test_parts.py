@@ -1,0 +1,270 @@
+"""Folders of parts: the same bytes however they were made, and nothing lost or doubled when the making is cut short."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.io import ParquetSink
+from gpuvgm.io.manifest import digest_of_file, read_manifest
+from tests.table.recovery.conftest import damage, kill_after
+
+ROWS, PART_ROWS = 50_000, 8192
+COLUMNS = ["amount", "balance", "city"]
+PARTS = -(-ROWS // PART_ROWS)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("parts")
+    table = pa.Table.from_batches([mixed_table_rows(0, ROWS, 3)]).select(COLUMNS)
+    (folder / "data").mkdir()
+    for number, (start, stop) in enumerate(((0, 20_001), (20_001, 20_001), (20_001, 30_000), (30_000, ROWS))):
+        pq.write_table(table.slice(start, stop - start), folder / "data" / f"{number}.parquet", row_group_size=3000)
+    transformer = gpuvgm.TableTransformer(effort="research").fit(folder / "data")
+    transformer.save(folder / "model.gpuvgm")
+    transformer.transform(folder / "data", out=folder / "whole", part_rows=PART_ROWS)
+    return folder
+
+
+@pytest.fixture
+def transformer(place):
+    return gpuvgm.load(place / "model.gpuvgm")
+
+
+def bodies(folder):
+    """Size and SHA-256 of the Parquet files."""
+    return {path.name: digest_of_file(path) for path in sorted(folder.iterdir()) if path.suffix == ".parquet"}
+
+
+def test_parts_hold_the_rows_of_one_file(place, transformer):
+    transformer.transform(place / "data", out=place / "one.parquet")
+    assert pq.read_table(place / "whole").equals(pq.read_table(place / "one.parquet"))
+    assert [pq.read_metadata(path).num_rows for path in sorted((place / "whole").glob("*.parquet"))] == [
+        *[PART_ROWS] * (PARTS - 1),
+        ROWS - PART_ROWS * (PARTS - 1),
+    ]
+    manifest = read_manifest(place / "whole" / "_manifest.json")
+    assert manifest.complete and len(manifest.done) == PARTS
+    assert not (place / ".whole.unfinished").exists()
+
+
+@pytest.mark.parametrize("settings", [{"threads": 1}, {"threads": 3, "block_rows": 4096}, {"block_rows": 30_000}])
+def test_threads_and_blocks_change_nothing(place, transformer, tmp_path, settings):
+    run = transformer.set_params(**settings).transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS)
+    assert bodies(tmp_path / "e") == bodies(place / "whole")
+    assert (run.rows, run.files) == (ROWS, PARTS)
+    assert run.bytes == sum(size for size, _ in bodies(tmp_path / "e").values())
+
+
+def test_sources_of_every_form_give_the_same_parts(place, transformer, tmp_path):
+    table = pq.read_table(place / "data")
+    pa.csv.write_csv(table, tmp_path / "t.csv")
+    for name, source in {
+        "table": table,
+        "stream": iter(table.to_batches(777)),
+        "csv": tmp_path / "t.csv",
+    }.items():
+        transformer.transform(source, out=tmp_path / name, part_rows=PART_ROWS)
+        assert bodies(tmp_path / name) == bodies(place / "whole"), name
+
+
+def test_workers_write_the_same_parts(place, transformer, tmp_path):
+    with gpuvgm.cluster(workers=2, threads=1, gpus=False) as client:
+        spread = transformer.set_params(executor=gpuvgm.DaskExecutor(client))
+        spread.transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS)
+        spread.inverse_transform(tmp_path / "e", out=tmp_path / "b", part_rows=PART_ROWS)
+    assert bodies(tmp_path / "e") == bodies(place / "whole")
+    back = transformer.set_params(executor=None).inverse_transform(place / "whole")
+    assert pq.read_table(tmp_path / "b").equals(back)
+
+
+def command(place, out, *more):
+    return [
+        *(sys.executable, "-m", "gpuvgm", "transform", str(place / "data"), str(out)),
+        *("--model", str(place / "model.gpuvgm"), "--part-rows", "1024", *more),
+    ]
+
+
+@pytest.mark.parametrize("parts", [pytest.param(1, marks=pytest.mark.exhaustive), 20])
+def test_a_killed_process_is_resumed_to_the_same_bytes(place, tmp_path, parts):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run(command(place, tmp_path / "whole"), check=True, env=environment, capture_output=True)
+    process = subprocess.Popen(command(place, tmp_path / "cut"), env=environment, stdout=subprocess.DEVNULL)
+    manifest = tmp_path / ".cut.unfinished" / "_manifest.json"
+    kill_after(process, manifest, parts)
+    assert not (tmp_path / "cut").exists(), "killed before the end"
+    kept = {path.name: path.stat().st_mtime_ns for path in manifest.parent.glob("*.parquet")}
+    done = set(read_manifest(manifest).done)
+    assert len(done) >= parts
+    subprocess.run(command(place, tmp_path / "cut", "--resume"), check=True, env=environment, capture_output=True)
+    assert bodies(tmp_path / "cut") == bodies(tmp_path / "whole")
+    assert all((tmp_path / "cut" / name).stat().st_mtime_ns == kept[name] for name in done)
+    assert not list(tmp_path.glob(".*"))
+
+
+class Interrupted(Exception):
+    """What ends a run."""
+
+
+@pytest.fixture
+def cut(place, transformer, tmp_path, monkeypatch):
+    """A folder of which three parts were written."""
+    written = []
+    enter = ParquetSink.__enter__
+
+    def limited(self):
+        written.append(self.path)
+        if len(written) > 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        return enter(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ParquetSink, "__enter__", limited)
+        with pytest.raises(OSError, match="No space left"):
+            transformer.transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS)
+    assert not (tmp_path / "e").exists()
+    assert len(read_manifest(tmp_path / ".e.unfinished" / "_manifest.json").done) == 3
+    return tmp_path / ".e.unfinished"
+
+
+def resume(transformer, place, cut, **options):
+    return transformer.transform(
+        place / "data", **{"out": cut.with_name("e"), "part_rows": PART_ROWS, "resume": True} | options
+    )
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
+def test_a_damaged_part_is_written_again(place, transformer, cut, harm):
+    damage(cut / "part-00001.parquet", harm)
+    resume(transformer, place, cut)
+    assert bodies(cut.with_name("e")) == bodies(place / "whole")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": 5}, "had seed 0, this one has 5"),
+        ({"mode": "argmax"}, "had mode 'sample', this one has 'argmax'"),
+        ({"layout": "onehot"}, "had layout 'compact'"),
+        ({"dtype": "float64"}, "had dtype 'float32'"),
+        ({"part_rows": 4096}, "had part_rows 8192, this one has 4096"),
+    ],
+)
+def test_another_run_is_not_resumed(place, transformer, cut, options, message):
+    with pytest.raises(InputError, match=message):
+        resume(transformer, place, cut, **options)
+    assert len(read_manifest(cut / "_manifest.json").done) == 3
+
+
+@pytest.mark.parametrize("change", ["touch", "grow", "remove", "add"])
+def test_changed_inputs_are_named(place, transformer, tmp_path, monkeypatch, change):
+    data = shutil.copytree(place / "data", tmp_path / "data")
+    manifest_of(transformer, data, tmp_path)
+    if change == "touch":
+        os.utime(data / "2.parquet", ns=(1, 1))
+    elif change == "grow":
+        pq.write_table(pa.concat_tables([pq.read_table(data / "2.parquet")] * 2), data / "2.parquet")
+    elif change == "remove":
+        (data / "2.parquet").unlink()
+    else:
+        (data / "2b.parquet").write_bytes((data / "2.parquet").read_bytes())
+    with pytest.raises(SourceChangedError, match=r"2b?\.parquet was (changed|removed|added) since the run began"):
+        transformer.transform(data, out=tmp_path / "e", part_rows=PART_ROWS, resume=True)
+
+
+def manifest_of(transformer, data, folder):
+    """A run over `data` that was cut short at once."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ParquetSink, "__enter__", lambda self: (_ for _ in ()).throw(Interrupted))
+        with pytest.raises(Interrupted):
+            transformer.transform(data, out=folder / "e", part_rows=PART_ROWS)
+
+
+def test_what_is_complete_is_not_done_again(place, transformer, monkeypatch):
+    monkeypatch.setattr(ParquetSink, "__enter__", lambda self: (_ for _ in ()).throw(Interrupted))
+    run = transformer.transform(place / "data", out=place / "whole", part_rows=PART_ROWS, resume=True)
+    assert (run.rows, run.files) == (ROWS, PARTS)
+
+
+def test_a_new_run_replaces_an_old_one_when_it_is_complete(place, transformer, tmp_path):
+    out = tmp_path / "e"
+    transformer.transform(place / "data", out=out, part_rows=PART_ROWS, mode="argmax")
+    first = bodies(out)
+    manifest_of(transformer, place / "data", tmp_path)
+    assert bodies(out) == first
+    transformer.transform(place / "data", out=out, part_rows=PART_ROWS)
+    assert bodies(out) == bodies(place / "whole") and sorted(os.listdir(tmp_path)) == ["e"]
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "message"),
+    [
+        ("mine", {}, "did not write is not replaced"),
+        ("no/where", {}, "does not exist; create it first"),
+        ("one.parquet", {"resume": True}, "give a folder"),
+        ("e", {"part_rows": 0}, "part_rows must be at least 1"),
+    ],
+)
+def test_other_folders_are_not_replaced(place, transformer, tmp_path, out, options, message):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match=message):
+        transformer.transform(place / "data", out=tmp_path / out, **options)
+    with pytest.raises(InputError, match="lies in"):
+        transformer.transform(place / "data", out=place / "data" / "inside")
+    assert os.listdir(tmp_path) == ["mine"]
+
+
+def test_the_inverse_resumes_and_may_leave_rows_out(place, transformer, tmp_path):
+    one = transformer.inverse_transform(place / "whole")
+    transformer.inverse_transform(place / "whole", out=tmp_path / "b", part_rows=PART_ROWS)
+    assert pq.read_table(tmp_path / "b").equals(one)
+    encoded = pq.read_table(place / "whole")
+    scalar = np.array(encoded.column("amount.scalar"))
+    scalar[::100] = 0.99
+    changed = encoded.set_column(0, "amount.scalar", pa.array(scalar))
+    kept, valid = transformer.inverse_transform(changed, return_valid=True, invalid="drop")
+    run = transformer.inverse_transform(changed, out=tmp_path / "d", invalid="drop", part_rows=PART_ROWS)
+    assert run.rows == kept.num_rows == valid.sum()
+    assert pq.read_table(tmp_path / "d").equals(kept)
+
+
+def test_a_manifest_says_what_it_is(place):
+    document = json.loads((place / "whole" / "_manifest.json").read_text())
+    assert document["library"] == "gpuvgm" and document["complete"] is True
+    assert document["asked"]["inputs"]["files"][0].keys() == {"name", "bytes", "changed_ns"}
+    assert document["done"]["part-00000.parquet"].keys() == {"first_row", "rows", "bytes", "sha256", "unseen"}
+
+
+def test_a_disk_that_is_really_full(place, tmp_path):
+    """A file system of 200 kB, where the machine lets the tests mount one."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    try:
+        full = subprocess.run(command(place, small / "e"), env=environment, capture_output=True, text=True)
+        assert full.returncode == 3 and "No space left" in full.stderr
+        assert not (small / "e").exists()
+        subprocess.run(["mount", "-o", "remount,size=20m", str(small)], check=True)
+        subprocess.run(command(place, small / "e", "--resume"), env=environment, check=True, capture_output=True)
+        subprocess.run(command(place, tmp_path / "e"), env=environment, check=True, capture_output=True)
+        assert bodies(small / "e") == bodies(tmp_path / "e")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

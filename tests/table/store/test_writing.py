@@ -1,0 +1,94 @@
+"""Written beside and renamed; nothing else is ever replaced, nothing partial is left."""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from gpuvgm.errors import InputError
+from gpuvgm.table import model_file as store
+from gpuvgm.table.model_file import check_target, load_model, save_model
+from tests.table.store.samples import make_stored
+
+FORMS = ["model", "model.gpuvgm"]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_model_is_replaced(tmp_path, name):
+    save_model(make_stored(), tmp_path / name)
+    save_model(replace(make_stored(summaries=False), settings={"n": 2}), tmp_path / name)
+    assert load_model(tmp_path / name).settings == {"n": 2}
+    assert load_model(tmp_path / name).summaries == {}
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_model_behind_a_link_is_replaced_where_it_lies(tmp_path):
+    save_model(make_stored(), tmp_path / "model")
+    (tmp_path / "link").symlink_to("model")
+    save_model(replace(make_stored(), settings={"n": 2}), tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert load_model(tmp_path / "model").settings == {"n": 2}
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "model").mkdir()
+    save_model(make_stored(), tmp_path / "model")
+    assert load_model(tmp_path / "model").model.rows == 10**12
+
+
+@pytest.mark.parametrize("files", [["precious.txt"], ["manifest.json"], ["model.json"], ["sub/precious.txt"]])
+def test_other_folders_are_not_replaced(tmp_path, files):
+    for file in files:
+        (tmp_path / "work" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "work" / file).write_text("{}")
+    with pytest.raises(InputError, match=r"work: a folder that is no gpuvgm model is not replaced"):
+        save_model(make_stored(), tmp_path / "work")
+    assert all((tmp_path / "work" / file).read_text() == "{}" for file in files)
+    assert os.listdir(tmp_path) == ["work"]
+
+
+def test_a_model_folder_with_other_files_is_not_replaced(tmp_path):
+    save_model(make_stored(), tmp_path / "model")
+    (tmp_path / "model" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"also holds notes\.txt"):
+        save_model(make_stored(), tmp_path / "model")
+
+
+def test_impossible_targets(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.gpuvgm").mkdir()
+    for name, message in [("file", "no model"), ("folder.gpuvgm", "is a folder"), ("absent/model", "does not exist")]:
+        with pytest.raises(InputError, match=message):
+            check_target(tmp_path / name)
+
+
+@pytest.mark.parametrize("problem", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
+@pytest.mark.parametrize("name", FORMS)
+def test_a_failed_write_leaves_the_old_model(tmp_path, name, problem, monkeypatch):
+    save_model(make_stored(), tmp_path / name)
+    monkeypatch.setattr(store.os, "fsync", Mock(side_effect=problem))
+    with pytest.raises(type(problem)):
+        save_model(replace(make_stored(), settings={"n": 2}), tmp_path / name)
+    assert load_model(tmp_path / name).settings["n_components"] == 10
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_failed_swap_brings_the_old_model_back(tmp_path, monkeypatch):
+    save_model(make_stored(), tmp_path / "model")
+    rename = Path.rename
+
+    def fail(self, target):
+        if self.suffix == ".partial":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        save_model(make_stored(), tmp_path / "model")
+    assert os.listdir(tmp_path) == ["model"]
+    assert load_model(tmp_path / "model").model.rows == 10**12
