@@ -13,6 +13,7 @@ from typing import Any
 import gpuvgm
 from gpuvgm.config import environment
 from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built
+from gpuvgm.engines.cuda.device import rmm_resources
 from gpuvgm.errors import REBUILD, EnvironmentProblem, install_extra
 from gpuvgm.execution.local import available_threads
 from gpuvgm.shortage import machine_memory
@@ -256,7 +257,7 @@ def _devices() -> tuple[DeviceState, ...]:
                 int(one["totalGlobalMem"]),
                 f"{one['major']}.{one['minor']}",
                 *versions,
-                _allocator(cuda.get_allocator(), index),
+                _allocator(cuda, index),
             )
             for index, one in enumerate(found)
         )
@@ -264,14 +265,11 @@ def _devices() -> tuple[DeviceState, ...]:
         return ()
 
 
-def _allocator(allocator: Any, index: int) -> str:
+def _allocator(cuda: Any, index: int) -> str:
     """What CuPy's allocator takes the memory of a device from."""
-    if getattr(allocator, "__name__", None) == "rmm_cupy_allocator":
-        resource = import_module("rmm").mr.get_per_device_resource(index)
-        names = [type(resource).__name__]
-        while (resource := getattr(resource, "upstream_mr", None)) is not None:
-            names.append(type(resource).__name__)
-        return f"RMM, {' over '.join(names)}"
+    resources, allocator = rmm_resources(cuda, index), cuda.get_allocator()
+    if resources:
+        return f"RMM, {' over '.join(type(one).__name__ for one in resources)}"
     pool = type(getattr(allocator, "__self__", None)).__name__
     name = str(getattr(allocator, "__name__", type(allocator).__name__))
     return ALLOCATORS.get(pool) or ALLOCATORS.get(name, name)

@@ -126,6 +126,8 @@ def _with_gpus(workers: int | None, threads: int | None, memory: str | int | Non
     settings |= options
     if settings.get("rmm_async") or settings.get("rmm_pool_size"):
         settings.setdefault("rmm_allocator_external_lib_list", ["cupy"])
+    if settings.get("rmm_pool_size"):
+        settings.setdefault("rmm_track_allocations", True)  # how much of the pool is free, nobody else knows
     return import_module("dask_cuda").LocalCUDACluster(**settings)
 
 

@@ -177,7 +177,7 @@ def test_the_resource_of_rmm_in_force(strict_cupy, monkeypatch):
 
 def test_what_cupy_allocates_from_by_default():
     real = pytest.importorskip("cupy", reason="CuPy is not installed")
-    assert diagnosis._allocator(real.cuda.get_allocator(), 0) == "CuPy's own pool"
+    assert diagnosis._allocator(real.cuda, 0) == "CuPy's own pool"
 
 
 @pytest.mark.parametrize("driver", [True, False])

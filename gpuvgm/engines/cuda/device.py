@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
+from importlib import import_module
 from queue import LifoQueue
 from threading import Lock
 from types import ModuleType
@@ -71,9 +72,13 @@ class Device:
 
     @property
     def free_memory(self) -> int:
-        """Bytes that new arrays may take: free on the current device or in CuPy's pool, within the pool's limit."""
+        """Bytes that new arrays may take: free on the current device or in the pool they come from, up to its limit."""
+        free = int(self.cuda.Device().mem_info[0])
+        resources = rmm_resources(self.cuda, self.current)
+        if resources:
+            return _free_of_rmm(resources, free)
         pool = self.xp.get_default_memory_pool()
-        free = int(self.cuda.Device().mem_info[0]) + int(pool.free_bytes())
+        free += int(pool.free_bytes())
         return min(free, int(pool.get_limit() - pool.used_bytes())) if pool.get_limit() else free
 
     def run_rows(self, program: Program, arguments: Sequence[Any], size: int) -> None:
@@ -239,6 +244,34 @@ def address_of(array: Any) -> int:
         return 0
     pointer = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
     return int(pointer["data"][0])
+
+
+def rmm_resources(cuda: Any, number: int) -> tuple[Any, ...]:
+    """RMM's resources that CuPy takes a device's memory from, each over the next; none where CuPy has other allocators.
+
+    Parameters
+    ----------
+    cuda : module
+        `cupy.cuda`.
+    number : int
+        The device.
+    """
+    if getattr(cuda.get_allocator(), "__name__", None) != "rmm_cupy_allocator":
+        return ()
+    found = [import_module("rmm").mr.get_per_device_resource(number)]
+    while (upstream := getattr(found[-1], "upstream_mr", None)) is not None:
+        found.append(upstream)
+    return tuple(found)
+
+
+def _free_of_rmm(resources: Sequence[Any], free: int) -> int:
+    """Bytes that RMM has: those that CUDA has free, and those of its pools; half of a pool whose use nobody counts."""
+    pools = sum(int(one.pool_size()) for one in resources if hasattr(one, "pool_size"))
+    used = [int(one.get_allocated_bytes()) for one in resources if hasattr(one, "get_allocated_bytes")]
+    if pools:
+        free += pools - (used[0] if used else pools // 2)
+    limited = [one for one in resources if hasattr(one, "get_allocation_limit")]
+    return max(0, min([free, *(int(one.get_allocation_limit() - one.get_allocated_bytes()) for one in limited)]))
 
 
 def _cupy() -> ModuleType:

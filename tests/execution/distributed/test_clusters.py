@@ -178,6 +178,7 @@ def test_where_there_are_gpus_each_gets_a_worker_with_a_pool_that_spills(dask_cu
     assert dask_cuda == {
         "rmm_pool_size": 0.9,
         "rmm_allocator_external_lib_list": ["cupy"],
+        "rmm_track_allocations": True,
         "enable_cudf_spill": True,
         "threads_per_worker": 1,
         "preload_nanny": ["gpuvgm.execution.cluster"],
@@ -204,7 +205,7 @@ def test_workers_with_gpus_can_be_counted_and_their_pool_chosen(dask_cuda):
 def test_workers_with_gpus_may_take_cudas_asynchronous_pool(dask_cuda, options):
     """Which dask-cuda refuses to combine with a pool of RMM."""
     gpuvgm.cluster(**options)
-    assert "rmm_pool_size" not in dask_cuda
+    assert "rmm_pool_size" not in dask_cuda and "rmm_track_allocations" not in dask_cuda
     assert dask_cuda.items() >= {"rmm_allocator_external_lib_list": ["cupy"], **options}.items()
 
 
@@ -219,7 +220,7 @@ def test_without_a_pool_of_rmm_cupy_keeps_its_own(dask_cuda):
 def test_cupy_on_a_worker_allocates_from_the_pool_of_rmm():
     with gpuvgm.cluster(workers=1, rmm_pool_size="1GB") as client:
         ((device, *_),) = client.run(lambda: gpuvgm.doctor().devices).values()
-    assert device.allocator == "RMM, PoolMemoryResource over CudaMemoryResource"
+    assert device.allocator == "RMM, TrackingResourceAdaptor over PoolMemoryResource over CudaMemoryResource"
 
 
 def test_gpus_can_be_left_alone(dask_cuda, monkeypatch):

@@ -28,6 +28,11 @@ class Hardware:
         What the engine chooses numbers of blocks by.
     memory : float
         Bytes of each device.
+
+    Attributes
+    ----------
+    pool : int
+        Bytes of each device that a pool has taken, which all memory comes from then; 0 without one.
     """
 
     def __init__(self, devices: int = 2, multiprocessors: int = 2, memory: float = float(1 << 33)) -> None:
@@ -37,6 +42,7 @@ class Hardware:
         self.uploads: list[int] = []  # rows that lanes copied to the device
         self.faults: list[DeviceFault] = []
         self.used = [0] * devices
+        self.pool = 0
         self.module: Any = None  # what stands for CuPy
         self.array_tools: Any = None
         self.runtime_error: type[Exception] = RuntimeError
@@ -89,14 +95,14 @@ class Hardware:
     # -- memory
 
     def room(self, device: int) -> int:
-        """Bytes that are free."""
-        return self.memory - self.used[device]
+        """Bytes that the runtime sees free: it does not know what is free within a pool."""
+        return self.memory - (self.pool or self.used[device])
 
     def take(self, size: int) -> None:
         """Take memory of the current device."""
         size = -(-size // GRAIN) * GRAIN
         device = self.threads.device
-        if size > self.room(device):
+        if size > (self.pool or self.memory) - self.used[device]:
             raise self.out_of_memory(f"Out of memory allocating {size:,} bytes (so far: {self.used[device]:,})")
         self.used[device] += size
         self.ledger.add(allocations=1, allocated=size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,60 @@ class MemoryPool:
 
     def get_limit(self) -> int:
         return self.limit
+
+
+class CudaMemoryResource:
+    """RMM's resource that takes memory of the runtime."""
+
+
+class PoolMemoryResource:
+    """RMM's pool, which knows how large it is, and not what is used of it."""
+
+    def __init__(self, hardware: Hardware) -> None:
+        self._hardware, self.upstream_mr = hardware, CudaMemoryResource()
+
+    def pool_size(self) -> int:
+        return self._hardware.pool
+
+
+class TrackingResourceAdaptor:
+    """RMM's count of what a device's resource has given."""
+
+    def __init__(self, hardware: Hardware, upstream: Any, device: int) -> None:
+        self._hardware, self.upstream_mr, self._device = hardware, upstream, device
+
+    def get_allocated_bytes(self) -> int:
+        return self._hardware.used[self._device]
+
+
+class LimitingResourceAdaptor(TrackingResourceAdaptor):
+    """RMM's limit of what a device's resource may give."""
+
+    limit = 0
+
+    def get_allocation_limit(self) -> int:
+        return self.limit
+
+
+def use_strict_rmm(monkeypatch: Any, cupy: Any, *adaptors: type, pool: int) -> list[Any]:
+    """Let all memory come from a pool of RMM with so many bytes, under these adaptors; gives each device's resource."""
+    hardware, rmm = cupy.hardware, _module("rmm")
+    hardware.pool = pool
+
+    def resource_of(device: int) -> Any:
+        resource: Any = PoolMemoryResource(hardware)
+        for adaptor in adaptors:
+            resource = adaptor(hardware, resource, device)
+        return resource
+
+    def rmm_cupy_allocator(size: int) -> Any:
+        raise NotImplementedError("the strict device gives memory to arrays alone")
+
+    resources = [resource_of(device) for device in range(hardware.devices)]
+    vars(rmm)["mr"] = SimpleNamespace(get_per_device_resource=resources.__getitem__)
+    monkeypatch.setitem(sys.modules, "rmm", rmm)
+    cupy.cuda.get_allocator = lambda: rmm_cupy_allocator
+    return resources
 
 
 def _cuda(hardware: Hardware) -> ModuleType:

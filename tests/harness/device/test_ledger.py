@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from gpuvgm import BayesianGaussianMixture
 from gpuvgm.arrays import to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import device_memory, free_device_memory
+from gpuvgm.engines.cuda.device import _free_of_rmm, rmm_resources
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Step
 from gpuvgm.execution import context
@@ -25,7 +27,7 @@ from gpuvgm.mixture import rows as rows_module
 from gpuvgm.mixture.rows import SEED_ROWS, Rows
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.test_em import column, starts
-from tests.harness.device.module import up
+from tests.harness.device.module import LimitingResourceAdaptor, TrackingResourceAdaptor, up, use_strict_rmm
 from tests.summary.test_grid import grid_of
 
 pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
@@ -304,6 +306,71 @@ def test_what_others_hold_of_a_device_makes_blocks_shorter(strict_cupy: Any, mon
     source, run = open_source({"x": strict_cupy.empty(1 << 18)}), Run("cuda", CallerExecutor(1))
     pool.limit = pool.used_bytes() + (1 << 20)
     assert next(run.blocks(source, ["x"], resident=1)).rows == (1 << 20) // context.RESIDENT_BYTES_A_VALUE
+
+
+GIBIBYTE = 1 << 30
+
+
+def test_blocks_are_sized_by_what_is_free_in_a_pool_of_rmm(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runtime sees a tenth of the device free: the rest is the pool's, used or not."""
+    hardware = strict_cupy.hardware
+    pool = int(0.9 * hardware.memory)
+    use_strict_rmm(monkeypatch, strict_cupy, TrackingResourceAdaptor, pool=pool)
+    device = gpuvgm.engines.get_engine("cuda").device
+    assert strict_cupy.cuda.Device().mem_info[0] == hardware.memory - pool
+    free = device.free_memory
+    assert free == hardware.memory - hardware.used[0]
+    held = strict_cupy.empty(GIBIBYTE, np.uint8)
+    assert device.free_memory == free - held.nbytes
+    with strict_cupy.cuda.Device(1):
+        assert device.free_memory == hardware.memory - hardware.used[1] > free - held.nbytes, "each device has its own"
+    monkeypatch.setattr(context, "DEVICE_BLOCK_VALUES", 1)
+    monkeypatch.setattr(context, "RESIDENT_BYTES_A_VALUE", free // (1 << 17))
+    source, run = open_source({"x": strict_cupy.empty(1 << 18)}), Run("cuda", CallerExecutor(1))
+    rows = next(run.blocks(source, ["x"], resident=1)).rows
+    expected = device.free_memory // context.RESIDENT_BYTES_A_VALUE
+    assert expected <= rows < expected + CHUNK_ROWS and rows > (1 << 17) // 2
+
+
+def test_a_pool_that_nobody_counts_is_taken_to_be_half_used(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    use_strict_rmm(monkeypatch, strict_cupy, pool=GIBIBYTE)
+    free = strict_cupy.cuda.Device().mem_info[0]
+    assert gpuvgm.engines.get_engine("cuda").device.free_memory == free + GIBIBYTE // 2
+
+
+def test_a_limit_over_a_pool_counts(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited, _ = use_strict_rmm(monkeypatch, strict_cupy, LimitingResourceAdaptor, pool=GIBIBYTE)
+    limited.limit = 3 << 20
+    device = gpuvgm.engines.get_engine("cuda").device
+    assert device.free_memory == (3 << 20) - strict_cupy.hardware.used[0]
+    held = strict_cupy.empty(3 << 20, np.uint8)
+    assert device.free_memory == 0, held.nbytes
+
+
+def test_a_pool_of_rmm_that_is_full_gives_no_more(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the device has more than that free."""
+    use_strict_rmm(monkeypatch, strict_cupy, pool=GIBIBYTE)
+    with pytest.raises(strict_cupy.cuda.memory.OutOfMemoryError):
+        strict_cupy.empty(GIBIBYTE + 1, np.uint8)
+
+
+def test_rmm_has_what_is_asked_of_it() -> None:
+    """Its resources can be made without a device, as long as nothing is allocated."""
+    mr = pytest.importorskip("rmm").mr
+    resource = mr.get_per_device_resource(0)
+    limited = mr.LimitingResourceAdaptor(mr.TrackingResourceAdaptor(resource), 100)
+    allocators = pytest.importorskip("rmm.allocators.cupy")
+    cuda = SimpleNamespace(get_allocator=lambda: allocators.rmm_cupy_allocator)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mr, "get_per_device_resource", {0: limited}.__getitem__)
+        resources = rmm_resources(cuda, 0)
+    assert [type(one).__name__ for one in resources] == [
+        "LimitingResourceAdaptor",
+        "TrackingResourceAdaptor",
+        "CudaMemoryResource",
+    ]
+    assert _free_of_rmm(resources, 1000) == 100
+    assert callable(mr.PoolMemoryResource.pool_size)
 
 
 def test_a_wide_table_has_as_few_summaries_as_a_narrow_one(
