@@ -144,26 +144,26 @@ class Transform:
     def __init__(self, x: np.ndarray, engine: Engine) -> None:
         self.column = fitted_column(len(x))
         self.x, self.engine = x, engine
-        self.scalar, self.cell = np.zeros(len(x), np.float32), np.zeros(len(x), np.uint8)
+        self.scalar, self.code = np.zeros(len(x), np.float32), np.zeros(len(x), np.uint8)
         self.table = self.column.draw_table
         self.matrix = np.zeros((min(len(x), BLOCK_ROWS), 1 + self.column.width), np.float32)
 
     def sampled(self) -> None:
         """Modes drawn from the posterior."""
-        self.engine.transform(self.x, self.table, self._draw(0), self.scalar, self.cell)
+        self.engine.transform(self.x, self.table, self._draw(0), self.scalar, self.code)
 
     def argmax(self) -> None:
         """Most probable modes."""
         draw = Draw(0, self.column.column_id, most_probable=True)
-        self.engine.transform(self.x, self.table, draw, self.scalar, self.cell)
+        self.engine.transform(self.x, self.table, draw, self.scalar, self.code)
 
     def onehot(self) -> None:
-        """Modes drawn, and the matrix of scalar and one-hot cells, block by block into the same matrix."""
+        """Modes drawn, and the matrix of scalar and one-hot columns, block by block into the same matrix."""
         for start in range(0, len(self.x), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
-            x, scalar, cell = self.x[part], self.scalar[part], self.cell[part]
-            self.engine.transform(x, self.table, self._draw(start), scalar, cell)
-            self.engine.fill_onehot([(scalar, cell, self.column.width)], self.matrix[: len(x)])
+            x, scalar, code = self.x[part], self.scalar[part], self.code[part]
+            self.engine.transform(x, self.table, self._draw(start), scalar, code)
+            self.engine.fill_onehot([(scalar, code, self.column.width)], self.matrix[: len(x)])
 
     def _draw(self, first_row: int) -> Draw:
         return Draw(0, self.column.column_id, first_row)
@@ -181,7 +181,7 @@ def measure_inverse(rows: int) -> list[Measurement]:
 
     def inverse(engine: str, count: int) -> None:
         rows_of = slice(0, count)
-        get_engine(engine).inverse_transform(encoded.scalar[rows_of], encoded.cell[rows_of], table, values[rows_of])
+        get_engine(engine).inverse_transform(encoded.scalar[rows_of], encoded.code[rows_of], table, values[rows_of])
 
     few = min(rows, FITTED_ROWS)
     pair = best_times({"native": lambda: inverse("auto", few), NUMPY: lambda: inverse("reference", few)})

@@ -218,11 +218,11 @@ def ten_components(rows: int) -> DrawTable:
 def _transforms(device: Device, rows: int) -> Mapping[str, Case]:
     engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows)
     column, x = fitted_column(rows).column_id, amounts(min(rows, DIFFERENT))
-    scalar, cell = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
+    scalar, code = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
     wide, narrow = tiled(device, x, rows, "float64"), tiled(device, x, rows, "float32")
 
     def case(values: Any, draw: Draw) -> Case:
-        return Case(lambda: engine.transform(values, table, draw, scalar, cell), values.dtype.itemsize + 5)
+        return Case(lambda: engine.transform(values, table, draw, scalar, code), values.dtype.itemsize + 5)
 
     sampled, probable = Draw(1, column), Draw(most_probable=True)
     return {
@@ -235,9 +235,9 @@ def _transforms(device: Device, rows: int) -> Mapping[str, Case]:
 
 def _inverse_and_onehot(device: Device, rows: int) -> Mapping[str, Case]:
     engine, fitted = CudaEngine(get_engine("reference"), device), fitted_column(rows)
-    scalar, cell = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
+    scalar, code = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
     engine.transform(
-        tiled(device, amounts(min(rows, DIFFERENT)), rows, "float64"), fitted.draw_table, Draw(1, 2), scalar, cell
+        tiled(device, amounts(min(rows, DIFFERENT)), rows, "float64"), fitted.draw_table, Draw(1, 2), scalar, code
     )
     value, inverse = device.xp.empty(rows, np.float64), fitted.inverse_table
     narrow = device.xp.empty(rows, np.float32)
@@ -245,10 +245,10 @@ def _inverse_and_onehot(device: Device, rows: int) -> Mapping[str, Case]:
     matrix = device.xp.empty((some, 1 + fitted.width), np.float32)
     read = [(device.xp.empty(some, np.float32), device.xp.empty(some, np.uint8), np.arange(fitted.width), False)]
     share, width = some / rows, matrix.shape[1]
-    written = [(scalar[:some], cell[:some], fitted.width)]
+    written = [(scalar[:some], code[:some], fitted.width)]
     return {
-        "inverse": Case(lambda: engine.inverse_transform(scalar, cell, inverse, value), 13),
-        "inverse to float32": Case(lambda: engine.inverse_transform(scalar, cell, inverse, narrow), 9),
+        "inverse": Case(lambda: engine.inverse_transform(scalar, code, inverse, value), 13),
+        "inverse to float32": Case(lambda: engine.inverse_transform(scalar, code, inverse, narrow), 9),
         "onehot written, one row in eight": Case(lambda: engine.fill_onehot(written, matrix), share * (5 + 4 * width)),
         "onehot read, one row in eight": Case(lambda: engine.read_onehot(matrix, read), share * (5 + 4 * width)),
     }
@@ -312,7 +312,7 @@ def _whole(device: Device, rows: int) -> Mapping[str, Case]:
     x = amounts(min(some, DIFFERENT))
     values = np.resize(x, some)
     engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows)
-    scalar, cell = np.empty(some, np.float32), np.empty(some, np.uint8)
+    scalar, code = np.empty(some, np.float32), np.empty(some, np.uint8)
     share = some / rows
     grid = plan_for(x).grid
     resident = {COLUMN: tiled(device, x, rows, "float64")}
@@ -321,7 +321,7 @@ def _whole(device: Device, rows: int) -> Mapping[str, Case]:
     return {
         **(cases if isinstance(device, Device) else {}),
         "sampled, rows of the host, one in ten": Case(
-            lambda: engine.transform(values, table, Draw(1, 2), scalar, cell), share * 13, BUS
+            lambda: engine.transform(values, table, Draw(1, 2), scalar, code), share * 13, BUS
         ),
         "summary, rows of the host, one in ten": Case(lambda: engine.summarise(values, grid), share * 8, BUS),
     }

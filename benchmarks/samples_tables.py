@@ -16,7 +16,7 @@ VARIANTS = (STOCK, "research", "auto", "kinds")
 SEEDS = {NO_MODEL: 5, TVAE: 5, CTGAN: 3}
 EPOCHS, ROWS = 300, 20_000
 WIDE_VARIANTS = ("onehot", "interval", "max_categories")
-MOST_CELLS = 100  # of the variant "max_categories"
+MOST_CATEGORIES = 100  # of the variant "max_categories"
 FLIGHT_COLUMNS = ("dep_delay", "arr_delay", "air_time", "distance", "hour", "month", "carrier", "origin", "dest")
 FLIGHT_CATEGORIES = ("month", "carrier", "origin", "dest")
 Options = Mapping[str, Any]
@@ -131,7 +131,7 @@ TABLES: dict[str, StudyTable] = {
 WIDE: dict[str, Options] = {
     "onehot": {"encoding": "onehot"},
     "interval": {"encoding": "interval"},
-    "max_categories": {"encoding": "onehot", "max_categories": MOST_CELLS},
+    "max_categories": {"encoding": "onehot", "max_categories": MOST_CATEGORIES},
 }
 
 

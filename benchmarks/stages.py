@@ -255,7 +255,7 @@ def executed_works(architecture: str = CARD.architecture) -> list[Work]:
     """What rows cost of programs whose instructions were counted as their PTX was executed."""
     from benchmarks.kernels.programs import every_program
 
-    onehot = 4 * (COMPONENTS + 1) + 5  # of a column: scalar and cells out, scalar and cell in
+    onehot = 4 * (COMPONENTS + 1) + 5  # of a column: scalar and one-hot columns out, scalar and code in
     sizes = {
         "gpuvgm_features_8_f8": 8.0 * 8,
         "gpuvgm_features_8_f8_weighted": 8.0 * 8 + 8,

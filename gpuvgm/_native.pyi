@@ -54,7 +54,7 @@ class PlainEM(EM):
 def run_em(batch: list[Any], iterations: int, tolerance: float, threads: int = 1) -> None: ...
 
 class DrawMixture:
-    def __init__(self, mixture: Mixture, widths: Floats, cells: Floats, rules: tuple[float, float, float]) -> None: ...
+    def __init__(self, mixture: Mixture, widths: Floats, codes: Floats, rules: tuple[float, float, float]) -> None: ...
 
 class Gaussians:
     def __init__(self, centre: Floats, means: Floats, precisions: Floats, coefficients: Floats) -> None: ...
@@ -77,12 +77,12 @@ class Kernels:
         randomness: tuple[int, int, int, bool],
         uniforms: Floats | None,
         scalar: NDArray[Any],
-        cell: NDArray[Any],
+        code: NDArray[Any],
     ) -> None: ...
     def inverse_transform(
         self,
         scalar: NDArray[Any],
-        cell: NDArray[Any],
+        code: NDArray[Any],
         frame: tuple[float, float, float],
         means: Floats,
         widths: Floats,

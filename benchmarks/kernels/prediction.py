@@ -37,7 +37,7 @@ SIZES = {"float64": 8, "float32": 4, "int64": 8, "uint64": 8, "int32": 4, "uint3
 LEAST_INSTRUCTIONS = 60
 SEEDS = ("MUFU.RCP", "MUFU.RCP64H")
 #: Arrays with an element for each row, by the name of their parameter.
-ROW_ARRAYS = ("x", "scalar", "cell", "given", "value", "weight", "scatter")
+ROW_ARRAYS = ("x", "scalar", "code", "given", "value", "weight", "scatter")
 _FP64 = ("DADD", "DMUL", "DFMA", "DSETP", "DMNMX")
 _FP32 = ("FADD", "FMUL", "FFMA", "FADD2", "FMUL2", "FFMA2")
 _SPECIAL = ("MUFU", "POPC", "FLO", "BREV", "I2F", "F2I", "F2F", "FRND", "I2I")

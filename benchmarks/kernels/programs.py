@@ -8,7 +8,7 @@ from gpuvgm.engines.cuda import e_step, em, features, hold, rows, summary
 from gpuvgm.engines.cuda.programs import Program
 
 REALS = ("float32", "float64")
-#: Numbers of components, sources of uniforms, and types of rows, scalars and cells.
+#: Numbers of components, sources of uniforms, and types of rows, scalars and codes.
 TRANSFORMS = (
     (10, "generator", "float64", "float32", "uint8"),
     (10, "generator", "float32", "float32", "uint8"),

@@ -110,7 +110,7 @@ def modes_tables(model: TableModel) -> list[Table]:
 def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
     table = _table("column", "mode", "mean or modal value", "sd", "weight", "rows", loose=("mean or modal value",))
     for column in columns:
-        for mode in column.describe_cells():
+        for mode in column.describe_codes():
             figures = (mode.get("text", ""), "", "")
             if "mean" in mode:
                 figures = (
@@ -118,7 +118,7 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
                     fitted_length_text(column.codec, mode["sd"], 6),
                     f"{mode['weight']:.4f}",
                 )
-            table.add_row(column.name if mode["cell"] == 0 else "", str(mode["cell"]), *figures, f"{mode['rows']:,}")
+            table.add_row(column.name if mode["code"] == 0 else "", str(mode["code"]), *figures, f"{mode['rows']:,}")
         table.add_section()
     return table
 
@@ -126,7 +126,7 @@ def _modes_table(columns: Iterable[MixtureColumn]) -> Table:
 def _categories_table(columns: Iterable[CategoricalColumn]) -> Table:
     table = _table("column", "category", "rows", "share", loose=("category",))
     for column in columns:
-        for position, category in enumerate(column.describe_cells()[:LISTED_CATEGORIES]):
+        for position, category in enumerate(column.describe_codes()[:LISTED_CATEGORIES]):
             share = f"{100 * category['rows'] / max(column.fit.rows, 1):.2f} %"
             table.add_row("" if position else column.name, category["text"], f"{category['rows']:,}", share)
         if len(column.categories) > LISTED_CATEGORIES:

@@ -29,9 +29,9 @@ Category = str | int | float | bool | None
 Place = Callable[[int], str]
 
 
-def cell_dtype_of(cells: int) -> np.dtype[np.unsignedinteger]:
-    """Integer type that numbers this many cells."""
-    return np.dtype(np.uint8 if cells <= 1 << 8 else np.uint16 if cells <= 1 << 16 else np.uint32)
+def code_dtype_of(codes: int) -> np.dtype[np.unsignedinteger]:
+    """Integer type that numbers this many codes."""
+    return np.dtype(np.uint8 if codes <= 1 << 8 else np.uint16 if codes <= 1 << 16 else np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,15 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """An encoded part of a column: what its kind has of scalar and cell, or the values of a passthrough column.
+    """An encoded part of a column: what its kind has of scalar and code, or the values of a passthrough column.
 
-    Scalars and cells lie where the column's numbers do: on the device for floats, integers, datetimes, short decimals
+    Scalars and codes lie where the column's numbers do: on the device for floats, integers, datetimes, short decimals
     and codes that came from there, on the host for text and logarithms. `unseen` counts values that the fit had not
     seen, by their sort; of rows on a device that may be `pending`, and so may a complaint.
     """
 
     scalar: Floats | None = None
-    cell: Modes | None = None
+    code: Modes | None = None
     passthrough: Column | None = None
     unseen: Mapping[str, Unseen] = field(default_factory=dict)
     pending: Pending | None = None
@@ -210,7 +210,7 @@ class FittedColumn:
         The column, its kind, and the Arrow type of its values.
     fit : FitRecord
         How the fit went.
-    has_scalar, has_cells : bool
+    has_scalar, has_codes : bool
         Whether encoded rows have a scalar, and one-hot columns; modes are drawn where they have both.
     endings : tuple of str
         What the names of the encoded parts of a column of the kind may end in.
@@ -224,7 +224,7 @@ class FittedColumn:
 
     __slots__ = ()
     has_scalar: ClassVar[bool] = False
-    has_cells: ClassVar[bool] = False
+    has_codes: ClassVar[bool] = False
     endings: ClassVar[tuple[str, ...]] = (SCALAR, MODE)
     without_meaning: ClassVar[tuple[str, ...]] = ("fit",)
 
@@ -255,8 +255,8 @@ class FittedColumn:
         return False
 
     def __repr__(self) -> str:
-        cells = f", {self.width:,} one-hot columns" if self.has_cells else ""
-        return f'<{type(self).__name__} "{self.name}" of {self.type}: {self.kind}{cells}>'
+        columns = f", {self.width:,} one-hot columns" if self.has_codes else ""
+        return f'<{type(self).__name__} "{self.name}" of {self.type}: {self.kind}{columns}>'
 
     @property
     def scalar_dtype(self) -> str | None:
@@ -271,12 +271,12 @@ class FittedColumn:
     @property
     def is_encoded(self) -> bool:
         """Whether the column is part of the onehot matrix."""
-        return self.has_scalar or self.has_cells
+        return self.has_scalar or self.has_codes
 
     @property
     def draws_modes(self) -> bool:
         """Whether a mode is drawn for each row."""
-        return self.has_scalar and self.has_cells
+        return self.has_scalar and self.has_codes
 
     @property
     def takes_uniforms(self) -> bool:
@@ -294,12 +294,12 @@ class FittedColumn:
         return True
 
     @property
-    def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
+    def code_dtype(self) -> np.dtype[np.unsignedinteger]:
         """Integer type of the column's modes in the compact layout."""
-        return cell_dtype_of(self.width)
+        return code_dtype_of(self.width)
 
     @property
-    def cell_counts(self) -> Floats:
+    def code_counts(self) -> Floats:
         """Training rows of each one-hot column."""
         return np.empty(0)
 
@@ -324,11 +324,11 @@ class FittedColumn:
         """What stands for consecutive rows that come without the column; None where they stay without."""
         return None
 
-    def cell_positions(self) -> Ints:
+    def mode_codes(self) -> Ints:
         """One-hot columns in the order in which equal ones are taken."""
         return np.arange(self.width)
 
-    def cell_of(self, value: object) -> int | None:
+    def code_of(self, value: object) -> int | None:
         """One-hot column of what a user writes for a value; None for what has none of its own."""
         return None
 
@@ -405,9 +405,9 @@ def refuse(
     raise InputError(f'column "{column.name}": {told} (first at {first}); {remedy}')
 
 
-def refuse_cell(column: FittedColumn, row: int, cell: object) -> NoReturn:
+def refuse_code(column: FittedColumn, row: int, code: object) -> NoReturn:
     """Refuse a mode that the column does not have."""
     raise InputError(
-        f'column "{column.name}.mode": {cell} at row {row} is none of the {column.width} modes '
+        f'column "{column.name}.mode": {code} at row {row} is none of the {column.width} modes '
         f"(0 … {column.width - 1}); was it encoded with another model?"
     )

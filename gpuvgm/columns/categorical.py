@@ -24,9 +24,9 @@ from gpuvgm.columns.base import (
     FittedColumn,
     Slice,
     Values,
-    cell_dtype_of,
+    code_dtype_of,
     refuse,
-    refuse_cell,
+    refuse_code,
 )
 from gpuvgm.columns.categories import (
     CategoryCounts,
@@ -100,7 +100,7 @@ class CategoricalColumn(FittedColumn):
     automatic: bool = False
     kind: ClassVar[str] = "categorical"
     encoding: ClassVar[str] = "onehot"
-    has_cells: ClassVar[bool] = True
+    has_codes: ClassVar[bool] = True
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "counts", "first_rows", "declared", "dictionary", "automatic")
 
     @property
@@ -125,12 +125,12 @@ class CategoricalColumn(FittedColumn):
         return "infrequent categories share a one-hot column" if self.infrequent else ""
 
     @property
-    def cell_dtype(self) -> np.dtype[np.unsignedinteger]:
+    def code_dtype(self) -> np.dtype[np.unsignedinteger]:
         """Integer type of the column's modes in the compact layout; values that are no category are `width`."""
-        return cell_dtype_of(self.width + 1)
+        return code_dtype_of(self.width + 1)
 
     @property
-    def cell_counts(self) -> Floats:
+    def code_counts(self) -> Floats:
         """Training rows of each one-hot column."""
         own = len(self.own)
         return np.array([*self.counts[:own], *([sum(self.counts[own:])] * bool(self.infrequent))], np.float64)
@@ -151,7 +151,7 @@ class CategoricalColumn(FittedColumn):
         """Whether every row has a 1 in a one-hot column."""
         return self.unknown != "ignore"
 
-    def cell_of(self, value: object) -> int | None:
+    def code_of(self, value: object) -> int | None:
         """One-hot column of what a user writes for a category; None for what is no category."""
         try:
             (category,) = parse_categories([value], value_type(type_of(self.type)))
@@ -169,11 +169,11 @@ class CategoricalColumn(FittedColumn):
 
     def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
         """Values of modes; missing for one that categories share, and for that of no category."""
-        assert part.cell is not None
-        mode = to_numpy(part.cell)
+        assert part.code is not None
+        mode = to_numpy(part.code)
         wrong = np.flatnonzero(mode > (self.width if self.unknown == "ignore" else self.width - 1))
         if len(wrong):
-            refuse_cell(self, first_row + int(wrong[0]), mode[wrong[0]])
+            refuse_code(self, first_row + int(wrong[0]), mode[wrong[0]])
         return Values(values(np.minimum(mode, len(self.own))))
 
     @classmethod
@@ -186,14 +186,14 @@ class CategoricalColumn(FittedColumn):
         """The column for people and other programs."""
         apart = {"unknown": self.unknown, "declared": self.declared, "dictionary": self.dictionary}
         shared = {"max_categories": self.max_categories, "infrequent": len(self.infrequent)}
-        return super().describe() | apart | {"encoding": self.encoding} | shared | {"levels": self.describe_cells()}
+        return super().describe() | apart | {"encoding": self.encoding} | shared | {"levels": self.describe_codes()}
 
-    def describe_cells(self) -> list[dict[str, Any]]:
+    def describe_codes(self) -> list[dict[str, Any]]:
         """The categories by falling frequency, with one-hot column each; `first_row` is -1 where one did not occur."""
         texts = (category_text(self.type, category) for category in self.categories)
         parts = zip(self.categories, texts, self.counts, self.first_rows, strict=True)
         return [
-            {"cell": self.positions[category], "level": category, "text": text, "rows": rows, "first_row": first}
+            {"code": self.positions[category], "level": category, "text": text, "rows": rows, "first_row": first}
             for category, text, rows, first in parts
         ]
 
@@ -242,7 +242,7 @@ class IntervalColumn(CategoricalColumn):
 
     encoding: ClassVar[str] = "interval"
     has_scalar: ClassVar[bool] = True
-    has_cells: ClassVar[bool] = False
+    has_codes: ClassVar[bool] = False
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "first_rows", "declared", "dictionary", "automatic")
 
     @property
@@ -262,7 +262,7 @@ class IntervalColumn(CategoricalColumn):
         return True
 
     @property
-    def cell_counts(self) -> Floats:
+    def code_counts(self) -> Floats:
         """Nothing, since there are no one-hot columns."""
         return np.empty(0)
 
@@ -271,7 +271,7 @@ class IntervalColumn(CategoricalColumn):
         """The interval of each category."""
         return Intervals.of(self.counts)
 
-    def cell_of(self, value: object) -> int | None:
+    def code_of(self, value: object) -> int | None:
         """None, since there are no one-hot columns."""
         return None
 
@@ -295,7 +295,7 @@ class IntervalColumn(CategoricalColumn):
             positions[blank] = len(self.categories)
         return Values(values(positions))
 
-    def describe_cells(self) -> list[dict[str, Any]]:
+    def describe_codes(self) -> list[dict[str, Any]]:
         """The categories by falling frequency, each with its interval; `first_row` is -1 for one that did not occur."""
         edges = self.intervals.edges.tolist()
         texts = (category_text(self.type, category) for category in self.categories)
@@ -476,12 +476,12 @@ class CategoryEncoder:
         self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
 
     def __call__(self, part: Slice) -> Coded:
-        """Cells of a part."""
+        """Codes of a part."""
         column = self._column
         positions = self._positions(part)
         xp = namespace_of(positions)
-        cells = xp.where(positions < 0, column.width, xp.minimum(positions, column.width - 1))
-        return Coded(cell=cells.astype(column.cell_dtype), unseen=self._unseen(part, positions))
+        codes = xp.where(positions < 0, column.width, xp.minimum(positions, column.width - 1))
+        return Coded(code=codes.astype(column.code_dtype), unseen=self._unseen(part, positions))
 
     def _unseen(self, part: Slice, positions: Ints) -> dict[str, Unseen]:
         column = self._column

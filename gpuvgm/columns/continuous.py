@@ -1,4 +1,4 @@
-"""Continuous and mixed columns: their fitted mixture, its documents, and values to scalars and cells and back."""
+"""Continuous and mixed columns: their fitted mixture, its documents, and values to scalars and codes and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gpuvgm.columns.base import (
     Slice,
     Values,
     refuse,
-    refuse_cell,
+    refuse_code,
 )
 from gpuvgm.columns.codecs import Codec, Number, codec_of, rows_for, step_text, with_value
 from gpuvgm.columns.codecs.base import Bools
@@ -109,7 +109,7 @@ class MixtureColumn(NumericColumn):
     fit: FitRecord
     wide_scalars: bool = False
     quantiles: Quantiles | None = None
-    has_cells: ClassVar[bool] = True
+    has_codes: ClassVar[bool] = True
     without_meaning: ClassVar[tuple[str, ...]] = (
         "fit",
         "minimum",
@@ -134,7 +134,7 @@ class MixtureColumn(NumericColumn):
         return len(self.order)
 
     @property
-    def cell_counts(self) -> Floats:
+    def code_counts(self) -> Floats:
         """Training rows of each one-hot column, by most probable active component."""
         mixture = self.mixture
         counts = [] if mixture is None else [*mixture.active_counts, *mixture.tail_counts]
@@ -169,7 +169,7 @@ class MixtureColumn(NumericColumn):
         error = error_of(float(np.max(np.minimum(steps, cut))), low, high, wide=self.wide_scalars)
         return self.codec.value_error(error, self.minimum, self.maximum)
 
-    def cell_positions(self) -> NDArray[np.int64]:
+    def mode_codes(self) -> NDArray[np.int64]:
         """One-hot column of each of [modal values, then active components in index order, then tail modes]."""
         positions = np.empty(self.width, np.int64)
         positions[list(self.order)] = np.arange(self.width)
@@ -180,16 +180,16 @@ class MixtureColumn(NumericColumn):
         """Table for transform; None where the column has no mixture."""
         if self.mixture is None:
             return None
-        active, positions, modal = self.active_components, self.cell_positions(), len(self.modal_values)
+        active, positions, modal = self.active_components, self.mode_codes(), len(self.modal_values)
         taking_part = np.flatnonzero(~self.active) if self.rules.floor is not None else np.empty(0, np.int64)
         table = self.mixture.posterior.kernel_table(self.mixture.frame)
         return DrawTable(
             mixture=table.take(np.concatenate((active, taking_part))),
             widths=self.rules.scale * self.mixture.deviations[active],
-            cells=positions[modal : modal + len(active)].astype(np.float64),
+            codes=positions[modal : modal + len(active)].astype(np.float64),
             floor=self.rules.floor or 0.0,
             limit=self.rules.scalar_limit,
-            missing_cell=self.missing_cell,
+            missing_code=self.missing_code,
         )
 
     @cached_property
@@ -203,8 +203,8 @@ class MixtureColumn(NumericColumn):
     @cached_property
     def hold_table(self) -> HoldTable:
         """Which rows the modes hold, and which ones the fit had not seen."""
-        cells = self.cell_positions()[len(self.modal_values) :]
-        return HoldTable(self.coverage, cells, self.rules.scalar_limit, *self.bounds)
+        codes = self.mode_codes()[len(self.modal_values) :]
+        return HoldTable(self.coverage, codes, self.rules.scalar_limit, *self.bounds)
 
     @cached_property
     def inverse_table(self) -> InverseTable:
@@ -212,19 +212,19 @@ class MixtureColumn(NumericColumn):
         means, widths = np.full(self.width, np.nan), np.zeros(self.width)
         if self.mixture is None:
             return InverseTable(Frame(1.0, 0.0), means, widths, self.rules.inverse_limit)
-        cells = self.cell_positions()[len(self.modal_values) :]
-        means[cells], widths[cells] = self._means_and_widths()
+        codes = self.mode_codes()[len(self.modal_values) :]
+        means[codes], widths[codes] = self._means_and_widths()
         return InverseTable(self.mixture.frame, means, widths, self.rules.inverse_limit)
 
     @property
-    def missing_cell(self) -> int:
+    def missing_code(self) -> int:
         """One-hot column of missing rows; -1 where the column has none."""
-        return int(self.cell_positions()[self.modal_values.index(MISSING)]) if MISSING in self.modal_values else -1
+        return int(self.mode_codes()[self.modal_values.index(MISSING)]) if MISSING in self.modal_values else -1
 
-    def cell_of(self, value: object) -> int | None:
+    def code_of(self, value: object) -> int | None:
         """One-hot column of a modal value; None for every other value."""
         held = [one is MISSING if value is MISSING else self._is(one, value) for one in self.modal_values]
-        return int(self.cell_positions()[held.index(True)]) if True in held else None
+        return int(self.mode_codes()[held.index(True)]) if True in held else None
 
     def _is(self, modal: Number | None, value: object) -> bool:
         """Whether what a user writes is a modal value."""
@@ -275,32 +275,32 @@ class MixtureColumn(NumericColumn):
         return super().describe() | {
             "components": len(self.means),
             "step": step_text(self.codec),
-            "modes": self.describe_cells(),
+            "modes": self.describe_codes(),
             "scale": self.rules.scale,
             "tails": self.rules.tails,
             "floor": self.rules.floor,
         }
 
-    def describe_cells(self) -> list[dict[str, Any]]:
+    def describe_codes(self) -> list[dict[str, Any]]:
         """The one-hot columns in their order; means and deviations of log columns are of logarithms."""
         active = self.active_components
         modal = len(self.modal_values)
         out: list[dict[str, Any]] = []
-        for cell, (index, rows) in enumerate(zip(self.order, self.cell_counts, strict=True)):
+        for code, (index, rows) in enumerate(zip(self.order, self.code_counts, strict=True)):
             if index < modal:
                 value = self.modal_values[index]
                 out.append(
-                    {"cell": cell, "modal_value": value, "text": modal_text(self.codec, value), "rows": int(rows)}
+                    {"code": code, "modal_value": value, "text": modal_text(self.codec, value), "rows": int(rows)}
                 )
                 continue
             if index >= modal + len(active):
                 ends = self._tail(index - modal - len(active))
                 name = " to ".join(value_text(self.codec, self.codec.value(end)) for end in ends)
-                out.append({"cell": cell, "tail": ends, "text": name, "rows": int(rows)})
+                out.append({"code": code, "tail": ends, "text": name, "rows": int(rows)})
                 continue
             k = int(active[index - modal])
             figures = {"mean": self.means[k], "sd": self.stds[k], "weight": self.weights[k]}
-            out.append({"cell": cell, "component": k, **{name: float(value) for name, value in figures.items()}})
+            out.append({"code": code, "component": k, **{name: float(value) for name, value in figures.items()}})
             out[-1]["rows"] = int(rows)
         return out
 
@@ -317,7 +317,7 @@ class MixtureColumn(NumericColumn):
         return ends
 
     def check(self) -> None:
-        """Refuse parameters that give no densities, and try a value of every cell."""
+        """Refuse parameters that give no densities, and try a value of every code."""
         positive(self.rules.scale, "rules: scale")
         if self.rules.floor is not None:
             share(self.rules.floor, "rules: floor")
@@ -325,13 +325,13 @@ class MixtureColumn(NumericColumn):
             if part is not None:
                 part.check()
         tails = 0 if self.mixture is None else len(self.mixture.tails)
-        cells = len(self.modal_values) + len(self.active_components) + tails
-        if sorted(self.order) != list(range(cells)) or len(self.modal_counts) != len(self.modal_values):
-            raise ValueError("the order does not fit the cells")
+        codes = len(self.modal_values) + len(self.active_components) + tails
+        if sorted(self.order) != list(range(codes)) or len(self.modal_counts) != len(self.modal_values):
+            raise ValueError("the order does not fit the codes")
         self._check_tables()
         super().check()
         with suppress(InputError):  # of values too extreme to come back, which is no fault of the model
-            coded = Coded(np.zeros(self.width), np.arange(self.width).astype(self.cell_dtype))
+            coded = Coded(np.zeros(self.width), np.arange(self.width).astype(self.code_dtype))
             engine = get_engine("reference")
             encode = self.encoder(engine, EncodingOptions(seed=0))
             encode(Slice(self.decoder(engine, check=True)(coded, 0).array, 0))
@@ -366,35 +366,35 @@ class MixtureEncoder:
     def __init__(self, engine: Engine, column: MixtureColumn, options: EncodingOptions) -> None:
         self._engine, self._column, self._options = engine, column, options
         self._table, self._column_id = column.draw_table, column.column_id
-        self._modal_cells = column.cell_positions()[: len(column.modal_values)].astype(column.cell_dtype)
+        self._modal_codes = column.mode_codes()[: len(column.modal_values)].astype(column.code_dtype)
 
     def __call__(self, part: Slice) -> Coded:
-        """Scalars and cells of a part."""
+        """Scalars and codes of a part."""
         column, options = self._column, self._options
         values = rows_for(column.codec, part.values)
         numbers, which = ordinary_numbers(column.codec, column.modal_values, values)
         xp = namespace_of(numbers)
-        scalar, cell = (
+        scalar, code = (
             xp.empty(len(numbers), column.scalar_dtype or options.dtype),
-            xp.empty(len(numbers), column.cell_dtype),
+            xp.empty(len(numbers), column.code_dtype),
         )
         counts: Ints | None = None
         if self._table is None:
             self._check(numbers, which, part.first_row)
             scalar.fill(0)
-            cell.fill(max(column.missing_cell, 0))
+            code.fill(max(column.missing_code, 0))
         else:
             first_row = options.first_row + part.first_row
             uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
             draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
-            self._engine.transform(numbers, self._table, draw, scalar, cell)
-            counts = self._hold(values, numbers, (scalar, cell))
-            if which is not None and column.missing_cell < 0:  # rows without a number may all hold modal values
+            self._engine.transform(numbers, self._table, draw, scalar, code)
+            counts = self._hold(values, numbers, (scalar, code))
+            if which is not None and column.missing_code < 0:  # rows without a number may all hold modal values
                 modal = (which != ORDINARY).sum(keepdims=True).astype(counts.dtype)
                 counts = xp.concatenate((counts, modal))
         if which is not None:
-            cell = xp.where(which == ORDINARY, cell, xp.asarray(self._modal_cells)[which])
-        coded = Coded(scalar, cell)
+            code = xp.where(which == ORDINARY, code, xp.asarray(self._modal_codes)[which])
+        coded = Coded(scalar, code)
         if counts is None:
             return coded
         coded = replace(coded, pending=Pending(counts, partial(self._unseen, part)))
@@ -414,13 +414,13 @@ class MixtureEncoder:
         """What the counts of `Engine.hold` say of a part; refuses what the column has no place for."""
         column, sorts = self._column, 2 * len(SORTS)
         (infinite, missing, outside, clipped, off_step), modal = counts[:sorts].reshape(-1, 2), counts[sorts:].sum()
-        if infinite[0] or column.missing_cell < 0 and missing[0] > modal:
+        if infinite[0] or column.missing_code < 0 and missing[0] > modal:
             numbers, which = ordinary_numbers(column.codec, column.modal_values, rows_for(column.codec, part.values))
             self._check(numbers, which, part.first_row)
         return Unseen.counted(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
 
     def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
-        """Refuse what the cells cannot hold: infinities, missing rows without a cell, values without a mixture."""
+        """Refuse what the codes cannot hold: infinities, missing rows without a code, values without a mixture."""
         column, xp = self._column, namespace_of(numbers)
         finite = xp.isfinite(numbers)
         if column.mixture is not None and finite.all():
@@ -435,7 +435,7 @@ class MixtureEncoder:
             problem = f"values (such as {shown}) are present in a column that had none at fit"
             refuse(column, finite, first_row, place, problem, "fit again with these rows")
         missing = ~finite if which is None else ~finite & (which == ORDINARY)
-        if column.missing_cell < 0 and missing.any():
+        if column.missing_code < 0 and missing.any():
             problem = "values are missing in a column that had none missing at fit"
             refuse(
                 column, missing, first_row, place, problem, "fill them in, or fit with rows that have missing values"
@@ -458,40 +458,40 @@ class MixtureDecoder:
     def __init__(self, engine: Engine, column: MixtureColumn, *, check: bool) -> None:
         self._engine, self._column, self._check = engine, column, check
         self._table = column.inverse_table
-        cells = column.cell_positions()
-        self._modal = [(cells[i], value) for i, value in enumerate(column.modal_values) if value is not MISSING]
+        codes = column.mode_codes()
+        self._modal = [(codes[i], value) for i, value in enumerate(column.modal_values) if value is not MISSING]
 
     def __call__(self, part: Coded, first_row: int) -> Values:
-        """Values of scalars and cells."""
-        assert part.scalar is not None and part.cell is not None
+        """Values of scalars and codes."""
+        assert part.scalar is not None and part.code is not None
         column = self._column
-        numbers = self._room(part.cell)
-        wrong, complete = self._engine.inverse_transform(part.scalar, part.cell, self._table, numbers)
+        numbers = self._room(part.code)
+        wrong, complete = self._engine.inverse_transform(part.scalar, part.code, self._table, numbers)
         if wrong >= 0:
-            refuse_cell(column, first_row + wrong, int(part.cell[wrong]))
+            refuse_code(column, first_row + wrong, int(part.code[wrong]))
         array = column.codec.decode(numbers, complete=complete)
-        cells = part.cell if isinstance(array, DeviceColumn) else to_numpy(part.cell)
-        valid = within_bounds(column, column.codec.encode(array), cells) if self._check else None
-        for cell, value in self._modal:
-            held = cells == cell
+        codes = part.code if isinstance(array, DeviceColumn) else to_numpy(part.code)
+        valid = within_bounds(column, column.codec.encode(array), codes) if self._check else None
+        for code, value in self._modal:
+            held = codes == code
             if held.any():
                 array = with_value(column.codec, array, held, value)
         return Values(array, valid)
 
-    def _room(self, cells: Modes) -> Floats:
+    def _room(self, codes: Modes) -> Floats:
         """Where numbers are written: in float64, or on a device in what the codec makes of them without a loss."""
-        dtype = getattr(self._column.codec, "decoded", np.float64) if is_on_device(cells) else np.float64
-        room: Floats = namespace_of(cells).empty(len(cells), dtype)
+        dtype = getattr(self._column.codec, "decoded", np.float64) if is_on_device(codes) else np.float64
+        room: Floats = namespace_of(codes).empty(len(codes), dtype)
         return room
 
 
-def within_bounds(column: MixtureColumn, numbers: Floats, cell: Modes) -> NDArray[np.bool_]:
+def within_bounds(column: MixtureColumn, numbers: Floats, code: Modes) -> NDArray[np.bool_]:
     """Rows whose (rounded) number lies in the training range of the ordinary values; modal and missing rows always do.
 
     The tolerance is 1e-9 of range or magnitude, and what the step of a float32 scalar amounts to.
     """
     modal = np.zeros(column.width, np.bool_)
-    modal[column.cell_positions()[: len(column.modal_values)]] = True
-    inside: NDArray[np.bool_] = beside(modal, cell)[cell]
+    modal[column.mode_codes()[: len(column.modal_values)]] = True
+    inside: NDArray[np.bool_] = beside(modal, code)[code]
     inside |= column.in_range(numbers)
     return inside

@@ -143,11 +143,11 @@ class TableModel:
 
     @property
     def onehot_names(self) -> list[str]:
-        """Names of the onehot matrix's columns: `<column>.scalar`, then `<column>.mode.<cell>`."""
+        """Names of the onehot matrix's columns: `<column>.scalar`, then `<column>.mode.<code>`."""
         names = []
         for column in self.encoded:
             names += [column.name + SCALAR] * column.has_scalar
-            names += [f"{column.name}{MODE}.{cell}" for cell in range(column.width)]
+            names += [f"{column.name}{MODE}.{code}" for code in range(column.width)]
         return names
 
     @property

@@ -161,7 +161,7 @@ class NumericColumn(FittedColumn):
         """Refuse a summary with more modal values than the column has, or with ends that are no values of it."""
         for end in summary.ends or ():
             check_value(self.codec, end, f'an end of the summary of "{self.name}"')
-        if self.has_cells and len(summary.modal) > len(self.modal_values):
+        if self.has_codes and len(summary.modal) > len(self.modal_values):
             raise ValueError(f'the summary of "{self.name}" counts more modal values than the column has')
 
 

@@ -229,11 +229,11 @@ class Engine:
         return multivariate.log_prob(x, table)
 
     def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.unsignedinteger]
     ) -> None:
-        """Write scalar (float32 or float64) and cell (uint8 or uint16) of every row.
+        """Write scalar (float32 or float64) and code (uint8 or uint16) of every row.
 
-        A missing row gets scalar 0 and the missing cell.
+        A missing row gets scalar 0 and the missing code.
         """
         ordinary = np.isfinite(x)
         y = table.mixture.frame.apply(np.where(ordinary, x, 0.0))
@@ -242,8 +242,8 @@ class Engine:
         z = np.clip(z, -table.limit, table.limit)
         z[np.abs(z) < SMALLEST_FLOAT32] = 0.0
         scalar[:] = np.where(ordinary, z, 0.0)
-        # a missing row of a column without a missing cell is refused by the caller: 0 is only a placeholder
-        cell[:] = np.where(ordinary, table.cells[mode], max(table.missing_cell, 0)).astype(cell.dtype)
+        # a missing row of a column without a missing code is refused by the caller: 0 is only a placeholder
+        code[:] = np.where(ordinary, table.codes[mode], max(table.missing_code, 0)).astype(code.dtype)
 
     def _modes(self, y: Floats, table: DrawTable, draw: Draw) -> NDArray[np.int64]:
         active = len(table.widths)
@@ -260,7 +260,7 @@ class Engine:
         self,
         numbers: Floats,
         scalar: Floats,
-        cell: NDArray[np.unsignedinteger],
+        code: NDArray[np.unsignedinteger],
         table: HoldTable,
         off_step: NDArray[np.bool_] | Step | None,
     ) -> Ints:
@@ -270,7 +270,7 @@ class Engine:
         ----------
         numbers : ndarray of shape (rows,), float32 or float64
             The rows; NaN is missing.
-        scalar, cell : ndarray of shape (rows,)
+        scalar, code : ndarray of shape (rows,)
             What `transform` gave for them; changed in place.
         table : HoldTable
             Modes and training range.
@@ -286,25 +286,25 @@ class Engine:
             drawn where no mode holds them (all at the end of their mode where the table has no coverage), those off
             their step. On the device where the rows lie there, and nobody has waited for it.
         """
-        return hold_rows(numbers, scalar, cell, table, off_step)
+        return hold_rows(numbers, scalar, code, table, off_step)
 
     def inverse_transform(
-        self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+        self, scalar: Floats, code: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
     ) -> tuple[int, bool]:
-        """Write the number of every row; NaN for missing cells.
+        """Write the number of every row; NaN for missing codes.
 
         Returns
         -------
         wrong : int
-            The first row whose cell does not exist, or -1.
+            The first row whose code does not exist, or -1.
         complete : bool
             Whether every number is known to be one; False where none was looked at.
         """
-        unknown = np.flatnonzero(cell >= len(table.means))
+        unknown = np.flatnonzero(code >= len(table.means))
         if len(unknown):
             return int(unknown[0]), False
         kept = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
-        out[:] = table.frame.invert(kept * table.widths[cell] + table.means[cell])
+        out[:] = table.frame.invert(kept * table.widths[code] + table.means[code])
         return -1, False
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
@@ -312,44 +312,44 @@ class Engine:
 
         Parameters
         ----------
-        parts : sequence of (scalar, cell, cells)
-            For each column its scalars and its cells, shape (rows,) or None, and how many cells it has; a cell that it
-            does not have leaves the row's block zero.
+        parts : sequence of (scalar, code, width)
+            For each column its scalars and its codes, shape (rows,) or None, and its number of one-hot columns; a code
+            that it does not have leaves the row's block zero.
         out : ndarray of shape (rows, width), float32 or float64
             The matrix, C-contiguous.
         """
         out[:] = 0
         start = 0
-        for scalar, cell, cells in parts:
+        for scalar, code, width in parts:
             if scalar is not None:
                 out[:, start] = scalar
                 start += 1
-            if cell is not None:
-                row = np.flatnonzero(cell < cells)
-                out[row, start + cell[row].astype(np.int64)] = 1
-            start += cells
+            if code is not None:
+                row = np.flatnonzero(code < width)
+                out[row, start + code[row].astype(np.int64)] = 1
+            start += width
 
     def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
-        """Read rows of the onehot layout; of its cells the one with the largest value counts, NaN being the largest.
+        """Read rows of the onehot layout; of its one-hot columns the largest counts, NaN being the largest.
 
         Parameters
         ----------
         matrix : ndarray of shape (rows, width), float32 or float64
             The rows, C-contiguous.
-        parts : sequence of (scalar, cell, order, zero_is_none)
-            For each column where its scalars (of the matrix's dtype) and its cells (uint8, uint16 or uint32) are
-            written, shape (rows,) or None; all its cells, int64, in the order that ties go by; and whether a row of
-            zeros has no cell, which is written as the number of cells.
+        parts : sequence of (scalar, code, order, zero_is_none)
+            For each column where its scalars (of the matrix's dtype) and its codes (uint8, uint16 or uint32) are
+            written, shape (rows,) or None; all its codes, int64, in the order that ties go by; and whether a row of
+            zeros has no code, which is written as the number of codes.
         """
         start = 0
-        for scalar, cell, order, zero_is_none in parts:
+        for scalar, code, order, zero_is_none in parts:
             if scalar is not None:
                 scalar[:] = matrix[:, start]
                 start += 1
-            if cell is not None:
-                cells = matrix[:, start : start + len(order)]
-                found = order[np.argmax(cells[:, order], axis=1)]
-                cell[:] = np.where(zero_is_none & ~np.any(cells != 0, axis=1), len(order), found).astype(cell.dtype)
+            if code is not None:
+                columns = matrix[:, start : start + len(order)]
+                found = order[np.argmax(columns[:, order], axis=1)]
+                code[:] = np.where(zero_is_none & ~np.any(columns != 0, axis=1), len(order), found).astype(code.dtype)
             start += len(order)
 
 

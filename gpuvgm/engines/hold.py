@@ -80,8 +80,8 @@ class HoldTable:
     ----------
     coverage : Coverage or None
         Which modes hold which rows; None where every row keeps the mode that was drawn for it.
-    cells : ndarray of shape (A + T,), int64
-        Cell of each mode.
+    codes : ndarray of shape (A + T,), int64
+        Code of each mode.
     limit : float
         Scalars that are as large are at the end of their mode.
     low, high : float
@@ -89,7 +89,7 @@ class HoldTable:
     """
 
     coverage: Coverage | None
-    cells: Ints
+    codes: Ints
     limit: float
     low: float
     high: float
@@ -98,7 +98,7 @@ class HoldTable:
 def hold_rows(
     numbers: Floats,
     scalar: Floats,
-    cell: NDArray[np.unsignedinteger],
+    code: NDArray[np.unsignedinteger],
     table: HoldTable,
     off_step: NDArray[np.bool_] | Step | None,
 ) -> Ints:
@@ -118,13 +118,13 @@ def hold_rows(
     clipped = np.abs(scalar) >= scalar.dtype.type(table.limit)
     rows = np.flatnonzero(clipped)
     if table.coverage is not None and len(rows):
-        modes = np.zeros(int(table.cells.max()) + 1, np.int64)
-        modes[table.cells] = np.arange(len(table.cells))
-        drawn = modes[cell[rows]]
+        modes = np.zeros(int(table.codes.max()) + 1, np.int64)
+        modes[table.codes] = np.arange(len(table.codes))
+        drawn = modes[code[rows]]
         mode, held = table.coverage.hold(widened(numbers[rows]), drawn)
         moved = mode != drawn
         scalar[rows[moved]] = held[moved].astype(scalar.dtype)
-        cell[rows[moved]] = table.cells[mode[moved]].astype(cell.dtype)
+        code[rows[moved]] = table.codes[mode[moved]].astype(code.dtype)
         clipped[rows] = False if outside is None else (np.abs(held) >= table.coverage.limit) & outside[rows]
     for sort, mask in ((MISSING, missing), (OUTSIDE, outside), (CLIPPED, clipped), (OFF_STEP, off_step)):
         _count(found[sort], mask)

@@ -78,25 +78,25 @@ class NativeEngine(Engine):
         return self._kernels.log_prob(x, _gaussians(table))
 
     def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.unsignedinteger]
     ) -> None:
-        """Scalar and cell of every row; see `Engine.transform`."""
+        """Scalar and code of every row; see `Engine.transform`."""
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
-        self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, cell)
+        self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, code)
 
     def inverse_transform(
-        self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+        self, scalar: Floats, code: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
     ) -> tuple[int, bool]:
         """Numbers of every row; see `Engine.inverse_transform`."""
         frame = (table.frame.scale, table.frame.centre, table.limit)
-        return self._kernels.inverse_transform(scalar, cell, frame, table.means, table.widths, out), False
+        return self._kernels.inverse_transform(scalar, code, frame, table.means, table.widths, out), False
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""
         _native.fill_onehot(list(parts), out)
 
     def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
-        """Scalars and cells of rows of the onehot layout; see `Engine.read_onehot`."""
+        """Scalars and codes of rows of the onehot layout; see `Engine.read_onehot`."""
         _native.read_onehot(matrix, list(parts))
 
 
@@ -142,8 +142,8 @@ def _mixture(table: KernelTable) -> _native.Mixture:
 
 
 def _drawn(table: DrawTable) -> _native.DrawMixture:
-    rules = (table.floor, table.limit, float(max(table.missing_cell, 0)))
-    return _native.DrawMixture(_mixture(table.mixture), table.widths, table.cells, rules)
+    rules = (table.floor, table.limit, float(max(table.missing_code, 0)))
+    return _native.DrawMixture(_mixture(table.mixture), table.widths, table.codes, rules)
 
 
 def _gaussians(table: GaussianTable) -> _native.Gaussians:

@@ -118,7 +118,7 @@ class PriorTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawTable:
-    """What transform needs: the mixture with the components that may be drawn first, and their cells.
+    """What transform needs: the mixture with the components that may be drawn first, and their codes.
 
     Parameters
     ----------
@@ -126,22 +126,22 @@ class DrawTable:
         Active components in index order, then those that only take part in the posterior.
     widths : ndarray of shape (A,)
         scale * sd of the active components.
-    cells : ndarray of shape (A,), float64
-        Cell of each active component in the onehot order.
+    codes : ndarray of shape (A,), float64
+        Code of each active component in the onehot order.
     floor : float
         Added to every active component's probability, as a share of the whole posterior.
     limit : float
         Scalars are kept within ±limit.
-    missing_cell : int
-        Cell of missing rows; -1 where the column has none.
+    missing_code : int
+        Code of missing rows; -1 where the column has none.
     """
 
     mixture: KernelTable
     widths: Floats
-    cells: Floats
+    codes: Floats
     floor: float
     limit: float
-    missing_cell: int
+    missing_code: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +169,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class InverseTable:
-    """Mean and width of every cell of the onehot order; a missing cell has mean NaN and width 0."""
+    """Mean and width of every code of the onehot order; a missing code has mean NaN and width 0."""
 
     frame: Frame
     means: Floats
@@ -178,5 +178,5 @@ class InverseTable:
 
     @property
     def complete(self) -> bool:
-        """Whether every cell has a number."""
+        """Whether every code has a number."""
         return not np.isnan(self.means).any()

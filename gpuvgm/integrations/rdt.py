@@ -211,10 +211,10 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         self._refuse(np.isinf(numbers), LogCodec.infinite, "fit again with these rows, or clean them")
         table = self._draw_table()
         encoded = np.empty((len(numbers), 2 if formatted.ndim == 1 else 3), order="F")
-        component: NDArray[Any] = np.empty(len(numbers), np.uint8 if len(table.cells) < 256 else np.uint16)
+        component: NDArray[Any] = np.empty(len(numbers), np.uint8 if len(table.codes) < 256 else np.uint16)
         draw = Draw(uniforms=np.random.random_sample(len(numbers)))  # RDT has set NumPy's state to this column's
         get_engine().transform(numbers, table, draw, encoded[:, 0], component)
-        encoded[:, 1] = component if modal is None else np.where(modal < 0, component, len(table.cells) + modal)
+        encoded[:, 1] = component if modal is None else np.where(modal < 0, component, len(table.codes) + modal)
         if formatted.ndim == 2:
             encoded[:, 2] = formatted[:, 1]
         return encoded
@@ -247,10 +247,10 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         return DrawTable(
             mixture=posterior.kernel_table(ROWS).take(np.concatenate((valid, others))),
             widths=self.STD_MULTIPLIER * np.sqrt(posterior.covariances[valid]),
-            cells=np.arange(len(valid), dtype=np.float64),
+            codes=np.arange(len(valid), dtype=np.float64),
             floor=RESEARCH_FLOOR,
             limit=LIMIT,
-            missing_cell=len(valid) if self._modal else -1,  # modal rows are NaN
+            missing_code=len(valid) if self._modal else -1,  # modal rows are NaN
         )
 
     def _values(self, formatted: NDArray[Any]) -> Floats:

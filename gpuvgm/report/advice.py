@@ -196,7 +196,8 @@ def _of_spikes(name: str, profile: NumberProfile) -> Iterator[Advice]:
         more = "".join(f', "{option}": {value}' for option, value in spike.options.items())
         yield Advice(
             f"The value {spike.text} alone makes up {share(spike.share)} of the rows and stands out.",
-            f'Give it a cell of its own: columns={{{column}: {{"kind": "mixed", "modal": {spike.declared}{more}}}}}.',
+            "Give it a one-hot column of its own: "
+            f'columns={{{column}: {{"kind": "mixed", "modal": {spike.declared}{more}}}}}.',
         )
 
 

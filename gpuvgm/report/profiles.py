@@ -27,7 +27,7 @@ _ROUNDINGS = 2  # a place counts from the middle of the frame: the difference an
 
 @dataclass(frozen=True, slots=True)
 class ModeProfile:
-    """One cell of a column.
+    """One one-hot column of a fitted column.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class ModeProfile:
     weight : float or None
         Fitted weight; None for modal values and tail modes.
     rows : int
-        Rows that drew the cell.
+        Rows that drew the code.
     below, above : int
         How many of them were cut at the lower and the upper limit.
     scalars : tuple of int
@@ -97,7 +97,7 @@ class NumberProfile:
     histogram : Histogram or None
         None where there are no ordinary rows.
     modes : tuple of ModeProfile
-        The cells: components by rising mean, then modal values.
+        The one-hot columns: components by rising mean, then modal values.
     below, above : int
         Rows that were cut at the lower and the upper limit; of general columns, rows outside the range.
     errors : tuple of int
@@ -145,31 +145,31 @@ def without(pieces: Pieces, numbers: Sequence[float]) -> Pieces:
 
 
 def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile, ...]:
-    """The cells of a column: components by rising mean, tail modes, then modal values."""
-    positions, modal = column.cell_positions(), len(column.modal_values)
+    """The one-hot columns of a column: components by rising mean, tail modes, then modal values."""
+    positions, modal = column.mode_codes(), len(column.modal_values)
     rows = np.sum(counts.scalars, axis=1)
     found = []
     active, weights = column.active_components.tolist(), column.weights
     for k in components_by_mean(column).tolist():
-        cell = int(positions[modal + active.index(k)])
+        code = int(positions[modal + active.index(k)])
         found.append(
             ModeProfile(
                 name=rounded_mean_text(column.codec, float(column.means[k]), float(column.stds[k])),
                 sd=rounded_length_text(column.codec, float(column.stds[k])),
                 weight=float(weights[k]),
-                rows=int(rows[cell]),
-                below=int(counts.below[cell]),
-                above=int(counts.above[cell]),
-                scalars=tuple(counts.scalars[cell].tolist()),
+                rows=int(rows[code]),
+                below=int(counts.below[code]),
+                above=int(counts.above[code]),
+                scalars=tuple(counts.scalars[code].tolist()),
                 scalar_sd=1 / column.rules.scale,
             )
         )
-    for tail in (cell for cell in column.describe_cells() if "tail" in cell):
-        cell = tail["cell"]
-        below, above = int(counts.below[cell]), int(counts.above[cell])
-        found.append(ModeProfile(tail["text"], "", None, int(rows[cell]), below, above, (), tail=True))
-    for value, cell in zip(column.modal_values, positions[:modal].tolist(), strict=True):
-        found.append(ModeProfile(modal_text(plain(column.codec), value), "", None, int(rows[cell]), 0, 0, ()))
+    for tail in (code for code in column.describe_codes() if "tail" in code):
+        code = tail["code"]
+        below, above = int(counts.below[code]), int(counts.above[code])
+        found.append(ModeProfile(tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
+    for value, code in zip(column.modal_values, positions[:modal].tolist(), strict=True):
+        found.append(ModeProfile(modal_text(plain(column.codec), value), "", None, int(rows[code]), 0, 0, ()))
     return tuple(found)
 
 

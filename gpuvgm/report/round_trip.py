@@ -121,7 +121,7 @@ class NumberTrial(ColumnTrial):
         column = self._column
         numbers, _ = ordinary_numbers(column.codec, column.modal_values, values)  # those fitted, such as logarithms
         bounded: Any = column  # rows of general columns all count as valid
-        valid = None if coded.cell is None else within_bounds(bounded, numbers, coded.cell)
+        valid = None if coded.code is None else within_bounds(bounded, numbers, coded.code)
         off_step = off_step_rows(column.codec, values, numbers)
         counts = NumberTripCounts(
             before=self._counter.count(values, x),
@@ -132,7 +132,7 @@ class NumberTrial(ColumnTrial):
             rows=len(x),
             missing=len(x) - int(np.count_nonzero(ordinary)),
             unequal=_unequal(values, decoded),
-            agreeing=0 if coded.cell is None else self._agreeing(Slice(values, first_row), kept),
+            agreeing=0 if coded.code is None else self._agreeing(Slice(values, first_row), kept),
             invalid=0 if valid is None else len(x) - int(np.count_nonzero(valid)),
             off_step=0 if off_step is None else int(np.count_nonzero(off_step & ordinary)),
             under_threshold=self._under_threshold(numbers),
@@ -153,8 +153,8 @@ class NumberTrial(ColumnTrial):
         """Those of the rows to keep whose most probable mode is the same again after a round trip."""
         once = self._encode_probable(rows)
         again = self._encode_probable(Slice(self._decode(once, rows.first_row).array, rows.first_row))
-        assert once.cell is not None and again.cell is not None
-        return int(np.count_nonzero((once.cell == again.cell)[kept]))
+        assert once.code is not None and again.code is not None
+        return int(np.count_nonzero((once.code == again.code)[kept]))
 
     def _is_near(self, counts: NumberTripCounts, before: Pieces, ks: float) -> bool:
         """Whether all values come back to within the resolution, and that of most does not hide where they lie."""
@@ -167,10 +167,10 @@ class NumberTrial(ColumnTrial):
 
     def _encoded(self, coded: Coded, numbers: Floats) -> EncodedCounts:
         column: Any = self._column
-        if not column.has_cells:
+        if not column.has_codes:
             return EncodedCounts.of_range(numbers, column.low, column.high)
-        assert coded.scalar is not None and coded.cell is not None
-        return EncodedCounts.of_modes(coded.scalar, coded.cell, column.rules.scalar_limit, column.width)
+        assert coded.scalar is not None and coded.code is not None
+        return EncodedCounts.of_modes(coded.scalar, coded.code, column.rules.scalar_limit, column.width)
 
     def _under_threshold(self, numbers: Floats) -> int:
         """Ordinary rows whose most probable component is not active."""
@@ -201,7 +201,7 @@ class NumberTrial(ColumnTrial):
             p999_relative_error=counts.relative.quantile(0.999),
             maximum_relative_error=counts.relative.maximum,
             clipped_share=counts.encoded.clipped / ordinary if ordinary else 0.0,
-            mode_agreement=agreement if column.has_cells else None,
+            mode_agreement=agreement if column.has_codes else None,
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step,
             unequal_rows=counts.unequal,

@@ -81,7 +81,7 @@ class ColumnValidation:
         Largest factor between the shares of rows in the outermost 0.1 % and 1 % of theirs, on either side, and these.
     trained_rows : int
         Training rows.
-    cells : int
+    groups : int
         Categories, or modal values with missing ones and all others.
     step : str
         What all training values are multiples of.
@@ -97,7 +97,7 @@ class ColumnValidation:
     mean_shift: float | None
     tail_ratio: float | None
     trained_rows: int
-    cells: int = 1
+    groups: int = 1
     step: str = ""
 
     @property
@@ -111,7 +111,7 @@ class ColumnValidation:
         beyond = 2 / (self.trained_rows + 1)
         return {
             "max_invalid_share": beyond + 3 * float(np.sqrt(beyond / max(self.rows, 1))),
-            "max_shares": 2 * float(np.sqrt(self.cells / (2 * np.pi))) * float(chance),
+            "max_shares": 2 * float(np.sqrt(self.groups / (2 * np.pi))) * float(chance),
             "max_ks": 1.63 * float(chance),
             "max_mean_shift": 3 * float(chance),
         }
@@ -220,7 +220,7 @@ class _ColumnCounts(Counts):
     ----------
     rows, invalid, off_step, unknown : int
         Rows, as in `ColumnValidation`.
-    cells : ndarray of int64
+    groups : ndarray of int64
         Rows of each category, or of each modal value, of those missing where that is none, and of all others.
     below : ndarray of int64, optional
         Ordinary rows below each quantile.
@@ -232,7 +232,7 @@ class _ColumnCounts(Counts):
     invalid: int
     off_step: int
     unknown: int
-    cells: Ints
+    groups: Ints
     below: Ints | None = None
     summary: Summary | None = None
 
@@ -259,7 +259,7 @@ class _NumberCheck:
         missing = ~ordinary & ~infinite & ~unread & (modal < 0)
         last = len(column.modal_values)
         of_missing = column.modal_values.index(MISSING) if MISSING in column.modal_values else last
-        cell = np.where(missing, of_missing, np.where(modal < 0, last + 1, modal))
+        group = np.where(missing, of_missing, np.where(modal < 0, last + 1, modal))
         invalid = infinite | unread | ordinary & ~column.in_range(numbers)
         if of_missing == last:
             invalid |= missing
@@ -271,7 +271,7 @@ class _NumberCheck:
             invalid=int(np.count_nonzero(invalid)),
             off_step=0 if off is None else int(np.count_nonzero(off)),
             unknown=0,
-            cells=np.bincount(cell, minlength=len(column.modal_values) + 2).astype(np.int64),
+            groups=np.bincount(group, minlength=len(column.modal_values) + 2).astype(np.int64),
             below=np.cumsum(np.bincount(place, minlength=len(marks) + 1))[:-1].astype(np.int64),
             summary=None if self._grid is None else self._engine.summarise(numbers, self._grid),
         )
@@ -288,10 +288,10 @@ class _NumberCheck:
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step if step else None,
             unknown_rows=None,
-            shares=total_variation(counts.cells, trained),
+            shares=total_variation(counts.groups, trained),
             **self._distances(counts),
             trained_rows=column.fit.rows,
-            cells=len(counts.cells),
+            groups=len(counts.groups),
             step=step,
         )
 
@@ -324,8 +324,8 @@ class _CategoryCheck:
 
     def count(self, values: pa.Array[Any], first_row: int) -> _ColumnCounts:
         """Counts of consecutive rows."""
-        *cells, unknown, missing = self._codes.count(self._codes.find(on_host(values))).tolist()
-        return _ColumnCounts(len(values), missing, 0, unknown, np.array([*cells, unknown + missing], np.int64))
+        *known, unknown, missing = self._codes.count(self._codes.find(on_host(values))).tolist()
+        return _ColumnCounts(len(values), missing, 0, unknown, np.array([*known, unknown + missing], np.int64))
 
     def judge(self, counts: _ColumnCounts) -> ColumnValidation:
         """The counts beside the training rows."""
@@ -336,12 +336,12 @@ class _CategoryCheck:
             invalid_rows=counts.invalid,
             off_step_rows=None,
             unknown_rows=counts.unknown,
-            shares=total_variation(counts.cells, np.array([*column.counts, 0])),
+            shares=total_variation(counts.groups, np.array([*column.counts, 0])),
             ks=None,
             mean_shift=None,
             tail_ratio=None,
             trained_rows=column.fit.rows,
-            cells=len(counts.cells),
+            groups=len(counts.groups),
         )
 
 

@@ -32,14 +32,14 @@ class Drawn:
         The one-hot columns of all columns: 1 at the one that is asked for.
     mask : ndarray of shape (rows, columns), float32
         One-hot over the columns: 1 at the column that is asked for.
-    column, cell : ndarray of shape (rows,), int64
+    column, code : ndarray of shape (rows,), int64
         The same as numbers: position among `Conditions.names`, and one-hot column of that column.
     """
 
     vectors: NDArray[np.float32]
     mask: NDArray[np.float32]
     column: Ints
-    cell: Ints
+    code: Ints
 
 
 class Conditions:
@@ -90,14 +90,14 @@ class Conditions:
         if isinstance(columns, str):
             raise InputError(f'columns="{columns}": give a list of names, ["{columns}"]')
         if columns is None:
-            columns = [column.name for column in model.categorical if column.has_cells]
-        self._columns = [_with_cells(model, name) for name in columns]
+            columns = [column.name for column in model.categorical if column.has_codes]
+        self._columns = [_with_codes(model, name) for name in columns]
         self.names = names = tuple(columns)
-        self._counts = [column.cell_counts for column in self._columns] if counts is None else counts
+        self._counts = [column.code_counts for column in self._columns] if counts is None else counts
         self._widths = np.array([column.width for column in self._columns], np.int64)
         ends = np.cumsum([0, *self._widths])
         self.width, self._starts = int(ends[-1]), ends[:-1]
-        self._owner = np.repeat(np.arange(len(self.names)), self._widths)  # the column of each cell of a vector
+        self._owner = np.repeat(np.arange(len(self.names)), self._widths)  # the column of each code of a vector
         self.spans = {name: (int(ends[i]), int(ends[i + 1])) for i, name in enumerate(self.names)}
         matrix = model.spans()
         self.matrix_spans = {name: matrix[name][-1][:2] for name in self.names}
@@ -164,9 +164,9 @@ class Conditions:
         [558.0, 442.0]
         """
         random = np.random.Generator(np.random.PCG64(seed))
-        return self.drawn(*self.drawn_cells(random, rows, logarithmic=logarithmic))
+        return self.drawn(*self.drawn_codes(random, rows, logarithmic=logarithmic))
 
-    def drawn_cells(self, random: np.random.Generator, rows: int, *, logarithmic: bool) -> tuple[Ints, Ints]:
+    def drawn_codes(self, random: np.random.Generator, rows: int, *, logarithmic: bool) -> tuple[Ints, Ints]:
         """Draw conditions as numbers alone; see `draw`.
 
         Parameters
@@ -182,7 +182,7 @@ class Conditions:
         -------
         column : ndarray of shape (rows,), int64
             Position among the columns.
-        cell : ndarray of shape (rows,), int64
+        code : ndarray of shape (rows,), int64
             One-hot column of that column.
 
         Examples
@@ -191,8 +191,8 @@ class Conditions:
         >>> import gpuvgm
         >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
         >>> conditions = gpuvgm.Conditions(transformer)
-        >>> column, cell = conditions.drawn_cells(np.random.default_rng(0), 1000, logarithmic=False)
-        >>> np.bincount(cell).tolist()  # red and blue, by their frequency
+        >>> column, code = conditions.drawn_codes(np.random.default_rng(0), 1000, logarithmic=False)
+        >>> np.bincount(code).tolist()  # red and blue, by their frequency
         [733, 267]
         """
         if not self.names:
@@ -235,19 +235,19 @@ class Conditions:
         >>> gpuvgm.Conditions(transformer).given("colour", "blue", 2).vectors.tolist()
         [[0.0, 1.0], [0.0, 1.0]]
         """
-        cell = self._columns[self._position(name)].cell_of(value)
-        if cell is None:
+        code = self._columns[self._position(name)].code_of(value)
+        if code is None:
             raise InputError(f'column "{name}": {value!r} has no one-hot column of its own')
-        return self.at(name, cell, rows)
+        return self.at(name, code, rows)
 
-    def at(self, name: str, cell: int, rows: int) -> Drawn:
+    def at(self, name: str, code: int, rows: int) -> Drawn:
         """The same condition for all rows: one of the one-hot columns of a column is 1.
 
         Parameters
         ----------
         name : str
             The column.
-        cell : int
+        code : int
             Number of the one-hot column among those of the column.
         rows : int
             Number of conditions.
@@ -270,23 +270,23 @@ class Conditions:
         [[0.0, 1.0], [0.0, 1.0]]
         """
         position = self._position(name)
-        if not 0 <= cell < self._columns[position].width:
+        if not 0 <= code < self._columns[position].width:
             raise InputError(
-                f'column "{name}" has {self._columns[position].width} one-hot columns, but no number {cell}'
+                f'column "{name}" has {self._columns[position].width} one-hot columns, but no number {code}'
             )
-        return self.drawn(np.full(rows, position), np.full(rows, cell))
+        return self.drawn(np.full(rows, position), np.full(rows, code))
 
     def _position(self, name: str) -> int:
         if name not in self.names:
             raise InputError(f'column "{name}" is not conditioned on; these are: {", ".join(self.names)}')
         return self.names.index(name)
 
-    def drawn(self, column: Ints, cell: Ints) -> Drawn:
+    def drawn(self, column: Ints, code: Ints) -> Drawn:
         """The conditions with these columns and one-hot columns.
 
         Parameters
         ----------
-        column, cell : ndarray of shape (rows,), int64
+        column, code : ndarray of shape (rows,), int64
             Position among the columns, and one-hot column of that column; one past its last for no condition.
 
         Returns
@@ -299,24 +299,24 @@ class Conditions:
         >>> import numpy as np
         >>> import gpuvgm
         >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
-        >>> cell = np.array([1, 0, 2])  # the last one, one past the two one-hot columns, is no condition
-        >>> gpuvgm.Conditions(transformer).drawn(np.zeros(3, np.int64), cell).vectors.tolist()
+        >>> code = np.array([1, 0, 2])  # the last one, one past the two one-hot columns, is no condition
+        >>> gpuvgm.Conditions(transformer).drawn(np.zeros(3, np.int64), code).vectors.tolist()
         [[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]]
         """
         vectors = np.zeros((len(column), self.width), np.float32)
         mask = np.zeros((len(column), len(self.names)), np.float32)
-        place, column_or_none = self.places(column, cell)
+        place, column_or_none = self.places(column, code)
         rows = np.flatnonzero(place < self.width)
         vectors[rows, place[rows]] = 1
         mask[rows, column_or_none[rows]] = 1
-        return Drawn(vectors, mask, column, cell)
+        return Drawn(vectors, mask, column, code)
 
-    def places(self, column: Ints, cell: Ints) -> tuple[Ints, Ints]:
+    def places(self, column: Ints, code: Ints) -> tuple[Ints, Ints]:
         """Where the ones of conditional vectors and masks lie.
 
         Parameters
         ----------
-        column, cell : ndarray of shape (rows,), int64
+        column, code : ndarray of shape (rows,), int64
             As for `drawn`.
 
         Returns
@@ -336,9 +336,9 @@ class Conditions:
         >>> place.tolist(), column.tolist()
         ([1, 3], [0, 1])
         """
-        holds = cell < self._widths[column]
+        holds = code < self._widths[column]
         return (
-            np.where(holds, self._starts[column] + cell, self.width),
+            np.where(holds, self._starts[column] + code, self.width),
             np.where(holds, column, len(self.names)),
         )
 
@@ -367,11 +367,11 @@ class Conditions:
         {'blue'}
         """
         rows = device_array("the matrix", matrix) if lies_on_device(matrix) else np.asarray(matrix)
-        cells, xp = [], namespace_of(rows)
+        codes, xp = [], namespace_of(rows)
         for start, stop in self.matrix_spans.values():
             block = rows[:, start:stop]
-            cells.append(to_numpy(xp.where(xp.any(block != 0, axis=1), xp.argmax(block, axis=1), stop - start)))
-        return RowIndex.of(cells, [column.width for column in self._columns])
+            codes.append(to_numpy(xp.where(xp.any(block != 0, axis=1), xp.argmax(block, axis=1), stop - start)))
+        return RowIndex.of(codes, [column.width for column in self._columns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,30 +398,30 @@ class RowIndex:
         return np.split(self.ends, self.first[1:-1])[: len(self.rows)]
 
     @classmethod
-    def of(cls, cells: Sequence[NDArray[Any]], widths: Sequence[int], room: Room = np.empty) -> RowIndex:
+    def of(cls, codes: Sequence[NDArray[Any]], widths: Sequence[int], room: Room = np.empty) -> RowIndex:
         """Index of the one-hot columns of several columns, sorted by counting, block by block.
 
         Parameters
         ----------
-        cells : sequence of ndarray of shape (rows,)
+        codes : sequence of ndarray of shape (rows,)
             Number of the one-hot column that is 1, for each column; one past its last stands for none.
         widths : sequence of int
             How many one-hot columns each column has.
         room : callable
             Gives an array to be filled, of a shape and dtype.
         """
-        count = len(cells[0]) if len(cells) else 0
-        rows = room((len(cells), count), np.uint32 if count < 2**32 else np.uint64)
+        count = len(codes[0]) if len(codes) else 0
+        rows = room((len(codes), count), np.uint32 if count < 2**32 else np.uint64)
         starts = [np.zeros(0, np.int64)]
-        for cell, width, order in zip(cells, widths, rows, strict=True):
-            parts = [slice(start, start + INDEX_ROWS) for start in range(0, len(cell), INDEX_ROWS)]
-            counts = [np.bincount(cell[part], minlength=width + 1) for part in parts]
+        for code, width, order in zip(codes, widths, rows, strict=True):
+            parts = [slice(start, start + INDEX_ROWS) for start in range(0, len(code), INDEX_ROWS)]
+            counts = [np.bincount(code[part], minlength=width + 1) for part in parts]
             ends = np.cumsum([0, *sum(counts, np.zeros(width + 1, np.int64))])
             following = ends[:-1].copy()
             for part, held in zip(parts, counts, strict=True):
-                by_cell = np.argsort(cell[part], kind="stable")
+                by_code = np.argsort(code[part], kind="stable")
                 moved = np.repeat(following - (np.cumsum(held) - held), held)
-                order[np.arange(len(by_cell)) + moved] = by_cell + part.start
+                order[np.arange(len(by_code)) + moved] = by_code + part.start
                 following += held
             starts.append(ends[: width + 1])
         return cls(rows, np.concatenate(starts), np.cumsum([len(start) for start in starts]))
@@ -435,14 +435,14 @@ class RowIndex:
             For a condition that no row answers.
         """
         random = np.random.Generator(np.random.PCG64([seed, 1]))  # not the numbers that drew the conditions
-        return self.answers(drawn.column, drawn.cell, partial(one_of, random))
+        return self.answers(drawn.column, drawn.code, partial(one_of, random))
 
-    def answers(self, column: Ints, cell: Ints, choose: Callable[[Ints], Ints]) -> Ints:
+    def answers(self, column: Ints, code: Ints, choose: Callable[[Ints], Ints]) -> Ints:
         """A row that has a 1 in each one-hot column, shape (rows,).
 
         Parameters
         ----------
-        column, cell : ndarray of shape (rows,), int64
+        column, code : ndarray of shape (rows,), int64
             Column, by its number, and one-hot column of each.
         choose : callable
             From how many rows have a 1 in each one-hot column to which of them is taken.
@@ -452,13 +452,13 @@ class RowIndex:
         InputError
             For a one-hot column that is 0 in all rows.
         """
-        at = self.first[column] + cell
+        at = self.first[column] + code
         begin = self.ends[at]
         held = self.ends[at + 1] - begin
         if not held.all():
             none = np.argmin(held)
             raise InputError(
-                f"no row has a 1 in one-hot column {cell[none]} of column {column[none]} of the conditions"
+                f"no row has a 1 in one-hot column {code[none]} of column {column[none]} of the conditions"
             )
         taken = column * self.rows.shape[1] + begin + choose(held)
         rows: Ints = self.rows.reshape(-1)[namespace_of(self.rows).asarray(taken)].astype(np.int64)
@@ -470,11 +470,11 @@ def one_of(random: np.random.Generator, held: Ints) -> Ints:
     return np.minimum((random.random(len(held)) * held).astype(np.int64), held - 1)
 
 
-def _with_cells(model: TableModel, name: str) -> FittedColumn:
+def _with_codes(model: TableModel, name: str) -> FittedColumn:
     if name not in model.names:
         raise InputError(f'column "{name}" was not fitted; fitted columns: {", ".join(model.names)}')
     column = model[name]
-    if not column.has_cells:
+    if not column.has_codes:
         remedy = "; fit it with max_categories, which makes it one-hot" if column.kind == "categorical" else ""
         raise InputError(
             f'column "{name}" is a {column.kind} column, which has no one-hot columns to condition on{remedy}'

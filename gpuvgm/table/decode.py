@@ -1,4 +1,4 @@
-"""Scalars and cells back to rows: encoded rows read from either layout, and decoded with a fitted model."""
+"""Scalars and codes back to rows: encoded rows read from either layout, and decoded with a fitted model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_array, is_on_device, namespace_of, on_host, to_numpy
-from gpuvgm.columns.base import MISSING, MODE, SCALAR, Coded, Decoder, FittedColumn, Modes, refuse_cell
+from gpuvgm.columns.base import MISSING, MODE, SCALAR, Coded, Decoder, FittedColumn, Modes, refuse_code
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.unseen import UnseenRows
@@ -129,14 +129,14 @@ class CompactReader:
         if not column.is_encoded:
             return Coded(passthrough=block.column(column.name))
         scalar = real_scalars(_array(block, column.name + SCALAR)) if column.has_scalar else None
-        if not column.has_cells:
+        if not column.has_codes:
             return Coded(scalar)
         if column.width:
-            cell = _cells(column, block)
-            there = scalar if scalar is not None and is_on_device(scalar) else cell
-            return Coded(None if scalar is None else beside(scalar, there), beside(cell, there))
+            code = _codes(column, block)
+            there = scalar if scalar is not None and is_on_device(scalar) else code
+            return Coded(None if scalar is None else beside(scalar, there), beside(code, there))
         xp = np if scalar is None else namespace_of(scalar)
-        return Coded(scalar, xp.zeros(block.rows, dtype=column.cell_dtype))
+        return Coded(scalar, xp.zeros(block.rows, dtype=column.code_dtype))
 
 
 def _completed(model: TableModel, coded: dict[str, Coded], block: Block | MatrixBlock) -> dict[str, Coded]:
@@ -147,18 +147,18 @@ def _completed(model: TableModel, coded: dict[str, Coded], block: Block | Matrix
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _cells(column: FittedColumn, block: Block) -> Modes:
+def _codes(column: FittedColumn, block: Block) -> Modes:
     mode = _array(block, column.name + MODE)
     xp = namespace_of(mode)
-    if mode.dtype != column.cell_dtype:
+    if mode.dtype != column.code_dtype:
         if not column.all_known:
             mode = xp.where(xp.isnan(mode), mode.dtype.type(column.width), mode) if mode.dtype.kind == "f" else mode
         end = column.width + (not column.all_known)
         wrong = ~((mode >= 0) & (mode < end) & (mode == xp.floor(mode)))
         if wrong.any():
             first = int(wrong.argmax())
-            refuse_cell(column, block.first_row + first, mode[first].item())
-        mode = mode.astype(column.cell_dtype)
+            refuse_code(column, block.first_row + first, mode[first].item())
+        mode = mode.astype(column.code_dtype)
     contiguous: Modes = xp.ascontiguousarray(mode)
     return contiguous
 
@@ -228,7 +228,7 @@ class OnehotReader:
             self._refuse_blank(to_numpy(xp.argwhere(blank)), block.first_row)
         coded = {column.name: _empty(column, matrix) for column in self._model.encoded}
         parts = [
-            (coded[column.name].scalar, coded[column.name].cell, column.cell_positions(), not column.all_known)
+            (coded[column.name].scalar, coded[column.name].code, column.mode_codes(), not column.all_known)
             for column in self._model.encoded
         ]
         self._engine.read_onehot(matrix, parts)
@@ -260,7 +260,7 @@ def _empty(column: FittedColumn, matrix: Floats) -> Coded:
     """Room for what a column has in the rows of a matrix."""
     xp = namespace_of(matrix)
     scalar = xp.empty(len(matrix), dtype=matrix.dtype) if column.has_scalar else None
-    return Coded(scalar, xp.empty(len(matrix), dtype=column.cell_dtype) if column.has_cells else None)
+    return Coded(scalar, xp.empty(len(matrix), dtype=column.code_dtype) if column.has_codes else None)
 
 
 def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:
@@ -316,7 +316,7 @@ def holds_matrices(table: Source) -> bool:
 
 
 def _check_numbers(table: Source, names: Sequence[str]) -> None:
-    """Refuse scalars and cells that are no numbers."""
+    """Refuse scalars and codes that are no numbers."""
     there = set(table.schema.names)
     for name in names:
         type_ = table.schema.field(name).type if name in there else pa.null()

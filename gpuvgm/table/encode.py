@@ -1,4 +1,4 @@
-"""Rows to scalars and cells: blocks encoded with a fitted model, and the two layouts that hand them out."""
+"""Rows to scalars and codes: blocks encoded with a fitted model, and the two layouts that hand them out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.f
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Encoded rows: what each column has of scalar, cell, and the values of passthrough columns."""
+    """Encoded rows: what each column has of scalar, code, and the values of passthrough columns."""
 
     first_row: int
     rows: int
@@ -125,7 +125,7 @@ def encoded_schema(
         if column.has_scalar:
             fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[column.scalar_dtype or dtype]))
         if column.width:
-            fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.cell_dtype)))
+            fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.code_dtype)))
     return pa.schema(fields, metadata)
 
 
@@ -186,9 +186,9 @@ class CompactLayout:
                 columns.append(part.passthrough)
             if part.scalar is not None:
                 columns.append(column_of(part.scalar, pa.from_numpy_dtype(part.scalar.dtype), None))
-            if part.cell is not None and column.width:
-                missing = None if column.all_known else part.cell == column.width
-                columns.append(column_of(part.cell, pa.from_numpy_dtype(part.cell.dtype), missing))
+            if part.code is not None and column.width:
+                missing = None if column.all_known else part.code == column.width
+                columns.append(column_of(part.code, pa.from_numpy_dtype(part.code.dtype), missing))
         return table_of_columns(dict(zip(self.schema.names, columns, strict=True)), encoded.rows)
 
     def batch(self, part: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
@@ -255,9 +255,9 @@ class OnehotLayout:
         parts = []
         for column in self._model.encoded:
             part = encoded.columns[column.name]
-            if not column.all_known and not column.has_cells:
+            if not column.all_known and not column.has_codes:
                 refuse_unknown(column.name, part.scalar, encoded.first_row)
-            parts.append((_beside(part.scalar, out), _beside(part.cell, out), column.width))
+            parts.append((_beside(part.scalar, out), _beside(part.code, out), column.width))
         self._engine.fill_onehot(parts, out)
         return out
 
@@ -323,7 +323,7 @@ class Coding:
         }
 
     def rows(self) -> Callable[[Block], Encoded]:
-        """From blocks to scalars and cells.
+        """From blocks to scalars and codes.
 
         It raises an InputError for a value that the model has no place for: the message names column and row.
         """

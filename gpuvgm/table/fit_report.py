@@ -52,7 +52,7 @@ class ColumnFitReport:
     def of(cls, column: FittedColumn, reason: str) -> ColumnFitReport:
         """The record of a fitted column."""
         codec, mixture = getattr(column, "codec", None), getattr(column, "mixture", None)
-        modal = len(getattr(column, "modal_values", ())) if column.has_scalar and column.has_cells else 0
+        modal = len(getattr(column, "modal_values", ())) if column.has_scalar and column.has_codes else 0
         return cls(
             kind=column.kind,
             reason=reason,

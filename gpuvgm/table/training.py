@@ -143,8 +143,8 @@ class TrainingRows:
         if len(self) == 0:
             raise InputError("there are no rows to train on")
         names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
-        cells, widths = [records[name + MODE] for name in names], [self._model[name].width for name in names]
-        self.index = RowIndex.of(cells, widths, self._store.index)
+        codes, widths = [records[name + MODE] for name in names], [self._model[name].width for name in names]
+        self.index = RowIndex.of(codes, widths, self._store.index)
         counts = [np.diff(starts) for starts in self.index.starts]
         self.conditions = Conditions(transformer, self.conditions.names, counts=counts)
         if place == "cuda":
@@ -215,9 +215,9 @@ class TrainingRows:
         random = np.random.Generator(np.random.PCG64([self._seed, number]))
         if not self.conditions.names:
             return self._batch(self._columns(random.integers(0, len(self), rows)))
-        column, cell = self.conditions.drawn_cells(random, rows, logarithmic=logarithmic)
-        chosen = self.index.answers(column, cell, partial(one_of, random))
-        return self._batch(self._columns(chosen), column, cell)
+        column, code = self.conditions.drawn_codes(random, rows, logarithmic=logarithmic)
+        chosen = self.index.answers(column, code, partial(one_of, random))
+        return self._batch(self._columns(chosen), column, code)
 
     def batches(
         self,
@@ -338,7 +338,7 @@ class TrainingRows:
     __getitem__ = matrix
 
     def _columns(self, rows: Ints) -> dict[str, Any]:
-        """Scalars and cells of some rows, each in memory of its own; fields of a type are copied together."""
+        """Scalars and codes of some rows, each in memory of its own; fields of a type are copied together."""
         xp = namespace_of(self._rows)
         taken = self._rows.take(xp.asarray(rows), axis=0)
         columns: dict[str, Any] = {}
@@ -349,12 +349,12 @@ class TrainingRows:
             columns.update(zip(together, block, strict=True))
         return columns
 
-    def _batch(self, columns: dict[str, Any], column: Ints | None = None, cell: Ints | None = None) -> TrainingBatch:
+    def _batch(self, columns: dict[str, Any], column: Ints | None = None, code: Ints | None = None) -> TrainingBatch:
         rows = self._matrix(columns)
         xp = namespace_of(rows)
-        if column is None or cell is None:
+        if column is None or code is None:
             return TrainingBatch(rows, *(xp.zeros((len(rows), 0), np.float32) for _ in range(2)))
-        place, column = self.conditions.places(column, cell)
+        place, column = self.conditions.places(column, code)
         widths = self.conditions.width, len(self.conditions.names)
         vectors, mask = (
             self._filled([(None, xp.asarray(ones.astype(np.uint32)), width)], len(rows), width)
@@ -363,7 +363,7 @@ class TrainingRows:
         return TrainingBatch(rows, vectors, mask)
 
     def _matrix(self, columns: dict[str, Any]) -> Matrix:
-        parts = [(columns.get(scalar), columns.get(cell), width) for scalar, cell, width in self._parts]
+        parts = [(columns.get(scalar), columns.get(code), width) for scalar, code, width in self._parts]
         return self._filled(parts, len(next(iter(columns.values()))), self.width)
 
     def _filled(self, parts: Sequence[OnehotPart], rows: int, width: int) -> Matrix:
@@ -373,14 +373,14 @@ class TrainingRows:
         return matrix
 
     def _own_conditions(self, rows: Ints, columns: dict[str, Any], epoch: int) -> tuple[Ints | None, Ints | None]:
-        """For each row the cell that it has of a column at random; it depends on the row and the epoch alone."""
+        """For each row the code that it has of a column at random; it depends on the row and the epoch alone."""
         names = self.conditions.names
         if not names:
             return None, None
         column = (mixed(rows.astype(np.uint64), self._seed, epoch) % np.uint64(len(names))).astype(np.int64)
         xp = namespace_of(self._rows)
-        cells = xp.stack([columns[name + MODE] for name in names])
-        return column, to_numpy(cells[xp.asarray(column), xp.arange(len(rows))]).astype(np.int64)
+        codes = xp.stack([columns[name + MODE] for name in names])
+        return column, to_numpy(codes[xp.asarray(column), xp.arange(len(rows))]).astype(np.int64)
 
     def _on_device(self, array: NDArray[Any]) -> Any:
         copy = copied_to(get_engine(self._engine), array)
@@ -395,7 +395,7 @@ class TrainingRows:
         dtype = self._dtype
         names, rows = list(dtype.names or ()), max(1, BLOCK_BYTES // dtype.itemsize)
         there = open_source(source)
-        closed = {c.name + SCALAR: c.name for c in self._model.encoded if not c.all_known and not c.has_cells}
+        closed = {c.name + SCALAR: c.name for c in self._model.encoded if not c.all_known and not c.has_codes}
         first_row = 0
         with self._store.growing("rows", dtype, there.rows) as add:
             for part in transformer.iter_batches(there, rows, layout="compact", dtype="float32"):
@@ -410,11 +410,11 @@ class TrainingRows:
         return self._store.whole("rows", dtype.itemsize)
 
     def _row_dtype(self) -> np.dtype[Any]:
-        """A row: its scalars and cells, the largest first; a multiple of 4 bytes, so that every type steps over it."""
+        """A row: its scalars and codes, the largest first; a multiple of 4 bytes, so that every type steps over it."""
         fields: list[tuple[str, np.dtype[Any]]] = []
         for column in self._model.encoded:
             fields += [(column.name + SCALAR, np.dtype(np.float32))] * column.has_scalar
-            fields += [(column.name + MODE, np.dtype(column.cell_dtype))] * (column.width > 0)
+            fields += [(column.name + MODE, np.dtype(column.code_dtype))] * (column.width > 0)
         fields.sort(key=lambda field: (-field[1].itemsize, field[1].kind))
         packed = np.dtype(fields)
         names, offsets = [name for name, _ in fields], [packed.fields[name][1] for name, _ in fields]  # type: ignore[index]
@@ -424,7 +424,7 @@ class TrainingRows:
         )
 
     def _numbers(self, name: str, values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Scalars or cells of a block; no category, which is null or NaN, is one past the last cell."""
+        """Scalars or codes of a block; no category, which is null or NaN, is one past the last code."""
         numbers: NDArray[Any] = np.asarray(on_host(values).to_numpy(zero_copy_only=False))
         if dtype.kind == "f" or numbers.dtype.kind != "f":
             return numbers
@@ -508,7 +508,7 @@ class _Store:
         return np.asarray(np.memmap(self._file(name), dtype, "r", shape=shape))
 
     def index(self, shape: tuple[int, int], dtype: Any) -> Any:
-        """An array to be filled with the rows by the cells of columns; see `RowIndex.of`."""
+        """An array to be filled with the rows by the codes of columns; see `RowIndex.of`."""
         if self.folder is None or 0 in shape:
             return np.empty(shape, dtype)
         path = self._file("index")

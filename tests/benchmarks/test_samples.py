@@ -18,7 +18,7 @@ from benchmarks.samples_page import Difference, differences, expected_by_chance,
 from benchmarks.samples_side import category_codes, number_bins, of_categories, of_numbers, pair_agreement, utility
 from benchmarks.samples_tables import (
     CTGAN,
-    MOST_CELLS,
+    MOST_CATEGORIES,
     NO_MODEL,
     SEEDS,
     TABLES,
@@ -213,7 +213,7 @@ def test_encodings_are_arguments_of_the_transformer() -> None:
     assert options_of("payments", "research") == {"effort": "research"}
     assert options_of("payments", "kinds") == {"effort": "auto", "columns": TABLES["payments"].kinds}
     shared = options_of("tail numbers", "max_categories")
-    assert shared["columns"]["tailnum"]["max_categories"] == MOST_CELLS
+    assert shared["columns"]["tailnum"]["max_categories"] == MOST_CATEGORIES
 
 
 def test_sampled_rows_are_kept_and_judged_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

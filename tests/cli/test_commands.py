@@ -349,7 +349,7 @@ def test_info(folder):
     x = found["columns"]["x"]
     weights = [mode["weight"] for mode in x["modes"] if "weight" in mode]
     assert 0.9 < sum(weights) <= 1.001
-    assert {"modal_value": None, "cell": x["modes"][-1]["cell"]} in x["modes"] or any(
+    assert {"modal_value": None, "code": x["modes"][-1]["code"]} in x["modes"] or any(
         "modal_value" in m for m in x["modes"]
     )
     assert x["minimum"] < 0 < x["resolution"]

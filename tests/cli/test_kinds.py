@@ -92,7 +92,7 @@ def test_the_document_of_info(files):
     }
     assert all(column["reason"] and column["type"] and column["rows"] == ROWS for column in columns.values())
     zeros = [mode for mode in columns["zeros"]["modes"] if "modal_value" in mode]
-    assert zeros == [{"cell": 0, "modal_value": 0.0, "text": "0", "rows": zeros[0]["rows"]}]
+    assert zeros == [{"code": 0, "modal_value": 0.0, "text": "0", "rows": zeros[0]["rows"]}]
     assert sum(mode["rows"] for mode in columns["holes"]["modes"]) == ROWS
     assert columns["cents"]["codec"]["name"] == "decimal"
     assert columns["cents"]["minimum_text"] == f"{Decimal(columns['cents']['minimum']).scaleb(-2):f}"
@@ -168,7 +168,7 @@ def test_infrequent_categories_may_share_a_column(tmp_path):
     assert described["width"] == 53
     name = described["columns"]["name"]
     assert (name["encoding"], name["max_categories"], name["infrequent"]) == ("onehot", 50, 1_451)
-    assert [level["cell"] for level in name["levels"][48:51]] == [48, 49, 49]
+    assert [level["code"] for level in name["levels"][48:51]] == [48, 49, 49]
     broken = document(
         "evaluate", tmp_path / "t.parquet", "--model", tmp_path / "m.gpuvgm", "--min-level-agreement", "0.9", code=1
     )["broken"]

@@ -51,12 +51,12 @@ def test_every_value_finds_its_level(name: str, as_dictionary: bool) -> None:
     given_ = pa.array(values, type_)
     counts = CategoryCounts.of(given_.dictionary_encode() if as_dictionary else given_, 100).ordered()
     index = CategoryIndex(counts.categories, type_)
-    cells = index.find(given_.dictionary_encode() if as_dictionary else given_)
-    assert cells.min() >= 0
-    assert index.take(cells).equals(plain_values(given_))
-    np.testing.assert_array_equal(np.bincount(cells), counts.counts)
-    for cell, row in enumerate(counts.first_rows):
-        assert np.flatnonzero(cells == cell)[0] + 100 == row
+    codes = index.find(given_.dictionary_encode() if as_dictionary else given_)
+    assert codes.min() >= 0
+    assert index.take(codes).equals(plain_values(given_))
+    np.testing.assert_array_equal(np.bincount(codes), counts.counts)
+    for code, row in enumerate(counts.first_rows):
+        assert np.flatnonzero(codes == code)[0] + 100 == row
 
 
 def test_blank_text_nan_and_negative_zero_are_one_level_each() -> None:
@@ -142,7 +142,7 @@ def test_order_is_by_count_then_first_appearance() -> None:
     assert column.categories == ("a", "b", "c", None)
 
 
-def test_a_new_level_is_refused_or_has_no_cell() -> None:
+def test_a_new_level_is_refused_or_has_no_code() -> None:
     known, new = {"x": np.array(["a", "b", "a"])}, {"x": np.array(["b", "q", "a"])}
     with pytest.raises(InputError, match=r"column \"x\": 1 value \(such as 'q'\) is no category .* row 1"):
         TableTransformer().fit(known).transform(new)
@@ -165,8 +165,8 @@ def test_declared_categories_stand_whether_they_occur_or_not() -> None:
     column = transformer.columns_["x"]
     assert column.categories == ("high", "low", "mid", None)
     assert column.counts == (2, 1, 0, 0)
-    assert column.describe_cells()[0] == {"cell": 0, "level": "high", "text": "high", "rows": 2, "first_row": 0}
-    assert column.describe_cells()[3] == {"cell": 3, "level": None, "text": "missing", "rows": 0, "first_row": -1}
+    assert column.describe_codes()[0] == {"code": 0, "level": "high", "text": "high", "rows": 2, "first_row": 0}
+    assert column.describe_codes()[3] == {"code": 3, "level": None, "text": "missing", "rows": 0, "first_row": -1}
     assert transformer.transform({"x": np.array(["mid", None], object)})["x.mode"].tolist() == [2, 3]
     with pytest.raises(InputError, match=r"column \"x\": 'top' \(first at row 1\) is none of the declared"):
         TableTransformer(spec).fit({"x": np.array(["low", "top"])})

@@ -43,7 +43,7 @@ def test_every_row_comes_back(name: str, engine: str) -> None:
     error = np.abs(transformer.inverse_transform(encoded)["x"] - values)
     assert np.max(error) <= column.resolution
     widths = np.empty(column.width)
-    widths[column.cell_positions()] = column._means_and_widths()[1] / column.mixture.frame.scale
+    widths[column.mode_codes()] = column._means_and_widths()[1] / column.mixture.frame.scale
     step = widths[encoded["x.mode"]] * 2.0**-24
     assert np.all(error <= 1.0001 * step + 4 * np.spacing(np.abs(values) + widths[encoded["x.mode"]]))
 
@@ -62,15 +62,15 @@ def test_a_row_keeps_the_mode_that_holds_it() -> None:
     """What is drawn is drawn as without tail modes; only rows that do not fit move."""
     values = SHAPES["lognormal"]
     with_tails, without = fitted(values), fitted(values, tails="clip")
-    cells = [one.transform({"x": values}, seed=4) for one in (with_tails, without)]
+    codes = [one.transform({"x": values}, seed=4) for one in (with_tails, without)]
     components = []
-    for one, encoded in zip((with_tails, without), cells, strict=True):
+    for one, encoded in zip((with_tails, without), codes, strict=True):
         column = one.columns_["x"]
         components.append(np.array(column.order)[encoded["x.mode"]])
-    kept = np.abs(cells[1]["x.scalar"]) < LIMIT
+    kept = np.abs(codes[1]["x.scalar"]) < LIMIT
     if with_tails.columns_["x"].active.tolist() == without.columns_["x"].active.tolist():
         np.testing.assert_array_equal(components[0][kept], components[1][kept])
-        np.testing.assert_array_equal(cells[0]["x.scalar"][kept], cells[1]["x.scalar"][kept])
+        np.testing.assert_array_equal(codes[0]["x.scalar"][kept], codes[1]["x.scalar"][kept])
     assert 0 < np.count_nonzero(~kept) < 0.01 * len(values)
 
 
@@ -99,7 +99,7 @@ def test_rows_beyond_the_range_are_coded_at_its_end() -> None:
 def test_tail_modes_are_described_and_stored(tmp_path) -> None:
     values = SHAPES["one between"]
     transformer = fitted(values, n_components=2)
-    (tail,) = [cell for cell in transformer.columns_["x"].describe_cells() if "tail" in cell]
+    (tail,) = [code for code in transformer.columns_["x"].describe_codes() if "tail" in code]
     assert tail["tail"][0] < 4e4 < tail["tail"][1]
     assert tail["rows"] == 1
     matrix = transformer.transform({"x": values}, layout="onehot", dtype="float64", seed=1)

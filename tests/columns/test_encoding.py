@@ -31,11 +31,11 @@ def number_of(column: FittedColumn, value: Any) -> float:
 def mixture_row(column: MixtureColumn, value: Any, uniform: float) -> np.ndarray:
     """Posterior of all K, restricted to the active ones, plus 1e-6, renormalised; inverse-CDF draw; clip; one-hot."""
     assert column.mixture is not None
-    out, cells = np.zeros(1 + column.width), list(column.order)
+    out, codes = np.zeros(1 + column.width), list(column.order)
     plain = value.as_py() if column.name != "when" else value
     for index, modal in enumerate(column.modal_values):
         if (plain is None and modal is None) or (modal is not None and plain == modal):
-            out[1 + cells.index(index)] = 1
+            out[1 + codes.index(index)] = 1
             return out
     posterior, frame, active = column.mixture.posterior, column.mixture.frame, column.active_components
     y = number_of(column, plain) * frame.scale - frame.centre
@@ -44,7 +44,7 @@ def mixture_row(column: MixtureColumn, value: Any, uniform: float) -> np.ndarray
     mode = int(np.sum(np.cumsum(p / p.sum())[:-1] <= uniform))
     scalar = (y - posterior.means[active[mode]]) / (4 * np.sqrt(posterior.covariances[active[mode]]))
     out[0] = np.clip(scalar, -0.99, 0.99)
-    out[1 + cells.index(len(column.modal_values) + mode)] = 1
+    out[1 + codes.index(len(column.modal_values) + mode)] = 1
     return out
 
 
@@ -123,8 +123,8 @@ def test_both_layouts_say_the_same(fitted: tuple[TableTransformer, pa.Table]) ->
             if activation == "tanh":
                 np.testing.assert_array_equal(matrix[:, start], compact[f"{name}.scalar"].to_numpy())
             else:
-                cell = compact[f"{name}.mode"].to_numpy()
-                np.testing.assert_array_equal(matrix[:, start:stop], np.eye(stop - start)[cell])
+                code = compact[f"{name}.mode"].to_numpy()
+                np.testing.assert_array_equal(matrix[:, start:stop], np.eye(stop - start)[code])
     assert list(transformer.layout_) == [name for name in rows.schema.names if name in ENCODED]
     from_matrix, from_compact = transformer.inverse_transform(matrix), transformer.inverse_transform(compact)
     assert set(from_compact.schema.names) - set(from_matrix.schema.names) == {"note"}
@@ -159,5 +159,5 @@ def test_layout_order_is_by_falling_training_count(fitted: tuple[TableTransforme
     transformer, _ = fitted
     for column in transformer.model_.columns:
         if column.width:
-            assert np.all(np.diff(column.cell_counts) <= 0), column.name
-            assert np.sum(column.cell_counts) == ROWS
+            assert np.all(np.diff(column.code_counts) <= 0), column.name
+            assert np.sum(column.code_counts) == ROWS

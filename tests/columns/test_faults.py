@@ -175,7 +175,7 @@ def test_a_resumed_fit_counts_its_rows() -> None:
     assert transformer.model_.rows == 70_000
 
 
-def test_conditions_leave_rows_without_a_cell_out() -> None:
+def test_conditions_leave_rows_without_a_code_out() -> None:
     spec = {"a": {"kind": "categorical", "unknown": "ignore"}}
     transformer = TableTransformer(spec).fit({"a": np.array(["x"] * 6 + ["y"] * 4)})
     conditions = Conditions(transformer)

@@ -79,7 +79,7 @@ def test_the_research_effort_knows_none() -> None:
     assert kind([f"C{i:05}" for i in range(ROWS)], effort="research") == "pass"
 
 
-def test_they_have_no_cells_and_come_back_with_the_rows_that_carry_them() -> None:
+def test_they_have_no_codes_and_come_back_with_the_rows_that_carry_them() -> None:
     frame = pd.DataFrame({"key": RANDOM.permutation(ROWS), "amount": AMOUNTS, "name": [f"n{i}" for i in range(ROWS)]})
     transformer = TableTransformer().fit(frame)
     assert set(transformer.layout_) == {"amount"}

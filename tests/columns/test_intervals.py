@@ -114,8 +114,8 @@ def test_the_column_is_one_column_of_the_matrix(fitted: TableTransformer, table:
     middle = fitted.transform(table.slice(0, 5), mode="argmax")["city.scalar"].to_numpy()
     column = fitted.columns_["city"]
     for scalar, city in zip(middle, table["city"].to_pylist()[:5], strict=True):
-        cell = column.describe_cells()[column.categories.index(city)]
-        assert scalar == np.float32((cell["start"] + cell["stop"]) / 2)
+        code = column.describe_codes()[column.categories.index(city)]
+        assert scalar == np.float32((code["start"] + code["stop"]) / 2)
 
 
 def test_the_schema_says_so(table: pa.Table) -> None:
@@ -307,9 +307,9 @@ def test_infrequent_categories_share_the_last_column(table: pa.Table) -> None:
     assert (city.width, len(city.own), shop.width) == (20, 19, 20)
     assert fitted.layout_["city"] == [(0, 20, "softmax")]
     counts = np.array(city.counts)
-    np.testing.assert_array_equal(city.cell_counts, [*counts[:19], counts[19:].sum()])
+    np.testing.assert_array_equal(city.code_counts, [*counts[:19], counts[19:].sum()])
     matrix = np.asarray(fitted.transform(table, layout="onehot"))
-    np.testing.assert_array_equal(matrix[:, :20].sum(axis=0), city.cell_counts)
+    np.testing.assert_array_equal(matrix[:, :20].sum(axis=0), city.code_counts)
     back = fitted.inverse_transform(matrix)["city"]
     frequent = set(city.own)
     expected = [value if value in frequent else None for value in table["city"].to_pylist()]
@@ -354,7 +354,7 @@ def test_infrequent_categories_are_known_and_others_are_not() -> None:
         fitted.transform({"x": np.array(["e"])})
     lenient = TableTransformer(max_categories=2, unknown="ignore").fit(rows)
     np.testing.assert_array_equal(lenient.transform({"x": np.array(["c", "e"])}, layout="onehot"), [[0, 1], [0, 0]])
-    assert Conditions(fitted).given("x", "d", 1).cell.tolist() == [1]
+    assert Conditions(fitted).given("x", "d", 1).code.tolist() == [1]
 
 
 def test_infrequent_categories_survive_files_and_more_rows(tmp_path: Any) -> None:

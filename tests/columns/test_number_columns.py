@@ -58,14 +58,14 @@ def test_modal_values_of_any_type_come_back_exactly(name: str, layout: str) -> N
         assert back["x"].filter(pa.array(held)).equals(pa.chunked_array([rows.filter(pa.array(held))]))
 
 
-def test_a_modal_value_that_is_absent_has_a_cell_all_the_same() -> None:
+def test_a_modal_value_that_is_absent_has_a_code_all_the_same() -> None:
     table = {"x": RANDOM.normal(size=500)}
     transformer = TableTransformer({"x": {"kind": "mixed", "modal": [7, None]}}, effort="research").fit(table)
     column = transformer.columns_["x"]
     assert column.modal_values == (7.0, None)
     assert column.order[-2:] == (0, 1), "nothing is rarer"
     encoded = transformer.transform({"x": np.array([7.0, np.nan])})
-    assert [column.order[cell] for cell in encoded["x.mode"]] == [0, 1]
+    assert [column.order[code] for code in encoded["x.mode"]] == [0, 1]
     np.testing.assert_array_equal(transformer.inverse_transform(encoded)["x"], [7.0, np.nan])
 
 

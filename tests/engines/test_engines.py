@@ -44,10 +44,10 @@ def rows(count: int, seed: int = 0) -> np.ndarray:
     return x
 
 
-def encode(engine: Engine, x: np.ndarray, table: DrawTable, draw: Draw, dtype: str = "float32", cell: str = "uint8"):  # type: ignore[no-untyped-def]
-    scalar, cells = np.full(len(x), 9, dtype), np.full(len(x), 99, cell)
-    engine.transform(x, table, draw, scalar, cells)
-    return scalar, cells
+def encode(engine: Engine, x: np.ndarray, table: DrawTable, draw: Draw, dtype: str = "float32", code: str = "uint8"):  # type: ignore[no-untyped-def]
+    scalar, codes = np.full(len(x), 9, dtype), np.full(len(x), 99, code)
+    engine.transform(x, table, draw, scalar, codes)
+    return scalar, codes
 
 
 @needs_compiler
@@ -116,18 +116,18 @@ def test_transform(candidate: Engine, size: int, active: int) -> None:
     x, table = rows(size), draw_table(active)
     uniforms = np.random.default_rng(5).uniform(size=size)
     for draw in (Draw(7, 2**63 + 5, 1000), Draw(7, 9, 3), Draw(uniforms=uniforms), Draw(most_probable=True)):
-        scalar, cell = encode(candidate, x, table, draw)
-        expected_scalar, expected_cell = encode(REFERENCE, x, table, draw)
-        np.testing.assert_array_equal(cell, expected_cell)
+        scalar, code = encode(candidate, x, table, draw)
+        expected_scalar, expected_code = encode(REFERENCE, x, table, draw)
+        np.testing.assert_array_equal(code, expected_code)
         np.testing.assert_array_equal(scalar, expected_scalar)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cell", ["uint8", "uint16"])
-def test_transform_types(candidate: Engine, dtype: str, cell: str) -> None:
+@pytest.mark.parametrize("code", ["uint8", "uint16"])
+def test_transform_types(candidate: Engine, dtype: str, code: str) -> None:
     x, table = rows(1000), draw_table(limit=np.inf, floor=0.0)
-    for ours, theirs in zip(encode(candidate, x, table, Draw(1, 2), dtype, cell),
-                            encode(REFERENCE, x, table, Draw(1, 2), dtype, cell), strict=True):  # fmt: skip
+    for ours, theirs in zip(encode(candidate, x, table, Draw(1, 2), dtype, code),
+                            encode(REFERENCE, x, table, Draw(1, 2), dtype, code), strict=True):  # fmt: skip
         assert ours.dtype == theirs.dtype
         np.testing.assert_array_equal(ours, theirs)
 
@@ -144,11 +144,11 @@ def test_rows_do_not_depend_on_their_block(engine: Engine, cut: int) -> None:
 def test_draws_follow_the_posterior(engine: Engine) -> None:
     table = draw_table(10)
     x = np.full(40_000, 4.0)
-    _, cell = encode(engine, x, table, Draw(12, 34))
+    _, code = encode(engine, x, table, Draw(12, 34))
     density = table.mixture.coefficients - table.mixture.half_precisions * (4.0 - table.mixture.means) ** 2
     share = np.exp2(density - density.max())
     share /= share.sum()
-    counts = np.bincount(cell, minlength=10)[::-1]  # cells are numbered backwards in this table
+    counts = np.bincount(code, minlength=10)[::-1]  # codes are numbered backwards in this table
     spread = np.sqrt(len(x) * share * (1 - share))
     assert np.all(np.abs(counts - len(x) * share) < 5 * spread + 1)
 
@@ -185,24 +185,24 @@ def test_uniforms_lie_inside_the_unit_interval() -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 3000])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cells", [3, 300])
-def test_inverse_transform(candidate: Engine, size: int, dtype: str, cells: int) -> None:
+@pytest.mark.parametrize("width", [3, 300])
+def test_inverse_transform(candidate: Engine, size: int, dtype: str, width: int) -> None:
     g = np.random.default_rng(0)
-    kind = np.uint8 if cells <= 256 else np.uint16
-    scalar, cell = g.normal(size=size).astype(dtype), g.integers(0, cells, size).astype(kind)
-    means = g.normal(size=cells)
+    kind = np.uint8 if width <= 256 else np.uint16
+    scalar, code = g.normal(size=size).astype(dtype), g.integers(0, width, size).astype(kind)
+    means = g.normal(size=width)
     means[1] = np.nan
-    table = InverseTable(Frame(0.25, 3.0), means, np.abs(g.normal(size=cells)) * (means == means), 1.0)
+    table = InverseTable(Frame(0.25, 3.0), means, np.abs(g.normal(size=width)) * (means == means), 1.0)
     found, expected = np.empty(size), np.empty(size)
-    assert candidate.inverse_transform(scalar, cell, table, found)[0] == -1
-    assert REFERENCE.inverse_transform(scalar, cell, table, expected)[0] == -1
+    assert candidate.inverse_transform(scalar, code, table, found)[0] == -1
+    assert REFERENCE.inverse_transform(scalar, code, table, expected)[0] == -1
     np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-14)
 
 
-def test_inverse_names_the_first_row_of_an_unknown_cell(engine: Engine) -> None:
+def test_inverse_names_the_first_row_of_an_unknown_code(engine: Engine) -> None:
     table = InverseTable(Frame(1.0, 0.0), np.zeros(3), np.ones(3), 1.0)
-    cell = np.array([0, 1, 2, 5, 3], np.uint8)
-    assert engine.inverse_transform(np.zeros(5, np.float32), cell, table, np.empty(5))[0] == 3
+    code = np.array([0, 1, 2, 5, 3], np.uint8)
+    assert engine.inverse_transform(np.zeros(5, np.float32), code, table, np.empty(5))[0] == 3
 
 
 @pytest.mark.parametrize("name", SHAPES)

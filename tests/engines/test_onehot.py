@@ -14,13 +14,13 @@ WIDTHS = st.lists(st.tuples(st.booleans(), st.integers(0, 300)), min_size=1, max
 
 
 def parts(widths: list[tuple[bool, int]], rows: int, seed: int) -> list[OnehotPart]:
-    """Encoded columns; some cells are one beyond the last."""
+    """Encoded columns; some codes are one beyond the last."""
     random = np.random.default_rng(seed)
     made: list[OnehotPart] = []
-    for has_scalar, cells in widths:
+    for has_scalar, codes in widths:
         scalar = random.normal(size=rows).astype(random.choice([np.float32, np.float64])) if has_scalar else None
-        dtype = random.choice([np.uint8, np.uint16, np.uint32] if cells < 256 else [np.uint16, np.uint32])
-        made.append((scalar, random.integers(0, cells + 1, rows).astype(dtype) if cells else None, cells))
+        dtype = random.choice([np.uint8, np.uint16, np.uint32] if codes < 256 else [np.uint16, np.uint32])
+        made.append((scalar, random.integers(0, codes + 1, rows).astype(dtype) if codes else None, codes))
     return made
 
 
@@ -29,7 +29,7 @@ def test_matrices_equal_those_of_the_reference(
     widths: list[tuple[bool, int]], rows: int, seed: int, dtype: str
 ) -> None:
     given_ = parts(widths, rows, seed)
-    width = sum(has_scalar + cells for has_scalar, cells in widths)
+    width = sum(has_scalar + codes for has_scalar, codes in widths)
     matrices = [np.full((rows, width), 7, dtype) for _ in range(2)]
     for name, matrix in zip(("auto", "reference"), matrices, strict=True):
         get_engine(name).fill_onehot(given_, matrix)
@@ -37,22 +37,22 @@ def test_matrices_equal_those_of_the_reference(
 
 
 def room(rows: int, widths: list[tuple[bool, int]], dtype: str, seed: int) -> list[ReadPart]:
-    """Where to read to, with the cells of each column in a random order."""
+    """Where to read to, with the codes of each column in a random order."""
     random = np.random.default_rng(seed)
     return [
         (
             np.full(rows, 7, dtype) if has_scalar else None,
-            np.full(rows, 7, random.choice([np.uint8, np.uint16, np.uint32][cells >= 256 :])) if cells else None,
-            random.permutation(cells),
+            np.full(rows, 7, random.choice([np.uint8, np.uint16, np.uint32][codes >= 256 :])) if codes else None,
+            random.permutation(codes),
             bool(random.random() < 0.5),
         )
-        for has_scalar, cells in widths
+        for has_scalar, codes in widths
     ]
 
 
 @given(WIDTHS, st.integers(0, 40), st.integers(0, 99), st.sampled_from(["float32", "float64"]))
 def test_what_is_read_equals_the_reference(widths: list[tuple[bool, int]], rows: int, seed: int, dtype: str) -> None:
-    width = sum(has_scalar + cells for has_scalar, cells in widths)
+    width = sum(has_scalar + codes for has_scalar, codes in widths)
     values = [0.0, -0.0, 1.0, -1.0, 0.5, np.nan, np.inf, -np.inf]
     matrix = np.random.default_rng(seed).choice(values, (rows, width)).astype(dtype)
     found = [room(rows, widths, dtype, seed) for _ in range(2)]
@@ -71,38 +71,38 @@ def test_many_rows_are_read_as_they_were_written(engine: Engine) -> None:
     engine.fill_onehot(written, matrix)
     read = room(5000, widths, "float64", 0)
     engine.read_onehot(matrix, read)
-    for (scalar, cell, _), (found, place, _, _) in zip(written, read, strict=True):
+    for (scalar, code, _), (found, place, _, _) in zip(written, read, strict=True):
         np.testing.assert_array_equal(scalar, found)
-        np.testing.assert_array_equal(cell, place)
+        np.testing.assert_array_equal(code, place)
 
 
 def test_ties_go_by_the_order(engine: Engine) -> None:
-    cell = np.zeros(2, np.uint16)
-    engine.read_onehot(np.array([[0.5, 1.0, 1.0], [0.5, 0.5, 0.5]]), [(None, cell, np.array([2, 0, 1]), False)])
-    np.testing.assert_array_equal(cell, [2, 2])
+    code = np.zeros(2, np.uint16)
+    engine.read_onehot(np.array([[0.5, 1.0, 1.0], [0.5, 0.5, 0.5]]), [(None, code, np.array([2, 0, 1]), False)])
+    np.testing.assert_array_equal(code, [2, 2])
 
 
-def test_zeros_may_be_no_cell(engine: Engine) -> None:
-    cell = np.zeros(3, np.uint8)
-    engine.read_onehot(np.array([[0.0, -0.0], [0.0, 1.0], [np.nan, 0.0]]), [(None, cell, np.arange(2), True)])
-    np.testing.assert_array_equal(cell, [2, 1, 0])
+def test_zeros_may_be_no_code(engine: Engine) -> None:
+    code = np.zeros(3, np.uint8)
+    engine.read_onehot(np.array([[0.0, -0.0], [0.0, 1.0], [np.nan, 0.0]]), [(None, code, np.arange(2), True)])
+    np.testing.assert_array_equal(code, [2, 1, 0])
 
 
-SCALAR, CELL, BOTH = np.zeros(3, np.float32), np.zeros(3, np.uint8), np.arange(2)
+SCALAR, CODE, BOTH = np.zeros(3, np.float32), np.zeros(3, np.uint8), np.arange(2)
 
 
 @pytest.mark.parametrize(
     ("name", "shape", "part", "message"),
     [
-        ("fill_onehot", (4, 3), (SCALAR, CELL, 2), "one value a row"),
-        ("fill_onehot", (3, 4), (SCALAR, CELL, 2), "one column for each"),
+        ("fill_onehot", (4, 3), (SCALAR, CODE, 2), "one value a row"),
+        ("fill_onehot", (3, 4), (SCALAR, CODE, 2), "one column for each"),
         ("fill_onehot", (3, 1), (np.zeros(3, np.int32), None, 0), "scalars must be"),
-        ("read_onehot", (3, 4), (None, CELL, np.arange(3), False), "one column for each"),
-        ("read_onehot", (3, 2), (None, CELL, np.array([0, 9]), False), "not there"),
-        ("read_onehot", (3, 2), (None, np.zeros(3, np.int64), BOTH, False), "cells must be"),
+        ("read_onehot", (3, 4), (None, CODE, np.arange(3), False), "one column for each"),
+        ("read_onehot", (3, 2), (None, CODE, np.array([0, 9]), False), "not there"),
+        ("read_onehot", (3, 2), (None, np.zeros(3, np.int64), BOTH, False), "codes must be"),
         ("read_onehot", (3, 2), (None, None, BOTH, False), "where a column has some"),
-        ("read_onehot", (4, 2), (None, CELL, BOTH, False), "one value a row"),
-        ("read_onehot", (3, 3), (SCALAR, CELL, BOTH, False), "of the matrix's type"),
+        ("read_onehot", (4, 2), (None, CODE, BOTH, False), "one value a row"),
+        ("read_onehot", (3, 3), (SCALAR, CODE, BOTH, False), "of the matrix's type"),
     ],
 )
 def test_wrong_shapes_are_refused_by_the_extension(

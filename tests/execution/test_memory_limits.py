@@ -107,7 +107,7 @@ def test_exact_fits_over_blocks_have_the_bits_of_those_in_memory(
 
     def bits(transformer: TableTransformer) -> list[bytes]:
         column = transformer.columns_["x"]
-        return [part.tobytes() for part in (column.means, column.stds, column.weights, column.cell_counts)]
+        return [part.tobytes() for part in (column.means, column.stds, column.weights, column.code_counts)]
 
     plain = fitted()
     monkeypatch.setattr(numeric_fit, "EXACT_BYTES", 1 << 30)

@@ -152,7 +152,7 @@ def test_a_spike_is_found() -> None:
         (60, np.rint(RANDOM.normal(50, 20, ROWS)), {"integer": True}, "[60]"),
     ],
 )
-def test_the_cell_that_is_advised_takes_the_spike(
+def test_the_column_that_is_advised_takes_the_spike(
     spike: float, others: np.ndarray, options: dict[str, object], declared: str
 ) -> None:
     values = np.where(RANDOM.random(ROWS) < 0.2, spike, others)

@@ -42,7 +42,7 @@ def test_vectors_and_masks_say_the_same_as_the_numbers(conditions: Conditions) -
     np.testing.assert_array_equal(drawn.mask, np.eye(2)[drawn.column])
     for i, (start, stop) in enumerate(conditions.spans.values()):
         held = drawn.column == i
-        np.testing.assert_array_equal(np.argmax(drawn.vectors[held, start:stop], axis=1), drawn.cell[held])
+        np.testing.assert_array_equal(np.argmax(drawn.vectors[held, start:stop], axis=1), drawn.code[held])
     again, other = conditions.draw(1000, seed=3), conditions.draw(1000, seed=4)
     np.testing.assert_array_equal(again.vectors, drawn.vectors)
     assert np.any(other.vectors != drawn.vectors)
@@ -51,11 +51,11 @@ def test_vectors_and_masks_say_the_same_as_the_numbers(conditions: Conditions) -
 @pytest.mark.parametrize("logarithmic", [True, False])
 def test_draws_follow_the_counts(transformer: TableTransformer, logarithmic: bool) -> None:
     conditions = Conditions(transformer)
-    counts = transformer.columns_["city"].cell_counts
+    counts = transformer.columns_["city"].code_counts
     weight = np.log(1 + counts) if logarithmic else counts
     np.testing.assert_allclose(conditions.probabilities("city", logarithmic=logarithmic), weight / weight.sum())
     drawn = conditions.draw(200_000, seed=0, logarithmic=logarithmic)
-    share = np.bincount(drawn.cell, minlength=len(counts)) / 200_000
+    share = np.bincount(drawn.code, minlength=len(counts)) / 200_000
     np.testing.assert_allclose(share, weight / weight.sum(), atol=0.005)
 
 
@@ -64,7 +64,7 @@ def test_picked_rows_answer_their_conditions(transformer: TableTransformer, cond
     index, drawn = conditions.index(matrix), conditions.draw(3000, seed=1)
     picked = index.pick(drawn, seed=2)
     starts = np.array([start for start, _ in conditions.matrix_spans.values()])
-    np.testing.assert_array_equal(matrix[picked, starts[drawn.column] + drawn.cell], 1)
+    np.testing.assert_array_equal(matrix[picked, starts[drawn.column] + drawn.code], 1)
     np.testing.assert_array_equal(index.pick(drawn, seed=2), picked)
     assert len(np.unique(picked)) > 1000
 
@@ -73,11 +73,11 @@ def test_a_value_may_be_asked_for(transformer: TableTransformer, conditions: Con
     column = transformer.columns_["city"]
     for value in ("Köln", None):
         drawn = conditions.given("city", value, 3)
-        assert drawn.cell.tolist() == [column.categories.index(value)] * 3
+        assert drawn.code.tolist() == [column.categories.index(value)] * 3
     zero = conditions.given("delay", 0, 1)
     delay = transformer.columns_["delay"]
-    assert delay.order[zero.cell[0]] == delay.modal_values.index(0)
-    assert conditions.at("delay", 3, 2).cell.tolist() == [3, 3]
+    assert delay.order[zero.code[0]] == delay.modal_values.index(0)
+    assert conditions.at("delay", 3, 2).code.tolist() == [3, 3]
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_a_value_may_be_asked_for(transformer: TableTransformer, conditions: Con
         ("at", "city", 99, "one-hot columns, but no number 99"),
     ],
 )
-def test_what_has_no_cell_is_refused(conditions: Conditions, method: str, name: str, value: Any, message: str) -> None:
+def test_what_has_no_code_is_refused(conditions: Conditions, method: str, name: str, value: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         getattr(conditions, method)(name, value, 1)
 
 
-def test_columns_without_cells_are_refused(transformer: TableTransformer) -> None:
+def test_columns_without_codes_are_refused(transformer: TableTransformer) -> None:
     with pytest.raises(InputError, match="general column, which has no one-hot columns to condition on"):
         Conditions(transformer, ["ratio"])
     with pytest.raises(InputError, match='"nowhere" was not fitted'):
@@ -104,7 +104,7 @@ def test_columns_without_cells_are_refused(transformer: TableTransformer) -> Non
         Conditions(alone).draw(5, seed=0)
 
 
-def test_a_cell_without_rows_is_named(transformer: TableTransformer, conditions: Conditions) -> None:
+def test_a_code_without_rows_is_named(transformer: TableTransformer, conditions: Conditions) -> None:
     matrix = transformer.transform(table(ROWS, 0), layout="onehot")
     start, stop = conditions.matrix_spans["city"]
     few = matrix[matrix[:, stop - 1] == 0]

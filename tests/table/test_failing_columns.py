@@ -114,7 +114,7 @@ def test_columns_with_too_many_levels_fail_alone() -> None:
         TableTransformer({"key": {"kind": "categorical", "encoding": "interval"}}, effort="research").fit(frame)
     assert list(caught.value.failed) == ["key"]
     fitted = TableTransformer({"key": {"max_categories": 3}, "a": "drop"}).fit(frame)
-    assert fitted.columns_["key"].cell_counts.tolist() == [1, 1, rows - 2]
+    assert fitted.columns_["key"].code_counts.tolist() == [1, 1, rows - 2]
 
 
 def test_partial_fit_changes_nothing_where_it_fails(frame: pd.DataFrame) -> None:

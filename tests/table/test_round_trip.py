@@ -168,9 +168,9 @@ def test_missing_only_later_is_an_error() -> None:
 def test_batches_of_missing_or_ordinary_rows_only() -> None:
     x = np.where(np.arange(2000) % 3 == 0, np.nan, np.arange(2000.0))
     transformer = TableTransformer().fit({"x": x})
-    cell = transformer.columns_["x"].missing_cell
-    np.testing.assert_array_equal(transformer.transform({"x": np.full(5, np.nan)})["x.mode"], cell)
-    assert cell not in transformer.transform({"x": np.arange(5.0)})["x.mode"]
+    code = transformer.columns_["x"].missing_code
+    np.testing.assert_array_equal(transformer.transform({"x": np.full(5, np.nan)})["x.mode"], code)
+    assert code not in transformer.transform({"x": np.arange(5.0)})["x.mode"]
 
 
 def test_rows_never_seen_decode() -> None:
@@ -240,14 +240,14 @@ def test_bounds_and_validity() -> None:
     assert kept.all()
 
 
-def test_inactive_cells_and_ties_in_a_onehot_matrix() -> None:
+def test_inactive_codes_and_ties_in_a_onehot_matrix() -> None:
     x = np.where(np.arange(3000) % 4 == 0, np.nan, shape("lognormal", 3000))
     transformer = TableTransformer().fit({"x": x})
     column = transformer.columns_["x"]
-    flat = np.zeros((1, 1 + column.width), np.float32)  # all cells tie: the modal value wins
+    flat = np.zeros((1, 1 + column.width), np.float32)  # all codes tie: the modal value wins
     assert np.isnan(transformer.inverse_transform(flat)["x"][0])
-    flat[0, 1 + column.missing_cell] = -1  # then the component with the lowest index
-    first = column.cell_positions()[1]
+    flat[0, 1 + column.missing_code] = -1  # then the component with the lowest index
+    first = column.mode_codes()[1]
     expected = transformer.inverse_transform(
         {"x.scalar": np.zeros(1, np.float32), "x.mode": np.array([first], np.uint8)}
     )

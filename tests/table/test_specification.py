@@ -13,19 +13,19 @@ from tests.harness.shapes import shape
 def encode_row_by_row(column: MixtureColumn, x: np.ndarray, uniforms: np.ndarray) -> np.ndarray:
     """Posterior of all K, restricted to the active ones, plus 1e-6, renormalised; inverse-CDF draw; clip; one-hot.
 
-    A modal value has its cell and the scalar 0; missing is one of them.
+    A modal value has its code and the scalar 0; missing is one of them.
     """
     assert column.mixture is not None
     posterior, frame = column.mixture.posterior, column.mixture.frame
     active = column.active_components
     out = np.zeros((len(x), 1 + column.width))
-    cells = list(column.order)
+    codes = list(column.order)
     modal = len(column.modal_values)
-    modal_cells = {value: cells.index(index) for index, value in enumerate(column.modal_values)}
+    modal_codes = {value: codes.index(index) for index, value in enumerate(column.modal_values)}
     for row, (value, u) in enumerate(zip(x, uniforms, strict=True)):
         held = None if np.isnan(value) else float(value)
-        if held in modal_cells:
-            out[row, 1 + modal_cells[held]] = 1
+        if held in modal_codes:
+            out[row, 1 + modal_codes[held]] = 1
             continue
         y = value * frame.scale - frame.centre
         log_p = posterior.log_coefficients() - (y - posterior.means) ** 2 / (2 * posterior.covariances)
@@ -35,7 +35,7 @@ def encode_row_by_row(column: MixtureColumn, x: np.ndarray, uniforms: np.ndarray
         mode = int(np.sum(np.cumsum(p)[:-1] <= u))
         sd = np.sqrt(posterior.covariances[active[mode]])
         out[row, 0] = np.clip((y - posterior.means[active[mode]]) / (4 * sd), -0.99, 0.99)
-        out[row, 1 + cells.index(modal + mode)] = 1
+        out[row, 1 + codes.index(modal + mode)] = 1
     return out.astype(np.float32)
 
 

@@ -70,7 +70,7 @@ def test_the_matrix_of_a_transform(fitted: TableTransformer, matrix: Any, place:
         np.testing.assert_array_equal(rows[some], matrix[some], strict=True)  # type: ignore[index]
     together = np.concatenate([batch.rows for batch in rows.batches(700, shuffle=False)])
     np.testing.assert_array_equal(together, matrix, strict=True)
-    assert rows.nbytes == ROWS * (2 * 4 + 4 * 1 + 3 * 4), "scalars, cells and the index of three columns"
+    assert rows.nbytes == ROWS * (2 * 4 + 4 * 1 + 3 * 4), "scalars, codes and the index of three columns"
 
 
 @pytest.mark.parametrize("size", [64, 1 << 25])
@@ -169,14 +169,14 @@ def test_values_that_are_no_category_have_no_condition() -> None:
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_cells_of_one_byte_and_of_two(place: Any) -> None:
+def test_codes_of_one_byte_and_of_two(place: Any) -> None:
     random = np.random.default_rng(1)
     words = [f"w{n}" for n in random.permutation(np.arange(900) % 300)]
     source = pa.table({"few": pa.array(words[:3] * 300), "many": pa.array(words), "x": random.normal(size=900)})
     kinds: dict[str, Any] = {"few": "categorical", "many": {"kind": "categorical", "max_categories": 300}}
     model = TableTransformer(kinds | {"x": "continuous"}, effort="research", max_iter=3).fit(source)
     rows = TrainingRows(model, source, place=place)
-    assert model.columns_["many"].cell_dtype == np.uint16 and rows.nbytes == 900 * (4 + 2 + 1 + 1 + 2 * 4)
+    assert model.columns_["many"].code_dtype == np.uint16 and rows.nbytes == 900 * (4 + 2 + 1 + 1 + 2 * 4)
     matrix = model.transform(source, layout="onehot")
     np.testing.assert_array_equal(rows.matrix(np.arange(900)), matrix, strict=True)
     batch = rows.batch(300)
@@ -188,7 +188,7 @@ def test_rows_do_not_follow_from_the_draw_of_their_conditions(fitted: TableTrans
     """The frequent category is drawn by the smallest uniforms: all its rows must be as likely all the same."""
     conditions = Conditions(fitted, ["word"])
     drawn = conditions.draw(4000, seed=1)
-    own = np.flatnonzero(drawn.cell == 0)
+    own = np.flatnonzero(drawn.code == 0)
     picked = conditions.index(matrix).pick(drawn, seed=1)[own]
     trained = TrainingRows(fitted, table(), columns=["word"], seed=1).batch(4000)
     batch = np.array(numbers_of(trained.rows[trained.vectors[:, 0] == 1], matrix))
@@ -230,7 +230,7 @@ def test_rows_that_lie_on_the_device(fitted: TableTransformer, strict_cupy: Any,
             assert isinstance(one, strict_cupy.ndarray)
             np.testing.assert_array_equal(one.get(), array, strict=True)
     if columns is None:  # as CTGAN's sampler asks: the numbers of rows that answer conditions lie on the device
-        drawn = there.conditions.drawn_cells(np.random.default_rng(0), 20, logarithmic=True)
+        drawn = there.conditions.drawn_codes(np.random.default_rng(0), 20, logarithmic=True)
         numbers = there.index.answers(*drawn, lambda held: held - 1)
         assert isinstance(numbers, strict_cupy.ndarray)
         np.testing.assert_array_equal(there.matrix(numbers).get(), here.matrix(numbers.get()))

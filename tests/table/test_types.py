@@ -120,7 +120,7 @@ def test_wrong_uniforms_and_first_rows_are_refused(option: str, value: Any, mess
 
 
 @pytest.mark.parametrize(
-    ("categories", "given", "cells"),
+    ("categories", "given", "codes"),
     [
         (pa.array([1, 2, 1]), pa.array([1.0, 2.0, 3.5, 1e300, 2**53 + 0.0]), [0, 1, None, None, None]),
         (pa.array([1, None, 1]), pa.array([float("nan"), 1.0]), [1, 0]),
@@ -137,13 +137,13 @@ def test_wrong_uniforms_and_first_rows_are_refused(option: str, value: Any, mess
         ),
     ],
 )
-def test_each_value_of_another_type_is_a_level_or_none(categories: pa.Array, given: pa.Array, cells: list[int]) -> None:
+def test_each_value_of_another_type_is_a_level_or_none(categories: pa.Array, given: pa.Array, codes: list[int]) -> None:
     transformer = TableTransformer({"x": {"kind": "categorical", "unknown": "ignore"}}).fit(pa.table({"x": categories}))
-    assert transformer.transform(pa.table({"x": given}))["x.mode"].to_pylist() == cells
+    assert transformer.transform(pa.table({"x": given}))["x.mode"].to_pylist() == codes
     strict = TableTransformer({"x": "categorical"}).fit(pa.table({"x": categories}))
-    if None in cells:
-        row = cells.index(None)
-        values = counted(cells.count(None), "value")
+    if None in codes:
+        row = codes.index(None)
+        values = counted(codes.count(None), "value")
         with pytest.raises(InputError, match=rf"{values} .*first at pyarrow\.Table, row {row}\)"):
             strict.transform(pa.table({"x": given}))
 

@@ -124,62 +124,62 @@ class CudaEngine(Engine):
         return self._host.log_prob(x, table)
 
     def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, cell: NDArray[np.unsignedinteger]
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.unsignedinteger]
     ) -> None:
-        """Scalar and cell of every row; see `Engine.transform`."""
+        """Scalar and code of every row; see `Engine.transform`."""
         device = self.device
         if device.is_resident(x):
             uniforms = None if draw.uniforms is None else device.xp.asarray(draw.uniforms)
-            rows.transform(device, x, table, replace(draw, uniforms=uniforms), (scalar, cell))
+            rows.transform(device, x, table, replace(draw, uniforms=uniforms), (scalar, code))
             return
 
         def work(lane: Lane, piece: slice) -> None:
             uniforms = None if draw.uniforms is None else lane.upload(draw.uniforms[piece])
             here = replace(draw, first_row=draw.first_row + piece.start, uniforms=uniforms)
-            out = self._like(scalar[piece]), self._like(cell[piece])
+            out = self._like(scalar[piece]), self._like(code[piece])
             rows.transform(device, lane.upload(x[piece]), table, here, out)
             lane.download(out[0], scalar[piece])
-            lane.download(out[1], cell[piece])
+            lane.download(out[1], code[piece])
 
         on_device = partial(in_pieces, device, len(x), work)
-        self._or_on_host("rows", on_device, self._host.transform, x, table, draw, scalar, cell)
+        self._or_on_host("rows", on_device, self._host.transform, x, table, draw, scalar, code)
 
     def hold(
         self,
         numbers: Floats,
         scalar: Floats,
-        cell: NDArray[np.unsignedinteger],
+        code: NDArray[np.unsignedinteger],
         table: HoldTable,
         off_step: NDArray[np.bool_] | Step | None,
     ) -> Ints:
         """Modes that hold their rows; see `Engine.hold`."""
         if not self.device.is_resident(numbers):
-            return self._host.hold(numbers, scalar, cell, table, off_step)
-        found: Ints = holds.hold(self.device, numbers, (scalar, cell), table, off_step)
+            return self._host.hold(numbers, scalar, code, table, off_step)
+        found: Ints = holds.hold(self.device, numbers, (scalar, code), table, off_step)
         return found
 
     def inverse_transform(
-        self, scalar: Floats, cell: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+        self, scalar: Floats, code: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
     ) -> tuple[int, bool]:
         """Numbers of every row; see `Engine.inverse_transform`."""
         device = self.device
         if device.is_resident(scalar):
-            cell_less, scalar_less = device.to_host(rows.inverse_transform(device, scalar, cell, table, out))
-            return _first(cell_less), bool(scalar_less == rows.NO_ROW and table.complete)
+            code_less, scalar_less = device.to_host(rows.inverse_transform(device, scalar, code, table, out))
+            return _first(code_less), bool(scalar_less == rows.NO_ROW and table.complete)
         wrong: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
             value, found = self._like(out[piece]), np.zeros(2, np.uint64)
-            first = rows.inverse_transform(device, lane.upload(scalar[piece]), lane.upload(cell[piece]), table, value)
+            first = rows.inverse_transform(device, lane.upload(scalar[piece]), lane.upload(code[piece]), table, value)
             lane.download(value, out[piece])
             lane.download(first, found)
             wrong.append((piece.start, found))
 
         def on_device() -> tuple[int, bool]:
-            in_pieces(device, len(cell), work)
+            in_pieces(device, len(code), work)
             return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1), False
 
-        return self._or_on_host("rows", on_device, self._host.inverse_transform, scalar, cell, table, out)
+        return self._or_on_host("rows", on_device, self._host.inverse_transform, scalar, code, table, out)
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""
@@ -189,7 +189,7 @@ class CudaEngine(Engine):
         rows.fill_onehot(self.device, parts, out)
 
     def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
-        """Scalars and cells of rows of the onehot layout; see `Engine.read_onehot`."""
+        """Scalars and codes of rows of the onehot layout; see `Engine.read_onehot`."""
         if not self.device.is_resident(matrix):
             self._host.read_onehot(matrix, parts)
             return

@@ -16,9 +16,9 @@ from gpuvgm.summary.grid import Floats
 
 
 @cache
-def hold_program(x: str, scalar: str, cell: str) -> Program:
-    """Program of `Engine.hold` for these types of rows, scalars and cells."""
-    types = {"X": x, "SCALAR": scalar, "CELL": cell}
+def hold_program(x: str, scalar: str, code: str) -> Program:
+    """Program of `Engine.hold` for these types of rows, scalars and codes."""
+    types = {"X": x, "SCALAR": scalar, "CODE": code}
     return Program(
         name="_".join(["gpuvgm_hold", *map(SHORT.__getitem__, types.values())]),
         sources=("vgm_math.cuh", "vgm_step.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/hold.cuh"),
@@ -30,7 +30,7 @@ def hold_program(x: str, scalar: str, cell: str) -> Program:
             Parameter("uint8", "off_step"),
             value("int32", "masked"),
             written(scalar, "scalar"),
-            written(cell, "cell"),
+            written(code, "code"),
             written("uint64", "found"),
         ),
     )
@@ -45,26 +45,26 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
         Where the rows lie.
     numbers : array of shape (rows,), float32 or float64
         The rows.
-    coded : (scalar, cell)
+    coded : (scalar, code)
         What the transform gave for them; changed in place.
     table : HoldTable
         What there is to hold, and what is noted.
     off_step : array of shape (rows,), bool, or Step, or None
         The rows off the step, or how to find them.
     """
-    scalar, cell = coded
+    scalar, code = coded
     step = off_step if isinstance(off_step, Step) else None
     mask = None if step is not None or off_step is None else off_step.view(np.uint8)
     found = np.array([0, NO_ROW] * len(SORTS), np.uint64)
     parameters = device.xp.asarray(np.concatenate((_parameters(table, scalar.dtype, step), found.view(np.float64))))
     counts = parameters[-len(found) :].view(np.uint64)
-    quads, program = -(-len(numbers) // QUAD), hold_program(numbers.dtype.name, scalar.dtype.name, cell.dtype.name)
+    quads, program = -(-len(numbers) // QUAD), hold_program(numbers.dtype.name, scalar.dtype.name, code.dtype.name)
     device.run_blocks(
         program,
         min(-(-quads // program.threads), BLOCKS_EACH * device.multiprocessors),
         [
             *(numbers, len(numbers), parameters, parameters.view(np.uint8) if mask is None else mask),
-            *(int(mask is not None), scalar, cell, counts),
+            *(int(mask is not None), scalar, code, counts),
         ],
     )
     return counts
@@ -81,6 +81,6 @@ def _parameters(table: HoldTable, dtype: np.dtype[Any], step: Step | None) -> Fl
     modes, active = len(coverage.means), len(components.means)
     rules = [limit, coverage.limit, 1, table.low, table.high, frame.scale, frame.centre, modes, active, *steps]
     each = np.zeros((modes, 5))
-    each[:, 0], each[:, 1], each[:, 4] = coverage.means, coverage.widths, table.cells
+    each[:, 0], each[:, 1], each[:, 4] = coverage.means, coverage.widths, table.codes
     each[:active, 2], each[:active, 3] = components.coefficients, components.half_precisions
     return np.concatenate((np.array(rules, np.float64), each.ravel()))

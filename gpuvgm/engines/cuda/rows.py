@@ -31,9 +31,9 @@ def transform_program(components: int, randomness: str, types: tuple[str, str, s
     randomness : {"generator", "given", "none"}
         Where uniforms come from.
     types : (str, str, str)
-        Types of rows, scalars and cells.
+        Types of rows, scalars and codes.
     """
-    x, scalar, cell = types
+    x, scalar, code = types
     return Program(
         name="_".join(["gpuvgm_transform", str(components), randomness, *(SHORT[one] for one in types)]),
         sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/transform.cuh"),
@@ -45,30 +45,30 @@ def transform_program(components: int, randomness: str, types: tuple[str, str, s
             Parameter("float64", "given"),
             *(value("uint64", name) for name in ("seed", "column", "first_row")),
             written(scalar, "scalar"),
-            written(cell, "cell"),
+            written(code, "code"),
         ),
         operation=f"gpuvgm::transform_quad<{components}, gpuvgm::{randomness.upper()}>"
-        "(i, &x[0], rows, &parameters[0], &given[0], seed, column, first_row, &scalar[0], &cell[0])",
+        "(i, &x[0], rows, &parameters[0], &given[0], seed, column, first_row, &scalar[0], &code[0])",
     )
 
 
 @cache
-def inverse_program(scalar: str, cell: str, number: str) -> Program:
-    """Program of `Engine.inverse_transform` for these types of scalars, cells and numbers."""
+def inverse_program(scalar: str, code: str, number: str) -> Program:
+    """Program of `Engine.inverse_transform` for these types of scalars, codes and numbers."""
     return Program(
-        name=f"gpuvgm_inverse_{SHORT[scalar]}_{SHORT[cell]}_{SHORT[number]}",
+        name=f"gpuvgm_inverse_{SHORT[scalar]}_{SHORT[code]}_{SHORT[number]}",
         sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/inverse.cuh"),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=(
             Parameter(scalar, "scalar"),
-            Parameter(cell, "cell"),
+            Parameter(code, "code"),
             value("int64", "rows"),
             Parameter("float64", "parameters"),
-            value("uint32", "cells"),
+            value("uint32", "codes"),
             written(number, "value"),
             written("uint64", "found"),
         ),
-        operation="gpuvgm::inverse_quad(i, &scalar[0], &cell[0], rows, &parameters[0], cells, &value[0], &found[0])",
+        operation="gpuvgm::inverse_quad(i, &scalar[0], &code[0], rows, &parameters[0], codes, &value[0], &found[0])",
     )
 
 
@@ -77,7 +77,7 @@ def fill_program(real: str) -> Program:
     """Program of `Engine.fill_onehot` for matrices of this type."""
     return Program(
         name=f"gpuvgm_fill_onehot_{SHORT[real]}",
-        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "onehot_cells.cuh", "cuda/onehot.cuh"),
+        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "onehot_codes.cuh", "cuda/onehot.cuh"),
         constants=(("GPUVGM_FILL", C_TYPES[real]),),
         parameters=(
             Parameter("int64", "parts"),
@@ -94,7 +94,7 @@ def read_program(real: str) -> Program:
     """Program of `Engine.read_onehot` for matrices of this type."""
     return Program(
         name=f"gpuvgm_read_onehot_{SHORT[real]}",
-        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "onehot_cells.cuh", "cuda/onehot.cuh"),
+        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "onehot_codes.cuh", "cuda/onehot.cuh"),
         constants=(("GPUVGM_READ", C_TYPES[real]),),
         parameters=(
             Parameter("int64", "parts"),
@@ -108,7 +108,7 @@ def read_program(real: str) -> Program:
 
 
 def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[Any, Any]) -> None:
-    """Scalar and cell of rows on the device; see `Engine.transform`.
+    """Scalar and code of rows on the device; see `Engine.transform`.
 
     Parameters
     ----------
@@ -118,19 +118,19 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
         The rows.
     table, draw : DrawTable, Draw
         What to draw from and how; uniforms on the device.
-    out : (scalar, cell)
+    out : (scalar, code)
         What is written.
     """
-    scalar, cell = out
+    scalar, code = out
     chosen = draw.most_probable or len(table.widths) == 1
     randomness = "none" if chosen else "generator" if draw.uniforms is None else "given"
     parameters = device.xp.asarray(_draw_parameters(table))
-    names = (x.dtype.name, scalar.dtype.name, cell.dtype.name)
+    names = (x.dtype.name, scalar.dtype.name, code.dtype.name)
     device.run_rows(
         transform_program(len(table.mixture.means), randomness, names),
         [
             *(x, len(x), parameters, draw.uniforms if randomness == "given" else parameters),
-            *(draw.seed, draw.column, draw.first_row, scalar, cell),
+            *(draw.seed, draw.column, draw.first_row, scalar, code),
         ],
         -(-(len(x) + draw.first_row % QUAD) // QUAD) if len(x) else 0,
     )
@@ -140,30 +140,30 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
 def _draw_parameters(table: DrawTable) -> Floats:
     """The rules, and six numbers of each component; see cuda/transform.cuh."""
     mixture, active = table.mixture, len(table.widths)
-    rules = [table.limit, active, max(table.missing_cell, 0), table.floor, mixture.frame.scale, mixture.frame.centre]
+    rules = [table.limit, active, max(table.missing_code, 0), table.floor, mixture.frame.scale, mixture.frame.centre]
     components = np.ones((len(mixture.means), 6))
     components[:, :3] = np.stack((mixture.means, mixture.half_precisions, mixture.coefficients), axis=1)
-    components[:active, 3:5] = np.stack((table.widths, table.cells), axis=1)
+    components[:active, 3:5] = np.stack((table.widths, table.codes), axis=1)
     return np.concatenate((np.array([*rules, 0, 0], np.float64), components.ravel()))
 
 
-def inverse_transform(device: Device, scalar: Any, cell: Any, table: InverseTable, out: Any) -> Any:
+def inverse_transform(device: Device, scalar: Any, code: Any, table: InverseTable, out: Any) -> Any:
     """Numbers of rows on the device; see `Engine.inverse_transform`. Of float32, they are rounded to the nearest.
 
     Returns
     -------
     array of shape (2,), uint64
-        On the device: the first row whose cell does not exist, and the first whose scalar is NaN, or `NO_ROW`.
+        On the device: the first row whose code does not exist, and the first whose scalar is NaN, or `NO_ROW`.
     """
     frame = table.frame
-    cells = np.stack((table.means, table.widths), axis=1).ravel()
+    codes = np.stack((table.means, table.widths), axis=1).ravel()
     rules = np.array([frame.centre, 1.0 / frame.scale, table.limit])
-    parameters = device.xp.asarray(np.concatenate((rules, cells)))
+    parameters = device.xp.asarray(np.concatenate((rules, codes)))
     found = device.xp.asarray(np.full(2, NO_ROW, np.uint64))
     device.run_rows(
-        inverse_program(scalar.dtype.name, cell.dtype.name, out.dtype.name),
-        [scalar, cell, len(cell), parameters, len(table.means), out, found],
-        -(-len(cell) // QUAD),
+        inverse_program(scalar.dtype.name, code.dtype.name, out.dtype.name),
+        [scalar, code, len(code), parameters, len(table.means), out, found],
+        -(-len(code) // QUAD),
     )
     return found
 
@@ -172,13 +172,13 @@ def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:
     """Rows of the onehot layout on the device; see `Engine.fill_onehot`."""
     rows, width = out.shape
     table, owner, start = [], [], 0
-    for index, (scalar, cell, cells) in enumerate(parts):
-        table.append([address_of(scalar), address_of(cell), _size(scalar), _size(cell), start, cells, 0, 0])
-        here = cells + (scalar is not None)
+    for index, (scalar, code, codes) in enumerate(parts):
+        table.append([address_of(scalar), address_of(code), _size(scalar), _size(code), start, codes, 0, 0])
+        here = codes + (scalar is not None)
         owner += [index] * here
         start += here
     if start != width:
-        raise ValueError("the matrix needs one column for each scalar and cell")
+        raise ValueError("the matrix needs one column for each scalar and code")
     if not rows or not width:
         return
     arguments = [_table_of(device, table), device.xp.asarray(np.array(owner, np.int32)), rows, width, out]
@@ -187,17 +187,17 @@ def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:
 
 
 def read_onehot(device: Device, matrix: Any, parts: Sequence[ReadPart]) -> None:
-    """Scalars and cells of rows of the onehot layout on the device; see `Engine.read_onehot`."""
+    """Scalars and codes of rows of the onehot layout on the device; see `Engine.read_onehot`."""
     rows, width = matrix.shape
     table, orders, start, placed = [], [np.empty(0, np.int64)], 0, 0
-    for scalar, cell, order, zero_is_none in parts:
-        sizes = [_size(scalar), _size(cell)]
-        table.append([address_of(scalar), address_of(cell), *sizes, start, len(order), placed, int(zero_is_none)])
+    for scalar, code, order, zero_is_none in parts:
+        sizes = [_size(scalar), _size(code)]
+        table.append([address_of(scalar), address_of(code), *sizes, start, len(order), placed, int(zero_is_none)])
         orders.append(np.asarray(order, np.int64))
         start += len(order) + (scalar is not None)
         placed += len(order)
     if start != width:
-        raise ValueError("the matrix needs one column for each scalar and cell")
+        raise ValueError("the matrix needs one column for each scalar and code")
     if not rows or not parts:
         return
     program = read_program(matrix.dtype.name)

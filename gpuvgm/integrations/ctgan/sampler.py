@@ -22,7 +22,7 @@ class Span(NamedTuple):
 
     start: int
     first: int
-    cells: int
+    width: int
 
 
 class DataSampler:
@@ -74,7 +74,7 @@ class DataSampler:
 
     def dim_cond_vec(self) -> int:
         """Length of a conditional vector."""
-        return sum(span.cells for span in self._spans)
+        return sum(span.width for span in self._spans)
 
     def sample_condvec(self, batch: int) -> Conditional | None:
         """Conditions of a batch for training; None without a discrete column.
@@ -176,11 +176,11 @@ class DataSampler:
 def _index(data: Any, spans: Sequence[Span]) -> RowIndex:
     """Rows by the category that they hold, for each discrete column."""
     if isinstance(data, TrainingRows):
-        if data.conditions.names != tuple(c.name for c in data.transformer.model_.categorical if c.has_cells):
+        if data.conditions.names != tuple(c.name for c in data.transformer.model_.categorical if c.has_codes):
             raise InputError("CTGAN conditions on all discrete columns: leave out the argument columns of TrainingRows")
         return data.index
-    cells = [np.argmax(data[:, span.start : span.start + span.cells], axis=1) for span in spans]
-    return RowIndex.of(cells, [span.cells for span in spans])
+    codes = [np.argmax(data[:, span.start : span.start + span.width], axis=1) for span in spans]
+    return RowIndex.of(codes, [span.width for span in spans])
 
 
 def _discrete(output_info: Sequence[Sequence[Any]]) -> Iterator[Span]:

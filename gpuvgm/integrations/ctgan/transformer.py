@@ -372,7 +372,7 @@ class DataTransformer:
         """
         model = self._fitted().model_
         columns = [column.name for column in model.encoded]
-        discrete = [column.name for column in model.categorical if column.has_cells]
+        discrete = [column.name for column in model.categorical if column.has_codes]
         if str(column_name) not in discrete:
             there = str(column_name) in columns
             problem = f"`{column_name}` is continuous" if there else f"`{column_name}` doesn't exist in the data"
@@ -532,10 +532,10 @@ def _column_info(column: FittedColumn) -> Any:
 def _value_id(column: CategoricalColumn, value: Any) -> int:
     """One-hot column of a value of a discrete column."""
     try:
-        cell = column.cell_of(json_value(value))
+        code = column.code_of(json_value(value))
     except ValueError:
-        cell = None
-    if cell is None:
+        code = None
+    if code is None:
         shown = ", ".join(repr(category) for category in column.categories[:20]) + (", …" if column.width > 20 else "")
         raise InputError(f'column "{column.name}" does not hold the value {value!r}; it holds {shown}')
-    return cell
+    return code

@@ -188,10 +188,10 @@ def test_bounds_are_not_rounded_to_the_precision_of_the_rows(offset: float) -> N
     for end in (column.minimum, column.maximum):
         near = np.float32(end) + np.arange(-400, 400) * np.spacing(np.float32(end))
         numbers = near.astype(np.float32)
-        cells = np.full(len(numbers), len(column.modal_values), column.cell_dtype)
-        expected: Any = within_bounds(column, numbers.astype(np.float64), cells)
+        codes = np.full(len(numbers), len(column.modal_values), column.code_dtype)
+        expected: Any = within_bounds(column, numbers.astype(np.float64), codes)
         assert 0 < np.count_nonzero(expected) < len(numbers)
-        np.testing.assert_array_equal(within_bounds(column, up(numbers), up(cells)).get(), expected)
+        np.testing.assert_array_equal(within_bounds(column, up(numbers), up(codes)).get(), expected)
 
 
 @pytest.mark.parametrize("name", INTEGERS)

@@ -46,26 +46,26 @@ class ResidentEngine:
     def log_prob(self, x, table):  # type: ignore[no-untyped-def]
         return self.device.to_host(self.engine.log_prob(self.up(x), table))
 
-    def transform(self, x, table, draw, scalar, cell):  # type: ignore[no-untyped-def]
-        written = self.up(scalar), self.up(cell)
+    def transform(self, x, table, draw, scalar, code):  # type: ignore[no-untyped-def]
+        written = self.up(scalar), self.up(code)
         self.engine.transform(self.up(x), table, replace(draw, uniforms=self.up(draw.uniforms)), *written)
         self.down(written[0], scalar)
-        self.down(written[1], cell)
+        self.down(written[1], code)
 
-    def inverse_transform(self, scalar, cell, table, out):  # type: ignore[no-untyped-def]
+    def inverse_transform(self, scalar, code, table, out):  # type: ignore[no-untyped-def]
         written = self.up(out)
-        wrong = self.engine.inverse_transform(self.up(scalar), self.up(cell), table, written)
+        wrong = self.engine.inverse_transform(self.up(scalar), self.up(code), table, written)
         self.down(written, out)
         return wrong
 
     def fill_onehot(self, parts, out):  # type: ignore[no-untyped-def]
         written = self.up(out)
-        self.engine.fill_onehot([(self.up(scalar), self.up(cell), cells) for scalar, cell, cells in parts], written)
+        self.engine.fill_onehot([(self.up(scalar), self.up(code), codes) for scalar, code, codes in parts], written)
         self.down(written, out)
 
     def read_onehot(self, matrix, parts):  # type: ignore[no-untyped-def]
-        written = [(self.up(scalar), self.up(cell), *rest) for scalar, cell, *rest in parts]
+        written = [(self.up(scalar), self.up(code), *rest) for scalar, code, *rest in parts]
         self.engine.read_onehot(self.up(matrix), written)
-        for (scalar, cell, *_), (found, place, *_) in zip(parts, written, strict=True):
+        for (scalar, code, *_), (found, place, *_) in zip(parts, written, strict=True):
             self.down(found, scalar)
-            self.down(place, cell)
+            self.down(place, code)

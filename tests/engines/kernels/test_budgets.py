@@ -109,8 +109,8 @@ def of(name: str, **types: str) -> Callable[[Program], bool]:
 #: Milliseconds for 10^9 rows with 10 components on an H200 that the kernels were written to reach.
 BOUNDS = {
     "most probable mode, float64": (of("transform_10_none", x="float64"), 3.0),
-    "inverse to float32": (of("inverse", scalar="float32", cell="uint8", value="float32"), 2.4),
-    "inverse to float64": (of("inverse", scalar="float32", cell="uint8", value="float64"), 2.4),
+    "inverse to float32": (of("inverse", scalar="float32", code="uint8", value="float32"), 2.4),
+    "inverse to float64": (of("inverse", scalar="float32", code="uint8", value="float64"), 2.4),
     "drawn mode, float64": (of("transform_10_generator", x="float64"), 22.0),
     "drawn mode, float32 rows in float64": (of("transform_10_generator", x="float32"), 22.0),
     "summary, float64": (of("summarise", x="float64"), 20.0),

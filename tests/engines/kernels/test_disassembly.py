@@ -134,7 +134,7 @@ def test_classes(opcode: str, kind: str) -> None:
 
 
 def test_row_program_counts_a_thread_for_its_rows(listing: Listing) -> None:
-    parameters = (Parameter("float64", "x"), Parameter("uint8", "cell", written=True), Parameter("float64", "means"))
+    parameters = (Parameter("float64", "x"), Parameter("uint8", "code", written=True), Parameter("float64", "means"))
     program = Program("gpuvgm_transform_1", (), (("GPUVGM_ROWS", "1"),), parameters, operation="work(i)")
     counted = prediction.instructions_a_row(Compiled(program, "90", Resources(32, 0, 0, 0), listing))
     assert len(counted) == 11

@@ -32,7 +32,7 @@ TABLE = HoldTable(Coverage(SHAPES, MEANS, WIDTHS, 0.99), np.array([4, 0, 6, 1, 2
 UNTOLD = replace(TABLE, coverage=None, low=np.inf, high=-np.inf)
 
 
-def rows(count: int, x: str, scalar: str, cell: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def rows(count: int, x: str, scalar: str, code: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows of every sort, with modes drawn at random."""
     random = np.random.default_rng(count)
     numbers = random.uniform(-12, 120, count).round(1).astype(x)
@@ -40,7 +40,7 @@ def rows(count: int, x: str, scalar: str, cell: str) -> tuple[np.ndarray, np.nda
     mode = random.integers(0, 3, count)
     position = np.clip((numbers.astype(np.float64) * 0.5 - 3.0 - MEANS[mode]) / WIDTHS[mode], -0.99, 0.99)
     position[~np.isfinite(numbers)] = 0.0
-    return numbers, position.astype(scalar), TABLE.cells[mode].astype(cell)
+    return numbers, position.astype(scalar), TABLE.codes[mode].astype(code)
 
 
 @pytest.mark.parametrize("size", [*SIZES, 5000])
@@ -49,13 +49,13 @@ def rows(count: int, x: str, scalar: str, cell: str) -> tuple[np.ndarray, np.nda
 )
 @pytest.mark.parametrize("table", [TABLE, UNTOLD], ids=["coverage", "none"])
 def test_as_the_array_code(device: EmulatedDevice, size: int, types: tuple[str, str, str], table: HoldTable) -> None:
-    numbers, scalar, cell = rows(size, *types)
+    numbers, scalar, code = rows(size, *types)
     off_step = np.random.default_rng(1).uniform(size=size) < 0.01
     for mask in (None, off_step):
-        wanted = scalar.copy(), cell.copy()
+        wanted = scalar.copy(), code.copy()
         counts = hold_rows(numbers, *wanted, table, None if mask is None else mask & ~np.isnan(numbers))
         for shift in (0, 1):
-            found = shifted(scalar, shift), shifted(cell, shift)
+            found = shifted(scalar, shift), shifted(code, shift)
             told = None if mask is None else shifted(mask, shift)
             on_device = hold_on_device(device, shifted(numbers, shift), found, table, told)
             check_counts(device.to_host(on_device), counts)
@@ -63,7 +63,7 @@ def test_as_the_array_code(device: EmulatedDevice, size: int, types: tuple[str, 
                 np.testing.assert_array_equal(one, other)
     if size == 5000 and table is TABLE:
         assert (counts.reshape(-1, 2)[:, 0] > 0).all(), "every sort is among the rows"
-        assert (wanted[1] != cell).sum() > 100
+        assert (wanted[1] != code).sum() > 100
 
 
 def check_counts(found: np.ndarray, wanted: np.ndarray) -> None:
@@ -74,7 +74,7 @@ def check_counts(found: np.ndarray, wanted: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("x", "scalar_type", "cell_type", "precision"),
+    ("x", "scalar_type", "code_type", "precision"),
     [
         ("float32", "float32", "uint8", "float32"),
         ("float64", "float32", "uint8", "float64"),
@@ -86,14 +86,14 @@ def check_counts(found: np.ndarray, wanted: np.ndarray) -> None:
 )
 @pytest.mark.parametrize("step", [(1, 100), (1, 8), (5, 1), (1, 1)])
 def test_rows_off_a_step(
-    device: EmulatedDevice, step: tuple[int, int], x: str, scalar_type: str, cell_type: str, precision: str
+    device: EmulatedDevice, step: tuple[int, int], x: str, scalar_type: str, code_type: str, precision: str
 ) -> None:
     whole = np.random.default_rng(3).integers(-(10**6), 10**6, 4099)
     with np.errstate(over="ignore"):
         numbers = (whole * step[0] / step[1]).astype(precision).astype(x)
     numbers[[5, 77, 4098]] = np.array([0.123, 1e-7, np.nan], precision)
-    _, scalar, cell = rows(len(numbers), x, scalar_type, cell_type)
-    coded, on_step = (shifted(scalar, 0), shifted(cell, 0)), Step(*step, precision)
+    _, scalar, code = rows(len(numbers), x, scalar_type, code_type)
+    coded, on_step = (shifted(scalar, 0), shifted(code, 0)), Step(*step, precision)
     found = hold_on_device(device, shifted(numbers, 0), coded, TABLE, on_step)
     counts = device.to_host(found).reshape(len(SORTS), 2)
     assert np.flatnonzero(on_step.is_off(numbers)).tolist() == [5, 77]
@@ -103,8 +103,8 @@ def test_rows_off_a_step(
 def test_a_lone_row_of_each_sort(device: EmulatedDevice) -> None:
     """The first row is that of the least number, wherever the blocks and threads are."""
     for sort, value in ((INFINITE, np.inf), (MISSING, np.nan), (OUTSIDE, 71.0)):
-        numbers, scalar, cell = np.zeros(70_000), np.zeros(70_000, np.float32), np.zeros(70_000, np.uint8)
+        numbers, scalar, code = np.zeros(70_000), np.zeros(70_000, np.float32), np.zeros(70_000, np.uint8)
         numbers[[69_998, 40_001]] = value
-        found = hold_on_device(device, shifted(numbers, 0), (shifted(scalar, 0), shifted(cell, 0)), TABLE, None)
+        found = hold_on_device(device, shifted(numbers, 0), (shifted(scalar, 0), shifted(code, 0)), TABLE, None)
         assert device.to_host(found).reshape(-1, 2)[sort].tolist() == [2, 40_001]
         assert not device.to_host(found).reshape(-1, 2)[CLIPPED, 0]

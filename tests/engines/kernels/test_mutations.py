@@ -105,18 +105,18 @@ def run_transform(device: ExecutedDevice, program: Program) -> None:
 
 def run_inverse(device: ExecutedDevice, program: Program) -> None:
     table = InverseTable(Frame(1.0, 0.0), np.arange(3.0), np.ones(3), 1.0)
-    cells, out = np.full(100, 3, np.uint8).view(Resident), resident(np.zeros(100), "float32")
-    rows.inverse_transform(device, resident(np.zeros(100), "float32"), cells, table, out)
+    codes, out = np.full(100, 3, np.uint8).view(Resident), resident(np.zeros(100), "float32")
+    rows.inverse_transform(device, resident(np.zeros(100), "float32"), codes, table, out)
 
 
 def run_fill(device: ExecutedDevice, program: Program) -> None:
-    given = [(scalar.view(Resident), cell.view(Resident), cells) for scalar, cell, cells in parts([(True, 4)], 50, 0)]
+    given = [(scalar.view(Resident), code.view(Resident), width) for scalar, code, width in parts([(True, 4)], 50, 0)]
     rows.fill_onehot(device, given, resident(np.zeros((50, 5)), "float32"))
 
 
 def run_read(device: ExecutedDevice, program: Program) -> None:
     written = room(300, [(True, 4)], "float32", 0)
-    given = [(scalar.view(Resident), cell.view(Resident), order, zero) for scalar, cell, order, zero in written]
+    given = [(scalar.view(Resident), code.view(Resident), order, zero) for scalar, code, order, zero in written]
     rows.read_onehot(device, resident(np.zeros((300, 5)), "float32"), given)
 
 
@@ -134,9 +134,9 @@ def run_em(device: ExecutedDevice, program: Program) -> None:
 
 
 def run_hold(device: ExecutedDevice, program: Program) -> None:
-    types = [parameter.type for parameter in program.parameters if parameter.name in ("x", "scalar", "cell")]
-    x, scalar, cell = (array.view(Resident) for array in test_hold.rows(ROWS, *types))
-    hold.hold(device, x, (scalar, cell), test_hold.TABLE, None)
+    types = [parameter.type for parameter in program.parameters if parameter.name in ("x", "scalar", "code")]
+    x, scalar, code = (array.view(Resident) for array in test_hold.rows(ROWS, *types))
+    hold.hold(device, x, (scalar, code), test_hold.TABLE, None)
 
 
 RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
@@ -298,8 +298,8 @@ MUTATIONS = [
     Mutation(
         "gpuvgm_inverse_f4_u1_f4",
         "cuda/inverse.cuh",
-        "if (cells[j] >= cell_count)",
-        "if (cells[j] > cell_count)",
+        "if (codes[j] >= code_count)",
+        "if (codes[j] > code_count)",
         "outside of every array",
     ),
     Mutation("gpuvgm_inverse_f4_u1_f4", "cuda/inverse.cuh", "atomicMin(found, ", "*found = (", "race"),
@@ -361,4 +361,4 @@ def test_changes_to_the_text_are_found(monkeypatch: pytest.MonkeyPatch, number: 
     kernel = kernel_of.__wrapped__(program, ARCHITECTURE)
     with pytest.raises(KernelFault, match=rf"{program.name}: {mutation.fault}") as caught:
         run(ExecutedDevice(changed={program.name: kernel}), program)
-    assert re.search(r"block \d+, thread \d+ at (cuda/|vgm_math|vgm_em|onehot_cells)\S*:\d+ ", str(caught.value))
+    assert re.search(r"block \d+, thread \d+ at (cuda/|vgm_math|vgm_em|onehot_codes)\S*:\d+ ", str(caught.value))

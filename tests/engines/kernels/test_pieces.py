@@ -68,12 +68,12 @@ def test_pieces_change_nothing(device: EmulatedDevice, first_row: int) -> None:
 
 
 @pytest.mark.usefixtures("short_pieces")
-def test_the_first_unknown_cell_of_all_pieces_is_named(device: EmulatedDevice) -> None:
+def test_the_first_unknown_code_of_all_pieces_is_named(device: EmulatedDevice) -> None:
     engine, table = CudaEngine(ORACLE, device), InverseTable(Frame(1.0, 0.0), np.zeros(3), np.ones(3), 1.0)
-    cell = np.zeros(2000, np.uint8)
-    assert engine.inverse_transform(np.zeros(2000, np.float32), cell, table, np.empty(2000))[0] == -1
-    cell[[700, 1900]] = 3
-    assert engine.inverse_transform(np.zeros(2000, np.float32), cell, table, np.empty(2000))[0] == 700
+    code = np.zeros(2000, np.uint8)
+    assert engine.inverse_transform(np.zeros(2000, np.float32), code, table, np.empty(2000))[0] == -1
+    code[[700, 1900]] = 3
+    assert engine.inverse_transform(np.zeros(2000, np.float32), code, table, np.empty(2000))[0] == 700
 
 
 @pytest.mark.usefixtures("short_pieces")

@@ -56,7 +56,7 @@ def fitted_on(rows, **lists):
 
 
 def block(transformer, name, matrix):
-    """Scalar and cells of a column."""
+    """Scalar and codes of a column."""
     start = 0
     for column in transformer.model:
         stop = start + column.has_scalar + column.width
@@ -92,17 +92,17 @@ def test_is_the_onehot_layout_of_the_table_transformer(matrix, loans):
 
 
 def test_output_info(transformer, matrix):
-    cells = {column.name: column.width for column in transformer.model}
+    codes = {column.name: column.width for column in transformer.model}
     assert transformer.output_info == [
         (1, "tanh", "no_g"),
-        (cells["amount"], "softmax"),
+        (codes["amount"], "softmax"),
         (3, "softmax"),
         (1, "tanh", "no_g"),
-        (cells["mortgage"], "softmax"),
+        (codes["mortgage"], "softmax"),
         (1, "tanh", "yes_g"),
         (1, "tanh", "yes_g"),
         (1, "tanh", "no_g"),
-        (cells["age"], "softmax"),
+        (codes["age"], "softmax"),
     ]
     assert transformer.output_dim == matrix.shape[1] == sum(part[0] for part in transformer.output_info)
     assert [order is None for order in transformer.ordering] == [False, True, False, True, True, False]
@@ -111,9 +111,9 @@ def test_output_info(transformer, matrix):
 
 
 def test_continuous_columns(transformer, loans, matrix):
-    scalar, cells, column = block(transformer, "amount", matrix)
-    np.testing.assert_array_equal(cells.sum(axis=1), 1)
-    drawn = column.active_components[np.array(column.order)[np.argmax(cells, axis=1)]]
+    scalar, codes, column = block(transformer, "amount", matrix)
+    np.testing.assert_array_equal(codes.sum(axis=1), 1)
+    drawn = column.active_components[np.array(column.order)[np.argmax(codes, axis=1)]]
     expected = (loans["amount"].to_numpy() - column.means[drawn]) / (4 * column.stds[drawn])
     np.testing.assert_allclose(scalar, np.clip(expected, -0.99, 0.99), atol=1e-9)
 
@@ -123,7 +123,7 @@ def test_mode_is_the_number_of_cumulative_probabilities_up_to_the_uniform(loans)
     rows = loans[["amount"]]
     transformer = fitted_on(rows, algorithm="exact", standardize=False)
     uniforms = np.random.default_rng(0).random(ROWS)
-    scalar, cells, column = block(transformer, "amount", transformer.transform(rows, uniforms={"amount": uniforms}))
+    scalar, codes, column = block(transformer, "amount", transformer.transform(rows, uniforms={"amount": uniforms}))
     table = column.mixture.posterior
     log = (
         table.log_coefficients()
@@ -133,13 +133,13 @@ def test_mode_is_the_number_of_cumulative_probabilities_up_to_the_uniform(loans)
     likely = (likely / likely.sum(axis=1, keepdims=True))[:, column.active] + 1e-6
     cumulative = np.cumsum(likely / likely.sum(axis=1, keepdims=True), axis=1)
     mode = np.minimum((cumulative <= uniforms[:, None]).sum(axis=1), cumulative.shape[1] - 1)
-    np.testing.assert_array_equal(np.array(column.order)[np.argmax(cells, axis=1)], mode)
+    np.testing.assert_array_equal(np.array(column.order)[np.argmax(codes, axis=1)], mode)
 
 
 def test_modal_rows(transformer, loans, matrix):
-    scalar, cells, column = block(transformer, "mortgage", matrix)
+    scalar, codes, column = block(transformer, "mortgage", matrix)
     modal = loans["mortgage"].to_numpy() == 0
-    index = np.array(column.order)[np.argmax(cells, axis=1)]
+    index = np.array(column.order)[np.argmax(codes, axis=1)]
     np.testing.assert_array_equal(index == 0, modal)
     assert not np.any(index == 1), "the second modal value is listed, but absent"
     np.testing.assert_array_equal(scalar[modal], 0)
@@ -147,7 +147,7 @@ def test_modal_rows(transformer, loans, matrix):
     assert column.minimum > 0, "bounds are those of the ordinary values"
 
 
-def test_cells_by_falling_frequency(transformer, loans):
+def test_codes_by_falling_frequency(transformer, loans):
     matrix = transformer.transform(loans, mode="argmax")
     for name in ["amount", "mortgage", "region", "age"]:
         counts = block(transformer, name, matrix)[1].sum(axis=0)
@@ -158,16 +158,16 @@ def test_general_columns(transformer, loans, matrix):
     for name, margin in [("share", 0.0), ("codes", 0.001)]:
         values = loans[name].to_numpy()
         low, high = values.min() - margin, values.max() + margin
-        scalar, cells, _ = block(transformer, name, matrix)
-        assert cells.shape[1] == 0
+        scalar, codes, _ = block(transformer, name, matrix)
+        assert codes.shape[1] == 0
         np.testing.assert_allclose(scalar, 2 * (values - low) / (high - low) - 1, atol=1e-12)
 
 
 def test_categorical_columns(transformer, loans, matrix):
-    _, cells, column = block(transformer, "region", matrix)
+    _, codes, column = block(transformer, "region", matrix)
     assert column.categories == ("south", "north", "east")
-    for cell, category in enumerate(column.categories):
-        np.testing.assert_array_equal(cells[:, cell] == 1, (loans["region"] == category).to_numpy())
+    for code, category in enumerate(column.categories):
+        np.testing.assert_array_equal(codes[:, code] == 1, (loans["region"] == category).to_numpy())
 
 
 def test_round_trip(transformer, loans, matrix):

@@ -55,13 +55,13 @@ def summarised(ctgan, flights):
 
 
 def spans(transformer):
-    """(column, start of its cells, their number) of each column."""
+    """(column, start of its codes, their number) of each column."""
     start = 0
     for column in transformer._column_transform_info_list:
         start += column.column_type == "continuous"
-        cells = column.output_info[-1].dim
-        yield column.column_name, start, cells
-        start += cells
+        codes = column.output_info[-1].dim
+        yield column.column_name, start, codes
+        start += codes
 
 
 def test_layout(ours, summarised, stock):
@@ -88,11 +88,11 @@ def test_matrix(which, stock, flights, request):
     transformer = request.getfixturevalue(which)
     matrix, theirs = transformer.transform(flights), stock.transform(flights)
     assert matrix.dtype == theirs.dtype and matrix.shape == theirs.shape and matrix.flags.c_contiguous
-    for name, start, cells in spans(transformer):
-        block = matrix[:, start : start + cells]
+    for name, start, codes in spans(transformer):
+        block = matrix[:, start : start + codes]
         assert set(np.unique(block)) <= {0.0, 1.0}
         np.testing.assert_array_equal(block.sum(axis=1), 1)
-        share, their_share = block.mean(axis=0), theirs[:, start : start + cells].mean(axis=0)
+        share, their_share = block.mean(axis=0), theirs[:, start : start + codes].mean(axis=0)
         if name in DISCRETE:
             np.testing.assert_array_equal(np.sort(share), np.sort(their_share))
         else:
@@ -102,10 +102,10 @@ def test_matrix(which, stock, flights, request):
 
 def test_scalars_are_positions_in_the_component_drawn(ours, stock, flights):
     matrix = ours.transform(flights)
-    for (name, start, cells), theirs in zip(spans(ours), stock._column_transform_info_list, strict=True):
+    for (name, start, codes), theirs in zip(spans(ours), stock._column_transform_info_list, strict=True):
         if name in CONTINUOUS:
             valid = theirs.transform.valid_component_indicator
-            drawn = np.flatnonzero(valid)[np.argmax(matrix[:, start : start + cells], axis=1)]
+            drawn = np.flatnonzero(valid)[np.argmax(matrix[:, start : start + codes], axis=1)]
             mixture = theirs.transform._bgm_transformer
             mean, deviation = mixture.means_.ravel()[drawn], np.sqrt(mixture.covariances_.ravel())[drawn]
             expected = np.clip((flights[name] - mean) / (4 * deviation), -0.99, 0.99)
@@ -172,15 +172,15 @@ def test_every_component_above_the_threshold_is_a_mode(ctgan):
 
 
 @pytest.mark.parametrize("column", DISCRETE)
-def test_conditions_point_at_the_cell_of_the_value(summarised, flights, column):
+def test_conditions_point_at_the_code_of_the_value(summarised, flights, column):
     matrix = summarised.transform(flights)
     starts = {name: start for name, start, _ in spans(summarised)}
     for value in flights[column].unique():
         found = summarised.convert_column_name_value_to_id(column, value)
         assert found["column_id"] == list(flights.columns).index(column)
         assert found["discrete_column_id"] == DISCRETE.index(column)
-        cell = matrix[:, starts[column] + found["value_id"]]
-        np.testing.assert_array_equal(cell == 1, (flights[column] == value).to_numpy())
+        code = matrix[:, starts[column] + found["value_id"]]
+        np.testing.assert_array_equal(code == 1, (flights[column] == value).to_numpy())
 
 
 @pytest.mark.parametrize(
@@ -201,10 +201,10 @@ def test_conditions_in_other_words(ctgan, categories, value):
     rows = pd.DataFrame({"x": np.arange(6.0), "c": np.tile(np.asarray(categories, object), 2)}).infer_objects()
     rows["c"] = rows["c"].astype(getattr(categories, "dtype", rows["c"].dtype))
     transformer = fitted(rows, ["c"])
-    cell = transformer.convert_column_name_value_to_id("c", value)["value_id"]
+    code = transformer.convert_column_name_value_to_id("c", value)["value_id"]
     back = transformer.inverse_transform(transformer.transform(rows))["c"]
     start = next(start for name, start, _ in spans(transformer) if name == "c")
-    found = back[transformer.transform(rows)[:, start + cell] == 1]
+    found = back[transformer.transform(rows)[:, start + code] == 1]
     assert len(found) == 2
     assert found.isna().all() if pd.isna(value) else (found == value).all()
 

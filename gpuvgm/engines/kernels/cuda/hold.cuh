@@ -10,7 +10,7 @@ namespace {
 // Parameters as they lie in one array: the rules, then those of each mode, active components first.
 enum HoldRule { SCALAR_LIMIT, LIMIT, HOLDS, LOW, HIGH, SCALE, CENTRE, MODES, ACTIVE, NUMERATOR, DENOMINATOR, BITS };
 constexpr int HOLD_RULES = 12;
-enum HoldMode { MEAN, WIDTH, COEFFICIENT, HALF_PRECISION, CELL, HOLD_MODE };
+enum HoldMode { MEAN, WIDTH, COEFFICIENT, HALF_PRECISION, CODE, HOLD_MODE };
 enum Sort { INFINITE, MISSING, OUTSIDE, CLIPPED, OFF_STEP, SORTS };
 
 struct Modes {
@@ -21,10 +21,10 @@ struct Modes {
     GPUVGM_FN double distance(int mode, double y) const { return fabs(y - of(mode, MEAN)); }
     GPUVGM_FN bool holds(int mode, double y) const { return distance(mode, y) <= reach(mode); }
 
-    // The mode with a cell.
-    GPUVGM_FN int drawn(u32 cell) const {
+    // The mode with a code.
+    GPUVGM_FN int drawn(u32 code) const {
         int mode = 0;
-        while (mode + 1 < (int)at[MODES] && (u32)of(mode, CELL) != cell) {
+        while (mode + 1 < (int)at[MODES] && (u32)of(mode, CODE) != code) {
             ++mode;
         }
         return mode;
@@ -69,20 +69,20 @@ struct Noted {
     }
 };
 
-// One ordinary row: its scalar and cell are changed where its mode cannot hold it.
-template <class Scalar, class CellIndex>
-GPUVGM_FN void hold_row(const Modes& modes, double number, double position, i64 row, Scalar* scalar, CellIndex* cell,
+// One ordinary row: its scalar and code are changed where its mode cannot hold it.
+template <class Scalar, class Code>
+GPUVGM_FN void hold_row(const Modes& modes, double number, double position, i64 row, Scalar* scalar, Code* code,
                         Noted& noted) {
     const double* rules = modes.at;
     const bool outside = !(number >= rules[LOW] && number <= rules[HIGH]);
     bool clipped = fabs(position) >= rules[SCALAR_LIMIT];
     if (clipped && rules[HOLDS] != 0) {
         const double y = number * rules[SCALE] - rules[CENTRE], limit = rules[LIMIT];
-        const int drawn = modes.drawn(cell[row]), mode = modes.holds(drawn, y) ? drawn : modes.other(y);
+        const int drawn = modes.drawn(code[row]), mode = modes.holds(drawn, y) ? drawn : modes.other(y);
         const double held = (y - modes.of(mode, MEAN)) / modes.of(mode, WIDTH);
         if (mode != drawn) {
             scalar[row] = converted<Scalar>(held < -limit ? -limit : held > limit ? limit : held);
-            cell[row] = (CellIndex)modes.of(mode, CELL);
+            code[row] = (Code)modes.of(mode, CODE);
         }
         clipped = outside && fabs(held) >= limit;
     }
@@ -97,7 +97,7 @@ GPUVGM_FN void hold_row(const Modes& modes, double number, double position, i64 
 // how many rows there are, to begin with 0, and the first, to begin with the largest number.
 extern "C" GPUVGM_KERNEL(256)
     GPUVGM_NAME(const GPUVGM_X* x, long long rows, const double* parameters, const unsigned char* off_step, int masked,
-                GPUVGM_SCALAR* scalar, GPUVGM_CELL* cell, unsigned long long* found) {
+                GPUVGM_SCALAR* scalar, GPUVGM_CODE* code, unsigned long long* found) {
     using namespace gpuvgm;
     GPUVGM_SHARED u64 together[2 * SORTS];
     const u32 thread = threadIdx.x;
@@ -135,7 +135,7 @@ extern "C" GPUVGM_KERNEL(256)
                 continue;
             }
             noted.note(INFINITE, number - number != 0, row);
-            hold_row(modes, number, positions[j], row, scalar, cell, noted);
+            hold_row(modes, number, positions[j], row, scalar, code, noted);
             if (parameters[NUMERATOR] != 0) {
                 off[j] = is_off_step(number, parameters[NUMERATOR], parameters[DENOMINATOR], (int)parameters[BITS]);
             }

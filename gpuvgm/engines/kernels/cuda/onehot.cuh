@@ -1,18 +1,18 @@
 // The onehot layout on the device; see host/onehot.hpp for the columns of it. Where the arrays of a column lie and what
 // it has is told by eight integers of it.
 #pragma once
-#include "../onehot_cells.cuh"
+#include "../onehot_codes.cuh"
 #include "quad.cuh"
 
 namespace gpuvgm {
 namespace {
 
-// One column of the layout: addresses of its scalars and cells (0 where it has none), bytes of one of each, its first
-// column in the matrix, its number of cells; for reading also where the order of ties begins, and whether zeros are no
-// cell.
+// One column of the layout: addresses of its scalars and codes (0 where it has none), bytes of one of each, its first
+// column in the matrix, its number of codes; for reading also where the order of ties begins, and whether zeros are no
+// code.
 struct OnehotPart {
-    u64 scalar, cell;
-    i64 scalar_size, cell_size, start, cells, order, zero_is_none;
+    u64 scalar, code;
+    i64 scalar_size, code_size, start, codes, order, zero_is_none;
 };
 
 constexpr int TILE_ROWS = 32;
@@ -24,13 +24,13 @@ template <class Real> GPUVGM_FN Real onehot_value(const OnehotPart& part, i64 ro
         return part.scalar_size == 4 ? converted<Real>(((const float*)part.scalar)[row])
                                      : converted<Real>(((const double*)part.scalar)[row]);
     }
-    if (part.cell == 0) {
+    if (part.code == 0) {
         return (Real)0;
     }
-    const i64 cell = part.cell_size == 1   ? (i64)((const unsigned char*)part.cell)[row]
-                     : part.cell_size == 2 ? (i64)((const unsigned short*)part.cell)[row]
-                                           : (i64)((const unsigned int*)part.cell)[row];
-    return (Real)(cell == at - (has_scalar ? 1 : 0));
+    const i64 code = part.code_size == 1   ? (i64)((const unsigned char*)part.code)[row]
+                     : part.code_size == 2 ? (i64)((const unsigned short*)part.code)[row]
+                                           : (i64)((const unsigned int*)part.code)[row];
+    return (Real)(code == at - (has_scalar ? 1 : 0));
 }
 
 }  // namespace
@@ -71,14 +71,14 @@ extern "C" GPUVGM_KERNEL(256) GPUVGM_NAME(const gpuvgm::i64* parts, const gpuvgm
             ((GPUVGM_READ*)part.scalar)[row] = at[0];
             ++at;
         }
-        if (part.cell != 0) {
-            const i64 cell = largest_cell(at, order + part.order, part.cells, part.zero_is_none != 0);
-            if (part.cell_size == 1) {
-                ((unsigned char*)part.cell)[row] = (unsigned char)cell;
-            } else if (part.cell_size == 2) {
-                ((unsigned short*)part.cell)[row] = (unsigned short)cell;
+        if (part.code != 0) {
+            const i64 code = largest_code(at, order + part.order, part.codes, part.zero_is_none != 0);
+            if (part.code_size == 1) {
+                ((unsigned char*)part.code)[row] = (unsigned char)code;
+            } else if (part.code_size == 2) {
+                ((unsigned short*)part.code)[row] = (unsigned short)code;
             } else {
-                ((unsigned int*)part.cell)[row] = (unsigned int)cell;
+                ((unsigned int*)part.code)[row] = (unsigned int)code;
             }
         }
     }

@@ -18,13 +18,13 @@ struct Component {
 };
 
 struct Mode {
-    double mean, width, cell;
+    double mean, width, code;
 };
 
-enum Rule { LIMIT, ACTIVE, MISSING_CELL, FLOOR, SCALE, CENTRE, RULES = 8 };
+enum Rule { LIMIT, ACTIVE, MISSING_CODE, FLOOR, SCALE, CENTRE, RULES = 8 };
 
 // Parameters of a draw as they lie in one array: the rules, of which the last ones have no meaning, then six doubles a
-// component: mean, half precision and coefficient, its width and cell if it is active.
+// component: mean, half precision and coefficient, its width and code if it is active.
 struct Parameters {
     const double* at;  // (RULES + 6 K,), on a border of 16 bytes
 
@@ -149,13 +149,13 @@ enum Randomness { GENERATOR, GIVEN, NONE };
 GPUVGM_FN constexpr int rows_at_once(int randomness) { return randomness == NONE ? QUAD : 1; }
 
 // Rows 4 i - skip ... 4 i - skip + 3, where skip = first_row % 4.
-template <int K, int RANDOMNESS, class X, class Scalar, class CellIndex>
+template <int K, int RANDOMNESS, class X, class Scalar, class Code>
 GPUVGM_FN void transform_quad(i64 i, const X* x, i64 rows, const double* parameters, const double* given, u64 seed,
-                              u64 column, u64 first_row, Scalar* scalar, CellIndex* cell) {
+                              u64 column, u64 first_row, Scalar* scalar, Code* code) {
     const int active = (int)parameters[ACTIVE];
     const i64 first = QUAD * i - (i64)(first_row % QUAD);
     double numbers[QUAD];        // a row's scalar takes the place of its number,
-    double uniforms[QUAD] = {};  // and its cell that of its uniform
+    double uniforms[QUAD] = {};  // and its code that of its uniform
     read_quad(x, first, rows, 0.0, numbers);
     if (RANDOMNESS == GENERATOR) {
         draw_quad(first_row / QUAD + (u64)i, column, seed, uniforms);
@@ -181,19 +181,19 @@ GPUVGM_FN void transform_quad(i64 i, const X* x, i64 rows, const double* paramet
         for (int j = 0; j < GROUP; ++j) {
             const Mode chosen = table.mode(mode[j]);
             const double z = position_in_mode(row[j] - chosen.mean, chosen.width, table.at[LIMIT]);
-            uniforms[j] = select_finite(numbers[j], chosen.cell, table.at[MISSING_CELL]);
+            uniforms[j] = select_finite(numbers[j], chosen.code, table.at[MISSING_CODE]);
             numbers[j] = select_finite(numbers[j], z, 0.0);
         }
         rotate<GROUP>(numbers);
         rotate<GROUP>(uniforms);
     }
-    u32 cells[QUAD];
+    u32 codes[QUAD];
 #pragma unroll
     for (int j = 0; j < QUAD; ++j) {
-        cells[j] = (u32)(int)uniforms[j];
+        codes[j] = (u32)(int)uniforms[j];
     }
     write_quad(numbers, first, rows, scalar);
-    write_quad(cells, first, rows, cell);
+    write_quad(codes, first, rows, code);
 }
 
 }  // namespace

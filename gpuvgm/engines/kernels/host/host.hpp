@@ -33,14 +33,14 @@ struct DrawTable {
     MixtureTable mixture;
     int active;
     double floor, limit;
-    const double *widths, *cells;  // (active,): scale * sd, and the cell in the onehot order
-    double missing_cell;
+    const double *widths, *codes;  // (active,): scale * sd, and the code in the onehot order
+    double missing_code;
 };
 
 struct InverseTable {
-    int cells;
+    int codes;
     double scale, centre, limit;
-    const double *means, *widths;  // (cells,)
+    const double *means, *widths;  // (codes,)
 };
 
 struct Draw {
@@ -85,12 +85,12 @@ struct HostKernels {
     void (*e_step_features)(const void* x, int value_bytes, const double* weight, int64_t rows, const GaussianTable&,
                             double* partials);
     void (*log_prob)(const void* x, int value_bytes, int64_t rows, const GaussianTable&, double* density);
-    // scalar: float or double by scalar_bytes; cell: one or two bytes by cell_bytes.
+    // scalar: float or double by scalar_bytes; code: one or two bytes by code_bytes.
     void (*transform)(const double* x, int64_t rows, const DrawTable&, const Draw&, void* scalar, int scalar_bytes,
-                      void* cell, int cell_bytes);
-    // One mean and one width a cell of the onehot order; value = (clipped scalar * width + mean + centre) / scale.
-    // Returns the first row whose cell does not exist, or -1.
-    int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,
+                      void* code, int code_bytes);
+    // One mean and one width a code of the onehot order; value = (clipped scalar * width + mean + centre) / scale.
+    // Returns the first row whose code does not exist, or -1.
+    int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* code, int code_bytes, int64_t rows,
                                  const InverseTable&, double* value);
     void (*summarise)(const double* x, int64_t rows, const GridTable&, Cell* cells, uint8_t* touched, Tally*);
     void (*log)(const double* x, int64_t rows, double* out);

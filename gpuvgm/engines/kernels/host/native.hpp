@@ -72,15 +72,15 @@ template <class Array> void check_scalar(const Array& scalar) {
     }
 }
 
-template <class Array> void check_cell(const Array& cell) {
-    if (cell.dtype() != nb::dtype<uint8_t>() && cell.dtype() != nb::dtype<uint16_t>()) {
-        throw std::invalid_argument("cells must be uint8 or uint16");
+template <class Array> void check_code(const Array& code) {
+    if (code.dtype() != nb::dtype<uint8_t>() && code.dtype() != nb::dtype<uint16_t>()) {
+        throw std::invalid_argument("codes must be uint8 or uint16");
     }
 }
 
-template <class Array> void check_encoded(const Array& scalar, const Array& cell) {
+template <class Array> void check_encoded(const Array& scalar, const Array& code) {
     check_scalar(scalar);
-    check_cell(cell);
+    check_code(code);
 }
 
 template <class Values> void check_length(const std::optional<Values>& values, size_t rows) {

@@ -17,10 +17,10 @@ template <class Real>
 using InMatrix = nb::ndarray<const Real, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Part = std::tuple<std::optional<ReadColumn>, std::optional<ReadColumn>, int64_t>;
 
-// Categories may have more cells than the modes of a mixture.
-template <class Cell> void check_onehot_cell(const Cell& cell) {
-    if (cell.dtype() != nb::dtype<uint32_t>()) {
-        check_cell(cell);
+// Categories may have more codes than the modes of a mixture.
+template <class Code> void check_onehot_code(const Code& code) {
+    if (code.dtype() != nb::dtype<uint32_t>()) {
+        check_code(code);
     }
 }
 
@@ -28,22 +28,22 @@ template <class Real> void fill_onehot(const std::vector<Part>& parts, OutMatrix
     const int64_t rows = out.shape(0), width = out.shape(1);
     std::vector<OnehotColumn> columns;
     int64_t total = 0;
-    for (const auto& [scalar, cell, cells] : parts) {
-        if ((scalar && (int64_t)scalar->shape(0) != rows) || (cell && (int64_t)cell->shape(0) != rows)) {
-            throw std::invalid_argument("scalar and cell need one value a row");
+    for (const auto& [scalar, code, codes] : parts) {
+        if ((scalar && (int64_t)scalar->shape(0) != rows) || (code && (int64_t)code->shape(0) != rows)) {
+            throw std::invalid_argument("scalar and code need one value a row");
         }
         if (scalar) {
             check_scalar(*scalar);
         }
-        if (cell) {
-            check_onehot_cell(*cell);
+        if (code) {
+            check_onehot_code(*code);
         }
-        columns.push_back({scalar ? scalar->data() : nullptr, cell ? cell->data() : nullptr,
-                           scalar ? (int)scalar->itemsize() : 0, cell ? (int)cell->itemsize() : 0, cells});
-        total += (scalar ? 1 : 0) + cells;
+        columns.push_back({scalar ? scalar->data() : nullptr, code ? code->data() : nullptr,
+                           scalar ? (int)scalar->itemsize() : 0, code ? (int)code->itemsize() : 0, codes});
+        total += (scalar ? 1 : 0) + codes;
     }
     if (total != width) {
-        throw std::invalid_argument("the matrix needs one column for each scalar and cell");
+        throw std::invalid_argument("the matrix needs one column for each scalar and code");
     }
     nb::gil_scoped_release unlocked;
     write_onehot(columns.data(), (int64_t)columns.size(), rows, width, out.data());
@@ -56,31 +56,31 @@ template <class Real> void read_parts(InMatrix<Real> matrix, const std::vector<R
     const int64_t rows = matrix.shape(0), width = matrix.shape(1);
     std::vector<ReadColumnOf<Real>> columns;
     int64_t total = 0;
-    for (const auto& [scalar, cell, order, zero_is_none] : parts) {
-        const int64_t cells = order.shape(0);
-        if ((scalar && (int64_t)scalar->shape(0) != rows) || (cell && (int64_t)cell->shape(0) != rows)) {
-            throw std::invalid_argument("scalar and cell need one value a row");
+    for (const auto& [scalar, code, order, zero_is_none] : parts) {
+        const int64_t codes = order.shape(0);
+        if ((scalar && (int64_t)scalar->shape(0) != rows) || (code && (int64_t)code->shape(0) != rows)) {
+            throw std::invalid_argument("scalar and code need one value a row");
         }
         if (scalar && scalar->dtype() != nb::dtype<Real>()) {
             throw std::invalid_argument("scalars must be of the matrix's type");
         }
-        if (cell) {
-            check_onehot_cell(*cell);
+        if (code) {
+            check_onehot_code(*code);
         }
-        if ((bool)cell != (cells > 0)) {
-            throw std::invalid_argument("cells are written where a column has some");
+        if ((bool)code != (codes > 0)) {
+            throw std::invalid_argument("codes are written where a column has some");
         }
-        for (int64_t i = 0; i < cells; ++i) {
-            if (order.data()[i] < 0 || order.data()[i] >= cells) {
-                throw std::invalid_argument("the order names a cell that is not there");
+        for (int64_t i = 0; i < codes; ++i) {
+            if (order.data()[i] < 0 || order.data()[i] >= codes) {
+                throw std::invalid_argument("the order names a code that is not there");
             }
         }
-        columns.push_back({scalar ? (Real*)scalar->data() : nullptr, cell ? cell->data() : nullptr,
-                           cell ? (int)cell->itemsize() : 0, order.data(), cells, zero_is_none});
-        total += (scalar ? 1 : 0) + cells;
+        columns.push_back({scalar ? (Real*)scalar->data() : nullptr, code ? code->data() : nullptr,
+                           code ? (int)code->itemsize() : 0, order.data(), codes, zero_is_none});
+        total += (scalar ? 1 : 0) + codes;
     }
     if (total != width) {
-        throw std::invalid_argument("the matrix needs one column for each scalar and cell");
+        throw std::invalid_argument("the matrix needs one column for each scalar and code");
     }
     nb::gil_scoped_release unlocked;
     read_onehot(matrix.data(), rows, width, columns.data(), (int64_t)columns.size());
@@ -92,11 +92,11 @@ void bind_onehot(nb::module_& module) {
     using namespace nb::literals;
     module.def("fill_onehot", &fill_onehot<float>, "parts"_a, "out"_a.noconvert());
     module.def("fill_onehot", &fill_onehot<double>, "parts"_a, "out"_a.noconvert(),
-               "Write encoded columns (scalar, cell, number of cells) as rows of the onehot layout.");
+               "Write encoded columns (scalar, code, number of one-hot columns) as rows of the onehot layout.");
     module.def("read_onehot", &read_parts<float>, "matrix"_a.noconvert(), "parts"_a);
     module.def(
         "read_onehot", &read_parts<double>, "matrix"_a.noconvert(), "parts"_a,
-        "Read rows of the onehot layout into (scalar, cell, order of ties, whether zeros are no cell) a column.");
+        "Read rows of the onehot layout into (scalar, code, order of ties, whether zeros are no code) a column.");
 }
 
 }  // namespace gpuvgm

@@ -12,47 +12,47 @@ using Randomness = std::tuple<uint64_t, uint64_t, uint64_t, bool>;  // seed, col
 // Parameters of transform; kept alive by the caller.
 struct DrawMixture {
     Mixture mixture;
-    Reals widths, cells;
+    Reals widths, codes;
     DrawTable table;
 
-    DrawMixture(const Mixture& mixture_, Reals widths_, Reals cells_, std::tuple<double, double, double> rules)
-        : mixture(mixture_), widths(widths_), cells(cells_) {
+    DrawMixture(const Mixture& mixture_, Reals widths_, Reals codes_, std::tuple<double, double, double> rules)
+        : mixture(mixture_), widths(widths_), codes(codes_) {
         const size_t active = widths.shape(0);
-        if (cells.shape(0) != active || active == 0 || active > mixture.means.shape(0)) {
-            throw std::invalid_argument("widths and cells need one value an active component");
+        if (codes.shape(0) != active || active == 0 || active > mixture.means.shape(0)) {
+            throw std::invalid_argument("widths and codes need one value an active component");
         }
-        const auto [floor, limit, missing_cell] = rules;
-        table = {mixture.table, (int)active, floor, limit, widths.data(), cells.data(), missing_cell};
+        const auto [floor, limit, missing_code] = rules;
+        table = {mixture.table, (int)active, floor, limit, widths.data(), codes.data(), missing_code};
     }
 };
 
 void transform(const Kernels& kernels, Reals x, const DrawMixture& mixture, Randomness randomness,
-               OptionalReals uniforms, AnyColumn scalar, AnyColumn cell) {
+               OptionalReals uniforms, AnyColumn scalar, AnyColumn code) {
     const size_t rows = x.shape(0);
-    check_encoded(scalar, cell);
+    check_encoded(scalar, code);
     check_length(uniforms, rows);
-    if (scalar.shape(0) != rows || cell.shape(0) != rows) {
-        throw std::invalid_argument("scalar and cell need one value a row");
+    if (scalar.shape(0) != rows || code.shape(0) != rows) {
+        throw std::invalid_argument("scalar and code need one value a row");
     }
     const auto [seed, column, first_row, most_probable] = randomness;
     const Draw draw{seed, column, first_row, pointer(uniforms), most_probable};
     nb::gil_scoped_release unlocked;
-    kernels.loops.transform(x.data(), rows, mixture.table, draw, scalar.data(), (int)scalar.itemsize(), cell.data(),
-                            (int)cell.itemsize());
+    kernels.loops.transform(x.data(), rows, mixture.table, draw, scalar.data(), (int)scalar.itemsize(), code.data(),
+                            (int)code.itemsize());
 }
 
-int64_t inverse_transform(const Kernels& kernels, ReadColumn scalar, ReadColumn cell,
+int64_t inverse_transform(const Kernels& kernels, ReadColumn scalar, ReadColumn code,
                           std::tuple<double, double, double> frame, Reals means, Reals widths,
                           nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu> value) {
     const size_t rows = value.shape(0);
-    check_encoded(scalar, cell);
-    if (scalar.shape(0) != rows || cell.shape(0) != rows || means.shape(0) != widths.shape(0)) {
-        throw std::invalid_argument("scalar and cell need one value a row, means and widths one a cell");
+    check_encoded(scalar, code);
+    if (scalar.shape(0) != rows || code.shape(0) != rows || means.shape(0) != widths.shape(0)) {
+        throw std::invalid_argument("scalar and code need one value a row, means and widths one a code");
     }
     const auto [scale, centre, limit] = frame;
     const InverseTable table{(int)means.shape(0), scale, centre, limit, means.data(), widths.data()};
     nb::gil_scoped_release unlocked;
-    return kernels.loops.inverse_transform(scalar.data(), (int)scalar.itemsize(), cell.data(), (int)cell.itemsize(),
+    return kernels.loops.inverse_transform(scalar.data(), (int)scalar.itemsize(), code.data(), (int)code.itemsize(),
                                            rows, table, value.data());
 }
 
@@ -62,9 +62,9 @@ void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels) {
     using namespace nb::literals;
     nb::class_<DrawMixture>(module, "DrawMixture", "Parameters of transform.")
         .def(nb::init<const Mixture&, Reals, Reals, std::tuple<double, double, double>>(), "mixture"_a, "widths"_a,
-             "cells"_a, "rules"_a);
-    kernels.def("transform", &transform, "x"_a, "mixture"_a, "randomness"_a, "uniforms"_a.none(), "scalar"_a, "cell"_a)
-        .def("inverse_transform", &inverse_transform, "scalar"_a, "cell"_a, "frame"_a, "means"_a, "widths"_a,
+             "codes"_a, "rules"_a);
+    kernels.def("transform", &transform, "x"_a, "mixture"_a, "randomness"_a, "uniforms"_a.none(), "scalar"_a, "code"_a)
+        .def("inverse_transform", &inverse_transform, "scalar"_a, "code"_a, "frame"_a, "means"_a, "widths"_a,
              "value"_a);
 }
 

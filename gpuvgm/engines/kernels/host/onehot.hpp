@@ -1,19 +1,19 @@
-// The onehot layout: rows of scalars and one-hot cells, written from encoded columns and read back. Memory bound, hence
+// The onehot layout: rows of scalars and one-hot columns, written from encoded columns and read back. Memory bound, hence
 // one copy for all instruction sets.
 #pragma once
 #include <cstdint>
 #include <cstring>
 
-#include "../onehot_cells.cuh"
+#include "../onehot_codes.cuh"
 
 namespace gpuvgm {
 
-// One column of the layout. A column without a scalar or without cells has a null pointer there; a cell of `width` or
-// more stands for no cell at all.
+// One column of the layout. A column without a scalar or without codes has a null pointer there; a code of `width` or
+// more stands for no code at all.
 struct OnehotColumn {
     const void* scalar;  // (rows,), float or double
-    const void* cell;    // (rows,), uint8_t, uint16_t or uint32_t
-    int scalar_size, cell_size;
+    const void* code;    // (rows,), uint8_t, uint16_t or uint32_t
+    int scalar_size, code_size;
     int64_t width;
 };
 
@@ -21,19 +21,19 @@ inline double real_at(const void* values, int size, int64_t row) {
     return size == 4 ? (double)((const float*)values)[row] : ((const double*)values)[row];
 }
 
-inline int64_t cell_at(const void* cells, int size, int64_t row) {
-    return size == 1   ? (int64_t)((const uint8_t*)cells)[row]
-           : size == 2 ? (int64_t)((const uint16_t*)cells)[row]
-                       : (int64_t)((const uint32_t*)cells)[row];
+inline int64_t code_at(const void* codes, int size, int64_t row) {
+    return size == 1   ? (int64_t)((const uint8_t*)codes)[row]
+           : size == 2 ? (int64_t)((const uint16_t*)codes)[row]
+                       : (int64_t)((const uint32_t*)codes)[row];
 }
 
-inline void set_cell(void* cells, int size, int64_t row, int64_t cell) {
+inline void set_code(void* codes, int size, int64_t row, int64_t code) {
     if (size == 1) {
-        ((uint8_t*)cells)[row] = (uint8_t)cell;
+        ((uint8_t*)codes)[row] = (uint8_t)code;
     } else if (size == 2) {
-        ((uint16_t*)cells)[row] = (uint16_t)cell;
+        ((uint16_t*)codes)[row] = (uint16_t)code;
     } else {
-        ((uint32_t*)cells)[row] = (uint32_t)cell;
+        ((uint32_t*)codes)[row] = (uint32_t)code;
     }
 }
 
@@ -48,10 +48,10 @@ void write_onehot(const OnehotColumn* columns, int64_t count, int64_t rows, int6
             if (column.scalar != nullptr) {
                 *at++ = (Real)real_at(column.scalar, column.scalar_size, row);
             }
-            if (column.cell != nullptr) {
-                const int64_t cell = cell_at(column.cell, column.cell_size, row);
-                if (cell < column.width) {
-                    at[cell] = 1;
+            if (column.code != nullptr) {
+                const int64_t code = code_at(column.code, column.code_size, row);
+                if (code < column.width) {
+                    at[code] = 1;
                 }
             }
             at += column.width;
@@ -59,13 +59,13 @@ void write_onehot(const OnehotColumn* columns, int64_t count, int64_t rows, int6
     }
 }
 
-// Where one column of the layout is read to; null pointers where it has no scalar or no cells.
+// Where one column of the layout is read to; null pointers where it has no scalar or no codes.
 template <class Real> struct ReadColumnOf {
     Real* scalar;  // (rows,)
-    void* cell;    // (rows,), uint8_t, uint16_t or uint32_t
-    int cell_size;
-    const int64_t* order;  // (cells,): all cells, in the order that ties go by
-    int64_t cells;
+    void* code;    // (rows,), uint8_t, uint16_t or uint32_t
+    int code_size;
+    const int64_t* order;  // (codes,): all codes, in the order that ties go by
+    int64_t codes;
     bool zero_is_none;
 };
 
@@ -86,12 +86,12 @@ void read_onehot(const Real* matrix, int64_t rows, int64_t width, const ReadColu
                 }
                 ++start;
             }
-            for (int64_t row = first; column.cell != nullptr && row < end; ++row) {
-                const int64_t cell =
-                    largest_cell(matrix + row * width + start, column.order, column.cells, column.zero_is_none);
-                set_cell(column.cell, column.cell_size, row, cell);
+            for (int64_t row = first; column.code != nullptr && row < end; ++row) {
+                const int64_t code =
+                    largest_code(matrix + row * width + start, column.order, column.codes, column.zero_is_none);
+                set_code(column.code, column.code_size, row, code);
             }
-            start += column.cells;
+            start += column.codes;
         }
     }
 }

@@ -1,4 +1,4 @@
-// What row loops of transform share: uniforms drawn ahead, and scalars and cells written in the caller's types.
+// What row loops of transform share: uniforms drawn ahead, and scalars and codes written in the caller's types.
 #pragma once
 #include "../vgm_math.cuh"
 #include "host.hpp"
@@ -36,21 +36,21 @@ void draw_uniforms(const Draw& draw, uint64_t first_row, int count, double* out)
 }
 
 struct Output {
-    void *scalar, *cell;
-    int scalar_bytes, cell_bytes;
+    void *scalar, *code;
+    int scalar_bytes, code_bytes;
 
     // The first `count` of a tile of rows.
     template <int TILE>
-    GPUVGM_FN void write(int64_t at, int64_t count, const double* scalars, const double* cells) const {
+    GPUVGM_FN void write(int64_t at, int64_t count, const double* scalars, const double* codes) const {
         if (scalar_bytes == 4) {
             convert<TILE, float>((float*)scalar + at, count, scalars);
         } else {
             convert<TILE, double>((double*)scalar + at, count, scalars);
         }
-        if (cell_bytes == 1) {
-            convert<TILE, int>((uint8_t*)cell + at, count, cells);
+        if (code_bytes == 1) {
+            convert<TILE, int>((uint8_t*)code + at, count, codes);
         } else {
-            convert<TILE, int>((uint16_t*)cell + at, count, cells);
+            convert<TILE, int>((uint16_t*)code + at, count, codes);
         }
     }
     template <int TILE, class Between, class To>

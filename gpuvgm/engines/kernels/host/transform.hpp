@@ -8,14 +8,14 @@ namespace {
 
 // The mode that each row of some Lanes takes.
 struct Mode {
-    Lanes mean, width, cell;
+    Lanes mean, width, code;
 };
 GPUVGM_FN Mode mode_of(const DrawTable& table, int k) {
-    return {splat(table.mixture.means[k]), splat(table.widths[k]), splat(table.cells[k])};
+    return {splat(table.mixture.means[k]), splat(table.widths[k]), splat(table.codes[k])};
 }
 GPUVGM_FN Mode select_le(Lanes a, Lanes b, const Mode& yes, const Mode& no) {
     return {select_le(a, b, yes.mean, no.mean), select_le(a, b, yes.width, no.width),
-            select_le(a, b, yes.cell, no.cell)};
+            select_le(a, b, yes.code, no.code)};
 }
 
 // Inverse-CDF draw over the active components, each with `floor` of the whole posterior added.
@@ -60,9 +60,9 @@ void transform_rows(const double* x, int64_t rows, const DrawTable& table, const
     constexpr int ROWS = DRAW_TILE * LANES, BATCH_ROWS = DRAW_ROWS / ROWS * ROWS;
     static_assert(ROWS % 4 == 0, "a tile holds whole counters");
     const Workspace<DRAW_TILE> work(table.mixture.components);
-    const Lanes limit = splat(table.limit), missing = splat(table.missing_cell), zero = splat(0.0);
+    const Lanes limit = splat(table.limit), missing = splat(table.missing_code), zero = splat(0.0);
     alignas(64) double x_end[ROWS];
-    alignas(64) double scalars[ROWS], cells[ROWS], drawn[BATCH_ROWS + ROWS] = {};
+    alignas(64) double scalars[ROWS], codes[ROWS], drawn[BATCH_ROWS + ROWS] = {};
     for (int64_t i = 0; i < rows; i += ROWS) {
         const int64_t have = rows - i < ROWS ? rows - i : ROWS;
         if (DRAWN && i % BATCH_ROWS == 0) {
@@ -89,15 +89,15 @@ void transform_rows(const double* x, int64_t rows, const DrawTable& table, const
             const Lanes number = load(tile + v * LANES);
             const Lanes scalar = position_in_mode(row[v] - chosen[v].mean, chosen[v].width, limit);
             store(scalars + v * LANES, select_finite(number, scalar, zero));
-            store(cells + v * LANES, select_finite(number, chosen[v].cell, missing));
+            store(codes + v * LANES, select_finite(number, chosen[v].code, missing));
         }
-        out.write<ROWS>(i, have, scalars, cells);
+        out.write<ROWS>(i, have, scalars, codes);
     }
 }
 
 void transform(const double* x, int64_t rows, const DrawTable& table, const Draw& draw, void* scalar, int scalar_bytes,
-               void* cell, int cell_bytes) {
-    const Output out{scalar, cell, scalar_bytes, cell_bytes};
+               void* code, int code_bytes) {
+    const Output out{scalar, code, scalar_bytes, code_bytes};
     if (draw.most_probable || table.active == 1) {
         transform_rows<false>(x, rows, table, draw, out);
     } else {
@@ -105,16 +105,16 @@ void transform(const double* x, int64_t rows, const DrawTable& table, const Draw
     }
 }
 
-template <class Scalar, class CellIndex>
-int64_t inverse_rows(const Scalar* scalar, const CellIndex* cell, int64_t rows, const InverseTable& table,
+template <class Scalar, class Code>
+int64_t inverse_rows(const Scalar* scalar, const Code* code, int64_t rows, const InverseTable& table,
                      double* value) {
-    CellIndex largest = 0;
+    Code largest = 0;
     for (int64_t i = 0; i < rows; ++i) {
-        largest = cell[i] > largest ? cell[i] : largest;
+        largest = code[i] > largest ? code[i] : largest;
     }
-    if (rows > 0 && largest >= table.cells) {
+    if (rows > 0 && largest >= table.codes) {
         for (int64_t i = 0; i < rows; ++i) {
-            if (cell[i] >= table.cells) {
+            if (code[i] >= table.codes) {
                 return i;
             }
         }
@@ -122,20 +122,20 @@ int64_t inverse_rows(const Scalar* scalar, const CellIndex* cell, int64_t rows, 
     const double factor = 1.0 / table.scale, centre = table.centre, limit = table.limit;
     const double *means = table.means, *widths = table.widths;
     for (int64_t i = 0; i < rows; ++i) {
-        const double y = value_of_position((double)scalar[i], means[cell[i]], widths[cell[i]], limit);
+        const double y = value_of_position((double)scalar[i], means[code[i]], widths[code[i]], limit);
         value[i] = (y + centre) * factor;
     }
     return -1;
 }
 
-int64_t inverse_transform(const void* scalar, int scalar_bytes, const void* cell, int cell_bytes, int64_t rows,
+int64_t inverse_transform(const void* scalar, int scalar_bytes, const void* code, int code_bytes, int64_t rows,
                           const InverseTable& table, double* value) {
     if (scalar_bytes == 4) {
-        return cell_bytes == 1 ? inverse_rows((const float*)scalar, (const uint8_t*)cell, rows, table, value)
-                               : inverse_rows((const float*)scalar, (const uint16_t*)cell, rows, table, value);
+        return code_bytes == 1 ? inverse_rows((const float*)scalar, (const uint8_t*)code, rows, table, value)
+                               : inverse_rows((const float*)scalar, (const uint16_t*)code, rows, table, value);
     }
-    return cell_bytes == 1 ? inverse_rows((const double*)scalar, (const uint8_t*)cell, rows, table, value)
-                           : inverse_rows((const double*)scalar, (const uint16_t*)cell, rows, table, value);
+    return code_bytes == 1 ? inverse_rows((const double*)scalar, (const uint8_t*)code, rows, table, value)
+                           : inverse_rows((const double*)scalar, (const uint16_t*)code, rows, table, value);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Which cell a row of the onehot layout has.
+// The code of a row of the onehot layout.
 #pragma once
 #include "vgm_math.cuh"
 
@@ -12,21 +12,21 @@ template <class Real> GPUVGM_FN double compared(Real a) { return widened(a); }
 template <class Real> GPUVGM_FN Real compared(Real a) { return a; }
 #endif
 
-// The first of `cells` positions, taken in `order`, that holds the largest value; NaN counts as the largest. `cells`
-// itself for a row of zeros where that means no cell.
+// The first of `codes` positions, taken in `order`, that holds the largest value; NaN counts as the largest. `codes`
+// itself for a row of zeros where that means no code.
 template <class Real, class Index>
-GPUVGM_FN Index largest_cell(const Real* at, const Index* order, Index cells, bool zero_is_none) {
+GPUVGM_FN Index largest_code(const Real* at, const Index* order, Index codes, bool zero_is_none) {
     Index best = order[0];
     auto largest = compared(at[best]);
     bool any = largest != 0;
-    for (Index i = 1; i < cells && largest == largest; ++i) {
-        const Index cell = order[i];
-        const auto value = compared(at[cell]);
+    for (Index i = 1; i < codes && largest == largest; ++i) {
+        const Index code = order[i];
+        const auto value = compared(at[code]);
         any |= value != 0;
-        best = value <= largest ? best : cell;
+        best = value <= largest ? best : code;
         largest = value <= largest ? largest : value;
     }
-    return any || !zero_is_none ? best : cells;
+    return any || !zero_is_none ? best : codes;
 }
 
 }  // namespace
