@@ -32,7 +32,6 @@ from gpuvgm.columns.codecs import (
     step_text,
     unit_of,
     with_learned_step,
-    without_step,
 )
 from gpuvgm.columns.continuous import MixtureColumn, falling
 from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
@@ -333,13 +332,13 @@ def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
     """
     if plan.ranged and summary.missing:
         plan = replace(plan, kind="mixed")
-    if summary.off_step and plan.codec != without_step(plan.codec):
+    if summary.off_step and plan.codec != plan.codec.without_step():
         told = _off_step_text(plan, summary)
         if not plan.is_final:
-            strays: Any = plain(without_step(plan.codec)).decode(np.array(summary.strays))
+            strays: Any = plain(plan.codec.without_step()).decode(np.array(summary.strays))
             raise Refuted(told, strays.to_pylist())
         _LOG.warning("%s; it has no step", told)
-        plan = replace(plan, codec=without_step(plan.codec))
+        plan = replace(plan, codec=plan.codec.without_step())
     return plan
 
 

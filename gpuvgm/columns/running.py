@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, DeviceColumn, namespace_of, to_numpy
-from gpuvgm.columns.codecs import Codec, FloatCodec, Number, are_rounded, without_step
+from gpuvgm.columns.codecs import Codec, FloatCodec, Number, are_rounded
 from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.engines import Engine
 from gpuvgm.engines.tables import Step
@@ -44,7 +44,7 @@ class RunningNumbers:
         self._codec, self._modal, self._step = codec, modal, step
         self._type: pa.DataType | None = None
         self._cells = engine.running_summary(grid, step)
-        self._is_counted = bool(modal) or (step is None and codec != without_step(codec))
+        self._is_counted = bool(modal) or (step is None and codec != codec.without_step())
         self._is_far = not isinstance(codec, FloatCodec) and _reach(grid) >= FAR
         self._counts: list[Array] = []  # of each block: rows of the modal values, rows off the step
         self._ends: list[Array] = []  # of each block: least and largest value in the column's unit

@@ -6,7 +6,7 @@ Candidates are compared by the log-likelihood of values that they were not fitte
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -61,8 +61,8 @@ class Shape:
 
     Parameters
     ----------
-    asinh : float or None
-        Size of the values where the scale turns from a line to a logarithm; None for the plain scale.
+    scale : mapping of str to float
+        The option that declares the scale; empty for the plain one.
     modal : tuple of int, float or str
         Values that get one-hot columns of their own, as a user writes them (decimals and dates as text): those off the
         step that all others lie on, and those that are much more frequent than their neighbours.
@@ -70,9 +70,9 @@ class Shape:
         Why, in words; "" where there is nothing to say.
     """
 
-    asinh: float | None = None
-    modal: tuple[int | float | str, ...] = ()
-    reason: str = ""
+    scale: Mapping[str, float]
+    modal: tuple[int | float | str, ...]
+    reason: str
 
 
 def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], components: int) -> Shape:
@@ -93,14 +93,14 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
     numbers = _numbers_of(codec, sample)[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
-    first = Shape(None, _written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
+    first = Shape({}, _written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
     numbers = ascending(numbers[~off])
     is_zero = numbers == codec.number(0)
     if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
         return first
     zeros = float(np.mean(is_zero))
     best, gain = _best(codec, numbers[~is_zero], components)
-    curved, spikes = isinstance(best.codec, AsinhCodec), np.empty(0)
+    curved, spikes = best.codec is not codec, np.empty(0)
     if curved and zeros >= LEAST_ZEROS:
         spikes = numbers[is_zero][:1]
     elif zeros:
@@ -133,16 +133,17 @@ def _stray_text(codec: Codec, strays: Sequence[Number], rows: int) -> str:
 
 def _told(first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floats) -> Shape:
     """What was found after the values off the step, with the reasons."""
-    size, reasons = None, [first.reason] if first.reason else []
-    if isinstance(codec, AsinhCodec):
-        size = 2.0**codec.exponent
+    scale: Mapping[str, float] = {}
+    reasons = [first.reason] if first.reason else []
+    if isinstance(codec, CurvedCodec):
+        scale = {codec.name: codec.setting}
         reasons.append(f"fitted as {codec.formula}, likelier by {gain:.2g} nats a row")
     values = [plain.value(spike) for spike in spikes.tolist()]
     shares = [np.mean(numbers == spike) for spike in spikes]
     shown = [f"{plain.show(value)} ({100 * share:.2g} %)" for value, share in zip(values, shares, strict=True)]
     if shown:
         reasons.append(f"{', '.join(shown)} stand{'s' * (len(shown) == 1)} out")
-    return Shape(size, (*first.modal, *_written(plain, values)), "; ".join(reasons))
+    return Shape(scale, (*first.modal, *_written(plain, values)), "; ".join(reasons))
 
 
 @dataclass(frozen=True, slots=True)

@@ -468,9 +468,7 @@ def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnS
 
     given = [value for value in spec.modal if isinstance(value, (int, float))]
     shape = shape_of(column, given, recognised.components)
-    options = dict(spec.options)
-    if shape.asinh is not None:
-        options["asinh"] = shape.asinh
+    options = {**spec.options, **shape.scale}
     if shape.modal:
         options["modal"] = [*given, *shape.modal]
     kind = "mixed" if options.get("modal") else spec.kind

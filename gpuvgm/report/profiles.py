@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.columns.base import FitRecord
-from gpuvgm.columns.codecs import Codec, LogCodec, Number, plain
+from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, plain
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.histograms import Histogram, components_by_mean, histogram_of
@@ -72,14 +72,14 @@ class Spike:
         Of the rows.
     declared : str
         How one would write the column's modal values with this one among them.
-    options : mapping of str to bool
+    options : mapping of str to float or bool
         What else was declared of the column, as far as its values need it.
     """
 
     text: str
     share: float
     declared: str
-    options: Mapping[str, bool]
+    options: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +193,8 @@ def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: 
     if codec.name == "float":
         value = _shortest(float(value), _ROUNDINGS * np.spacing(max(abs(number), abs(pieces.frame.centre))))
     modal = [_modal_literal(codec, one) for one in (*column.modal_values, value)]
-    declared = {"log": isinstance(column.codec, LogCodec), "integer": getattr(codec, "integer", False)}
-    options = {option: True for option, value in declared.items() if value}
+    scale = {column.codec.name: column.codec.setting} if isinstance(column.codec, CurvedCodec) else {}
+    options = scale | ({"integer": True} if getattr(codec, "integer", False) else {})
     return Spike(value_text(codec, value), share, f"[{', '.join(modal)}]", options)
 
 

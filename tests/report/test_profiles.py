@@ -149,6 +149,7 @@ def test_a_spike_is_found() -> None:
         (0.1, RANDOM.normal(60, 10, ROWS), {}, "[0.1]"),
         (7.25, np.where(RANDOM.random(ROWS) < 0.2, 0, RANDOM.normal(9, 3, ROWS)), {"modal": [0]}, "[0, 7.25]"),
         (150, RANDOM.lognormal(3, 1, ROWS), {"log": True}, "[150]"),
+        (150, RANDOM.lognormal(3, 1, ROWS), {"asinh": 8.0}, "[150]"),
         (60, np.rint(RANDOM.normal(50, 20, ROWS)), {"integer": True}, "[60]"),
     ],
 )

@@ -19,7 +19,7 @@ from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.logarithms import LogCodec
-from gpuvgm.columns.codecs.steps import MOST_STRAYS, step_text, with_learned_step, without_step
+from gpuvgm.columns.codecs.steps import MOST_STRAYS, step_text, with_learned_step
 from gpuvgm.columns.codecs.texts import OfText, UnreadText
 from gpuvgm.columns.codecs.types import check_value, codec_for, read_column, value_codec_of
 from gpuvgm.columns.records import read_record
@@ -55,7 +55,6 @@ __all__ = [
     "unit_of",
     "with_learned_step",
     "with_value",
-    "without_step",
 ]
 
 
@@ -145,5 +144,5 @@ def scalar_of(codec: Codec, value: Number) -> Any:
     inner = plain(codec)
     if isinstance(inner, FloatCodec):
         return on_host(replace(inner, integer=False, step=None).decode(np.array([value], np.float64)))[0]
-    shifted: Codec = replace(inner, base=int(value), step=1)  # type: ignore[type-var]  # all codecs are dataclasses
+    shifted = inner.without_step().with_base(int(value))
     return on_host(shifted.decode(np.zeros(1)))[0]

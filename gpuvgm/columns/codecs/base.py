@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import Field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +34,7 @@ class Codec(ABC):
     name: ClassVar[str]
 
     if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
         @property
         def type(self) -> str:
@@ -63,6 +65,14 @@ class Codec(ABC):
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type are worked on where they lie; those of a device are taken to the host elsewhere."""
         return not pa.types.is_decimal(type_)
+
+    def with_base(self, base: int) -> Codec:
+        """The codec with another base, where it has one."""
+        return self
+
+    @abstractmethod
+    def without_step(self) -> Codec:
+        """The codec without the step that was learned."""
 
     @abstractmethod
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
@@ -162,6 +172,14 @@ class WholeCodec(Codec):
     def spacing(self) -> float:
         """The step."""
         return float(self.step)
+
+    def with_base(self, base: int) -> Codec:
+        """The codec with another base; see `Codec.with_base`."""
+        return replace(self, base=base)
+
+    def without_step(self) -> Codec:
+        """The codec with a step of 1."""
+        return replace(self, step=1)
 
     def value(self, number: float) -> Number:
         """The value that a number stands for, in the unit of the type."""

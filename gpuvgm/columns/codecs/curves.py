@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,14 +48,19 @@ class CurvedCodec(Codec):
             """The column without the function."""
 
     @property
+    def setting(self) -> float:
+        """What the option of the function's name says; True where it only asks for it."""
+        return True
+
+    @property
     def formula(self) -> str:
         """The function for people."""
         raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def around(cls, inner: Codec, setting: Any, lowest: Number | None) -> Codec:
         """A codec with the function around it, as the option's setting and the least ordinary value say."""
-        return cls(inner)  # type: ignore[call-arg]  # a dataclass
 
     def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
         """Numbers as those of a comparable codec."""
@@ -105,9 +111,11 @@ class CurvedCodec(Codec):
     @property
     def shifted(self) -> Codec:
         """The inner codec with its base at the origin, so that differences from there are exact."""
-        if isinstance(self.inner, FloatCodec):
-            return self.inner
-        return replace(self.inner, base=int(self.origin))  # type: ignore[type-var]  # all codecs are dataclasses
+        return self.inner.with_base(int(self.origin))
+
+    def without_step(self) -> Codec:
+        """The codec whose inner one has no step."""
+        return replace(self, inner=self.inner.without_step())
 
     def curve(self, numbers: Floats) -> Floats:
         """The function, of values counted from the origin."""

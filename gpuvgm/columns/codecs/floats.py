@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from typing import Annotated, Any, ClassVar
@@ -85,6 +85,10 @@ class FloatCodec(Codec):
     def spacing(self) -> float:
         """The step; 0 where there is none."""
         return 0.0 if self._step is None else self._step.numerator / self._step.denominator
+
+    def without_step(self) -> FloatCodec:
+        """The codec without the step; whole numbers stay whole."""
+        return replace(self, step=None)
 
     @property
     def counted_step(self) -> Step | None:

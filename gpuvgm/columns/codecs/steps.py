@@ -70,8 +70,7 @@ def with_learned_step(
         return codec, []
     base = codec.base - codec.base % step
     base += step * (base < codec.limits[0])
-    stepped = replace(codec, step=step, base=base)  # type: ignore[type-var]  # all codecs are dataclasses
-    return stepped, [unit * value for value in values.distinct[off].tolist()]
+    return replace(codec, step=step, base=base), [unit * value for value in values.distinct[off].tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +137,6 @@ def _end_in(column: pa.ChunkedArray[Any], zeros: int) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def without_step(codec: Codec) -> Codec:
-    """The codec without the step that was learned."""
-    if isinstance(codec, CurvedCodec):
-        return replace(codec, inner=without_step(codec.inner))  # type: ignore[type-var]
-    return replace(codec, step=None if isinstance(codec, FloatCodec) else 1)  # type: ignore[type-var]
 
 
 def _common_step(values: _Values) -> tuple[int, NDArray[np.bool_]]:
