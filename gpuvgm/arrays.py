@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.errors import InputError
+
 SHORT = 18  # digits of decimals that 64 bits always hold
 CACHED_ROWS = 1 << 15  # of one step of several, whose arrays a processor's cache holds
 
@@ -23,6 +25,22 @@ def namespace_of(x: Array) -> Any:
     if hasattr(x, "__array_namespace__"):
         return x.__array_namespace__()
     return sys.modules[type(x).__module__.partition(".")[0]]
+
+
+def check_device(x: Array, current: int, name: str = "") -> None:
+    """Refuse an array of CuPy on another device than the current one.
+
+    Raises
+    ------
+    InputError
+        Naming both, and what to do.
+    """
+    number = x.device.id
+    if number != current:
+        raise InputError(
+            f"{name and f'{name}: '}rows lie on device {number}, but device {current} is the current one: "
+            f"work within `with cupy.cuda.Device({number}):`"
+        )
 
 
 def to_numpy(x: Array) -> Any:

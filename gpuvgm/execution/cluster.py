@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from contextlib import suppress
 from importlib import import_module, util
@@ -62,7 +63,8 @@ def cluster(
     Raises
     ------
     EnvironmentProblem
-        Where Dask is not installed, no scheduler answers, or GPUs are asked for and there are none.
+        Where Dask is not installed, no scheduler answers, GPUs are asked for and there are none, or a worker cannot
+        take its pool of GPU memory.
     InputError
         For fewer than one worker or thread, and for options of workers beside a scheduler, which has its own.
 
@@ -128,7 +130,36 @@ def _with_gpus(workers: int | None, threads: int | None, memory: str | int | Non
         settings.setdefault("rmm_allocator_external_lib_list", ["cupy"])
     if settings.get("rmm_pool_size"):
         settings.setdefault("rmm_track_allocations", True)  # how much of the pool is free, nobody else knows
-    return import_module("dask_cuda").LocalCUDACluster(**settings)
+    try:
+        return import_module("dask_cuda").LocalCUDACluster(**settings)
+    except RuntimeError as problem:  # of the nanny, because of the worker's
+        if not (settings.get("rmm_pool_size") and _is_lack_of_memory(problem)):
+            raise
+        raise EnvironmentProblem(
+            f"a worker could not take its pool of GPU memory (rmm_pool_size={settings['rmm_pool_size']}): "
+            f"{_holders()}, or give a smaller rmm_pool_size, or rmm_async=True"
+        ) from problem
+
+
+def _is_lack_of_memory(problem: BaseException | None) -> bool:
+    """Whether a lack of memory is what an exception comes from."""
+    return problem is not None and (isinstance(problem, MemoryError) or _is_lack_of_memory(problem.__cause__))
+
+
+def _holders() -> str:
+    """What holds memory of GPUs, as far as it is known, and how to free it."""
+    cupy, held = sys.modules.get("cupy"), []
+    for number in range(cupy.cuda.runtime.getDeviceCount() if cupy else 0):
+        with cupy.cuda.Device(number):
+            size = cupy.get_default_memory_pool().total_bytes()
+        if size:
+            held.append(f"{size / (1 << 30):.1f} GiB of GPU {number}")
+    if not held:
+        return "end what else uses the GPUs (nvidia-smi lists processes)"
+    return (
+        f"arrays of CuPy in this process hold {' and '.join(held)}: delete them and call "
+        "cupy.get_default_memory_pool().free_all_blocks()"
+    )
 
 
 def _with_processes(workers: int | None, threads: int | None, memory: str | int | None, options: dict[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_array, namespace_of, widened
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_array, namespace_of, widened
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError
 from gpuvgm.io.arrow import with_wide_index
 from gpuvgm.io.block import DeviceTable, joined
@@ -64,21 +64,30 @@ def cudf_column(series: Any) -> SourceColumn:
         array = flat(rows.to_arrow())
         return array if array.type == type_ else array.cast(type_)
 
-    return SourceColumn(
-        type_, lambda start, stop: convert(series.iloc[start:stop]), lambda rows: convert(series.iloc[rows])
-    )
+    def taken(rows: Any) -> Column:
+        if stays:
+            _stored_values(series, type_, words)  # those of another device are refused before cuDF reads them
+        return convert(series.iloc[rows])
+
+    return SourceColumn(type_, lambda start, stop: convert(series.iloc[start:stop]), taken)
 
 
 def _rows_in_place(series: Any, type_: pa.DataType, words: pa.Array[Any] | None) -> DeviceColumn:
     """Rows of a cuDF Series where they lie."""
+    values, column = _stored_values(series, type_, words)
+    missing = nulls_of(column, usable_cupy()) if series.null_count else None
+    return DeviceColumn(values if values.ndim == 1 else values[:, 0].copy(), type_, missing, words)
+
+
+def _stored_values(series: Any, type_: pa.DataType, words: pa.Array[Any] | None) -> tuple[Array, Any]:
+    """Values of a cuDF Series where they lie, shape (rows,) or (rows, words of a value), and the column they are of."""
     stored = series if words is None else series.cat.codes
-    column, nulls = stored._column.plc_column, series.null_count
+    column = stored._column.plc_column
     cupy = usable_cupy()  # cuDF works on the null stream, which the caller's need not wait for
     cupy.cuda.get_current_stream().wait_event(cupy.cuda.Stream.null.record())
-    dtype, width = _stored_dtype(type_, stored)
-    values = buffer_values(column, dtype, width, cupy)
-    missing = nulls_of(column, cupy) if nulls else None
-    return DeviceColumn(values if width == 1 else values[:, 0].copy(), type_, missing, words)
+    values = buffer_values(column, *_stored_dtype(type_, stored), cupy)
+    check_device(values, cupy.cuda.Device().id)
+    return values, column
 
 
 def _stored_dtype(type_: pa.DataType, stored: Any) -> tuple[np.dtype[Any], int]:
@@ -130,17 +139,21 @@ def device_array(name: str, value: Any) -> Array:
     Raises
     ------
     InputError
-        For an array that cannot be taken, such as one that a gradient is asked of.
+        For an array that cannot be taken, such as one that a gradient is asked of, or one of another device than the
+        current one.
     EnvironmentProblem
         Where CuPy is not there or not usable.
     """
-    if isinstance(value, np.ndarray) or type(value).__module__.partition(".")[0] == "cupy":
+    if isinstance(value, np.ndarray):
         return value
     cupy = usable_cupy()
-    try:
-        return cupy.from_dlpack(value) if hasattr(type(value), "__dlpack__") else cupy.asarray(value)
-    except Exception as problem:
-        raise InputError(f"{name} lies on a device but cannot be read there ({reason(problem)})") from problem
+    if type(value).__module__.partition(".")[0] != "cupy":
+        try:
+            value = cupy.from_dlpack(value) if hasattr(type(value), "__dlpack__") else cupy.asarray(value)
+        except Exception as problem:
+            raise InputError(f"{name} lies on a device but cannot be read there ({reason(problem)})") from problem
+    check_device(value, cupy.cuda.Device().id, name)
+    return value
 
 
 def holds_device_rows(value: Any) -> bool:

@@ -361,7 +361,7 @@ def _is_on_disk(x: Any) -> bool:
 
 
 def _is_foreign(x: Any) -> bool:
-    named = hasattr(x, "__array_namespace__") or hasattr(x, "__cuda_array_interface__") or holds_device_rows(x)
+    named = hasattr(x, "__array_namespace__") or holds_device_rows(x)
     return named and not isinstance(x, np.ndarray)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gpuvgm import BayesianGaussianMixture
+from gpuvgm.errors import InputError
 from tests.conftest import needs_gpu
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.hardware import Hardware
@@ -162,6 +163,22 @@ def test_the_callers_device_and_stream_are_used(strict_cupy: Any, where: str, al
         labels = ours.predict(rows)
         assert np.mean(labels.get() != theirs.predict(x)) < 1e-3
     assert_same_parameters(ours, theirs, 1e-9)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("features", [1, 2])
+def test_rows_of_another_device_than_the_current_one_are_refused(strict_cupy: Any, features: int) -> None:
+    x = blobs(np.random.default_rng(3), 3000, features)
+    fitted, rows = mixture("cuda").fit(up(x)), up(x)
+    with strict_cupy.cuda.Device(1):
+        there = up(x)
+    calls = (mixture("auto").fit, mixture("cuda", algorithm="summary").fit, fitted.predict, fitted.score_samples)
+    for call in calls:
+        with pytest.raises(InputError, match="X: rows lie on device 1, but device 0 is the current one"):
+            call(there)
+    with pytest.raises(InputError, match="sample_weight: rows lie on device 1"):
+        mixture("auto").fit(rows, sample_weight=there[:, 0])
 
 
 @needs_compiler

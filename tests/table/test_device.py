@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -247,6 +248,31 @@ def test_the_callers_device_and_stream_are_used(strict_cupy: Any, where: str, pl
         list(found.iter_batches(given, 1000))
         found.evaluate(given)
         found.partial_fit(given)
+
+
+def test_rows_of_another_device_than_the_current_one_are_refused(
+    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before CuPy or cuDF meet them, whose errors say less."""
+    use_strict_cudf(monkeypatch)
+    names = ("gaps", "large", "range")
+    fitted_here = TableTransformer(**SETTINGS).fit({name: up(arrays()[name]) for name in names})
+    with strict_cupy.cuda.Device(1):
+        there = {name: up(arrays()[name]) for name in names}
+        matrix, frame = up(np.stack([arrays()["gaps"], arrays()["range"]], axis=1)), DataFrame(there)
+        encoded, encoded_frame = fitted_here.transform(there), fitted_here.transform(frame)
+    calls = [
+        *(
+            partial(TableTransformer(**SETTINGS).fit, given)
+            for given in (there, matrix, frame, {"gaps": arrays()["gaps"], **there})
+        ),
+        *(partial(fitted_here.transform, given) for given in (there, frame)),
+        *(partial(fitted_here.inverse_transform, given) for given in (encoded, encoded_frame)),
+        partial(fitted_here.evaluate, there),
+    ]
+    for call in calls:
+        with pytest.raises(InputError, match=r"lie on device 1, but device 0 is the current one: .*cuda\.Device\(1\)"):
+            call()
 
 
 def test_a_matrix(place: Any) -> None:

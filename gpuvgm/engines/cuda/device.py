@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import check_device
 from gpuvgm.engines.cuda.programs import OPTIONS, SCALARS, Parameter, Program
-from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.errors import EnvironmentProblem
 
 MOST_BLOCKS = (1 << 31) - 1
 LANE_PAIRS = 4  # threads that stream rows of the host at a time; each keeps pinned memory, and scratch on the device
@@ -152,11 +153,8 @@ class Device:
             )
         current = self.current
         for parameter, value in zip(program.parameters, arguments, strict=True):
-            if parameter.pointer and value.device.id != current:
-                raise InputError(
-                    f"rows lie on device {value.device.id}, but device {current} is the current one: "
-                    f"work within `with cupy.cuda.Device({value.device.id}):`"
-                )
+            if parameter.pointer:
+                check_device(value, current)
 
 
 class Lane:

@@ -12,6 +12,7 @@ from importlib import util
 from pathlib import Path
 
 import pytest
+from distributed import WorkerPlugin
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
@@ -207,6 +208,52 @@ def test_workers_with_gpus_may_take_cudas_asynchronous_pool(dask_cuda, options):
     gpuvgm.cluster(**options)
     assert "rmm_pool_size" not in dask_cuda and "rmm_track_allocations" not in dask_cuda
     assert dask_cuda.items() >= {"rmm_allocator_external_lib_list": ["cupy"], **options}.items()
+
+
+def failing(*causes):
+    """A cluster whose worker fails, as Dask tells it."""
+    problem = None
+    for cause in causes:
+        cause.__cause__, problem = problem, cause
+
+    def start(**_):
+        raise problem
+
+    return start
+
+
+def test_arrays_of_the_client_that_leave_no_room_for_a_pool_are_named(strict_cupy, dask_cuda, monkeypatch):
+    lack = MemoryError("std::bad_alloc: out_of_memory: CUDA error")
+    started = failing(lack, RuntimeError("Worker failed to start."), RuntimeError("Nanny failed to start."))
+    monkeypatch.setattr(sys.modules["dask_cuda"], "LocalCUDACluster", started)
+    with pytest.raises(EnvironmentProblem, match=r"rmm_pool_size=0.9.*: end what else uses the GPUs"):
+        gpuvgm.cluster()
+    held = strict_cupy.empty(3 << 30, "uint8")
+    with pytest.raises(EnvironmentProblem, match=r"hold 3\.0 GiB of GPU 0: delete them and call .*free_all_blocks"):
+        gpuvgm.cluster()
+    assert held.nbytes
+    with pytest.raises(RuntimeError, match="Nanny failed"):
+        gpuvgm.cluster(rmm_async=True)
+
+
+def test_a_worker_that_fails_for_another_reason_says_so_itself(strict_cupy, dask_cuda, monkeypatch):
+    started = failing(OSError("no port"), RuntimeError("Nanny failed to start."))
+    monkeypatch.setattr(sys.modules["dask_cuda"], "LocalCUDACluster", started)
+    with pytest.raises(RuntimeError, match="Nanny failed"):
+        gpuvgm.cluster()
+
+
+class Unlucky(WorkerPlugin):
+    """As dask-cuda's, which sets up the pool in the worker."""
+
+    def setup(self, worker):
+        raise MemoryError("std::bad_alloc")
+
+
+def test_dask_says_what_a_worker_failed_from():
+    with pytest.raises(RuntimeError) as problem:
+        gpuvgm.cluster(workers=1, gpus=False, plugins={Unlucky()})
+    assert clusters._is_lack_of_memory(problem.value)
 
 
 def test_without_a_pool_of_rmm_cupy_keeps_its_own(dask_cuda):

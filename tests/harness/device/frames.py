@@ -93,8 +93,9 @@ class Column:
         self._data, self._mask, self._place = Buffer(values._memory), None, (first, len(host))
         if null is not None:
             cupy = _cupy()
-            bits = cupy.concatenate([cupy.ones(first, bool), ~null])
-            self._bits = cupy.packbits(bits, bitorder="little")
+            with values.device:
+                bits = cupy.concatenate([cupy.ones(first, bool), ~null])
+                self._bits = cupy.packbits(bits, bitorder="little")
             self._mask = Buffer(self._bits._memory)
         self.plc_column = SimpleNamespace(
             data=lambda: self._data, null_mask=lambda: self._mask, offset=lambda: first, size=lambda: len(host)
