@@ -15,8 +15,8 @@ from tests.engines.kernels.building import COMPILER, kept
 from tests.harness.ptx.decoding import decode
 from tests.harness.ptx.interpreter import Kernel
 
-#: NVRTC holds two compilers: one for architectures before Blackwell, one from there on.
-ARCHITECTURES = ("75", "120")
+#: NVRTC holds two compilers: one for architectures before Blackwell, one from there on; compute_90 is Hopper's.
+ARCHITECTURES = ("75", "90", "120")
 MAIN_FILE = "default_program"  # what NVRTC calls the text itself
 
 
