@@ -148,7 +148,8 @@ def _is_lack_of_memory(problem: BaseException | None) -> bool:
 
 def _holders() -> str:
     """What holds memory of GPUs, as far as it is known, and how to free it."""
-    cupy, held = sys.modules.get("cupy"), []
+    cupy: Any = sys.modules.get("cupy")
+    held = []
     for number in range(cupy.cuda.runtime.getDeviceCount() if cupy else 0):
         with cupy.cuda.Device(number):
             size = cupy.get_default_memory_pool().total_bytes()
