@@ -15,6 +15,7 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, decimals
+from gpuvgm.engines.cuda import device as cuda_device
 from gpuvgm.engines.cuda import summary
 from gpuvgm.errors import InputError
 from gpuvgm.execution import local, sampling
@@ -682,6 +683,37 @@ def test_cudf_on_a_gpu(tmp_path: Any) -> None:
     assert back.to_arrow(preserve_index=False).to_pydict() == expected.inverse_transform(there).to_pydict()
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
     assert found.transform(tmp_path / "rows.parquet").to_pydict() == there.to_pydict()
+
+
+def test_cudf_may_spill_before_every_kernel(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kernel works on is pinned; all else goes to the host as others of the process ask for memory."""
+    use_strict_cudf(monkeypatch)
+    rows = {name: arrays()[name] for name in ("gaps", "amount", "large", "category", "range")}
+    specs = {name: spec for name, spec in COLUMNS.items() if name in rows}
+    given, spilled = DataFrame({name: up(values) for name, values in rows.items()}), []
+
+    def under_pressure(run: Any) -> Any:
+        def spill_and_run(*arguments: Any) -> None:
+            for column in given.items():
+                for owner in column[1].buffers[:1]:
+                    if owner.spillable:
+                        owner.spill()
+                        spilled.append(column[0])
+            run(*arguments)
+
+        return spill_and_run
+
+    for name in ("run_rows", "run_blocks"):
+        monkeypatch.setattr(cuda_device.Device, name, under_pressure(getattr(cuda_device.Device, name)))
+    found = TableTransformer(specs, engine="cuda", **SETTINGS).fit(given)
+    expected = TableTransformer(specs, engine="native", **SETTINGS).fit(rows)
+    assert columns_of(found) == columns_of(expected)
+    encoded = found.transform(given)
+    for name, values in expected.transform(rows).items():
+        np.testing.assert_array_equal(encoded[name].values.get(), values, err_msg=name)
+    assert set(spilled) == set(rows)
+    owners = [series.buffers[0] for _, series in given.items()]
+    assert all(owner.spillable and not owner.exposed for owner in owners)
 
 
 @pytest.mark.gpu

@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tests.harness.device.hardware import POISON
+
 HOST = "Implicit conversion to a host NumPy array via __array__ is not allowed"
 
 
@@ -58,9 +60,25 @@ class Owner:
         memory = self.memory
         vars(memory).setdefault("exposed", False)
         vars(memory).setdefault("locks", WeakSet())
+        vars(memory).setdefault("spilled", None)
 
     def spill_lock(self, lock: Any) -> None:
+        self.unspill()
         self.memory.locks.add(lock)
+
+    def spill(self) -> None:
+        """Move the bytes to the host; whoever still has the address finds poison there."""
+        assert self.spillable
+        root = self.memory.root.reshape(-1).view(np.uint8)
+        if self.memory.spilled is None:
+            self.memory.spilled = root.copy()
+            root[...] = POISON
+
+    def unspill(self) -> None:
+        """Bring the bytes back."""
+        if self.memory.spilled is not None:
+            self.memory.root.reshape(-1).view(np.uint8)[...] = self.memory.spilled
+            self.memory.spilled = None
 
     @property
     def exposed(self) -> bool:
@@ -79,6 +97,7 @@ class Buffer:
 
     @property
     def ptr(self) -> int:
+        self.owner.unspill()
         self.owner.memory.exposed |= not self.owner.memory.locks
         return int(self.owner.memory.root.ctypes.data)
 
@@ -118,9 +137,16 @@ class Series:
         self.name = name
 
     def _set(self, values: Any, null: Any, type_: pa.DataType, arrow: Any, words: Any = None) -> Series:
-        self._values, self._null, self._type, self._arrow, self._words = values, null, type_, arrow, words
+        self._stored, self._null, self._type, self._arrow, self._words = values, null, type_, arrow, words
         self.name = getattr(self, "name", None)
         return self
+
+    @property
+    def _values(self) -> Any:
+        """The numbers, brought back to the device if they were spilled."""
+        if self._stored is not None:
+            Owner(self._stored._memory).unspill()
+        return self._stored
 
     @classmethod
     def _of(cls, values: Any, null: Any, type_: pa.DataType, words: Any = None) -> Series:
@@ -155,10 +181,10 @@ class Series:
     @property
     def buffers(self) -> list[Owner]:
         """The memory of the column, for tests that ask what may be spilled."""
-        return [Owner(one._memory) for one in (self._values, self._null) if one is not None]
+        return [Owner(one._memory) for one in (self._stored, self._null) if one is not None]
 
     def __len__(self) -> int:
-        return len(self._arrow) if self._values is None else len(self._values)
+        return len(self._arrow) if self._stored is None else len(self._stored)
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError(HOST)
