@@ -303,9 +303,9 @@ def fit(
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.count_rows_of(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
-    document = {"model": model, "seconds": seconds, **model_document(fitted.model_, fitted.schema_)}
+    document = {"model": model, "seconds": seconds, **model_document(fitted.model_)}
     width = textwrap.wrap(widths_line(fitted.model_.widths), 80, subsequent_indent="  ")
-    return Outcome(document, [line, *width, *views.model_tables(fitted.model_, fitted.schema_)])
+    return Outcome(document, [line, *width, *views.model_tables(fitted.model_)])
 
 
 @command
@@ -577,12 +577,11 @@ def info(
 
     stored = load_model(model)  # the file alone: a TableTransformer would import scikit-learn
     if stored.failed:
-        unfinished = ColumnsFailed(stored.failed, len(stored.model.columns))
+        unfinished = ColumnsFailed(stored.failed, len(stored.columns))
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")
-    fitted = stored.model, stored.schema
-    line = f"{model}: {counted(len(stored.model.columns), 'column')}, fitted on {views.count_rows_of(stored.model)}"
-    document = {"model": model, **model_document(*fitted)}
-    return Outcome(document, [line, *views.model_tables(*fitted), *views.modes_tables(stored.model)])
+    line = f"{model}: {counted(len(stored.columns), 'column')}, fitted on {views.count_rows_of(stored)}"
+    document = {"model": model, **model_document(stored)}
+    return Outcome(document, [line, *views.model_tables(stored), *views.modes_tables(stored)])
 
 
 @command

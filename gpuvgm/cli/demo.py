@@ -62,7 +62,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
         "folder": str(folder),
         "files": files,
         "seconds": seconds,
-        **model_document(fitted.model_, fitted.schema_),
+        **model_document(fitted.model_),
         "report": report.to_dict(),
     }
     return Outcome(document, _view(fitted, str(report), document))
@@ -97,7 +97,7 @@ def _view(fitted: gpuvgm.TableTransformer, report: str, document: dict[str, Any]
         f"{counted(rows, 'row')}: {document['origin']}",
         "\nModes of every column:",
         *views.modes_tables(fitted.model_),
-        *views.model_tables(fitted.model_, fitted.schema_),
+        *views.model_tables(fitted.model_),
         "Transform, then inverse:",
         report,
         "\nTime:",

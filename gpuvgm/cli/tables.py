@@ -24,7 +24,6 @@ from gpuvgm.columns.text import (
 from gpuvgm.errors import counted
 
 if TYPE_CHECKING:
-    from gpuvgm.columns.schema import TableSchema
     from gpuvgm.table.write import RunSummary
 
 LISTED_CATEGORIES = 10
@@ -56,9 +55,9 @@ def unseen_lines(run: RunSummary) -> list[str]:
     ]
 
 
-def model_tables(model: TableModel, schema: TableSchema) -> list[Table]:
+def model_tables(model: TableModel) -> list[Table]:
     """What the columns are and why, what they hold, and how they were fitted; one line a column in each table."""
-    tables = [_kinds_table(model, schema)]
+    tables = [_kinds_table(model)]
     if model.numeric:
         tables.append(_ranges_table(model.numeric))
     if model.mixtures:
@@ -66,10 +65,10 @@ def model_tables(model: TableModel, schema: TableSchema) -> list[Table]:
     return tables
 
 
-def _kinds_table(model: TableModel, schema: TableSchema) -> Table:
+def _kinds_table(model: TableModel) -> Table:
     columns = {column.name: column for column in model.columns}
     table = _table("column", "type", "kind", "rows", "missing", "why this kind", loose=("type", "why this kind"))
-    for spec in schema.columns:
+    for spec in model.schema.columns:
         column = columns.get(spec.name)
         held = ("", spec.kind, "", "")
         if column is not None:

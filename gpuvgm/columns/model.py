@@ -84,24 +84,37 @@ def check_column(column: FittedColumn) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TableModel:
-    """The columns of a fitted table, in input order.
+    """What is fitted of a table: what a fit gives, a file holds, workers get, and an unfinished fit goes on from.
 
     Parameters
     ----------
     columns : tuple of FittedColumn
-        The columns.
+        The columns that are fitted, in input order.
     seed : int
         Seed of transform's generator unless the caller gives another.
     rows : int
         Training rows.
     source : dict
         Fingerprint of the training source, for people.
+    schema : TableSchema
+        The columns as they were declared and inferred.
+    summaries : dict of str to Summary
+        What the columns of numbers were fitted from; empty in the model of a fitted transformer, so that no worker
+        gets them.
+    failed : dict of str to str
+        Why the other columns are not fitted.
+    settings : dict
+        The transformer's parameters, as a file holds them: numbers, strings, booleans, None, lists and dicts of them.
     """
 
     columns: tuple[FittedColumn, ...]
     seed: int
     rows: int
-    source: dict[str, object]
+    source: dict[str, Any]
+    schema: TableSchema
+    summaries: dict[str, Summary] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> FittedColumn:
         for column in self.columns:
@@ -170,57 +183,21 @@ class TableModel:
         """Identifiers."""
         return tuple(column for column in self.columns if isinstance(column, IdColumn))
 
-
-@dataclass(frozen=True, slots=True)
-class FittedTable:
-    """What is fitted of a table: what a fit gives, a file holds, and an unfinished fit goes on from.
-
-    Parameters
-    ----------
-    schema : TableSchema
-        The columns as they were declared and inferred.
-    columns : dict of str to FittedColumn
-        Those that are fitted.
-    summaries : dict of str to Summary
-        What the columns of numbers were fitted from.
-    failed : dict of str to str
-        Why the others are not.
-    seed, rows : int
-        Seed and training rows.
-    source : dict
-        Fingerprint of the training source.
-    settings : dict
-        The transformer's parameters, as a file holds them: numbers, strings, booleans, None, lists and dicts of them.
-    """
-
-    schema: TableSchema
-    columns: dict[str, FittedColumn]
-    summaries: dict[str, Summary]
-    failed: dict[str, str]
-    seed: int
-    rows: int
-    source: dict[str, Any] = field(default_factory=dict)
-    settings: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def model(self) -> TableModel:
-        """The fitted columns in the order of the source."""
-        columns = tuple(self.columns[name] for name in self.schema.names if name in self.columns)
-        return TableModel(columns, self.seed, self.rows, self.source)
-
     @property
     def final_schema(self) -> TableSchema:
         """The schema with what the rows made of it: missing rows make numbers mixed, many categories one scalar."""
-        return TableSchema(tuple(self._final(spec) for spec in self.schema.columns))
+        columns = {column.name: column for column in self.columns}
+        return TableSchema(
+            tuple(_final(spec, columns[spec.name]) if spec.name in columns else spec for spec in self.schema.columns)
+        )
 
-    def _final(self, spec: ColumnSpec) -> ColumnSpec:
-        column = self.columns.get(spec.name)
-        if column is None:
-            return spec
-        if column.kind == spec.kind:
-            beside = column.encoding_reason
-            return replace(spec, reason=f"{spec.reason}; {beside}") if beside not in spec.reason else spec
-        options = {name: value for name, value in spec.options.items() if column.kind in kinds_with([name])}
-        missing = column.fit.missing
-        reason = f"{spec.reason}; {missing:,} {'row is' if missing == 1 else 'rows are'} missing"
-        return replace(spec, kind=column.kind, reason=reason, options=options)
+
+def _final(spec: ColumnSpec, column: FittedColumn) -> ColumnSpec:
+    """A column as it was fitted."""
+    if column.kind == spec.kind:
+        beside = column.encoding_reason
+        return replace(spec, reason=f"{spec.reason}; {beside}") if beside not in spec.reason else spec
+    options = {name: value for name, value in spec.options.items() if column.kind in kinds_with([name])}
+    missing = column.fit.missing
+    reason = f"{spec.reason}; {missing:,} {'row is' if missing == 1 else 'rows are'} missing"
+    return replace(spec, kind=column.kind, reason=reason, options=options)

@@ -63,7 +63,7 @@ class Served:
         widths["inverse"] = _decoded_width(model, types)
         compact = layouts["compact"].schema
         types |= {field.name: field.type for field in compact if field.name.endswith((SCALAR, MODE))}
-        document = {"model": name, **model_document(model, transformer.schema_)}
+        document = {"model": name, **model_document(model)}
         return cls(name, transformer, jsonable(document), widths, types)
 
     def reporting(self, progress: Callable[..., None]) -> gpuvgm.TableTransformer:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gpuvgm.columns.model import TableModel
-    from gpuvgm.columns.schema import TableSchema
 
 
 WIDE = 1000  # a matrix with more columns is warned about
@@ -27,10 +26,10 @@ def jsonable(value: Any) -> Any:
     return value if value is None or isinstance(value, (bool, int, str)) else str(value)
 
 
-def model_document(model: TableModel, schema: TableSchema) -> dict[str, Any]:
+def model_document(model: TableModel) -> dict[str, Any]:
     """A fitted model."""
-    reasons = schema.reasons
-    dropped = {spec.name: spec.reason for spec in schema.columns if spec.kind == "drop"}
+    reasons = model.schema.reasons
+    dropped = {spec.name: spec.reason for spec in model.schema.columns if spec.kind == "drop"}
     columns = {
         column.name: {"kind": column.kind, "reason": reasons.get(column.name, "")} | column.describe()
         for column in model.columns

@@ -16,7 +16,7 @@ from gpuvgm.columns.base import ColumnPlan, FittedColumn
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.codecs.texts import stray_of
 from gpuvgm.columns.inference import LEAST_VALUE_SHARE, Recognised, Refuted
-from gpuvgm.columns.model import KINDS, FittedTable, TableModel
+from gpuvgm.columns.model import KINDS, TableModel
 from gpuvgm.columns.numeric import (
     Lowest,
     NumberPlan,
@@ -71,10 +71,10 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
     schema: TableSchema,
     settings: Settings,
     run: Run,
-    before: FittedTable | None = None,
+    before: TableModel | None = None,
     checkpoint: Checkpoint | None = None,
     lap: Lap = no_lap,
-) -> FittedTable:
+) -> TableModel:
     """Fit the columns of a source.
 
     Parameters
@@ -87,7 +87,7 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
         The table's settings, by the names of `TableTransformer`.
     run : Run
         Engine, executor and block size.
-    before : FittedTable, optional
+    before : TableModel, optional
         What an earlier fit of the same source finished; only the other columns are fitted.
     checkpoint : Checkpoint, optional
         Where scans of the source are kept.
@@ -125,7 +125,8 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
     failed = {name: str(fitted.failed[name]) for name in schema.names if name in fitted.failed}
     if failed and not fitted.columns:
         raise next(fitted.failed[name] for name in failed)
-    return FittedTable(schema, fitted.columns, fitted.summaries, failed, seed, fitted.rows, source.fingerprint())
+    columns = tuple(fitted.columns[name] for name in schema.names if name in fitted.columns)
+    return TableModel(columns, seed, fitted.rows, source.fingerprint(), schema, fitted.summaries, failed)
 
 
 def _recognised(source: Source, settings: Settings, spec: ColumnSpec) -> Recognised:
@@ -185,16 +186,13 @@ def _check_names(schema: TableSchema) -> None:
         raise InputError(f'two columns would both be encoded as "{double[0]}"; rename one of them, or drop it')
 
 
-def _unchanged_columns(before: FittedTable, source: Source, schema: TableSchema) -> FittedColumns:
+def _unchanged_columns(before: TableModel, source: Source, schema: TableSchema) -> FittedColumns:
     """The columns that were fitted before and are not declared otherwise now."""
     if before.source != source.fingerprint():
         raise InputError(f"{source.name}: is not the source that the earlier fit read; fit again without resume")
     known = {spec.name: (spec.kind, dict(spec.options)) for spec in before.schema.columns}
-    columns = {
-        spec.name: before.columns[spec.name]
-        for spec in schema.used
-        if spec.name in before.columns and known[spec.name] == (spec.kind, dict(spec.options))
-    }
+    declared = {spec.name: (spec.kind, dict(spec.options)) for spec in schema.used}
+    columns = {column.name: column for column in before.columns if known[column.name] == declared.get(column.name)}
     summaries = {name: summary for name, summary in before.summaries.items() if name in columns}
     return FittedColumns(columns, summaries, {}, before.rows)
 

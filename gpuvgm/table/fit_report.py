@@ -12,7 +12,6 @@ import numpy as np
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.codecs import CurvedCodec, step_text
 from gpuvgm.columns.model import TableModel
-from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.text import html_table, widths_line
 from gpuvgm.errors import counted
 from gpuvgm.report.text import aligned
@@ -91,11 +90,11 @@ class FitReport:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, model: TableModel, schema: TableSchema, seconds: Mapping[str, float]) -> FitReport:
+    def of(cls, model: TableModel, seconds: Mapping[str, float]) -> FitReport:
         """The record of a fitted table."""
-        reasons = schema.reasons
+        reasons = model.schema.reasons
         columns = {column.name: ColumnFitReport.of(column, reasons.get(column.name, "")) for column in model.columns}
-        dropped = {spec.name: spec.reason for spec in schema.columns if spec.kind == "drop"}
+        dropped = {spec.name: spec.reason for spec in model.schema.columns if spec.kind == "drop"}
         return cls(model.rows, widths_line(model.widths), columns, dropped, dict(seconds))
 
     def to_dict(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from typing import Annotated, Any, BinaryIO, NoReturn, cast
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.model import FittedTable, TableModel, check_column, column_of
+from gpuvgm.columns.model import TableModel, check_column, column_of
 from gpuvgm.columns.records import LARGEST_WHOLE, Count, read_record, text
 from gpuvgm.columns.records import refuse as refuse_part
 from gpuvgm.columns.rules import whole
@@ -83,12 +83,12 @@ MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the 
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
-def save_model(fitted: FittedTable, path: Given) -> Location:
+def save_model(fitted: TableModel, path: Given) -> Location:
     """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory.
 
     Parameters
     ----------
-    fitted : FittedTable
+    fitted : TableModel
         What to write.
     path : path-like
         Where, or a URL that ends in ``.gpuvgm``; nothing appears under this name before everything is written.
@@ -117,7 +117,7 @@ def save_model(fitted: FittedTable, path: Given) -> Location:
     return target
 
 
-def load_model(path: Given) -> FittedTable:
+def load_model(path: Given) -> TableModel:
     """Read a model that `save_model` wrote.
 
     Raises
@@ -146,7 +146,7 @@ def load_model(path: Given) -> FittedTable:
 # -- the files of a model
 
 
-def _files_of(fitted: FittedTable) -> dict[str, bytes]:
+def _files_of(fitted: TableModel) -> dict[str, bytes]:
     names = {column: f"summaries/{i}.arrow" for i, column in enumerate(fitted.summaries)}
     document = {
         "format": FORMAT,
@@ -158,7 +158,7 @@ def _files_of(fitted: FittedTable) -> dict[str, bytes]:
         "seed": fitted.seed,
         "rows": fitted.rows,
         "source": fitted.source,
-        "columns": [column.to_json() for column in fitted.model.columns],
+        "columns": [column.to_json() for column in fitted.columns],
         "summaries": names,
         "failed": fitted.failed,
     }
@@ -234,7 +234,7 @@ def _check_replaceable(target: Path) -> None:
 # -- reading
 
 
-def _load(target: Location, read: _Reader, held: list[str] | None = None) -> FittedTable:
+def _load(target: Location, read: _Reader, held: list[str] | None = None) -> TableModel:
     listed = _listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
     foreign = sorted(set(held or ()) - {MANIFEST, *listed})
     if foreign:
@@ -251,7 +251,7 @@ def _load(target: Location, read: _Reader, held: list[str] | None = None) -> Fit
         raise ModelFileError(f"{target}: {MODEL} is inconsistent ({detail}); write the model again") from error
 
 
-def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> FittedTable:
+def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[str, bytes]) -> TableModel:
     _check_plain(document)
     read_record(_Document, document, "the model")
     for part in ("columns", "schema"):
@@ -272,8 +272,12 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
     unknown = [name for name in columns if name not in schema.names]
     if unknown:
         raise ValueError(f'the schema lacks column "{unknown[0]}"')
-    failed, seed, rows = document["failed"], document["seed"], document["rows"]
-    return FittedTable(schema, columns, summaries, failed, seed, rows, document["source"], document["settings"])
+    return TableModel(
+        columns=tuple(columns.values()),
+        schema=schema,
+        summaries=summaries,
+        **{part: document[part] for part in ("seed", "rows", "source", "failed", "settings")},
+    )
 
 
 # -- the members of a folder, a zip or a store: sizes and checksums hold, or the file is refused

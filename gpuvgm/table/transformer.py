@@ -23,7 +23,7 @@ from sklearn.exceptions import NotFittedError
 
 import gpuvgm
 from gpuvgm.columns.base import EncodingOptions, FittedColumn
-from gpuvgm.columns.model import FittedTable, Span, TableModel
+from gpuvgm.columns.model import Span, TableModel
 from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.rules import choice, whole
@@ -209,7 +209,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         The columns' kinds with the reason for each.
     fit_report_ : FitReport
         What the fit did: rows, kinds, steps, modes, widths and seconds by stage.
-    unfinished_ : FittedTable
+    unfinished_ : TableModel
         After `ColumnsFailed`: the columns that were fitted, and why the others were not.
     layout_ : dict of str to list of (start, stop, activation)
         Spans of the onehot layout.
@@ -233,7 +233,6 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     """
 
     model_: TableModel
-    schema_: TableSchema
     summaries_: dict[str, Summary]
     pandas_dtypes_: dict[str, Any]
     frame_: str = ""
@@ -400,14 +399,15 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         with self._run("fit", table, lambda: Need.fit(chosen, held)):
             return sampled_source(table, names, count, seed, stratified=self.stratified), held
 
-    def _take(self, fitted: FittedTable) -> None:
+    def _take(self, fitted: TableModel) -> None:
         """Become what is fitted, or what is left unfinished."""
-        for part in ("model_", "schema_", "summaries_", "unfinished_"):
+        for part in ("model_", "summaries_", "unfinished_"):
             self.__dict__.pop(part, None)
         if fitted.failed:
             self.unfinished_ = fitted
             return
-        self.model_, self.schema_, self.summaries_ = fitted.model, fitted.final_schema, fitted.summaries
+        self.model_ = replace(fitted, schema=fitted.final_schema, summaries={})
+        self.summaries_ = fitted.summaries
         self._path = ""
 
     def _fit_seed(self) -> int:
@@ -472,7 +472,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             raise problem
         before = {name: part for name, part in model.source.items() if name != "sample"}
         origin = table.added_to(before)
-        self._take(FittedTable(self.schema_, fitted.columns, fitted.summaries, {}, model.seed, fitted.rows, origin))
+        columns = tuple(fitted.columns[name] for name in model.names)
+        self._take(replace(model, columns=columns, rows=fitted.rows, source=origin, summaries=fitted.summaries))
         return self
 
     def fit_transform(self, source: Any, y: Any = None, **options: Any) -> Any:
@@ -1004,8 +1005,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         fitted = getattr(self, "unfinished_", None)
         if fitted is None:
-            model = self._fitted()
-            fitted = FittedTable(self.schema_, self.columns_, self.summaries_, {}, model.seed, model.rows, model.source)
+            fitted = replace(self._fitted(), summaries=self.summaries_)
         settings = {key: value for key, value in self.get_params(deep=False).items() if key not in OF_THIS_MACHINE}
         settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
         settings["frame"] = self.frame_
@@ -1052,6 +1052,11 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """What `set_output` chose here, or scikit-learn's own setting for all; None for the default."""
         chosen = getattr(self, "_sklearn_output_config", {"transform": get_config()["transform_output"]})["transform"]
         return None if chosen == "default" else str(chosen)
+
+    @property
+    def schema_(self) -> TableSchema:
+        """The columns' kinds with the reason for each."""
+        return self._fitted().schema
 
     @property
     def feature_names_in_(self) -> np.ndarray:
@@ -1105,7 +1110,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     @property
     def fit_report_(self) -> FitReport:
         """What the fit did: rows, kinds with reasons, steps, modes, tail modes, widths and seconds by stage."""
-        return FitReport.of(self._fitted(), self.schema_, self._seconds)
+        return FitReport.of(self._fitted(), self._seconds)
 
     def __sklearn_clone__(self) -> Self:
         bare = copy.copy(self)

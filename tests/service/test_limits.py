@@ -32,7 +32,7 @@ def test_health_models_and_documents(client, folder):
     found = client("GET", "/v1/models/one").json()
     assert found["model"] == "one"
     fitted = gpuvgm.load(folder / "one")
-    assert found["columns"].keys() == model_document(fitted.model_, fitted.schema_)["columns"].keys()
+    assert found["columns"].keys() == model_document(fitted.model_)["columns"].keys()
     assert error_of(client("GET", "/v1/models/two"), 404).startswith('no model "two"')
     assert error_of(client("GET", "/redoc"), 404)
     assert error_of(client("GET", PATH), 405)

@@ -37,10 +37,10 @@ def test_the_others_finish_and_resume_fits_what_is_missing(frame: pd.DataFrame) 
         transformer.fit(frame)
     assert list(caught.value.failed) == ["b"]
     assert caught.value.fitted == 3
-    assert list(transformer.unfinished_.columns) == ["a", "c", "category"]
+    assert transformer.unfinished_.names == ("a", "c", "category")
     with pytest.raises(NotFittedError, match='column "b"'):
         transformer.transform(frame)
-    kept = transformer.unfinished_.columns["a"]
+    kept = transformer.unfinished_["a"]
     transformer.set_params(columns={"b": {"inf": "missing"}}).fit(frame, resume=True)
     assert transformer.columns_["a"] is kept
     assert not hasattr(transformer, "unfinished_")
@@ -80,7 +80,7 @@ def test_a_resumed_fit_may_fail_again(frame: pd.DataFrame) -> None:
     for resume in (False, True):
         with pytest.raises(ColumnsFailed, match="row 77"):
             transformer.fit(frame, resume=resume)
-    assert list(transformer.unfinished_.columns) == ["a", "c", "category"]
+    assert transformer.unfinished_.names == ("a", "c", "category")
 
 
 def test_unfinished_fits_are_saved_and_resumed(frame: pd.DataFrame, tmp_path) -> None:

@@ -115,7 +115,7 @@ def test_files_are_the_same_to_the_byte(clusters, path, one, tmp_path, workers, 
 def many(client, one):
     """The fitted model on two workers, with many small partitions."""
     found = transformer(DaskExecutor(client, partition_rows=333))
-    found.__dict__.update({name: vars(one)[name] for name in ("model_", "schema_", "summaries_", "pandas_dtypes_")})
+    found.__dict__.update({name: vars(one)[name] for name in ("model_", "summaries_", "pandas_dtypes_")})
     return found
 
 

@@ -62,7 +62,7 @@ def test_a_worker_dies_while_a_file_is_written(cluster, rows, fitted, tmp_path, 
 def test_a_worker_dies_in_an_evaluation(cluster, rows, fitted):
     executor = Dying(cluster(), ROWS // 4, PORTION)
     again = gpuvgm.TableTransformer(DECLARED, executor=executor)
-    again.model_, again.schema_ = fitted.model_, fitted.schema_
+    again.model_ = fitted.model_
     assert again.evaluate(rows).to_dict() == fitted.evaluate(rows).to_dict()
     assert executor.killed
 

@@ -122,8 +122,8 @@ def changed_content(prepared: Path, random: random.Random, folder: Path) -> None
 def use(transformer: gpuvgm.TableTransformer, prepared: Path, folder: Path) -> None:
     """Everything that a model is good for."""
     repr(transformer)
-    json_text(model_document(transformer.model_, transformer.schema_))
-    views.model_tables(transformer.model_, transformer.schema_)
+    json_text(model_document(transformer.model_))
+    views.model_tables(transformer.model_)
     views.modes_tables(transformer.model_)
     rows = pq.read_table(prepared / "rows.parquet")
     transformer.set_params(threads=1)

@@ -14,7 +14,7 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.mixture_model import MixtureModel
-from gpuvgm.columns.model import FittedTable, TableModel
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules
@@ -113,13 +113,13 @@ def other_columns():
 
 def make_model():
     columns = (*mixture_columns(), *other_columns())
-    return TableModel(columns, 2**64 - 1, 10**12, {"paths": ["a.parquet"], "bytes": 12})
+    specs = [ColumnSpec(c.name, c.kind, f"{c.kind} é", OPTIONS.get(c.name, {})) for c in columns]
+    schema = TableSchema((*specs, ColumnSpec("key", "drop")))
+    return TableModel(columns, 2**64 - 1, 10**12, {"paths": ["a.parquet"], "bytes": 12}, schema)
 
 
 def make_stored(*, summaries=True):
     model = make_model()
-    specs = [ColumnSpec(c.name, c.kind, f"{c.kind} é", OPTIONS.get(c.name, {})) for c in model.columns]
-    schema = TableSchema((*specs, ColumnSpec("key", "drop")))
     y = np.array([0.0, 1.5, 1.5, 1.5, -3.25, 1e300, np.nan, np.inf])
     frame = Frame.around(y[np.isfinite(y)])
     grid = build_grid(frame, Masses.of_sample(frame.apply(y[np.isfinite(y)])), np.array([0.0, 1.0]))
@@ -127,5 +127,4 @@ def make_stored(*, summaries=True):
     apart = replace(summary, missing=0, modal=(2**40, 0, 7))
     held = {model.names[0]: summary, "id": Summary.empty(grid), "spikes": apart} if summaries else {}
     settings = {"n_components": 10, "tol": float("inf"), "columns": {"id": ["a", None, True]}, "floor": 1e-6}
-    columns = {column.name: column for column in model.columns}
-    return FittedTable(schema, columns, held, {}, model.seed, model.rows, model.source, settings)
+    return replace(model, summaries=held, settings=settings)

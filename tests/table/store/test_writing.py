@@ -38,7 +38,7 @@ def test_a_model_behind_a_link_is_replaced_where_it_lies(tmp_path):
 def test_an_empty_folder_is_taken(tmp_path):
     (tmp_path / "model").mkdir()
     save_model(make_stored(), tmp_path / "model")
-    assert load_model(tmp_path / "model").model.rows == 10**12
+    assert load_model(tmp_path / "model").rows == 10**12
 
 
 @pytest.mark.parametrize("files", [["precious.txt"], ["manifest.json"], ["model.json"], ["sub/precious.txt"]])
@@ -91,4 +91,4 @@ def test_a_failed_swap_brings_the_old_model_back(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         save_model(make_stored(), tmp_path / "model")
     assert os.listdir(tmp_path) == ["model"]
-    assert load_model(tmp_path / "model").model.rows == 10**12
+    assert load_model(tmp_path / "model").rows == 10**12
