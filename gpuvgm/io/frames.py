@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, on_host, to_numpy
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays
+from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, with_wide_index
 from gpuvgm.io.block import Block, DeviceTable, reblock, rows_only
 from gpuvgm.io.source import Runs, Source, check_lengths, check_request, check_runs, check_unique
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
@@ -335,11 +335,13 @@ def extension_column(source: str, name: str, values: Any) -> SourceColumn:
 def _arrow_array(values: Any) -> Any:
     """An array of pandas' extension types as one of Arrow; categories have indices that hold any number of them.
 
-    pandas' own are as short as the categories of one frame allow, so that frames of one table differ.
+    pandas' own, and Arrow's dictionaries, may be as short as the categories of one frame allow, so that frames of one
+    table differ.
     """
     categories = getattr(values, "categories", None)
     if categories is None:
-        return pa.array(values, from_pandas=True)
+        array = pa.array(values, from_pandas=True)
+        return array.cast(with_wide_index(array.type)) if pa.types.is_dictionary(array.type) else array
     codes, entries = values.codes, pa.array(categories, from_pandas=True)
     indices = pa.array(codes.astype(np.int32), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)

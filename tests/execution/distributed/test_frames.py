@@ -364,19 +364,6 @@ def test_identifiers_and_text_of_a_lazy_frame() -> None:
     assert back["day"].tolist() == frame["day"].tolist()
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_estimator_reads_frames_that_a_cluster_computes(client):
-    random = np.random.default_rng(0)
-    rows = pd.DataFrame({"a": random.normal(size=ROWS), "b": random.normal(3, 2, ROWS)})
-    given = {"n_components": 2, "max_iter": 5, "random_state": 0, "init_params": rows.to_numpy()[:2]}
-    one = gpuvgm.BayesianGaussianMixture(**given).fit(rows)
-    lazy = split(rows, 5)
-    many = gpuvgm.BayesianGaussianMixture(**given).fit(lazy)
-    np.testing.assert_allclose(many.means_, one.means_, rtol=1e-9)
-    assert many.predict(lazy).compute().tolist() == one.predict(rows).tolist()
-    assert many.score(lazy) == pytest.approx(one.score(rows))
-
-
 def test_partitions_by_quantiles_of_the_rows_are_found_once(frame, monkeypatch):
     """Dask may find others when it is asked again, as `set_index` and `sort_values` do where a frame is optimised."""
     shuffle = pytest.importorskip("dask.dataframe.dask_expr._shuffle")
@@ -396,16 +383,3 @@ def test_partitions_by_quantiles_of_the_rows_are_found_once(frame, monkeypatch):
     lazy = split(frame[["age", "price"]], 5).set_index("age", drop=False)
     fitted = gpuvgm.TableTransformer(effort="research").fit(lazy)
     assert fitted.model_.rows == len(fitted.transform(lazy).compute()) == ROWS
-
-
-def test_categories_of_partitions_differ_in_number():
-    """Pandas numbers few categories with int8, more with int16, and a frame of Dask may know none before it is read."""
-    words = pd.DataFrame({"x": np.arange(3000.0), "word": [f"w{i % 300}" for i in range(3000)]})
-    parts = [words.iloc[low:high].astype({"word": "category"}) for low, high in ((0, 100), (100, 100), (100, 3000))]
-    unknown = parts[0].iloc[:0].astype({"word": pd.CategoricalDtype(["__UNKNOWN_CATEGORIES__"])})
-    lazy = dd.from_delayed([dask.delayed(part) for part in parts], meta=unknown, verify_meta=False)
-    one, other = (gpuvgm.TableTransformer(effort="research").fit(rows) for rows in (lazy, words))
-    expected = other.transform(words)
-    pd.testing.assert_frame_equal(one.transform(lazy).compute().reset_index(drop=True), expected)
-    back = one.inverse_transform(one.transform(lazy)).compute()
-    assert back["word"].astype(str).tolist() == words["word"].tolist()
