@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Algorithm = Literal["summary", "exact", "auto"]
+EngineName = Literal["auto", "reference", "native", "cuda"]
 Effort = Literal["auto", "best", "research"]
 Standardize = Literal["auto"] | bool
 Tails = Literal["modes", "clip", "exact"]

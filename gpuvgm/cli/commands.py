@@ -47,6 +47,17 @@ from gpuvgm.cli.options import (
     parse_count,
 )
 from gpuvgm.cli.stages import speed
+from gpuvgm.config import (
+    Algorithm,
+    Effort,
+    EngineName,
+    Infinities,
+    Layout,
+    ModeChoice,
+    ScalarType,
+    Tails,
+    UnknownCategories,
+)
 from gpuvgm.errors import ColumnsFailed, InputError
 
 
@@ -178,7 +189,7 @@ def fit(
     ] = None,
     delimiter: Delimiter = None,
     algorithm: Annotated[
-        Literal["auto", "summary", "exact"],
+        Algorithm,
         option(
             "--algorithm",
             "summary: read the rows once, then fit a summary; exact: read all rows in every iteration.",
@@ -186,7 +197,7 @@ def fit(
         ),
     ] = "summary",
     effort: Annotated[
-        Literal["auto", "best", "research"],
+        Effort,
         option(
             "--effort",
             "auto: search until the gain is small; best: search longer; research: 100 iterations from one start.",
@@ -194,11 +205,11 @@ def fit(
         ),
     ] = "auto",
     inf: Annotated[
-        Literal["error", "missing"],
+        Infinities,
         option("--inf", "Infinite values: raise an error, or treat them as missing.", VALUES),
     ] = "error",
     unknown: Annotated[
-        Literal["error", "ignore"],
+        UnknownCategories,
         option("--unknown", "Categories unseen in fit: raise an error, or encode as all zeros.", VALUES),
     ] = "error",
     max_categories: Annotated[
@@ -213,7 +224,7 @@ def fit(
         ),
     ] = None,
     tails: Annotated[
-        Literal["modes", "clip", "exact"] | None,
+        Tails | None,
         option(
             "--tails",
             "Extreme values: give them modes of their own (the default), clip them (the default with --effort "
@@ -235,9 +246,7 @@ def fit(
         ),
     ] = None,
     stratified: Annotated[bool, option("--stratified", "Sample each column by strata of its values.", FIT)] = False,
-    engine: Annotated[
-        Literal["auto", "reference", "native", "cuda"], option("--engine", "Compute engine.", MACHINE)
-    ] = "auto",
+    engine: Annotated[EngineName, option("--engine", "Compute engine.", MACHINE)] = "auto",
     block_rows: BlockRows = None,
     memory: Memory = None,
     threads: Threads = None,
@@ -324,15 +333,13 @@ def transform(
     model: Model,
     delimiter: Delimiter = None,
     mode: Annotated[
-        Literal["sample", "argmax"],
+        ModeChoice,
         option("--mode", "sample: draw the mode of each row; argmax: take the most probable one."),
     ] = "sample",
     layout: Annotated[
-        Literal["compact", "onehot"], option("--layout", "compact: the number of the mode; onehot: one-hot columns.")
+        Layout, option("--layout", "compact: the number of the mode; onehot: one-hot columns.")
     ] = "compact",
-    dtype: Annotated[
-        Literal["float32", "float64"], option("--dtype", "Type of the scalars; float64 keeps all digits.")
-    ] = "float32",
+    dtype: Annotated[ScalarType, option("--dtype", "Type of the scalars; float64 keeps all digits.")] = "float32",
     seed: Annotated[
         int | None, option("--seed", "Random seed of the draws; by default that of the fit.", min=0, show_default=False)
     ] = None,

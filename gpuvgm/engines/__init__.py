@@ -6,12 +6,12 @@ import logging
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, util
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.config import environment
+from gpuvgm.config import EngineName, environment
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.chunk_sums import ChunkSums
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, install_extra
@@ -32,7 +32,6 @@ __all__ = [
     "runs_on_device",
 ]
 
-EngineName = Literal["auto", "reference", "native", "cuda"]
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 #: engine="auto" takes tables of the host to a device from this many values on (1 GiB of float64). Starting a device and
 #: loading its kernels takes about as long as a few cores need for so many values; every value also crosses the bus.
