@@ -99,9 +99,9 @@ def units_of(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def kernel_seconds(stage: str, lines: Iterable[str]) -> float:
-    """Predicted seconds a row of a stage's kernel on the card."""
+    """Predicted seconds a row of a stage's kernel on the card, by the last prediction."""
     program, case = KERNELS[stage]
-    for line in lines:
+    for line in reversed(list(lines)):
         document = json.loads(line)
         if document.get("program", "").startswith(program) and case in document["case"] and document["card"] == CARD:
             return float(max(document["predicted_milliseconds"].values())) / 1e3 / document["rows"]

@@ -1,7 +1,7 @@
-"""Predicted times on GPUs: of the kernels from their compiled instructions, of whole stages from what they do beside.
+"""Predicted times on GPUs: of the kernels from the instructions they execute, of whole stages from what they do beside.
 
-Two tables: the least times of kernels on several cards, and `benchmarks.stages`. What is measured on this machine, the
-host's planning of a column, has a column and JSON lines of its own.
+Two tables: the least times of kernels on several cards, and `benchmarks.stages`. What Python and planning take is
+measured on this machine.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 from rich.console import Console
@@ -16,46 +17,37 @@ from rich.table import Table
 
 import gpuvgm
 from benchmarks import stages
+from benchmarks.calls import Calls
 from benchmarks.inputs import FITTED_ROWS, amounts
 from benchmarks.kernels import prediction
-from benchmarks.kernels.cards import CARDS
-from benchmarks.kernels.compile import missing, versions
 from benchmarks.kernels.prediction import CLASSES, Prediction
 from benchmarks.machine import describe_machine
-from benchmarks.stages import StagePrediction
+from benchmarks.stages import Host, Range, StagePrediction
 
 TITLE = "predicted, not measured: the least time for 10^9 rows, every unit of the device working without a pause"
-
-
 STAGES_TITLE = (
-    "whole stages, predicted, not measured: H200, ten components, caches warm, in ms; parts are added, none overlaps"
+    "whole stages, predicted, not measured: H200, ten components, caches warm, in ms, at least and at most; parts are "
+    "added, none overlaps"
 )
-MEASURED = "host's planning, s on a thread, measured here"
 PLANNED_TIMES = 5
-
-
-def programs() -> list[Any]:
-    """Programs whose times are predicted."""
-    from benchmarks.kernels.programs import every_program
-
-    return [program for program in every_program() if prediction.is_predictable(program)]
+FEW_ROWS, CALLED_TIMES = 64, 200  # rows that take no time beside the calls
 
 
 def run(console: Console, path: Path | None) -> int:
-    """Print the table and append JSON lines; 1 where the kernels cannot be compiled here."""
-    reason = missing()
-    if reason is not None:
-        console.print(f"nothing is predicted: {reason}")
-        return 1
-    found = prediction.predictions(programs())
-    found += [prediction.predict(one, card) for card in CARDS for one in stages.executed_works(card.architecture)]
-    whole, planning = stages.predictions(), planning_seconds()
+    """Print the tables and append JSON lines."""
+    found, host = prediction.predictions(), measured_host()
+    whole = stages.predictions(host)
     show(found, console)
-    show_stages(whole, planning, console)
+    show_stages(whole, host, console)
     if path is not None and path.name != "-":
         append(path, [*map(line, found), *map(stage_line, whole)])
-        append_measured(path, planning)
+        append_measured(path, host)
     return 0
+
+
+def measured_host() -> Host:
+    """What this processor takes for a call that gpuvgm makes, and for planning a column."""
+    return Host(call_seconds(), planning_seconds())
 
 
 def planning_seconds() -> float:
@@ -65,60 +57,82 @@ def planning_seconds() -> float:
     return min(seconds["sample and kinds"] + seconds["plan"] for seconds in fits)
 
 
+def call_seconds() -> Range:
+    """Seconds of the processor for a call, where they are shortest and longest: transforms and inverses of few rows."""
+    table = {f"c{i}": amounts(FEW_ROWS) for i in range(10)}
+    transformer = gpuvgm.TableTransformer(threads=1, effort="research", max_iter=5).fit(table)
+    encoded, found = transformer.transform(table), []
+    for work, given in ((transformer.transform, table), (transformer.inverse_transform, encoded)):
+        calls = Calls()
+        with calls.counted():
+            work(given)
+        began = process_time()
+        for _ in range(CALLED_TIMES):
+            work(given)
+        found.append((process_time() - began) / CALLED_TIMES / calls.count)
+    return min(found), max(found)
+
+
 def show(found: Sequence[Prediction], console: Console) -> None:
     """Print a table."""
     used = [kind for kind in CLASSES if any(one.work.instructions[kind] >= 0.05 for one in found)]
     console.print(TITLE, highlight=False, soft_wrap=True)
-    console.print("instructions are those of a row, by the unit that runs them", highlight=False)
+    console.print("instructions are those of a row in PTX, by the unit that runs them", highlight=False)
     table = Table(box=None, padding=(0, 1, 0, 0))
     for heading in ("program", "card"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("registers", "bytes", "instructions", *used, "ms"):
+    for heading in ("bytes", "instructions", *used, "ms"):
         table.add_column(heading, justify="right")
     table.add_column("limit", no_wrap=True)
     for one in found:
         work = one.work
         counts = (work.total, *(work.instructions[kind] for kind in used))
-        numbers = (str(work.registers), f"{work.row_bytes:g}", *(f"{count:.1f}" for count in counts), f"{one.time:.3g}")
-        name = work.program.name.removeprefix("gpuvgm_")
+        numbers = (f"{work.row_bytes:g}", *(f"{count:.1f}" for count in counts), f"{one.time:.3g}")
+        name = work.program.removeprefix("gpuvgm_")
         table.add_row(f"{name}: {work.case}" if work.case else name, one.card.name, *numbers, one.limit)
     console.print(table)
 
 
-def show_stages(found: Sequence[StagePrediction], planning: float, console: Console) -> None:
+def show_stages(found: Sequence[StagePrediction], host: Host, console: Console) -> None:
     """Print the table of whole stages, and what was counted of a fit."""
     console.print(f"\n{STAGES_TITLE}", highlight=False, soft_wrap=True)
-    for text in (stages.ASSUMED, stages.LEFT_OUT):
+    for text in (stages.assumed(host), stages.LEFT_OUT):
         console.print(text, highlight=False, soft_wrap=True)
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("stage", no_wrap=True)
-    for heading in ("goal", "predicted", "by goal", *stages.PARTS):
-        table.add_column(heading, justify="right")
-    table.add_column(MEASURED, justify="right")
+    for heading in ("goal", "predicted", *stages.PARTS):
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in found:
-        goal, total, *parts = (
-            f"{1e3 * seconds:,.1f}"
-            for seconds in (one.stage.goal, one.total, *(one.seconds[part] for part in stages.PARTS))
-        )
-        planned = f"{planning * one.stage.columns:.2g}" if one.stage.counted == "fit" else ""
-        table.add_row(one.stage.name, goal, total, f"{one.total / one.stage.goal:.2f}", *parts, planned)
+        goal = f"{1e3 * one.stage.goal:,g}" if one.stage.goal else ""
+        table.add_row(one.stage.name, goal, _ends(one.total), *(_ends(one.seconds[part]) for part in stages.PARTS))
     console.print(table)
     console.print(stages.counted_of_fits(), highlight=False, soft_wrap=True)
+
+
+def _ends(seconds: Range) -> str:
+    """A range in milliseconds; nothing for nothing."""
+    least, most = (f"{1e3 * end:,.1f}" for end in seconds)
+    return "" if not seconds[1] else least if least == most else f"{least}–{most}"
 
 
 def append(path: Path, lines: Iterable[dict[str, Any]]) -> None:
     """Append one JSON line a prediction."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = {"gpuvgm": gpuvgm.__version__, **versions()}
+    known = {"gpuvgm": gpuvgm.__version__}
     with path.open("a") as file:
         for one in lines:
             whole = {"benchmark": "predict", "predicted": True, **one, "versions": known}
             file.write(json.dumps(whole) + "\n")
 
 
-def append_measured(path: Path, planning: float) -> None:
+def append_measured(path: Path, host: Host) -> None:
     """Append the line of what was measured on this machine."""
-    measured = {"measured": MEASURED, "seconds_a_column": round(planning, 4), "machine": describe_machine()}
+    measured = {
+        "measured": "seconds of a call that gpuvgm makes, and of planning a column on a thread",
+        "seconds_a_call": list(host.call),
+        "seconds_a_column": round(host.planning, 4),
+        "machine": describe_machine(),
+    }
     with path.open("a") as file:
         file.write(json.dumps({"benchmark": "predict", "predicted": False, **measured}) + "\n")
 
@@ -133,22 +147,24 @@ def stage_line(one: StagePrediction) -> dict[str, Any]:
         "columns": stage.columns,
         "iterations": stage.iterations,
         "goal_milliseconds": 1e3 * stage.goal,
-        "predicted_milliseconds": {part: round(1e3 * seconds, 4) for part, seconds in one.seconds.items()},
-        "predicted_total_milliseconds": round(1e3 * one.total, 4),
+        "predicted_milliseconds": {part: _milliseconds(seconds) for part, seconds in one.seconds.items()},
+        "predicted_total_milliseconds": _milliseconds(one.total),
         "counts": {name: round(count) for name, count in one.counts.items()},
     }
+
+
+def _milliseconds(seconds: Range) -> list[float]:
+    return [round(1e3 * end, 4) for end in seconds]
 
 
 def line(one: Prediction) -> dict[str, Any]:
     """A prediction as a dict that JSON can hold."""
     work = one.work
     return {
-        "program": work.program.name,
+        "program": work.program,
         "case": work.case,
         "card": one.card.name,
-        "architecture": f"sm_{work.architecture}",
         "rows": int(prediction.ROWS),
-        "registers": work.registers,
         "row_bytes": work.row_bytes,
         "instructions": {kind: round(count, 3) for kind, count in work.instructions.items() if count},
         "predicted_milliseconds": {unit: round(time, 4) for unit, time in one.milliseconds.items()},

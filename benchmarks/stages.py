@@ -1,38 +1,34 @@
 """Predicted times of whole stages on an H200: what the strict device counted, and what the kernels take.
 
 The host's part is the ledger of a run at a small size on the software device of the tests, extended to the blocks,
-columns and iterations of the real one, times the constants below. The kernels' part is that of
-`benchmarks.kernels.prediction` with less than the published rates. Everything is added up: nothing is taken to overlap.
-``python -m tests.harness.device.stages`` counts anew. Nothing here is measured.
+columns and iterations of the real one, times the constants below and what Python takes on this processor. The kernels'
+part is that of `benchmarks.kernels.prediction` with less than the published rates. Each part is a range, and everything
+is added up: nothing is taken to overlap. ``python -m tests.harness.device.stages`` counts anew.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from benchmarks.kernels import prediction
-from benchmarks.kernels.budget import compiled
 from benchmarks.kernels.cards import H200
-from benchmarks.kernels.prediction import CLASSES, Work
-from benchmarks.plan import BUS
+from benchmarks.kernels.prediction import Work, ledger
+from benchmarks.plan import BUS, STORAGE, newest, units_of
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines.cuda.programs import Program
 
-LEDGER = Path(__file__).parent / "predicted" / "ledger.json"
+Range = tuple[float, float]  # the least and the most
 
-# Fixed before the first optimisation, and not touched after.
-LAUNCH_SECONDS = 4e-6  # of a kernel, gpuvgm's or CuPy's
-SYNCHRONISATION_SECONDS = 15e-6  # the host waits for a stream
-ALLOCATION_SECONDS = 2e-6  # from a pool
-PYTHON_CALL_SECONDS = 1e-6  # a call that gpuvgm's code makes
-BANDWIDTH_SHARE = 0.7  # of the published bandwidth of the device's memory
-FP64_SHARE = 0.4  # of the published rate of float64
+# The most of a launch is what CuPy's authors measured before they last made it faster; the others are assumed.
+LAUNCH_SECONDS: Range = (4e-6, 11e-6)  # of a kernel, gpuvgm's or CuPy's
+SYNCHRONISATION_SECONDS: Range = (15e-6, 30e-6)  # the host waits for a stream
+ALLOCATION_SECONDS: Range = (2e-6, 4e-6)  # from a pool
+BANDWIDTH_SHARE: Range = (0.9, 0.7)  # of the published bandwidth of the device's memory
+FP64_SHARE: Range = (0.8, 0.4)  # of the published rate of float64
+ISSUE_SHARE: Range = (1.0, 0.75)  # machine code has more instructions than PTX
 
 #: Of an instruction that waits for the one before it: "typically 4 clock cycles" for most arithmetic (CUDA C++
 #: Programming Guide, "Multiprocessor Level").
@@ -43,21 +39,54 @@ CARD, COMPONENTS = H200, 10
 MEMORY = 139 << 30  # bytes that the card has, as its driver says
 #: Rows of a launch of the summary after which there is another, and the kernels that come with each.
 LAUNCH_ROWS, KERNELS_OF_LAUNCH = 5 * ((1 << 22) - 4096), 2
-PARTS = ("rows", "checks", "EM", "launches", "waits", "allocations", "bus", "Python")
-LEFT_OUT = (
-    "left out: reading of files; the host's arithmetic in NumPy and scikit-learn, as sampling, grid and k-means; "
-    "compilation; waits for other streams; what Dask does (1,000 partitions over 8 GPUs are not predicted)"
-)
-ASSUMED = (
-    f"assumed: {BANDWIDTH_SHARE:.0%} of the bandwidth, {FP64_SHARE:.0%} of the FP64 rate, other units at their "
-    f"published rates, atomics as cards.py documents; {LAUNCH_SECONDS * 1e6:g} us a launch, "
-    f"{SYNCHRONISATION_SECONDS * 1e6:g} a synchronisation, {ALLOCATION_SECONDS * 1e6:g} an allocation, "
-    f"{PYTHON_CALL_SECONDS * 1e6:g} a call that gpuvgm makes of what is no builtin; on the bus {BUS / 1e9:g} GB/s\n"
-    "EM over cells: a block on one multiprocessor; the slowest threads' PTX instructions one in "
-    f"{DEPENDENT_CYCLES} cycles, or the FP64 rate if that is slower; iterations and cells as counted in a fit of "
-    f"2^18 rows; of a table, {HOST_THREADS} columns side by side"
-)
+PARTS = ("rows", "checks", "EM", "launches", "waits", "allocations", "bus", "Python", "planning", "files")
+LEFT_OUT = "left out: compilation; what Dask does (1,000 partitions over 8 GPUs are not predicted)"
+
+
+def assumed(host: Host) -> str:
+    """What predictions rest on."""
+    return (
+        f"assumed: {_told(BANDWIDTH_SHARE, '.0%')} of the bandwidth, {_told(FP64_SHARE, '.0%')} of the FP64 rate, "
+        f"{_told(ISSUE_SHARE, '.0%')} of the rate of issue, other units at their published rates, atomics as cards.py "
+        f"documents; {_told([1e6 * s for s in LAUNCH_SECONDS])} us a launch, "
+        f"{_told([1e6 * s for s in SYNCHRONISATION_SECONDS])} a synchronisation, "
+        f"{_told([1e6 * s for s in ALLOCATION_SECONDS])} an allocation; {BUS / 1e9:g} GB/s on the bus\n"
+        f"measured on this processor: {_told([1e6 * s for s in host.call], '.2g')} us a call that gpuvgm makes of "
+        f"what is no builtin, {1e3 * host.planning:.3g} ms of planning a column, on one thread or {HOST_THREADS}; "
+        f"reading and writing of files as in benchmarks/results, on as many, or {_told([s / 1e9 for s in _storage()])} "
+        "GB/s of the drives\n"
+        "EM over cells: a block on one multiprocessor; the slowest threads' PTX instructions one in "
+        f"{DEPENDENT_CYCLES} cycles, or the FP64 rate if that is slower; iterations and cells as counted in a fit of "
+        f"2^18 rows; of a table, {HOST_THREADS} columns side by side"
+    )
+
+
+def _told(numbers: Iterable[float], form: str = "g") -> str:
+    return " to ".join(format(number, form) for number in numbers)
+
+
+def _storage() -> Range:
+    """Bytes a second of a host's drives, and of one of them."""
+    return STORAGE["NVMe"], STORAGE["NVMe"] / 8
+
+
 Numbers = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What was measured of a processor.
+
+    Parameters
+    ----------
+    call : (float, float)
+        Seconds of a call that gpuvgm makes, in the stage where they are shortest and in the one where they are longest.
+    planning : float
+        Seconds that a thread plans a column of numbers: sample, kind, scale, step, grid and centres.
+    """
+
+    call: Range
+    planning: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +102,7 @@ class Stage:
     rows, columns, iterations : int
         How many; iterations of estimators alone.
     goal : float
-        Seconds.
+        Seconds; 0 where there is none.
     """
 
     name: str
@@ -97,16 +126,16 @@ STAGES = (
 
 @dataclass(frozen=True, slots=True)
 class StagePrediction:
-    """Seconds of the parts of a stage, and the counts that they come from."""
+    """Seconds of the parts of a stage, at least and at most, and the counts that they come from."""
 
     stage: Stage
-    seconds: Mapping[str, float]
+    seconds: Mapping[str, Range]
     counts: Mapping[str, float]
 
     @property
-    def total(self) -> float:
+    def total(self) -> Range:
         """All parts one after the other."""
-        return sum(self.seconds.values())
+        return _sum(self.seconds.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,33 +147,62 @@ class Counted:
     touched: float
 
 
-@cache
-def ledger() -> dict[str, Any]:
-    """What the strict device counted."""
-    found: dict[str, Any] = json.loads(LEDGER.read_text())
-    return found
+def predictions(host: Host) -> list[StagePrediction]:
+    """Every stage, and a whole run."""
+    return [*(predict(stage, host) for stage in STAGES), whole_run(host)]
 
 
-def predictions() -> list[StagePrediction]:
-    """Every stage."""
-    return [predict(stage) for stage in STAGES]
-
-
-def predict(stage: Stage) -> StagePrediction:
+def predict(stage: Stage, host: Host) -> StagePrediction:
     """A stage's time."""
     counted = of_table(stage) if not stage.iterations else of_estimator(stage)
     counts = counted.counts
+    planned = stage.columns * host.planning if stage.counted == "fit" else 0.0
+    over_bus = (counts["bytes_up"] + counts["bytes_down"]) / BUS
     seconds = {
         "rows": rows_seconds(counted, stage),
-        "checks": counted.touched / (BANDWIDTH_SHARE * CARD.bandwidth * 1e9),
+        "checks": _over(counted.touched / (CARD.bandwidth * 1e9), BANDWIDTH_SHARE),
         "EM": em_seconds(counts, stage.columns),
-        "launches": (counts["kernels"] + counts["operations"]) * LAUNCH_SECONDS,
-        "waits": counts["synchronisations"] * SYNCHRONISATION_SECONDS,
-        "allocations": counts["allocations"] * ALLOCATION_SECONDS,
-        "bus": (counts["bytes_up"] + counts["bytes_down"]) / BUS,
-        "Python": counts["calls"] * PYTHON_CALL_SECONDS,
+        "launches": _times(counts["kernels"] + counts["operations"], LAUNCH_SECONDS),
+        "waits": _times(counts["synchronisations"], SYNCHRONISATION_SECONDS),
+        "allocations": _times(counts["allocations"], ALLOCATION_SECONDS),
+        "bus": (over_bus, over_bus),
+        "Python": _times(counts["calls"], host.call),
+        "planning": (planned / min(stage.columns, HOST_THREADS), planned),
+        "files": (0.0, 0.0),
     }
     return StagePrediction(stage, seconds, counts)
+
+
+def whole_run(host: Host, rows: int = 10**9) -> StagePrediction:
+    """A column from Parquet to Parquet: read and fitted, read again, transformed and written.
+
+    Files are read and written at the costs of a row that were measured here, on one thread at most and on many at
+    least, or as fast as the drives are, if that is slower.
+    """
+    units = units_of(newest("results"))
+    stages = [predict(Stage("", counted, rows, 0.0), host) for counted in ("fit", "transform")]
+    seconds = {part: _sum(one.seconds[part] for one in stages) for part in PARTS}
+    worked = rows * (2 * units["read"]["seconds"] + units["write"]["seconds"])
+    moved = rows * (2 * units["read"]["row_bytes"] + units["write"]["row_bytes"])
+    over_bus = rows * (2 * 8 + 5) / BUS
+    fast, slow = (moved / rate for rate in _storage())
+    seconds["files"] = (max(worked / HOST_THREADS, fast), max(worked, slow))
+    seconds["bus"] = _sum([seconds["bus"], (over_bus, over_bus)])
+    counts = Counter({name: sum(one.counts[name] for one in stages) for name in stages[0].counts})
+    return StagePrediction(Stage("fit and transform, Parquet to Parquet, 1e9 x 1", "fit", rows, 0.0), seconds, counts)
+
+
+def _sum(ranges: Iterable[Range]) -> Range:
+    given = list(ranges)
+    return sum(least for least, _ in given), sum(most for _, most in given)
+
+
+def _times(count: float, each: Range) -> Range:
+    return count * each[0], count * each[1]
+
+
+def _over(whole: float, shares: Range) -> Range:
+    return whole / shares[0], whole / shares[1]
 
 
 # -- counts of the real size
@@ -196,34 +254,39 @@ def of_estimator(stage: Stage) -> Counted:
 # -- kernels
 
 
-def rows_seconds(counted: Counted, stage: Stage) -> float:
+def rows_seconds(counted: Counted, stage: Stage) -> Range:
     """Seconds of gpuvgm's kernels over rows, one after the other."""
-    kernels = sum(kernel_seconds(name) * times for name, times in counted.passes.items() if name in works())
+    kernels = _sum(_times(times, kernel_seconds(name)) for name, times in counted.passes.items() if name in works())
     moments = 1 + 8 + 36 if stage.counted == "features" else 3  # of a component
     sums = 8 * (COMPONENTS * moments + 1) / CHUNK_ROWS * counted.passes.get("gpuvgm_chunk_totals", 0)  # bytes a row
-    return stage.rows * (kernels + sums / (BANDWIDTH_SHARE * CARD.bandwidth * 1e9))
+    return _times(stage.rows, _sum([kernels, _over(sums / (CARD.bandwidth * 1e9), BANDWIDTH_SHARE)]))
 
 
-def kernel_seconds(name: str) -> float:
+def kernel_seconds(name: str) -> Range:
     """Seconds of a row of a program, by the unit that takes longest at its share of the published rate."""
-    return max(_derated(work) for work in works()[name])
+    least, most = (max(_derated(work, end) for work in works()[name]) for end in (0, 1))
+    return least, most
 
 
-def _derated(work: Work) -> float:
-    shares = {"memory": BANDWIDTH_SHARE, "fp64": FP64_SHARE}
+def _derated(work: Work, end: int) -> float:
+    shares = {"memory": BANDWIDTH_SHARE, "fp64": FP64_SHARE, "issue": ISSUE_SHARE}
     times = prediction.predict(work, CARD, rows=1.0).milliseconds
-    return max(time / shares.get(unit, 1.0) for unit, time in times.items()) / 1e3
+    return max(time / shares.get(unit, (1.0, 1.0))[end] for unit, time in times.items()) / 1e3
 
 
-def em_seconds(counts: Numbers, columns: int) -> float:
+def em_seconds(counts: Numbers, columns: int) -> Range:
     """Seconds of EM over cells: as long as the longest block of each launch, or as all share the multiprocessors."""
     cell, iteration = (ledger()["programs"]["gpuvgm_em"][part] for part in ("cell", "iteration"))
-    cycles = max(DEPENDENT_CYCLES * cell["way"], cell["fp64"] / (FP64_SHARE * CARD.fp64))
     rest = DEPENDENT_CYCLES * iteration["way"]  # a few threads alone have work
     together = min(columns, HOST_THREADS)
-    longest = counts["em_longest"] * cycles + counts["em_iterations"] * rest
-    shared = counts["em_total"] * cell["fp64"] / (FP64_SHARE * CARD.fp64 * CARD.multiprocessors)
-    return max(longest / together, shared) / (CARD.clock * 1e9)
+
+    def at(share: float) -> float:
+        cycles = max(DEPENDENT_CYCLES * cell["way"], cell["fp64"] / (share * CARD.fp64))
+        longest = counts["em_longest"] * cycles + counts["em_iterations"] * rest
+        shared = counts["em_total"] * cell["fp64"] / (share * CARD.fp64 * CARD.multiprocessors)
+        return max(longest / together, shared) / (CARD.clock * 1e9)
+
+    return at(FP64_SHARE[0]), at(FP64_SHARE[1])
 
 
 def counted_of_fits() -> str:
@@ -237,37 +300,8 @@ def counted_of_fits() -> str:
 
 @cache
 def works() -> dict[str, list[Work]]:
-    """What rows cost, by program: from machine code, or as executed where that reader does not know the loops."""
-    from benchmarks.kernels.programs import every_program
-
-    wanted = {
-        name for stage in ledger()["stages"].values() for part in ("first", "block") for name in stage[part]["names"]
-    }
-    found = {work.program.name: [work] for work in executed_works(CARD.architecture)}
-    for program in every_program():
-        if program.name in wanted and prediction.is_predictable(program):
-            code = compiled(program, CARD.architecture)
-            found[program.name] = [prediction.work_of(code, case) for case in prediction.cases_of(program)]
+    """What rows cost, by program."""
+    found: dict[str, list[Work]] = {}
+    for work in prediction.works():
+        found.setdefault(work.program, []).append(work)
     return found
-
-
-def executed_works(architecture: str = CARD.architecture) -> list[Work]:
-    """What rows cost of programs whose instructions were counted as their PTX was executed."""
-    from benchmarks.kernels.programs import every_program
-
-    onehot = 4 * (COMPONENTS + 1) + 5  # of a column: scalar and one-hot columns out, scalar and code in
-    sizes = {
-        "gpuvgm_features_8_f8": 8.0 * 8,
-        "gpuvgm_features_8_f8_weighted": 8.0 * 8 + 8,
-        "gpuvgm_fill_onehot_f4": float(onehot),
-        "gpuvgm_hold_f8_f4_u1": 8.0 + 4,
-    }
-    counted = {program.name: program for program in every_program() if program.name in ledger()["programs"]}
-    return [_executed(counted[name], architecture, size) for name, size in sizes.items() if name in counted]
-
-
-def _executed(program: Program, architecture: str, size: float) -> Work:
-    numbers = ledger()["programs"][program.name]
-    registers = compiled(program, architecture).resources.registers
-    instructions = {kind: numbers[kind] for kind in CLASSES}
-    return Work(program, "its PTX as executed", architecture, registers, size, instructions, numbers["accesses"])

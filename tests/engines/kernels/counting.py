@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,21 @@ import numpy as np
 from benchmarks.kernels.budget import division_steps
 from benchmarks.kernels.cards import H200
 from benchmarks.kernels.prediction import CLASSES
+from benchmarks.kernels.programs import every_program
 from gpuvgm.config import CHUNK_ROWS
+from gpuvgm.engines import get_engine
+from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem, em_program
-from gpuvgm.engines.cuda.features import features_partials, features_program
-from gpuvgm.engines.cuda.hold import hold, hold_program
 from gpuvgm.engines.cuda.programs import Program
-from gpuvgm.engines.cuda.rows import BLOCKS_EACH, QUAD, TILE_ROWS, fill_onehot, fill_program
 from gpuvgm.engines.hold import HoldTable
-from gpuvgm.engines.tables import Step
-from tests.engines.kernels.emulated import Resident
+from gpuvgm.engines.tables import Draw, InverseTable, Step
+from tests.engines.kernels.emulated import Resident, resident
 from tests.engines.kernels.executed import ExecutedDevice
 from tests.engines.test_em import column, starts
+from tests.engines.test_engines import draw_table, mixture
 from tests.harness.ptx.interpreter import Kernel
 from tests.mixture.test_multivariate import gaussian_rows, gaussian_table
+from tests.summary.test_grid import grid_of
 
 COMPONENTS, FEATURES = 10, 8
 _NOTHING = ("mov", "neg", "abs", "ret", "cvta", "pragma")  # which become part of other instructions
@@ -38,7 +41,7 @@ def opcode_of(text: str) -> str:
 
 
 def class_of(text: str) -> str | None:
-    """The unit that runs an instruction of PTX, as `prediction.class_of` names those of machine code; None: no one."""
+    """The unit that runs an instruction of PTX, of `prediction.CLASSES`; None: no one."""
     name, *modifiers = opcode_of(text).split(".")
     if name in _NOTHING or (name == "ld" and "param" in modifiers):
         return None
@@ -107,42 +110,128 @@ def executed(device: ExecutedDevice, program: Program, work: Callable[[], Any]) 
     return Counts.of(kernel).minus(before)
 
 
-def features_row(components: int, *, weighted: bool) -> dict[str, float]:
-    """A row of the E-step over several features."""
-    device, table = ExecutedDevice(architecture="75"), gaussian_table(components, FEATURES)
-    program = features_program(FEATURES, "float64", diagonal=False, weighted=weighted)
-
-    def run(rows: int) -> Counts:
-        x = np.ascontiguousarray(gaussian_rows(rows, table)).view(Resident)
-        weight = np.ones(rows).view(Resident) if weighted else None
-        return executed(device, program, lambda: features_partials(device, x, weight, table))
-
-    return run(2 * CHUNK_ROWS).minus(run(CHUNK_ROWS)).each(CHUNK_ROWS)
+Work = Callable[[CudaEngine, int], Any]  # what is run over so many rows of the device
 
 
-def onehot_row() -> dict[str, float]:
-    """A row of a column of the onehot layout: a scalar and as many cells as components."""
-    device, program = ExecutedDevice(architecture="75"), fill_program("float32")
+@dataclass(frozen=True)
+class RowWork:
+    """Programs whose instructions a row are counted, by what runs them.
 
-    def run(rows: int) -> Counts:
-        scalar, cell = (np.zeros(rows, kind).view(Resident) for kind in (np.float32, np.uint8))
-        out = np.zeros((rows, COMPONENTS + 1), np.float32).view(Resident)
-        return executed(device, program, lambda: fill_onehot(device, [(scalar, cell, COMPONENTS)], out))
+    Parameters
+    ----------
+    bytes : dict
+        Bytes of memory that a row of each program takes, in and out.
+    run : callable
+        From an engine and a number of rows.
+    case : str
+        What rows it is, where programs take some in another way than others.
+    each : int
+        Rows that are counted, and as many come before them.
+    """
 
-    return run(2 * TILE_ROWS).minus(run(TILE_ROWS)).each(TILE_ROWS)
+    bytes: dict[str, int]
+    run: Work
+    case: str = ""
+    each: int = 1 << 17
+
+    def counts(self) -> dict[str, dict[str, float]]:
+        """Of a row, by program and case."""
+        few, many = (self._executed(rows) for rows in (self.each, 2 * self.each))
+        assert set(self.bytes) == set(many), "no kernel of these was launched"
+        return {
+            f"{name}: {self.case}" if self.case else name: {"row_bytes": size}
+            | _without_noise(many[name].minus(few[name]).each(self.each))
+            for name, size in self.bytes.items()
+        }
+
+    def _executed(self, rows: int) -> dict[str, Counts]:
+        device = ExecutedDevice(architecture=H200.architecture)
+        known = {program.name: device.kernel(program) for program in every_program() if program.name in self.bytes}
+        before = {name: Counts.of(kernel) for name, kernel in known.items()}
+        self.run(CudaEngine(get_engine("reference"), device), rows)
+        launched = {name for name, _ in device.launches}
+        return {name: Counts.of(kernel).minus(before[name]) for name, kernel in known.items() if name in launched}
 
 
-def hold_row() -> dict[str, float]:
-    """An ordinary row on a step of cents, as `Engine.hold` looks at it after a transform."""
-    device, program = ExecutedDevice(architecture="75"), hold_program("float64", "float32", "uint8")
+def lognormal(rows: int) -> Resident:
+    """Rows that few cells share."""
+    return resident(np.random.default_rng(0).lognormal(2, 1, rows))
+
+
+def cents(rows: int) -> Resident:
+    """Rows on a step."""
+    return resident(np.round(np.asarray(lognormal(rows)), 2))
+
+
+def few_values(rows: int) -> Resident:
+    """Rows of forty values."""
+    return resident(np.random.default_rng(0).integers(0, 40, rows).astype(float))
+
+
+def encoded(rows: int) -> tuple[Resident, Resident]:
+    """Scalars and codes."""
+    return resident(np.zeros(rows, np.float32)), resident(np.zeros(rows, np.uint8))
+
+
+def transformed(engine: CudaEngine, rows: int, *, most_probable: bool = False) -> None:
+    """All components take part in the draw."""
+    draw = Draw(7, 9, most_probable=most_probable)
+    engine.transform(lognormal(rows), draw_table(COMPONENTS, COMPONENTS), draw, *encoded(rows))
+
+
+def inverted(engine: CudaEngine, rows: int) -> None:
+    """Back to float64."""
+    table = draw_table(COMPONENTS, COMPONENTS)
+    back = InverseTable(table.mixture.frame, table.mixture.means, table.widths, 0.99)
+    engine.inverse_transform(*encoded(rows), back, resident(np.zeros(rows)))
+
+
+def summarised(engine: CudaEngine, rows: int, of: Callable[[int], Resident] = lognormal) -> None:
+    """With a step, which each row is checked against."""
+    engine.summarise(of(rows), grid_of(np.asarray(of(1 << 17)))[0], Step(1, 100, "float64"))
+
+
+def e_stepped(engine: CudaEngine, rows: int, components: int = COMPONENTS, *, weighted: bool = False) -> None:
+    """An E-step over one feature."""
+    weight = resident(np.ones(rows)) if weighted else None
+    engine.e_step(lognormal(rows), weight, None, mixture(components))
+
+
+def features_stepped(engine: CudaEngine, rows: int, components: int = COMPONENTS, *, weighted: bool = False) -> None:
+    """An E-step over several features, with full covariances."""
+    table = gaussian_table(components, FEATURES)
+    x = resident(np.ascontiguousarray(gaussian_rows(rows, table)))
+    engine.e_step_features(x, resident(np.ones(rows)) if weighted else None, table)
+
+
+def onehot_filled(engine: CudaEngine, rows: int) -> None:
+    """A column of the onehot layout: a scalar and as many codes as components."""
+    engine.fill_onehot([(*encoded(rows), COMPONENTS)], resident(np.zeros((rows, COMPONENTS + 1), np.float32)))
+
+
+def held(engine: CudaEngine, rows: int) -> None:
+    """Ordinary rows on a step of cents, as they are looked at after a transform."""
     table = HoldTable(None, np.zeros(1, np.int64), 0.99, -1e6, 1e6)
-    each = BLOCKS_EACH * device.multiprocessors * program.threads * QUAD
+    engine.hold(resident(np.zeros(rows)), *encoded(rows), table, Step(1, 100, "float64"))
 
-    def run(rows: int) -> Counts:
-        x, scalar, cell = (np.zeros(rows, kind).view(Resident) for kind in (np.float64, np.float32, np.uint8))
-        return executed(device, program, lambda: hold(device, x, (scalar, cell), table, Step(1, 100, "float64")))
 
-    return run(2 * each).minus(run(each)).each(each)
+ROWS = (
+    RowWork({"gpuvgm_transform_10_generator_f8_f4_u1": 13}, transformed),
+    RowWork({"gpuvgm_transform_10_none_f8_f4_u1": 13}, partial(transformed, most_probable=True)),
+    RowWork({"gpuvgm_inverse_f4_u1_f8": 13}, inverted),
+    RowWork({"gpuvgm_off_step_f8": 8}, partial(summarised, of=cents)),
+    RowWork({"gpuvgm_summarise_f8": 8}, summarised, "rows spread over many cells"),
+    RowWork({"gpuvgm_summarise_f8": 8}, partial(summarised, of=few_values), "rows in frequent cells"),
+    RowWork({"gpuvgm_e_step_10_f8": 8}, e_stepped),
+    RowWork({"gpuvgm_e_step_1_f8": 8}, partial(e_stepped, components=1)),
+    RowWork({"gpuvgm_e_step_1_f8_weighted": 16}, partial(e_stepped, components=1, weighted=True)),
+    RowWork({"gpuvgm_features_8_f8": 64}, features_stepped, each=CHUNK_ROWS),
+    RowWork(  # as starts use it
+        {"gpuvgm_features_8_f8_weighted": 72}, partial(features_stepped, components=1, weighted=True), each=CHUNK_ROWS
+    ),
+    RowWork({"gpuvgm_fill_onehot_f4": 4 * (COMPONENTS + 1) + 5}, onehot_filled, each=1 << 12),
+    RowWork({"gpuvgm_hold_f8_f4_u1": 12}, held),
+)
 
 
 def em_steps() -> dict[str, dict[str, float]]:
@@ -157,7 +246,7 @@ def em_steps() -> dict[str, dict[str, float]]:
 
 
 def _without_noise(numbers: dict[str, float]) -> dict[str, float]:
-    """Differences that are no less than nothing: the last tile of a problem is not full."""
+    """Differences that are no less than nothing: a last tile that is not full, a trial of the first rows."""
     return {name: round(max(0.0, number), 4) for name, number in numbers.items()}
 
 
@@ -165,7 +254,7 @@ def _iteration(size: int) -> tuple[dict[str, float], int]:
     """What an iteration executes, and over how many cells."""
     cells, prior = column("cents", 20_000)
     cells = replace(cells, **{one.name: getattr(cells, one.name)[:size] for one in fields(cells)})
-    start, device = starts(cells, COMPONENTS)[0], ExecutedDevice(architecture="75")
+    start, device = starts(cells, COMPONENTS)[0], ExecutedDevice(architecture=H200.architecture)
     loops: Any = LoopsOnDevice(device)
     em = DeviceEM(loops, None, Problem.of(cells, prior.table(), sound=False))  # type: ignore[arg-type]
     (loop,) = em.ascents([[start.reference, start.counts, start.first, start.second]])
@@ -176,11 +265,6 @@ def _iteration(size: int) -> tuple[dict[str, float], int]:
 
 
 def every_count() -> dict[str, Any]:
-    """What `benchmarks.stages` reads of programs whose loops the reader of machine code does not know."""
-    return {
-        "gpuvgm_features_8_f8": features_row(COMPONENTS, weighted=False),
-        "gpuvgm_features_8_f8_weighted": features_row(1, weighted=True),  # as starts use it
-        "gpuvgm_fill_onehot_f4": onehot_row(),
-        "gpuvgm_hold_f8_f4_u1": hold_row(),
-        "gpuvgm_em": em_steps(),
-    }
+    """What `benchmarks.kernels.prediction` reads."""
+    rows = {name: counts for work in ROWS for name, counts in work.counts().items()}
+    return rows | {"gpuvgm_em": em_steps()}

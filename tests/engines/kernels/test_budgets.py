@@ -1,17 +1,13 @@
-"""What compiled programs may hold, and the times predicted from it, against the bounds they were written for."""
+"""What compiled programs may hold."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from benchmarks import predict, stages
-from benchmarks.__main__ import main
-from benchmarks.kernels import budget, prediction
+from benchmarks.kernels import budget
 from benchmarks.kernels.budget import Compiled, compiled, without_fma
-from benchmarks.kernels.cards import CARDS, H200
 from benchmarks.kernels.compile import ARCHITECTURES, INSTRUCTION_SETS
 from gpuvgm.engines.cuda.programs import Program
 from tests.engines.kernels.compiled import PROGRAMS, kernel, needs_tools, of_architectures
@@ -96,81 +92,3 @@ def test_allowed_arithmetic_passes() -> None:
     assert trial("const double a = x[i], b = y[i], c = a - b; y[i] = fma(a, b, c) * c;") == []
     assert trial("((float*)y)[i] = (float)x[i];") == []
     assert trial("y[i] = x[i / (int)gridDim.x];") == []
-
-
-def of(name: str, **types: str) -> Callable[[Program], bool]:
-    def fits(program: Program) -> bool:
-        has = {parameter.name: parameter.type for parameter in program.parameters}
-        return name in program.name and types.items() <= has.items()
-
-    return fits
-
-
-#: Milliseconds for 10^9 rows with 10 components on an H200 that the kernels were written to reach.
-BOUNDS = {
-    "most probable mode, float64": (of("transform_10_none", x="float64"), 3.0),
-    "inverse to float32": (of("inverse", scalar="float32", code="uint8", value="float32"), 2.4),
-    "inverse to float64": (of("inverse", scalar="float32", code="uint8", value="float64"), 2.4),
-    "drawn mode, float64": (of("transform_10_generator", x="float64"), 22.0),
-    "drawn mode, float32 rows in float64": (of("transform_10_generator", x="float32"), 22.0),
-    "summary, float64": (of("summarise", x="float64"), 20.0),
-    "summary, float32": (of("summarise", x="float32"), 20.0),
-    "E-step, float64": (of("e_step_10", x="float64"), 18.0),
-    "E-step, float32 rows in float64": (of("e_step_10", x="float32"), 18.0),
-}
-#: What is predicted where a bound is not met, and why.
-MISSED = {
-    "most probable mode, float64": "5.0 ms: 168 instructions a row are issued, 64 of them in float64 (3.8 ms)",
-    "inverse to float64": "2.7 ms: 13 bytes a row at the bandwidth of the data sheet",
-}
-
-
-def missed(what: str) -> list[pytest.MarkDecorator]:
-    return [pytest.mark.xfail(strict=True, raises=AssertionError, reason=MISSED[what])] if what in MISSED else []
-
-
-@pytest.mark.parametrize("case", ["rows spread over many cells", "rows in frequent cells"])
-def test_rows_of_a_turn_of_a_summary(case: str) -> None:
-    """Each row is scaled once, and added up once in either memory: two words, or four halves."""
-    for x in ("f4", "f8"):
-        counts = prediction.work_of(compiled(PROGRAMS[f"gpuvgm_summarise_{x}"], "90"), case).instructions
-        assert counts["fp64"] == 3.0
-        assert (counts["atomic"], counts["shared atomic"]) == ((2, 0) if "spread" in case else (0, 4))
-
-
-@pytest.mark.parametrize("what", [pytest.param(name, marks=missed(name)) for name in BOUNDS])
-def test_predicted_time_on_an_h200(what: str) -> None:
-    fits, most = BOUNDS[what]
-    programs = [program for program in PROGRAMS.values() if fits(program)]
-    found = prediction.predictions(programs, [H200])
-    slower = [f"{one.work.program.name} {one.work.case}: {one.time:.2f} ms, {one.limit}" for one in found]
-    if not found:
-        pytest.fail("there is no such program")
-    assert all(one.time <= most for one in found), slower
-
-
-def test_everything_of_ten_components_is_predicted_on_every_card() -> None:
-    programs = predict.programs()
-    kinds = ("transform_10_none", "transform_10_generator", "inverse", "summarise", "e_step_10")
-    assert all(any(kind in program.name for program in programs) for kind in kinds)
-    assert len(CARDS) == 6
-
-
-def test_predictions_say_that_they_are_none_of_measurements(tmp_path, capsys, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    import json
-
-    chosen = [program for program in predict.programs() if "inverse_f4_u1_f8" in program.name]
-    monkeypatch.setattr(predict, "programs", lambda: chosen)
-    monkeypatch.setattr(stages, "executed_works", lambda architecture: [])
-    monkeypatch.setattr(stages, "predictions", list)
-    lines = tmp_path / "results" / "lines.jsonl"
-    assert main(["predict", "--json", str(lines)]) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert printed.startswith("predicted, not measured")
-    written = [row for row in map(json.loads, lines.read_text().splitlines()) if "program" in row]
-    assert [row["card"] for row in written] == [card.name for card in CARDS]
-    for row in written:
-        assert (row["benchmark"], row["predicted"], row["program"]) == ("predict", True, chosen[0].name)
-        assert row["predicted_milliseconds"][row["limit"]] == max(row["predicted_milliseconds"].values())
-        assert "seconds" not in row
-        assert row["card"] in printed

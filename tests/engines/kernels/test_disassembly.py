@@ -1,4 +1,4 @@
-"""Readers of disassembled kernels and of their ways, and the arithmetic of predictions: no compiler, no device."""
+"""The reader of disassembled kernels, and the arithmetic of predictions: no compiler, no device."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import dataclasses
 
 import pytest
 
-from benchmarks.kernels import flow, prediction
-from benchmarks.kernels.budget import Compiled
+from benchmarks.kernels import prediction
 from benchmarks.kernels.cards import CARDS, H200, T4
-from benchmarks.kernels.disassembly import Instruction, Listing, Resources, parse
-from gpuvgm.engines.cuda.programs import Parameter, Program
+from benchmarks.kernels.disassembly import Listing, parse
 
 #: A kernel with a loop: its rows come in one access or two, are divided, and a subroutine helps with odd divisors.
 TEXT = """
@@ -62,10 +60,6 @@ def listing() -> Listing:
     return parse(TEXT, "rows")
 
 
-def instruction(opcode: str, operands: str = "", predicate: str = "") -> Instruction:
-    return Instruction(0, predicate, opcode, operands)
-
-
 def test_listing_holds_one_kernel_and_knows_its_subroutines(listing: Listing) -> None:
     assert [i.address for i in listing.own()] == list(range(0, 0x100, 16))
     assert [i.opcode for i in listing.subroutines()] == ["DMUL.RP", "RET.REL.NODEC", "BRA"]
@@ -82,86 +76,9 @@ def test_kernel_that_is_not_there() -> None:
         parse(TEXT, "third")
 
 
-def test_loop_is_found(listing: Listing) -> None:
-    (loop,) = flow.loops(listing)
-    inside = flow.instructions_of(listing, loop)
-    assert (inside[0].address, inside[-1].address) == (0x20, 0xE0)
-
-
-def test_waiting_for_other_threads_is_no_loop(listing: Listing) -> None:
-    waiting = TEXT.replace("LDG.E.128 R4, desc[UR4][R2.64]", "YIELD").replace("BRA `(.L_x_2)", "VOTE.ANY R2, PT, PT")
-    assert len(flow.loops(parse(waiting, "rows"))) == 0
-    assert len(flow.loops(listing)) == 1
-
-
-def test_ordinary_way_is_the_wide_one_without_subroutines(listing: Listing) -> None:
-    way = [i.address for i in flow.ordinary_way(listing)]
-    assert way == [0x00, 0x10, 0x20, 0x30, 0x40, 0x80, 0x90, 0xA0, 0xD0, 0xE0, 0xF0]
-    (loop,) = flow.loops(listing)
-    assert [i.address for i in flow.ordinary_way(listing, loop)] == way[2:-1]
-
-
-def test_call_of_what_is_no_subroutine_is_a_branch() -> None:
-    text = TEXT.replace("@!P0 BRA `(.L_x_0)", "@P0 CALL.REL.NOINC `(.L_x_5)").replace(
-        "EXIT ;\n        .type", "BRA `(.L_x_0) ;\n.L_x_5:\n        /*00f8*/                   EXIT ;\n        .type"
-    )
-    (loop,) = flow.loops(parse(text, "rows"))
-    assert [i.opcode for i in flow.instructions_of(parse(text, "rows"), loop)][-2:] == ["CALL.REL.NOINC", "BRA"]
-
-
-def test_ordinary_way_is_the_longer_one_and_avoids_what_it_is_told_to() -> None:
-    text = TEXT.replace("LDG.E.128", "LDG.E.64")
-    way = [i.address for i in flow.ordinary_way(parse(text, "rows"))]
-    assert way[:6] == [0x00, 0x10, 0x20, 0x50, 0x60, 0x70]
-    way = [i.address for i in flow.ordinary_way(parse(text, "rows"), avoided=("IADD3",))]
-    assert way[:5] == [0x00, 0x10, 0x20, 0x30, 0x40]
-
-
-@pytest.mark.parametrize(
-    ("opcode", "kind"),
-    [
-        ("DFMA", "fp64"), ("DSETP.GT.AND", "fp64"), ("FFMA", "fp32"), ("FMUL.FTZ", "fp32"), ("FSETP.GT.AND", "integer"),
-        ("FSEL", "integer"), ("IMAD.WIDE.U32", "multiply"), ("IADD3.X", "integer"), ("LOP3.LUT", "integer"),
-        ("MUFU.RCP64H", "special"), ("F2F.F32.F64", "conversion"), ("I2F.F64.U32", "conversion"),
-        ("I2F.U32", "special"), ("LDG.E.128", "load"), ("STG.E", "store"),
-        ("LDS.64", "shared"), ("REDG.E.ADD.64.STRONG.GPU", "atomic"),
-        ("ATOMS.ADD", "shared atomic"), ("ULDC.64", "uniform"), ("LDC.64", "control"), ("BRA", "control"),
-    ],
-)  # fmt: skip
-def test_classes(opcode: str, kind: str) -> None:
-    assert prediction.class_of(instruction(opcode)) == kind
-    assert kind in prediction.CLASSES
-
-
-def test_row_program_counts_a_thread_for_its_rows(listing: Listing) -> None:
-    parameters = (Parameter("float64", "x"), Parameter("uint8", "code", written=True), Parameter("float64", "means"))
-    program = Program("gpuvgm_transform_1", (), (("GPUVGM_ROWS", "1"),), parameters, operation="work(i)")
-    counted = prediction.instructions_a_row(Compiled(program, "90", Resources(32, 0, 0, 0), listing))
-    assert len(counted) == 11
-    assert {times for _, times in counted} == {1.0}
-    assert prediction.row_bytes(program) == 9
-
-
-def test_way_that_misses_divisions_is_refused(listing: Listing) -> None:
-    program = Program(
-        "gpuvgm_transform_1", (), (("GPUVGM_ROWS", "2"),), (Parameter("float64", "x"),), operation="work(i)"
-    )
-    with pytest.raises(ValueError, match="read wrongly"):
-        prediction.instructions_a_row(Compiled(program, "90", Resources(32, 0, 0, 0), listing))
-
-
-def test_block_program_counts_its_loop(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prediction, "LEAST_INSTRUCTIONS", 5)
-    program = Program("rows", (), (), (Parameter("float64", "x"),))
-    counted = prediction.instructions_a_row(Compiled(program, "90", Resources(32, 0, 0, 0), listing))
-    assert [i.address for i, _ in counted] == [0x20, 0x30, 0x40, 0x80, 0x90, 0xA0, 0xD0, 0xE0]
-    assert {times for _, times in counted} == {1.0}
-
-
 def work(**instructions: float) -> prediction.Work:
     counts = {kind: instructions.get(kind.replace(" ", "_"), 0.0) for kind in prediction.CLASSES}
-    program = Program("rows", (), (), (Parameter("float64", "x"),))
-    return prediction.Work(program, "", "90", 32, 9.6, counts, 0.0)
+    return prediction.Work("rows", "", 9.6, counts, 0.0)
 
 
 def test_limit_is_the_unit_that_needs_longest() -> None:

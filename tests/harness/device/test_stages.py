@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from benchmarks import stages as predicted
+from benchmarks.calls import Calls
+from benchmarks.kernels import prediction
 from tests.engines.kernels.building import needs_compiler
-from tests.engines.kernels.counting import class_of, onehot_row
+from tests.engines.kernels.counting import ROWS, class_of
 from tests.harness.device import stages
 from tests.harness.ptx.programs import problem
 
@@ -45,13 +47,13 @@ def test_the_ledger_of_a_block_of_a_fit_is_up_to_date(device: Any) -> None:
 
 
 def test_calls_are_those_that_the_package_makes(device: Any) -> None:
-    calls = stages.Calls()
+    calls = Calls()
     with calls.counted():
         sorted([3, 1, 2], key=lambda x: -x)
     assert calls.count == 0
     with calls.counted():
         device.hardware.module.cuda.Device()
-        predicted.LEDGER.exists()
+        prediction.LEDGER.exists()
     assert calls.count == 0
     fit = stages.counted(device, stages.inverting(1, 1))
     assert fit["calls"] > 50 and fit["kernels"] == 1
@@ -60,8 +62,23 @@ def test_calls_are_those_that_the_package_makes(device: Any) -> None:
 @pytest.mark.ptx
 @pytest.mark.skipif(problem() is not None, reason=f"PTX cannot be executed: {problem()}")
 def test_executed_instructions_are_up_to_date() -> None:
-    committed = predicted.ledger()["programs"]["gpuvgm_fill_onehot_f4"]
-    assert onehot_row() == pytest.approx(committed, rel=0.1), ANEW
+    committed = predicted.ledger()["programs"]
+    found = {name: counts for work in ROWS for name, counts in work.counts().items()}
+    assert set(found) == set(committed) - {"gpuvgm_em"}, ANEW
+    for name, counts in found.items():
+        assert counts == pytest.approx(committed[name], rel=0.02, abs=0.05), f"{name}: {ANEW}"
+
+
+def test_a_row_of_a_summary_is_added_up_once() -> None:
+    """Two words in global memory, or four halves in that of its block."""
+    spread, frequent = (
+        next(work for work in prediction.works() if work.case == case)
+        for case in ("rows spread over many cells", "rows in frequent cells")
+    )
+    for work, atomics in ((spread, (2, 0)), (frequent, (0, 4))):
+        counted = work.instructions["atomic"], work.instructions["shared atomic"]
+        assert counted == pytest.approx(atomics, abs=0.2)
+        assert work.instructions["fp64"] == pytest.approx(3, abs=0.01)
 
 
 @pytest.mark.parametrize(
