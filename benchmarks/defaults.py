@@ -23,7 +23,7 @@ from benchmarks.measure import Measurement
 from benchmarks.peers_side import log_likelihood
 from benchmarks.peers_sides import Mixture
 from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.codecs import Codec, CurvedCodec, plain, rounding_variance, step_text
+from gpuvgm.columns.codecs import Codec, CurvedCodec, rounding_variance, step_text
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 
 COLUMNS, FEW_ROWS, PAYMENTS_ROWS = 30, 2_000, 100_000
@@ -96,7 +96,7 @@ def held_out_on_steps(rows: int) -> Iterator[Measurement]:
             seconds[effort] = time.process_time() - start
         if getattr(fitted["auto"], "mixture", None) is None or not step_text(fitted["auto"].codec):
             continue  # few values are categories
-        stepped = plain(fitted["auto"].codec)
+        stepped = fitted["auto"].codec.plain
         found = {effort: step_likelihood(column, x[1::2], stepped) for effort, column in fitted.items()}
         floored = step_likelihood(fitted[RESEARCH], x[1::2], stepped, floored=True)
         gain = found["auto"] - floored

@@ -8,7 +8,6 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
 
-from gpuvgm.columns.codecs import plain
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.distribution import Pieces
@@ -74,7 +73,7 @@ class Histogram:
 
 def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = None) -> Histogram:
     """Histogram of a column with at least one ordinary row before, and after if that is given."""
-    base, type_ = plain(column.codec).base, type_of(column.type)
+    base, type_ = column.codec.plain.base, type_of(column.type)
     is_moment = pa.types.is_timestamp(type_) or pa.types.is_date(type_)  # whose zero is a day like others
     edges, logarithmic = _bin_edges(before, base, has_zero=not is_moment)
     at = np.log(edges + base) if logarithmic else edges / np.max(np.abs(edges))

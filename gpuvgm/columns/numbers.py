@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse
-from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value, plain, rows_for
+from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value, rows_for
 from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.records import document_of
 from gpuvgm.columns.text import value_text
@@ -79,7 +79,7 @@ class NumericColumn(FittedColumn):
     @property
     def row_type(self) -> str:
         """Arrow type of rows: that of the values, or of the text that these are read from."""
-        inner = plain(self.codec)
+        inner = self.codec.plain
         return inner.text.type if isinstance(inner, OfText) else self.type
 
     @property
@@ -228,7 +228,7 @@ def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.b
 
 def refuse_infinite(column: NumericColumn, rows: NDArray[np.bool_], first_row: int, place: Place) -> NoReturn:
     """Refuse rows of a fitted column that are infinite, or whose logarithm is."""
-    if isinstance(column.codec, CurvedCodec) and column.codec.infinite:
+    if column.codec.infinite:
         refuse(column, rows, first_row, place, column.codec.infinite, "fit again with these rows, or clean them")
     refuse(column, rows, first_row, place, "values are infinite", 'fit with inf="missing" or clean them')
 

@@ -24,7 +24,6 @@ from gpuvgm.columns.codecs import (
     UnreadText,
     codec_for,
     ends_of,
-    plain,
     read_column,
     rounding_in,
     rounding_variance,
@@ -146,7 +145,7 @@ class NumberPlan(ColumnPlan):
         summary = replace(summary, ends=ends)
         off = off_step_rows(self.codec, values, numbers) if step is None or summary.off_step else None
         if off is not None and off.any():
-            strays = _least(plain(self.codec).encode(values)[off], STRAYS)
+            strays = _least(self.codec.plain.encode(values)[off], STRAYS)
             summary = replace(summary, off_step=int(off.sum()), strays=strays)
         if not self.modal:
             return summary
@@ -335,7 +334,7 @@ def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
     if summary.off_step and plan.codec != plan.codec.without_step():
         told = _off_step_text(plan, summary)
         if not plan.is_final:
-            strays: Any = plain(plan.codec.without_step()).decode(np.array(summary.strays))
+            strays: Any = plan.codec.without_step().plain.decode(np.array(summary.strays))
             raise Refuted(told, strays.to_pylist())
         _LOG.warning("%s; it has no step", told)
         plan = replace(plan, codec=plan.codec.without_step())

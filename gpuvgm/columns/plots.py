@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from gpuvgm.columns.codecs import CurvedCodec, plain
 from gpuvgm.columns.histograms import Curve, components_by_mean, histogram_of
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.text import rounded_length_text, rounded_mean_text
@@ -100,25 +99,21 @@ def _expected_numbers(column: NumericColumn) -> tuple[Floats, Floats]:
     """Quantiles of every component within the column's range, and its ends, as numbers with their weights."""
     x = column.means[:, None] + column.stds[:, None] * ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
     assert column.minimum is not None and column.maximum is not None
-    ends = np.array([plain(column.codec).number(end) for end in (column.minimum, column.maximum)])
-    numbers = np.clip(_plain_numbers(column, x.ravel() - column.codec.base), ends[0], ends[1])
+    ends = np.array([column.codec.plain.number(end) for end in (column.minimum, column.maximum)])
+    numbers = np.clip(column.codec.linear(x.ravel() - column.codec.base), ends[0], ends[1])
     return np.append(numbers, ends), np.append(np.repeat(column.weights / _QUANTILES, _QUANTILES), [0.0, 0.0])
-
-
-def _plain_numbers(column: NumericColumn, numbers: Floats) -> Floats:
-    return column.codec.linear(numbers) if isinstance(column.codec, CurvedCodec) else numbers
 
 
 def _row_numbers(column: NumericColumn, rows: Floats | Summary) -> tuple[Floats, Floats]:
     """One or more numbers without the function of the column's scale, and the rows that hold each."""
     if isinstance(rows, Summary):
         cells = rows.cells()
-        numbers, weight = _plain_numbers(column, rows.grid.frame.invert(cells.mean)), cells.weight
+        numbers, weight = column.codec.linear(rows.grid.frame.invert(cells.mean)), cells.weight
     else:
         given = np.asarray(rows)
         if given.ndim != 1 or given.dtype.kind not in "biufmM":
             raise InputError(f'column "{column.name}": rows must be an array of one dimension that holds numbers')
-        numbers = given[np.isfinite(given)].astype(np.float64) - plain(column.codec).base
+        numbers = given[np.isfinite(given)].astype(np.float64) - column.codec.plain.base
         weight = np.ones(len(numbers))
     if not len(numbers):
         raise InputError(f'column "{column.name}": there is no value to draw but modal and missing ones')

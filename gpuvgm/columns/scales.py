@@ -133,17 +133,15 @@ def _stray_text(codec: Codec, strays: Sequence[Number], rows: int) -> str:
 
 def _told(first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floats) -> Shape:
     """What was found after the values off the step, with the reasons."""
-    scale: Mapping[str, float] = {}
     reasons = [first.reason] if first.reason else []
-    if isinstance(codec, CurvedCodec):
-        scale = {codec.name: codec.setting}
+    if codec.formula:
         reasons.append(f"fitted as {codec.formula}, likelier by {gain:.2g} nats a row")
     values = [plain.value(spike) for spike in spikes.tolist()]
     shares = [np.mean(numbers == spike) for spike in spikes]
     shown = [f"{plain.show(value)} ({100 * share:.2g} %)" for value, share in zip(values, shares, strict=True)]
     if shown:
         reasons.append(f"{', '.join(shown)} stand{'s' * (len(shown) == 1)} out")
-    return Shape(scale, (*first.modal, *_written(plain, values)), "; ".join(reasons))
+    return Shape(codec.declared, (*first.modal, *_written(plain, values)), "; ".join(reasons))
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def length_text(type_: str, length: float, digits: int = 4) -> str:
 
 def mean_text(codec: Codec, mean: float, sd: float) -> str:
     """A component's mean as a value, or as the text that its scale has for it."""
-    written = codec.number_text(mean) if isinstance(codec, CurvedCodec) else None
+    written = codec.number_text(mean)
     if written is not None:
         return written
     if isinstance(codec, (CurvedCodec, DatetimeCodec, DecimalCodec)):

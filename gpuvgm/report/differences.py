@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
-from gpuvgm.columns.codecs import Codec, plain
+from gpuvgm.columns.codecs import Codec
 from gpuvgm.columns.codecs.texts import OfText
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -117,7 +117,7 @@ class NumberCounter:
 
     def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
         self._engine, self._column = engine, column
-        self.codec: Codec = plain(column.codec)
+        self.codec: Codec = column.codec.plain
         chunks: list[Any] = sample.column(column.name).chunks
         if isinstance(self.codec, OfText):  # text that cannot be read is NaN: a scan says where it is
             chunks = [self.codec.split(chunk)[0] for chunk in chunks]

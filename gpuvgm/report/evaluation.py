@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns.base import EncodingOptions, FittedColumn
-from gpuvgm.columns.codecs import plain
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.execution.aggregate import Results, map_columns
@@ -93,7 +92,7 @@ def _sample_correlations(
     for column in model.numeric[:FIRST_COLUMNS]:
         values = sample.column(column.name).combine_chunks()
         before[column.name], after[column.name] = (
-            plain(column.codec).encode(rows) for rows in (values, trials[column.name].decoded(values, 0))
+            column.codec.plain.encode(rows) for rows in (values, trials[column.name].decoded(values, 0))
         )
     return pair_trends(before, after)
 

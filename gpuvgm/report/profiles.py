@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.columns.base import FitRecord
-from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, plain
+from gpuvgm.columns.codecs import Codec, Number
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.histograms import Histogram, components_by_mean, histogram_of
@@ -169,7 +169,7 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
         below, above = int(counts.below[code]), int(counts.above[code])
         found.append(ModeProfile(tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
     for value, code in zip(column.modal_values, positions[:modal].tolist(), strict=True):
-        found.append(ModeProfile(modal_text(plain(column.codec), value), "", None, int(rows[code]), 0, 0, ()))
+        found.append(ModeProfile(modal_text(column.codec.plain, value), "", None, int(rows[code]), 0, 0, ()))
     return tuple(found)
 
 
@@ -188,13 +188,12 @@ def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: 
     around = sum(beside) / len(beside) if beside else 0.0
     if share < _SPIKE_SHARE or pieces.count[top] < _SPIKE_HEIGHT * around or len(pieces.count) == 1:
         return None
-    codec = plain(column.codec)
+    codec = column.codec.plain
     value = codec.value(number)
     if codec.name == "float":
         value = _shortest(float(value), _ROUNDINGS * np.spacing(max(abs(number), abs(pieces.frame.centre))))
     modal = [_modal_literal(codec, one) for one in (*column.modal_values, value)]
-    scale = {column.codec.name: column.codec.setting} if isinstance(column.codec, CurvedCodec) else {}
-    options = scale | ({"integer": True} if getattr(codec, "integer", False) else {})
+    options = column.codec.declared | ({"integer": True} if getattr(codec, "integer", False) else {})
     return Spike(value_text(codec, value), share, f"[{', '.join(modal)}]", options)
 
 
@@ -254,7 +253,7 @@ def profile_of(  # noqa: PLR0913 - what was counted of the rows
         Share of different values among the sampled whole numbers.
     """
     mixture: Any = column if column.draws_modes else None
-    modal = [plain(column.codec).number(value) for value in column.modal_values if value is not None]
+    modal = [column.codec.plain.number(value) for value in column.modal_values if value is not None]
     before, after = without(before, modal), without(after, modal)
     with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
         histogram = histogram_of(column, before, after) if before.rows and after.rows else None

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING
-from gpuvgm.columns.codecs import OfText, plain, step_text
+from gpuvgm.columns.codecs import OfText, step_text
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
 from gpuvgm.columns.quantiles import TAILS
@@ -248,7 +248,7 @@ class _NumberCheck:
     def count(self, values: pa.Array[Any], first_row: int) -> _ColumnCounts:
         """Counts of consecutive rows."""
         column, codec = self._column, self._column.codec
-        inner, unread = plain(codec), np.zeros(len(values), np.bool_)
+        inner, unread = codec.plain, np.zeros(len(values), np.bool_)
         values = on_host(values)
         if isinstance(inner, OfText):
             read, unread = inner.split(values)

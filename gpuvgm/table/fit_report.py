@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.codecs import CurvedCodec, step_text
+from gpuvgm.columns.codecs import step_text
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.text import html_table, widths_line
 from gpuvgm.errors import counted
@@ -60,7 +60,7 @@ class ColumnFitReport:
             tail_modes=0 if mixture is None else len(mixture.tails),
             modal_values=modal,
             step="" if codec is None else step_text(codec),
-            scale=codec.formula if isinstance(codec, CurvedCodec) else "",
+            scale="" if codec is None else codec.formula,
             missing=column.fit.missing,
         )
 

@@ -14,7 +14,6 @@ import numpy as np
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.columns import numeric
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.codecs import CurvedCodec
 from gpuvgm.columns.general import column_of_range
 from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.columns.numeric import (
@@ -407,7 +406,7 @@ def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run
         return
     where = f" (first at {source.locate(_first_infinite(source, plan, run))})" if source.repeatable else ""
     problem, remedy = "values are infinite", 'pass inf="missing" or clean them'
-    if fitted and isinstance(plan.codec, CurvedCodec) and plan.codec.infinite:
+    if fitted and plan.codec.infinite:
         problem, remedy = plan.codec.infinite, "fit again with all rows, or clean them"
     raise InputError(f'column "{plan.name}": {counted_values(summary.infinite, problem)}{where}; {remedy}')
 

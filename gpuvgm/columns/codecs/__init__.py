@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column, DeviceColumn, on_host, to_numpy
 from gpuvgm.columns.codecs.asinh import AsinhCodec
 from gpuvgm.columns.codecs.base import Codec, Number
-from gpuvgm.columns.codecs.curves import CurvedCodec, plain, rounding_in, rounding_variance, unit_of
+from gpuvgm.columns.codecs.curves import CurvedCodec, rounding_in, rounding_variance, unit_of
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, own_value
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
@@ -45,7 +45,6 @@ __all__ = [
     "codec_of",
     "ends_of",
     "holds_whole_steps",
-    "plain",
     "read_column",
     "rounding_in",
     "rounding_variance",
@@ -78,7 +77,7 @@ def codec_of(document: Any, where: str = "a codec") -> Codec:
 
 def holds_whole_steps(codec: Codec) -> bool:
     """Whether decoded values are rounded to whole units: of integers, datetimes and decimals, and where asked for."""
-    inner = plain(codec)
+    inner = codec.plain
     return inner.integer if isinstance(inner, FloatCodec) else True
 
 
@@ -125,7 +124,7 @@ def _own_ends(values: Column, rows: NDArray[np.bool_]) -> tuple[Number, Number]:
 
 def rows_for(codec: Codec, values: Column) -> Column:
     """Rows where and as the codec works: those of wide decimals and logarithms come to the host, text is read."""
-    inner = plain(codec)
+    inner = codec.plain
     if isinstance(inner, OfText):
         return inner.values_of(values)
     return values if codec.works_on_device(values.type) else on_host(values)
@@ -141,7 +140,7 @@ def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column
 
 def scalar_of(codec: Codec, value: Number) -> Any:
     """A value in the column's own unit as an Arrow scalar of the column's type, exactly."""
-    inner = plain(codec)
+    inner = codec.plain
     if isinstance(inner, FloatCodec):
         return on_host(replace(inner, integer=False, step=None).decode(np.array([value], np.float64)))[0]
     shifted = inner.without_step().with_base(int(value))

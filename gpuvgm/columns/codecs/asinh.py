@@ -49,14 +49,14 @@ class AsinhCodec(CurvedCodec):
         return numbers if self.exponent == other.exponent else other.curve(self.linear(numbers))
 
     @property
-    def setting(self) -> float:
-        """Where the function turns from a line to a logarithm."""
-        return 2.0**self.exponent
+    def declared(self) -> dict[str, float]:
+        """The option that gives where the function turns from a line to a logarithm."""
+        return {self.name: 2.0**self.exponent}
 
     @property
     def formula(self) -> str:
         """The function for people."""
-        return f"asinh(x / {self.setting:g})"
+        return f"asinh(x / {2.0**self.exponent:g})"
 
     def curve(self, numbers: Floats) -> Floats:
         """Inverse hyperbolic sine, ln(t + sqrt(t^2 + 1)) for t >= 0; the same bits on every processor."""

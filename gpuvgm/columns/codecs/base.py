@@ -32,6 +32,7 @@ class Codec(ABC):
 
     __slots__ = ()
     name: ClassVar[str]
+    infinite: ClassVar[str] = ""  # what is wrong with values whose number is infinite, if more than that they are
 
     if TYPE_CHECKING:
         __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
@@ -58,8 +59,31 @@ class Codec(ABC):
         """Whether numbers of both mean the same, but for their origin and parameters that `converted` knows of."""
         return self.name == other.name and self.type == other.type
 
+    @property
+    def plain(self) -> Codec:
+        """The codec of the column's values, without a function around it."""
+        return self
+
+    @property
+    def declared(self) -> dict[str, float]:
+        """The option that declares the function around the values; empty without one."""
+        return {}
+
+    @property
+    def formula(self) -> str:
+        """The function around the values, for people."""
+        return ""
+
+    def number_text(self, number: float) -> str | None:
+        """A number as people write it; None where its value is written."""
+        return None
+
     def of_inner(self, numbers: Floats) -> Floats:
         """Numbers of those that the values have without a function around them: the same without one."""
+        return numbers
+
+    def linear(self, numbers: Floats) -> Floats:
+        """Numbers that the values have without a function around them."""
         return numbers
 
     def works_on_device(self, type_: pa.DataType) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,14 +27,11 @@ class CurvedCodec(Codec):
         The function, and the option that asks for it.
     needs_lowest : bool
         Whether `around` needs the least ordinary value of all rows.
-    infinite : str
-        What is wrong with values whose number is infinite, where it is more than that they are.
     """
 
     __slots__ = ()
     name: ClassVar[str]
     needs_lowest: ClassVar[bool] = False
-    infinite: ClassVar[str] = ""
 
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type are worked on where they lie: none, the function is the host's."""
@@ -48,40 +44,31 @@ class CurvedCodec(Codec):
             """The column without the function."""
 
     @property
-    def setting(self) -> float:
-        """What the option of the function's name says; True where it only asks for it."""
-        return True
+    def plain(self) -> Codec:
+        """The inner codec."""
+        return self.inner
 
     @property
-    def formula(self) -> str:
-        """The function for people."""
-        raise NotImplementedError
+    def declared(self) -> dict[str, float]:
+        """The option of the function's name, which only asks for it."""
+        return {self.name: True}
 
     @classmethod
-    @abstractmethod
     def around(cls, inner: Codec, setting: Any, lowest: Number | None) -> Codec:
         """A codec with the function around it, as the option's setting and the least ordinary value say."""
+        return cls(inner)  # type: ignore[call-arg]  # a dataclass
+
+    def check(self) -> None:
+        """Raise ValueError where the parts of a loaded codec do not fit together."""
 
     def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
         """Numbers as those of a comparable codec."""
         return numbers if self == other else other.curve(self.linear(numbers))
 
-    def check(self) -> None:
-        """Raise ValueError where the parts of a loaded codec do not fit together."""
-
-    @property
-    def axis_name(self) -> str:
-        """What numbers are called on an axis."""
-        return self.name
-
     @property
     def length_mark(self) -> str:
         """What stands behind a difference of two numbers."""
         return f" ({self.name})"
-
-    def number_text(self, number: float) -> str | None:
-        """A number as people write it; None where its value is written."""
-        return None
 
     @property
     def type(self) -> str:
@@ -218,8 +205,3 @@ def rounding_variance(codec: Codec, numbers: Floats) -> Floats:
 def rounding_in(codec: Codec, frame: Frame, means: Floats) -> Floats:
     """Variance of rounding to the step at the mean of each component, in the frame's coordinates."""
     return np.asarray((np.sqrt(rounding_variance(codec, frame.invert(means))) * frame.scale) ** 2)
-
-
-def plain(codec: Codec) -> Codec:
-    """The codec of a column's values, without the function around it."""
-    return codec.inner if isinstance(codec, CurvedCodec) else codec

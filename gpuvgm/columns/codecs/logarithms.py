@@ -67,11 +67,6 @@ class LogCodec(CurvedCodec):
         return "log"
 
     @property
-    def axis_name(self) -> str:
-        """What numbers are called on an axis."""
-        return "logarithm"
-
-    @property
     def length_mark(self) -> str:
         """Nothing: differences of logarithms are ratios."""
         return ""

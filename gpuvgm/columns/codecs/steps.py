@@ -15,7 +15,7 @@ from gpuvgm.arrays import SHORT, distinct_values
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled
 from gpuvgm.columns.codecs.base import Codec, Number
-from gpuvgm.columns.codecs.curves import CurvedCodec, plain
+from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
@@ -196,7 +196,7 @@ def _decimal_text(step: Fraction) -> str:
 
 def step_text(codec: Codec) -> str:
     """The step as people write it; "" for a codec without one."""
-    inner: Any = plain(codec)
+    inner: Any = codec.plain
     if isinstance(inner, FloatCodec):
         return "1" if inner.integer else inner.step or ""
     if isinstance(inner, DatetimeCodec):
