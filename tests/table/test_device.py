@@ -276,6 +276,42 @@ def test_rows_of_another_device_than_the_current_one_are_refused(
             call()
 
 
+@pytest.mark.parametrize("place", ["host", "device"])
+@pytest.mark.parametrize(
+    ("kernel", "stage"),
+    [
+        ("summarise", "fit"),
+        ("carry", "fit"),
+        ("em_", "best"),
+        ("e_step", "exact"),
+        ("transform", "transform"),
+        ("transform", "onehot"),
+        ("inverse", "inverse"),
+    ],
+)
+@pytest.mark.covering(1)
+def test_a_kernel_that_fails_is_heard_of_late_and_never_overheard(
+    strict_cupy: Any, kernel: str, stage: str, place: str
+) -> None:
+    rows = {name: arrays()[name] for name in ("amount", "single", "large")}
+    rows = rows if place == "host" else {name: up(values) for name, values in rows.items()}
+    quick: dict[str, Any] = {"effort": "research", "max_iter": 3, "engine": "cuda"}
+    model = TableTransformer(**quick).fit(rows)
+    encoded = model.transform(rows)
+    stages = {
+        "fit": lambda: TableTransformer(**quick).fit(rows),
+        "best": lambda: TableTransformer(engine="cuda", effort="auto").fit(rows),
+        "exact": lambda: TableTransformer(**quick, algorithm="exact").fit(rows),
+        "transform": lambda: model.transform(rows),
+        "onehot": lambda: model.transform(rows, layout="onehot"),
+        "inverse": lambda: model.inverse_transform(encoded),
+    }
+    strict_cupy.hardware.breaking = f"gpuvgm_{kernel}"
+    for _ in range(2):  # nothing that CUDA is asked after it is done
+        with pytest.raises(strict_cupy.cuda.runtime.CUDARuntimeError, match="illegal memory access"):
+            stages[stage]()
+
+
 def test_a_matrix(place: Any) -> None:
     values = np.stack([arrays()["amount"], arrays()["range"]], axis=1)
     expected = TableTransformer(**SETTINGS).fit(values)

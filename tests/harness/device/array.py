@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,6 +56,23 @@ def without_subnormals(values: Any) -> Any:
 def bytes_of(values: Iterable[Any]) -> int:
     """What some arrays and numbers of NumPy take."""
     return sum(np.asarray(one).nbytes for one in values)
+
+
+def order_of(array: Any, order: str, out: Any) -> str:
+    """The layout in which an array goes to the host, or into an array there; refuses what CuPy refuses."""
+    if out is None:
+        if array.size and order.upper() not in ("C", "F", "A"):
+            raise ValueError(f"unsupported order: {order.upper()}")
+        return "F" if order.upper() == "F" or (order.upper() == "A" and array.flags.f_contiguous) else "C"
+    if not isinstance(out, np.ndarray):
+        raise TypeError("Only numpy.ndarray can be obtained fromcupy.ndarray")
+    if out.dtype != array.dtype:
+        raise TypeError(f"{out.dtype} array cannot be obtained from {array.dtype} array")
+    if out.shape != array.shape:
+        raise ValueError(f"Shape mismatch. Expected shape: {array.shape}, actual shape: {out.shape}")
+    if not (out.flags.c_contiguous or out.flags.f_contiguous):
+        raise RuntimeError("`out` cannot be specified when copying to non-contiguous ndarray")
+    return "C" if out.flags.c_contiguous and (array.flags.c_contiguous or not out.flags.f_contiguous) else "F"
 
 
 def _from_host(host: np.ndarray) -> Any:
@@ -141,25 +159,18 @@ def array_class(hardware: Hardware) -> type:
             raise TypeError(IMPLICIT)
 
         def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray:
-            line = hardware.touch([self], line=None if stream is None else stream.timeline)
-            taken = np.array(self._host, order="C" if order == "A" else order)  # type: ignore[call-overload]
-            hardware.ledger.add(bytes_down=taken.nbytes)
-            if out is None:
-                out, later = taken, False
-            else:
-                if not isinstance(out, np.ndarray):
-                    raise TypeError("Only numpy.ndarray can be obtained from cupy.ndarray")
-                if out.dtype != self.dtype or out.shape != self.shape:
-                    raise ValueError("the array that is written has another type or shape")
-                later = not blocking and is_pinned(out)
-            if later:
-                with hardware.lock:
-                    line.waiting.append((line.now, lambda: np.copyto(out, taken)))
-                return out  # type: ignore[no-any-return]
-            hardware.wait(line)
-            if out is not taken:
-                np.copyto(out, taken)
-            return out  # type: ignore[no-any-return]
+            order = order_of(self, order, out)
+            source = self
+            if not (self.flags.c_contiguous if order == "C" else self.flags.f_contiguous):
+                with nullcontext() if stream is None else stream:
+                    source = run("ascontiguousarray", lambda x: np.array(x, order=order), (self,))  # type: ignore[call-overload]
+            host, to = source._host, np.empty(self.shape, self.dtype, order) if out is None else out  # type: ignore[call-overload]
+            line = hardware.touch([source], line=None if stream is None else stream.timeline, later=True)
+            hardware.begin(line, lambda: np.copyto(to, host))
+            hardware.ledger.add(bytes_down=host.nbytes)
+            if blocking or not is_pinned(to):
+                hardware.wait(line.clock)
+            return to  # type: ignore[no-any-return]
 
         def set(self, arr: Any, stream: Any = None) -> None:
             if not isinstance(arr, np.ndarray):
@@ -170,20 +181,18 @@ def array_class(hardware: Hardware) -> type:
                 raise ValueError(f"Shape mismatch. Old shape: {self.shape}, new shape: {arr.shape}")
             if not self._host.flags.c_contiguous:
                 raise RuntimeError("Cannot set to non-contiguous array")
-            line = hardware.touch([], [self], None if stream is None else stream.timeline)
-            np.copyto(self._host, arr)
+            line = hardware.touch([], [self], None if stream is None else stream.timeline, later=True)
             hardware.ledger.add(bytes_up=arr.nbytes)
             hardware.uploads.append(len(arr) if arr.ndim else 1)
-            if stream is None or not is_pinned(arr):
-                return
-            before = arr.copy()
+            host, before = self._host, arr.copy()
+            there = arr if is_pinned(arr) else before  # CUDA has read other memory when the call returns
 
-            def check() -> None:
-                if before.tobytes() != arr.tobytes():
+            def copy() -> None:
+                if before.tobytes() != there.tobytes():
                     hardware.fault("pinned memory was changed while it was copied to the device", raises=False)
+                np.copyto(host, there)
 
-            with hardware.lock:
-                line.waiting.append((line.now, check))
+            hardware.begin(line, copy)
 
         def item(self) -> Any:
             if self.size != 1:
@@ -276,11 +285,12 @@ def array_class(hardware: Hardware) -> type:
         def __getitem__(self, key: Any) -> Any:
             refuse_host(key)
             if any(part.dtype == bool for part in nested(key, ndarray)):
-                hardware.wait(hardware.touch(list(nested(key, ndarray))))
+                hardware.wait(hardware.touch(list(nested(key, ndarray))).clock)
                 hardware.ledger.add(bytes_down=8)
             if any(True for _ in nested(key, ndarray)):
                 return run("getitem", lambda x, place: x[place], (self, key))
-            return view(self, self._host[key]) if self.ndim else run("getitem", lambda x: x[key], (self,))
+            places = key if isinstance(key, tuple) else (key,)
+            return view(self, self._host[key if ... in places else (*places, ...)])
 
         def __setitem__(self, key: Any, value: Any) -> None:
             refuse_host(key)
@@ -334,15 +344,10 @@ def array_class(hardware: Hardware) -> type:
         return adopted(host, Memory(hardware, host))
 
     def view(array: Any, host: Any) -> Any:
-        """Other rows, or another type, of the same memory; an item is an array without dimensions."""
+        """Other rows, or another type, of the same memory."""
         if array._memory.freed:
             hardware.fault("an array is used after its memory was freed")
-        if not isinstance(host, np.ndarray) or not np.may_share_memory(host, array._memory.root):
-            host = np.asarray(host)
-            if host.size:  # an item
-                hardware.touch([array])
-            return wrap(host)
-        return adopted(host, array._memory)
+        return adopted(host, array._memory) if host.size else wrap(host)
 
     def root_of(host: np.ndarray) -> Any:
         while isinstance(host.base, np.ndarray):
@@ -406,7 +411,7 @@ def array_class(hardware: Hardware) -> type:
                 return None
             out = [options["out"]] if options.get("out") is not None else []
             if name in COUNTING:
-                hardware.wait(hardware.touch([self]))
+                hardware.wait(hardware.touch([self]).clock)
             return run(
                 name, lambda x, *more, **rest: getattr(x, name)(*more, **rest), (self, *given), options, written=out
             )

@@ -70,6 +70,7 @@ class Owner:
         """Move the bytes to the host; whoever still has the address finds poison there."""
         assert self.spillable
         root = self.memory.root.reshape(-1).view(np.uint8)
+        self.memory.hardware.finish(self.memory.home.clock())
         if self.memory.spilled is None:
             self.memory.spilled = root.copy()
             root[...] = POISON

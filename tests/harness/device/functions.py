@@ -40,17 +40,19 @@ def functions(hardware: Hardware) -> dict[str, Any]:
             found[name] = function(hardware, name, of_numpy)
     tools = hardware.array_tools
     found |= {name: copying(hardware, name) for name in COPIES}
-    found["asnumpy"] = lambda a, stream=None, order="C", out=None, *, blocking=True: asnumpy(hardware, a, stream, out)
+    found["asnumpy"] = lambda a, stream=None, order="C", out=None, *, blocking=True: asnumpy(
+        hardware, a, stream=stream, order=order, out=out, blocking=blocking
+    )
     found |= {"ndarray": tools.ndarray, "get_array_module": lambda *given: hardware.module}
     found |= {"astype": lambda x, dtype, copy=True: x.astype(dtype, copy=copy)}
     found |= {"from_dlpack": lambda array: from_dlpack(hardware, array)}
     return {name: value for name, value in found.items() if value is not None and name in names}
 
 
-def asnumpy(hardware: Hardware, a: Any, stream: Any, out: Any) -> np.ndarray:
+def asnumpy(hardware: Hardware, a: Any, **options: Any) -> np.ndarray:
     """The array on the host; what lies there stays."""
     if isinstance(a, hardware.array_tools.ndarray):
-        return a.get(stream=stream, out=out)  # type: ignore[no-any-return]
+        return a.get(**options)  # type: ignore[no-any-return]
     return np.asarray(a)
 
 
@@ -104,7 +106,7 @@ def function(hardware: Hardware, name: str, of_numpy: Callable[..., Any]) -> Cal
         if not arrays and name not in MADE:
             raise TypeError(f"cupy.{name} was given no array of the device")
         if name in COUNTING or (name == "where" and len(given) == 1):
-            hardware.wait(hardware.touch(arrays))
+            hardware.wait(hardware.touch(arrays).clock)
             hardware.ledger.add(bytes_down=8)
         if name in ("empty", "empty_like"):
             made = of_numpy(*[getattr(one, "_host", one) for one in given], **options)

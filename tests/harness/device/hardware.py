@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import count
 from threading import RLock
 from typing import Any
 from weakref import WeakSet
@@ -10,7 +11,7 @@ from weakref import WeakSet
 import numpy as np
 
 from tests.harness.device.ledger import Ledger
-from tests.harness.device.streams import Clock, DeviceFault, Threads, Timeline, wait_for
+from tests.harness.device.streams import Clock, DeviceFault, Threads, Timeline, Work, next_work
 
 GRAIN = 512  # bytes that CuPy's pool rounds up to
 POISON = 0xFF  # NaN as a float, the largest unsigned integer, -1 as a signed one
@@ -51,6 +52,9 @@ class Hardware:
         self._lines = list(self._nulls)
         self._quarantine: list[np.ndarray] = []
         self.memories: WeakSet[Memory] = WeakSet()
+        self.breaking = ""  # kernels whose names begin so read what they may not
+        self.broken: Exception | None = None  # what a kernel did, which whoever waits is told from then on
+        self._orders = count()
 
     # -- streams
 
@@ -86,11 +90,43 @@ class Hardware:
             line.follow(null.clock())
         return line
 
-    def wait(self, line: Timeline) -> None:
-        """The host waits for a stream."""
+    def begin(self, line: Timeline, call: Callable[[], None]) -> None:
+        """Put work, which `touch` has numbered, at the end of a stream."""
+        with self.lock:
+            line.queue.append(Work(next(self._orders), line.now, call))
+
+    def finish(self, clock: Clock) -> None:
+        """Do what comes before, in the order in which it was begun; of other streams nothing is done."""
+        with self.lock:
+            while (found := next_work(clock)) is not None:
+                line, work = found
+                line.queue.remove(work)
+                if self.broken is None:
+                    try:
+                        work.call()
+                    except self.runtime_error as problem:
+                        self.broken = problem
+
+    def wait(self, clock: Callable[[], Clock]) -> None:
+        """The host waits for work of streams.
+
+        Raises
+        ------
+        Exception
+            CUDA's error, where a kernel failed before: no later work is done.
+        """
         self.ledger.add(synchronisations=1)
         with self.lock:
-            wait_for(line.clock())
+            waited = clock()
+            self.finish(waited)
+            self.check()
+            for line, position in waited.items():
+                line.done = max(line.done, position)
+
+    def check(self) -> None:
+        """Tell of a kernel that failed."""
+        if self.broken is not None:
+            raise self.broken
 
     # -- memory
 
@@ -98,9 +134,14 @@ class Hardware:
         """Bytes that the runtime sees free: it does not know what is free within a pool."""
         return self.memory - (self.pool or self.used[device])
 
+    def grains(self, size: int) -> int:
+        """What an allocation takes."""
+        return -(-size // GRAIN) * GRAIN
+
     def take(self, size: int) -> None:
         """Take memory of the current device."""
-        size = -(-size // GRAIN) * GRAIN
+        self.check()
+        size = self.grains(size)
         device = self.threads.device
         if size > (self.pool or self.memory) - self.used[device]:
             raise self.out_of_memory(f"Out of memory allocating {size:,} bytes (so far: {self.used[device]:,})")
@@ -109,11 +150,12 @@ class Hardware:
 
     def free(self, memory: Memory) -> None:
         """Take memory back; whoever still has its address finds poison."""
-        self.used[memory.device] -= -(-memory.root.nbytes // GRAIN) * GRAIN
+        self.used[memory.device] -= self.grains(memory.root.nbytes)
         for line, position in memory.used.items():
             home = memory.home
             if not self.begun(home).is_after(line, position):
                 self.fault(f"memory of {home!r} was freed while {line!r} may still be at work on it", raises=False)
+        self.finish(memory.home.clock())
         root = memory.root.reshape(-1).view(np.uint8) if memory.root.flags.c_contiguous else None
         if root is None or not root.flags.writeable or root.nbytes > QUARANTINE:
             return
@@ -139,8 +181,12 @@ class Hardware:
         if raises:
             raise problem
 
-    def touch(self, read: Iterable[Any], written: Iterable[Any] = (), line: Timeline | None = None) -> Timeline:
+    def touch(
+        self, read: Iterable[Any], written: Iterable[Any] = (), line: Timeline | None = None, *, later: bool = False
+    ) -> Timeline:
         """Work on arrays of this device begins on a stream; those that it writes are written then.
+
+        All that comes before it is done, unless the work itself is done `later`.
 
         Raises
         ------
@@ -150,7 +196,10 @@ class Hardware:
             For memory that was freed, or that another stream may be writing (or reading, where it is written).
         """
         with self.lock:
+            self.check()
             line = self.begun(self.current_timeline() if line is None else line)
+            if not later:
+                self.finish(line.clock())
             line.now += 1
             for array in read:
                 array._memory.read(self, line)

@@ -61,16 +61,23 @@ def run(hardware: Hardware, text: Text, size: int, arguments: Sequence[Any]) -> 
             raise TypeError(f"Unsupported type {type(value)}")
         if parameter.pointer and (value.dtype != parameter.type or not value.flags.c_contiguous):
             hardware.fault(f"{text.name}: {parameter.name} is {value.dtype}, or has gaps")
-    hardware.touch(arrays, [value for parameter, value in pairs if parameter.pointer and parameter.written])
+    written = [value for parameter, value in pairs if parameter.pointer and parameter.written]
+    line = hardware.touch(arrays, written, later=True)
     hardware.launches.append((text.name, size))
     hardware.ledger.launched(text.name)
     held = [
         np.array([value._host.ctypes.data], np.uint64) if parameter.pointer else np.array([value], parameter.type)
         for parameter, value in pairs
     ]
-    addresses = (emulated.ctypes.c_void_p * len(held))(*[one.ctypes.data for one in held])
     library = emulated.library(text)  # type: ignore[arg-type]
-    library.gpuvgm_run(emulated.ctypes.c_longlong(size), addresses)
+
+    def launch() -> None:
+        if hardware.breaking and text.name.startswith(hardware.breaking):
+            raise hardware.runtime_error("cudaErrorIllegalAddress: an illegal memory access was encountered")
+        addresses = (emulated.ctypes.c_void_p * len(held))(*[one.ctypes.data for one in held])
+        library.gpuvgm_run(emulated.ctypes.c_longlong(size), addresses)
+
+    hardware.begin(line, launch)
 
 
 def kernel_classes(hardware: Hardware) -> dict[str, type]:

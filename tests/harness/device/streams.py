@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Timeline:
         self.device, self.name, self.blocking = device, name, blocking
         self.now = self.done = 0
         self.seen: Clock = {}
-        self.waiting: list[tuple[int, Callable[[], None]]] = []  # what happens when the host waits
+        self.queue: list[Work] = []  # what was begun, and is not done
 
     def __repr__(self) -> str:
         return f"{self.name} of device {self.device}"
@@ -56,14 +57,31 @@ class Timeline:
         return other is self or position <= other.done or position <= self.seen.get(other, 0)
 
 
-def wait_for(clock: Clock) -> None:
-    """The host waits for all that."""
-    for timeline, position in clock.items():
-        timeline.done = max(timeline.done, position)
-        ready = [call for when, call in timeline.waiting if when <= position]
-        timeline.waiting = [(when, call) for when, call in timeline.waiting if when > position]
-        for call in ready:
-            call()
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a stream does when its turn comes.
+
+    Parameters
+    ----------
+    order : int
+        When it was begun, among the work of all streams.
+    position : int
+        When it was begun, among the work of its stream.
+    call : callable
+        What it does.
+    """
+
+    order: int
+    position: int
+    call: Callable[[], None]
+
+
+def next_work(clock: Clock) -> tuple[Timeline, Work] | None:
+    """What was begun first of all that is not done of this."""
+    heads = [(line.queue[0], line) for line, position in clock.items()
+             if line.queue and line.queue[0].position <= position]  # fmt: skip
+    work, line = min(heads, key=lambda head: head[0].order, default=(None, None))
+    return None if work is None or line is None else (line, work)
 
 
 class Threads(threading.local):
@@ -109,9 +127,7 @@ def stream_classes(hardware: Hardware) -> tuple[type, type, type]:
             current.device = self._before.pop()
 
         def synchronize(self) -> None:
-            hardware.ledger.add(synchronisations=1)
-            with hardware.lock:
-                wait_for({line: line.now for line in hardware.timelines(self.id)})
+            hardware.wait(lambda: {line: line.now for line in hardware.timelines(self.id)})
 
         @property
         def attributes(self) -> dict[str, int]:
@@ -134,9 +150,7 @@ def stream_classes(hardware: Hardware) -> tuple[type, type, type]:
                 self._clock = hardware.begun(_line(stream)).clock()
 
         def synchronize(self) -> None:
-            hardware.ledger.add(synchronisations=1)
-            with hardware.lock:
-                wait_for(self._clock)
+            hardware.wait(lambda: self._clock)
 
         @property
         def done(self) -> bool:
@@ -197,9 +211,7 @@ def stream_classes(hardware: Hardware) -> tuple[type, type, type]:
                 self.timeline.follow(event._clock)
 
         def synchronize(self) -> None:
-            hardware.ledger.add(synchronisations=1)
-            with hardware.lock:
-                wait_for(hardware.begun(self.timeline).clock())
+            hardware.wait(lambda: hardware.begun(self.timeline).clock())
 
         @property
         def done(self) -> bool:

@@ -199,6 +199,49 @@ class TestStreams:
         assert "changed while it was copied" in str(fault)
         strict_cupy.hardware.faults.clear()
 
+    def test_a_stream_works_when_somebody_waits_for_it(self, strict_cupy: Any) -> None:
+        """Streams that nothing puts in order do nothing for each other; an event brings what comes before it."""
+        cuda = strict_cupy.cuda
+        one, other = cuda.Stream(non_blocking=True), cuda.Stream(non_blocking=True)
+        pinned = np.frombuffer(cuda.alloc_pinned_memory(24), np.float64)
+        pinned[:] = 1.0
+        with one:
+            x = strict_cupy.empty(3)
+            x.set(pinned)
+        other.synchronize()
+        assert np.isnan(x._host).all()
+        other.wait_event(one.record())
+        assert np.isnan(x._host).all()
+        other.synchronize()
+        assert list(x._host) == [1, 1, 1]
+
+    def test_memory_that_another_stream_frees_is_poison_for_kernels_that_know_its_address(
+        self, strict_cupy: Any
+    ) -> None:
+        hardware, cuda = strict_cupy.hardware, strict_cupy.cuda
+        x, read = up(np.arange(3.0)), []
+        kernel = cuda.Stream(non_blocking=True)
+        hardware.begin(hardware.touch([], line=kernel.timeline, later=True), lambda host=x._host: read.append(host[0]))
+        del x
+        kernel.synchronize()
+        assert np.isnan(read).all()
+
+    def test_whoever_waits_is_told_of_a_kernel_that_failed(self, strict_cupy: Any) -> None:
+        hardware, done = strict_cupy.hardware, []
+        problem = strict_cupy.cuda.runtime.CUDARuntimeError("cudaErrorIllegalAddress")
+
+        def fail() -> None:
+            raise problem
+
+        x, stream = up(np.zeros(3)), strict_cupy.cuda.Stream(non_blocking=True)
+        for call in (fail, lambda: done.append(True)):
+            hardware.begin(hardware.touch([], line=stream.timeline, later=True), call)
+        assert x.get().tolist() == [0, 0, 0]  # the null stream knows nothing of it yet
+        for later in (stream.synchronize, x.get, lambda: x + 1, lambda: strict_cupy.empty(3)):
+            with pytest.raises(type(problem), match="IllegalAddress"):
+                later()
+        assert not done
+
     def test_arrays_belong_to_one_device_and_threads_begin_on_the_first(self, strict_cupy: Any) -> None:
         from concurrent.futures import ThreadPoolExecutor
 
@@ -209,6 +252,49 @@ class TestStreams:
                 pool.submit(lambda: x + 1).result()
         with pytest.raises(ValueError, match="Array device must be same"):
             _ = x + 1
+
+
+class Anything:
+    """No array of NumPy."""
+
+
+@pytest.mark.parametrize(
+    ("out", "problem", "message"),
+    [
+        (Anything(), TypeError, "Only numpy.ndarray"),
+        (np.empty((2, 3), np.float32), TypeError, "float32 array cannot be obtained from float64 array"),
+        (np.empty(6), ValueError, "Expected shape: .2, 3., actual shape: .6,."),
+        (np.empty((2, 6))[:, ::2], RuntimeError, "non-contiguous"),
+    ],
+)
+def test_arrays_of_the_host_that_cupy_does_not_copy_into(
+    strict_cupy: Any, out: Any, problem: type[Exception], message: str
+) -> None:
+    x = up(np.arange(6.0).reshape(2, 3))
+    with pytest.raises(problem, match=message):
+        x.get(out=out)
+    with pytest.raises(ValueError, match="unsupported order: K"):
+        x.get(order="K")
+
+
+def test_another_layout_costs_a_copy_on_the_device(strict_cupy: Any) -> None:
+    x = up(np.arange(6.0).reshape(2, 3))
+    cases: list[Any] = [
+        (x, {}, 0),
+        (x.T, {}, 1),
+        (x.T, {"order": "A"}, 0),
+        (x.T, {"order": "F"}, 0),
+        (x, {"order": "F"}, 1),
+        (x.T, {"out": np.empty((3, 2), order="F")}, 0),
+        (x.T, {"out": np.empty((3, 2))}, 1),
+        (x[:, ::2], {}, 1),
+    ]
+    for number, (array, options, copies) in enumerate(cases):
+        with strict_cupy.hardware.ledger.stage(f"copy {number}") as entry:
+            found = array.get(**options)
+        assert found.tolist() == array._host.tolist()
+        assert found.flags.f_contiguous == array.flags.f_contiguous or copies
+        assert (entry.operations, entry.allocations, entry.synchronisations) == (copies, copies, 1)
 
 
 def test_the_ledger_counts_by_stage(strict_cupy: Any) -> None:
