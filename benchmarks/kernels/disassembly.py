@@ -8,7 +8,6 @@ import shutil
 import stat
 import subprocess
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -17,9 +16,8 @@ from pathlib import Path
 
 TOOLS = {"cuobjdump": "nvidia-cuda-cuobjdump", "nvdisasm": "nvidia-cuda-nvdisasm"}
 _RESOURCES = re.compile(r"Function (\S+):\s+REG:(\d+) STACK:(\d+) SHARED:(\d+) LOCAL:(\d+)")
-_INSTRUCTION = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:\{\s*)?(@!?U?P\w+\s+)?([A-Z][\w.]*)\s*(.*?)\s*;")
-_LABEL = re.compile(r"^([.$\w]+):")
-_TARGET = re.compile(r"`\(([.$\w]+)\)")
+_INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:\{\s*)?(?:@!?U?P\w+\s+)?([A-Z][\w.]*)\s*(.*?)\s*;")
+_SUBROUTINE = re.compile(r"^\$[.$\w]*:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,8 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """One instruction, as ``@!P0 LDG.E.128 R4, desc[UR4][R2.64]``."""
+    """One instruction, as ``LDG.E.128 R4, desc[UR4][R2.64]``."""
 
-    address: int
-    predicate: str
     opcode: str
     operands: str
 
@@ -58,24 +54,10 @@ class Listing:
 
     instructions: tuple[Instruction, ...]
     body: int
-    labels: dict[str, int]
 
     def own(self) -> tuple[Instruction, ...]:
         """Instructions outside of subroutines."""
         return self.instructions[: self.body]
-
-    def subroutines(self) -> tuple[Instruction, ...]:
-        """Instructions of subroutines: slow paths of divisions."""
-        return self.instructions[self.body :]
-
-    def opcodes(self) -> Counter[str]:
-        """How often each opcode occurs outside of subroutines."""
-        return Counter(instruction.opcode for instruction in self.own())
-
-    def target(self, instruction: Instruction) -> int | None:
-        """Index of the instruction that a branch goes to; a call of anything but a subroutine is a branch too."""
-        found = _TARGET.search(instruction.operands) if instruction.name in ("BRA", "CALL") else None
-        return None if found is None or found.group(1).startswith("$") else self.labels.get(found.group(1))
 
 
 def resources(cubin: bytes, name: str) -> Resources:
@@ -94,23 +76,20 @@ def disassemble(cubin: bytes, name: str) -> Listing:
 def parse(text: str, name: str) -> Listing:
     """Instructions of a kernel in the text that ``nvdisasm -c`` writes."""
     instructions: list[Instruction] = []
-    labels: dict[str, int] = {}
     inside, body = False, None
     for line in map(str.strip, text.splitlines()):
         if line.startswith(".section") or line.startswith("//-----"):
             inside = inside and not line.startswith("//-----") or f".text.{name}," in line
-        elif inside and (label := _LABEL.match(line)):
-            labels[label.group(1)] = len(instructions)
-            if label.group(1).startswith("$") and body is None:
+        elif inside and _SUBROUTINE.match(line):
+            if body is None:
                 body = len(instructions)
         elif inside and (found := _INSTRUCTION.match(line)):
-            address, predicate, opcode, operands = found.groups()
-            instructions.append(Instruction(int(address, 16), (predicate or "").strip(), opcode, operands))
+            instructions.append(Instruction(*found.groups()))
     if not instructions:
         raise ValueError(f"there is no kernel {name}")
     while instructions[-1].name == "NOP":
         instructions.pop()
-    return Listing(tuple(instructions), len(instructions) if body is None else body, labels)
+    return Listing(tuple(instructions), len(instructions) if body is None else body)
 
 
 @cache
