@@ -292,7 +292,8 @@ class Run:
         if not isinstance(source, FileSource):
             limits.append(_travelling(len(columns)))
         reading = Reading(self.engine, tuple(columns), self.rows_of(source, max(len(columns), width)))
-        return partitions(source, reading, exactly or min(limits))
+        whole_groups = exactly is None and self.engine == "cuda"
+        return partitions(source, reading, exactly or min(limits), whole_groups=whole_groups)
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""

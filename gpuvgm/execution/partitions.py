@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +14,10 @@ import pyarrow as pa
 from gpuvgm.engines import get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.io.block import Block
+from gpuvgm.io.device import grouped
 from gpuvgm.io.files import FileSource
 from gpuvgm.io.frames import TableSource
+from gpuvgm.io.parquet import ParquetPart
 from gpuvgm.io.remote import lies_in_process
 from gpuvgm.io.source import Source
 
@@ -92,14 +94,16 @@ class FileRows:
     reading: Reading
 
     def read(self) -> OpenPartition:
-        """The rows, as the engine reads them; cuDF reads files that are wanted as a whole."""
+        """The rows, as the engine reads them."""
         columns, block_rows = self.reading.columns, self.reading.block_rows
-        if self.rows == self.source.rows:
-            source = as_read_by(self.reading.engine, self.source)
-            return OpenPartition(source.lies_on_device, number_from(source.blocks(columns, block_rows), self.offset))
+        source = as_read_by(self.reading.engine, self.source)
         start = self.first_row - self.offset
-        blocks = self.source.between(columns, start, start + self.rows, block_rows)
-        return OpenPartition(on_device=False, blocks=number_from(blocks, self.offset))
+        blocks = (
+            source.blocks(columns, block_rows)
+            if self.rows == source.rows
+            else source.between(columns, start, start + self.rows, block_rows)
+        )
+        return OpenPartition(source.lies_on_device, number_from(blocks, self.offset))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ def number_from(blocks: Iterator[Block], offset: int) -> Iterator[Block]:
     return (replace(block, first_row=block.first_row + offset) for block in blocks) if offset else blocks
 
 
-def partitions(source: Source, reading: Reading, partition_rows: int) -> Iterator[Any]:
+def partitions(source: Source, reading: Reading, partition_rows: int, *, whole_groups: bool = False) -> Iterator[Any]:
     """A source as partitions of `partition_rows` rows.
 
     Parameters
@@ -145,22 +149,36 @@ def partitions(source: Source, reading: Reading, partition_rows: int) -> Iterato
         What is read.
     partition_rows : int
         Rows of a partition; files that do not know their rows are a partition each.
+    whole_groups : bool
+        Cut Parquet files between row groups alone, which cuDF reads as a whole: partitions have at most so many rows,
+        but for a longer row group, which is one.
     """
     own = getattr(source, "partitions", None)
     if own is not None:
         return iter(own(reading))
     if isinstance(source, FileSource):
-        return file_rows(source, reading, partition_rows)
+        return file_rows(source, reading, _cuts(source, partition_rows, whole_groups=whole_groups))
     return held_rows(source, reading, partition_rows)
 
 
-def file_rows(source: FileSource, reading: Reading, partition_rows: int) -> Iterator[FileRows]:
-    """Rows of files in equal partitions, each with the files that it lies in."""
-    edges = list(accumulate((part.rows or 0 for part in source.parts), initial=0))
-    bounds = list(pairwise(edges))
-    whole = any(part.sequential for part in source.parts)  # these are read from their beginning
+def _cuts(source: FileSource, partition_rows: int, *, whole_groups: bool) -> list[int]:
+    """Where partitions of files begin, and the last one ends."""
+    rows = [part.rows or 0 for part in source.parts]
+    if any(part.sequential for part in source.parts):  # these are read from their beginning
+        return [*accumulate(rows, initial=0)]
+    files = [part.group_rows for part in source.parts if isinstance(part, ParquetPart)]
+    if not whole_groups or len(files) < len(source.parts):
+        return [*range(0, sum(rows), partition_rows), sum(rows)]
+    groups = [*chain.from_iterable(files)]
+    edges = [*accumulate(groups, initial=0)]
+    return [0, *(edges[taken[-1] + 1] for taken in grouped(groups, partition_rows))]
+
+
+def file_rows(source: FileSource, reading: Reading, cuts: Sequence[int]) -> Iterator[FileRows]:
+    """Rows of files in partitions between cuts, each with the files that it lies in."""
+    bounds = list(pairwise(accumulate((part.rows or 0 for part in source.parts), initial=0)))
     low = 0
-    for start, stop in bounds if whole else pairwise([*range(0, edges[-1], partition_rows), edges[-1]]):
+    for start, stop in pairwise(cuts):
         if start == stop:
             continue
         while bounds[low][1] <= start:

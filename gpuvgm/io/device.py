@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module, util
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pyarrow as pa
 from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_array, namespace_of, widened
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError
 from gpuvgm.io.arrow import with_wide_index
-from gpuvgm.io.block import DeviceTable, joined
+from gpuvgm.io.block import DeviceTable, joined, trimmed
 from gpuvgm.io.frames import (
     ArraySource,
     SourceColumn,
@@ -244,14 +246,28 @@ def device_source(source: Any) -> ArraySource | None:
     return device_matrix(source) if lies_on_device(source) else None
 
 
-def cudf_tables(part: ParquetPart, columns: Sequence[str], rows: int) -> Iterator[DeviceTable]:
-    """Row groups of a Parquet file, read by cuDF as far as it reads the types as Arrow does."""
+def cudf_tables(
+    part: ParquetPart, columns: Sequence[str], rows: int, start: int = 0, stop: int = sys.maxsize
+) -> Iterator[DeviceTable]:
+    """Rows [start, stop) of a Parquet file, read by cuDF as far as it reads the types as Arrow does.
+
+    It reads whole row groups, those that hold some of the rows.
+    """
     part.check()
+    edges = [*accumulate(part.group_rows, initial=0)]
+    wanted = [group for group, (low, high) in enumerate(pairwise(edges)) if max(low, start) < min(high, stop)]
+    tables = _row_groups(part, columns, wanted, rows)
+    return trimmed(tables, start - edges[wanted[0]], min(stop, edges[-1]) - start) if wanted else iter(())
+
+
+def _row_groups(part: ParquetPart, columns: Sequence[str], wanted: Sequence[int], rows: int) -> Iterator[DeviceTable]:
+    """Consecutive row groups, those of at most `rows` rows together."""
     cudf = import_module("cudf")
     types = {name: part.schema.field(name).type for name in columns}
     here = [name for name in columns if _is_read_there(types[name])]
     others = [name for name in columns if name not in here]
-    for groups in grouped(part.group_rows, rows):
+    for places in grouped([part.group_rows[group] for group in wanted], rows):
+        groups = [wanted[place] for place in places]
         found: dict[str, Column] = {}
         if here:
             frame = cudf.read_parquet(str(part.path), columns=here, row_groups=[groups], use_pandas_metadata=False)

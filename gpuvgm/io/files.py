@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.io.arrow import plain_values_of, with_wide_indices
-from gpuvgm.io.block import Batch, Block, join_batches, reblock
+from gpuvgm.io.block import Batch, Block, Join, join_batches, reblock
 from gpuvgm.io.csv import csv_parts
 from gpuvgm.io.device import cudf_tables, joined_tables, reads_with_cudf
 from gpuvgm.io.ipc import ipc_part
@@ -299,7 +299,7 @@ class FileSource(Source):
     folders : tuple of RemoteFile
         Folders and patterns of stores that the files were listed by.
     lies_on_device : bool
-        Whether cuDF reads blocks into a device; samples and parts of the rows come to the host all the same.
+        Whether cuDF reads blocks into a device; samples come to the host all the same.
     """
 
     name: str
@@ -331,13 +331,12 @@ class FileSource(Source):
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in blocks, across the borders of files."""
         check_request(self.name, self.schema, columns, block_rows)
-        batches = self._batches(columns, block_rows)
-        return reblock(batches, block_rows, joined_tables if self.lies_on_device else join_batches)
+        return reblock(self._batches(columns, block_rows), block_rows, self._join)
 
     def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
         """Read rows [start, stop) in blocks that keep their global indices; only where `rows` is known."""
         check_request(self.name, self.schema, columns, block_rows)
-        return reblock(self._batches_between(columns, start, stop, block_rows), block_rows, first_row=start)
+        return reblock(self._batches_between(columns, start, stop, block_rows), block_rows, self._join, start)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only what holds them is read."""
@@ -422,6 +421,10 @@ class FileSource(Source):
             if self.parts[position].path.name in fitted:
                 _LOG.info("%s: changed since the fit, or another file of its name", self.parts[position].path)
 
+    @property
+    def _join(self) -> Join:
+        return joined_tables if self.lies_on_device else join_batches
+
     def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Batch]:
         with self._reading(range(len(self.parts))) as parts:
             for part, check in parts:
@@ -431,14 +434,15 @@ class FileSource(Source):
                     else:
                         yield from map(self._uniform, part.batches(columns, batch_rows))
 
-    def _batches_between(
-        self, columns: Sequence[str], start: int, stop: int, batch_rows: int
-    ) -> Iterator[pa.RecordBatch]:
+    def _batches_between(self, columns: Sequence[str], start: int, stop: int, batch_rows: int) -> Iterator[Batch]:
         wanted = shares_of_runs([(start, stop - start)], [part.rows or 0 for part in self.parts])
         with self._reading([*wanted]) as parts:
             for (part, check), ((_, (low, rows)),) in zip(parts, wanted.values(), strict=True):
                 with check:
-                    yield from map(self._uniform, part.between(columns, batch_rows, low, low + rows))
+                    if self.lies_on_device and isinstance(part, ParquetPart):
+                        yield from cudf_tables(part, columns, batch_rows, low, low + rows)
+                    else:
+                        yield from map(self._uniform, part.between(columns, batch_rows, low, low + rows))
 
     @contextmanager
     def _reading(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:

@@ -17,13 +17,15 @@ import pytest
 import gpuvgm
 from gpuvgm.arrays import DeviceColumn
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
+from gpuvgm.execution.context import Run
+from gpuvgm.execution.local import CallerExecutor
 from gpuvgm.io import Source, open_source, restore
 from gpuvgm.io import device as device_frames
 from gpuvgm.io.block import DeviceTable, host_table, joined
 from gpuvgm.io.device import grouped, lies_on_device
 from gpuvgm.io.frames import ArraySource
 from tests.harness.device import real
-from tests.harness.device.frames import DataFrame, Series, decimal_type, use_strict_cudf
+from tests.harness.device.frames import DataFrame, Series, decimal_type, read_parquet, use_strict_cudf
 from tests.harness.device.module import is_strict, up
 
 pytestmark = pytest.mark.usefixtures("strict_cupy")
@@ -380,6 +382,62 @@ def test_parquet_files_through_cudf(tmp_path: Any, monkeypatch: pytest.MonkeyPat
     assert read.sample(["n"], [(8, 4)]).equals(files.sample(["n"], [(8, 4)]))
     with pytest.raises(InputError, match='no column "x"'):
         read.blocks(["x"], 5)
+
+
+@pytest.mark.parametrize("block_rows", [1, 4, 100])
+@pytest.mark.parametrize(("start", "stop"), [(0, 15), (3, 4), (4, 8), (5, 9), (7, 13), (10, 12), (14, 15), (6, 6)])
+def test_rows_of_parquet_files_through_cudf(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, block_rows: int, start: int, stop: int
+) -> None:
+    use_strict_cudf(monkeypatch)
+    files, names = open_source(parquet(tmp_path)), ["f", "w", "n"]
+    found = list(files.as_read(on_device=True).between(names, start, stop, block_rows))
+    expected = list(files.between(names, start, stop, block_rows))
+    assert [(block.first_row, block.rows) for block in found] == [(block.first_row, block.rows) for block in expected]
+    for here, there in zip(found, expected, strict=True):
+        assert here.batch.equals(there.batch)
+        assert isinstance(here.column("n"), DeviceColumn)
+
+
+@pytest.fixture(name="ordinary")
+def _ordinary(tmp_path: Any) -> Any:
+    """Files as others write them: row groups of one length but the last, which no cut of equal partitions meets."""
+    for number, rows in enumerate((1000, 1700, 300)):
+        table = pa.table({"x": np.arange(rows) + 1e4 * number, "n": pa.array(range(rows), pa.int32())})
+        pq.write_table(table, tmp_path / f"{number}.parquet", row_group_size=128)
+    return tmp_path
+
+
+@pytest.mark.parametrize("exactly", [None, 50])
+def test_all_partitions_of_ordinary_files_are_read_by_cudf(
+    ordinary: Any, monkeypatch: pytest.MonkeyPatch, exactly: int | None
+) -> None:
+    """Row groups once each, whatever the rows of partitions; pieces of them where files of so many rows are written."""
+    cudf, source = use_strict_cudf(monkeypatch), open_source(ordinary)
+    run, read = Run("cuda", CallerExecutor(1)), []
+
+    def noted(path: str, columns: Any, row_groups: Any, use_pandas_metadata: bool) -> Any:
+        read.extend((path, group) for group in row_groups[0])
+        return read_parquet(path, columns, row_groups, use_pandas_metadata)
+
+    monkeypatch.setattr(cudf, "read_parquet", noted)
+    cut = list(run.partitions(source, ["x", "n"], exactly=exactly, most=50 if exactly else 300))
+    opened = [partition.read() for partition in cut]
+    assert len(cut) == (60 if exactly else 12)
+    assert all(one.on_device for one in opened)
+    blocks = [block for one in opened for block in one.blocks]
+    assert all(isinstance(block.column(name), DeviceColumn) for block in blocks for name in ("x", "n"))
+    expected = [block.batch for block in source.blocks(["x", "n"], 3000)]
+    assert pa.Table.from_batches([block.batch for block in blocks]).equals(pa.Table.from_batches(expected))
+    if not exactly:
+        assert max(partition.rows for partition in cut) <= 300
+        assert len(read) == len(set(read)) == 8 + 14 + 3
+
+
+def test_a_row_group_that_is_longer_than_a_partition_is_one(ordinary: Any) -> None:
+    run, source = Run("cuda", CallerExecutor(1)), open_source(ordinary)
+    assert [one.rows for one in run.partitions(source, ["x"], most=100)][:8] == [128] * 7 + [104]
+    assert [one.rows for one in Run("native", CallerExecutor(1)).partitions(source, ["x"], most=1000)] == [1000] * 3
 
 
 def test_row_groups_are_taken_together_up_to_a_block() -> None:
