@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import UserDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
 from typing import Any, ClassVar
@@ -16,15 +17,18 @@ from numpy.typing import NDArray
 
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
+from gpuvgm.io.arrow import row_bytes
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique
+from gpuvgm.shortage import machine_memory
 
 Opener = Callable[[Any], Source]
 MOST_COUNTED = 64
+KEPT_SHARE = 0.25  # of the memory that there is, that partitions of a sample may take until the fit is done
 _COUNTED: dict[str, tuple[int, ...]] = {}  # rows of partitions, by the token of the frame
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class DaskFrame(Source):
     """A frame of Dask, of pandas' frames or cuDF's.
 
@@ -36,11 +40,14 @@ class DaskFrame(Source):
         Columns and types, which all partitions must have.
     open : callable
         Makes a source of one partition.
+    kept : dict
+        How partitions are computed that are in memory already, by number.
     """
 
     frame: Any
     schema: pa.Schema
     open: Opener
+    kept: Mapping[int, Any] = field(default_factory=dict)
     name: str = "dask.DataFrame"
     flavour: str = "dask"
     repeatable: bool = True
@@ -76,7 +83,41 @@ class DaskFrame(Source):
         parts = zip(delayed_partitions(frame), offsets, self.lengths, strict=False)
         for number, (delayed, first, rows) in enumerate(parts):
             if rows:
-                yield DaskPartition(number, first, rows, reading, self.schema, self.open, delayed)
+                computed = self.kept.get(number, delayed)
+                yield DaskPartition(number, first, rows, reading, self.schema, self.open, computed)
+
+    def keep_sampled(self, columns: Sequence[str], runs: Runs, room: int | None) -> DaskFrame:
+        """The frame with the partitions that a sample reads in memory, or on its way there, if that is not short.
+
+        So that they are not read again: Dask forgets what it computed.
+
+        Parameters
+        ----------
+        columns : sequence of str
+            Columns that are read.
+        runs : sequence of (int, int)
+            Start and stop of each run of the sample.
+        room : int, optional
+            Bytes that they may take; by default a share of the memory of the workers, or of this machine.
+        """
+        import dask
+
+        client = getattr(dask.base.get_scheduler(), "__self__", None)
+        on_cluster = hasattr(client, "scheduler_info")
+        if type(self.frame.expr).__name__ == "FromGraph" or (self.on_device and not on_cluster):
+            return self  # in memory already, or where nothing spills
+        ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
+        read = self.partitions(Reading("reference", tuple(columns), 1))
+        met = [one for one in read if _overlaps(ends, one.first_row, one.rows)]
+        size = sum(one.rows for one in met) * row_bytes(pa.schema([self.schema.field(name) for name in columns]))
+        if room is None:
+            room = round(KEPT_SHARE * (_memory_of(client) if on_cluster else machine_memory()))
+        if size > room:
+            return self
+        kept = dask.persist(*(one.delayed for one in met))
+        keeping = replace(self, kept=dict(zip((one.number for one in met), kept, strict=True)))
+        weakref.finalize(keeping, _forget, [one.dask for one in kept])  # Dask's objects wait for the garbage collector
+        return keeping
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in this process, a partition after the other."""
@@ -184,9 +225,25 @@ def _is_silent(schema: pa.Schema, name: str) -> bool:
     return pa.types.is_null(type_.value_type if pa.types.is_dictionary(type_) else type_)
 
 
+def _forget(graphs: Sequence[dict[Any, Any]]) -> None:
+    """Let go of what partitions were computed to: frames in this process, or futures of a cluster."""
+    for graph in graphs:
+        for held in graph.values():
+            if hasattr(held, "release"):
+                held.release()
+        graph.clear()
+
+
+def _memory_of(client: Any) -> int:
+    """Bytes that all workers of a cluster may take; a worker without a limit, as much as this machine has."""
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    return sum(int(worker["memory_limit"]) or machine_memory() for worker in workers)
+
+
 def as_argument(partition: Any) -> Any:
     """What a task gets for a delayed partition: the future of a persisted one, whose name in the frame costs a task."""
-    there = partition.dask.get(getattr(partition.dask[partition.key], "target", None))
+    there = partition.dask[partition.key]
+    there = partition.dask.get(there.target) if hasattr(there, "target") else there
     return there if type(there).__module__.partition(".")[0] == "distributed" else partition
 
 

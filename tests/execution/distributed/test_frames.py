@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import uuid
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
@@ -16,6 +17,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
+from gpuvgm.execution import dask_frames
 from gpuvgm.execution.context import executor_for
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import DaskFrame
@@ -23,6 +25,7 @@ from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.sources import open_source
 from gpuvgm.table.model_file import fingerprint
 from tests.columns import tables
+from tests.execution.distributed.working import wait_until
 
 dd = pytest.importorskip("dask.dataframe")
 dask = pytest.importorskip("dask")
@@ -55,8 +58,7 @@ def one(frame):
 
 def model_of(transformer):
     """What identifies the fit, apart from where the rows came from."""
-    model = transformer.model_
-    return fingerprint(type(model)(model.columns, model.seed, model.rows, {}))
+    return fingerprint(replace(transformer.model_, source={}))
 
 
 def split(frame, partitions):
@@ -124,6 +126,43 @@ def test_a_persisted_partition_costs_no_task_of_its_own(client, frame, one):
     scans = tasks["call_on_worker"] // 40
     assert tasks.keys() <= {"choose_engine", "itself", "_read_runs", "call_on_worker", "merge_results"}
     assert tasks["_read_runs"] <= 40 and tasks["merge_results"] == 6 * scans and tasks["itself"] == scans >= 1
+
+
+READS, NO_ROWS = "reads", pd.DataFrame({"x": [], "y": []}, dtype=float)
+
+
+def noted(number, folder):
+    """A partition whose computation is told in a file of its own."""
+    (folder / READS).mkdir(exist_ok=True)
+    (folder / READS / f"{number}-{uuid.uuid4()}").touch()
+    random = np.random.default_rng(number)
+    return pd.DataFrame({"x": random.normal(size=400), "y": random.lognormal(size=400)})
+
+
+@pytest.mark.parametrize("algorithm", ["summary", "exact"])
+@pytest.mark.parametrize("where", ["client", "threads"])
+@pytest.mark.parametrize("counted", [True, False])
+def test_a_fit_computes_partitions_once_and_counts_them(client, tmp_path, monkeypatch, counted, where, algorithm):
+    """Where their lengths are known, once in all; and they are not kept when memory is short."""
+    lazy = dd.from_map(noted, range(6), folder=tmp_path, meta=NO_ROWS)
+    if not counted:
+        monkeypatch.setitem(dask_frames._COUNTED, open_source(lazy).frame._name, (400,) * 6)
+    settings = {"effort": "research", "max_iter": 3, "algorithm": algorithm}
+    with dask.config.set(scheduler="threads" if where == "threads" else None):
+        found = gpuvgm.TableTransformer(**settings).fit(lazy)
+    reads = Counter(path.name.partition("-")[0] for path in (tmp_path / READS).iterdir())
+    assert reads == dict.fromkeys("012345", 2 if counted else 1)
+    monkeypatch.setattr(dask_frames, "KEPT_SHARE", 0)
+    with dask.config.set(scheduler="threads" if where == "threads" else None):
+        again = gpuvgm.TableTransformer(**settings).fit(lazy)
+    assert model_of(found) == model_of(again)
+    assert sum(1 for _ in (tmp_path / READS).iterdir()) >= 6 * (3 if not counted else 4)
+
+
+def test_partitions_that_a_fit_kept_are_forgotten_after_it(client, tmp_path):
+    lazy = dd.from_map(noted, range(6), folder=tmp_path, meta=NO_ROWS)
+    gpuvgm.TableTransformer(effort="research", max_iter=3).fit(lazy)
+    wait_until(lambda: not any(str(key).startswith("('noted") for key in client.futures))
 
 
 def test_of_a_partition_only_the_columns_that_are_read_are_looked_at(frame):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,7 @@ def test_a_frame_gives_what_its_rows_give(frame: Any, where: str) -> None:
 def model_of(transformer: Any) -> str:
     """What identifies the fit, apart from where the rows came from."""
     model = transformer.model_
-    return fingerprint(type(model)(model.columns, model.seed, model.rows, {}))
+    return fingerprint(replace(model, source={}))
 
 
 FRESH = """
