@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 
 import gpuvgm
 from tests.engines.kernels.building import needs_compiler
-from tests.execution.distributed.working import Clusters
+from tests.harness.device import worker
 from tests.harness.device.frames import DataFrame, dask_frame, use_strict_cudf
 from tests.harness.device.module import up
+from tests.mixture.closeness import assert_same_parameters
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
@@ -45,23 +47,43 @@ def cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return use_strict_cudf(monkeypatch)
 
 
+@dataclass(frozen=True)
+class Scheduler:
+    """Where tasks are run, and which kernels were launched there."""
+
+    on_workers: bool
+    launched: Callable[[], set[str]]
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Any]:
+    """A client of two workers in processes of their own, with a device each."""
+    with gpuvgm.cluster(workers=2, threads=1, memory="2GiB", gpus=False, preload=[worker.__name__]) as client:
+        yield client
+
+
 @pytest.fixture(params=["threads", "workers"])
-def scheduler(request: pytest.FixtureRequest, cudf: Any, clusters: Clusters) -> Iterator[str]:
-    """Dask's threads, or two workers in this process, whose devices are those of the test."""
-    clusters.close()  # a client of other processes would be the current one
+def scheduler(request: pytest.FixtureRequest, cudf: Any, strict_cupy: Any) -> Iterator[Scheduler]:
+    """Dask's threads, or workers; tells which kernels were launched there."""
     if request.param == "threads":
         with dask.config.set(scheduler="threads"):
-            yield request.param
+            yield Scheduler(False, lambda: {name for name, _ in strict_cupy.hardware.launches})
         return
-    cluster = distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
-    )
-    with cluster, distributed.Client(cluster) as client, client.as_current():
-        yield request.param
+    client = request.getfixturevalue("workers")
+
+    def launched() -> set[str]:
+        found = client.run(worker.hardware_of).values()
+        assert not any(faults for _, faults in found)
+        return set().union(*(names for names, _ in found))
+
+    launched()
+    with client.as_current():
+        yield Scheduler(True, launched)
+    launched()
 
 
 @pytest.mark.parametrize("effort", ["research", "best"])
-def test_exact_fits_are_those_of_one_process(scheduler: str, strict_cupy: Any, effort: str) -> None:
+def test_exact_fits_are_those_of_one_process(scheduler: Scheduler, strict_cupy: Any, effort: str) -> None:
     settings = SETTINGS | {"effort": effort}
     expected = gpuvgm.TableTransformer(**settings).fit(rows())
     frame = dask_frame(on_device(rows()))
@@ -71,12 +93,11 @@ def test_exact_fits_are_those_of_one_process(scheduler: str, strict_cupy: Any, e
         np.testing.assert_allclose(here.means, there.means, rtol=1e-9)
         np.testing.assert_allclose(here.covariances, there.covariances, rtol=1e-9)
         np.testing.assert_allclose(here.weights, there.weights, rtol=1e-9)
-    launched = {name.partition("_f")[0] for name, _ in strict_cupy.hardware.launches}
-    assert any(name.startswith("gpuvgm_e_step") for name in launched) == (scheduler == "workers")
+    assert any(name.startswith("gpuvgm_e_step") for name in scheduler.launched()) == scheduler.on_workers
 
 
 @pytest.mark.parametrize("layout", ["compact", "onehot"])
-def test_partitions_are_encoded_and_decoded_lazily(scheduler: str, layout: str) -> None:
+def test_partitions_are_encoded_and_decoded_lazily(scheduler: Scheduler, layout: str) -> None:
     model = gpuvgm.TableTransformer(effort="research", max_iter=20, engine="native").fit(rows())
     expected = model.transform(rows(), layout=layout)
     model.set_params(engine="auto")
@@ -95,7 +116,7 @@ def test_partitions_are_encoded_and_decoded_lazily(scheduler: str, layout: str) 
         np.testing.assert_array_equal(array, np.asarray(there[name]))
 
 
-def test_rows_outside_the_range_are_told_or_dropped_lazily(scheduler: str) -> None:
+def test_rows_outside_the_range_are_told_or_dropped_lazily(scheduler: Scheduler) -> None:
     table = rows()[["two", "count"]]
     model = gpuvgm.TableTransformer(effort="research", max_iter=20, engine="native").fit(table)
     encoded = model.transform(table)
@@ -110,6 +131,16 @@ def test_rows_outside_the_range_are_told_or_dropped_lazily(scheduler: str) -> No
     for name in table.columns:
         np.testing.assert_array_equal(values.compute()[name].to_arrow().to_numpy(), there[name])
         np.testing.assert_array_equal(kept[name].to_arrow().to_numpy(), np.asarray(there[name])[valid])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_estimator_fits_and_predicts_partitions(scheduler: Scheduler) -> None:
+    table = rows()[["two", "count"]]
+    settings: dict[str, Any] = {"n_components": 2, "max_iter": 3, "random_state": 0, "algorithm": "exact"}
+    frame = dask_frame(on_device(table))
+    found, expected = (gpuvgm.BayesianGaussianMixture(**settings).fit(one) for one in (frame, table))
+    assert_same_parameters(found, expected, 1e-9)
+    np.testing.assert_array_equal(found.predict(frame).compute().to_arrow().to_numpy(), expected.predict(table))
 
 
 def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) -> None:

@@ -429,6 +429,10 @@ def use_strict_cudf(monkeypatch: Any) -> Any:
     cudf.__spec__ = ModuleSpec("cudf", None)
     cudf.Series, cudf.DataFrame, cudf.read_parquet = Series, DataFrame, read_parquet
     monkeypatch.setitem(sys.modules, "cudf", cudf)
+    monkeypatch.setitem(sys.modules, "cudf.core", cudf)  # where pickles look for the classes
+    for name in ("cudf.comm", "distributed.protocol.cupy"):  # which Dask asks how frames and arrays travel: pickled
+        vars(protocol := ModuleType(name))["serialize"] = None
+        monkeypatch.setitem(sys.modules, name, protocol)
     monkeypatch.setitem(sys.modules, "dask_cudf", ModuleType("dask_cudf"))  # Dask imports it for what it finds in cudf
     return cudf
 
@@ -436,6 +440,21 @@ def use_strict_cudf(monkeypatch: Any) -> Any:
 def dask_frame(parts: Any) -> Any:
     """A frame of Dask whose partitions are these, as dask-cudf's are cuDF's."""
     import dask
+    import dask.dataframe as dd
+
+    register_frames()
+    with dask.config.set({"dataframe.convert-string": False}):
+        return dd.from_map(registered, list(parts), meta=parts[0].iloc[:0])
+
+
+def registered(part: Any) -> Any:
+    """A partition, where Dask knows of these frames."""
+    register_frames()
+    return part
+
+
+def register_frames() -> None:
+    """Tell Dask of these frames, as dask-cudf does of cuDF's where it is imported."""
     import dask.dataframe as dd
     from dask.dataframe import get_collection_type
     from dask.dataframe.dispatch import (
@@ -454,8 +473,6 @@ def dask_frame(parts: Any) -> Any:
         make_meta_obj.register(kind, lambda given, index=None: Series(_cupy().zeros(0, given[1]), name=given[0]))
         meta_nonempty.register(kind, lambda one: one)
         concat_dispatch.register(kind, _concatenated)
-    with dask.config.set({"dataframe.convert-string": False}):
-        return dd.from_map(lambda part: part, list(parts), meta=parts[0].iloc[:0])
 
 
 def _concatenated(parts: Any, **_: Any) -> Any:
