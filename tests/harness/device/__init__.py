@@ -4,5 +4,7 @@
 they would on CuPy; kernels run on the host (`tests.engines.kernels.emulated`). Its arrays are no NumPy arrays. It has
 the names that the installed CuPy has, and no other; its functions take the arguments that CuPy's take. What CuPy lets
 pass and a GPU pays for with wrong numbers is a `DeviceFault` here: work on a stream that does not wait for the one that
-writes the array, memory that is used after it was freed, pinned memory that changes under a copy.
+writes the array, memory that is used after it was freed, pinned memory that changes under a copy. Kernels and copies
+are done when somebody waits for their stream, or when something that comes after them needs them, and a kernel's error
+is told then. `worker` is the preload of Dask's workers in processes of their own.
 """
