@@ -15,13 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
-from benchmarks.kernels.programs import every_program
 from benchmarks.measure import Measurement, seconds_of
 from gpuvgm import TableTransformer
 from gpuvgm.engines import ChunkSums, add_chunks, get_engine, multivariate
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import OPTIONS
+from gpuvgm.engines.cuda.variants import every_program
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import gpuvgm
+from gpuvgm.cli.record import commit
 from gpuvgm.engines import native_is_built
 from gpuvgm.execution.local import available_threads
 
@@ -32,7 +33,7 @@ def describe_machine() -> dict[str, Any]:
         "instruction_sets": instruction_sets(),
         "python": platform.python_version(),
         "versions": {"gpuvgm": gpuvgm.__version__, **{name: metadata.version(name) for name in PACKAGES}},
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -91,19 +92,6 @@ def _descendants(pid: int) -> list[int]:
         for child in map(int, children.read_text().split()):
             found += [child, *_descendants(child)]
     return found
-
-
-def _commit() -> str | None:
-    """Commit of the tree, with a plus sign where files differ from it."""
-    try:
-        commit = _git("rev-parse", "--short", "HEAD")
-        return commit + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
 
 
 #: For processes that load these libraries; joblib and gpuvgm go by the cores that the process may run on.

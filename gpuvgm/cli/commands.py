@@ -7,6 +7,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -592,10 +593,40 @@ def info(
 
 
 @command
-def doctor(terminal: Terminal) -> Outcome:
+def doctor(
+    terminal: Terminal,
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE]", help="With --json: where to write the document.", show_default=False),
+    ] = None,
+    *,
+    gpu: Annotated[
+        bool, option("--gpu", "Check the GPU, its memory, cuDF: everything once, in a minute or two.")
+    ] = False,
+    cluster: Annotated[bool, option("--cluster", "With --gpu: check workers with GPUs too.")] = False,
+    compile_only: Annotated[
+        bool, option("--compile-only", "With --gpu: compile all kernels into CuPy's cache, and check nothing else.")
+    ] = False,
+) -> Outcome:
     """Check what this machine can run, and what is missing."""
-    diagnosis = gpuvgm.doctor()
-    return Outcome(diagnosis.to_dict(), [str(diagnosis)])
+    if not gpu and (cluster or compile_only):
+        raise InputError("--cluster and --compile-only belong to --gpu; add it")
+    if file is not None and not terminal.json:
+        raise InputError(f"doctor writes a file with --json alone; give --json {file}, or leave {file} out")
+    from gpuvgm.io import check_document, write_bytes
+
+    target = None if file is None else check_document(file)
+    if gpu:
+        from gpuvgm.cli.gpu_checks import examine
+
+        outcome = examine(terminal.tell, cluster=cluster, compile_only=compile_only)
+    else:
+        diagnosis = gpuvgm.doctor()
+        outcome = Outcome(diagnosis.to_dict(), [str(diagnosis)])
+    if target is None:
+        return outcome
+    write_bytes(target, json_text(outcome.document).encode())
+    return replace(outcome, written=True)
 
 
 @command

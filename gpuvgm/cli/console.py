@@ -58,12 +58,15 @@ class Outcome:
         Exit code.
     broken : sequence of str
         Limits that do not hold, in sentences; shown in any case.
+    written : bool
+        Whether the document is in a file already, and `--json` leaves stdout to people.
     """
 
     document: Mapping[str, Any]
     view: Sequence[RenderableType]
     code: int = DONE
     broken: Sequence[str] = ()
+    written: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class Terminal:
 
     def show(self, outcome: Outcome) -> None:
         """Print what a command found."""
-        if self.json:
+        if self.json and not outcome.written:
             write_json(outcome.document)
         elif not self.quiet:
             write(render([*outcome.view, *map(on_command_line, outcome.broken)]))

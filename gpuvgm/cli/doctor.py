@@ -192,8 +192,8 @@ def doctor() -> Diagnosis:
     >>> diagnosis.version == gpuvgm.__version__
     True
     """
-    packages = {name: _version((name,)) for name in REQUIRED}
-    packages |= {name: _version(distributions) for name, distributions in OPTIONAL.items()}
+    packages = {name: version_of((name,)) for name in REQUIRED}
+    packages |= {name: version_of(distributions) for name, distributions in OPTIONAL.items()}
     engines = tuple(_engine(name) for name in ENGINES if name != "auto")
     return Diagnosis(
         version=gpuvgm.__version__,
@@ -279,7 +279,8 @@ def _cuda_version(number: int) -> str:
     return f"{number // 1000}.{number % 1000 // 10}"
 
 
-def _version(distributions: tuple[str, ...]) -> str | None:
+def version_of(distributions: tuple[str, ...]) -> str | None:
+    """Version of a package that one of some distributions brings; None where none is installed."""
     for distribution in distributions:
         try:
             return metadata.version(distribution)

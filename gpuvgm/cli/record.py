@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Mapping
@@ -100,3 +101,19 @@ def versions() -> dict[str, str]:
     """Versions of gpuvgm, Python and what the arithmetic comes from."""
     found = {"gpuvgm": gpuvgm.__version__, "python": platform.python_version()}
     return found | {name: metadata.version(name) for name in PACKAGES}
+
+
+def commit() -> str | None:
+    """Commit of the checkout that gpuvgm comes from, with a plus sign where files differ from it."""
+    root = Path(gpuvgm.__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        known = _git(root, "rev-parse", "--short", "HEAD")
+        return known + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout.strip()

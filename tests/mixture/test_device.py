@@ -70,15 +70,6 @@ def test_summaries_are_the_same_to_the_bit(device: Hardware) -> None:
     assert not any(name.startswith("gpuvgm_e_step") for name, _ in device.launches)
 
 
-@pytest.mark.gpu
-@needs_gpu
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize("algorithm", ["exact", "summary"])
-def test_a_gpu_fits_what_the_host_fits(algorithm: str) -> None:
-    x = column(300_000)
-    assert_same(*(mixture(engine, algorithm=algorithm).fit(x) for engine in ("cuda", "auto")))
-
-
 @pytest.fixture(params=["strict", pytest.param("gpu", marks=[pytest.mark.gpu, needs_gpu])])
 def cupy(request: pytest.FixtureRequest) -> Any:
     """CuPy on a GPU, and what stands for it."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 from typing import Any
 
@@ -696,31 +695,6 @@ def test_a_later_row_that_the_sample_has_not_seen(
     assert gathered == 1 + blocks + 2 * (kinds is None), "other plans are scanned at once"
 
 
-@pytest.mark.gpu
-@needs_gpu
-@needs("cudf")
-def test_cudf_on_a_gpu(tmp_path: Any) -> None:
-    import cudf
-
-    rows = frame().assign(many=pd.Categorical([f"word {i % 300}" for i in range(ROWS)]))
-    given = cudf.DataFrame.from_pandas(rows)
-    cents = cudf.Series.from_arrow(decimals(np.arange(ROWS) ** 2, decimal_type(64, 12, 2), np.arange(ROWS) % 9 == 0))
-    cents.index = given.index
-    given["cents"] = cents
-    table = given.to_arrow(preserve_index=False)
-    expected, found = TableTransformer(**SETTINGS).fit(table), TableTransformer(engine="cuda", **SETTINGS).fit(given)
-    assert columns_of(found) == columns_of(expected)
-    encoded = found.transform(given)
-    assert isinstance(encoded, cudf.DataFrame)
-    assert encoded.index.equals(given.index)
-    there = expected.transform(table)
-    assert encoded.to_arrow(preserve_index=False).to_pydict() == there.to_pydict()
-    back = found.inverse_transform(encoded)
-    assert back.to_arrow(preserve_index=False).to_pydict() == expected.inverse_transform(there).to_pydict()
-    pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
-    assert found.transform(tmp_path / "rows.parquet").to_pydict() == there.to_pydict()
-
-
 def test_cudf_may_spill_before_every_kernel(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a kernel works on is pinned; all else goes to the host as others of the process ask for memory."""
     use_strict_cudf(monkeypatch)
@@ -750,31 +724,6 @@ def test_cudf_may_spill_before_every_kernel(strict_cupy: Any, monkeypatch: pytes
     assert set(spilled) == set(rows)
     owners = [series.buffers[0] for _, series in given.items()]
     assert all(owner.spillable and not owner.exposed for owner in owners)
-
-
-@pytest.mark.gpu
-@needs_gpu
-@needs("cudf")
-def test_cudf_may_spill_what_was_read_on_a_gpu() -> None:
-    import cudf
-    from cudf.core.buffer import spill_manager
-
-    if spill_manager.get_global_manager() is not None:
-        pytest.skip("cuDF spills already, for all of this process: CUDF_SPILL=off")
-    spill_manager.set_global_manager(spill_manager.SpillManager())
-    try:
-        frame = cudf.DataFrame({"x": np.arange(1000.0)})
-        owner = frame["x"]._column.plc_column.data().owner
-        (block,) = gpuvgm.io.open_source(frame).blocks(["x"], 1000)
-        assert not owner.spillable
-        assert block.column("x").to_arrow().to_pylist()[-1] == 999.0
-        del block
-        assert owner.spillable and not owner.exposed
-        del frame, owner
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of buffers that are still there
-            spill_manager.set_global_manager(None)
 
 
 @pytest.mark.gpu

@@ -94,6 +94,13 @@ class Device:
         if blocks:
             _block_kernel(program)((min(blocks, MOST_BLOCKS),), (program.threads,), tuple(_values(program, arguments)))
 
+    def compile(self, program: Program) -> None:
+        """Compile a program ahead, or take it from CuPy's cache; CuPy compiles row programs when they are called."""
+        if program.is_block:
+            _block_kernel(program)
+        else:
+            self.run_rows(program, [self.xp.zeros(1, p.type) if p.pointer else 0 for p in program.parameters], 1)
+
     def to_host(self, array: Any) -> NDArray[Any]:
         """Copy of an array in the memory of the host."""
         return np.asarray(self.xp.asnumpy(array))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from benchmarks.kernels.compile import missing
-from benchmarks.kernels.programs import every_program
 from gpuvgm.engines.cuda.programs import Parameter, Program
+from gpuvgm.engines.cuda.variants import every_program
 
 _MISSING = missing()
 needs_tools = pytest.mark.skipif(_MISSING is not None, reason=str(_MISSING))

@@ -9,8 +9,8 @@ import pytest
 from benchmarks.kernels import compile as compiling
 from benchmarks.kernels.compile import ADDED, ARCHITECTURES, CompilationError, compile_program, element_source
 from benchmarks.kernels.disassembly import disassemble, resources
-from benchmarks.kernels.programs import every_program
 from gpuvgm.engines.cuda.programs import OPTIONS, Program
+from gpuvgm.engines.cuda.variants import every_program
 from tests.engines.kernels.compiled import PROGRAMS, kernel, needs_tools, of_architectures
 
 pytestmark = needs_tools

@@ -9,10 +9,10 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from benchmarks.kernels.programs import every_program
 from gpuvgm.engines.cuda import device as module
 from gpuvgm.engines.cuda.device import Device, Lane
 from gpuvgm.engines.cuda.programs import OPTIONS, Program
+from gpuvgm.engines.cuda.variants import every_program
 from gpuvgm.errors import EnvironmentProblem, InputError
 from tests.harness.device.module import up
 

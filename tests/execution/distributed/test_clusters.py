@@ -19,7 +19,6 @@ from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution import cluster as clusters
 from gpuvgm.execution.dask import DaskExecutor
 from tests.cli.running import document, invoke, run
-from tests.conftest import needs, needs_gpu
 from tests.execution.distributed.working import wait_until
 
 ROWS = 5000
@@ -259,15 +258,6 @@ def test_dask_says_what_a_worker_failed_from():
 def test_without_a_pool_of_rmm_cupy_keeps_its_own(dask_cuda):
     gpuvgm.cluster(rmm_pool_size=None)
     assert dask_cuda["rmm_pool_size"] is None and "rmm_allocator_external_lib_list" not in dask_cuda
-
-
-@pytest.mark.gpu
-@needs_gpu
-@needs("dask_cuda")
-def test_cupy_on_a_worker_allocates_from_the_pool_of_rmm():
-    with gpuvgm.cluster(workers=1, rmm_pool_size="1GB") as client:
-        ((device, *_),) = client.run(lambda: gpuvgm.doctor().devices).values()
-    assert device.allocator == "RMM, TrackingResourceAdaptor over PoolMemoryResource over CudaMemoryResource"
 
 
 def test_gpus_can_be_left_alone(dask_cuda, monkeypatch):

@@ -34,6 +34,8 @@ class Hardware:
     ----------
     pool : int
         Bytes of each device that a pool has taken, which all memory comes from then; 0 without one.
+    limit : int
+        Bytes that the pool gives at most; 0 without a limit.
     """
 
     def __init__(self, devices: int = 2, multiprocessors: int = 2, memory: float = float(1 << 33)) -> None:
@@ -43,7 +45,7 @@ class Hardware:
         self.uploads: list[int] = []  # rows that lanes copied to the device
         self.faults: list[DeviceFault] = []
         self.used = [0] * devices
-        self.pool = 0
+        self.pool = self.limit = 0
         self.module: Any = None  # what stands for CuPy
         self.array_tools: Any = None
         self.runtime_error: type[Exception] = RuntimeError
@@ -143,7 +145,7 @@ class Hardware:
         self.check()
         size = self.grains(size)
         device = self.threads.device
-        if size > (self.pool or self.memory) - self.used[device]:
+        if size > min(self.pool or self.memory, self.limit or self.memory) - self.used[device]:
             raise self.out_of_memory(f"Out of memory allocating {size:,} bytes (so far: {self.used[device]:,})")
         self.used[device] += size
         self.ledger.add(allocations=1, allocated=size)

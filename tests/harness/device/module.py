@@ -75,6 +75,10 @@ class MemoryPool:
     def get_limit(self) -> int:
         return self.limit
 
+    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
+        assert fraction is None
+        self.limit = self._hardware.limit = size or 0
+
 
 class CudaMemoryResource:
     """RMM's resource that takes memory of the runtime."""
@@ -156,7 +160,7 @@ def _cuda(hardware: Hardware) -> ModuleType:
     vars(cuda).update(
         Device=device, Stream=stream, Event=event, runtime=runtime, memory=memory,
         is_available=lambda: True, get_current_stream=current_stream, get_device_id=lambda: hardware.threads.device,
-        alloc_pinned_memory=Pinned,
+        alloc_pinned_memory=Pinned, nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)),
     )  # fmt: skip
     return cuda
 

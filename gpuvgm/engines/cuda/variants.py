@@ -1,4 +1,4 @@
-"""The programs that are compiled, counted and predicted: every kernel, in the variants that differ in kind."""
+"""Every kernel, in the variants that differ in kind: what is compiled ahead, counted and predicted."""
 
 from __future__ import annotations
 

@@ -1,0 +1,911 @@
+"""The checks of `gpuvgm doctor --gpu`, which are tests too: what a GPU must do for gpuvgm.
+
+`CHECKS` is the list. A check is a function without arguments. It raises where something is wrong, and returns what it
+found. Each runs in a process of its own: so none stops the others, whether it fails, crashes or hangs, and each can
+choose where memory comes from.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial, wraps
+from importlib import import_module, util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.table import Table
+
+import gpuvgm
+from gpuvgm.arrays import decimals
+from gpuvgm.cli.console import BOUND_FAILED, DONE, Outcome
+from gpuvgm.cli.doctor import OPTIONAL, version_of
+from gpuvgm.cli.record import commit, versions
+from gpuvgm.engines import cuda_problem, get_engine, native_is_built
+from gpuvgm.engines.cuda.device import Device, Lane
+from gpuvgm.engines.cuda.programs import Program, value, written
+from gpuvgm.engines.cuda.variants import every_program
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, Step
+from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem
+from gpuvgm.io.arrow import with_wide_indices
+from gpuvgm.summary.grid import Frame, Grid, Masses, build_grid
+from gpuvgm.summary.summary import Summary
+
+Found = Mapping[str, Any]
+Columns = dict[str, Any]
+
+OK, FAILED, NOT_RUN = "ok", "failed", "not run"
+#: What the process of a check runs; tests put the software device here.
+START = "from gpuvgm.cli.gpu_checks import main"
+TIMEOUT = 600.0  # seconds of a check
+
+# What `python -m benchmarks predict` assumes, at least and at most. The most of a launch is what CuPy's authors measured
+# before they last made it faster; the others are assumed.
+LAUNCH_SECONDS = (4e-6, 11e-6)  # of a kernel, gpuvgm's or CuPy's
+SYNCHRONISATION_SECONDS = (15e-6, 30e-6)  # the host waits for a stream
+#: Of an instruction that waits for the one before it: "typically 4 clock cycles" for most arithmetic (CUDA C++
+#: Programming Guide, "Multiprocessor Level").
+DEPENDENT_CYCLES = 4
+
+LEAST_CAPABILITY = (7, 5)
+ROWS = 9_001
+FILES = 20
+PAST_2_31_BYTES = (1 << 28) + (1 << 20)  # rows of float64: the last 2^20 lie beyond
+ROW_BYTES = 32  # of a row, of what is made of it, and room beside
+SUMMARY_BYTES = 1 << 28  # of the cells of a summary, and some more
+ONEHOT_CODES = 10
+SETTINGS: dict[str, Any] = {"effort": "research", "max_iter": 30}
+KINDS: dict[str, Any] = {
+    "amount": {"kind": "mixed", "modal": [0.0]},
+    "category": "categorical",
+    "truth": "categorical",
+    "logs": {"kind": "continuous", "log": True},
+    "range": "general",
+    "small": "continuous",
+    "half": "continuous",
+}
+#: A chain of operations that wait for each other, by one thread.
+CHAIN = Program(
+    "gpuvgm_chain",
+    (),
+    (),
+    (value("int64", "steps"), written("float64", "y")),
+    operation="double a = y[0]; for (long long k = 0; k < steps; ++k) a = fma(a, 0.5, 1.0); y[0] = a",
+)
+
+
+CHAIN_STEPS = 1 << 18, 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check.
+
+    Parameters
+    ----------
+    name : str
+        What is checked.
+    needs : tuple of str
+        Packages beside CuPy, by the names that they are imported by.
+    run : callable
+        Raises where something is wrong; else gives what it found.
+    gpus : int
+        How many it needs.
+    cluster : bool
+        Whether it belongs to `--cluster`.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    run: Callable[[], Found]
+    gpus: int = 1
+    cluster: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a check.
+
+    Parameters
+    ----------
+    name : str
+        What was checked.
+    status : {"ok", "failed", "not run"}
+        What came of it.
+    seconds : float
+        Of its process.
+    found : mapping
+        What it found.
+    error : str
+        Why it failed, or was not run.
+    traceback : str
+        Where it failed, for reports.
+    """
+
+    name: str
+    status: str
+    seconds: float = 0.0
+    found: Found = field(default_factory=dict)
+    error: str = ""
+    traceback: str = ""
+
+
+# -- running
+
+
+def run_check(check: Check) -> Result:
+    """Run a check in a process of its own, if this machine has what it needs."""
+    lack = lack_of(check)
+    if lack is not None:
+        return Result(check.name, NOT_RUN, error=lack)
+    begin = time.perf_counter()
+    code = f"import sys; sys.path[:] = {sys.path!r}; {START}; main({check.name!r})"
+    try:
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
+    except subprocess.TimeoutExpired:
+        return Result(check.name, FAILED, TIMEOUT, error=f"it had not ended after {TIMEOUT:g} s")
+    seconds = time.perf_counter() - begin
+    try:
+        told = json.loads(ended.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        last = (ended.stderr.splitlines() or [""])[-1]
+        error = f"its process ended with exit code {ended.returncode}: {last}"
+        return Result(check.name, FAILED, seconds, error=error, traceback=ended.stderr)
+    return Result(check.name, FAILED if told["error"] else OK, seconds, **told)
+
+
+def lack_of(check: Check) -> str | None:
+    """What this machine lacks for a check."""
+    for package in check.needs:
+        if util.find_spec(package) is None:
+            return f"{package} is not installed: {INSTALL_CUDA}"
+    gpus = import_module("cupy").cuda.runtime.getDeviceCount()
+    return f"it needs {check.gpus} GPUs, and finds {gpus}" if gpus < check.gpus else None
+
+
+def main(name: str) -> None:
+    """What the process of a check does: one line of JSON at the end of its output tells what came of it."""
+    from gpuvgm.table.description import jsonable
+
+    (check,) = [one for one in CHECKS if one.name == name]
+    found: Found = {}
+    error = trace = ""
+    try:
+        found = check.run()
+    except Exception as problem:
+        error, trace = _line(problem), traceback.format_exc()
+    told = jsonable({"found": found, "error": error, "traceback": trace})
+    sys.stdout.write(f"\n{json.dumps(told, allow_nan=False)}\n")
+
+
+def _line(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
+
+
+def examine(tell: Callable[[str], None], *, cluster: bool, compile_only: bool) -> Outcome:
+    """Run the checks one after the other, whatever comes of each.
+
+    Parameters
+    ----------
+    tell : callable
+        Called with a line for each check when it ends.
+    cluster : bool
+        Whether those of clusters are among them.
+    compile_only : bool
+        Compile the kernels, and check nothing else.
+
+    Raises
+    ------
+    EnvironmentProblem
+        Where there is no GPU that CuPy can use.
+    """
+    problem = cuda_problem()
+    if problem is not None:
+        raise EnvironmentProblem(str(problem))
+    asked = [check for check in CHECKS if check.run is compile_kernels] if compile_only else CHECKS
+    results = []
+    for check in asked:
+        if cluster or not check.cluster:
+            results.append(run_check(check))
+            tell(f"{check.name}: {results[-1].status} ({results[-1].seconds:.1f} s)")
+    failed = [one.name for one in results if one.status == FAILED]
+    document = {
+        "device": next((one.found for one in results if one.name == CHECKS[0].name), {}),
+        "versions": {**versions(), **{name: version_of(names) for name, names in OPTIONAL.items()}},
+        "commit": commit(),
+        "system": platform.platform(),
+        "checks": [asdict(one) for one in results],
+    }
+    return Outcome(
+        document, [_table(results)], BOUND_FAILED if failed else DONE, [f"failed: {name}" for name in failed]
+    )
+
+
+def _table(results: Sequence[Result]) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("check", "result"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("s", justify="right")
+    table.add_column("found", overflow="fold")
+    for one in results:
+        plain = {name: value for name, value in one.found.items() if not isinstance(value, Mapping)}
+        found = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plain.items())
+        table.add_row(one.name, one.status, f"{one.seconds:.1f}", one.error or found)
+    return table
+
+
+# -- the device and its compiler
+
+
+def look_at_device() -> Found:
+    """Driver, NVRTC and architecture."""
+    cuda = _engine().device.cuda
+    runtime, number = cuda.runtime, int(cuda.Device().id)
+    properties = runtime.getDeviceProperties(number)
+    capability, driver = (int(properties["major"]), int(properties["minor"])), int(runtime.driverGetVersion())
+    if capability < LEAST_CAPABILITY:
+        raise RuntimeError(f"compute capability {_dotted(capability)} is older than {_dotted(LEAST_CAPABILITY)}")
+    compiler = tuple(map(int, cuda.nvrtc.getVersion()))
+    if compiler[0] > driver // 1000:
+        raise RuntimeError(
+            f"the driver is one of CUDA {driver // 1000}, CuPy's compiler of {compiler[0]}: {INSTALL_CUDA}"
+        )
+    free, total = cuda.Device().mem_info
+    name = properties["name"]
+    return {
+        "device": name.decode() if isinstance(name, bytes) else str(name),
+        "gpus": int(runtime.getDeviceCount()),
+        "compute_capability": _dotted(capability),
+        "memory_gib": round(int(total) / 2**30, 1),
+        "free_gib": round(int(free) / 2**30, 1),
+        "driver": driver,
+        "runtime": int(runtime.runtimeGetVersion()),
+        "nvrtc": _dotted(compiler),
+    }
+
+
+def _dotted(numbers: Sequence[int]) -> str:
+    return ".".join(map(str, numbers))
+
+
+def compile_kernels() -> Found:
+    """Every kernel, compiled or taken from CuPy's cache."""
+    device, seconds = _engine().device, {}
+    for program in every_program():
+        begin = time.perf_counter()
+        device.compile(program)
+        seconds[program.name] = round(time.perf_counter() - begin, 3)
+    device.cuda.get_current_stream().synchronize()
+    slowest = max(seconds, key=lambda name: seconds[name])
+    total = round(sum(seconds.values()), 1)
+    return {"kernels": len(seconds), "total_seconds": total, "slowest": slowest, "seconds": seconds}
+
+
+def measure_latencies() -> Found:
+    """Seconds of a launch and of a wait, and cycles of a float64 operation that waits for the one before."""
+    device = _engine().device
+    y, stream = device.xp.zeros(1), device.cuda.get_current_stream()
+
+    def seconds(times: int, steps: int, *, wait: bool) -> float:
+        stream.synchronize()
+        begin = time.perf_counter()
+        for _ in range(times):
+            device.run_rows(CHAIN, [steps, y], 1)
+            if wait:
+                stream.synchronize()
+        return (time.perf_counter() - begin) / times
+
+    seconds(10, 0, wait=True)
+    launch = min(seconds(500, 0, wait=False) for _ in range(3))
+    wait = min(seconds(200, 0, wait=True) for _ in range(3)) - launch
+    few, many = (min(seconds(1, steps, wait=True) for _ in range(3)) for steps in CHAIN_STEPS)
+    step = (many - few) / (CHAIN_STEPS[1] - CHAIN_STEPS[0])
+    kilohertz = device.cuda.Device().attributes.get("ClockRate")
+    return {
+        "launch_us": round(1e6 * launch, 2),
+        "launch_us_assumed": [round(1e6 * each, 1) for each in LAUNCH_SECONDS],
+        "wait_us": round(1e6 * wait, 2),
+        "wait_us_assumed": [round(1e6 * each, 1) for each in SYNCHRONISATION_SECONDS],
+        "fp64_ns": round(1e9 * step, 2),
+        "fp64_cycles": None if kilohertz is None else round(step * 1e3 * kilohertz, 1),
+        "fp64_cycles_assumed": DEPENDENT_CYCLES,
+    }
+
+
+# -- the engine against the host's
+
+
+def check_summary() -> Found:
+    """Summaries of rows on the device, of rows of the host, and block by block."""
+    engine, host, x, step = _engine(), _host(), _numbers(), Step(1, 100, "float64")
+    x[:9] = [np.inf, -np.inf, -0.0, 5e-324, 1e-40, 1e308, -1e300, 1e22, 0.07]
+    grid = _grid(x)
+    expected = host.summarise(x, grid, step)
+    _same_summary("rows on the device", engine.summarise(engine.device.xp.asarray(x), grid, step), expected)
+    _same_summary("rows of the host", engine.summarise(x, grid, step), expected)
+    running = engine.running_summary(grid, step)
+    for block in np.array_split(x, 3):
+        running.add(engine.device.xp.asarray(block))
+    _same_summary("block by block", running.summary(), expected)
+    return {"cells": len(expected.cell), "host": host.name}
+
+
+def check_past_2_31_bytes() -> Found:
+    """Transform, inverse, summary and one-hot rows over arrays of more than 2^31 bytes, or as far as memory goes."""
+    engine, host = _engine(), _host()
+    xp, room = engine.device.xp, max(1 << 14, int(engine.device.free_memory) - SUMMARY_BYTES) // ROW_BYTES
+    tile = _numbers(min(1 << 20, room // 4))
+    size = len(tile)
+    tiles = min(PAST_2_31_BYTES // size, room // size)
+    rows, table, draw = tiles * size, _draw_table(), Draw(3, 5)
+    x = xp.empty(rows, np.float64)
+    for start in range(0, rows, size):
+        x[start : start + size] = xp.asarray(tile)
+    scalar, code, back = xp.empty(rows, np.float32), xp.empty(rows, np.uint8), xp.empty(rows, np.float64)
+    engine.transform(x, table, draw, scalar, code)
+    means, widths = np.append(table.mixture.means[:7], np.nan), np.append(table.widths, 0.0)
+    inverse = InverseTable(table.mixture.frame, means, widths, table.limit)
+    engine.inverse_transform(scalar, code, inverse, back)
+    for part in (slice(0, size), slice(rows - size, rows)):
+        wanted: Any = np.empty(size, np.float32), np.empty(size, np.uint8), np.empty(size)
+        host.transform(tile, table, Draw(3, 5, part.start), *wanted[:2])
+        host.inverse_transform(*wanted[:2], inverse, wanted[2])
+        for name, found, expected in zip(("scalar", "code"), (scalar, code), wanted, strict=False):
+            _same(f"{name} of rows {part.start} to {part.stop}", found[part], expected)
+        _close("the inverse", back[part], wanted[2], _inverse_tolerance())
+    grid = _grid(tile)
+    _same_summary("the summary", engine.summarise(x, grid), _times(host.summarise(tile, grid), tiles))
+    del x, back
+    width = 4 * (1 + ONEHOT_CODES)
+    wide = min(rows, 8 * PAST_2_31_BYTES // width, int(engine.device.free_memory) // (2 * width))
+    matrix = xp.empty((wide, 1 + ONEHOT_CODES), np.float32)
+    engine.fill_onehot([(scalar[:wide], code[:wide], ONEHOT_CODES)], matrix)
+    read = xp.empty(wide, np.float32), xp.empty(wide, np.uint8)
+    engine.read_onehot(matrix, [(*read, np.arange(ONEHOT_CODES), True)])
+    for name, found, expected in zip(("scalar", "code"), read, (scalar, code), strict=True):
+        _same(f"the last {name} of one-hot rows", found[-size:], _down(expected[wide - size : wide]))
+    return {"rows": rows, "bytes": 8 * rows, "onehot_bytes": int(matrix.nbytes)}
+
+
+def check_lack_of_memory() -> Found:
+    """With a mebibyte left, the host does the work, and says so; with memory again, the device does."""
+    engine, host, x = _engine(), _host(), _numbers()
+    pool, grid = engine.device.xp.get_default_memory_pool(), _grid(x)
+    expected = host.summarise(x, grid)
+    pool.free_all_blocks()
+    pool.set_limit(size=pool.total_bytes() + (1 << 20))
+    try:
+        with _heard() as told:
+            _same_summary("with a mebibyte left", engine.summarise(x, grid), expected)
+    finally:
+        pool.set_limit(size=0)
+    if not told:
+        raise RuntimeError("the limit of CuPy's pool was not felt")
+    _same_summary("with memory again", engine.summarise(engine.device.xp.asarray(x), grid), expected)
+    return {"told": told}
+
+
+# -- tables against the host's
+
+
+def check_fit() -> Found:
+    """EM over cells: models of columns of every type of arrays, and of the default search, are those of the host."""
+    rows = _columns()
+    _same_models(_fitted(rows), _fitted(_resident(rows), engine="cuda"))
+    some = {name: rows[name] for name in ("amount", "gaps", "single")}
+    searched = {"effort": "auto", "max_iter": 100}
+    _same_models(_fitted(some, **searched), _fitted(_resident(some), engine="cuda", **searched))
+    return {"columns": len(rows), "host": _host().name}
+
+
+def check_em_over_rows() -> Found:
+    """Exact EM over rows on the device and rows of the host, one feature and three, equal to 1e-9."""
+    features = np.stack([_numbers(seed=seed, missing=False) for seed in range(3)], axis=1)
+    for count in (1, 3):
+        x = np.ascontiguousarray(features[:, :count])
+        expected = _mixture(_host().name, x).fit(x)
+        for place in (x, _up(x)):
+            _same_mixtures(f"{count} features", _mixture("cuda", x).fit(place), expected)
+    return {}
+
+
+def check_transform() -> Found:
+    """Modes, scalars and modes that hold their rows: of rows on the device and of the host."""
+    model, here = _models()
+    rows = _columns(seed=1)
+    for mode in ("sample", "argmax"):
+        for dtype in ("float32", "float64"):
+            expected = model.transform(rows, mode=mode, dtype=dtype)
+            for place in (rows, _resident(rows)):
+                _same_columns(here.transform(place, mode=mode, dtype=dtype), expected)
+    return {}
+
+
+def check_inverse() -> Found:
+    """Decoded columns."""
+    model, here = _models()
+    encoded = model.transform(_columns(seed=1))
+    expected, valid = model.inverse_transform(encoded, return_valid=True)
+    for place in (encoded, _resident(encoded)):
+        found, told = here.inverse_transform(place, return_valid=True)
+        _same_columns(found, expected, _inverse_tolerance())
+        _same("valid", told, valid)
+    return {}
+
+
+def check_onehot() -> Found:
+    """Rows of the one-hot matrix, written and read."""
+    model, here = _models()
+    rows = _columns(seed=1)
+    expected = model.transform(rows, layout="onehot")
+    matrix = here.transform(_resident(rows), layout="onehot")
+    _same("the matrix", matrix, expected)
+    _same_columns(here.inverse_transform(matrix), model.inverse_transform(expected), _inverse_tolerance())
+    return {"columns": int(expected.shape[1])}
+
+
+def check_another_stream() -> Found:
+    """Fit, transform and inverse on a stream of the caller's."""
+    with _engine().device.cuda.Stream(non_blocking=True):
+        _check_table()
+    return {}
+
+
+def check_second_device() -> Found:
+    """Fit, transform and inverse on the second GPU, while the engine was started on the first."""
+    with _engine().device.cuda.Device(1):
+        _check_table()
+    return {}
+
+
+def _check_table() -> None:
+    model, here = _models()
+    rows = _columns(seed=1)
+    _same_models(model, _fitted(_resident(_columns()), engine="cuda"))
+    encoded = here.transform(_resident(rows))
+    _same_columns(encoded, model.transform(rows))
+    _same_columns(here.inverse_transform(encoded), model.inverse_transform(_down(encoded)), _inverse_tolerance())
+
+
+# -- cuDF
+
+
+def check_cudf(prepare: Callable[[], None]) -> Found:
+    """Frames with a column of each type, without and with nulls, from an offset on: fitted, encoded and decoded.
+
+    Parameters
+    ----------
+    prepare : callable
+        Chooses where memory comes from, before anything is allocated.
+    """
+    prepare()
+    columns = _arrow_columns()
+    columns |= {f"{name} with nulls": _with_nulls(array) for name, array in columns.items()}
+    try:
+        _check_types(columns)
+    except Exception as problem:
+        wrong = "; ".join(_wrong_types(columns))
+        raise RuntimeError(wrong or f"columns together, not apart: {_line(problem)}") from problem
+    return {"columns": len(columns), "allocator": _allocator()}
+
+
+def _check_types(columns: Mapping[str, pa.Array[Any]]) -> None:
+    table = pa.table({**columns})
+    frame = import_module("cudf").DataFrame.from_arrow(table).iloc[7:]
+    _same_arrow(frame, table.slice(7))
+    _check_frame(frame)
+
+
+def _wrong_types(columns: Mapping[str, pa.Array[Any]]) -> Iterator[str]:
+    """What is wrong with each column alone."""
+    for name, array in columns.items():
+        try:
+            _check_types({name: array})
+        except Exception as problem:
+            yield f"{name}: {_line(problem)}"
+
+
+def _check_frame(frame: Any) -> None:
+    """A frame of cuDF against the table that it gives."""
+    table = pa.table({name: frame[name].to_arrow() for name in frame.columns})
+    table = table.cast(with_wide_indices(table.schema))
+    model, here = _fitted(table, kinds=None), _fitted(frame, kinds=None, engine="cuda")
+    _same_models(model, here)
+    encoded, expected = here.transform(frame), model.transform(table)
+    _same_arrow(encoded, expected)
+    _same_arrow(here.inverse_transform(encoded), model.inverse_transform(expected))
+    if repr(encoded.index) != repr(frame.index):
+        raise AssertionError(f"index {encoded.index!r} in the place of {frame.index!r}")
+
+
+def check_parquet() -> Found:
+    """A file that cuDF reads into the device, against Arrow's reading."""
+    table = pa.table({name: _with_nulls(array) for name, array in _arrow_columns().items()})
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.parquet"
+        pq.write_table(table, path, row_group_size=2500)
+        model, here = _fitted(path, kinds=None), _fitted(path, kinds=None, engine="cuda")
+        _same_models(model, here)
+        found, expected = here.transform(path), model.transform(path)
+    for name in expected.column_names:
+        _same_lists(name, found[name].to_pylist(), expected[name].to_pylist())
+    return {"columns": len(table.column_names)}
+
+
+def check_spilling() -> Found:
+    """The same with cuDF's spilling on; what was read may be spilled again."""
+    found = check_cudf(_spill)
+    cudf = import_module("cudf")
+    frame = cudf.DataFrame({"x": np.arange(1000.0)})
+    owner = frame["x"]._column.plc_column.data().owner
+    (block,) = gpuvgm.io.open_source(frame).blocks(["x"], 1000)
+    if owner.spillable:
+        raise RuntimeError("cuDF may spill a column that is being read")
+    del block
+    if owner.exposed or not owner.spillable:
+        raise RuntimeError("a column that was read can be spilled no more")
+    owner.spill(target="cpu")
+    _check_frame(frame)
+    return found
+
+
+def _take_from_cupy() -> None:
+    """CuPy and cuDF have pools of their own."""
+
+
+def _take_from_rmm_pool() -> None:
+    rmm = import_module("rmm")
+    _take_from(rmm.mr.PoolMemoryResource(rmm.mr.CudaMemoryResource(), initial_pool_size=1 << 30))
+
+
+def _take_from_async() -> None:
+    _take_from(import_module("rmm").mr.CudaAsyncMemoryResource())
+
+
+def _take_from(resource: Any) -> None:
+    """Both libraries take memory from a resource of RMM."""
+    import_module("rmm").mr.set_current_device_resource(resource)
+    import_module("cupy").cuda.set_allocator(import_module("rmm.allocators.cupy").rmm_cupy_allocator)
+
+
+def _spill() -> None:
+    import_module("cudf").set_option("spill", val=True)
+
+
+# -- clusters
+
+
+def check_cluster(workers: int | None) -> Found:
+    """Twenty small files by workers with a GPU each: fit, exact fit, transform, inverse and the estimator.
+
+    Parameters
+    ----------
+    workers : int or None
+        How many; one for every GPU by default.
+    """
+    random = np.random.default_rng(5)
+    rows = FILES * 1500
+    two = np.where(random.random(rows) < 0.4, random.normal(-3, 0.5, rows), random.normal(4, 2, rows))
+    table = pa.table({"two": pa.array(two), "gaps": _with_nulls(pa.array(_numbers(rows, missing=False)))})
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(FILES):
+            pq.write_table(table.slice(number * 1500, 1500), Path(folder) / f"part-{number:02}.parquet")
+        with gpuvgm.cluster(workers=workers, gpus=True) as client:
+            for allocator in client.run(_allocator).values():
+                if not allocator.startswith("RMM, TrackingResourceAdaptor over PoolMemoryResource"):
+                    raise RuntimeError(f"CuPy on a worker takes memory from {allocator}")
+            client.run(start_counting)
+            frame = import_module("dask_cudf").read_parquet(folder)
+            _check_lazy(table, frame)
+            counted = client.run(stop_counting)
+    return {"workers": len(counted), **{str(worker): told for worker, told in counted.items()}}
+
+
+def _allocator() -> str:
+    return gpuvgm.doctor().devices[0].allocator
+
+
+def _check_lazy(table: pa.Table, frame: Any) -> None:
+    """A frame of Dask against the same rows in this process."""
+    model = _fitted(table, kinds=None)
+    here = _fitted(frame, kinds=None, engine="auto")
+    _same_models(model, here)
+    encoded, expected = here.transform(frame), model.transform(table)
+    _same_arrow(encoded.compute(), expected)
+    _same_arrow(here.inverse_transform(encoded).compute(), model.inverse_transform(expected))
+    exact: Any = _fitted(table, kinds=None, algorithm="exact")
+    found: Any = _fitted(frame, kinds=None, engine="auto", algorithm="exact")
+    for name, column in exact.columns_.items():
+        _close(f"means of {name}, exact", found.columns_[name].means, column.means, 1e-9)
+    x = table["two"].to_numpy()[:, None]
+    _same_mixtures("the estimator", _mixture("auto", x).fit(frame[["two"]]), _mixture(_host().name, x).fit(x))
+
+
+_COUNTED: Counter[str] = Counter()
+_WATCHED: list[tuple[Any, str, Any]] = []
+
+
+def start_counting() -> None:
+    """Count in this process what crosses the bus, how often the host waits, and who reads files."""
+    if _WATCHED:
+        return
+    _watch(Device, "to_host", lambda _, array: {"waits": 1, "bytes_down": array.nbytes})
+    _watch(Lane, "wait", lambda *_: {"waits": 1})
+    _watch(Lane, "upload", lambda _, array: {"bytes_up": array.nbytes})
+    _watch(Lane, "download", lambda _, array, out: {"bytes_down": out.nbytes})
+    _watch(import_module("cudf"), "read_parquet", lambda *_, **__: {"reads_by_cudf": 1})
+    _watch(pq.ParquetFile, "iter_batches", lambda *_, **__: {"reads_by_arrow": 1})
+
+
+def stop_counting() -> dict[str, int]:
+    """What was counted since `start_counting`."""
+    while _WATCHED:
+        owner, name, function = _WATCHED.pop()
+        setattr(owner, name, function)
+    return dict(_COUNTED)
+
+
+def _watch(owner: Any, name: str, costs: Callable[..., Mapping[str, int]]) -> None:
+    function = getattr(owner, name)
+
+    @wraps(function)
+    def watched(*given: Any, **options: Any) -> Any:
+        _COUNTED.update(costs(*given, **options))
+        return function(*given, **options)
+
+    _WATCHED.append((owner, name, function))
+    setattr(owner, name, watched)
+
+
+# -- rows and models
+
+
+def _engine() -> Any:
+    return get_engine("cuda")
+
+
+def _host() -> Any:
+    """The engine that says what is right: the native one, or the reference where that was not built."""
+    return get_engine("native" if native_is_built() else "reference")
+
+
+def _inverse_tolerance() -> float:
+    """Of decoded numbers, which the reference engine rounds twice."""
+    return 0.0 if native_is_built() else 1e-12
+
+
+def _up(values: np.ndarray) -> Any:
+    return _engine().device.xp.asarray(values)
+
+
+def _down(values: Any) -> Any:
+    if isinstance(values, Mapping):
+        return {name: _down(one) for name, one in values.items()}
+    return values.get() if hasattr(values, "get") else values
+
+
+def _resident(columns: Mapping[str, np.ndarray]) -> Columns:
+    return {name: _up(values) for name, values in columns.items()}
+
+
+def _numbers(rows: int = ROWS, seed: int = 0, *, missing: bool = True) -> np.ndarray:
+    """A skewed column."""
+    x = np.random.default_rng(seed).lognormal(2, 1, rows)
+    if missing:
+        x[::11] = np.nan
+    return x
+
+
+def _columns(seed: int = 0) -> dict[str, np.ndarray]:
+    """A column of every type of arrays, and one of subnormal numbers."""
+    random = np.random.default_rng(seed)
+    amount = np.round(np.exp(random.normal(2, 1, ROWS)), 2)
+    amount[::7] = 0.0
+    gaps = random.normal(0, 1, ROWS) + 5 * random.integers(0, 2, ROWS)
+    gaps[5::11] = np.nan
+    return {
+        "amount": amount,
+        "gaps": gaps,
+        "single": random.normal(1e3, 1, ROWS).astype(np.float32),
+        "half": random.normal(0, 1, ROWS).astype(np.float16),
+        "large": random.integers(2**60, 2**60 + 10**6, ROWS),
+        "small": random.integers(0, 120, ROWS).astype(np.int8),
+        "wide": random.integers(2**63, 2**63 + 5000, ROWS, dtype=np.uint64),
+        "category": random.integers(0, 4, ROWS),
+        "truth": random.integers(0, 2, ROWS).astype(np.bool_),
+        "logs": np.exp(random.normal(0, 1, ROWS)),
+        "range": random.uniform(-3, 8, ROWS),
+        "subnormal": 1e-310 * random.normal(3, 1, ROWS),
+        "subnormal single": (1e-39 * random.normal(3, 1, ROWS)).astype(np.float32),
+    }
+
+
+def _arrow_columns() -> dict[str, pa.Array[Any]]:
+    """A column of every type that cuDF has."""
+    random = np.random.default_rng(8)
+    whole = random.integers(0, 120, ROWS)
+    cents, seconds = random.integers(10**5, 10**6, ROWS), random.integers(10**9, 2 * 10**9, ROWS)
+    numbers = {name: pa.array(whole.astype(name)) for name in ("int8", "int16", "int32", "uint8", "uint16", "uint32")}
+    units: dict[Any, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+    moments = {f"timestamp {unit}": pa.array(seconds * n).cast(pa.timestamp(unit)) for unit, n in units.items()}
+    lengths = {f"duration {unit}": pa.array(whole * n).cast(pa.duration(unit)) for unit, n in units.items()}
+    decimal_types: Any = {f"decimal{bits}": getattr(pa, f"decimal{bits}") for bits in (32, 64, 128)}
+    fixed = {name: decimals(cents, make(9, 2), None) for name, make in decimal_types.items()}
+    return {
+        **numbers,
+        "int64": pa.array(2**60 + whole),
+        "uint64": pa.array(2**63 + whole.astype(np.uint64)),
+        "float32": pa.array(random.normal(5, 2, ROWS).astype(np.float32)),
+        "float64": pa.array(random.normal(5, 2, ROWS)),
+        "bool": pa.array(random.random(ROWS) < 0.3),
+        "string": pa.array(random.choice(["a", "b", "c"], ROWS)),
+        "category": pa.array(random.choice(["x", "yy", "z"], ROWS)).dictionary_encode(),
+        "many categories": pa.array([f"word {number % 300}" for number in range(ROWS)]).dictionary_encode(),
+        **moments,
+        "zoned": pa.array(seconds * 10**6).cast(pa.timestamp("us", tz="Europe/Berlin")),
+        **lengths,
+        **fixed,
+        "wide decimal128": decimals(cents, pa.decimal128(30, 2), None),
+    }
+
+
+def _with_nulls(array: pa.Array[Any]) -> pa.Array[Any]:
+    rows = np.arange(len(array))
+    places: Any = pa.array(rows, mask=rows % 5 == 1)
+    return array.take(places)
+
+
+def _draw_table() -> DrawTable:
+    """Ten components, of which seven may be drawn."""
+    k = np.arange(10.0)
+    mixture = KernelTable(Frame(1.0, 0.0), k * k * 2.0 - 3.0, 0.7 / (1.0 + k * k) ** 1.5, -0.3 * k)
+    widths = 4 * np.sqrt(0.7 / mixture.half_precisions[:7])
+    return DrawTable(mixture, widths, np.arange(7.0), 1e-6, 0.99, 7)
+
+
+def _grid(x: np.ndarray) -> Grid:
+    frame = Frame.around(x)
+    return build_grid(frame, Masses.of_sample(frame.apply(x)), np.empty(0))
+
+
+def _fitted(rows: Any, kinds: Any = KINDS, **settings: Any) -> gpuvgm.TableTransformer:
+    if isinstance(kinds, Mapping):
+        kinds = {name: kind for name, kind in kinds.items() if name in rows}
+    return gpuvgm.TableTransformer(kinds, **{"engine": _host().name, **SETTINGS, **settings}).fit(rows)
+
+
+def _models() -> tuple[gpuvgm.TableTransformer, gpuvgm.TableTransformer]:
+    """A model of the host, and the same on the device."""
+    model = _fitted(_columns())
+    return model, copy.deepcopy(model).set_params(engine="cuda")
+
+
+def _mixture(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
+    """An estimator that begins with the first rows as centres."""
+    return gpuvgm.BayesianGaussianMixture(
+        n_components=3, max_iter=10, tol=0.0, algorithm="exact", init_params=x[:3], engine=engine
+    )
+
+
+# -- comparisons
+
+
+def _same(what: str, found: Any, expected: np.ndarray) -> None:
+    """Refuse arrays that differ in type or in any bit, but for those of NaN."""
+    found = np.asarray(_down(found))
+    if found.dtype != expected.dtype:
+        raise AssertionError(f"{what}: {found.dtype} in the place of {expected.dtype}")
+    np.testing.assert_array_equal(found, expected, err_msg=what)
+    if expected.dtype.kind == "f":
+        known = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(found[known]), np.signbit(expected[known]), err_msg=what)
+
+
+def _close(what: str, found: Any, expected: Any, tolerance: float) -> None:
+    if not tolerance:
+        _same(what, found, np.asarray(expected))
+    np.testing.assert_allclose(_down(found), expected, rtol=tolerance, atol=tolerance, err_msg=what)
+
+
+def _same_columns(found: Mapping[str, Any], expected: Mapping[str, np.ndarray], tolerance: float = 0.0) -> None:
+    if list(found) != list(expected):
+        raise AssertionError(f"columns {list(found)} in the place of {list(expected)}")
+    for name, values in expected.items():
+        _close(name, found[name], values, tolerance if values.dtype.kind == "f" else 0.0)
+
+
+def _same_arrow(frame: Any, table: pa.Table) -> None:
+    """Refuse a frame of cuDF whose columns hold other values than those of a table."""
+    if list(frame.columns) != table.column_names:
+        raise AssertionError(f"columns {list(frame.columns)} in the place of {table.column_names}")
+    for name in table.column_names:
+        _same_lists(name, frame[name].to_arrow().to_pylist(), table[name].to_pylist())
+
+
+def _same_lists(what: str, found: Sequence[Any], expected: Sequence[Any]) -> None:
+    if found == expected:
+        return
+    for row, (one, other) in enumerate(zip(found, expected, strict=True)):
+        if repr(one) != repr(other):  # NaN differs from NaN
+            raise AssertionError(f"{what}: {one!r} in the place of {other!r} in row {row}")
+
+
+def _same_models(expected: gpuvgm.TableTransformer, found: gpuvgm.TableTransformer) -> None:
+    for name, column in expected.columns_.items():
+        if repr(found.columns_[name].to_json()) != repr(column.to_json()):
+            raise AssertionError(f'the model of column "{name}" differs')
+
+
+def _same_mixtures(what: str, found: Any, expected: Any) -> None:
+    for name in ("means_", "covariances_", "weights_"):
+        _close(f"{name}, {what}", getattr(found, name), getattr(expected, name), 1e-9)
+
+
+def _same_summary(what: str, found: Summary, expected: Summary) -> None:
+    for part in fields(Summary):
+        if part.name != "grid":
+            np.testing.assert_array_equal(
+                getattr(found, part.name), getattr(expected, part.name), err_msg=f"{what}: {part.name}"
+            )
+
+
+def _times(summary: Summary, count: int) -> Summary:
+    """The summary of so many times the same rows."""
+    if count == 1:
+        return summary
+    half = _times(summary, count // 2)
+    return half.merge(half) if count % 2 == 0 else half.merge(half).merge(summary)
+
+
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """What gpuvgm's log says within."""
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("gpuvgm")
+    logger.addHandler(handler)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(handler)
+
+
+RAPIDS = ("cudf", "rmm")
+CLUSTER = ("cudf", "rmm", "dask_cudf", "dask_cuda")
+CHECKS: Sequence[Check] = (
+    Check("driver, NVRTC and architecture", (), look_at_device),
+    Check("every kernel compiles", (), compile_kernels),
+    Check("launch, wait and FP64 latency", (), measure_latencies),
+    Check("summary", (), check_summary),
+    Check("EM over cells: fit", (), check_fit),
+    Check("EM over rows: exact, estimator", (), check_em_over_rows),
+    Check("transform and hold", (), check_transform),
+    Check("inverse", (), check_inverse),
+    Check("one-hot", (), check_onehot),
+    Check("past 2^31 bytes", (), check_past_2_31_bytes),
+    Check("lack of memory", (), check_lack_of_memory),
+    Check("another stream", (), check_another_stream),
+    Check("a second device", (), check_second_device, gpus=2),
+    Check("cuDF, CuPy's pool", RAPIDS, partial(check_cudf, _take_from_cupy)),
+    Check("cuDF, RMM's pool", RAPIDS, partial(check_cudf, _take_from_rmm_pool)),
+    Check("cuDF, asynchronous memory", RAPIDS, partial(check_cudf, _take_from_async)),
+    Check("cuDF, spilling", RAPIDS, check_spilling),
+    Check("cuDF reads Parquet", RAPIDS, check_parquet),
+    Check("cluster of one GPU", CLUSTER, partial(check_cluster, 1), cluster=True),
+    Check("cluster of all GPUs", CLUSTER, partial(check_cluster, None), gpus=2, cluster=True),
+)
