@@ -10,8 +10,8 @@
 # make test-integrations  the drop-ins beside the real CTGAN and RDT, in two environments of their own
 # make peers      gpuvgm beside scikit-learn, RDT, CTGAN, Polars, Dask, Spark and PyTorch (PEERS_RESULTS, PEERS_ROWS)
 # make notebooks  runs all notebooks into build/notebooks; make notebooks-update writes what they show into them
-# make test-gpu   the tests on this machine's GPU, none skipped for want of it, then its measurements (GPU_RESULTS), in an
-#                 environment for the driver's CUDA (CUDA=12 or 13); RAPIDS=1 adds cuDF and dask-cuda
+# make test-gpu   gpuvgm doctor --gpu, the tests on this machine's GPU, none skipped for want of it, then its measurements
+#                 (GPU_RESULTS, GPU_CHECKS), in an environment for the driver's CUDA (CUDA=12 or 13); RAPIDS=1 adds cuDF and dask-cuda
 # make constraints  the versions that images for GPUs take, as the registry has them today (docker/constraints-cu*.txt)
 # Choose the interpreter and its environment: make test PYTHON=python3.12 VENV=.venv312
 
@@ -21,6 +21,7 @@ PYTEST_ARGS ?=
 MINUTES ?= 30
 FUZZ_ARGS ?=
 GPU_RESULTS ?= build/gpu.jsonl
+GPU_CHECKS ?= build/doctor.json
 PEERS_RESULTS ?= build/peers.jsonl
 PEERS_ROWS ?= 200000
 # Tests of one file run in one process, files side by side on up to four cores; TEST_PROCESSES=0 runs all in one.
@@ -81,8 +82,11 @@ test-gpu:
 	cuda=$$($(PYTHON) tests/harness/driver.py $(CUDA)) && \
 	    $(MAKE) test-one-gpu VENV=$(VENV)-cu$$cuda EXTRA=test-cu$$cuda$(if $(RAPIDS),$(COMMA)cu$$cuda)
 
-# A test fails for want of a package that is named, and is skipped for want of another.
+# What a check finds does not stop the tests, which have the same checks. A test fails for want of a package that is named,
+# and is skipped for want of another.
 test-one-gpu: $(STAMP)-$(EXTRA)
+	mkdir -p $(dir $(GPU_CHECKS))
+	-$(BIN)/gpuvgm doctor --gpu $(if $(RAPIDS),--cluster) --json $(GPU_CHECKS)
 	REQUIRE_GPU=cupy$(if $(RAPIDS),$(COMMA)cudf$(COMMA)rmm$(COMMA)dask_cudf$(COMMA)dask_cuda) $(PYTEST) -m gpu $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks gpu --json $(GPU_RESULTS)
 

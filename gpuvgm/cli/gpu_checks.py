@@ -53,8 +53,8 @@ OK, FAILED, NOT_RUN = "ok", "failed", "not run"
 START = "from gpuvgm.cli.gpu_checks import main"
 TIMEOUT = 600.0  # seconds of a check
 
-# What `python -m benchmarks predict` assumes, at least and at most. The most of a launch is what CuPy's authors measured
-# before they last made it faster; the others are assumed.
+# What `python -m benchmarks predict` assumes, at least and at most. The most of a launch is what CuPy's authors
+# measured before they last made it faster; the others are assumed.
 LAUNCH_SECONDS = (4e-6, 11e-6)  # of a kernel, gpuvgm's or CuPy's
 SYNCHRONISATION_SECONDS = (15e-6, 30e-6)  # the host waits for a stream
 #: Of an instruction that waits for the one before it: "typically 4 clock cycles" for most arithmetic (CUDA C++

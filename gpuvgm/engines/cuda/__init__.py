@@ -11,8 +11,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Any, TypeVar
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,19 @@ from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
 T = TypeVar("T")
+Verb = TypeVar("Verb", bound=Callable[..., Any])
 _LOG = logging.getLogger("gpuvgm")
+
+
+def ranged(verb: Verb) -> Verb:
+    """A verb of the contract as a range in profiles, for example "gpuvgm.transform"."""
+
+    @wraps(verb)
+    def within(self: CudaEngine, *arguments: Any, **options: Any) -> Any:
+        with self.device.range(f"gpuvgm.{verb.__name__}"):
+            return verb(self, *arguments, **options)
+
+    return cast(Verb, within)
 
 
 class CudaEngine(Engine):
@@ -60,6 +72,7 @@ class CudaEngine(Engine):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._host,)
 
+    @ranged
     def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
         if self.device.is_resident(x):
@@ -89,6 +102,7 @@ class CudaEngine(Engine):
         with first:
             return self._tables.summary(table, len(x))
 
+    @ranged
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""
         if not self.device.is_resident(x):
@@ -103,12 +117,14 @@ class CudaEngine(Engine):
             return host
         return DeviceEM(self._loops, host, Problem.of(cells, prior, sound=sound))
 
+    @ranged
     def count_most_probable(self, x: Floats, weight: Floats | None, table: KernelTable) -> Floats:
         """Weight by most probable component; see `Engine.count_most_probable`."""
         if not self.device.is_resident(x):
             return self._host.count_most_probable(x, weight, table)
         return e_step.count_most_probable(self.device, x, self._up(weight), table)
 
+    @ranged
     def e_step_features(self, x: Array, weight: Array | None, table: GaussianTable) -> Array:
         """Sums of responsibilities over several features; see `Engine.e_step_features`."""
         if self.device.is_resident(x):
@@ -117,12 +133,14 @@ class CudaEngine(Engine):
             return multivariate.e_step(x, weight, table)
         return self._host.e_step_features(x, weight, table)
 
+    @ranged
     def log_prob(self, x: Array, table: GaussianTable) -> Array:
         """Log densities over several features; see `Engine.log_prob`."""
         if self.device.is_resident(x):
             return multivariate.log_prob(x, table)
         return self._host.log_prob(x, table)
 
+    @ranged
     def transform(
         self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.unsignedinteger]
     ) -> None:
@@ -144,6 +162,7 @@ class CudaEngine(Engine):
         on_device = partial(in_pieces, device, len(x), work)
         self._or_on_host("rows", on_device, self._host.transform, x, table, draw, scalar, code)
 
+    @ranged
     def hold(
         self,
         numbers: Floats,
@@ -158,6 +177,7 @@ class CudaEngine(Engine):
         found: Ints = holds.hold(self.device, numbers, (scalar, code), table, off_step)
         return found
 
+    @ranged
     def inverse_transform(
         self, scalar: Floats, code: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
     ) -> tuple[int, bool]:
@@ -181,6 +201,7 @@ class CudaEngine(Engine):
 
         return self._or_on_host("rows", on_device, self._host.inverse_transform, scalar, code, table, out)
 
+    @ranged
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""
         if not self.device.is_resident(out):
@@ -188,6 +209,7 @@ class CudaEngine(Engine):
             return
         rows.fill_onehot(self.device, parts, out)
 
+    @ranged
     def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
         """Scalars and codes of rows of the onehot layout; see `Engine.read_onehot`."""
         if not self.device.is_resident(matrix):

@@ -101,6 +101,15 @@ class Device:
         else:
             self.run_rows(program, [self.xp.zeros(1, p.type) if p.pointer else 0 for p in program.parameters], 1)
 
+    @contextmanager
+    def range(self, name: str) -> Iterator[None]:
+        """A range of NVTX, which profilers show, for what is begun within."""
+        self.cuda.nvtx.RangePush(name)
+        try:
+            yield
+        finally:
+            self.cuda.nvtx.RangePop()
+
     def to_host(self, array: Any) -> NDArray[Any]:
         """Copy of an array in the memory of the host."""
         return np.asarray(self.xp.asnumpy(array))

@@ -224,7 +224,7 @@ class LoopsOnDevice:
     def _launch(self, runs: Sequence[Run], most: int) -> None:
         stride = max(loop.stride for loop, _, _ in runs) + 1 + max(iterations for _, iterations, _ in runs)
         results = np.empty((len(runs), stride))
-        with self._lane as lane:
+        with self._lane as lane, self._device.range("gpuvgm.em"):
             self._make_ready([loop for loop, _, _ in runs])
             written_ = self._device.xp.empty(results.shape)
             problems = lane.upload(_records(runs, most))

@@ -13,12 +13,12 @@ import numpy as np
 from benchmarks.kernels.budget import division_steps
 from benchmarks.kernels.cards import H200
 from benchmarks.kernels.prediction import CLASSES
-from benchmarks.kernels.programs import every_program
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem, em_program
 from gpuvgm.engines.cuda.programs import Program
+from gpuvgm.engines.cuda.variants import every_program
 from gpuvgm.engines.hold import HoldTable
 from gpuvgm.engines.tables import Draw, InverseTable, Step
 from tests.engines.kernels.emulated import Resident, resident

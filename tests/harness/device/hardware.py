@@ -42,6 +42,7 @@ class Hardware:
         self.devices, self.multiprocessors, self.memory = devices, multiprocessors, int(memory)
         self.ledger, self.lock, self.threads = Ledger(), RLock(), Threads()
         self.launches: list[tuple[str, int]] = []
+        self.ranges: list[str | None] = []  # that were begun, and None for each that ended
         self.uploads: list[int] = []  # rows that lanes copied to the device
         self.faults: list[DeviceFault] = []
         self.used = [0] * devices

@@ -161,6 +161,7 @@ def _cuda(hardware: Hardware) -> ModuleType:
         Device=device, Stream=stream, Event=event, runtime=runtime, memory=memory,
         is_available=lambda: True, get_current_stream=current_stream, get_device_id=lambda: hardware.threads.device,
         alloc_pinned_memory=Pinned, nvrtc=SimpleNamespace(getVersion=lambda: (13, 0)),
+        nvtx=SimpleNamespace(RangePush=hardware.ranges.append, RangePop=lambda: hardware.ranges.append(None)),
     )  # fmt: skip
     return cuda
 
