@@ -160,12 +160,15 @@ class LocalExecutor:
 
     @contextmanager
     def _started(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
-        pipeline = _Pipeline(function, iter(blocks), self.threads)
+        pipeline = _Pipeline(function, iter(blocks), self.threads, self._begin)
         try:
             pipeline.reader.start()
             yield pipeline
         finally:
             pipeline.stop()
+
+    def _begin(self) -> None:
+        """Make a thread ready."""
 
 
 class CallerExecutor(LocalExecutor):
@@ -200,6 +203,42 @@ class CallerExecutor(LocalExecutor):
             done += block.rows
             if self.progress is not None:
                 self.progress(done)
+
+
+class DeviceExecutor(LocalExecutor):
+    """Runs blocks on a device in one thread, as another reads ahead and the caller's takes what came to the host.
+
+    Where memory runs out, it goes on with halves of the block as `CallerExecutor` does.
+
+    Parameters
+    ----------
+    begin : callable
+        Makes the caller's device and stream those of a thread, so that the work is in the caller's order.
+    progress : callable, optional
+        As for `LocalExecutor`.
+    """
+
+    __slots__ = ("_make_ready",)
+
+    def __init__(self, begin: Callable[[], None], progress: Callable[[int], None] | None = None) -> None:
+        super().__init__(1, progress)
+        self._make_ready = begin
+
+    def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
+        """Pass the result of each block, or of the parts that fit into memory, to `sink` in row order."""
+        limit = [sys.maxsize]
+
+        def run(block: B) -> list[R]:
+            return [result for _, result in _run_in_parts(function, block, limit)]
+
+        def take(results: list[R]) -> None:
+            for result in results:
+                sink(result)
+
+        super().map_blocks(run, blocks, take)
+
+    def _begin(self) -> None:
+        self._make_ready()
 
 
 def _from(progress: Callable[[int], None], start: int, done: int) -> None:
@@ -248,13 +287,16 @@ class _Pipeline(Generic[B, R]):
     `slots` counts the blocks that may still come into flight; `steps` gives them in order, then None.
     """
 
-    def __init__(self, function: Callable[[B], R], blocks: Iterator[B], threads: int) -> None:
+    def __init__(
+        self, function: Callable[[B], R], blocks: Iterator[B], threads: int, begin: Callable[[], None]
+    ) -> None:
         self.slots = threading.Semaphore(threads + READ_AHEAD)
         self.steps: SimpleQueue[_BlockResult | None] = SimpleQueue()
         self.reader = threading.Thread(target=self._read, name="gpuvgm-read", daemon=True)
         self._function, self._blocks, self._done = function, blocks, 0
         self._stopped = threading.Event()
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute")
+        self._begin = begin
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute", initializer=begin)
 
     def release(self, rows: int, progress: Callable[[int], None] | None) -> None:
         """Let another block come into flight, after the result of one is consumed."""
@@ -274,6 +316,7 @@ class _Pipeline(Generic[B, R]):
     def _read(self) -> None:
         """Hand in the blocks; what ends the reader is raised in the caller's thread, after the results before it."""
         try:
+            self._begin()
             self._submit_all()
         except BaseException as caught:
             failed = Future[R]()

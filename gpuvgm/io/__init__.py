@@ -2,6 +2,7 @@
 
 from gpuvgm.io.block import Block, DeviceTable, host_batch, join_batches, joined, kept_rows, table_of_columns
 from gpuvgm.io.device import (
+    callers_stream,
     device_array,
     device_rows,
     holds_device_rows,
@@ -40,6 +41,7 @@ __all__ = [
     "RemoteFile",
     "SampleSource",
     "Source",
+    "callers_stream",
     "check_document",
     "check_folder_of",
     "device_array",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module, util
 from itertools import accumulate, pairwise
@@ -205,6 +205,18 @@ def usable_cupy() -> Any:
             f"{INSTALL_CUDA}"
         ) from problem
     return cupy
+
+
+def callers_stream() -> Callable[[], None]:
+    """What makes the device and the stream that are current in this thread those of another."""
+    cupy = usable_cupy()
+    device, stream = cupy.cuda.Device(), cupy.cuda.get_current_stream()
+
+    def use() -> None:
+        device.use()
+        stream.use()
+
+    return use
 
 
 def frame_source(frame: Any) -> ArraySource:

@@ -22,7 +22,7 @@ import pyarrow as pa
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values
 from gpuvgm.execution.context import Run, check_reachable
-from gpuvgm.execution.local import CallerExecutor, LocalExecutor
+from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
 from gpuvgm.execution.partitions import Partition
 from gpuvgm.files import replace_folder
 from gpuvgm.io import (
@@ -33,6 +33,7 @@ from gpuvgm.io import (
     ParquetSink,
     RemoteFile,
     Source,
+    callers_stream,
     check_folder_of,
     is_csv,
     location_of,
@@ -239,11 +240,18 @@ def write_part(parts: Parts, encode: Encode, partition: Partition, executor: Loc
     """One file from its partition: its rows, size and SHA-256."""
     path = inside(parts.place, parts.name(partition.first_row))
     rows = partition.read()
-    chosen = CallerExecutor(executor.threads, executor.progress) if rows.on_device else executor
+    chosen = DeviceExecutor(callers_stream(), executor.progress) if rows.on_device else executor
     with _sink(path, parts.schema) as sink:
         taking = Taking(sink)
         chosen.map_blocks(encode, rows.blocks, taking.take)
     return taking.entry(partition.first_row)
+
+
+def _writer(executor: Executor) -> Executor:
+    """What runs blocks whose results are written: on a device too, one is written as others are read and worked on."""
+    if isinstance(executor, CallerExecutor):
+        return DeviceExecutor(callers_stream(), executor.progress)
+    return executor
 
 
 def _sink(path: Given, schema: pa.Schema) -> ParquetSink:
@@ -264,7 +272,7 @@ def write_rows(
     started, out, schema = time.perf_counter(), parts.out, parts.schema
     with CsvSink(out, schema) if parts.decoded and is_csv(out) else _sink(out, schema) as sink:
         taking = Taking(sink)
-        run.executor.map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
+        _writer(run.executor).map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
     seconds = time.perf_counter() - started
     taking.unseen.warn(source.place)
     return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=taking.unseen.rows())
@@ -365,7 +373,7 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
     if manifest.done and source.paths and source.rows is not None:
         blocks = _left(source, columns, run.rows_of(source, max(len(columns), width)), cut)
     with PartFiles(parts, manifest) as files:
-        run.executor.map_blocks(cut, blocks, files.take)
+        _writer(run.executor).map_blocks(cut, blocks, files.take)
     if not manifest.done:
         with _part_file(parts, manifest, 0):  # no rows at all: a file that has the columns
             pass

@@ -17,7 +17,7 @@ import pytest
 
 from gpuvgm.errors import InputError
 from gpuvgm.execution import local as execution
-from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_threads
+from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, LocalExecutor, available_threads
 from gpuvgm.io import open_source
 
 
@@ -342,3 +342,44 @@ def test_a_sink_without_memory_is_not_tried_again():
     with pytest.raises(MemoryError):
         CallerExecutor(1).map_blocks(lambda block: block.rows, [Rows(0, 100_000)], sink)
     assert taken == [100_000]
+
+
+def test_on_a_device_blocks_are_read_and_worked_on_as_others_are_written():
+    """The first block is written until the third is read and the second is worked on; each is done in one thread."""
+    read, worked, ready, computing, done = threading.Event(), threading.Event(), [], set(), []
+
+    def blocks():
+        yield Rows(0, 5)
+        yield Rows(5, 6)
+        read.set()
+        yield Rows(11, 7)
+
+    def work(block):
+        computing.add(threading.get_ident())
+        if block.first_row == 5:
+            worked.set()
+        return block.first_row
+
+    def sink(first):
+        assert read.wait(30) and worked.wait(30)
+        found.append((first, threading.get_ident()))
+
+    found = []
+    DeviceExecutor(lambda: ready.append(threading.get_ident()), done.append).map_blocks(work, blocks(), sink)
+    assert found == [(first, threading.get_ident()) for first in (0, 5, 11)]
+    assert done == [5, 11, 18]
+    assert len(ready) == 2 and computing < {*ready} and threading.get_ident() not in ready
+
+
+def test_on_a_device_blocks_are_halved_where_memory_runs_out():
+    def work(block):
+        if block.rows > 10_000:
+            raise MemoryError
+        return block.first_row, block.rows
+
+    found, done = [], []
+    blocks = [Rows(0, 32_001), Rows(32_001, 32_001)]
+    DeviceExecutor(lambda: None, done.append).map_blocks(work, blocks, found.append)
+    ends = [first + rows for first, rows in found]
+    assert [first for first, _ in found] == [0, *ends[:-1]]
+    assert (ends[-1], done) == (64_002, [32_001, 64_002])

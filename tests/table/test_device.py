@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import local, sampling
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.frames import ArraySource
+from gpuvgm.table import write
 from tests.conftest import needs, needs_gpu
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import DataFrame, decimal_type, use_strict_cudf
@@ -444,6 +446,27 @@ def test_set_output_and_files(place: Any, baseline: TableTransformer, tmp_path: 
     assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
 
 
+@pytest.mark.parametrize("out", ["one.parquet", "folder"])
+@pytest.mark.parametrize("where", ["another device", "another stream"])
+def test_files_are_written_by_the_callers_stream_with_no_more_waits(
+    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, baseline: TableTransformer, tmp_path: Path, where: str, out: str
+) -> None:
+    cuda, here = strict_cupy.cuda, clone_on(baseline, "cuda")
+    with cuda.Device(1) if where == "another device" else cuda.Stream(non_blocking=True):
+        given = resident(arrays())
+        here.transform(given)  # the engine begins with a row, once
+        with strict_cupy.hardware.ledger.stage("ahead") as ahead:
+            here.transform(given, out=tmp_path / f"ahead-{out}")
+        monkeypatch.setattr(write, "_writer", lambda executor: executor)
+        with strict_cupy.hardware.ledger.stage("caller") as caller:
+            here.transform(given, out=tmp_path / f"caller-{out}")
+    assert ahead == caller and ahead.synchronisations
+    baseline.transform(arrays(), out=tmp_path / f"host-{out}")
+    found = [tmp_path / f"{who}-{out}" for who in ("ahead", "caller", "host")]
+    parts = [path if path.is_file() else path / "part-00000.parquet" for path in found]
+    assert parts[0].read_bytes() == parts[1].read_bytes() == parts[2].read_bytes()
+
+
 def frame() -> pd.DataFrame:
     random = np.random.default_rng(8)
     nullable = pd.array(random.integers(2**60, 2**60 + 9999, ROWS), dtype="Int64")
@@ -583,6 +606,9 @@ def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_
     assert found.transform(tmp_path / "rows.parquet").equals(encoded)
     pq.write_table(encoded, tmp_path / "encoded.parquet")
     assert found.inverse_transform(tmp_path / "encoded.parquet").equals(expected.inverse_transform(encoded))
+    found.transform(tmp_path / "rows.parquet", out=tmp_path / "ahead.parquet")
+    expected.transform(tmp_path / "rows.parquet", out=tmp_path / "host.parquet")
+    assert (tmp_path / "ahead.parquet").read_bytes() == (tmp_path / "host.parquet").read_bytes()
     batches = list(found.iter_batches(tmp_path / "rows.parquet", 700))
     whole = expected.transform(tmp_path / "rows.parquet", layout="onehot")
     np.testing.assert_array_equal(np.concatenate([host(batch) for batch in batches]), whole)
