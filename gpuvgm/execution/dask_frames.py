@@ -195,7 +195,9 @@ class DaskPartition:
         wanted = pa.schema([self.schema.field(name) for name in self.reading.columns])
         labels = [label for label in frame.columns if str(label) in self.reading.columns]
         frame = frame if len(labels) == len(frame.columns) else frame[labels]
-        source = self.open(_typed(frame, self.open(frame).schema, wanted))
+        source = self.open(frame)
+        typed = _typed(frame, source.schema, wanted)
+        source = source if typed is frame else self.open(typed)
         held = pa.schema([field for field in source.schema if field.name in self.reading.columns])
         check_same(f"partition {self.number}", "the first partition that has rows", wanted, held)
         if source.rows != self.rows:
@@ -257,10 +259,11 @@ def _read_runs(
     partition: DaskPartition, wanted: list[tuple[int, int, int]], frame: Any
 ) -> list[tuple[int, int, pa.Table]]:
     """Rows [low, high) of a partition for each run that wants some: (run, low, rows)."""
-    source = partition.of(frame).source
+    runs = [(low - partition.first_row, high - low) for _, low, high in wanted]
+    rows = partition.of(frame).source.sample(partition.reading.columns, runs)
+    starts = accumulate((length for _, length in runs), initial=0)
     return [
-        (order, low, source.sample(partition.reading.columns, [(low - partition.first_row, high - low)]))
-        for order, low, high in wanted
+        (order, low, rows.slice(start, high - low)) for (order, low, high), start in zip(wanted, starts, strict=False)
     ]
 
 

@@ -40,8 +40,9 @@ def decode_lazily(alone: Any, table: Any, invalid: str, *, return_valid: bool) -
         Whether to give both.
     """
     numbered = bool(_running_identifiers(alone, table.schema.names))
-    values, valid = (map_frames(table, partial(_decoded_part, alone, invalid, n), numbered=numbered) for n in (0, 1))
-    return (values, valid) if return_valid else values
+    decode = partial(_decoded_part, alone, invalid)
+    found = [map_frames(table, partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
+    return tuple(found) if return_valid else found[0]
 
 
 def _running_identifiers(alone: Any, names: Iterable[str]) -> list[IdColumn]:
@@ -61,7 +62,9 @@ def _encoded_part(alone: Any, options: Mapping[str, Any], first_row: int, frame:
 
 def _decoded_part(alone: Any, invalid: str, place: int, frame: Any, start: int) -> Any:
     """One decoded partition, or which of its rows are valid."""
-    values, valid = alone.inverse_transform(frame, return_valid=True)
+    checked = place == 1 or invalid == "drop"
+    decoded = alone.inverse_transform(frame, return_valid=checked)
+    values, valid = decoded if checked else (decoded, None)
     for column in _running_identifiers(alone, frame.columns) if start else ():
         there = values[column.name]
         numbers: Any = column.absent(start, len(values)).passthrough
