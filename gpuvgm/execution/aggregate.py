@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -14,6 +14,7 @@ from gpuvgm.arrays import Column, DeviceColumn
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import naming
 from gpuvgm.execution.context import Run
+from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
 from gpuvgm.execution.partitions import Partition
 from gpuvgm.io import Block, Source
@@ -96,28 +97,34 @@ def summarise_columns(
     if not plans:
         return Results({}, {})
     names = [plan.name for plan in plans]
-    count = partial(count_planned, run.engine, tuple(plans))
+    if blocks is None and isinstance(run.executor, DaskExecutor):
+        summarise = partial(summarise_partition, run.of_task, tuple(plans))
+        spread: dict[str, Any] | None = run.executor.merge_each(summarise, run.blocks(source, names), merge_columns)
+        return Results.of(spread or {})
     if blocks is None and run.on_device:
-        return Results.of(_on_device(plans, source, run))
+        return Results.of(_on_device(plans, source, run, partial(run.blocks, source)))
+    count = partial(count_planned, run.engine, tuple(plans))
     merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, merge_columns)
     return Results.of(merged or {})
 
 
-def _on_device(plans: Sequence[Plan], source: Source, run: Run) -> dict[str, Any]:
+def _on_device(
+    plans: Sequence[Plan], source: Source, run: Run, blocks: Callable[..., Iterable[Block]]
+) -> dict[str, Any]:
     """Statistics of rows that lie on a device: of files for all columns together, as each is read once.
 
     Columns in memory come one after the other: in longer blocks, and with memory for the cells of one.
     """
     if source.paths:
-        blocks = partial(run.blocks, source)
         return _scan_on_device(
             plans, source.schema, run, blocks, CallerExecutor(run.executor.threads, run.executor.progress)
         )
     counted: dict[str, Any] = {}
     for done, plan in enumerate(plans, start=1):
         resident = int(plan.works_on_device(source.schema.field(plan.name).type))
-        blocks = partial(run.blocks, source, resident=resident)
-        counted |= _scan_on_device([plan], source.schema, run, blocks, CallerExecutor(run.executor.threads))
+        counted |= _scan_on_device(
+            [plan], source.schema, run, partial(blocks, resident=resident), CallerExecutor(run.executor.threads)
+        )
         if run.executor.progress is not None and source.rows is not None:
             run.executor.progress(source.rows * done // len(plans))
     return counted
@@ -200,11 +207,28 @@ class _DeviceScan:
         return found if self._merged is None else _merge_column(self.plan.name, found, self._merged)
 
 
-def summarise_partition(engine: str, plans: Sequence[Plan], partition: Partition, executor: LocalExecutor) -> Any:
-    """Statistics, or failures, of a partition, block by block."""
+def summarise_partition(
+    run: Run, plans: Sequence[Plan], partition: Partition, executor: LocalExecutor
+) -> dict[str, Any]:
+    """Statistics, or failures, of a partition: on a device as those of a whole source, else block by block.
+
+    Parameters
+    ----------
+    run : Run
+        Engine and size of blocks.
+    plans : sequence of Plan
+        The columns.
+    partition : Partition
+        The rows.
+    executor : LocalExecutor
+        Who works on them.
+    """
     rows = partition.read()
-    chosen = CallerExecutor(executor.threads, executor.progress) if rows.on_device else executor
-    return chosen.map_merge(partial(count_planned, engine, plans), rows.blocks, merge_columns) or {}
+    if not rows.on_device:
+        count = partial(count_planned, run.engine, plans)
+        return executor.map_merge(count, rows.blocks, merge_columns) or {}
+    run = replace(run, executor=CallerExecutor(executor.threads, executor.progress))
+    return _on_device(plans, partition.source, run, partial(run.blocks_of, partition))
 
 
 def count_planned(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:

@@ -18,8 +18,10 @@ from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.local import CallerExecutor, Executor, LocalExecutor
 from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
+    Partition,
     Reading,
     as_read_by,
+    blocks_of,
     partitions,
     reachable,
     rows_of_file,
@@ -206,11 +208,20 @@ class Run:
         return Run("auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
 
     @property
-    def rows_per_block(self) -> int:
+    def of_task(self) -> Run:
+        """The run as the tasks on its partitions get it."""
+        return Run(self.engine, LocalExecutor(1), self.block_rows)
+
+    def _works_on_device(self, source: Source) -> bool:
+        """Whether rows of a source lie where the engine works on them, in this process or on workers."""
+        there = self.spread and isinstance(source, DaskFrame) and source.on_device
+        return self.on_device or (there and self.engine == "cuda")
+
+    def _rows_per_block(self, *, on_device: bool) -> int:
         """Rows of a block in whole chunks."""
         if self.block_rows:
             return _in_chunks(self.block_rows)
-        if self.on_device:
+        if on_device:
             return DEVICE_BLOCK_ROWS
         if self.spread:
             return STREAMED_BLOCK_ROWS if self.engine == "cuda" else BLOCK_ROWS
@@ -259,6 +270,11 @@ class Run:
             return self.partitions(source, columns, width, most=rows if width else None)
         return as_read_by(self.engine, source).blocks(columns, rows) if slices is None else slices(rows)
 
+    def blocks_of(self, partition: Partition, columns: Sequence[str], resident: int = 0) -> Iterator[Block]:
+        """Blocks of some columns of a partition, as those of a source."""
+        slices = partial(blocks_of, partition, columns)
+        return self.blocks(partition.source, columns, slices=slices, resident=resident)
+
     def prepared(self, build: Callable[..., Callable[[Any], R]], *here: Any) -> Callable[[Any], R]:
         """A function of blocks: what `build(*here)` gives in this process, and `build()` on each worker."""
         return OnWorker(build) if self.spread else build(*here)
@@ -297,9 +313,10 @@ class Run:
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
-        values = DEVICE_BLOCK_VALUES if self.on_device else BLOCK_VALUES
-        rows = min(self.rows_per_block, max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
-        if self.on_device:
+        on_device = self._works_on_device(source)
+        values = DEVICE_BLOCK_VALUES if on_device else BLOCK_VALUES
+        rows = min(self._rows_per_block(on_device=on_device), max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
+        if on_device:
             numbers = all(pa.types.is_primitive(field.type) for field in source.schema)
             return rows if numbers else min(rows, STREAMED_BLOCK_ROWS)  # an Arrow array of text has 2^31 bytes at most
         if source.rows is None or self.spread:

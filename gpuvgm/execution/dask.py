@@ -58,7 +58,9 @@ def read_partition(partition: Any) -> tuple[LocalExecutor, Any]:
     return (CallerExecutor if found.on_device else LocalExecutor)(1), while_wanted(found.blocks)
 
 
-def merge_blocks(function: Callable[[Any], R], merge: Callable[[R, R], R], partition: Any) -> R | None:
+def merge_blocks(
+    function: Callable[[Any], R], merge: Callable[[R, R], R], partition: Any, _: LocalExecutor
+) -> R | None:
     """The blocks' results as one; None for a partition without rows."""
     executor, blocks = read_partition(partition)
     return executor.map_merge(function, blocks, merge)
@@ -541,8 +543,11 @@ class DaskExecutor:
         ...     DaskExecutor(client).gather(abs, [-1, 2, -3])
         [1, 2, 3]
         """
+        import dask
+
         with naming_cluster(self.client):
-            futures = self.client.map(function, values, pure=False)
+            with dask.config.set(QUIET):
+                futures = self.client.map(function, values, pure=False)
             return [result_of(self.client, future) for future in futures]
 
     def map_merge(self, function: Callable[..., R], partitions: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
@@ -574,12 +579,45 @@ class DaskExecutor:
         ...     DaskExecutor(client).map_merge(attrgetter("rows"), parts, add)
         1000
         """
+        return self.merge_each(partial(merge_blocks, function, merge), partitions, merge)
+
+    def merge_each(
+        self, function: Callable[..., R | None], partitions: Iterable[Any], merge: Callable[[R, R], R]
+    ) -> R | None:
+        """Merge what a function gives for each partition, in row order.
+
+        Parameters
+        ----------
+        function : callable
+            Is called on a worker with a partition and an executor of that worker; None where it finds no rows.
+        partitions : iterable of Partition
+            The rows.
+        merge : callable
+            Makes one of two results.
+
+        Returns
+        -------
+        object or None
+            The merged result; None where there are no rows.
+
+        Examples
+        --------
+        >>> from operator import add
+        >>> from distributed import Client
+        >>> from gpuvgm import DaskExecutor
+        >>> from gpuvgm.execution.partitions import Reading, partitions
+        >>> from gpuvgm.execution.sources import open_source
+        >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
+        >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
+        ...     DaskExecutor(client).merge_each(lambda part, executor: part.rows, parts, add)
+        1000
+        """
         left = iter(partitions)
         first = next(left, None)
         if first is None:
             return None
         merging = partial(merge_results, merge)
-        with self._tasks(partial(merge_blocks, function, merge)) as tasks:
+        with self._tasks(partial(call_with_partition, function)) as tasks:
             if isinstance(first, (Block, HeldRows)):  # a graph would keep all their rows on the scheduler until its end
                 return merging(tasks.in_order(chain([first], left)))
             return cast("R | None", tasks.merge([first, *left], merging))

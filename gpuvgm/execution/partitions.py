@@ -52,6 +52,14 @@ class Partition(Protocol):
     """Consecutive rows of a source, readable in another process."""
 
     @property
+    def source(self) -> Source:
+        """What holds the rows."""
+
+    @property
+    def reading(self) -> Reading:
+        """What is read of them."""
+
+    @property
     def first_row(self) -> int:
         """Global index of the first row."""
 
@@ -130,6 +138,13 @@ class HeldRows:
         source = as_read_by(self.reading.engine, self.source)
         blocks = source.blocks(self.reading.columns, self.reading.block_rows)
         return OpenPartition(source.lies_on_device, number_from(blocks, self.first_row))
+
+
+def blocks_of(partition: Any, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
+    """Some columns of a partition, in blocks of so many rows in the place of those that it was made with."""
+    reading = replace(partition.reading, columns=tuple(columns), block_rows=block_rows)
+    opened: OpenPartition = replace(partition, reading=reading).read()
+    return opened.blocks
 
 
 def number_from(blocks: Iterator[Block], offset: int) -> Iterator[Block]:

@@ -69,7 +69,7 @@ class Checkpoint:
                 left.append(partition)
             else:
                 merged = merge_columns(merged, kept)
-        for partition, counted in run.executor.each(partial(summarise_partition, run.engine, tuple(plans)), left):
+        for partition, counted in run.executor.each(partial(summarise_partition, run.of_task, tuple(plans)), left):
             if counted and not any(isinstance(statistics, Exception) for statistics in counted.values()):
                 self.keep(name_of(scan, partition), partition.first_row, counted)
             merged = merge_columns(merged, counted)
