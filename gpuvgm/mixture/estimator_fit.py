@@ -56,6 +56,7 @@ from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
     Accumulators,
+    CellFit,
     ColumnFit,
     ColumnFits,
     Outcome,
@@ -269,17 +270,18 @@ def _fitted(
     """The fit of the only column."""
     frame, starts, grid = planned
 
-    def each(work: Callable[[ColumnFit], ColumnFit], columns: ColumnFits) -> Results[ColumnFit]:
-        return Results({name: work(column) for name, column in columns.items()}, {})
+    def each(work: CellFit, columns: ColumnFits) -> Results[ColumnFit]:
+        return Results({name: work(problem.engine, column) for name, column in columns.items()}, {})
+
+    def on_rows(columns: ColumnFits) -> Results[ColumnFit]:
+        return Results({name: _on_rows(problem, column) for name, column in columns.items()}, {})
 
     def scan(grids: Mapping[str, Grid]) -> Results[Any]:
         if not best:
             _LOG.info("another scan with a finer grid")
         return Results({name: summarise(finer) for name, finer in grids.items()}, {})
 
-    accumulators = Accumulators(
-        problem.engine, each, scan, partial(each, partial(_on_rows, problem)), verbosity=problem.verbosity
-    )
+    accumulators = Accumulators(each, scan, on_rows, verbosity=problem.verbosity)
     column = ColumnFit(grid, summarise(grid), tuple(starts), config_of(problem, frame, best=best, checked=checked))
     return summary_fit.fit(accumulators, {"x": column}).good["x"]
 

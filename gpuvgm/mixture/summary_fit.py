@@ -133,8 +133,9 @@ class ColumnFit:
 
     @property
     def is_good(self) -> bool:
-        """Whether the fit keeps the promise."""
-        return self.outcome is not None and self.outcome.is_good
+        """Whether the fit keeps the promise, and is one on the rows where that is asked for."""
+        outcome = self.outcome
+        return outcome is not None and outcome.is_good and (outcome.exact or not self.asks_exact)
 
     def finer_grid(self) -> Grid | None:
         """A finer grid, built from where all rows lie instead of a sample; None where that cannot be."""
@@ -147,6 +148,7 @@ class ColumnFit:
 
 
 ColumnFits = dict[str, ColumnFit]
+CellFit = Callable[[Engine, ColumnFit], ColumnFit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +157,8 @@ class Accumulators:
 
     Parameters
     ----------
-    engine : Engine
-        Who runs E-steps over cells.
     each : callable
-        What a function gives for each column, or why it failed.
+        What a function gives for each column with the engine that runs E-steps over cells, or why it failed.
     summarise : callable, optional
         Sums of columns over finer grids, in one scan for all of them; None where rows cannot be read again.
     exact : callable, optional
@@ -167,8 +167,7 @@ class Accumulators:
         What is printed of plain fits before the grid is refined.
     """
 
-    engine: Engine
-    each: Callable[[Callable[[ColumnFit], ColumnFit], ColumnFits], Results[ColumnFit]]
+    each: Callable[[CellFit, ColumnFits], Results[ColumnFit]]
     summarise: Callable[[Mapping[str, Grid]], Results[Any]] | None = None
     exact: Callable[[ColumnFits], Results[ColumnFit]] | None = None
     verbosity: Verbosity | None = None
@@ -190,14 +189,18 @@ def fit(accumulators: Accumulators, columns: ColumnFits) -> Results[ColumnFit]:
         The columns with their fits, and why others have none.
     """
     failed: dict[str, Exception] = {}
-    pending = {name: column for name, column in columns.items() if not column.asks_exact}
+    pending = {name: column for name, column in columns.items() if not column.asks_exact or column.config.search}
     for attempt in range(MOST_REFINEMENTS + 1):
         verbosity = accumulators.verbosity if attempt == 0 else None
-        fitted = accumulators.each(partial(fit_cells, accumulators.engine, verbosity=verbosity), pending)
+        fitted = accumulators.each(partial(fit_cells, verbosity=verbosity), pending)
         columns, failed = renewed(columns, fitted), failed | fitted.failed
         if accumulators.summarise is None or attempt == MOST_REFINEMENTS:
             break
-        missed = {name: column.finer_grid() for name, column in fitted.good.items() if not column.is_good}
+        missed = {
+            name: column.finer_grid()
+            for name, column in fitted.good.items()
+            if not (column.is_good or column.asks_exact)
+        }
         finer = {name: grid for name, grid in missed.items() if grid is not None}
         if not finer:
             break
@@ -285,15 +288,11 @@ def _refits(engine: Engine, column: ColumnFit, prior: Prior, every: Sequence[Cel
     return [fit.posterior for fit in fit_batch(engine, begins, prior, stopping)]
 
 
-def fit_rows(
-    engine: Engine, column: ColumnFit, accumulate: Accumulate, moments: ColumnMoments, start: Statistics | None
-) -> ColumnFit:
+def fit_rows(column: ColumnFit, accumulate: Accumulate, moments: ColumnMoments, start: Statistics | None) -> ColumnFit:
     """Exact EM: every E-step over every row.
 
     Parameters
     ----------
-    engine : Engine
-        Who runs E-steps over cells.
     column : ColumnFit
         The column; after a search its result is where EM goes on from.
     accumulate : callable
@@ -301,12 +300,12 @@ def fit_rows(
     moments : ColumnMoments
         Their mean and variance.
     start : Statistics or None
-        Where EM starts; None for a search.
+        Where EM starts; None after a search.
     """
     config = column.config
     prior = config.prior(moments.mean, moments.variance)
     if start is None:
-        searched = column.outcome or fit_cells(engine, column).outcome
+        searched = column.outcome
         assert searched is not None
         objective = Objective(accumulate, prior, moments.rows)
         end = accelerated(objective, searched.fit.posterior, config.search)

@@ -29,15 +29,25 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError, counted_values, naming
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Plan, Results, map_columns, summarise_columns
 from gpuvgm.execution.context import Run
+from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.worker_rows import HeldChunks, ordinary_of
 from gpuvgm.io import Block, Source
 from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
 from gpuvgm.mixture.em import Accumulate
-from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds
+from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
 from gpuvgm.mixture.rows import Rows, RowsOfSource
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.mixture.summary_fit import Accumulators, ColumnFit, ColumnFits, Outcome, fit, fit_rows, renewed
+from gpuvgm.mixture.summary_fit import (
+    Accumulators,
+    CellFit,
+    ColumnFit,
+    ColumnFits,
+    Outcome,
+    fit,
+    fit_rows,
+    renewed,
+)
 from gpuvgm.mixture.worker_rows import RowsOnWorkers, rows_on_workers
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Summary
@@ -204,7 +214,7 @@ def _fit_columns(
         return _scan_again(source, {name: plans[name] for name in grids}, run, checkpoint)
 
     search = Search(run.searched, frozenset(plans), source is not None)
-    accumulators = Accumulators(get_engine(run.here.engine), partial(map_columns, run, told=search.note))
+    accumulators = Accumulators(partial(_fit_each, run, search.note))
     if source is not None:
         exact = partial(_each_exactly, source, plans, run=run, search=search)
         accumulators = replace(accumulators, summarise=partial(summarise, source), exact=exact)
@@ -223,6 +233,29 @@ def _fit_columns(
         for name, column in fitted.good.items()
     }
     return Results(renewed(columns, Results(done, fitted.failed)), fitted.failed)
+
+
+def _fit_each(run: Run, told: Callable[[str, Any], None], work: CellFit, columns: ColumnFits) -> Results[ColumnFit]:
+    """What `work` gives for each column: by the GPUs of a cluster that has some, else in threads of this process."""
+    executor = run.executor
+    if not isinstance(executor, DaskExecutor) or run.engine != "cuda":
+        return map_columns(run, partial(work, get_engine(run.here.engine)), columns, told)
+    names, parts = list(columns), executor.worker_threads
+    shares = [{name: columns[name] for name in names[i::parts]} for i in range(min(parts, len(names)))]
+    fitted: dict[str, Any] = {}
+    for share in executor.gather(partial(_fit_share, work, run.engine), shares):
+        for name, found in share.items():
+            fitted[name] = found if isinstance(found, Exception) else replace(columns[name], **found)
+            told(name, fitted[name])
+    return Results.of({name: fitted[name] for name in names})
+
+
+def _fit_share(work: CellFit, engine: str, columns: ColumnFits) -> dict[str, Any]:
+    """What a worker's engine finds for some columns, or why it failed; their cells stay there."""
+    with quiet_k_means():
+        fitted = map_columns(Run(engine, LocalExecutor()), partial(work, get_engine(engine)), columns)
+    found = {name: {"starts": column.starts, "outcome": column.outcome} for name, column in fitted.good.items()}
+    return found | fitted.failed
 
 
 def _each_exactly(
@@ -289,7 +322,7 @@ def _fit_rows(  # noqa: PLR0913 - what the three places of rows differ in
         seeds = column.starts[0]
         assert isinstance(seeds, Seeds)
         start = start_over(engine, rows, plan.grid.frame, seeds)
-    return fit_rows(engine, column, accumulate, moments, start)
+    return fit_rows(column, accumulate, moments, start)
 
 
 def fit_over_workers(engine: Engine, rows: RowsOnWorkers, plan: NumberPlan, column: ColumnFit) -> ColumnFit:

@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 
 import gpuvgm
+from gpuvgm.errors import ColumnsFailed
+from gpuvgm.mixture import summary_fit
 from tests.engines.kernels.building import needs_compiler
-from tests.harness.device import worker
+from tests.harness.device import stages, worker
 from tests.harness.device.frames import DataFrame, dask_frame, use_strict_cudf
 from tests.harness.device.module import up
 from tests.mixture.closeness import assert_same_parameters
@@ -94,6 +96,57 @@ def test_exact_fits_are_those_of_one_process(scheduler: Scheduler, strict_cupy: 
         np.testing.assert_allclose(here.covariances, there.covariances, rtol=1e-9)
         np.testing.assert_allclose(here.weights, there.weights, rtol=1e-9)
     assert any(name.startswith("gpuvgm_e_step") for name in scheduler.launched()) == scheduler.on_workers
+
+
+def launched(cupy: Any, name: str) -> int:
+    return sum(one.startswith(name) for one, _ in cupy.hardware.launches)
+
+
+@pytest.fixture
+def worker_here(cudf: Any) -> Iterator[None]:
+    """A worker in this process, whose device is that of the test."""
+    with stages.worker():
+        yield
+
+
+@pytest.mark.parametrize("settings", [{"effort": "research", "max_iter": 20}, {"effort": "auto"}])
+def test_fits_on_summaries_are_those_of_one_process_to_the_bit(scheduler: Scheduler, settings: dict[str, Any]) -> None:
+    """EM runs where the rows are."""
+    expected = gpuvgm.TableTransformer(algorithm="summary", engine="native", **settings).fit(rows())
+    found = gpuvgm.TableTransformer(algorithm="summary", **settings).fit(dask_frame(on_device(rows())))
+    for name, column in expected.columns_.items():
+        there, here = column.mixture.posterior, found.columns_[name].mixture.posterior
+        for one, other in zip(there.arrays(), here.arrays(), strict=True):
+            np.testing.assert_array_equal(other, one)
+    assert any(name.startswith("gpuvgm_em") for name in scheduler.launched()) == scheduler.on_workers
+
+
+def test_a_partition_is_one_block_unless_others_are_asked_for(worker_here: None, strict_cupy: Any) -> None:
+    table = rows()[["two"]]
+    for block_rows, blocks in ((None, 4), (4096, 1 + 2 + 1 + 3)):
+        before = launched(strict_cupy, "gpuvgm_summarise")
+        gathered = launched(strict_cupy, "gpuvgm_gather")
+        gpuvgm.TableTransformer(
+            {"two": "continuous"}, algorithm="summary", effort="research", max_iter=2, block_rows=block_rows
+        ).fit(dask_frame(on_device(table)))
+        assert launched(strict_cupy, "gpuvgm_summarise") - before == blocks
+        assert launched(strict_cupy, "gpuvgm_gather") - gathered == 4, "one summary of each partition that has rows"
+
+
+def test_a_column_that_fails_on_a_worker_stops_alone(worker_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit_cells = summary_fit.fit_cells
+
+    def failing(engine: Any, column: summary_fit.ColumnFit, **options: Any) -> summary_fit.ColumnFit:
+        assert engine.name == "cuda"
+        if column.sums.missing:  # type: ignore[attr-defined]
+            raise ValueError("no fit today")
+        return fit_cells(engine, column, **options)
+
+    monkeypatch.setattr(summary_fit, "fit_cells", failing)
+    transformer = gpuvgm.TableTransformer(algorithm="summary", effort="research", max_iter=2)
+    with pytest.raises(ColumnsFailed, match='column "gaps": ValueError: no fit today .2 other columns') as caught:
+        transformer.fit(dask_frame(on_device(rows())))
+    assert list(caught.value.failed) == ["gaps"]
 
 
 @pytest.mark.parametrize("layout", ["compact", "onehot"])

@@ -26,7 +26,7 @@ from gpuvgm import BayesianGaussianMixture, TableTransformer
 from gpuvgm.engines.cuda.em import Loop, LoopsOnDevice, Run
 from gpuvgm.execution import context
 from tests.engines.kernels.counting import every_count
-from tests.harness.device.frames import DataFrame, use_strict_cudf
+from tests.harness.device.frames import DataFrame, dask_frame, use_strict_cudf
 from tests.harness.device.ledger import Entry
 from tests.harness.device.module import forget_engines, up, use_strict_device
 
@@ -243,6 +243,68 @@ def estimator_counts(cupy: Any, features: int) -> Numbers:
     }
 
 
+# -- clusters
+
+
+@contextmanager
+def worker() -> Iterator[None]:
+    """A client of one worker in this process, whose device is that of these runs."""
+    import distributed
+
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
+    )
+    with cluster, distributed.Client(cluster) as client, client.as_current():
+        yield
+
+
+def there(lazy: Any) -> Any:
+    """A frame of Dask whose partitions the worker has computed."""
+    import distributed
+
+    frame = lazy.persist()
+    distributed.wait(frame)
+    return frame
+
+
+def on_worker(columns: int, blocks: int, partitions: int) -> Any:
+    """Columns as a frame of Dask in the worker's memory."""
+    rows, each = frame_of(columns, blocks * BLOCK_ROWS), blocks * BLOCK_ROWS // partitions
+    starts = range(0, len(rows), each)
+    return there(dask_frame([DataFrame(dict(rows.iloc[i : i + each].items()), range(i, i + each)) for i in starts]))
+
+
+def clustered(stage: str, columns: int, blocks: int, partitions: int) -> Callable[[], Any]:
+    """A stage of a table whose partitions lie with the worker, with warm caches."""
+    rows = on_worker(columns, blocks, partitions)
+    if stage == "fit":
+        transformer = TableTransformer(specs(columns))
+        transformer.fit(rows)
+        return lambda: transformer.fit(rows)
+    model = _fitted(columns)
+    encoded = there(model.transform(rows))
+    if stage == "transform":
+        return lambda: there(model.transform(rows))
+    there(model.inverse_transform(encoded))
+    return lambda: there(model.inverse_transform(encoded))
+
+
+HERE: dict[str, Callable[[int, int], Callable[[], Any]]] = {
+    "fit": fitting,
+    "transform": partial(transforming, layout="compact"),
+    "inverse": inverting,
+}
+ON_WORKER = ("kernels", "operations", "synchronisations", "bytes_up", "bytes_down", "names")
+
+
+def cluster_counts(cupy: Any, stage: str) -> dict[str, Numbers]:
+    """Two blocks of a column in this process, as one partition of a cluster, and as two."""
+    work = {"one process": HERE[stage](1, 2)}
+    work |= {f"partitions {n}": clustered(stage, 1, 2, n) for n in (1, 2)}
+    counts = {name: counted(cupy, one) for name, one in work.items()}
+    return {name: {what: found[what] for what in ON_WORKER} for name, found in counts.items()}
+
+
 COUNTED: dict[str, Callable[[Any], Numbers]] = {
     "fit": fit_counts,
     "transform": Table(partial(transforming, layout="compact")).counts,
@@ -277,7 +339,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with device_of_small_blocks() as cupy:
         stages = {name: count(cupy) for name, count in COUNTED.items()}
-    LEDGER.write_text(json.dumps({"stages": stages, "programs": every_count()}, indent=1) + "\n")
+        with worker():
+            cluster = {name: cluster_counts(cupy, name) for name in HERE}
+    ledger = {"stages": stages, "cluster": cluster, "programs": every_count()}
+    LEDGER.write_text(json.dumps(ledger, indent=1) + "\n")
 
 
 if __name__ == "__main__":

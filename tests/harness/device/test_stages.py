@@ -46,6 +46,18 @@ def test_the_ledger_of_a_block_of_a_fit_is_up_to_date(device: Any) -> None:
         assert stages.minus(many, few)[name] == committed[name], ANEW
 
 
+@pytest.mark.parametrize(("stage", "waits"), [("fit", 2), ("transform", 13), ("inverse", 8)])
+def test_a_partition_of_a_cluster_costs_what_it_does_in_one_process(device: Any, stage: str, waits: int) -> None:
+    """But for waits that a frame costs once, most of them for the types of its columns."""
+    pytest.importorskip("distributed")
+    with stages.worker():
+        found = stages.cluster_counts(device, stage)
+    assert found == predicted.ledger()["cluster"][stage], ANEW
+    here, there = found["one process"], found["partitions 1"]
+    assert there.pop("synchronisations") <= here.pop("synchronisations") + waits
+    assert there == here
+
+
 def test_calls_are_those_that_the_package_makes(device: Any) -> None:
     calls = Calls()
     with calls.counted():
