@@ -48,7 +48,7 @@ def test_the_ledger_of_a_block_of_a_fit_is_up_to_date(device: Any) -> None:
 
 @pytest.mark.parametrize(("stage", "waits"), [("fit", 2), ("transform", 13), ("inverse", 8)])
 def test_a_partition_of_a_cluster_costs_what_it_does_in_one_process(device: Any, stage: str, waits: int) -> None:
-    """But for waits that a frame costs once, most of them for the types of its columns."""
+    """But for so many waits more, where frames are opened and put together."""
     pytest.importorskip("distributed")
     with stages.worker():
         found = stages.cluster_counts(device, stage)
