@@ -1,5 +1,5 @@
-// The onehot layout: rows of scalars and one-hot columns, written from encoded columns and read back. Memory bound, hence
-// one copy for all instruction sets.
+// The onehot layout: rows of scalars and one-hot columns, written from encoded columns and read back. Memory bound,
+// hence one copy for all instruction sets.
 #pragma once
 #include <cstdint>
 #include <cstring>

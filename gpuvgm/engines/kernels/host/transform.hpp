@@ -106,8 +106,7 @@ void transform(const double* x, int64_t rows, const DrawTable& table, const Draw
 }
 
 template <class Scalar, class Code>
-int64_t inverse_rows(const Scalar* scalar, const Code* code, int64_t rows, const InverseTable& table,
-                     double* value) {
+int64_t inverse_rows(const Scalar* scalar, const Code* code, int64_t rows, const InverseTable& table, double* value) {
     Code largest = 0;
     for (int64_t i = 0; i < rows; ++i) {
         largest = code[i] > largest ? code[i] : largest;
