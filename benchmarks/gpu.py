@@ -46,16 +46,11 @@ AIMS = {
 #: The program that most of a case's time is spent in, and the case that its prediction is for.
 PROGRAMS = {
     "sampled, float64 rows": ("gpuvgm_transform_10_generator_f8_f4_u1", ""),
-    "sampled, float32 rows": ("gpuvgm_transform_10_generator_f4_f4_u1", ""),
     "argmax, float64 rows": ("gpuvgm_transform_10_none_f8_f4_u1", ""),
-    "argmax, float32 rows": ("gpuvgm_transform_10_none_f4_f4_u1", ""),
     "inverse": ("gpuvgm_inverse_f4_u1_f8", ""),
-    "inverse to float32": ("gpuvgm_inverse_f4_u1_f4", ""),
     "summary, amounts": ("gpuvgm_summarise_f8", "rows spread over many cells"),
     "summary, lognormal": ("gpuvgm_summarise_f8", "rows spread over many cells"),
-    "summary, amounts, float32 rows": ("gpuvgm_summarise_f4", "rows spread over many cells"),
     "exact E-step, float64 rows": ("gpuvgm_e_step_10_f8", ""),
-    "exact E-step, float32 rows": ("gpuvgm_e_step_10_f4", ""),
 }
 PREDICTED = Path(__file__).parent / "predicted"
 MODELS = re.compile(r"\b(T4|A100|H100|H200|B200|4090)\b")  # devices that predictions are for

@@ -95,7 +95,7 @@ def test_the_commands_and_options_are_those_that_work():
             *{"max_shares", "max_ks", "max_mean_shift", "max_tail_ratio"},
         },
         "info": set(),
-        "doctor": set(),
+        "doctor": {"gpu", "cluster", "compile_only"},
         "serve": {
             *{"model", "host", "port", "token_file", "max_bytes", "timeout", "concurrency", "threads"},
         },

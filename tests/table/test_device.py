@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -593,7 +594,15 @@ def assert_frames(found: Any, expected: pa.Table) -> None:
         assert here.equals(there), name
 
 
-def test_parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+@pytest.mark.parametrize("stream", ["null", "own"])
+def test_parquet_through_cudf(
+    strict_cupy: Any, device: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, stream: str
+) -> None:
+    with strict_cupy.cuda.Stream(non_blocking=True) if stream == "own" else nullcontext():
+        parquet_through_cudf(device, monkeypatch, tmp_path)
+
+
+def parquet_through_cudf(device: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     table = pa.Table.from_pandas(frame(), preserve_index=False)
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=2500)
     expected = TableTransformer(**SETTINGS).fit(tmp_path / "rows.parquet")

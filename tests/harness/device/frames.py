@@ -222,6 +222,7 @@ class Series:
         owner = self
 
         class Rows:
+            @on_null_stream
             def __getitem__(self, rows: Any) -> Series:
                 if isinstance(rows, np.ndarray):
                     return owner._gathered(rows)

@@ -90,6 +90,7 @@ class Threads(threading.local):
     def __init__(self) -> None:
         self.device = 0
         self.streams: dict[int, Any] = {}
+        self.before: list[Any] = []
 
 
 def stream_classes(hardware: Hardware) -> tuple[type, type, type]:
@@ -164,7 +165,6 @@ def stream_classes(hardware: Hardware) -> tuple[type, type, type]:
         ) -> None:
             self.is_non_blocking = non_blocking
             self._null = null
-            self._before: list[Any] = []
             if not null:
                 self._line = hardware.new_timeline(current.device, blocking=not non_blocking)
 
@@ -187,12 +187,12 @@ def stream_classes(hardware: Hardware) -> tuple[type, type, type]:
 
         def __enter__(self) -> Stream:
             self._check()
-            self._before.append((current.device, current.streams.get(current.device)))
+            current.before.append((current.device, current.streams.get(current.device)))
             current.streams[current.device] = self
             return self
 
         def __exit__(self, *_: object) -> None:
-            device, before = self._before.pop()
+            device, before = current.before.pop()
             current.streams[device] = before or Stream.null
 
         def _check(self) -> None:
