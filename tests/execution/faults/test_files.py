@@ -90,12 +90,12 @@ def test_a_damaged_file_is_named(client, folder):
         gpuvgm.TableTransformer(executor=DaskExecutor(client, partition_rows=700)).fit(source)
 
 
-@pytest.mark.exhaustive
 def identity(transformer):
     """What identifies the fit, apart from where the rows came from."""
     return fingerprint(dataclasses.replace(transformer.model_, source={}))
 
 
+@pytest.mark.exhaustive
 def test_a_thousand_small_files_are_one_table(client, tmp_path):
     random = np.random.default_rng(0)
     table = pa.table({"x": random.normal(size=20_000), "word": pa.array(random.choice(["a", "b"], 20_000))})
