@@ -86,8 +86,6 @@ CHAIN = Program(
     (value("int64", "steps"), written("float64", "y")),
     operation="double a = y[0]; for (long long k = 0; k < steps; ++k) a = fma(a, 0.5, 1.0); y[0] = a",
 )
-
-
 CHAIN_STEPS = 1 << 18, 1 << 20
 
 
@@ -404,7 +402,7 @@ def check_lack_of_memory() -> Found:
 
 def check_fit() -> Found:
     """EM over cells: models of columns of every type of arrays, and of the default search, are those of the host."""
-    rows = _columns()
+    rows = columns_of_arrays()
     _same_models(_fitted(rows), _fitted(_resident(rows), engine="cuda"))
     some = {name: rows[name] for name in ("amount", "gaps", "single")}
     searched = {"effort": "auto", "max_iter": 100}
@@ -426,7 +424,7 @@ def check_em_over_rows() -> Found:
 def check_transform() -> Found:
     """Modes, scalars and modes that hold their rows: of rows on the device and of the host."""
     model, here = _models()
-    rows = _columns(seed=1)
+    rows = columns_of_arrays(seed=1)
     for mode in ("sample", "argmax"):
         for dtype in ("float32", "float64"):
             expected = model.transform(rows, mode=mode, dtype=dtype)
@@ -438,7 +436,7 @@ def check_transform() -> Found:
 def check_inverse() -> Found:
     """Decoded columns."""
     model, here = _models()
-    encoded = model.transform(_columns(seed=1))
+    encoded = model.transform(columns_of_arrays(seed=1))
     expected, valid = model.inverse_transform(encoded, return_valid=True)
     for place in (encoded, _resident(encoded)):
         found, told = here.inverse_transform(place, return_valid=True)
@@ -450,7 +448,7 @@ def check_inverse() -> Found:
 def check_onehot() -> Found:
     """Rows of the one-hot matrix, written and read."""
     model, here = _models()
-    rows = _columns(seed=1)
+    rows = columns_of_arrays(seed=1)
     expected = model.transform(rows, layout="onehot")
     matrix = here.transform(_resident(rows), layout="onehot")
     _same("the matrix", matrix, expected)
@@ -474,8 +472,8 @@ def check_second_device() -> Found:
 
 def _check_table() -> None:
     model, here = _models()
-    rows = _columns(seed=1)
-    _same_models(model, _fitted(_resident(_columns()), engine="cuda"))
+    rows = columns_of_arrays(seed=1)
+    _same_models(model, _fitted(_resident(columns_of_arrays()), engine="cuda"))
     encoded = here.transform(_resident(rows))
     _same_columns(encoded, model.transform(rows))
     _same_columns(here.inverse_transform(encoded), model.inverse_transform(_down(encoded)), _inverse_tolerance())
@@ -710,27 +708,27 @@ def _numbers(rows: int = ROWS, seed: int = 0, *, missing: bool = True) -> np.nda
     return x
 
 
-def _columns(seed: int = 0) -> dict[str, np.ndarray]:
-    """A column of every type of arrays, and one of subnormal numbers."""
+def columns_of_arrays(seed: int = 0, rows: int = ROWS) -> dict[str, np.ndarray]:
+    """A column of every type of arrays, and two of subnormal numbers."""
     random = np.random.default_rng(seed)
-    amount = np.round(np.exp(random.normal(2, 1, ROWS)), 2)
+    amount = np.round(np.exp(random.normal(2, 1, rows)), 2)
     amount[::7] = 0.0
-    gaps = random.normal(0, 1, ROWS) + 5 * random.integers(0, 2, ROWS)
+    gaps = random.normal(0, 1, rows) + 5 * random.integers(0, 2, rows)
     gaps[5::11] = np.nan
     return {
         "amount": amount,
         "gaps": gaps,
-        "single": random.normal(1e3, 1, ROWS).astype(np.float32),
-        "half": random.normal(0, 1, ROWS).astype(np.float16),
-        "large": random.integers(2**60, 2**60 + 10**6, ROWS),
-        "small": random.integers(0, 120, ROWS).astype(np.int8),
-        "wide": random.integers(2**63, 2**63 + 5000, ROWS, dtype=np.uint64),
-        "category": random.integers(0, 4, ROWS),
-        "truth": random.integers(0, 2, ROWS).astype(np.bool_),
-        "logs": np.exp(random.normal(0, 1, ROWS)),
-        "range": random.uniform(-3, 8, ROWS),
-        "subnormal": 1e-310 * random.normal(3, 1, ROWS),
-        "subnormal single": (1e-39 * random.normal(3, 1, ROWS)).astype(np.float32),
+        "single": random.normal(1e3, 1, rows).astype(np.float32),
+        "half": random.normal(0, 1, rows).astype(np.float16),
+        "large": random.integers(2**60, 2**60 + 10**6, rows),
+        "small": random.integers(0, 120, rows).astype(np.int8),
+        "wide": random.integers(2**63, 2**63 + 5000, rows, dtype=np.uint64),
+        "category": random.integers(0, 4, rows),
+        "truth": random.integers(0, 2, rows).astype(np.bool_),
+        "logs": np.exp(random.normal(0, 1, rows)),
+        "range": random.uniform(-3, 8, rows),
+        "subnormal": 1e-310 * random.normal(3, 1, rows),
+        "subnormal single": (1e-39 * random.normal(3, 1, rows)).astype(np.float32),
     }
 
 
@@ -790,7 +788,7 @@ def _fitted(rows: Any, kinds: Any = KINDS, **settings: Any) -> gpuvgm.TableTrans
 
 def _models() -> tuple[gpuvgm.TableTransformer, gpuvgm.TableTransformer]:
     """A model of the host, and the same on the device."""
-    model = _fitted(_columns())
+    model = _fitted(columns_of_arrays())
     return model, copy.deepcopy(model).set_params(engine="cuda")
 
 

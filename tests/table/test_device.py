@@ -16,6 +16,7 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, decimals
+from gpuvgm.cli.gpu_checks import KINDS, columns_of_arrays
 from gpuvgm.engines.cuda import device as cuda_device
 from gpuvgm.engines.cuda import summary
 from gpuvgm.errors import InputError
@@ -36,35 +37,8 @@ SETTINGS: dict[str, Any] = {"effort": "research", "max_iter": 30, "block_rows": 
 
 def arrays() -> dict[str, np.ndarray]:
     """Columns of every type that arrays of a device have."""
-    random = np.random.default_rng(3)
-    amount = np.round(np.exp(random.normal(2, 1, ROWS)), 2)
-    amount[::7] = 0.0
-    gaps = random.normal(0, 1, ROWS) + 5 * random.integers(0, 2, ROWS)
-    gaps[5::11] = np.nan
-    return {
-        "amount": amount,
-        "gaps": gaps,
-        "single": random.normal(1e3, 1, ROWS).astype(np.float32),
-        "half": random.normal(0, 1, ROWS).astype(np.float16),
-        "large": random.integers(2**60, 2**60 + 10**6, ROWS),
-        "small": random.integers(0, 120, ROWS).astype(np.int8),
-        "wide": random.integers(2**63, 2**63 + 5000, ROWS, dtype=np.uint64),
-        "category": random.integers(0, 4, ROWS),
-        "truth": random.integers(0, 2, ROWS).astype(np.bool_),
-        "logs": np.exp(random.normal(0, 1, ROWS)),
-        "range": random.uniform(-3, 8, ROWS),
-    }
-
-
-COLUMNS = {
-    "amount": {"kind": "mixed", "modal": [0.0]},
-    "category": "categorical",
-    "truth": "categorical",
-    "logs": {"kind": "continuous", "log": True},
-    "range": "general",
-    "small": "continuous",
-    "half": "continuous",
-}
+    found = columns_of_arrays(seed=3, rows=ROWS)
+    return {name: values for name, values in found.items() if not name.startswith("subnormal")}
 
 
 @pytest.fixture(name="device")
@@ -100,7 +74,7 @@ def _place(request: pytest.FixtureRequest) -> Any:
 
 
 def fitted(source: Any, **settings: Any) -> TableTransformer:
-    return TableTransformer(COLUMNS, **SETTINGS | settings).fit(source)
+    return TableTransformer(KINDS, **SETTINGS | settings).fit(source)
 
 
 def resident(columns: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -210,7 +184,7 @@ def test_numbers_never_leave_the_device(device: Any, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(DeviceColumn, "to_arrow", checked)
     names = ["amount", "gaps", "single", "large", "wide", "range"]
-    columns = {name: COLUMNS[name] for name in names if name in COLUMNS}
+    columns = {name: KINDS[name] for name in names if name in KINDS}
     given = {name: values for name, values in resident(arrays()).items() if name in names}
     here = TableTransformer(columns, engine="cuda", **SETTINGS).fit(given)
     device.uploads.clear()  # cells of summaries
@@ -734,7 +708,7 @@ def test_cudf_may_spill_before_every_kernel(strict_cupy: Any, monkeypatch: pytes
     """What a kernel works on is pinned; all else goes to the host as others of the process ask for memory."""
     use_strict_cudf(monkeypatch)
     rows = {name: arrays()[name] for name in ("gaps", "amount", "large", "category", "range")}
-    specs = {name: spec for name, spec in COLUMNS.items() if name in rows}
+    specs = {name: spec for name, spec in KINDS.items() if name in rows}
     given, spilled = DataFrame({name: up(values) for name, values in rows.items()}), []
 
     def under_pressure(run: Any) -> Any:
@@ -768,7 +742,7 @@ def test_tensors_on_a_gpu(baseline: TableTransformer) -> None:
     import torch
 
     columns = {name: values for name, values in arrays().items() if values.dtype != np.uint64}
-    model = TableTransformer({name: COLUMNS[name] for name in COLUMNS}, **SETTINGS).fit(columns)
+    model = TableTransformer(KINDS, **SETTINGS).fit(columns)
     tensors = {name: torch.as_tensor(values, device="cuda") for name, values in columns.items()}
     assert_same(clone_on(model, "cuda").transform(tensors), model.transform(columns))
 

@@ -23,9 +23,8 @@ from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.sources import open_source
-from gpuvgm.table.model_file import fingerprint
 from tests.columns import tables
-from tests.execution.distributed.working import wait_until
+from tests.execution.distributed.working import model_of, wait_until
 
 dd = pytest.importorskip("dask.dataframe")
 dask = pytest.importorskip("dask")
@@ -54,11 +53,6 @@ def frame():
 @pytest.fixture(scope="module")
 def one(frame):
     return gpuvgm.TableTransformer(COLUMNS, effort="research").fit(frame)
-
-
-def model_of(transformer):
-    """What identifies the fit, apart from where the rows came from."""
-    return fingerprint(replace(transformer.model_, source={}))
 
 
 def split(frame, partitions):

@@ -6,13 +6,19 @@ import gc
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.execution.partitions import OpenPartition
+from gpuvgm.table.model_file import fingerprint
+
+
+def model_of(transformer: Any) -> str:
+    """What identifies a fit, apart from where the rows came from."""
+    return fingerprint(replace(transformer.model_, source={}))
 
 
 class Clusters(dict[int, Any]):

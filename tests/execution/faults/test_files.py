@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 
 import numpy as np
@@ -14,7 +13,7 @@ import gpuvgm
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.io import open_source
-from gpuvgm.table.model_file import fingerprint
+from tests.execution.distributed.working import model_of
 
 ROWS = 6000
 
@@ -90,11 +89,6 @@ def test_a_damaged_file_is_named(client, folder):
         gpuvgm.TableTransformer(executor=DaskExecutor(client, partition_rows=700)).fit(source)
 
 
-def identity(transformer):
-    """What identifies the fit, apart from where the rows came from."""
-    return fingerprint(dataclasses.replace(transformer.model_, source={}))
-
-
 @pytest.mark.exhaustive
 def test_a_thousand_small_files_are_one_table(client, tmp_path):
     random = np.random.default_rng(0)
@@ -108,7 +102,7 @@ def test_a_thousand_small_files_are_one_table(client, tmp_path):
     pq.write_table(table, tmp_path / "one.parquet")
     spread = gpuvgm.TableTransformer(effort="research", executor=DaskExecutor(client, partition_rows=300)).fit(many)
     alone = gpuvgm.TableTransformer(effort="research").fit(tmp_path / "one.parquet")
-    assert identity(spread) == identity(alone)
+    assert model_of(spread) == model_of(alone)
     spread.transform(many, out=tmp_path / "a.parquet")
     alone.transform(tmp_path / "one.parquet", out=tmp_path / "b.parquet")
     assert pq.read_table(tmp_path / "a.parquet").equals(pq.read_table(tmp_path / "b.parquet"))
