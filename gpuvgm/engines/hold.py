@@ -52,11 +52,14 @@ class Coverage:
         """
         frame = self.components.frame
         y = rows * frame.scale - frame.centre
-        parts = [self._modes(y[at : at + ROWS], drawn[at : at + ROWS]) for at in range(0, len(y), ROWS)]
-        mode = np.concatenate([drawn[:0], *parts])
+        mode, reaches = drawn.copy(), self.limit * self.widths
+        left = np.flatnonzero(~(np.abs(y - self.means[drawn]) <= reaches[drawn]))
+        for part in (left[at : at + ROWS] for at in range(0, len(left), ROWS)):
+            mode[part] = self._others(y[part])
         return mode, np.clip((y - self.means[mode]) / self.widths[mode], -self.limit, self.limit)
 
-    def _modes(self, y: Floats, drawn: Ints) -> Ints:
+    def _others(self, y: Floats) -> Ints:
+        """The modes of rows that the drawn ones do not hold."""
         active = len(self.components.means)
         distance, reach = np.abs(y - self.means[:, None]), self.limit * self.widths[:, None]
         holds = distance <= reach
@@ -67,8 +70,7 @@ class Coverage:
         if len(self.means) > active:
             narrowest = active + np.argmin(np.where(holds[active:], reach[active:], np.inf), 0)
             other = np.where(holds[active:].any(0), narrowest, other)
-        other = np.where(holds[:active].any(0), np.argmax(density, 0), other)
-        found: Ints = np.where(holds[drawn, np.arange(len(y))], drawn, other)
+        found: Ints = np.where(holds[:active].any(0), np.argmax(density, 0), other)
         return found
 
 
