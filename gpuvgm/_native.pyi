@@ -34,6 +34,7 @@ class EMProblem:
         tied: bool,
         sound: bool,
     ) -> None: ...
+    def bound(self, sums: list[Floats], entropy: float) -> float: ...
 
 class EM:
     statistics: tuple[tuple[Floats, Floats, Floats, Floats], float]

@@ -75,6 +75,9 @@ class Ascent(EMLoop, Protocol):
 class CellEM(Protocol):
     """EM for mixtures of one feature over the cells of a summary, a batch of problems at a time."""
 
+    def bound(self, sums: Sequence[Floats], entropy: float) -> float:
+        """The lower bound of the posterior updated from sums as `EMLoop.statistics`."""
+
     def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
         """Accelerated EM from sums of assignments of the rows: reference, counts, first and second moments each."""
 

@@ -122,6 +122,10 @@ class NativeEM:
             kernels, mean, weight, scatter, prior.numbers, prior.origin, prior.dirichlet, prior.tied, sound
         )
 
+    def bound(self, sums: Sequence[Floats], entropy: float) -> float:
+        """Lower bound after some sums; see `CellEM.bound`."""
+        return self._problem.bound(list(map(np.ascontiguousarray, sums)), entropy)
+
     def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
         """Accelerated EM from several starts; see `CellEM.ascents`."""
         return [_native.Ascent(self._problem, list(map(np.ascontiguousarray, start))) for start in starts]

@@ -15,6 +15,7 @@ from gpuvgm.mixture.accumulate import over_cells
 from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Point, Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.statistics import Statistics
+from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Cells
 
 _UNINTERRUPTED = 500  # iterations between which Python may end a fit
@@ -62,9 +63,13 @@ class _EngineObjective(Objective):
 
     loops: CellEM
 
+    def bound(self, statistics: Statistics) -> float:
+        """The bound of `point`, without its posterior."""
+        return self.loops.bound(_sums_of(statistics), statistics.entropy)
+
     def ascents(self, starts: Sequence[Statistics]) -> Sequence[_CellAscent]:
         """Ascents from sums of assignments of the rows."""
-        loops = self.loops.ascents([[s.reference, s.counts, s.first, s.second] for s in starts])
+        loops = self.loops.ascents([_sums_of(start) for start in starts])
         return [_CellAscent(self.prior, loop) for loop in loops]
 
     def run(self, ascents: Sequence[_CellAscent], iterations: int, tolerance: float) -> list[float]:
@@ -72,6 +77,10 @@ class _EngineObjective(Objective):
         batch = [ascent.loop for ascent in ascents]
         self.loops.run(batch, iterations, tolerance * self.rows)
         return [loop.bound for loop in batch]
+
+
+def _sums_of(statistics: Statistics) -> list[Floats]:
+    return [statistics.reference, statistics.counts, statistics.first, statistics.second]
 
 
 @dataclass(frozen=True, slots=True)

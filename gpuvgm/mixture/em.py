@@ -256,6 +256,10 @@ class Objective:
             return Point(statistics, None, -np.inf)
         return Point(statistics, posterior, posterior.lower_bound(statistics.entropy))
 
+    def bound(self, statistics: Statistics) -> float:
+        """The bound of `point`."""
+        return self.point(statistics).bound
+
     def ascents(self, starts: Sequence[Statistics]) -> Sequence[Ascent]:
         """Ascents from sums of assignments of the rows."""
         return [AcceleratedEM(self, start) for start in starts]

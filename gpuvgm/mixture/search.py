@@ -204,8 +204,8 @@ class _Level:
         statistics = ascent.statistics
         if (statistics.counts[:-1] >= statistics.counts[1:]).all():
             return None
-        reordered = self.objective.point(_descending(statistics))
-        return reordered.statistics if reordered.bound > ascent.bound else None
+        reordered = _descending(statistics)
+        return reordered if self.objective.bound(reordered) > ascent.bound else None
 
     def compare(self, starts: Iterable[Statistics], iterations: int) -> list[Ascent]:
         """Runs of a few iterations, the highest first; of equal ones the first."""
@@ -260,7 +260,7 @@ class _Level:
         components = len(ascent.statistics.counts)
         for _ in range(components):
             fewer = self.one_fewer(ascent.statistics)
-            if fewer is None or not self.objective.point(fewer.padded(components)).bound > ascent.bound:
+            if fewer is None or not self.objective.bound(fewer.padded(components)) > ascent.bound:
                 break
             (ascent,) = self.objective.ascents([fewer.padded(components)])
         return ascent, fewer

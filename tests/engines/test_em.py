@@ -89,6 +89,17 @@ def test_ascents_have_the_bits_of_the_loop_in_python(candidate: str, name: str, 
 
 
 @pytest.mark.parametrize("prior", PRIORS)
+@pytest.mark.parametrize("name", ["cents", "t3 returns", "constant"])
+def test_the_bound_of_sums_has_the_bits_of_python(name: str, prior: str) -> None:
+    cells, of_column = column(name)
+    objective = cell_objective(make_engine("native"), cells, replace(of_column, **PRIORS[prior]), sound=True)
+    ends = objective.ascents(starts(cells))
+    objective.run(ends, 3, 0.0)
+    for sums in [*starts(cells), *(end.statistics.take(np.arange(9, -1, -1)) for end in ends)]:
+        assert objective.bound(sums) == objective.point(sums).bound
+
+
+@pytest.mark.parametrize("prior", PRIORS)
 @pytest.mark.parametrize("iterations", [1, 5, 33])
 def test_plain_em_has_the_bits_of_the_loop_in_python(prior: str, iterations: int) -> None:
     engine = make_engine(native_names()[0])

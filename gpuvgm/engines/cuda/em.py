@@ -283,6 +283,10 @@ class DeviceEM:
     def __init__(self, loops: LoopsOnDevice, host: CellEM, problem: Problem) -> None:
         self.loops, self._host, self.problem = loops, host, problem
 
+    def bound(self, sums: Sequence[Floats], entropy: float) -> float:
+        """Lower bound after some sums, by the host; see `CellEM.bound`."""
+        return self._host.bound(sums, entropy)
+
     def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Any]:
         """Accelerated EM from several starts; see `CellEM.ascents`."""
         found: list[Any] = []

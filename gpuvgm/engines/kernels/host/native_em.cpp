@@ -83,6 +83,20 @@ nb::object arrays_of(const double* values, size_t count, size_t components) {
     return nb::tuple(arrays);
 }
 
+// The lower bound of the posterior that is updated from some sums of an E-step.
+double bound_of(const EMProblem& problem, const std::vector<Reals>& sums, double entropy) {
+    const int k = components_of(sums, 4);
+    std::vector<double> memory(Statistics::size(k) + Posterior::size(k) + 4 * k);
+    const Statistics statistics{memory.data(), k};
+    const Posterior posterior{memory.data() + Statistics::size(k), k};
+    double* terms = posterior.values + Posterior::size(k);
+    for (int array = 0; array < 4; ++array) {
+        std::copy_n(sums[array].data(), k, statistics.values + array * k);
+    }
+    const double slack = update(Alone{}, problem.prior, statistics, posterior, terms);
+    return lower_bound(Alone{}, problem.prior, posterior, entropy, terms) + slack;
+}
+
 // What the ascents of a batch share: numbers of their own, and a loop.
 struct Loop {
     int components;
@@ -197,7 +211,8 @@ void bind_em(nb::module_& m) {
         .def(nb::init<const Kernels&, Reals, Reals, OptionalReals, const std::vector<double>&, std::optional<double>,
                       bool, bool, bool>(),
              "kernels"_a, "mean"_a, "weight"_a, "scatter"_a.none(), "prior"_a, "origin"_a.none(), "dirichlet"_a,
-             "tied"_a, "sound"_a, nb::keep_alive<1, 2>());
+             "tied"_a, "sound"_a, nb::keep_alive<1, 2>())
+        .def("bound", &bound_of, "sums"_a, "entropy"_a);
     nb::class_<Loop>(m, "EM", "EM over the cells of one problem.")
         .def_prop_ro("statistics", &Loop::statistics)
         .def_prop_ro("posterior", &Loop::posterior)
