@@ -26,6 +26,7 @@ from gpuvgm.summary.summary import Cells
 _REORDERINGS = 3
 _LEAST_ROWS = 0.5  # a component with less is empty
 _LLOYD_STEPS = 20
+_FAR_BELOW = 1e-3  # nats a row: more than coarse cells change the bound of a fit by
 _SHORT_TRIAL = 2  # iterations after which fits are compared that lose more components yet
 
 
@@ -130,7 +131,7 @@ def search(
         components say how many the fit may have; those with more lose the least useful ones one by one.
     given : sequence of Statistics, optional
         Further starts, as sums over all rows. Each takes part in the search, and goes on to its end from level to
-        level; the result is never below that.
+        level unless it ends far below the best on one; the result is never below that.
     known : sequence of Statistics, optional
         Fits from elsewhere, sums of an E-step over all rows. They take no part in the search, but go on from where they
         are; the result is never below them.
@@ -144,10 +145,15 @@ def search(
     coarse, fine = objectives[0], objectives[-1]
     everyone = [*starts, *given]
     start_bounds, winners = _screening(coarse, everyone)
-    ascent, fewer = coarse.simplify(coarse.improve(coarse.simplify(max(winners, key=_height))[0]))
+    simple, fewer = coarse.simplify(max(winners, key=_height))
+    ascent = coarse.improve(simple)
+    if ascent is not simple:
+        ascent, fewer = coarse.simplify(ascent)
     begin = [ascent.statistics, *given]
     for level in objectives[:-1]:
-        begin = [one.statistics for one in level.finish(level.objective.ascents(begin))]
+        ends = level.finish(level.objective.ascents(begin))
+        least = max(map(_height, ends)) - _FAR_BELOW * level.objective.rows
+        begin = [end.statistics for end in ends if end.bound >= least]
     ascent = max(fine.finish(fine.objective.ascents([*begin, *known])), key=_height)
     bounds, best = _not_below(ascent, [fine.objective.point(fit) for fit in known])
     while True:
@@ -240,13 +246,10 @@ class _Level:
         """One component more and one fewer, for as long as that raises the bound."""
         components = len(ascent.statistics.counts)
         for _ in range(self.effort.rounds):
-            more = self.grow(ascent.statistics)
-            changed = self.prune(more, components)
-            gain = changed.bound - ascent.bound
-            if gain > 0:
-                ascent = changed
-            if not gain > self.effort.rough_tolerance * self.objective.rows:
+            changed = self.prune(self.grow(ascent.statistics), components)
+            if not changed.bound - ascent.bound > self.effort.rough_tolerance * self.objective.rows:
                 break
+            ascent = changed
         return ascent
 
     def one_fewer(self, statistics: Statistics) -> Statistics | None:
