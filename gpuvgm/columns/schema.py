@@ -333,7 +333,7 @@ class TableSchema:
         recognised : callable, optional
             What is told apart beside the types, for each column; by default nothing.
         threads : int
-            Threads that look for scales and modal values.
+            Threads that look at columns.
 
         Raises
         ------
@@ -341,16 +341,16 @@ class TableSchema:
             For columns whose values do not fit the declared kind or options, and for number columns with stray text.
         """
 
-        def with_kind(spec: ColumnSpec) -> ColumnSpec:
-            return _with_kind(spec, sample.column(spec.name), source_name, explain, recognised(spec))
-
-        def shaped(declared: ColumnSpec, spec: ColumnSpec) -> ColumnSpec:
+        def inferred(declared: ColumnSpec) -> ColumnSpec:
+            if declared.kind in UNREAD:
+                return declared
+            column = sample.column(declared.name)
+            spec = _with_kind(declared, column, source_name, explain, recognised(declared))
             is_open = declared.kind == INFER and not SHAPES & declared.options.keys()
-            return _shaped(spec, sample.column(spec.name), recognised(spec)) if is_open else spec
+            return _shaped(spec, column, recognised(spec)) if is_open else spec
 
-        found = [spec if spec.kind in UNREAD else with_kind(spec) for spec in self.columns]
         with ThreadPoolExecutor(threads) as pool:
-            return TableSchema(tuple(pool.map(shaped, self.columns, found)))
+            return TableSchema(tuple(pool.map(inferred, self.columns)))
 
     def with_column(self, spec: ColumnSpec) -> TableSchema:
         """The schema with another spec of a column."""
