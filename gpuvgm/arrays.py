@@ -67,7 +67,10 @@ def at_rank(values: NDArray[Any], rank: int) -> Any:
 def distinct_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Different values of the host in ascending order, none of them NaN, and how often each occurs."""
     ordered = ascending(values)
-    first = np.flatnonzero(np.append(len(ordered) > 0, ordered[1:] != ordered[:-1]))
+    rises = ordered[1:] != ordered[:-1]
+    if rises.all():
+        return ordered, np.ones(len(ordered), np.int64)
+    first = np.append(0, np.flatnonzero(rises) + 1)
     return ordered[first], np.diff(first, append=len(ordered))
 
 

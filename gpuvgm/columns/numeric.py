@@ -272,7 +272,8 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     if codec != plain:
         numbers = _numbers_of(codec, modal, sample)
     frame = Frame.around(numbers, keep_small=request.config.standardize is False)
-    y = frame.apply(numbers[np.isfinite(numbers)])
+    ordinary = numbers[np.isfinite(numbers)]
+    y = frame.apply(ordinary)
     seeds = None
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
         ordered = y if request.config.effort == "research" else ascending(y)  # the order of rows decides nothing
@@ -286,13 +287,14 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     has_scale = kind != "general" and not isinstance(codec, (CurvedCodec, DatetimeCodec))
     if request.config.effort == "research" or not has_scale or not len(y):
         return plan
-    low, lower, upper, high = np.nanquantile(numbers[np.isfinite(numbers)], [0, 0.25, 0.75, 1]).tolist()
+    low, lower, upper, high = np.quantile(ordinary, [0, 0.25, 0.75, 1]).tolist()
     return replace(plan, spread=upper - lower, seen=(low, high))
 
 
 def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.ChunkedArray[Any]) -> Floats:
     """Numbers of a sample, NaN for its missing and modal rows."""
-    return np.concatenate([np.empty(0), *(ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks)])
+    parts = [ordinary_numbers(codec, modal, chunk)[0] for chunk in sample.chunks]
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
 
 
 def refine(plan: NumberPlan, summary: Summary) -> NumberPlan:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import logsumexp, ndtr
+from scipy.special import ndtr
 
 from gpuvgm.arrays import ascending, distinct_values
 from gpuvgm.columns.codecs import (
@@ -88,10 +88,10 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
         Components that the mixture will have.
     """
     codec = codec_for("", sample.type, sample)
-    numbers = _numbers_of(codec, sample)
+    numbers = codec.encode_chunks(sample)
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(value) for value in modal])
     codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
-    numbers = _numbers_of(codec, sample)[ordinary]
+    numbers = codec.encode_chunks(sample)[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
     first = Shape({}, _written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
     numbers = ascending(numbers[~off])
@@ -111,10 +111,6 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
         spikes = np.concatenate((spikes, more))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
     return _told(first, codec, best.codec, gain, spikes, numbers)
-
-
-def _numbers_of(codec: Codec, sample: pa.ChunkedArray[Any]) -> Floats:
-    return np.concatenate([np.empty(0), *(codec.encode(chunk) for chunk in sample.chunks)])
 
 
 def _written(codec: Codec, values: Sequence[Number]) -> tuple[int | float | str, ...]:
@@ -185,7 +181,9 @@ class _Trial:
         placed = self.codec.of_inner(numbers)
         means, variances = self.posterior.means[:, None], self.posterior.covariances[:, None]
         parts = -0.5 * (self.frame.apply(placed) - means) ** 2 / variances - 0.5 * np.log(2 * np.pi * variances)
-        density = logsumexp(parts, axis=0, b=self.posterior.weights[:, None]) + np.log(self.frame.scale)
+        top = np.max(parts, axis=0)
+        shares = self.posterior.weights[:, None] * np.exp(parts - top)
+        density = np.log(np.sum(shares, axis=0)) + top + np.log(self.frame.scale)
         if isinstance(self.codec, CurvedCodec):
             density -= np.log(self.codec.slope(placed) * self.codec.unit)
         return np.asarray(density)
@@ -230,8 +228,8 @@ def _spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Floats:
     """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend."""
     values, counts = distinct_values(numbers)
     shares = counts / len(numbers)
-    found = np.argsort(-shares, kind="stable")[:most]
-    found = found[shares[found] >= LEAST_SPIKE]
+    frequent = np.flatnonzero(shares >= LEAST_SPIKE)
+    found = frequent[np.argsort(-shares[frequent], kind="stable")][:most]
     if len(values) < 2 or not len(found):
         return np.empty(0)
     between = (values[1:] + values[:-1]) / 2

@@ -124,6 +124,11 @@ class Codec(ABC):
             For a column of another sort; the message reads on from the column's name.
         """
 
+    def encode_chunks(self, column: pa.ChunkedArray[Any]) -> Floats:
+        """Numbers of a column of the host in chunks."""
+        parts = [self.encode(chunk) for chunk in column.chunks]
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
+
     @abstractmethod
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values of the numbers in the column's own type, where `encode` gives numbers; missing where one is NaN.

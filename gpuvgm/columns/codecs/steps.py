@@ -58,8 +58,7 @@ def with_learned_step(
     """
     assert not isinstance(codec, CurvedCodec)
     if isinstance(codec, FloatCodec):
-        numbers = np.concatenate([np.empty(0), *map(codec.encode, sample.chunks)])
-        values = _Values.of(numbers[ordinary], most_strays)
+        values = _Values.of(codec.encode_chunks(sample)[ordinary], most_strays)
         text, off = (None, values.none) if codec.integer else _step_of_floats(values, codec)
         return (codec if text is None else replace(codec, step=text)), values.distinct[off].tolist()
     whole, unit = _integers(codec, sample, ordinary)
