@@ -48,7 +48,8 @@ def k_means_of_one(x: Floats, components: int, random: np.random.RandomState) ->
 def _first_centres(rows: Floats, components: int, random: np.random.RandomState) -> Floats:
     """Rows drawn by k-means++ as `sklearn.cluster.kmeans_plusplus` draws them: of some candidates always the best."""
     weight, closer, trials = np.ones(len(rows)), native_kernels().closer, 2 + int(np.log(components))
-    centres = rows[[random.choice(len(rows), p=weight / weight.sum())]]
+    below = np.cumsum(weight / weight.sum())
+    centres = rows[np.searchsorted(below / below[-1], random.random_sample(1), "right")]  # as `choice` draws
     nearest = closer(rows, np.full(len(rows), np.inf), centres)
     potential = nearest @ weight
     while len(centres) < components:

@@ -6,7 +6,7 @@
 namespace gpuvgm {
 namespace {
 
-constexpr int64_t NEAREST_ROWS = 64;  // whose nearest centres are found together
+constexpr int64_t NEAREST_ROWS = 32;  // whose nearest centres are found together
 
 // The squared distance is ||c||^2 - 2 x c, less what all centres share; of equal distances the first counts. Rows and
 // sums per centre are added up in row order. Returns whether a label changed.
@@ -33,12 +33,25 @@ bool lloyd(const double* x, int64_t rows, const double* centres, int components,
                 least[i] = distance < least[i] ? distance : least[i];
             }
         }
+        int64_t moved = 0, differ = 0;
         for (int64_t i = 0; i < size; ++i) {
-            const int32_t label = (int32_t)nearest[i];
-            changed |= labels[start + i] != label;
-            labels[start + i] = label;
-            counts[label] += 1;
-            sums[label] += row[i];
+            moved |= nearest[i] ^ labels[start + i];
+            differ |= nearest[i] ^ nearest[0];
+            labels[start + i] = (int32_t)nearest[i];
+        }
+        changed |= moved != 0;
+        if (differ == 0) {  // as of most rows that ascend: their sum stays in a register
+            double sum = sums[nearest[0]];
+            for (int64_t i = 0; i < size; ++i) {
+                sum += row[i];
+            }
+            sums[nearest[0]] = sum;
+            counts[nearest[0]] += (double)size;
+        } else {
+            for (int64_t i = 0; i < size; ++i) {
+                counts[nearest[i]] += 1;
+                sums[nearest[i]] += row[i];
+            }
         }
     }
     return changed;
