@@ -39,6 +39,7 @@ MOST_BITS = 16
 REPEATED = 8  # an entry whose values appear this often on average holds few values, not a continuum
 REPEATED_BITS = 4  # spare bits of such an entry
 MOST_INNER_CELLS = 1 << 20
+_LENGTHS = ENTRY_SHIFT + 2  # of keys in an entry, from 0 bits on, and one more
 HOT_SHARE = 0.02  # a value this frequent is counted apart, or its cell would be a bottleneck
 
 DIRECTORY_DTYPE = np.dtype([("start", "<u8"), ("first", "<u4"), ("last", "<u2"), ("drop", "u1"), ("bits", "u1")])
@@ -303,8 +304,8 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
     mass_bits : int
         log2 of the number of cells that the whole mass is divided into.
     """
-    entry = (masses.low >> np.uint64(ENTRY_SHIFT)).astype(np.int64)
-    starts = np.flatnonzero(np.diff(entry, prepend=-1))
+    entry = masses.low >> np.uint64(ENTRY_SHIFT)
+    starts = np.flatnonzero(np.append(len(entry) > 0, entry[1:] != entry[:-1]))
     ends = np.append(starts[1:], len(entry))[: len(starts)]
     parts = _Parts(masses, starts, ends)
     low, high = parts.cores()
@@ -355,7 +356,8 @@ class _Parts:
         low, high = masses.low[self.starts], np.maximum.reduceat(masses.high, self.starts)
         sums = np.add.reduceat(masses.weight, self.starts)
         running = np.cumsum(masses.weight)
-        share = (running - self.per_mass(running[self.starts] - masses.weight[self.starts])) / self.per_mass(sums)
+        share = running - self.per_mass(running[self.starts] - masses.weight[self.starts])
+        share /= self.per_mass(sums)
         first = self.starts + np.add.reduceat(share < 0.01, self.starts, dtype=np.int64)
         final = self.starts + np.add.reduceat(share < 0.99, self.starts, dtype=np.int64)
         inner_low, inner_high = masses.low[np.minimum(first, last)], masses.high[np.minimum(final, last)]
@@ -374,15 +376,14 @@ class _Parts:
         bits = np.where(repeated, 0, np.minimum(MOST_BITS, np.maximum(LEAST_BITS, even)))
         many = np.ldexp(1.0, bits)
         wanted = np.where(repeated, keys, 0.5 * many * -np.expm1(-keys / many))  # half of what even rows would occupy
-        part = np.repeat(np.arange(len(starts)), keys)
-        offset = masses.low[inside] - low[part]
+        parts, offset = np.arange(len(starts)), masses.low[inside] - np.repeat(low, keys)
+        differ = np.frexp((offset[1:] ^ offset[:-1]).astype(np.float64))[1]  # bits up to the highest that differs
+        differ[np.cumsum(keys)[:-1] - 1] = 0  # neighbours in two parts
+        counts = np.bincount(np.repeat(parts * _LENGTHS, keys)[1:] + differ, minlength=len(parts) * _LENGTHS)
+        wider = np.cumsum(counts.reshape(-1, _LENGTHS)[:, ::-1], axis=1)[:, ::-1]
         open_ = bits < MOST_BITS
         while np.any(open_):
-            chosen = open_[part]
-            offset, part = offset[chosen], part[chosen]
-            cell = offset >> _cell_width(low, high, bits).astype(np.uint64)[part]
-            new = np.append(True, (cell[1:] != cell[:-1]) | (part[1:] != part[:-1]))[: len(part)]
-            open_ &= np.bincount(part[new], minlength=len(starts)) < wanted
+            open_ &= 1 + wider[parts, _cell_width(low, high, bits) + 1] < wanted
             bits[open_] += 1
             open_ &= bits < MOST_BITS
         # rows beside the sample's values, if there are any, find narrow cells; a single value has nothing beside it
