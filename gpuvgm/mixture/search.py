@@ -378,7 +378,8 @@ def search_cells(  # noqa: PLR0913 - the public signature
 def coarse_cells(cells: Cells, most: int) -> Cells:
     """Cells put together with their neighbours in the grid until at most so many are left, where that can be."""
     coarse, parents = cells, np.sort(cells.parent)
-    left = (1 + np.count_nonzero(np.diff(parents >> (doublings + 1))) for doublings in range(MOST_DOUBLINGS))
+    bits = np.frexp((parents[1:] ^ parents[:-1]).astype(np.float64))[1]  # up to the highest that differs
+    left = (1 + np.count_nonzero(bits > doublings + 1) for doublings in range(MOST_DOUBLINGS))
     first = next((doublings for doublings, least in enumerate(left) if least <= most), MOST_DOUBLINGS - 1)
     for doublings in range(first, MOST_DOUBLINGS):
         if len(coarse.mean) <= most:
@@ -410,7 +411,7 @@ def quantile_start(cells: Cells, components: int) -> Statistics:
     share = (np.add.accumulate(weight) - 0.5 * weight) / cells.rows
     component = np.empty(len(order), np.int64)
     rank = np.minimum(share * components, components - 1).astype(np.int64)
-    component[order] = np.unique(rank, return_inverse=True)[1]
+    component[order] = np.append(0, np.cumsum(rank[1:] != rank[:-1]))
     counts = np.bincount(component, cells.weight)
     return _hard(cells, component, np.bincount(component, cells.weight * cells.mean) / counts)
 
