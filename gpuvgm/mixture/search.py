@@ -147,7 +147,7 @@ def search(
     start_bounds, winners = _screening(coarse, everyone)
     simple, fewer = coarse.simplify(max(winners, key=_height))
     ascent = coarse.improve(simple)
-    if ascent is not simple:
+    if ascent.bound - simple.bound > effort.rough_tolerance * coarse.objective.rows:
         ascent, fewer = coarse.simplify(ascent)
     begin = [ascent.statistics, *given]
     for level in objectives[:-1]:
@@ -247,9 +247,11 @@ class _Level:
         components = len(ascent.statistics.counts)
         for _ in range(self.effort.rounds):
             changed = self.prune(self.grow(ascent.statistics), components)
-            if not changed.bound - ascent.bound > self.effort.rough_tolerance * self.objective.rows:
+            gain = changed.bound - ascent.bound
+            if gain > 0:
+                ascent = changed
+            if not gain > self.effort.rough_tolerance * self.objective.rows:
                 break
-            ascent = changed
         return ascent
 
     def one_fewer(self, statistics: Statistics) -> Statistics | None:
