@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 import platform
 import subprocess
 import sys
@@ -18,12 +17,12 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial, wraps
+from functools import partial, reduce, wraps
 from importlib import import_module, util
 from pathlib import Path
 from typing import Any
+from unittest import TestCase
 
 import numpy as np
 import pyarrow as pa
@@ -185,12 +184,12 @@ def main(name: str) -> None:
     try:
         found = check.run()
     except Exception as problem:
-        error, trace = _line(problem), traceback.format_exc()
+        error, trace = _describe_error(problem), traceback.format_exc()
     told = jsonable({"found": found, "error": error, "traceback": trace})
     sys.stdout.write(f"\n{json.dumps(told, allow_nan=False)}\n")
 
 
-def _line(problem: Exception) -> str:
+def _describe_error(problem: Exception) -> str:
     return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
 
 
@@ -229,11 +228,11 @@ def examine(tell: Callable[[str], None], *, cluster: bool, compile_only: bool) -
         "checks": [asdict(one) for one in results],
     }
     return Outcome(
-        document, [_table(results)], BOUND_FAILED if failed else DONE, [f"failed: {name}" for name in failed]
+        document, [_results_table(results)], BOUND_FAILED if failed else DONE, [f"failed: {name}" for name in failed]
     )
 
 
-def _table(results: Sequence[Result]) -> Table:
+def _results_table(results: Sequence[Result]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("check", "result"):
         table.add_column(heading, no_wrap=True)
@@ -251,7 +250,7 @@ def _table(results: Sequence[Result]) -> Table:
 
 def look_at_device() -> Found:
     """Driver, NVRTC and architecture."""
-    cuda = _engine().device.cuda
+    cuda = _cuda().device.cuda
     runtime, number = cuda.runtime, int(cuda.Device().id)
     properties = runtime.getDeviceProperties(number)
     capability, driver = (int(properties["major"]), int(properties["minor"])), int(runtime.driverGetVersion())
@@ -282,7 +281,7 @@ def _dotted(numbers: Sequence[int]) -> str:
 
 def compile_kernels() -> Found:
     """Every kernel, compiled or taken from CuPy's cache."""
-    device, seconds = _engine().device, {}
+    device, seconds = _cuda().device, {}
     for program in every_program():
         begin = time.perf_counter()
         device.compile(program)
@@ -295,7 +294,7 @@ def compile_kernels() -> Found:
 
 def measure_latencies() -> Found:
     """Seconds of a launch and of a wait, and cycles of a float64 operation that waits for the one before."""
-    device = _engine().device
+    device = _cuda().device
     y, stream = device.xp.zeros(1), device.cuda.get_current_stream()
 
     def seconds(times: int, steps: int, *, wait: bool) -> float:
@@ -329,24 +328,24 @@ def measure_latencies() -> Found:
 
 def check_summary() -> Found:
     """Summaries of rows on the device, of rows of the host, and block by block."""
-    engine, host, x, step = _engine(), _host(), _numbers(), Step(1, 100, "float64")
+    engine, host, x, step = _cuda(), _host(), _skewed_numbers(), Step(1, 100, "float64")
     x[:9] = [np.inf, -np.inf, -0.0, 5e-324, 1e-40, 1e308, -1e300, 1e22, 0.07]
-    grid = _grid(x)
+    grid = _grid_of(x)
     expected = host.summarise(x, grid, step)
-    _same_summary("rows on the device", engine.summarise(engine.device.xp.asarray(x), grid, step), expected)
-    _same_summary("rows of the host", engine.summarise(x, grid, step), expected)
+    _check_same_summary("rows on the device", engine.summarise(engine.device.xp.asarray(x), grid, step), expected)
+    _check_same_summary("rows of the host", engine.summarise(x, grid, step), expected)
     running = engine.running_summary(grid, step)
     for block in np.array_split(x, 3):
         running.add(engine.device.xp.asarray(block))
-    _same_summary("block by block", running.summary(), expected)
+    _check_same_summary("block by block", running.summary(), expected)
     return {"cells": len(expected.cell), "host": host.name}
 
 
 def check_past_2_31_bytes() -> Found:
     """Transform, inverse, summary and one-hot rows over arrays of more than 2^31 bytes, or as far as memory goes."""
-    engine, host = _engine(), _host()
+    engine, host = _cuda(), _host()
     xp, room = engine.device.xp, max(1 << 14, int(engine.device.free_memory) - SUMMARY_BYTES) // ROW_BYTES
-    tile = _numbers(min(1 << 20, room // 4))
+    tile = _skewed_numbers(min(1 << 20, room // 4))
     size = len(tile)
     tiles = min(PAST_2_31_BYTES // size, room // size)
     rows, table, draw = tiles * size, _draw_table(), Draw(3, 5)
@@ -363,10 +362,11 @@ def check_past_2_31_bytes() -> Found:
         host.transform(tile, table, Draw(3, 5, part.start), *wanted[:2])
         host.inverse_transform(*wanted[:2], inverse, wanted[2])
         for name, found, expected in zip(("scalar", "code"), (scalar, code), wanted, strict=False):
-            _same(f"{name} of rows {part.start} to {part.stop}", found[part], expected)
+            _check_same(f"{name} of rows {part.start} to {part.stop}", found[part], expected)
         _close("the inverse", back[part], wanted[2], _inverse_tolerance())
-    grid = _grid(tile)
-    _same_summary("the summary", engine.summarise(x, grid), _times(host.summarise(tile, grid), tiles))
+    grid = _grid_of(tile)
+    expected = reduce(Summary.merge, [host.summarise(tile, grid)] * tiles)
+    _check_same_summary("the summary", engine.summarise(x, grid), expected)
     del x, back
     width = 4 * (1 + ONEHOT_CODES)
     wide = min(rows, 8 * PAST_2_31_BYTES // width, int(engine.device.free_memory) // (2 * width))
@@ -375,26 +375,24 @@ def check_past_2_31_bytes() -> Found:
     read = xp.empty(wide, np.float32), xp.empty(wide, np.uint8)
     engine.read_onehot(matrix, [(*read, np.arange(ONEHOT_CODES), True)])
     for name, found, expected in zip(("scalar", "code"), read, (scalar, code), strict=True):
-        _same(f"the last {name} of one-hot rows", found[-size:], _down(expected[wide - size : wide]))
+        _check_same(f"the last {name} of one-hot rows", found[-size:], _down(expected[wide - size : wide]))
     return {"rows": rows, "bytes": 8 * rows, "onehot_bytes": int(matrix.nbytes)}
 
 
 def check_lack_of_memory() -> Found:
     """With a mebibyte left, the host does the work, and says so; with memory again, the device does."""
-    engine, host, x = _engine(), _host(), _numbers()
-    pool, grid = engine.device.xp.get_default_memory_pool(), _grid(x)
+    engine, host, x = _cuda(), _host(), _skewed_numbers()
+    pool, grid = engine.device.xp.get_default_memory_pool(), _grid_of(x)
     expected = host.summarise(x, grid)
     pool.free_all_blocks()
     pool.set_limit(size=pool.total_bytes() + (1 << 20))
     try:
-        with _heard() as told:
-            _same_summary("with a mebibyte left", engine.summarise(x, grid), expected)
+        with TestCase().assertLogs("gpuvgm") as log:
+            _check_same_summary("with a mebibyte left", engine.summarise(x, grid), expected)
     finally:
         pool.set_limit(size=0)
-    if not told:
-        raise RuntimeError("the limit of CuPy's pool was not felt")
-    _same_summary("with memory again", engine.summarise(engine.device.xp.asarray(x), grid), expected)
-    return {"told": told}
+    _check_same_summary("with memory again", engine.summarise(engine.device.xp.asarray(x), grid), expected)
+    return {"told": [record.getMessage() for record in log.records]}
 
 
 # -- tables against the host's
@@ -403,21 +401,21 @@ def check_lack_of_memory() -> Found:
 def check_fit() -> Found:
     """EM over cells: models of columns of every type of arrays, and of the default search, are those of the host."""
     rows = columns_of_arrays()
-    _same_models(_fitted(rows), _fitted(_resident(rows), engine="cuda"))
+    _check_same_models(_fit(rows), _fit(_resident(rows), engine="cuda"))
     some = {name: rows[name] for name in ("amount", "gaps", "single")}
     searched = {"effort": "auto", "max_iter": 100}
-    _same_models(_fitted(some, **searched), _fitted(_resident(some), engine="cuda", **searched))
+    _check_same_models(_fit(some, **searched), _fit(_resident(some), engine="cuda", **searched))
     return {"columns": len(rows), "host": _host().name}
 
 
 def check_em_over_rows() -> Found:
     """Exact EM over rows on the device and rows of the host, one feature and three, equal to 1e-9."""
-    features = np.stack([_numbers(seed=seed, missing=False) for seed in range(3)], axis=1)
+    features = np.stack([_skewed_numbers(seed=seed, missing=False) for seed in range(3)], axis=1)
     for count in (1, 3):
         x = np.ascontiguousarray(features[:, :count])
-        expected = _mixture(_host().name, x).fit(x)
+        expected = _estimator(_host().name, x).fit(x)
         for place in (x, _up(x)):
-            _same_mixtures(f"{count} features", _mixture("cuda", x).fit(place), expected)
+            _check_same_mixtures(f"{count} features", _estimator("cuda", x).fit(place), expected)
     return {}
 
 
@@ -429,7 +427,7 @@ def check_transform() -> Found:
         for dtype in ("float32", "float64"):
             expected = model.transform(rows, mode=mode, dtype=dtype)
             for place in (rows, _resident(rows)):
-                _same_columns(here.transform(place, mode=mode, dtype=dtype), expected)
+                _check_same_columns(here.transform(place, mode=mode, dtype=dtype), expected)
     return {}
 
 
@@ -440,8 +438,8 @@ def check_inverse() -> Found:
     expected, valid = model.inverse_transform(encoded, return_valid=True)
     for place in (encoded, _resident(encoded)):
         found, told = here.inverse_transform(place, return_valid=True)
-        _same_columns(found, expected, _inverse_tolerance())
-        _same("valid", told, valid)
+        _check_same_columns(found, expected, _inverse_tolerance())
+        _check_same("valid", told, valid)
     return {}
 
 
@@ -451,61 +449,61 @@ def check_onehot() -> Found:
     rows = columns_of_arrays(seed=1)
     expected = model.transform(rows, layout="onehot")
     matrix = here.transform(_resident(rows), layout="onehot")
-    _same("the matrix", matrix, expected)
-    _same_columns(here.inverse_transform(matrix), model.inverse_transform(expected), _inverse_tolerance())
+    _check_same("the matrix", matrix, expected)
+    _check_same_columns(here.inverse_transform(matrix), model.inverse_transform(expected), _inverse_tolerance())
     return {"columns": int(expected.shape[1])}
 
 
-def check_another_stream() -> Found:
-    """Fit, transform and inverse on a stream of the caller's."""
-    with _engine().device.cuda.Stream(non_blocking=True):
-        _check_table()
+def check_within(place: Callable[[Any], Any]) -> Found:
+    """Fit, transform and inverse, after the engine was started elsewhere.
+
+    Parameters
+    ----------
+    place : callable
+        Gives a stream or a device of `cupy.cuda`.
+    """
+    with place(_cuda().device.cuda):
+        model, here = _models()
+        rows = columns_of_arrays(seed=1)
+        _check_same_models(model, _fit(_resident(columns_of_arrays()), engine="cuda"))
+        encoded = here.transform(_resident(rows))
+        _check_same_columns(encoded, model.transform(rows))
+        _check_same_columns(
+            here.inverse_transform(encoded), model.inverse_transform(_down(encoded)), _inverse_tolerance()
+        )
     return {}
-
-
-def check_second_device() -> Found:
-    """Fit, transform and inverse on the second GPU, while the engine was started on the first."""
-    with _engine().device.cuda.Device(1):
-        _check_table()
-    return {}
-
-
-def _check_table() -> None:
-    model, here = _models()
-    rows = columns_of_arrays(seed=1)
-    _same_models(model, _fitted(_resident(columns_of_arrays()), engine="cuda"))
-    encoded = here.transform(_resident(rows))
-    _same_columns(encoded, model.transform(rows))
-    _same_columns(here.inverse_transform(encoded), model.inverse_transform(_down(encoded)), _inverse_tolerance())
 
 
 # -- cuDF
 
 
-def check_cudf(prepare: Callable[[], None]) -> Found:
+def check_cudf(resource: Callable[[Any], Any] | None = None) -> Found:
     """Frames with a column of each type, without and with nulls, from an offset on: fitted, encoded and decoded.
 
     Parameters
     ----------
-    prepare : callable
-        Chooses where memory comes from, before anything is allocated.
+    resource : callable or None
+        Gives the resource of `rmm.mr` that both libraries take memory from; by default each has a pool of its own.
     """
-    prepare()
+    if resource is not None:
+        mr = import_module("rmm").mr
+        mr.set_current_device_resource(resource(mr))
+        import_module("cupy").cuda.set_allocator(import_module("rmm.allocators.cupy").rmm_cupy_allocator)
     columns = _arrow_columns()
     columns |= {f"{name} with nulls": _with_nulls(array) for name, array in columns.items()}
     try:
         _check_types(columns)
     except Exception as problem:
         wrong = "; ".join(_wrong_types(columns))
-        raise RuntimeError(wrong or f"columns together, not apart: {_line(problem)}") from problem
-    return {"columns": len(columns), "allocator": _allocator()}
+        raise RuntimeError(wrong or f"columns together, not apart: {_describe_error(problem)}") from problem
+    return {"columns": len(columns), "allocator": _first_allocator()}
 
 
 def _check_types(columns: Mapping[str, pa.Array[Any]]) -> None:
     table = pa.table({**columns})
     frame = import_module("cudf").DataFrame.from_arrow(table).iloc[7:]
-    _same_arrow(frame, table.slice(7))
-    _check_frame(frame)
+    _check_same_arrow(frame, table.slice(7))
+    _check_cudf_frame(frame)
 
 
 def _wrong_types(columns: Mapping[str, pa.Array[Any]]) -> Iterator[str]:
@@ -514,18 +512,18 @@ def _wrong_types(columns: Mapping[str, pa.Array[Any]]) -> Iterator[str]:
         try:
             _check_types({name: array})
         except Exception as problem:
-            yield f"{name}: {_line(problem)}"
+            yield f"{name}: {_describe_error(problem)}"
 
 
-def _check_frame(frame: Any) -> None:
+def _check_cudf_frame(frame: Any) -> None:
     """A frame of cuDF against the table that it gives."""
     table = pa.table({name: frame[name].to_arrow() for name in frame.columns})
     table = table.cast(with_wide_indices(table.schema))
-    model, here = _fitted(table, kinds=None), _fitted(frame, kinds=None, engine="cuda")
-    _same_models(model, here)
+    model, here = _fit(table, kinds=None), _fit(frame, kinds=None, engine="cuda")
+    _check_same_models(model, here)
     encoded, expected = here.transform(frame), model.transform(table)
-    _same_arrow(encoded, expected)
-    _same_arrow(here.inverse_transform(encoded), model.inverse_transform(expected))
+    _check_same_arrow(encoded, expected)
+    _check_same_arrow(here.inverse_transform(encoded), model.inverse_transform(expected))
     if repr(encoded.index) != repr(frame.index):
         raise AssertionError(f"index {encoded.index!r} in the place of {frame.index!r}")
 
@@ -536,18 +534,19 @@ def check_parquet() -> Found:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         pq.write_table(table, path, row_group_size=2500)
-        model, here = _fitted(path, kinds=None), _fitted(path, kinds=None, engine="cuda")
-        _same_models(model, here)
+        model, here = _fit(path, kinds=None), _fit(path, kinds=None, engine="cuda")
+        _check_same_models(model, here)
         found, expected = here.transform(path), model.transform(path)
     for name in expected.column_names:
-        _same_lists(name, found[name].to_pylist(), expected[name].to_pylist())
+        _check_same_lists(name, found[name].to_pylist(), expected[name].to_pylist())
     return {"columns": len(table.column_names)}
 
 
 def check_spilling() -> Found:
     """The same with cuDF's spilling on; what was read may be spilled again."""
-    found = check_cudf(_spill)
     cudf = import_module("cudf")
+    cudf.set_option("spill", val=True)
+    found = check_cudf()
     frame = cudf.DataFrame({"x": np.arange(1000.0)})
     owner = frame["x"]._column.plc_column.data().owner
     (block,) = gpuvgm.io.open_source(frame).blocks(["x"], 1000)
@@ -557,31 +556,16 @@ def check_spilling() -> Found:
     if owner.exposed or not owner.spillable:
         raise RuntimeError("a column that was read can be spilled no more")
     owner.spill(target="cpu")
-    _check_frame(frame)
+    _check_cudf_frame(frame)
     return found
 
 
-def _take_from_cupy() -> None:
-    """CuPy and cuDF have pools of their own."""
+def _rmm_pool(mr: Any) -> Any:
+    return mr.PoolMemoryResource(mr.CudaMemoryResource(), initial_pool_size=1 << 30)
 
 
-def _take_from_rmm_pool() -> None:
-    rmm = import_module("rmm")
-    _take_from(rmm.mr.PoolMemoryResource(rmm.mr.CudaMemoryResource(), initial_pool_size=1 << 30))
-
-
-def _take_from_async() -> None:
-    _take_from(import_module("rmm").mr.CudaAsyncMemoryResource())
-
-
-def _take_from(resource: Any) -> None:
-    """Both libraries take memory from a resource of RMM."""
-    import_module("rmm").mr.set_current_device_resource(resource)
-    import_module("cupy").cuda.set_allocator(import_module("rmm.allocators.cupy").rmm_cupy_allocator)
-
-
-def _spill() -> None:
-    import_module("cudf").set_option("spill", val=True)
+def _first_allocator() -> str:
+    return gpuvgm.doctor().devices[0].allocator
 
 
 # -- clusters
@@ -598,12 +582,12 @@ def check_cluster(workers: int | None) -> Found:
     random = np.random.default_rng(5)
     rows = FILES * 1500
     two = np.where(random.random(rows) < 0.4, random.normal(-3, 0.5, rows), random.normal(4, 2, rows))
-    table = pa.table({"two": pa.array(two), "gaps": _with_nulls(pa.array(_numbers(rows, missing=False)))})
+    table = pa.table({"two": pa.array(two), "gaps": _with_nulls(pa.array(_skewed_numbers(rows, missing=False)))})
     with tempfile.TemporaryDirectory() as folder:
         for number in range(FILES):
             pq.write_table(table.slice(number * 1500, 1500), Path(folder) / f"part-{number:02}.parquet")
         with gpuvgm.cluster(workers=workers, gpus=True) as client:
-            for allocator in client.run(_allocator).values():
+            for allocator in client.run(_first_allocator).values():
                 if not allocator.startswith("RMM, TrackingResourceAdaptor over PoolMemoryResource"):
                     raise RuntimeError(f"CuPy on a worker takes memory from {allocator}")
             client.run(start_counting)
@@ -613,24 +597,20 @@ def check_cluster(workers: int | None) -> Found:
     return {"workers": len(counted), **{str(worker): told for worker, told in counted.items()}}
 
 
-def _allocator() -> str:
-    return gpuvgm.doctor().devices[0].allocator
-
-
 def _check_lazy(table: pa.Table, frame: Any) -> None:
     """A frame of Dask against the same rows in this process."""
-    model = _fitted(table, kinds=None)
-    here = _fitted(frame, kinds=None, engine="auto")
-    _same_models(model, here)
+    model = _fit(table, kinds=None)
+    here = _fit(frame, kinds=None, engine="auto")
+    _check_same_models(model, here)
     encoded, expected = here.transform(frame), model.transform(table)
-    _same_arrow(encoded.compute(), expected)
-    _same_arrow(here.inverse_transform(encoded).compute(), model.inverse_transform(expected))
-    exact: Any = _fitted(table, kinds=None, algorithm="exact")
-    found: Any = _fitted(frame, kinds=None, engine="auto", algorithm="exact")
+    _check_same_arrow(encoded.compute(), expected)
+    _check_same_arrow(here.inverse_transform(encoded).compute(), model.inverse_transform(expected))
+    exact: Any = _fit(table, kinds=None, algorithm="exact")
+    found: Any = _fit(frame, kinds=None, engine="auto", algorithm="exact")
     for name, column in exact.columns_.items():
         _close(f"means of {name}, exact", found.columns_[name].means, column.means, 1e-9)
     x = table["two"].to_numpy()[:, None]
-    _same_mixtures("the estimator", _mixture("auto", x).fit(frame[["two"]]), _mixture(_host().name, x).fit(x))
+    _check_same_mixtures("the estimator", _estimator("auto", x).fit(frame[["two"]]), _estimator(_host().name, x).fit(x))
 
 
 _COUNTED: Counter[str] = Counter()
@@ -672,7 +652,7 @@ def _watch(owner: Any, name: str, costs: Callable[..., Mapping[str, int]]) -> No
 # -- rows and models
 
 
-def _engine() -> Any:
+def _cuda() -> Any:
     return get_engine("cuda")
 
 
@@ -687,7 +667,7 @@ def _inverse_tolerance() -> float:
 
 
 def _up(values: np.ndarray) -> Any:
-    return _engine().device.xp.asarray(values)
+    return _cuda().device.xp.asarray(values)
 
 
 def _down(values: Any) -> Any:
@@ -700,7 +680,7 @@ def _resident(columns: Mapping[str, np.ndarray]) -> Columns:
     return {name: _up(values) for name, values in columns.items()}
 
 
-def _numbers(rows: int = ROWS, seed: int = 0, *, missing: bool = True) -> np.ndarray:
+def _skewed_numbers(rows: int = ROWS, seed: int = 0, *, missing: bool = True) -> np.ndarray:
     """A skewed column."""
     x = np.random.default_rng(seed).lognormal(2, 1, rows)
     if missing:
@@ -775,12 +755,12 @@ def _draw_table() -> DrawTable:
     return DrawTable(mixture, widths, np.arange(7.0), 1e-6, 0.99, 7)
 
 
-def _grid(x: np.ndarray) -> Grid:
+def _grid_of(x: np.ndarray) -> Grid:
     frame = Frame.around(x)
     return build_grid(frame, Masses.of_sample(frame.apply(x)), np.empty(0))
 
 
-def _fitted(rows: Any, kinds: Any = KINDS, **settings: Any) -> gpuvgm.TableTransformer:
+def _fit(rows: Any, kinds: Any = KINDS, **settings: Any) -> gpuvgm.TableTransformer:
     if isinstance(kinds, Mapping):
         kinds = {name: kind for name, kind in kinds.items() if name in rows}
     return gpuvgm.TableTransformer(kinds, **{"engine": _host().name, **SETTINGS, **settings}).fit(rows)
@@ -788,11 +768,11 @@ def _fitted(rows: Any, kinds: Any = KINDS, **settings: Any) -> gpuvgm.TableTrans
 
 def _models() -> tuple[gpuvgm.TableTransformer, gpuvgm.TableTransformer]:
     """A model of the host, and the same on the device."""
-    model = _fitted(columns_of_arrays())
+    model = _fit(columns_of_arrays())
     return model, copy.deepcopy(model).set_params(engine="cuda")
 
 
-def _mixture(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
+def _estimator(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
     """An estimator that begins with the first rows as centres."""
     return gpuvgm.BayesianGaussianMixture(
         n_components=3, max_iter=10, tol=0.0, algorithm="exact", init_params=x[:3], engine=engine
@@ -802,7 +782,7 @@ def _mixture(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
 # -- comparisons
 
 
-def _same(what: str, found: Any, expected: np.ndarray) -> None:
+def _check_same(what: str, found: Any, expected: np.ndarray) -> None:
     """Refuse arrays that differ in type or in any bit, but for those of NaN."""
     found = np.asarray(_down(found))
     if found.dtype != expected.dtype:
@@ -815,26 +795,26 @@ def _same(what: str, found: Any, expected: np.ndarray) -> None:
 
 def _close(what: str, found: Any, expected: Any, tolerance: float) -> None:
     if not tolerance:
-        _same(what, found, np.asarray(expected))
+        _check_same(what, found, np.asarray(expected))
     np.testing.assert_allclose(_down(found), expected, rtol=tolerance, atol=tolerance, err_msg=what)
 
 
-def _same_columns(found: Mapping[str, Any], expected: Mapping[str, np.ndarray], tolerance: float = 0.0) -> None:
+def _check_same_columns(found: Mapping[str, Any], expected: Mapping[str, np.ndarray], tolerance: float = 0.0) -> None:
     if list(found) != list(expected):
         raise AssertionError(f"columns {list(found)} in the place of {list(expected)}")
     for name, values in expected.items():
         _close(name, found[name], values, tolerance if values.dtype.kind == "f" else 0.0)
 
 
-def _same_arrow(frame: Any, table: pa.Table) -> None:
+def _check_same_arrow(frame: Any, table: pa.Table) -> None:
     """Refuse a frame of cuDF whose columns hold other values than those of a table."""
     if list(frame.columns) != table.column_names:
         raise AssertionError(f"columns {list(frame.columns)} in the place of {table.column_names}")
     for name in table.column_names:
-        _same_lists(name, frame[name].to_arrow().to_pylist(), table[name].to_pylist())
+        _check_same_lists(name, frame[name].to_arrow().to_pylist(), table[name].to_pylist())
 
 
-def _same_lists(what: str, found: Sequence[Any], expected: Sequence[Any]) -> None:
+def _check_same_lists(what: str, found: Sequence[Any], expected: Sequence[Any]) -> None:
     if found == expected:
         return
     for row, (one, other) in enumerate(zip(found, expected, strict=True)):
@@ -842,45 +822,23 @@ def _same_lists(what: str, found: Sequence[Any], expected: Sequence[Any]) -> Non
             raise AssertionError(f"{what}: {one!r} in the place of {other!r} in row {row}")
 
 
-def _same_models(expected: gpuvgm.TableTransformer, found: gpuvgm.TableTransformer) -> None:
+def _check_same_models(expected: gpuvgm.TableTransformer, found: gpuvgm.TableTransformer) -> None:
     for name, column in expected.columns_.items():
         if repr(found.columns_[name].to_json()) != repr(column.to_json()):
             raise AssertionError(f'the model of column "{name}" differs')
 
 
-def _same_mixtures(what: str, found: Any, expected: Any) -> None:
+def _check_same_mixtures(what: str, found: Any, expected: Any) -> None:
     for name in ("means_", "covariances_", "weights_"):
         _close(f"{name}, {what}", getattr(found, name), getattr(expected, name), 1e-9)
 
 
-def _same_summary(what: str, found: Summary, expected: Summary) -> None:
+def _check_same_summary(what: str, found: Summary, expected: Summary) -> None:
     for part in fields(Summary):
         if part.name != "grid":
             np.testing.assert_array_equal(
                 getattr(found, part.name), getattr(expected, part.name), err_msg=f"{what}: {part.name}"
             )
-
-
-def _times(summary: Summary, count: int) -> Summary:
-    """The summary of so many times the same rows."""
-    if count == 1:
-        return summary
-    half = _times(summary, count // 2)
-    return half.merge(half) if count % 2 == 0 else half.merge(half).merge(summary)
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """What gpuvgm's log says within."""
-    told: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("gpuvgm")
-    logger.addHandler(handler)
-    try:
-        yield told
-    finally:
-        logger.removeHandler(handler)
 
 
 RAPIDS = ("cudf", "rmm")
@@ -897,11 +855,11 @@ CHECKS: Sequence[Check] = (
     Check("one-hot", (), check_onehot),
     Check("past 2^31 bytes", (), check_past_2_31_bytes),
     Check("lack of memory", (), check_lack_of_memory),
-    Check("another stream", (), check_another_stream),
-    Check("a second device", (), check_second_device, gpus=2),
-    Check("cuDF, CuPy's pool", RAPIDS, partial(check_cudf, _take_from_cupy)),
-    Check("cuDF, RMM's pool", RAPIDS, partial(check_cudf, _take_from_rmm_pool)),
-    Check("cuDF, asynchronous memory", RAPIDS, partial(check_cudf, _take_from_async)),
+    Check("another stream", (), partial(check_within, lambda cuda: cuda.Stream(non_blocking=True))),
+    Check("a second device", (), partial(check_within, lambda cuda: cuda.Device(1)), gpus=2),
+    Check("cuDF, CuPy's pool", RAPIDS, check_cudf),
+    Check("cuDF, RMM's pool", RAPIDS, partial(check_cudf, _rmm_pool)),
+    Check("cuDF, asynchronous memory", RAPIDS, partial(check_cudf, lambda mr: mr.CudaAsyncMemoryResource())),
     Check("cuDF, spilling", RAPIDS, check_spilling),
     Check("cuDF reads Parquet", RAPIDS, check_parquet),
     Check("cluster of one GPU", CLUSTER, partial(check_cluster, 1), cluster=True),

@@ -395,7 +395,7 @@ class FittedColumn:
         raise InputError(f'column "{self.name}" is {self.kind}: only mixtures and categories can be drawn')
 
 
-def refuse(
+def refuse_rows(
     column: FittedColumn, rows: NDArray[np.bool_], first_row: int, place: Place, problem: str, remedy: str
 ) -> NoReturn:
     """Refuse rows of a part of a column that begins at `first_row`, naming the first."""

@@ -25,8 +25,8 @@ from gpuvgm.columns.base import (
     Slice,
     Values,
     code_dtype_of,
-    refuse,
     refuse_code,
+    refuse_rows,
 )
 from gpuvgm.columns.categories import (
     CategoryCounts,
@@ -41,7 +41,7 @@ from gpuvgm.columns.categories import (
 from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
 from gpuvgm.columns.records import ArrowType, Count, category, read_record
-from gpuvgm.columns.rules import one_of, whole
+from gpuvgm.columns.rules import one_of, shown, whole
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import category_text
 from gpuvgm.columns.unseen import Unseen
@@ -291,7 +291,9 @@ class IntervalColumn(CategoricalColumn):
         if np.any(blank):
             if self.unknown == "error":
                 problem = "scalars are NaN"
-                refuse(self, blank, first_row, "row {}".format, problem, "a model writes none; check what made them")
+                refuse_rows(
+                    self, blank, first_row, "row {}".format, problem, "a model writes none; check what made them"
+                )
             positions[blank] = len(self.categories)
         return Values(values(positions))
 
@@ -363,7 +365,7 @@ class CategoricalPlan(ColumnPlan):
         if foreign and self.unknown == "error":
             first = min(foreign, key=lambda i: counts.first_rows[i])
             raise InputError(
-                f"{_shown(counts.categories[first])} (first at row {counts.first_rows[first]}) is "
+                f"{shown(counts.categories[first])} (first at row {counts.first_rows[first]}) is "
                 'none of the declared categories; add it, or pass unknown="ignore"'
             )
 
@@ -500,10 +502,10 @@ class CategoryEncoder:
     def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
         value = values[int(np.argmax(unknown))].as_py()
         blank = value is None or value != value or (isinstance(value, str) and not value.strip())
-        problem = "values are missing" if blank else f"values (such as {_shown(value)}) are no category"
+        problem = "values are missing" if blank else f"values (such as {shown(value)}) are no category"
         where = "in a column that had none missing at fit" if blank else "that was there at fit"
         remedy = 'fit with rows that have them, declare categories, or fit with unknown="ignore"'
-        refuse(self._column, unknown, first_row, self._options.place, f"{problem} {where}", remedy)
+        refuse_rows(self._column, unknown, first_row, self._options.place, f"{problem} {where}", remedy)
 
 
 class IntervalEncoder(CategoryEncoder):
@@ -527,11 +529,6 @@ class IntervalEncoder(CategoryEncoder):
         if part.uniforms is not None:
             return part.uniforms
         return philox_uniforms(Draw(options.seed, self._column.column_id, options.first_row + part.first_row), rows)
-
-
-def _shown(category: object) -> str:
-    text = repr(category)
-    return text if len(text) <= 60 else text[:57] + "…'"
 
 
 class CategoryValues:

@@ -22,8 +22,8 @@ from gpuvgm.columns.base import (
     Modes,
     Slice,
     Values,
-    refuse,
     refuse_code,
+    refuse_rows,
 )
 from gpuvgm.columns.codecs import Codec, Number, codec_of, rows_for, step_text, with_value
 from gpuvgm.columns.codecs.base import Bools
@@ -36,7 +36,7 @@ from gpuvgm.columns.numbers import (
     error_of,
     off_step_rows,
     ordinary_numbers,
-    refuse_infinite,
+    refuse_infinite_rows,
 )
 from gpuvgm.columns.options import json_value
 from gpuvgm.columns.quantiles import Quantiles
@@ -429,15 +429,15 @@ class MixtureEncoder:
         place = self._options.place
         infinite = xp.isinf(numbers)
         if infinite.any():
-            refuse_infinite(column, infinite, first_row, place)
+            refuse_infinite_rows(column, infinite, first_row, place)
         if column.mixture is None and finite.any():
             shown = column.codec.show(column.codec.value(float(numbers[finite][0])))
             problem = f"values (such as {shown}) are present in a column that had none at fit"
-            refuse(column, finite, first_row, place, problem, "fit again with these rows")
+            refuse_rows(column, finite, first_row, place, problem, "fit again with these rows")
         missing = ~finite if which is None else ~finite & (which == ORDINARY)
         if column.missing_code < 0 and missing.any():
             problem = "values are missing in a column that had none missing at fit"
-            refuse(
+            refuse_rows(
                 column, missing, first_row, place, problem, "fill them in, or fit with rows that have missing values"
             )
 

@@ -19,7 +19,7 @@ from gpuvgm.columns.base import (
     Place,
     Slice,
     Values,
-    refuse,
+    refuse_rows,
 )
 from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, codec_of, holds_whole_steps
 from gpuvgm.columns.numbers import (
@@ -27,7 +27,7 @@ from gpuvgm.columns.numbers import (
     NumericColumn,
     error_of,
     range_of,
-    refuse_infinite,
+    refuse_infinite_rows,
 )
 from gpuvgm.columns.records import anything
 from gpuvgm.columns.rules import not_negative
@@ -119,10 +119,10 @@ class GeneralColumn(NumericColumn):
         if not xp.isfinite(numbers).all():
             infinite = xp.isinf(numbers)
             if infinite.any():
-                refuse_infinite(self, infinite, part.first_row, place)
+                refuse_infinite_rows(self, infinite, part.first_row, place)
             remedy = "fill them in, or fit with rows that have missing values"
             problem = "values are missing in a column that had none missing at fit"
-            refuse(self, xp.isnan(numbers), part.first_row, place, problem, remedy)
+            refuse_rows(self, xp.isnan(numbers), part.first_row, place, problem, remedy)
         low, span = self.low, self.high - self.low
         scalar = 2 * ((numbers - low) / span) - 1 if span > 0 else xp.zeros(len(numbers))
         outside = ~self.in_range(numbers)

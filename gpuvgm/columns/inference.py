@@ -259,7 +259,7 @@ def _are_uuids(text: Column) -> bool:
 
 def _of_numbers(column: Column, *, categorical: bool, spikes: bool, least_share: float) -> Finding:
     """Categorical for few different numbers, none of them rare, mixed for a few very frequent ones, else continuous."""
-    numbers = _present(column)
+    numbers = _drop_missing(column)
     if len(numbers) == 0:
         return Finding("continuous", NO_VALUE)
     values, counts = _by_frequency(numbers[np.isfinite(numbers)])
@@ -281,7 +281,7 @@ def _of_numbers(column: Column, *, categorical: bool, spikes: bool, least_share:
     return Finding("continuous", f"{type_name(column.type)} with {distinct} in {rows:,}{why}")
 
 
-def _present(column: Column) -> NDArray[Any]:
+def _drop_missing(column: Column) -> NDArray[Any]:
     """Numbers that are there: neither null nor NaN."""
     numbers: NDArray[Any] = column.drop_null().to_numpy()
     return numbers if numbers.dtype.kind != "f" else numbers[~np.isnan(numbers)]

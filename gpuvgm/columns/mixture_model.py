@@ -30,13 +30,13 @@ class _Tails:
     ends: Annotated[Floats, finite]
 
 
-def _written(posterior: Posterior) -> dict[str, Any]:
+def _write_posterior(posterior: Posterior) -> dict[str, Any]:
     weights = posterior.concentration
     assert isinstance(weights, StickBreaking)  # tables are fitted with no other prior
     return {"sticks": weights.sticks} | {part: getattr(posterior, part) for part in _GAUSSIANS}
 
 
-def _read(document: Any, where: str) -> Posterior:
+def _read_posterior(document: Any, where: str) -> Posterior:
     given = read_record(_Parameters, document, where)
     return Posterior(StickBreaking(given.sticks), *(getattr(given, part) for part in _GAUSSIANS))
 
@@ -74,7 +74,7 @@ class MixtureModel:
     """
 
     frame: Frame
-    posterior: Annotated[Posterior, Form(_written, _read)]
+    posterior: Annotated[Posterior, Form(_write_posterior, _read_posterior)]
     centres: Annotated[Floats, finite]
     counts: Annotated[Floats, not_negative]
     active: Annotated[NDArray[np.bool_], boolean]
@@ -91,7 +91,7 @@ class MixtureModel:
         """Raise ValueError where the parameters of a loaded mixture do not fit together."""
         positive(self.frame.scale, "the frame's scale")
         finite(self.frame.centre, "the frame's centre")
-        sticks, *vectors = _written(self.posterior).values()
+        sticks, *vectors = _write_posterior(self.posterior).values()
         vectors += [self.counts, self.active]  # of few rows a search may have had fewer centres
         k = len(self.posterior.means)
         if sticks.shape != (2, k) or any(vector.shape != (k,) for vector in vectors):

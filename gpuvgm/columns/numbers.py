@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
-from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse
+from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
 from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value, rows_for
 from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.records import document_of
@@ -226,11 +226,11 @@ def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.b
     return off
 
 
-def refuse_infinite(column: NumericColumn, rows: NDArray[np.bool_], first_row: int, place: Place) -> NoReturn:
+def refuse_infinite_rows(column: NumericColumn, rows: NDArray[np.bool_], first_row: int, place: Place) -> NoReturn:
     """Refuse rows of a fitted column that are infinite, or whose logarithm is."""
     if column.codec.infinite:
-        refuse(column, rows, first_row, place, column.codec.infinite, "fit again with these rows, or clean them")
-    refuse(column, rows, first_row, place, "values are infinite", 'fit with inf="missing" or clean them')
+        refuse_rows(column, rows, first_row, place, column.codec.infinite, "fit again with these rows, or clean them")
+    refuse_rows(column, rows, first_row, place, "values are infinite", 'fit with inf="missing" or clean them')
 
 
 def range_of(codec: Codec, summary: Summary) -> tuple[Number | None, Number | None]:

@@ -62,12 +62,12 @@ def _is_list(value: object) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, Set))
 
 
-def _modal_values(value: Any) -> Setting:
+def _check_modal_values(value: Any) -> Setting:
     """Values of a number column; one may stand without a list. Empty: none, whatever is frequent."""
-    return _distinct([_modal_value(item) for item in (value if _is_list(value) else [value])])
+    return _distinct([_check_modal_value(item) for item in (value if _is_list(value) else [value])])
 
 
-def _modal_value(item: object) -> Value:
+def _check_modal_value(item: object) -> Value:
     value = None if isinstance(item, str) and item == MISSING else json_value(item)
     if isinstance(value, bool):
         raise ValueError(f"holds {item!r}: a modal value is a number, a date or a time")
@@ -106,7 +106,7 @@ _OPTIONS: dict[str, _Option] = {
     "tol": _Option(MIXTURE, not_negative),
     "tol_per_row": _Option(MIXTURE, not_negative | _OR_NONE),
     "effort": _Option(MIXTURE, choice(Effort)),
-    "modal": _Option(MIXTURE, Rule("a list of numbers, dates or times", _is_no_set, _modal_values)),
+    "modal": _Option(MIXTURE, Rule("a list of numbers, dates or times", _is_no_set, _check_modal_values)),
     "inf": _Option(NUMBERS, choice(Infinities)),
     "integer": _Option(NUMBERS, boolean),
     "log": _Option(NUMBERS, boolean),

@@ -49,12 +49,12 @@ def document_of(record: Any) -> dict[str, Any]:
     return _tags_of(cls) | {name: form.write(getattr(record, name)) for name, form in _forms_of(cls).items()}
 
 
-def _written(value: Any) -> Any:
+def _write_value(value: Any) -> Any:
     if is_dataclass(value):
         return document_of(value)
     if isinstance(value, Mapping):
-        return {name: _written(part) for name, part in value.items()}
-    return tuple(map(_written, value)) if isinstance(value, tuple) else value
+        return {name: _write_value(part) for name, part in value.items()}
+    return tuple(map(_write_value, value)) if isinstance(value, tuple) else value
 
 
 def read_record(cls: type[Record], document: Any, where: str) -> Record:
@@ -90,12 +90,12 @@ def _tags_of(cls: type) -> dict[str, Any]:
 def _forms_of(cls: Any) -> dict[str, Form]:
     """How each part of a record is written and read."""
     types = get_type_hints(cls, include_extras=True)
-    return {part.name: _form_of(types[part.name]) for part in fields(cls)}
+    return {part.name: _form_of_type(types[part.name]) for part in fields(cls)}
 
 
-def _form_of(type_: Any) -> Form:
+def _form_of_type(type_: Any) -> Form:
     own = [one for one in getattr(type_, "__metadata__", ()) if isinstance(one, Form)]
-    return own[0] if own else Form(_written, _reader_of(type_))
+    return own[0] if own else Form(_write_value, _reader_of(type_))
 
 
 def _reader_of(type_: Any) -> Reader:
@@ -103,14 +103,14 @@ def _reader_of(type_: Any) -> Reader:
     origin, parts = get_origin(type_), get_args(type_)
     if origin is Annotated:
         inner, rule = parts
-        return partial(_array, _element_dtype(inner), rule) if get_origin(inner) is _ARRAY else rule
+        return partial(_read_array, _element_dtype(inner), rule) if get_origin(inner) is _ARRAY else rule
     if origin in (Union, UnionType):
         (inner,) = (part for part in parts if part is not NoneType)
         return partial(_optional, _reader_of(inner))
     if origin is tuple:
-        return partial(_listed, _reader_of(parts[0]))
+        return partial(_read_list, _reader_of(parts[0]))
     if origin in (dict, Mapping):
-        return partial(_mapped, _reader_of(parts[1]))
+        return partial(_read_mapping, _reader_of(parts[1]))
     if origin is Literal:
         return one_of(*parts)
     return _PLAIN[type_] if type_ in _PLAIN else partial(read_record, type_)
@@ -126,20 +126,20 @@ def _optional(read: Reader, value: Any, where: str) -> Any:
     return None if value is None else read(value, where)
 
 
-def _listed(read: Reader, value: Any, where: str) -> tuple[Any, ...]:
+def _read_list(read: Reader, value: Any, where: str) -> tuple[Any, ...]:
     if not isinstance(value, list):
         refuse(value, where, "a list")
     return tuple(read(part, f"{where}[{position}]") for position, part in enumerate(value))
 
 
-def _array(dtype: type, rule: Reader, value: Any, where: str) -> Any:
+def _read_array(dtype: type, rule: Reader, value: Any, where: str) -> Any:
     def of_any_depth(part: Any, place: str) -> Any:
-        return _listed(of_any_depth, part, place) if isinstance(part, list) else rule(part, place)
+        return _read_list(of_any_depth, part, place) if isinstance(part, list) else rule(part, place)
 
-    return np.array(_listed(of_any_depth, value, where), dtype)
+    return np.array(_read_list(of_any_depth, value, where), dtype)
 
 
-def _mapped(read: Reader, value: Any, where: str) -> dict[str, Any]:
+def _read_mapping(read: Reader, value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         refuse(value, where, "an object")
     return {text(name, f"a name in {where}"): read(part, f"{where}: {name}") for name, part in value.items()}

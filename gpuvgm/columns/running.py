@@ -53,7 +53,7 @@ class RunningNumbers:
         """Add a block of rows; where this fails, none of them is added."""
         numbers, which = ordinary_numbers(self._codec, self._modal, values)
         counts = self._counted(values, numbers, which) if self._is_counted else []
-        ends = _ends_of(values, numbers) if self._is_far and str(values.type) == self._codec.type else []
+        ends = _ends_on_device(values, numbers) if self._is_far and str(values.type) == self._codec.type else []
         self._cells.add(numbers)
         self._type = values.type
         self._counts += counts
@@ -64,7 +64,7 @@ class RunningNumbers:
         codec, summary = self._codec, self._cells.summary()
         modal, off = [], summary.off_step
         if self._is_counted:
-            *modal, own = _on_host(self._counts).reshape(-1, len(self._modal) + 1).sum(axis=0).tolist()
+            *modal, own = _bring_to_host(self._counts).reshape(-1, len(self._modal) + 1).sum(axis=0).tolist()
             off += own
         if off:
             return None
@@ -74,7 +74,7 @@ class RunningNumbers:
         elif low <= high and not self._is_far:
             return None
         elif low <= high:
-            least, largest = _on_host(self._ends).reshape(-1, 2).T
+            least, largest = _bring_to_host(self._ends).reshape(-1, 2).T
             ends = least.min().item(), largest.max().item()
         return replace(summary, ends=ends, missing=summary.missing - sum(modal), modal=tuple(modal))
 
@@ -87,7 +87,7 @@ class RunningNumbers:
         return [*modal, none if off is None else (off & ~xp.isnan(numbers)).sum()]
 
 
-def _ends_of(values: DeviceColumn, numbers: Floats) -> list[Array]:
+def _ends_on_device(values: DeviceColumn, numbers: Floats) -> list[Array]:
     """Least and largest ordinary value, or the wrong end of the type where there is none."""
     xp, own = namespace_of(numbers), values.values
     ordinary, limits = ~xp.isnan(numbers), np.iinfo(own.dtype)
@@ -100,7 +100,7 @@ def _reach(grid: Grid) -> float:
     return float(np.max(np.abs(grid.frame.invert(starts)), initial=0.0))
 
 
-def _on_host(numbers: Sequence[Array]) -> NDArray[Any]:
+def _bring_to_host(numbers: Sequence[Array]) -> NDArray[Any]:
     """Single numbers, which come to the host together."""
     there: NDArray[Any] = to_numpy(namespace_of(numbers[0]).stack(numbers))
     return there

@@ -93,7 +93,7 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
     numbers = codec.encode_chunks(sample)[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
-    first = Shape({}, _written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
+    first = Shape({}, _values_as_written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
     numbers = ascending(numbers[~off])
     is_zero = numbers == codec.number(0)
     if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
@@ -105,7 +105,7 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
         spikes = numbers[is_zero][:1]
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
-    more = _spikes(best, codec, numbers, MOST_SPIKES)
+    more = _find_spikes(best, codec, numbers, MOST_SPIKES)
     more = more[~np.isin(more, spikes)][: max(0, MOST_SPIKES - len(spikes) - len(strays) - len(modal))]
     if len(more):
         spikes = np.concatenate((spikes, more))
@@ -113,7 +113,7 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     return _told(first, codec, best.codec, gain, spikes, numbers)
 
 
-def _written(codec: Codec, values: Sequence[Number]) -> tuple[int | float | str, ...]:
+def _values_as_written(codec: Codec, values: Sequence[Number]) -> tuple[int | float | str, ...]:
     """Values of a column as a user writes them."""
     return tuple(v if isinstance(codec, (FloatCodec, IntegerCodec)) else codec.show(v) for v in values)
 
@@ -137,7 +137,7 @@ def _told(first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Floats,
     shown = [f"{plain.show(value)} ({100 * share:.2g} %)" for value, share in zip(values, shares, strict=True)]
     if shown:
         reasons.append(f"{', '.join(shown)} stand{'s' * (len(shown) == 1)} out")
-    return Shape(codec.declared, (*first.modal, *_written(plain, values)), "; ".join(reasons))
+    return Shape(codec.declared, (*first.modal, *_values_as_written(plain, values)), "; ".join(reasons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ def _sizes(codec: Codec, numbers: Floats) -> list[float]:
     return [float(size), float(small), float(smallest) / FAR_BELOW]
 
 
-def _spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Floats:
+def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Floats:
     """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend."""
     values, counts = distinct_values(numbers)
     shares = counts / len(numbers)

@@ -403,7 +403,7 @@ def _with_kind(
     if spec.kind == INFER:
         spec = _inferred(spec, column, where, stray, recognised)
     elif spec.kind in NUMBERS and not _holds_numbers(column, recognised):
-        raise InputError(_no_number(spec, column.type, where) + _told(stray()))
+        raise InputError(_no_number(spec, column.type, where) + _stray_remedy(stray()))
     elif spec.kind == "categorical" and not is_category_type(column.type):
         raise InputError(
             f"{where} holds {type_name(column.type)} values; a categorical column holds text, numbers, dates, times or "
@@ -416,7 +416,7 @@ def _with_kind(
         )
     elif spec.kind == "mixed" and "modal" not in spec.options:
         spec = _with_spikes(spec, column, where, recognised)
-    _check_type_options(spec, _value_type(spec, column), where)
+    _check_type_options(spec, _type_of_values(spec, column), where)
     return spec
 
 
@@ -434,14 +434,14 @@ def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray, recogn
     if foreign:
         raise InputError(
             f'{where} is "{found.kind}" ({found.reason}) and has no option "{foreign[0]}", which {holders(foreign[0])} '
-            f"have: leave the option out, or convert the column first{_told(text)}"
+            f"have: leave the option out, or convert the column first{_stray_remedy(text)}"
         )
     if text:
         raise InputError(f'{text}: correct it, leave the cell empty if it is missing, or declare it "categorical"')
     return _with_finding(spec, found)
 
 
-def _value_type(spec: ColumnSpec, column: Column) -> pa.DataType:
+def _type_of_values(spec: ColumnSpec, column: Column) -> pa.DataType:
     """Type of a column's values; of text that has options of numbers, of what it is read as."""
     form = form_of(column) if spec.kind in NUMBERS and spec.curve and is_text_type(column.type) else None
     type_: pa.DataType = column.type if form is None else form.value_type
@@ -529,6 +529,6 @@ def _no_stray() -> None:
     """Nothing is known of text in a column."""
 
 
-def _told(text: str | None) -> str:
+def _stray_remedy(text: str | None) -> str:
     """Where text stands among numbers, as the end of a message."""
     return f"; {text}: correct it, or leave the cell empty if it is missing" if text else ""

@@ -33,10 +33,10 @@ def value_text(codec: Codec, value: Number | None) -> str:
     """A value of a column of numbers; empty for none."""
     if value is MISSING:
         return ""
-    return _shortened(value, codec.show(value))
+    return _shorten_float(value, codec.show(value))
 
 
-def _shortened(value: object, text: str) -> str:
+def _shorten_float(value: object, text: str) -> str:
     """The text of a value; of a float with many digits its first six."""
     if not isinstance(value, float) or len(text) <= LONGEST_FLOAT:
         return text
@@ -48,12 +48,10 @@ def texts_of(values: pa.Array[Any]) -> list[str]:
     if not is_category_type(values.type):
         return [category_text("string", None if value is None else str(value)) for value in values.to_pylist()]
     held = plain_values(values)
-    return [_value(str(held.type), one) for one in categories_of(held)]
-
-
-def _value(type_: str, value: Category) -> str:
-    text = category_text(type_, value)
-    return _shortened(value, text.removesuffix(".0")) if isinstance(value, float) else text
+    texts = ((value, category_text(str(held.type), value)) for value in categories_of(held))
+    return [
+        _shorten_float(value, text.removesuffix(".0")) if isinstance(value, float) else text for value, text in texts
+    ]
 
 
 def modal_text(codec: Codec, value: Number | None) -> str:

@@ -183,7 +183,7 @@ class Engine:
             ordinary = np.isfinite(x[part])
             y, n = table.frame.apply(x[part][ordinary]), weight[part][ordinary]
             m2 = np.zeros(len(y)) if scatter is None else scatter[part][ordinary]
-            chunks.append(_sums(y, n, m2, table))
+            chunks.append(_sums_of_cells(y, n, m2, table))
         return np.array(chunks).reshape(len(chunks), 3 * len(table.means) + 1)
 
     def em(self, cells: Cells, prior: PriorTable, *, sound: bool) -> CellEM | None:
@@ -362,7 +362,7 @@ def _log2_density(y: Floats, table: KernelTable) -> Floats:
     return np.asarray(table.coefficients[:, None] - table.half_precisions[:, None] * deviation * deviation)
 
 
-def _sums(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
+def _sums_of_cells(y: Floats, n: Floats, m2: Floats, table: KernelTable) -> Floats:
     """One chunk's row of `Engine.e_step`, to second order in the scatter m2."""
     density = _log2_density(y, table)
     top = np.max(density, axis=0, initial=-np.inf)

@@ -90,7 +90,7 @@ def e_step(x: Array, weight: Array | None, table: GaussianTable) -> Array:
     """
     xp = namespace_of(x)
     device_table = _Table.of(xp, table)
-    chunks = _chunks(xp, x.shape[0])
+    chunks = _slice_chunks(xp, x.shape[0])
     out = xp.zeros((len(chunks), table.width), dtype=xp.float64)
     with np.errstate(over="ignore"):  # the distance of an outlier may be infinite
         for i, part in enumerate(chunks):
@@ -119,12 +119,12 @@ def log_prob(x: Array, table: GaussianTable) -> Array:
     if xp is not np:
         return device_table.log_density(device_table.about_centre(x), axis=1)
     out = xp.zeros((x.shape[0], table.components), dtype=xp.float64)
-    for part in _chunks(xp, x.shape[0]):
+    for part in _slice_chunks(xp, x.shape[0]):
         out[part, :] = device_table.log_density(device_table.about_centre(x[part, :])).T
     return out
 
 
-def _chunks(xp: Any, rows: int) -> list[slice]:
+def _slice_chunks(xp: Any, rows: int) -> list[slice]:
     size = CHUNK_ROWS if xp is np else DEVICE_CHUNK_ROWS
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 

@@ -137,7 +137,7 @@ def _with_gpus(workers: int | None, threads: int | None, memory: str | int | Non
             raise
         raise EnvironmentProblem(
             f"a worker could not take its pool of GPU memory (rmm_pool_size={settings['rmm_pool_size']}): "
-            f"{_holders()}, or give a smaller rmm_pool_size, or rmm_async=True"
+            f"{_find_memory_holders()}, or give a smaller rmm_pool_size, or rmm_async=True"
         ) from problem
 
 
@@ -146,7 +146,7 @@ def _is_lack_of_memory(problem: BaseException | None) -> bool:
     return problem is not None and (isinstance(problem, MemoryError) or _is_lack_of_memory(problem.__cause__))
 
 
-def _holders() -> str:
+def _find_memory_holders() -> str:
     """What holds memory of GPUs, as far as it is known, and how to free it."""
     cupy: Any = sys.modules.get("cupy")
     held = []

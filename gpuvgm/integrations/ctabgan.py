@@ -115,7 +115,7 @@ class DataTransformer:
         """
         if self.train_data is None:
             raise InputError("there are no training rows: give train_data")
-        source = _source(self.train_data)
+        source = _open_rows(self.train_data)
         names = source.schema.names
         labels = list(getattr(self.train_data, "columns", range(len(names))))
         self._table.columns = self._kinds(names, labels)
@@ -127,7 +127,7 @@ class DataTransformer:
         mixtures = [held.get(column.name) for column in self.model]
         self.components = [None if column is None else column.active for column in mixtures]
         self.ordering = [None if column is None else np.array(column.order) for column in mixtures]
-        self.output_info = [part for column in self.model for part in _parts(column)]
+        self.output_info = [part for column in self.model for part in _matrix_parts(column)]
         self.output_dim = sum(part[0] for part in self.output_info)
 
     def transform(self, data: Any, **options: Any) -> NDArray[np.float64]:
@@ -156,7 +156,7 @@ class DataTransformer:
         (600, 3)
         """
         names = [column.name for column in self._fitted().model]
-        source = _source(data)
+        source = _open_rows(data)
         if source.flavour == "matrix":
             if len(source.schema.names) != len(names):
                 raise InputError(f"the rows have {len(source.schema.names)} columns, but {len(names)} were fitted")
@@ -237,7 +237,7 @@ class DataTransformer:
         return {name: kind(name) for name in names}
 
 
-def _source(rows: Any) -> Source:
+def _open_rows(rows: Any) -> Source:
     source = open_source(rows)
     if source.flavour not in ("pandas", "matrix"):
         raise InputError(f"give a pandas DataFrame or a two-dimensional NumPy array, not {source.name}")
@@ -254,7 +254,7 @@ def _position(argument: str, given: Any, labels: Sequence[Any]) -> int:
     raise InputError(f"{argument}: there is no column {given!r}; the columns are {shown}")
 
 
-def _parts(column: FittedColumn) -> list[tuple[Any, ...]]:
+def _matrix_parts(column: FittedColumn) -> list[tuple[Any, ...]]:
     """Parts of the matrix that a column takes."""
     parts: list[tuple[Any, ...]] = []
     if column.has_scalar:

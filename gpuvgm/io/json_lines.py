@@ -50,7 +50,7 @@ class JsonPart(Part):
     def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
-        return (block.batch(types) for block in blocks_of(self.path))
+        return (block.batch(types) for block in read_blocks(self.path))
 
 
 def json_parts(paths: Sequence[Location]) -> list[JsonPart]:
@@ -63,7 +63,7 @@ def json_parts(paths: Sequence[Location]) -> list[JsonPart]:
     """
     types: dict[str, pa.DataType] = {}
     for path in read_ahead(paths):
-        for block in blocks_of(path):
+        for block in read_blocks(path):
             types = block.widened(types)
     if not types:
         raise InputError(f"{paths[0]}: holds no columns; write one JSON object a line")
@@ -170,7 +170,7 @@ class LineBlock:
         return ((i, line) for i, line in enumerate(self.text.splitlines(), self.first_line) if line.strip())
 
 
-def blocks_of(path: Location) -> Iterator[LineBlock]:
+def read_blocks(path: Location) -> Iterator[LineBlock]:
     """The lines of a file, some at a time."""
     first_line, rest = 1, b""
     for text in read_texts(path):

@@ -71,10 +71,10 @@ def _column_sums(table: KernelTable, engine: Engine, part: slice, x: Array, weig
     """Sums of an E-step over some rows of one feature where they lie."""
     if runs_on_device(engine) and is_on_device(x):
         return engine.e_step(namespace_of(x).ascontiguousarray(x[:, 0]), weight, None, table)
-    return engine.e_step(first_feature(x), None if weight is None else _on_host(weight), None, table)
+    return engine.e_step(first_feature(x), None if weight is None else _weights_on_host(weight), None, table)
 
 
-def _on_host(weight: Array) -> Floats:
+def _weights_on_host(weight: Array) -> Floats:
     return np.ascontiguousarray(to_numpy(weight))
 
 
@@ -316,7 +316,7 @@ def start_statistics(
         y = from_centre(x, centre)
         given = start.responsibilities(part, y)
         for component in range(k):
-            share = _share(given, component, weight)
+            share = _weighted_share(given, component, weight)
             sums = _component_sums(y, share, start.reference[component], hard=given.ndim == 1, diagonal=diagonal)
             counts[component] += sums[0]
             first[component] += sums[1]
@@ -344,7 +344,7 @@ def _shared_squares(start: PointStart, moments: Moments, centre: Floats) -> Floa
     return np.repeat(squares[None] / k, k, axis=0)
 
 
-def _share(given: Array, component: int, weight: Array | None) -> Array:
+def _weighted_share(given: Array, component: int, weight: Array | None) -> Array:
     """What a component has of each row, by labels or responsibilities, times the row's weight."""
     xp = namespace_of(given)
     share = xp.astype(given == component, xp.float64) if given.ndim == 1 else given[:, component]
@@ -385,7 +385,7 @@ def _sums_of_start(
 ) -> Array:
     """Sums of the E-steps of the components, each alone, over some rows."""
     xp, given = namespace_of(x), start.responsibilities(part, from_centre(x, tables[0].centre))
-    alone = [engine.e_step_features(x, _share(given, k, weight), table) for k, table in enumerate(tables)]
+    alone = [engine.e_step_features(x, _weighted_share(given, k, weight), table) for k, table in enumerate(tables)]
     return xp.reshape(xp.stack(alone, axis=1), (alone[0].shape[0], len(tables) * tables[0].width))
 
 
@@ -472,16 +472,16 @@ class WeightedSums:
 def summarise_rows(engine: Engine, rows: Rows, grid: Grid) -> Summary | WeightedSums:
     """Sums of all rows that count over the cells of a grid, in one scan."""
     whole = rows.weight is None or are_whole(to_numpy(rows.weight))
-    return rows.merged(engine, partial(_summary_of, grid, whole=whole))
+    return rows.merged(engine, partial(_summarise_part, grid, whole=whole))
 
 
-def _summary_of(
+def _summarise_part(
     grid: Grid, engine: Engine, part: slice, x: Array, weight: Array | None, *, whole: bool
 ) -> Summary | WeightedSums:
     """Sums of some rows over the cells of a grid; `whole` says whether weights are whole numbers."""
     numbers = first_feature(x)
     if weight is None:
         return engine.summarise(numbers, grid)
-    weight = _on_host(weight)
+    weight = _weights_on_host(weight)
     numbers, weight = numbers[weight > 0], weight[weight > 0]
     return summarise_repeated(engine, numbers, weight, grid) if whole else WeightedSums.of(numbers, weight, grid)

@@ -307,7 +307,7 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
     entry = masses.low >> np.uint64(ENTRY_SHIFT)
     starts = np.flatnonzero(np.append(len(entry) > 0, entry[1:] != entry[:-1]))
     ends = np.append(starts[1:], len(entry))[: len(starts)]
-    parts = _Parts(masses, starts, ends)
+    parts = _GridParts(masses, starts, ends)
     low, high = parts.cores()
     bits = _within_budget(parts.wanted_bits(low, high, float(np.sum(masses.weight)), mass_bits))
     width = _cell_width(low, high, bits)
@@ -339,7 +339,7 @@ def midpoint_keys(centres: Floats) -> Keys:
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
+class _GridParts:
     """Masses by entry of the directory: those of entry i are masses[starts[i] : ends[i]]."""
 
     masses: Masses

@@ -176,7 +176,7 @@ class Summary:
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         words = {name: values.pop(name) for name in _SUMS} | {"cell": np.diff(values.pop("cell"), prepend=0)}
         packed = {name: _low_bytes(one.astype(np.uint64, copy=False)) for name, one in words.items()}
-        return _unpacked, (len(self.cell), packed, values)
+        return _unpickle, (len(self.cell), packed, values)
 
     @property
     def ordinary(self) -> int:
@@ -510,7 +510,7 @@ class Summary:
                 raise ModelFileError(
                     f"{name}: no summary of this version of gpuvgm (format {found!r:.60}); count again"
                 )
-            return cls._of_parts(_numbers_of(table), header)
+            return cls._of_parts(_read_numbers(table), header)
         except ModelFileError:
             raise
         except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
@@ -605,7 +605,7 @@ def _low_bytes(words: Keys) -> bytes:
     return np.ascontiguousarray(words, "<u8").view(np.uint8).reshape(-1, 8)[:, :used].tobytes()
 
 
-def _unpacked(cells: int, packed: Mapping[str, bytes], values: Mapping[str, Any]) -> Summary:
+def _unpickle(cells: int, packed: Mapping[str, bytes], values: Mapping[str, Any]) -> Summary:
     """Summary from what its pickle holds."""
     words: dict[str, Any] = {}
     for name, one in packed.items():
@@ -617,7 +617,7 @@ def _unpacked(cells: int, packed: Mapping[str, bytes], values: Mapping[str, Any]
     return Summary(**words, **values)
 
 
-def _numbers_of(table: pa.Table) -> list[NDArray[Any]]:
+def _read_numbers(table: pa.Table) -> list[NDArray[Any]]:
     """The five columns of a summary's table."""
     types = [("cell", pa.int64()), *((name, pa.uint64()) for name in _SUMS)]
     wanted = pa.schema(types)

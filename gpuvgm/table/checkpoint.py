@@ -124,12 +124,12 @@ def open_checkpoint(given: str | PathLike[str], source: Source, *, resume: bool)
     if not isinstance(folder, Path):
         raise InputError(f"{folder}: a journal lies on this machine; give a path")
     check_folder_of(folder)
-    with locked(folder), _begun(folder, source, resume=resume) as checkpoint:
+    with locked(folder), _begin_checkpoint(folder, source, resume=resume) as checkpoint:
         yield checkpoint
 
 
 @contextmanager
-def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Checkpoint]:
+def _begin_checkpoint(folder: Path, source: Source, *, resume: bool) -> Iterator[Checkpoint]:
     """The checkpoint in a folder that is locked; what is worth nothing after a failure is removed."""
     asked = {"command": "fit", "inputs": source.fingerprint()}
     place = folder / NAME
@@ -154,7 +154,7 @@ def _begun(folder: Path, source: Source, *, resume: bool) -> Iterator[Checkpoint
         is_wrong = isinstance(problem, InputError) and not isinstance(problem, SourceChangedError)
         if found is None or not found.done or (begun and is_wrong):  # the same rows would be refused again
             with suppress(OSError):
-                _remove(folder)
+                _remove_checkpoint(folder)
         elif begun:
             note_checkpoint(problem, folder)
         raise
@@ -169,10 +169,10 @@ def forget_checkpoint(folder: Path) -> None:
     """Remove a checkpoint, but that of another run which has begun since."""
     if read_manifest(folder / NAME) is not None:
         with suppress(FolderInUse), locked(folder):
-            _remove(folder)
+            _remove_checkpoint(folder)
 
 
-def _remove(folder: Path) -> None:
+def _remove_checkpoint(folder: Path) -> None:
     """Remove a checkpoint, the manifest last: what is left when this is cut short is a checkpoint still."""
     for file in folder.iterdir():
         if file.name != NAME:

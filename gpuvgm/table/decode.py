@@ -128,7 +128,7 @@ class CompactReader:
     def _read(self, column: FittedColumn, block: Block) -> Coded:
         if not column.is_encoded:
             return Coded(passthrough=block.column(column.name))
-        scalar = real_scalars(_array(block, column.name + SCALAR)) if column.has_scalar else None
+        scalar = real_scalars(_array_of_column(block, column.name + SCALAR)) if column.has_scalar else None
         if not column.has_codes:
             return Coded(scalar)
         if column.width:
@@ -148,7 +148,7 @@ def _completed(model: TableModel, coded: dict[str, Coded], block: Block | Matrix
 
 
 def _codes(column: FittedColumn, block: Block) -> Modes:
-    mode = _array(block, column.name + MODE)
+    mode = _array_of_column(block, column.name + MODE)
     xp = namespace_of(mode)
     if mode.dtype != column.code_dtype:
         if not column.all_known:
@@ -163,7 +163,7 @@ def _codes(column: FittedColumn, block: Block) -> Modes:
     return contiguous
 
 
-def _array(block: Block, name: str) -> Array:
+def _array_of_column(block: Block, name: str) -> Array:
     """A column of a block as an array where it lies; floats with NaN where values are missing."""
     column = block.column(name)
     if not isinstance(column, DeviceColumn) or not is_array(column):
@@ -265,7 +265,7 @@ def _empty(column: FittedColumn, matrix: Floats) -> Coded:
 
 def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:
     """Columns of a block as a matrix."""
-    columns = [_array(block, name) for name in names]
+    columns = [_array_of_column(block, name) for name in names]
     if not columns:
         return np.empty((block.rows, 0))
     stacked: NDArray[Any] = namespace_of(columns[0]).stack(columns, axis=1)

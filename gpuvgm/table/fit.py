@@ -283,7 +283,7 @@ def fit_table(
         raise InputError(f"{source.name}: there are no rows to fit on")
     lowest = _lowest(sampled, [request for request in requests if request.spec.needs_lowest], run, checkpoint)
     ready = {request.name: request for request in requests if request.name not in lowest.failed}
-    planned = map_columns(run, partial(_plan, sampled, lowest.good), ready)
+    planned = map_columns(run, partial(_plan_column, sampled, lowest.good), ready)
     not_planned = lowest.failed | planned.failed
     lap("plan")
     read = {name: plan for name, plan in planned.good.items() if plan.needs_rows}
@@ -325,7 +325,7 @@ def _fit_planned(  # noqa: PLR0913 - the columns, what is counted of them, and w
     return FittedColumns(numbers.good | others.good, summaries, numbers.failed | others.failed, rows)
 
 
-def _plan(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> ColumnPlan:
+def _plan_column(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> ColumnPlan:
     name, rows = request.name, sampled.rows
     unread = pa.chunked_array([], sampled.source.schema.field(name).type)  # of a passthrough column
     sample = rows.column(name) if name in rows.schema.names else unread

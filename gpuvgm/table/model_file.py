@@ -128,11 +128,11 @@ def load_model(path: Given) -> TableModel:
     target = location_of(path)
     if isinstance(target, Path) and target.is_dir():
         folder = target
-        return _load(target, lambda name, most: _read_file(folder, name, most))
+        return _read_model(target, lambda name, most: _read_file(folder, name, most))
     file, size = _opened_file(target)
     try:
         with file, zipfile.ZipFile(file) as archive:
-            return _load(target, _zip_reader(target, archive, size), archive.namelist())
+            return _read_model(target, _zip_reader(target, archive, size), archive.namelist())
     except ModelFileError:
         raise
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, struct.error, OSError) as error:
@@ -234,7 +234,7 @@ def _check_replaceable(target: Path) -> None:
 # -- reading
 
 
-def _load(target: Location, read: _Reader, held: list[str] | None = None) -> TableModel:
+def _read_model(target: Location, read: _Reader, held: list[str] | None = None) -> TableModel:
     listed = _listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
     foreign = sorted(set(held or ()) - {MANIFEST, *listed})
     if foreign:

@@ -26,7 +26,7 @@ from gpuvgm.columns.numeric import (
 )
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError, SourceChangedError, counted_values, naming
+from gpuvgm.errors import InputError, SourceChangedError, counted_values, listed, naming
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Plan, Results, map_columns, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
@@ -87,16 +87,16 @@ def fit_numbers(
         The summaries that the models came from.
     """
     columns = {plan.name: Counted(plan, summaries[plan.name]) for plan in plans}
-    checked = map_columns(run, partial(_check_column, source, run), columns)
+    checked = map_columns(run, partial(_check_counted, source, run), columns)
     again = source if source is not None and source.repeatable else None
     seeded = _seed_again(again, checked.good, run, checkpoint)
     fitted = _fit_columns(again, seeded.good, run, checkpoint)
-    built = map_columns(run, partial(_model, run), fitted.good)
+    built = map_columns(run, partial(_fitted_column, run), fitted.good)
     kept = {name: fitted.good[name].summary for name in built.good}
     return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
 
 
-def _check_column(source: Source | None, run: Run, column: Counted) -> Counted:
+def _check_counted(source: Source | None, run: Run, column: Counted) -> Counted:
     """The column, its kind and algorithm settled, unless its rows cannot be fitted."""
     plan, summary = confirm(column.plan, column.summary), column.summary
     if source is None:
@@ -158,7 +158,7 @@ def _scan_again(
     source: Source, plans: Mapping[str, NumberPlan], run: Run, checkpoint: Checkpoint | None
 ) -> Results[Summary]:
     """Summaries of columns on finer grids, from another scan of the rows."""
-    _LOG.info("another scan with a finer grid for %s", _quoted(plans))
+    _LOG.info("another scan with a finer grid for %s", listed(plans))
     return scan_columns(list(plans.values()), source, run, checkpoint)
 
 
@@ -264,7 +264,7 @@ def _each_exactly(
     """Exact EM for one column after the other."""
     missed = [name for name, column in left.items() if not column.asks_exact]
     if missed:
-        _LOG.warning("exact EM for %s: two refinements of the grid were not enough", _quoted(missed))
+        _LOG.warning("exact EM for %s: two refinements of the grid were not enough", listed(missed))
     results: dict[str, Any] = {}
     for name, column in left.items():
         try:
@@ -304,10 +304,10 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
         column = replace(column, starts=(seeds,))
     with ThreadPoolExecutor(run.executor.threads) as pool:
         accumulate = over_rows(engine, replace(Rows.of(rows), pool=pool), plan.grid.frame)
-        return _fit_rows(engine, plan, column, replace(Rows.of(numbers), pool=pool), accumulate, start)
+        return _fit_exact_rows(engine, plan, column, replace(Rows.of(numbers), pool=pool), accumulate, start)
 
 
-def _fit_rows(  # noqa: PLR0913 - what the three places of rows differ in
+def _fit_exact_rows(  # noqa: PLR0913 - what the three places of rows differ in
     engine: Engine,
     plan: NumberPlan,
     column: ColumnFit,
@@ -347,7 +347,7 @@ def fit_over_workers(engine: Engine, rows: RowsOnWorkers, plan: NumberPlan, colu
     if _starts_from_rows(plan) and counted <= SEEDING_ROWS:
         seeds, start = rows.held.call(_start_from_partitions, plan, counted)
         column = replace(column, starts=(seeds,))
-    return _fit_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
+    return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
 
 
 def _fit_over_blocks(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
@@ -363,7 +363,7 @@ def _fit_over_blocks(source: Source, plan: NumberPlan, column: ColumnFit, run: R
     blocks = partial(run.blocks, source, [plan.name])
     rows = RowsOfSource(np.empty((0, 1)), blocks=blocks, numbers_of=numbers_of, executor=run.executor)
     engine = get_engine(run.engine)
-    return _fit_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame))
+    return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame))
 
 
 def partition_numbers(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
@@ -426,7 +426,7 @@ def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
     return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)
 
 
-def _model(run: Run, column: Counted) -> FittedColumn:
+def _fitted_column(run: Run, column: Counted) -> FittedColumn:
     if column.plan.ranged:
         plan = column.plan
         return column_of_range(plan.name, plan.codec, column.summary, clip=plan.clip)
@@ -461,7 +461,3 @@ def _refuse_overflow(name: str, summary: Summary) -> None:
             f'column "{name}": values reach from {summary.minimum:g} to {summary.maximum:g}, further from the bulk of '
             "the column than a fit can span; clean the extreme ones, or leave them out"
         )
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)

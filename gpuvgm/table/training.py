@@ -436,12 +436,12 @@ def _temporary_folder(owner: object) -> Path:
     place = Path(gettempdir(), "gpuvgm-rows")
     remove_left_over(place)
     folder, lock = new_partial(place, folder=True)
-    finalize(owner, _remove, folder, lock, getpid())
+    finalize(owner, _remove_own, folder, lock, getpid())
     folder.chmod(0o700)
     return folder
 
 
-def _remove(folder: Path, lock: int | None, process: int) -> None:
+def _remove_own(folder: Path, lock: int | None, process: int) -> None:
     """Remove a folder in the process that made it; those that it forked read on."""
     if getpid() == process:
         remove(folder)

@@ -130,7 +130,7 @@ def equal_rows(column: Column, value: Number) -> Bools:
     if pa.types.is_floating(column.type):
         numbers = floats(column)
         with np.errstate(over="ignore"):
-            number = numbers.dtype.type(_nearest(value))
+            number = numbers.dtype.type(_to_float(value))
         # Python compares integers with floats exactly
         return _equal_floats(numbers, number) if float(number) == value else no_rows(column)
     if isinstance(value, float) and not value.is_integer():
@@ -164,7 +164,7 @@ def present(column: Column, rows: Bools) -> Bools:
     return rows if missing is None else rows & ~missing
 
 
-def _nearest(value: Number) -> float:
+def _to_float(value: Number) -> float:
     """The float nearest to a value; NaN where it is too large for any."""
     try:
         return float(value)

@@ -58,11 +58,11 @@ def with_learned_step(
     """
     assert not isinstance(codec, CurvedCodec)
     if isinstance(codec, FloatCodec):
-        values = _Values.of(codec.encode_chunks(sample)[ordinary], most_strays)
+        values = _DistinctValues.of(codec.encode_chunks(sample)[ordinary], most_strays)
         text, off = (None, values.none) if codec.integer else _step_of_floats(values, codec)
         return (codec if text is None else replace(codec, step=text)), values.distinct[off].tolist()
     whole, unit = _integers(codec, sample, ordinary)
-    values = _Values.of(whole, most_strays)
+    values = _DistinctValues.of(whole, most_strays)
     common, off = _common_step(values)
     step = common * unit
     if step == 1 or not values.lie_on(off, math.log2(step)):
@@ -73,7 +73,7 @@ def with_learned_step(
 
 
 @dataclass(frozen=True, slots=True)
-class _Values:
+class _DistinctValues:
     """Different values of a sample, ascending, the rows of each, and how many of them may be off a step."""
 
     distinct: NDArray[Any]
@@ -81,7 +81,7 @@ class _Values:
     most: int
 
     @classmethod
-    def of(cls, values: NDArray[Any], most: int) -> _Values:
+    def of(cls, values: NDArray[Any], most: int) -> _DistinctValues:
         """Those of rows."""
         return cls(*distinct_values(values), most)
 
@@ -90,9 +90,9 @@ class _Values:
         """No value is off."""
         return np.zeros(len(self.distinct), np.bool_)
 
-    def without(self, off: NDArray[np.bool_]) -> _Values:
+    def without(self, off: NDArray[np.bool_]) -> _DistinctValues:
         """Those that are on a step, fewer of which may be off a longer one."""
-        return _Values(self.distinct[~off], self.counts[~off], self.most - int(np.count_nonzero(off)))
+        return _DistinctValues(self.distinct[~off], self.counts[~off], self.most - int(np.count_nonzero(off)))
 
     def lie_on(self, off: NDArray[np.bool_], bits: float) -> bool:
         """Whether so few are off a step that it is no accident, where one value lies on it with probability 2^-bits."""
@@ -138,7 +138,7 @@ def _end_in(column: pa.ChunkedArray[Any], zeros: int) -> bool:
     return True
 
 
-def _common_step(values: _Values) -> tuple[int, NDArray[np.bool_]]:
+def _common_step(values: _DistinctValues) -> tuple[int, NDArray[np.bool_]]:
     """Greatest divisor of all whole numbers but the strays, and which these are; 1 where it may be an accident.
 
     Where n may be strays, one of n + 1 parts of the numbers has none.
@@ -156,7 +156,7 @@ def _common_step(values: _Values) -> tuple[int, NDArray[np.bool_]]:
     return step, values.none
 
 
-def _step_of_floats(values: _Values, codec: FloatCodec) -> tuple[str | None, NDArray[np.bool_]]:
+def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | None, NDArray[np.bool_]]:
     """The step of floats as decimal text, None where they have none, and which of them are off it."""
     distinct = values.distinct
     if len(distinct) < 2:

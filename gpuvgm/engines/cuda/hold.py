@@ -56,7 +56,7 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
     step = off_step if isinstance(off_step, Step) else None
     mask = None if step is not None or off_step is None else off_step.view(np.uint8)
     found = np.array([0, NO_ROW] * len(SORTS), np.uint64)
-    parameters = device.xp.asarray(np.concatenate((_parameters(table, scalar.dtype, step), found.view(np.float64))))
+    parameters = device.xp.asarray(np.concatenate((_pack(table, scalar.dtype, step), found.view(np.float64))))
     counts = parameters[-len(found) :].view(np.uint64)
     quads, program = -(-len(numbers) // QUAD), hold_program(numbers.dtype.name, scalar.dtype.name, code.dtype.name)
     device.run_blocks(
@@ -71,7 +71,7 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
 
 
 @lru_cache(1024)
-def _parameters(table: HoldTable, dtype: np.dtype[Any], step: Step | None) -> Floats:
+def _pack(table: HoldTable, dtype: np.dtype[Any], step: Step | None) -> Floats:
     """The rules, then what each mode has; see cuda/hold.cuh."""
     steps = (0, 1, 64) if step is None else (step.numerator, step.denominator, step.bits)
     limit, coverage = float(dtype.type(table.limit)), table.coverage

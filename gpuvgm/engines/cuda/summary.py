@@ -454,7 +454,7 @@ class CellTable:
         self.grid.guess = occupied + occupied // 8
         cells = np.concatenate(parts)
         cell, count, first, second, high = np.ascontiguousarray(cells[np.argsort(cells[:, 0])].T)
-        missing, infinite, ends = int(apart[0]), int(apart[1]), _ends(apart[2:OCCUPIED])
+        missing, infinite, ends = int(apart[0]), int(apart[1]), _least_and_most(apart[2:OCCUPIED])
         sums = (cell.astype(np.int64), count, first, second, high)
         return Summary(self.grid.grid, *sums, missing, infinite, *ends, off_step=int(apart[OFF_STEP]))
 
@@ -472,7 +472,7 @@ class CellTable:
         return apart, cells[:occupied]
 
 
-def _ends(keys: Keys) -> tuple[float, float]:
+def _least_and_most(keys: Keys) -> tuple[float, float]:
     """Smallest and largest value by their keys; inf and -inf where there was no finite one."""
     if keys[0] > keys[1]:
         return np.inf, -np.inf

@@ -205,7 +205,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
                     if training.losses and training.losses[-1]["Epoch"] == epoch:
                         training.losses.pop()  # of its first steps, with which the training had ended before
                     training.losses.append({"Epoch": epoch, **losses})
-                    shown.set_description("Gen. ({}) | Discrim. ({})".format(*map(_short, losses.values())))
+                    shown.set_description("Gen. ({}) | Discrim. ({})".format(*map(_loss_text, losses.values())))
         finally:
             self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Generator Loss", "Discriminator Loss"])
 
@@ -457,7 +457,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
                 epoch, batch = divmod(number, per_epoch)
                 training.losses.append({"Epoch": epoch, "Batch": batch, "Loss": loss.item()})
                 if batch == per_epoch - 1:
-                    shown.set_description(f"Loss: {_short(loss.item())}")
+                    shown.set_description(f"Loss: {_loss_text(loss.item())}")
         finally:
             self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Batch", "Loss"])
 
@@ -532,7 +532,7 @@ def _check_count(name: str, count: int | None) -> None:
         raise InputError(f"{name} must be at least 0, got {count}")
 
 
-def _short(loss: float) -> str:
+def _loss_text(loss: float) -> str:
     """A loss in six characters."""
     return f"{min(max(loss, -99.99), 99.99):+06.2f}"
 

@@ -55,7 +55,7 @@ class Checkpoint:
         self.held: dict[str, Any] | None = None
         if self.path is not None:
             check_file(self.path)
-            self.held = _read(self.path) if resume and self.path.exists() else None
+            self.held = _read_checkpoint(self.path) if resume and self.path.exists() else None
         self.seed = share_number(draw_seed() if self.held is None else self.held["seed"])
 
     def refuse_other(self, meaning: Mapping[str, Any]) -> None:
@@ -76,7 +76,7 @@ class Checkpoint:
             )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint."""
     try:
         held = torch.load(path, weights_only=False)
