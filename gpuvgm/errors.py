@@ -42,7 +42,7 @@ class ColumnsFailed(InputError):
     def message(self, remedy: str) -> str:
         """What failed, and what to do."""
         first, *others = self.failed.values()
-        more = f"; {len(others)} more failed: {', '.join(map(_quoted, list(self.failed)[1:]))}" if others else ""
+        more = f"; {len(others)} more failed: {listed(list(self.failed)[1:])}" if others else ""
         kept = f"{self.fitted} other {'column is' if self.fitted == 1 else 'columns are'} fitted"
         return f"{first}{more} ({kept}: {remedy})"
 
@@ -58,10 +58,6 @@ def naming(column: str, problem: Exception) -> Exception:
     named = InputError(f'column "{column}": {text}')
     named.__cause__ = problem
     return named
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
 
 
 class EnvironmentProblem(RuntimeError):

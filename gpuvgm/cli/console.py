@@ -37,13 +37,6 @@ NO_TERMINAL_WIDTH = 80
 _LOG = logging.getLogger("gpuvgm")
 
 
-def _json_lines() -> logging.Formatter:
-    """A formatter that makes a JSON object of each record."""
-    from gpuvgm.cli.log_lines import JsonLines  # not for help
-
-    return JsonLines()
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a command found.
@@ -131,8 +124,12 @@ class Terminal:
     def messages(self) -> Iterator[None]:
         """The library's log and warnings as lines on stderr."""
         handler = logging.StreamHandler(sys.stderr)
-        as_json = self.log_format == "json"
-        handler.setFormatter(_json_lines() if as_json else logging.Formatter("gpuvgm: %(message)s"))
+        formatter, as_json = logging.Formatter("gpuvgm: %(message)s"), self.log_format == "json"
+        if as_json:
+            from gpuvgm.cli.log_lines import JsonLines  # not for help
+
+            formatter = JsonLines()
+        handler.setFormatter(formatter)
         logger = logging.getLogger("gpuvgm")
         level = logger.level
         logger.addHandler(handler)

@@ -41,7 +41,7 @@ from gpuvgm.engines.cuda.variants import every_program
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, Step
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem
 from gpuvgm.io.arrow import with_wide_indices
-from gpuvgm.summary.grid import Frame, Grid, Masses, build_grid
+from gpuvgm.summary.grid import Frame, grid_of
 from gpuvgm.summary.summary import Summary
 
 Found = Mapping[str, Any]
@@ -330,7 +330,7 @@ def check_summary() -> Found:
     """Summaries of rows on the device, of rows of the host, and block by block."""
     engine, host, x, step = _cuda(), _host(), _skewed_numbers(), Step(1, 100, "float64")
     x[:9] = [np.inf, -np.inf, -0.0, 5e-324, 1e-40, 1e308, -1e300, 1e22, 0.07]
-    grid = _grid_of(x)
+    grid = grid_of(x)
     expected = host.summarise(x, grid, step)
     _check_same_summary("rows on the device", engine.summarise(engine.device.xp.asarray(x), grid, step), expected)
     _check_same_summary("rows of the host", engine.summarise(x, grid, step), expected)
@@ -364,7 +364,7 @@ def check_past_2_31_bytes() -> Found:
         for name, found, expected in zip(("scalar", "code"), (scalar, code), wanted, strict=False):
             _check_same(f"{name} of rows {part.start} to {part.stop}", found[part], expected)
         _close("the inverse", back[part], wanted[2], _inverse_tolerance())
-    grid = _grid_of(tile)
+    grid = grid_of(tile)
     expected = reduce(Summary.merge, [host.summarise(tile, grid)] * tiles)
     _check_same_summary("the summary", engine.summarise(x, grid), expected)
     del x, back
@@ -382,7 +382,7 @@ def check_past_2_31_bytes() -> Found:
 def check_lack_of_memory() -> Found:
     """With a mebibyte left, the host does the work, and says so; with memory again, the device does."""
     engine, host, x = _cuda(), _host(), _skewed_numbers()
-    pool, grid = engine.device.xp.get_default_memory_pool(), _grid_of(x)
+    pool, grid = engine.device.xp.get_default_memory_pool(), grid_of(x)
     expected = host.summarise(x, grid)
     pool.free_all_blocks()
     pool.set_limit(size=pool.total_bytes() + (1 << 20))
@@ -753,11 +753,6 @@ def _draw_table() -> DrawTable:
     mixture = KernelTable(Frame(1.0, 0.0), k * k * 2.0 - 3.0, 0.7 / (1.0 + k * k) ** 1.5, -0.3 * k)
     widths = 4 * np.sqrt(0.7 / mixture.half_precisions[:7])
     return DrawTable(mixture, widths, np.arange(7.0), 1e-6, 0.99, 7)
-
-
-def _grid_of(x: np.ndarray) -> Grid:
-    frame = Frame.around(x)
-    return build_grid(frame, Masses.of_sample(frame.apply(x)), np.empty(0))
 
 
 def _fit(rows: Any, kinds: Any = KINDS, **settings: Any) -> gpuvgm.TableTransformer:

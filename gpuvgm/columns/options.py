@@ -53,10 +53,6 @@ class _Option:
     values: Rule
 
 
-def _is_no_set(value: object) -> bool:
-    return not isinstance(value, (Mapping, Set))
-
-
 def _is_list(value: object) -> bool:
     """Whether a value is a list, a tuple or an array."""
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, Set))
@@ -106,7 +102,14 @@ _OPTIONS: dict[str, _Option] = {
     "tol": _Option(MIXTURE, not_negative),
     "tol_per_row": _Option(MIXTURE, not_negative | _OR_NONE),
     "effort": _Option(MIXTURE, choice(Effort)),
-    "modal": _Option(MIXTURE, Rule("a list of numbers, dates or times", _is_no_set, _check_modal_values)),
+    "modal": _Option(
+        MIXTURE,
+        Rule(
+            "a list of numbers, dates or times",
+            lambda value: not isinstance(value, (Mapping, Set)),
+            _check_modal_values,
+        ),
+    ),
     "inf": _Option(NUMBERS, choice(Infinities)),
     "integer": _Option(NUMBERS, boolean),
     "log": _Option(NUMBERS, boolean),

@@ -399,7 +399,7 @@ def _with_kind(
 ) -> ColumnSpec:
     """A column with its kind, which its type and its options allow."""
     where = f'{source_name}: column "{spec.name}"'
-    stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else _no_stray
+    stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else lambda: None
     if spec.kind == INFER:
         spec = _inferred(spec, column, where, stray, recognised)
     elif spec.kind in NUMBERS and not _holds_numbers(column, recognised):
@@ -523,10 +523,6 @@ def _check_type_options(spec: ColumnSpec, type_: pa.DataType, where: str) -> Non
         raise InputError(
             f'{where} holds {type_name(type_)} values; option "integer" is for floating-point numbers: leave it out'
         )
-
-
-def _no_stray() -> None:
-    """Nothing is known of text in a column."""
 
 
 def _stray_remedy(text: str | None) -> str:

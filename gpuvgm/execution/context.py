@@ -236,10 +236,6 @@ class Run:
         """Whether each worker reads rows of a source by itself, wherever they begin."""
         return self.spread and bool(source.paths) and bool(source.rows)
 
-    def engine_here(self, asked: str, source: Source) -> str:
-        """Name of the engine for rows of a source that this process works on after all."""
-        return engine_for(asked, source) if self.spread else self.engine
-
     def blocks(
         self,
         source: Source,

@@ -15,7 +15,7 @@ blocks of 4,096 to 1,048,576 rows, one thread and two:
   evaluate have 105 to 150 bytes a cell (30 columns of continuous values): `EVALUATED_CELL`.
 - Of one column, 20 M amounts, blocks of 1,048,576 rows on two threads: fit 316 MiB, transform 291, inverse 306,
   evaluate 411: `WORK`, `COLUMN_WORK`.
-- Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.numeric_fit.exact_row_bytes`).
+- Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.numeric_fit.EXACT_BYTES`).
 
 `Need.peak` is a little above each of these. Fit, transform, inverse and evaluate of 30 columns peaked at 668, 759, 759
 and 1,064 MiB with Arrow's mimalloc and at 756, 771, 813 and 1,100 with the system's allocator, so the pool is left as
@@ -107,7 +107,7 @@ class Need:
     def fit(cls, schema: pa.Schema, held: int = 0) -> Need:
         """Of a fit of these columns; `held` bytes of sampled rows are in memory."""
         read = row_bytes(schema)
-        numbers = sum(not is_text(field.type) for field in schema)
+        numbers = sum(pa.types.is_primitive(one.type) or pa.types.is_decimal(one.type) for one in schema)
         fixed = round(2 * SAMPLE_ROWS * read) + numbers * COLUMN_OF_NUMBERS + held
         return cls(read, work=WORK, columns=len(schema), numbers=numbers, fixed=fixed)
 
@@ -136,11 +136,6 @@ class Need:
         blocks = block_rows * ((threads + 2) * self.read + (threads + 1) * self.result + threads * self.work)
         held = BASE + self.fixed + self.columns * READ_BUFFER + threads * PER_THREAD
         return held + round(blocks) + (threads + 1) * cells
-
-
-def is_text(type_: pa.DataType) -> bool:
-    """Whether a column is not summarised as numbers."""
-    return not pa.types.is_primitive(type_) and not pa.types.is_decimal(type_)
 
 
 @dataclass(frozen=True, slots=True)

@@ -391,7 +391,8 @@ _INLINE_BYTES = 12  # of texts that stand in the view itself
 
 def is_shared(type_: pa.DataType) -> bool:
     """Whether values of a type may point to what others point to, or hold any number of values."""
-    return not (pa.types.is_primitive(type_) or pa.types.is_null(type_) or has_offsets(type_) or _is_fixed(type_))
+    is_fixed = pa.types.is_fixed_size_binary(type_) or pa.types.is_decimal(type_)
+    return not (is_fixed or pa.types.is_primitive(type_) or pa.types.is_null(type_) or has_offsets(type_))
 
 
 def viewed_bytes(array: Any) -> int:
@@ -460,7 +461,3 @@ def has_offsets(type_: pa.DataType) -> bool:
         is_one(type_)
         for is_one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
     )
-
-
-def _is_fixed(type_: pa.DataType) -> bool:
-    return pa.types.is_fixed_size_binary(type_) or pa.types.is_decimal(type_)

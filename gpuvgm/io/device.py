@@ -276,7 +276,8 @@ def _row_groups(part: ParquetPart, columns: Sequence[str], wanted: Sequence[int]
     """Consecutive row groups, those of at most `rows` rows together."""
     cudf = import_module("cudf")
     types = {name: part.schema.field(name).type for name in columns}
-    here = [name for name in columns if _is_read_there(types[name])]
+    fixed = [name for name in columns if is_plain(types[name]) or is_short_decimal(types[name])]
+    here = [name for name in fixed if not pa.types.is_float16(types[name])]  # cuDF has no such floats
     others = [name for name in columns if name not in here]
     for places in grouped([part.group_rows[group] for group in wanted], rows):
         groups = [wanted[place] for place in places]
@@ -289,11 +290,6 @@ def _row_groups(part: ParquetPart, columns: Sequence[str], wanted: Sequence[int]
                 table = file.read_row_groups(groups, columns=others)
             found |= {name: flat(table.column(name)) for name in others}
         yield DeviceTable({name: found[name] for name in columns}, sum(part.group_rows[group] for group in groups))
-
-
-def _is_read_there(type_: pa.DataType) -> bool:
-    """Whether cuDF's reading of Parquet gives the type as Arrow's does, as far as it is worked on there."""
-    return (is_plain(type_) or is_short_decimal(type_)) and not pa.types.is_float16(type_)
 
 
 def _of_series(series: Any, type_: pa.DataType) -> Column:

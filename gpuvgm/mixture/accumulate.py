@@ -310,9 +310,8 @@ def start_statistics(
         return Statistics(start.reference, np.ones(k), first, second, 0.0)
     if rows.spread or not rows.on_host:
         return _start_where_rows_lie(engine, rows, start, centre, diagonal=diagonal)
-    for part, x, weight in replace(rows, pool=None).each(
-        _whole_block
-    ):  # one after the other: they are drawn in row order
+    one_by_one = replace(rows, pool=None)  # they are drawn in row order
+    for part, x, weight in one_by_one.each(lambda *block: block):
         y = from_centre(x, centre)
         given = start.responsibilities(part, y)
         for component in range(k):
@@ -322,11 +321,6 @@ def start_statistics(
             first[component] += sums[1]
             second[component] += sums[2]
     return Statistics(start.reference, counts, first, second, 0.0)
-
-
-def _whole_block(part: slice, x: Array, weight: Array | None) -> tuple[slice, Array, Array | None]:
-    """A block as it is read."""
-    return part, x, weight
 
 
 def _shared_squares(start: PointStart, moments: Moments, centre: Floats) -> Floats:

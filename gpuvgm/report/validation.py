@@ -28,7 +28,7 @@ from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.report.counting import Counts, count_table, refuse_types
 from gpuvgm.report.differences import CategoryCodes, total_variation
 from gpuvgm.report.text import WIDTH, Row, aligned
-from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, Masses, build_grid
+from gpuvgm.summary.grid import Ints, grid_of
 from gpuvgm.summary.summary import Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
@@ -243,7 +243,7 @@ class _NumberCheck:
     def __init__(self, engine: Engine, column: Any) -> None:
         self._engine, self._column = engine, column
         self._marks = getattr(column, "quantiles", None)
-        self._grid = None if self._marks is None else _grid(np.array([self._marks.mean, *self._marks.numbers]))
+        self._grid = None if self._marks is None else grid_of(np.array([self._marks.mean, *self._marks.numbers]))
 
     def count(self, values: pa.Array[Any], first_row: int) -> _ColumnCounts:
         """Counts of consecutive rows."""
@@ -343,12 +343,6 @@ class _CategoryCheck:
             trained_rows=column.fit.rows,
             groups=len(counts.groups),
         )
-
-
-def _grid(numbers: Floats) -> Grid:
-    """Cells around the quantiles."""
-    frame = Frame.around(numbers)
-    return build_grid(frame, Masses.of_sample(frame.apply(numbers)), np.empty(0))
 
 
 _CHECKS: Mapping[str, type[_NumberCheck | _CategoryCheck]] = {

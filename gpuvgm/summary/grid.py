@@ -290,6 +290,12 @@ class Masses:
         return cls(keys, keys, counts)
 
 
+def grid_of(numbers: Floats) -> Grid:
+    """Grid around numbers that are a sample of the rows."""
+    frame = Frame.around(numbers)
+    return build_grid(frame, Masses.of_sample(frame.apply(numbers)), np.empty(0))
+
+
 def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = MASS_BITS) -> Grid:
     """Grid whose inner cells each hold about the same mass, split at the midpoints between centres.
 

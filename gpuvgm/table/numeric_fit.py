@@ -287,7 +287,8 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
     if run.spread:
         with rows_on_workers(partial(partition_numbers, plan), run.blocks(source, [plan.name]), run) as workers:
             return fit_over_workers(get_engine(run.here.engine), workers, plan, column)
-    if run.room is not None and _summary_of(column).rows * exact_row_bytes(plan) > run.room:
+    row_bytes = EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)  # k-means on all rows has many copies of them
+    if run.room is not None and _summary_of(column).rows * row_bytes > run.room:
         return _fit_over_blocks(source, plan, column, run)
     engine, parts = get_engine(run.engine), list[Floats]()
     run.executor.map_blocks(
@@ -401,11 +402,6 @@ def _start_from_partitions(
 ) -> tuple[Seeds, Statistics]:
     """The same over all partitions of a column, on one worker."""
     return _start_from_rows(ordinary_of(partitions), plan, counted)
-
-
-def exact_row_bytes(plan: NumberPlan) -> int:
-    """Bytes a row that exact EM in memory takes: k-means on all rows has many copies of them."""
-    return EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)
 
 
 def _refuse_changed(plan: NumberPlan, counted: int, rows: int) -> None:

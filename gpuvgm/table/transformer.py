@@ -45,7 +45,7 @@ from gpuvgm.config import (
 )
 from gpuvgm.engines import EngineName
 from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, check_present, listed
-from gpuvgm.execution.context import Run, executor_for
+from gpuvgm.execution.context import Run, engine_for, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.partitions import as_read_by
@@ -673,7 +673,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         coding = self._coding(table, self._asked(mode, layout, dtype, seed), first_row, written=False)
         with self._run("transform", table, partial(_need_of, table, coding, written=False)) as cluster:
             run = cluster.here
-            coding = replace(coding, engine=cluster.engine_here(self.engine, table))
+            coding = replace(coding, engine=engine_for(self.engine, table) if cluster.spread else cluster.engine)
             form, unseen = coding.form(table), UnseenCounts()
             rows = run.rows_of_batches(batch_rows, len(form.schema))
             blocks = as_read_by(run.engine, table).blocks(self._fitted().names, rows)
