@@ -304,6 +304,12 @@ class FittedColumn:
         return np.empty(0)
 
     @property
+    def matrix_parts(self) -> list[tuple[int, str]]:
+        """Width and activation of what the column has in the onehot matrix: "tanh" for a scalar, else "softmax"."""
+        both = (int(self.has_scalar), "tanh"), (self.width, "softmax")
+        return [(width, activation) for width, activation in both if width]
+
+    @property
     def compact_names(self) -> list[str]:
         """Names of the column's parts in the compact layout."""
         if not self.is_encoded:

@@ -138,10 +138,9 @@ class TableModel:
         start = 0
         for column in self.encoded:
             spans[column.name] = own = []
-            for width, activation in ((int(column.has_scalar), "tanh"), (column.width, "softmax")):
-                if width:
-                    own.append((start, start + width, activation))
-                    start += width
+            for width, activation in column.matrix_parts:
+                own.append((start, start + width, activation))
+                start += width
         return spans
 
     @property

@@ -127,7 +127,7 @@ class DataTransformer:
         mixtures = [held.get(column.name) for column in self.model]
         self.components = [None if column is None else column.active for column in mixtures]
         self.ordering = [None if column is None else np.array(column.order) for column in mixtures]
-        self.output_info = [part for column in self.model for part in _matrix_parts(column)]
+        self.output_info = [part for column in self.model for part in _flagged_parts(column)]
         self.output_dim = sum(part[0] for part in self.output_info)
 
     def transform(self, data: Any, **options: Any) -> NDArray[np.float64]:
@@ -254,9 +254,7 @@ def _position(argument: str, given: Any, labels: Sequence[Any]) -> int:
     raise InputError(f"{argument}: there is no column {given!r}; the columns are {shown}")
 
 
-def _matrix_parts(column: FittedColumn) -> list[tuple[Any, ...]]:
-    """Parts of the matrix that a column takes."""
-    parts: list[tuple[Any, ...]] = []
-    if column.has_scalar:
-        parts.append((1, "tanh", "yes_g" if column.kind == "general" else "no_g"))
-    return [*parts, (column.width, "softmax")] if column.width else parts
+def _flagged_parts(column: FittedColumn) -> list[tuple[Any, ...]]:
+    """Parts of the matrix that a column takes; scalars say whether the column is general."""
+    flag = "yes_g" if column.kind == "general" else "no_g"
+    return [(*part, flag) if part[1] == "tanh" else part for part in column.matrix_parts]

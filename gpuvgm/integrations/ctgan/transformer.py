@@ -523,8 +523,7 @@ def _first_missing(source: Source, column: MixtureColumn) -> str:
 def _column_info(column: FittedColumn) -> Any:
     """A fitted column as CTGAN's transformer describes its own."""
     ctgan = stock_transformers()
-    spans = [ctgan.SpanInfo(1, "tanh")] if column.has_scalar else []
-    spans += [ctgan.SpanInfo(column.width, "softmax")] if column.width else []
+    spans = [ctgan.SpanInfo(*part) for part in column.matrix_parts]
     kind = "continuous" if column.has_scalar else "discrete"
     return ctgan.ColumnTransformInfo(column.name, kind, column, spans, column.has_scalar + column.width)
 
