@@ -166,12 +166,18 @@ def fitting(columns: int, blocks: int) -> Callable[[], Any]:
     return lambda: transformer.fit(rows)
 
 
+def block_of_a_fit(cupy: Any) -> Numbers:
+    """What the third block adds to a fit of a column."""
+    two, three = (counted(cupy, fitting(1, blocks)) for blocks in (2, 3))
+    return minus(three, two)
+
+
 def fit_counts(cupy: Any) -> Numbers:
-    """A fit. Two blocks of the same rows lead to a search as long as one does; the rest is what a block adds."""
+    """A fit, and what one more block adds, from the third: a search for two sees other counts than one for a single."""
     first, second = (counted(cupy, fitting(columns, 1)) for columns in (1, 2))
-    block = minus(counted(cupy, fitting(1, 2)), first)
+    block = block_of_a_fit(cupy)
     if any(name.startswith("gpuvgm_em") for name in block["names"]):
-        raise ValueError("two blocks lead to another search than one: no difference is that of a block")
+        raise ValueError("three blocks lead to another search than two: no difference is that of a block")
     block |= dict.fromkeys(("em_longest", "em_total", "em_iterations"), 0.0)
     return {
         "first": first,
