@@ -16,7 +16,6 @@ blocks of 4,096 to 1,048,576 rows, one thread and two:
 - Of one column, 20 M amounts, blocks of 1,048,576 rows on two threads: fit 316 MiB, transform 291, inverse 306,
   evaluate 411: `WORK`, `COLUMN_WORK`.
 - Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.numeric_fit.EXACT_BYTES`).
-
 - What allocators keep makes equal runs differ: eight fits of 30 columns in 800 MiB peaked at 785 to 815 MiB: `KEPT`.
 
 `Need.peak` is a little above each of these. Fit, transform, inverse and evaluate of 30 columns peaked at 668, 759, 759

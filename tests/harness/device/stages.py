@@ -179,6 +179,7 @@ def fit_counts(cupy: Any) -> Numbers:
     if any(name.startswith("gpuvgm_em") for name in block["names"]):
         raise ValueError("three blocks lead to another search than two: no difference is that of a block")
     block |= dict.fromkeys(("em_longest", "em_total", "em_iterations"), 0.0)
+    block |= dict.fromkeys(("allocated", "bytes_up", "bytes_down"), 0)  # no block waits for a copy: the search does
     return {
         "first": first,
         "column": minus(second, first),
