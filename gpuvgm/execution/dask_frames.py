@@ -50,7 +50,6 @@ class DaskFrame(Source):
     kept: Mapping[int, Any] = field(default_factory=dict)
     name: str = "dask.DataFrame"
     flavour: str = "dask"
-    repeatable: bool = True
     identified: ClassVar[bool] = True
     lazy: ClassVar[bool] = True
 

@@ -67,16 +67,17 @@ class CsvPart(Part):
         The file.
     schema : pyarrow.Schema
         Its columns, with the types that all files agree on.
-    dialect : Dialect
-        How it is written.
     rows : int, optional
         Number of rows, where they were counted.
+    dialect : Dialect
+        How it is written.
     """
 
     dialect: Dialect = PLAIN
-    rows: int | None = None
 
-    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow pyarrow's blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
         problem = partial(csv_problem, self.path, self.dialect, columns)
@@ -128,7 +129,7 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
     for path, dialect, schema in files:
         types |= widen_types(path, dialect, {name: types[name] for name in schema.names})
     return [
-        CsvPart(path, pa.schema([(name, types[name]) for name in schema.names]), dialect)
+        CsvPart(path, pa.schema([(name, types[name]) for name in schema.names]), dialect=dialect)
         for path, dialect, schema in files
     ]
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module, util
-from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from gpuvgm.io.frames import (
     refused_column,
 )
 from gpuvgm.io.parquet import ParquetPart, open_parquet
-from gpuvgm.io.source import Part
+from gpuvgm.io.source import Part, shares_of_runs
 from gpuvgm.io.unexposed import buffer_values, nulls_of
 from gpuvgm.shortage import reason
 
@@ -259,17 +257,19 @@ def device_source(source: Any) -> ArraySource | None:
 
 
 def cudf_tables(
-    part: ParquetPart, columns: Sequence[str], rows: int, start: int = 0, stop: int = sys.maxsize
+    part: ParquetPart, columns: Sequence[str], rows: int, start: int, stop: int | None
 ) -> Iterator[DeviceTable]:
     """Rows [start, stop) of a Parquet file, read by cuDF as far as it reads the types as Arrow does.
 
     It reads whole row groups, those that hold some of the rows.
     """
     part.check()
-    edges = [*accumulate(part.group_rows, initial=0)]
-    wanted = [group for group, (low, high) in enumerate(pairwise(edges)) if max(low, start) < min(high, stop)]
+    length = sum(part.group_rows) if stop is None else stop - start
+    wanted = [*shares_of_runs([(start, length)], part.group_rows)]
+    if not wanted:
+        return iter(())
     tables = _row_groups(part, columns, wanted, rows)
-    return trimmed(tables, start - edges[wanted[0]], min(stop, edges[-1]) - start) if wanted else iter(())
+    return trimmed(tables, start - sum(part.group_rows[: wanted[0]]), length)
 
 
 def _row_groups(part: ParquetPart, columns: Sequence[str], wanted: Sequence[int], rows: int) -> Iterator[DeviceTable]:

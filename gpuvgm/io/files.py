@@ -306,7 +306,6 @@ class FileSource(Source):
     parts: tuple[Part, ...]
     stamps: tuple[Stamp, ...]
     flavour: str = "path"
-    repeatable: bool = True
     given: tuple[str, ...] = ()
     folders: tuple[RemoteFile, ...] = ()
     lies_on_device: bool = False
@@ -331,12 +330,15 @@ class FileSource(Source):
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in blocks, across the borders of files."""
         check_request(self.name, self.schema, columns, block_rows)
-        return reblock(self._batches(columns, block_rows), block_rows, self._join)
+        rows = {number: (0, part.rows) for number, part in enumerate(self.parts)}
+        return reblock(self._batches(columns, block_rows, rows), block_rows, self._join)
 
     def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
         """Read rows [start, stop) in blocks that keep their global indices; only where `rows` is known."""
         check_request(self.name, self.schema, columns, block_rows)
-        return reblock(self._batches_between(columns, start, stop, block_rows), block_rows, self._join, start)
+        shares = shares_of_runs([(start, stop - start)], [part.rows or 0 for part in self.parts])
+        rows = {number: (low, low + length) for number, ((_, (low, length)),) in shares.items()}
+        return reblock(self._batches(columns, block_rows, rows), block_rows, self._join, start)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only what holds them is read."""
@@ -425,24 +427,17 @@ class FileSource(Source):
     def _join(self) -> Join:
         return joined_tables if self.lies_on_device else join_batches
 
-    def _batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Batch]:
-        with self._reading(range(len(self.parts))) as parts:
-            for part, check in parts:
+    def _batches(
+        self, columns: Sequence[str], batch_rows: int, rows: Mapping[int, tuple[int, int | None]]
+    ) -> Iterator[Batch]:
+        """Rows [start, stop) of files by their number; None as the stop where it is unknown."""
+        with self._reading([*rows]) as parts:
+            for (part, check), (start, stop) in zip(parts, rows.values(), strict=True):
                 with check:
                     if self.lies_on_device and isinstance(part, ParquetPart):
-                        yield from cudf_tables(part, columns, batch_rows)
+                        yield from cudf_tables(part, columns, batch_rows, start, stop)
                     else:
-                        yield from map(self._uniform, part.batches(columns, batch_rows))
-
-    def _batches_between(self, columns: Sequence[str], start: int, stop: int, batch_rows: int) -> Iterator[Batch]:
-        wanted = shares_of_runs([(start, stop - start)], [part.rows or 0 for part in self.parts])
-        with self._reading([*wanted]) as parts:
-            for (part, check), ((_, (low, rows)),) in zip(parts, wanted.values(), strict=True):
-                with check:
-                    if self.lies_on_device and isinstance(part, ParquetPart):
-                        yield from cudf_tables(part, columns, batch_rows, low, low + rows)
-                    else:
-                        yield from map(self._uniform, part.between(columns, batch_rows, low, low + rows))
+                        yield from map(self._uniform, part.between(columns, batch_rows, start, stop))
 
     @contextmanager
     def _reading(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:

@@ -35,7 +35,6 @@ class TableSource(Source):
     name: str
     flavour: str
     table: pa.Table
-    repeatable: bool = True
 
     def __post_init__(self) -> None:
         check_unique(self.name, self.table.schema.names)
@@ -134,7 +133,6 @@ class ArraySource(Source):
     matrix: Array | None = None
     arrays: Any = np
     hosted: bool = False
-    repeatable: bool = True
 
     @property
     def schema(self) -> pa.Schema:
@@ -432,7 +430,6 @@ class SampleSource(Source):
     record: dict[str, Any]
     runs: Runs | None = None
     flavour: str = "sample"
-    repeatable: bool = True
 
     @property
     def name(self) -> str:

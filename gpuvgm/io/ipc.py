@@ -29,42 +29,25 @@ class IpcPart(Part):
         The file.
     schema : pyarrow.Schema
         Its columns and types.
-    batch_rows : tuple of int, optional
-        Rows of each record batch; None for the stream format, which has no index.
     rows : int, optional
         Number of rows, which the stream format does not know.
+    group_rows : tuple of int, optional
+        Rows of each record batch; None for the stream format, which has no index.
     """
-
-    batch_rows: tuple[int, ...] | None
-    rows: int | None
-
-    @property
-    def sequential(self) -> bool:
-        """Whether rows in the middle are reached through all before them."""
-        return self.batch_rows is None
-
-    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Read the columns through, one record batch of the file after the other."""
-        return self._read(columns)
-
-    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Read rows [start, stop), and of the stream format those before them."""
-        if self.batch_rows is None:
-            return Part.between(self, columns, batch_rows, start, stop)
-        (batches,) = self.sample(columns, [(start, stop - start)])
-        return iter(batches)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[list[pa.RecordBatch]]:
         """Slices of each run; only the record batches that hold some are read, each once."""
         found: list[list[pa.RecordBatch]] = [[] for _ in runs]
-        wanted = shares_of_runs(runs, self.batch_rows or ())
-        for pieces, batch in zip(wanted.values(), self._read(columns, [*wanted]), strict=True):
+        wanted = shares_of_runs(runs, self.group_rows or ())
+        for pieces, batch in zip(wanted.values(), self.read(columns, 0, [*wanted]), strict=True):
             for number, (start, length) in pieces:
                 found[number].append(batch.slice(start, length))
         return found
 
-    def _read(self, columns: Sequence[str], numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
-        """Record batches, all or those of some numbers, checked."""
+    def read(
+        self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Record batches of the file as they are, all or those of some numbers, checked."""
         done, fields = 0, [self.schema.get_field_index(name) for name in columns]
 
         def explain(problem: Exception) -> InputError:
@@ -74,9 +57,9 @@ class IpcPart(Part):
             )
 
         with damage_as(explain, InputError), open_ipc(self.path, fields) as reader:
-            for order, batch in enumerate(each_batch(reader, numbers)):
-                if numbers is not None:
-                    done = sum((self.batch_rows or ())[: numbers[order]])
+            for order, batch in enumerate(each_batch(reader, groups)):
+                if groups is not None:
+                    done = sum((self.group_rows or ())[: groups[order]])
                 chosen = batch.select(list(columns))
                 check_batch(chosen)
                 yield chosen
@@ -116,8 +99,10 @@ def ipc_part(path: Location) -> IpcPart:
             schema = reader.schema.remove_metadata()
             indexed = isinstance(reader, pa.ipc.RecordBatchFileReader)
         check_schema(schema)
-        batch_rows = _rows_of_batches(path) if indexed else None
-    return IpcPart(path, schema, batch_rows, None if batch_rows is None else sum(batch_rows))
+        if not indexed:
+            return IpcPart(path, schema)
+        group_rows = _rows_of_batches(path)
+    return IpcPart(path, schema, sum(group_rows), group_rows)
 
 
 def _rows_of_batches(path: Location) -> tuple[int, ...]:

@@ -45,9 +45,9 @@ class JsonPart(Part):
         Number of rows, where they were counted.
     """
 
-    rows: int | None = None
-
-    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
         return (block.batch(types) for block in read_blocks(self.path))

@@ -150,7 +150,7 @@ def as_recorded(part: Any, recorded: Mapping[Location, ManifestEntry]) -> Any:
     if expected is None or not isinstance(part, ParquetPart):
         return part
     if part.rows != expected.rows:
-        held = counted(part.rows, "row")
+        held = counted(sum(part.group_rows), "row")
         raise InputError(f"{part.path}: holds {held}, {expected.rows:,} were written; {_AGAIN}, {_AS_IT_IS}")
     if not isinstance(part.path, Path):
         return part

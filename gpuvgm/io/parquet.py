@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import check_schema
-from gpuvgm.io.block import trimmed
 from gpuvgm.io.checksums import (
     DATA_KEY,
     MAGIC,
@@ -47,24 +46,16 @@ class ParquetPart(Part):
         The file.
     schema : pyarrow.Schema
         Its columns and types.
+    rows : int
+        Number of rows.
     group_rows : tuple of int
         Rows of each row group.
     content : Content, optional
         What its bytes are, where that is known; they are checked once, before the first row is read.
     """
 
-    group_rows: tuple[int, ...]
+    group_rows: tuple[int, ...] = ()
     content: Content | None = None
-
-    @property
-    def sequential(self) -> bool:
-        """Row groups are reached without those before them."""
-        return False
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return sum(self.group_rows)
 
     def metadata(self) -> dict[str, str]:
         """Key/value metadata, as `read_metadata` gives it."""
@@ -75,28 +66,20 @@ class ParquetPart(Part):
         if self.content is not None and isinstance(self.path, Path):
             self.content.check(self.path)
 
-    def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
-        """Read the columns through; a batch has at most `batch_rows` rows."""
-        return self._read(columns, batch_rows, range(len(self.group_rows)))
-
-    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[pa.RecordBatch]:
-        """Read rows [start, stop); only row groups that hold some are read."""
-        groups = [*shares_of_runs([(start, stop - start)], self.group_rows)]
-        if not groups:
-            return iter(())
-        first = sum(self.group_rows[: groups[0]])
-        return trimmed(self._read(columns, batch_rows, groups), start - first, stop - start)
-
     def sample(self, columns: Sequence[str], runs: Runs) -> list[list[pa.RecordBatch]]:
         """Batches of each run; only row groups that hold some are read, and none beyond its last row asked for."""
         found: list[list[pa.RecordBatch]] = [[] for _ in runs]
         for group, inside in shares_of_runs(runs, self.group_rows).items():
-            pieces = rows_of_runs(self._read(columns, SAMPLE_ROWS, [group]), [run for _, run in inside])
+            pieces = rows_of_runs(self.read(columns, SAMPLE_ROWS, [group]), [run for _, run in inside])
             for (number, _), piece in zip(inside, pieces, strict=True):
                 found[number] += piece
         return found
 
-    def _read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int]) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Row groups, all or some; a batch has at most `batch_rows` rows."""
+        groups = range(len(self.group_rows)) if groups is None else groups
         done = 0
         self.check()
 
@@ -200,7 +183,7 @@ def parquet_part(path: Location) -> ParquetPart:
             footer, schema = file.metadata, file.schema_arrow.remove_metadata()
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
         check_schema(schema)
-        return ParquetPart(path, schema, groups, _content(path, footer))
+        return ParquetPart(path, schema, footer.num_rows, groups, _content(path, footer))
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:

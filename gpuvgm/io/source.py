@@ -65,10 +65,6 @@ class Source:
         def rows(self) -> int | None:
             """Number of rows."""
 
-        @property
-        def repeatable(self) -> bool:
-            """Whether `blocks` can be called again."""
-
         def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
             """Read the columns through, in blocks of `block_rows` rows (the last one may be shorter).
 
@@ -80,6 +76,11 @@ class Source:
 
         def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
             """Rows [start, start + length) of each run, one after the other; only where `rows` is known."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether `blocks` can be called again."""
+        return True
 
     @property
     def paths(self) -> tuple[Location, ...]:
@@ -154,33 +155,38 @@ class Part:
         Where it is.
     schema : pyarrow.Schema
         Columns and types.
-
-    Attributes
-    ----------
-    rows : int or None
+    rows : int, optional
         Number of rows; None when unknown.
+    group_rows : tuple of int, optional
+        Rows of each row group or record batch that is reached without those before it; None where there are none.
     """
 
     path: Location
     schema: pa.Schema
+    rows: int | None = None
+    group_rows: tuple[int, ...] | None = None
 
     if TYPE_CHECKING:
 
-        @property
-        def rows(self) -> int | None:
-            """Number of rows."""
-
-        def batches(self, columns: Sequence[str], batch_rows: int) -> Iterator[Batch]:
-            """Read the columns through."""
+        def read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None) -> Iterator[Batch]:
+            """Read the columns through, or some of the groups."""
 
     @property
     def sequential(self) -> bool:
         """Whether rows in the middle are reached through all before them."""
-        return True
+        return self.group_rows is None
 
-    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int) -> Iterator[Batch]:
-        """Read rows [start, stop); only where `rows` is known."""
-        return trimmed(self.batches(columns, batch_rows), start, stop - start)
+    def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int | None) -> Iterator[Batch]:
+        """Read rows [start, stop), or all of them where their number is unknown."""
+        if stop is None:
+            return self.read(columns, batch_rows)
+        if self.group_rows is None:
+            return trimmed(self.read(columns, batch_rows), start, stop - start)
+        groups = [*shares_of_runs([(start, stop - start)], self.group_rows)]
+        if not groups:
+            return iter(())
+        first = sum(self.group_rows[: groups[0]])
+        return trimmed(self.read(columns, batch_rows, groups), start - first, stop - start)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[list[Batch]]:
         """Batches of each run; only where `rows` is known."""

@@ -1,7 +1,8 @@
-"""Parquet: bounded memory, only what is asked for is read, damage is located."""
+"""Parquet: bounded memory, only what is asked for is read, damage is located, no file is read as two."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -66,14 +67,14 @@ def test_names_with_dots_select_themselves_only(tmp_path):
 def test_sample_reads_only_row_groups_it_needs_and_stops_early(tmp_path, monkeypatch):
     pq.write_table(pa.table({"x": np.arange(1_000_000.0)}), tmp_path / "t.parquet", row_group_size=200_000)
     read = []
-    original = ParquetPart._read
+    original = ParquetPart.read
 
     def counted(self, columns, batch_rows, groups):
         for batch in original(self, columns, batch_rows, groups):
             read.append((*groups, batch.num_rows))
             yield batch
 
-    monkeypatch.setattr(ParquetPart, "_read", counted)
+    monkeypatch.setattr(ParquetPart, "read", counted)
     table = open_source(tmp_path / "t.parquet").sample(["x"], [(810_000, 5), (10, 5), (199_998, 4)])
     assert table.column(0).to_pylist() == [*range(810_000, 810_005), *range(10, 15), *range(199_998, 200_002)]
     assert sorted({group for group, _ in read}) == [0, 1, 4]
@@ -135,3 +136,45 @@ def test_a_file_that_changes_between_two_readings_is_refused(forms, table):
     path.unlink()
     with pytest.raises(SourceChangedError, match=r"t\.parquet: the file was removed"):
         source.sample(["x"], [(0, 1)])
+
+
+ROWS, BLOCK_ROWS = 100_000, 4096
+
+
+def write_constant(path, value):
+    pq.write_table(
+        pa.table({"x": np.full(ROWS, value)}), path, row_group_size=BLOCK_ROWS, use_dictionary=False, compression=None
+    )
+    return path
+
+
+@pytest.fixture
+def file(tmp_path):
+    return write_constant(tmp_path / "rows.parquet", 0.0)
+
+
+def values_read(file, change):
+    """All values of a file that changes after the first block."""
+    found = []
+    for block in open_source(file).blocks(["x"], BLOCK_ROWS):
+        if not found:
+            change()
+        found.append(np.asarray(block.batch.column(0)))
+    return set(np.concatenate(found))
+
+
+def test_a_file_that_is_written_to_between_two_row_groups_is_refused(file, tmp_path):
+    other = write_constant(tmp_path / "other", 1.0).read_bytes()
+
+    def overwrite():
+        with file.open("r+b") as opened:
+            opened.write(other)
+
+    with pytest.raises(SourceChangedError, match=r"rows\.parquet: the file was changed while it was in use"):
+        values_read(file, overwrite)
+
+
+@pytest.mark.parametrize("change", ["replace", "remove"])
+def test_a_file_that_loses_its_name_is_read_to_its_end(file, tmp_path, change):
+    other = write_constant(tmp_path / "other", 1.0)
+    assert values_read(file, file.unlink if change == "remove" else lambda: os.replace(other, file)) == {0.0}
