@@ -1,14 +1,17 @@
-"""CSV: one type per column over all rows and files; what cannot be read is located."""
+"""CSV: dialects, encodings and types, one per column over all rows and files; what cannot be read is located."""
 
 from __future__ import annotations
 
 import datetime
 import gzip
+import logging
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
@@ -23,9 +26,9 @@ def write(folder, text, name="t.csv"):
     return path
 
 
-def columns_of(source, block_rows=100_000):
-    tables = [block.table for block in source.blocks(source.schema.names, block_rows)]
-    return pa.Table.from_batches(tables)
+def columns_of(given, block_rows=100_000):
+    source = open_source(given)
+    return pa.Table.from_batches([block.table for block in source.blocks(source.schema.names, block_rows)])
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "T.CSV"])
@@ -127,19 +130,6 @@ def test_text_among_numbers_is_located(tmp_path, value, at):
         TableTransformer().fit(source)
 
 
-@pytest.mark.parametrize(("rows", "bad"), [(1, 2), (FIRST_BLOCK, FIRST_BLOCK + 1)])
-def test_a_row_of_another_length_is_located(tmp_path, rows, bad):
-    path = write(tmp_path, "a,b\n" + "1,2.5\n" * rows + "1,2,3\n")
-    with pytest.raises(InputError, match=rf"t\.csv: row {bad} has 3 values, the header has 2 .*quote values"):
-        columns_of(open_source(path))
-
-
-def test_text_that_is_not_utf8_is_located(tmp_path):
-    path = write(tmp_path, b"a,b\n" + b"x,1.5\n" * FIRST_BLOCK + b"\xe9t\xe9,1\n")
-    with pytest.raises(InputError, match=rf'column "a", row {FIRST_BLOCK + 1}: .* is not UTF-8 text'):
-        columns_of(open_source(path))
-
-
 def test_line_breaks_inside_quotes_over_block_borders(tmp_path):
     rows = 300_000
     source = open_source(write(tmp_path, "a,b\n" + '"x\n\n\n\n\n\n\ny",1\n' * rows))
@@ -155,7 +145,7 @@ def test_a_header_alone_has_no_rows(tmp_path):
 
 
 def test_timestamps_of_rows(tmp_path):
-    table = columns_of(open_source(write(tmp_path, "t\n2024-01-01 10:00:00\n2024-01-02\n")))
+    table = columns_of(write(tmp_path, "t\n2024-01-01 10:00:00\n2024-01-02\n"))
     assert table.column("t").to_pylist()[1] == datetime.datetime(2024, 1, 2)
 
 
@@ -163,16 +153,178 @@ def test_a_cut_gzip_is_refused_by_name(tmp_path):
     path = write(tmp_path, "a\n" + "".join(f"{i * 7919 % 10007}\n" for i in range(10**5)), "t.csv.gz")
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(InputError, match=r"t\.csv\.gz: not a readable CSV file \(Truncated compressed stream\)"):
-        columns_of(open_source(path))
-
-
-def test_a_quote_that_is_never_closed_is_said(tmp_path):
-    rows = "1,a\n" * FIRST_BLOCK
-    with pytest.raises(InputError, match=r"t\.csv: a row after row \d+ is longer .* is a quote not closed\?"):
-        columns_of(open_source(write(tmp_path, f'n,text\n{rows}2,"b\n{rows}')))
+        columns_of(path)
 
 
 def test_names_of_columns_are_printable_in_messages(tmp_path):
     source = open_source(write(tmp_path, '"a\tb",c\n1,2\n'))
     with pytest.raises(InputError, match=r'columns: "a\\tb", "c"$'):
         source.blocks(["x"], 10)
+
+
+HEADER, ROWS = ("size", "word", "count"), (("1.5", "a", "3"), ("-2.25", "b, c", "4"), ("", '"d|e;f"', "5"))
+
+
+def written(path: Path, delimiter: str, point: str = ".") -> Path:
+    """The rows with this delimiter; text that holds it is in quotes."""
+    lines = [delimiter.join(HEADER)]
+    for size, word, count in ROWS:
+        quoted = f'"{word}"' if delimiter in word and not word.startswith('"') else word
+        lines.append(delimiter.join((size.replace(".", point), quoted, count)))
+    text = ("\n".join(lines) + "\n").encode()
+    path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "point"),
+    [
+        *[("t.csv", delimiter, ".") for delimiter in ",;\t|"],
+        *[("t.csv", delimiter, ",") for delimiter in ";\t|"],
+        ("t.tsv", "\t", "."),
+        ("t.tsv.gz", "\t", ","),
+        ("t.csv.gz", ";", ","),
+    ],
+)
+def test_every_delimiter_gives_the_same_rows(tmp_path: Path, name: str, delimiter: str, point: str) -> None:
+    expected = {"size": [1.5, -2.25, None], "word": ["a", "b, c", "d|e;f"], "count": [3, 4, 5]}
+    assert columns_of(written(tmp_path / name, delimiter, point)).to_pydict() == expected
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz"])
+@pytest.mark.parametrize(("delimiter", "point"), [(":", "."), (" ", ","), (",", "."), (";", ",")])
+def test_a_given_delimiter_is_taken(tmp_path: Path, name: str, delimiter: str, point: str) -> None:
+    source = open_source(written(tmp_path / name, delimiter, point), delimiter=delimiter)
+    assert source.schema.names == list(HEADER)
+    assert source.schema.types == [pa.float64(), pa.string(), pa.int64()]
+
+
+def test_a_given_delimiter_overrules_the_header(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b;c\n1,5;2\n2,5;3\n")
+    assert open_source(tmp_path / "t.csv").schema.names == ["a", "b;c"]
+    assert open_source(tmp_path / "t.csv", delimiter=";").schema.names == ["a,b", "c"]
+    assert open_source([tmp_path / "t.csv"], delimiter=";").schema.types == [pa.float64(), pa.int64()]
+    (tmp_path / "t.csv").write_text("a:b\n1:2\n1:2:3\n")
+    with pytest.raises(InputError, match="row 2 has 3 values, the header has 2 .*; quote values that hold ':'"):
+        open_source(tmp_path / "t.csv", delimiter=":")
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter", "message"),
+    [
+        ("t.csv", ";", r"t\.csv: the delimiter ';' does not split the header 'a,b'; give the one that does, or none"),
+        *[("t.csv", wrong, "is no delimiter; give one character") for wrong in ("", "::", "x", "1", '"', "\n", "§")],
+        ("t.parquet", ";", r"t\.parquet: a delimiter is given, but this is not a CSV file; leave it out"),
+    ],
+)
+def test_a_wrong_delimiter_is_refused(tmp_path: Path, name: str, delimiter: str, message: str) -> None:
+    (tmp_path / name).write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=message):
+        open_source(tmp_path / name, delimiter=delimiter)
+
+
+def test_rows_in_memory_have_no_delimiter() -> None:
+    with pytest.raises(InputError, match="a delimiter is given, but the source is not a CSV file"):
+        open_source({"a": [1]}, delimiter=";")
+
+
+def test_files_of_a_folder_have_delimiters_of_their_own(tmp_path: Path) -> None:
+    written(tmp_path / "1.csv", ",")
+    written(tmp_path / "2.csv", ";", ",")
+    written(tmp_path / "3.tsv", "\t")
+    assert columns_of(tmp_path).column("size").to_pylist() == [1.5, -2.25, None] * 3
+
+
+def test_numbers_with_commas_and_points_are_no_decimal_commas(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a;b\n1.5;1,250\n2.5;2,500\n")
+    assert columns_of(tmp_path / "t.csv").to_pydict() == {"a": [1.5, 2.5], "b": ["1,250", "2,500"]}
+
+
+@pytest.mark.parametrize("text", ["a;b\n", "", "\n", "a\n1\n", '"a;b"\n1\n'])
+def test_files_without_rows_or_with_one_column(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    if text.strip():
+        assert len(open_source(path).schema.names) == 1
+    else:
+        with pytest.raises(InputError, match=r"t\.csv"):
+            open_source(path)
+
+
+@pytest.mark.parametrize(("first", "told"), [("1.5,x", "1.5"), ("-3,x", "-3"), ("a,b", None), ("2019,2020", None)])
+def test_a_file_without_a_header_is_noticed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: str, told: str | None
+) -> None:
+    (tmp_path / "t.csv").write_text(f"{first}\n2.5,y\n3.5,z\n")
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        open_source(tmp_path / "t.csv")
+    said = [record.getMessage() for record in caplog.records]
+    wanted = f"the header holds the number {told}; if the file has no header, add a first line with the column names"
+    assert said == ([f"{tmp_path / 't.csv'}: {wanted}"] if told else [])
+
+
+def test_a_model_of_one_dialect_encodes_the_other(tmp_path: Path) -> None:
+    numbers = [f"{i / 8}" for i in range(400)]
+    (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{x},{i % 3}\n" for i, x in enumerate(numbers)))
+    (tmp_path / "b.csv").write_text(
+        "x;y\n" + "".join(f"{x.replace('.', ',')};{i % 3}\n" for i, x in enumerate(numbers))
+    )
+    transformer = gpuvgm.TableTransformer().fit(tmp_path / "a.csv")
+    here, there = (transformer.transform(tmp_path / name) for name in ("a.csv", "b.csv"))
+    assert here.equals(there)
+    assert transformer.evaluate(tmp_path / "b.csv").rows == 400
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("café,b\n1,2\n".encode("latin1"), r"t\.csv: the header .* is not UTF-8 text; .*iconv -f latin1 -t utf-8"),
+        ("a,b\n1,x\n2,café\n".encode("latin1"), r't\.csv: column "b", row 2: .* is not UTF-8 text; .*iconv'),
+        (
+            b"a,b\n" + b"1,x\n" * FIRST_BLOCK + "2,café\n".encode("latin1"),
+            r'column "b", row 400001: .* is not UTF-8 text',
+        ),
+        ("a,b\n1,x\n2,café,3\n".encode("latin1"), r"row 2 has 3 values, the header has 2"),
+        ("a,b\n1,x\n2,café,3\n".encode(), r"row 2 has 3 values, the header has 2 \('2,café,3'\)"),
+        (b"a,b\n1\n", r"row 1 has 1 value, the header has 2"),
+        (b"a;b\n1;2;3\n4;5\n", r"row 1 has 3 values, the header has 2 \('1;2;3'\); quote values that hold semicolons"),
+        (b"a;b\n1,5;x\n2,5;x;y\n", r"row 2 has 3 values, the header has 2 .* quote values that hold semicolons"),
+        (
+            b"a,b\n" + b"1,2.5\n" * FIRST_BLOCK + b"1,2,3\n",
+            rf"t\.csv: row {FIRST_BLOCK + 1} has 3 values, the header has 2 .*quote values",
+        ),
+        (
+            b"n,text\n" + b"1,a\n" * FIRST_BLOCK + b'2,"b\n' + b"1,a\n" * FIRST_BLOCK,
+            r"t\.csv: a row after row \d+ is longer .* is a quote not closed\?",
+        ),
+        (b"PAR1\x15\x04", r"t\.csv: not CSV text: is this a Parquet file\? rename it"),
+        (b"a,b\n1,\0\n", r"it holds NUL bytes: is this a Parquet file\?"),
+        ("a,b\n1,2\n".encode("utf-16"), r"UTF-16 text; convert it"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), r"is this a compressed file\? rename it so that it ends in \.csv\.gz"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_foreign_text_is_refused(tmp_path, content, message):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        columns_of(tmp_path / "t.csv")
+
+
+def test_a_column_may_have_a_semicolon_in_its_name(tmp_path):
+    (tmp_path / "t.csv").write_text("size; cm\n1.5\n2.5\n")
+    assert open_source(tmp_path / "t.csv").schema.names == ["size; cm"]
+
+
+def test_utf8_with_and_without_gzip(tmp_path):
+    (tmp_path / "t.csv").write_text("café,b\n1,ü\n", encoding="utf-8")
+    (tmp_path / "t.csv.gz").write_bytes(gzip.compress((tmp_path / "t.csv").read_bytes()))
+    for name in ("t.csv", "t.csv.gz"):
+        assert columns_of(tmp_path / name).to_pydict() == {"café": [1], "b": ["ü"]}
+
+
+def test_the_first_text_in_a_number_column_is_named(tmp_path):
+    numbers = "".join(f"{i},c\n" for i in range(200))
+    (tmp_path / "t.csv").write_text("x,word\n" + "1.5,a\n" * 16 + "n.a.,b\n" + numbers)
+    for columns in (None, ["x"], {"x": "continuous"}):
+        with pytest.raises(InputError, match=r"""t\.csv, row 17: column "x": 'n\.a\.' is no number"""):
+            TableTransformer(columns).fit(tmp_path / "t.csv")

@@ -1,8 +1,10 @@
-"""The whole job over a store gives, to the bit, what it gives on this machine."""
+"""The whole job over a store gives, to the bit, what it gives on this machine; and so does the page that shows it."""
 
 from __future__ import annotations
 
 import json
+import runpy
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ import gpuvgm
 from gpuvgm.io import open_source
 from gpuvgm.table.model_file import fingerprint
 from tests.cli.running import invoke
+from tests.docs.pages import DOCS, blocks
 from tests.io.storage.conftest import keys, store
 
 FILES = ["back.parquet", "encoded.parquet", "model.gpuvgm", "report.json", "rows.parquet"]
@@ -83,3 +86,14 @@ def test_rows_are_generated_into_a_store(bucket, tmp_path):
     gpuvgm.generate(f"{bucket}/amount.parquet", 5000)
     gpuvgm.generate(tmp_path / "amount.parquet", 5000)
     assert store().cat(f"{bucket}/amount.parquet") == (tmp_path / "amount.parquet").read_bytes()
+
+
+def test_the_page_on_stores(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for block in blocks(DOCS / "how-to" / "storage.md"):
+        for words in block.commands if block.language == "sh" else ():
+            invoke(*(word.replace("s3://bucket", bucket) for word in words))
+        if block.language == "python":
+            Path("page.py").write_text(block.code.replace("s3://bucket", bucket))
+            runpy.run_path("page.py")
+    assert {"amount.gpuvgm", "encoded.parquet", "again.parquet", "report.json"} <= set(keys(bucket))

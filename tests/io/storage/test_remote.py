@@ -1,20 +1,154 @@
-"""How many requests a store gets: small files are listed together and fetched once, side by side."""
+"""Files of stores as seekable files, in few requests and bounded memory; what is tried again, how often and when."""
 
 from __future__ import annotations
 
+import errno
+import http.client
 import io
+import logging
+import random
 import threading
 import time
 from collections import Counter
 
+import aiohttp
+import botocore.exceptions
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.errors import SourceChangedError
+from gpuvgm.config import RETRIES, Retries
+from gpuvgm.errors import EnvironmentProblem, SourceChangedError
 from gpuvgm.io import open_source, remote
+from gpuvgm.io.remote import RangeReader, ShortRead, delay_after, passes, persistently
+
+MIB = 1 << 20
+BODY = random.Random(0).randbytes(5 * MIB)
+
+
+class Fetch:
+    def __init__(self, body=BODY):
+        self.body, self.spans = body, []
+
+    def __call__(self, start, stop):
+        self.spans.append((start, stop))
+        return self.body[start:stop]
+
+
+def held(reader):
+    return sum(stop - first for first, stop, _ in reader._coming)
+
+
+def test_any_reads_give_what_a_file_gives():
+    reader, file, draws = RangeReader(Fetch(), len(BODY)), io.BytesIO(BODY), random.Random(1)
+    for _ in range(300):
+        offset, size = draws.randrange(len(BODY) + 100), draws.choice([0, 1, 1000, 300_000])
+        whence = draws.choice([io.SEEK_SET, io.SEEK_CUR, io.SEEK_END])
+        offset = -offset if whence == io.SEEK_END else offset // 2
+        if whence == io.SEEK_END and -offset > len(BODY):
+            continue
+        assert reader.seek(offset, whence) == file.seek(offset, whence) == reader.tell()
+        assert reader.read(size) == file.read(size)
+    reader.seek(10)
+    assert reader.read() == BODY[10:]
+    assert reader.read(1) == b""
+    reader.seek(3)
+    buffer = bytearray(7)
+    assert reader.readinto(buffer) == 7 and bytes(buffer) == BODY[3:10]
+
+
+def test_reading_on_takes_ever_larger_requests(monkeypatch):
+    fetch = Fetch(bytes(40 * MIB))
+    reader = RangeReader(fetch, len(fetch.body))
+    while reader.read(100_000):
+        assert held(reader) <= 16 * MIB
+    assert [(stop - start) // MIB for start, stop in sorted(fetch.spans)] == [1, 2, 4, 8, 8, 8, 8, 1]
+
+
+def test_small_chunks_beside_each_other_come_together():
+    fetch = Fetch()
+    reader = RangeReader(fetch, len(BODY))
+    chunks = [(1000 + 10_000 * i, 11_000 + 10_000 * i) for i in range(20)]
+    reader.expect([chunks[:10], [*chunks[10:], (3 * MIB, 3 * MIB + 50)]])
+    for at in range(0, 10_000, 2500):
+        for start, _ in chunks:
+            reader.seek(start + at)
+            assert reader.read(2500) == BODY[start + at : start + at + 2500]
+    assert [coming.result() for coming in reader._coming.values()] == [BODY[3 * MIB : 3 * MIB + 50]]
+    assert fetch.spans == [(1000, 201_000), (3 * MIB, 3 * MIB + 50)]  # the last one ahead of time
+    assert held(reader) == 50
+
+
+def test_chunks_side_by_side_are_each_fetched_once_in_bounded_memory(monkeypatch):
+    monkeypatch.setattr(remote, "HELD_BYTES", 256 << 10)
+    monkeypatch.setattr(remote, "FIRST_BYTES", 16 << 10)
+    monkeypatch.setattr(remote, "WINDOW_BYTES", 128 << 10)
+    fetch, most = Fetch(), 0
+    reader = RangeReader(fetch, len(BODY))
+    chunks = [(i << 19, (i + 1) << 19) for i in range(8)]
+    reader.expect([chunks])
+    for at in range(0, 1 << 19, 4096):
+        for start, _ in chunks:
+            reader.seek(start + at)
+            assert reader.read(4096) == BODY[start + at : start + at + 4096]
+            most = max(most, held(reader))
+    assert sum(stop - start for start, stop in fetch.spans) == 8 << 19
+    assert most <= (256 + 2 * 128) << 10
+    assert len(fetch.spans) == 8 * (1 << 19) // (16 << 10)
+
+
+def test_the_next_window_comes_while_the_last_one_is_worked_on():
+    started, released = threading.Event(), threading.Event()
+
+    def fetch(start, stop):
+        if start:
+            started.set()
+            assert released.wait(10)
+        return BODY[start:stop]
+
+    reader = RangeReader(fetch, len(BODY))
+    reader.expect([[(0, MIB)], [(2 * MIB, 3 * MIB)], [(4 * MIB, 5 * MIB)]])
+    assert reader.read(10) == BODY[:10]
+    assert started.wait(10)
+    released.set()
+    reader.seek(2 * MIB)
+    assert reader.read(10) == BODY[2 * MIB :][:10]
+
+
+def test_columns_read_backwards_are_fetched_once():
+    fetch = Fetch()
+    reader = RangeReader(fetch, len(BODY))
+    chunks = [(MIB * i, MIB * i + 5000) for i in range(4)]
+    reader.expect([chunks])
+    for start, _ in reversed(chunks):
+        reader.seek(start)
+        assert reader.read(5000) == BODY[start : start + 5000]
+    assert sorted(fetch.spans) == chunks
+
+
+def test_a_failure_ahead_of_time_is_told_when_the_bytes_are_wanted():
+    def fetch(start, stop):
+        if start:
+            raise ZeroDivisionError
+        return BODY[start:stop]
+
+    reader = RangeReader(fetch, len(BODY))
+    reader.expect([[(0, MIB)], [(2 * MIB, 3 * MIB)]])
+    assert reader.read(MIB) == BODY[:MIB]
+    reader.seek(2 * MIB)
+    with pytest.raises(ZeroDivisionError):
+        reader.read(1)
+
+
+@pytest.mark.parametrize("place", [0, 2 * MIB, 5 * MIB - 1])
+def test_what_was_not_expected_is_read_all_the_same(place):
+    reader = RangeReader(Fetch(), len(BODY))
+    reader.expect([[(MIB, MIB + 100)]])
+    reader.seek(place)
+    assert reader.read(500) == BODY[place : place + 500]
+
 
 FILES, ROWS = 120, 50
 MANY = "counted:///many"
@@ -229,3 +363,102 @@ def test_the_beginning_of_a_csv_file_is_fetched_once(requests, rows):
     assert read("counted:///one.csv", ["x", "y"]).num_rows == rows
     assert sum(start == 0 for start, _ in requests.spans()) == 1
     assert requests.counts()["ask"] == 3
+
+
+def answer(status, code="Code"):
+    response = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return botocore.exceptions.ClientError(response, "GetObject")
+
+
+def caused(problem, cause):
+    problem.__cause__ = cause
+    return problem
+
+
+class Answered(Exception):
+    """As the clients of other stores raise them."""
+
+    def __init__(self, **status):
+        super().__init__("answer")
+        vars(self).update(status)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        *map(answer, (408, 429, 500, 502, 503, 504)),
+        caused(OSError(errno.EIO, "SlowDown"), answer(503)),
+        OSError(errno.EBUSY, "SlowDown"),
+        ConnectionResetError(),
+        TimeoutError(),
+        http.client.IncompleteRead(b""),
+        ShortRead("3 of 7 bytes came"),
+        aiohttp.ServerDisconnectedError(),
+        aiohttp.ClientPayloadError(),
+        botocore.exceptions.ConnectionClosedError(endpoint_url="x"),
+        botocore.exceptions.EndpointConnectionError(endpoint_url="x"),
+        botocore.exceptions.ReadTimeoutError(endpoint_url="x"),
+        Answered(status=503),
+        Answered(status_code=429),
+        Answered(code=500),
+    ],
+    ids=repr,
+)
+def test_what_passes(problem):
+    assert passes(problem)
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        *map(answer, (400, 401, 403, 404, 416, 501)),
+        caused(FileNotFoundError("NoSuchKey"), answer(404)),
+        PermissionError("AccessDenied"),
+        OSError(errno.ENOSPC, "No space left on device"),
+        botocore.exceptions.NoCredentialsError(),
+        Answered(code="500"),
+        ValueError("a defect"),
+    ],
+    ids=repr,
+)
+def test_what_lasts(problem):
+    assert not passes(problem)
+    calls = []
+    with pytest.raises(type(problem)) as raised:
+        persistently(failing(calls, problem, 9), "x: reading")
+    assert raised.value is problem and len(calls) == 1
+
+
+def failing(calls, problem, times):
+    def action():
+        calls.append(None)
+        if len(calls) <= times:
+            raise problem
+        return "done"
+
+    return action
+
+
+@pytest.mark.parametrize("times", [0, 1, 5])
+def test_what_passes_is_tried_again_and_logged(times, monkeypatch, caplog):
+    slept, calls = [], []
+    monkeypatch.setattr(remote.time, "sleep", slept.append)
+    with caplog.at_level(logging.INFO, logger="gpuvgm"):
+        assert persistently(failing(calls, answer(503, "SlowDown"), times), "s3://b/k: reading", RETRIES) == "done"
+    assert len(slept) == len(caplog.records) == times
+    assert all(0.05 * 2**n <= seconds <= 0.1 * 2**n for n, seconds in enumerate(slept))
+    for number, record in enumerate(caplog.records, 1):
+        assert record.levelname == "INFO"
+        assert f"s3://b/k: reading failed (attempt {number} of 6, ClientError: " in record.getMessage()
+
+
+def test_giving_up_names_place_attempts_and_reason():
+    calls = []
+    with pytest.raises(EnvironmentProblem, match=r"^s3://b/k: reading failed 3 times, at last with ConnectionResetErr"):
+        persistently(failing(calls, ConnectionResetError(), 9), "s3://b/k: reading", Retries(3, 0, 0))
+    assert len(calls) == 3
+
+
+def test_no_delay_is_longer_than_the_longest():
+    assert 5 <= delay_after(20, RETRIES) <= 10
+    assert len({delay_after(3, RETRIES) for _ in range(9)}) > 1

@@ -1,0 +1,330 @@
+"""Parquet and CSV out: what may be written where, and complete under its name or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from unittest.mock import Mock
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InputError
+from gpuvgm.io import CsvSink, ParquetSink, open_source, read_metadata, refuse_overwriting, write_bytes
+
+ROWS = 5000
+
+
+@pytest.fixture
+def encoded():
+    draws = np.random.default_rng(1)
+    return pa.record_batch(
+        {
+            "Amount.scalar": draws.standard_normal(ROWS).astype(np.float32),
+            "Amount.mode": draws.integers(0, 9, ROWS, dtype=np.uint8),
+            "wide.mode": draws.integers(0, 900, ROWS, dtype=np.uint16),
+            "value": draws.standard_normal(ROWS),
+            "text": [f"category {i % 7}" for i in range(ROWS)],
+            "row": np.arange(ROWS),
+        }
+    )
+
+
+def write(path, batch, step, **options):
+    with ParquetSink(path, batch.schema, {"gpuvgm.model": "abc"}, **options) as sink:
+        for start in range(0, batch.num_rows, step):
+            sink.write(batch.slice(start, step))
+    return sink
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zstd"}])
+@pytest.mark.parametrize("step", [7, 1000, 1024, 5000])
+def test_what_was_written_is_read(tmp_path, encoded, step, options):
+    sink = write(tmp_path / "o.parquet", encoded, step, row_group_rows=1000, **options)
+    assert pq.read_table(tmp_path / "o.parquet").equals(pa.Table.from_batches([encoded]))
+    assert (sink.rows, sink.bytes) == (ROWS, (tmp_path / "o.parquet").stat().st_size)
+    assert [path.name for path in tmp_path.iterdir()] == ["o.parquet"]
+    footer = pq.read_metadata(tmp_path / "o.parquet")
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [1000] * 5
+
+
+def test_the_file_does_not_depend_on_the_batches(tmp_path, encoded):
+    for step in (13, 1000, 5000):
+        write(tmp_path / f"{step}.parquet", encoded, step, row_group_rows=1024)
+    contents = {path.read_bytes() for path in tmp_path.iterdir()}
+    assert len(contents) == 1
+
+
+def test_columns_get_their_own_encoding(tmp_path, encoded):
+    write(tmp_path / "o.parquet", encoded, ROWS)
+    group = pq.read_metadata(tmp_path / "o.parquet").row_group(0)
+    columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    for name in ("Amount.mode", "wide.mode"):
+        assert "DELTA_BINARY_PACKED" in columns[name].encodings
+        assert columns[name].compression == "UNCOMPRESSED"
+    for name in ("Amount.scalar", "value"):
+        assert "PLAIN" in columns[name].encodings and not columns[name].has_dictionary_page
+    assert columns["text"].has_dictionary_page
+    assert columns["text"].compression == "LZ4"
+    assert columns["Amount.mode"].total_compressed_size < ROWS
+
+
+def test_metadata_comes_back(tmp_path, encoded):
+    write(tmp_path / "o.parquet", encoded, ROWS)
+    assert read_metadata(tmp_path / "o.parquet") == {"gpuvgm.model": "abc"}
+    pq.write_table(pa.table({"a": [1]}), tmp_path / "plain.parquet")
+    assert read_metadata(tmp_path / "plain.parquet") == {}
+    with pytest.raises(InputError, match=r"none\.parquet: cannot be read: No such file"):
+        read_metadata(tmp_path / "none.parquet")
+
+
+def test_no_rows_make_a_valid_file(tmp_path, encoded):
+    with ParquetSink(tmp_path / "o.parquet", encoded.schema) as sink:
+        sink.write(encoded.slice(0, 0))
+    assert sink.rows == 0
+    assert pq.read_table(tmp_path / "o.parquet").schema.equals(encoded.schema)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path, encoded, kind):
+    (tmp_path / "old.parquet").write_bytes(b"old")
+    for name in ("new.parquet", "old.parquet"):
+        with pytest.raises(kind), ParquetSink(tmp_path / name, encoded.schema, row_group_rows=1000) as sink:
+            sink.write(encoded)
+            assert len(list(tmp_path.iterdir())) == 2
+            raise kind
+    assert [path.name for path in tmp_path.iterdir()] == ["old.parquet"]
+    assert (tmp_path / "old.parquet").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("row_group_rows", [100, 100_000])
+def test_a_full_disk_is_an_os_error_and_leaves_nothing(tmp_path, encoded, monkeypatch, row_group_rows):
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", Mock(side_effect=full))
+    with pytest.raises(OSError, match="No space left") as caught:
+        write(tmp_path / "o.parquet", encoded, 1000, row_group_rows=row_group_rows)
+    assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+LIMITED = """
+import resource, signal, sys
+import numpy as np, pyarrow as pa
+from gpuvgm.io import ParquetSink
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+batch = pa.record_batch({"a": np.random.default_rng(0).random(100_000)})
+try:
+    with ParquetSink(sys.argv[1], batch.schema, row_group_rows=int(sys.argv[2])) as sink:
+        sink.write(batch)
+except OSError as problem:
+    print(problem.errno)
+"""
+
+
+@pytest.mark.parametrize("row_group_rows", [1000, 1_000_000])
+def test_a_real_write_error_keeps_its_number_and_leaves_nothing(tmp_path, row_group_rows):
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "o.parquet"), str(row_group_rows)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert (int(done.stdout), done.stderr) == (errno.EFBIG, "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_targets_that_cannot_be_written(tmp_path, encoded):
+    with pytest.raises(InputError, match="is a folder; give the name of a file"):
+        ParquetSink(tmp_path, encoded.schema)
+    with pytest.raises(InputError, match=r"o\.parquet: the folder .*missing does not exist"):
+        ParquetSink(tmp_path / "missing" / "o.parquet", encoded.schema)
+    with pytest.raises(InputError, match="not open; use it in a with statement"):
+        ParquetSink(tmp_path / "o.parquet", encoded.schema, row_group_rows=10).write(encoded)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_of_another_schema_is_refused(tmp_path, encoded):
+    with (
+        pytest.raises(ValueError, match="schema"),
+        ParquetSink(tmp_path / "o.parquet", encoded.schema, row_group_rows=10) as sink,
+    ):
+        sink.write(encoded.select(["value", "text"]))
+    assert list(tmp_path.iterdir()) == []
+
+
+VALUES = pa.table(
+    {
+        "text": ['a "quoted" word', "two\nlines", "a,b;c\td|e", None, " padded "],
+        "category": pa.array(["x", "y", "x", None, "x"]).dictionary_encode(),
+        "whole": pa.array([1, None, 3, -4, 2**53 + 1], pa.int64()),
+        "float": [0.1, 1 / 3, None, 1e300, -2.5e-300],
+        "boolean": [True, False, None, True, True],
+        "day": [date(2020, 2, 29), None, date(1969, 1, 1), date(2020, 1, 1), date(2020, 1, 2)],
+        "time": pa.array([datetime(2020, 1, 1, 1, 2, 3, 456789), *4 * [None]], pa.timestamp("us")),
+        "zoned": pa.array([datetime(2020, 1, 1, 1, 2, 3, tzinfo=UTC)] * 5, pa.timestamp("us", "UTC")),
+        "money": pa.array([Decimal("1.20"), None, Decimal("-3.05"), Decimal("0.00"), Decimal("7.50")]),
+    }
+)
+
+
+def written(path, table, step=2):
+    with CsvSink(path, table.schema) as sink:
+        for batch in table.combine_chunks().to_batches(step):
+            sink.write(batch)
+    return sink
+
+
+@pytest.mark.parametrize("name", ["o.csv", "o.csv.gz", "O.CSV"])
+def test_values_are_read_back_equal(tmp_path, name):
+    path = tmp_path / name
+    sink = written(path, VALUES)
+    assert (sink.rows, sink.bytes) == (5, path.stat().st_size)
+    assert (path.read_bytes()[:2] == b"\x1f\x8b") == name.endswith(".gz")
+    found = pa.Table.from_batches([block.batch for block in open_source(path).blocks(VALUES.schema.names, 100)])
+    for column in VALUES.schema.names:
+        wrote = VALUES.column(column)
+        type_ = pa.string() if pa.types.is_dictionary(wrote.type) else wrote.type
+        assert found.column(column).cast(type_).to_pylist() == wrote.to_pylist(), column
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_failure_leaves_the_file_that_was_there(tmp_path):
+    path = tmp_path / "o.csv"
+    path.write_text("before")
+    with pytest.raises(RuntimeError, match="stop"), CsvSink(path, VALUES.schema) as sink:
+        sink.write(VALUES.combine_chunks().to_batches()[0])
+        raise RuntimeError("stop")
+    assert path.read_text() == "before"
+    assert [file.name for file in tmp_path.iterdir()] == ["o.csv"]
+
+
+@pytest.mark.parametrize("type_", [pa.binary(), pa.list_(pa.int64()), pa.duration("s")])
+def test_types_that_csv_cannot_hold(tmp_path, type_):
+    with pytest.raises(InputError, match=r'column "x" is of type .*, which CSV cannot hold: write a \.parquet file'):
+        CsvSink(tmp_path / "o.csv", pa.schema([("x", type_)]))
+
+
+def test_missing_values_of_a_single_column(tmp_path):
+    table = pa.table({"x": [1, None]})
+    with pytest.raises(InputError, match='column "x" is the only one and has missing values'):
+        written(tmp_path / "o.csv", table)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_decoded_rows_are_written_as_csv(tmp_path):
+    table = pa.table({"x": [0.5, 1.5, 2.5] * 200, "colour": ["red", "blue", None] * 200})
+    transformer = gpuvgm.TableTransformer().fit(table)
+    with pytest.raises(InputError, match="gpuvgm writes Parquet"):
+        transformer.transform(table, out=tmp_path / "e.csv")
+    encoded = transformer.transform(table)
+    run = transformer.inverse_transform(encoded, out=tmp_path / "d.csv")
+    assert (run.rows, run.columns) == (600, 2)
+    source = open_source(tmp_path / "d.csv")
+    found = pa.Table.from_batches([block.batch for block in source.blocks(["x", "colour"], 1000)])
+    expected = transformer.inverse_transform(encoded)
+    assert found.to_pydict() == expected.to_pydict()
+
+
+TABLE = pa.table({"x": [1.0, 2.0]})
+
+
+def write_two(path):
+    with ParquetSink(path, TABLE.schema) as sink:
+        sink.write(TABLE.to_batches()[0])
+
+
+def test_the_file_behind_a_link_is_written(tmp_path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "far" / "a.parquet")
+    write_two(tmp_path / "link.parquet")
+    assert (tmp_path / "link.parquet").is_symlink()
+    assert pq.read_table(tmp_path / "far" / "a.parquet").equals(TABLE)
+    assert sorted(os.listdir(tmp_path)) == ["far", "link.parquet"]
+
+
+def test_a_read_only_folder_is_told_with_the_name_that_was_given(tmp_path, monkeypatch):
+    def refuse(self, *_, **__):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OSError, match="Read-only file system") as caught:
+        write_bytes(tmp_path / "page.html", b"")
+    assert caught.value.filename == str(tmp_path / "page.html")
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "null.parquet").symlink_to("/dev/null")
+    for path in (tmp_path / "pipe", "/dev/null", tmp_path / "null.parquet"):
+        with pytest.raises(InputError, match="is no ordinary file"):
+            write_two(path)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".CSV", ".csv.gz", ".arrow", ".feather", ".ipc", ".gz", ".json"])
+def test_endings_of_other_formats_are_refused(tmp_path, ending):
+    with pytest.raises(InputError, match=r"gpuvgm writes Parquet: name it a\.parquet"):
+        write_two(tmp_path / f"a{ending}")
+
+
+def test_problems_name_the_file_that_was_asked_for(tmp_path):
+    path = tmp_path / ("a" * 250 + ".parquet")
+    with pytest.raises(OSError, match="name too long") as caught:
+        write_two(path)
+    assert caught.value.filename == str(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "rows"
+    (folder / "more").mkdir(parents=True)
+    for name in ("a.parquet", "b.parquet", "more/c.parquet"):
+        pq.write_table(TABLE, folder / name)
+    (tmp_path / "link.parquet").symlink_to(folder / "a.parquet")
+    (tmp_path / "door").symlink_to(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("given", "out"),
+    [
+        ("rows/a.parquet", "rows/a.parquet"),
+        ("rows/a.parquet", "link.parquet"),
+        ("link.parquet", "rows/a.parquet"),
+        ("rows", "rows/b.parquet"),
+        ("rows", "rows/new.parquet"),
+        ("rows", "rows/more/new.pq"),
+        ("rows", "door/new.parquet"),
+        ("door", "rows/new.parquet"),
+        ("rows/*.parquet", "rows/new.parquet"),
+        ("rows/*", "rows/more/new.parquet"),
+        ("ro*/**/*.parquet", "rows/more/new.parquet"),
+    ],
+)
+def test_what_is_read_is_not_written(folder, monkeypatch, given, out):
+    monkeypatch.chdir(folder.parent)
+    for source in (given, folder.parent / given, [given]):
+        with pytest.raises(InputError, match="is read as part of|which would read it the next time"):
+            refuse_overwriting(open_source(source), out)
+
+
+@pytest.mark.parametrize(
+    ("given", "out"),
+    [
+        ("rows/a.parquet", "rows/new.parquet"),
+        ("rows", "new.parquet"),
+        ("rows", "rows/.new.parquet"),
+        ("rows", "rows/new"),
+        ("rows/a*.parquet", "rows/new.parquet"),
+        ("rows/*.parquet", "rows/more/new.parquet"),
+    ],
+)
+def test_other_files_may_be_written(folder, monkeypatch, given, out):
+    monkeypatch.chdir(folder.parent)
+    refuse_overwriting(open_source(given), out)
+    refuse_overwriting(open_source(TABLE), out)
