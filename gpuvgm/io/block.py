@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -80,7 +80,6 @@ def _sliced(column: Column, start: int, stop: int) -> Column:
 
 Batch: TypeAlias = Any  # a RecordBatch or a DeviceTable, as all others of its source
 Table: TypeAlias = "pa.Table | DeviceTable"
-Join = Callable[[list[Batch]], Batch]
 
 
 def host_batch(table: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
@@ -134,14 +133,12 @@ class Gatherer:
     ----------
     rows : int
         Rows of every batch handed out, the last one excepted.
-    join : callable
-        Makes one batch of several.
     """
 
-    __slots__ = ("_held", "_join", "_parts", "rows")
+    __slots__ = ("_held", "_parts", "rows")
 
-    def __init__(self, rows: int, join: Join) -> None:
-        self.rows, self._join = rows, join
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
         self._parts: deque[Batch] = deque()
         self._held = 0
 
@@ -169,14 +166,16 @@ class Gatherer:
             taken.append(part)
             missing -= part.num_rows
         self._held -= rows
-        return self._join(taken)
+        return join_batches(taken)
 
 
-def join_batches(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """One batch from several of the same schema; a single one is returned as it is."""
+def join_batches(parts: list[Batch]) -> Batch:
+    """One batch from several of the same schema, wherever they lie; a single one is returned as it is."""
     if len(parts) == 1:
         return parts[0]
     schema = parts[0].schema
+    if isinstance(parts[0], DeviceTable):
+        return joined(parts, schema)
     if not schema.names:
         return rows_only(sum(part.num_rows for part in parts))
     arrays = [_joined_column(field, [part.column(i) for part in parts]) for i, field in enumerate(schema)]
@@ -228,9 +227,7 @@ def trimmed(batches: Iterable[Batch], skip: int, rows: int) -> Iterator[Batch]:
             return
 
 
-def reblock(
-    batches: Iterable[Batch], block_rows: int, join: Join = join_batches, first_row: int = 0
-) -> Iterator[Block]:
+def reblock(batches: Iterable[Batch], block_rows: int, first_row: int = 0) -> Iterator[Block]:
     """Blocks of exactly `block_rows` rows, the last one excepted; block i starts at `first_row` + i * block_rows.
 
     Parameters
@@ -239,12 +236,10 @@ def reblock(
         Batches of any length and one schema, in row order.
     block_rows : int
         Rows of a block, at least 1.
-    join : callable
-        Makes one batch of several; by default for those of Arrow.
     first_row : int
         Global index of the first row.
     """
-    gatherer = Gatherer(block_rows, join)
+    gatherer = Gatherer(block_rows)
     for batch in batches:
         for table in gatherer.add(batch):
             yield Block(first_row, table)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_array, namespace_of, widened
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError
 from gpuvgm.io.arrow import with_wide_index
-from gpuvgm.io.block import DeviceTable, joined, trimmed
+from gpuvgm.io.block import DeviceTable, trimmed
 from gpuvgm.io.frames import (
     ArraySource,
     SourceColumn,
@@ -323,15 +323,6 @@ def grouped(group_rows: Sequence[int], rows: int) -> Iterator[list[int]]:
         held += count
     if taken:
         yield taken
-
-
-def joined_tables(tables: list[DeviceTable]) -> DeviceTable:
-    """Tables as one; a single one is returned as it is."""
-    if len(tables) == 1:
-        return tables[0]
-    table = joined(tables, tables[0].schema)
-    assert isinstance(table, DeviceTable)
-    return table
 
 
 def reads_with_cudf(parts: Iterable[Part]) -> bool:

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
 from gpuvgm.io.arrow import plain_values_of, with_wide_indices
-from gpuvgm.io.block import Batch, Block, Join, join_batches, reblock
+from gpuvgm.io.block import Batch, Block, reblock
 from gpuvgm.io.csv import csv_parts
-from gpuvgm.io.device import cudf_tables, joined_tables, reads_with_cudf
+from gpuvgm.io.device import cudf_tables, reads_with_cudf
 from gpuvgm.io.ipc import ipc_part
 from gpuvgm.io.json_lines import json_parts
 from gpuvgm.io.locations import Location, location_of, open_binary
@@ -331,14 +331,14 @@ class FileSource(Source):
         """Read the columns through in blocks, across the borders of files."""
         check_request(self.name, self.schema, columns, block_rows)
         rows = {number: (0, part.rows) for number, part in enumerate(self.parts)}
-        return reblock(self._batches(columns, block_rows, rows), block_rows, self._join)
+        return reblock(self._batches(columns, block_rows, rows), block_rows)
 
     def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
         """Read rows [start, stop) in blocks that keep their global indices; only where `rows` is known."""
         check_request(self.name, self.schema, columns, block_rows)
         shares = shares_of_runs([(start, stop - start)], [part.rows or 0 for part in self.parts])
         rows = {number: (low, low + length) for number, ((_, (low, length)),) in shares.items()}
-        return reblock(self._batches(columns, block_rows, rows), block_rows, self._join, start)
+        return reblock(self._batches(columns, block_rows, rows), block_rows, start)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only what holds them is read."""
@@ -422,10 +422,6 @@ class FileSource(Source):
         for position in new:
             if self.parts[position].path.name in fitted:
                 _LOG.info("%s: changed since the fit, or another file of its name", self.parts[position].path)
-
-    @property
-    def _join(self) -> Join:
-        return joined_tables if self.lies_on_device else join_batches
 
     def _batches(
         self, columns: Sequence[str], batch_rows: int, rows: Mapping[int, tuple[int, int | None]]

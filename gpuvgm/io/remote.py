@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
-from gpuvgm.config import RETRIES, Retries
+from gpuvgm.config import RETRIES
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra, printable
 
 T = TypeVar("T")
@@ -58,8 +58,8 @@ class ShortRead(OSError):
     """Fewer bytes came than were asked for."""
 
 
-def persistently(action: Callable[[], T], doing: str, policy: Retries | None = None) -> T:
-    """The result of an action, which is tried again where it fails for reasons that pass.
+def persistently(action: Callable[[], T], doing: str) -> T:
+    """The result of an action, which is tried again as `RETRIES` says where it fails for reasons that pass.
 
     Parameters
     ----------
@@ -67,35 +67,32 @@ def persistently(action: Callable[[], T], doing: str, policy: Retries | None = N
         May be called several times.
     doing : str
         What it does and where, for the log and the error: "s3://bucket/key: reading".
-    policy : Retries, optional
-        How often and when; by default `RETRIES`.
 
     Raises
     ------
     EnvironmentProblem
         Where every attempt failed; reasons that last are raised at once, as they are.
     """
-    policy = policy or RETRIES
-    for attempt in range(1, policy.attempts + 1):
+    for attempt in range(1, RETRIES.attempts + 1):
         try:
             return action()
         except Exception as problem:
             if not passes(problem):
                 raise
             last = f"{type(problem).__name__}: {library_message(problem)}"
-            if attempt == policy.attempts:
+            if attempt == RETRIES.attempts:
                 raise EnvironmentProblem(
                     f"{doing} failed {attempt} times, at last with {last}; try again when the store answers"
                 ) from problem
-        delay = delay_after(attempt, policy)
-        LOG.info("%s failed (attempt %d of %d, %s); again in %.2f s", doing, attempt, policy.attempts, last, delay)
+        delay = delay_after(attempt)
+        LOG.info("%s failed (attempt %d of %d, %s); again in %.2f s", doing, attempt, RETRIES.attempts, last, delay)
         time.sleep(delay)
     raise AssertionError
 
 
-def delay_after(attempt: int, policy: Retries) -> float:
+def delay_after(attempt: int) -> float:
     """Seconds to wait after an attempt, counted from 1: doubled every time, and between half and all of that."""
-    longest: float = min(policy.longest_delay, policy.first_delay * 2 ** (attempt - 1))
+    longest: float = min(RETRIES.longest_delay, RETRIES.first_delay * 2 ** (attempt - 1))
     return longest * random.uniform(0.5, 1)
 
 
@@ -179,8 +176,13 @@ class RangeReader(io.RawIOBase):
 
     Where the file's chunks are known (`expect`), a request reads a part of one, or several whole ones. Elsewhere they
     grow from 1 to 8 MiB while the file is read on. The last 64 KiB, where formats have their index, are one request and
-    stay; or the whole file. Arrow's own pre-buffering sends requests for a file of Python one after the other, joins
-    none of different row groups, and holds all of a row group.
+    stay; or the whole file.
+
+    Arrow's own pre-buffering sends requests for a file of Python one after the other and keeps what it has read, and
+    the caches of fsspec read blocks, not chunks. Measured with 20 ms and 10 ns a byte for a request, 200 MB in ten row
+    groups: 26 requests, 1.5 s and 99 MiB here; 8, 2.8 s and 275 MiB with pre-buffering; 31, 1.4 s and 150 MiB with
+    fsspec's known parts (in one row group 2.4 s and 384 MiB against 1.3 s and 186 MiB). For two of ten columns, 40 MB
+    here and 210 MB with fsspec's background blocks.
 
     Parameters
     ----------

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of, remove_temporary
 from gpuvgm.io.arrow import row_bytes
-from gpuvgm.io.block import Gatherer, join_batches
+from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import WrittenDigest
 from gpuvgm.io.files import FileSource, belongs
 from gpuvgm.io.locations import Given, Location, location_of, naming_file, refuse_read_only
@@ -267,7 +267,7 @@ class ParquetSink(Sink):
         super().__init__(place, check_parquet_target(place), schema.with_metadata(dict(metadata or {})))
         self.sha256 = ""
         self._options = {"compression": compression} if compression else column_options(schema)
-        self._gatherer = Gatherer(row_group_rows or rows_of_group(schema), join_batches)
+        self._gatherer = Gatherer(row_group_rows or rows_of_group(schema))
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
