@@ -321,13 +321,9 @@ def foreign_value(path: Location, dialect: Dialect, columns: Sequence[str]) -> s
     """The first value that is not UTF-8."""
     if not columns:
         return None
-    convert = pyarrow.csv.ConvertOptions(
-        include_columns=list(columns), column_types=dict.fromkeys(columns, pa.binary())
-    )
-    serial = pyarrow.csv.ReadOptions(use_threads=False)
     row = 1
     try:
-        with pyarrow.csv.open_csv(arrow_input(path), serial, dialect.parse_options(), convert) as reader:
+        with open_csv(path, dialect, dict.fromkeys(columns, pa.binary())) as reader:
             for batch in reader:
                 for name, values in zip(columns, batch.columns, strict=True):
                     foreign = parse_or_null(values, pa.string()).is_null()

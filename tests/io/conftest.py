@@ -14,7 +14,16 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
+from gpuvgm.io import open_source
+
 ROWS = 1003
+
+
+def rows_of(given: object, columns: list[str] | None = None, block_rows: int = 1000) -> pa.Table:
+    """All rows of a source, or of what can be opened as one, read in blocks."""
+    source = open_source(given)
+    blocks = source.blocks(columns or source.schema.names, block_rows)
+    return pa.Table.from_batches([block.batch for block in blocks])
 
 
 @pytest.fixture

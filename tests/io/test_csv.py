@@ -15,6 +15,7 @@ import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
+from tests.io.conftest import rows_of
 
 FIRST_BLOCK = 400_000  # rows of "1,2.5": beyond the 1 MiB that types are inferred from
 
@@ -26,11 +27,6 @@ def write(folder, text, name="t.csv"):
     return path
 
 
-def columns_of(given, block_rows=100_000):
-    source = open_source(given)
-    return pa.Table.from_batches([block.table for block in source.blocks(source.schema.names, block_rows)])
-
-
 @pytest.mark.parametrize("name", ["t.csv", "t.csv.gz", "T.CSV"])
 @pytest.mark.parametrize("block_rows", [1, 2, 7])
 def test_rows_and_types(tmp_path, name, block_rows):
@@ -39,7 +35,7 @@ def test_rows_and_types(tmp_path, name, block_rows):
     assert (source.rows, source.repeatable, source.flavour) == (None, True, "path")
     expected = [pa.int64(), pa.float64(), pa.string(), pa.date32(), pa.timestamp("s"), pa.bool_()]
     assert source.schema.types == expected
-    table = columns_of(source, block_rows)
+    table = rows_of(source, block_rows=block_rows)
     assert table.column("n").to_pylist() == [1, None, -3]
     assert table.column("x").to_pylist() == [1.5, None, None]
     assert table.column("text").to_pylist() == ["a, b", None, "c"]
@@ -49,7 +45,7 @@ def test_rows_and_types(tmp_path, name, block_rows):
 def test_blank_cells_are_missing_whatever_their_length(tmp_path):
     source = open_source(write(tmp_path, 'n,x,text\n1, ,a\n   ,2.5,   \n"",\t,""\n 4 , 5.5 ,b\n'))
     assert source.schema.types == [pa.int64(), pa.float64(), pa.string()]
-    table = columns_of(source)
+    table = rows_of(source)
     assert table.column("n").to_pylist() == [1, None, None, 4]
     assert table.column("x").to_pylist() == [None, 2.5, None, 5.5]
     assert table.column("text").to_pylist() == ["a", None, None, "b"]
@@ -84,7 +80,7 @@ PAIRS = pytest.mark.parametrize(
 def test_later_rows_widen_the_type(tmp_path, early, late, wanted):
     source = open_source(write(tmp_path, "a,b\n" + f"{early},2.5\n" * FIRST_BLOCK + f"{late},3\n"))
     assert source.schema.types == [wanted, pa.float64()]
-    table = columns_of(source)
+    table = rows_of(source)
     assert table.num_rows == FIRST_BLOCK + 1
     assert table.column("a")[0].is_valid == bool(early)
     assert table.column("a")[-1].is_valid == (late != "nan")
@@ -102,12 +98,12 @@ def test_types_are_those_of_all_files(tmp_path):
         write(tmp_path, f"a\n7\n{value}\n" if value else "a\n,\n".replace(",", ""), f"{number}.csv")
     source = open_source(tmp_path)
     assert source.schema.types == [pa.float64()]
-    assert columns_of(source).column("a").to_pylist() == [7.0, 1.0, 7.0, 2.5]
+    assert rows_of(source).column("a").to_pylist() == [7.0, 1.0, 7.0, 2.5]
 
 
 def test_whole_numbers_beyond_float_precision_stay_exact(tmp_path):
     source = open_source(write(tmp_path, "a\n9007199254740993\n-9223372036854775808\n"))
-    assert columns_of(source).column("a").to_pylist() == [2**53 + 1, -(2**63)]
+    assert rows_of(source).column("a").to_pylist() == [2**53 + 1, -(2**63)]
 
 
 def test_a_row_after_files_of_unknown_length_is_one_of_them_all(tmp_path):
@@ -133,7 +129,7 @@ def test_text_among_numbers_is_located(tmp_path, value, at):
 def test_line_breaks_inside_quotes_over_block_borders(tmp_path):
     rows = 300_000
     source = open_source(write(tmp_path, "a,b\n" + '"x\n\n\n\n\n\n\ny",1\n' * rows))
-    table = columns_of(source)
+    table = rows_of(source)
     assert table.num_rows == rows
     assert table.column("a").unique().to_pylist() == ["x\n\n\n\n\n\n\ny"]
 
@@ -145,7 +141,7 @@ def test_a_header_alone_has_no_rows(tmp_path):
 
 
 def test_timestamps_of_rows(tmp_path):
-    table = columns_of(write(tmp_path, "t\n2024-01-01 10:00:00\n2024-01-02\n"))
+    table = rows_of(write(tmp_path, "t\n2024-01-01 10:00:00\n2024-01-02\n"))
     assert table.column("t").to_pylist()[1] == datetime.datetime(2024, 1, 2)
 
 
@@ -153,7 +149,7 @@ def test_a_cut_gzip_is_refused_by_name(tmp_path):
     path = write(tmp_path, "a\n" + "".join(f"{i * 7919 % 10007}\n" for i in range(10**5)), "t.csv.gz")
     path.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(InputError, match=r"t\.csv\.gz: not a readable CSV file \(Truncated compressed stream\)"):
-        columns_of(path)
+        rows_of(path)
 
 
 def test_names_of_columns_are_printable_in_messages(tmp_path):
@@ -188,7 +184,7 @@ def written(path: Path, delimiter: str, point: str = ".") -> Path:
 )
 def test_every_delimiter_gives_the_same_rows(tmp_path: Path, name: str, delimiter: str, point: str) -> None:
     expected = {"size": [1.5, -2.25, None], "word": ["a", "b, c", "d|e;f"], "count": [3, 4, 5]}
-    assert columns_of(written(tmp_path / name, delimiter, point)).to_pydict() == expected
+    assert rows_of(written(tmp_path / name, delimiter, point)).to_pydict() == expected
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz"])
@@ -232,12 +228,12 @@ def test_files_of_a_folder_have_delimiters_of_their_own(tmp_path: Path) -> None:
     written(tmp_path / "1.csv", ",")
     written(tmp_path / "2.csv", ";", ",")
     written(tmp_path / "3.tsv", "\t")
-    assert columns_of(tmp_path).column("size").to_pylist() == [1.5, -2.25, None] * 3
+    assert rows_of(tmp_path).column("size").to_pylist() == [1.5, -2.25, None] * 3
 
 
 def test_numbers_with_commas_and_points_are_no_decimal_commas(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a;b\n1.5;1,250\n2.5;2,500\n")
-    assert columns_of(tmp_path / "t.csv").to_pydict() == {"a": [1.5, 2.5], "b": ["1,250", "2,500"]}
+    assert rows_of(tmp_path / "t.csv").to_pydict() == {"a": [1.5, 2.5], "b": ["1,250", "2,500"]}
 
 
 @pytest.mark.parametrize("text", ["a;b\n", "", "\n", "a\n1\n", '"a;b"\n1\n'])
@@ -307,7 +303,7 @@ def test_a_model_of_one_dialect_encodes_the_other(tmp_path: Path) -> None:
 def test_foreign_text_is_refused(tmp_path, content, message):
     (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(InputError, match=message):
-        columns_of(tmp_path / "t.csv")
+        rows_of(tmp_path / "t.csv")
 
 
 def test_a_column_may_have_a_semicolon_in_its_name(tmp_path):
@@ -319,7 +315,7 @@ def test_utf8_with_and_without_gzip(tmp_path):
     (tmp_path / "t.csv").write_text("café,b\n1,ü\n", encoding="utf-8")
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress((tmp_path / "t.csv").read_bytes()))
     for name in ("t.csv", "t.csv.gz"):
-        assert columns_of(tmp_path / name).to_pydict() == {"café": [1], "b": ["ü"]}
+        assert rows_of(tmp_path / name).to_pydict() == {"café": [1], "b": ["ü"]}
 
 
 def test_the_first_text_in_a_number_column_is_named(tmp_path):

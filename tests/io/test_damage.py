@@ -12,7 +12,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.io import ParquetSink, checksums, open_source, parquet, read_metadata
-from tests.io.test_refusals import read
+from tests.io.conftest import rows_of
 
 ROWS = 1_000
 FORMATS = [(kind, codec) for kind in ("file", "stream") for codec in (None, "lz4", "zstd")]
@@ -46,12 +46,6 @@ def flipped(body, place, bit):
     return bytes(spoilt)
 
 
-def followed(source):
-    """Read and follow every offset, index and view, as encoders do."""
-    for block in read(source):
-        block.batch.to_pylist()
-
-
 # -- Arrow files
 
 
@@ -83,14 +77,14 @@ def test_an_index_that_leads_out_of_the_levels_is_named(tmp_path, kind):
     body[place + 3] = 0x70
     (tmp_path / "x.arrow").write_bytes(body)
     with pytest.raises(InputError, match=r'x\.arrow: damaged .* after row 800 \(column "category" holds no valid dict'):
-        followed(tmp_path / "x.arrow")
+        rows_of(tmp_path / "x.arrow").to_pylist()
 
 
 def test_text_of_arrow_files_is_utf8(tmp_path):
     body = written(tmp_path / "x.arrow", pa.table({"word": ["wörd"] * 10})).read_bytes()
     (tmp_path / "x.arrow").write_bytes(body.replace("ö".encode(), b"\xff\xfe"))
     with pytest.raises(InputError, match=r'x\.arrow: damaged .* \(column "word" holds no valid string'):
-        followed(tmp_path / "x.arrow")
+        rows_of(tmp_path / "x.arrow").to_pylist()
 
 
 def test_samples_of_arrow_files_are_checked_and_in_order(tmp_path):
@@ -155,11 +149,11 @@ def sealed(tmp_path):
 
 def test_every_flipped_bit_of_a_written_file_is_found(sealed):
     body, chance = sealed.read_bytes(), random.Random(0)
-    followed(sealed)
+    rows_of(sealed).to_pylist()
     for place in [*range(4, 100), *range(len(body) - 300, len(body)), *chance.sample(range(len(body)), 100)]:
         sealed.write_bytes(flipped(body, place, chance.randrange(8)))
-        with pytest.raises(InputError, match=r"x\.parquet: "):
-            read_first(sealed)
+        with pytest.raises(InputError, match=r"x\.parquet: "):  # at the first row: all of it is checked before
+            next(open_source(sealed).blocks(["mode"], 1))
 
 
 def test_indices_of_a_parquet_file_that_lead_out_of_its_dictionary_are_refused(tmp_path, monkeypatch):
@@ -177,18 +171,12 @@ def test_indices_of_a_parquet_file_that_lead_out_of_its_dictionary_are_refused(t
 def test_a_large_file_is_checked_by_its_pages_and_not_read_twice(sealed, monkeypatch):
     monkeypatch.setattr(parquet, "MOST_HASHED_BYTES", 0)
     monkeypatch.setattr(checksums, "sha256_of", None)
-    followed(sealed)
+    rows_of(sealed).to_pylist()
     body = sealed.read_bytes()
     chunk = pq.read_metadata(sealed).row_group(1).column(0)
     sealed.write_bytes(flipped(body, chunk.data_page_offset + chunk.total_compressed_size - 9, 3))
     with pytest.raises(InputError, match=r'x\.parquet: damaged Parquet file: column "number" cannot be read after row'):
-        followed(sealed)
-
-
-def read_first(path):
-    """A row: the whole file is checked before."""
-    opened = open_source(path)
-    return next(opened.blocks(["mode"], 1))
+        rows_of(sealed).to_pylist()
 
 
 def test_metadata_is_what_was_given(sealed):
@@ -203,12 +191,12 @@ def test_values_outside_their_type_are_refused(tmp_path, type_):
     table = pa.table({"fine": [1.0, 2.0, 3.0], "exact": exact})
     pq.write_table(table, tmp_path / "t.parquet", use_dictionary=False)
     with pytest.raises(InputError, match=r't\.parquet: damaged Parquet file: column "exact" cannot be read after'):
-        read(tmp_path / "t.parquet")
+        rows_of(tmp_path / "t.parquet")
 
 
 def test_files_without_checksums_are_read(tmp_path):
     pq.write_table(rows(), tmp_path / "x.parquet")
-    assert read_first(tmp_path / "x.parquet").rows == 1
+    assert rows_of(tmp_path / "x.parquet").num_rows == ROWS
 
 
 def test_pages_of_users_files_are_checked_where_they_have_checksums(tmp_path):
@@ -218,7 +206,7 @@ def test_pages_of_users_files_are_checked_where_they_have_checksums(tmp_path):
     body = path.read_bytes()
     path.write_bytes(flipped(body, body.find(np.arange(1000.0).tobytes()) + 4_001, 3))
     with pytest.raises(InputError, match=r'x\.parquet: damaged Parquet file: column "number" .*(CRC|checksum)'):
-        followed(path)
+        rows_of(path).to_pylist()
 
 
 def test_a_file_is_hashed_once_for_each_source(sealed, monkeypatch):

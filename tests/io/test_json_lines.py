@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.io import Source, json_lines, open_source
+from tests.io.conftest import rows_of
 
 DAY = datetime.date(2024, 1, 1)
 NOON = datetime.datetime(2024, 1, 1, 12)
@@ -30,11 +31,6 @@ def written(path: Path, *rows: object) -> Path:
     text = b"".join(line + b"\n" for line in lines)
     path.write_bytes(gzip.compress(text) if path.suffix == ".gz" else text)
     return path
-
-
-def table(source: object, columns: list[str] | None = None) -> pa.Table:
-    opened = open_source(source)
-    return pa.Table.from_batches([block.batch for block in opened.blocks(columns or opened.schema.names, 100)])
 
 
 @pytest.fixture(params=[8, 1 << 20], ids=["cut", "whole"])
@@ -53,7 +49,7 @@ def test_rows_and_types(tmp_path: Path, block: int, name: str) -> None:
     ]
     source = open_source(written(tmp_path / name, *rows))
     assert (source.rows, source.repeatable, source.flavour) == (None, True, "path")
-    got = table(source)
+    got = rows_of(source)
     assert got.to_pydict() == {
         "n": [1, None, -(2**63)],
         "x": [1.5, None, 2.0],
@@ -65,7 +61,7 @@ def test_rows_and_types(tmp_path: Path, block: int, name: str) -> None:
     }
     assert got.column_names == ["n", "x", "word", "yes", "day", "at", "new"]
     assert got.schema.field("new").type == pa.int64()
-    assert table(source, ["new", "n"]).column_names == ["new", "n"]
+    assert rows_of(source, ["new", "n"]).column_names == ["new", "n"]
 
 
 @pytest.mark.parametrize(
@@ -92,15 +88,15 @@ def test_rows_and_types(tmp_path: Path, block: int, name: str) -> None:
 def test_later_lines_widen_the_type(tmp_path: Path, block: int, values: list[object], wanted: pa.DataType) -> None:
     source = open_source(written(tmp_path / "t.jsonl", *({"a": value} for value in values)))
     assert source.schema.types == [wanted]
-    assert table(source).column("a").null_count == values.count(None)
+    assert rows_of(source).column("a").null_count == values.count(None)
     if wanted == pa.string():
-        assert table(source).column("a").to_pylist() == values
+        assert rows_of(source).column("a").to_pylist() == values
 
 
 def test_columns_and_types_are_those_of_all_files(tmp_path: Path) -> None:
     for name, row in {"1.jsonl": {"a": 1}, "2.ndjson": {"b": "x", "a": 2.5}, "3.jsonl": {}}.items():
         written(tmp_path / name, row)
-    assert table(tmp_path).to_pydict() == {"a": [1.0, 2.5, None], "b": [None, "x", None]}
+    assert rows_of(tmp_path).to_pydict() == {"a": [1.0, 2.5, None], "b": [None, "x", None]}
     assert open_source(tmp_path).locate(0).endswith("row 1")
 
 
@@ -115,7 +111,7 @@ def test_any_cut_into_blocks_gives_the_same_rows(
     path = written(tmp_path_factory.mktemp("cut") / "t.jsonl", {"a": None, "b": "word"}, *rows)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(json_lines, "BLOCK", size)
-        got = table(path)
+        got = rows_of(path)
     kind = float if any(isinstance(row.get("a"), float) for row in rows) else int  # beside fractions all are float64
     numbers = [None if row.get("a") is None else kind(row["a"]) for row in rows]
     expected = [{"a": a, "b": row.get("b")} for a, row in zip([None, *numbers], [{"b": "word"}, *rows], strict=True)]
@@ -125,7 +121,7 @@ def test_any_cut_into_blocks_gives_the_same_rows(
 def test_blank_lines_byte_order_marks_and_line_ends(tmp_path: Path, block: int) -> None:
     path = tmp_path / "t.jsonl"
     path.write_bytes(b'\xef\xbb\xbf{"a": 1}\r\n\r\n  \n{"a": 2}\n{"a": 3}')
-    assert table(path).column("a").to_pylist() == [1, 2, 3]
+    assert rows_of(path).column("a").to_pylist() == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,7 @@ import pytest
 
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
-
-
-def read(source):
-    opened = open_source(source)
-    return [block for block in opened.blocks(opened.schema.names, 2)]
+from tests.io.conftest import rows_of
 
 
 class Lazy:
@@ -69,7 +65,7 @@ class Lazy:
 )
 def test_what_is_no_table(source, message):
     with pytest.raises(InputError, match=message):
-        read(source)
+        rows_of(source)
 
 
 def test_block_rows_must_be_positive():
@@ -98,7 +94,7 @@ def test_values_that_arrow_would_take_for_others_are_refused(values, dtype):
     for frame in frames:
         assert [block.table.to_pydict() for block in open_source(frame).blocks(["a"], 2)] == [{"a": [1, 2]}]
         with pytest.raises(InputError, match=f'column "b" has dtype {dtype}, which is not supported'):
-            read(frame)
+            rows_of(frame)
 
 
 def test_an_open_file_is_refused(forms):
@@ -146,4 +142,4 @@ def test_a_cut_arrow_file_is_refused_by_name(forms):
         content = path.read_bytes()
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(InputError, match=rf"{path.name}: (not a complete|damaged) Arrow"):
-            read(path)
+            rows_of(path)

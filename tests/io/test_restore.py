@@ -14,13 +14,13 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source, restore
+from tests.io.conftest import rows_of
 
 
 def through(given, block_rows=3):
     """Read everything in blocks and give it back."""
     source = open_source(given)
-    blocks = [block.table for block in source.blocks(source.schema.names, block_rows)]
-    return restore(pa.Table.from_batches(blocks), source)
+    return restore(rows_of(source, block_rows=block_rows), source)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.io import CsvSink, ParquetSink, open_source, read_metadata, refuse_overwriting, write_bytes
+from tests.io.conftest import rows_of
 
 ROWS = 5000
 
@@ -185,7 +186,7 @@ def test_values_are_read_back_equal(tmp_path, name):
     sink = written(path, VALUES)
     assert (sink.rows, sink.bytes) == (5, path.stat().st_size)
     assert (path.read_bytes()[:2] == b"\x1f\x8b") == name.endswith(".gz")
-    found = pa.Table.from_batches([block.batch for block in open_source(path).blocks(VALUES.schema.names, 100)])
+    found = rows_of(path)
     for column in VALUES.schema.names:
         wrote = VALUES.column(column)
         type_ = pa.string() if pa.types.is_dictionary(wrote.type) else wrote.type
@@ -224,8 +225,7 @@ def test_only_decoded_rows_are_written_as_csv(tmp_path):
     encoded = transformer.transform(table)
     run = transformer.inverse_transform(encoded, out=tmp_path / "d.csv")
     assert (run.rows, run.columns) == (600, 2)
-    source = open_source(tmp_path / "d.csv")
-    found = pa.Table.from_batches([block.batch for block in source.blocks(["x", "colour"], 1000)])
+    found = rows_of(tmp_path / "d.csv")
     expected = transformer.inverse_transform(encoded)
     assert found.to_pydict() == expected.to_pydict()
 

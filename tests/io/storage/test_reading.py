@@ -16,13 +16,8 @@ import pytest
 
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io import device, open_source, read_metadata
+from tests.io.conftest import rows_of
 from tests.io.storage.conftest import ROWS, store
-
-
-def read(source, columns=None, block_rows=4096):
-    opened = open_source(source)
-    names = columns or opened.schema.names
-    return pa.Table.from_batches([block.batch for block in opened.blocks(names, block_rows)]).combine_chunks()
 
 
 def put(url, body):
@@ -61,12 +56,12 @@ def test_folders_patterns_and_formats_are_read_as_on_this_machine(tree, bucket, 
     names = [part.path.relative_to(tree).as_posix() for part in here.parts]
     assert [str(part.path) for part in there.parts] == [f"{bucket}/{name}" for name in names]
     assert there.rows == here.rows
-    assert read(f"{bucket}/{given}").equals(read(str(tree / given)))
+    assert rows_of(f"{bucket}/{given}").equals(rows_of(str(tree / given)))
 
 
 def test_lists_may_hold_paths_and_urls(tree, bucket):
     both = [str(tree / "parquet/a.parquet"), f"{bucket}/parquet/b/c.parquet"]
-    assert read(both).equals(read(str(tree / "parquet")))
+    assert rows_of(both).equals(rows_of(str(tree / "parquet")))
 
 
 @pytest.mark.parametrize("name", ["parquet/a.parquet", "arrow/a.arrow"])
@@ -99,7 +94,7 @@ def spans(server):
 def test_few_requests_read_a_file_once(wide, server):
     url, path = wide
     server.behave()
-    assert read(url, block_rows=10_000).equals(read(str(path), block_rows=10_000))
+    assert rows_of(url, block_rows=10_000).equals(rows_of(str(path), block_rows=10_000))
     sizes = [stop - start + 1 for start, stop in spans(server)]
     assert len(sizes) <= 2 + 3  # the footer when it is opened and when it is read, and a request for each row group
     assert sum(sizes) <= path.stat().st_size + (3 << 20)
@@ -109,7 +104,7 @@ def test_few_requests_read_a_file_once(wide, server):
 def test_columns_that_are_not_wanted_are_not_fetched(wide, server):
     url, path = wide
     server.behave()
-    assert read(url, ["c3", "c30"], 7_000).equals(read(str(path), ["c3", "c30"], 7_000))
+    assert rows_of(url, ["c3", "c30"], block_rows=7_000).equals(rows_of(str(path), ["c3", "c30"], block_rows=7_000))
     sizes = [stop - start + 1 for start, stop in spans(server)]
     assert len(sizes) <= 2 + 2 * 3
     assert sum(sizes) <= path.stat().st_size * 2 / 40 + (3 << 20)
@@ -122,7 +117,7 @@ def test_a_source_can_be_read_by_another_process(tree, bucket):
         "print(sum(block.rows for block in s.blocks(['x'], 4096)), s.sample(['n'], [(7, 1)])['n'][0])"
     )
     done = subprocess.run([sys.executable, "-c", code], input=body, capture_output=True, timeout=60, check=True)
-    assert done.stdout.split() == [b"20000", str(read(str(tree / "parquet/a.parquet"))["n"][7]).encode()]
+    assert done.stdout.split() == [b"20000", str(rows_of(str(tree / "parquet/a.parquet"))["n"][7]).encode()]
 
 
 def test_an_object_replaced_between_two_passes_is_named(tree, bucket, rows):
@@ -173,7 +168,7 @@ def test_a_damaged_object_is_named_like_a_damaged_file(bucket, tree):
         open_source(f"{bucket}/cut.parquet")
     put(f"{bucket}/ragged.csv", b"a,b\n1,2\n3\n")
     with pytest.raises(InputError, match=f"^{bucket}/ragged.csv: row 2 has 1 value, the header has 2"):
-        read(f"{bucket}/ragged.csv")
+        rows_of(f"{bucket}/ragged.csv")
     put(f"{bucket}/empty.csv", b"")
     with pytest.raises(InputError, match=r"empty.csv: the file is empty"):
         open_source(f"{bucket}/empty.csv")

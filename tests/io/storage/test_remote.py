@@ -23,6 +23,7 @@ from gpuvgm.config import RETRIES, Retries
 from gpuvgm.errors import EnvironmentProblem, SourceChangedError
 from gpuvgm.io import open_source, remote
 from gpuvgm.io.remote import RangeReader, ShortRead, delay_after, passes, persistently
+from tests.io.conftest import rows_of
 
 MIB = 1 << 20
 BODY = random.Random(0).randbytes(5 * MIB)
@@ -252,16 +253,11 @@ def many(requests, tmp_path):
     return tmp_path / "many"
 
 
-def read(source, columns=("x", "n")):
-    opened = open_source(source)
-    return pa.Table.from_batches([block.batch for block in opened.blocks(list(columns), 1000)]).combine_chunks()
-
-
 def test_many_small_files_are_listed_once_and_each_is_fetched_once(requests, many):
     source = open_source(MANY)
     assert requests.counts() == {"ask": 1, "list": 1, "read": FILES}
     requests.forget()
-    assert read(source).equals(read(many))
+    assert rows_of(source).equals(rows_of(many))
     assert requests.counts() == {"list": 1}  # whether any was changed
     requests.forget()
     gpuvgm.TableTransformer(effort="research").fit(source)
@@ -269,7 +265,7 @@ def test_many_small_files_are_listed_once_and_each_is_fetched_once(requests, man
 
 
 def test_files_that_a_pattern_stands_for_are_not_asked_for_one_by_one(requests, many):
-    assert read(f"{MANY}/*.parquet").equals(read(many))
+    assert rows_of(f"{MANY}/*.parquet").equals(rows_of(many))
     assert requests.counts() == {"ask": 1, "list": 2, "read": FILES}
 
 
@@ -277,7 +273,7 @@ def test_more_than_is_kept_is_fetched_once_a_scan(requests, many, monkeypatch):
     monkeypatch.setattr(remote, "KEPT_BYTES", 20 * len(parquet(ROWS)))
     source = open_source(MANY)
     requests.forget()
-    assert read(source).equals(read(many))
+    assert rows_of(source).equals(rows_of(many))
     assert requests.counts() == {"list": 1, "read": FILES}
     assert remote.KEPT._bytes <= remote.KEPT_BYTES
     assert remote.KEPT._bytes == sum(size for size, _ in remote.KEPT._ranges.values())
@@ -289,7 +285,7 @@ def test_small_files_are_fetched_side_by_side(requests, many):
     assert 2 < requests.most <= remote.SMALL_AT_ONCE
     remote.KEPT.clear()
     requests.forget()
-    read(source)
+    rows_of(source)
     assert 2 < requests.most <= remote.SMALL_AT_ONCE + 1
 
 
@@ -297,16 +293,16 @@ def test_one_of_many_that_is_replaced_is_named(requests, many):
     source = open_source(MANY)
     put(requests, "many/077.parquet", parquet(ROWS, 7))
     with pytest.raises(SourceChangedError, match=r"^counted:///many/077.parquet: the file was changed"):
-        read(source)
+        rows_of(source)
     source = open_source(MANY)
-    assert sum(read(source)["n"].to_pylist()) == sum(sum(part.to_pylist()) for part in read(MANY)["n"].chunks)
+    assert sum(rows_of(source)["n"].to_pylist()) == sum(sum(part.to_pylist()) for part in rows_of(MANY)["n"].chunks)
     remote.KEPT.clear()
     put(requests, "many/033.parquet", parquet(1))
     with pytest.raises(SourceChangedError, match=r"^counted:///many/033.parquet: the file was changed"):
-        read(source)
+        rows_of(source)
     requests.system().rm_file("/many/033.parquet")
     with pytest.raises(SourceChangedError, match=r"^counted:///many/033.parquet: the file was removed"):
-        read(source)
+        rows_of(source)
 
 
 @pytest.mark.parametrize(
@@ -315,10 +311,10 @@ def test_one_of_many_that_is_replaced_is_named(requests, many):
 def test_a_store_whose_listing_tells_no_versions_is_asked_file_by_file(requests, many, monkeypatch, told, other):
     monkeypatch.setattr(requests.system, "told", told)
     monkeypatch.setattr(requests.system, "other", other)
-    assert read(MANY).equals(read(many))
+    assert rows_of(MANY).equals(rows_of(many))
     assert requests.counts()["ask"] > FILES
     put(requests, "many/000.parquet", parquet(ROWS, 9))
-    assert not read(MANY).equals(read(many))
+    assert not rows_of(MANY).equals(rows_of(many))
 
 
 def test_a_folder_in_memory_is_read_again(many):
@@ -326,12 +322,12 @@ def test_a_folder_in_memory_is_read_again(many):
     for path in sorted(many.iterdir())[:5]:
         fsspec.filesystem("memory").pipe_file(f"/listed-again/{path.name}", path.read_bytes())
     source = open_source("memory://listed-again")  # its listing has times as text
-    assert read(source).equals(read(source))
+    assert rows_of(source).equals(rows_of(source))
 
 
 def test_one_of_few_files_is_compared_before_and_after(requests):
     put(requests, "one.parquet", parquet(ROWS))
-    read("counted:///one.parquet")
+    rows_of("counted:///one.parquet")
     assert requests.counts() == {"ask": 3, "read": 1}
 
 
@@ -343,7 +339,7 @@ def test_larger_files_are_opened_by_their_end_and_fetched_as_a_whole_when_they_a
     source = open_source("counted:///some")
     assert requests.spans() == [(len(body) - remote.GAP_BYTES, len(body))] * 5
     requests.forget()
-    read(source)
+    rows_of(source)
     assert requests.spans() == [(0, len(body))] * 5
 
 
@@ -351,7 +347,7 @@ def test_many_small_csv_files_are_fetched_once_side_by_side(requests):
     for number in range(40):
         put(requests, f"texts/{number:02}.csv", b"x,y\n" + b"".join(b"%d,%d.5\n" % (number, i) for i in range(30)))
     requests.delay = 0.005
-    table = read("counted:///texts", ["x", "y"])
+    table = rows_of("counted:///texts", ["x", "y"])
     assert requests.counts() == {"ask": 1, "list": 2, "read": 40}
     assert requests.most > 2
     assert table["x"].to_pylist() == [number for number in range(40) for _ in range(30)]
@@ -360,7 +356,7 @@ def test_many_small_csv_files_are_fetched_once_side_by_side(requests):
 @pytest.mark.parametrize("rows", [1000, 200_000])
 def test_the_beginning_of_a_csv_file_is_fetched_once(requests, rows):
     put(requests, "one.csv", b"x;y\n" + b"".join(b"%d;%d,5\n" % (i, i) for i in range(rows)))
-    assert read("counted:///one.csv", ["x", "y"]).num_rows == rows
+    assert rows_of("counted:///one.csv", ["x", "y"]).num_rows == rows
     assert sum(start == 0 for start, _ in requests.spans()) == 1
     assert requests.counts()["ask"] == 3
 
