@@ -567,7 +567,7 @@ class RemoteFile:
 
         found = self.call("listing", names)
         order = sorted(found, key=lambda name: PurePosixPath(name).parts)
-        return [replace(self.at(name), known=entry_if_told(found[name])) for name in order]
+        return [replace(self.at(name), known=entry_of(found[name], listed=True)) for name in order]
 
 
 def scheme_of(url: str) -> str:
@@ -625,26 +625,17 @@ def _options(scheme: str, *, in_parts: bool) -> dict[str, Any]:
     }
 
 
-def entry_of(found: Mapping[str, Any]) -> Entry:
-    """What a store says of a name, in our words."""
-    said = _said(found)
-    version = str(said.get(_version_name(said), ""))
-    return Entry(int(said.get("size") or 0), version.strip('"'), said.get("type") == "directory")
+def entry_of(found: Mapping[str, Any], *, listed: bool = False) -> Entry | None:
+    """What a store says of a name, in our words.
 
-
-def entry_if_told(found: Mapping[str, Any]) -> Entry | None:
-    """What a listing says of a name; None where it lacks the size, or what a store tells in the same way elsewhere."""
-    said = _said(found)
-    is_whole = said.get("size") is not None and _version_name(said) in SAME_EVERYWHERE
-    return entry_of(found) if is_whole or said.get("type") == "directory" else None
-
-
-def _said(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {str(key).lower().replace("-", "").replace("_", ""): value for key, value in found.items()}
-
-
-def _version_name(said: Mapping[str, Any]) -> str:
-    return next((name for name in VERSIONS if said.get(name)), "")
+    None for a file in a listing that lacks the size, or what the store tells in the same way elsewhere.
+    """
+    said = {str(key).lower().replace("-", "").replace("_", ""): value for key, value in found.items()}
+    version = next((name for name in VERSIONS if said.get(name)), "")
+    is_folder = said.get("type") == "directory"
+    if listed and not is_folder and (said.get("size") is None or version not in SAME_EVERYWHERE):
+        return None
+    return Entry(int(said.get("size") or 0), str(said.get(version, "")).strip('"'), is_folder)
 
 
 def no_bucket(problem: BaseException) -> bool:
