@@ -186,10 +186,8 @@ def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
         column = plain_column(column)
     if pa.types.is_dictionary(column.type) and getattr(column.type.value_type, "tz", None):
         return _zoned_categories(column.chunk(0))
-    if column.null_count and pa.types.is_integer(column.type):
-        return pandas.Series(_nullable(str(column.type)).__from_arrow__(column))
-    if column.null_count and pa.types.is_boolean(column.type):
-        return pandas.Series(_nullable("boolean").__from_arrow__(column))
+    if column.null_count and (pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)):
+        return pandas.Series(_nullable(column.type).__from_arrow__(column))
     try:
         if not loses_digits(column):
             return column.to_pandas()
@@ -217,10 +215,12 @@ def _is_of_integers(type_: pa.DataType) -> bool:
         return True
 
 
-def _nullable(name: str) -> Any:
+def _nullable(type_: pa.DataType) -> Any:
+    """The dtype of pandas that has missing values beside integers or booleans."""
     import pandas
 
-    return pandas.api.types.pandas_dtype(name.replace("uint", "UInt") if name[0] == "u" else name.replace("int", "Int"))
+    name = str(type_).replace("uint", "UInt").replace("int", "Int").replace("bool", "boolean")
+    return pandas.api.types.pandas_dtype(name)
 
 
 # -- NumPy's arrays

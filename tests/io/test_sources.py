@@ -101,24 +101,19 @@ def test_sample_takes_rows_by_position(forms, table, form):
 
 
 @pytest.mark.parametrize("form", FLAVOURS)
-def test_fingerprint_is_json_and_stays(forms, form):
+def test_fingerprints_are_json_and_missing_columns_are_named_with_those_there_are(forms, form):
     source = open_source(getattr(forms, form)())
     assert json.loads(json.dumps(source.fingerprint())) == source.fingerprint()
     assert open_source(source) is source
     assert isinstance(source, Source)
+    with pytest.raises(InputError, match=r'no column "xx"; did you mean "x"\? columns: "x", "n", "f"'):
+        source.blocks(["n", "xx"], 100)
 
 
 def test_fingerprint_of_files_tells_name_and_size(forms):
     path = forms.parquet()
     (file,) = open_source(path).fingerprint()["files"]
     assert file == {"name": "t.parquet", "bytes": path.stat().st_size, "changed_ns": path.stat().st_mtime_ns}
-
-
-@pytest.mark.parametrize("form", FLAVOURS)
-def test_a_missing_column_is_named_with_those_there_are(forms, form):
-    source = open_source(getattr(forms, form)())
-    with pytest.raises(InputError, match=r'no column "xx"; did you mean "x"\? columns: "x", "n", "f"'):
-        source.blocks(["n", "xx"], 100)
 
 
 def test_matrix_columns_are_numbered():
@@ -144,31 +139,6 @@ def test_nan_stays_a_value_in_floats_and_null_in_nullable():
     assert block.table.column(0).null_count == 0
     assert np.isnan(block.table.column(0).to_numpy()[1])
     assert block.table.column(1).to_pylist() == [1, None]
-
-
-def test_unusual_pandas_columns():
-    frame = pd.DataFrame(
-        {
-            "object_numbers": pd.Series([1, 2.5, None], dtype=object),
-            "text": ["a", None, "c"],
-            "category": pd.Categorical(["u", "v", "u"]),
-            "zone": pd.date_range("2024-01-01", periods=3, tz="Europe/Rome"),
-            "when": pd.to_datetime(["2024-01-01", None, "2024-01-03"]),
-            "flag": [True, False, True],
-            "small": np.arange(3, dtype="int8"),
-            7: [1, 2, 3],
-        }
-    )
-    source = open_source(frame)
-    got = read(source, source.schema.names, 2)
-    assert got.column("object_numbers").to_pylist() == [1.0, 2.5, None]
-    assert got.column("text").to_pylist() == ["a", None, "c"]
-    assert got.column("category").to_pylist() == ["u", "v", "u"]
-    assert got.column("zone").type.tz == "Europe/Rome"
-    assert got.column("when").null_count == 1
-    assert got.column("flag").to_pylist() == [True, False, True]
-    assert got.column("small").type == pa.int8()
-    assert got.column("7").to_pylist() == [1, 2, 3]
 
 
 def test_object_columns_keep_one_type_over_all_blocks():
