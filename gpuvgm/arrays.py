@@ -114,6 +114,10 @@ class DeviceColumn:
             return words if words.type == self.type else words.cast(self.type)  # type: ignore[no-any-return]
         return array if array.type == self.type else array.view(self.type)
 
+    def slice(self, first_row: int, length: int) -> DeviceColumn:
+        """Consecutive rows."""
+        return self.filter(slice(first_row, first_row + length))
+
     def filter(self, rows: Any) -> DeviceColumn:
         """The rows of a mask of the device, or of a slice."""
         missing = None if self.missing is None else self.missing[rows]

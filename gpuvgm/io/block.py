@@ -45,8 +45,9 @@ class DeviceTable:
 
     def __getitem__(self, rows: slice) -> DeviceTable:
         start, stop, _ = rows.indices(self.num_rows)
-        columns = {name: _sliced(column, start, stop) for name, column in self.columns.items()}
-        return DeviceTable(columns, max(stop - start, 0))
+        length = max(stop - start, 0)
+        columns: dict[str, Column] = {name: column.slice(start, length) for name, column in self.columns.items()}
+        return DeviceTable(columns, length)
 
     def filter(self, rows: Array) -> DeviceTable:
         """The rows of a mask, which lies on the device or on the host."""
@@ -69,13 +70,6 @@ def table_of_columns(columns: dict[str, Column], rows: int) -> pa.RecordBatch | 
     if any(isinstance(column, DeviceColumn) for column in columns.values()):
         return DeviceTable(columns, rows)
     return pa.RecordBatch.from_arrays([on_host(column) for column in columns.values()], names=list(columns))
-
-
-def _sliced(column: Column, start: int, stop: int) -> Column:
-    if isinstance(column, DeviceColumn):
-        return column.filter(slice(start, stop))
-    rows: Column = column.slice(start, max(stop - start, 0))
-    return rows
 
 
 Batch: TypeAlias = Any  # a RecordBatch or a DeviceTable, as all others of its source
