@@ -354,7 +354,7 @@ class CategoricalPlan(ColumnPlan):
         counts = CategoryCounts.of(values, first_row).of_type(value_type(type_of(self.type)))
         if self.declared is not None:
             self._check_declared(counts)
-            counts = counts.only(set(self.declared))
+            counts = _with_declared(self.declared, counts)
         check_categories(len(counts.categories), self.most)
         return replace(counts, most=self.most)
 
@@ -371,8 +371,6 @@ class CategoricalPlan(ColumnPlan):
 
     def fit(self, counts: CategoryCounts) -> CategoricalColumn:
         """The column's model from its counts."""
-        if self.declared is not None:
-            counts = _with_declared(self.declared, counts)
         check_categories(len(counts.categories), self.most)
         ordered = counts.ordered()
         missing = ordered.counts[ordered.categories.index(MISSING)] if MISSING in ordered.categories else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -204,16 +204,6 @@ class CategoryCounts:
         np.minimum.at(first, codes, np.where(first_rows < 0, never, first_rows))
         first[first == never] = -1
         return cls(str(values.type), rows, categories_of(both.dictionary), together, first)
-
-    def only(self, categories: Collection[Category]) -> CategoryCounts:
-        """The counts of some categories; the rows of others stay counted as rows."""
-        kept = [i for i, category in enumerate(self.categories) if category in categories]
-        return replace(
-            self,
-            categories=tuple(self.categories[i] for i in kept),
-            counts=self.counts[kept],
-            first_rows=self.first_rows[kept],
-        )
 
     def of_type(self, type_: pa.DataType) -> CategoryCounts:
         """The same with categories of another type, which must mean the same.

@@ -28,7 +28,7 @@ from gpuvgm.columns.base import (
 from gpuvgm.columns.codecs import Codec, Number, codec_of, rows_for, step_text, with_value
 from gpuvgm.columns.codecs.base import Bools
 from gpuvgm.columns.coverage import modes_of_tails
-from gpuvgm.columns.mixture_model import MixtureModel
+from gpuvgm.columns.mixture_model import MixtureModel, Quantiles
 from gpuvgm.columns.numbers import (
     FLOAT32_STEP,
     ORDINARY,
@@ -39,7 +39,6 @@ from gpuvgm.columns.numbers import (
     refuse_infinite_rows,
 )
 from gpuvgm.columns.options import json_value
-from gpuvgm.columns.quantiles import Quantiles
 from gpuvgm.columns.records import Count, anything
 from gpuvgm.columns.rules import positive, share, whole
 from gpuvgm.columns.text import modal_text, value_text
@@ -465,7 +464,9 @@ class MixtureDecoder:
         """Values of scalars and codes."""
         assert part.scalar is not None and part.code is not None
         column = self._column
-        numbers = self._room(part.code)
+        # numbers are written in float64, or on a device in what the codec makes of them without a loss
+        dtype = getattr(column.codec, "decoded", np.float64) if is_on_device(part.code) else np.float64
+        numbers: Floats = namespace_of(part.code).empty(len(part.code), dtype)
         wrong, complete = self._engine.inverse_transform(part.scalar, part.code, self._table, numbers)
         if wrong >= 0:
             refuse_code(column, first_row + wrong, int(part.code[wrong]))
@@ -477,12 +478,6 @@ class MixtureDecoder:
             if held.any():
                 array = with_value(column.codec, array, held, value)
         return Values(array, valid)
-
-    def _room(self, codes: Modes) -> Floats:
-        """Where numbers are written: in float64, or on a device in what the codec makes of them without a loss."""
-        dtype = getattr(self._column.codec, "decoded", np.float64) if is_on_device(codes) else np.float64
-        room: Floats = namespace_of(codes).empty(len(codes), dtype)
-        return room
 
 
 def within_bounds(column: MixtureColumn, numbers: Floats, code: Modes) -> NDArray[np.bool_]:

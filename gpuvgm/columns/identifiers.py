@@ -11,18 +11,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, mixed, on_host
-from gpuvgm.columns.base import (
-    Coded,
-    ColumnPlan,
-    Decoder,
-    Encoder,
-    EncodingOptions,
-    FitRecord,
-    FittedColumn,
-)
+from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord
 from gpuvgm.columns.inference import FILLED, Refuted, are_unique
-from gpuvgm.columns.passthrough import handed_back, handed_through
-from gpuvgm.columns.records import ArrowType
+from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.engines import Engine
@@ -37,8 +28,8 @@ _END = 2**63
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class IdColumn(FittedColumn):
-    """An identifier: no part of the one-hot matrix; compact rows carry it as it is.
+class IdColumn(PassthroughColumn):
+    """An identifier: no part of the one-hot matrix; compact rows carry it as it is, as a passthrough column.
 
     Rows that come without it get running numbers, `first` + `step` times the row, or missing values.
 
@@ -46,32 +37,19 @@ class IdColumn(FittedColumn):
     ----------
     name, type : str
         The column and its Arrow type.
+    fit : FitRecord
+        Rows.
     regenerate : {"sequence", "missing"}
         What rows get that come without the column.
     first, step : int
         Least training value and distance of neighbouring ones; 0 and 1 for text.
-    fit : FitRecord
-        Rows.
     """
 
-    name: str
-    type: ArrowType
     regenerate: Annotated[str, one_of("sequence", "missing")]
     first: Annotated[int, whole(-_END, 2 * _END - 1)]
     step: Annotated[int, whole(1, 2 * _END - 1)]
-    fit: FitRecord
     kind: ClassVar[str] = "id"
-    width: ClassVar[int] = 0
-    endings: ClassVar[tuple[str, ...]] = ("",)
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "type", "regenerate", "first", "step")
-
-    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What hands parts of the column through."""
-        return handed_through
-
-    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What hands parts of the column back."""
-        return handed_back
 
     def absent(self, first_row: int, rows: int) -> Coded:
         """Rows that came without the column.
@@ -103,7 +81,7 @@ class IdColumn(FittedColumn):
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
-        return FittedColumn.describe(self) | {"regenerate": self.regenerate}
+        return PassthroughColumn.describe(self) | {"regenerate": self.regenerate}
 
     def plan(self) -> IdPlan:
         """Plan for more rows."""
@@ -256,7 +234,7 @@ class IdPlan(ColumnPlan):
         if self.unique:
             self._confirm(statistics)
         record = FitRecord("none", statistics.rows, statistics.missing)
-        return IdColumn(self.name, self.type, self.regenerate, statistics.least or 0, max(statistics.step, 1), record)
+        return IdColumn(self.name, self.type, record, self.regenerate, statistics.least or 0, max(statistics.step, 1))
 
     def _confirm(self, statistics: IdStatistics) -> None:
         present = statistics.rows - statistics.missing

@@ -1,4 +1,4 @@
-"""The fitted mixture of a column of numbers."""
+"""What is fitted of a column of numbers: its mixture, and where its ordinary training values lay."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.columns.records import Form, read_record
-from gpuvgm.columns.rules import boolean, finite, not_negative, positive
+from gpuvgm.columns.records import Form, read_record, reader_of
+from gpuvgm.columns.rules import boolean, finite, not_negative, positive, share
+from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
 from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.summary.summary import Cells
+
+TAILS = (0.001, 0.01)
+FAR_OUT = 100.0  # quartile ranges from end to end: a row so far out may widen every component
+SHARES = np.unique([*TAILS, *(np.arange(1, 32) / 32), *(1 - tail for tail in TAILS)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +29,6 @@ class _Parameters:
     means: Annotated[Floats, finite]
     degrees_of_freedom: Annotated[Floats, positive]
     covariances: Annotated[Floats, positive]
-
-
-@dataclass(frozen=True, slots=True)
-class _Tails:
-    ends: Annotated[Floats, finite]
 
 
 def _write_posterior(posterior: Posterior) -> dict[str, Any]:
@@ -43,7 +44,7 @@ def _read_posterior(document: Any, where: str) -> Posterior:
 
 def _read_tails(document: Any, where: str) -> Floats:
     """Ends of intervals, of which there may be none."""
-    return np.asarray(read_record(_Tails, {"ends": document}, where).ends.reshape(-1, 2))
+    return np.asarray(reader_of(Annotated[Floats, finite])(document, where).reshape(-1, 2))
 
 
 _GAUSSIANS = ("mean_precision", "means", "degrees_of_freedom", "covariances")
@@ -101,3 +102,40 @@ class MixtureModel:
         tails = self.tails
         if tails.shape != (len(self.tail_counts), 2) or not np.all(tails[:, 0] <= tails[:, 1]):
             raise ValueError("the tail modes are no intervals")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Moments and quantiles of the ordinary training values of a column, in numbers of its codec.
+
+    Parameters
+    ----------
+    mean, sd : float
+        Mean and standard deviation.
+    numbers : tuple of float
+        Numbers between values, ascending, near the quantiles of `SHARES`; none where all values are equal.
+    shares : tuple of float
+        Share of the ordinary rows that lie below each.
+    """
+
+    mean: Annotated[float, finite]
+    sd: Annotated[float, not_negative]
+    numbers: tuple[Annotated[float, finite], ...]
+    shares: tuple[Annotated[float, share], ...]
+
+    @classmethod
+    def of(cls, cells: Cells, frame: Frame) -> Quantiles:
+        """Quantiles of the rows of a summary; at least one."""
+        mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
+        below = np.cumsum(cells.weight)[:-1] / cells.rows
+        at = np.unique(np.searchsorted(below, SHARES))
+        at = at[at < len(below)]
+        between = frame.invert((cells.mean[at] + cells.mean[at + 1]) / 2) if len(at) else np.empty(0)
+        place, sd = float(frame.invert(np.array([mean]))[0]), float(np.sqrt(variance)) / frame.scale
+        return cls(place, sd, tuple(between.tolist()), tuple(below[at].tolist()))
+
+    def check(self) -> None:
+        """Raise ValueError where numbers or shares do not ascend, or differ in length."""
+        numbers, shares = self.numbers, self.shares
+        if len(numbers) != len(shares) or sorted(numbers) != [*numbers] or sorted(shares) != [*shares]:
+            raise ValueError("the quantiles do not ascend")

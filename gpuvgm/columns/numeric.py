@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, ascending, namespace_of, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, ascending, namespace_of, to_numpy
 from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
 from gpuvgm.columns.codecs import (
     SCALES,
@@ -22,6 +22,7 @@ from gpuvgm.columns.codecs import (
     FloatCodec,
     Number,
     UnreadText,
+    are_rounded,
     codec_for,
     ends_of,
     read_column,
@@ -36,11 +37,9 @@ from gpuvgm.columns.continuous import MixtureColumn, falling
 from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.inference import Refuted
-from gpuvgm.columns.mixture_model import MixtureModel
+from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of
 from gpuvgm.columns.options import Value
-from gpuvgm.columns.quantiles import FAR_OUT, Quantiles
-from gpuvgm.columns.running import RunningNumbers
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
@@ -62,6 +61,7 @@ _LOG = logging.getLogger("gpuvgm")
 WIDENING = 0.1  # quartile ranges: one row so many times farther out than there are rows widens them so much
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
 CORRECT = 'correct them, leave the cell empty if it is missing, or declare the column "categorical"'
+FAR = 2.0**52  # from where on in the sample some row is likely to be rounded as a float64
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
 
 
@@ -133,7 +133,7 @@ class NumberPlan(ColumnPlan):
         """The summary of rows of a device that stay there; see `ColumnPlan.running`."""
         if not self.works_on_device(type_):
             return None
-        return RunningNumbers(engine, self.codec, self.modal, self.grid, self.counted_step)
+        return RunningNumbers(engine, self)
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
@@ -175,6 +175,84 @@ def _counts(which: NDArray[np.int64], values: int) -> NDArray[np.int64]:
     """Rows of each modal value."""
     counts: NDArray[np.int64] = to_numpy(namespace_of(which).bincount(which + 1, minlength=values + 1))[1:]
     return counts
+
+
+class RunningNumbers:
+    """What `NumberPlan.statistics` gives for all blocks of a device, merged, without a look at them between blocks.
+
+    Parameters
+    ----------
+    engine : Engine
+        Who sums up.
+    plan : NumberPlan
+        What is settled about the column.
+    """
+
+    def __init__(self, engine: Engine, plan: NumberPlan) -> None:
+        codec, step = plan.codec, plan.counted_step
+        self._codec, self._modal, self._step = codec, plan.modal, step
+        self._type: pa.DataType | None = None
+        self._cells = engine.running_summary(plan.grid, step)
+        self._is_counted = bool(plan.modal) or (step is None and codec != codec.without_step())
+        self._is_far = not isinstance(codec, FloatCodec) and _reach(plan.grid) >= FAR
+        self._counts: list[Array] = []  # of each block: rows of the modal values, rows off the step
+        self._ends: list[Array] = []  # of each block: least and largest value in the column's unit
+
+    def add(self, values: DeviceColumn) -> None:
+        """Add a block of rows; where this fails, none of them is added."""
+        numbers, which = ordinary_numbers(self._codec, self._modal, values)
+        counts = self._counted(values, numbers, which) if self._is_counted else []
+        ends = _ends_on_device(values, numbers) if self._is_far and str(values.type) == self._codec.type else []
+        self._cells.add(numbers)
+        self._type = values.type
+        self._counts += counts
+        self._ends += ends
+
+    def statistics(self) -> Summary | None:
+        """Summary of all rows; None where rows off the step are to be named, or values are rounded unexpectedly."""
+        codec, summary = self._codec, self._cells.summary()
+        modal, off = [], summary.off_step
+        if self._is_counted:
+            *modal, own = _bring_to_host(self._counts).reshape(-1, len(self._modal) + 1).sum(axis=0).tolist()
+            off += own
+        if off:
+            return None
+        low, high, ends = summary.minimum, summary.maximum, None
+        if low <= high and not are_rounded(codec, self._type, low, high):
+            ends = codec.value(low), codec.value(high)
+        elif low <= high and not self._is_far:
+            return None
+        elif low <= high:
+            least, largest = _bring_to_host(self._ends).reshape(-1, 2).T
+            ends = least.min().item(), largest.max().item()
+        return replace(summary, ends=ends, missing=summary.missing - sum(modal), modal=tuple(modal))
+
+    def _counted(self, values: DeviceColumn, numbers: Floats, which: Array | None) -> list[Array]:
+        """Rows of each modal value, and ordinary rows off a step that the engine does not count."""
+        xp = namespace_of(numbers)
+        off = None if self._step else self._codec.off_step(values, numbers)
+        none = xp.zeros((), np.int64)
+        modal = [none if which is None else (which == index).sum() for index in range(len(self._modal))]
+        return [*modal, none if off is None else (off & ~xp.isnan(numbers)).sum()]
+
+
+def _ends_on_device(values: DeviceColumn, numbers: Floats) -> list[Array]:
+    """Least and largest ordinary value, or the wrong end of the type where there is none."""
+    xp, own = namespace_of(numbers), values.values
+    ordinary, limits = ~xp.isnan(numbers), np.iinfo(own.dtype)
+    return [xp.where(ordinary, own, limits.max).min(), xp.where(ordinary, own, limits.min).max()]
+
+
+def _reach(grid: Grid) -> float:
+    """About how far from 0 the numbers of the sample lie that the grid was made for."""
+    starts = values_of(np.asarray(grid.windows["start"]))
+    return float(np.max(np.abs(grid.frame.invert(starts)), initial=0.0))
+
+
+def _bring_to_host(numbers: Sequence[Array]) -> NDArray[Any]:
+    """Single numbers, which come to the host together."""
+    there: NDArray[Any] = to_numpy(namespace_of(numbers[0]).stack(numbers))
+    return there
 
 
 @dataclass(frozen=True, slots=True)

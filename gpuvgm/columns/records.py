@@ -95,10 +95,10 @@ def _forms_of(cls: Any) -> dict[str, Form]:
 
 def _form_of_type(type_: Any) -> Form:
     own = [one for one in getattr(type_, "__metadata__", ()) if isinstance(one, Form)]
-    return own[0] if own else Form(_write_value, _reader_of(type_))
+    return own[0] if own else Form(_write_value, reader_of(type_))
 
 
-def _reader_of(type_: Any) -> Reader:
+def reader_of(type_: Any) -> Reader:
     """What reads documents of a type."""
     origin, parts = get_origin(type_), get_args(type_)
     if origin is Annotated:
@@ -106,11 +106,11 @@ def _reader_of(type_: Any) -> Reader:
         return partial(_read_array, _element_dtype(inner), rule) if get_origin(inner) is _ARRAY else rule
     if origin in (Union, UnionType):
         (inner,) = (part for part in parts if part is not NoneType)
-        return partial(_optional, _reader_of(inner))
+        return partial(_optional, reader_of(inner))
     if origin is tuple:
-        return partial(_read_list, _reader_of(parts[0]))
+        return partial(_read_list, reader_of(parts[0]))
     if origin in (dict, Mapping):
-        return partial(_read_mapping, _reader_of(parts[1]))
+        return partial(_read_mapping, reader_of(parts[1]))
     if origin is Literal:
         return one_of(*parts)
     return _PLAIN[type_] if type_ in _PLAIN else partial(read_record, type_)

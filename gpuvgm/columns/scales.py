@@ -31,7 +31,7 @@ from gpuvgm.columns.codecs import (
     unit_of,
     with_learned_step,
 )
-from gpuvgm.columns.quantiles import FAR_OUT
+from gpuvgm.columns.mixture_model import FAR_OUT
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import mean_and_variance

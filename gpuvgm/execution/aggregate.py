@@ -55,7 +55,7 @@ class Plan(Protocol):
     def running(self, engine: Engine, type_: pa.DataType) -> Any | None:
         """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at.
 
-        See `gpuvgm.columns.running.RunningNumbers`.
+        See `gpuvgm.columns.numeric.RunningNumbers`.
         """
 
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING
 from gpuvgm.columns.codecs import OfText, step_text
+from gpuvgm.columns.mixture_model import TAILS
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
-from gpuvgm.columns.quantiles import TAILS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.context import Run

@@ -23,7 +23,7 @@ from gpuvgm.columns.numeric import (
     lowest_plan,
 )
 from gpuvgm.columns.options import MIXTURE
-from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan, RowCount
+from gpuvgm.columns.passthrough import PassthroughPlan, RowCount
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import FitConfig
 from gpuvgm.errors import InputError, SourceChangedError, naming
@@ -376,7 +376,7 @@ def add_rows(
     """
     others: tuple[Any, ...] = (*model.categorical, *model.identifiers)
     read: dict[str, Any] = {plan.name: plan for plan in plans} | {column.name: column.plan() for column in others}
-    unread = {c.name: PassthroughPlan(c.name, c.type) for c in model.columns if isinstance(c, PassthroughColumn)}
+    unread = {c.name: PassthroughPlan(c.name, c.type) for c in model.columns if c.kind == "pass"}
     summarised = summarise_columns(list((read or unread).values()), source, run)
     for plan in plans:
         if plan.name in summarised.good:

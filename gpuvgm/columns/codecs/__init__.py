@@ -49,7 +49,6 @@ __all__ = [
     "rounding_in",
     "rounding_variance",
     "rows_for",
-    "scalar_of",
     "step_text",
     "unit_of",
     "with_learned_step",
@@ -134,14 +133,10 @@ def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column
     """A decoded column with one value in some rows, exactly; the rows lie where the column does."""
     if isinstance(column, DeviceColumn):
         return column.replaced(rows, value)
-    replaced: pa.Array[Any] = pc.if_else(pa.array(rows), scalar_of(codec, value), column).cast(column.type)
-    return replaced
-
-
-def scalar_of(codec: Codec, value: Number) -> Any:
-    """A value in the column's own unit as an Arrow scalar of the column's type, exactly."""
     inner = codec.plain
     if isinstance(inner, FloatCodec):
-        return on_host(replace(inner, integer=False, step=None).decode(np.array([value], np.float64)))[0]
-    shifted = inner.without_step().with_base(int(value))
-    return on_host(shifted.decode(np.zeros(1)))[0]
+        single = replace(inner, integer=False, step=None).decode(np.array([value], np.float64))
+    else:
+        single = inner.without_step().with_base(int(value)).decode(np.zeros(1))
+    replaced: pa.Array[Any] = pc.if_else(pa.array(rows), on_host(single)[0], column).cast(column.type)
+    return replaced

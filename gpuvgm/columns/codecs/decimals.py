@@ -12,28 +12,26 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrays import SHORT, Column, DeviceColumn, column_of, decimals, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import (
+    WIDE,
+    WIDEST,
+    Integers,
     as_numbers,
     decimal_floats,
+    differences_of_digits,
+    digits_of,
     equal_rows,
     filled,
     floats,
     missing_rows,
     power_of_ten,
     present,
-)
-from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec, error_in_steps
-from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference, differences, multiples, off_multiples
-from gpuvgm.columns.codecs.words import (
-    WIDE,
-    WIDEST,
-    Integers,
-    differences_of_digits,
-    digits_of,
     sums_of_digits,
     whole_units,
     words_of,
 )
+from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec, error_in_steps
+from gpuvgm.columns.codecs.given import decimal_of, scaled, within
+from gpuvgm.columns.codecs.integers import difference, differences, multiples, off_multiples
 from gpuvgm.columns.records import LARGEST_WHOLE, NumberType
 from gpuvgm.columns.rules import whole
 from gpuvgm.io.arrow import type_of

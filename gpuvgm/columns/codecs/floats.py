@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, narrowed, to_numpy
 from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, in_parts, missing_numbers, no_rows
 from gpuvgm.columns.codecs.base import Bools, Codec, Number, error_in_steps
 from gpuvgm.columns.records import NumberType, refuse, text
@@ -109,8 +109,7 @@ class FloatCodec(Codec):
         """
         if pa.types.is_null(column.type):
             return np.full(len(column), np.nan)
-        column = as_numbers(column, self.type)
-        numbers = floats(column) if pa.types.is_floating(column.type) else self._of_integers(column)
+        numbers = floats(as_numbers(column, self.type))
         if not isinstance(column, DeviceColumn):
             numbers = numbers.astype(np.float64, copy=False)
         xp = namespace_of(numbers)
@@ -120,12 +119,6 @@ class FloatCodec(Codec):
                 numbers = xp.where(infinite, numbers.dtype.type(np.nan), numbers)
         contiguous: Floats = xp.ascontiguousarray(numbers)
         return contiguous
-
-    @staticmethod
-    def _of_integers(column: Column) -> Array:
-        if isinstance(column, DeviceColumn):
-            return floats(DeviceColumn(column.values.astype(np.float64), pa.float64(), column.missing))
-        return column.to_numpy(zero_copy_only=False)
 
     @property
     def decoded(self) -> np.dtype[Any]:

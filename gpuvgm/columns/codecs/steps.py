@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import SHORT, distinct_values
 from gpuvgm.columns.codecs import moments
-from gpuvgm.columns.codecs.arrays import filled
+from gpuvgm.columns.codecs.arrays import WIDEST, filled, whole_units
 from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.columns.codecs.words import WIDEST, whole_units
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import STRAYS

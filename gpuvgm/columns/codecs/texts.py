@@ -11,13 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gpuvgm.arrays import SHORT, Column, on_host, to_numpy
-from gpuvgm.columns.codecs.arrays import filled, missing_rows
+from gpuvgm.columns.codecs.arrays import filled, missing_rows, words_of
 from gpuvgm.columns.codecs.base import Bools, Number
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.moments import DAY, SECOND
-from gpuvgm.columns.codecs.words import words_of
 from gpuvgm.columns.records import NumberType, TextType
 from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.errors import InputError, counted_values

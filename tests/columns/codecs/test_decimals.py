@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuvgm.columns.codecs import DecimalCodec, codec_for
-from gpuvgm.columns.codecs.words import differences_of_digits, sums_of_digits
+from gpuvgm.columns.codecs.arrays import differences_of_digits, sums_of_digits
 from gpuvgm.columns.options import json_value
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of

@@ -106,7 +106,7 @@ def other_columns():
         GeneralColumn("day", DatetimeCodec("date32[day]", 19_000), -700_000, 2**31 - 1, 1e-3, False, COUNTED),
         GeneralColumn("nothing", FloatCodec("null"), None, None, 0.0, False, FitRecord("none", 0, 0)),
         GeneralColumn("noted", text_codec(HOUR), 0, 60, 1.0, True, COUNTED),
-        IdColumn("account", "uint64", "missing", 2**63, 10, COUNTED),
+        IdColumn("account", "uint64", COUNTED, "missing", 2**63, 10),
         PassthroughColumn("note", "list<item: string>", COUNTED),
     ]  # fmt: skip
 
