@@ -371,7 +371,6 @@ class CategoricalPlan(ColumnPlan):
 
     def fit(self, counts: CategoryCounts) -> CategoricalColumn:
         """The column's model from its counts."""
-        check_categories(len(counts.categories), self.most)
         ordered = counts.ordered()
         missing = ordered.counts[ordered.categories.index(MISSING)] if MISSING in ordered.categories else 0
         return _column_class(self, len(ordered.categories))(
@@ -542,28 +541,20 @@ class CategoryValues:
 
     def __init__(self, column: CategoricalColumn, categories: Sequence[Category]) -> None:
         type_: Any = type_of(column.type)
-        self._index = CategoryIndex(categories, value_type(type_))
+        values = array_of(categories, value_type(type_))
+        self._values = pa.concat_arrays([values, pa.nulls(1, values.type)])
         self._type, self._entries, self._codes = type_, None, np.empty(0, np.int64)
         if pa.types.is_dictionary(type_):
-            entries = self._dictionary(column)
+            known = dict.fromkeys((*(column.dictionary or ()), *column.categories))  # those at fit, then later ones
+            entries = [category for category in known if category is not MISSING]
             self._entries = array_of(entries, type_.value_type)
-            at = {category: code for code, category in enumerate(entries)}
+            at: dict[Category, int] = {category: code for code, category in enumerate(entries)}
             self._codes = np.array([at.get(category, -1) for category in (*categories, MISSING)])
-
-    @staticmethod
-    def _dictionary(column: CategoricalColumn) -> tuple[Category, ...]:
-        """The entries at fit, and categories that came after."""
-        known = column.dictionary or ()
-        held = set(known)
-        return (
-            *known,
-            *(category for category in column.categories if category is not MISSING and category not in held),
-        )
 
     def __call__(self, positions: NDArray[np.integer[Any]]) -> pa.Array[Any]:
         """Values of positions."""
         if self._entries is None:
-            values: pa.Array[Any] = self._index.take(positions).cast(self._type)
+            values: pa.Array[Any] = self._values.take(pa.array(positions, pa.int64())).cast(self._type)
             return values
         codes = self._codes[positions]
         indices: Any = pa.array(codes, self._type.index_type, mask=codes < 0)

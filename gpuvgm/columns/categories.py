@@ -298,7 +298,3 @@ class CategoryIndex:
     def _look_up(self, values: Array) -> NDArray[np.int64]:
         found: Array = pc.index_in(values, value_set=self._set)
         return np.array(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
-
-    def take(self, places: NDArray[Any]) -> Array:
-        """Values of places; null for a place past the last category."""
-        return pa.concat_arrays([self._set, pa.nulls(1, self._set.type)]).take(pa.array(places, pa.int64()))

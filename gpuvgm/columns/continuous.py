@@ -37,6 +37,7 @@ from gpuvgm.columns.numbers import (
     off_step_rows,
     ordinary_numbers,
     refuse_infinite_rows,
+    refuse_missing_rows,
 )
 from gpuvgm.columns.options import json_value
 from gpuvgm.columns.records import Count, anything
@@ -222,15 +223,11 @@ class MixtureColumn(NumericColumn):
 
     def code_of(self, value: object) -> int | None:
         """One-hot column of a modal value; None for every other value."""
-        held = [one is MISSING if value is MISSING else self._is(one, value) for one in self.modal_values]
-        return int(self.mode_codes()[held.index(True)]) if True in held else None
-
-    def _is(self, modal: Number | None, value: object) -> bool:
-        """Whether what a user writes is a modal value."""
         try:
-            return modal is not MISSING and self.codec.parse(json_value(value)) == modal
+            modal = MISSING if value is MISSING else self.codec.parse(json_value(value))
         except ValueError:
-            return False
+            return None
+        return int(self.mode_codes()[self.modal_values.index(modal)]) if modal in self.modal_values else None
 
     @cached_property
     def bounds(self) -> tuple[float, float]:
@@ -435,10 +432,7 @@ class MixtureEncoder:
             refuse_rows(column, finite, first_row, place, problem, "fit again with these rows")
         missing = ~finite if which is None else ~finite & (which == ORDINARY)
         if column.missing_code < 0 and missing.any():
-            problem = "values are missing in a column that had none missing at fit"
-            refuse_rows(
-                column, missing, first_row, place, problem, "fill them in, or fit with rows that have missing values"
-            )
+            refuse_missing_rows(column, missing, first_row, place)
 
 
 class MixtureDecoder:

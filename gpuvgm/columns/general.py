@@ -19,7 +19,6 @@ from gpuvgm.columns.base import (
     Place,
     Slice,
     Values,
-    refuse_rows,
 )
 from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, codec_of, holds_whole_steps
 from gpuvgm.columns.numbers import (
@@ -28,6 +27,7 @@ from gpuvgm.columns.numbers import (
     error_of,
     range_of,
     refuse_infinite_rows,
+    refuse_missing_rows,
 )
 from gpuvgm.columns.records import anything
 from gpuvgm.columns.rules import not_negative
@@ -120,9 +120,7 @@ class GeneralColumn(NumericColumn):
             infinite = xp.isinf(numbers)
             if infinite.any():
                 refuse_infinite_rows(self, infinite, part.first_row, place)
-            remedy = "fill them in, or fit with rows that have missing values"
-            problem = "values are missing in a column that had none missing at fit"
-            refuse_rows(self, xp.isnan(numbers), part.first_row, place, problem, remedy)
+            refuse_missing_rows(self, xp.isnan(numbers), part.first_row, place)
         low, span = self.low, self.high - self.low
         scalar = 2 * ((numbers - low) / span) - 1 if span > 0 else xp.zeros(len(numbers))
         outside = ~self.in_range(numbers)

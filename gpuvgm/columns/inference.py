@@ -170,7 +170,7 @@ def infer_kind(
         return Finding("pass", f"{type_name(type_)} values, which only pass through")
     held = plain_column(column)
     if is_text_type(held.type):
-        form = form_of(held) if recognised.texts and is_text_type(type_) else None
+        form = form_recognised(column, recognised)
         found = None if form is None else _of_form(form, held, recognised, categorical=categorical, spikes=spikes)
         return found or _of_text(held, type_name(type_), recognised)
     number = is_number_type(type_)
@@ -205,7 +205,7 @@ def _of_form(
     form: TextForm, column: Column, recognised: Recognised, *, categorical: bool, spikes: bool
 ) -> Finding | None:
     """Kind of text that is dates, times or numbers; None where it is categorical as numbers, too."""
-    values = pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
+    values = read_texts(form, column)
     shown = f'text such as "{form.example}"'
     if is_datetime_type(values.type):
         return Finding("continuous", f"{shown}: {type_name(values.type)}")
@@ -215,6 +215,16 @@ def _of_form(
     numbers = values if pa.types.is_integer(values.type) else values.cast(pa.float64())
     found = _of_numbers(numbers, categorical=categorical, spikes=spikes, least_share=recognised.least_share)
     return None if found.kind == "categorical" else replace(found, reason=f"{shown}: {found.reason}{hint}")
+
+
+def form_recognised(column: Column, recognised: Recognised) -> TextForm | None:
+    """The form of text that is dates, times or numbers, where such is told apart; None for other columns."""
+    return form_of(column) if recognised.texts and is_text_type(column.type) else None
+
+
+def read_texts(form: TextForm, column: Column) -> Column:
+    """A column of text of a form as its values."""
+    return pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
 
 
 def index_of_pandas(name: str, column: Column) -> Finding | None:

@@ -117,10 +117,7 @@ class TableModel:
     settings: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> FittedColumn:
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
+        return {column.name: column for column in self.columns}[name]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -233,6 +233,12 @@ def refuse_infinite_rows(column: NumericColumn, rows: NDArray[np.bool_], first_r
     refuse_rows(column, rows, first_row, place, "values are infinite", 'fit with inf="missing" or clean them')
 
 
+def refuse_missing_rows(column: NumericColumn, rows: NDArray[np.bool_], first_row: int, place: Place) -> NoReturn:
+    """Refuse rows of a fitted column that are missing, where none was at fit."""
+    problem = "values are missing in a column that had none missing at fit"
+    refuse_rows(column, rows, first_row, place, problem, "fill them in, or fit with rows that have missing values")
+
+
 def range_of(codec: Codec, summary: Summary) -> tuple[Number | None, Number | None]:
     """Smallest and largest ordinary value in the codec's unit."""
     if not summary.ordinary:

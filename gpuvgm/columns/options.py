@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuvgm.columns.codecs.moments import nanoseconds_text
 from gpuvgm.columns.rules import Rule, boolean, choice, none, not_negative, one_of, positive, share, whole
 from gpuvgm.config import (
     Algorithm,
@@ -246,7 +247,7 @@ def json_value(value: object) -> Value:
         return value.isoformat()
     if isinstance(value, timedelta):
         seconds = 86_400 * value.days + value.seconds
-        return _duration(10**9 * seconds + 1_000 * value.microseconds + getattr(value, "nanoseconds", 0))
+        return nanoseconds_text(10**9 * seconds + 1_000 * value.microseconds + getattr(value, "nanoseconds", 0))
     if not isinstance(value, (Real, Decimal)):
         raise ValueError(f"holds {value!r}, a {type(value).__name__}: give numbers, text, dates or times")
     return _json_number(value)
@@ -270,11 +271,4 @@ def _numpy_time(value: np.datetime64 | np.timedelta64) -> str | None:
     if isinstance(value, np.datetime64):
         finer = {"Y": "D", "M": "D", "h": "m"}.get(np.datetime_data(value.dtype)[0])
         return str(value if finer is None else value.astype(f"datetime64[{finer}]"))
-    return _duration(int(value.astype("timedelta64[ns]").astype(np.int64)))
-
-
-def _duration(nanoseconds: int) -> str:
-    """ISO 8601 text of a duration, in seconds: "PT86400S", "-PT0.5S"."""
-    seconds, rest = divmod(abs(nanoseconds), 10**9)
-    fraction = f".{rest:09}".rstrip("0") if rest else ""
-    return f"{'-' if nanoseconds < 0 else ''}PT{seconds}{fraction}S"
+    return nanoseconds_text(int(value.astype("timedelta64[ns]").astype(np.int64)))

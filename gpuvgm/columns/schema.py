@@ -12,15 +12,16 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.columns.codecs import SCALES
-from gpuvgm.columns.codecs.texts import form_of, read_text
 from gpuvgm.columns.inference import (
     Column,
     Finding,
     Recognised,
     can_identify,
+    form_recognised,
     index_of_pandas,
     infer_kind,
     is_category_type,
+    read_texts,
     type_name,
 )
 from gpuvgm.columns.options import (
@@ -250,10 +251,7 @@ class TableSchema:
         return {column.name: column.reason for column in self.columns}
 
     def __getitem__(self, name: str) -> ColumnSpec:
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
+        return {column.name: column for column in self.columns}[name]
 
     def __str__(self) -> str:
         wide = max((len(spec.name) for spec in self.columns), default=0)
@@ -402,7 +400,7 @@ def _with_kind(
     stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else lambda: None
     if spec.kind == INFER:
         spec = _inferred(spec, column, where, stray, recognised)
-    elif spec.kind in NUMBERS and not _holds_numbers(column, recognised):
+    elif spec.kind in NUMBERS and not is_number_type(column.type) and form_recognised(column, recognised) is None:
         raise InputError(_no_number(spec, column.type, where) + _stray_remedy(stray()))
     elif spec.kind == "categorical" and not is_category_type(column.type):
         raise InputError(
@@ -416,7 +414,8 @@ def _with_kind(
         )
     elif spec.kind == "mixed" and "modal" not in spec.options:
         spec = _with_spikes(spec, column, where, recognised)
-    _check_type_options(spec, _type_of_values(spec, column), where)
+    form = form_recognised(column, recognised) if spec.kind in NUMBERS and spec.curve else None
+    _check_type_options(spec, column.type if form is None else form.value_type, where)
     return spec
 
 
@@ -441,27 +440,13 @@ def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray, recogn
     return _with_finding(spec, found)
 
 
-def _type_of_values(spec: ColumnSpec, column: Column) -> pa.DataType:
-    """Type of a column's values; of text that has options of numbers, of what it is read as."""
-    form = form_of(column) if spec.kind in NUMBERS and spec.curve and is_text_type(column.type) else None
-    type_: pa.DataType = column.type if form is None else form.value_type
-    return type_
-
-
-def _holds_numbers(column: Column, recognised: Recognised) -> bool:
-    """Whether a column of numbers can hold the values: numbers, or text that is written as such."""
-    if is_number_type(column.type):
-        return True
-    return recognised.texts and is_text_type(column.type) and form_of(column) is not None
-
-
 def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnSpec:
     """A column of numbers with the scale and the modal values that make it likeliest, where none were declared."""
     if recognised.components is None or spec.kind not in MIXTURE:
         return spec
-    form = form_of(column) if recognised.texts and is_text_type(column.type) else None
+    form = form_recognised(column, recognised)
     if form is not None:
-        column = pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
+        column = read_texts(form, column)
     if not is_number_type(column.type) or pa.types.is_null(column.type):
         return spec
     from gpuvgm.columns.scales import shape_of

@@ -369,23 +369,8 @@ def test_json_round_trip(columns):
     assert again == schema
 
 
-def test_json_round_trip_of_an_inferred_schema():
-    schema = infer({"few": {"clip": True}, "tags": "drop", "Amount": {"modal": [None, 0.25]}})
-    assert TableSchema.from_json(json.loads(json.dumps(schema.to_json()))) == schema
-
-
 def test_json_is_checked_when_read():
     document = declare(["Amount"]).to_json()
     document[0]["options"] = {"scale": -1}
     with pytest.raises(InputError, match="scale"):
         TableSchema.from_json(document)
-
-
-def test_documents_of_older_versions_are_read():
-    document = [
-        {"name": "a", "kind": "continuous", "reason": "numeric column: double", "options": {"inf": "missing"}},
-        {"name": "b", "kind": "drop", "reason": "declared", "options": {}},
-    ]
-    schema = TableSchema.from_json(document)
-    assert schema.to_json() == document
-    assert schema.names == schema.needed == ("a",)

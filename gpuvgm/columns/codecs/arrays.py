@@ -41,6 +41,14 @@ def missing_numbers(numbers: Array) -> Bools | None:
     return missing if missing.any() else None
 
 
+def with_missing(numbers: Floats, column: Column) -> Floats:
+    """Numbers of a column, made NaN where its value is null."""
+    missing = missing_rows(column)
+    if missing is not None:
+        numbers[missing] = np.nan
+    return numbers
+
+
 def filled(column: Column) -> Array:
     """Values of an integer column with 0 for null, in its own type."""
     if isinstance(column, DeviceColumn):
@@ -106,11 +114,7 @@ def decimal_floats(column: pa.Array[Any]) -> Floats:
         return pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
     wide = column.type.precision > SHORT
     unscaled = differences_of_digits(column, 0) if wide else words_of(column)[:, 0].astype(np.float64)
-    numbers = unscaled / power_of_ten(column.type.scale)
-    missing = missing_rows(column)
-    if missing is not None:
-        numbers[missing] = np.nan
-    return np.asarray(numbers)
+    return with_missing(np.asarray(unscaled / power_of_ten(column.type.scale)), column)
 
 
 def power_of_ten(exponent: int) -> float:

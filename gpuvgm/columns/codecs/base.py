@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
+from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 Number = int | float
@@ -196,6 +197,10 @@ class WholeCodec(Codec):
         @property
         def step(self) -> int:
             """What values that come back are multiples of."""
+
+    @property
+    def _own(self) -> Any:
+        return type_of(self.type)
 
     @property
     def spacing(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -104,17 +105,17 @@ class CurvedCodec(Codec):
         """The codec whose inner one has no step."""
         return replace(self, inner=self.inner.without_step())
 
+    @abstractmethod
     def curve(self, numbers: Floats) -> Floats:
         """The function, of values counted from the origin."""
-        raise NotImplementedError
 
+    @abstractmethod
     def linear(self, numbers: Floats) -> Floats:
         """The inverse of `curve`; infinite where it is too large for a float."""
-        raise NotImplementedError
 
+    @abstractmethod
     def slope(self, numbers: Floats) -> Floats:
         """Derivative of `linear`, which is positive."""
-        raise NotImplementedError
 
     @property
     def spacing(self) -> float:

@@ -10,14 +10,14 @@ import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
 from gpuvgm.columns.codecs import moments
-from gpuvgm.columns.codecs.arrays import filled, missing_rows, no_rows, present
+from gpuvgm.columns.codecs.arrays import filled, no_rows, present, with_missing
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
 from gpuvgm.columns.records import NumberType
 from gpuvgm.columns.rules import MOST, whole
 from gpuvgm.errors import InputError, counted
-from gpuvgm.io.arrow import is_datetime_type, type_of
+from gpuvgm.io.arrow import is_datetime_type
 from gpuvgm.summary.grid import Floats
 
 _STEPS = {"s": moments.SECOND, "ms": 10**6, "us": 1000, "ns": 1}
@@ -84,10 +84,6 @@ class DatetimeCodec(WholeCodec):
     name: ClassVar[str] = "datetime"
 
     @property
-    def _own(self) -> Any:
-        return type_of(self.type)
-
-    @property
     def limits(self) -> tuple[int, int]:
         """Least and largest value, in the unit of the type."""
         type_ = self._own
@@ -123,11 +119,7 @@ class DatetimeCodec(WholeCodec):
         InputError
             For values of another sort, with a time zone instead of without, or between the steps of the unit.
         """
-        missing = missing_rows(column)
-        numbers: Floats = difference(self._whole_numbers(column), self.base)
-        if missing is not None:
-            numbers[missing] = np.nan
-        return numbers
+        return with_missing(difference(self._whole_numbers(column), self.base), column)
 
     def _whole_numbers(self, column: Column) -> Array:
         """Values in the unit of the type, 0 where one is missing."""

@@ -22,11 +22,11 @@ from gpuvgm.columns.codecs.arrays import (
     equal_rows,
     filled,
     floats,
-    missing_rows,
     power_of_ten,
     present,
     sums_of_digits,
     whole_units,
+    with_missing,
     words_of,
 )
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec, error_in_steps
@@ -34,7 +34,6 @@ from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, differences, multiples, off_multiples
 from gpuvgm.columns.records import LARGEST_WHOLE, NumberType
 from gpuvgm.columns.rules import whole
-from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 
@@ -65,10 +64,6 @@ class DecimalCodec(WholeCodec):
         given: Any = type_
         short = pa.types.is_decimal(given) and max(given.precision, self._own.precision) <= SHORT
         return bool(short and given.scale == self.scale)
-
-    @property
-    def _own(self) -> Any:
-        return type_of(self.type)
 
     @property
     def _end(self) -> int:
@@ -128,11 +123,7 @@ class DecimalCodec(WholeCodec):
             return self._inexact(column)
         if exact.type.precision > SHORT:
             return differences_of_digits(exact, self.base)
-        numbers: Floats = difference(words_of(exact)[:, 0], self.base)
-        missing = missing_rows(exact)
-        if missing is not None:
-            numbers[missing] = np.nan
-        return numbers
+        return with_missing(difference(words_of(exact)[:, 0], self.base), exact)
 
     def _rescaled(self, column: pa.Array[Any]) -> pa.Array[Any] | None:
         """The column with as many decimal places as the codec's type; None where that does not hold it."""

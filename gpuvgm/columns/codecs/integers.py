@@ -17,8 +17,8 @@ from gpuvgm.columns.codecs.arrays import (
     floats,
     in_parts,
     missing_numbers,
-    missing_rows,
     present,
+    with_missing,
 )
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
@@ -75,10 +75,7 @@ def differences(column: Column, base: int) -> Array:
     """Value - base for an integer or floating-point column; NaN where a value is missing."""
     if pa.types.is_floating(column.type):
         return difference(floats(column), base)
-    numbers, missing = difference(filled(column), base), missing_rows(column)
-    if missing is not None:
-        numbers[missing] = np.nan
-    return numbers
+    return with_missing(difference(filled(column), base), column)
 
 
 def multiples(

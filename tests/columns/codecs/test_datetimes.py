@@ -14,7 +14,7 @@ from gpuvgm.columns.codecs import DatetimeCodec, codec_for
 from gpuvgm.columns.options import json_value
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of
-from tests.columns.codecs.test_laws import BERLIN, CLOCKS, DATES, DAY, LENGTHS, MOMENTS, Case, column_of, columns
+from tests.columns.codecs.test_laws import BERLIN, CLOCKS, DAY, LENGTHS, Case, column_of, columns
 
 
 @given(columns("dates and times"))
@@ -55,19 +55,6 @@ def test_date64_gives_whole_days() -> None:
     assert odd.decode(np.array([0.0, DAY - 7.0])).view(pa.int64()).to_pylist() == [10 * DAY, 11 * DAY]
     sample = pa.chunked_array([pa.array([3 * DAY + 5]).view(pa.date64())])
     assert codec_for("x", pa.date64(), sample).base == 3 * DAY
-
-
-@pytest.mark.parametrize("text", MOMENTS + DATES + CLOCKS + LENGTHS)
-def test_decode_keeps_to_the_type(text: str) -> None:
-    codec = DatetimeCodec(text, 0)
-    found = codec.decode(np.array([np.inf, 1e300, -1e300, np.nan]))
-    low, high = codec.limits
-    whole = found.view(pa.int32() if found.type.bit_width == 32 else pa.int64())
-    assert whole.to_pylist() == [high, high, low, None]
-    assert str(found.type) == text
-    assert str(codec.decode(np.empty(0)).type) == text
-    assert codec.encode(column_of([], text)).shape == (0,)
-    assert np.isnan(codec.encode(pa.nulls(2))).all()
 
 
 @pytest.mark.parametrize(

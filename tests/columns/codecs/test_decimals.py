@@ -58,17 +58,6 @@ def test_difference_over_the_whole_range() -> None:
         assert codec.decode(codec.encode(column)).equals(column)
 
 
-@pytest.mark.parametrize("text", ["decimal128(5, 2)", "decimal128(18, 18)", "decimal128(19, 0)", "decimal128(38, -3)"])
-@pytest.mark.parametrize("integer", [False, True])
-def test_decode_keeps_to_the_precision(text: str, integer: bool) -> None:
-    codec = DecimalCodec(text, 0, integer)
-    low, high = codec.limits
-    found = codec.decode(np.array([np.inf, 1e300, -1e300, np.nan]))
-    found.validate(full=True)
-    assert found.equals(column_of([high, high, low, None], text))
-    assert codec.decode(np.empty(0)).type == type_of(text)
-
-
 @pytest.mark.parametrize("text", ["decimal128(12, 2)", "decimal128(30, 2)"])
 def test_whole_numbers_on_request(text: str) -> None:
     found = DecimalCodec(text, 100, integer=True).decode(np.array([50.0, 150.0, 151.0, -150.0, -250.0, -99.0, np.nan]))

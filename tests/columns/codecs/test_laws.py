@@ -79,6 +79,25 @@ def test_values_come_back_exactly(sort: str, data: st.DataObject, start: int) ->
         assert value is None or codec.number(value) == number
 
 
+PRECISIONS = ["decimal128(5, 2)", "decimal128(18, 18)", "decimal128(19, 0)", "decimal128(38, -3)"]
+AT_ENDS = [
+    *(IntegerCodec(kind, base) for kind in INTEGERS for base in (0, int(np.iinfo(kind).min), int(np.iinfo(kind).max))),
+    *(DatetimeCodec(text, 0) for text in MOMENTS + DATES + CLOCKS + LENGTHS),
+    *(DecimalCodec(text, 0, integer) for text in PRECISIONS for integer in (False, True)),
+]
+
+
+@pytest.mark.parametrize("codec", AT_ENDS, ids=str)
+def test_decode_keeps_to_the_type(codec: Any) -> None:
+    low, high = codec.limits
+    found = codec.decode(np.array([np.inf, 1e300, -np.inf, -1e300, np.nan]))
+    found.validate(full=True)
+    assert found.equals(column_of([high, high, low, low, None], codec.type))
+    assert codec.decode(np.empty(0)).type == type_of(codec.type)
+    assert codec.encode(column_of([], codec.type)).shape == (0,)
+    assert np.isnan(codec.encode(pa.nulls(2))).all()
+
+
 @pytest.mark.parametrize("sort", CODECS)
 @given(st.data())
 def test_equality_is_exact(sort: str, data: st.DataObject) -> None:
