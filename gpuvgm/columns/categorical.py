@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar
@@ -142,6 +142,11 @@ class CategoricalColumn(FittedColumn):
         return {category: min(position, last) for position, category in enumerate(self.categories)}
 
     @property
+    def texts(self) -> Iterator[str]:
+        """The categories as people read them."""
+        return (category_text(self.type, category) for category in self.categories)
+
+    @property
     def order(self) -> tuple[int, ...]:
         """For each one-hot column its category."""
         return tuple(range(self.width))
@@ -190,8 +195,7 @@ class CategoricalColumn(FittedColumn):
 
     def describe_codes(self) -> list[dict[str, Any]]:
         """The categories by falling frequency, with one-hot column each; `first_row` is -1 where one did not occur."""
-        texts = (category_text(self.type, category) for category in self.categories)
-        parts = zip(self.categories, texts, self.counts, self.first_rows, strict=True)
+        parts = zip(self.categories, self.texts, self.counts, self.first_rows, strict=True)
         return [
             {"code": self.positions[category], "level": category, "text": text, "rows": rows, "first_row": first}
             for category, text, rows, first in parts
@@ -212,8 +216,7 @@ class CategoricalColumn(FittedColumn):
         """Draw the training rows of the categories; see `FittedColumn.plot`."""
         from gpuvgm.columns.plots import plot_categories
 
-        texts = (category_text(self.type, category) for category in self.categories)
-        return plot_categories(self.name, texts, self.counts, ax)
+        return plot_categories(self.name, self.texts, self.counts, ax)
 
     def counted(self) -> CategoryCounts:
         """The counts that the model holds."""
@@ -300,8 +303,7 @@ class IntervalColumn(CategoricalColumn):
     def describe_codes(self) -> list[dict[str, Any]]:
         """The categories by falling frequency, each with its interval; `first_row` is -1 for one that did not occur."""
         edges = self.intervals.edges.tolist()
-        texts = (category_text(self.type, category) for category in self.categories)
-        parts = zip(self.categories, texts, self.counts, self.first_rows, edges[:-1], edges[1:], strict=True)
+        parts = zip(self.categories, self.texts, self.counts, self.first_rows, edges[:-1], edges[1:], strict=True)
         return [
             {"level": category, "text": text, "rows": rows, "first_row": first, "start": start, "stop": stop}
             for category, text, rows, first, start, stop in parts

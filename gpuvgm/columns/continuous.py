@@ -285,19 +285,16 @@ class MixtureColumn(NumericColumn):
         for code, (index, rows) in enumerate(zip(self.order, self.code_counts, strict=True)):
             if index < modal:
                 value = self.modal_values[index]
-                out.append(
-                    {"code": code, "modal_value": value, "text": modal_text(self.codec, value), "rows": int(rows)}
-                )
-                continue
-            if index >= modal + len(active):
+                shown: dict[str, Any] = {"modal_value": value, "text": modal_text(self.codec, value)}
+            elif index < modal + len(active):
+                k = int(active[index - modal])
+                figures = {"mean": self.means[k], "sd": self.stds[k], "weight": self.weights[k]}
+                shown = {"component": k, **{name: float(value) for name, value in figures.items()}}
+            else:
                 ends = self._tail(index - modal - len(active))
-                name = " to ".join(value_text(self.codec, self.codec.value(end)) for end in ends)
-                out.append({"code": code, "tail": ends, "text": name, "rows": int(rows)})
-                continue
-            k = int(active[index - modal])
-            figures = {"mean": self.means[k], "sd": self.stds[k], "weight": self.weights[k]}
-            out.append({"code": code, "component": k, **{name: float(value) for name, value in figures.items()}})
-            out[-1]["rows"] = int(rows)
+                text = " to ".join(value_text(self.codec, self.codec.value(end)) for end in ends)
+                shown = {"tail": ends, "text": text}
+            out.append({"code": code, **shown, "rows": int(rows)})
         return out
 
     def plot(self, ax: Any = None, *, rows: Any = None) -> Any:

@@ -231,9 +231,7 @@ def index_of_pandas(name: str, column: Column) -> Finding | None:
     """What to do with the index that pandas writes beside a table's columns; None for other columns."""
     if _PARQUET_INDEX.fullmatch(name):
         return Finding("pass", "the index of a pandas table")
-    if name or not pa.types.is_integer(column.type) or column.null_count:
-        return None
-    if pc.count_distinct(column).as_py() < len(column):
+    if name or not pa.types.is_integer(column.type) or not are_unique(column):
         return None
     return Finding("pass", "whole numbers without a name, all different: the index of a pandas table")
 

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -116,11 +115,3 @@ def test_no_rows_cannot_be_fitted(case: tuple[pa.Table, dict[str, Any]]) -> None
     rows, declared = case
     with pytest.raises(InputError, match="no rows to fit on"):
         TableTransformer(declared).fit(rows.slice(0, 0))
-
-
-@given(NAMES)
-@settings(max_examples=20, deadline=None)
-def test_duplicate_names_are_refused(name: str) -> None:
-    frame = pd.DataFrame(np.zeros((3, 2)), columns=[name, name])
-    with pytest.raises(InputError, match="duplicate column names"):
-        TableTransformer().fit(frame)

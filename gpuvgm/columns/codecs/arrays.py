@@ -85,19 +85,13 @@ def as_numbers(column: Column, fitted: str) -> Column:
         return column
     if pa.types.is_decimal(kind):
         return _of_decimals(on_host(column))
-    if isinstance(column, DeviceColumn):
-        if pa.types.is_boolean(kind):
-            return DeviceColumn(column.values.view(np.uint8), pa.uint8(), column.missing)
-        raise _no_numbers(kind, fitted)
-    if pa.types.is_null(kind):
-        return pc.cast(column, pa.float64())
     if pa.types.is_boolean(kind):
+        if isinstance(column, DeviceColumn):
+            return DeviceColumn(column.values.view(np.uint8), pa.uint8(), column.missing)
         return pc.cast(column, pa.uint8())
-    raise _no_numbers(kind, fitted)
-
-
-def _no_numbers(kind: pa.DataType, fitted: str) -> InputError:
-    return InputError(f"holds {kind} values, but {fitted} values when it was fitted; convert it first")
+    if pa.types.is_null(kind) and not isinstance(column, DeviceColumn):
+        return pc.cast(column, pa.float64())
+    raise InputError(f"holds {kind} values, but {fitted} values when it was fitted; convert it first")
 
 
 def _of_decimals(column: pa.Array[Any]) -> pa.Array[Any]:

@@ -43,11 +43,6 @@ class AsinhCodec(CurvedCodec):
         exponent = int(np.rint(np.log2(setting)))
         return cls(inner, min(max(exponent, -LARGEST_EXPONENT), LARGEST_EXPONENT))
 
-    def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
-        """Numbers as those of a codec with another exponent."""
-        assert isinstance(other, AsinhCodec)
-        return numbers if self.exponent == other.exponent else other.curve(self.linear(numbers))
-
     @property
     def declared(self) -> dict[str, float]:
         """The option that gives where the function turns from a line to a logarithm."""

@@ -63,8 +63,9 @@ class CurvedCodec(Codec):
         """Raise ValueError where the parts of a loaded codec do not fit together."""
 
     def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
-        """Numbers as those of a comparable codec."""
-        return numbers if self == other else other.curve(self.linear(numbers))
+        """Numbers as those of a comparable codec, whose function may have other parameters."""
+        same = replace(self, inner=other.inner) == other
+        return numbers if same else other.curve(self.linear(numbers))
 
     @property
     def length_mark(self) -> str:

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from gpuvgm.arrays import SHORT, Column, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, words_of
-from gpuvgm.columns.codecs.base import Bools, Number
+from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
@@ -378,7 +378,7 @@ def _with_places(texts: Text, form: NumberText) -> NumberText | None:
 # -- codecs
 
 
-class OfText:
+class OfText(WholeCodec):
     """What makes a codec of numbers or datetimes one of their text; it comes before the codec in the bases."""
 
     __slots__ = ()
@@ -432,23 +432,19 @@ class OfText:
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column of text, or of values; see `Codec.encode`."""
-        own: Any = super()
-        return own.encode(self.values_of(column))  # type: ignore[no-any-return]
+        return super().encode(self.values_of(column))  # type: ignore[safe-super]
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
-        own: Any = super()
-        return own.off_step(self.values_of(column), numbers)  # type: ignore[no-any-return]
+        return super().off_step(self.values_of(column), numbers)  # type: ignore[safe-super]
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value."""
-        own: Any = super()
-        return own.equals(self.values_of(column), value)  # type: ignore[no-any-return]
+        return super().equals(self.values_of(column), value)  # type: ignore[safe-super]
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Text of the values that numbers stand for."""
-        own: Any = super()
-        return self.written(own.decode(to_numpy(numbers)))
+        return self.written(super().decode(to_numpy(numbers)))  # type: ignore[safe-super]
 
     def parse(self, given: object) -> Number:
         """A value as the text of the column, or as the codec of values reads it."""
@@ -456,8 +452,7 @@ class OfText:
             values, wrong = read_text(self.text, pa.array([given]))
             if values.null_count == 0 and not wrong[0]:
                 return int(own_value(comparable(values)[0]))
-        own: Any = super()
-        return own.parse(given)  # type: ignore[no-any-return]
+        return super().parse(given)  # type: ignore[safe-super]
 
 
 @dataclass(frozen=True, slots=True)

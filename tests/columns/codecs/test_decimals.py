@@ -109,14 +109,6 @@ def test_parse(given_: object, text: str) -> None:
     assert codec.show(codec.parse(json_value(given_))) == text
 
 
-@pytest.mark.parametrize(
-    ("integer", "error", "left"),
-    [(False, 0.4, 0), (False, 0.5, 1), (True, 0.0, 0), (True, 49.0, 0), (True, 50.0, 100), (True, 150.0, 200)],
-)
-def test_what_rounding_leaves_of_an_error(integer: bool, error: float, left: float) -> None:
-    assert DecimalCodec("decimal128(9, 2)", 0, integer=integer).value_error(error, 0, 10**6) == left
-
-
 def test_the_users_decimal_context_does_not_matter() -> None:
     with localcontext() as context:
         context.prec = 3

@@ -63,11 +63,6 @@ def test_whole_numbers_on_request() -> None:
     assert not np.signbit(found[2].as_py())
 
 
-@pytest.mark.parametrize(("integer", "error", "left"), [(False, 0.4, 0.4), (True, 0.4, 0.0), (True, 1.5, 2.0)])
-def test_what_rounding_leaves_of_an_error(integer: bool, error: float, left: float) -> None:
-    assert FloatCodec("double", integer=integer).value_error(error, 0.0, 100.0) == left
-
-
 def test_columns_without_values() -> None:
     codec = FloatCodec("null")
     assert np.isnan(codec.encode(pa.nulls(3))).all()

@@ -128,6 +128,25 @@ def test_rows_that_are_no_numbers_are_refused(codec: Any, column: pa.Array, prob
         codec.encode(column)
 
 
+@pytest.mark.parametrize(
+    ("codec", "error", "left"),
+    [
+        (FloatCodec("double"), 0.4, 0.4),
+        (FloatCodec("double", integer=True), 0.4, 0.0),
+        (FloatCodec("double", integer=True), 1.5, 2.0),
+        (DecimalCodec("decimal128(9, 2)", 0), 0.4, 0),
+        (DecimalCodec("decimal128(9, 2)", 0), 0.5, 1),
+        (DecimalCodec("decimal128(9, 2)", 0, integer=True), 0.0, 0),
+        (DecimalCodec("decimal128(9, 2)", 0, integer=True), 49.0, 0),
+        (DecimalCodec("decimal128(9, 2)", 0, integer=True), 50.0, 100),
+        (DecimalCodec("decimal128(9, 2)", 0, integer=True), 150.0, 200),
+    ],
+    ids=str,
+)
+def test_what_rounding_leaves_of_an_error(codec: Any, error: float, left: float) -> None:
+    assert codec.value_error(error, 0, 10**6) == left
+
+
 NO_VALUES: dict[Any, list[Any]] = {
     FloatCodec("float"): ["abc", "nan", np.nan, 1e39, 10**400, None, True, np.False_, Decimal("sNaN"), 1j],
     IntegerCodec("int64", 7): ["12.5", "abc", "", "nan", "inf", "1e999999999", "1e-999999999", 1e300, 0.5, np.nan, True,
