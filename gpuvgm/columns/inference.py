@@ -205,7 +205,7 @@ def _of_form(
     form: TextForm, column: Column, recognised: Recognised, *, categorical: bool, spikes: bool
 ) -> Finding | None:
     """Kind of text that is dates, times or numbers; None where it is categorical as numbers, too."""
-    values = read_texts(form, column)
+    values = values_of_texts(form, column)
     shown = f'text such as "{form.example}"'
     if is_datetime_type(values.type):
         return Finding("continuous", f"{shown}: {type_name(values.type)}")
@@ -222,7 +222,7 @@ def form_recognised(column: Column, recognised: Recognised) -> TextForm | None:
     return form_of(column) if recognised.texts and is_text_type(column.type) else None
 
 
-def read_texts(form: TextForm, column: Column) -> Column:
+def values_of_texts(form: TextForm, column: Column) -> Column:
     """A column of text of a form as its values."""
     return pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
 

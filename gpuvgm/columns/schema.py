@@ -21,8 +21,8 @@ from gpuvgm.columns.inference import (
     index_of_pandas,
     infer_kind,
     is_category_type,
-    read_texts,
     type_name,
+    values_of_texts,
 )
 from gpuvgm.columns.options import (
     INFER,
@@ -446,7 +446,7 @@ def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnS
         return spec
     form = form_recognised(column, recognised)
     if form is not None:
-        column = read_texts(form, column)
+        column = values_of_texts(form, column)
     if not is_number_type(column.type) or pa.types.is_null(column.type):
         return spec
     from gpuvgm.columns.scales import shape_of
