@@ -26,6 +26,7 @@ from benchmarks import (
     gpu,
     pages,
     peers,
+    peers_page,
     picture,
     plan,
     predict,
@@ -67,8 +68,6 @@ OPTIONS = {
 }
 #: Options that are refused where a benchmark does not take them.
 REFUSED = ("engine", "partitions", *samples.OPTIONS)
-#: How a benchmark shows its measurements, where not in the table of all others.
-SHOWN = {"table": table.show, "peers": peers.show}
 PICTURE_ROWS = 1_000_000
 CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")
@@ -110,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json == STANDARD_OUTPUT:
         print(json.dumps(documents(title, machine, measurements)))
         return 0
-    SHOWN.get(options.benchmark, show)(f"{title}: {machine_line(machine)}", measurements, console)
+    shown = peers_page.show if options.benchmark == "peers" else show
+    shown(f"{title}: {machine_line(machine)}", measurements, console)
     if options.json is not None:
         append_lines(options.json, title, machine, measurements)
     return 0

@@ -8,14 +8,14 @@ import re
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
-from benchmarks.measure import Measurement, seconds_of
+from benchmarks.measure import Measurement
 from gpuvgm import TableTransformer
 from gpuvgm.engines import ChunkSums, add_chunks, get_engine, multivariate
 from gpuvgm.engines.cuda import CudaEngine
@@ -56,35 +56,17 @@ PREDICTED = Path(__file__).parent / "predicted"
 MODELS = re.compile(r"\b(T4|A100|H100|H200|B200|4090)\b")  # devices that predictions are for
 
 
-class Clock(Protocol):
-    """What tells how long the device takes."""
-
-    def seconds(self, function: Callable[[], object]) -> float:
-        """Seconds of one call, on the device."""
+Clock = Callable[[Callable[[], object]], float]  # seconds that a call takes
 
 
-class EventClock:
-    """CUDA events around a call on the current stream."""
-
-    def __init__(self, xp: Any) -> None:
-        self._cuda = xp.cuda
-
-    def seconds(self, function: Callable[[], object]) -> float:
-        """Seconds between the two events."""
-        begin, end = self._cuda.Event(), self._cuda.Event()
-        begin.record()
-        function()
-        end.record()
-        end.synchronize()
-        return float(self._cuda.get_elapsed_time(begin, end)) / 1e3
-
-
-class HostClock:
-    """The host's clock, for devices that are emulated."""
-
-    def seconds(self, function: Callable[[], object]) -> float:
-        """Seconds of one call."""
-        return seconds_of(function)
+def event_seconds(cuda: Any, function: Callable[[], object]) -> float:
+    """Seconds between CUDA events around a call on the current stream."""
+    begin, end = cuda.Event(), cuda.Event()
+    begin.record()
+    function()
+    end.record()
+    end.synchronize()
+    return float(cuda.get_elapsed_time(begin, end)) / 1e3
 
 
 @dataclass(frozen=True)
@@ -109,7 +91,7 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
         What times it, by default the device's events.
     """
     device = Device() if device is None else device
-    clock = EventClock(device.xp) if clock is None else clock
+    clock = partial(event_seconds, device.xp.cuda) if clock is None else clock
     if isinstance(device, Device):
         rows = min(rows, int(0.8 * device.xp.cuda.runtime.memGetInfo()[0]) // ROW_BYTES)
     found: list[Measurement] = []
@@ -125,7 +107,7 @@ def measure(rows: int, device: Device | None = None, clock: Clock | None = None)
 def _measured(name: str, rows: int, case: Case, clock: Clock, copy: float, device: Device) -> Measurement:
     """Best time of a case; the yardstick is what a copy of as many bytes needs, `copy` seconds a byte."""
     case.call()  # compiled, and memory at hand
-    seconds = min(clock.seconds(case.call) for _ in range(REPEATS))
+    seconds = min(clock(case.call) for _ in range(REPEATS))
     fair = copy * case.row_bytes * rows
     described = describe(device)
     scaled, least = seconds / rows * 1e9, predicted(described["name"]).get(name)
@@ -170,7 +152,7 @@ def _copy(device: Device, rows: int, clock: Clock) -> float:
         target[...] = source
 
     copy()
-    return min(clock.seconds(copy) for _ in range(REPEATS)) / (2 * 8 * count)
+    return min(clock(copy) for _ in range(REPEATS)) / (2 * 8 * count)
 
 
 def _upload(device: Device, rows: int, clock: Clock) -> float:
@@ -184,7 +166,7 @@ def _upload(device: Device, rows: int, clock: Clock) -> float:
             lane.wait()
 
     upload()
-    return min(clock.seconds(upload) for _ in range(REPEATS)) / source.nbytes
+    return min(clock(upload) for _ in range(REPEATS)) / source.nbytes
 
 
 COPIES = {COPY: _copy, BUS: _upload}

@@ -137,9 +137,13 @@ def show(title: str, measurements: Sequence[Measurement], console: Console) -> N
 def numbers(row: Measurement) -> list[str]:
     """Case, rows, time and speeds."""
     speed, bandwidth = row.rows_per_second / 1e6, row.gigabytes_per_second
-    seconds = f"{row.seconds:.2f} s" if row.seconds >= 1 else f"{1000 * row.seconds:.3g} ms"
     speeds = [f"{speed:,.3g}" if speed < 1000 else f"{speed:,.0f}", f"{bandwidth:.3g}"] if row.rows > 1 else ["", ""]
-    return [row.case, f"{row.rows:,}" if row.rows > 1 else "", seconds, *speeds]
+    return [row.case, f"{row.rows:,}" if row.rows > 1 else "", seconds_text(row.seconds), *speeds]
+
+
+def seconds_text(seconds: float) -> str:
+    """A time for people."""
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.3g} ms"
 
 
 def against(row: Measurement, name: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.markdown import Markdown
+
 from benchmarks.machine import machine_line
-from benchmarks.measure import mebibytes
-from benchmarks.peers import STAGES, TRAINING, seconds_text
+from benchmarks.measure import Measurement, against, mebibytes, seconds_text
+from benchmarks.peers import ROW_LOOP, STAGES, TRAINING
 from benchmarks.peers_sides import KNOWN
 
 BESIDE = "auto"  # whose time the others' are compared with
@@ -69,6 +72,16 @@ def tables(documents: list[dict[str, Any]]) -> Iterator[str]:
         yield ""
         yield from training_table(sides) if job == TRAINING else job_table(sides, rows)
         yield ""
+
+
+def show(title: str, measurements: Sequence[Measurement], console: Console) -> None:
+    """The tables of the page, and what is measured against an aim or the row loop."""
+    console.print(title, soft_wrap=True, highlight=False)
+    console.print(Markdown("\n".join(tables([row.to_dict() for row in measurements]))))
+    for row in measurements:
+        for name in row.yardsticks:
+            if name in row.least or name == ROW_LOOP:
+                console.print(f"{row.case}: {against(row, name)} against {name}", soft_wrap=True, highlight=False)
 
 
 def job_table(sides: Results, rows: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -22,8 +22,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich.console import Console
-from rich.table import Table
 
 import gpuvgm
 from benchmarks.inputs import mixed_table, real_tables
@@ -34,7 +32,6 @@ from gpuvgm.execution.local import available_threads
 
 COLUMNS = 50
 PLACES = {"memory": "in memory", "parquet": "Parquet to Parquet"}
-REAL_STAGES = ("fit", "transform", "inverse")
 
 
 def measure(rows: int, columns: int = COLUMNS, effort: str = "research") -> list[Measurement]:
@@ -67,9 +64,11 @@ def run_side(place: str, source: Path, settings: dict[str, Any]) -> dict[str, An
 
 
 def stages(rows: int, row_bytes: float, result: dict[str, Any]) -> list[Measurement]:
-    """Every stage of one place; the fit is beside fits of one column each."""
+    """Every stage of one place; the fit is beside fits of one column each, and says where its time goes."""
     words = f"{PLACES[result['place']]}, {result['threads']} thread{'s' if result['threads'] > 1 else ''}"
     seconds = result["seconds"]
+    shares = ", ".join(f"{part} {100 * taken / seconds['fit']:.0f} %" for part, taken in result["parts"].items())
+    noted = {"fit": {"parts": shares, "peak memory above the rows": mebibytes(result["added_memory"])}}
     return [
         Measurement(
             f"{words}, {stage}",
@@ -84,9 +83,15 @@ def stages(rows: int, row_bytes: float, result: dict[str, Any]) -> list[Measurem
                 "stage": stage,
                 "values_per_second": rows * result["columns"] / taken,
             },
+            notes=values_note(rows * result["columns"] / taken) | noted.get(stage, {}),
         )
         for stage, taken in seconds.items()
     ]
+
+
+def values_note(values_per_second: float) -> dict[str, str]:
+    """Million values a second, for the table of measurements."""
+    return {"Mvalues/s": f"{values_per_second / 1e6:.3g}"}
 
 
 def real(rows: int, effort: str) -> Iterator[Measurement]:
@@ -98,7 +103,10 @@ def real(rows: int, effort: str) -> Iterator[Measurement]:
         for stage, taken in seconds.items():
             values_per_second = len(few) * few.shape[1] / taken
             more = {"table": name, "stage": stage, "effort": effort, "values_per_second": values_per_second}
-            yield Measurement(f"{name}, {stage}", len(few), taken, row_bytes=bytes_of_row, details=details | more)
+            notes = values_note(values_per_second)
+            yield Measurement(
+                f"{name}, {stage}", len(few), taken, row_bytes=bytes_of_row, details=details | more, notes=notes
+            )
 
 
 def round_trip(frame: Any, effort: str) -> tuple[dict[str, float], dict[str, Any]]:
@@ -110,60 +118,6 @@ def round_trip(frame: Any, effort: str) -> tuple[dict[str, float], dict[str, Any
     seconds = {"fit": fit.seconds, "transform": transform.seconds, "inverse": inverse.seconds}
     kinds = [column.kind for column in transformer.columns_.values()]
     return seconds, {"columns": frame.shape[1], "kinds": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}}
-
-
-def show(title: str, measurements: Sequence[Measurement], console: Console) -> None:
-    """Stages of the generated table in every place, where the fit's time goes, and real tables."""
-    console.print(title, soft_wrap=True, highlight=False)
-    own = [row for row in measurements if row.details["table"] == "generated"]
-    console.print(stage_table(own))
-    for row in own:
-        if row.details["stage"] == "fit":
-            console.print(parts_line(row), highlight=False, soft_wrap=True)
-    others = [row for row in measurements if row.details["table"] != "generated"]
-    if others:
-        console.print(real_table(others))
-
-
-def stage_table(measurements: Sequence[Measurement]) -> Table:
-    """Stages below each other, places beside each other."""
-    first = measurements[0]
-    places = list(dict.fromkeys(row.details["words"] for row in measurements))
-    columns, width, effort = (first.details[name] for name in ("columns", "width", "effort"))
-    heading = f"{first.rows:,} rows, {columns} columns ({width} onehot), effort={effort}"
-    table = Table(title=f"{heading}: seconds, and million values a second", title_justify="left")
-    table.add_column("stage")
-    for place in places:
-        table.add_column(place, justify="right")
-    for stage in dict.fromkeys(row.details["stage"] for row in measurements):
-        table.add_row(stage, *(cell(row) for row in measurements if row.details["stage"] == stage))
-    added = {row.details["words"]: row.details["added_memory"] for row in measurements}
-    table.add_row("peak memory above the rows", *(mebibytes(added[place]) for place in places))
-    return table
-
-
-def cell(row: Measurement) -> str:
-    """Seconds and values a second."""
-    return f"{row.seconds:.3g} s, {row.details['values_per_second'] / 1e6:.3g} M"
-
-
-def parts_line(row: Measurement) -> str:
-    """Where the time of a fit goes."""
-    seconds: dict[str, float] = row.details["parts"]
-    parts = ", ".join(f"{name} {part:.2f} s ({100 * part / row.seconds:.0f} %)" for name, part in seconds.items())
-    return f"{row.case}: {parts}; {row.ratio(ONE_BY_ONE):.2f}× as fast as one column a pass"
-
-
-def real_table(measurements: Sequence[Measurement]) -> Table:
-    """Real tables below each other."""
-    table = Table(title="real tables as DataFrames, all threads, compact layout", title_justify="left")
-    table.add_column("table")
-    for heading in ("rows", "columns", *REAL_STAGES):
-        table.add_column(heading, justify="right")
-    for name in dict.fromkeys(row.details["table"] for row in measurements):
-        rows = [row for row in measurements if row.details["table"] == name]
-        table.add_row(name, f"{rows[0].rows:,}", str(rows[0].details["columns"]), *(cell(row) for row in rows))
-    return table
 
 
 WARM_ROWS = 1_000

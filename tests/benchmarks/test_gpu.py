@@ -10,9 +10,9 @@ from rich.console import Console
 
 from benchmarks import gpu
 from benchmarks.__main__ import main
-from benchmarks.gpu import BUS, COPY, HostClock
+from benchmarks.gpu import BUS, COPY
 from benchmarks.machine import describe_machine
-from benchmarks.measure import append_lines, show
+from benchmarks.measure import append_lines, seconds_of, show
 from gpuvgm.engines import cuda_problem
 from tests.conftest import needs_gpu
 from tests.engines.kernels.building import needs_compiler
@@ -25,7 +25,7 @@ ROWS = 10_000
 def test_every_kernel_is_measured_beside_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "REPEATS", 1)
     device = EmulatedDevice()
-    measured = gpu.measure(ROWS, device, HostClock())
+    measured = gpu.measure(ROWS, device, seconds_of)
     assert set(gpu.AIMS) - {row.case for row in measured} == {"whole summary fit, rows on the device"}
     lines = tmp_path / "lines.jsonl"
     append_lines(lines, "gpu", describe_machine(), measured)
