@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from scipy.special import ndtr
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import BayesianGaussianMixture
 from threadpoolctl import threadpool_limits
 
 import gpuvgm
-from benchmarks.engine import SCIKIT_LEARN
+from benchmarks.engine import SCIKIT_LEARN, scikit_learn_fit
 from benchmarks.inputs import MORE_TABLES, REAL_TABLES, columns, real_tables
 from benchmarks.measure import Measurement
 from benchmarks.peers_side import log_likelihood
@@ -48,7 +46,9 @@ def small_table(rows: int, count: int = COLUMNS) -> list[Measurement]:
     """Generated columns by effort, beside scikit-learn's mixture on each."""
     table = generated(rows, count)
     seconds, bounds = fits(table, dict.fromkeys(table, "continuous"))
-    seconds[SCIKIT_LEARN] = cpu_seconds(lambda: [scikit_learn_fit(x) for x in table.values()])
+    with threadpool_limits(1):
+        fit_each = partial(scikit_learn_fit, start="kmeans", tol=1e-3)
+        seconds[SCIKIT_LEARN] = cpu_seconds(lambda: [fit_each(x) for x in table.values()])
     return efforts(f"{count} generated columns", rows, len(table), seconds, SMALL_AIMS, bounds)
 
 
@@ -252,20 +252,6 @@ def generated(rows: int, count: int) -> dict[str, np.ndarray]:
         f"{named[i % len(named)][0]}{f' {i // len(named)}' if i >= len(named) else ''}": named[i % len(named)][1]()
         for i in range(count)
     }
-
-
-def scikit_learn_fit(x: np.ndarray) -> object:
-    """scikit-learn's mixture with the arguments that CTGAN and RDT give it, on one thread."""
-    mixture = BayesianGaussianMixture(
-        n_components=10,
-        weight_concentration_prior_type="dirichlet_process",
-        weight_concentration_prior=0.001,
-        n_init=1,
-        random_state=0,
-    )
-    with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return mixture.fit(x.reshape(-1, 1))
 
 
 def cpu_seconds(function: Callable[[], object]) -> float:

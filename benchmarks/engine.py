@@ -54,8 +54,8 @@ def whole_fit(x: np.ndarray) -> Measurement:
     return Measurement(case, len(x), ours, {SCIKIT_LEARN: theirs}, {SCIKIT_LEARN: LEAST_OF_SCIKIT_LEARN})
 
 
-def scikit_learn_fit(x: np.ndarray, start: str, iterations: int = 100) -> object:
-    """scikit-learn's mixture with the arguments that CTGAN and RDT give it, and no early end."""
+def scikit_learn_fit(x: np.ndarray, start: str, iterations: int = 100, tol: float = 0.0) -> object:
+    """scikit-learn's mixture with the arguments that CTGAN and RDT give it, and no early end where `tol` is 0."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import BayesianGaussianMixture
 
@@ -65,7 +65,7 @@ def scikit_learn_fit(x: np.ndarray, start: str, iterations: int = 100) -> object
         weight_concentration_prior=0.001,
         max_iter=iterations,
         init_params=start,
-        tol=0.0,
+        tol=tol,
         random_state=0,
     )
     with warnings.catch_warnings():

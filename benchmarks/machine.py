@@ -66,7 +66,7 @@ def aim(with_avx512: float, with_avx2: float) -> float:
 
 def peak_memory() -> int:
     """Largest resident memory of this process so far, in bytes."""
-    peak = _peak("self")
+    peak = memory_figure("VmHWM")
     if peak is None:
         raise RuntimeError("this system does not report the peak memory of a process")
     return peak
@@ -74,16 +74,16 @@ def peak_memory() -> int:
 
 def peak_memory_of_all() -> int:
     """Peaks of this process and of those that it started and that still run, added up, in bytes."""
-    return peak_memory() + sum(_peak(pid) or 0 for pid in _descendants(os.getpid()))
+    return peak_memory() + sum(memory_figure("VmHWM", pid) or 0 for pid in _descendants(os.getpid()))
 
 
-def _peak(pid: int | str) -> int | None:
-    """Peak of a process; None for one that is ending."""
+def memory_figure(name: str, pid: int | str = "self") -> int | None:
+    """Bytes that Linux reports of a process by the name of the figure; None for a process that is ending."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), None)
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)
 
 
 def _descendants(pid: int) -> list[int]:

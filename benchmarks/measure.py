@@ -192,7 +192,11 @@ def documents(benchmark: str, machine: dict[str, Any], measurements: Iterable[Me
 
 def append_lines(path: Path, benchmark: str, machine: dict[str, Any], measurements: Iterable[Measurement]) -> None:
     """Append one JSON line a measurement."""
+    append_documents(path, documents(benchmark, machine, measurements))
+
+
+def append_documents(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Append JSON lines."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        for row in documents(benchmark, machine, measurements):
-            file.write(json.dumps(row) + "\n")
+        file.writelines(json.dumps(row) + "\n" for row in rows)

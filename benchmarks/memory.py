@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.machine import found_by, peak_memory
+from benchmarks.machine import found_by, memory_figure, peak_memory
 
 STAGES = ("import", "fit", "exact", "transform", "onehot", "inverse", "evaluate", "batches")
 
@@ -49,7 +48,7 @@ def _child(file: str, model: Path, stage: str, settings: dict[str, object]) -> d
 def child(file: str, model: str, stage: str, settings: dict[str, object]) -> dict[str, object]:
     import gpuvgm
 
-    before, start = _resident(), time.perf_counter()
+    before, start = (memory_figure("VmRSS") or 0) / (1 << 20), time.perf_counter()
     _run(gpuvgm, file, Path(model), stage, settings)
     seconds = round(time.perf_counter() - start, 2)
     peak = peak_memory() / (1 << 20)
@@ -78,11 +77,6 @@ def _run(gpuvgm: object, file: str, model: Path, stage: str, settings: dict[str,
             pass
     else:
         fitted.evaluate(file)
-
-
-def _resident() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

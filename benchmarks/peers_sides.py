@@ -519,14 +519,9 @@ def side_of(side: str, names: list[str], discrete: list[str]) -> Side:
     return KNOWN[side].make(names, discrete)
 
 
-def missing_packages(side: str) -> list[str]:
-    """Packages that a side lacks here."""
-    return [package for package in KNOWN[side].packages if not find_spec(package)]
-
-
 def reason_not_to_run(side: str, rows: int) -> str | None:
     """Why a side is left out, None where it can run."""
-    if missing := missing_packages(side):
+    if missing := [package for package in KNOWN[side].packages if not find_spec(package)]:
         return f"no {missing[0]}"
     if side == "spark" and not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         return "no Java"

@@ -6,8 +6,7 @@ measured on this machine.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -22,6 +21,7 @@ from benchmarks.inputs import FITTED_ROWS, amounts
 from benchmarks.kernels import prediction
 from benchmarks.kernels.prediction import CLASSES, Prediction
 from benchmarks.machine import describe_machine
+from benchmarks.measure import append_documents
 from benchmarks.stages import Host, Range, StagePrediction
 
 TITLE = "predicted, not measured: the least time for 10^9 rows, every unit of the device working without a pause"
@@ -29,6 +29,7 @@ STAGES_TITLE = (
     "whole stages, predicted, not measured: H200, ten components, caches warm, in ms, at least and at most; parts are "
     "added, none overlaps"
 )
+VERSIONS = {"gpuvgm": gpuvgm.__version__}
 PLANNED_TIMES = 5
 FEW_ROWS, CALLED_TIMES = 64, 200  # rows that take no time beside the calls
 
@@ -40,8 +41,8 @@ def run(console: Console, path: Path | None) -> int:
     show(found, console)
     show_stages(whole, host, console)
     if path is not None and path.name != "-":
-        append(path, [*map(line, found), *map(stage_line, whole)])
-        append_measured(path, host)
+        lines = [*map(line, found), *map(stage_line, whole), measured_line(host)]
+        append_documents(path, [{"benchmark": "predict", **one} for one in lines])
     return 0
 
 
@@ -115,32 +116,22 @@ def _ends(seconds: Range) -> str:
     return "" if not seconds[1] else least if least == most else f"{least}–{most}"
 
 
-def append(path: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Append one JSON line a prediction."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    known = {"gpuvgm": gpuvgm.__version__}
-    with path.open("a") as file:
-        for one in lines:
-            whole = {"benchmark": "predict", "predicted": True, **one, "versions": known}
-            file.write(json.dumps(whole) + "\n")
-
-
-def append_measured(path: Path, host: Host) -> None:
-    """Append the line of what was measured on this machine."""
-    measured = {
+def measured_line(host: Host) -> dict[str, Any]:
+    """What was measured on this machine as a dict that JSON can hold."""
+    return {
+        "predicted": False,
         "measured": "seconds of a call that gpuvgm makes, and of planning a column on a thread",
         "seconds_a_call": list(host.call),
         "seconds_a_column": round(host.planning, 4),
         "machine": describe_machine(),
     }
-    with path.open("a") as file:
-        file.write(json.dumps({"benchmark": "predict", "predicted": False, **measured}) + "\n")
 
 
 def stage_line(one: StagePrediction) -> dict[str, Any]:
     """A stage's prediction as a dict that JSON can hold."""
     stage = one.stage
     return {
+        "predicted": True,
         "stage": stage.name,
         "card": stages.CARD.name,
         "rows": stage.rows,
@@ -150,6 +141,7 @@ def stage_line(one: StagePrediction) -> dict[str, Any]:
         "predicted_milliseconds": {part: _milliseconds(seconds) for part, seconds in one.seconds.items()},
         "predicted_total_milliseconds": _milliseconds(one.total),
         "counts": {name: round(count) for name, count in one.counts.items()},
+        "versions": VERSIONS,
     }
 
 
@@ -161,6 +153,7 @@ def line(one: Prediction) -> dict[str, Any]:
     """A prediction as a dict that JSON can hold."""
     work = one.work
     return {
+        "predicted": True,
         "program": work.program,
         "case": work.case,
         "card": one.card.name,
@@ -169,4 +162,5 @@ def line(one: Prediction) -> dict[str, Any]:
         "instructions": {kind: round(count, 3) for kind, count in work.instructions.items() if count},
         "predicted_milliseconds": {unit: round(time, 4) for unit, time in one.milliseconds.items()},
         "limit": one.limit,
+        "versions": VERSIONS,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 import gpuvgm
-from benchmarks.machine import ROOT
+from benchmarks.machine import ROOT, memory_figure
 from benchmarks.measure import Measurement, mebibytes
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -55,8 +54,7 @@ class Service:
     @property
     def memory(self) -> int:
         """Bytes that the process holds."""
-        pages = Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return memory_figure("VmRSS", self.process.pid) or 0
 
 
 def measure(rows: int) -> list[Measurement]:

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.inputs import real_table
-from benchmarks.machine import found_by, peak_memory
+from benchmarks.machine import found_by, memory_figure, peak_memory
 from benchmarks.measure import Measurement, best_times, mebibytes
 from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.datasets.mixed_table import mixed_table_rows
@@ -110,8 +110,7 @@ class Anonymous(threading.Thread):
 
     def run(self) -> None:
         while True:
-            lines = Path("/proc/self/status").read_text().splitlines()
-            self.peak = max(self.peak, *(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")))
+            self.peak = max(self.peak, memory_figure("RssAnon") or 0)
             time.sleep(0.02)
 
 

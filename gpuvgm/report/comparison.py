@@ -29,6 +29,7 @@ from gpuvgm.report.advice import Advice, share, short
 from gpuvgm.report.counting import (
     FIRST_COLUMNS,
     FIRST_ROWS,
+    Counter,
     Counts,
     EncodedCounts,
     ErrorHistogram,
@@ -44,7 +45,7 @@ from gpuvgm.report.differences import (
     most_frequent,
     tv_complement,
 )
-from gpuvgm.report.figures import Description, ValueCount, column_document
+from gpuvgm.report.figures import Description, ValueCount, check_limits, column_document
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.page import (
     LISTED,
@@ -190,17 +191,17 @@ class _Kept(Counts):
         return np.concatenate(self.blocks)
 
 
-class NumberPair:
+class NumberPair(Counter):
     """A continuous, mixed or general column of two tables. Parameters as for `NumberCounter`."""
 
     def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
         self._column, self._counter = column, NumberCounter(engine, column, sample)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> _Kept:
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_Kept, None]:
         """What is kept of consecutive rows."""
         rows = on_host(values)
         numbers = self._counter.codec.encode(rows)
-        return _Kept(self._counter.count(rows, numbers), (numbers,))
+        return _Kept(self._counter.count(rows, numbers), (numbers,)), None
 
     def compare(self, original: _Kept, synthetic: _Kept) -> NumberComparison:
         """The figures."""
@@ -227,16 +228,16 @@ class NumberPair:
         )
 
 
-class CategoryPair:
+class CategoryPair(Counter):
     """A categorical column of two tables. Parameters as for `NumberPair`."""
 
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column, self._codes = column, CategoryCodes(column)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> _Kept:
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_Kept, None]:
         """What is kept of consecutive rows."""
         rows = on_host(values)
-        return _Kept(CategoryCounts.of(rows, first_row), (self._codes.find(rows).astype(np.int32),))
+        return _Kept(CategoryCounts.of(rows, first_row), (self._codes.find(rows).astype(np.int32),)), None
 
     def compare(self, original: _Kept, synthetic: _Kept) -> CategoryComparison:
         """The figures."""
@@ -394,9 +395,7 @@ class Comparison(Scored):
         InputError
             For a limit of another name.
         """
-        for bound in bounds:
-            if bound != "min_score":
-                raise InputError(f'no limit of a comparison is called "{bound}": choose min_score')
+        check_limits(bounds, ["min_score"])
         return self._score_below(bounds.get("min_score"))
 
     def to_dict(self) -> dict[str, Any]:

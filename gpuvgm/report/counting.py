@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import islice
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -67,19 +68,18 @@ class FirstRows:
     after: Mapping[str, tuple[str, ...]]
 
     @classmethod
-    def of(
-        cls, block: Block, names: Iterable[str], decode: Callable[[str, pa.Array[Any]], pa.Array[Any]] | None = None
-    ) -> FirstRows:
-        """Those of the first rows that a block holds; `decode` gives, for a column's name and values, those after."""
+    def of(cls, block: Block, counters: Mapping[str, Counter]) -> FirstRows:
+        """Those of the first rows that a block holds, and what comes back of them where they are decoded."""
         before: dict[str, tuple[str, ...]] = {}
         after: dict[str, tuple[str, ...]] = {}
         if block.first_row < FIRST_ROWS:
             few = block.batch[: FIRST_ROWS - block.first_row]
-            for name in islice(names, FIRST_COLUMNS):
+            for name, counter in islice(counters.items(), FIRST_COLUMNS):
                 values = few.column(name)
                 before[name] = tuple(texts_of(on_host(values)))
-                if decode is not None:
-                    after[name] = tuple(texts_of(decode(name, values)))
+                decoded = counter.decoded(values, block.first_row)
+                if decoded is not None:
+                    after[name] = tuple(texts_of(decoded))
         return cls(block.first_row, before, after)
 
     def merge(self, other: FirstRows) -> FirstRows:
@@ -111,14 +111,19 @@ class TableCounts(Counts):
     rows: int
     columns: dict[str, Any]
     first: FirstRows
-    invalid: int = 0
+    invalid: int
 
 
-class Counter(Protocol):
+class Counter(ABC):
     """Counts the rows of one column."""
 
-    def count(self, values: pa.Array[Any], first_row: int) -> Any:
-        """What is counted of consecutive rows."""
+    @abstractmethod
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[Any, NDArray[np.bool_] | None]:
+        """What is counted of consecutive rows, and which of them are valid (None: all)."""
+
+    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any] | None:
+        """What comes back of consecutive rows; None where nothing is decoded."""
+        return None
 
 
 def refuse_types(model: TableModel, source: Source) -> None:
@@ -127,28 +132,22 @@ def refuse_types(model: TableModel, source: Source) -> None:
         column.refuse_type(source.name, source.schema.field(column.name).type)
 
 
-def count_columns(counters: Mapping[str, Counter], place: Callable[[int], str], block: Block) -> dict[str, Any]:
-    """What is counted of each column of a block; text that cannot be read is an error that names column and place."""
-    counts = {}
+def _count_block(counters: Mapping[str, Counter], place: Callable[[int], str], block: Block) -> TableCounts:
+    """What is counted of a block; text that cannot be read is an error that names column and place."""
+    counts, valid = {}, np.ones(block.rows, np.bool_)
     for name, counter in counters.items():
         try:
-            counts[name] = counter.count(block.batch.column(name), block.first_row)
+            counts[name], valid_here = counter.count(block.batch.column(name), block.first_row)
         except UnreadText as problem:
             raise problem.at(name, place(block.first_row + problem.row), "correct them first") from None
-    return counts
-
-
-def _count_block(counters: Mapping[str, Counter], place: Callable[[int], str], block: Block) -> TableCounts:
-    return TableCounts(block.rows, count_columns(counters, place, block), FirstRows.of(block, counters))
+        if valid_here is not None:
+            valid &= valid_here
+    invalid = block.rows - int(np.count_nonzero(valid))
+    return TableCounts(block.rows, counts, FirstRows.of(block, counters), invalid)
 
 
 def count_table(
-    source: Source,
-    blocks: Iterable[Any],
-    counters: Mapping[str, Counter],
-    run: Run,
-    purpose: str,
-    count: Callable[[Mapping[str, Any], Callable[[int], str], Block], TableCounts] = _count_block,
+    source: Source, blocks: Iterable[Any], counters: Mapping[str, Counter], run: Run, purpose: str
 ) -> TableCounts:
     """What is counted of all blocks of a table.
 
@@ -164,15 +163,13 @@ def count_table(
         Where and how.
     purpose : str
         What the rows are for, such as "evaluate", for the error.
-    count : callable
-        What is counted of a block; by default its columns and first rows.
 
     Raises
     ------
     InputError
         For a table without rows.
     """
-    counts = run.executor.map_merge(partial(count, counters, source.place), blocks, TableCounts.merge)
+    counts = run.executor.map_merge(partial(_count_block, counters, source.place), blocks, TableCounts.merge)
     if counts is None or counts.rows == 0:
         raise InputError(f"{source.name}: there are no rows to {purpose}")
     return counts

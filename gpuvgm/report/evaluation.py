@@ -6,10 +6,9 @@ threads or order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns.base import EncodingOptions, FittedColumn
@@ -18,8 +17,8 @@ from gpuvgm.engines import get_engine
 from gpuvgm.execution.aggregate import Results, map_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
-from gpuvgm.io import Block, Source
-from gpuvgm.report.counting import FIRST_COLUMNS, FirstRows, TableCounts, count_columns, count_table
+from gpuvgm.io import Source
+from gpuvgm.report.counting import FIRST_COLUMNS, count_table
 from gpuvgm.report.pair_trends import PairTrend, even_steps, pair_trends
 from gpuvgm.report.report import Report
 from gpuvgm.report.round_trip import TRIALS, ColumnTrial, PassedTrial
@@ -57,7 +56,7 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
 
     trials = _all_good(map_columns(run, trial, {column.name: column for column in model.columns}))
     blocks = run.blocks(source, model.names) if sampled.blocks is None else sampled.blocks
-    counts = count_table(source, blocks, trials, run, "evaluate", _count_trips)
+    counts = count_table(source, blocks, trials, run, "evaluate")
     pairs = {name: (trial, counts.columns[name]) for name, trial in trials.items()}
     return Report(
         rows=counts.rows,
@@ -95,15 +94,3 @@ def _sample_correlations(
             column.codec.plain.encode(rows) for rows in (values, trials[column.name].decoded(values, 0))
         )
     return pair_trends(before, after)
-
-
-def _count_trips(trials: Mapping[str, ColumnTrial], place: Callable[[int], str], block: Block) -> TableCounts:
-    """Counts of one block of rows."""
-    counts = count_columns(trials, place, block)
-    valid = np.ones(block.rows, np.bool_)
-    for _, valid_here in counts.values():
-        if valid_here is not None:
-            valid &= valid_here
-    first = FirstRows.of(block, trials, lambda name, values: trials[name].decoded(values, block.first_row))
-    invalid = block.rows - int(np.count_nonzero(valid))
-    return TableCounts(block.rows, {name: each for name, (each, _) in counts.items()}, first, invalid)

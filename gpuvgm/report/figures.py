@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import PurePath
 from typing import Any, ClassVar
 
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.codecs import Number
-from gpuvgm.errors import counted
+from gpuvgm.errors import InputError, counted
 from gpuvgm.report.profiles import NumberProfile
 
 SHARES = (0.0, 0.001, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 0.999, 1.0)
@@ -212,6 +213,13 @@ class Overall:
 
 
 ColumnFigures = NumberFigures | CategoryFigures | PassedFigures
+
+
+def check_limits(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise InputError for limits of other names."""
+    for name in names:
+        if name not in known:
+            raise InputError(f'no limit is called "{name}": choose from {", ".join(known)}')
 
 
 def column_document(column: Any) -> dict[str, Any]:

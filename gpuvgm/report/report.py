@@ -8,10 +8,10 @@ from textwrap import fill
 from typing import Any, ClassVar
 
 from gpuvgm.columns.text import by_width, widths_line
-from gpuvgm.errors import InputError, counted
+from gpuvgm.errors import counted
 from gpuvgm.report.advice import A_ROUNDING, advice, share, short
 from gpuvgm.report.charts import colour, errors_chart, scalars_chart
-from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, figures_document
+from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, Overall, check_limits, figures_document
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.page import (
     LISTED,
@@ -189,11 +189,10 @@ class Report(Scored):
         InputError
             For a limit of another name.
         """
+        check_limits(bounds, [*_BOUNDS, "min_score"])
         bounds = dict(bounds)
         found = self._score_below(bounds.pop("min_score", None))
         for bound, limit in bounds.items():
-            if bound not in _BOUNDS:
-                raise InputError(f'no limit is called "{bound}": choose from {", ".join([*_BOUNDS, "min_score"])}')
             if limit is None:
                 continue
             figure, lower, words = _BOUNDS[bound]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
 from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import type_of
-from gpuvgm.report.counting import Counts, EncodedCounts, ErrorHistogram
+from gpuvgm.report.counting import Counter, Counts, EncodedCounts, ErrorHistogram
 from gpuvgm.report.differences import CategoryCodes, NumberCounter, NumberCounts, most_frequent, total_variation
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, PassedFigures
 from gpuvgm.report.profiles import heaviest, hides_values, profile_of
@@ -36,15 +36,11 @@ ROUNDING = 1e-6  # of errors, which are counted in another unit
 SMALLEST = float(np.finfo(np.float64).tiny)
 
 
-class ColumnTrial(ABC):
+class ColumnTrial(Counter):
     """The round trip of one column."""
 
     _encode: Encoder
     _decode: Decoder
-
-    @abstractmethod
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[Any, NDArray[np.bool_] | None]:
-        """Counts of consecutive rows, and which of them are valid (None: all)."""
 
     @abstractmethod
     def figures(self, counts: Any) -> ColumnFigures:

@@ -21,12 +21,13 @@ from gpuvgm.columns.mixture_model import TAILS
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError, counted
+from gpuvgm.errors import counted
 from gpuvgm.execution.context import Run
 from gpuvgm.io import Source
 from gpuvgm.mixture.accumulate import mean_and_variance
-from gpuvgm.report.counting import Counts, count_table, refuse_types
+from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types
 from gpuvgm.report.differences import CategoryCodes, total_variation
+from gpuvgm.report.figures import check_limits
 from gpuvgm.report.text import WIDTH, Row, aligned
 from gpuvgm.summary.grid import Ints, grid_of
 from gpuvgm.summary.summary import Summary
@@ -169,9 +170,7 @@ class Validation:
     def _broken(self, limits: Mapping[str, float | None] | None) -> dict[str, list[str]]:
         """The same by column."""
         chosen: dict[str, float | None] = {**LIMITS, **(limits or {})}
-        for name in chosen:
-            if name not in LIMITS:
-                raise InputError(f'no limit is called "{name}": choose from {", ".join(LIMITS)}')
+        check_limits(chosen, LIMITS)
         found: dict[str, list[str]] = {}
         for name, column in self.columns.items():
             for limit, value in column.judged.items():
@@ -237,7 +236,7 @@ class _ColumnCounts(Counts):
     summary: Summary | None = None
 
 
-class _NumberCheck:
+class _NumberCheck(Counter):
     """Counts of a column of numbers, and what they say."""
 
     def __init__(self, engine: Engine, column: Any) -> None:
@@ -245,7 +244,7 @@ class _NumberCheck:
         self._marks = getattr(column, "quantiles", None)
         self._grid = None if self._marks is None else grid_of(np.array([self._marks.mean, *self._marks.numbers]))
 
-    def count(self, values: pa.Array[Any], first_row: int) -> _ColumnCounts:
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnCounts, None]:
         """Counts of consecutive rows."""
         column, codec = self._column, self._column.codec
         inner, unread = codec.plain, np.zeros(len(values), np.bool_)
@@ -266,7 +265,7 @@ class _NumberCheck:
         off = off_step_rows(codec, values, numbers)
         marks = () if self._marks is None else self._marks.numbers
         place = np.searchsorted(np.array(marks), numbers[ordinary], side="right")
-        return _ColumnCounts(
+        counts = _ColumnCounts(
             rows=len(numbers),
             invalid=int(np.count_nonzero(invalid)),
             off_step=0 if off is None else int(np.count_nonzero(off)),
@@ -275,6 +274,7 @@ class _NumberCheck:
             below=np.cumsum(np.bincount(place, minlength=len(marks) + 1))[:-1].astype(np.int64),
             summary=None if self._grid is None else self._engine.summarise(numbers, self._grid),
         )
+        return counts, None
 
     def judge(self, counts: _ColumnCounts) -> ColumnValidation:
         """The counts beside the training rows."""
@@ -316,16 +316,16 @@ class _NumberCheck:
         }
 
 
-class _CategoryCheck:
+class _CategoryCheck(Counter):
     """Counts of a categorical column, and what they say."""
 
     def __init__(self, engine: Engine, column: Any) -> None:
         self._column, self._codes = column, CategoryCodes(column)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> _ColumnCounts:
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnCounts, None]:
         """Counts of consecutive rows."""
         *known, unknown, missing = self._codes.count(self._codes.find(on_host(values))).tolist()
-        return _ColumnCounts(len(values), missing, 0, unknown, np.array([*known, unknown + missing], np.int64))
+        return _ColumnCounts(len(values), missing, 0, unknown, np.array([*known, unknown + missing], np.int64)), None
 
     def judge(self, counts: _ColumnCounts) -> ColumnValidation:
         """The counts beside the training rows."""

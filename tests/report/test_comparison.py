@@ -205,7 +205,7 @@ def test_the_verdict_names_the_lowest_scores_first(comparison: Comparison) -> No
     )
     assert found.broken({"min_score": 0.45}) == found.broken({"min_score": None}) == []
     assert found.broken({"min_score": 0.5}) == ["the overall score is 0.45, but must be at least 0.5"]
-    with pytest.raises(InputError, match="choose min_score"):
+    with pytest.raises(InputError, match='no limit is called "max_ks": choose from min_score'):
         found.broken({"max_ks": 0.1})
 
 
