@@ -71,24 +71,22 @@ REFUSED = ("engine", "partitions", *samples.OPTIONS)
 PICTURE_ROWS = 1_000_000
 CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")
-OTHERS = ("closeness", "pages", "picture", "plan", "predict", "samples")
+#: What measures nothing, or prints a text of its own.
+TEXTS: dict[str, Callable[[argparse.Namespace], str]] = {
+    "closeness": lambda options: "\n".join(closeness.text(options.rows or CLOSENESS_ROWS)),
+    "pages": lambda _: "\n".join(f"wrote {path}" for path in pages.write()),
+    "picture": lambda options: f"wrote {picture.draw(options.rows or PICTURE_ROWS)}",
+    "plan": lambda _: plan.text(),
+}
+OTHERS = (*TEXTS, "predict", "samples")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one benchmark, print its table, and append its JSON lines; a missed aim is shown, not raised."""
     options = parse(arguments)
     console = Console(width=None if Console().is_terminal else 150)
-    if options.benchmark == "picture":
-        console.print(f"wrote {picture.draw(options.rows or PICTURE_ROWS)}")
-        return 0
-    if options.benchmark == "pages":
-        console.print("\n".join(f"wrote {path}" for path in pages.write()))
-        return 0
-    if options.benchmark == "closeness":
-        print("\n".join(closeness.text(options.rows or CLOSENESS_ROWS)))
-        return 0
-    if options.benchmark == "plan":
-        print(plan.text())
+    if options.benchmark in TEXTS:
+        print(TEXTS[options.benchmark](options))
         return 0
     if options.benchmark == "samples":
         return samples.run(options, console)

@@ -118,7 +118,7 @@ def show(title: str, measurements: Sequence[Measurement], console: Console) -> N
     notes = list(dict.fromkeys(heading for row in measurements for heading in row.notes))
     console.print(title, soft_wrap=True, highlight=False)
     table = Table()
-    table.add_column("case", overflow="fold")
+    table.add_column("case", overflow="fold", min_width=30)
     for heading in ("rows", "time", "Mrows/s", "GB/s"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name in yardsticks:

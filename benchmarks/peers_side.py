@@ -12,11 +12,12 @@ import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -176,25 +177,19 @@ def installed(side: str) -> Any:
 @contextmanager
 def watched(owner: Any, methods: tuple[str, ...], seconds: dict[str, float]) -> Iterator[None]:
     """Add up the seconds of some methods of a class."""
-    originals = {method: getattr(owner, method) for method in methods}
 
-    def timed(method: str) -> Any:
+    def timed(method: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             try:
-                return originals[method](*args, **kwargs)
+                return function(*args, **kwargs)
             finally:
                 seconds[method] += time.perf_counter() - start
 
         return call
 
-    for method in methods:
-        setattr(owner, method, timed(method))
-    try:
+    with patch.multiple(owner, **{method: timed(method, getattr(owner, method)) for method in methods}):
         yield
-    finally:
-        for method, original in originals.items():
-            setattr(owner, method, original)
 
 
 if __name__ == "__main__":

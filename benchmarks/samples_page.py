@@ -155,9 +155,11 @@ def sections(lines: Sequence[str]) -> dict[str, list[str]]:
         return {}
     found = {"samples-machine": [machine_text(lines)], "samples-counts": list(counts(documents))}
     found |= {f"samples-{model}": list(model_table(rows)) for model, rows in tables(documents)}
-    found["samples-encoded"] = list(encoded_table(documents))
-    found["samples-drawn"] = list(sampled_again_table(documents, TVAE, "drawn", DRAWN))
-    return found | {"samples-frequency": list(sampled_again_table(documents, CTGAN, "by_frequency", FREQUENCIES))}
+    found["samples-encoded"] = list(measures_table(documents, TVAE, "round_trip", ENCODED))
+    found["samples-drawn"] = list(measures_table(documents, TVAE, "drawn", DRAWN, compared=True))
+    return found | {
+        "samples-frequency": list(measures_table(documents, CTGAN, "by_frequency", FREQUENCIES, compared=True))
+    }
 
 
 def machine_text(lines: Iterable[str]) -> str:
@@ -192,25 +194,24 @@ def counts(documents: Documents) -> Iterator[str]:
                 yield f"| {model} | {variant} | {' | '.join(told)} | {expected_by_chance(found):.1f} |"
 
 
-def sampled_again_table(documents: Documents, model: str, kind: str, measures: Sequence[str]) -> Iterator[str]:
-    """Samples that were drawn in another way, compared with those that the same model samples itself."""
+def measures_table(
+    documents: Documents, model: str, kind: str, measures: Sequence[str], *, compared: bool = False
+) -> Iterator[str]:
+    """Measures of one kind by table and encoding.
+
+    Means, as of training rows that were encoded and decoded with no model in between; or compared with samples that
+    the same model draws itself.
+    """
     yield f"| table | encoding | seeds | {' | '.join(MEASURES[name] for name in measures)} |"
     yield "|---|---|--:|" + "--:|" * len(measures)
     for table, study in TABLES.items():
         for variant in study.variants:
-            ours, theirs = by_seed(documents, model, table, variant, kind), by_seed(documents, model, table, variant)
-            if ours:
-                told = (str(Difference.of(name, ours, theirs)) for name in measures)
-                yield f"| {table} | {variant} | {len(ours)} | {' | '.join(told)} |"
-
-
-def encoded_table(documents: Documents) -> Iterator[str]:
-    """Training rows that were encoded and decoded, with no model in between."""
-    yield f"| table | encoding | seeds | {' | '.join(MEASURES[name] for name in ENCODED)} |"
-    yield "|---|---|--:|" + "--:|" * len(ENCODED)
-    for table, study in TABLES.items():
-        for variant in study.variants:
-            seeds = by_seed(documents, TVAE, table, variant, "round_trip")
-            if seeds:
-                means = (np.mean([one[name] for one in seeds.values()]) for name in ENCODED)
-                yield f"| {table} | {variant} | {len(seeds)} | {' | '.join(f'{mean:.3f}' for mean in means)} |"
+            seeds = by_seed(documents, model, table, variant, kind)
+            if not seeds:
+                continue
+            if compared:
+                reference = by_seed(documents, model, table, variant)
+                cells = [str(Difference.of(name, seeds, reference)) for name in measures]
+            else:
+                cells = [f"{np.mean([one[name] for one in seeds.values()]):.3f}" for name in measures]
+            yield f"| {table} | {variant} | {len(seeds)} | {' | '.join(cells)} |"

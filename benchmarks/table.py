@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -224,8 +225,8 @@ def watched(seconds: dict[str, float]) -> Iterator[None]:
     with ExitStack() as stack:
         for function, part in PARTS.items():
             for module in holders(function):
-                replaced(stack, module, function, timed(getattr(module, function), part))
-        replaced(stack, Run, "blocks", read)
+                stack.enter_context(patch.object(module, function, timed(getattr(module, function), part)))
+        stack.enter_context(patch.object(Run, "blocks", read))
         yield
 
 
@@ -233,12 +234,6 @@ def holders(function: str) -> list[Any]:
     """Modules of gpuvgm that have a function by this name."""
     modules = [module for name, module in sys.modules.items() if name.startswith("gpuvgm.")]
     return [module for module in modules if callable(vars(module).get(function))]
-
-
-def replaced(stack: ExitStack, owner: Any, name: str, value: Any) -> None:
-    """Set an attribute until the stack is left."""
-    stack.callback(setattr, owner, name, getattr(owner, name))
-    setattr(owner, name, value)
 
 
 def each_timed(blocks: Iterator[Any], seconds: dict[str, float]) -> Iterator[Any]:

@@ -55,6 +55,9 @@ def pieces_of(before: np.ndarray, after: np.ndarray, *, whole: bool = False) -> 
     return tuple(Pieces.of(engine.summarise(x, grid), whole=whole) for x in (before, after))
 
 
+FINE = ("the same", "noise", "clipped", "skewed", "repeated values a rounding beside", "zeros gone")
+
+
 @pytest.mark.parametrize("case", pairs())
 def test_distances_lie_within_their_resolution(case: str) -> None:
     before, after = pairs()[case]
@@ -64,16 +67,9 @@ def test_distances_lie_within_their_resolution(case: str) -> None:
     scale = np.max(np.abs(before))  # the exact one overflows on huge rows
     exact = stats.wasserstein_distance(before / scale, after / scale)
     assert abs(found.wasserstein / scale - exact) <= found.wasserstein_resolution / scale + ROUNDING
-
-
-@pytest.mark.parametrize(
-    "case", ["the same", "noise", "clipped", "skewed", "repeated values a rounding beside", "zeros gone"]
-)
-def test_the_resolution_is_fine(case: str) -> None:
-    before, after = pairs()[case]
-    found = distances(*pieces_of(before, after))
-    assert found.ks_resolution < 2e-3
-    assert found.wasserstein_resolution < 2e-3 * np.std(before)
+    if case in FINE:
+        assert found.ks_resolution < 2e-3
+        assert found.wasserstein_resolution < 2e-3 * np.std(before)
 
 
 def test_whole_numbers_are_exact() -> None:

@@ -189,12 +189,6 @@ def test_remedies_are_told_for_the_command_line_where_there_are_any(report: Repo
     assert "--columns NAME=drop" not in parsed(page).text
 
 
-@pytest.mark.parametrize(("block_rows", "threads"), [(4096, 1), (4096, 3), (1 << 20, 2)])
-def test_blocks_and_threads_change_nothing(report: Report, table: pa.Table, block_rows: int, threads: int) -> None:
-    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", block_rows=block_rows, threads=threads).fit(table)
-    assert page_of(fitted.evaluate(table)) == page_of(report)
-
-
 def test_workers_change_nothing() -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
     table = make_table(3000)
