@@ -97,4 +97,9 @@ class Kernels:
         midpoints: Keys,
         parents: Keys,
         inner_cells: int,
-    ) -> tuple[Ints, Keys, Keys, Keys, Keys, int, int, float, float]: ...
+        modal: Floats,
+        step: tuple[float, float, int] | None,
+        exponent: int | None,
+    ) -> tuple[
+        tuple[Ints, Keys, Keys, Keys, Keys], tuple[int, int, float, float], int, list[int], tuple[float, float]
+    ]: ...

@@ -45,7 +45,7 @@ from gpuvgm.columns.text import value_text
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.engines.hold import Coverage
-from gpuvgm.engines.tables import Step
+from gpuvgm.engines.tables import Step, least_values
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.accumulate import CELL_FRAME
 from gpuvgm.mixture.em import Stopping
@@ -55,7 +55,7 @@ from gpuvgm.mixture.rows import Rows, first_feature
 from gpuvgm.mixture.search import SEARCHES
 from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_grid
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
-from gpuvgm.summary.summary import STRAYS, Cells, Summary
+from gpuvgm.summary.summary import Cells, Summary
 
 _LOG = logging.getLogger("gpuvgm")
 WIDENING = 0.1  # quartile ranges: one row so many times farther out than there are rows widens them so much
@@ -138,6 +138,11 @@ class NumberPlan(ColumnPlan):
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         values = _readable_rows(self, values, first_row)
+        rules = self.codec.row_rules(values.type, tuple(float(value) for value in self.modal if value is not MISSING))
+        if rules is not None and not isinstance(values, DeviceColumn):
+            summary = engine.summarise_values(self.codec.plain.encode(values), self.grid, rules)
+            found = iter(summary.modal)
+            return replace(summary, modal=tuple(0 if value is MISSING else next(found) for value in self.modal))
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
         step = self.counted_step
         summary = engine.summarise(numbers, self.grid, step)
@@ -145,7 +150,7 @@ class NumberPlan(ColumnPlan):
         summary = replace(summary, ends=ends)
         off = off_step_rows(self.codec, values, numbers) if step is None or summary.off_step else None
         if off is not None and off.any():
-            strays = _least(self.codec.plain.encode(values)[off], STRAYS)
+            strays = least_values(self.codec.plain.encode(values)[off])
             summary = replace(summary, off_step=int(off.sum()), strays=strays)
         if not self.modal:
             return summary
@@ -160,15 +165,6 @@ def _readable_rows(plan: NumberPlan | LowestPlan, values: Column, first_row: int
         return rows_for(plan.codec, values)
     except UnreadText as problem:
         raise problem.at(plan.name, f"row {first_row + problem.row}", CORRECT) from problem
-
-
-def _least(numbers: Floats, most: int) -> tuple[float, ...]:
-    """The least different numbers, at most so many, ascending."""
-    least: list[float] = []
-    while len(numbers) and len(least) < most:
-        least.append(float(numbers.min()))
-        numbers = numbers[numbers > least[-1]]
-    return tuple(least)
 
 
 def _counts(which: NDArray[np.int64], values: int) -> NDArray[np.int64]:

@@ -18,7 +18,7 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.hold import HoldTable, hold_rows
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, RowRules, Step
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -151,6 +151,31 @@ class Engine:
             Count the rows that are no multiples of it, in `Summary.off_step`.
         """
         return replace(Summary.from_array(x, grid), off_step=0 if step is None else step.count_off(x))
+
+    def summarise_values(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
+        """Summary of a column's values, with the rows of each modal value, the rows off the step and both ends.
+
+        Parameters
+        ----------
+        values : ndarray of shape (rows,), float64
+            Values; NaN is missing.
+        grid : Grid
+            Cells to sum their numbers over.
+        rules : RowRules
+            How values become numbers.
+        """
+        modal = tuple(int(np.count_nonzero(values == value)) for value in rules.modal)
+        ordinary = rules.ordinary(values)
+        numbers = ordinary if rules.scale is None else rules.scale.formula(ordinary)
+        summary = self.summarise(numbers, grid)
+        off = 0 if rules.step is None else rules.step.count_off(ordinary)
+        ends = None
+        if summary.minimum <= summary.maximum:
+            low, high = np.min(ordinary[numbers == summary.minimum]), np.max(ordinary[numbers == summary.maximum])
+            ends = float(low) + 0.0, float(high) + 0.0
+        strays = rules.strays(values) if off else ()
+        missing = summary.missing - sum(modal)
+        return replace(summary, missing=missing, modal=modal, ends=ends, off_step=off, strays=strays)
 
     def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
         """The summary of no rows, to add blocks of rows to; parameters as for `summarise`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from gpuvgm import _native
 from gpuvgm.arrays import Array
 from gpuvgm.engines.base import Ascent, CellEM, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, RowRules, Step
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Cells, Summary, check_range
@@ -46,15 +47,36 @@ class NativeEngine(Engine):
 
     def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
-        frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
+        return replace(self.summarise_values(x, grid, RowRules(step=step)), ends=None, strays=())
+
+    def summarise_values(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
+        """Summary of a column's values; see `Engine.summarise_values`."""
+        step, scale, splits = rules.step, rules.scale, grid.splits
+        sums, tally, off, modal, ends = self._kernels.summarise(
+            values,
+            (grid.frame.scale, grid.frame.centre, grid.hot_key),
+            grid.directory.view(np.uint8),
+            splits.midpoint,
+            splits.parent,
+            grid.inner_cells,
+            np.array(rules.modal, np.float64),
+            None if step is None else (step.numerator, step.denominator, step.bits),
+            None if scale is None else scale.exponent,
+        )
+        missing, infinite, minimum, maximum = tally
         summary = Summary(
             grid,
-            *self._kernels.summarise(
-                x, frame, grid.directory.view(np.uint8), grid.splits.midpoint, grid.splits.parent, grid.inner_cells
-            ),
-            off_step=0 if step is None else step.count_off(x),
+            *sums,
+            missing - sum(modal),
+            infinite,
+            minimum,
+            maximum,
+            modal=tuple(modal),
+            ends=ends if minimum <= maximum else None,
+            off_step=off,
+            strays=rules.strays(values) if off else (),
         )
-        check_range(summary.ordinary, len(x) - summary.missing - summary.infinite)
+        check_range(summary.ordinary, len(values) - missing - infinite)
         return summary
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import CACHED_ROWS, namespace_of, widened
 from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.summary.summary import STRAYS
 
 LOG2_E = 1.4426950408889634
 
@@ -55,6 +57,52 @@ class Step:
         """How many numbers of the host are no multiples of the step."""
         parts = (numbers[start : start + CACHED_ROWS] for start in range(0, len(numbers), CACHED_ROWS))
         return sum(int(np.count_nonzero(self.is_off(part))) for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Asinh:
+    """The scale asinh(x / 2^exponent), and the formula of its numbers in NumPy."""
+
+    exponent: int
+    formula: Callable[[Floats], Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class RowRules:
+    """What becomes of a column's values before they are summarised.
+
+    Parameters
+    ----------
+    modal : tuple of float
+        Different values that are counted apart and lie in no cell.
+    step : Step, optional
+        Count the other values that are no multiples of it.
+    scale : Asinh, optional
+        The scale that numbers are on; None: values are numbers.
+    """
+
+    modal: tuple[float, ...] = ()
+    step: Step | None = None
+    scale: Asinh | None = None
+
+    def ordinary(self, values: Floats) -> Floats:
+        """The values, with NaN in place of modal ones."""
+        return np.asarray(np.where(np.isin(values, self.modal), np.nan, values)) if self.modal else values
+
+    def strays(self, values: Floats) -> tuple[float, ...]:
+        """The least different ordinary values off the step, at most `STRAYS`, ascending."""
+        assert self.step is not None
+        ordinary = self.ordinary(values)
+        return least_values(ordinary[self.step.is_off(ordinary)])
+
+
+def least_values(numbers: Floats) -> tuple[float, ...]:
+    """The least different numbers, at most `STRAYS`, ascending."""
+    least: list[float] = []
+    while len(numbers) and len(least) < STRAYS:
+        least.append(float(numbers.min()))
+        numbers = numbers[numbers > least[-1]]
+    return tuple(least)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gpuvgm.columns.codecs import AsinhCodec, FloatCodec
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine, philox_uniforms
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, Step
+from gpuvgm.engines.tables import Asinh, Draw, DrawTable, InverseTable, KernelTable, RowRules, Step
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.mixture.statistics import statistics_of
 from gpuvgm.summary.grid import Frame
@@ -22,7 +23,7 @@ from tests.summary.test_summary import same
 
 REFERENCE = Engine()
 #: What engines leave to the reference.
-INHERITED = {"native": {"hold", "running_summary"}, "cuda": set()}
+INHERITED = {"native": {"hold", "running_summary"}, "cuda": {"summarise_values"}}
 SIZES = [0, 1, 7, 8, 31, 32, 33, 255, 257, 4095, 4096, 4097, 9000]
 
 
@@ -255,6 +256,39 @@ def test_rows_off_a_step_are_counted(candidate: Engine, name: str) -> None:
     assert found.off_step == expected > 7_000
     assert same(found, replace(REFERENCE.summarise(x, grid), off_step=expected))
     assert candidate.summarise(x[np.isin(np.arange(len(x)) % 9, (5, 7), invert=True)][9:], grid, step).off_step == 0
+
+
+SINES = {
+    "plain": None,
+    "asinh": Asinh(-5, AsinhCodec(FloatCodec("double"), -5).curve),
+    "all large": Asinh(-1000, AsinhCodec(FloatCodec("double"), -1000).curve),
+    "all small": Asinh(1000, AsinhCodec(FloatCodec("double"), 1000).curve),
+}
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 70_001])
+@pytest.mark.parametrize("scale", SINES)
+@pytest.mark.covering(1)
+@pytest.mark.parametrize("modal", [(), (0.0,), (1e22, 0.0, np.inf, 0.01)])
+@pytest.mark.parametrize("name", [None, *STEPS])
+def test_summaries_of_values(
+    candidate: Engine, size: int, scale: str, modal: tuple[float, ...], name: str | None
+) -> None:
+    step = None if name is None else STEPS[name]
+    x = stepped(step or STEPS["cents"], 70_001)
+    x[11::7] = 0.0
+    rules = RowRules(modal, step, SINES[scale])
+    with np.errstate(all="ignore"):
+        numbers = x if rules.scale is None else rules.scale.formula(x)
+        grid, _ = grid_of(np.clip(np.nan_to_num(numbers), -1e9, 1e9))
+        x = x[:size]
+        found, expected = candidate.summarise_values(x, grid, rules), REFERENCE.summarise_values(x, grid, rules)
+    assert same(found, expected)
+    assert (found.off_step, found.strays) == (expected.off_step, expected.strays)
+    assert found.modal == tuple(int(np.sum(x == value)) for value in modal)
+    assert found.rows == size and found.missing == np.sum(np.isnan(x))
+    ordinary = np.isfinite(x) & ~np.isin(x, modal)
+    assert found.ends == ((x[ordinary].min(), x[ordinary].max()) if ordinary.any() else None)
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 2, 7])

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
 from gpuvgm.io.arrow import type_of
+from gpuvgm.engines.tables import RowRules
 from gpuvgm.summary.grid import Floats
 
 Number = int | float
@@ -110,6 +111,10 @@ class Codec(ABC):
         numbers : ndarray of shape (rows,)
             What `encode` gave for them.
         """
+
+    def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
+        """How an engine makes numbers of the plain codec's, modal values apart; None where it cannot for the type."""
+        return None
 
     @abstractmethod
     def encode(self, column: Column) -> Floats:

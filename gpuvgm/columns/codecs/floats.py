@@ -16,7 +16,7 @@ from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, narr
 from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, in_parts, missing_numbers, no_rows
 from gpuvgm.columns.codecs.base import Bools, Codec, Number, error_in_steps
 from gpuvgm.columns.records import NumberType, refuse, text
-from gpuvgm.engines.tables import Step
+from gpuvgm.engines.tables import RowRules, Step
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
@@ -101,6 +101,10 @@ class FloatCodec(Codec):
             return None
         off: Bools = in_parts(self._step.is_off, numbers, np.bool_)
         return off
+
+    def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
+        """Numbers are the values; see `Codec.row_rules`."""
+        return RowRules(modal, None if self.step is None else self._step) if str(type_) == self.type != "null" else None
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column; nulls and NaN are both missing.

@@ -30,6 +30,9 @@ class ResidentEngine:
     def summarise(self, x, grid, step=None):  # type: ignore[no-untyped-def]
         return self.engine.summarise(self.up(x), grid, step)
 
+    def summarise_values(self, values, grid, rules):  # type: ignore[no-untyped-def]
+        return self.engine.summarise_values(values, grid, rules)  # which lie on the host
+
     def running_summary(self, grid, step=None):  # type: ignore[no-untyped-def]
         running = self.engine.running_summary(grid, step)
         return SimpleNamespace(add=lambda x: running.add(self.up(x)), summary=running.summary)

@@ -73,6 +73,25 @@ struct Tally {
     double minimum, maximum;
 };
 
+constexpr int RULED_ROWS = 256;  // rows that rules are applied to at a time
+
+// What becomes of values before they are summarised: modal ones are counted apart, those off a step are counted (bits
+// of the column's precision, 0 without a step), and all may be on the scale asinh(x / 2^exponent).
+struct RowRules {
+    const double* modal;
+    int modal_count, bits;
+    double step, parts;
+    bool curved;
+    int exponent;
+};
+
+// `least` and `largest`: values, where the tally has numbers on the scale.
+struct RowCounts {
+    int64_t* modal;  // one a modal value
+    int64_t off_step;
+    double least, largest;
+};
+
 struct HostKernels {
     // partials: (chunks, 3 * components + 1): sums of r, r d, r d^2 per component, then of log2 of the density.
     void (*e_step_rows)(const double* x, const double* weight, int64_t rows, const MixtureTable&, double* partials);
@@ -92,7 +111,9 @@ struct HostKernels {
     // Returns the first row whose code does not exist, or -1.
     int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* code, int code_bytes, int64_t rows,
                                  const InverseTable&, double* value);
-    void (*summarise)(const double* x, int64_t rows, const GridTable&, Cell* cells, uint8_t* touched, Tally*);
+    // At most WINDOW_ROWS rows.
+    void (*summarise)(const double* x, int64_t rows, const RowRules&, const GridTable&, Cell* cells, uint8_t* touched,
+                      Tally*, RowCounts*);
     void (*log)(const double* x, int64_t rows, double* out);
     void (*exp)(const double* x, int64_t rows, double* out);
     // Nearest of the centres, and rows and their sum a centre; returns whether a label changed.

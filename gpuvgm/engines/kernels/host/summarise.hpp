@@ -2,11 +2,12 @@
 #pragma once
 #include "host.hpp"
 #include "lanes.hpp"
+#include "row_rules.hpp"
 
 namespace gpuvgm {
 namespace {
 
-constexpr int BATCH = 256;
+constexpr int BATCH = RULED_ROWS;
 constexpr int LAG = 32;  // rows between finding a cell and adding to it: arithmetic fills the waits for memory
 constexpr u64 ONE_ROW = u64(1) << 42;
 constexpr u64 SPLIT_MARK = u64(1) << 63;
@@ -199,23 +200,29 @@ inline void settle_hot_rows(const GridTable& grid, int64_t rows, uint8_t* touche
     cells[cell].second += (u64)rows * (position * position);
 }
 
-// At most WINDOW_ROWS rows. Keys of NaN and infinity fall into outer cells that no finite number has; a batch that is
-// not full is filled up with NaN.
-void summarise(const double* x, int64_t rows, const GridTable& grid, Cell* cells, uint8_t* touched, Tally* tally) {
+// Keys of NaN and infinity fall into outer cells that no finite number has; a batch that is not full is filled up with
+// NaN.
+void summarise(const double* x, int64_t rows, const RowRules& rules, const GridTable& grid, Cell* cells,
+               uint8_t* touched, Tally* tally, RowCounts* counts) {
     Addresses at;
-    double x_end[BATCH];
+    double numbers[BATCH];
+    const bool plain = !rules.modal_count && !rules.bits && !rules.curved;
     int64_t hot_rows = 0;
     for (int64_t i = 0; i < rows; i += BATCH) {
         const int count = (int)(rows - i < BATCH ? rows - i : BATCH);
-        const double* batch = x + i;
-        if (count < BATCH) {
-            for (int j = 0; j < BATCH; ++j) {
-                x_end[j] = j < count ? x[i + j] : __builtin_nan("");
+        const bool as_it_is = plain && count == BATCH;
+        if (!as_it_is) {
+            apply_rules(x + i, count, rules, numbers, counts);
+            for (int j = count; j < BATCH; ++j) {
+                numbers[j] = __builtin_nan("");
             }
-            batch = x_end;
             tally->missing -= BATCH - count;
         }
-        keys_of(batch, grid, at.key, tally);
+        const Tally before = *tally;
+        keys_of(as_it_is ? x + i : numbers, grid, at.key, tally);
+        if (rules.curved) {
+            follow_ends(x + i, numbers, count, before, *tally, counts);
+        }
         for (int j = 0; j < BATCH; j += LANES) {
             hot_rows += address_eight(grid, at, j, touched);
             if (j >= LAG) {

@@ -1,0 +1,85 @@
+// What becomes of the values of a column of floats before they are summarised, a batch of rows at a time.
+#pragma once
+#include "../vgm_step.cuh"
+#include "host.hpp"
+#include "special.hpp"
+
+namespace gpuvgm {
+namespace {
+
+constexpr double LARGE_SINE = 268435456.0;  // 2^28: from here on asinh(t) is ln(2 t) to the last bit
+
+// asinh(x / 2^exponent) = ln(2 |x| / 2^exponent) of numbers that are large, with their sign.
+inline double asinh_of_large(double x, int exponent) {
+    const double doublings = 1 - exponent;
+    const double y = (log_of(fabs(x)) + doublings * LOG_2_HIGH) + doublings * LOG_2_LOW;
+    return __builtin_copysign(x - x == 0 ? y : x, x);
+}
+
+// asinh(x / 2^exponent), with the bits of AsinhCodec.
+inline void asinh_rows(double* x, int rows, int exponent) {
+    const double shrink = __builtin_ldexp(1.0, -exponent);
+    double y[RULED_ROWS];
+    uint64_t others = 0;
+    for (int i = 0; i < rows; ++i) {
+        const double t = fabs(x[i]) * shrink;
+        y[i] = __builtin_copysign(simple_log(t + __builtin_sqrt(t * t + 1.0)), x[i]);
+        others |= (uint64_t)(t > LARGE_SINE);
+        y[i] = x[i] == x[i] ? y[i] : x[i];
+    }
+    for (int i = 0; others && i < rows; ++i) {
+        const double t = fabs(x[i]) * shrink;
+        y[i] = t > LARGE_SINE ? asinh_of_large(x[i], exponent) : y[i];
+    }
+    __builtin_memcpy(x, y, rows * sizeof(double));
+}
+
+// Modal rows become NaN and are counted, ordinary rows off the step are counted, and numbers are those on the scale.
+void apply_rules(const double* x, int rows, const RowRules& rules, double* numbers, RowCounts* counts) {
+    __builtin_memcpy(numbers, x, rows * sizeof(double));
+    for (int m = 0; m < rules.modal_count; ++m) {
+        const double value = rules.modal[m];
+        int64_t found = 0;
+        for (int i = 0; i < rows; ++i) {
+            const bool equal = numbers[i] == value;
+            found += equal;
+            numbers[i] = equal ? __builtin_nan("") : numbers[i];
+        }
+        counts->modal[m] += found;
+    }
+    if (rules.bits) {
+        int64_t off = 0;
+        for (int i = 0; i < rows; ++i) {
+            off += is_off_step(numbers[i], rules.step, rules.parts, rules.bits);
+        }
+        counts->off_step += off;
+    }
+    if (rules.curved) {
+        asinh_rows(numbers, rows, rules.exponent);
+    }
+}
+
+// The least and largest values of those whose numbers are the least and largest so far; `before` is the tally without
+// these rows.
+void follow_ends(const double* x, const double* numbers, int rows, const Tally& before, const Tally& after,
+                 RowCounts* counts) {
+    const double low = after.minimum, high = after.maximum;
+    uint64_t met = 0;
+    for (int i = 0; i < rows; ++i) {
+        met |= (uint64_t)(numbers[i] == low) | (uint64_t)(numbers[i] == high);
+    }
+    if (!met) {
+        return;
+    }
+    double least = low < before.minimum ? __builtin_inf() : counts->least;
+    double largest = high > before.maximum ? -__builtin_inf() : counts->largest;
+    for (int i = 0; i < rows; ++i) {
+        least = numbers[i] == low && x[i] < least ? x[i] : least;
+        largest = numbers[i] == high && x[i] > largest ? x[i] : largest;
+    }
+    counts->least = least;
+    counts->largest = largest;
+}
+
+}  // namespace
+}  // namespace gpuvgm
