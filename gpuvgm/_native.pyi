@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from gpuvgm.summary.grid import Floats, Ints, Keys
 
+ColumnRules = tuple[Floats, tuple[float, float, int] | None, int | None]
+
 def instruction_sets() -> list[str]: ...
 def digamma(x: Floats) -> Floats: ...
 def gammaln(x: Floats) -> Floats: ...
@@ -89,6 +91,14 @@ class Kernels:
         widths: Floats,
         value: Floats,
     ) -> int: ...
+    def numbers_of(
+        self,
+        values: Floats,
+        rules: ColumnRules,
+        numbers: Floats,
+        which: NDArray[np.int32] | None,
+        off: NDArray[np.bool_] | None,
+    ) -> tuple[list[int], int]: ...
     def summarise(
         self,
         x: Floats,
@@ -97,9 +107,7 @@ class Kernels:
         midpoints: Keys,
         parents: Keys,
         inner_cells: int,
-        modal: Floats,
-        step: tuple[float, float, int] | None,
-        exponent: int | None,
+        rules: ColumnRules,
     ) -> tuple[
         tuple[Ints, Keys, Keys, Keys, Keys], tuple[int, int, float, float], int, list[int], tuple[float, float]
     ]: ...

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
+from gpuvgm.arrays import DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
 from gpuvgm.columns.base import (
     MISSING,
     Coded,
@@ -26,7 +26,6 @@ from gpuvgm.columns.base import (
     refuse_rows,
 )
 from gpuvgm.columns.codecs import Codec, Number, codec_of, rows_for, step_text, with_value
-from gpuvgm.columns.codecs.base import Bools
 from gpuvgm.columns.coverage import modes_of_tails
 from gpuvgm.columns.mixture_model import MixtureModel, Quantiles
 from gpuvgm.columns.numbers import (
@@ -34,7 +33,7 @@ from gpuvgm.columns.numbers import (
     ORDINARY,
     NumericColumn,
     error_of,
-    off_step_rows,
+    numbers_on,
     ordinary_numbers,
     refuse_infinite_rows,
     refuse_missing_rows,
@@ -47,7 +46,7 @@ from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.hold import SORTS, Coverage, HoldTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, Step
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Frame, Ints
 
@@ -365,7 +364,7 @@ class MixtureEncoder:
         """Scalars and codes of a part."""
         column, options = self._column, self._options
         values = rows_for(column.codec, part.values)
-        numbers, which = ordinary_numbers(column.codec, column.modal_values, values)
+        numbers, which, off_step = numbers_on(self._engine, column.codec, column.modal_values, values)
         xp = namespace_of(numbers)
         scalar, code = (
             xp.empty(len(numbers), column.scalar_dtype or options.dtype),
@@ -381,7 +380,7 @@ class MixtureEncoder:
             uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
             draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
             self._engine.transform(numbers, self._table, draw, scalar, code)
-            counts = self._hold(values, numbers, (scalar, code))
+            counts = self._engine.hold(numbers, scalar, code, column.hold_table, off_step)
             if which is not None and column.missing_code < 0:  # rows without a number may all hold modal values
                 modal = (which != ORDINARY).sum(keepdims=True).astype(counts.dtype)
                 counts = xp.concatenate((counts, modal))
@@ -392,16 +391,6 @@ class MixtureEncoder:
             return coded
         coded = replace(coded, pending=Pending(counts, partial(self._unseen, part)))
         return coded if is_on_device(counts) else coded.with_counts(counts)
-
-    def _hold(self, values: Column, numbers: Floats, coded: tuple[Floats, Modes]) -> Ints:
-        """Give rows that their modes cannot hold to others, and count those that the fit had not seen."""
-        codec = self._column.codec
-        off_step: Bools | Step | None
-        if is_on_device(numbers):
-            off_step = getattr(codec, "counted_step", None) or codec.off_step(values, numbers)
-        else:
-            off_step = off_step_rows(codec, values, numbers)
-        return self._engine.hold(numbers, *coded, self._column.hold_table, off_step)
 
     def _unseen(self, part: Slice, counts: Ints) -> dict[str, Unseen]:
         """What the counts of `Engine.hold` say of a part; refuses what the column has no place for."""

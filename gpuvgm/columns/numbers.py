@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, namespace_of
+from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of
 from gpuvgm.columns.base import MISSING, FittedColumn, Place, refuse_rows
 from gpuvgm.columns.codecs import Codec, CurvedCodec, Number, OfText, check_value, rows_for
 from gpuvgm.columns.mixture_model import MixtureModel
 from gpuvgm.columns.records import document_of
 from gpuvgm.columns.text import value_text
+from gpuvgm.engines import Engine
+from gpuvgm.engines.tables import RowRules, Step
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_number_type, is_text_type, plain_type
 from gpuvgm.summary.grid import Floats
@@ -206,6 +208,26 @@ def ordinary_numbers(
     if which is None:
         return numbers, None
     return xp.where(which == ORDINARY, numbers, numbers.dtype.type(np.nan)), which
+
+
+def rules_for(codec: Codec, modal: tuple[Number | None, ...], values: Column) -> RowRules | None:
+    """How an engine makes numbers of what `codec.plain` encodes; None where `ordinary_numbers` makes them."""
+    if isinstance(values, DeviceColumn):
+        return None
+    return codec.row_rules(values.type, tuple(np.nan if value is MISSING else float(value) for value in modal))
+
+
+def numbers_on(
+    engine: Engine, codec: Codec, modal: tuple[Number | None, ...], values: Column
+) -> tuple[Floats, NDArray[np.signedinteger[Any]] | None, NDArray[np.bool_] | Step | None]:
+    """`ordinary_numbers` and `off_step_rows`, by an engine's loop where it has one; on a device a step is enough."""
+    rules = rules_for(codec, modal, values)
+    if rules is not None:
+        return engine.numbers_of(codec.plain.encode(values), rules)
+    numbers, which = ordinary_numbers(codec, modal, values)
+    if is_on_device(numbers):
+        return numbers, which, getattr(codec, "counted_step", None) or codec.off_step(values, numbers)
+    return numbers, which, off_step_rows(codec, values, numbers)
 
 
 def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.bool_] | None:

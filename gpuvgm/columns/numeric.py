@@ -38,7 +38,7 @@ from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
-from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of
+from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, rules_for
 from gpuvgm.columns.options import Value
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import value_text
@@ -138,11 +138,9 @@ class NumberPlan(ColumnPlan):
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         values = _readable_rows(self, values, first_row)
-        rules = self.codec.row_rules(values.type, tuple(float(value) for value in self.modal if value is not MISSING))
-        if rules is not None and not isinstance(values, DeviceColumn):
-            summary = engine.summarise_values(self.codec.plain.encode(values), self.grid, rules)
-            found = iter(summary.modal)
-            return replace(summary, modal=tuple(0 if value is MISSING else next(found) for value in self.modal))
+        rules = rules_for(self.codec, self.modal, values)
+        if rules is not None:
+            return engine.summarise_values(self.codec.plain.encode(values), self.grid, rules)
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
         step = self.counted_step
         summary = engine.summarise(numbers, self.grid, step)

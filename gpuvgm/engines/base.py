@@ -164,18 +164,50 @@ class Engine:
         rules : RowRules
             How values become numbers.
         """
-        modal = tuple(int(np.count_nonzero(values == value)) for value in rules.modal)
+        numbers, which, off = self.numbers_of(values, rules)
         ordinary = rules.ordinary(values)
-        numbers = ordinary if rules.scale is None else rules.scale.formula(ordinary)
         summary = self.summarise(numbers, grid)
-        off = 0 if rules.step is None else rules.step.count_off(ordinary)
         ends = None
         if summary.minimum <= summary.maximum:
             low, high = np.min(ordinary[numbers == summary.minimum]), np.max(ordinary[numbers == summary.maximum])
             ends = float(low) + 0.0, float(high) + 0.0
-        strays = rules.strays(values) if off else ()
-        missing = summary.missing - sum(modal)
-        return replace(summary, missing=missing, modal=modal, ends=ends, off_step=off, strays=strays)
+        which = np.empty(0, np.int32) if which is None else which
+        modal = np.bincount(which[which >= 0], minlength=len(rules.modal))
+        return replace(
+            summary,
+            missing=summary.missing - int(modal.sum()),
+            modal=tuple(modal.tolist()),
+            ends=ends,
+            off_step=0 if off is None else int(np.count_nonzero(off)),
+            strays=() if off is None else rules.strays(values),
+        )
+
+    def numbers_of(
+        self, values: Floats, rules: RowRules
+    ) -> tuple[Floats, NDArray[np.int32] | None, NDArray[np.bool_] | None]:
+        """Numbers of a column's values.
+
+        Parameters
+        ----------
+        values, rules
+            As for `summarise_values`.
+
+        Returns
+        -------
+        numbers : ndarray of shape (rows,), float64
+            NaN where a value is missing or modal.
+        which : ndarray of shape (rows,), int32, or None
+            Index of each row's modal value, -1 where it has none; None where no row has one.
+        off : ndarray of shape (rows,), bool, or None
+            Ordinary rows off the step; None where none is.
+        """
+        which = np.full(len(values), -1, np.int32)
+        for index, value in enumerate(rules.modal):
+            which[values == value] = index
+        ordinary = rules.ordinary(values)
+        off = np.zeros(len(values), np.bool_) if rules.step is None else rules.step.is_off(ordinary)
+        numbers = ordinary if rules.scale is None else rules.scale.formula(ordinary)
+        return numbers, which if np.any(which >= 0) else None, off if np.any(off) else None
 
     def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
         """The summary of no rows, to add blocks of rows to; parameters as for `summarise`."""

@@ -51,17 +51,10 @@ class NativeEngine(Engine):
 
     def summarise_values(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
         """Summary of a column's values; see `Engine.summarise_values`."""
-        step, scale, splits = rules.step, rules.scale, grid.splits
+        frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
+        directory, splits = grid.directory.view(np.uint8), grid.splits
         sums, tally, off, modal, ends = self._kernels.summarise(
-            values,
-            (grid.frame.scale, grid.frame.centre, grid.hot_key),
-            grid.directory.view(np.uint8),
-            splits.midpoint,
-            splits.parent,
-            grid.inner_cells,
-            np.array(rules.modal, np.float64),
-            None if step is None else (step.numerator, step.denominator, step.bits),
-            None if scale is None else scale.exponent,
+            values, frame, directory, splits.midpoint, splits.parent, grid.inner_cells, _column_rules(rules)
         )
         missing, infinite, minimum, maximum = tally
         summary = Summary(
@@ -78,6 +71,16 @@ class NativeEngine(Engine):
         )
         check_range(summary.ordinary, len(values) - missing - infinite)
         return summary
+
+    def numbers_of(
+        self, values: Floats, rules: RowRules
+    ) -> tuple[Floats, NDArray[np.int32] | None, NDArray[np.bool_] | None]:
+        """Numbers of a column's values; see `Engine.numbers_of`."""
+        numbers, rows = np.empty(len(values)), len(values)
+        which = np.full(rows, -1, np.int32) if rules.modal else None
+        off = np.empty(rows, np.bool_) if rules.step is not None else None
+        modal_rows, off_rows = self._kernels.numbers_of(values, _column_rules(rules), numbers, which, off)
+        return numbers, which if any(modal_rows) else None, off if off_rows else None
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""
@@ -159,6 +162,15 @@ class NativeEM:
     def run(self, batch: Sequence[EMLoop], iterations: int, tolerance: float) -> None:
         """Go on with a batch; see `CellEM.run`."""
         _native.run_em(list(batch), iterations, tolerance, 1)  # of several columns each has a thread
+
+
+def _column_rules(rules: RowRules) -> _native.ColumnRules:
+    step, scale = rules.step, rules.scale
+    return (
+        np.array(rules.modal, np.float64),
+        None if step is None else (step.numerator, step.denominator, step.bits),
+        None if scale is None else scale.exponent,
+    )
 
 
 def _mixture(table: KernelTable) -> _native.Mixture:

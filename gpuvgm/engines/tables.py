@@ -74,7 +74,7 @@ class RowRules:
     Parameters
     ----------
     modal : tuple of float
-        Different values that are counted apart and lie in no cell.
+        Different values that are counted apart and lie in no cell; NaN stands for one that no row has.
     step : Step, optional
         Count the other values that are no multiples of it.
     scale : Asinh, optional

@@ -11,8 +11,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
-from gpuvgm.io.arrow import type_of
 from gpuvgm.engines.tables import RowRules
+from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 Number = int | float

@@ -13,8 +13,17 @@
 
 extern "C" const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA);
 const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
-    gpuvgm::e_step_rows,       gpuvgm::e_step_cells, gpuvgm::count_most_probable,
-    gpuvgm::e_step_features,   gpuvgm::log_prob,     gpuvgm::transform,
-    gpuvgm::inverse_transform, gpuvgm::summarise,    gpuvgm::log_rows,
-    gpuvgm::exp_rows,          gpuvgm::lloyd,        gpuvgm::closer,
+    gpuvgm::e_step_rows,
+    gpuvgm::e_step_cells,
+    gpuvgm::count_most_probable,
+    gpuvgm::e_step_features,
+    gpuvgm::log_prob,
+    gpuvgm::transform,
+    gpuvgm::inverse_transform,
+    gpuvgm::numbers_of,
+    gpuvgm::summarise,
+    gpuvgm::log_rows,
+    gpuvgm::exp_rows,
+    gpuvgm::lloyd,
+    gpuvgm::closer,
 };

@@ -111,6 +111,10 @@ struct HostKernels {
     // Returns the first row whose code does not exist, or -1.
     int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* code, int code_bytes, int64_t rows,
                                  const InverseTable&, double* value);
+    // Numbers of values; which: the modal value of each row that has one (left as it is for others), off: 1 for those
+    // off the step. Both may be null.
+    void (*numbers_of)(const double* x, int64_t rows, const RowRules&, double* numbers, int32_t* which, uint8_t* off,
+                       RowCounts*);
     // At most WINDOW_ROWS rows.
     void (*summarise)(const double* x, int64_t rows, const RowRules&, const GridTable&, Cell* cells, uint8_t* touched,
                       Tally*, RowCounts*);

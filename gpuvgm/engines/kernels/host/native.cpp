@@ -210,13 +210,10 @@ auto distinct(Words keys) {
     return nb::make_tuple(owned(std::move(kept), {size}), owned(std::move(counts), {size}));
 }
 
-using StepOfRows = std::tuple<double, double, int>;  // numerator, denominator, bits of the column's precision
-
 // Sparse sums of the occupied cells, ascending, the tally of the numbers, rows off the step, rows of each modal value,
 // and the values at both ends.
 auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint64_t> frame, Bytes directory,
-               Words midpoints, Words parents, int64_t inner_cells, Reals modal, std::optional<StepOfRows> step,
-               std::optional<int> exponent) {
+               Words midpoints, Words parents, int64_t inner_cells, const ColumnRules& rules) {
     if (directory.shape(0) != ENTRIES * 16 || parents.shape(0) != midpoints.shape(0)) {
         throw std::invalid_argument("the directory has 2^16 entries of 16 bytes, a split one parent a midpoint");
     }
@@ -227,11 +224,7 @@ auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint6
         splits.push_back({midpoints.data()[s], (uint32_t)parents.data()[s], (uint32_t)(first_part + s)});
     }
     Tally tally{0, 0, std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
-    const auto [numerator, denominator, bits] = step.value_or(StepOfRows{1, 1, 0});
-    const RowRules rules{modal.data(),         (int)modal.shape(0), bits, numerator, denominator,
-                         exponent.has_value(), exponent.value_or(0)};
-    std::vector<int64_t> modal_rows(modal.shape(0));
-    RowCounts counts{modal_rows.data(), 0, tally.minimum, tally.maximum};
+    RulesInUse used(rules);
     Sparse out;
     {
         nb::gil_scoped_release unlocked;
@@ -242,8 +235,8 @@ auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint6
         const GridTable grid{scale, centre, directory.data(), splits.data(), (int64_t)splits.size(), hot_key};
         for (int64_t start = 0; start < (int64_t)x.shape(0); start += WINDOW_ROWS) {
             const int64_t rows = std::min<int64_t>(WINDOW_ROWS, x.shape(0) - start);
-            kernels.loops.summarise(x.data() + start, rows, rules, grid, table->cells.get(), table->touched.get(),
-                                    &tally, &counts);
+            kernels.loops.summarise(x.data() + start, rows, used.rules, grid, table->cells.get(), table->touched.get(),
+                                    &tally, &used.counts);
             table->each_touched(all_cells, [&](int64_t cell) { table->carry(cell); });
         }
         table->each_touched(all_cells, [&](int64_t cell) { table->emit(cell, out); });
@@ -251,12 +244,12 @@ auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint6
         table_pool().give_back(std::move(table));
     }
     const size_t size = out.cell.size();
-    const Tally values = exponent ? Tally{0, 0, counts.least, counts.largest} : tally;
+    const Tally values = used.rules.curved ? Tally{0, 0, used.counts.least, used.counts.largest} : tally;
     return nb::make_tuple(nb::make_tuple(owned(std::move(out.cell), {size}), owned(std::move(out.count), {size}),
                                          owned(std::move(out.first), {size}), owned(std::move(out.second), {size}),
                                          owned(std::move(out.second_high), {size})),
                           std::make_tuple(tally.missing, tally.infinite, tally.minimum + 0.0, tally.maximum + 0.0),
-                          counts.off_step, std::move(modal_rows),
+                          used.counts.off_step, std::move(used.modal_rows),
                           std::make_tuple(values.minimum + 0.0, values.maximum + 0.0));
 }
 
@@ -292,7 +285,7 @@ NB_MODULE(_native, m) {
         .def("lloyd", &lloyd, "x"_a, "centres"_a, "labels"_a, "One iteration of k-means over one feature.")
         .def("closer", &closer, "x"_a, "nearest"_a, "candidates"_a, "Squared distances with one more centre.")
         .def("summarise", &summarise, "x"_a, "frame"_a, "directory"_a, "midpoints"_a, "parents"_a, "inner_cells"_a,
-             "modal"_a, "step"_a.none(), "exponent"_a.none());
+             "rules"_a);
     bind_rows(m, kernels);
     bind_onehot(m);
     bind_em(m);

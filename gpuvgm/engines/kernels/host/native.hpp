@@ -4,7 +4,9 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
+#include <limits>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -55,6 +57,26 @@ struct Mixture {
         }
         table = {(int)components, scale, centre, means.data(), half_precisions.data(), coefficients.data()};
     }
+};
+
+// Modal values; numerator, denominator and bits of a step; exponent of the scale.
+using ColumnRules = std::tuple<Reals, std::optional<std::tuple<double, double, int>>, std::optional<int>>;
+
+// Rules as the loops take them, and what is counted.
+struct RulesInUse {
+    std::vector<int64_t> modal_rows;
+    RowRules rules;
+    RowCounts counts;
+
+    explicit RulesInUse(const ColumnRules& given) : modal_rows(std::get<0>(given).shape(0)) {
+        const auto& [modal, step, exponent] = given;
+        const auto [numerator, denominator, bits] = step.value_or(std::tuple(1.0, 1.0, 0));
+        rules = {modal.data(),         (int)modal.shape(0), bits, numerator, denominator,
+                 exponent.has_value(), exponent.value_or(0)};
+        counts = {modal_rows.data(), 0, std::numeric_limits<double>::infinity(),
+                  -std::numeric_limits<double>::infinity()};
+    }
+    RulesInUse(const RulesInUse&) = delete;
 };
 
 // The row loops of one instruction set.

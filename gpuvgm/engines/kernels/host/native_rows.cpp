@@ -56,6 +56,26 @@ int64_t inverse_transform(const Kernels& kernels, ReadColumn scalar, ReadColumn 
                                            rows, table, value.data());
 }
 
+template <class T> using Written = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// Rows of each modal value, and rows off the step.
+auto numbers_of(const Kernels& kernels, Reals values, const ColumnRules& rules, Written<double> numbers,
+                std::optional<Written<int32_t>> which, std::optional<Written<bool>> off) {
+    const size_t rows = values.shape(0);
+    check_length(which, rows);
+    check_length(off, rows);
+    if (numbers.shape(0) != rows) {
+        throw std::invalid_argument("one number a value is needed");
+    }
+    RulesInUse used(rules);
+    {
+        nb::gil_scoped_release unlocked;
+        kernels.loops.numbers_of(values.data(), rows, used.rules, numbers.data(), which ? which->data() : nullptr,
+                                 off ? (uint8_t*)off->data() : nullptr, &used.counts);
+    }
+    return std::make_tuple(std::move(used.modal_rows), used.counts.off_step);
+}
+
 }  // namespace
 
 void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels) {
@@ -63,7 +83,8 @@ void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels) {
     nb::class_<DrawMixture>(module, "DrawMixture", "Parameters of transform.")
         .def(nb::init<const Mixture&, Reals, Reals, std::tuple<double, double, double>>(), "mixture"_a, "widths"_a,
              "codes"_a, "rules"_a);
-    kernels.def("transform", &transform, "x"_a, "mixture"_a, "randomness"_a, "uniforms"_a.none(), "scalar"_a, "code"_a)
+    kernels.def("numbers_of", &numbers_of, "values"_a, "rules"_a, "numbers"_a, "which"_a.none(), "off"_a.none())
+        .def("transform", &transform, "x"_a, "mixture"_a, "randomness"_a, "uniforms"_a.none(), "scalar"_a, "code"_a)
         .def("inverse_transform", &inverse_transform, "scalar"_a, "code"_a, "frame"_a, "means"_a, "widths"_a,
              "value"_a);
 }

@@ -35,11 +35,16 @@ inline void asinh_rows(double* x, int rows, int exponent) {
 }
 
 // Modal rows become NaN and are counted, ordinary rows off the step are counted, and numbers are those on the scale.
-void apply_rules(const double* x, int rows, const RowRules& rules, double* numbers, RowCounts* counts) {
+// Where it is asked for, `which` gets the modal value of each row that has one, and `off` whether it is off the step.
+void apply_rules(const double* x, int rows, const RowRules& rules, double* numbers, int32_t* which, uint8_t* off,
+                 RowCounts* counts) {
     __builtin_memcpy(numbers, x, rows * sizeof(double));
     for (int m = 0; m < rules.modal_count; ++m) {
         const double value = rules.modal[m];
         int64_t found = 0;
+        for (int i = 0; which && i < rows; ++i) {
+            which[i] = numbers[i] == value ? m : which[i];
+        }
         for (int i = 0; i < rows; ++i) {
             const bool equal = numbers[i] == value;
             found += equal;
@@ -48,14 +53,27 @@ void apply_rules(const double* x, int rows, const RowRules& rules, double* numbe
         counts->modal[m] += found;
     }
     if (rules.bits) {
-        int64_t off = 0;
+        uint8_t found[RULED_ROWS];
         for (int i = 0; i < rows; ++i) {
-            off += is_off_step(numbers[i], rules.step, rules.parts, rules.bits);
+            found[i] = is_off_step(numbers[i], rules.step, rules.parts, rules.bits);
         }
-        counts->off_step += off;
+        for (int i = 0; i < rows; ++i) {
+            counts->off_step += found[i];
+        }
+        if (off) {
+            __builtin_memcpy(off, found, rows);
+        }
     }
     if (rules.curved) {
         asinh_rows(numbers, rows, rules.exponent);
+    }
+}
+
+void numbers_of(const double* x, int64_t rows, const RowRules& rules, double* numbers, int32_t* which, uint8_t* off,
+                RowCounts* counts) {
+    for (int64_t i = 0; i < rows; i += RULED_ROWS) {
+        const int count = (int)(rows - i < RULED_ROWS ? rows - i : RULED_ROWS);
+        apply_rules(x + i, count, rules, numbers + i, which ? which + i : nullptr, off ? off + i : nullptr, counts);
     }
 }
 

@@ -212,7 +212,7 @@ void summarise(const double* x, int64_t rows, const RowRules& rules, const GridT
         const int count = (int)(rows - i < BATCH ? rows - i : BATCH);
         const bool as_it_is = plain && count == BATCH;
         if (!as_it_is) {
-            apply_rules(x + i, count, rules, numbers, counts);
+            apply_rules(x + i, count, rules, numbers, nullptr, nullptr, counts);
             for (int j = count; j < BATCH; ++j) {
                 numbers[j] = __builtin_nan("");
             }
