@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -82,6 +83,17 @@ def executor_for(given: Any, source: Source) -> DaskExecutor | None:
     if hasattr(given, "scheduler_info") and hasattr(given, "submit"):
         return DaskExecutor(given)
     raise InputError(f"executor is a {type(given).__name__}: give a DaskExecutor, a client of Dask, or None")
+
+
+def clone_beside_executor(estimator: Any) -> Any:
+    """A clone with the same executor: a client of Dask is one connection, which no copy can have."""
+    from sklearn.base import BaseEstimator
+
+    bare = copy(estimator)
+    bare.executor = None
+    cloned = BaseEstimator.__sklearn_clone__(bare)
+    cloned.executor = estimator.executor
+    return cloned
 
 
 def _set_to_this_process() -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -15,8 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
+from gpuvgm.io import lies_on_device
 from gpuvgm.io.arrow import row_bytes
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique
@@ -30,7 +33,7 @@ _COUNTED: dict[str, tuple[int, ...]] = {}  # rows of partitions, by the token of
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class DaskFrame(Source):
-    """A frame of Dask, of pandas' frames or cuDF's.
+    """A frame of Dask, of pandas' frames or cuDF's, or an array whose chunks became such.
 
     Parameters
     ----------
@@ -281,6 +284,46 @@ def dask_source(frame: Any, opener: Opener) -> DaskFrame:
     return DaskFrame(best, _schema_of(best, opener), opener)
 
 
+def whole_rows(array: Any) -> Any:
+    """A Dask array of rows and columns, each chunk of which holds whole rows.
+
+    Raises
+    ------
+    InputError
+        For another number of dimensions, or an unknown number of columns.
+    """
+    if array.ndim != 2:
+        raise InputError(f"a Dask array with {array.ndim} dimensions is no table: reshape it to (rows, columns)")
+    if np.isnan(array.shape[1]):
+        raise InputError("the number of columns of the Dask array is not known: call its compute_chunk_sizes() first")
+    return array.rechunk({1: -1})
+
+
+def array_source(array: Any, opener: Opener) -> DaskFrame:
+    """A source over a Dask array of rows and columns: the frame of its chunks, with columns "0", "1" and so on."""
+    import dask
+    import dask.dataframe as dd
+
+    whole = whole_rows(array)
+    sizes = whole.chunks[0]
+    known = not np.isnan(sizes).any()
+    firsts = [int(first) for first in np.cumsum([0, *sizes])[:-1]] if known else [0] * len(sizes)
+    framing = dask.delayed(_frame_of_chunk, pure=True)
+    parts = [framing(chunk, first) for chunk, first in zip(whole.to_delayed().ravel(), firsts, strict=True)]
+    nothing = namespace_of(whole._meta).zeros((0, whole.shape[1]), dtype=whole.dtype)
+    frame = dd.from_delayed(parts, meta=_frame_of_chunk(nothing, 0), verify_meta=False)
+    if known:
+        _note_lengths(frame._name, tuple(map(int, sizes)))
+    return replace(dask_source(frame, opener), name="dask.Array", flavour="matrix")
+
+
+def _frame_of_chunk(chunk: Any, first_row: int) -> Any:
+    """A chunk as a frame of the library that works where it lies."""
+    library = import_module("cudf" if lies_on_device(chunk) else "pandas")
+    names = [str(column) for column in range(chunk.shape[1])]
+    return library.DataFrame(chunk, index=range(first_row, first_row + len(chunk)), columns=names)
+
+
 def _schema_of(frame: Any, opener: Opener) -> pa.Schema:
     """Types as the declared frame has them; columns of Python objects are those of the first partition with rows."""
     declared = opener(frame._meta).schema
@@ -349,10 +392,15 @@ def lengths_of(frame: Any) -> tuple[int, ...]:
 
             counted = [dask.delayed(len, pure=False)(as_argument(part)) for part in delayed_partitions(frame)]
             known = dask.compute(*counted)
-        while len(_COUNTED) >= MOST_COUNTED:
-            _COUNTED.pop(next(iter(_COUNTED)))
-        _COUNTED[token] = known
+        _note_lengths(token, known)
     return _COUNTED[token]
+
+
+def _note_lengths(token: str, lengths: tuple[int, ...]) -> None:
+    """Remember the rows of a frame's partitions."""
+    while len(_COUNTED) >= MOST_COUNTED:
+        _COUNTED.pop(next(iter(_COUNTED)))
+    _COUNTED[token] = lengths
 
 
 def _from_metadata(frame: Any) -> tuple[int, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpuvgm import io
-from gpuvgm.execution.dask_frames import DaskFrame, dask_source
+from gpuvgm.execution.dask_frames import DaskFrame, array_source, dask_source
 from gpuvgm.io import Source
 from gpuvgm.io.frames import is_loaded
 
@@ -16,7 +16,8 @@ def open_source(source: object) -> Source:
     Parameters
     ----------
     source : object
-        What `gpuvgm.io.open_source` takes, a DataFrame of Dask (of pandas' frames or cuDF's), or an iterator of these.
+        What `gpuvgm.io.open_source` takes, a DataFrame of Dask (of pandas' frames or cuDF's), an Array of Dask with
+        two dimensions (of NumPy's arrays or CuPy's), or an iterator of these.
 
     Returns
     -------
@@ -27,16 +28,23 @@ def open_source(source: object) -> Source:
     InputError
         When nothing readable is there, or the object is no table; the message says what to do.
     """
-    if is_loaded("dask.dataframe", "DataFrame", source):
-        return dask_source(source, open_source)
-    return io.open_source(source, open_source)
+    lazy = lazy_frame(source)
+    return io.open_source(source, open_source) if lazy is None else lazy
 
 
 def lazy_frame(source: object) -> DaskFrame | None:
-    """A DataFrame of Dask as a source; None for everything else."""
+    """A DataFrame or an Array of Dask as a source; None for everything else."""
+    if is_dask_array(source):
+        return array_source(source, open_source)
     return dask_source(source, open_source) if is_loaded("dask.dataframe", "DataFrame", source) else None
 
 
 def values_of_series(values: Any) -> Any:
-    """A Series of Dask, computed; everything else as it is."""
-    return values.compute() if is_loaded("dask.dataframe", "Series", values) else values
+    """A Series or an Array of Dask, computed; everything else as it is."""
+    lazy = is_dask_array(values) or is_loaded("dask.dataframe", "Series", values)
+    return values.compute() if lazy else values
+
+
+def is_dask_array(value: object) -> bool:
+    """Whether an object is an Array of Dask."""
+    return is_loaded("dask.array", "Array", value)

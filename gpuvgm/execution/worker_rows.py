@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, namespace_of, to_numpy
+from gpuvgm.arrays import Array, beside, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.execution.dask import HeldPartitions, HeldShares, Passing
 
@@ -24,13 +24,13 @@ class HeldChunks(NamedTuple):
         Whole chunks, but for the table's last one; NaN for rows without a number.
     first : int
         Number of the first chunk.
-    weight : ndarray of shape (rows,), float64, optional
-        Their weights.
+    weight : array of shape (rows,), float64, optional
+        Their weights, where they lie.
     """
 
     numbers: Array
     first: int
-    weight: Floats | None
+    weight: Array | None
 
 
 def in_whole_chunks(held: HeldPartitions, weight: Floats | None = None) -> HeldShares:
@@ -46,7 +46,11 @@ def in_whole_chunks(held: HeldPartitions, weight: Floats | None = None) -> HeldS
     firsts = -(-np.cumsum([0, *held.rows])[:-1] // CHUNK_ROWS)
     weights = [None] * len(firsts) if weight is None else np.split(weight, CHUNK_ROWS * firsts[1:])
     whole = held.passing(completions(held.rows), first_rows, fill_chunks)
-    return whole.by_worker(HeldChunks, firsts.tolist(), weights)
+    return whole.by_worker(_held_chunks, firsts.tolist(), weights)
+
+
+def _held_chunks(numbers: Array, first: int, weight: Floats | None) -> HeldChunks:
+    return HeldChunks(numbers, first, None if weight is None else beside(weight, numbers))
 
 
 def completions(counts: Sequence[int]) -> list[Passing]:

@@ -5,6 +5,7 @@ from gpuvgm.io.device import (
     callers_stream,
     device_array,
     device_rows,
+    float64_rows,
     holds_device_rows,
     lies_on_device,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "check_folder_of",
     "device_array",
     "device_rows",
+    "float64_rows",
     "frame_batches",
     "holds_device_rows",
     "is_csv",

@@ -171,14 +171,14 @@ def device_rows(name: str, value: Any) -> Array:
     """
     if is_loaded("cudf", "DataFrame", value):
         source = frame_source(value)
-        columns = [_float64_rows(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
+        columns = [float64_rows(name, label, column.slice(0, source.rows)) for label, column in source.columns.items()]
         return source.arrays.stack(columns, axis=1) if columns else source.arrays.zeros((source.rows, 0))
     if is_loaded("cudf", "Series", value):
-        return _float64_rows(name, str(value.name), cudf_column(value).slice(0, len(value)))
+        return float64_rows(name, str(value.name), cudf_column(value).slice(0, len(value)))
     return device_array(name, value)
 
 
-def _float64_rows(name: str, label: str, column: Column) -> Array:
+def float64_rows(name: str, label: str, column: Column) -> Array:
     """A column in float64 on the device."""
     if not isinstance(column, DeviceColumn) or not is_array(column) or pa.types.is_temporal(column.type):
         raise InputError(f'{name}: column "{label}" holds {column.type}: only numbers can be fitted')

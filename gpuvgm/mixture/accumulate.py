@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy
+from gpuvgm.arrays import Array, beside, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine, copied_to, in_row_order, runs_on_device
 from gpuvgm.engines.multivariate import GaussianTable
@@ -17,7 +17,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.mixture.em import Accumulate
 from gpuvgm.mixture.initialization import PointStart, RandomStart, RowStart, Seeds, Start, is_far_from_zero
 from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior
-from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, first_feature, from_centre
+from gpuvgm.mixture.rows import BLOCK_VALUES, Moments, Rows, are_whole, column_for, from_centre
 from gpuvgm.mixture.statistics import Statistics, gaussian_statistics, statistics_of
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints, keys_of, midpoints, values_of
 from gpuvgm.summary.summary import Cells, Summary
@@ -69,13 +69,8 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame) -> Accumulate:
 
 def _column_sums(table: KernelTable, engine: Engine, part: slice, x: Array, weight: Array | None) -> Array:
     """Sums of an E-step over some rows of one feature where they lie."""
-    if runs_on_device(engine) and is_on_device(x):
-        return engine.e_step(namespace_of(x).ascontiguousarray(x[:, 0]), weight, None, table)
-    return engine.e_step(first_feature(x), None if weight is None else _weights_on_host(weight), None, table)
-
-
-def _weights_on_host(weight: Array) -> Floats:
-    return np.ascontiguousarray(to_numpy(weight))
+    numbers = column_for(engine, x)
+    return engine.e_step(numbers, None if weight is None else beside(weight, numbers), None, table)
 
 
 def over_features(engine: Engine, rows: Rows, centre: Floats) -> Accumulate:
@@ -386,7 +381,7 @@ def _sums_of_start(
 # -- summaries of rows with weights or without
 
 
-def summarise_repeated(engine: Engine, x: Floats, weight: Floats, grid: Grid) -> Summary:
+def summarise_repeated(engine: Engine, x: Array, weight: Array, grid: Grid) -> Summary:
     """Summary of rows that are repeated, equal to the bit to that of the repeated rows.
 
     Rows whose weight has bit b are summarised together, and count 2^b times.
@@ -395,16 +390,16 @@ def summarise_repeated(engine: Engine, x: Floats, weight: Floats, grid: Grid) ->
     ----------
     engine : Engine
         Who summarises.
-    x : ndarray of shape (rows,), float64
+    x : array of shape (rows,), float64
         Values.
-    weight : ndarray of shape (rows,), float64
-        Whole numbers.
+    weight : array of shape (rows,), float64
+        Whole numbers, where the values lie.
     grid : Grid
         The grid to use.
     """
     times = weight.astype(np.int64)
     total = Summary.empty(grid)
-    for bit in range(int(np.max(times, initial=0)).bit_length()):
+    for bit in range(int(times.max()).bit_length() if len(times) else 0):
         total = total.merge(engine.summarise(x[(times >> bit) & 1 == 1], grid).repeated(bit))
     return total
 
@@ -465,7 +460,7 @@ class WeightedSums:
 
 def summarise_rows(engine: Engine, rows: Rows, grid: Grid) -> Summary | WeightedSums:
     """Sums of all rows that count over the cells of a grid, in one scan."""
-    whole = rows.weight is None or are_whole(to_numpy(rows.weight))
+    whole = rows.weight is None or are_whole(rows.weight)
     return rows.merged(engine, partial(_summarise_part, grid, whole=whole))
 
 
@@ -473,9 +468,11 @@ def _summarise_part(
     grid: Grid, engine: Engine, part: slice, x: Array, weight: Array | None, *, whole: bool
 ) -> Summary | WeightedSums:
     """Sums of some rows over the cells of a grid; `whole` says whether weights are whole numbers."""
-    numbers = first_feature(x)
+    numbers = column_for(engine, x)
     if weight is None:
         return engine.summarise(numbers, grid)
-    weight = _weights_on_host(weight)
+    weight = beside(weight, numbers)
     numbers, weight = numbers[weight > 0], weight[weight > 0]
-    return summarise_repeated(engine, numbers, weight, grid) if whole else WeightedSums.of(numbers, weight, grid)
+    if whole:
+        return summarise_repeated(engine, numbers, weight, grid)
+    return WeightedSums.of(to_numpy(numbers).astype(np.float64, copy=False), to_numpy(weight), grid)

@@ -17,17 +17,18 @@ import numpy as np
 from sklearn.base import BaseEstimator, DensityMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.config import SUMMARY_ROWS, Algorithm
 from gpuvgm.engines import ENGINES, Engine, EngineName, choose_engine, get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.execution.context import executor_for
+from gpuvgm.execution.context import clone_beside_executor, executor_for
+from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import map_frames
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sources import lazy_frame
+from gpuvgm.execution.sources import is_dask_array, lazy_frame, open_source
 from gpuvgm.io import lies_on_device
 from gpuvgm.mixture.accumulate import moments_of
 from gpuvgm.mixture.em import Stopping, Verbosity
@@ -52,8 +53,8 @@ from gpuvgm.mixture.posterior import (
     Prior,
     StickBreaking,
 )
-from gpuvgm.mixture.prediction import labels, log_densities, of_partition, of_rows, probabilities
-from gpuvgm.mixture.rows import Moments, Rows, read_rows, training_rows
+from gpuvgm.mixture.prediction import labels, log_densities, of_array, of_partition, of_rows, probabilities
+from gpuvgm.mixture.rows import Moments, Rows, local_executor, read_rows, training_rows
 from gpuvgm.mixture.worker_rows import rows_on_cluster
 from gpuvgm.summary.grid import Floats, Ints
 
@@ -123,8 +124,10 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
     engine : {"auto", "native", "cuda", "reference"}
         What computes: C++ on processors, a GPU, or NumPy. "auto" takes the GPU, if it is usable, for arrays that lie on
         it; else the processor.
-    executor : gpuvgm.execution.local.LocalExecutor, optional
-        Threads; by default all cores.
+    executor : DaskExecutor, distributed.Client or gpuvgm.execution.local.LocalExecutor, optional
+        Where fits run: a cluster of Dask (such as `gpuvgm.cluster` gives), whose workers hold the rows, or threads of
+        this process. By default the current client's cluster for frames and arrays of Dask, and all cores for
+        everything else. Arrays on disk, and those on a device of this process, are worked on here.
 
     Attributes
     ----------
@@ -184,7 +187,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         "algorithm": [StrOptions(set(get_args(Algorithm)))],
         "effort": [StrOptions(set(get_args(MixtureEffort)))],
         "engine": [StrOptions(set(ENGINES))],
-        "executor": [None, LocalExecutor],
+        "executor": [None, LocalExecutor, DaskExecutor, HasMethods(["scheduler_info", "submit"])],
     }
 
     def __init__(
@@ -211,7 +214,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         algorithm: Algorithm = "auto",
         effort: MixtureEffort = "research",
         engine: EngineName = "auto",
-        executor: LocalExecutor | None = None,
+        executor: Any = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -242,9 +245,9 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Rows: an array, a data frame or a list. Memory maps, arrays on disk and Dask frames are read block by block.
-            Arrays on a device and cuDF frames stay there. The partitions of a Dask frame stay on the workers of the
-            current client, if there is one, with any `init_params` but "random".
+            Rows: an array, a data frame or a list. Memory maps, arrays on disk, and frames and arrays of Dask are read
+            block by block. Arrays on a device and cuDF frames stay there. With a cluster (`executor`, or the current
+            client for frames and arrays of Dask) rows stay on its workers, with any `init_params` but "random".
         y : None
             Ignored.
         sample_weight : array-like of shape (n_samples,), optional
@@ -376,20 +379,25 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
 
     @contextmanager
     def _rows(self, x: Any, sample_weight: Any, *, reset: bool = True) -> Iterator[Rows]:
-        """Rows to fit on, for as long as the fit takes; those of a frame of Dask lie on the current client's workers.
+        """Rows to fit on, for as long as the fit takes, in this process or with the workers of a cluster.
 
         Responsibilities that are drawn in row order are drawn in this process, which then reads the rows.
         """
         frame = lazy_frame(x)
+        given = x if frame is None else frame
         drawn = isinstance(self.init_params, str) and self.init_params == "random"
-        executor = None if frame is None or drawn else executor_for(None, frame)
-        if frame is None or executor is None:
-            rows = training_rows(self, x if frame is None else frame, sample_weight, reset=reset)
-            with self._in_threads(rows) as shared:
-                yield shared
-            return
-        with rows_on_cluster(self, frame, executor, sample_weight, reset=reset) as rows:
-            yield rows
+        if not drawn:
+            source: Any = frame
+            if frame is None and not isinstance(self.executor, LocalExecutor | None):
+                host = read_rows(self, x, reset=reset)
+                source = open_source(host.array) if host.on_host and not host.lazy else None
+            executor = None if source is None else executor_for(self.executor, source)
+            if executor is not None:
+                with rows_on_cluster(self, source, executor, sample_weight, reset=reset) as spread:
+                    yield spread
+                return
+        with self._in_threads(training_rows(self, given, sample_weight, reset=reset)) as shared:
+            yield shared
 
     def _problem(self, rows: Rows, moments: Moments) -> Problem:
         warm = self._posterior() if self.warm_start and hasattr(self, "converged_") else None
@@ -463,7 +471,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         Returns
         -------
         array of shape (n_samples,)
-            Labels; for a frame of Dask a lazy Series with its index.
+            Labels; for a frame of Dask a lazy Series with its index, for an array of Dask another.
 
         Examples
         --------
@@ -487,7 +495,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         Returns
         -------
         array of shape (n_samples, n_components)
-            Probabilities; for a frame of Dask a lazy frame with its index.
+            Probabilities; for a frame of Dask a lazy frame with its index, for an array of Dask another.
 
         Examples
         --------
@@ -511,7 +519,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         Returns
         -------
         array of shape (n_samples,)
-            Log densities; for a frame of Dask a lazy Series with its index.
+            Log densities; for a frame of Dask a lazy Series with its index, for an array of Dask another.
 
         Examples
         --------
@@ -608,8 +616,14 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
             factors=_of_components(self.precisions_cholesky_, form, shape),
         )
 
+    def __sklearn_clone__(self) -> BayesianGaussianMixture:
+        cloned: BayesianGaussianMixture = clone_beside_executor(self)
+        return cloned
+
     def _of_rows(self, x: Any, function: Callable[[Array], Array]) -> Array:
         check_is_fitted(self)
+        if is_dask_array(x):
+            return of_array(self._alone(), function, x)
         frame = lazy_frame(x)
         if frame is not None:
             return map_frames(frame, partial(of_partition, self._alone(), function), numbered=False)
@@ -618,6 +632,8 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
             return of_rows(self._engine(rows), shared, self._posterior(), function)
 
     def _engine(self, rows: Rows) -> Engine:
+        if rows.spread and self.engine == "cuda":  # the workers' engine, which this process need not have
+            return get_engine("auto")
         if rows.on_host:
             return get_engine(choose_engine(self.engine, None if rows.lazy else rows.count * rows.features))
         if self.engine == "native":
@@ -634,7 +650,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
     @contextmanager
     def _in_threads(self, rows: Rows) -> Iterator[Rows]:
         """The rows, with threads for those of the host; a device's current stream is that of the caller's thread."""
-        threads = (self.executor or LocalExecutor()).threads
+        threads = local_executor(self).threads
         if threads == 1 or not rows.on_host:
             yield rows
             return

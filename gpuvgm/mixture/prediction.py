@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.engines import Engine
 from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.execution.dask_frames import whole_rows
 from gpuvgm.mixture.posterior import Posterior
-from gpuvgm.mixture.rows import BLOCK_VALUES, Rows
+from gpuvgm.mixture.rows import BLOCK_VALUES, Rows, check_features
 
 DENSITY_VALUES = 1 << 25  # log densities of a block on a device, 256 MiB
 
@@ -66,12 +68,25 @@ def of_rows(engine: Engine, rows: Rows, posterior: Posterior, function: Callable
     return namespace_of(blocks[0]).concat(blocks, axis=0)
 
 
+def of_array(mixture: Any, function: Callable[[Array], Array], array: Any) -> Any:
+    """A function of the log densities of a Dask array's rows, as a Dask array whose chunks lie where the rows' do."""
+    whole = whole_rows(array)
+    check_features(mixture, (1, whole.shape[1]), None, reset=False)
+    meta = of_chunk(mixture, function, namespace_of(whole._meta).zeros((0, whole.shape[1])))
+    shape = {"drop_axis": 1} if meta.ndim == 1 else {"chunks": (whole.chunks[0], (meta.shape[1],))}
+    return whole.map_blocks(partial(of_chunk, mixture, function), meta=meta, **shape)
+
+
+def of_chunk(mixture: Any, function: Callable[[Array], Array], x: Array) -> Array:
+    """A function of the log densities of some rows, which may be none."""
+    if len(x):
+        return mixture._of_rows(x, function)
+    return function(namespace_of(x).zeros((1, len(mixture.weights_))))[:0]
+
+
 def of_partition(mixture: Any, function: Callable[[Array], Array], frame: Any, _: int) -> Any:
     """A function of a partition's log densities, as a Series or a frame of the partition's library."""
-    if len(frame):
-        values = mixture._of_rows(frame, function)
-    else:
-        values = function(np.zeros((1, len(mixture.weights_))))[:0]
+    values = of_chunk(mixture, function, frame if len(frame) else np.empty((0, 0)))
     if values.ndim == 1:
         return type(frame.iloc[:, 0])(values, index=frame.index)
     return type(frame)(values, columns=[str(k) for k in range(values.shape[1])], index=frame.index)

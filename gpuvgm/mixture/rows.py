@@ -15,14 +15,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, namespace_of, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, is_on_device, namespace_of, to_numpy
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import ChunkSums, Engine, add_chunks, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sources import values_of_series
-from gpuvgm.io import Block, device_rows, holds_device_rows
+from gpuvgm.io import Block, Source, device_rows, float64_rows, holds_device_rows
 from gpuvgm.summary.grid import Floats, Ints
 
 T = TypeVar("T")
@@ -266,7 +266,14 @@ def first_feature(x: Array) -> Floats:
     return np.ascontiguousarray(to_numpy(x)[:, 0], dtype=np.float64)
 
 
-def check_finite(block: Floats, first_row: int) -> None:
+def column_for(engine: Engine, x: Array) -> Array:
+    """The only feature of rows where an engine works on them: on its device if they lie there, else on the host."""
+    if runs_on_device(engine) and is_on_device(x):
+        return namespace_of(x).ascontiguousarray(x[:, 0])
+    return first_feature(x)
+
+
+def check_finite(block: Array, first_row: int) -> None:
     """Refuse values that are not finite.
 
     Raises
@@ -274,7 +281,8 @@ def check_finite(block: Floats, first_row: int) -> None:
     InputError
         Naming the first of them.
     """
-    if not np.all(np.isfinite(block)):
+    if not bool(namespace_of(block).isfinite(block).all()):
+        block = to_numpy(block)
         row, feature = np.argwhere(~np.isfinite(block))[0]
         raise InputError(
             f"X holds {block[row, feature]} at row {first_row + row}, feature {feature}: "
@@ -294,9 +302,10 @@ def _ends(weight: Floats) -> Floats:
     return np.asarray(ends)
 
 
-def are_whole(weight: Floats) -> bool:
+def are_whole(weight: Array) -> bool:
     """Whether all weights are whole numbers that count rows exactly."""
-    return bool(np.all(weight == np.floor(weight)) and np.sum(weight) < 2.0**44)
+    xp = namespace_of(weight)
+    return bool(xp.all(weight == xp.floor(weight)) and xp.sum(weight) < 2.0**44)
 
 
 def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = True) -> Rows:
@@ -338,8 +347,8 @@ def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
         shape = check_frame(estimator, x, reset=reset)
         block_rows = max(1, BLOCK_VALUES // (shape[1] * CHUNK_ROWS)) * CHUNK_ROWS
         blocks = partial(x.blocks, x.schema.names, block_rows)
-        executor = estimator.executor or LocalExecutor()
-        return RowsOfSource(np.broadcast_to(0.0, shape), blocks=blocks, numbers_of=finite_rows, executor=executor)
+        executor, nothing = local_executor(estimator), np.broadcast_to(0.0, shape)
+        return RowsOfSource(nothing, blocks=blocks, numbers_of=finite_rows, executor=executor)
     if _is_on_disk(x):
         check_features(estimator, x.shape, None, reset=reset)
         return Rows(x, lazy=True)
@@ -348,6 +357,12 @@ def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
     mapped = isinstance(x, np.memmap) and x.size > MAPPED_VALUES
     array = validate_data(estimator, x, dtype=list(FLOATS), reset=reset, ensure_min_samples=2 if reset else 1)
     return Rows(array, whole=not mapped)
+
+
+def local_executor(estimator: Any) -> LocalExecutor:
+    """Threads of this process, where it does the work."""
+    given = estimator.executor
+    return given if isinstance(given, LocalExecutor) else LocalExecutor()
 
 
 def _is_on_disk(x: Any) -> bool:
@@ -379,8 +394,8 @@ def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
     return Rows(x)
 
 
-def check_frame(estimator: Any, frame: DaskFrame, *, reset: bool) -> tuple[int, int]:
-    """Rows and features of a frame of Dask, as `check_features`.
+def check_frame(estimator: Any, frame: Source, *, reset: bool) -> tuple[int, int]:
+    """Rows and features of a frame of Dask or of a matrix, as `check_features`.
 
     Raises
     ------
@@ -390,23 +405,31 @@ def check_frame(estimator: Any, frame: DaskFrame, *, reset: bool) -> tuple[int, 
     for field in frame.schema:
         if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
             raise InputError(f'X: column "{field.name}" holds {field.type}: only numbers can be fitted')
-    shape = (frame.rows, len(frame.schema))
-    check_features(estimator, shape, frame.schema.names, reset=reset)
+    names = frame.schema.names
+    shape = (frame.rows or 0, len(names))
+    check_features(estimator, shape, None if frame.flavour == "matrix" else names, reset=reset)
     return shape
 
 
-def finite_rows(block: Block) -> Floats:
-    """Rows of columns of numbers as a matrix.
+def finite_rows(block: Block) -> Array:
+    """Rows of columns of numbers as a matrix in float64, where they lie.
 
     Raises
     ------
     InputError
         For a value that is missing or not finite.
     """
-    columns = [column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for column in block.batch.columns]
-    rows = np.column_stack(columns)
+    columns = [_float64_numbers(name, block.column(name)) for name in block.table.schema.names]
+    rows = namespace_of(columns[0]).stack(columns, axis=1)
     check_finite(rows, block.first_row)
     return rows
+
+
+def _float64_numbers(name: str, column: Column) -> Array:
+    """A column in float64, NaN where a number is missing."""
+    if isinstance(column, DeviceColumn):
+        return float64_rows("X", name, column)
+    return column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
 def check_features(estimator: Any, shape: tuple[int, ...], names: Sequence[str] | None, *, reset: bool) -> None:
@@ -436,7 +459,7 @@ def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Floats | None:
 
     if sample_weight is None:
         return None
-    count = x.rows if isinstance(x, DaskFrame) else int(_num_samples(x))
+    count = x.rows if isinstance(x, Source) else int(_num_samples(x))
     given = hosted("sample_weight", values_of_series(sample_weight))
     if not reset and np.shape(given) == (count,) and not np.any(np.asarray(given)):
         return np.zeros(count)

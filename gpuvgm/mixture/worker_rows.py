@@ -10,14 +10,13 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
+from gpuvgm.arrays import Array, namespace_of
+from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import ChunkSums, Engine, get_engine
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor, HeldShares
-from gpuvgm.execution.dask_frames import DaskFrame
-from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.worker_rows import HeldChunks, in_whole_chunks
-from gpuvgm.io import Block
+from gpuvgm.io import Block, Source
 from gpuvgm.mixture.rows import (
     BLOCK_VALUES,
     BlockSums,
@@ -122,29 +121,29 @@ def rows_on_workers(
 
 @contextmanager
 def rows_on_cluster(
-    estimator: Any, frame: DaskFrame, executor: DaskExecutor, sample_weight: Any, *, reset: bool
+    estimator: Any, source: Source, executor: DaskExecutor, sample_weight: Any, *, reset: bool
 ) -> Iterator[RowsOnWorkers]:
-    """Rows of a frame of Dask, which the workers of a cluster hold until the context ends.
+    """Rows of a frame of Dask or a matrix, which the workers of a cluster hold until the context ends.
 
     Parameters
     ----------
     estimator : BayesianGaussianMixture
         Keeps the number and the names of the features.
-    frame : DaskFrame
+    source : Source
         The rows.
     executor : DaskExecutor
         The cluster.
     sample_weight, reset
         As for `training_rows`.
     """
-    weight = checked_weight(frame, sample_weight, reset=reset)
-    shape = check_frame(estimator, frame, reset=reset)
-    reading = Reading("reference", tuple(frame.schema.names), BLOCK_ROWS)
-    run = Run.spread_over(executor, frame, estimator.engine)
-    with rows_on_workers(_matrix_of, frame.partitions(reading), run, shape, weight) as rows:
+    weight = checked_weight(source, sample_weight, reset=reset)
+    shape = check_frame(estimator, source, reset=reset)
+    run = Run.spread_over(executor, source, estimator.engine)
+    with rows_on_workers(_matrix_of, run.blocks(source, source.schema.names), run, shape, weight) as rows:
         yield rows
 
 
-def _matrix_of(blocks: Iterator[Block]) -> Floats:
-    """The rows of a partition."""
-    return np.concatenate(list(map(finite_rows, blocks)))
+def _matrix_of(blocks: Iterator[Block]) -> Array:
+    """The rows of a partition, where they lie."""
+    parts = list(map(finite_rows, blocks))
+    return namespace_of(parts[0]).concatenate(parts)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from gpuvgm.columns.identifiers import IdColumn
+from gpuvgm.errors import InputError
 from gpuvgm.execution.dask_frames import map_frames
 
 
@@ -39,8 +40,14 @@ def decode_lazily(alone: Any, table: Any, invalid: str, *, return_valid: bool) -
     return_valid : bool
         Whether to give both.
     """
-    numbered = bool(_running_identifiers(alone, table.schema.names))
-    decode = partial(_decoded_part, alone, invalid)
+    names, columns = table.schema.names, {}
+    if table.flavour == "matrix":
+        names = alone.get_feature_names_out(layout="onehot").tolist()
+        if len(names) != len(table.schema.names):
+            raise InputError(f"the array has {len(table.schema.names)} columns, but the onehot layout has {len(names)}")
+        columns = dict(zip(table.schema.names, names, strict=True))
+    numbered = bool(_running_identifiers(alone, names))
+    decode = partial(_decoded_part, alone, invalid, columns)
     found = [map_frames(table, partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
     return tuple(found) if return_valid else found[0]
 
@@ -60,8 +67,11 @@ def _encoded_part(alone: Any, options: Mapping[str, Any], first_row: int, frame:
     return type(frame)(encoded, columns=names, index=frame.index)
 
 
-def _decoded_part(alone: Any, invalid: str, place: int, frame: Any, start: int) -> Any:
-    """One decoded partition, or which of its rows are valid."""
+def _decoded_part(  # noqa: PLR0913 - what Dask hands over comes after what was asked for
+    alone: Any, invalid: str, columns: Mapping[str, str], place: int, frame: Any, start: int
+) -> Any:
+    """One decoded partition, whose columns may get other names first, or which of its rows are valid."""
+    frame = frame.rename(columns=columns) if columns else frame
     checked = place == 1 or invalid == "drop"
     decoded = alone.inverse_transform(frame, return_valid=checked)
     values, valid = decoded if checked else (decoded, None)

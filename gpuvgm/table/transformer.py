@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import secrets
 import time
@@ -45,7 +44,7 @@ from gpuvgm.config import (
 )
 from gpuvgm.engines import EngineName
 from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, check_present, listed
-from gpuvgm.execution.context import Run, engine_for, executor_for
+from gpuvgm.execution.context import Run, clone_beside_executor, engine_for, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.partitions import as_read_by
@@ -1113,10 +1112,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         return FitReport.of(self._fitted(), self._seconds)
 
     def __sklearn_clone__(self) -> Self:
-        bare = copy.copy(self)
-        bare.executor = None
-        cloned: Self = BaseEstimator.__sklearn_clone__(bare)
-        cloned.executor = self.executor  # a client of Dask is one connection, which no copy can have
+        cloned: Self = clone_beside_executor(self)
         return cloned
 
     def __sklearn_is_fitted__(self) -> bool:
