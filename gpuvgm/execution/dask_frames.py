@@ -106,7 +106,8 @@ class DaskFrame(Source):
 
         client = getattr(dask.base.get_scheduler(), "__self__", None)
         on_cluster = hasattr(client, "scheduler_info")
-        if type(self.frame.expr).__name__ == "FromGraph" or (self.on_device and not on_cluster):
+        persisted = type(self.frame.expr).__name__ == "FromGraph" and self.flavour != "matrix"
+        if persisted or (self.on_device and not on_cluster):
             return self  # in memory already, or where nothing spills
         ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
         read = self.partitions(Reading("reference", tuple(columns), 1))
@@ -301,24 +302,26 @@ def whole_rows(array: Any) -> Any:
 
 def array_source(array: Any, opener: Opener) -> DaskFrame:
     """A source over a Dask array of rows and columns: the frame of its chunks, with columns "0", "1" and so on."""
-    import dask
     import dask.dataframe as dd
+    from dask.array.optimization import optimize
 
     whole = whole_rows(array)
     sizes = whole.chunks[0]
     known = not np.isnan(sizes).any()
-    firsts = [int(first) for first in np.cumsum([0, *sizes])[:-1]] if known else [0] * len(sizes)
-    framing = dask.delayed(_frame_of_chunk, pure=True)
-    parts = [framing(chunk, first) for chunk, first in zip(whole.to_delayed().ravel(), firsts, strict=True)]
+    firsts = np.cumsum([0, *sizes])[:-1] if known else np.zeros(len(sizes))
     nothing = namespace_of(whole._meta).zeros((0, whole.shape[1]), dtype=whole.dtype)
-    frame = dd.from_delayed(parts, meta=_frame_of_chunk(nothing, 0), verify_meta=False)
+    parts = whole.map_blocks(_frame_of_chunk, firsts.astype(np.int64).tolist(), drop_axis=1, meta=nothing[:, 0])
+    keys = parts.__dask_keys__()
+    graph = NamedGraph(parts.name, optimize(parts.dask, keys))
+    frame = dd.from_graph(graph, _frame_of_chunk(nothing, [0]), (None,) * (len(keys) + 1), keys, "chunk")
     if known:
         _note_lengths(frame._name, tuple(map(int, sizes)))
     return replace(dask_source(frame, opener), name="dask.Array", flavour="matrix")
 
 
-def _frame_of_chunk(chunk: Any, first_row: int) -> Any:
-    """A chunk as a frame of the library that works where it lies."""
+def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...] = (0,)) -> Any:
+    """A chunk as a frame of the library that works where it lies; `firsts` are the first rows of all chunks."""
+    first_row = firsts[block_id[0]]
     library = import_module("cudf" if lies_on_device(chunk) else "pandas")
     names = [str(column) for column in range(chunk.shape[1])]
     return library.DataFrame(chunk, index=range(first_row, first_row + len(chunk)), columns=names)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.arrays import Array, namespace_of, to_numpy
+from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy, widened
 from gpuvgm.columns import numeric
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.general import column_of_range
@@ -36,7 +36,7 @@ from gpuvgm.io import Block, Source
 from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
 from gpuvgm.mixture.em import Accumulate
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
-from gpuvgm.mixture.rows import Rows, RowsOfSource
+from gpuvgm.mixture.rows import SEED_ROWS, Rows, RowsOfSource
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
     Accumulators,
@@ -281,8 +281,8 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
     Where the user's limit of memory has no room for it, every E-step reads the source again instead. The rows of a
     cluster stay in the memory of its workers.
 
-    With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's; a summary that had to be given
-    up keeps its centres.
+    With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's. A summary that had to be given
+    up keeps its centres; so do more rows on a device than a sample has, which do not come to the host.
     """
     if run.spread:
         with rows_on_workers(partial(partition_numbers, plan), run.blocks(source, [plan.name]), run) as workers:
@@ -296,16 +296,16 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
         run.blocks(source, [plan.name]),
         parts.append,
     )
-    rows = namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
+    numbers = widened(namespace_of(parts[0]).concatenate(parts)) if parts else np.empty(0)
     parts.clear()
-    numbers = to_numpy(rows).astype(np.float64, copy=False)
     start = None
-    if _starts_from_rows(plan):
-        seeds, start = _start_from_rows(numbers[np.isfinite(numbers)], plan, _summary_of(column).ordinary)
+    if _starts_from_rows(plan) and not (is_on_device(numbers) and len(numbers) > SEED_ROWS):
+        here = to_numpy(numbers)
+        seeds, start = _start_from_rows(here[np.isfinite(here)], plan, _summary_of(column).ordinary)
         column = replace(column, starts=(seeds,))
     with ThreadPoolExecutor(run.executor.threads) as pool:
-        accumulate = over_rows(engine, replace(Rows.of(rows), pool=pool), plan.grid.frame)
-        return _fit_exact_rows(engine, plan, column, replace(Rows.of(numbers), pool=pool), accumulate, start)
+        rows = replace(Rows.of(numbers), pool=pool)
+        return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
 
 
 def _fit_exact_rows(  # noqa: PLR0913 - what the three places of rows differ in
