@@ -459,7 +459,7 @@ def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Floats | None:
 
     if sample_weight is None:
         return None
-    count = x.rows if isinstance(x, Source) else int(_num_samples(x))
+    count = (x.rows or 0) if isinstance(x, Source) else int(_num_samples(x))
     given = hosted("sample_weight", values_of_series(sample_weight))
     if not reset and np.shape(given) == (count,) and not np.any(np.asarray(given)):
         return np.zeros(count)

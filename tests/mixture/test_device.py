@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from gpuvgm import BayesianGaussianMixture
+from gpuvgm import BayesianGaussianMixture, TableTransformer
 from gpuvgm.errors import InputError
+from gpuvgm.mixture.rows import SEED_ROWS
 from tests.conftest import needs_gpu
 from tests.engines.kernels.building import needs_compiler
+from tests.harness.device.frames import use_strict_cudf
 from tests.harness.device.hardware import Hardware
 from tests.harness.device.module import up
 from tests.mixture.cases import blobs
@@ -134,6 +137,46 @@ def test_weights_of_cupy_that_cannot_count_rows(strict_cupy: Any, weight: list[f
     with pytest.raises(ValueError) as found:
         BayesianGaussianMixture().fit(up(x), sample_weight=up(np.array(weight)))
     assert str(found.value) == str(expected.value)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("place", ["CuPy", "cuDF"])
+@pytest.mark.parametrize("settings", [{"algorithm": "auto"}, {"algorithm": "exact"}, {"features": 3}], ids=str)
+def test_nothing_but_samples_and_sums_comes_to_the_host(
+    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], place: str
+) -> None:
+    """As many rows again bring not a byte of theirs: of samples two are taken, and of cells few become more."""
+    cudf, options, rows = use_strict_cudf(monkeypatch), dict(settings), 2 * SEED_ROWS
+    features = options.pop("features", 1)
+    x = blobs(np.random.default_rng(3), 2 * rows, features)
+    down = []
+    for count in (rows, 2 * rows):
+        given = up(x[:count]) if place == "CuPy" else cudf.DataFrame(up(x[:count]), columns=list("abc"[:features]))
+        with strict_cupy.hardware.ledger.stage(f"{count} rows") as entry:
+            mixture("auto", **{"max_iter": 5} | options).fit(given)
+        down.append(entry.bytes_down)
+    sample = 8 * features * SEED_ROWS
+    assert sample < down[0] < 2.5 * sample
+    assert down[1] - down[0] < 8 * features * rows / 10, f"{down}"
+
+
+@needs_compiler
+@pytest.mark.parametrize("effort", ["research", "auto"])
+def test_exact_columns_of_tables_stay_on_the_device(
+    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, effort: str
+) -> None:
+    rows = 3 * SEED_ROWS
+    x = blobs(np.random.default_rng(3), rows, 1)
+    frame = use_strict_cudf(monkeypatch).DataFrame({"x": up(x[:, 0].copy())})
+    settings: dict[str, Any] = {"algorithm": "exact", "effort": effort, "max_iter": 5}
+    with strict_cupy.hardware.ledger.stage("fit") as entry:
+        found = TableTransformer(**settings).fit(frame).columns_["x"]
+    assert entry.bytes_down < 8 * rows
+    expected = TableTransformer(**settings).fit(pd.DataFrame(x, columns=["x"])).columns_["x"]
+    assert found.fit.algorithm == expected.fit.algorithm == "exact"
+    if effort == "auto":
+        assert found.fit.lower_bound == pytest.approx(expected.fit.lower_bound, rel=1e-9)
 
 
 @needs_compiler

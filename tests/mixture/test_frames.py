@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,12 +14,13 @@ import pytest
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.errors import InputError
 from tests.engines.kernels.building import needs_compiler
-from tests.harness.device.frames import DataFrame, Series, dask_frame, decimal_type, use_strict_cudf
+from tests.harness.device.frames import DataFrame, Series, dask_frame, decimal_type, register_frames, use_strict_cudf
 from tests.harness.device.module import is_strict, up
 from tests.mixture.cases import blobs
 from tests.mixture.closeness import assert_same_parameters
 
 dask = pytest.importorskip("dask")
+da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 ROWS = 9000
@@ -112,6 +114,31 @@ def test_frames_of_dask(cudf: Any, place: str, features: int, algorithm: str) ->
     weight = pd.Series(np.random.default_rng(4).integers(0, 3, ROWS), frame.index)
     found = mixture(frame, algorithm=algorithm).fit(lazy, sample_weight=dd.from_pandas(weight, npartitions=3))
     assert_same_parameters(found, mixture(frame, algorithm=algorithm).fit(frame, sample_weight=weight), 1e-9)
+
+
+@pytest.mark.parametrize("place", ["host", "device"])
+@pytest.mark.parametrize("features", [1, 3])
+@pytest.mark.parametrize("sizes", ["known", "unknown"])
+def test_arrays_of_dask(cudf: Any, strict_cupy: Any, place: str, features: int, sizes: str) -> None:
+    register_frames()
+    x = blobs(np.random.default_rng(3), ROWS, features)
+    ends = [0, 2500, 2500, 2501, ROWS]
+    parts = [dask.delayed(up if place == "device" else np.asarray)(x[i:j]) for i, j in itertools.pairwise(ends)]
+    meta = up(x[:0]) if place == "device" else x[:0]
+    rows = [len(range(*pair)) if sizes == "known" else np.nan for pair in itertools.pairwise(ends)]
+    lazy = da.concatenate(
+        [da.from_delayed(part, (count, features), meta=meta) for part, count in zip(parts, rows, strict=True)],
+        allow_unknown_chunksizes=True,
+    )
+    frame = pd.DataFrame(x)
+    expected = mixture(frame).fit(x)
+    found = mixture(frame).fit(lazy)
+    assert_same_parameters(found, expected, 1e-9)
+    for method in METHODS:
+        values = getattr(found, method)(lazy)
+        assert type(values._meta) is (strict_cupy.ndarray if place == "device" else np.ndarray)
+        np.testing.assert_allclose(host(values.compute()), getattr(found, method)(x), rtol=1e-9, atol=1e-12)
+    assert found.score(lazy) == pytest.approx(found.score(x))
 
 
 @pytest.mark.parametrize("features", [1, 3])

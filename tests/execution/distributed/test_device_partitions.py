@@ -196,6 +196,32 @@ def test_the_estimator_fits_and_predicts_partitions(scheduler: Scheduler) -> Non
     np.testing.assert_array_equal(found.predict(frame).compute().to_arrow().to_numpy(), expected.predict(table))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("columns", [["two"], ["two", "count"]])
+def test_rows_of_the_estimator_stay_on_the_workers_device(
+    worker_here: None, strict_cupy: Any, columns: list[str], weighted: bool
+) -> None:
+    table = pd.concat([rows()[columns]] * 4, ignore_index=True)
+    weight = np.random.default_rng(4).integers(0, 3, len(table)) if weighted else None
+    centres = table.to_numpy(np.float64)[:3]
+    settings: dict[str, Any] = {"n_components": 3, "max_iter": 8, "tol": 0, "init_params": centres}
+    cuts = [table.iloc[first : first + 9000] for first in range(0, len(table), 9000)]
+    lazy = stages.there(dask_frame([DataFrame({name: up(part[name].to_numpy()) for name in part}) for part in cuts]))
+    moved = []
+    for iterations in (2, 8):
+        with strict_cupy.hardware.ledger.stage(f"{iterations} iterations") as entry:
+            found = gpuvgm.BayesianGaussianMixture(**settings | {"max_iter": iterations}).fit(
+                lazy, sample_weight=weight
+            )
+        moved.append((entry.bytes_down, entry.bytes_up))
+    assert_same_parameters(found, gpuvgm.BayesianGaussianMixture(**settings).fit(table, sample_weight=weight), 1e-9)
+    kernels = {name for name, _ in strict_cupy.hardware.launches}
+    assert any(name.startswith(("gpuvgm_e_step", "gpuvgm_features")) for name in kernels), kernels
+    for few, many in zip(*moved, strict=True):
+        assert many - few < 6 * table.size * 8 / 20, "an iteration moves tables and sums"
+
+
 def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) -> None:
     """Moments, starts and E-steps of a partition: what comes to the host are sums of chunks."""
     from gpuvgm.engines import get_engine
