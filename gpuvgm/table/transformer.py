@@ -177,8 +177,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     seed : int, optional
         Seed for drawing modes; by default that of the fit (`random_state`).
     executor : DaskExecutor or distributed.Client, optional
-        The cluster to work on. By default Dask frames use the current client, if there is one, and everything else is
-        computed in this process.
+        The cluster to work on. By default Dask's frames and arrays use the current client, if there is one, and
+        everything else is computed in this process.
     sample_rows : int, optional
         Fit a sample of about this many rows, which is held in memory, instead of all rows. The sample is made of runs
         of consecutive rows, spread over the source, and nothing else is read; where the number of rows is unknown (CSV,
@@ -311,7 +311,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         source : object
             A path, URL, glob, folder or list of paths (Parquet, CSV, JSON lines, Arrow), a pandas, polars or pyarrow
             table, a polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array,
-            a frame of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a
+            a frame or an array of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a
             two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay there.
         y : None
             Ignored.
