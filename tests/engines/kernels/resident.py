@@ -33,6 +33,9 @@ class ResidentEngine:
     def summarise_values(self, values, grid, rules):  # type: ignore[no-untyped-def]
         return self.engine.summarise_values(values, grid, rules)  # which lie on the host
 
+    def numbers_of(self, values, rules):  # type: ignore[no-untyped-def]
+        return self.engine.numbers_of(values, rules)
+
     def running_summary(self, grid, step=None):  # type: ignore[no-untyped-def]
         running = self.engine.running_summary(grid, step)
         return SimpleNamespace(add=lambda x: running.add(self.up(x)), summary=running.summary)
