@@ -26,7 +26,7 @@ from gpuvgm.summary.grid import MASS_BITS, Floats, Grid, Ints, Masses, build_gri
 from gpuvgm.summary.summary import Cells
 
 CHECKED_ITERATIONS = 20  # of EM from the end of a fit, on other cells too, to see what the cells cost
-FIRST_LOOK = 4  # of them: each further one adds no more than one of these, so that they often suffice
+FIRST_LOOKS = (1, 4)  # of them: each further one adds no more than one of these, so that they often suffice
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
 ROUNDED = 1.001  # more than what sums of shares are rounded by
 Start = Seeds | Posterior
@@ -431,7 +431,7 @@ def end_error(engine: Engine, prior: Prior, posterior: Posterior, cells: Cells) 
     EM is a contraction there, so that the first iterations lead apart at least as far as as many later ones.
     """
     begins = [(one, posterior) for one in (cells, *_others(cells))]
-    for iterations in (FIRST_LOOK, CHECKED_ITERATIONS):
+    for iterations in (*FIRST_LOOKS, CHECKED_ITERATIONS):
         fine, coarse, uneven = (one.posterior for one in fit_batch(engine, begins, prior, Stopping(iterations, 0.0)))
         error = CHECKED_ITERATIONS / iterations * _cell_error(fine, coarse, uneven)
         if error <= LARGEST_FIT_ERROR:

@@ -86,6 +86,13 @@ def test_e_step_over_cells(candidate: Engine, size: int) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11 * max(1, size))
 
 
+def test_no_share_of_a_cell_is_so_small_that_its_products_are_subnormal(candidate: Engine) -> None:
+    table = KernelTable(Frame(1.0, 0.0), np.array([0.0, 1.0]), np.full(2, 0.5), np.array([0.0, -1e6]))
+    sums = candidate.e_step(np.linspace(-1, 1, 50), np.ones(50), np.full(50, 1e-9), table)
+    empty = sums[0, [1, 3, 5]]  # of the component that has none of the rows
+    assert np.all((np.abs(empty) >= 2.0**-520) & (np.abs(empty) < 2.0**-480))
+
+
 def test_e_step_far_out_does_not_overflow(engine: Engine) -> None:
     x = np.array([1e6, -1e6, 1e150, 3.0])
     found = engine.e_step(x, None, None, mixture())

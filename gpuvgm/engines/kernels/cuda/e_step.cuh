@@ -219,7 +219,7 @@ GPUVGM_FN double weigh(const Mixture& mixture, const Row& row, int i, Shared& sh
         double slope = 0.0, curve = 0.0;
         for (int k = 0; k < mixture.components; ++k) {
             const double d = row.y - mixture.means[k], lambda = TWO_LN_2 * mixture.half_precisions[k], g = -d * lambda;
-            const double r = exp2_nonpositive(mixture.density(k, d) - top) * share;
+            const double r = share_of_cell(exp2_nonpositive(mixture.density(k, d) - top), share);
             slope = fused(r, g, slope);
             curve = fused(r, fused(g, g, -lambda), curve);
         }
@@ -234,7 +234,8 @@ GPUVGM_FN double weigh(const Mixture& mixture, const Row& row, int i, Shared& sh
 // Adds row `i` of a tile to the sums of component k: (count, first, second).
 GPUVGM_FN void add_to(const Mixture& mixture, const Row& row, int i, int k, const Shared& shared, double* sums) {
     const double d = row.y - mixture.means[k];
-    const double r = exp2_nonpositive(mixture.density(k, d) - shared.top[i]) * shared.share[i];
+    const double relative = exp2_nonpositive(mixture.density(k, d) - shared.top[i]), share = shared.share[i];
+    const double r = CELLS ? share_of_cell(relative, share) : relative * share;
     if constexpr (CELLS) {
         const double lambda = TWO_LN_2 * mixture.half_precisions[k], g = -d * lambda;
         const double slope = shared.slope[i], m2 = row.scatter, r1 = r * (g - slope);

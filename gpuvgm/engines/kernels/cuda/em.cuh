@@ -111,7 +111,8 @@ struct CellSums {
         const double m2 = exists ? scatter[i] : 0.0, share = 1.0 / total;
         double slope = 0.0, curve = 0.0;
         for (int j = 0; j < k; ++j) {
-            const double lambda = TWO_LN_2 * half[j], r = out[j * STRIDE] * share, g = (means[j] - y) * lambda;
+            const double lambda = TWO_LN_2 * half[j], r = share_of_cell(out[j * STRIDE], share);
+            const double g = (means[j] - y) * lambda;
             out[j * STRIDE] = r;
             slope = fused(r, g, slope);
             curve = fused(r, fused(g, g, -lambda), curve);

@@ -219,7 +219,7 @@ void e_step_cell_chunk(const double* mean, const double* weight, const double* s
             const Lanes lambda = splat(2.0 * 0.6931471805599453 * table.half_precisions[k]),
                         centre = splat(table.means[k]);
             for (int v = 0; v < T; ++v) {
-                const Lanes r = load(work.at(k, v)) * share[v], g = (centre - y[v]) * lambda;
+                const Lanes r = share_of_cell(load(work.at(k, v)), share[v]), g = (centre - y[v]) * lambda;
                 store(work.at(k, v), r);
                 slope[v] = fused(r, g, slope[v]);
                 curve[v] = fused(r, fused(g, g, -lambda), curve[v]);
