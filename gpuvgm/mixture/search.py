@@ -70,8 +70,9 @@ class Effort:
 
 #: By the names that users know. "auto" ends where little is left to gain: a fit where the curvature learnt from its
 #: steps promises less than `tolerance` four times in a row, the rounds where one gains less than `rough_tolerance`.
+BEST = Effort()
 AUTO = Effort(1e-5, rough_tolerance=1e-4, rough_iter=40, screening=15, rounds=3, starts=0, rich_starts=0)
-SEARCHES = {"auto": AUTO, "best": Effort(lesser=AUTO)}
+SEARCHES = {"auto": AUTO, "best": replace(BEST, lesser=AUTO)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +87,6 @@ class SearchResult:
         What its posterior was updated from.
     starts : int
         Starts tried.
-    start_bounds : tuple of float
-        Bounds of the starts after the screening on the coarsest level, the highest first.
     modes : int
         Components of the best fit with more weight than the threshold, and a row.
     bound_with_fewer : float or None
@@ -99,7 +98,6 @@ class SearchResult:
     fit: MixtureFit
     statistics: Statistics
     starts: int
-    start_bounds: tuple[float, ...]
     modes: int
     bound_with_fewer: float | None
     rows: float
@@ -117,7 +115,7 @@ def search(
     given: Sequence[Statistics] = (),
     known: Sequence[Statistics] = (),
     weight_threshold: float = 0.005,
-    effort: Effort | None = None,
+    effort: Effort = BEST,
 ) -> SearchResult:
     """Search for the highest lower bound.
 
@@ -137,15 +135,13 @@ def search(
         are; the result is never below them.
     weight_threshold : float
         A mode is a component with more weight than this.
-    effort : Effort, optional
+    effort : Effort
         How far to go.
     """
-    effort = Effort() if effort is None else effort
     objectives = [_Level(objective, effort) for objective in levels]
     coarse, fine = objectives[0], objectives[-1]
     everyone = [*starts, *given]
-    start_bounds, winners = _screening(coarse, everyone)
-    simple, fewer = coarse.simplify(max(winners, key=_height))
+    simple, fewer = coarse.simplify(max(_screening(coarse, everyone), key=_height))
     ascent = coarse.improve(simple)
     if ascent.bound - simple.bound > effort.rough_tolerance * coarse.objective.rows:
         ascent, fewer = coarse.simplify(ascent)
@@ -173,7 +169,6 @@ def search(
         fit=MixtureFit(best.posterior, bounds, ascent.converged),
         statistics=best.statistics,
         starts=len(everyone),
-        start_bounds=start_bounds,
         modes=modes,
         bound_with_fewer=None if with_fewer is None else with_fewer.bound,
         rows=fine.objective.rows,
@@ -271,21 +266,16 @@ class _Level:
         return ascent, fewer
 
 
-def _screening(level: _Level, starts: Sequence[Statistics]) -> tuple[tuple[float, ...], list[Ascent]]:
-    """Bounds of the starts after a few iterations, and the best fits that became of each number of components."""
+def _screening(level: _Level, starts: Sequence[Statistics]) -> list[Ascent]:
+    """The best fits that became of the starts with each number of components."""
     numbers = sorted({len(start.counts) for start in starts})
-    bounds: tuple[float, ...] = ()
     winners = []
     for many in numbers:
         ordered = (_descending(start) for start in starts if len(start.counts) == many)
         ascents = level.compare(ordered, level.effort.screening)
-        if many == numbers[0]:
-            bounds = tuple(ascent.bound for ascent in ascents)
-            best = level.best(ascents)
-        else:
-            best = level.prune(level.go_on(ascents[0]), numbers[0])
-        winners.append(best)
-    return bounds, winners
+        few = many == numbers[0]
+        winners.append(level.best(ascents) if few else level.prune(level.go_on(ascents[0]), numbers[0]))
+    return winners
 
 
 def _with_fewer(
@@ -337,7 +327,7 @@ def search_cells(  # noqa: PLR0913 - the public signature
     given: Sequence[Posterior | Statistics] = (),
     *,
     weight_threshold: float = 0.005,
-    effort: Effort | None = None,
+    effort: Effort = BEST,
 ) -> SearchResult:
     """Search for the best fit of a column on its summary.
 
@@ -357,10 +347,9 @@ def search_cells(  # noqa: PLR0913 - the public signature
         Starts on these cells, and fits from elsewhere, which the result is never below.
     weight_threshold : float
         A mode is a component with more weight than this.
-    effort : Effort, optional
+    effort : Effort
         How far to go.
     """
-    effort = Effort() if effort is None else effort
     coarse = coarse_cells(cells, COARSE_CELLS)
     levels = [cells] if len(coarse.mean) == len(cells.mean) else [coarse, cells]
     objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
@@ -439,7 +428,7 @@ def _hard(cells: Cells, component: Ints, centres: Floats) -> Statistics:
 
 def accelerated(objective: Objective, posterior: Posterior, effort: Effort | None = None) -> MixtureFit:
     """Accelerated EM from a posterior to its end."""
-    effort = Effort() if effort is None else effort
+    effort = BEST if effort is None else effort
     ascents = objective.ascents([objective.accumulate(posterior)])
     objective.run(ascents, effort.max_iter, effort.tolerance)
     (ascent,) = ascents

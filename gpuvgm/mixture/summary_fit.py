@@ -394,11 +394,16 @@ def distance(one: Posterior, other: Posterior) -> float:
 
 def blur(cells: Cells, posterior: Posterior) -> float:
     """What the rounding of positions may move a mean by, in its sigma: units are spread over by chance, rows add up."""
-    table = posterior.kernel_table(CELL_FRAME)
+    table = posterior.kernel_table(CELL_FRAME).take(_with_rows(posterior))
     density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
-    share = np.exp2(density - np.max(density, axis=0))
+    share = np.exp2(density - np.max(density, axis=0, initial=-np.inf))
     share /= np.sum(share, axis=0)
     return _moved_by(np.sum(share * _rounding(cells), axis=1), posterior)
+
+
+def _with_rows(posterior: Posterior) -> Ints:
+    """The components that hold a row."""
+    return np.flatnonzero(posterior.counts > 0.5)
 
 
 def _rounding(cells: Cells) -> Floats:
@@ -406,16 +411,16 @@ def _rounding(cells: Cells) -> Floats:
     return np.asarray(cells.weight * cells.unit**2 / 12)
 
 
-def _moved_by(variance: Floats, posterior: Posterior) -> float:
-    """Largest deviation of a mean, in its sigma, where the sums of the components' rows have these variances."""
-    counts = posterior.counts
-    held = counts > 0.5
-    return float(np.max(np.sqrt(variance[held] / posterior.covariances[held]) / counts[held], initial=0.0))
+def _moved_by(variance: Floats | float, posterior: Posterior) -> float:
+    """Largest deviation of a mean, in its sigma, where the sums of the rows of those that hold some vary so much."""
+    held = _with_rows(posterior)
+    deviations = np.sqrt(variance / posterior.covariances[held]) / posterior.counts[held]
+    return float(np.max(deviations, initial=0.0))
 
 
 def _with_blur(error: float, cells: Cells, posterior: Posterior) -> float:
     """The larger of an error and `blur`; this is left out where it is smaller even if every component had all rows."""
-    most = _moved_by(np.full(len(posterior.counts), np.sum(_rounding(cells))), posterior)
+    most = _moved_by(float(np.sum(_rounding(cells))), posterior)
     return error if ROUNDED * most <= error else max(error, blur(cells, posterior))
 
 

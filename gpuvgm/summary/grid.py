@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -185,9 +185,7 @@ class Grid:
     @cached_property
     def directory(self) -> NDArray[np.void]:
         """All 2^16 entries; those without a window send every key to the outer cells."""
-        table = np.zeros(ENTRIES, DIRECTORY_DTYPE)
-        # no key of the entry lies in the one-key window at the entry's own end
-        table["start"] = (np.arange(1, ENTRIES + 1, dtype=np.uint64)) << np.uint64(ENTRY_SHIFT)
+        table = _without_windows().copy()
         table[self.entries] = self.windows
         return table
 
@@ -259,6 +257,15 @@ class Grid:
         if len(self.splits.rank) == 0:
             return below
         return np.where(part >= 0, self.splits.rank[np.maximum(part, 0)], below)
+
+
+@cache
+def _without_windows() -> NDArray[np.void]:
+    """A directory that sends every key to the outer cells."""
+    table = np.zeros(ENTRIES, DIRECTORY_DTYPE)
+    # no key of the entry lies in the one-key window at the entry's own end
+    table["start"] = (np.arange(1, ENTRIES + 1, dtype=np.uint64)) << np.uint64(ENTRY_SHIFT)
+    return table
 
 
 def _distinct_in_numpy(keys: Keys) -> tuple[Keys, Floats]:

@@ -162,7 +162,6 @@ def test_acceleration_is_not_below_plain_em_with_ten_times_the_iterations(column
 def test_bounds_never_fall(found: SearchResult) -> None:
     assert np.all(np.diff(found.fit.bounds) >= 0)
     assert found.fit.converged
-    assert list(found.start_bounds) == sorted(found.start_bounds, reverse=True)
 
 
 def test_result_is_above_every_start(column: tuple[Cells, Prior], found: SearchResult) -> None:
