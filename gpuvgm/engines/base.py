@@ -61,7 +61,7 @@ class PlainEM(EMLoop, Protocol):
         """The oldest of them, as `posterior`."""
 
 
-class Ascent(EMLoop, Protocol):
+class AcceleratedLoop(EMLoop, Protocol):
     """Accelerated EM (`AcceleratedEM`)."""
 
     @property
@@ -78,7 +78,7 @@ class CellEM(Protocol):
     def bound(self, sums: Sequence[Floats], entropy: float) -> float:
         """The lower bound of the posterior updated from sums as `EMLoop.statistics`."""
 
-    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
+    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[AcceleratedLoop]:
         """Accelerated EM from sums of assignments of the rows: reference, counts, first and second moments each."""
 
     def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:

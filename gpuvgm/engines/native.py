@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpuvgm import _native
 from gpuvgm.arrays import Array
-from gpuvgm.engines.base import Ascent, CellEM, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
+from gpuvgm.engines.base import AcceleratedLoop, CellEM, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, RowRules, Step
 from gpuvgm.errors import EnvironmentProblem
@@ -151,7 +151,7 @@ class NativeEM:
         """Lower bound after some sums; see `CellEM.bound`."""
         return self._problem.bound(list(map(np.ascontiguousarray, sums)), entropy)
 
-    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Ascent]:
+    def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[AcceleratedLoop]:
         """Accelerated EM from several starts; see `CellEM.ascents`."""
         return [_native.Ascent(self._problem, list(map(np.ascontiguousarray, start))) for start in starts]
 

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gpuvgm.engines import Engine
-from gpuvgm.engines.base import Ascent as EngineAscent
-from gpuvgm.engines.base import CellEM, PlainEM
+from gpuvgm.engines.base import AcceleratedLoop, CellEM, PlainEM
 from gpuvgm.mixture.accumulate import over_cells
 from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Point, Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, Prior
@@ -88,7 +87,7 @@ class _CellAscent:
     """An ascent in the engine's loop."""
 
     prior: Prior
-    loop: EngineAscent
+    loop: AcceleratedLoop
 
     @property
     def best(self) -> Point:
