@@ -82,13 +82,15 @@ test-gpu:
 	cuda=$$($(PYTHON) tests/harness/driver.py $(CUDA)) && \
 	    $(MAKE) test-one-gpu VENV=$(VENV)-cu$$cuda EXTRA=test-cu$$cuda$(if $(RAPIDS),$(COMMA)cu$$cuda)
 
-# What a check finds does not stop the tests, which have the same checks. A test fails for want of a package that is named,
-# and is skipped for want of another.
+# What a check finds stops neither the tests nor the measurements, and fails the whole at its end. A test fails for want of
+# a package that is named, and is skipped for want of another.
 test-one-gpu: $(STAMP)-$(EXTRA)
 	mkdir -p $(dir $(GPU_CHECKS))
-	-$(BIN)/gpuvgm doctor --gpu $(if $(RAPIDS),--cluster) --json $(GPU_CHECKS)
+	rm -f $(GPU_CHECKS).failed
+	$(BIN)/gpuvgm doctor --gpu $(if $(RAPIDS),--cluster) --json $(GPU_CHECKS) || touch $(GPU_CHECKS).failed
 	REQUIRE_GPU=cupy$(if $(RAPIDS),$(COMMA)cudf$(COMMA)rmm$(COMMA)dask_cudf$(COMMA)dask_cuda) $(PYTEST) -m gpu $(PYTEST_ARGS)
 	$(BIN)/python -m benchmarks gpu --json $(GPU_RESULTS)
+	test ! -e $(GPU_CHECKS).failed
 
 constraints: $(STAMP)-build
 	$(BIN)/python -m pip install --quiet uv

@@ -1,4 +1,4 @@
-"""The checks of `gpuvgm doctor --gpu`, which are tests too: what a GPU must do for gpuvgm.
+"""The checks of `gpuvgm doctor --gpu`: what a GPU must do for gpuvgm.
 
 `CHECKS` is the list. A check is a function without arguments. It raises where something is wrong, and returns what it
 found. Each runs in a process of its own: so none stops the others, whether it fails, crashes or hangs, and each can
@@ -363,7 +363,7 @@ def check_past_2_31_bytes() -> Found:
         host.inverse_transform(*wanted[:2], inverse, wanted[2])
         for name, found, expected in zip(("scalar", "code"), (scalar, code), wanted, strict=False):
             _check_same(f"{name} of rows {part.start} to {part.stop}", found[part], expected)
-        _close("the inverse", back[part], wanted[2], _inverse_tolerance())
+        _check_same("the inverse", back[part], wanted[2], _inverse_tolerance())
     grid = grid_of(tile)
     expected = reduce(Summary.merge, [host.summarise(tile, grid)] * tiles)
     _check_same_summary("the summary", engine.summarise(x, grid), expected)
@@ -502,7 +502,7 @@ def check_cudf(resource: Callable[[Any], Any] | None = None) -> Found:
 def _check_types(columns: Mapping[str, pa.Array[Any]]) -> None:
     table = pa.table({**columns})
     frame = import_module("cudf").DataFrame.from_arrow(table).iloc[7:]
-    _check_same_arrow(frame, table.slice(7))
+    _check_same_tables(_arrow_of(frame), table.slice(7))
     _check_cudf_frame(frame)
 
 
@@ -517,13 +517,13 @@ def _wrong_types(columns: Mapping[str, pa.Array[Any]]) -> Iterator[str]:
 
 def _check_cudf_frame(frame: Any) -> None:
     """A frame of cuDF against the table that it gives."""
-    table = pa.table({name: frame[name].to_arrow() for name in frame.columns})
+    table = _arrow_of(frame)
     table = table.cast(with_wide_indices(table.schema))
     model, here = _fit(table, kinds=None), _fit(frame, kinds=None, engine="cuda")
     _check_same_models(model, here)
     encoded, expected = here.transform(frame), model.transform(table)
-    _check_same_arrow(encoded, expected)
-    _check_same_arrow(here.inverse_transform(encoded), model.inverse_transform(expected))
+    _check_same_tables(_arrow_of(encoded), expected)
+    _check_same_tables(_arrow_of(here.inverse_transform(encoded)), model.inverse_transform(expected))
     if repr(encoded.index) != repr(frame.index):
         raise AssertionError(f"index {encoded.index!r} in the place of {frame.index!r}")
 
@@ -537,8 +537,7 @@ def check_parquet() -> Found:
         model, here = _fit(path, kinds=None), _fit(path, kinds=None, engine="cuda")
         _check_same_models(model, here)
         found, expected = here.transform(path), model.transform(path)
-    for name in expected.column_names:
-        _check_same_lists(name, found[name].to_pylist(), expected[name].to_pylist())
+    _check_same_tables(found, expected)
     return {"columns": len(table.column_names)}
 
 
@@ -603,12 +602,12 @@ def _check_lazy(table: pa.Table, frame: Any) -> None:
     here = _fit(frame, kinds=None, engine="auto")
     _check_same_models(model, here)
     encoded, expected = here.transform(frame), model.transform(table)
-    _check_same_arrow(encoded.compute(), expected)
-    _check_same_arrow(here.inverse_transform(encoded).compute(), model.inverse_transform(expected))
+    _check_same_tables(_arrow_of(encoded.compute()), expected)
+    _check_same_tables(_arrow_of(here.inverse_transform(encoded).compute()), model.inverse_transform(expected))
     exact: Any = _fit(table, kinds=None, algorithm="exact")
     found: Any = _fit(frame, kinds=None, engine="auto", algorithm="exact")
     for name, column in exact.columns_.items():
-        _close(f"means of {name}, exact", found.columns_[name].means, column.means, 1e-9)
+        _check_same(f"means of {name}, exact", found.columns_[name].means, column.means, 1e-9)
     x = table["two"].to_numpy()[:, None]
     _check_same_mixtures("the estimator", _estimator("auto", x).fit(frame[["two"]]), _estimator(_host().name, x).fit(x))
 
@@ -654,6 +653,11 @@ def _watch(owner: Any, name: str, costs: Callable[..., Mapping[str, int]]) -> No
 
 def _cuda() -> Any:
     return get_engine("cuda")
+
+
+def _arrow_of(frame: Any) -> pa.Table:
+    """A frame of cuDF as a table of Arrow."""
+    return pa.table({name: frame[name].to_arrow() for name in frame.columns})
 
 
 def _host() -> Any:
@@ -777,9 +781,12 @@ def _estimator(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
 # -- comparisons
 
 
-def _check_same(what: str, found: Any, expected: np.ndarray) -> None:
-    """Refuse arrays that differ in type or in any bit, but for those of NaN."""
-    found = np.asarray(_down(found))
+def _check_same(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
+    """Refuse arrays that differ by more than a tolerance; without one in type or in any bit, but for those of NaN."""
+    found, expected = np.asarray(_down(found)), np.asarray(expected)
+    if tolerance:
+        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=what)
+        return
     if found.dtype != expected.dtype:
         raise AssertionError(f"{what}: {found.dtype} in the place of {expected.dtype}")
     np.testing.assert_array_equal(found, expected, err_msg=what)
@@ -788,33 +795,24 @@ def _check_same(what: str, found: Any, expected: np.ndarray) -> None:
         np.testing.assert_array_equal(np.signbit(found[known]), np.signbit(expected[known]), err_msg=what)
 
 
-def _close(what: str, found: Any, expected: Any, tolerance: float) -> None:
-    if not tolerance:
-        _check_same(what, found, np.asarray(expected))
-    np.testing.assert_allclose(_down(found), expected, rtol=tolerance, atol=tolerance, err_msg=what)
-
-
 def _check_same_columns(found: Mapping[str, Any], expected: Mapping[str, np.ndarray], tolerance: float = 0.0) -> None:
     if list(found) != list(expected):
         raise AssertionError(f"columns {list(found)} in the place of {list(expected)}")
     for name, values in expected.items():
-        _close(name, found[name], values, tolerance if values.dtype.kind == "f" else 0.0)
+        _check_same(name, found[name], values, tolerance if values.dtype.kind == "f" else 0.0)
 
 
-def _check_same_arrow(frame: Any, table: pa.Table) -> None:
-    """Refuse a frame of cuDF whose columns hold other values than those of a table."""
-    if list(frame.columns) != table.column_names:
-        raise AssertionError(f"columns {list(frame.columns)} in the place of {table.column_names}")
-    for name in table.column_names:
-        _check_same_lists(name, frame[name].to_arrow().to_pylist(), table[name].to_pylist())
-
-
-def _check_same_lists(what: str, found: Sequence[Any], expected: Sequence[Any]) -> None:
-    if found == expected:
-        return
-    for row, (one, other) in enumerate(zip(found, expected, strict=True)):
-        if repr(one) != repr(other):  # NaN differs from NaN
-            raise AssertionError(f"{what}: {one!r} in the place of {other!r} in row {row}")
+def _check_same_tables(found: pa.Table, expected: pa.Table) -> None:
+    """Refuse a table with other columns, or other values in them."""
+    if found.column_names != expected.column_names:
+        raise AssertionError(f"columns {found.column_names} in the place of {expected.column_names}")
+    for name in expected.column_names:
+        values = found[name].to_pylist(), expected[name].to_pylist()
+        if values[0] == values[1]:
+            continue
+        for row, (one, other) in enumerate(zip(*values, strict=True)):
+            if repr(one) != repr(other):  # NaN differs from NaN
+                raise AssertionError(f"{name}: {one!r} in the place of {other!r} in row {row}")
 
 
 def _check_same_models(expected: gpuvgm.TableTransformer, found: gpuvgm.TableTransformer) -> None:
@@ -825,7 +823,7 @@ def _check_same_models(expected: gpuvgm.TableTransformer, found: gpuvgm.TableTra
 
 def _check_same_mixtures(what: str, found: Any, expected: Any) -> None:
     for name in ("means_", "covariances_", "weights_"):
-        _close(f"{name}, {what}", getattr(found, name), getattr(expected, name), 1e-9)
+        _check_same(f"{name}, {what}", getattr(found, name), getattr(expected, name), 1e-9)
 
 
 def _check_same_summary(what: str, found: Summary, expected: Summary) -> None:

@@ -18,10 +18,9 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_text_type, row_bytes, type_of
 from gpuvgm.table.decode import decoded_schema
 from gpuvgm.table.description import jsonable, model_document
+from gpuvgm.table.model_file import MANIFEST, SUFFIX
 
 _LOG = logging.getLogger("gpuvgm.service")
-MANIFEST = "manifest.json"  # in every model that is a folder
-ENDING = ".gpuvgm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ def load_models(place: Path) -> dict[str, Served]:
     """
     found: dict[str, Served] = {}
     for path in _paths(place):
-        name = path.name.removesuffix(ENDING)
+        name = path.name.removesuffix(SUFFIX)
         if name in found:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
         transformer = gpuvgm.load(path)
@@ -114,7 +113,7 @@ def load_models(place: Path) -> dict[str, Served]:
             found[name] = Served.of(name, transformer)
     if not found:
         raise InputError(
-            f"{place}: no model found; give a file that ends in {ENDING}, a model folder, or a folder of models"
+            f"{place}: no model found; give a file that ends in {SUFFIX}, a model folder, or a folder of models"
         )
     return found
 
@@ -126,7 +125,7 @@ def _paths(place: Path) -> Iterator[Path]:
         yield place.resolve()
         return
     for path in sorted(place.iterdir()):
-        if not path.name.startswith(".") and (path.is_file() and path.suffix == ENDING or _is_model(path)):
+        if not path.name.startswith(".") and (path.is_file() and path.suffix == SUFFIX or _is_model(path)):
             yield path
 
 

@@ -1,4 +1,4 @@
-"""The checks of a GPU: on one, on the software device, and the command that runs them."""
+"""The checks of a GPU on the software device, and the command that runs them, which `make test-gpu` does on a GPU."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import gpuvgm
 from gpuvgm.cli import gpu_checks
 from gpuvgm.cli.gpu_checks import CHECKS, CLUSTER, FAILED, NOT_RUN, OK, RAPIDS, Check
 from tests.cli.running import invoke
-from tests.conftest import REQUIRED, needs_gpu
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device import checks as on_software
 from tests.harness.device.frames import DataFrame, dask_frame, use_strict_cudf
@@ -24,20 +23,6 @@ BY_NAME = {check.name: check for check in CHECKS}
 #: What the software device has nothing to stand for: other allocators, and spilling.
 ON_A_GPU_ALONE = ("cuDF, RMM's pool", "cuDF, asynchronous memory", "cuDF, spilling", "cluster of all GPUs")
 ignore_unfinished = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-def marked(check: Check) -> Any:
-    return pytest.param(check, id=check.name, marks=[pytest.mark.multigpu] if check.gpus > 1 else [])
-
-
-@pytest.mark.gpu
-@needs_gpu
-@pytest.mark.parametrize("check", [marked(check) for check in CHECKS])
-def test_on_a_gpu(check: Check) -> None:
-    result = gpu_checks.run_check(check)
-    if result.status == NOT_RUN and ("GPUs" in result.error or not set(check.needs) & set(REQUIRED)):
-        pytest.skip(result.error)
-    assert result.status == OK, result.traceback or result.error
 
 
 @pytest.fixture(name="cupy")
