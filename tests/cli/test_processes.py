@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.running import invoke, run, start
+from tests.execution.distributed.working import wait_until
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"], ["doctor", "--json"]])
-def test_a_broken_pipe_is_quiet(arguments):
+@pytest.mark.parametrize("command", ["--help", "fit --help", "--version", "doctor --json", "info m.gpuvgm"])
+def test_a_broken_pipe_is_quiet(folder, command):
     reader, writer = os.pipe()
     os.close(reader)
-    with start(*arguments, stdout=writer) as process:
+    with start(*command.split(), stdout=writer, cwd=folder) as process:
         _, stderr = process.communicate(timeout=60)
     os.close(writer)
     assert (process.returncode, stderr) == (0, "")
@@ -33,15 +33,16 @@ def test_a_full_device(option):
     assert stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_leaves_nothing(tmp_path, number, code):
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGTERM, 143, "terminated"), (signal.SIGHUP, 129, "terminated"), (signal.SIGINT, 130, "interrupted")],
+)
+def test_a_signal_leaves_nothing(tmp_path, number, code, word):
     with start("generate", tmp_path / "a.parquet", "--rows", "1e10") as process:
-        deadline = time.monotonic() + 30
-        while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.1)
+        wait_until(lambda: list(tmp_path.iterdir()), 30)
         process.send_signal(number)
         stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout, stderr) == (code, "", "gpuvgm: terminated; no partial files are left\n")
+    assert (process.returncode, stdout, stderr) == (code, "", f"gpuvgm: {word}; no partial files are left\n")
     assert list(tmp_path.iterdir()) == []
 
 

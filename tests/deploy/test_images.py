@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from packaging.requirements import Requirement
 
 import gpuvgm
 from tests.deploy.commands import COMPOSE, DOCKERFILES, FOLDER
+from tests.packaging.project import EXTRAS, PROJECT, ROOT
 
-ROOT = FOLDER.parent
 SCRIPTS = [FOLDER / "check", FOLDER / "debian-base", FOLDER / "slurm" / "gpuvgm.sbatch"]
 BUILDERS = ("docker", "podman", "buildah")
 
@@ -78,9 +77,8 @@ def test_what_is_copied_is_let_through():
 def test_versions_of_the_gpu_image_are_those_that_gpuvgm_allows(cuda):
     lines = (FOLDER / f"constraints-cu{cuda}.txt").read_text(encoding="utf-8").splitlines()
     versions = dict(line.split(";")[0].strip().split("==") for line in lines)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    for needed in map(Requirement, project["dependencies"] + extras[f"cu{cuda}"] + extras["dask"] + extras["serve"]):
+    asked = [*PROJECT["dependencies"], *EXTRAS[f"cu{cuda}"], *EXTRAS["dask"], *EXTRAS["serve"]]
+    for needed in map(Requirement, asked):
         assert needed.specifier.contains(versions[needed.name]), needed
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from itertools import chain
-from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+from tests.packaging.project import EXTRAS, PROJECT, PYTHONS, ROOT
+
 #: What conda calls the wheels that have another name.
 CONDA_NAMES = {
     "cupy-cuda13x": "cupy",
@@ -43,7 +41,7 @@ def conda(name):
 
 def asked_for(extra):
     """Requirements of an extra and of the extras that it names."""
-    for requirement in map(Requirement, PROJECT["optional-dependencies"][extra]):
+    for requirement in map(Requirement, EXTRAS[extra]):
         if requirement.name == PROJECT["name"]:
             for inner in requirement.extras:
                 yield from asked_for(inner)
@@ -72,10 +70,9 @@ def test_same_packages_with_the_same_bounds(name, extras):
 def test_python(name):
     text = conda(name)["python"]
     lowest = SpecifierSet(PROJECT["requires-python"])
-    versions = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if ":: Python :: 3." in line]
-    allowed = [version for version in versions if text.contains(version)]
+    allowed = [version for version in PYTHONS if text.contains(version)]
     assert set(lowest) <= set(text)
-    assert allowed == (["3.11", "3.12"] if name == "environment.yml" else versions)
+    assert allowed == (["3.11", "3.12"] if name == "environment.yml" else PYTHONS)
     assert not text.contains("3.15")
 
 

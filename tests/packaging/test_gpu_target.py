@@ -6,14 +6,13 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.deploy.processes import on_path
 from tests.engines.kernels.building import needs_compiler
+from tests.packaging.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 SMI = """#!/usr/bin/env bash
 echo '| NVIDIA-SMI 580.65.06    Driver Version: 580.65.06    {} |'
 """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,9 @@ from packaging.requirements import Requirement
 
 import gpuvgm
 from gpuvgm.errors import INSTALL_CUDA, REBUILD, RELEASED, UPGRADE, install_extra
+from tests.packaging.project import EXTRAS, ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = Path(gpuvgm.__file__).parent
-EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: What `pip install` is given: a package or folder, perhaps quoted, perhaps with extras.
 COMMAND = re.compile(r"""pip install (?:--?[a-z-]+ )*"?((?:gpuvgm|\.)(?:\[[a-z0-9,-]+\])?)(?=["`\s]|$)""", re.MULTILINE)

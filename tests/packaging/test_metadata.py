@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from importlib import metadata
 from pathlib import Path
 
@@ -12,16 +11,14 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import gpuvgm
+from tests.packaging.project import EXTRAS, PROJECT, PYPROJECT, ROOT
 
-ROOT = Path(__file__).parents[2]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-PROJECT = PYPROJECT["project"]
 REQUIRED = {"numpy", "scipy", "scikit-learn", "pyarrow", "typer", "rich"}
 OFFERED = {"cu12", "cu13", "dask", "s3", "gcs", "azure", "demo", "report", "notebooks", "serve", "rdt", "ctgan"}
 
 
 def extra(name):
-    requirements = map(Requirement, PROJECT["optional-dependencies"][name])
+    requirements = map(Requirement, EXTRAS[name])
     return {requirement.name: requirement.specifier for requirement in requirements}
 
 
@@ -88,10 +85,10 @@ def test_every_extra_is_offered():
         "test-rdt1",
         "dev",
     }
-    assert set(PROJECT["optional-dependencies"]) == OFFERED | {"all"} | development
+    assert set(EXTRAS) == OFFERED | {"all"} | development
 
 
 def test_all_is_every_offered_extra_without_cuda():
-    (everything,) = map(Requirement, PROJECT["optional-dependencies"]["all"])
+    (everything,) = map(Requirement, EXTRAS["all"])
     assert everything.name == PROJECT["name"]
     assert everything.extras == OFFERED - {"cu12", "cu13"}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 import gpuvgm
+from tests.packaging.project import PROJECT, PYPROJECT, ROOT
 
-ROOT = Path(__file__).parents[2]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RECIPE = yaml.safe_load((ROOT / "conda-recipe" / "recipe.yaml").read_text(encoding="utf-8"))
 
 
@@ -29,14 +25,14 @@ def test_it_is_of_the_format_and_the_version():
     assert RECIPE["package"] == {"name": "gpuvgm", "version": "${{ version }}"}
     assert RECIPE["context"] == {"version": gpuvgm.__version__}
     assert RECIPE["source"]["path"] == ".."
-    assert RECIPE["about"]["license"] == PYPROJECT["project"]["license"]
-    assert RECIPE["about"]["summary"] == PYPROJECT["project"]["description"]
+    assert RECIPE["about"]["license"] == PROJECT["license"]
+    assert RECIPE["about"]["summary"] == PROJECT["description"]
 
 
 @pytest.mark.parametrize(
     ("section", "requirements", "beside"),
     [
-        ("run", PYPROJECT["project"]["dependencies"], {"python"}),
+        ("run", PROJECT["dependencies"], {"python"}),
         ("host", PYPROJECT["build-system"]["requires"], {"python", "pip"}),
         ("build", ["cmake" + PYPROJECT["tool"]["scikit-build"]["cmake"]["version"]], {"ninja"}),
     ],

@@ -7,18 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
-PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+from tests.packaging.project import PYPROJECT, PYTHONS, ROOT
+
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-VERSIONS = [
-    line.rpartition(" ")[2] for line in PYPROJECT["project"]["classifiers"] if re.search(r":: Python :: 3\.\d+$", line)
-]
 
 
 def workflow(name):
@@ -54,7 +50,7 @@ def test_actions_are_pinned_by_major_version(path):
 
 def test_wheels_are_built_for_every_python_and_machine():
     table = PYPROJECT["tool"]["cibuildwheel"]
-    assert table["build"] == [f"cp{version.replace('.', '')}-manylinux_*" for version in VERSIONS]
+    assert table["build"] == [f"cp{version.replace('.', '')}-manylinux_*" for version in PYTHONS]
     assert table["linux"]["archs"] == ["x86_64", "aarch64"]
     machines = workflow("wheels")["jobs"]["wheels"]["strategy"]["matrix"]["machine"]
     assert [machine.endswith("-arm") for machine in machines] == [False, True]
@@ -103,4 +99,4 @@ def test_tests_are_those_of_ci_on_every_python():
     assert steps(job)[-1] == ".ci/run"
     (versions,) = [step["with"]["python-version"].splitlines() for step in job["steps"] if "setup-python" in str(step)]
     supported = re.search(r"^supported=\((.*)\)$", (ROOT / ".ci" / "environments").read_text(), re.MULTILINE)[1]
-    assert sorted(versions) == supported.split() == VERSIONS
+    assert sorted(versions) == supported.split() == PYTHONS

@@ -13,8 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import start
+from tests.deploy.processes import free_port
+from tests.execution.distributed.working import wait_until
 from tests.service.conftest import ARROW, stream_of, table_of
-from tests.service.test_process import ask, client_of, told, until
+from tests.service.test_process import ask, client_of, told
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "serve.md"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
@@ -36,12 +38,6 @@ def service(folder):
             process.kill()
 
 
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 @pytest.fixture(scope="module")
 def port(service, tmp_path_factory):
     """Port of nginx with the page's configuration, but for TLS, and with a second in place of ten."""
@@ -58,7 +54,7 @@ def port(service, tmp_path_factory):
     assert checked.returncode == 0, checked.stderr
     with subprocess.Popen(command) as process:
         try:
-            until(lambda: is_open(port))
+            wait_until(lambda: is_open(port), 60)
             yield port
         finally:
             process.terminate()

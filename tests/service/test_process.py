@@ -8,7 +8,6 @@ import re
 import signal
 import sys
 import threading
-import time
 from contextlib import closing, suppress
 
 import numpy as np
@@ -19,6 +18,7 @@ from gpuvgm.cli.serve import token_of
 from gpuvgm.errors import ColumnsFailed
 from gpuvgm.service.models import load_models
 from tests.cli.running import invoke, start
+from tests.execution.distributed.working import wait_until
 from tests.service.conftest import ARROW, TOKEN, stream_of, table_of
 
 
@@ -59,17 +59,11 @@ def _ask_until_the_end(process, first, other):
         first.putheader(name, value)
     first.endheaders()
     first.send(rows[:100])
-    until(lambda: b"gpuvgm_requests_in_flight 2.0" in ask(other, "/metrics", headers)[1])
+    wait_until(lambda: b"gpuvgm_requests_in_flight 2.0" in ask(other, "/metrics", headers)[1], 60)
     process.send_signal(signal.SIGTERM)
-    until(lambda: ask(other, "/ready", {})[0] == 503)
+    wait_until(lambda: ask(other, "/ready", {})[0] == 503, 60)
     first.send(rows[100:])
     check_whole(first.getresponse())
-
-
-def until(reached):
-    end = time.monotonic() + 60
-    while not reached():
-        assert time.monotonic() < end
 
 
 def check_whole(response):
