@@ -62,14 +62,14 @@ from gpuvgm.config import (
 from gpuvgm.errors import ColumnsFailed, InputError
 
 
-def _limit(name: str, text: str, metavar: str = "SHARE", largest: float | None = None) -> Any:
-    """A limit of evaluate."""
-    return option(name, text, LIMITS, min=0, max=largest, metavar=metavar, show_default=False)
+def _limit(name: str, text: str, metavar: str | None = "SHARE", largest: float | None = None) -> Any:
+    """A limit of evaluate or validate."""
+    return option(name, text, LIMITS, min=0, max=largest, metavar=metavar)
 
 
 def _most(name: str, of: str) -> Any:
-    """An option of validate."""
-    return option(name, f"Maximum share of {of}.", LIMITS, min=0, max=1, metavar="SHARE")
+    """The largest share of some rows."""
+    return _limit(name, f"Maximum share of {of}.", largest=1)
 
 
 def main() -> NoReturn:
@@ -89,9 +89,7 @@ def _end(problem: KeyboardInterrupt) -> NoReturn:
 def demo(
     terminal: Terminal,
     *,
-    out: Annotated[
-        Path | None, option("--out", "Folder for the files; by default a new temporary folder.", show_default=False)
-    ] = None,
+    out: Annotated[Path | None, option("--out", "Folder for the files; by default a new temporary folder.")] = None,
     rows: Annotated[int, option("--rows", "Maximum number of rows.", parser=parse_count, metavar="ROWS")] = 1_000_000,
 ) -> Outcome:
     """Fit, encode, decode and evaluate an example table."""
@@ -109,7 +107,6 @@ def generate(
         typer.Argument(
             metavar="OUT",
             help="Parquet file, or folder of Parquet files, to write: a path or a URL.",
-            show_default=False,
         ),
     ],
     *,
@@ -123,7 +120,6 @@ def generate(
             "--like",
             "Enlarge this small table instead: each row is one of its rows with noise.",
             metavar="SOURCE",
-            show_default=False,
         ),
     ] = None,
     noise: Annotated[
@@ -185,7 +181,6 @@ def fit(
             "--columns",
             "Columns to fit (NAME,...), or kinds (NAME=KIND,...), or SPEC.toml; by default all columns, with inferred "
             "kinds.",
-            show_default=False,
         ),
     ] = None,
     delimiter: Delimiter = None,
@@ -221,7 +216,6 @@ def fit(
             "more than 256 categories becomes one scalar.",
             VALUES,
             min=1,
-            show_default=False,
         ),
     ] = None,
     tails: Annotated[
@@ -231,7 +225,6 @@ def fit(
             "Extreme values: give them modes of their own (the default), clip them (the default with --effort "
             "research), or keep them exactly.",
             VALUES,
-            show_default=False,
         ),
     ] = None,
     seed: Annotated[int, option("--seed", "Random seed of the fit, and of transform by default.", FIT, min=0)] = 0,
@@ -243,7 +236,6 @@ def fit(
             FIT,
             parser=parse_count,
             metavar="ROWS",
-            show_default=False,
         ),
     ] = None,
     stratified: Annotated[bool, option("--stratified", "Sample each column by strata of its values.", FIT)] = False,
@@ -327,7 +319,6 @@ def transform(
         typer.Argument(
             metavar="OUT",
             help="Parquet file, or folder of Parquet files, to write: a path or a URL.",
-            show_default=False,
         ),
     ],
     *,
@@ -342,7 +333,7 @@ def transform(
     ] = "compact",
     dtype: Annotated[ScalarType, option("--dtype", "Type of the scalars; float64 keeps all digits.")] = "float32",
     seed: Annotated[
-        int | None, option("--seed", "Random seed of the draws; by default that of the fit.", min=0, show_default=False)
+        int | None, option("--seed", "Random seed of the draws; by default that of the fit.", min=0)
     ] = None,
     part_rows: PartRows = 1 << 24,
     resume: GoOn = False,
@@ -373,15 +364,12 @@ def transform(
 @command
 def inverse(
     terminal: Terminal,
-    encoded: Annotated[
-        str, typer.Argument(metavar="ENCODED", help="File or folder that transform wrote.", show_default=False)
-    ],
+    encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="File or folder that transform wrote.")],
     path: Annotated[
         str,
         typer.Argument(
             metavar="OUT",
             help="Parquet or CSV file, or folder of Parquet files, to write: a path or a URL.",
-            show_default=False,
         ),
     ],
     *,
@@ -410,13 +398,11 @@ def evaluate(
     delimiter: Delimiter = None,
     against: Annotated[
         str | None,
-        option("--against", "Also measure the distance of MODEL to this model.", metavar="FULL", show_default=False),
+        option("--against", "Also measure the distance of MODEL to this model.", metavar="FULL"),
     ] = None,
     compare: Annotated[
         str | None,
-        option(
-            "--compare", "Compare SOURCE with these synthetic rows instead.", metavar="SYNTHETIC", show_default=False
-        ),
+        option("--compare", "Compare SOURCE with these synthetic rows instead.", metavar="SYNTHETIC"),
     ] = None,
     memory: Memory = None,
     max_error: Annotated[
@@ -453,13 +439,11 @@ def evaluate(
     min_score: Annotated[float | None, _limit("--min-score", "Minimum overall score.", "SCORE", largest=1)] = None,
     report: Annotated[
         str | None,
-        option("--report", "Also write the results as JSON to this file or URL.", metavar="REPORT", show_default=False),
+        option("--report", "Also write the results as JSON to this file or URL.", metavar="REPORT"),
     ] = None,
     html: Annotated[
         str | None,
-        option(
-            "--html", "Also write the results as an HTML page to this file or URL.", metavar="PAGE", show_default=False
-        ),
+        option("--html", "Also write the results as an HTML page to this file or URL.", metavar="PAGE"),
     ] = None,
     first_rows: Annotated[
         bool, option("--first-rows/--no-first-rows", "Show the first ten rows of the table on the page.")
@@ -526,21 +510,15 @@ def validate(
     max_unknown_share: Annotated[float, _most("--max-unknown-share", "values in unseen categories")] = 0.0,
     max_shares: Annotated[
         float,
-        option(
-            "--max-shares",
-            "Maximum difference between the shares of categories, modal and missing values.",
-            LIMITS,
-            min=0,
-            max=1,
-            metavar="SHARE",
+        _limit(
+            "--max-shares", "Maximum difference between the shares of categories, modal and missing values.", largest=1
         ),
     ] = 0.1,
     max_ks: Annotated[
-        float, option("--max-ks", "Maximum Kolmogorov-Smirnov distance to the training rows.", LIMITS, min=0, max=1)
+        float, _limit("--max-ks", "Maximum Kolmogorov-Smirnov distance to the training rows.", None, 1)
     ] = 0.1,
     max_mean_shift: Annotated[
-        float,
-        option("--max-mean-shift", "Maximum shift of the mean, in standard deviations.", LIMITS, min=0, metavar="SD"),
+        float, _limit("--max-mean-shift", "Maximum shift of the mean, in standard deviations.", "SD")
     ] = 0.25,
     max_tail_ratio: Annotated[
         float, option("--max-tail-ratio", "Maximum ratio between the shares of extreme values.", LIMITS, min=1)
@@ -575,7 +553,7 @@ def validate(
 @command
 def info(
     terminal: Terminal,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit wrote.", show_default=False)],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit wrote.")],
 ) -> Outcome:
     """Print the contents of a model."""
     from gpuvgm.cli import tables as views
@@ -597,7 +575,7 @@ def doctor(
     terminal: Terminal,
     file: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE]", help="With --json: where to write the document.", show_default=False),
+        typer.Argument(metavar="[FILE]", help="With --json: where to write the document."),
     ] = None,
     *,
     gpu: Annotated[
@@ -633,12 +611,12 @@ def doctor(
 def serve(
     terminal: Terminal,
     *,
-    model: Annotated[Path, option("--model", "A model, or a folder of models.", metavar="DIR", show_default=False)],
+    model: Annotated[Path, option("--model", "A model, or a folder of models.", metavar="DIR")],
     host: Annotated[str, option("--host", "Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, option("--port", "Port to listen on; 0 for any free port.", min=0, max=65535)] = 8080,
     token_file: Annotated[
         Path | None,
-        option("--token-file", "File with the token that clients must send; or set GPUVGM_TOKEN.", show_default=False),
+        option("--token-file", "File with the token that clients must send; or set GPUVGM_TOKEN."),
     ] = None,
     max_bytes: Annotated[
         str, option("--max-bytes", "Maximum size of a request body.", LIMITS, metavar="SIZE")
@@ -651,7 +629,6 @@ def serve(
             "Maximum number of concurrent requests; by default 8 per core.",
             LIMITS,
             min=1,
-            show_default=False,
         ),
     ] = None,
     threads: Threads = None,

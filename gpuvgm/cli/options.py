@@ -236,7 +236,6 @@ Source = Annotated[
     typer.Argument(
         metavar="SOURCE",
         help="Parquet, CSV, JSON lines or Arrow: a file, a glob, a folder or a URL.",
-        show_default=False,
     ),
 ]
 Delimiter = Annotated[
@@ -245,17 +244,14 @@ Delimiter = Annotated[
         "--delimiter",
         "Delimiter of CSV files, for example ';' or tab; by default found in the header.",
         metavar="CHARACTER",
-        show_default=False,
     ),
 ]
-Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.", show_default=False)]
+Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.")]
 GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writes a folder.")]
 PartRows = Annotated[
     int, option("--part-rows", "Rows per file, if OUT is a folder.", parser=parse_count, metavar="ROWS")
 ]
-Threads = Annotated[
-    int | None, option("--threads", "Number of threads; by default one per core.", MACHINE, min=1, show_default=False)
-]
+Threads = Annotated[int | None, option("--threads", "Number of threads; by default one per core.", MACHINE, min=1)]
 Scheduler = Annotated[
     str | None,
     option(
@@ -263,12 +259,11 @@ Scheduler = Annotated[
         "Address of a Dask cluster to run on.",
         MACHINE,
         metavar="tcp://HOST:PORT",
-        show_default=False,
     ),
 ]
 Workers = Annotated[
     int | None,
-    option("--workers", "Number of Dask workers to start on this machine.", MACHINE, min=1, show_default=False),
+    option("--workers", "Number of Dask workers to start on this machine.", MACHINE, min=1),
 ]
 BlockRows = Annotated[
     int | None,
@@ -282,7 +277,7 @@ BlockRows = Annotated[
 ]
 Memory = Annotated[
     str | None,
-    option("--memory", "Memory limit, for example 1GiB or 512MB.", MACHINE, metavar="BYTES", show_default=False),
+    option("--memory", "Memory limit, for example 1GiB or 512MB.", MACHINE, metavar="BYTES"),
 ]
 
 #: The options of every command: type and default.
@@ -309,7 +304,6 @@ COMMON: dict[str, tuple[Any, Any]] = {
                 "Write a record of the run to this JSON file or URL.",
                 OUTPUT,
                 metavar="FILE",
-                show_default=False,
             ),
         ],
         None,
@@ -317,9 +311,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
     "config": (
         Annotated[
             Path | None,
-            option(
-                "--config", "TOML file with options.", OUTPUT, is_eager=True, callback=_read_config, show_default=False
-            ),
+            option("--config", "TOML file with options.", OUTPUT, is_eager=True, callback=_read_config),
         ],
         None,
     ),

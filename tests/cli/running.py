@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -26,6 +29,35 @@ def invoke(*arguments, code=0, env=None):
 def document(*arguments, code=0, env=None):
     """The one JSON document that a command prints."""
     return json.loads(invoke(*arguments, "--json", code=code, env=env).stdout)
+
+
+def run_python(*arguments, **environment):
+    """Standard output of this interpreter, run with -P: the working folder is not on its path."""
+    command = [sys.executable, "-P", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def run_without_site(code, folder):
+    """What code prints, as JSON, with gpuvgm from a folder: -S keeps out the finder of an editable installation."""
+    paths = [os.fspath(folder), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    return json.loads(run_python("-S", "-c", code, PYTHONPATH=os.pathsep.join(paths)))
+
+
+def copy_without_extension(folder):
+    """The package's tree in a folder, without the compiled engine."""
+    shutil.copytree(
+        ROOT / "gpuvgm", folder / "gpuvgm", ignore=shutil.ignore_patterns("*.so", "__pycache__", "_native*")
+    )
+    return folder
+
+
+def free_port():
+    """A port that nothing listens on."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return listening.getsockname()[1]
 
 
 def start(*arguments, **options):

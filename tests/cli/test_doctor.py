@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
-import sysconfig
 import types
 from importlib import metadata
-from pathlib import Path
 
 import pytest
 
@@ -18,19 +13,9 @@ import gpuvgm
 from gpuvgm.cli import doctor as diagnosis
 from gpuvgm.cli.doctor import OPTIONAL, REQUIRED, doctor
 from gpuvgm.engines import native_is_built
-from tests.cli.running import ROOT
+from tests.cli.running import ROOT, copy_without_extension, run_without_site
 from tests.harness.device.hardware import Hardware
 from tests.harness.device.module import MemoryPool
-
-
-def run_python(code, *paths):
-    """What the code prints, without the finder of an editable installation."""
-    paths = [*paths, sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.fspath, paths))}
-    command = [sys.executable, "-P", "-S", "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_this_machine():
@@ -63,13 +48,11 @@ def test_text_names_engines_packages_and_what_is_missing(monkeypatch):
 
 def test_nothing_optional_is_imported_but_cupy():
     code = "import json, sys, gpuvgm; gpuvgm.doctor(); print(json.dumps(sorted(sys.modules)))"
-    loaded = {name.partition(".")[0] for name in run_python(code, ROOT)}
+    loaded = {name.partition(".")[0] for name in run_without_site(code, ROOT)}
     assert not loaded & {*OPTIONAL, "sklearn", "distributed"} - {"cupy"}
 
 
 def test_without_extension_and_optional_packages(tmp_path):
-    package = Path(gpuvgm.__file__).parent
-    shutil.copytree(package, tmp_path / "gpuvgm", ignore=shutil.ignore_patterns("*.so", "__pycache__", "_native*"))
     code = f"""
 import importlib.metadata as metadata, json
 real = metadata.version
@@ -81,7 +64,7 @@ metadata.version = version
 import gpuvgm
 print(json.dumps(gpuvgm.doctor().to_dict()))
 """
-    found = run_python(code, tmp_path)
+    found = run_without_site(code, copy_without_extension(tmp_path))
     engines = {engine["name"]: engine for engine in found["engines"]}
     assert engines["reference"]["usable"]
     assert not engines["native"]["usable"]
@@ -145,7 +128,7 @@ def test_devices(strict_cupy, monkeypatch):
         (MemoryPool(Hardware()).malloc, "CuPy's own pool"),
         (MemoryAsyncPool(Hardware()).malloc, "cudaMallocAsync"),
         (_malloc, "cudaMalloc, without a pool"),
-        (run_python, "run_python"),
+        (run_without_site, "run_without_site"),
     ],
 )
 def test_the_allocator_in_force(strict_cupy, allocator, words):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.cli.running import free_port
 from tests.deploy.commands import Command
 
 ROOT = Path(__file__).parents[2]
@@ -25,13 +25,6 @@ SECONDS = 120  # far more than anything here takes
 needs_dask = pytest.mark.skipif(
     util.find_spec("distributed") is None, reason="Dask is not installed: pip install gpuvgm[dask]"
 )
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 class Machine:

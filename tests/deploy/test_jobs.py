@@ -131,30 +131,31 @@ exec {python} -m {name} "$@"
 """
 
 
+def slurm_job(folder, programs, **variables):
+    """The Slurm script as a process, with some programs in front of this machine's."""
+    for name, text in programs.items():
+        on_path(folder, name, text)
+    environment = {**os.environ, "SOURCE": "rows", **variables, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}"}
+    script = ["bash", os.fspath(ROOT / "docker" / "slurm" / "gpuvgm.sbatch")]
+    return subprocess.Popen(script, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def printed_by(job):
+    """What a job prints that ends well."""
+    with job:
+        printed, said = job.communicate(timeout=SECONDS)
+    assert job.returncode == 0, said
+    return printed
+
+
 @pytest.mark.exhaustive
 @needs_dask
 def test_slurm(tmp_path, train):
-    machine = Machine(tmp_path, ports=())
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    on_path(programs, "srun", SRUN)
-    for name in ("gpuvgm", "dask"):
-        on_path(programs, name, PROGRAM.format(python=sys.executable, name=name))
+    programs = {name: PROGRAM.format(python=sys.executable, name=name) for name in ("gpuvgm", "dask")}
     model = tmp_path / "tables" / "model.gpuvgm"
-    variables = {
-        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
-        "SOURCE": os.fspath(train),
-        "MODEL": os.fspath(model),
-        "FIT_OPTIONS": "--effort research --summaries",
-    }
-    done = subprocess.run(
-        ["bash", os.fspath(ROOT / "docker" / "slurm" / "gpuvgm.sbatch")],
-        env=machine.environment | variables,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-    )
-    assert done.returncode == 0, done.stderr
+    variables = {"SOURCE": os.fspath(train), "MODEL": os.fspath(model), "FIT_OPTIONS": "--effort research --summaries"}
+    environment = Machine(tmp_path, ports=()).environment
+    printed_by(slurm_job(tmp_path, {"srun": SRUN, **programs}, **environment | variables))
     assert rows_of(model) == ROWS
     assert sorted(path.name for path in model.parent.iterdir()) == ["model.gpuvgm", "train"]
 
@@ -193,11 +194,7 @@ echo "gpuvgm $* CUDF_SPILL=${CUDF_SPILL:-}"
 @pytest.fixture(name="gpu_job")
 def _gpu_job(tmp_path):
     """What the Slurm script prints on two nodes with four GPUs each, and how it starts the workers."""
-    for name, text in RECORDING.items():
-        on_path(tmp_path, name, text)
     variables = {
-        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
-        "SOURCE": "rows",
         "MODEL": os.fspath(tmp_path / "model"),
         "FIT_OPTIONS": "--effort best",
         "STEPS": os.fspath(tmp_path / "steps"),
@@ -205,11 +202,9 @@ def _gpu_job(tmp_path):
         "SLURM_JOB_NUM_NODES": "2",
         "SLURM_CPUS_ON_NODE": "8",
     }
-    script = ["bash", os.fspath(ROOT / "docker" / "slurm" / "gpuvgm.sbatch")]
-    done = subprocess.run(script, env=os.environ | variables, capture_output=True, text=True, timeout=SECONDS)
-    assert done.returncode == 0, done.stderr
+    printed = printed_by(slurm_job(tmp_path, RECORDING, **variables))
     (worker,) = [line for line in (tmp_path / "steps").read_text().splitlines() if " cuda worker " in line]
-    return done.stdout, worker
+    return printed, worker
 
 
 def test_slurm_with_gpus(gpu_job, tmp_path):
@@ -227,19 +222,9 @@ def test_slurm_options_of_gpu_workers_exist(gpu_job):
 
 
 def test_slurm_ends_the_fit_when_time_is_up(tmp_path):
-    on_path(tmp_path, "srun", SRUN)
-    for name, text in SUBSTITUTES.items():
-        on_path(tmp_path, name, text)
     steps, started = tmp_path / "steps", tmp_path / "started"
-    variables = {
-        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
-        "SOURCE": "rows",
-        "MODEL": os.fspath(tmp_path / "model"),
-        "STEPS": os.fspath(steps),
-        "STARTED": os.fspath(started),
-    }
-    script = ["bash", os.fspath(ROOT / "docker" / "slurm" / "gpuvgm.sbatch")]
-    with subprocess.Popen(script, env=os.environ | variables, stdout=subprocess.PIPE, text=True) as process:
+    variables = {"MODEL": os.fspath(tmp_path / "model"), "STEPS": os.fspath(steps), "STARTED": os.fspath(started)}
+    with slurm_job(tmp_path, {"srun": SRUN, **SUBSTITUTES}, **variables) as process:
         wait_until(lambda: started.exists() and steps.exists() and len(steps.read_text().split()) == 2)
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=SECONDS)

@@ -5,27 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import shutil
-import subprocess
-import sys
-import sysconfig
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import gpuvgm
+from tests.cli.running import copy_without_extension, run_python, run_without_site
 
 HEAVY = {"cupy", "cudf", "dask", "distributed", "sklearn", "scipy", "pandas", "polars", "matplotlib", "fsspec", "s3fs"}
-PACKAGE = Path(gpuvgm.__file__).parent
-
-
-def run_python(*arguments, **environment):
-    """Standard output of this interpreter, run with -P: the working folder is not on its path."""
-    command = [sys.executable, "-P", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, timeout=120)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def test_import_is_light():
@@ -83,7 +71,6 @@ def test_native_engine_is_the_one_under_test():
 
 
 def test_source_tree_imports_without_the_extension(tmp_path):
-    shutil.copytree(PACKAGE, tmp_path / "gpuvgm", ignore=shutil.ignore_patterns("*.so", "__pycache__", "_native*"))
     code = """
 import importlib, importlib.util, json, pkgutil, gpuvgm
 assert importlib.util.find_spec("gpuvgm._native") is None
@@ -94,9 +81,7 @@ for name in names:
         importlib.import_module(name)
 print(json.dumps([gpuvgm.__file__, len(names)]))
 """
-    # -S keeps .pth files, and with them the finder of an editable installation, out of the way.
-    paths = [str(tmp_path), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
-    file, modules = json.loads(run_python("-S", "-c", code, PYTHONPATH=os.pathsep.join(paths)))
+    file, modules = run_without_site(code, copy_without_extension(tmp_path))
     assert Path(file).is_relative_to(tmp_path)
     assert modules > 1
 

@@ -73,13 +73,22 @@ class Client:
     def __init__(self, app):
         self.app = app
 
+    def many(self):
+        """A client for requests side by side."""
+        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://service", timeout=60)
+
     def __call__(self, method, path, **request):
         async def ask():
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            async with self.many() as client:
                 return await client.request(method, path, **request)
 
         return asyncio.run(ask())
+
+    async def answer(self, path, receive, send, query=b""):
+        """Answer one request whose messages a test receives and sends itself."""
+        headers = [(b"content-type", ARROW.encode())]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": query, "headers": headers}
+        await self.app({**scope, "asgi": {"spec_version": "2.4"}}, receive, send)
 
     def post(self, path, body, kind=ARROW, **headers):
         return self("POST", f"/v1/models/{path}", content=body, headers={"content-type": kind, **headers})

@@ -8,7 +8,6 @@ import threading
 import time
 from unittest.mock import Mock
 
-import httpx
 import pyarrow as pa
 import pytest
 
@@ -21,6 +20,7 @@ from tests.service.conftest import ARROW, TOKEN, error_of, stream_of, table_of
 
 ROWS = stream_of(table_of().select(["x"]))
 PATH = "/v1/models/one/transform"
+HEADERS = {"content-type": ARROW}
 
 
 def test_health_models_and_documents(client, folder):
@@ -48,7 +48,7 @@ def test_a_body_is_refused_while_it_is_read(made):
             yield b"x" * 1000
 
     client = made(max_bytes=10_000)
-    sent = client("POST", PATH, content=pieces(), headers={"content-type": ARROW})
+    sent = client("POST", PATH, content=pieces(), headers=HEADERS)
     assert "more than 10000 bytes" in error_of(sent, 413)
     assert len(taken) < 15
     claimed = client.post("one/transform", b"", **{"content-length": "10001"})
@@ -62,7 +62,7 @@ def test_a_body_that_does_not_arrive(made):
         await asyncio.sleep(30)
 
     start = time.monotonic()
-    response = made(timeout=0.2)("POST", PATH, content=pieces(), headers={"content-type": ARROW})
+    response = made(timeout=0.2)("POST", PATH, content=pieces(), headers=HEADERS)
     assert "did not arrive within 0.2 s" in error_of(response, 408)
     assert time.monotonic() - start < 20
 
@@ -88,18 +88,16 @@ def test_a_request_counts_from_its_head_to_the_end_of_its_answer(made):
         await let_go.wait()
 
     async def ask():
-        headers = [(b"content-type", ARROW.encode())]
-        scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"dtype=float64", "headers": headers}
-        slow = asyncio.create_task(client.app({**scope, "asgi": {"spec_version": "2.4"}}, receive, send))
+        slow = asyncio.create_task(client.answer(PATH, receive, send, b"dtype=float64"))
         answered = []
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(client.app), base_url="http://service") as many:
+        async with client.many() as many:
             for go_on in (sent, let_go):
                 await begun.wait()
                 begun.clear()
-                answered.append(await many.post(PATH, content=ROWS, headers={"content-type": ARROW}))
+                answered.append(await many.post(PATH, content=ROWS, headers=HEADERS))
                 go_on.set()
             await slow
-            answered.append(await many.post(PATH, content=ROWS, headers={"content-type": ARROW}))
+            answered.append(await many.post(PATH, content=ROWS, headers=HEADERS))
         return answered
 
     *refused, later = asyncio.run(ask())
@@ -120,9 +118,7 @@ def test_an_answer_that_nobody_takes(made):
         if message["type"] == "http.response.body":
             raise OSError("the connection is gone")
 
-    headers = [(b"content-type", ARROW.encode())]
-    scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers}
-    asyncio.run(client.app({**scope, "asgi": {"spec_version": "2.4"}}, receive, send))
+    asyncio.run(client.answer(PATH, receive, send))
     assert client.app.gate.under_way == 0
     assert 'gpuvgm_requests_total{route="transform",status="499"} 1.0' in client("GET", "/metrics").text
 
@@ -147,9 +143,8 @@ def test_work_that_takes_too_long_keeps_its_room(made, held):
     client = made(timeout=2, concurrency=1)
 
     async def ask():
-        transport, headers = httpx.ASGITransport(client.app), {"content-type": ARROW}
-        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=60) as many:
-            late, refused = [await many.post(PATH, content=ROWS, headers=headers) for _ in range(2)]
+        async with client.many() as many:
+            late, refused = [await many.post(PATH, content=ROWS, headers=HEADERS) for _ in range(2)]
             assert client.app.gate.under_way == 1
             let_go.set()
             deadline = time.monotonic() + 30
@@ -178,14 +173,11 @@ def test_more_requests_than_there_may_be(made, held):
     client = made(concurrency=2, threads=1)
 
     async def ask():
-        transport = httpx.ASGITransport(client.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service", timeout=60) as many:
-            waiting = [
-                asyncio.create_task(many.post(PATH, content=ROWS, headers={"content-type": ARROW})) for _ in "ab"
-            ]
+        async with client.many() as many:
+            waiting = [asyncio.create_task(many.post(PATH, content=ROWS, headers=HEADERS)) for _ in "ab"]
             while not begun.acquire(blocking=False):
                 await asyncio.sleep(0.01)
-            refused = await many.post(PATH, content=ROWS, headers={"content-type": ARROW})
+            refused = await many.post(PATH, content=ROWS, headers=HEADERS)
             healthy = await many.get("/health")
             let_go.set()
             return refused, healthy, await asyncio.gather(*waiting)

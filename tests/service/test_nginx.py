@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import start
-from tests.deploy.processes import free_port
+from tests.cli.running import free_port, start
 from tests.execution.distributed.working import wait_until
 from tests.service.conftest import ARROW, stream_of, table_of
 from tests.service.test_process import ask, client_of, told

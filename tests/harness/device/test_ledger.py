@@ -34,9 +34,14 @@ pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.except
 ROWS = 20_000
 
 
+@pytest.fixture(name="engine", autouse=True)
+def _engine(strict_cupy: Any) -> Any:
+    """The engine, which starts with a row that no test counts."""
+    return gpuvgm.engines.get_engine("cuda")
+
+
 @pytest.fixture(name="x")
-def _x(strict_cupy: Any) -> Any:
-    gpuvgm.engines.get_engine("cuda")  # it starts with a row
+def _x(engine: Any) -> Any:
     random = np.random.default_rng(0)
     return up(np.concatenate((random.normal(0, 1, ROWS // 2), random.normal(8, 0.5, ROWS // 2))))
 
@@ -66,7 +71,6 @@ def test_an_iteration_of_exact_em_is_two_kernels_and_one_wait(strict_cupy: Any, 
 def test_an_iteration_over_two_features_is_two_kernels_and_one_wait(
     strict_cupy: Any, covariance_type: str, moments: int
 ) -> None:
-    gpuvgm.engines.get_engine("cuda")
     x = up(np.random.default_rng(0).normal(size=(3 * CHUNK_ROWS + 5, 2)))
     centres = np.array([[-1.0, 0.0], [0.5, 1.0], [1.0, -1.0]])
     given: dict[str, Any] = {"tol": 0.0, "init_params": centres, "covariance_type": covariance_type}
@@ -86,7 +90,6 @@ def test_an_iteration_over_two_features_is_two_kernels_and_one_wait(
 @pytest.mark.parametrize("features", [1, 2])
 def test_rows_in_column_order_are_put_in_row_order_once(strict_cupy: Any, features: int) -> None:
     """As cuDF's own `to_cupy` gives them; a column may be one of a matrix."""
-    gpuvgm.engines.get_engine("cuda")
     host = np.random.default_rng(0).normal(size=(2 * CHUNK_ROWS, 3))
     x, ledger = up(host)[:, 1:2] if features == 1 else up(host.T.copy()).T, strict_cupy.hardware.ledger
     assert not x.flags.c_contiguous
@@ -100,7 +103,6 @@ def test_rows_in_column_order_are_put_in_row_order_once(strict_cupy: Any, featur
 
 
 def test_a_copy_in_row_order_leaves_room_for_the_fit(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    gpuvgm.engines.get_engine("cuda")
     host = np.random.default_rng(0).normal(size=(64 * CHUNK_ROWS, 2))
     there = up(host.T.copy()).T
     for module, part in ((rows_module, "DEVICE_BLOCK_VALUES"), (accumulate, "START_VALUES")):
@@ -133,7 +135,6 @@ def test_only_a_sample_of_the_rows_comes_to_the_host(strict_cupy: Any, features:
 
 @pytest.mark.parametrize("features", [1, 2])
 def test_more_rows_cost_predict_no_more_operations(strict_cupy: Any, features: int) -> None:
-    gpuvgm.engines.get_engine("cuda")
     host = np.random.default_rng(0).normal(size=(9 << 16, features))
     mixture = BayesianGaussianMixture(n_components=2, max_iter=3, random_state=0).fit(host[:1000])
     ledger = strict_cupy.hardware.ledger
@@ -179,7 +180,6 @@ def test_a_block_of_a_transform_waits_once_whatever_its_columns(strict_cupy: Any
     model = gpuvgm.TableTransformer({"zeros": {"kind": "mixed", "modal": [0.0]}}, engine="native").fit(given)
     host, seen = model.transform(given, return_unseen=True)
     model.engine = "auto"
-    gpuvgm.engines.get_engine("cuda")  # it starts with a row
     ledger = strict_cupy.hardware.ledger
     counts = []
     for blocks in (1, 2):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -127,8 +128,21 @@ def test_types_that_cupy_lacks(strict_cupy: Any, dtype: Any) -> None:
         up(np.zeros(2, dtype))
 
 
+def stream_after_null(cuda: Any) -> Any:
+    """A stream that waits for what the null stream has been given so far."""
+    stream = cuda.Stream(non_blocking=True)
+    stream.wait_event(cuda.Stream.null.record())
+    return stream
+
+
 class TestStreams:
     """What a GPU gets wrong in silence."""
+
+    @pytest.fixture(autouse=True)
+    def _meant(self, strict_cupy: Any) -> Iterator[None]:
+        """Faults of these tests are meant, and looked at where they happen."""
+        yield
+        strict_cupy.hardware.faults.clear()
 
     def test_another_stream_must_wait(self, strict_cupy: Any) -> None:
         cuda = strict_cupy.cuda
@@ -142,7 +156,6 @@ class TestStreams:
             _ = y + 1
         other.synchronize()
         assert (y + 1).tolist() == [2, 3, 4]
-        strict_cupy.hardware.faults.clear()
 
     def test_blocking_streams_wait_for_the_null_stream(self, strict_cupy: Any) -> None:
         x = up(np.arange(3.0))
@@ -152,8 +165,8 @@ class TestStreams:
 
     def test_what_is_read_is_not_written(self, strict_cupy: Any) -> None:
         cuda = strict_cupy.cuda
-        x, other = up(np.zeros(3)), cuda.Stream(non_blocking=True)
-        other.wait_event(cuda.Stream.null.record())
+        x = up(np.zeros(3))
+        other = stream_after_null(cuda)
         with other:
             y = x + 1
         with pytest.raises(DeviceFault, match="may still be reading"):
@@ -161,31 +174,27 @@ class TestStreams:
         other.synchronize()
         x[:] = 5.0
         assert y.data.mem.home is other.timeline
-        strict_cupy.hardware.faults.clear()
 
     def test_memory_is_not_freed_under_another_stream(self, strict_cupy: Any) -> None:
         cuda = strict_cupy.cuda
-        x, other = up(np.zeros(3)), cuda.Stream(non_blocking=True)
-        other.wait_event(cuda.Stream.null.record())
+        x = up(np.zeros(3))
+        other = stream_after_null(cuda)
         with other:
             _ = x + 1
         del x
         (fault,) = strict_cupy.hardware.faults
         assert "freed while" in str(fault)
-        strict_cupy.hardware.faults.clear()
 
     def test_freed_memory_is_not_used(self, strict_cupy: Any) -> None:
         x = up(np.zeros(3))
         x.data.mem.free()
         with pytest.raises(DeviceFault, match="freed"):
             _ = x + 1
-        strict_cupy.hardware.faults.clear()
 
     def test_copies_arrive_when_they_are_waited_for(self, strict_cupy: Any) -> None:
         cuda, x = strict_cupy.cuda, up(np.arange(3.0))
         pinned = np.frombuffer(cuda.alloc_pinned_memory(24), np.float64)
-        stream = cuda.Stream(non_blocking=True)
-        stream.wait_event(cuda.Stream.null.record())
+        stream = stream_after_null(cuda)
         x.get(stream=stream, out=pinned, blocking=False)
         assert list(pinned) == [0, 0, 0]
         stream.synchronize()
@@ -197,7 +206,6 @@ class TestStreams:
         stream.synchronize()
         (fault,) = strict_cupy.hardware.faults
         assert "changed while it was copied" in str(fault)
-        strict_cupy.hardware.faults.clear()
 
     def test_a_stream_works_when_somebody_waits_for_it(self, strict_cupy: Any) -> None:
         """Streams that nothing puts in order do nothing for each other; an event brings what comes before it."""
