@@ -93,9 +93,10 @@ def test_tables_fit_80_columns(folder, tmp_path):
     assert "1 column, fitted on 5,000 rows" in wide
 
 
-def test_a_broken_limit_is_shown_with_quiet(folder):
-    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--max-error", "0", "--quiet")
-    result = invoke(*arguments, code=1)
+def test_a_broken_limit_is_shown_with_quiet_too(folder):
+    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--max-error", "0")
+    assert 'column "x"' in invoke(*arguments, code=1).stdout
+    result = invoke(*arguments, "--quiet", code=1)
     assert result.stdout == ""
     assert 'gpuvgm: column "x": 99.9th percentile' in result.stderr
     assert json.loads(invoke(*arguments, "--json", code=1).stdout)["broken"]

@@ -11,10 +11,10 @@ from packaging.requirements import Requirement
 
 import gpuvgm
 from gpuvgm.errors import INSTALL_CUDA, REBUILD, RELEASED, UPGRADE, install_extra
+from tests.docs.pages import PAGES
 from tests.packaging.project import EXTRAS, ROOT
 
 PACKAGE = Path(gpuvgm.__file__).parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: What `pip install` is given: a package or folder, perhaps quoted, perhaps with extras.
 COMMAND = re.compile(r"""pip install (?:--?[a-z-]+ )*"?((?:gpuvgm|\.)(?:\[[a-z0-9,-]+\])?)(?=["`\s]|$)""", re.MULTILINE)
 

@@ -16,7 +16,7 @@ from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import load_models
 
-ARROW = "application/vnd.apache.arrow.stream"
+ARROW, JSON = "application/vnd.apache.arrow.stream", "application/json"
 TOKEN = "0123456789abcdef"
 ROWS = 300
 

@@ -14,9 +14,7 @@ from gpuvgm.service import json_bodies
 from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import load_models
-from tests.service.conftest import ARROW, TOKEN, Client, error_of, stream_of, table_from, table_of
-
-JSON = "application/json"
+from tests.service.conftest import ARROW, JSON, TOKEN, Client, error_of, stream_of, table_from, table_of
 
 
 @pytest.fixture(scope="module")

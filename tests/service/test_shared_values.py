@@ -12,10 +12,9 @@ from gpuvgm.service.app import create_app
 from gpuvgm.service.limits import Limits
 from gpuvgm.service.models import Served
 from gpuvgm.service.value_sizes import written_bytes
-from tests.service.conftest import Client, error_of, stream_of
+from tests.service.conftest import JSON, Client, error_of, stream_of
 
 MOST = 1 << 20
-JSON = "application/json"
 LONG = "a" * (MOST // 4)
 ROWS = 40
 ZEROS = pa.array([0] * ROWS, pa.int32())

@@ -10,10 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.service.conftest import error_of, stream_of, table_of
+from tests.service.conftest import JSON, error_of, stream_of, table_of
 
 MOST = 1 << 20  # of the client's service
-JSON = "application/json"
 NO_BYTES = pa.py_buffer(b"")
 
 
