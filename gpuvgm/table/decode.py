@@ -33,11 +33,6 @@ class Decoded:
     table: pa.RecordBatch | DeviceTable
     valid: Array
 
-    @property
-    def batch(self) -> pa.RecordBatch:
-        """The rows in the memory of the host."""
-        return host_batch(self.table)
-
     def kept(self) -> Decoded:
         """The valid rows alone."""
         if self.valid.all():
@@ -392,4 +387,4 @@ class Decoding:
     def batches(self) -> Callable[[Any], tuple[pa.RecordBatch, UnseenRows]]:
         """From blocks to Arrow batches of decoded rows, in which nothing is unseen."""
         decoded = self.rows()
-        return lambda block: (decoded(block).batch, {})
+        return lambda block: (host_batch(decoded(block).table), {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
@@ -38,7 +38,6 @@ from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite, sc
 
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
-Lap = Callable[[str], None]
 REFUTED = (Refuted, UnreadText)  # what costs another plan
 
 
@@ -62,18 +61,14 @@ class Stopwatch:
         self._last = now
 
 
-def no_lap(stage: str) -> None:
-    """No one counts the time."""
-
-
 def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
     source: Source,
     schema: TableSchema,
     settings: Settings,
     run: Run,
-    before: TableModel | None = None,
-    checkpoint: Checkpoint | None = None,
-    lap: Lap = no_lap,
+    before: TableModel | None,
+    checkpoint: Checkpoint | None,
+    watch: Stopwatch,
 ) -> TableModel:
     """Fit the columns of a source.
 
@@ -87,12 +82,12 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
         The table's settings, by the names of `TableTransformer`.
     run : Run
         Engine, executor and block size.
-    before : TableModel, optional
+    before : TableModel or None
         What an earlier fit of the same source finished; only the other columns are fitted.
-    checkpoint : Checkpoint, optional
+    checkpoint : Checkpoint or None
         Where scans of the source are kept.
-    lap : callable, optional
-        Called with the name of each stage when it is done.
+    watch : Stopwatch
+        Counts the seconds of each stage.
 
     Raises
     ------
@@ -107,17 +102,17 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
     stray = partial(_place_of_stray, source, sampled.rows)
     schema = schema.inferred(sampled.rows, source.name, stray, recognised, run.executor.threads)
     _check_names(schema)
-    lap("sample and kinds")
+    watch.lap("sample and kinds")
     requests = requests_of(schema, settings, final=not source.repeatable)
     if not source.repeatable and any(r.config.algorithm == "exact" and r.spec.kind in MIXTURE for r in requests):
         raise read_once(source.name)
     kept = FittedColumns() if before is None else _unchanged_columns(before, source, schema)
     left = [request for request in requests if request.name not in kept.columns]
-    fitted = kept.with_others(fit_table(sampled, left, run, checkpoint, lap))
+    fitted = kept.with_others(fit_table(sampled, left, run, checkpoint, watch))
     for name, refuted in fitted.failed.items() if source.repeatable else ():
         if isinstance(refuted, REFUTED):
             try:
-                spec, again = _fit_otherwise(sampled, declared[name], refuted, settings, run, checkpoint)
+                spec, again = _fit_otherwise(sampled, declared[name], refuted, settings, run, checkpoint, watch)
                 schema = schema.with_column(spec)
             except InputError as problem:  # one that is refuted twice has failed
                 again = FittedColumns(failed={name: naming(name, problem)})
@@ -159,6 +154,7 @@ def _fit_otherwise(  # noqa: PLR0913 - what was planned, and what the plan was m
     settings: Settings,
     run: Run,
     checkpoint: Checkpoint | None,
+    watch: Stopwatch,
 ) -> tuple[ColumnSpec, FittedColumns]:
     """A column that the rows showed to be otherwise than the sample: another kind, and a fit from another scan.
 
@@ -175,7 +171,7 @@ def _fit_otherwise(  # noqa: PLR0913 - what was planned, and what the plan was m
     spec = replace(alone, reason=f"{alone.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
     _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
     requests = requests_of(TableSchema((spec,)), settings)
-    return spec, fit_table(Sampled(source, rows), requests, run, checkpoint)
+    return spec, fit_table(Sampled(source, rows), requests, run, checkpoint, watch)
 
 
 def _check_names(schema: TableSchema) -> None:
@@ -255,8 +251,8 @@ def fit_table(
     sampled: Sampled,
     requests: Sequence[ColumnRequest],
     run: Run,
-    checkpoint: Checkpoint | None = None,
-    lap: Lap = no_lap,
+    checkpoint: Checkpoint | None,
+    watch: Stopwatch,
 ) -> FittedColumns:
     """Fit every requested column of a source.
 
@@ -268,10 +264,10 @@ def fit_table(
         The columns.
     run : Run
         Engine, executor and block size.
-    checkpoint : Checkpoint, optional
+    checkpoint : Checkpoint or None
         Where scans of the source are kept.
-    lap : callable, optional
-        Called with the name of each stage when it is done.
+    watch : Stopwatch
+        Counts the seconds of each stage.
 
     Raises
     ------
@@ -285,18 +281,18 @@ def fit_table(
     ready = {request.name: request for request in requests if request.name not in lowest.failed}
     planned = map_columns(run, partial(_plan_column, sampled, lowest.good), ready)
     not_planned = lowest.failed | planned.failed
-    lap("plan")
+    watch.lap("plan")
     read = {name: plan for name, plan in planned.good.items() if plan.needs_rows}
     if not read and not not_planned:
         read = planned.good
     summarised = scan_columns(list(read.values()), source, run, checkpoint, sampled.blocks)
-    lap("scan")
+    watch.lap("scan")
     rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
     if read and not summarised.good and not summarised.failed:
         raise _rows_gone(source)
     plans = {name: plan for name, plan in planned.good.items() if name in summarised.good or not plan.needs_rows}
     fitted = _fit_planned(source, plans, summarised.good, rows, run, checkpoint)
-    lap("fit")
+    watch.lap("fit")
     return replace(fitted, failed=not_planned | summarised.failed | fitted.failed)
 
 

@@ -360,7 +360,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         kept = nullcontext() if journal is None else open_checkpoint(journal, rows, resume=resume)
         with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run, kept as checkpoint:
             watch = Stopwatch()
-            fitted = fit_source(rows, schema, settings, run, before, checkpoint, watch.lap)
+            fitted = fit_source(rows, schema, settings, run, before, checkpoint, watch)
         self._seconds = watch.seconds
         self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
         self._take(fitted)

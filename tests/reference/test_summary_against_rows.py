@@ -22,7 +22,7 @@ from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
-from gpuvgm.table.fit import FittedColumns, fit_table
+from gpuvgm.table.fit import FittedColumns, Stopwatch, fit_table
 from tests.harness.shapes import each_shape, shape
 
 ROWS = 200_000
@@ -89,7 +89,9 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
 def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool) -> FittedColumns:
     source = {"x": np.concatenate(blocks)} if repeatable else ({"x": block} for block in blocks)
     run = Run("auto", LocalExecutor(2))
-    return fit_table(take_sample(open_source(source), ["x"], run, 0), [request(FitConfig(effort="research"))], run)
+    return fit_table(
+        take_sample(open_source(source), ["x"], run, 0), [request(FitConfig(effort="research"))], run, None, Stopwatch()
+    )
 
 
 def drifting() -> list[np.ndarray]:
