@@ -69,12 +69,6 @@ def test_a_search_over_settings() -> None:
     assert search.best_params_ == {"tabletransformer__n_components": 8}
 
 
-@pytest.mark.parametrize(("name", "value"), [("layout", "dense"), ("mode", "mean"), ("dtype", "int8"), ("seed", -1)])
-def test_wrong_values_are_refused_at_the_fit(name: str, value: object) -> None:
-    with pytest.raises(InputError, match=f"^{name} must be"):
-        TableTransformer(**{name: value}).fit(X)
-
-
 @pytest.mark.parametrize("frame", ["pandas", "polars", "pyarrow", "dict"])
 def test_a_matrix_comes_back_as_what_was_fitted(frame: str, tmp_path) -> None:
     rows: Any = X.assign(z=X["z"].astype("Int8"))

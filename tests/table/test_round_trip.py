@@ -254,37 +254,40 @@ def test_inactive_codes_and_ties_in_a_onehot_matrix() -> None:
     assert transformer.inverse_transform(flat)["x"][0] == expected["x"][0]
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"mode": "best"}, {"layout": "wide"}, {"dtype": "int8"}, {"seed": -1}, {"seed": 1.5}]
-)
-def test_wrong_choices_are_refused(wrong: dict[str, object]) -> None:
-    transformer = TableTransformer().fit({"x": np.arange(100.0)})
-    with pytest.raises(InputError):
-        transformer.transform({"x": np.arange(5.0)}, **wrong)  # type: ignore[arg-type]
+OF_TRANSFORM = ("mode", "layout", "dtype", "seed")
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("name", "value"),
     [
-        {"algorithm": "fast"},
-        {"tails": "cut"},
-        {"inf": "drop"},
-        {"n_components": 0},
-        {"n_components": 2.5},
-        {"scale": 0},
-        {"scale": float("nan")},
-        {"max_iter": 0},
-        {"tol": -1.0},
-        {"weight_threshold": 1.5},
-        {"random_state": -1},
-        {"random_state": 2**32},
-        {"threads": 0},
-        {"block_rows": 0},
+        ("mode", "best"),
+        ("layout", "wide"),
+        ("dtype", "int8"),
+        ("seed", -1),
+        ("seed", 1.5),
+        ("algorithm", "fast"),
+        ("tails", "cut"),
+        ("inf", "drop"),
+        ("n_components", 0),
+        ("n_components", 2.5),
+        ("scale", 0),
+        ("scale", float("nan")),
+        ("max_iter", 0),
+        ("tol", -1.0),
+        ("weight_threshold", 1.5),
+        ("random_state", -1),
+        ("random_state", 2**32),
+        ("threads", 0),
+        ("block_rows", 0),
     ],
 )
-def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(InputError):
-        TableTransformer(**wrong).fit({"x": np.arange(100.0)})  # type: ignore[arg-type]
+def test_wrong_settings_are_refused(name: str, value: object) -> None:
+    x, wrong = {"x": np.arange(100.0)}, {name: value}
+    with pytest.raises(InputError, match=f"^{name} must be"):
+        TableTransformer(**wrong).fit(x)  # type: ignore[arg-type]
+    if name in OF_TRANSFORM:
+        with pytest.raises(InputError, match=f"^{name} must be"):
+            TableTransformer(effort="research").fit(x).transform(x, **wrong)  # type: ignore[arg-type]
 
 
 def test_modes_that_do_not_exist_are_refused() -> None:
@@ -335,24 +338,13 @@ def test_estimator_manners(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(other.inverse_transform(expected), transformer.inverse_transform(expected))
 
 
-def test_auto_is_exact_for_small_tables_only() -> None:
-    assert (
-        TableTransformer(algorithm="auto", effort="research", max_iter=3)
-        .fit({"x": np.arange(500.0)})
-        .columns_["x"]
-        .fit.algorithm
-        == "exact"
-    )
-    large = {"x": np.arange(200_000.0)}
-    assert (
-        TableTransformer(algorithm="auto", effort="research", max_iter=3).fit(large).columns_["x"].fit.algorithm
-        == "summary"
-    )
-    stream = iter([{"x": np.arange(500.0)}])
-    assert (
-        TableTransformer(algorithm="auto", effort="research", max_iter=3).fit(stream).columns_["x"].fit.algorithm
-        == "summary"
-    )
+@pytest.mark.parametrize(
+    ("rows", "stream", "algorithm"), [(500, False, "exact"), (200_000, False, "summary"), (500, True, "summary")]
+)
+def test_auto_is_exact_for_small_tables_that_can_be_read_again(rows: int, stream: bool, algorithm: str) -> None:
+    table = {"x": np.arange(float(rows))}
+    fitted = TableTransformer(algorithm="auto", effort="research", max_iter=3).fit(iter([table]) if stream else table)
+    assert fitted.columns_["x"].fit.algorithm == algorithm
 
 
 def test_exact_needs_a_source_that_can_be_read_again() -> None:
