@@ -435,7 +435,7 @@ class RowIndex:
             For a condition that no row answers.
         """
         random = np.random.Generator(np.random.PCG64([seed, 1]))  # not the numbers that drew the conditions
-        return self.answers(drawn.column, drawn.code, partial(one_of, random))
+        return self.answers(drawn.column, drawn.code, partial(draw_below, random))
 
     def answers(self, column: Ints, code: Ints, choose: Callable[[Ints], Ints]) -> Ints:
         """A row that has a 1 in each one-hot column, shape (rows,).
@@ -465,7 +465,7 @@ class RowIndex:
         return rows
 
 
-def one_of(random: np.random.Generator, held: Ints) -> Ints:
+def draw_below(random: np.random.Generator, held: Ints) -> Ints:
     """A random number below each of some numbers."""
     return np.minimum((random.random(len(held)) * held).astype(np.int64), held - 1)
 

@@ -26,7 +26,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.files import new_partial, partial_of, remove, remove_left_over
 from gpuvgm.summary.grid import Ints
-from gpuvgm.table.conditions import Conditions, RowIndex, one_of
+from gpuvgm.table.conditions import Conditions, RowIndex, draw_below
 from gpuvgm.table.encode import refuse_unknown
 from gpuvgm.table.shuffling import permuted
 
@@ -216,7 +216,7 @@ class TrainingRows:
         if not self.conditions.names:
             return self._batch(self._columns(random.integers(0, len(self), rows)))
         column, code = self.conditions.drawn_codes(random, rows, logarithmic=logarithmic)
-        chosen = self.index.answers(column, code, partial(one_of, random))
+        chosen = self.index.answers(column, code, partial(draw_below, random))
         return self._batch(self._columns(chosen), column, code)
 
     def batches(
