@@ -59,8 +59,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         place: Place,
         folder: str | Path | None,
         **options: Any,
-    ) -> tuple[DataTransformer, TrainingRows, dict[str, Any]]:
-        """What encodes and decodes, the rows to train on, and what has to be the same to resume from a checkpoint."""
+    ) -> tuple[DataTransformer, TrainingRows]:
+        """What encodes and decodes, and the rows to train on; a checkpoint of another training is refused."""
         transformer = DataTransformer(**{"effort": self.EFFORT, **self._encoding})
         if isinstance(train_data, TrainingRows):
             given = {"discrete_columns": list(discrete_columns), "encoding": self._encoding, "folder": folder}
@@ -81,8 +81,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         named = {name.lstrip("_"): value for name, value in vars(self).items() if isinstance(value, PLAIN)}
         meaning = {name: value for name, value in named.items() if name not in NOT_MEANT}
         meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": len(rows)}
-        checkpoint.refuse_other(meaning)
-        return transformer, rows, meaning
+        checkpoint.begin(meaning)
+        return transformer, rows
 
 
 class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
@@ -183,14 +183,14 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             raise InputError(f"batch_size={self._batch_size} is no multiple of pac={self.pac}")
         _check_count("steps", steps)
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        self._transformer, rows, meaning = self._begin(train_data, discrete_columns, kept, place=place, folder=folder)
+        self._transformer, rows = self._begin(train_data, discrete_columns, kept, place=place, folder=folder)
         self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
         conditions = self._data_sampler.dim_cond_vec()
         width = self._transformer.output_dimensions
         self._generator = ctgan.Generator(self._embedding_dim + conditions, self._generator_dim, width)
         critic = ctgan.Discriminator(width + conditions, self._discriminator_dim, pac=self.pac)
         pair = _Pair(self, rows, self._generator.to(self._device), critic.to(self._device))
-        training = Training(kept, pair.parts, meaning)
+        training = Training(kept, pair.parts)
         per_epoch = max(len(rows) // (self._batch_size * processes()[1]), 1)
         total = per_epoch * (self._epochs if epochs is None else epochs) if steps is None else steps
         shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self._verbose)
@@ -420,9 +420,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         """
         _check_count("steps", steps)
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        transformer, rows, meaning = self._begin(
-            train_data, discrete_columns, kept, place=place, folder=folder, columns=[]
-        )
+        transformer, rows = self._begin(train_data, discrete_columns, kept, place=place, folder=folder, columns=[])
         rank = processes()
         per_epoch = rows.batch_count(self.batch_size, rank[1])
         if per_epoch == 0:
@@ -436,7 +434,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         weights = [*encoder.parameters(), *self.decoder.parameters()]
         optimizer = Adam(weights, weight_decay=self.l2scale)
         parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
-        training = Training(kept, parts, meaning)
+        training = Training(kept, parts)
         total = per_epoch * self.epochs if steps is None else steps
         begun = count(training.done // per_epoch)
         every = (batch.rows for epoch in begun for batch in rows.batches(self.batch_size, epoch=epoch, rank=rank))

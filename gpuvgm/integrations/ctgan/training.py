@@ -58,14 +58,15 @@ class Checkpoint:
             self.held = _read_checkpoint(self.path) if resume and self.path.exists() else None
         self.seed = share_number(draw_seed() if self.held is None else self.held["seed"])
 
-    def refuse_other(self, meaning: Mapping[str, Any]) -> None:
-        """Refuse to go on with another training: what has to be the same differs.
+    def begin(self, meaning: dict[str, Any]) -> None:
+        """Keep what has to be the same for a training to go on, and refuse to go on with another one.
 
         Raises
         ------
         InputError
             Naming what differs.
         """
+        self.meaning = meaning
         if self.held is None:
             return
         other = [name for name, value in meaning.items() if self.held["meaning"].get(name) != value]
@@ -99,12 +100,10 @@ class Training:
         Where it is kept, and what it goes on from.
     parts : mapping of str to object
         What has a state: networks and optimizers.
-    meaning : mapping of str to object
-        What has to be the same for a training to go on; see `Checkpoint.refuse_other`.
     """
 
-    def __init__(self, checkpoint: Checkpoint, parts: Mapping[str, Any], meaning: Mapping[str, Any]) -> None:
-        self._checkpoint, self._parts, self._meaning = checkpoint, parts, dict(meaning)
+    def __init__(self, checkpoint: Checkpoint, parts: Mapping[str, Any]) -> None:
+        self._checkpoint, self._parts = checkpoint, parts
         self.done = 0
         self.losses: list[dict[str, Any]] = []
         held = checkpoint.held
@@ -133,7 +132,7 @@ class Training:
         held = {
             "done": self.done,
             "losses": self.losses,
-            "meaning": self._meaning,
+            "meaning": self._checkpoint.meaning,
             "seed": self._checkpoint.seed,
             "parts": {name: part.state_dict() for name, part in self._parts.items()},
             "numpy": np.random.get_state(),
