@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import count
 from threading import RLock
 from typing import Any
@@ -57,6 +58,7 @@ class Hardware:
         self.memories: WeakSet[Memory] = WeakSet()
         self.breaking = ""  # kernels whose names begin so read what they may not
         self.broken: Exception | None = None  # what a kernel did, which whoever waits is told from then on
+        self._at_work = False
         self._orders = count()
 
     # -- streams
@@ -99,16 +101,27 @@ class Hardware:
             line.queue.append(Work(next(self._orders), line.now, call))
 
     def finish(self, clock: Clock) -> None:
-        """Do what comes before, in the order in which it was begun; of other streams nothing is done."""
+        """Do what comes before, in the order in which it was begun; of other streams nothing is done.
+
+        Python may free memory in the midst of a kernel, as it collects garbage: what comes after that kernel waits.
+        """
         with self.lock:
-            while (found := next_work(clock)) is not None:
-                line, work = found
-                line.queue.remove(work)
-                if self.broken is None:
-                    try:
-                        work.call()
-                    except self.runtime_error as problem:
-                        self.broken = problem
+            if self._at_work:
+                return
+            self._at_work = True
+            try:
+                while (found := next_work(clock)) is not None:
+                    self._do(*found)
+            finally:
+                self._at_work = False
+
+    def _do(self, line: Timeline, work: Work) -> None:
+        line.queue.remove(work)
+        if self.broken is None:
+            try:
+                work.call()
+            except self.runtime_error as problem:
+                self.broken = problem
 
     def wait(self, clock: Callable[[], Clock]) -> None:
         """The host waits for work of streams.
@@ -152,16 +165,18 @@ class Hardware:
         self.ledger.add(allocations=1, allocated=size)
 
     def free(self, memory: Memory) -> None:
-        """Take memory back; whoever still has its address finds poison."""
+        """Take memory back, after what its stream was given; whoever still has its address finds poison."""
         self.used[memory.device] -= self.grains(memory.root.nbytes)
         for line, position in memory.used.items():
             home = memory.home
             if not self.begun(home).is_after(line, position):
                 self.fault(f"memory of {home!r} was freed while {line!r} may still be at work on it", raises=False)
-        self.finish(memory.home.clock())
         root = memory.root.reshape(-1).view(np.uint8) if memory.root.flags.c_contiguous else None
-        if root is None or not root.flags.writeable or root.nbytes > QUARANTINE:
-            return
+        if root is not None and root.flags.writeable and root.nbytes <= QUARANTINE:
+            self.begin(memory.home, partial(self._poison, root))
+        self.finish(memory.home.clock())
+
+    def _poison(self, root: np.ndarray) -> None:
         root[...] = POISON
         self._quarantine.append(root)
         while sum(one.nbytes for one in self._quarantine) > QUARANTINE:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -233,6 +235,20 @@ class TestStreams:
         del x
         kernel.synchronize()
         assert np.isnan(read).all()
+
+    def test_what_python_frees_in_the_midst_of_a_kernel_begins_nothing_after_it(self, strict_cupy: Any) -> None:
+        """Garbage is collected at any time; a copy that comes after the kernel would copy what it has not written."""
+        hardware, x, garbage = strict_cupy.hardware, strict_cupy.empty(3), [up(np.zeros(3))]
+        garbage.append(garbage)  # type: ignore[arg-type]
+        freed = weakref.ref(garbage[0])
+        del garbage
+
+        def kernel(host: Any = x._host) -> None:
+            assert gc.collect() and freed() is None
+            host[...] = 1
+
+        hardware.begin(hardware.touch([], [x], later=True), kernel)
+        assert x.get().tolist() == [1, 1, 1]
 
     def test_whoever_waits_is_told_of_a_kernel_that_failed(self, strict_cupy: Any) -> None:
         hardware, done = strict_cupy.hardware, []
