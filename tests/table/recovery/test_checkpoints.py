@@ -219,10 +219,10 @@ def grown(data, tmp_path):
 def test_new_files_are_fitted_in_without_the_old_ones(grown, monkeypatch):
     place, expected = grown
     opened = []
-    read = gpuvgm.io.parquet.ParquetPart._read
+    read = gpuvgm.io.parquet.ParquetPart.read
     monkeypatch.setattr(
         gpuvgm.io.parquet.ParquetPart,
-        "_read",
+        "read",
         lambda part, *rest: opened.append(part.path.name) or read(part, *rest),
     )
     fitted = gpuvgm.load(place / "m.gpuvgm").fit(place / "data", resume=True)
