@@ -44,17 +44,20 @@ def array_on_device(values: Array) -> SourceColumn:
 
 
 def cudf_column(series: Any) -> SourceColumn:
-    """A column over a cuDF Series, by what Arrow makes of none of its rows.
+    """A column over a cuDF Series, by its dtype if that is NumPy's, or else by what Arrow makes of none of its rows.
 
     Its null mask becomes one bool a row, for the rows of a slice alone; the words of categories are on the host.
     """
-    none = series.iloc[:0]
-    empty = none.to_arrow()
-    type_: Any = empty.type
+    type_: Any
     words = None
-    if pa.types.is_dictionary(type_):
-        type_ = with_wide_index(type_)
-        words = empty.dictionary if holds_words(type_) else None
+    if isinstance(series.dtype, np.dtype) and series.dtype.kind in "biufmM":
+        type_ = pa.from_numpy_dtype(series.dtype)  # no wait for the device
+    else:
+        empty = series.iloc[:0].to_arrow()
+        type_ = empty.type
+        if pa.types.is_dictionary(type_):
+            type_ = with_wide_index(type_)
+            words = empty.dictionary if holds_words(type_) else None
 
     stays = is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
 

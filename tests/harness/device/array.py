@@ -160,6 +160,8 @@ def array_class(hardware: Hardware) -> type:
 
         def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True) -> np.ndarray:
             order = order_of(self, order, out)
+            if out is None and not self.size:
+                return np.empty(self.shape, self.dtype)  # CuPy waits for nothing then
             source = self
             if not (self.flags.c_contiguous if order == "C" else self.flags.f_contiguous):
                 with nullcontext() if stream is None else stream:

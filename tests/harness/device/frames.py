@@ -40,6 +40,10 @@ def is_array(type_: pa.DataType) -> bool:
     return bool(plain or pa.types.is_timestamp(type_) or pa.types.is_duration(type_))
 
 
+def _has_zone(type_: pa.DataType) -> bool:
+    return pa.types.is_timestamp(type_) and type_.tz is not None
+
+
 def stored_type(type_: pa.DataType) -> Any:
     """Dtype of the numbers."""
     return np.int64 if pa.types.is_temporal(type_) else type_.to_pandas_dtype()
@@ -215,7 +219,8 @@ class Series:
 
     @property
     def dtype(self) -> Any:
-        return np.dtype(self._type.to_pandas_dtype())
+        """NumPy's for numbers, booleans and times without a zone; others here are those of Python's objects."""
+        return np.dtype(self._type.to_pandas_dtype() if is_array(self._type) and not _has_zone(self._type) else object)
 
     @property
     def iloc(self) -> Any:
@@ -304,6 +309,8 @@ class Series:
         if self._values is None:
             _cupy().hardware.ledger.add(bytes_down=self._arrow.nbytes, synchronisations=1)
             return self._arrow
+        if not len(self):
+            _cupy().hardware.ledger.add(synchronisations=1)  # libcudf waits for its stream
         mask = None if self._null is None else self._null.get()
         values = self._values.get()
         if self._words is not None:  # with the least codes that hold those which occur

@@ -46,16 +46,13 @@ def test_the_ledger_of_a_block_of_a_fit_is_up_to_date(device: Any) -> None:
         assert found[name] == committed[name], ANEW
 
 
-@pytest.mark.parametrize(("stage", "waits"), [("fit", 2), ("transform", 13), ("inverse", 8)])
-def test_a_partition_of_a_cluster_costs_what_it_does_in_one_process(device: Any, stage: str, waits: int) -> None:
-    """But for so many waits more, where frames are opened and put together."""
+@pytest.mark.parametrize("stage", ["fit", "transform", "inverse"])
+def test_a_partition_of_a_cluster_costs_what_it_does_in_one_process(device: Any, stage: str) -> None:
     pytest.importorskip("distributed")
     with stages.worker():
         found = stages.cluster_counts(device, stage)
     assert found == predicted.ledger()["cluster"][stage], ANEW
-    here, there = found["one process"], found["partitions 1"]
-    assert there.pop("synchronisations") <= here.pop("synchronisations") + waits
-    assert there == here
+    assert found["partitions 1"] == found["one process"]
 
 
 def test_calls_are_those_that_the_package_makes(device: Any) -> None:
