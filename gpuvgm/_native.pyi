@@ -99,6 +99,7 @@ class Kernels:
         which: NDArray[np.int32] | None,
         off: NDArray[np.bool_] | None,
     ) -> tuple[list[int], int]: ...
+    def values_of(self, numbers: Floats, rules: ColumnRules, limits: tuple[float, float]) -> None: ...
     def summarise(
         self,
         x: Floats,

@@ -25,7 +25,7 @@ from gpuvgm.columns.base import (
     refuse_code,
     refuse_rows,
 )
-from gpuvgm.columns.codecs import Codec, Number, codec_of, rows_for, step_text, with_value
+from gpuvgm.columns.codecs import Codec, FloatCodec, Number, codec_of, rows_for, step_text, with_value
 from gpuvgm.columns.coverage import modes_of_tails
 from gpuvgm.columns.mixture_model import MixtureModel, Quantiles
 from gpuvgm.columns.numbers import (
@@ -48,6 +48,7 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.hold import SORTS, Coverage, HoldTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable
 from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats, Frame, Ints
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
@@ -439,6 +440,7 @@ class MixtureDecoder:
         self._table = column.inverse_table
         codes = column.mode_codes()
         self._modal = [(codes[i], value) for i, value in enumerate(column.modal_values) if value is not MISSING]
+        self._rules = column.codec.row_rules(type_of(column.type), ())
 
     def __call__(self, part: Coded, first_row: int) -> Values:
         """Values of scalars and codes."""
@@ -450,6 +452,8 @@ class MixtureDecoder:
         wrong, complete = self._engine.inverse_transform(part.scalar, part.code, self._table, numbers)
         if wrong >= 0:
             refuse_code(column, first_row + wrong, int(part.code[wrong]))
+        if self._rules is not None and not is_on_device(numbers):
+            return self._by_engine(part.code, numbers)
         array = column.codec.decode(numbers, complete=complete)
         codes = part.code if isinstance(array, DeviceColumn) else to_numpy(part.code)
         valid = within_bounds(column, column.codec.encode(array), codes) if self._check else None
@@ -458,6 +462,17 @@ class MixtureDecoder:
             if held.any():
                 array = with_value(column.codec, array, held, value)
         return Values(array, valid)
+
+    def _by_engine(self, codes: Modes, numbers: Floats) -> Values:
+        """Values of the host that the engine makes of numbers."""
+        assert self._rules is not None
+        column, inner = self._column, self._column.codec.plain
+        assert isinstance(inner, FloatCodec)
+        values = self._engine.values_of(numbers, replace(self._rules, step=inner.value_step), inner.limits)
+        for code, value in self._modal:
+            values[codes == code] = value
+        array = inner.column_of(values)
+        return Values(array, within_bounds(column, column.codec.encode(array), codes) if self._check else None)
 
 
 def within_bounds(column: MixtureColumn, numbers: Floats, code: Modes) -> NDArray[np.bool_]:

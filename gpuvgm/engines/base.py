@@ -209,6 +209,21 @@ class Engine:
         numbers = ordinary if rules.scale is None else rules.scale.formula(ordinary)
         return numbers, which if np.any(which >= 0) else None, off if np.any(off) else None
 
+    def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
+        """Values of a column's numbers.
+
+        Parameters
+        ----------
+        numbers : ndarray of shape (rows,), float64
+            Numbers; NaN is missing. They may be written over.
+        rules : RowRules
+            How values became numbers; modal ones are not looked at.
+        limits : tuple of float
+            Values on a scale lie between them.
+        """
+        values = numbers if rules.scale is None else np.clip(rules.scale.inverse(numbers) + 0.0, *limits)
+        return values if rules.step is None else rules.step.nearest(values)
+
     def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
         """The summary of no rows, to add blocks of rows to; parameters as for `summarise`."""
         return RunningSummary(self, grid, step)

@@ -82,6 +82,11 @@ class NativeEngine(Engine):
         modal_rows, off_rows = self._kernels.numbers_of(values, _column_rules(rules), numbers, which, off)
         return numbers, which if any(modal_rows) else None, off if off_rows else None
 
+    def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
+        """Values of a column's numbers; see `Engine.values_of`."""
+        self._kernels.values_of(numbers, _column_rules(rules), limits)
+        return numbers
+
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""
         return self._kernels.e_step(x, weight, scatter, _mixture(table))

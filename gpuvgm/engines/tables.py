@@ -61,15 +61,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Asinh:
-    """The scale asinh(x / 2^exponent), and the formula of its numbers in NumPy."""
+    """The scale asinh(x / 2^exponent): in NumPy the formulas of numbers, and of the values that have them."""
 
     exponent: int
     formula: Callable[[Floats], Floats]
+    inverse: Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True, slots=True)
 class RowRules:
-    """What becomes of a column's values before they are summarised.
+    """How a column's values become numbers, and numbers values.
 
     Parameters
     ----------

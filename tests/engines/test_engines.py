@@ -23,7 +23,7 @@ from tests.summary.test_summary import same
 
 REFERENCE = Engine()
 #: What engines leave to the reference.
-INHERITED = {"native": {"hold", "running_summary"}, "cuda": {"numbers_of", "summarise_values"}}
+INHERITED = {"native": {"hold", "running_summary"}, "cuda": {"numbers_of", "summarise_values", "values_of"}}
 SIZES = [0, 1, 7, 8, 31, 32, 33, 255, 257, 4095, 4096, 4097, 9000]
 
 
@@ -265,12 +265,12 @@ def test_rows_off_a_step_are_counted(candidate: Engine, name: str) -> None:
     assert candidate.summarise(x[np.isin(np.arange(len(x)) % 9, (5, 7), invert=True)][9:], grid, step).off_step == 0
 
 
-SINES = {
-    "plain": None,
-    "asinh": Asinh(-5, AsinhCodec(FloatCodec("double"), -5).curve),
-    "all large": Asinh(-1000, AsinhCodec(FloatCodec("double"), -1000).curve),
-    "all small": Asinh(1000, AsinhCodec(FloatCodec("double"), 1000).curve),
-}
+def asinh(exponent: int) -> Asinh:
+    codec = AsinhCodec(FloatCodec("double"), exponent)
+    return Asinh(exponent, codec.curve, codec.linear)
+
+
+SINES = {"plain": None, "asinh": asinh(-5), "all large": asinh(-1000), "all small": asinh(1000)}
 
 
 @pytest.mark.parametrize("size", [0, 1, 255, 256, 70_001])
@@ -296,6 +296,20 @@ def test_summaries_of_values(
     assert found.rows == size and found.missing == np.sum(np.isnan(x))
     ordinary = np.isfinite(x) & ~np.isin(x, modal)
     assert found.ends == ((x[ordinary].min(), x[ordinary].max()) if ordinary.any() else None)
+
+
+@pytest.mark.parametrize("scale", SINES)
+@pytest.mark.parametrize("name", [None, *STEPS])
+def test_values_of_numbers(candidate: Engine, scale: str, name: str | None) -> None:
+    rules = RowRules(step=None if name is None else STEPS[name], scale=SINES[scale])
+    limits = -1e300, float(np.finfo(np.float64).max)
+    x = stepped(STEPS["cents"], 9_001)
+    with np.errstate(all="ignore"):
+        numbers = x if rules.scale is None else np.append(rules.scale.formula(x), [709.8, -720.5, 1e4, np.inf])
+        found = candidate.values_of(numbers.copy(), rules, limits)
+        expected = REFERENCE.values_of(numbers.copy(), rules, limits)
+    np.testing.assert_array_equal(found, expected)
+    assert not np.any(np.signbit(found[found == 0])) or rules == RowRules()
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 2, 7])

@@ -58,7 +58,7 @@ class AsinhCodec(CurvedCodec):
     def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
         """Numbers of the plain codec's; see `Codec.row_rules`."""
         rules = self.inner.row_rules(type_, modal)
-        return None if rules is None else replace(rules, scale=Asinh(self.exponent, self.curve))
+        return None if rules is None else replace(rules, scale=Asinh(self.exponent, self.curve, self.linear))
 
     def curve(self, numbers: Floats) -> Floats:
         """Inverse hyperbolic sine, ln(t + sqrt(t^2 + 1)) for t >= 0; the same bits on every processor."""

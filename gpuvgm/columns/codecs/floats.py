@@ -77,14 +77,15 @@ class FloatCodec(Codec):
         return _PRECISIONS.get(self.type, np.float64)
 
     @property
-    def _step(self) -> Step | None:
+    def value_step(self) -> Step | None:
+        """The step that decoded values lie on."""
         step = "1" if self.step is None and self.integer else self.step
         return None if step is None else _step_of(step, self.precision.__name__)
 
     @property
     def spacing(self) -> float:
         """The step; 0 where there is none."""
-        return 0.0 if self._step is None else self._step.numerator / self._step.denominator
+        return 0.0 if self.value_step is None else self.value_step.numerator / self.value_step.denominator
 
     def without_step(self) -> FloatCodec:
         """The codec without the step; whole numbers stay whole."""
@@ -93,18 +94,22 @@ class FloatCodec(Codec):
     @property
     def counted_step(self) -> Step | None:
         """The step that engines count the rows off, as `off_step` finds them; None for those of 16 bits."""
-        return self._step if self.step is not None and self.type != "halffloat" else None
+        return self.value_step if self.step is not None and self.type != "halffloat" else None
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step in the column's precision; see `Codec.off_step`."""
-        if self.step is None or self._step is None:
+        if self.step is None or self.value_step is None:
             return None
-        off: Bools = in_parts(self._step.is_off, numbers, np.bool_)
+        off: Bools = in_parts(self.value_step.is_off, numbers, np.bool_)
         return off
 
     def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
         """Numbers are the values; see `Codec.row_rules`."""
-        return RowRules(modal, None if self.step is None else self._step) if str(type_) == self.type != "null" else None
+        return (
+            RowRules(modal, None if self.step is None else self.value_step)
+            if str(type_) == self.type != "null"
+            else None
+        )
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column; nulls and NaN are both missing.
@@ -127,12 +132,16 @@ class FloatCodec(Codec):
     @property
     def decoded(self) -> np.dtype[Any]:
         """What engines of a device may write numbers as, for `decode`: float32 where values are that."""
-        return np.dtype(np.float32 if self.type == "float" and self._step is None else np.float64)
+        return np.dtype(np.float32 if self.type == "float" and self.value_step is None else np.float64)
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
-        if self._step is not None:
-            numbers = in_parts(self._step.nearest, numbers)
+        return self.column_of(
+            numbers if self.value_step is None else in_parts(self.value_step.nearest, numbers), complete=complete
+        )
+
+    def column_of(self, numbers: Floats, *, complete: bool = False) -> Column:
+        """A column of values that are on the step already; see `decode`."""
         if is_on_device(numbers) and self.type in ("double", "float"):
             values = narrowed(numbers) if self.type == "float" else numbers
             return DeviceColumn(values, type_of(self.type), None if complete else missing_numbers(numbers))
@@ -151,7 +160,7 @@ class FloatCodec(Codec):
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
         """A number's error, rounded to whole numbers where they are asked for, and then to the column's precision."""
-        if self._step is not None:
+        if self.value_step is not None:
             error = error_in_steps(error, self.spacing)
         if self.precision is np.float64:
             return error

@@ -36,6 +36,9 @@ class ResidentEngine:
     def numbers_of(self, values, rules):  # type: ignore[no-untyped-def]
         return self.engine.numbers_of(values, rules)
 
+    def values_of(self, numbers, rules, limits):  # type: ignore[no-untyped-def]
+        return self.engine.values_of(numbers, rules, limits)
+
     def running_summary(self, grid, step=None):  # type: ignore[no-untyped-def]
         running = self.engine.running_summary(grid, step)
         return SimpleNamespace(add=lambda x: running.add(self.up(x)), summary=running.summary)

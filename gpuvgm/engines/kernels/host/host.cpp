@@ -21,6 +21,7 @@ const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
     gpuvgm::transform,
     gpuvgm::inverse_transform,
     gpuvgm::numbers_of,
+    gpuvgm::values_of,
     gpuvgm::summarise,
     gpuvgm::log_rows,
     gpuvgm::exp_rows,

@@ -115,6 +115,8 @@ struct HostKernels {
     // off the step. Both may be null.
     void (*numbers_of)(const double* x, int64_t rows, const RowRules&, double* numbers, int32_t* which, uint8_t* off,
                        RowCounts*);
+    // Values of numbers, in place, within limits.
+    void (*values_of)(double* numbers, int64_t rows, const RowRules&, double low, double high);
     // At most WINDOW_ROWS rows.
     void (*summarise)(const double* x, int64_t rows, const RowRules&, const GridTable&, Cell* cells, uint8_t* touched,
                       Tally*, RowCounts*);

@@ -76,6 +76,13 @@ auto numbers_of(const Kernels& kernels, Reals values, const ColumnRules& rules, 
     return std::make_tuple(std::move(used.modal_rows), used.counts.off_step);
 }
 
+void values_of(const Kernels& kernels, Written<double> numbers, const ColumnRules& rules,
+               std::tuple<double, double> limits) {
+    const RulesInUse used(rules);
+    nb::gil_scoped_release unlocked;
+    kernels.loops.values_of(numbers.data(), numbers.shape(0), used.rules, std::get<0>(limits), std::get<1>(limits));
+}
+
 }  // namespace
 
 void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels) {
@@ -84,6 +91,7 @@ void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels) {
         .def(nb::init<const Mixture&, Reals, Reals, std::tuple<double, double, double>>(), "mixture"_a, "widths"_a,
              "codes"_a, "rules"_a);
     kernels.def("numbers_of", &numbers_of, "values"_a, "rules"_a, "numbers"_a, "which"_a.none(), "off"_a.none())
+        .def("values_of", &values_of, "numbers"_a, "rules"_a, "limits"_a)
         .def("transform", &transform, "x"_a, "mixture"_a, "randomness"_a, "uniforms"_a.none(), "scalar"_a, "code"_a)
         .def("inverse_transform", &inverse_transform, "scalar"_a, "code"_a, "frame"_a, "means"_a, "widths"_a,
              "value"_a);

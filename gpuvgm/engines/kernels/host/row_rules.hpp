@@ -77,6 +77,31 @@ void numbers_of(const double* x, int64_t rows, const RowRules& rules, double* nu
     }
 }
 
+// Values of numbers, in place: back from the scale within the limits of the column's type, and on the step.
+void values_of(double* numbers, int64_t rows, const RowRules& rules, double low, double high) {
+    const double half = rules.curved ? __builtin_ldexp(1.0, rules.exponent - 1) : 0.0;
+    double exponent[RULED_ROWS], root[RULED_ROWS];
+    for (int64_t start = 0; start < rows; start += RULED_ROWS) {
+        const int count = (int)(rows - start < RULED_ROWS ? rows - start : RULED_ROWS);
+        double* x = numbers + start;
+        if (rules.curved) {
+            for (int i = 0; i < count; ++i) {
+                exponent[i] = x[i] == x[i] ? 0.5 * fabs(x[i]) : 0.0;
+            }
+            exp_rows(exponent, count, root);
+            for (int i = 0; i < count; ++i) {
+                const double size = half * root[i] * root[i] - half / root[i] / root[i];
+                const double value = __builtin_copysign(size, x[i]) + 0.0;
+                const double kept = value < low ? low : value > high ? high : value;
+                x[i] = x[i] == x[i] ? kept : x[i];
+            }
+        }
+        for (int i = 0; rules.bits && i < count; ++i) {
+            x[i] = rint(x[i] * rules.parts / rules.step) * rules.step / rules.parts + 0.0;  // no minus zero
+        }
+    }
+}
+
 // The least and largest values of those whose numbers are the least and largest so far; `before` is the tally without
 // these rows.
 void follow_ends(const double* x, const double* numbers, int rows, const Tally& before, const Tally& after,
