@@ -9,11 +9,15 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+from gpuvgm.engines import get_engine
 from gpuvgm.engines.cuda import device as module
 from gpuvgm.engines.cuda.device import Device, Lane
 from gpuvgm.engines.cuda.programs import OPTIONS, Program
 from gpuvgm.engines.cuda.variants import every_program
+from gpuvgm.engines.tables import InverseTable
 from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.summary.grid import Frame
+from tests.engines.test_em import column, starts
 from tests.harness.device.module import up
 
 PROGRAMS = every_program()
@@ -194,3 +198,23 @@ def test_a_device_that_cannot_be_used_is_refused(strict_cupy: Any) -> None:
     strict_cupy.cuda.is_available = lambda: False
     with pytest.raises(RuntimeError, match="no CUDA device is usable"):
         Device()
+
+
+def test_calls_are_ranges_in_profiles_that_end_with_them(strict_cupy: Any) -> None:
+    engine, ranges = get_engine("cuda"), strict_cupy.hardware.ranges
+    ranges.clear()
+    table = InverseTable(Frame(1.0, 0.0), np.zeros(1), np.ones(1), 1.0)
+    scalar, code, out = up(np.ones(4, np.float32)), up(np.zeros(4, np.uint8)), up(np.zeros(4))
+    engine.inverse_transform(scalar, code, table, out)
+    assert ranges == ["gpuvgm.inverse_transform", None]
+    ranges.clear()
+    with pytest.raises(TypeError, match="must be contiguous"):
+        engine.inverse_transform(scalar, up(np.zeros(8, np.uint8))[::2], table, out)
+    assert ranges == ["gpuvgm.inverse_transform", None], "a call that fails leaves none open"
+    ranges.clear()
+    cells, prior = column("cents", 1000)
+    loops = engine.em(cells, prior.table(), sound=False)
+    start = starts(cells, 3)[0]
+    assert loops is not None
+    loops.run(loops.ascents([[start.reference, start.counts, start.first, start.second]]), 2, 0.0)
+    assert ranges == ["gpuvgm.em", None]
