@@ -134,8 +134,9 @@ template <> GPUVGM_FN double exp2_nonpositive<double>(double t) {
 // The part of a cell's rows that a component has: its density relative to the largest, over the sum of all. The least
 // is 2^-500, which no sum notices: products of less with the cell's scatter are subnormal, which takes processors
 // thirty times as long, and most components have less of most cells.
+constexpr double LEAST_OF_CELL = 0x1p-500;
 template <class Real> GPUVGM_FN Real share_of_cell(Real relative, Real share) {
-    return maximum(relative, Splat<Real>::of(0x1p-500)) * share;
+    return maximum(relative, Splat<Real>::of(LEAST_OF_CELL)) * share;
 }
 
 // log2 of a positive normal number: exponent plus (2 / ln 2) artanh((m - 1) / (m + 1)) with m in [1/sqrt 2, sqrt 2].

@@ -85,6 +85,7 @@ struct CellSums {
     GPUVGM_CALL void weigh(i64 i, bool exists, int k, const double* means, const double* half,
                            const double* coefficients, double* out) const {
         const double y = exists ? mean[i] : means[0], n = exists ? weight[i] : 0.0;
+        const double least = scatter ? LEAST_OF_CELL : 0.0;
         double top = -1e300, total = 0.0;
         for (int j = 0; j < k; ++j) {
             const double density = log_density(y - means[j], half[j], coefficients[j]);
@@ -93,7 +94,7 @@ struct CellSums {
         }
         for (int j = 0; j < k; ++j) {
             const double e = exp2_nonpositive(out[j * STRIDE] - top);
-            out[j * STRIDE] = e;
+            out[j * STRIDE] = maximum(e, least);
             total = total + e;
         }
         const double log_sum = top + log2_positive(total);
@@ -111,7 +112,7 @@ struct CellSums {
         const double m2 = exists ? scatter[i] : 0.0, share = 1.0 / total;
         double slope = 0.0, curve = 0.0;
         for (int j = 0; j < k; ++j) {
-            const double lambda = TWO_LN_2 * half[j], r = share_of_cell(out[j * STRIDE], share);
+            const double lambda = TWO_LN_2 * half[j], r = out[j * STRIDE] * share;
             const double g = (means[j] - y) * lambda;
             out[j * STRIDE] = r;
             slope = fused(r, g, slope);
