@@ -47,10 +47,15 @@ class NativeEngine(Engine):
 
     def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
-        return replace(self.summarise_values(x, grid, RowRules(step=step)), ends=None, strays=())
+        return replace(self._summarised(x, grid, RowRules(step=step)), ends=None)
 
     def summarise_values(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
         """Summary of a column's values; see `Engine.summarise_values`."""
+        summary = self._summarised(values, grid, rules)
+        return replace(summary, strays=rules.strays(values)) if summary.off_step else summary
+
+    def _summarised(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
+        """Summary of a column's values, which does not name those off the step."""
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
         directory, splits = grid.directory.view(np.uint8), grid.splits
         sums, tally, off, modal, ends = self._kernels.summarise(
@@ -67,7 +72,6 @@ class NativeEngine(Engine):
             modal=tuple(modal),
             ends=ends if minimum <= maximum else None,
             off_step=off,
-            strays=rules.strays(values) if off else (),
         )
         check_range(summary.ordinary, len(values) - missing - infinite)
         return summary

@@ -105,11 +105,9 @@ class FloatCodec(Codec):
 
     def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
         """Numbers are the values; see `Codec.row_rules`."""
-        return (
-            RowRules(modal, None if self.step is None else self.value_step)
-            if str(type_) == self.type != "null"
-            else None
-        )
+        if self.type == "null" or str(type_) != self.type:
+            return None
+        return RowRules(modal, None if self.step is None else self.value_step)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column; nulls and NaN are both missing.
@@ -136,9 +134,9 @@ class FloatCodec(Codec):
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
-        return self.column_of(
-            numbers if self.value_step is None else in_parts(self.value_step.nearest, numbers), complete=complete
-        )
+        if self.value_step is not None:
+            numbers = in_parts(self.value_step.nearest, numbers)
+        return self.column_of(numbers, complete=complete)
 
     def column_of(self, numbers: Floats, *, complete: bool = False) -> Column:
         """A column of values that are on the step already; see `decode`."""
