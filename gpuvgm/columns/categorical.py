@@ -38,6 +38,7 @@ from gpuvgm.columns.categories import (
     plain_values,
     value_type,
 )
+from gpuvgm.columns.inference import MOST_VALUES, Refuted
 from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
 from gpuvgm.columns.records import ArrowType, Count, category, read_record
@@ -49,7 +50,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.engines.base import philox_uniforms
 from gpuvgm.engines.tables import Draw
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import type_of, with_wide_index
+from gpuvgm.io.arrow import is_plain_number_type, type_of, with_wide_index
 from gpuvgm.summary.grid import Floats, Ints
 
 
@@ -335,6 +336,8 @@ class CategoricalPlan(ColumnPlan):
         How to encode; "auto" is one-hot up to 256 categories, and an interval of each beyond.
     max_categories : int, optional
         One-hot columns at most, whatever `encoding` is.
+    few_numbers : bool
+        The values are numbers, and categories only because the sample has few different ones.
     """
 
     name: str
@@ -344,6 +347,7 @@ class CategoricalPlan(ColumnPlan):
     dictionary: tuple[Category, ...] | None = None
     encoding: str = "onehot"
     max_categories: int | None = None
+    few_numbers: bool = False
 
     @property
     def most(self) -> int:
@@ -372,9 +376,22 @@ class CategoricalPlan(ColumnPlan):
             )
 
     def fit(self, counts: CategoryCounts) -> CategoricalColumn:
-        """The column's model from its counts."""
+        """The column's model from its counts.
+
+        Raises
+        ------
+        Refuted
+            For many different numbers, of which the sample had few.
+        """
         ordered = counts.ordered()
         missing = ordered.counts[ordered.categories.index(MISSING)] if MISSING in ordered.categories else 0
+        numbers = [category for category in ordered.categories if category != MISSING]
+        if self.few_numbers and len(numbers) > MOST_VALUES:
+            raise Refuted(
+                f'column "{self.name}": {len(numbers):,} distinct values, of which the sample has at most '
+                f'{MOST_VALUES}; declare it "categorical", or another kind',
+                numbers[-MOST_VALUES - 1 :],
+            )
         return _column_class(self, len(ordered.categories))(
             name=self.name,
             type=self._roomy(ordered.categories),
@@ -427,6 +444,7 @@ def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Cat
         _dictionary_of(sample),
         request.encoding,
         request.max_categories,
+        request.learns_steps and not request.is_final and is_plain_number_type(sample.type),
     )
 
 

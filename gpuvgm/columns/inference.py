@@ -26,10 +26,9 @@ from gpuvgm.io.arrow import (
 
 Column: TypeAlias = "pa.ChunkedArray[Any]"
 
-#: At most so many different numbers make a column categorical, where each is there often enough, on average and itself.
+#: At most so many different numbers make a column categorical, where each is there often enough on average.
 MOST_VALUES = 20
 LEAST_ROWS_PER_VALUE = 10
-LEAST_VALUE_SHARE = 1e-3
 #: A modal value has at least this share, and is so many times as frequent as the first that is none.
 MOST_SPIKES = 3
 LEAST_SHARE = 0.05
@@ -81,8 +80,6 @@ class Recognised:
         Identifiers.
     rows : int or None
         Rows of the source, where they are known.
-    least_share : float
-        Share of the rows that each of few different numbers needs to be a category.
     components : int or None
         Components of the mixtures that scales are tried with; None: values are fitted as they are.
     """
@@ -90,7 +87,6 @@ class Recognised:
     texts: bool = False
     identifiers: bool = False
     rows: int | None = None
-    least_share: float = 0.0
     components: int | None = None
 
 
@@ -157,7 +153,7 @@ def infer_kind(
     spikes : bool
         Whether a column with a few very frequent numbers is mixed.
     recognised : Recognised
-        Whether identifiers, dates and numbers in text, and rare numbers, are told apart.
+        Whether identifiers, and dates and numbers in text, are told apart.
 
     Returns
     -------
@@ -181,7 +177,7 @@ def infer_kind(
     if not is_plain_number_type(type_):
         return Finding("continuous", type_name(type_))
     numbered, hint = _numbered(column, recognised, type_name(type_))
-    found = _of_numbers(column, categorical=categorical, spikes=spikes, least_share=recognised.least_share)
+    found = _of_numbers(column, categorical=categorical, spikes=spikes)
     return numbered or replace(found, reason=found.reason + hint)
 
 
@@ -213,7 +209,7 @@ def _of_form(
     if numbered is not None:
         return numbered
     numbers = values if pa.types.is_integer(values.type) else values.cast(pa.float64())
-    found = _of_numbers(numbers, categorical=categorical, spikes=spikes, least_share=recognised.least_share)
+    found = _of_numbers(numbers, categorical=categorical, spikes=spikes)
     return None if found.kind == "categorical" else replace(found, reason=f"{shown}: {found.reason}{hint}")
 
 
@@ -265,8 +261,8 @@ def _are_uuids(text: Column) -> bool:
     )
 
 
-def _of_numbers(column: Column, *, categorical: bool, spikes: bool, least_share: float) -> Finding:
-    """Categorical for few different numbers, none of them rare, mixed for a few very frequent ones, else continuous."""
+def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:
+    """Categorical for few different numbers, mixed for a few very frequent ones, else continuous."""
     numbers = _drop_missing(column)
     if len(numbers) == 0:
         return Finding("continuous", NO_VALUE)
@@ -275,8 +271,7 @@ def _of_numbers(column: Column, *, categorical: bool, spikes: bool, least_share:
     infinite = int(np.sum(counts)) < rows
     distinct = counted(len(values), "distinct value")
     few = not infinite and len(values) <= MOST_VALUES and rows >= LEAST_ROWS_PER_VALUE * len(values)
-    rare = few and int(counts[-1]) < least_share * rows
-    if few and categorical and not rare:
+    if few and categorical:
         lacking = f", {missing:,} of them missing" if missing else ""
         return Finding("categorical", f"{distinct} in {len(column):,} sampled rows{lacking}")
     found = _spikes(counts, rows) if spikes else 0
@@ -284,8 +279,6 @@ def _of_numbers(column: Column, *, categorical: bool, spikes: bool, least_share:
         shown = _shares(values, counts, found, rows) + _missing(column, numbers)
         return Finding("mixed", shown, tuple(value.item() for value in values[:found]))
     why = "; its options are not for categorical columns" if few else ""
-    if rare and categorical:
-        why = f", the rarest in {counts[-1]:,} of them: too rare for a category"
     return Finding("continuous", f"{type_name(column.type)} with {distinct} in {rows:,}{why}")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from gpuvgm.arrays import ascending, distinct_values
@@ -32,6 +33,7 @@ from gpuvgm.columns.codecs import (
     with_learned_step,
 )
 from gpuvgm.columns.mixture_model import FAR_OUT
+from gpuvgm.columns.sentinels import find_sentinels, least_rows
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import mean_and_variance
@@ -52,6 +54,8 @@ MOST_SPIKES = 8
 LEAST_ZEROS = 1e-3  # of the rows
 LEAST_SPIKE = 0.02  # of the rows
 LEAST_SPIKE_RATIO = 3  # to what the mixture gives to the value
+LEAST_SHARE_NAMED = 1e-3  # of the rows: of values that lie apart and get no one-hot column
+NEIGHBOURS = 16  # whose median distance is the local one
 LEAST_SPIKE_GAIN = 0.02  # nats a row: a spike costs a one-hot column
 
 
@@ -90,10 +94,16 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     codec = codec_for("", sample.type, sample)
     numbers = codec.encode_chunks(sample)
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(value) for value in modal])
+    values, counts = distinct_values(numbers[ordinary])
+    apart = find_sentinels(values, counts)[: max(0, MOST_SPIKES - len(modal))]
+    ordinary &= ~np.isin(numbers, apart)
+    first = _with_sentinels(codec, values, counts, apart)
     codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
     numbers = codec.encode_chunks(sample)[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
-    first = Shape({}, _values_as_written(codec, strays), _stray_text(codec, strays, int(np.count_nonzero(off))))
+    if strays:
+        reasons = filter(None, (first.reason, _stray_text(codec, strays, int(np.count_nonzero(off)))))
+        first = Shape({}, (*first.modal, *_values_as_written(codec, strays)), "; ".join(reasons))
     numbers = ascending(numbers[~off])
     is_zero = numbers == codec.number(0)
     if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
@@ -106,7 +116,7 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
     more = _find_spikes(best, codec, numbers, MOST_SPIKES)
-    more = more[~np.isin(more, spikes)][: max(0, MOST_SPIKES - len(spikes) - len(strays) - len(modal))]
+    more = more[~np.isin(more, spikes)][: max(0, MOST_SPIKES - len(spikes) - len(first.modal) - len(modal))]
     if len(more):
         spikes = np.concatenate((spikes, more))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
@@ -118,10 +128,25 @@ def _values_as_written(codec: Codec, values: Sequence[Number]) -> tuple[int | fl
     return tuple(v if isinstance(codec, (FloatCodec, IntegerCodec)) else codec.show(v) for v in values)
 
 
+def _with_sentinels(codec: Codec, values: Floats, counts: NDArray[np.int64], apart: Floats) -> Shape:
+    """Values that lie apart as modal ones; those that too few rows hold are named alone."""
+    rare = find_sentinels(values, counts, LEAST_SHARE_NAMED)
+    shares = dict(zip(values.tolist(), (counts / max(1, counts.sum())).tolist(), strict=True))
+    reasons = []
+    for found, words in (
+        (apart, "lie apart"),
+        (rare[~np.isin(rare, apart)], "lie apart in few rows: modal if declared"),
+    ):
+        if len(found):
+            shown = ", ".join(
+                f"{codec.show(codec.value(number))} ({100 * shares[number]:.2g} %)" for number in found.tolist()
+            )
+            reasons.append(f"{shown} {words if len(found) > 1 else words.replace('lie', 'lies', 1)}")
+    return Shape({}, _values_as_written(codec, [codec.value(number) for number in apart.tolist()]), "; ".join(reasons))
+
+
 def _stray_text(codec: Codec, strays: Sequence[Number], rows: int) -> str:
     """What the values are that are off the step of all others."""
-    if not strays:
-        return ""
     shown = ", ".join(codec.show(value) for value in strays)
     are = "is no multiple" if len(strays) == 1 else "are no multiples"
     return f"{shown} ({rows:,} row{'s' * (rows != 1)}) {are} of {step_text(codec)}, as all others are"
@@ -228,15 +253,20 @@ def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Flo
     """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend."""
     values, counts = distinct_values(numbers)
     shares = counts / len(numbers)
-    frequent = np.flatnonzero(shares >= LEAST_SPIKE)
+    frequent = np.flatnonzero(counts >= max(LEAST_SPIKE * len(numbers), least_rows(len(numbers))))
     found = frequent[np.argsort(-shares[frequent], kind="stable")][:most]
     if len(values) < 2 or not len(found):
         return np.empty(0)
-    between = (values[1:] + values[:-1]) / 2
-    low, high = np.append(2 * values[0] - between[0], between), np.append(between, 2 * values[-1] - between[-1])
-    if codec.spacing:
-        low, high = values - codec.spacing / 2, values + codec.spacing / 2
+    half = (codec.spacing or _local_spacing(values, found)) / 2
     p = shares[found]
-    q = np.clip(trial.below(high[found]) - trial.below(low[found]), 1e-12, 1 - 1e-12)
+    q = np.clip(trial.below(values[found] + half) - trial.below(values[found] - half), 1e-12, 1 - 1e-12)
     gain = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
     return np.asarray(values[found][(p >= LEAST_SPIKE_RATIO * q) & (gain > LEAST_SPIKE_GAIN)])
+
+
+def _local_spacing(values: Floats, places: NDArray[np.int64]) -> Floats:
+    """Median distance of neighbours around some of different values, which ascend."""
+    gaps = np.diff(values)
+    first = np.clip(places - NEIGHBOURS // 2, 0, max(0, len(gaps) - NEIGHBOURS))
+    around = np.minimum(first[:, None] + np.arange(NEIGHBOURS), len(gaps) - 1)
+    return np.asarray(np.median(gaps[around], axis=1))

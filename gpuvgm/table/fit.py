@@ -15,7 +15,7 @@ import pyarrow as pa
 from gpuvgm.columns.base import ColumnPlan, FittedColumn
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.codecs.texts import stray_of
-from gpuvgm.columns.inference import LEAST_VALUE_SHARE, Recognised, Refuted
+from gpuvgm.columns.inference import Recognised, Refuted
 from gpuvgm.columns.model import KINDS, TableModel
 from gpuvgm.columns.numeric import (
     Lowest,
@@ -132,7 +132,6 @@ def _recognised(source: Source, settings: Settings, spec: ColumnSpec) -> Recogni
         texts=True,
         identifiers=True,
         rows=source.rows,
-        least_share=LEAST_VALUE_SHARE,
         components=spec.fit_config(_config(settings)).n_components,
     )
 

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from gpuvgm.columns.inference import LEAST_VALUE_SHARE, Finding, Recognised, infer_kind, is_category_type
+from gpuvgm import TableTransformer
+from gpuvgm.columns.inference import Finding, Recognised, infer_kind, is_category_type
 
 ROWS = 10_000
-RARE = Recognised(least_share=LEAST_VALUE_SHARE)
 
 
 def found(values, type_=None, chunks=3, **settings):
@@ -128,11 +128,7 @@ def test_findings(name):
 #: Values, settings, and the kind of the column.
 KINDS = {
     "one number, some missing": ([1.0, None] * 9, {}, "continuous"),
-    "shares are not those of missing rows": (
-        counts((1, 500), (2, 499), (3, 1), (None, 100_000)),
-        {"recognised": RARE},
-        "categorical",
-    ),
+    "rare numbers among few": (counts((0, 99_940), (1, 59), (2, 1), (None, 100)), {}, "categorical"),
     "an infinite number is no category": ([1.0, 2.0, INFINITE] * 100, {}, "continuous"),
     "an infinite number is no spike": ([INFINITE] * 900 + TAIL, {}, "continuous"),
     "few rows of one number": ([5] * 9, {}, "continuous"),
@@ -155,23 +151,6 @@ def test_kinds(name):
 @pytest.mark.parametrize("type_", [pa.int8(), pa.uint64(), pa.float16(), pa.float32(), pa.float64()])
 def test_few_different_numbers_are_categorical(categories, rows, kind, type_):
     assert found(np.arange(rows) % categories, type_).kind == kind
-
-
-@pytest.mark.parametrize(("rare", "kind"), [(10, "categorical"), (9, "continuous")])
-def test_each_of_few_numbers_needs_its_share(rare, kind):
-    values = counts(*((value, 1_000) for value in range(9)), (9, 1_000 - rare), (10, rare))
-    finding = found(values, recognised=RARE)
-    assert finding.kind == kind
-    assert found(values).kind == "categorical"
-    assert (
-        finding.reason
-        == {
-            "categorical": "11 distinct values in 10,000 sampled rows",
-            "continuous": "int64 with 11 distinct values in 10,000, the rarest in 9 of them: too rare for a category",
-        }[kind]
-    )
-    zeros = counts((0, 9_990), (1, 10 - rare % 2), (2, rare % 2))
-    assert found(zeros, recognised=RARE).kind == ("categorical" if rare == 10 else "mixed")
 
 
 def test_up_to_three_numbers_are_modal_values():
@@ -285,3 +264,16 @@ def test_other_types_pass_through(values):
 @pytest.mark.parametrize("rows", [0, 5])
 def test_columns_without_a_value(type_, kind, rows):
     assert found([None] * rows, type_) == Finding(kind, "no value in the sample")
+
+
+def test_few_numbers_of_a_sample_that_are_many_in_all_rows_stay_numbers():
+    values = np.arange(1_000_000) % 7  # more than the sample holds
+    values[::9_973] = 100 + np.arange(len(values[::9_973])) % 3
+    few = TableTransformer(random_state=0).fit({"x": values})
+    assert few.schema_["x"].kind == "categorical"
+    assert len(few.columns_["x"].categories) == 10
+    values[7::45_000] = np.arange(500, 523)  # the sample meets one in eight
+    many = TableTransformer(random_state=0).fit({"x": values})
+    assert many.schema_["x"].kind in ("continuous", "mixed")
+    assert "33 distinct values, of which the sample has at most 20" in many.schema_["x"].reason
+    assert pa.table(many.inverse_transform(many.transform({"x": values})))["x"].to_numpy().tolist() == values.tolist()

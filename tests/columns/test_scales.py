@@ -75,6 +75,50 @@ def test_zeros_beside_logarithms_and_spikes_are_modal() -> None:
     assert len(shape(spiky).modal) == MOST_SPIKES
 
 
+BULK = {
+    "normal": lambda random, rows: random.normal(20, 5, rows),
+    "uniform": lambda random, rows: random.random(rows),
+    "amounts": lambda random, rows: np.round(random.lognormal(2, 0.7, rows), 2),
+    "ages": lambda random, rows: random.integers(18, 80, rows),
+}
+
+
+@pytest.mark.parametrize("bulk", BULK)
+@pytest.mark.parametrize("sentinels", [(-999,), (9999,), (997, 998, 999), (-99, -98, -97)])
+@pytest.mark.parametrize(("rows", "share"), [(300, 0.12), (2_000, 0.03), (20_000, 0.018), (100_000, 0.2)])
+def test_sentinels_are_modal_and_leave_the_scale_alone(
+    bulk: str, sentinels: tuple[int, ...], rows: int, share: float
+) -> None:
+    values = BULK[bulk](draws(), rows)
+    ordinary = shape(values)
+    some = values[: int(share * rows)]
+    some[:] = np.resize(sentinels, len(some))
+    found = shape(values)
+    assert {int(float(value)) for value in found.modal} >= set(sentinels)
+    assert bool(found.scale) == bool(ordinary.scale)
+    assert "apart" in found.reason
+
+
+def test_what_lies_apart_in_few_rows_is_named_and_stays_a_number() -> None:
+    values = draws().normal(20, 5, ROWS)
+    values[:40] = -999.5
+    assert shape(values).modal == ()
+    assert shape(values).reason.startswith("-999.5 (0.2 %) lies apart in few rows")
+
+
+def test_a_grid_whose_steps_grow_has_no_sentinels() -> None:
+    prices = np.round(1.3 ** np.arange(60), 2)
+    assert "apart" not in shape(draws().choice(prices, ROWS)).reason
+    few = draws().choice([1, 2, 3, 5, 10, 20, 50, 100, 1_000], ROWS)
+    assert "apart" not in shape(few).reason
+
+
+def test_a_date_that_stands_for_none_is_modal() -> None:
+    days = np.datetime64("2020-01-01") + draws().integers(0, 2_000, ROWS)
+    days[: ROWS // 50] = np.datetime64("9999-12-31")
+    assert shape(days.astype("datetime64[s]")).modal == ("9999-12-31T00:00:00",)
+
+
 def test_decimals_have_modal_values_too() -> None:
     random = draws()
     cents = np.round(random.lognormal(3, 1.5, ROWS), 2)

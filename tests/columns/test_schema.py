@@ -53,12 +53,6 @@ def refusal(columns, table=TABLE, explain=None):
     return str(caught.value)
 
 
-def test_the_research_code_takes_rare_numbers_for_categories():
-    table = pa.table({"x": [v for v in range(10) for _ in range(1_000)] + [99]})
-    research, default = (TableTransformer(effort=effort).fit(table) for effort in ("research", "auto"))
-    assert (research.schema_["x"].kind, default.schema_["x"].kind) == ("categorical", "continuous")
-
-
 def test_the_index_that_pandas_writes_is_no_column_to_fit():
     index = np.random.default_rng(0).permutation(ROWS)
     table = pa.table({"": index, "x": TABLE["Amount"], "__index_level_0__": index})

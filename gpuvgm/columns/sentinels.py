@@ -1,0 +1,61 @@
+"""Numbers that stand for something else: repeated values, alone or a few together, far from all others.
+
+-999 among temperatures, 97, 98 and 99 among ages, 9999-12-31 among dates. They are looked for before anything is
+fitted: a mixture gives a value that lies apart a mode of its own, and then finds nothing strange about it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.summary.grid import Floats
+
+LEAST_DISTINCT = 50  # with fewer different values there is no saying what lies apart
+LEAST_SHARE = 0.005  # of the rows
+LEAST_ROWS, FEW_ROWS, LEAST_SHARE_OF_FEW, LEAST_OF_FEW = 20, 1_000, 0.02, 8
+MOST_TOGETHER = 5  # neighbours that lie apart together
+MOST_APART = 8  # in a column: more are a grid whose steps grow
+FAR, USUAL = 8, 0.9  # times what nine of ten distances of neighbours in the bulk do not exceed
+FAR_OUT = 3  # ranges of the middle 98 % of the rows
+
+
+def least_rows(rows: int) -> float:
+    """Rows that a value needs to get a one-hot column of its own."""
+    return LEAST_ROWS if rows >= FEW_ROWS else max(LEAST_OF_FEW, LEAST_SHARE_OF_FEW * rows)
+
+
+def find_sentinels(values: Floats, counts: NDArray[np.int64], least_share: float = LEAST_SHARE) -> Floats:
+    """Numbers that many rows hold and that lie apart from all others, ascending.
+
+    Parameters
+    ----------
+    values : ndarray of shape (distinct,)
+        Different numbers of a sample, ascending.
+    counts : ndarray of shape (distinct,), int64
+        Rows of each.
+    least_share : float
+        Share of the rows that each needs.
+    """
+    rows = int(counts.sum())
+    if len(values) < LEAST_DISTINCT:
+        return values[:0]
+    gaps = np.diff(values)
+    group = np.append(0, np.cumsum(gaps > FAR * np.median(gaps)))
+    frequent = counts >= max(least_share * rows, least_rows(rows))
+    small = np.bincount(group) <= MOST_TOGETHER
+    together = np.bincount(group, ~frequent) == 0
+    apart = (small & together)[group]
+    if not 0 < np.count_nonzero(apart) <= MOST_APART:
+        return values[:0]
+    rest, held = values[~apart], counts[~apart]
+    low, high = rest[np.searchsorted(np.cumsum(held), np.array([0.01, 0.99]) * held.sum())]
+    bulk = rest[(rest >= low) & (rest <= high)]
+    if len(bulk) < 2:
+        return values[:0]
+    candidates = values[apart]
+    place = np.searchsorted(rest, candidates)
+    below, above = np.r_[-np.inf, rest][place], np.r_[rest, np.inf][place]
+    is_far = np.minimum(candidates - below, above - candidates) > FAR * np.quantile(np.diff(bulk), USUAL)
+    outside = np.maximum(low - candidates, candidates - high) > FAR_OUT * (high - low)
+    return np.asarray(candidates[is_far | outside])
