@@ -60,6 +60,10 @@ def naming(column: str, problem: Exception) -> Exception:
     return named
 
 
+class InferenceWarning(UserWarning):
+    """What a fit chose for columns of its own accord, where it may not be what is wanted."""
+
+
 class EnvironmentProblem(RuntimeError):
     """The machine lacks something: an engine is missing, a disk is full (exit code 3)."""
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gpuvgm.cli.stages import Report, Stages
-from gpuvgm.errors import EnvironmentProblem, InputError, printable
+from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, printable
 from gpuvgm.files import HungUp, Terminated
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class Terminal:
         logger.setLevel(logging.DEBUG if self.debug else told)
         try:
             with warnings.catch_warnings():
+                warnings.simplefilter("always", InferenceWarning)
                 warnings.showwarning = lambda message, *_, **__: logger.warning("%s", message)
                 yield
         finally:

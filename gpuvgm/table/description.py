@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from gpuvgm.columns.model import TableModel
 
 
-WIDE = 1000  # a matrix with more columns is warned about
-
-
 def jsonable(value: Any) -> Any:
     """The same without anything that JSON lacks: arrays become lists, infinite and undefined numbers null."""
     if isinstance(value, Mapping):

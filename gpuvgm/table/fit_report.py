@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.categorical import IntervalColumn
 from gpuvgm.columns.codecs import step_text
 from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.schema import ColumnSpec
 from gpuvgm.columns.text import html_table, widths_line
-from gpuvgm.errors import counted
+from gpuvgm.errors import counted, printable, shortened
 from gpuvgm.report.text import aligned
+
+WIDE, NARROW = 1_000, 50  # columns of a matrix that are always, and never, too many
+ROWS_PER_COLUMN = 5
+MOST_TOLD = 20  # columns that a warning names
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +135,30 @@ class FitReport:
         table = [(name, *cells, reason) for (name, cells), reason in zip(rows, reasons, strict=True)]
         lines = "".join(f"<p>{html.escape(line)}</p>" for line in self._lines)
         return lines + html_table(["column", *titles, "reason"], table)
+
+
+def warnings_of(model: TableModel) -> list[str]:
+    """What a fit chose of its own accord that may not be wanted, each with its remedy."""
+    width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
+    scalars = {column.name for column in model.columns if isinstance(column, IntervalColumn)}
+    unseen = [spec for spec in inferred if spec.kind in ("id", "pass")]
+    told = [
+        _told(unseen, "the model does not see", 'declare their kind, or "id", "pass" or "drop" if that is meant'),
+        _told(
+            [spec for spec in inferred if spec.name in scalars],
+            "one scalar stands for all categories of",
+            'declare max_categories, encoding="onehot", or the kind "pass" or "drop"',
+        ),
+    ]
+    if width == 0:
+        told.append(f"{widths_line(model.widths)}: a network learns nothing of the table")
+    elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
+        told.append(f'{widths_line(model.widths)}: declare the kinds "drop" or "pass", or max_categories')
+    return [text for text in told if text]
+
+
+def _told(specs: Sequence[ColumnSpec], what: str, remedy: str) -> str:
+    """What is so of some columns, with the reasons, and what to do; "" without any."""
+    shown = [f'"{shortened(printable(spec.name))}" ({spec.reason})' for spec in specs[:MOST_TOLD]]
+    more = f" and {len(specs) - MOST_TOLD} more" if len(specs) > MOST_TOLD else ""
+    return f"{what} {', '.join(shown)}{more}: {remedy}" if specs else ""

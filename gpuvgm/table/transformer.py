@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -27,7 +28,6 @@ from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.rules import choice, whole
 from gpuvgm.columns.schema import TableSchema
-from gpuvgm.columns.text import widths_line
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.config import (
     Algorithm,
@@ -43,7 +43,15 @@ from gpuvgm.config import (
     UnknownCategories,
 )
 from gpuvgm.engines import EngineName
-from gpuvgm.errors import ColumnsFailed, InputError, ModelFileError, SourceChangedError, check_present, listed
+from gpuvgm.errors import (
+    ColumnsFailed,
+    InferenceWarning,
+    InputError,
+    ModelFileError,
+    SourceChangedError,
+    check_present,
+    listed,
+)
 from gpuvgm.execution.context import Run, clone_beside_executor, engine_for, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
@@ -77,10 +85,9 @@ from gpuvgm.table.decode import (
     holds_matrices,
     joined_valid,
 )
-from gpuvgm.table.description import WIDE
 from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
-from gpuvgm.table.fit_report import FitReport
+from gpuvgm.table.fit_report import FitReport, warnings_of
 from gpuvgm.table.model_file import MODEL_KEY, fingerprint, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, Parts, target_of, write_rows
 
@@ -366,10 +373,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
-        if self.model_.onehot_width == 0:
-            _LOG.warning("%s: a network learns nothing of the table", widths_line(self.model_.widths))
-        elif self.model_.onehot_width > WIDE:
-            _LOG.warning('%s: declare the kinds "drop" or "pass", or max_categories', widths_line(self.model_.widths))
+        for told in warnings_of(self.model_):
+            warnings.warn(told, InferenceWarning, stacklevel=2)
         return self
 
     def _grown(self, table: Source) -> TableTransformer:
