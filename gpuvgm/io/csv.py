@@ -11,7 +11,7 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -23,38 +23,35 @@ import pyarrow.csv
 from gpuvgm.errors import InputError, counted, printable
 from gpuvgm.io.locations import Location, arrow_input, open_text
 from gpuvgm.io.remote import read_ahead
-from gpuvgm.io.source import Part
-from gpuvgm.io.text_types import parse_or_null, type_of_text
+from gpuvgm.io.source import Part, check_unique
+from gpuvgm.io.text_types import (
+    CODES,
+    COMMA_FLOAT,
+    COMMA_GROUPS,
+    FLOAT,
+    POINT_GROUPS,
+    READINGS,
+    Reading,
+    Text,
+    common_readings,
+    parse,
+    parse_or_null,
+    readings_of,
+    type_of_readings,
+)
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 _LOG = logging.getLogger("gpuvgm")
 DELIMITERS = ",;\t|"
-COMMA_NUMBER, POINT_NUMBER = re.compile(r"[+-]?\d+,\d+"), re.compile(r"[+-]?\d+\.\d+")
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
 NULLS = [*(pyarrow.csv.ConvertOptions().null_values or ()), *BLANKS]
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a CSV file writes rows and numbers.
-
-    Parameters
-    ----------
-    delimiter : str
-        What stands between two fields.
-    decimal_point : str
-        A point or a comma.
-    """
-
-    delimiter: str = ","
-    decimal_point: str = "."
-
-    def parse_options(self, **options: Any) -> pyarrow.csv.ParseOptions:
-        """Options for pyarrow."""
-        return pyarrow.csv.ParseOptions(delimiter=self.delimiter, newlines_in_values=True, **options)
-
-
-PLAIN = Dialect()
+Readings = dict[str, tuple[Reading, ...]]
+_MARKS = "its {} may be of thousands or of decimals; write thousands without, decimals with two or four digits"
+DOUBTS: Mapping[Reading, str] = {
+    CODES: 'values such as "+49" and "1E5" may be codes; if they are numbers, write one with a point, such as "1.0E5"',
+    COMMA_GROUPS: _MARKS.format("commas"),
+    POINT_GROUPS: _MARKS.format("points"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +66,42 @@ class CsvPart(Part):
         Its columns, with the types that all files agree on.
     rows : int, optional
         Number of rows, where they were counted.
-    dialect : Dialect
-        How it is written.
+    delimiter : str
+        What stands between two fields.
+    decimal_commas : frozenset of str
+        Columns of numbers with a comma before their decimal places.
     """
 
-    dialect: Dialect = PLAIN
+    delimiter: str = ","
+    decimal_commas: frozenset[str] = frozenset()
 
     def read(
         self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow pyarrow's blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
-        problem = partial(csv_problem, self.path, self.dialect, columns)
-        with damage_as(problem), open_csv(self.path, self.dialect, types) as reader:
+        types |= dict.fromkeys(self.decimal_commas.intersection(columns), pa.string())
+        problem = partial(csv_problem, self.path, self.delimiter, columns)
+        with damage_as(problem), open_csv(self.path, self.delimiter, types) as reader:
             for batch in reader:
-                yield blank_to_missing(batch)
+                names = batch.schema.names
+                arrays = map(self._finished, names, batch.columns)
+                yield pa.RecordBatch.from_arrays(list(arrays), names=names) if columns else batch
+
+    def _finished(self, name: str, column: Text) -> Text:
+        """A column with missing values where text is blank, and numbers where they have decimal commas."""
+        if name in self.decimal_commas:
+            return comma_numbers(column)
+        return blank_to_missing(column) if pa.types.is_string(column.type) else column
+
+
+def parse_options(delimiter: str, **options: Any) -> pyarrow.csv.ParseOptions:
+    """Options for pyarrow."""
+    return pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, **options)
 
 
 def open_csv(
-    path: Location, dialect: Dialect, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
+    path: Location, delimiter: str, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
 ) -> pyarrow.csv.CSVStreamingReader:
     """A streaming reader of these columns with these types; of all with inferred types by default."""
     convert = pyarrow.csv.ConvertOptions(
@@ -95,20 +109,20 @@ def open_csv(
         strings_can_be_null=as_text,
         column_types=dict(types or {}),
         include_columns=list(types or ()),
-        decimal_point=dialect.decimal_point,
     )
-    return pyarrow.csv.open_csv(arrow_input(path), parse_options=dialect.parse_options(), convert_options=convert)
+    return pyarrow.csv.open_csv(arrow_input(path), parse_options=parse_options(delimiter), convert_options=convert)
 
 
-def blank_to_missing(batch: pa.RecordBatch) -> pa.RecordBatch:
+def blank_to_missing(column: Text) -> Text:
     """Text that is empty or white space becomes missing."""
-    columns = list(batch.columns)
-    for position, column in enumerate(columns):
-        if pa.types.is_string(column.type):
-            blank = pc.equal(pc.utf8_trim_whitespace(column), pa.scalar(""))
-            if pc.any(blank).as_py():
-                columns[position] = pc.if_else(blank, pa.scalar(None, column.type), column)
-    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+    blank = pc.equal(pc.utf8_trim_whitespace(column), pa.scalar(""))
+    return pc.if_else(blank, pa.scalar(None, column.type), column) if pc.any(blank).as_py() else column
+
+
+def comma_numbers(column: Text) -> Text:
+    """Numbers from text with decimal commas."""
+    present = pc.if_else(pc.is_in(column, pa.array(NULLS)), pa.scalar(None, column.type), column)
+    return parse(pc.replace_substring(pc.ascii_trim_whitespace(present), ",", "."), FLOAT.type)
 
 
 def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[CsvPart]:
@@ -121,24 +135,76 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
     """
     if delimiter is not None:
         check_delimiter(delimiter)
-    dialects = [dialect_of(path, delimiter) for path in read_ahead(paths)]
-    schemas = [first_types(path, dialect) for path, dialect in zip(paths, dialects, strict=True)]
-    types: dict[str, pa.DataType] = {field.name: pa.null() for schema in schemas for field in schema}
-    types |= {field.name: field.type for schema in schemas for field in schema if pa.types.is_string(field.type)}
-    files = list(zip(paths, dialects, schemas, strict=True))
-    for path, dialect, schema in files:
-        types |= widen_types(path, dialect, {name: types[name] for name in schema.names})
+    files = [(path, delimiter_of(path, delimiter)) for path in read_ahead(paths)]
+    readings: list[Readings] = []
+    for path, its in files:
+        text = {name for left in readings for name, others in left.items() if not others}
+        readings.append(readings_of_file(path, its, text))
+    types = types_of_columns(paths[0], readings)
     return [
-        CsvPart(path, pa.schema([(name, types[name]) for name in schema.names]), dialect=dialect)
-        for path, dialect, schema in files
+        CsvPart(
+            path,
+            pa.schema([(name, types[name]) for name in left]),
+            delimiter=its,
+            decimal_commas=frozenset(name for name in left if types[name] == FLOAT.type and FLOAT not in left[name]),
+        )
+        for (path, its), left in zip(files, readings, strict=True)
     ]
 
 
-def dialect_of(path: Location, delimiter: str | None = None) -> Dialect:
-    """Delimiter and decimal point of a file, by its header and its first rows.
+def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> Readings:
+    """What the columns of a file may be read as; nothing where they are text, as those are that are text in others."""
+    with damage_as(partial(csv_problem, path, delimiter, ())), open_csv(path, delimiter) as reader:
+        names = reader.schema.names
+    check_unique(str(path), names)
+    every = tuple(reading for reading in READINGS if delimiter != "," or reading is not COMMA_FLOAT)
+    left: Readings = {name: () if name in text else every for name in names}
+    doubtful = [name for name in names if left[name]]
+    while doubtful:
+        doubtful = narrow(left, path, delimiter, doubtful)
+    return left
 
-    If none is given, the delimiter is the one that splits the header and the first row into as many fields, before all
-    a comma. Where it is no comma, numbers have a decimal comma if some of the first rows' do, and none of them a point.
+
+def narrow(left: Readings, path: Location, delimiter: str, doubtful: Sequence[str]) -> list[str]:
+    """Of the readings of columns leave those that all values have; memory holds one block of text.
+
+    Returns
+    -------
+    list of str
+        Columns to start again with, where most turned out to be text, which needs no reading.
+    """
+    types = dict.fromkeys(doubtful, pa.string())
+    with (
+        damage_as(partial(csv_problem, path, delimiter, doubtful)),
+        open_csv(path, delimiter, types, as_text=True) as reader,
+    ):
+        for batch in reader:
+            for name, column in zip(doubtful, batch.columns, strict=True):
+                left[name] = readings_of(column, left[name])
+            others = [name for name in doubtful if left[name]]
+            if 2 * len(others) <= len(doubtful):
+                return others
+    return []
+
+
+def types_of_columns(path: Location, files: Sequence[Readings]) -> dict[str, pa.DataType]:
+    """Types that hold all values of the columns in all files; warns of columns of text that may be numbers."""
+    commas = any(left[:1] == (COMMA_FLOAT,) for file in files for left in file.values())
+    types = {}
+    for name in dict.fromkeys(name for file in files for name in file):
+        readings = common_readings([file[name] for file in files if name in file])
+        if not commas:  # a point separates thousands only where other columns have decimal commas
+            readings = [reading for reading in readings if reading is not POINT_GROUPS]
+        if FLOAT in readings and readings[0] in DOUBTS:
+            _LOG.warning('%s: column "%s" is read as text: %s', path, printable(name), DOUBTS[readings[0]])
+        types[name] = type_of_readings(readings)
+    return types
+
+
+def delimiter_of(path: Location, delimiter: str | None = None) -> str:
+    """Delimiter of a file: the one that is given, or that splits the header and the first row into as many fields.
+
+    A comma goes before the others.
 
     Raises
     ------
@@ -154,11 +220,7 @@ def dialect_of(path: Location, delimiter: str | None = None) -> Dialect:
             "does, or none, so that gpuvgm finds it"
         )
     note_numbers(path, fields(lines[0], delimiter))
-    if delimiter == ",":
-        return PLAIN
-    values = [value for line in lines[1:-1] for value in fields(line, delimiter)]
-    has_commas = any(map(COMMA_NUMBER.fullmatch, values)) and not any(map(POINT_NUMBER.fullmatch, values))
-    return Dialect(delimiter, "," if has_commas else ".")
+    return delimiter
 
 
 def check_delimiter(delimiter: str) -> None:
@@ -197,30 +259,6 @@ def note_numbers(path: Location, names: Sequence[str]) -> None:
         )
 
 
-def first_types(path: Location, dialect: Dialect) -> pa.Schema:
-    """Columns of a file and the types of their first values."""
-    with damage_as(partial(csv_problem, path, dialect, ())), open_csv(path, dialect) as reader:
-        schema = reader.schema
-    foreign = [field.name for field in schema if pa.types.is_binary(field.type)]
-    if foreign:  # what pyarrow makes of text that is not UTF-8
-        raise csv_problem(path, dialect, foreign, InputError("not UTF-8 text"))
-    return schema
-
-
-def widen_types(path: Location, dialect: Dialect, types: Mapping[str, pa.DataType]) -> dict[str, pa.DataType]:
-    """Types that hold every value of the file, and those before; memory holds one block of text."""
-    wide = dict(types)
-    doubtful = [name for name, kind in types.items() if not pa.types.is_string(kind)]
-    if not doubtful:
-        return wide
-    problem = partial(csv_problem, path, dialect, doubtful)
-    with damage_as(problem), open_csv(path, dialect, dict.fromkeys(doubtful, pa.string()), as_text=True) as reader:
-        for batch in reader:
-            for name in doubtful:
-                wide[name] = type_of_text(batch.column(name), wide[name], decimal_point=dialect.decimal_point)
-    return wide
-
-
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SHOWN = 60
 HEAD = 1 << 16
@@ -232,11 +270,11 @@ _MAGIC = {
 }
 
 
-def csv_problem(path: Location, dialect: Dialect, columns: Sequence[str], problem: Exception) -> InputError:
+def csv_problem(path: Location, delimiter: str, columns: Sequence[str], problem: Exception) -> InputError:
     """The error for a CSV file that pyarrow refused, with column and row (counted from 1 after the header) if found."""
     if isinstance(problem, OSError) and problem.errno:
         return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
-    place = ragged_row(path, dialect) or foreign_value(path, dialect, columns)
+    place = ragged_row(path, delimiter) or foreign_value(path, delimiter, columns)
     return InputError(f"{path}: {place or f'not a readable CSV file ({reason(problem)})'}")
 
 
@@ -254,7 +292,7 @@ def start_of_text(path: Location) -> bytes:
     except (EOFError, zlib.error, gzip.BadGzipFile):
         text = b""  # pyarrow says what is wrong with it
     except OSError as problem:
-        raise csv_problem(path, PLAIN, (), problem) from problem
+        raise csv_problem(path, DELIMITERS[0], (), problem) from problem
     found = foreign_bytes(path, text) or bad_header(text)
     if found:
         raise InputError(f"{path}: {found}")
@@ -286,7 +324,7 @@ def bad_header(text: bytes) -> str | None:
     return None
 
 
-def ragged_row(path: Location, dialect: Dialect) -> str | None:
+def ragged_row(path: Location, delimiter: str) -> str | None:
     """The first row with more or fewer values than the header, or that is longer than what is read at a time."""
     found: list[str] = []
     done = 0
@@ -296,15 +334,15 @@ def ragged_row(path: Location, dialect: Dialect) -> str | None:
         text = _readable(row.text.encode("latin-1"))
         found.append(
             f"{at} has {counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
-            f"quote values that hold {_NAMES.get(dialect.delimiter, repr(dialect.delimiter))}"
+            f"quote values that hold {_NAMES.get(delimiter, repr(delimiter))}"
         )
         return "error"
 
     try:
-        parse = dialect.parse_options(invalid_row_handler=note)
+        options = parse_options(delimiter, invalid_row_handler=note)
         read = pyarrow.csv.ReadOptions(use_threads=False, encoding="latin-1")  # else text of other encodings fails
         with pyarrow.csv.open_csv(
-            arrow_input(path), read, parse, pyarrow.csv.ConvertOptions(column_types={})
+            arrow_input(path), read, options, pyarrow.csv.ConvertOptions(column_types={})
         ) as reader:
             for batch in reader:
                 done += batch.num_rows
@@ -317,13 +355,13 @@ def ragged_row(path: Location, dialect: Dialect) -> str | None:
     return found[0] if found else None
 
 
-def foreign_value(path: Location, dialect: Dialect, columns: Sequence[str]) -> str | None:
+def foreign_value(path: Location, delimiter: str, columns: Sequence[str]) -> str | None:
     """The first value that is not UTF-8."""
     if not columns:
         return None
     row = 1
     try:
-        with open_csv(path, dialect, dict.fromkeys(columns, pa.binary())) as reader:
+        with open_csv(path, delimiter, dict.fromkeys(columns, pa.binary())) as reader:
             for batch in reader:
                 for name, values in zip(columns, batch.columns, strict=True):
                     foreign = parse_or_null(values, pa.string()).is_null()

@@ -8,9 +8,10 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.json
 
 from gpuvgm.errors import InputError, printable, shortened
@@ -19,7 +20,21 @@ from gpuvgm.io.csv import foreign_bytes
 from gpuvgm.io.locations import Location, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part
-from gpuvgm.io.text_types import MOMENTS, type_of_text
+from gpuvgm.io.text_types import (
+    BOOL,
+    EXACT,
+    FLOAT,
+    LONG,
+    MOMENTS,
+    READINGS,
+    SHORT,
+    Reading,
+    Text,
+    parse,
+    readings_of,
+    trimmed,
+    type_of_readings,
+)
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 BLOCK = 1 << 20  # bytes that are read at a time
@@ -28,7 +43,11 @@ MANY_BRACKETS = 1000  # a block with more may be nested so deeply that pyarrow o
 NO_OBJECT = re.compile(rb"\n[ \t\r]*[^\s{]")  # a line that begins so; at the first, null, pyarrow 26 ends the process
 NUMBER, BOOLEAN, TEXT, LIST, OBJECT = "a number", "a boolean", "text", "a list", "an object"
 HELD = {NUMBER: "numbers", BOOLEAN: "booleans", TEXT: TEXT}
+ALL_WHOLE = 2.0**53  # the first float64 beyond which whole numbers are left out
 Types = Mapping[str, pa.DataType]
+Readings = Mapping[str, Sequence[Reading]]
+NUMBERS = (SHORT, LONG, EXACT, FLOAT)
+READ_AS: Mapping[str | None, Sequence[Reading]] = {NUMBER: NUMBERS, BOOLEAN: (BOOL,), TEXT: MOMENTS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +80,19 @@ def json_parts(paths: Sequence[Location]) -> list[JsonPart]:
     InputError
         Naming the file that cannot be read as a table, with line and column where there are any.
     """
-    types: dict[str, pa.DataType] = {}
+    readings: Readings = {}
     for path in read_ahead(paths):
         for block in read_blocks(path):
-            types = block.widened(types)
-    if not types:
+            readings = block.narrowed(readings)
+    if not readings:
         raise InputError(f"{paths[0]}: holds no columns; write one JSON object a line")
-    return [JsonPart(path, pa.schema(list(types.items()))) for path in paths]
+    schema = pa.schema(list(types_of(readings).items()))
+    return [JsonPart(path, schema) for path in paths]
+
+
+def types_of(readings: Readings) -> dict[str, pa.DataType]:
+    """Types of columns by what their values can be read as."""
+    return {name: type_of_readings(left) for name, left in readings.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,32 +120,73 @@ class LineBlock:
         if not types:
             return rows_only(table.num_rows)
         with damage_as(partial(self.problem, types)):
-            columns = [table.column(name).combine_chunks().cast(kind) for name, kind in types.items()]
+            columns = [parse(trimmed(table.column(name).combine_chunks(), kind), kind) for name, kind in types.items()]
         return pa.RecordBatch.from_arrays(columns, names=list(types))
 
-    def widened(self, before: Types) -> dict[str, pa.DataType]:
-        """Types that hold the values of these lines and of those before.
+    def narrowed(self, before: Readings) -> dict[str, Sequence[Reading]]:
+        """What the values of these lines and of those before can be read as.
 
         Raises
         ------
         InputError
-            For lists and objects, and for a column that holds numbers here and text there.
+            For lists and objects, for a column that holds numbers here and text there, and for whole numbers beyond
+            what floating-point numbers hold exactly beside fractions.
         """
-        texts = {name: pa.string() for name, kind in before.items() if family(kind) == TEXT}
-        table = self.parsed(texts, "infer", before)
+        known = types_of(before)
+        texts = {name: pa.string() for name, kind in known.items() if family(kind) == TEXT}
+        table = self.parsed(texts, "infer", known)
         names = table.column_names  # in the order of the lines
         more = {field.name: pa.string() for field in table.schema if family(field.type) == TEXT}
-        if len(more) > len(
-            texts
-        ):  # pyarrow makes timestamps of some, without fractions and zones; it refuses lists here
-            table = self.parsed(more, "infer", before)
-        types = dict(before)
+        # pyarrow makes timestamps of some, without fractions and zones; it refuses lists here
+        if len(more) > len(texts):
+            table = self.parsed(more, "infer", known)
+        readings = {name: before.get(name, READINGS) for name in [*before, *names]}
         for name in names:
-            column, known = table.column(name), types.get(name, pa.null())
-            if len({family(column.type), family(known)} - {None}) > 1:
-                raise self.problem(before)
-            types[name] = type_of_text(column, known, MOMENTS) if name in more else wider_number(column.type, known)
-        return types
+            column = table.column(name)
+            its = family(column.type)
+            if len({its, family(known.get(name, pa.null()))} - {None}) > 1:
+                raise self.problem(known)
+            if column.null_count == len(column):
+                continue
+            left = tuple(reading for reading in readings[name] if reading in READ_AS[its])
+            if its == TEXT:
+                left = readings_of(column, left)
+            readings[name] = self.number_readings(name, column, left) if its == NUMBER else left
+        return readings
+
+    def number_readings(self, name: str, column: Text, before: Sequence[Reading]) -> Sequence[Reading]:
+        """What numbers of these lines and of those before can be read as, without a rounding of whole numbers.
+
+        Raises
+        ------
+        InputError
+            Where that is nothing.
+        """
+        if pa.types.is_integer(column.type):
+            left = readings_of(column.cast(pa.string()), before)
+        elif pc.any(pc.greater_equal(pc.abs(column), pa.scalar(ALL_WHOLE))).as_py():
+            left = readings_of(pa.array([text for _, text in self.number_texts(name)], pa.string()), before)
+        else:
+            left = tuple(reading for reading in before if reading is FLOAT)
+        return left or self.refuse_inexact(name, before)
+
+    def number_texts(self, name: str) -> Iterator[tuple[int, str | None]]:
+        """A column's numbers as they are written, with the numbers of their lines."""
+        for number, line in self.lines():
+            yield number, json.loads(line, parse_int=str, parse_float=str, parse_constant=str).get(name)
+
+    def refuse_inexact(self, name: str, before: Sequence[Reading]) -> NoReturn:
+        """Refuse the first number that has no type together with those before it."""
+        left = before
+        for line, text in self.number_texts(name):
+            left = readings_of(pa.array([text], pa.string()), left)
+            if not left:
+                raise InputError(
+                    f'{self.path}: line {line}, column "{shortened(printable(name))}": no type holds '
+                    f"{shortened(str(text))} and the numbers before exactly (beside fractions whole numbers beyond "
+                    "2^53 are rounded); write all of the column as text"
+                )
+        raise AssertionError(f"{self.path}: lines of {name} have a type one by one and none together")
 
     def parsed(self, types: Types, others: Literal["infer", "ignore"], before: Types) -> pa.Table:
         """The lines as a table: some columns of these types, all others inferred or left out.
@@ -211,14 +277,7 @@ def family(kind: pa.DataType) -> str | None:
         return None
     if pa.types.is_boolean(kind):
         return BOOLEAN
-    return NUMBER if pa.types.is_integer(kind) or pa.types.is_floating(kind) else TEXT
-
-
-def wider_number(kind: pa.DataType, before: pa.DataType) -> pa.DataType:
-    """The type of numbers, or of booleans, that holds both."""
-    if pa.types.is_null(kind) or pa.types.is_null(before):
-        return before if pa.types.is_null(kind) else kind
-    return kind if kind == before else pa.float64()
+    return NUMBER if kind in [reading.type for reading in NUMBERS] else TEXT
 
 
 class Pairs(list[tuple[str, Any]]):

@@ -1,8 +1,12 @@
-"""What text is read as: the one table of types for CSV, JSON lines and columns of text, and the parser of all three."""
+"""What text is read as: the one table of types for CSV, JSON lines and columns of text, and the parser of all three.
+
+A column has the type of the first reading in the table that all its values have, in whatever order they come.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -11,21 +15,76 @@ import pyarrow.compute as pc
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 Text = Any  # an Arrow array of texts
-Chains = Sequence[Sequence[pa.DataType]]
-#: Types of moments; within a chain every type holds what those before it hold. Finer ones than "us" end in 2262.
-MOMENTS: Chains = (
-    (pa.date32(), pa.timestamp("s"), pa.timestamp("us")),
-    (pa.timestamp("s", "UTC"), pa.timestamp("us", "UTC")),
+FEW = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """A way to read the texts of a column.
+
+    Parameters
+    ----------
+    type : pyarrow.DataType
+        Type of the values.
+    pattern : str, optional
+        Regular expression of the texts; by default they are what Arrow reads as the type. Whole numbers of more digits
+        are read too where the type has their exact value.
+    wider : tuple of Reading
+        Readings that every text has which has this one.
+    """
+
+    type: pa.DataType
+    pattern: str | None = None
+    wider: tuple[Reading, ...] = ()
+
+    def holds(self, text: Text) -> bool:
+        """Whether all text that is not missing can be read so."""
+        if self.pattern is None:
+            return _are(text, self.type)
+        others = text.filter(pc.invert(pc.match_substring_regex(text, rf"\A(?:{self.pattern})\z")))
+        if not len(others):
+            return True
+        return self in (LONG, FLOAT, COMMA_FLOAT) and EXACT.holds(others) and _are_exact(others, self.type)
+
+
+def _blanks_around(pattern: str) -> str:
+    """A pattern with the white space that CSV's reader leaves out around numbers."""
+    return rf"[ \t]*(?:{pattern})[ \t]*"
+
+
+def _groups(mark: str) -> Reading:
+    """Numbers whose marks may separate thousands or decimals; they are text."""
+    return Reading(pa.string(), _blanks_around(rf"[+-]?({_WHOLE}|[1-9]\d{{0,2}}({mark}\d{{3}})+)"))
+
+
+def _floats(mark: str) -> Reading:
+    fraction = rf"({_WHOLE}{mark}\d*|{mark}\d+)([eE][+-]?\d+)?"
+    number = rf"0|[1-9]\d{{0,14}}|{fraction}|{_WHOLE}[eE][+-]?\d+|(?i:inf|infinity|nan)"
+    return Reading(pa.float64(), _blanks_around(f"[+-]?({number})"))
+
+
+_WHOLE = r"(0|[1-9]\d*)"  # codes with leading zeros are no numbers
+FLOAT, COMMA_FLOAT = _floats(r"\."), _floats(",")
+COMMA_GROUPS, POINT_GROUPS = _groups(","), _groups(r"\.")
+#: "+49" and "1E5" are codes, and text, where no other value of the column has a fraction or a sign in the exponent.
+CODES = Reading(pa.string(), _blanks_around(rf"[+-]?{_WHOLE}([eE]\d+)?"))
+_TEXTS = (CODES, COMMA_GROUPS, POINT_GROUPS)
+EXACT = Reading(pa.decimal128(38, 0), _blanks_around(r"-?(0|[1-9]\d{0,37})"), _TEXTS)
+LONG = Reading(pa.int64(), _blanks_around(r"-?(0|[1-9]\d{0,17})"), (EXACT, *_TEXTS))
+#: Whole numbers that float64 has, too.
+SHORT = Reading(pa.int64(), _blanks_around(r"-?(0|[1-9]\d{0,14})"), (LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT))
+BOOL = Reading(pa.bool_(), "true|True|TRUE|false|False|FALSE")  # 0 and 1 are numbers
+#: Finer ones than "us" end in 2262.
+MOMENTS = (
+    Reading(pa.date32()),
+    Reading(pa.timestamp("s")),
+    Reading(pa.timestamp("us")),
+    Reading(pa.timestamp("s", "UTC")),
+    Reading(pa.timestamp("us", "UTC")),
 )
-#: Types that text without quotes may be read as. No text is of two chains, so the order of rows does not matter.
-CHAINS: Chains = ((pa.int64(), pa.float64()), (pa.bool_(),), *MOMENTS)
-#: How text of a type begins, beside what Arrow takes: codes with leading zeros are no numbers, 0 and 1 no booleans.
-_NO_CODE = r"\A[+-]?([^0]|0([^0-9]|\z))"
-_WRITTEN: Mapping[pa.DataType, str] = {
-    pa.int64(): _NO_CODE,
-    pa.float64(): _NO_CODE,
-    pa.bool_(): r"\A(true|True|TRUE|false|False|FALSE)\z",
-}
+#: Of columns without values.
+NONE = Reading(pa.null(), r"[^\s\S]")
+READINGS = (NONE, SHORT, LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT, BOOL, *MOMENTS)
 
 
 def parse(text: Text, type_: Any) -> Text:
@@ -54,40 +113,50 @@ def parse_or_null(text: Text, type_: Any) -> Text:
         return pa.concat_arrays([parse_or_null(text[:half], type_), parse_or_null(text[half:], type_)])
 
 
-def type_of_text(text: Text, before: pa.DataType, chains: Chains = CHAINS, decimal_point: str = ".") -> pa.DataType:
-    """The narrowest type that holds the text, and all text before.
-
-    Parameters
-    ----------
-    text : pyarrow array of text
-        Some values of a column.
-    before : pyarrow.DataType
-        The type of the values before; null where there were none.
-    chains : sequence of sequences of pyarrow.DataType
-        Types that the text may be read as.
-    decimal_point : str
-        A point or a comma.
-    """
+def readings_of(text: Text, before: Sequence[Reading]) -> tuple[Reading, ...]:
+    """Of the readings of the values before, those that these texts have as well."""
     if text.null_count == len(text):
-        return before
-    for chain in chains:
-        left = chain if pa.types.is_null(before) else chain[chain.index(before) :] if before in chain else ()
-        for type_ in left:
-            if _are(text, type_, decimal_point):
-                return type_
-    return pa.string()
+        return tuple(before)
+    left: list[Reading] = []
+    first = text[:FEW]  # Arrow takes long to tell that many texts are something else
+    for reading in before:
+        if any(reading in narrower.wider for narrower in left) or (reading.holds(first) and reading.holds(text)):
+            left.append(reading)
+    return tuple(left)
 
 
-def _are(text: Text, type_: pa.DataType, decimal_point: str) -> bool:
-    """Whether all text can be read as a type; white space around it counts where CSV's reader lets it count."""
-    if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_date(type_):
-        text = pc.utf8_trim_whitespace(text)
-    if type_ in _WRITTEN and not pc.all(pc.match_substring_regex(text, _WRITTEN[type_])).as_py():
-        return False
-    if decimal_point != "." and pa.types.is_floating(type_):
-        text = pc.replace_substring(text, decimal_point, ".")
+def common_readings(parts: Sequence[Sequence[Reading]]) -> list[Reading]:
+    """Readings that the values of all parts have; each may have a decimal mark of its own."""
+    return [
+        reading
+        for reading in READINGS
+        if all(reading in part or (reading is FLOAT and COMMA_FLOAT in part) for part in parts)
+    ]
+
+
+def type_of_readings(readings: Sequence[Reading]) -> pa.DataType:
+    """Type of a column whose values have these readings, in the order of the table."""
+    return readings[0].type if readings else pa.string()
+
+
+def trimmed(text: Text, type_: pa.DataType) -> Text:
+    """Text without the white space around it that CSV's reader leaves out for a type."""
+    return pc.ascii_trim_whitespace(text) if pa.types.is_date(type_) else text
+
+
+def _are(text: Text, type_: pa.DataType) -> bool:
+    """Whether Arrow reads all text as a type."""
     try:
-        parse(text, type_)
+        parse(trimmed(text, type_), type_)
     except ARROW_PROBLEMS:
         return False
     return True
+
+
+def _are_exact(text: Text, type_: pa.DataType) -> bool:
+    """Whether a type has the exact values of whole numbers."""
+    numbers: Any = pc.ascii_trim_whitespace(text).cast(EXACT.type)
+    try:
+        return bool(numbers.cast(type_).cast(EXACT.type).equals(numbers))
+    except ARROW_PROBLEMS:
+        return False

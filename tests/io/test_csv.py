@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import datetime
 import gzip
+import itertools
 import logging
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gpuvgm
 from gpuvgm import TableTransformer
@@ -55,7 +58,24 @@ PAIRS = pytest.mark.parametrize(
     ("early", "late", "wanted"),
     [
         ("1", "1.5", pa.float64()),
-        ("1", "99999999999999999999", pa.float64()),
+        ("1", "99999999999999999999", pa.decimal128(38, 0)),
+        ("-9007199254740993", "99999999999999999999", pa.decimal128(38, 0)),
+        ("1", "1" * 39, pa.string()),
+        ("1.5", "9007199254740992", pa.float64()),
+        ("1.5", "-100000000000000000000", pa.float64()),
+        ("1.5", "9007199254740993", pa.string()),
+        ("1.5", "99999999999999999999", pa.string()),
+        ("1", "0x1F", pa.string()),
+        ("0x1F", "0x0010", pa.string()),
+        ("1E5", "1E05", pa.string()),
+        ("1E5", "2.5", pa.float64()),
+        ("7", "1e-05", pa.float64()),
+        ("+49", "49", pa.string()),
+        ("+49", "0.5", pa.float64()),
+        ("true", "1", pa.string()),
+        ("", "10:00:00Z", pa.string()),
+        ("", "2024-01-01 10:00:00Z", pa.timestamp("s", "UTC")),
+        (" 2024-01-01", "2024-01-02 10:00:00", pa.string()),
         ("1", "nan", pa.int64()),
         ("", "7", pa.int64()),
         ("", "7.5", pa.float64()),
@@ -99,6 +119,93 @@ def test_types_are_those_of_all_files(tmp_path):
     source = open_source(tmp_path)
     assert source.schema.types == [pa.float64()]
     assert rows_of(source).column("a").to_pylist() == [7.0, 1.0, 7.0, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("commas", "other", "wanted"),
+    [
+        (["1,234", "5,678"], "x", ["1,234", "5,678"]),
+        (["1,234", "12"], "x", ["1,234", "12"]),
+        (["1,234", "1,234,567"], "x", ["1,234", "1,234,567"]),
+        (["1,234", "5,67"], "x", [1.234, 5.67]),
+        (["1,234", "0,123"], "x", [1.234, 0.123]),
+        (["1,5", "1.5"], "x", ["1,5", "1.5"]),
+        (["1,5", "N/A"], "x", [1.5, None]),
+        (["1.234", "5.678"], "x", [1.234, 5.678]),
+        (["1.234", "5.678"], "1,5", ["1.234", "5.678"]),
+        (["1.234", "5.67"], "1,5", [1.234, 5.67]),
+    ],
+)
+@pytest.mark.parametrize("many", [1, FIRST_BLOCK // 2])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_column_decides_its_decimal_mark(tmp_path, caplog, commas, other, wanted, many, turned):
+    rows = [f"{commas[0]};{other}\n"] * many + [f"{commas[1]};{other}\n"]
+    path = write(tmp_path, "a;b\n" + "".join(rows[::-1] if turned else rows))
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        values = rows_of(path).column("a").to_pylist()
+    assert (values[-1:] + values[:1])[:: 1 if turned else -1] == wanted
+    told = [record.getMessage() for record in caplog.records]
+    mark = "commas" if "," in commas[0] else "points"
+    doubtful = wanted == commas and commas[1] not in ("1,234,567", "1.5")
+    said = f'{path}: column "a" is read as text: its {mark} may be of thousands or of decimals; write thousands without'
+    assert [line[: len(said)] for line in told] == ([said] if doubtful else [])
+
+
+def test_the_decimal_mark_of_a_column_is_decided_by_all_files(tmp_path):
+    write(tmp_path, "a;b\n1,234;x\n", "1.csv")
+    write(tmp_path, "a;b\n7;x\n", "2.csv")
+    assert rows_of(tmp_path).column("a").to_pylist() == ["1,234", "7"]
+    write(tmp_path, "a,b\n2.5,x\n", "3.csv")
+    assert rows_of(tmp_path).column("a").to_pylist() == [1.234, 7.0, 2.5]
+    write(tmp_path, "a,b\n1E5,x\n", "4.csv")
+    assert rows_of(tmp_path).column("a").to_pylist() == [1.234, 7.0, 2.5, 1e5]
+
+
+@pytest.mark.parametrize("kind", ["categorical", "pass", None])
+def test_identifiers_beyond_64_bits_stay_apart(tmp_path, kind):
+    numbers = [10**19 + 7 * i for i in range(600)]
+    path = write(tmp_path, "a\n" + "".join(f"{number}\n" for number in numbers))
+    transformer = TableTransformer({"a": kind} if kind else None).fit(path)
+    back = transformer.inverse_transform(transformer.transform(path))
+    assert [int(value) for value in back.column("a").to_pylist()] == numbers
+
+
+def test_codes_are_told(tmp_path, caplog):
+    path = write(tmp_path, "a,b\n1E5,2\n1E05,3\n")
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        assert rows_of(path).column("a").to_pylist() == ["1E5", "1E05"]
+    (record,) = caplog.records
+    assert 'column "a" is read as text: values such as "+49" and "1E5" may be codes; if' in record.getMessage()
+
+
+@given(
+    values=st.lists(
+        st.sampled_from(
+            "1 -7 1.5 -.5 5. 1e3 1E05 +4 007 0x1F 9007199254740993 10000000000000000000 inf nan true "
+            "False 2024-01-01 2024-01-01T10:00:00Z 10:00:00 word 1,234 1,5 1.234 N/A".split()
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    cuts=st.sets(st.integers(1, 5)),
+    order=st.randoms(use_true_random=False),
+    delimiter=st.sampled_from(",;"),
+)
+def test_neither_order_nor_files_decide_values(tmp_path_factory, values, cuts, order, delimiter):
+    def table(rows, name):
+        folder = tmp_path_factory.mktemp("csv")
+        places = [0, *sorted(cut for cut in cuts if cut < len(rows)), len(rows)] if name else [0, len(rows)]
+        for number, (start, stop) in enumerate(itertools.pairwise(places)):
+            text = "".join(f'"{value}"{delimiter}b\n' for value in rows[start:stop])
+            write(folder, f"a{delimiter}c\n{text}", f"{number}.csv")
+        return rows_of(folder).column("a")
+
+    rows = values[:]
+    whole = table(rows, "")
+    order.shuffle(rows)
+    shuffled = table(rows, "parts")
+    assert shuffled.type == whole.type
+    assert sorted(map(repr, shuffled.to_pylist())) == sorted(map(repr, whole.to_pylist()))
 
 
 def test_whole_numbers_beyond_float_precision_stay_exact(tmp_path):

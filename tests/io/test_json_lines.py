@@ -69,7 +69,13 @@ def test_rows_and_types(tmp_path: Path, block: int, name: str) -> None:
     [
         ([None, 7], pa.int64()),
         ([1, 2.5], pa.float64()),
-        ([1, 10**20], pa.float64()),
+        ([1, 10**20], pa.decimal128(38, 0)),
+        ([10**20, 1], pa.decimal128(38, 0)),
+        ([10**19 + 1, 10**19 + 2], pa.decimal128(38, 0)),
+        ([2**53 + 1, 10**20 + 1], pa.decimal128(38, 0)),
+        ([1.5, 2**53], pa.float64()),
+        ([2**60, 1.5, 10**20], pa.float64()),
+        ([" 2024-01-01", "2024-01-02"], pa.date32()),
         ([1, float("nan")], pa.float64()),
         ([None, None], pa.null()),
         ([None, False], pa.bool_()),
@@ -100,7 +106,26 @@ def test_columns_and_types_are_those_of_all_files(tmp_path: Path) -> None:
     assert open_source(tmp_path).locate(0).endswith("row 1")
 
 
-VALUES = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+@pytest.mark.parametrize("values", [[2**53 + 1, 0.5], [0.5, 2**53 + 1], [10**20 + 1, 2, 0.5], [7, 0.5, 10**38]])
+def test_whole_numbers_that_fractions_would_round_are_refused(tmp_path: Path, block: int, values: list[float]) -> None:
+    path = written(tmp_path / "t.jsonl", {"a": None}, *({"a": value} for value in values))
+    said = rf't\.jsonl: line {len(values) + 1}, column "a": no type holds {values[-1]} and the numbers before exactly'
+    with pytest.raises(InputError, match=said):
+        open_source(path)
+
+
+def test_numbers_of_more_digits_than_any_type_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r'line 2, column "a": no type holds 1{20,}.* exactly .*; write all of the'):
+        open_source(written(tmp_path / "t.jsonl", {"a": 1}, {"a": int("1" * 39)}))
+
+
+def test_long_numbers_come_back_from_json(tmp_path: Path, block: int) -> None:
+    numbers = [10**19 + i for i in range(600)]
+    source = open_source(written(tmp_path / "t.jsonl", *({"a": number} for number in numbers)))
+    assert [int(value) for value in rows_of(source).column("a").to_pylist()] == numbers
+
+
+VALUES = st.none() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 ROWS = st.lists(st.fixed_dictionaries({}, optional={"a": VALUES, "b": st.none() | st.text(max_size=5)}), max_size=30)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import gzip
 import io
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from gpuvgm.io.csv import Dialect, dialect_of
+from gpuvgm.io import open_source
+from gpuvgm.io.csv import delimiter_of, parse_options
 from tests.harness.fuzz.csv_mutations import spoil_csv
 from tests.harness.fuzz.harness import WHOLE, Target, taken_if
 from tests.harness.fuzz.tables import unfitted
@@ -67,37 +70,38 @@ def attempt(prepared: Prepared, random: random.Random, folder: Path) -> None:
 
 
 def read_at_once(path: Path, columns: Sequence[str]) -> pa.Table:
-    """The rows, parsed as one block, whose types are those of all values."""
+    """The rows, split into texts by pyarrow as one block, each of which Python reads as gpuvgm's type says."""
     body = path.read_bytes()
     text = gzip.decompress(body) if path.suffix == ".gz" else body
-    dialect = dialect_of(path)
-    rows = _parsed(text, columns, {}, dialect)
-    times = {field.name: pa.string() for field in rows.schema if pa.types.is_time(field.type)}  # stay text in gpuvgm
-    rows = _parsed(text, columns, times, dialect) if times else rows
-    return pa.table({name: blank_to_null(rows.column(name)) for name in columns})
-
-
-def _parsed(text: bytes, columns: Sequence[str], types: Mapping[str, pa.DataType], dialect: Dialect) -> pa.Table:
-    return pyarrow.csv.read_csv(
+    rows = pyarrow.csv.read_csv(
         pa.BufferReader(text),
         pyarrow.csv.ReadOptions(use_threads=False, block_size=max(1 << 20, 2 * len(text))),
-        dialect.parse_options(),
-        pyarrow.csv.ConvertOptions(
-            null_values=NULLS,
-            include_columns=list(columns),
-            column_types=types,
-            decimal_point=dialect.decimal_point,
-        ),
+        parse_options(delimiter_of(path)),
+        pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())),
     )
+    schema = open_source(path).schema
+    return pa.table({name: typed(rows.column(name).to_pylist(), schema.field(name).type) for name in columns})
 
 
-def blank_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Text that is empty or white space is missing."""
-    if not pa.types.is_string(column.type):
-        return column
-    return pa.chunked_array(
-        [pa.array([text if text and text.strip() else None for text in column.to_pylist()], pa.string())]
-    )
+def typed(texts: list[str], kind: pa.DataType) -> pa.Array:
+    """Texts as values of a type; in columns of text only blank ones are missing."""
+    nulls = () if pa.types.is_string(kind) else NULLS
+    return pa.array([None if not text.strip() or text in nulls else value_of(text, kind) for text in texts], kind)
+
+
+def value_of(text: str, kind: pa.DataType) -> object:
+    """A text as Python reads it; any but those that Python's types write is refused."""
+    if pa.types.is_string(kind):
+        return text
+    if pa.types.is_boolean(kind):
+        return {"true": True, "false": False}[text.lower()]
+    if pa.types.is_date(kind):
+        return datetime.date.fromisoformat(text.strip())
+    if pa.types.is_timestamp(kind):
+        return pa.scalar(text).cast(kind).as_py()
+    if pa.types.is_floating(kind):
+        return float(text.replace(",", "."))
+    return int(text) if pa.types.is_integer(kind) else decimal.Decimal(text)
 
 
 TARGETS = (Target("csv", prepare, attempt, named=("users.csv",)),)
