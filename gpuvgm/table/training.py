@@ -308,18 +308,23 @@ class TrainingRows:
         rows = whole(1)(rows, "rows")
         return (len(self) // rows + (processes == 1 and not drop_last and len(self) % rows > 0)) // processes
 
-    def matrix(self, rows: Ints | slice) -> Matrix:
-        """Some rows as a matrix, shape (rows, width).
+    def matrix(self, rows: Any) -> Matrix:
+        """Some rows as a matrix; they are chosen as those of a NumPy array.
 
         Parameters
         ----------
-        rows : ndarray of int, or slice
-            Numbers of the rows.
+        rows : array-like of int of shape (rows,), array-like of bool of shape (len(self),), slice, or int
+            Numbers of the rows, from the end where they are negative; or which rows.
 
         Returns
         -------
         ndarray of shape (rows, width), float32
-            As `TableTransformer.transform(layout="onehot")` gives it.
+            As `TableTransformer.transform(layout="onehot")` gives it; shape (width,) for a single number.
+
+        Raises
+        ------
+        InputError
+            For numbers of rows that are not there, a mask of another length, and for all else.
 
         Examples
         --------
@@ -329,13 +334,31 @@ class TrainingRows:
         >>> rows.matrix(slice(2, 4)).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
         """
-        if isinstance(rows, slice):
-            rows = np.arange(*rows.indices(len(self)))
-        return self._matrix(
-            self._columns(rows if hasattr(rows, "shape") and is_on_device(rows) else np.asarray(rows, np.int64))
-        )
+        numbers = self._row_numbers(rows)
+        matrix = self._matrix(self._columns(numbers.reshape(-1)))
+        return matrix if numbers.ndim else matrix[0]
 
     __getitem__ = matrix
+
+    def _row_numbers(self, rows: Any) -> Ints:
+        """Numbers of rows that are chosen by numbers, a mask or a slice."""
+        if isinstance(rows, slice):
+            return np.arange(*rows.indices(len(self)))
+        try:
+            numbers: Any = rows if hasattr(rows, "shape") and is_on_device(rows) else np.asarray(rows)
+        except ValueError as problem:
+            raise InputError(f"these are no numbers of rows: {problem}") from problem
+        if numbers.dtype == np.bool_ and numbers.shape == (len(self),):
+            return namespace_of(numbers).flatnonzero(numbers)  # type: ignore[no-any-return]
+        if numbers.dtype.kind not in "iu" and numbers.size or numbers.ndim > 1:
+            raise InputError(
+                f"rows are chosen by whole numbers, a mask of {len(self):,} booleans or a slice; "
+                f"got {numbers.dtype} of shape {numbers.shape}"
+            )
+        outside = (numbers >= len(self)) | (numbers < -len(self))
+        if outside.any():
+            raise InputError(f"there is no row {int(numbers[outside][0]):,}: there are {len(self):,}")
+        return numbers.astype(np.int64)  # type: ignore[no-any-return]
 
     def _columns(self, rows: Ints) -> dict[str, Any]:
         """Scalars and codes of some rows, each in memory of its own; fields of a type are copied together."""

@@ -393,6 +393,54 @@ def test_mixed_bits_are_as_often_set_as_not() -> None:
     assert "TrainingRows" in gpuvgm.__all__
 
 
+MASK = np.arange(ROWS) % 7 == 3
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        MASK,
+        MASK.tolist(),
+        np.zeros(ROWS, bool),
+        [],
+        [5, -1, 5],
+        np.array([7, 0], np.uint64),
+        np.array([-ROWS, ROWS - 1], np.int32),
+        5,
+        -2,
+        np.int16(9),
+        slice(None, None, -700),
+        slice(ROWS, None),
+    ],
+)
+def test_rows_are_chosen_as_those_of_an_array(fitted: TableTransformer, matrix: Any, chosen: Any) -> None:
+    rows = TrainingRows(fitted, table())
+    np.testing.assert_array_equal(rows[chosen], matrix[chosen], strict=True)
+    np.testing.assert_array_equal(rows.matrix(chosen), matrix[chosen], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (MASK[:-1], r"a mask of 3,000 booleans or a slice; got bool of shape \(2999,\)"),
+        ([True, False], "a mask of 3,000 booleans"),
+        (True, "a mask of 3,000 booleans"),
+        ([0.5, 1.0], "rows are chosen by whole numbers, .*; got float64"),
+        (1.0, "got float64"),
+        (["word"], "got <U4"),
+        (None, "got object"),
+        ([[1, 2]], r"got int64 of shape \(1, 2\)"),
+        ([[1], [2, 3]], "these are no numbers of rows"),
+        ([0, ROWS], "there is no row 3,000: there are 3,000"),
+        (-ROWS - 1, "there is no row -3,001"),
+        (np.array([2**64 - 1], np.uint64), "there is no row 18,446,744,073,709,551,615"),
+    ],
+)
+def test_rows_that_cannot_be_chosen_are_refused(fitted: TableTransformer, chosen: Any, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        TrainingRows(fitted, table())[chosen]
+
+
 def test_what_is_no_batch_and_what_is_no_transformer_are_refused() -> None:
     table = {"colour": ["red", "red", "blue"] * 100}
     transformer = gpuvgm.TableTransformer().fit(table)
