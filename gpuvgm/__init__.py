@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from gpuvgm.execution.dask import DaskExecutor
     from gpuvgm.mixture.estimator import BayesianGaussianMixture
     from gpuvgm.summary.summary import Summary
+    from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
     from gpuvgm.table.conditions import Conditions
     from gpuvgm.table.training import TrainingRows
-    from gpuvgm.table.transformer import TableTransformer, load
+    from gpuvgm.table.transformer import TableTransformer
 
 __version__ = "0.1.0"
 
@@ -26,6 +27,7 @@ __all__ = [
     "Conditions",
     "DaskExecutor",
     "Summary",
+    "TableSynthesizer",
     "TableTransformer",
     "TrainingRows",
     "__version__",
@@ -40,12 +42,13 @@ _HOMES = {
     "Conditions": "gpuvgm.table.conditions",
     "DaskExecutor": "gpuvgm.execution.dask",
     "Summary": "gpuvgm.summary.summary",
+    "TableSynthesizer": "gpuvgm.synthesis.synthesizer",
     "TableTransformer": "gpuvgm.table.transformer",
     "TrainingRows": "gpuvgm.table.training",
     "cluster": "gpuvgm.execution.cluster",
     "doctor": "gpuvgm.cli.doctor",
     "generate": "gpuvgm.datasets",
-    "load": "gpuvgm.table.transformer",
+    "load": "gpuvgm.synthesis.synthesizer",
 }
 
 

@@ -475,8 +475,10 @@ def evaluate(
     for limit, value in limits.items():
         if compare is not None and value is not None:
             raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
+    from gpuvgm.table.transformer import load_transformer
+
     with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
-        distance = None if against is None else transformer.distance_to(gpuvgm.load(against))
+        distance = None if against is None else transformer.distance_to(load_transformer(against))
         found = transformer.evaluate(_open_table(source, delimiter), compare=_open_synthetic(compare, delimiter))
     broken = found.broken({"min_score": min_score, **(limits if compare is None else {})})
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
@@ -672,6 +674,8 @@ def _loaded(
     terminal: Terminal, model: str, scheduler: str | None, workers: int | None, threads: int | None, **settings: Any
 ) -> Iterator[gpuvgm.TableTransformer]:
     """A model with this run's settings, where it runs; the engine that fitted it may not be there."""
+    from gpuvgm.table.transformer import load_transformer
+
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         place = {"engine": "auto", "executor": executor, "threads": threads, "progress": progress}
-        yield gpuvgm.load(model).set_params(**place, **settings)
+        yield load_transformer(model).set_params(**place, **settings)

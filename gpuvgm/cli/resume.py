@@ -9,7 +9,7 @@ from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io import Location, location_of
 from gpuvgm.table.checkpoint import forget_checkpoint, note_checkpoint
 from gpuvgm.table.model_file import SUFFIX
-from gpuvgm.table.transformer import OF_THIS_MACHINE, TableTransformer, load
+from gpuvgm.table.transformer import OF_THIS_MACHINE, TableTransformer, load_transformer
 
 OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings that are called otherwise in Python
 
@@ -57,7 +57,7 @@ def fit_or_resume(
     kept, folder = path_of(model), checkpoint_of(model)
     begun = folder is not None and folder.exists()
     if resume and kept.exists():
-        transformer.unfinished_ = load(str(kept)).unfinished_
+        transformer.unfinished_ = load_transformer(str(kept)).unfinished_
     elif resume and not begun:
         return _add_files(transformer, source, model)
     try:
@@ -80,7 +80,7 @@ def _add_files(transformer: TableTransformer, source: Any, model: str) -> TableT
     if not location_of(model).exists():
         raise InputError(f"{model}: nothing to resume, neither an unfinished fit nor a model; run fit without --resume")
     machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
-    grown: TableTransformer = load(model)
+    grown: TableTransformer = load_transformer(model)
     asked, usual, held = (one.get_params(deep=False) for one in (transformer, TableTransformer(), grown))
     ignored = [name for name in asked if name not in OF_THIS_MACHINE and asked[name] not in (usual[name], held[name])]
     if ignored:

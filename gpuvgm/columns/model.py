@@ -105,6 +105,8 @@ class TableModel:
         Why the other columns are not fitted.
     settings : dict
         The transformer's parameters, as a file holds them: numbers, strings, booleans, None, lists and dicts of them.
+    network : bytes
+        Of a synthesizer's file: its network, an Arrow file; see `gpuvgm.synthesis.state`.
     """
 
     columns: tuple[FittedColumn, ...]
@@ -115,6 +117,7 @@ class TableModel:
     summaries: dict[str, Summary] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    network: bytes = b""
 
     def __getitem__(self, name: str) -> FittedColumn:
         return {column.name: column for column in self.columns}[name]

@@ -167,7 +167,14 @@ def generate(
     generator = _generator(kind, like, noise, seed, block_rows)
     check_row_range(first_row, rows, seed)
     chosen = LocalExecutor() if executor is None else executor
-    target, part = location_of(path), RowRange(first_row, rows)
+    return write_generated(generator, path, RowRange(first_row, rows), file_rows, chosen, resume=resume)
+
+
+def write_generated(
+    generator: Generator, path: Given, part: RowRange, file_rows: int, chosen: Executor, *, resume: bool
+) -> GeneratedFile:
+    """Write a range of rows, as `generate` describes."""
+    target = location_of(path)
     if not target.suffix:
         return _write_folder(generator, target, part, file_rows, chosen, resume=resume)
     if resume:

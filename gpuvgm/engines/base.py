@@ -465,11 +465,11 @@ def philox_uniforms(draw: Draw, rows: int) -> Floats:
     for start in range(0, end - first, COUNTERS):
         part = words[start : start + COUNTERS]
         counter = np.arange(first + start, first + start + len(part), dtype=np.uint64)
-        part[:] = _philox(counter, draw.column, draw.seed).T
+        part[:] = philox_words(counter, draw.column, draw.seed).T
     return np.asarray((words.ravel()[draw.first_row & 3 :][:rows].astype(np.float64) + 0.5) * 2.0**-32)
 
 
-def _philox(counter: NDArray[np.uint64], column: int, seed: int) -> NDArray[np.uint64]:
+def philox_words(counter: NDArray[np.uint64], column: int, seed: int) -> NDArray[np.uint64]:
     """Four 32-bit words for each counter (Salmon et al. 2011), shape (4, counters)."""
     low = np.uint64(0xFFFFFFFF)
     half = np.uint64(32)

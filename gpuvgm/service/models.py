@@ -19,6 +19,7 @@ from gpuvgm.io.arrow import is_text_type, row_bytes, type_of
 from gpuvgm.table.decode import decoded_schema
 from gpuvgm.table.description import jsonable, model_document
 from gpuvgm.table.model_file import MANIFEST, SUFFIX
+from gpuvgm.table.transformer import load_transformer
 
 _LOG = logging.getLogger("gpuvgm.service")
 
@@ -106,7 +107,7 @@ def load_models(place: Path) -> dict[str, Served]:
         name = path.name.removesuffix(SUFFIX)
         if name in found:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
-        transformer = gpuvgm.load(path)
+        transformer = load_transformer(path)
         if hasattr(transformer, "unfinished_"):
             _LOG.warning("%s: not served, some of its columns are not fitted yet (gpuvgm fit --resume)", path)
         else:

@@ -1,7 +1,8 @@
 """Models on disk: one directory or one zip of JSON and Arrow files, checksummed, without pickle; in stores, a zip.
 
-A model is ``model.json``, optional ``summaries/<i>.arrow`` and ``manifest.json``, which lists size and SHA-256 of the
-others. It is written beside its name and renamed, and read back bit for bit or refused.
+A model is ``model.json``, optional ``summaries/<i>.arrow``, ``network.arrow`` of a synthesizer, and ``manifest.json``,
+which lists size and SHA-256 of the others. It is written beside its name and renamed, and read back bit for bit or
+refused.
 """
 
 from __future__ import annotations
@@ -40,14 +41,14 @@ from gpuvgm.summary.summary import Summary
 
 FORMAT = 6
 SUFFIX = ".gpuvgm"
-MODEL, MANIFEST = "model.json", "manifest.json"
+MODEL, MANIFEST, NETWORK = "model.json", "manifest.json", "network.arrow"
 MOST_MANIFEST_BYTES = 1 << 24
 #: A zip may hold this many bytes, or this many times its own size.
 LEAST_ZIP_BOUND, MOST_ZIP_RATIO = 1 << 26, 200
 #: A model in a store is read into memory, and no more than this.
 MOST_REMOTE_BYTES = 1 << 30
 
-_MEMBER = re.compile(r"model\.json|summaries/[0-9]{1,9}\.arrow")
+_MEMBER = re.compile(r"model\.json|network\.arrow|summaries/[0-9]{1,9}\.arrow")
 
 _Reader = Callable[[str, int], bytes]  # a member's name and the most bytes it may have
 
@@ -164,6 +165,7 @@ def _files_of(fitted: TableModel) -> dict[str, bytes]:
     }
     files = {MODEL: json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False).encode()}
     files |= {name: arrow_file(fitted.summaries[column]) for column, name in names.items()}
+    files |= {NETWORK: fitted.network} if fitted.network else {}
     listed = {name: {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for name, body in files.items()}
     manifest = {"library": "gpuvgm", "format": FORMAT, "files": listed}
     return {**files, MANIFEST: json.dumps(manifest, indent=1).encode()}
@@ -276,6 +278,7 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
         columns=tuple(columns.values()),
         schema=schema,
         summaries=summaries,
+        network=bodies.get(NETWORK, b""),
         **{part: document[part] for part in ("seed", "rows", "source", "failed", "settings")},
     )
 

@@ -1007,6 +1007,10 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         >>> gpuvgm.load("table.gpuvgm").feature_names_in_.tolist()
         ['amount']
         """
+        save_model(self._stored(summaries=summaries), fspath(path))
+
+    def _stored(self, *, summaries: bool) -> TableModel:
+        """What `save` writes."""
         fitted = getattr(self, "unfinished_", None)
         if fitted is None:
             fitted = replace(self._fitted(), summaries=self.summaries_)
@@ -1014,7 +1018,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
         settings["frame"] = self.frame_
         held = fitted.summaries if summaries else {}
-        save_model(replace(fitted, settings=settings, summaries=held), fspath(path))
+        return replace(fitted, settings=settings, summaries=held)
 
     def set_output(self, *, transform: Output | None = None) -> Self:
         """Choose what `transform` returns.
@@ -1177,41 +1181,18 @@ def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any
         raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
 
 
-def load(path: Path_) -> TableTransformer:
-    """Read a model that `TableTransformer.save` wrote.
+def load_transformer(path: Path_) -> TableTransformer:
+    """Read the transformer of a model, or of a synthesizer; raises as `gpuvgm.load` does."""
+    return transformer_of(load_model(fspath(path)), path)
 
-    Parameters
-    ----------
-    path : path
-        A directory or a `.gpuvgm` file.
 
-    Returns
-    -------
-    TableTransformer
-        The fitted transformer.
-
-    Raises
-    ------
-    ModelFileError
-        For a file that is damaged, tampered with, or of another format than this library writes.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import gpuvgm
-    >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
-    >>> transformer = gpuvgm.TableTransformer().fit(table)
-    >>> transformer.save("table.gpuvgm")
-    >>> loaded = gpuvgm.load("table.gpuvgm")
-    >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
-    True
-    """
-    stored = load_model(fspath(path))
-    settings = dict(stored.settings)
+def transformer_of(stored: TableModel, path: Path_) -> TableTransformer:
+    """The transformer of a model that was read from a file."""
+    settings = {name: value for name, value in stored.settings.items() if name != "synthesizer"}
     dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
     _check_stored(path, settings, dtypes, frame)
     transformer = TableTransformer(**settings)
     transformer.pandas_dtypes_, transformer.frame_ = dtypes, frame
-    transformer._take(replace(stored, settings={}))
+    transformer._take(replace(stored, settings={}, network=b""))
     transformer._path = fspath(path)
     return transformer

@@ -1,0 +1,327 @@
+"""Bins of fitted columns: which bin a value lies in, and how values are spread within a bin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from gpuvgm.arrays import Column, on_host
+from gpuvgm.columns.base import MISSING, FittedColumn
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.categories import CategoryIndex, value_type
+from gpuvgm.columns.codecs import rows_for
+from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
+from gpuvgm.columns.rules import finite, not_negative, whole
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import type_of
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary.summary import Summary
+
+TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
+LEAST_TAIL = 8  # rows beyond an edge of a tail
+SMALL_TABLE = 1000  # rows, below which there are fewer bins
+MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
+LEAST_ROWS = 20  # of a value that is drawn by its own count
+UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
+EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
+PIECES = 16  # of a bin in which the mixture says where values lie
+Codes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Bins of a column, and the pieces of each.
+
+    The bins of a column of numbers ascend: that of missing values first, modal values where they lie. Those of a
+    categorical column are its most frequent categories by falling frequency, and one for all further ones.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    edges : ndarray of shape (intervals - 1,)
+        Borders between the intervals of ordinary numbers, of the column's codec without a scale around it.
+    codes : ndarray of shape (bins,), int64
+        Bin of each of [missing values, modal values, intervals], or of each category.
+    rows : ndarray of shape (bins,), int64
+        Training rows of each bin, by which neighbours are grouped.
+    first : ndarray of shape (bins + 1,), int64
+        First piece of each bin; at the end the number of pieces.
+    mass : ndarray of shape (pieces,)
+        Share of a bin's rows in each of its pieces.
+    low, high : ndarray of shape (pieces,)
+        Ends of the piece, in numbers; equal for single values. Those of modal values and categories are their index.
+    has_missing : bool
+        Whether missing values have a bin, which is a group of its own.
+    """
+
+    name: str
+    edges: Annotated[Floats, finite]
+    codes: Annotated[Ints, whole()]
+    rows: Annotated[Ints, whole()]
+    first: Annotated[Ints, whole()]
+    mass: Annotated[Floats, not_negative]
+    low: Annotated[Floats, finite]
+    high: Annotated[Floats, finite]
+    has_missing: bool
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def equals(self, other: Bins) -> bool:
+        """Whether all parts are the same."""
+        return all(np.array_equal(getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
+
+    def check(self) -> None:
+        """Raise ValueError where the parts of loaded bins do not fit together."""
+        size, pieces = len(self.rows), len(self.mass)
+        fits = 0 < size <= MOST_BINS and len(self.first) == size + 1 and len(self.low) == len(self.high) == pieces
+        if not fits or self.first[0] or self.first[-1] != pieces or np.any(np.diff(self.first) < 1):
+            raise ValueError(f'the bins of "{self.name}" differ in length')
+        if np.any(np.diff(self.edges) <= 0) or np.any(self.low > self.high) or np.any(self.codes >= size):
+            raise ValueError(f'the bins of "{self.name}" do not ascend')
+
+    def groups(self, most: int) -> Ints:
+        """Group of each bin, ascending: at most so many of neighbours with about equal shares of the rows.
+
+        Groups of 4 are those of 16 put together.
+        """
+        apart = int(self.has_missing)
+        rows = self.rows[apart:] + 1e-9  # bins without rows have a place too
+        middle = (np.cumsum(rows) - rows / 2) / np.sum(rows)
+        found = np.unique((middle * most).astype(np.int64), return_inverse=True)[1]
+        return np.concatenate((np.zeros(apart, np.int64), found + apart))
+
+
+# -- bins from fitted columns
+
+
+def bins_of(column: FittedColumn, summary: Summary | None, most: int) -> Bins:
+    """Bins of a fitted column.
+
+    Parameters
+    ----------
+    column : FittedColumn
+        A column of numbers or categories.
+    summary : Summary, optional
+        Of a column of numbers: its training rows.
+    most : int
+        Intervals of equal share of a column of numbers, in a table of 1,000 rows or more.
+    """
+    if isinstance(column, CategoricalColumn):
+        return _bins_of_categories(column)
+    assert isinstance(column, NumericColumn) and summary is not None
+    return _bins_of_numbers(column, summary, most)
+
+
+def _bins_of_categories(column: CategoricalColumn) -> Bins:
+    counts = np.array(column.counts, np.int64)
+    codes = np.minimum(np.arange(len(counts)), MOST_BINS - 1)
+    rows = np.bincount(codes, counts).astype(np.int64)
+    first = np.append(np.searchsorted(codes, np.arange(len(rows))), len(codes))
+    mass = (counts + 0.5 * (rows[codes] == 0)) / np.maximum(rows[codes], 0.5)
+    places = np.arange(len(counts), dtype=np.float64)
+    return Bins(column.name, np.empty(0), codes, rows, first, mass, places, places, has_missing=False)
+
+
+def _bins_of_numbers(column: NumericColumn, summary: Summary, most: int) -> Bins:
+    """Missing values, modal values and intervals, in the order of their values."""
+    values = _Values.of(column, summary)
+    edges = values.edges(most)
+    inner = _intervals(column, values, edges)
+    modal = [value for value in column.modal_values if value is not MISSING]
+    places = np.array([column.codec.plain.number(value) for value in modal])
+    counts = dict(zip(column.modal_values, getattr(column, "modal_counts", ()), strict=True))
+    has_missing = MISSING in counts
+    middles = [np.mean(one.low) if len(one.low) else 0.0 for one in inner]
+    position = np.array([*[-np.inf] * has_missing, *np.nan_to_num(places), *middles], np.float64)
+    order = np.argsort(position, kind="stable")
+    rows = np.concatenate(
+        ([counts[MISSING]] if has_missing else [], [counts[value] for value in modal], [one.rows for one in inner])
+    ).astype(np.int64)
+    points = [_Pieces.point(float(index)) for index in range(len(modal) + has_missing)]
+    pieces = [[*points, *inner][raw] for raw in order]
+    codes = np.empty(len(order), np.int64)
+    codes[order] = np.arange(len(order))
+    first = np.cumsum([0, *(len(one.mass) for one in pieces)])
+    mass, low, high = (np.concatenate([getattr(one, part) for one in pieces]) for part in ("mass", "low", "high"))
+    return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing=has_missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """The pieces of one bin."""
+
+    rows: int
+    mass: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def point(cls, place: float) -> _Pieces:
+        """A single value."""
+        return cls(0, np.ones(1), np.array([place]), np.array([place]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """Training values of a column of numbers: where they lie, and how many there are.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (cells,)
+        Numbers of the plain codec, on their step, ascending.
+    rows : ndarray of shape (cells,), int64
+        Training rows.
+    single : ndarray of shape (cells,), bool
+        Whether all rows of a cell have this value.
+    step : float
+        Distance of neighbouring values; 0 where they may lie anywhere.
+    ends : tuple of float
+        Range of the values.
+    """
+
+    numbers: Floats
+    rows: Ints
+    single: NDArray[np.bool_]
+    step: float
+    ends: tuple[float, float]
+
+    @classmethod
+    def of(cls, column: NumericColumn, summary: Summary) -> _Values:
+        """Those of a summary's cells."""
+        codec, cells = column.codec, summary.cells()
+        plain = codec.plain
+        decoded = on_host(codec.decode(summary.grid.frame.invert(cells.mean)))
+        numbers = plain.encode(rows_for(codec, decoded))
+        ends = (0.0, 0.0)
+        if column.minimum is not None and column.maximum is not None:
+            ends = (plain.number(column.minimum), plain.number(column.maximum))
+        numbers = np.clip(numbers, *ends)
+        return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends)
+
+    def edges(self, most: int) -> Floats:
+        """Edges at equal shares and in the tails, between the steps."""
+        rows, numbers = int(np.sum(self.rows)), self.numbers
+        shares = np.arange(1, most) / most
+        if rows < SMALL_TABLE:
+            few = max(2, int(np.sqrt(rows) / 1.5))
+            shares = np.arange(1, min(most, few)) / min(most, few)
+        else:
+            tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_TAIL])
+            shares = np.unique(np.concatenate((shares, tails, 1 - tails)))
+        below = np.cumsum(self.rows)[:-1]
+        at = np.unique(np.searchsorted(below, shares * rows))
+        at = at[at < len(below)]
+        lower, upper = numbers[at], numbers[at + 1]
+        middle = lower + (upper - lower) / 2
+        if self.step:
+            middle = lower + (np.floor((middle - lower) / self.step) + 0.5) * self.step
+            middle = np.where(middle > upper, middle - self.step, middle)
+        return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
+
+
+def _intervals(column: NumericColumn, values: _Values, edges: Floats) -> list[_Pieces]:
+    """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
+    if column.minimum is None:
+        return []
+    low, high = values.ends
+    half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
+    ends = np.concatenate(([low - half], edges, [high + half]))
+    of_value = np.searchsorted(edges, values.numbers)
+    heavy = values.single & (values.rows >= LEAST_ROWS)
+    cut = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
+    below = _distribution(column, np.clip(cut, low, high))
+    share = np.maximum(np.diff(below, axis=1), 0)
+    share += EVEN * np.maximum(np.sum(share, axis=1, keepdims=True), np.finfo(float).tiny)
+    share /= np.sum(share, axis=1, keepdims=True)
+    found = []
+    for place in range(len(ends) - 1):
+        here = of_value == place
+        rows = int(np.sum(values.rows[here]))
+        numbers, where = np.unique(values.numbers[here & heavy], return_inverse=True)
+        counts = np.bincount(where, values.rows[here & heavy], len(numbers))
+        mass = np.concatenate((counts, max(rows - np.sum(counts), UNSEEN_ROWS) * share[place]))
+        both = np.concatenate((numbers, cut[place, :-1])), np.concatenate((numbers, cut[place, 1:]))
+        found.append(_Pieces(rows, mass / np.sum(mass), *both))
+    return found
+
+
+def _distribution(column: NumericColumn, numbers: Floats) -> Floats:
+    """Share of the column's mixture below numbers of the plain codec; the numbers themselves without a mixture."""
+    mixture = column.mixture
+    if mixture is None:
+        return numbers
+    y = mixture.frame.apply(column.codec.of_inner(numbers.ravel())).reshape(numbers.shape)
+    below = np.zeros(numbers.shape)
+    for weight, mean, deviation in zip(
+        mixture.posterior.weights, mixture.posterior.means, mixture.deviations, strict=True
+    ):
+        below += weight * ndtr((y - mean) / deviation)
+    return below
+
+
+def check_fits(column: FittedColumn, bins: Bins) -> None:
+    """Raise ValueError for bins that are none of a loaded column."""
+    if isinstance(column, CategoricalColumn):
+        fits = len(bins.codes) == len(bins.mass) == len(column.categories)
+    else:
+        modal = getattr(column, "modal_values", ())
+        fits = isinstance(column, NumericColumn) and len(bins.codes) - len(modal) in (0, len(bins.edges) + 1)
+        fits &= bins.has_missing == (MISSING in modal)
+    if not fits:
+        raise ValueError(f'the bins of "{bins.name}" are none of its column')
+
+
+# -- rows to bins
+
+
+def bin_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], Codes]:
+    """What gives the bin of every row of a column, uint8.
+
+    It raises InputError for missing values, and for categories, that have no bin.
+    """
+    if isinstance(column, CategoricalColumn):
+        index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+        return lambda values: _bins_of_found(column.name, bins, index.find(on_host(values)))
+    assert isinstance(column, NumericColumn)
+    modal = tuple(value for value in column.modal_values if value is not MISSING)
+    plain = column.codec.plain
+
+    def of_numbers(values: Column) -> Codes:
+        numbers, which = ordinary_numbers(plain, modal, rows_for(column.codec, on_host(values)))
+        return bins_of_rows(column, bins, numbers, which)
+
+    return of_numbers
+
+
+def _bins_of_found(name: str, bins: Bins, places: Ints) -> Codes:
+    if np.any(places < 0):
+        raise InputError(f'column "{name}": a value is no category that was there at fit; fit with rows that have it')
+    return bins.codes.astype(np.uint8)[places]
+
+
+def bins_of_rows(column: NumericColumn, bins: Bins, numbers: Floats, which: Ints | None) -> Codes:
+    """Bins of rows of a column of numbers, as `gpuvgm.columns.numbers.ordinary_numbers` gives them.
+
+    Raises
+    ------
+    InputError
+        For missing values that have no bin.
+    """
+    apart, codes = int(bins.has_missing), bins.codes.astype(np.uint8)
+    raw = np.searchsorted(bins.edges, numbers) + len(column.modal_values)
+    blank = np.isnan(numbers)
+    if which is not None:
+        raw = np.where(which >= 0, which + apart, raw)
+        blank &= which < 0
+    if blank.any():
+        if not bins.has_missing:
+            raise InputError(f'column "{column.name}": a value is missing, but none was at fit; fit with such rows')
+        raw[blank] = 0
+    return codes[raw]

@@ -1,0 +1,110 @@
+"""What a condition on a column leaves of its bins."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.columns.base import MISSING, FittedColumn
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.categories import parse_categories, value_type
+from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.columns.options import json_value
+from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import type_of
+from gpuvgm.summary.grid import Floats
+from gpuvgm.synthesis.bins import Bins
+
+Interval = tuple[float, float]
+
+
+def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
+    """Bins of a column with the pieces, or parts of pieces, whose values meet a condition.
+
+    Parameters
+    ----------
+    column : FittedColumn
+        The column.
+    bins : Bins
+        Its bins.
+    condition : object
+        A value; a list, set or array of values; or a tuple (low, high) of numbers, datetimes or their text, both ends
+        included and None for no end. None as a value stands for missing ones.
+
+    Raises
+    ------
+    InputError
+        For what is no value of the column, and where none of its values meets the condition.
+    """
+    is_range = isinstance(condition, tuple)
+    one = isinstance(condition, str) or is_range or not isinstance(condition, (Collection, np.ndarray))
+    values = [condition] if one else list(condition)
+    try:
+        if isinstance(column, CategoricalColumn):
+            if is_range:
+                raise ValueError("it has categories, which have no range: list them")
+            found = _of_categories(column, bins, values)
+        else:
+            assert isinstance(column, NumericColumn)
+            found = _of_numbers(column, bins, [_interval(column, value) for value in values])
+    except ValueError as problem:
+        raise InputError(f'conditions: column "{column.name}": {problem}') from None
+    if not np.any(found.mass > 0):
+        raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}')
+    return found
+
+
+def _of_categories(column: CategoricalColumn, bins: Bins, values: list[Any]) -> Bins:
+    places = {category: place for place, category in enumerate(column.categories)}
+    wanted = parse_categories(values, value_type(type_of(column.type)))
+    unknown = [value for value in wanted if value not in places]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is none of its categories")
+    kept = np.isin(bins.low, [places[value] for value in wanted])
+    return replace(bins, mass=np.where(kept, bins.mass, 0.0))
+
+
+def _interval(column: NumericColumn, value: Any) -> Interval | None:
+    """Ends of the numbers that a value or a range stands for; None for missing values."""
+    low, high = value if isinstance(value, tuple) else (value, value)
+    if low is None and high is None and not isinstance(value, tuple):
+        return None
+    plain = column.codec.plain
+    ends = [np.nan if end is None else plain.number(plain.parse(json_value(end))) for end in (low, high)]
+    if ends[0] > ends[1]:
+        raise ValueError(f"the range {value!r} ends before it begins")
+    return (-np.inf if np.isnan(ends[0]) else ends[0], np.inf if np.isnan(ends[1]) else ends[1])
+
+
+def _of_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]) -> Bins:
+    plain, half = column.codec.plain, column.codec.plain.spacing / 2
+    piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
+    values = [value for value in column.modal_values if value is not MISSING]
+    listed = ([np.nan] * bins.has_missing) + [plain.number(value) for value in values]
+    modal = np.full(len(bins), np.inf)
+    modal[bins.codes[: len(listed)]] = listed  # inf: an interval
+    own = modal[piece_bins]
+    apart = ~np.isposinf(own)
+    parts = [_parts(bins, own, apart, interval, half) for interval in dict.fromkeys(wanted)]
+    order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")
+    mass, low, high = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
+    return replace(bins, first=bins.first * len(parts), mass=mass, low=low, high=high)
+
+
+def _parts(
+    bins: Bins, own: Floats, apart: Any, interval: Interval | None, half: float
+) -> tuple[Floats, Floats, Floats]:
+    """Mass and ends of what an interval leaves of each piece."""
+    if interval is None:
+        return np.where(np.isnan(own), bins.mass, 0.0), bins.low, bins.high
+    place = np.where(apart, own, bins.low)
+    point = apart | (bins.low == bins.high)
+    inside = (place >= interval[0]) & (place <= interval[1])
+    low = np.clip(bins.low, interval[0] - half, interval[1] + half)
+    high = np.clip(bins.high, interval[0] - half, interval[1] + half)
+    share = (high - low) / np.where(point, 1.0, bins.high - bins.low)
+    mass = bins.mass * np.where(point, inside, share)
+    return mass, np.where(point, bins.low, low), np.where(point, bins.high, high)

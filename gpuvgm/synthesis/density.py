@@ -1,0 +1,97 @@
+"""Densities of values within their bins.
+
+A category, a modal value and a number on a step have a probability, other numbers a density in the column's unit, but
+for values that are drawn by their own count: these have its probability. Beyond the training range a density falls with
+the square of the distance, in ranges, so that it is finite everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from gpuvgm.arrays import Column, on_host
+from gpuvgm.columns.base import MISSING, FittedColumn
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.categories import CategoryIndex, value_type
+from gpuvgm.columns.codecs import rows_for
+from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
+from gpuvgm.io.arrow import type_of
+from gpuvgm.summary.grid import Floats
+from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows
+
+UNSEEN = 0.5  # rows of a category that the fit had not seen
+
+
+def density_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], tuple[Codes, Floats]]:
+    """What gives the bin of every row of a column, and the logarithm of its density in the bin, in nats."""
+    if isinstance(column, CategoricalColumn):
+        index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+        unseen = np.log(UNSEEN / (float(np.sum(bins.rows)) + 1))
+        shares = np.append(np.log(bins.mass), unseen)
+        codes = np.append(bins.codes, bins.codes[-1:]).astype(np.uint8)
+
+        def of_categories(values: Column) -> tuple[Codes, Floats]:
+            places = index.find(on_host(values))
+            return codes[places], shares[places]
+
+        return of_categories
+    assert isinstance(column, NumericColumn)
+    inside = _Inside(column, bins)
+
+    def of_numbers(values: Column) -> tuple[Codes, Floats]:
+        values = on_host(values)
+        modal = tuple(value for value in column.modal_values if value is not MISSING)
+        numbers, which = ordinary_numbers(column.codec.plain, modal, rows_for(column.codec, values))
+        found = np.zeros(len(numbers))
+        ordinary = ~np.isnan(numbers)
+        found[ordinary] = inside(numbers[ordinary])
+        return bins_of_rows(column, bins, numbers, which), found
+
+    return of_numbers
+
+
+class _Inside:
+    """Logarithms of the densities of ordinary numbers in their bins.
+
+    Parameters
+    ----------
+    column : NumericColumn
+        The column.
+    bins : Bins
+        Its bins.
+    """
+
+    def __init__(self, column: NumericColumn, bins: Bins) -> None:
+        self._step = column.codec.plain.spacing
+        apart = bins.codes[: len(column.modal_values)]
+        of_piece = np.repeat(np.arange(len(bins)), np.diff(bins.first))
+        ordinary = ~np.isin(of_piece, apart)
+        points = ordinary & (bins.low == bins.high)
+        spread = ordinary & ~points
+        self._points, self._shares = bins.low[points], bins.mass[points]
+        self._low, self._high, self._mass = bins.low[spread], bins.high[spread], bins.mass[spread]
+        self._below = np.concatenate(([0.0], np.cumsum(self._mass)))
+
+    def __call__(self, numbers: Floats) -> Floats:
+        """Of rows within and beyond the range."""
+        low, high = self._low[0], self._high[-1]
+        inner = np.clip(numbers, low + self._step / 2, high - self._step / 2)
+        if self._step:
+            found = self._share_below(inner + self._step / 2) - self._share_below(inner - self._step / 2)
+        else:
+            piece = np.clip(np.searchsorted(self._low, inner, side="right") - 1, 0, len(self._low) - 1)
+            found = self._mass[piece] / (self._high - self._low)[piece]
+        if len(self._points):
+            at = np.minimum(np.searchsorted(self._points, inner), len(self._points) - 1)
+            same = self._points[at] == inner
+            found = np.where(same, self._shares[at] + found * bool(self._step), found)
+        distance = np.abs(numbers - inner) / max(high - low, np.finfo(float).tiny)
+        return np.asarray(np.log(np.maximum(found, np.finfo(float).tiny)) - 2 * np.log1p(distance))
+
+    def _share_below(self, numbers: Floats) -> Floats:
+        """Share of the pieces below numbers, summed over all bins."""
+        piece = np.clip(np.searchsorted(self._low, numbers, side="right") - 1, 0, len(self._low) - 1)
+        share = np.clip((numbers - self._low[piece]) / (self._high - self._low)[piece], 0, 1)
+        return np.asarray(self._below[piece] + share * self._mass[piece])

@@ -1,0 +1,144 @@
+"""What conditions on some columns say of all others, exactly: sums over tables, from the last column to the first.
+
+Given the columns before it, a column that is summed out leaves a factor of its parents. These are neighbours of each
+other in a 2-tree, so that the factor belongs to the table of the later one (Koller & Friedman 2009, chapter 9).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gpuvgm.errors import InputError
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Codes
+from gpuvgm.synthesis.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """What columns that come later, and a condition of its own, say of a column and its parents.
+
+    Parameters
+    ----------
+    own : ndarray of shape (bins,), optional
+        Of the column alone.
+    parents : tuple of ndarray of shape (bins of the parent, bins), or None
+        Of the column and each parent.
+    """
+
+    own: Floats | None
+    parents: tuple[Floats | None, ...]
+
+    @property
+    def are_one(self) -> bool:
+        """Whether nothing is said."""
+        return self.own is None and all(factor is None for factor in self.parents)
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Factors of each node of a network.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    factors : tuple of Factors
+        By node.
+    log_mass : float
+        Logarithm of the probability of the conditions.
+    """
+
+    network: Network
+    factors: tuple[Factors, ...]
+    log_mass: float
+
+    def concern(self, place: int) -> bool:
+        """Whether a node is drawn otherwise than without conditions."""
+        return not self.factors[place].are_one
+
+    def table(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, Floats]:
+        """Context of each row, and what the probabilities of a node's bins are proportional to in each context."""
+        structure, factors = self.network.structure, self.factors[place]
+        tables, axis = self.network.tables[place], structure.axes[place]
+        parents = [codes[parent].astype(np.int64) for parent in structure.parents[place]]
+        width = len(structure.axes[structure.parents[place][1]]) if len(parents) > 1 else 1
+        joint = np.zeros(rows, np.int64)
+        for at, parent in enumerate(parents):
+            joint = parent if at == 0 else joint * width + parent
+        found, context = np.unique(joint, return_inverse=True)
+        first, second = found // width, found % width
+        group = structure.axes[structure.parents[place][1]].parent[second] if len(parents) > 1 else 0 * first
+        table = tables.groups[first, group][:, axis.child] * tables.inside[first]
+        if factors.own is not None:
+            table = table * factors.own
+        for factor, bins in zip(factors.parents, (first, second), strict=False):
+            if factor is not None:
+                table = table * factor[bins]
+        return context, table
+
+
+def propagate(network: Network, evidence: Mapping[int, Floats]) -> Messages:
+    """Factors of all nodes.
+
+    Parameters
+    ----------
+    network : Network
+        The network.
+    evidence : mapping of int to ndarray of shape (bins,)
+        Of nodes with a condition: the share of each bin that meets it.
+
+    Raises
+    ------
+    InputError
+        Where no row can meet all conditions.
+    """
+    parents = network.structure.parents
+    own: list[Floats | None] = [evidence.get(place) for place in range(len(parents))]
+    pairs: list[list[Floats | None]] = [[None] * len(both) for both in parents]
+    log_mass = 0.0
+    for place in reversed(range(len(parents))):
+        factors = Factors(own[place], tuple(pairs[place]))
+        if factors.are_one:
+            continue
+        message = _sum_out(network, place, factors)
+        largest = float(np.max(message))
+        if not largest > 0:
+            raise InputError("no row of the model meets all conditions; loosen one of them")
+        log_mass += float(np.log(largest))
+        message = message / largest
+        if len(parents[place]) == 1:
+            own[parents[place][0]] = _product(own[parents[place][0]], message[:, 0])
+        elif parents[place]:
+            first, second = parents[place]
+            later, earlier = max(first, second), min(first, second)
+            at = parents[later].index(earlier)
+            pairs[later][at] = _product(pairs[later][at], message if first == earlier else message.T)
+    return Messages(network, tuple(Factors(one, tuple(both)) for one, both in zip(own, pairs, strict=True)), log_mass)
+
+
+def _product(one: Floats | None, other: Floats) -> Floats:
+    return other if one is None else one * other
+
+
+def _sum_out(network: Network, place: int, factors: Factors) -> Floats:
+    """Sum over the bins of a node, shape (bins of the first parent, bins of the second)."""
+    tables, axis = network.tables[place], network.structure.axes[place]
+    parents = network.structure.parents[place]
+    base = tables.inside if factors.own is None else tables.inside * factors.own
+    if factors.parents and factors.parents[0] is not None:
+        base = base * factors.parents[0]
+    second = factors.parents[1] if len(parents) > 1 else None
+    if len(parents) < 2 or second is None:
+        inner = np.add.reduceat(base, axis.starts, axis=1)
+        message = np.einsum("pg,pcg->pc", inner, tables.groups)
+        return np.asarray(message[:, network.structure.axes[parents[1]].parent] if len(parents) > 1 else message)
+    group_of = network.structure.axes[parents[1]].parent
+    message = np.empty((len(base), len(group_of)))
+    for group in range(tables.groups.shape[1]):
+        here = group_of == group
+        message[:, here] = (base * tables.groups[:, group][:, axis.child]) @ second[here].T
+    return message

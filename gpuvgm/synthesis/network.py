@@ -1,0 +1,207 @@
+"""A Bayesian network over bins: joint counts of every column with its parents, the one thing that is learnt of rows.
+
+Given its parents a column takes two steps: one of 24 groups of its bins, which depends on the bin of the first parent
+and the group of the second; and a bin of that group, which depends on the bin of the first parent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gpuvgm.columns.text import html_table
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.structure import Axis, Node, joint_counts
+from gpuvgm.synthesis.tables import backed_off
+
+
+@dataclass(frozen=True, slots=True)
+class JointCounts:
+    """Rows by bins of a column and its parents; merging is commutative to the last bit.
+
+    Parameters
+    ----------
+    rows : int
+        All rows.
+    pairs : tuple of ndarray of shape (bins of the first parent, bins), int64
+        Of each node; one row where it has no parent.
+    triples : tuple of ndarray of shape (bins of the first parent, groups of the second, groups), int64
+        Of each node; one group where it has no second parent.
+    """
+
+    rows: int
+    pairs: tuple[Ints, ...]
+    triples: tuple[Ints, ...]
+
+    def merge(self, other: JointCounts) -> JointCounts:
+        """Counts of both sets of rows."""
+        pairs, triples = (
+            tuple(one + two for one, two in zip(*both, strict=True))
+            for both in ((self.pairs, other.pairs), (self.triples, other.triples))
+        )
+        return JointCounts(self.rows + other.rows, pairs, triples)
+
+
+@dataclass(frozen=True)  # no slots: groups are cached
+class Structure:
+    """Bins of the columns, and who depends on whom.
+
+    Parameters
+    ----------
+    bins : tuple of Bins
+        Of the columns, in the order of the nodes.
+    nodes : tuple of Node
+        The columns, each after its parents.
+    """
+
+    bins: tuple[Bins, ...]
+    nodes: tuple[Node, ...]
+
+    @cached_property
+    def axes(self) -> tuple[Axis, ...]:
+        """Bins with their groups."""
+        return tuple(Axis(bins) for bins in self.bins)
+
+    @cached_property
+    def parents(self) -> tuple[tuple[int, ...], ...]:
+        """Places of each node's parents among the nodes."""
+        place = {node.name: at for at, node in enumerate(self.nodes)}
+        return tuple(tuple(place[name] for name in node.parents) for node in self.nodes)
+
+    def equals(self, other: Structure) -> bool:
+        """Whether counts of both can be added."""
+        return self.nodes == other.nodes and all(map(Bins.equals, self.bins, other.bins))
+
+    def counts(self, codes: Sequence[Codes], rows: int) -> JointCounts:
+        """Joint counts of rows.
+
+        Parameters
+        ----------
+        codes : sequence of ndarray of shape (rows,), uint8
+            Bins of the rows, by node.
+        rows : int
+            Their number.
+        """
+        pairs, triples = [], []
+        for place, axis in enumerate(self.axes):
+            own = codes[place].astype(np.int64)
+            context, contexts, groups = self.contexts(place, codes, rows)
+            pairs.append(joint_counts(context // groups, own, contexts // groups, len(axis)))
+            triple = pairs[-1] if groups == 1 else joint_counts(context, axis.child[own], contexts, len(axis.starts))
+            grouped = axis.grouped(triple) if groups == 1 else triple
+            triples.append(grouped.reshape(contexts // groups, groups, -1))
+        return JointCounts(rows, tuple(pairs), tuple(triples))
+
+    def check(self, counts: JointCounts) -> None:
+        """Raise ValueError where nodes, bins and counts do not fit together."""
+        names = [bins.name for bins in self.bins]
+        if names != [node.name for node in self.nodes] or len(set(names)) < len(names):
+            raise ValueError("the network's nodes are not its columns")
+        for bins in self.bins:
+            bins.check()
+        for place, node in enumerate(self.nodes):
+            if len(node.parents) > 2 or not {*node.parents} <= {*names[:place]}:
+                raise ValueError(f'the parents of "{node.name}" do not come before it')
+        places = range(len(names))
+        empty = self.counts([np.empty(0, np.uint8) for _ in places], 0)
+        for one, other in ((counts.pairs, empty.pairs), (counts.triples, empty.triples)):
+            if [table.shape for table in one] != [table.shape for table in other]:
+                raise ValueError("the network's counts do not fit its bins")
+        for place, parents in enumerate(self.parents):
+            if len(parents) > 1 and min(parents) not in self.parents[max(parents)]:
+                raise ValueError(f'the parents of "{names[place]}" are no neighbours')
+
+    def contexts(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, int, int]:
+        """What the group of a node depends on, of each row; how many contexts there are, and in each bin."""
+        parents = self.parents[place]
+        if not parents:
+            return np.zeros(rows, np.int64), 1, 1
+        first = self.axes[parents[0]]
+        context = codes[parents[0]].astype(np.int64)
+        if len(parents) == 1:
+            return context, len(first), 1
+        second = self.axes[parents[1]].parent
+        groups = int(second.max(initial=0)) + 1
+        return context * groups + second[codes[parents[1]]], len(first) * groups, groups
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTables:
+    """Probabilities of a node.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (bins of the first parent, groups of the second, groups)
+        Of a group, given the parents.
+    inside : ndarray of shape (bins of the first parent, bins)
+        Of a bin, given its group and the first parent.
+    """
+
+    groups: Floats
+    inside: Floats
+
+
+@dataclass(frozen=True)  # no slots: tables are cached
+class Network:
+    """A structure and its counts: the one place where counts become probabilities.
+
+    Parameters
+    ----------
+    structure : Structure
+        Bins and nodes.
+    counts : JointCounts
+        Of the training rows.
+    """
+
+    structure: Structure
+    counts: JointCounts
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The columns, each after its parents."""
+        return self.structure.nodes
+
+    def __str__(self) -> str:
+        wide = max((len(node.name) for node in self.nodes), default=0)
+        return "\n".join(f"{node.name:{wide}}  {_parents_text(node)}".rstrip() for node in self.nodes)
+
+    def _repr_html_(self) -> str:
+        """What notebooks show."""
+        rows = [(node.name, _parents_text(node)) for node in self.nodes]
+        return html_table(("column", "parents, and what each gains in nats a row"), rows)
+
+    @cached_property
+    def tables(self) -> tuple[NodeTables, ...]:
+        """Probabilities of each node."""
+        return tuple(self._tables(place) for place in range(len(self.structure.nodes)))
+
+    def _tables(self, place: int) -> NodeTables:
+        axis, parents = self.structure.axes[place], self.structure.parents[place]
+        pairs, triples = self.counts.pairs[place], self.counts.triples[place]
+        levels = self.structure.axes[parents[0]].levels if parents else [np.zeros(1, np.int64)]
+        inside = backed_off(pairs, levels, axis.starts).table
+        groups = triples.shape[1]
+        levels = [np.repeat(level, groups) for level in levels]
+        if len(parents) > 1:
+            first = np.repeat(self.structure.axes[parents[0]].parent, groups)
+            levels.append(first * groups + np.tile(np.arange(groups), len(pairs)))
+        table = backed_off(triples.reshape(len(pairs) * groups, -1), levels).table
+        return NodeTables(table.reshape(triples.shape), inside)
+
+    def log_probability(self, codes: Sequence[Codes], rows: int) -> Floats:
+        """Logarithm of the probability of rows' bins, in nats."""
+        found = np.zeros(rows)
+        for place, (axis, tables) in enumerate(zip(self.structure.axes, self.tables, strict=True)):
+            own = codes[place]
+            context, _, groups = self.structure.contexts(place, codes, rows)
+            flat = tables.groups.reshape(-1, tables.groups.shape[2])
+            found += np.log(flat[context, axis.child[own]]) + np.log(tables.inside[context // groups, own])
+        return found
+
+
+def _parents_text(node: Node) -> str:
+    return ", ".join(f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True))

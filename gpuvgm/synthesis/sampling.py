@@ -1,0 +1,67 @@
+"""Batches of synthetic rows: all columns of the training table, in their order and types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+
+from gpuvgm.columns.model import TableModel
+from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.drawing import Drawing
+from gpuvgm.synthesis.network import Network
+from gpuvgm.synthesis.values import Values, absent_values, values_of
+
+
+@dataclass(frozen=True)  # no slots: what draws rows is cached
+class Sampler:
+    """Rows of a model by their numbers.
+
+    Parameters
+    ----------
+    model : TableModel
+        The fitted columns.
+    network : Network
+        The network of those that are modelled.
+    conditions : mapping of int to Bins
+        See `Drawing`.
+    """
+
+    model: TableModel
+    network: Network
+    conditions: Mapping[int, Bins]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters alone: the rest is made again in another process."""
+        return {name: getattr(self, name) for name in ("model", "network", "conditions")}
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """What draws bins and places in them."""
+        return Drawing(self.network, self.conditions)
+
+    @cached_property
+    def _values(self) -> dict[str, tuple[int, Values]]:
+        """Node of each column that is modelled, and what makes its values."""
+        nodes = enumerate(self.network.structure.bins)
+        return {bins.name: (place, values_of(self.model[bins.name], bins)) for place, bins in nodes}
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """Columns of the rows."""
+        return pa.schema([(column.name, column.decoded_type) for column in self.model.columns])
+
+    def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
+        """Consecutive rows."""
+        drawn = self.drawing.rows(first_row, rows, seed)
+        arrays = []
+        for column in self.model.columns:
+            if column.name in self._values:
+                place, values = self._values[column.name]
+                arrays.append(values(drawn[place]))
+            else:
+                arrays.append(absent_values(column, first_row, rows))
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

@@ -1,0 +1,215 @@
+"""Which columns are whose parents: a 2-tree, grown by leave-one-out likelihood (Chow & Liu 1968; Zhang et al. 2017).
+
+A column's parents are chosen by how much likelier they make it. Every row is judged by the counts of all other rows, so
+that a parent that says nothing never gains. A second parent is adjacent to the first, so that any three columns that
+meet in a table are neighbours of each other and sums over tables are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.tables import WEIGHTS, backed_off, left_out
+
+CHILD_GROUPS = 24  # of a child's bins, which depend on both parents
+PARENT_GROUPS = 20  # of the bins of each of two parents
+LEVELS = (4, 16)  # groups of the first parent's bins that its tables back off to
+CANDIDATES = 8  # parents of a column that are tried
+SAMPLE_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A column in a network.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    parents : tuple of str
+        None, one or two columns that come before it.
+    gains : tuple of float
+        By how much each parent raises its log-likelihood, in nats a row.
+    """
+
+    name: str
+    parents: tuple[str, ...]
+    gains: tuple[float, ...]
+
+
+@dataclass(frozen=True)  # no slots: groups are cached
+class Axis:
+    """Bins of a column and their groups, as tables use them."""
+
+    bins: Bins
+
+    def __len__(self) -> int:
+        return len(self.bins)
+
+    @cached_property
+    def child(self) -> Ints:
+        """Groups of a child."""
+        return self.bins.groups(CHILD_GROUPS)
+
+    @cached_property
+    def parent(self) -> Ints:
+        """Groups as one of two parents."""
+        return self.bins.groups(PARENT_GROUPS)
+
+    @cached_property
+    def starts(self) -> Ints:
+        """First bin of each group of a child."""
+        return np.flatnonzero(np.diff(self.child, prepend=-1))
+
+    @cached_property
+    def levels(self) -> list[Ints]:
+        """Groups that tables of the first parent back off to, down to its bins."""
+        coarse = [self.bins.groups(most) for most in LEVELS]
+        return [np.zeros(len(self), np.int64), *coarse, np.arange(len(self))]
+
+    def grouped(self, counts: Ints) -> Ints:
+        """Counts of a child's groups from those of its bins, the last axis."""
+        return np.add.reduceat(counts, self.starts, axis=-1)
+
+
+def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) -> tuple[Node, ...]:
+    """The columns in an order in which each comes after its parents.
+
+    Parameters
+    ----------
+    bins : sequence of Bins
+        Of the columns.
+    codes : sequence of ndarray of shape (rows,), uint8
+        The bin of each row of a sample, by column.
+    parents : {0, 1, 2}
+        Largest number of parents.
+    """
+    search = _Search([Axis(one) for one in bins], codes)
+    candidates = search.candidates() if parents else [[] for _ in bins]
+    done: dict[int, tuple[int, ...]] = {}
+    nodes = []
+    while len(done) < len(bins):
+        options = (
+            option
+            for child in range(len(bins))
+            if child not in done
+            for option in _options(search, child, [p for p in candidates[child] if p in done], done, parents)
+        )
+        gains, child, chosen = max(options, key=lambda option: sum(option[0]), default=((), -1, ()))
+        if child < 0:  # nothing that is left depends on what is there: the column that others gain most from
+            left = [child for child in range(len(bins)) if child not in done]
+            child = max(
+                left, key=lambda one: sum(search.gain(other, one) for other in left if one in candidates[other])
+            )
+        done[child] = chosen
+        rows = max(len(codes[child]), 1)
+        nodes.append(Node(bins[child].name, tuple(bins[p].name for p in chosen), tuple(gain / rows for gain in gains)))
+    return tuple(nodes)
+
+
+def _options(
+    search: _Search, child: int, there: Sequence[int], done: dict[int, tuple[int, ...]], parents: int
+) -> Iterator[tuple[tuple[float, ...], int, tuple[int, ...]]]:
+    """Parents of a column that gain, with what each gains."""
+    for first in there:
+        gain = search.gain(child, first)
+        if gain <= 0:
+            continue
+        yield (gain,), child, (first,)
+        for second in there if parents > 1 else ():
+            if first in done[second] or second in done[first]:
+                more = search.second_gain(child, first, second)
+                if more > 0:
+                    yield (gain, more), child, (first, second)
+
+
+class _Search:
+    """Gains on a sample, each computed once.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+        The columns.
+    codes : sequence of ndarray
+        The sample.
+    """
+
+    def __init__(self, axes: Sequence[Axis], codes: Sequence[Codes]) -> None:
+        self._axes = axes
+        self._codes = [code.astype(np.int64) for code in codes]
+        self._groups = [axis.child[code] for axis, code in zip(axes, self._codes, strict=True)]
+        self._coarse = [axis.parent[code] for axis, code in zip(axes, self._codes, strict=True)]
+        self._gains: dict[tuple[int, ...], float] = {}
+        self._without: dict[tuple[int, int], Floats] = {}
+
+    def candidates(self) -> list[list[int]]:
+        """For each column those that tell most of it: by the groups of both, which is quick."""
+        columns = range(len(self._axes))
+        gain = np.full((len(columns), len(columns)), -np.inf)
+        for one in columns:
+            for other in range(one):
+                table = joint_counts(
+                    self._groups[one], self._groups[other], *(len(self._axes[i].starts) for i in (one, other))
+                )
+                gain[one, other] = gain[other, one] = _mutual_information(table)
+        return [[int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if row[p] > 0] for row in gain]
+
+    def gain(self, child: int, parent: int) -> float:
+        """By how much a parent raises the leave-one-out log-likelihood of a column, in nats."""
+        if (child, parent) not in self._gains:
+            axis, other = self._axes[child], self._axes[parent]
+            counts = joint_counts(self._codes[parent], self._codes[child], len(other), len(axis))
+            found = _two_stages(axis, counts, other.levels) - _two_stages(axis, counts, other.levels[:1])
+            self._gains[child, parent] = found
+        return self._gains[child, parent]
+
+    def second_gain(self, child: int, first: int, second: int) -> float:
+        """By how much more a second parent raises it."""
+        key = (child, first, second)
+        if key not in self._gains:
+            groups = self._groups[child]
+            size, rest = len(self._axes[child].starts), self._left_out(child, first)
+            width = int(self._coarse[second].max(initial=0)) + 1
+            context = self._coarse[first] * width + self._coarse[second]
+            counts = joint_counts(context, groups, int(context.max(initial=0)) + 1, size)
+            totals, kinds = counts.sum(axis=1)[context], np.count_nonzero(counts, axis=1)[context]
+            n = counts[context, groups]
+            found = [np.sum(np.log(left_out(n, totals, kinds, weight, rest))) for weight in WEIGHTS]
+            self._gains[key] = float(max(found) - np.sum(np.log(rest)))
+        return self._gains[key]
+
+    def _left_out(self, child: int, parent: int) -> Floats:
+        """Probability of each row's group given its bin of a parent, by all other rows."""
+        if (child, parent) not in self._without:
+            axis, other = self._axes[child], self._axes[parent]
+            counts = joint_counts(self._codes[parent], self._groups[child], len(other), len(axis.starts))
+            without = backed_off(counts, other.levels).without
+            self._without[child, parent] = without[self._codes[parent], self._groups[child]]
+        return self._without[child, parent]
+
+
+def joint_counts(one: Ints, other: Ints, height: int, width: int) -> Ints:
+    """Rows of each pair of bins of two columns, shape (height, width)."""
+    return np.bincount(one * width + other, minlength=height * width).reshape(height, width)
+
+
+def _mutual_information(counts: Ints) -> float:
+    """Mutual information of joint counts in nats, less what chance makes of it (Miller 1955)."""
+    rows = counts.sum()
+    one, other = counts.sum(axis=1), counts.sum(axis=0)
+    at = np.nonzero(counts)
+    n = counts[at]
+    found = float(np.sum(n * np.log(n * rows / (one[at[0]] * other[at[1]]))) / rows)
+    chance = int(np.count_nonzero(one) - 1) * int(np.count_nonzero(other) - 1) / (2 * int(rows))
+    return found - chance
+
+
+def _two_stages(axis: Axis, counts: Ints, levels: Sequence[Ints]) -> float:
+    """Leave-one-out log-likelihood of a column's group, and of its bin in that group."""
+    return backed_off(axis.grouped(counts), levels).likelihood + backed_off(counts, levels, axis.starts).likelihood

@@ -1,0 +1,557 @@
+"""TableSynthesizer: fit, sample and score of whole tables."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from os import fspath
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.rules import whole
+from gpuvgm.datasets.ranges import RowRange, check_row_range
+from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, GeneratedFile, Generator, write_generated
+from gpuvgm.engines import EngineName
+from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.execution.context import Run, executor_for
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.memory import Need
+from gpuvgm.execution.sampling import fine_runs, sample_runs
+from gpuvgm.execution.sources import open_source
+from gpuvgm.io import Block, ParquetSink, Source, restore
+from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.summary.grid import Floats
+from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, check_fits
+from gpuvgm.synthesis.conditions import restricted
+from gpuvgm.synthesis.density import density_finder
+from gpuvgm.synthesis.network import JointCounts, Network, Structure
+from gpuvgm.synthesis.sampling import Sampler
+from gpuvgm.synthesis.state import read_network, write_network
+from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
+from gpuvgm.table.decode import EncodedTable
+from gpuvgm.table.encode import check_columns
+from gpuvgm.table.model_file import document_digest, load_model, save_model
+from gpuvgm.table.transformer import Path_, Progress, TableTransformer, transformer_of
+
+_LOG = logging.getLogger("gpuvgm")
+_PARENTS, _BINS = whole(0, 2), whole(2, 200)
+SETTINGS = ("parents", "bins", "random_state")  # that a file keeps
+
+
+class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A generator of synthetic tables that is made of counts.
+
+    Every column is cut into bins. A Bayesian network over them (Chow & Liu 1968; with two parents as in Zhang et al.
+    2017) is learnt from joint counts of each column with its parents, over all rows in one scan. Within a bin, values
+    with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column. No
+    neural network is trained.
+
+    Parameters
+    ----------
+    columns : None, list, dict or TableTransformer
+        The columns and their kinds, as for `TableTransformer`; or a transformer that is fitted to the table, with its
+        summaries.
+    parents : {2, 1, 0}
+        How many other columns a column may depend on directly. With 0 all columns are independent.
+    bins : int
+        Bins of equal share for a column of numbers, 2 to 200; there are more in the tails, and fewer below 1,000 rows.
+    random_state : int or None
+        Seed of the fit, and of `sample` unless it is given another.
+    like : TableSynthesizer, optional
+        A fitted synthesizer whose bins and network are taken, so that only counts are learnt. Such fits can be merged.
+    engine, executor, memory, threads, progress : optional
+        As for `TableTransformer`.
+
+    Attributes
+    ----------
+    transformer_ : TableTransformer
+        The fitted columns.
+    network_ : Network
+        Who depends on whom, and the counts. Printed, it shows each column's parents and what they gain.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gpuvgm
+    >>> amount = np.random.default_rng(0).lognormal(3, 1, 2000).round(2)
+    >>> table = {"amount": amount, "size": np.where(amount > 20, "large", "small")}
+    >>> synthesizer = gpuvgm.TableSynthesizer().fit(table)
+    >>> rows = synthesizer.sample(1000)
+    >>> bool(np.mean((rows["amount"] > 20) == (rows["size"] == "large")) > 0.97)
+    True
+    """
+
+    transformer_: TableTransformer
+    network_: Network
+
+    def __init__(
+        self,
+        columns: Any = None,
+        *,
+        parents: int = 2,
+        bins: int = 64,
+        random_state: int | None = 0,
+        like: TableSynthesizer | None = None,
+        engine: EngineName = "auto",
+        executor: Any = None,
+        memory: int | str | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.columns = columns
+        self.parents = parents
+        self.bins = bins
+        self.random_state = random_state
+        self.like = like
+        self.engine = engine
+        self.executor = executor
+        self.memory = memory
+        self.threads = threads
+        self.progress = progress
+
+    def fit(self, source: Any, y: Any = None) -> TableSynthesizer:
+        """Learn columns, network and counts of a table.
+
+        The rows are read twice: by the fit of the columns, and to count. A source that can be read only once is first
+        copied to a temporary Parquet file.
+
+        Parameters
+        ----------
+        source : object
+            As for `TableTransformer.fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        TableSynthesizer
+            The synthesizer itself.
+
+        Raises
+        ------
+        InputError
+            For input that cannot be fitted; the message names file, column and row.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "blue"] * 100, "size": [1, 1, 2] * 100}
+        >>> print(gpuvgm.TableSynthesizer().fit(table).network_)
+        colour
+        size    colour +0.64
+        """
+        _PARENTS(self.parents, "parents")
+        _BINS(self.bins, "bins")
+        with _repeatable(open_source(source)) as table:
+            if self.like is not None:
+                self.like._fitted()
+                transformer, structure = self.like.transformer_, self.like.network_.structure
+            else:
+                transformer = self._transformer(table)
+                structure = self._structure(transformer, table)
+            counts = self._counts(transformer, structure, table)
+        self.transformer_, self.network_ = transformer, Network(structure, counts)
+        return self
+
+    def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
+        """Add rows: count them in the bins and the network that are there. The first call is the same as `fit`.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`. Numbers beyond the range of the first rows count in the outermost bins.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        TableSynthesizer
+            The synthesizer itself.
+
+        Raises
+        ------
+        InputError
+            For categories, or missing values, that the first rows did not have.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "blue"] * 100}
+        >>> gpuvgm.TableSynthesizer().partial_fit(table).partial_fit(table).network_.counts.rows
+        600
+        """
+        if not hasattr(self, "network_"):
+            return self.fit(source)
+        network = self.network_
+        with _repeatable(open_source(source)) as table:
+            counts = self._counts(self.transformer_, network.structure, table)
+        self.network_ = Network(network.structure, network.counts.merge(counts))
+        return self
+
+    def merge(self, other: TableSynthesizer) -> TableSynthesizer:
+        """Add the counts of another synthesizer, exactly; neither of the two is changed.
+
+        Parameters
+        ----------
+        other : TableSynthesizer
+            One with the same bins and network: both were fitted with the same `like`, or one is like the other.
+
+        Returns
+        -------
+        TableSynthesizer
+            A synthesizer of all rows, equal to one fit of them with these bins and this network.
+
+        Raises
+        ------
+        InputError
+            For other bins or another network.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "blue"] * 100}
+        >>> first = gpuvgm.TableSynthesizer().fit(table)
+        >>> second = gpuvgm.TableSynthesizer(like=first).fit(table)
+        >>> first.merge(second).network_.counts.rows
+        600
+        """
+        one, two = self._fitted(), other._fitted()
+        if not one.structure.equals(two.structure):
+            raise InputError(
+                "these fits have different bins or networks, whose counts cannot be added: fit one of them with "
+                "TableSynthesizer(like=the_other)"
+            )
+        merged = self.__sklearn_clone__()
+        merged.transformer_, merged.network_ = self.transformer_, Network(one.structure, one.counts.merge(two.counts))
+        return merged
+
+    def sample(
+        self,
+        n: int,
+        *,
+        conditions: Mapping[str, Any] | None = None,
+        out: Path_ | None = None,
+        first_row: int = 0,
+        seed: int | None = None,
+        resume: bool = False,
+    ) -> Any:
+        """Draw rows. Each depends on the seed and its number only, so that parts can be drawn apart.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        conditions : mapping, optional
+            By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
+            Rows have the exact distribution that the model has under all conditions together.
+        out : path, optional
+            Parquet file to write, or a folder of such files if the name has no ending; several machines may fill one
+            folder, each with rows of its own. Then what was written is returned.
+        first_row : int
+            Number of the first row; of a folder a multiple of 2^26, the rows of a file.
+        seed : int, optional
+            0 to 2^64 - 1; by default that of the fit.
+        resume : bool
+            Keep the complete files of a folder whose writing was interrupted.
+
+        Returns
+        -------
+        object
+            A table of the kind that was fitted: pandas for pandas, and so on; a pyarrow Table for files. With `out` a
+            `GeneratedFile`: path, rows, bytes and files.
+
+        Raises
+        ------
+        InputError
+            For conditions that no row of the model can meet.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> age = np.random.default_rng(0).integers(18, 80, 2000)
+        >>> table = {"age": age, "group": np.where(age < 65, "working", "retired")}
+        >>> synthesizer = gpuvgm.TableSynthesizer().fit(table)
+        >>> rows = synthesizer.sample(500, conditions={"age": (70, None)})
+        >>> int(rows["age"].min()) >= 70, float(np.mean(rows["group"] == "retired")) > 0.95
+        (True, True)
+        """
+        network = self._fitted()
+        sampler = Sampler(self.transformer_.model_, network, self._conditions(conditions or {}))
+        _ = sampler.drawing.messages  # which refuses what cannot be met
+        chosen = self.transformer_.model_.seed if seed is None else int(seed)
+        check_row_range(first_row, n, chosen)
+        part = RowRange(first_row, n)
+        report = None if self.progress is None else partial(_told, self.progress, n)
+        if out is not None:
+            return self._write(sampler, part, chosen, out, report, resume=resume)
+        batches: list[pa.RecordBatch] = []
+        LocalExecutor(self.threads, report).map_blocks(
+            lambda block: sampler.rows(block.first_row, block.rows, chosen), part.ranges(BLOCK_ROWS), batches.append
+        )
+        transformer = self.transformer_
+        like = EncodedTable("the sample", transformer.frame_, sampler.schema)
+        return restore(pa.Table.from_batches(batches, sampler.schema), like, transformer.pandas_dtypes_)
+
+    def _write(
+        self, sampler: Sampler, part: RowRange, seed: int, out: Path_, report: Any, *, resume: bool
+    ) -> GeneratedFile:
+        described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": self._digest(sampler)}
+        generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, described)
+        cluster = executor_for(self.executor, EncodedTable("the sample", "path", sampler.schema))
+        executor = LocalExecutor(self.threads, report) if cluster is None else cluster.reporting(report)
+        return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
+
+    def score_samples(self, source: Any) -> Floats:
+        """Logarithm of the density of rows, in nats: the lower, the less likely the model finds a row.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; it needs the columns that are modelled.
+
+        Returns
+        -------
+        ndarray of shape (rows,), float64
+            Probabilities of categories, modal values and numbers on a step; of other numbers densities in the column's
+            unit. Identifiers and free text are left out. Every value that the columns can hold has a finite one: a
+            category that the fit had not seen counts as half a row, and beyond the training range densities fall with
+            the square of the distance.
+
+        Raises
+        ------
+        InputError
+            For a table without the columns, or values of another type.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> x = np.random.default_rng(0).normal(0, 1, 2000).round(2)
+        >>> synthesizer = gpuvgm.TableSynthesizer().fit({"x": x, "y": 2 * x})
+        >>> usual, odd = synthesizer.score_samples({"x": [1.0, 1.0], "y": [2.0, -2.0]})
+        >>> bool(usual > odd)
+        True
+        """
+        network, table = self._fitted(), open_source(source)
+        model = self.transformer_.model_
+        names = [bins.name for bins in network.structure.bins]
+        check_columns(table, model)
+        parts: list[Floats] = []
+        with self._run("score", table) as run:
+            build = partial(_scorer, [model[name] for name in names], network)
+            run.executor.map_blocks(run.prepared(build), run.blocks(table, names), parts.append)
+        return np.concatenate([np.empty(0), *parts])
+
+    def save(self, path: Path_) -> None:
+        """Write the synthesizer to a directory or a `.gpuvgm` file; summaries of the columns are not kept.
+
+        Parameters
+        ----------
+        path : path
+            Where to.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> synthesizer = gpuvgm.TableSynthesizer().fit({"colour": ["red", "red", "blue"] * 100})
+        >>> synthesizer.save("table.gpuvgm")
+        >>> gpuvgm.load("table.gpuvgm").sample(2)["colour"].tolist() == synthesizer.sample(2)["colour"].tolist()
+        True
+        """
+        network = self._fitted()
+        stored = self.transformer_._stored(summaries=False)
+        own = {name: getattr(self, name) for name in SETTINGS}
+        stored = replace(stored, settings=stored.settings | {"synthesizer": own}, network=write_network(network))
+        save_model(stored, path)
+
+    # -- what a fit is made of
+
+    def _transformer(self, table: Source) -> TableTransformer:
+        """The fitted columns."""
+        given = self.columns
+        if not isinstance(given, TableTransformer):
+            settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
+            return TableTransformer(given, random_state=self.random_state, **settings).fit(table)
+        model = given._fitted()
+        without = [column.name for column in model.numeric if column.name not in given.summaries_]
+        if without:
+            raise InputError(f'columns: the transformer has no summary of "{without[0]}": fit it, or save it with them')
+        check_columns(table, model)
+        return given
+
+    def _structure(self, transformer: TableTransformer, table: Source) -> Structure:
+        """Bins, and a network learnt from a sample of the rows."""
+        model, summaries = transformer.model_, transformer.summaries_
+        columns = [column for column in model.columns if column.is_encoded]
+        bins = [bins_of(column, summaries.get(column.name), self.bins) for column in columns]
+        runs = sample_runs(table.rows or 0, model.seed, SAMPLE_ROWS, runs=fine_runs(table.rows or 0))
+        names = [column.name for column in columns]
+        rows = table.sample(names, runs) if table.rows is not None else _first_rows(table, names)
+        codes = [
+            np.concatenate([np.empty(0, np.uint8), *map(bin_finder(column, one), rows.column(column.name).chunks)])
+            for column, one in zip(columns, bins, strict=True)
+        ]
+        nodes = learn_structure(bins, codes, self.parents)
+        by_name = {one.name: one for one in bins}
+        return Structure(tuple(by_name[node.name] for node in nodes), nodes)
+
+    def _counts(self, transformer: TableTransformer, structure: Structure, table: Source) -> JointCounts:
+        """Joint counts of all rows."""
+        model = transformer.model_
+        check_columns(table, model)
+        names = [bins.name for bins in structure.bins]
+        with self._run("count", table) as run:
+            build = partial(_counter, [model[name] for name in names], structure)
+            counts: JointCounts | None = run.executor.map_merge(
+                run.prepared(build), run.blocks(table, names), JointCounts.merge
+            )
+        if counts is None:
+            raise InputError(f"{table.name}: there are no rows to fit on")
+        return counts
+
+    @contextmanager
+    def _run(self, stage: str, table: Source) -> Iterator[Run]:
+        settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
+        with TableTransformer(**settings)._run(stage, table, lambda: Need.fit(table.schema)) as run:
+            yield run
+
+    def _conditions(self, conditions: Mapping[str, Any]) -> dict[int, Bins]:
+        """Bins of the nodes that have a condition."""
+        bins = self.network_.structure.bins
+        place = {one.name: at for at, one in enumerate(bins)}
+        unknown = [name for name in conditions if name not in place]
+        if unknown:
+            raise InputError(f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(place)}')
+        model = self.transformer_.model_
+        return {place[name]: restricted(model[name], bins[place[name]], one) for name, one in conditions.items()}
+
+    def _digest(self, sampler: Sampler) -> str:
+        conditions = [(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()]
+        text = document_digest(self.transformer_.model_) + repr(conditions)
+        return sha256(text.encode() + write_network(self.network_)).hexdigest()
+
+    def _fitted(self) -> Network:
+        if not hasattr(self, "network_"):
+            raise NotFittedError("this TableSynthesizer is not fitted yet: call fit, or load a model")
+        return self.network_
+
+    def __sklearn_clone__(self) -> Self:
+        return type(self)(**self.get_params(deep=False))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "network_")
+
+
+def _told(progress: Progress, rows: int, done: int) -> None:
+    """Tell of rows that are drawn."""
+    progress("sample", done, rows)
+
+
+@contextmanager
+def _repeatable(table: Source) -> Iterator[Source]:
+    """A source that can be read again; rows that can be read only once are copied to a file."""
+    if table.repeatable:
+        yield table
+        return
+    _LOG.info("%s: can be read only once; its rows are copied to a temporary file", table.name)
+    with tempfile.TemporaryDirectory(prefix="gpuvgm-") as folder:
+        path = Path(folder) / "rows.parquet"
+        with ParquetSink(path, table.schema) as sink:
+            for block in table.blocks(table.schema.names, BLOCK_ROWS):
+                sink.write(block.batch)
+        yield open_source(path)
+
+
+def _first_rows(table: Source, names: list[str]) -> pa.Table:
+    """The first rows of a source that does not know how many it has."""
+    batches, rows = [], 0
+    for block in table.blocks(names, SAMPLE_ROWS):
+        batches.append(block.batch)
+        rows += block.rows
+        if rows >= SAMPLE_ROWS:
+            break
+    return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
+
+
+def _counter(columns: list[FittedColumn], structure: Structure) -> Any:
+    """What counts a block of rows."""
+    finders = [bin_finder(column, bins) for column, bins in zip(columns, structure.bins, strict=True)]
+
+    def count(block: Block) -> JointCounts:
+        codes = [find(block.column(column.name)) for find, column in zip(finders, columns, strict=True)]
+        return structure.counts(codes, block.rows)
+
+    return count
+
+
+def _scorer(columns: list[FittedColumn], network: Network) -> Any:
+    """What gives the log density of a block of rows."""
+    finders = [density_finder(column, bins) for column, bins in zip(columns, network.structure.bins, strict=True)]
+
+    def score(block: Block) -> Floats:
+        found = [find(block.column(column.name)) for find, column in zip(finders, columns, strict=True)]
+        inside = sum((density for _, density in found), np.zeros(block.rows))
+        return network.log_probability([codes for codes, _ in found], block.rows) + inside
+
+    return score
+
+
+def load(path: Path_) -> TableTransformer | TableSynthesizer:
+    """Read a model that `TableTransformer.save` or `TableSynthesizer.save` wrote.
+
+    Parameters
+    ----------
+    path : path
+        A directory or a `.gpuvgm` file.
+
+    Returns
+    -------
+    TableTransformer or TableSynthesizer
+        What was saved.
+
+    Raises
+    ------
+    ModelFileError
+        For a file that is damaged, tampered with, or of another format than this library writes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import gpuvgm
+    >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+    >>> transformer = gpuvgm.TableTransformer().fit(table)
+    >>> transformer.save("table.gpuvgm")
+    >>> loaded = gpuvgm.load("table.gpuvgm")
+    >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
+    True
+    """
+    stored = load_model(fspath(path))
+    own = stored.settings.get("synthesizer")
+    transformer = transformer_of(stored, path)
+    if not stored.network:
+        return transformer
+    try:
+        if not isinstance(own, dict) or {*own} != {*SETTINGS}:
+            raise ValueError("its settings are not those of a synthesizer")
+        _PARENTS(own["parents"], "parents")
+        _BINS(own["bins"], "bins")
+        network = read_network(stored.network)
+        for bins in network.structure.bins:
+            check_fits(transformer.model_[bins.name], bins)
+    except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
+        raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
+    synthesizer = TableSynthesizer(**own)
+    synthesizer.transformer_, synthesizer.network_ = transformer, network
+    return synthesizer

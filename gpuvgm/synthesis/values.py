@@ -1,0 +1,53 @@
+"""Drawn pieces as values of their columns, in the columns' own types; and columns that no network holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from gpuvgm.arrays import Column
+from gpuvgm.columns.base import MISSING, FittedColumn
+from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
+from gpuvgm.columns.codecs import with_value
+from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.summary.grid import Ints
+from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.drawing import DrawnColumn
+
+Values = Callable[[DrawnColumn], Any]
+
+
+def values_of(column: FittedColumn, bins: Bins) -> Values:
+    """What makes values of drawn rows of a column."""
+    if isinstance(column, CategoricalColumn):
+        categories = CategoryValues(column, column.categories)
+        return lambda rows: categories(rows.numbers.astype(np.int64))
+    assert isinstance(column, NumericColumn)
+    apart = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
+    listed = [MISSING] * bins.has_missing + [value for value in column.modal_values if value is not MISSING]
+    return lambda rows: _numbers(column, dict(zip(apart.tolist(), listed, strict=True)), rows)
+
+
+def _numbers(column: NumericColumn, apart: dict[int, Any], rows: DrawnColumn) -> Column:
+    """Values of a column of numbers: those on its step that are nearest to numbers, within the training range."""
+    plain, numbers = column.codec.plain, rows.numbers
+    if column.minimum is not None and column.maximum is not None:
+        numbers = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
+    for code, value in apart.items():
+        numbers[rows.codes == code] = np.nan if value is MISSING else 0.0
+    array = plain.decode(numbers)
+    for code, value in apart.items():
+        held: Ints = rows.codes == code
+        if value is not MISSING and held.any():
+            array = with_value(column.codec, array, held, value)
+    return array
+
+
+def absent_values(column: FittedColumn, first_row: int, rows: int) -> Any:
+    """Rows of a column that is not modelled: running identifiers where the column has such, else missing values."""
+    part = column.absent(first_row, rows)
+    own: Any = column.decoded_type
+    return pa.nulls(rows, own) if part is None else part.passthrough

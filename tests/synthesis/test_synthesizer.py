@@ -1,0 +1,296 @@
+"""TableSynthesizer: every column comes back, whatever the source, the parts and the executor."""
+
+from __future__ import annotations
+
+import pickle
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import gpuvgm
+from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.errors import InputError, ModelFileError
+
+ROWS = 4000
+
+
+def _frame(rows: int = ROWS) -> pd.DataFrame:
+    """Columns of every sort, which depend on each other."""
+    random = np.random.default_rng(5)
+    age = random.integers(18, 90, rows)
+    income = np.where(age > 65, random.lognormal(7, 0.4, rows), random.lognormal(8, 0.5, rows)).round(2)
+    income[random.random(rows) < 0.1] = np.nan
+    return pd.DataFrame(
+        {
+            "age": age.astype(np.int16),
+            "income": income,
+            "group": np.where(age > 65, "retired", "working"),
+            "rating": pd.Series(random.integers(1, 6, rows), dtype="Int8"),
+            "since": pd.to_datetime("2020-01-01") + pd.to_timedelta(random.integers(0, 900, rows), unit="D"),
+            "colour": pd.Categorical(random.choice(["red", "green", "blue"], rows)),
+            "member": random.random(rows) < 0.3,
+            "constant": "always",
+            "height": random.normal(170, 9, rows).astype(np.float32),
+            "id": np.arange(1000, 1000 + rows),
+            "note": [f"note number {i * 7919 % rows} of many" for i in range(rows)],
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    """The training rows."""
+    return _frame()
+
+
+@pytest.fixture(scope="module")
+def fitted(frame: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    """A synthesizer of them."""
+    return gpuvgm.TableSynthesizer().fit(frame)
+
+
+def test_all_columns_come_back_in_their_order_and_types(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    """Columns, dtypes, ranges, steps and categories are those of the training rows."""
+    rows = fitted.sample(3000)
+    assert list(rows) == list(frame)
+    assert rows.dtypes.astype(str).to_dict() == frame.dtypes.astype(str).to_dict()
+    assert len(rows) == 3000
+    for name in ("age", "income", "since", "height", "rating"):
+        assert rows[name].dropna().between(frame[name].min(), frame[name].max()).all(), name
+    for name in ("group", "colour", "member", "constant"):
+        assert set(rows[name]) == set(frame[name])
+    assert np.array_equal(rows["income"].dropna(), rows["income"].dropna().round(2))
+    assert 0.07 < rows["income"].isna().mean() < 0.13
+    assert rows["id"].is_unique
+
+
+def test_dependence_is_in_the_sample(fitted: gpuvgm.TableSynthesizer) -> None:
+    """The group follows from the age, and the income from the group."""
+    rows = fitted.sample(5000)
+    assert np.mean((rows["age"] > 65) == (rows["group"] == "retired")) > 0.98
+    medians = rows.groupby("group")["income"].median()
+    assert medians["working"] > 2 * medians["retired"]
+
+
+def test_rows_are_functions_of_their_number(fitted: gpuvgm.TableSynthesizer) -> None:
+    """Any part alone equals the part of the whole, with one thread and several; another seed gives other rows."""
+    whole = fitted.sample(2000)
+    parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 1), (1, 700), (700, 2000))]
+    assert pd.concat(parts, ignore_index=True).equals(whole)
+    other = clone(fitted).set_params(threads=1)
+    other.transformer_, other.network_ = fitted.transformer_, fitted.network_
+    assert other.sample(2000).equals(whole)
+    assert not fitted.sample(2000, seed=1)["age"].equals(whole["age"])
+
+
+def test_files_hold_the_same_rows(tmp_path: Path, fitted: gpuvgm.TableSynthesizer) -> None:
+    """A file of a sample, and one of conditions, have the rows that are returned."""
+    written = fitted.sample(1500, out=tmp_path / "rows.parquet")
+    assert written.rows == 1500
+    assert pq.read_table(tmp_path / "rows.parquet").to_pandas()["age"].equals(fitted.sample(1500)["age"])
+    fitted.sample(10, out=tmp_path / "some.parquet", conditions={"group": "retired"})
+    assert set(pq.read_table(tmp_path / "some.parquet")["group"].to_pylist()) == {"retired"}
+
+
+def test_saved_loaded_pickled_and_cloned(tmp_path: Path, fitted: gpuvgm.TableSynthesizer) -> None:
+    """Files and pickles give the same rows and densities; a clone is not fitted."""
+    fitted.save(tmp_path / "model.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    assert isinstance(loaded, gpuvgm.TableSynthesizer)
+    for one in (loaded, pickle.loads(pickle.dumps(fitted))):
+        assert one.sample(300).equals(fitted.sample(300))
+        assert np.array_equal(one.score_samples(_frame(200)), fitted.score_samples(_frame(200)))
+    assert loaded.get_params()["bins"] == 64
+    with pytest.raises(NotFittedError, match="not fitted"):
+        clone(fitted).sample(1)
+
+
+def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthesizer) -> None:
+    """A network whose parts do not fit together is an error that names the file."""
+    from dataclasses import replace
+
+    from gpuvgm.synthesis.state import write_network
+
+    network = fitted.network_
+    turned = replace(network.structure, nodes=network.structure.nodes[::-1])
+    stored = fitted.transformer_._stored(summaries=False)
+    settings = stored.settings | {"synthesizer": {"parents": 2, "bins": 64, "random_state": 0}}
+    from gpuvgm.table.model_file import save_model
+
+    path = tmp_path / "damaged.gpuvgm"
+    save_model(replace(stored, settings=settings, network=write_network(replace(network, structure=turned))), path)
+    with pytest.raises(ModelFileError, match=r"damaged\.gpuvgm: its network is inconsistent"):
+        gpuvgm.load(path)
+
+
+@pytest.mark.parametrize("kind", ["arrow", "polars", "dict", "parquet", "csv", "batches"])
+def test_sources_of_every_sort(tmp_path: Path, kind: str) -> None:
+    """The kinds of the transformer's sources fit, also those that can be read only once."""
+    rows = mixed_table_rows(0, 3000, 0)
+    table = pa.Table.from_batches([rows])
+    source: Any = table
+    if kind == "polars":
+        import polars
+
+        source = polars.from_arrow(table)
+    elif kind == "dict":
+        source = {name: table.column(name).to_numpy() for name in ("amount", "quantity", "score")}
+    elif kind == "parquet":
+        source = tmp_path / "rows.parquet"
+        pq.write_table(table, source)
+    elif kind == "csv":
+        from pyarrow import csv
+
+        source = tmp_path / "rows.csv"
+        csv.write_csv(table, source)
+    elif kind == "batches":
+        source = iter([rows[:1000], rows[1000:]])
+    synthesizer = gpuvgm.TableSynthesizer().fit(source)
+    sample = synthesizer.sample(50)
+    names = (
+        sample.column_names if isinstance(sample, pa.Table) else list(sample.columns if kind == "polars" else sample)
+    )
+    assert names == (list(source) if kind == "dict" else table.column_names)
+    if kind in ("arrow", "parquet", "batches"):
+        assert sample.schema.types == table.schema.types
+
+
+def test_counts_do_not_depend_on_blocks_or_order(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    """Parts that are merged in any order, and added, give the counts of one fit to the last bit."""
+    like = gpuvgm.TableSynthesizer(like=fitted)
+    parts = [clone(like).fit(frame[start : start + 1500]) for start in (0, 1500, 3000)]
+    whole = fitted.network_.counts
+    for order in ((0, 1, 2), (2, 0, 1)):
+        merged = parts[order[0]].merge(parts[order[1]]).merge(parts[order[2]])
+        assert all(map(np.array_equal, merged.network_.counts.pairs, whole.pairs))
+        assert all(map(np.array_equal, merged.network_.counts.triples, whole.triples))
+        assert merged.sample(200).equals(fitted.sample(200))
+    added = clone(like).partial_fit(frame[:1000]).partial_fit(frame[1000:])
+    assert all(map(np.array_equal, added.network_.counts.triples, whole.triples))
+
+
+def test_fits_of_other_bins_are_not_merged(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    """Counts of other bins cannot be added."""
+    other = gpuvgm.TableSynthesizer(bins=16).fit(frame[:2000])
+    with pytest.raises(InputError, match="different bins or networks"):
+        fitted.merge(other)
+
+
+def test_new_categories_are_refused_by_partial_fit(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    """A value that has no bin is an error that names the column."""
+    rows = frame[:20].assign(group="unheard of")
+    with pytest.raises(InputError, match='column "group": a value is no category'):
+        clone(gpuvgm.TableSynthesizer(like=fitted)).fit(rows)
+
+
+def test_densities_are_finite_and_tell_odd_rows(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    """Held-out rows, unseen categories and numbers far out have finite densities; odd rows have lower ones."""
+    usual = fitted.score_samples(_frame(500))
+    assert np.all(np.isfinite(usual))
+    odd = frame[:100].assign(group=np.where(frame["age"][:100] > 65, "working", "retired"))
+    assert np.median(fitted.score_samples(odd)) < np.median(fitted.score_samples(frame[:100])) - 3
+    far = frame[:3].assign(group="unheard of", height=np.float32(1e6), income=1e9)
+    assert np.all(np.isfinite(fitted.score_samples(far)))
+    assert np.all(fitted.score_samples(far) < fitted.score_samples(frame[:3]))
+
+
+def test_densities_of_numbers_add_up_to_one() -> None:
+    """Probabilities of a column on a step, and the integral of another one, are 1."""
+    random = np.random.default_rng(0)
+    whole = gpuvgm.TableSynthesizer().fit({"x": random.poisson(40, 5000), "y": random.random(5000) < 0.5})
+    values = np.arange(0, 120)
+    found = sum(np.exp(whole.score_samples({"x": values, "y": np.full(120, fill)})).sum() for fill in (True, False))
+    low, high = (
+        values[np.exp(whole.score_samples({"x": values, "y": np.full(120, True)})) > 1e-5][at] for at in (0, -1)
+    )
+    assert low < 30 and high > 50
+    assert found == pytest.approx(1, abs=0.01)  # beyond the range there is a little more
+    smooth = gpuvgm.TableSynthesizer().fit({"x": random.normal(0, 1, 5000)})
+    grid = np.linspace(-3, 3, 60_001)
+    share = np.mean(np.abs(random.normal(0, 1, 200_000)) < 3)
+    assert np.exp(smooth.score_samples({"x": grid})).sum() * 1e-4 == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "check"),
+    [
+        ({"age": 30}, lambda rows: (rows["age"] == 30).all()),
+        ({"age": (None, 25)}, lambda rows: (rows["age"] <= 25).all()),
+        ({"age": [20, 40], "group": "working"}, lambda rows: set(rows["age"]) == {20, 40}),
+        ({"income": None}, lambda rows: rows["income"].isna().all()),
+        ({"income": (1000, 1500.5)}, lambda rows: rows["income"].between(1000, 1500.5).all()),
+        ({"height": (170.25, 171.5)}, lambda rows: rows["height"].between(170.25, 171.5).all()),
+        (
+            {"since": (date(2021, 1, 1), "2021-02-01")},
+            lambda rows: rows["since"].between("2021-01-01", "2021-02-01").all(),
+        ),
+        ({"colour": {"red", "blue"}, "member": True}, lambda rows: set(rows["colour"]) == {"red", "blue"}),
+    ],
+)
+def test_conditions_hold(fitted: gpuvgm.TableSynthesizer, conditions: dict[str, Any], check: Any) -> None:
+    """Every row meets the conditions."""
+    assert check(fitted.sample(400, conditions=conditions))
+
+
+@pytest.mark.parametrize(
+    ("conditions", "problem"),
+    [
+        ({"shade": "red"}, 'no modelled column "shade"'),
+        ({"colour": "purple"}, 'column "colour": .*purple'),
+        ({"colour": ("a", "b")}, "no range"),
+        ({"age": (100, 200)}, 'column "age": no value of the model meets'),
+        ({"age": (50, 20)}, "ends before it begins"),
+        ({"age": "old"}, 'column "age"'),
+        ({"note": "x"}, 'no modelled column "note"'),
+    ],
+)
+def test_conditions_that_cannot_be_met(
+    fitted: gpuvgm.TableSynthesizer, conditions: dict[str, Any], problem: str
+) -> None:
+    """The error names the column."""
+    with pytest.raises(InputError, match=problem):
+        fitted.sample(1, conditions=conditions)
+
+
+def test_independent_columns_get_no_parents() -> None:
+    """Leave-one-out likelihood sees that nothing is gained."""
+    random = np.random.default_rng(1)
+    table = {f"x{i}": random.normal(0, 1, 20_000) for i in range(4)} | {"c": random.choice(list("abcdefgh"), 20_000)}
+    assert all(node.parents == () for node in gpuvgm.TableSynthesizer().fit(table).network_.nodes)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"), [({"parents": 3}, "parents"), ({"bins": 1}, "bins"), ({"bins": 500}, "bins")]
+)
+def test_wrong_parameters(parameters: dict[str, Any], problem: str) -> None:
+    """They are refused by name."""
+    with pytest.raises(ValueError, match=problem):
+        gpuvgm.TableSynthesizer(**parameters).fit({"x": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 60])
+def test_tiny_tables(rows: int) -> None:
+    """A fit of few rows samples, scores and comes back from a file."""
+    frame = _frame(rows)
+    synthesizer = gpuvgm.TableSynthesizer().fit(frame)
+    assert list(synthesizer.sample(20)) == list(frame)
+    assert np.all(np.isfinite(synthesizer.score_samples(frame)))
+
+
+def test_no_torch(fitted: gpuvgm.TableSynthesizer) -> None:
+    """Nothing of a neural network is imported."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, gpuvgm; gpuvgm.TableSynthesizer().fit({'x': [1, 2] * 50}).sample(3); print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
