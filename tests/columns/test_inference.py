@@ -202,10 +202,10 @@ def test_identifiers_and_free_text_pass_through(distinct, rows, kind, dictionary
 
 @pytest.mark.parametrize(("distinct", "kind"), [(2_000, "pass"), (1_000, "categorical")])
 def test_amounts_and_dates_that_are_not_read_are_said(distinct, kind):
-    values = [f"${1_000 + row % distinct:,}.50" for row in range(2_000)]
+    values = [f"$-{1_000 + row % distinct:,}.50" for row in range(2_000)]
     finding = found(values, recognised=Recognised(texts=True, identifiers=True))
     assert finding.kind == kind
-    assert finding.reason.endswith('; if they are numbers, convert them: "$1,000.50" is not read as such')
+    assert finding.reason.endswith('; if they are numbers, convert them: "$-1,000.50" is not read as such')
     assert "convert" not in found(values[:100], recognised=Recognised(texts=True)).reason
 
 

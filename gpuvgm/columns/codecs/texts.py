@@ -26,21 +26,27 @@ from gpuvgm.summary.grid import Floats
 
 MOST_DIGITS = SHORT  # of a number: as many as 64 bits always hold
 MARKS = ((".", ("", ",", " ", "\u00a0", "\u202f", "'")), (",", ("", ".", " ", "\u00a0", "\u202f", "'")))
-SUFFIXES = ("", "%", " %", "\u00a0%")
 UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}  # by digits of a fraction of a second
-_NUMBER = "-?[0-9][0-9., '\u00a0\u202f]*([ \u00a0]?%)?"
+_SIGNS = "[$\u20ac\u00a3\u00a5]|USD|EUR|GBP|JPY|CHF|CAD|AUD|CNY|INR"
+_BLANK = " \u00a0\u202f"
+#: A sign, one of money perhaps, digits, and up to ten characters of a unit or of blanks.
+_NUMBER = re.compile(
+    rf"-?(?P<prefix>(?:{_SIGNS})[{_BLANK}]?)?[0-9](?:[0-9., '\u00a0\u202f]*[0-9])?(?P<suffix>[^0-9.,']{{0,10}})"
+)
+_CLOCK_TEXT = r"\d\d?:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,9}))?)?"
 _MOMENT = re.compile(
-    r"(?P<day>\d{4}-\d\d-\d\d)?(?P<separator>[T ])?"
-    r"(?P<time>\d\d:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,9}))?)?)?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
+    r"(?P<day>(?P<first>\d{1,4})(?P<mark>[-/.])\d{1,2}(?P=mark)\d{1,4})?(?P<separator>[T ])?"
+    rf"(?P<time>{_CLOCK_TEXT})?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
 )
 _LIKE_NUMBER = (
     "[+-]?(?:(?:0|[1-9][0-9., '\u00a0\u202f]*)(?:[.,][0-9]+)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?:[ \u00a0]?%)?"
 )
-_MONEY = "(?:[ \u00a0\u202f]?(?:[$\u20ac\u00a3\u00a5]|USD|EUR|GBP|JPY|CHF|CAD|AUD|CNY|INR)[ \u00a0\u202f]?)"
+_MONEY = f"(?:[{_BLANK}]?(?:{_SIGNS})[{_BLANK}]?)"
 _DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}", "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
 _LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
+ORDERS = ("ymd", "dmy", "mdy")
 _NULLS = {"na", "n/a", "nan", "null", "none", "-nan", "#n/a", "<na>", "nat"}
-DAY_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("05:00")
+DAY_LETTERS, YEAR_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("2013"), len("05:00")
 EXAMPLES = 8
 LEAST_SHARE = 0.9  # of rows or texts that are alike, so that the others are strays
 FEW_WORDS = 10  # more different ones are codes, not strays
@@ -75,7 +81,7 @@ class UnreadText(InputError):
 
 @dataclass(frozen=True, slots=True)
 class NumberText:
-    """How numbers are written: "1,234.50", "1.234,5", "12 %".
+    """How numbers are written: "1,234.50", "1.234,5", "12 %", "-$0.99", "74 bhp".
 
     Parameters
     ----------
@@ -89,8 +95,8 @@ class NumberText:
         Between groups of three digits; "" for none.
     least, most : int
         Decimal places: zeros at the end are written up to `least`, other digits up to `most`.
-    suffix : str
-        Stands after every number.
+    suffix, prefix : str
+        Stand after every number, and before its digits, after the sign.
     """
 
     type: TextType
@@ -100,6 +106,7 @@ class NumberText:
     least: Annotated[int, whole(0, MOST_DIGITS - 1)] = 0
     most: Annotated[int, whole(0, MOST_DIGITS - 1)] = 0
     suffix: str = ""
+    prefix: str = ""
     name: ClassVar[str] = "number"
 
     @property
@@ -110,7 +117,7 @@ class NumberText:
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
         plain = pc.if_else(pc.match_substring_regex(text, self._pattern), text, pa.scalar(None, text.type))
-        for old, new in ((self.suffix, ""), (self.thousands, ""), (self.mark, ".")):
+        for old, new in ((self.suffix, ""), (self.prefix, ""), (self.thousands, ""), (self.mark, ".")):
             plain = pc.replace_substring(plain, old, new) if old and old != new else plain
         return plain.cast(self.value_type)
 
@@ -129,7 +136,8 @@ class NumberText:
             whole = rf"[1-9]\d{{0,2}}(?:{re.escape(self.thousands)}\d{{3}}){{0,{max(room // 3 - 1, 0)}}}"
         places = rf"{re.escape(self.mark)}\d{{{max(self.least, 1)},{self.most}}}" if self.most else ""
         optional = "" if self.least else "?"
-        return rf"\A-?(?:0|{whole}){f'(?:{places}){optional}' if places else ''}{re.escape(self.suffix)}\z"
+        digits = rf"(?:0|{whole}){f'(?:{places}){optional}' if places else ''}"
+        return rf"\A-?{re.escape(self.prefix)}{digits}{re.escape(self.suffix)}\z"
 
     def written(self, values: Text) -> Text:
         """Different values as text."""
@@ -139,7 +147,7 @@ class NumberText:
         )
         if self.thousands not in ("", ","):
             digits = pc.replace_substring(digits, ",", self.thousands)
-        parts: list[Any] = [pc.if_else(pa.array(negative), "-", ""), digits]
+        parts: list[Any] = [pc.if_else(pa.array(negative), f"-{self.prefix}", self.prefix), digits]
         if self.most:
             padded: Any = pc.utf8_lpad(pa.array(rest.astype(str), pa.string()), self.most, "0")
             always = pc.utf8_slice_codeunits(padded, 0, self.least)
@@ -161,7 +169,7 @@ class NumberText:
 
 @dataclass(frozen=True, slots=True)
 class MomentText:
-    """How dates and times are written: "2013-01-01", "2013-01-01T05:00:00Z", "05:00".
+    """How dates and times are written: "2013-01-01", "2013-01-01T05:00:00Z", "05:00", "31.1.2013 5:00".
 
     Parameters
     ----------
@@ -174,9 +182,13 @@ class MomentText:
     separator : str
         Between day and time.
     letters : int
-        Of a text without its suffix.
+        Of a text without its suffix, as ISO 8601 writes it.
     suffix : str
         Time zone, the same of all.
+    order, mark : str
+        Order of year, month and day, and what stands between them.
+    padded : bool
+        Whether days, months and hours below 10 begin with a zero.
     """
 
     type: TextType
@@ -185,6 +197,9 @@ class MomentText:
     separator: Annotated[str, one_of("", " ", "T")]
     letters: Annotated[int, whole(CLOCK_LETTERS, 40)]
     suffix: str = ""
+    order: Annotated[str, one_of(*ORDERS)] = "ymd"
+    mark: Annotated[str, one_of("-", "/", ".")] = "-"
+    padded: bool = True
     name: ClassVar[str] = "moment"
 
     @property
@@ -197,9 +212,8 @@ class MomentText:
         """Units of the values in the last place that is written."""
         if self.value.startswith("date32"):
             return 1
-        clock = self.letters - (DAY_LETTERS + 1 if self.separator else 0)
-        seconds = clock > CLOCK_LETTERS
-        digits = max(clock - len("05:00:00."), 0)
+        seconds = self._clock > CLOCK_LETTERS
+        digits = max(self._clock - len("05:00:00."), 0)
         return int(SECOND // nanoseconds_of(self.value_type) // 10**digits * (1 if seconds else 60))
 
     @property
@@ -211,19 +225,51 @@ class MomentText:
         first, last = ENDS_OF_NANOSECONDS if unit == 1 else (FIRST_DAY, LAST_DAY)
         return first * DAY // unit, (last + 1) * DAY // unit - self.last_digit
 
+    @property
+    def _has_day(self) -> bool:
+        return not pa.types.is_time(self.value_type)
+
+    @property
+    def _clock(self) -> int:
+        """Letters of the time."""
+        return self.letters - (DAY_LETTERS + len(self.separator)) * self._has_day
+
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
-        shape = re.sub(r"\d", r"\\d", re.escape(self.example[: self.letters])) + re.escape(self.suffix)
-        plain = pc.if_else(pc.match_substring_regex(text, rf"\A{shape}\z"), text, pa.scalar(None, text.type))
-        plain, type_ = pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type
-        return parse_or_null(plain, type_)
+        iso = self._as_iso(text)
+        clock = re.sub(r"\d", r"\\d", re.escape("00:00:00.000000000"[: self._clock]))
+        shape = (r"\d{4}-\d\d-\d\d" + self.separator) * self._has_day + clock + re.escape(self.suffix)
+        plain = pc.if_else(pc.match_substring_regex(iso, rf"\A{shape}\z"), iso, pa.scalar(None, text.type))
+        return parse_or_null(pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type)
 
     def written(self, values: Text) -> Text:
         """Different values as text."""
         text: Any = pc.utf8_slice_codeunits(values.cast(pa.string()), 0, self.letters)
         if self.separator == "T":
             text = pc.utf8_replace_slice(text, DAY_LETTERS, DAY_LETTERS + 1, "T")
+        if not self.padded:
+            text = pc.replace_substring_regex(text, r"-0(\d)", r"-\1")
+            text = pc.replace_substring_regex(text, r"(\A|[T ])0(\d):", r"\1\2:")
+        if self._is_ordered:
+            order = self.mark.join(rf"\{'ymd'.index(one) + 1}" for one in self.order)
+            text = pc.replace_substring_regex(text, r"\A(\d{4})-(\d\d?)-(\d\d?)", order)
         return pc.binary_join_element_wise(text, self.suffix, "") if self.suffix else text
+
+    def _as_iso(self, text: Text) -> Text:
+        """Text as ISO 8601 writes it; what is written otherwise may become anything else."""
+        if self._is_ordered:
+            fields = re.escape(self.mark).join({"y": r"(\d{4})"}.get(one, r"(\d\d?)") for one in self.order)
+            iso = "-".join(rf"\{self.order.index(one) + 1}" for one in "ymd")
+            text = pc.replace_substring_regex(text, rf"\A{fields}", iso)
+        if not self.padded:
+            text = pc.replace_substring_regex(text, r"-(\d)\b", r"-0\1")
+            text = pc.replace_substring_regex(text, r"(\A|[T ])(\d):", r"\10\2:")  # one digit names a group
+        return text
+
+    @property
+    def _is_ordered(self) -> bool:
+        """Whether days are written otherwise than in ISO 8601."""
+        return (self.order, self.mark) != ("ymd", "-")
 
 
 TextForm = NumberText | MomentText
@@ -252,8 +298,7 @@ def form_of(column: pa.ChunkedArray[Any]) -> TextForm | None:
     texts = different_texts(column)
     if not len(texts):
         return None
-    form = _moment_form(texts, str(column.type)) or _number_form(texts, str(column.type))
-    return None if form is None or bool(np.any(read_text(form, texts)[1])) else form
+    return _moment_form(texts, str(column.type)) or _number_form(texts, str(column.type))
 
 
 def _blank(text: Text) -> Text:
@@ -328,7 +373,7 @@ def different_texts(column: pa.ChunkedArray[Any]) -> Text:
 
 
 def _moment_form(texts: Text, type_: str) -> MomentText | None:
-    """The form of the first text, if that is a date or a time."""
+    """The form of the first text, if that is a date or a time; of days and months the one order that all texts have."""
     example = texts[0].as_py()
     found = _MOMENT.fullmatch(example)
     if found is None or not (found["day"] or found["time"]):
@@ -345,18 +390,31 @@ def _moment_form(texts: Text, type_: str) -> MomentText | None:
         if found["day"]
         else f"time{'32' if unit in 's ms' else '64'}[{unit}]"
     )
-    return MomentText(type_, example, value, found["separator"] or "", len(example) - len(suffix), suffix)
+    clock = re.sub(r"\A(\d):", r"0\1:", found["time"] or "")
+    letters = len(clock) + (DAY_LETTERS + both) * bool(found["day"])
+    first = MomentText(type_, example, value, found["separator"] or "", letters, suffix)
+    orders = ORDERS[:1] if len(found["first"] or "1234") == YEAR_LETTERS else ORDERS[1:]
+    for padded in (True, False) if not found["fraction"] else (True,):
+        forms = [replace(first, order=order, mark=found["mark"] or "-", padded=padded) for order in orders]
+        fitting = [form for form in forms if not np.any(read_text(form, texts)[1])]
+        if fitting:
+            return fitting[0] if len(fitting) == 1 else None
+    return None
 
 
 def _number_form(texts: Text, type_: str) -> NumberText | None:
     """The first form that all texts have."""
-    if not pc.all(pc.match_substring_regex(texts, rf"\A{_NUMBER}\z")).as_py():
-        return None
     example = texts[0].as_py()
-    suffix = max((one for one in SUFFIXES if example.endswith(one)), key=len)
+    found = _NUMBER.fullmatch(example)
+    if found is None:
+        return None
+    prefix, suffix = found["prefix"] or "", found["suffix"]
+    alike = pc.and_(pc.ends_with(texts, suffix), pc.match_substring_regex(texts, rf"\A-?{re.escape(prefix)}[0-9]"))
+    if not pc.all(alike).as_py():
+        return None
     for mark, marks in MARKS:
         for thousands in marks:
-            form = _with_places(texts, NumberText(type_, example, mark, thousands, suffix=suffix))
+            form = _with_places(texts, NumberText(type_, example, mark, thousands, suffix=suffix, prefix=prefix))
             if form is not None:
                 return form
     return None

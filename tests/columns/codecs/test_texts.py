@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -41,14 +43,34 @@ READ = [
     (["5 %", "12.5 %"], "decimal128(18, 1)"),
     (["5%", "12%"], "int64"),
     (["999999999999999999", "-999999999999999999"], "int64"),
+    (["$1,234.50", "-$0.99"], "decimal128(18, 2)"),
+    (["1.234,50 €", "0,99 €"], "decimal128(18, 2)"),
+    (["USD 3", "-USD 1"], "int64"),
+    (["23,288  ", "7  "], "int64"),
+    (["74 bhp", "101.5 bhp"], "decimal128(18, 1)"),
+    (["2013/01/31", "1999/12/01"], "date32[day]"),
+    (["31/01/2013", "05/02/2013"], "date32[day]"),
+    (["01/31/2013", "02/05/2013"], "date32[day]"),
+    (["31.01.2013 05:00", "01.02.2013 23:59"], "timestamp[s]"),
+    (["9/30/1990 0:00:00", "12/1/1990 23:05:00"], "timestamp[s]"),
+    (["31.1.2013", "1.12.2013"], "date32[day]"),
+    (["2013-1-1", "2013-12-31"], "date32[day]"),
+    (["5:00", "23:09"], "time32[s]"),
 ]
 NOT_READ = [
     ["01", "2"],
     ["007"],
     ["00.5"],
     ["2013-02-30"],
-    ["2013-1-1"],
-    ["31/01/2013"],
+    ["01/02/2013", "03/04/2013"],
+    ["31/01/2013", "01/31/2013"],
+    ["31/01/2013", "1/2/2013"],
+    ["31-01/2013"],
+    ["31/01/13"],
+    ["5:00:00.5"],
+    ["C1000", "C2000"],
+    ["$5", "5"],
+    ["$-5", "$7"],
     ["24:00"],
     ["2013-01-01", "2013-01-01 05:00"],
     ["2013-01-01 05:00", "2013-01-01T05:00"],
@@ -66,7 +88,7 @@ NOT_READ = [
     ["1,23,456"],
     ["1000000000000000000"],
     [" 5"],
-    ["5 "],
+    ["5 ", "5"],
     ["abc", "1"],
     ["", " "],
 ]
@@ -149,6 +171,18 @@ def test_any_moments(moments, digits) -> None:
     assert [value.isoformat(timespec=digits) for value in values.to_pylist()] == texts
 
 
+@given(st.lists(st.datetimes(), min_size=1, max_size=20), st.sampled_from("-/."), st.booleans(), st.booleans())
+def test_any_days_before_months(moments, mark, padded, has_clock) -> None:
+    moments = [*moments, datetime.datetime(2013, 1, 31)]  # which tells days from months
+    two, clocks = "02" if padded else "", [f" {m.hour:{'02' if padded else ''}}:{m.minute:02}" for m in moments]
+    days = [mark.join((f"{m.day:{two}}", f"{m.month:{two}}", f"{m.year:04}")) for m in moments]
+    texts = [day + clock for day, clock in zip(days, clocks, strict=True)] if has_clock else days
+    values, wrong = read_text(form(texts), pa.array(texts))
+    assert not wrong.any()
+    wanted = [m.replace(second=0, microsecond=0) for m in moments] if has_clock else [m.date() for m in moments]
+    assert values.to_pylist() == wanted
+
+
 @pytest.mark.parametrize(
     ("texts", "stray"),
     [
@@ -170,10 +204,10 @@ def test_strays(texts, stray) -> None:
 @pytest.mark.parametrize(
     ("texts", "hint"),
     [
-        (["$1,234.50", "$7.00"], 'if they are numbers, convert them: "$1,234.50" is not read as such'),
-        (["7.00 €", "USD 3"], 'if they are numbers, convert them: "7.00 €" is not read as such'),
-        (["31.01.2020", "01.02.2021"], 'if they are dates or times, convert them: "31.01.2020" is not read as such'),
-        (["1/31/2020", "12/1/2021"], 'if they are dates or times, convert them: "1/31/2020" is not read as such'),
+        (["$-1,234.50", "$-7.00"], 'if they are numbers, convert them: "$-1,234.50" is not read as such'),
+        (["7.00 €", "USD 3"], 'if they are numbers, write "USD 3" as "7.00 €" is written'),
+        (["01.02.2020", "03.04.2021"], 'if they are dates or times, convert them: "01.02.2020" is not read as such'),
+        (["1/31/20", "12/1/21"], 'if they are dates or times, convert them: "1/31/20" is not read as such'),
         ([*(f"{i}.25" for i in range(20)), "-0.00"], 'if they are numbers, write "-0.00" as "0.25" is written'),
         (
             [*(f"2013-01-{i:02}" for i in range(1, 20)), "05.01.2013"],
