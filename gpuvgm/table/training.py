@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
+from io import FileIO
 from itertools import groupby
-from os import close, getpid
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, Literal, NamedTuple
@@ -25,6 +27,8 @@ from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.files import new_partial, partial_of, remove, remove_left_over
+from gpuvgm.io.locations import naming_file
+from gpuvgm.io.locks import locked
 from gpuvgm.summary.grid import Ints
 from gpuvgm.table.conditions import Conditions, RowIndex, draw_below
 from gpuvgm.table.encode import refuse_unknown
@@ -93,6 +97,8 @@ class TrainingRows:
         Columns of the matrix.
     nbytes : int
         Bytes of the rows and of their index, wherever they are kept.
+    digest : str
+        SHA-256 of the encoded rows, in hexadecimal digits; computed when it is first asked for.
 
     Raises
     ------
@@ -139,18 +145,18 @@ class TrainingRows:
         self._store = _Store(place, folder)
         self.width = len(self._model.onehot_names)
         self._dtype = self._row_dtype()
-        self._rows = self._encoded(transformer, source)
-        if len(self) == 0:
-            raise InputError("there are no rows to train on")
-        names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
-        codes, widths = [records[name + MODE] for name in names], [self._model[name].width for name in names]
-        self.index = RowIndex.of(codes, widths, self._store.index)
+        with self._store.writing():
+            self._rows = self._encoded(transformer, source)
+            if len(self) == 0:
+                raise InputError("there are no rows to train on")
+            names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
+            codes, widths = [records[name + MODE] for name in names], [self._model[name].width for name in names]
+            self.index = RowIndex.of(codes, widths, self._store.index)
         counts = [np.diff(starts) for starts in self.index.starts]
         self.conditions = Conditions(transformer, self.conditions.names, counts=counts)
         if place == "cuda":
             self._rows = self._on_device(self._rows)
             self.index = replace(self.index, rows=self._on_device(self.index.rows))
-        self._written = self._store.written()
         self._made = 0
 
     def __len__(self) -> int:
@@ -160,20 +166,24 @@ class TrainingRows:
         """Rows on the disk stay where they are, and their files are mapped again."""
         if self._store.folder is None:
             return self.__dict__
-        index = self.index.rows
-        found = replace(self.index, rows=(index.dtype, index.shape))
-        return {**self.__dict__, "_rows": self._rows.shape, "index": found}
+        rows = _Kept(self._rows.dtype, self._rows.shape, self.digest)
+        index = _Kept(self.index.rows.dtype, self.index.rows.shape, self._index_digest)
+        return {**self.__dict__, "_rows": rows, "index": replace(self.index, rows=index)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
         if self._store.folder is not None:
-            if self._store.written() != self._written:
-                raise InputError(
-                    f"{self._store.folder}: the rows of these TrainingRows are no longer there; others may have been "
-                    "written to the same folder: give each a folder of its own, or none"
-                )
-            self._rows = self._store.mapped("rows", np.uint8, state["_rows"])
-            self.index = replace(self.index, rows=self._store.mapped("index", *self.index.rows))
+            self._rows = self._store.kept("rows", state["_rows"])
+            self.index = replace(self.index, rows=self._store.kept("index", self.index.rows))
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the encoded rows."""
+        return _digest_of(to_numpy(self._rows))
+
+    @cached_property
+    def _index_digest(self) -> str:
+        return _digest_of(self.index.rows)
 
     @property
     def nbytes(self) -> int:
@@ -459,17 +469,46 @@ def _temporary_folder(owner: object) -> Path:
     place = Path(gettempdir(), "gpuvgm-rows")
     remove_left_over(place)
     folder, lock = new_partial(place, folder=True)
-    finalize(owner, _remove_own, folder, lock, getpid())
+    finalize(owner, _remove_own, folder, lock, os.getpid())
     folder.chmod(0o700)
     return folder
 
 
 def _remove_own(folder: Path, lock: int | None, process: int) -> None:
     """Remove a folder in the process that made it; those that it forked read on."""
-    if getpid() == process:
+    if os.getpid() == process:
         remove(folder)
         if lock is not None:
-            close(lock)
+            os.close(lock)
+
+
+def _write(file: FileIO, folder: Path, part: NDArray[Any]) -> None:
+    """Add an array to a file; errors name the folder."""
+    with naming_file(folder):
+        left = part.reshape(-1).view(np.uint8).data
+        while left:
+            left = left[file.write(left) :]
+
+
+def _reserve(file: FileIO, size: int) -> None:
+    """Make a file so long; a full disk is an error here, where it would end the process in mapped memory."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+    else:
+        file.truncate(size)
+
+
+def _digest_of(array: NDArray[Any]) -> str:
+    letters: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return hashlib.sha256(letters).hexdigest()
+
+
+class _Kept(NamedTuple):
+    """What tells an array in a file from others."""
+
+    dtype: Any
+    shape: tuple[int, int]
+    digest: str
 
 
 class _Store:
@@ -490,17 +529,31 @@ class _Store:
         self._array: Any = None
 
     @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other processes from writing to the folder.
+
+        Raises
+        ------
+        InputError
+            Where one does, or no folder can be there.
+        """
+        if self.folder is None:
+            yield
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise InputError(f"{self.folder}: no folder for rows can be there ({problem.strerror})") from problem
+        with locked(self._file("rows")):
+            yield
+
+    @contextmanager
     def growing(self, name: str, dtype: np.dtype[Any], rows: int | None) -> Iterator[Callable[[NDArray[Any]], None]]:
         """Add parts to an array, of so many rows if that is known; see `whole`."""
         if self.folder is not None:
-            try:
-                self.folder.mkdir(parents=True, exist_ok=True)
-            except OSError as problem:
-                raise InputError(f"{self.folder}: no folder for rows can be there ({problem.strerror})") from problem
-            with partial_of(self._file(name)) as written:  # rows that are mapped already stay as they are
-                with written.open("wb") as file:
-                    yield lambda part: part.tofile(file)
-                written.replace(self._file(name))
+            with self._new(name) as file:
+                yield partial(_write, file, self.folder)
+                self._array = np.memmap(file, np.uint8, "r") if file.tell() else np.empty(0, np.uint8)
             return
         array, filled = np.empty(rows or 0, dtype), 0
 
@@ -517,33 +570,44 @@ class _Store:
 
     def whole(self, name: str, width: int) -> Bytes:
         """All parts that were added, one after the other, shape (rows, width)."""
-        if self.folder is not None:
-            whole: Bytes = self.mapped(name, np.uint8, (self._file(name).stat().st_size // width, width))
-            return whole
         array, self._array = self._array, None
-        whole = array.view(np.uint8).reshape(-1, width)
+        whole: Bytes = np.asarray(array.view(np.uint8)).reshape(-1, width)
         return whole
-
-    def mapped(self, name: str, dtype: Any, shape: tuple[int, int]) -> Any:
-        """An array that lies in a file, to be read."""
-        if self.folder is None or 0 in shape:
-            return np.empty(shape, dtype)
-        return np.asarray(np.memmap(self._file(name), dtype, "r", shape=shape))
 
     def index(self, shape: tuple[int, int], dtype: Any) -> Any:
         """An array to be filled with the rows by the codes of columns; see `RowIndex.of`."""
         if self.folder is None or 0 in shape:
             return np.empty(shape, dtype)
-        path = self._file("index")
-        path.unlink(missing_ok=True)  # one that is mapped stays as it is
-        return np.asarray(np.memmap(path, dtype, "w+", shape=shape))
+        with self._new("index") as file:
+            with naming_file(self.folder):
+                _reserve(file, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+            return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
 
-    def written(self) -> tuple[int, int] | None:
-        """What tells the rows in the folder from others: size and time of their file; None without one."""
-        if self.folder is None or not self._file("rows").is_file():
-            return None
-        found = self._file("rows").stat()
-        return found.st_size, found.st_mtime_ns
+    def kept(self, name: str, what: _Kept) -> Any:
+        """The array of a file that another object has written.
+
+        Raises
+        ------
+        InputError
+            Where it is damaged or another's.
+        """
+        if 0 in what.shape:
+            return np.empty(what.shape, what.dtype)
+        with suppress(OSError, ValueError), self._file(name).open("rb") as file:
+            array = np.asarray(np.memmap(file, what.dtype, "r", shape=what.shape))
+            if os.fstat(file.fileno()).st_size == array.nbytes and _digest_of(array) == what.digest:
+                return array
+        raise InputError(
+            f"{self.folder}: the rows of these TrainingRows are no longer there, or damaged; others may have been "
+            "written to the same folder: give each a folder of its own, or none"
+        )
+
+    @contextmanager
+    def _new(self, name: str) -> Iterator[FileIO]:
+        """A new file, which has its name at the end; what is mapped of an older one stays as it is."""
+        with partial_of(self._file(name)) as written, written.open("w+b", buffering=0) as file:
+            yield file
+            written.replace(self._file(name))
 
     def _file(self, name: str) -> Path:
         assert self.folder is not None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ import gpuvgm
 from gpuvgm import Conditions, TableTransformer, TrainingRows
 from gpuvgm.arrays import mixed
 from gpuvgm.errors import InputError
+from gpuvgm.io.locks import LOCKS, locked
 from gpuvgm.table import conditions, training
 from gpuvgm.table.shuffling import permuted
 from tests.engines.kernels.building import needs_compiler
@@ -284,6 +288,67 @@ def test_pickled_rows_know_when_others_took_their_place(fitted: TableTransformer
     gc.collect()
     with pytest.raises(InputError, match="no longer there"):
         pickle.loads(stored)
+
+
+def test_pickled_rows_know_others_of_the_same_size_and_time(fitted: TableTransformer, tmp_path: Path) -> None:
+    file = tmp_path / "gpuvgm-rows"
+    stored = pickle.dumps(TrainingRows(fitted, table(), place="disk", folder=tmp_path))
+    changed = file.stat().st_mtime_ns
+    TrainingRows(fitted, table().take(np.arange(ROWS)[::-1]), place="disk", folder=tmp_path)
+    os.utime(file, ns=(changed, changed))
+    with pytest.raises(InputError, match="no longer there, or damaged; others may have been written"):
+        pickle.loads(stored)
+
+
+@pytest.mark.parametrize("name", ["rows", "index"])
+@pytest.mark.parametrize("fault", ["flip", "cut", "longer", "missing", "empty", "folder"])
+def test_files_of_rows_that_are_damaged_are_refused(
+    fitted: TableTransformer, tmp_path: Path, name: str, fault: str
+) -> None:
+    stored = pickle.dumps(TrainingRows(fitted, table(), place="disk", folder=tmp_path))
+    file = tmp_path / f"gpuvgm-{name}"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.unlink()
+    spoilt = {"flip": bytes(content), "cut": bytes(content[:-5]), "longer": bytes(content) + b"1", "empty": b""}
+    if fault in spoilt:
+        file.write_bytes(spoilt[fault])
+    elif fault == "folder":
+        file.mkdir()
+    with pytest.raises(InputError, match=f"{tmp_path}: the rows of these TrainingRows are no longer there, or damaged"):
+        pickle.loads(stored)
+
+
+@pytest.mark.skipif(not LOCKS, reason="no locks on this system")
+def test_one_process_at_a_time_writes_rows_to_a_folder(fitted: TableTransformer, tmp_path: Path) -> None:
+    first = TrainingRows(fitted, table(), place="disk", folder=tmp_path)
+    with locked(tmp_path / "gpuvgm-rows"), pytest.raises(InputError, match="works there; wait for it"):
+        TrainingRows(fitted, table(), place="disk", folder=tmp_path)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(first)).matrix([7]), first.matrix([7]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gpuvgm-index", "gpuvgm-rows"]
+
+
+FULL = """
+import gpuvgm, pyarrow.parquet as pq, resource, signal, sys
+table = pq.read_table(sys.argv[1])
+transformer = gpuvgm.TableTransformer({"word": "categorical", "sure": "categorical"}, effort="research").fit(table)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+try:
+    gpuvgm.TrainingRows(transformer, table, place="disk", folder=sys.argv[2])
+except OSError as problem:
+    print(problem.filename)
+"""
+
+
+@pytest.mark.skipif(not LOCKS, reason="limits of POSIX")
+@pytest.mark.parametrize("limit", [1000, 13_000], ids=["rows", "index"])
+def test_files_of_rows_that_have_no_room_are_an_error(tmp_path: Path, limit: int) -> None:
+    pq.write_table(table().select(["word", "sure"]), tmp_path / "t.parquet")
+    folder = tmp_path / "kept"
+    script = [sys.executable, "-c", FULL, str(tmp_path / "t.parquet"), str(folder), str(limit)]
+    assert subprocess.run(script, capture_output=True, text=True, check=True).stdout == f"{folder}\n"
+    assert [path.name for path in folder.iterdir()] == (["gpuvgm-rows"] if limit > 1000 else [])
 
 
 def test_other_files_of_a_folder_stay(fitted: TableTransformer, tmp_path: Path) -> None:
