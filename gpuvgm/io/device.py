@@ -330,7 +330,7 @@ def grouped(group_rows: Sequence[int], rows: int) -> Iterator[list[int]]:
 
 def reads_with_cudf(parts: Iterable[Part]) -> bool:
     """Whether cuDF reads files into the device: Parquet files of this machine, where cuDF is there and not broken."""
-    local = all(isinstance(part, ParquetPart) and isinstance(part.path, Path) for part in parts)
+    local = all(isinstance(part, ParquetPart) and isinstance(part.path, Path) and not part.keys for part in parts)
     if not local or util.find_spec("cudf") is None:  # Arrow reads files of stores, with retries
         return False
     try:

@@ -21,6 +21,7 @@ from gpuvgm.io.arrow import plain_values_of, with_wide_indices
 from gpuvgm.io.block import Batch, Block, reblock
 from gpuvgm.io.csv import csv_parts
 from gpuvgm.io.device import cudf_tables, reads_with_cudf
+from gpuvgm.io.hive import completed, values_of, with_keys
 from gpuvgm.io.ipc import ipc_part
 from gpuvgm.io.json_lines import json_parts
 from gpuvgm.io.locations import Location, location_of, open_binary
@@ -40,11 +41,15 @@ MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Files to read, sorted, manifests of the folders that they lie in, and folders and patterns of stores to list."""
+    """Files to read, sorted, manifests of the folders that they lie in, and folders and patterns of stores to list.
+
+    `values` are what the folders of each file say, below what was given.
+    """
 
     files: list[Location]
     manifests: list[Location]
     folders: list[RemoteFile] = field(default_factory=list)
+    values: dict[Location, dict[str, str | None]] = field(default_factory=dict)
 
 
 def expand(given: str) -> Listing:
@@ -67,7 +72,8 @@ def expand(given: str) -> Listing:
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise InputError(f"{given}: no file matches this pattern")
-        return join_listings([expand(str(match)) if match.is_dir() else Listing([match], []) for match in matches])
+        listings = [expand(str(match)) if match.is_dir() else Listing([match], []) for match in matches]
+        return _matched(listings, path)
     raise no_such_file(given)
 
 
@@ -86,8 +92,16 @@ def _expand_remote(given: RemoteFile) -> Listing:
     matches = [match for match in given.matches() if not match.name.startswith(".")]
     if not matches:
         raise InputError(f"{given}: no file matches this pattern")
-    found = join_listings([_expand_remote(match) for match in matches])
+    found = _matched([_expand_remote(match) for match in matches], PurePosixPath(given.path))
     return replace(found, folders=[given, *found.folders])
+
+
+def _matched(listings: Sequence[Listing], pattern: PurePath) -> Listing:
+    """What the names that match a pattern stand for; folders count from the first part of the pattern that varies."""
+    found = join_listings(listings)
+    first = next(place for place, part in enumerate(pattern.parts) if glob.has_magic(part))
+    paths = {file: PurePosixPath(file.path) if isinstance(file, RemoteFile) else file for file in found.files}
+    return replace(found, values={file: values_of(path.parent.parts[first:]) for file, path in paths.items()})
 
 
 def _files_within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Listing:
@@ -97,7 +111,8 @@ def _files_within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Li
     manifests = [file for file, name in inside if name.name == MANIFEST and not _is_hidden(name.parent)]
     if not chosen and not manifests:
         raise nothing_in(folder)
-    return Listing(chosen, manifests)
+    values = {file: values_of(name.parent.parts) for file, name in inside}
+    return Listing(chosen, manifests, values={file: values[file] for file in chosen})
 
 
 def join_listings(listings: Sequence[Listing]) -> Listing:
@@ -106,6 +121,7 @@ def join_listings(listings: Sequence[Listing]) -> Listing:
         [file for listing in listings for file in listing.files],
         [place for listing in listings for place in listing.manifests],
         [given for listing in listings for given in listing.folders],
+        {file: its for listing in listings for file, its in listing.values.items()},
     )
 
 
@@ -349,9 +365,9 @@ class FileSource(Source):
         with self._reading([*wanted]) as parts:
             for (part, check), inside in zip(parts, wanted.values(), strict=True):
                 with check:
-                    pieces = part.sample(columns, [run for _, run in inside])
+                    pieces = part.sample(part.stored(columns), [run for _, run in inside])
                 for (number, _), piece in zip(inside, pieces, strict=True):
-                    taken[number] += map(self._uniform, piece)
+                    taken[number] += [self._uniform(completed(part, columns, batch)) for batch in piece]
         schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
         return pa.Table.from_batches([batch for run in taken for batch in run], schema=schema)
 
@@ -433,7 +449,8 @@ class FileSource(Source):
                     if self.lies_on_device and isinstance(part, ParquetPart):
                         yield from cudf_tables(part, columns, batch_rows, start, stop)
                     else:
-                        yield from map(self._uniform, part.between(columns, batch_rows, start, stop))
+                        for batch in part.between(part.stored(columns), batch_rows, start, stop):
+                            yield self._uniform(completed(part, columns, batch))
 
     @contextmanager
     def _reading(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:
@@ -502,7 +519,8 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     for path, (size, _) in zip(files, stamps, strict=True):
         if size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
-    parts = tuple(as_recorded(part, recorded) for part in open_parts(files, delimiter))
+    opened = [as_recorded(part, recorded) for part in open_parts(files, delimiter)]
+    parts = tuple(with_keys(opened, [listing.values.get(file, {}) for file in listing.files]))
     check_unique(str(parts[0].path), parts[0].schema.names)
     if len(parts) > 1:
         parts = (replace(parts[0], schema=with_wide_indices(parts[0].schema)), *parts[1:])

@@ -183,7 +183,7 @@ def parquet_part(path: Location) -> ParquetPart:
             footer, schema = file.metadata, file.schema_arrow.remove_metadata()
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
         check_schema(schema)
-        return ParquetPart(path, schema, footer.num_rows, groups, _content(path, footer))
+        return ParquetPart(path, schema, footer.num_rows, groups, content=_content(path, footer))
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:

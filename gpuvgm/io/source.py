@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -145,6 +145,24 @@ class Source:
         """Log the files that have the name of one in a fingerprint, and are others."""
 
 
+class FolderKey(NamedTuple):
+    """A column that the name of a file's folder says.
+
+    Parameters
+    ----------
+    name : str
+        The column.
+    value : str, optional
+        Its value in all rows; None for a missing one.
+    stored : bool
+        Whether the file has the column too.
+    """
+
+    name: str
+    value: str | None
+    stored: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """One file of a source; formats replace what differs from text, whose rows are reached through all before them.
@@ -159,17 +177,25 @@ class Part:
         Number of rows; None when unknown.
     group_rows : tuple of int, optional
         Rows of each row group or record batch that is reached without those before it; None where there are none.
+    keys : tuple of FolderKey
+        Columns of its folders' names; the file is read without those that it does not have.
     """
 
     path: Location
     schema: pa.Schema
     rows: int | None = None
     group_rows: tuple[int, ...] | None = None
+    keys: tuple[FolderKey, ...] = ()
 
     if TYPE_CHECKING:
 
         def read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None) -> Iterator[Batch]:
             """Read the columns through, or some of the groups."""
+
+    def stored(self, columns: Sequence[str]) -> list[str]:
+        """Of columns, those that the file has."""
+        others = [key.name for key in self.keys if not key.stored]
+        return [name for name in columns if name not in others]
 
     @property
     def sequential(self) -> bool:
