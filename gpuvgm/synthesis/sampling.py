@@ -12,6 +12,7 @@ import pyarrow as pa
 from gpuvgm.columns.model import TableModel
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import Drawing
+from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.values import Values, absent_values, values_of
 
@@ -28,15 +29,18 @@ class Sampler:
         The network of those that are modelled.
     conditions : mapping of int to Bins
         See `Drawing`.
+    identifiers : mapping of str to IdentifierForm
+        How identifiers of text look.
     """
 
     model: TableModel
     network: Network
     conditions: Mapping[int, Bins]
+    identifiers: Mapping[str, IdentifierForm]
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
-        return {name: getattr(self, name) for name in ("model", "network", "conditions")}
+        return {name: getattr(self, name) for name in ("model", "network", "conditions", "identifiers")}
 
     @cached_property
     def drawing(self) -> Drawing:
@@ -62,6 +66,9 @@ class Sampler:
             if column.name in self._values:
                 place, values = self._values[column.name]
                 arrays.append(values(drawn[place]))
+            elif column.name in self.identifiers:
+                texts = self.identifiers[column.name].values(column.name, first_row, rows, seed)
+                arrays.append(texts.cast(column.decoded_type))
             else:
                 arrays.append(absent_values(column, first_row, rows))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

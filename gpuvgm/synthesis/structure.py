@@ -158,7 +158,9 @@ class _Search:
                     self._groups[one], self._groups[other], *(len(self._axes[i].starts) for i in (one, other))
                 )
                 gain[one, other] = gain[other, one] = _mutual_information(table)
-        return [[int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if row[p] > 0] for row in gain]
+        return [
+            [int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if p != one] for one, row in enumerate(gain)
+        ]
 
     def gain(self, child: int, parent: int) -> float:
         """By how much a parent raises the leave-one-out log-likelihood of a column, in nats."""

@@ -19,6 +19,8 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, GeneratedFile, Generator, write_generated
@@ -35,6 +37,7 @@ from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, check_fits
 from gpuvgm.synthesis.conditions import restricted
 from gpuvgm.synthesis.density import density_finder
+from gpuvgm.synthesis.identifiers import IdentifierForm, form_of
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
@@ -79,6 +82,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         The fitted columns.
     network_ : Network
         Who depends on whom, and the counts. Printed, it shows each column's parents and what they gain.
+    identifiers_ : dict of str to IdentifierForm
+        How identifiers of text look.
 
     Examples
     --------
@@ -94,6 +99,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     transformer_: TableTransformer
     network_: Network
+    identifiers_: dict[str, IdentifierForm]
 
     def __init__(
         self,
@@ -155,13 +161,16 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         _BINS(self.bins, "bins")
         with _repeatable(open_source(source)) as table:
             if self.like is not None:
-                self.like._fitted()
-                transformer, structure = self.like.transformer_, self.like.network_.structure
+                structure = self.like._fitted().structure
+                transformer, forms = self.like.transformer_, self.like.identifiers_
             else:
                 transformer = self._transformer(table)
-                structure = self._structure(transformer, table)
+                rows = _sampled(table, transformer.model_)
+                structure = self._structure(transformer, rows)
+                forms = _forms_of(transformer.model_, rows)
             counts = self._counts(transformer, structure, table)
-        self.transformer_, self.network_ = transformer, Network(structure, counts)
+        self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
+        _tell_of_others(transformer.model_, forms)
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
@@ -233,7 +242,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 "TableSynthesizer(like=the_other)"
             )
         merged = self.__sklearn_clone__()
-        merged.transformer_, merged.network_ = self.transformer_, Network(one.structure, one.counts.merge(two.counts))
+        merged.transformer_, merged.identifiers_ = self.transformer_, self.identifiers_
+        merged.network_ = Network(one.structure, one.counts.merge(two.counts))
         return merged
 
     def sample(
@@ -288,7 +298,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         (True, True)
         """
         network = self._fitted()
-        sampler = Sampler(self.transformer_.model_, network, self._conditions(conditions or {}))
+        restrictions = self._conditions(conditions or {})
+        sampler = Sampler(self.transformer_.model_, network, restrictions, self.identifiers_)
         _ = sampler.drawing.messages  # which refuses what cannot be met
         chosen = self.transformer_.model_.seed if seed is None else int(seed)
         check_row_range(first_row, n, chosen)
@@ -373,6 +384,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         network = self._fitted()
         stored = self.transformer_._stored(summaries=False)
         own = {name: getattr(self, name) for name in SETTINGS}
+        own["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
         stored = replace(stored, settings=stored.settings | {"synthesizer": own}, network=write_network(network))
         save_model(stored, path)
 
@@ -391,14 +403,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         check_columns(table, model)
         return given
 
-    def _structure(self, transformer: TableTransformer, table: Source) -> Structure:
+    def _structure(self, transformer: TableTransformer, rows: pa.Table) -> Structure:
         """Bins, and a network learnt from a sample of the rows."""
         model, summaries = transformer.model_, transformer.summaries_
         columns = [column for column in model.columns if column.is_encoded]
         bins = [bins_of(column, summaries.get(column.name), self.bins) for column in columns]
-        runs = sample_runs(table.rows or 0, model.seed, SAMPLE_ROWS, runs=fine_runs(table.rows or 0))
-        names = [column.name for column in columns]
-        rows = table.sample(names, runs) if table.rows is not None else _first_rows(table, names)
         codes = [
             np.concatenate([np.empty(0, np.uint8), *map(bin_finder(column, one), rows.column(column.name).chunks)])
             for column, one in zip(columns, bins, strict=True)
@@ -474,8 +483,11 @@ def _repeatable(table: Source) -> Iterator[Source]:
         yield open_source(path)
 
 
-def _first_rows(table: Source, names: list[str]) -> pa.Table:
-    """The first rows of a source that does not know how many it has."""
+def _sampled(table: Source, model: TableModel) -> pa.Table:
+    """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
+    names = [column.name for column in model.columns if column.is_encoded or column in model.identifiers]
+    if table.rows is not None:
+        return table.sample(names, sample_runs(table.rows, model.seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
     batches, rows = [], 0
     for block in table.blocks(names, SAMPLE_ROWS):
         batches.append(block.batch)
@@ -483,6 +495,24 @@ def _first_rows(table: Source, names: list[str]) -> pa.Table:
         if rows >= SAMPLE_ROWS:
             break
     return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
+
+
+def _forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
+    """Forms of the identifiers that have one."""
+    wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
+    forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
+    return {name: form for name, form in forms.items() if form is not None}
+
+
+def _tell_of_others(model: TableModel, forms: Mapping[str, IdentifierForm]) -> None:
+    """Log how columns are made that are not modelled."""
+    made = {column.name: "running numbers" for column in model.identifiers if column.regenerate == "sequence"}
+    made |= {name: f"new identifiers ({form.kind})" for name, form in forms.items()}
+    others = [column.name for column in model.columns if not column.is_encoded]
+    if others:
+        _LOG.info(
+            "columns that are not modelled: %s", ", ".join(f"{n}: {made.get(n, 'missing values')}" for n in others)
+        )
 
 
 def _counter(columns: list[FittedColumn], structure: Structure) -> Any:
@@ -543,8 +573,10 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     if not stored.network:
         return transformer
     try:
-        if not isinstance(own, dict) or {*own} != {*SETTINGS}:
+        if not isinstance(own, dict) or {*own} != {*SETTINGS, "identifiers"}:
             raise ValueError("its settings are not those of a synthesizer")
+        own = dict(own)
+        forms = {name: read_record(IdentifierForm, form, name) for name, form in own.pop("identifiers").items()}
         _PARENTS(own["parents"], "parents")
         _BINS(own["bins"], "bins")
         network = read_network(stored.network)
@@ -553,5 +585,5 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
     synthesizer = TableSynthesizer(**own)
-    synthesizer.transformer_, synthesizer.network_ = transformer, network
+    synthesizer.transformer_, synthesizer.network_, synthesizer.identifiers_ = transformer, network, forms
     return synthesizer

@@ -6,6 +6,7 @@ import pickle
 from datetime import date
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -72,6 +73,29 @@ def test_all_columns_come_back_in_their_order_and_types(frame: pd.DataFrame, fit
     assert rows["id"].is_unique
 
 
+@pytest.mark.parametrize(
+    ("kind", "make", "pattern"),
+    [
+        ("number", lambda i: f"C{i * 3:06d}", r"C\d{6}"),
+        ("number", lambda i: f"order-{5000 + i}/x", r"order-\d+/x"),
+        ("uuid", lambda i: str(UUID(int=i * 2**90 + i * 7919)), r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+        ("shape", lambda i: f"{'abcdefghij'[i % 10]}{i % 7}X-{i:04d}{'KLM'[i % 3]}", r"[a-z]\dX-\d{4}[A-Z]"),
+    ],
+)
+def test_identifiers_keep_their_form(kind: str, make: Any, pattern: str, tmp_path: Path) -> None:
+    """New identifiers look like those of the table, and depend on the row alone."""
+    table = pd.DataFrame({"key": [make(i) for i in range(3000)], "x": np.arange(3000) % 50})
+    synthesizer = gpuvgm.TableSynthesizer({"key": "id", "x": "continuous"}).fit(table)
+    assert synthesizer.identifiers_["key"].kind == kind
+    rows = synthesizer.sample(500)["key"]
+    assert rows.str.fullmatch(pattern).all()
+    if kind != "shape":
+        assert rows.is_unique and not set(rows) & set(table["key"])
+    assert synthesizer.sample(20, first_row=100)["key"].tolist() == rows[100:120].tolist()
+    synthesizer.save(tmp_path / "model.gpuvgm")
+    assert gpuvgm.load(tmp_path / "model.gpuvgm").sample(500)["key"].equals(rows)
+
+
 def test_dependence_is_in_the_sample(fitted: gpuvgm.TableSynthesizer) -> None:
     """The group follows from the age, and the income from the group."""
     rows = fitted.sample(5000)
@@ -86,7 +110,7 @@ def test_rows_are_functions_of_their_number(fitted: gpuvgm.TableSynthesizer) -> 
     parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 1), (1, 700), (700, 2000))]
     assert pd.concat(parts, ignore_index=True).equals(whole)
     other = clone(fitted).set_params(threads=1)
-    other.transformer_, other.network_ = fitted.transformer_, fitted.network_
+    other.transformer_, other.network_, other.identifiers_ = fitted.transformer_, fitted.network_, fitted.identifiers_
     assert other.sample(2000).equals(whole)
     assert not fitted.sample(2000, seed=1)["age"].equals(whole["age"])
 
@@ -122,7 +146,7 @@ def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthe
     network = fitted.network_
     turned = replace(network.structure, nodes=network.structure.nodes[::-1])
     stored = fitted.transformer_._stored(summaries=False)
-    settings = stored.settings | {"synthesizer": {"parents": 2, "bins": 64, "random_state": 0}}
+    settings = stored.settings | {"synthesizer": {"parents": 2, "bins": 64, "random_state": 0, "identifiers": {}}}
     from gpuvgm.table.model_file import save_model
 
     path = tmp_path / "damaged.gpuvgm"

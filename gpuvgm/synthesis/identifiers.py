@@ -1,0 +1,111 @@
+"""Identifiers of text: new ones in the form of those of the table, each a function of its row's number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gpuvgm.columns.rules import whole
+from gpuvgm.engines.base import philox_words
+from gpuvgm.io.arrow import is_text_type, plain_column
+from gpuvgm.synthesis.drawing import column_number
+
+UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+LONGEST = 64  # letters of a shape
+CLASSES = {"0": "0123456789", "a": "abcdefghijklmnopqrstuvwxyz", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierForm:
+    """How identifiers of a column of text look.
+
+    Parameters
+    ----------
+    kind : {"number", "uuid", "shape"}
+        A running number between two texts; random UUIDs; or letters and digits drawn at the places where all
+        identifiers have such.
+    before, after : str
+        Of a number: the texts around it. Of a shape: `before` has "0", "a" or "A" for a digit, a small letter and a
+        capital, behind a backslash, and all other letters as they are.
+    width : int
+        Least digits of a number.
+    first : int
+        The number of row 0.
+    """
+
+    kind: Literal["number", "uuid", "shape"]
+    before: str = ""
+    after: str = ""
+    width: Annotated[int, whole(0, LONGEST)] = 0
+    first: Annotated[int, whole(0, 2**62)] = 0
+
+    def values(self, name: str, first_row: int, rows: int, seed: int) -> pa.Array[Any]:
+        """Identifiers of consecutive rows, as text."""
+        if self.kind == "number":
+            numbers = pa.array(np.arange(first_row, first_row + rows) + self.first).cast(pa.string())
+            padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
+            parts: Any = (self.before, padded, self.after, "")
+            joined: pa.Array[Any] = pc.binary_join_element_wise(*parts)
+            return joined
+        counter = np.arange(first_row, first_row + rows, dtype=np.uint64)
+        if self.kind == "uuid":
+            a, b, c, d = philox_words(counter, column_number(name), seed)
+            b = b & np.uint64(0xFFFF0FFF) | np.uint64(0x4000)  # version 4 of RFC 9562
+            c = c & np.uint64(0x3FFFFFFF) | np.uint64(0x80000000)
+            texts = [
+                f"{w:08x}{x:08x}{y:08x}{z:08x}" for w, x, y, z in zip(*(p.tolist() for p in (a, b, c, d)), strict=True)
+            ]
+            return pa.array([f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in texts], pa.string())
+        places = re.findall(r"\\?.", self.before, re.S)
+        words = np.stack([philox_words(counter, column_number(f"{name}/{at}"), seed)[0] for at in range(len(places))])
+        letters = []
+        for place, word in zip(places, words, strict=True):
+            choice = np.array([*CLASSES[place[1]]] if len(place) == 2 else [place])
+            letters.append(choice[(word * np.uint64(len(choice))) >> np.uint64(32)])
+        return pa.array(["".join(row) for row in zip(*letters, strict=True)], pa.string())
+
+
+def form_of(values: Any, rows: int) -> IdentifierForm | None:
+    """Form of a sample of identifiers.
+
+    Parameters
+    ----------
+    values : pyarrow.ChunkedArray
+        The sample.
+    rows : int
+        Rows of the table, which running numbers begin after.
+
+    Returns
+    -------
+    IdentifierForm or None
+        None where they are no text, or have no form in common.
+    """
+    plain = plain_column(values)
+    texts: list[Any] = pc.unique(plain.drop_null().cast(pa.string())).to_pylist() if is_text_type(plain.type) else []
+    if not texts:
+        return None
+    if all(re.fullmatch(UUID, text) for text in texts):
+        return IdentifierForm("uuid")
+    found = [re.fullmatch(r"(\D*)(\d{1,18})(\D*)", text) for text in texts]
+    around = {(one[1], one[3]) for one in found if one}
+    if all(found) and len(around) == 1:
+        ((before, after),) = around
+        digits = [one[2] for one in found if one]
+        width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
+        return IdentifierForm("number", before, after, width, max(rows, *map(int, digits)) + 1)
+    if len({*map(len, texts)}) > 1 or len(texts[0]) > LONGEST:
+        return None
+    shape = "".join(_class_of({*letters}) for letters in zip(*texts, strict=True))
+    return IdentifierForm("shape", shape) if "\\" in shape and "?" not in shape else None
+
+
+def _class_of(letters: set[str]) -> str:
+    """Class of the letters at one place; "?" where they have none, or it cannot be written."""
+    if len(letters) == 1 and not letters & {"\\", "?"}:
+        return letters.pop()
+    return next((f"\\{name}" for name, members in CLASSES.items() if letters <= {*members}), "?")

@@ -1,0 +1,153 @@
+"""Networks of counts: structure, tables and messages against enumeration of every row."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from gpuvgm.errors import InputError
+from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.drawing import Drawing, draw, thresholds
+from gpuvgm.synthesis.messages import propagate
+from gpuvgm.synthesis.network import Network, Structure
+from gpuvgm.synthesis.structure import Node, learn_structure
+from gpuvgm.synthesis.tables import backed_off
+
+
+def _bins(name: str, rows: np.ndarray) -> Bins:
+    """Bins of one value each."""
+    size = len(rows)
+    places = np.arange(size, dtype=np.float64)
+    return Bins(name, np.empty(0), np.arange(size), rows, np.arange(size + 1), np.ones(size), places, places, False)
+
+
+def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Network:
+    """A 2-tree over random counts."""
+    random = np.random.default_rng(seed)
+    parents = ((), ("a",), ("b", "a"), ("a", "b"), ("c", "b"))
+    nodes = tuple(Node(name, one, (0.1,) * len(one)) for name, one in zip("abcde", parents, strict=True))
+    codes = [random.integers(0, size, 400).astype(np.uint8) for size in sizes]
+    codes[2] = ((codes[0] + codes[1]) % sizes[2]).astype(np.uint8)
+    codes[3] = ((codes[0].astype(int) * 7 + codes[1] + random.integers(0, 3, 400)) % sizes[3]).astype(np.uint8)
+    bins = tuple(
+        _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
+    )
+    structure = Structure(bins, nodes)
+    return Network(structure, structure.counts(codes, 400))
+
+
+def _all_rows(network: Network) -> tuple[list[np.ndarray], np.ndarray]:
+    """Every combination of bins, and its probability."""
+    sizes = [range(len(bins)) for bins in network.structure.bins]
+    rows = np.array(list(product(*sizes)), np.uint8)
+    codes = [np.ascontiguousarray(column) for column in rows.T]
+    return codes, np.exp(network.log_probability(codes, len(rows)))
+
+
+def test_probabilities_of_all_rows_add_up_to_one() -> None:
+    """No row has probability 0."""
+    _, probability = _all_rows(_network())
+    assert np.sum(probability) == pytest.approx(1, abs=1e-12)
+    assert np.all(probability > 0)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_conditions_agree_with_enumeration(seed: int) -> None:
+    """The mass of conditions, and every column's shares under them, are those of the sum over all rows."""
+    random = np.random.default_rng(seed)
+    network = _network(seed)
+    codes, probability = _all_rows(network)
+    chosen = random.choice(5, random.integers(2, 5), replace=False)
+    evidence = {int(at): random.random(len(network.structure.bins[at])).round(1) for at in chosen}
+    weight = probability * np.prod([evidence[at][codes[at]] for at in evidence], axis=0)
+    messages = propagate(network, evidence)
+    assert np.exp(messages.log_mass) == pytest.approx(np.sum(weight), rel=1e-12)
+    conditions = {}
+    for at, share in evidence.items():
+        bins = network.structure.bins[at]
+        conditions[at] = Bins(
+            bins.name, bins.edges, bins.codes, bins.rows, bins.first, share, bins.low, bins.high, False
+        )
+    rows = 20_000
+    drawn = Drawing(network, conditions).rows(0, rows, seed)
+    for at, bins in enumerate(network.structure.bins):
+        expected = np.bincount(codes[at], weight / np.sum(weight), len(bins)) * rows
+        found = np.bincount(drawn[at].codes, minlength=len(bins))
+        z = np.abs(found - expected) / np.sqrt(np.maximum(expected * (1 - expected / rows), 1e-9) + 1e-9)
+        assert np.max(z[expected > 5]) < 4.5
+        assert np.all(found[expected == 0] == 0)
+
+
+def test_conditions_without_mass_are_refused() -> None:
+    """Two conditions that exclude each other are an error."""
+    network = _network()
+    size = len(network.structure.bins[0])
+    with pytest.raises(InputError, match="meets all conditions"):
+        propagate(network, {0: np.zeros(size), 1: np.ones(4)})
+
+
+def test_counts_of_blocks_add_up() -> None:
+    """Counts of 1 block and 7 are the same."""
+    random = np.random.default_rng(2)
+    structure = _network().structure
+    codes = [random.integers(0, len(bins), 700).astype(np.uint8) for bins in structure.bins]
+    whole = structure.counts(codes, 700)
+    parts = [structure.counts([code[at : at + 100] for code in codes], 100) for at in range(0, 700, 100)]
+    merged = parts[3]
+    for part in [*parts[:3], *parts[4:]]:
+        merged = part.merge(merged)
+    assert merged.rows == 700
+    assert all(map(np.array_equal, (*merged.pairs, *merged.triples), (*whole.pairs, *whole.triples)))
+
+
+def test_leave_one_out_is_what_it_says() -> None:
+    """The likelihood of counts is that of each row by a table of all other rows."""
+    random = np.random.default_rng(4)
+    counts = random.poisson(2, (6, 5))
+    levels = [np.zeros(6, np.int64), np.array([0, 0, 1, 1, 2, 2]), np.arange(6)]
+    found = backed_off(counts, levels)
+    assert np.allclose(found.table.sum(axis=1), 1)
+    total = 0.0
+    for context, value in zip(*np.nonzero(counts), strict=True):
+        without = counts.copy()
+        without[context, value] -= 1
+        best = [_table_with(without, levels, weights)[context, value] for weights in product((0.25, 1.0), repeat=3)]
+        total += counts[context, value] * np.log(found.without[context, value])
+        assert np.min(np.abs(np.array(best) - found.without[context, value])) < 1e-9
+    assert found.likelihood == pytest.approx(total)
+
+
+def _table_with(counts: np.ndarray, levels: list[np.ndarray], weights: tuple[float, ...]) -> np.ndarray:
+    """The formula of the module, written out."""
+    table = np.full(counts.shape, 1 / counts.shape[1])
+    for groups, weight in zip(levels, weights, strict=True):
+        for context in range(len(counts)):
+            n = counts[groups == groups[context]].sum(axis=0)
+            mass = weight * max(np.count_nonzero(n), 1e-9)
+            table[context] = (n + mass * table[context]) / (n.sum() + mass)
+    return table
+
+
+def test_structure_finds_a_parent_of_two() -> None:
+    """A column that depends on two others together gets both; noise gets none."""
+    random = np.random.default_rng(0)
+    a, b, noise = (random.integers(0, size, 8000).astype(np.uint8) for size in (6, 8, 9))
+    b = ((b + a * (random.random(8000) < 0.5)) % 8).astype(np.uint8)
+    c = ((a.astype(int) * 3 + b * 5 + (random.random(8000) < 0.1)) % 10).astype(np.uint8)
+    codes = [a, b, noise, c]
+    bins = [_bins(name, np.bincount(code)) for name, code in zip(("a", "b", "noise", "c"), codes, strict=True)]
+    nodes = {node.name: node for node in learn_structure(bins, codes, 2)}
+    assert nodes["noise"].parents == ()
+    assert max(len(node.parents) for node in nodes.values()) == 2
+    assert all(gain > 0 for node in nodes.values() for gain in node.gains)
+    assert all(len(node.parents) < 2 for node in learn_structure(bins, codes, 1))
+
+
+def test_draws_are_exact_at_the_borders() -> None:
+    """A word equal to a border belongs to the next entry; entries without a share are never drawn."""
+    keys = thresholds(np.array([0.25, 0.0, 0.75, 0.0, 1.0]), np.array([0, 3]))
+    words = np.array([0, 2**30 - 1, 2**30, 2**32 - 1], np.uint64)
+    assert draw(keys, np.zeros(4, np.int64), words).tolist() == [0, 0, 2, 2]
+    assert draw(keys, np.ones(4, np.int64), words).tolist() == [4, 4, 4, 4]
