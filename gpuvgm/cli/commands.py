@@ -114,17 +114,6 @@ def generate(
     kind: Annotated[
         Literal["amount", "mixed-table"], option("--kind", "amount: one column; mixed-table: a column of every kind.")
     ] = "amount",
-    like: Annotated[
-        str | None,
-        option(
-            "--like",
-            "Enlarge this small table instead: each row is one of its rows with noise.",
-            metavar="SOURCE",
-        ),
-    ] = None,
-    noise: Annotated[
-        float, option("--noise", "With --like: standard deviation of the noise on the ranks of numbers.", min=0)
-    ] = 0.1,
     seed: Annotated[int, option("--seed", "Random seed.", min=0)] = 0,
     first_row: Annotated[
         int, option("--first-row", "Number of the first row to write.", parser=parse_count, metavar="ROW")
@@ -156,8 +145,6 @@ def generate(
             path,
             rows,
             kind=kind,
-            like=like,
-            noise=noise,
             seed=seed,
             first_row=first_row,
             file_rows=file_rows,

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
-from gpuvgm.datasets.likeness import Likeness
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.errors import InputError, counted, counted_values
@@ -102,8 +101,6 @@ def generate(
     rows: int,
     *,
     kind: Kind = "amount",
-    like: object = None,
-    noise: float = 0.1,
     seed: int = 0,
     first_row: int = 0,
     file_rows: int = FILE_ROWS,
@@ -124,11 +121,6 @@ def generate(
     kind : {"amount", "mixed-table"}
         "amount": one column "Amount", see `gpuvgm.datasets.amount`. "mixed-table": ten columns of every kind, see
         `gpuvgm.datasets.mixed_table.mixed_table_rows`.
-    like : object, optional
-        A small table to blow up in place of a kind: whatever `TableTransformer.fit` takes, of at most 2^24 rows. Every
-        generated row is one of its rows with noise, see `gpuvgm.datasets.likeness.Likeness`.
-    noise : float
-        Standard deviation of that noise, which moves the ranks of a column's numbers, in that of the ranks.
     seed : int
         0 to 2**64 - 1.
     first_row : int
@@ -164,7 +156,7 @@ def generate(
     >>> gpuvgm.TableTransformer().fit("payments.parquet").feature_names_in_.tolist()
     ['Amount']
     """
-    generator = _generator(kind, like, noise, seed, block_rows)
+    generator = _generator(kind, seed, block_rows)
     check_row_range(first_row, rows, seed)
     chosen = LocalExecutor() if executor is None else executor
     return write_generated(generator, path, RowRange(first_row, rows), file_rows, chosen, resume=resume)
@@ -187,16 +179,9 @@ def write_generated(
         return GeneratedFile(target, *generator.write(target, part, local))
 
 
-def _generator(kind: Kind, like: object, noise: float, seed: int, block_rows: int) -> Generator:
+def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:
     if block_rows < 1:
         raise InputError(f"block_rows must be at least 1, got {block_rows}")
-    if like is not None:
-        if kind != "amount":
-            raise InputError(f'kind="{kind}" and like exclude each other: give one of them')
-        likeness = Likeness(like, noise)
-        described = {"gpuvgm.kind": "like", "gpuvgm.noise": repr(float(noise)), "gpuvgm.seed": str(seed)}
-        described["gpuvgm.like"] = likeness.digest
-        return Generator(likeness.rows, likeness.schema, seed, block_rows, described)
     if kind not in KINDS:
         raise InputError(f'kind "{kind}" cannot be generated; there is: {", ".join(KINDS)}')
     schema, rows_of = KINDS[kind]

@@ -189,6 +189,7 @@ class Network:
         if len(parents) > 1:
             first = np.repeat(self.structure.axes[parents[0]].parent, groups)
             levels.append(first * groups + np.tile(np.arange(groups), len(pairs)))
+            levels.append(np.arange(len(pairs) * groups))
         table = backed_off(triples.reshape(len(pairs) * groups, -1), levels).table
         return NodeTables(table.reshape(triples.shape), inside)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -25,7 +26,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, GeneratedFile, Generator, write_generated
 from gpuvgm.engines import EngineName
-from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
@@ -395,7 +396,10 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         given = self.columns
         if not isinstance(given, TableTransformer):
             settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-            return TableTransformer(given, random_state=self.random_state, **settings).fit(table)
+            transformer = TableTransformer(given, random_state=self.random_state, **settings)
+            with warnings.catch_warnings():  # of what a network would not see; `_tell_of_others` says how it is made
+                warnings.simplefilter("ignore", InferenceWarning)
+                return transformer.fit(table)
         model = given._fitted()
         without = [column.name for column in model.numeric if column.name not in given.summaries_]
         if without:

@@ -32,7 +32,7 @@ def test_the_commands_and_options_are_those_that_work():
     machine, memory = {"threads", "scheduler", "workers"}, {"memory"}
     assert {name: options - common for name, options in OPTIONS.items()} == {
         "demo": {"out", "rows"},
-        "generate": {"rows", "kind", "like", "noise", "seed", "first_row", "file_rows", "resume", *machine},
+        "generate": {"rows", "kind", "seed", "first_row", "file_rows", "resume", *machine},
         "fit": {
             "model",
             "columns",

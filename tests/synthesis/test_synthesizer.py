@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from sklearn.base import clone
@@ -185,6 +187,43 @@ def test_sources_of_every_sort(tmp_path: Path, kind: str) -> None:
     assert names == (list(source) if kind == "dict" else table.column_names)
     if kind in ("arrow", "parquet", "batches"):
         assert sample.schema.types == table.schema.types
+
+
+def test_all_types_come_back() -> None:
+    """Columns of every Arrow type have it in the sample, within the range of the training rows."""
+    random, rows = np.random.default_rng(0), 600
+    days = [date(2020, 1, 1) + timedelta(int(day)) for day in random.integers(0, 99, rows)]
+    cents = [Decimal(int(cent)).scaleb(-2) for cent in random.integers(-500, 500, rows)]
+    table = pa.table(
+        {
+            "cents": pa.array(np.round(random.lognormal(3, 1, rows), 2), mask=np.arange(rows) % 10 == 0),
+            "float32": pa.array(random.normal(size=rows).astype(np.float32)),
+            "year": pa.array(random.integers(1950, 2020, rows).astype(np.int16)),
+            "big": pa.array(random.integers(2**60, 2**60 + 10**6, rows)),
+            "unsigned": pa.array(random.integers(0, 100, rows).astype(np.uint64) + np.uint64(2**63)),
+            "when": pa.array(random.integers(0, 10**9, rows)).cast(pa.timestamp("s")).cast(pa.timestamp("ns", "UTC")),
+            "day": pa.array(days),
+            "price": pa.array(cents, pa.decimal128(9, 2)),
+            "wide": pa.array([Decimal(int(value)) for value in random.integers(0, 500, rows)], pa.decimal128(30, 0)),
+            "date": pa.array([day.isoformat() for day in days]),
+            "percent": pa.array([f"{value} %" for value in random.integers(0, 100, rows)]),
+            "text": pa.array([f"t{i % 7}" for i in range(rows)]),
+            "category": pa.array([f"t{i % 3}" for i in range(rows)]).dictionary_encode(),
+            "truth": pa.array(np.arange(rows) % 3 == 0),
+            "nothing": pa.nulls(rows, pa.float64()),
+            "nested": pa.array([[i % 3] for i in range(rows)]),
+        }
+    )
+    sample = gpuvgm.TableSynthesizer({"nested": "pass"}).fit(table).sample(500)
+    assert sample.schema.names == table.schema.names
+    assert sample.schema.types == table.schema.types
+    for name in ("cents", "float32", "year", "big", "unsigned", "when", "day", "price", "wide", "date"):
+        low, high = (getattr(pc, end)(table[name]) for end in ("min", "max"))
+        assert pc.all(pc.and_(pc.greater_equal(sample[name], low), pc.less_equal(sample[name], high))).as_py(), name
+    for name in ("date", "percent", "text", "category", "truth"):
+        assert set(sample[name].to_pylist()) <= {*table[name].to_pylist(), *(f"{i} %" for i in range(100))} | {
+            (date(2020, 1, 1) + timedelta(day)).isoformat() for day in range(99)
+        }
 
 
 def test_counts_do_not_depend_on_blocks_or_order(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
