@@ -84,8 +84,8 @@ class NumberFigures:
     unequal_rows : int
         Rows whose value does not come back to the bit.
     comes_back : bool
-        Whether every value comes back: to the bit, or without a step to within the column's `resolution`, which does
-        not hide where most values lie.
+        Whether every value comes back: to the bit, or, unless the type is of whole numbers, to within the column's
+        `resolution`, which does not hide where most values lie.
     under_threshold_rows : int
         Rows whose most probable component did not become a mode (its weight is under the threshold).
     ks, ks_resolution : float

@@ -103,8 +103,8 @@ class NumberTrial(ColumnTrial):
         self._encode_probable = column.encoder(engine, probable)
         self._unit = _unit_before(column, self._codec)
         self._resolution = column.resolution * (1 + ROUNDING)
-        is_whole = pa.types.is_integer(type_of(column.type))
-        self._different = _different_share(self._counter.numbers) if is_whole else 0.0
+        self._is_whole = pa.types.is_integer(type_of(column.type))
+        self._different = _different_share(self._counter.numbers) if self._is_whole else 0.0
 
     def count(self, values: pa.Array[Any], first_row: int) -> tuple[NumberTripCounts, NDArray[np.bool_] | None]:
         """Counts of consecutive rows, and which of them lie in the training range as they came in (None: all)."""
@@ -201,7 +201,7 @@ class NumberTrial(ColumnTrial):
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step,
             unequal_rows=counts.unequal,
-            comes_back=counts.unequal == 0 or self._is_near(counts, before, apart.ks),
+            comes_back=counts.unequal == 0 or not self._is_whole and self._is_near(counts, before, apart.ks),
             under_threshold_rows=counts.under_threshold,
             ks=apart.ks,
             ks_resolution=apart.ks_resolution,

@@ -144,7 +144,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     algorithm : {"summary", "exact", "auto"}
         "summary" counts the rows in one scan and fits the counts; from the same start the result is within 1e-8
         standard deviations of "exact", which reads every row in every iteration. "exact" has starts of its own: with
-        effort="research" they come from k-means on all rows, as scikit-learn's, and may lead to other modes. "auto" is "exact" below 200,000 rows, else "summary".
+        effort="research" they come from k-means on all rows, as scikit-learn's, and may lead to other modes. "auto" is
+        "exact" below 200,000 rows, else "summary".
     effort : {"auto", "best", "research"}
         How hard to search for the mixture. "research" does what the research code does: `max_iter` iterations from one
         k-means start. "auto" takes a few starts, that one among them, and fits each until little gain is expected.
