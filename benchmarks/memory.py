@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.machine import found_by, memory_figure, peak_memory
 
-STAGES = ("import", "fit", "exact", "transform", "onehot", "inverse", "evaluate", "batches")
+STAGES = ("import", "fit", "exact", "transform", "parts", "onehot", "inverse", "evaluate", "batches")
 
 
 def main() -> None:
@@ -67,8 +67,9 @@ def _run(gpuvgm: object, file: str, model: Path, stage: str, settings: dict[str,
         return
     fitted = gpuvgm.load(str(model)).set_params(**machine)
     encoded = str(model.with_name("encoded.parquet"))
-    if stage in ("transform", "onehot"):
-        out = encoded if settings.get("keep") else str(model.with_name("out.parquet"))
+    if stage in ("transform", "parts", "onehot"):
+        name = "parts" if stage == "parts" else "out.parquet"
+        out = encoded if settings.get("keep") else str(model.with_name(name))
         fitted.transform(file, layout="onehot" if stage == "onehot" else "compact", out=out)
     elif stage == "inverse":
         fitted.inverse_transform(encoded, out=str(model.with_name("back.parquet")))

@@ -263,6 +263,16 @@ def _run_in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) ->
         yield from _run_in_parts(function, half, limit)
 
 
+def result_of(future: Future[R]) -> R:
+    """Wait for what another thread gives; an interrupt of this one is raised as such."""
+    try:
+        return future.result()
+    except RuntimeError as problem:
+        if isinstance(problem.__context__, KeyboardInterrupt):  # a signal met Python's condition between its locks
+            raise problem.__context__ from None
+        raise
+
+
 @dataclass(slots=True)
 class _BlockResult:
     """One block under way: its rows and the result to come."""
@@ -273,12 +283,7 @@ class _BlockResult:
     def take(self) -> Any:
         """Wait for the result; the step holds it no longer."""
         future, self.future = self.future, Future()
-        try:
-            return future.result()
-        except RuntimeError as problem:
-            if isinstance(problem.__context__, KeyboardInterrupt):  # a signal met Python's condition between its locks
-                raise problem.__context__ from None
-            raise
+        return result_of(future)
 
 
 class _Pipeline(Generic[B, R]):

@@ -89,7 +89,7 @@ from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uni
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
 from gpuvgm.table.model_file import MODEL_KEY, fingerprint, load_model, save_model
-from gpuvgm.table.write import PART_ROWS, Parts, target_of, write_rows
+from gpuvgm.table.write import PART_ROWS, Parts, files_of, target_of, write_rows
 
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
@@ -592,7 +592,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
             return encode_lazily(self._alone(), table, asked, first_row)
         coding = self._coding(table, asked, first_row, uniforms, written=out is not None)
-        with self._run("transform", table, partial(_need_of, table, coding, written=out is not None)) as run:
+        with self._run("transform", table, partial(_need_of, table, coding, out)) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
                 encoded, unseen = self._in_memory(run, table, coding)
@@ -677,7 +677,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         table = open_source(source)
         batch_rows = whole(1)(batch_rows, "batch_rows")
         coding = self._coding(table, self._asked(mode, layout, dtype, seed), first_row, written=False)
-        with self._run("transform", table, partial(_need_of, table, coding, written=False)) as cluster:
+        with self._run("transform", table, partial(_need_of, table, coding)) as cluster:
             run = cluster.here
             coding = replace(coding, engine=engine_for(self.engine, table) if cluster.spread else cluster.engine)
             form, unseen = coding.form(table), UnseenCounts()
@@ -796,7 +796,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
         def need() -> Need:
             types = decoding.reader().passthrough_types
-            return Need.transform(table.schema, decoded_schema(model, types), written=out is not None)
+            return Need.transform(table.schema, decoded_schema(model, types), files=files_of(out))
 
         with self._run("inverse", table, need) as run:
             read = replace(decoding, engine=run.here.engine).reader(table)
@@ -1163,8 +1163,8 @@ def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in names])
 
 
-def _need_of(table: Source, coding: Coding, *, written: bool) -> Need:
-    return Need.transform(_chosen(table, coding.model.names), coding.schema, written=written)
+def _need_of(table: Source, coding: Coding, out: Path_ | None = None) -> Need:
+    return Need.transform(_chosen(table, coding.model.names), coding.schema, files=files_of(out))
 
 
 def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:

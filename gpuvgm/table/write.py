@@ -9,21 +9,25 @@ import logging
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import pyarrow as pa
 
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values
 from gpuvgm.execution.context import Run, check_reachable
-from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
-from gpuvgm.execution.partitions import Partition
+from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor, result_of
+from gpuvgm.execution.memory import Files
+from gpuvgm.execution.partitions import Partition, as_read_by
 from gpuvgm.files import replace_folder
 from gpuvgm.io import (
     MANIFEST,
@@ -43,6 +47,7 @@ from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import Manifest, inside, read_manifest, refuse_other_run, still_fits
 
 PART_ROWS = 1 << 24
+GROUPS_OF_PART = 8  # at least, where parts are read side by side: a part may begin within a row group
 Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them
 Encode = Callable[[Any], Written]
 _ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # of runs, that are no defect of gpuvgm
@@ -74,6 +79,13 @@ class RunSummary:
     seconds: float
     files: int = 1
     unseen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+def files_of(out: Given | None) -> Files:
+    """What is written: nothing, one file where the name has an ending, or the parts of a folder."""
+    if out is None:
+        return "none"
+    return "one" if location_of(out).suffix else "parts"
 
 
 def target_of(source: Source, out: Given, *, resume: bool) -> Location:
@@ -151,6 +163,25 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of a part.
+
+    Parameters
+    ----------
+    first_row : int
+        The part's.
+    written : (pyarrow.RecordBatch, UnseenRows)
+        The rows.
+    is_last : bool
+        Whether the part is full with them.
+    """
+
+    first_row: int
+    written: Written
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """Works blocks, cut at the borders of parts.
 
@@ -168,15 +199,16 @@ class Cut:
     encode: Encode
     done: frozenset[str]
 
-    def __call__(self, block: Any) -> list[tuple[int, Written]]:
-        """First row of each part that is missing, and its batch."""
+    def __call__(self, block: Any) -> list[Piece]:
+        """Rows of each part that is missing."""
         size, stop = self.parts.part_rows, block.first_row + block.rows
         firsts = range(block.first_row - block.first_row % size, stop, size)
         wanted = [first for first in firsts if self.parts.name(first) not in self.done]
         pieces = []
         for first in wanted:
             low, high = max(0, first - block.first_row), min(block.rows, first + size - block.first_row)
-            pieces.append((first, self.encode(block if high - low == block.rows else block.between(low, high))))
+            written = self.encode(block if high - low == block.rows else block.between(low, high))
+            pieces.append(Piece(first, written, first + size <= stop))
         return pieces
 
 
@@ -200,40 +232,111 @@ class Taking:
         return known | {"unseen": self.unseen.to_json()}
 
 
-@contextmanager
-def _part_file(parts: Parts, manifest: Manifest, first_row: int) -> Iterator[Taking]:
-    """The file of a part, which is noted in the manifest when it is complete."""
-    path = inside(parts.place, parts.name(first_row))
-    with _sink(path, parts.schema) as sink:
-        taking = Taking(sink)
-        yield taking
-    manifest.add(path.name, taking.entry(first_row))
+class _PartFile:
+    """The file of a part, which a thread of its own writes and closes.
+
+    Parameters
+    ----------
+    parts : Parts
+        The files.
+    first_row : int
+        The part's.
+    """
+
+    def __init__(self, parts: Parts, first_row: int) -> None:
+        self._first_row, self._opened = first_row, ExitStack()
+        sink = _sink(inside(parts.place, parts.name(first_row)), parts.schema)
+        self._taking = Taking(self._opened.enter_context(sink))
+        self._thread, self._lacks_rows = ThreadPoolExecutor(1, "gpuvgm-write"), False
+
+    def __enter__(self) -> Self:
+        """The file."""
+        return self
+
+    def __exit__(self, *problem: Any) -> None:
+        """End the thread; of a file that it has not closed nothing stays."""
+        self._thread.shutdown(cancel_futures=True)
+        self._opened.__exit__(*problem)
+
+    def take(self, piece: Piece) -> Future[dict[str, Any] | None]:
+        """Write rows; the result is the file's entry in a manifest if it ends with them."""
+        return self._thread.submit(self._write, piece)
+
+    def close(self) -> Future[dict[str, Any]]:
+        """End the file; the result is its entry in a manifest."""
+        return self._thread.submit(self._close)
+
+    def _write(self, piece: Piece) -> dict[str, Any] | None:
+        if self._lacks_rows:  # those of a piece that failed
+            raise CancelledError
+        self._lacks_rows = True
+        self._taking.take(piece.written)
+        self._lacks_rows = False
+        return self._close() if piece.is_last else None
+
+    def _close(self) -> dict[str, Any]:
+        self._opened.close()
+        return self._taking.entry(self._first_row)
 
 
 class PartFiles(ExitStack):
-    """Takes batches in the order of rows and puts each into the file of its part.
+    """Puts rows into the files of their parts, which are written side by side, each in the order of its rows.
 
     Parameters
     ----------
     parts : Parts
         The files.
     manifest : Manifest
-        Where those that are complete are noted.
+        Where those that are complete are noted, in the caller's thread.
+    threads : int
+        Pieces that wait or are written at a time.
     """
 
-    def __init__(self, parts: Parts, manifest: Manifest) -> None:
+    def __init__(self, parts: Parts, manifest: Manifest, threads: int) -> None:
         super().__init__()
-        self._open = partial(_part_file, parts, manifest)
-        self._first = -1
-        self._taking: Taking | None = None
+        self._parts, self._manifest, self._threads = parts, manifest, threads
+        self._files: dict[int, _PartFile] = {}
+        self._waiting: deque[tuple[int, Future[Any]]] = deque()
 
-    def take(self, pieces: Sequence[tuple[int, Written]]) -> None:
-        """Batches of some parts, by the first row of these."""
-        for first, written in pieces:
-            if self._taking is None or first != self._first:
-                self.close()
-                self._first, self._taking = first, self.enter_context(self._open(first))
-            self._taking.take(written)
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the threads; of a run that fails, what was taken before is written."""
+        try:
+            while self._waiting:
+                with suppress(Exception):  # the failure that led here is the one to report
+                    self._finish(len(self._waiting) - 1)
+        finally:
+            super().__exit__(kind, value, trace)
+
+    def take(self, pieces: Sequence[Piece]) -> None:
+        """Rows of some parts; waits where many others are still to be written."""
+        for piece in pieces:
+            file = self._file(piece.first_row)
+            self._waiting.append((piece.first_row, file.take(piece)))
+            self._finish(self._threads)
+
+    def end(self) -> None:
+        """Write what is left, once all rows are taken; of no rows at all a file that has the columns."""
+        self._finish(0)
+        if not self._manifest.done:
+            self._file(0)
+        self._waiting += [(first, file.close()) for first, file in self._files.items()]
+        self._finish(0)
+
+    def _file(self, first_row: int) -> _PartFile:
+        if first_row not in self._files:
+            self._files[first_row] = self.enter_context(_PartFile(self._parts, first_row))
+        return self._files[first_row]
+
+    def _finish(self, most: int) -> None:
+        """Wait until so many pieces are left."""
+        while len(self._waiting) > most:
+            first, written = self._waiting.popleft()
+            entry = result_of(written)
+            if entry is not None:
+                self._files.pop(first).__exit__(None, None, None)
+                self._manifest.add(self._parts.name(first), entry)
 
 
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
@@ -358,8 +461,8 @@ def _fits(parts: Parts, name: str, entry: Mapping[str, Any], folder: Location | 
 def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, manifest: Manifest) -> None:
     """Write the parts that are missing.
 
-    Workers write parts side by side where they can read their rows alone. Else rows come in order, and one part follows
-    the other without a pause: threads never wait for the end of a file.
+    Workers write parts side by side where they can read their rows alone. Else this process writes what comes of
+    blocks, each part in a thread of its own, so that nothing waits for the end of a file.
     """
     width = len(parts.schema)
     if run.reads_apart(source):
@@ -369,23 +472,42 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
             manifest.add(parts.name(partition.first_row), entry)
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
-    blocks = run.blocks(source, columns, width)
-    if manifest.done and source.paths and source.rows is not None:
-        blocks = _left(source, columns, run.rows_of(source, max(len(columns), width)), cut)
-    with PartFiles(parts, manifest) as files:
-        _writer(run.executor).map_blocks(cut, blocks, files.take)
-    if not manifest.done:
-        with _part_file(parts, manifest, 0):  # no rows at all: a file that has the columns
-            pass
+    with PartFiles(parts, manifest, run.executor.threads) as files:
+        _writer(run.executor).map_blocks(cut, _blocks(run, source, columns, cut), files.take)
+        files.end()
 
 
-def _left(source: Source, columns: Sequence[str], block_rows: int, cut: Cut) -> Iterator[Any]:
-    """Blocks of the rows whose parts are missing."""
-    rows, part_rows = source.rows or 0, cut.parts.part_rows
-    missing = [first for first in range(0, rows, part_rows) if cut.parts.name(first) not in cut.done]
-    for _, neighbours in groupby(enumerate(missing), lambda pair: pair[1] - pair[0] * part_rows):
-        firsts = [first for _, first in neighbours]
-        yield from source.between(list(columns), firsts[0], min(firsts[-1] + part_rows, rows), block_rows)
+def _blocks(run: Run, source: Source, columns: Sequence[str], cut: Cut) -> Iterator[Any]:
+    """Blocks of the rows whose parts are missing.
+
+    Of files that are read from anywhere as fast, one part a thread is read, a block of each in turn.
+    """
+    width, rows, size = len(cut.parts.schema), source.rows, cut.parts.part_rows
+    if run.spread or not source.paths or rows is None:
+        return run.blocks(source, columns, width)
+    firsts = [first for first in range(0, rows, size) if cut.parts.name(first) not in cut.done]
+    at_once = 1 if run.on_device or source.longest_group * GROUPS_OF_PART > size else run.executor.threads
+    if at_once == 1:
+        neighbours = groupby(enumerate(firsts), lambda pair: pair[1] - pair[0] * size)
+        stretches = [[first for _, first in stretch] for _, stretch in neighbours]
+    else:
+        stretches = [[first] for first in firsts]
+    between, block_rows = as_read_by(run.engine, source).between, run.rows_of(source, max(len(columns), width))
+    return _in_turn(
+        (between(columns, stretch[0], min(stretch[-1] + size, rows), block_rows) for stretch in stretches), at_once
+    )
+
+
+def _in_turn(streams: Iterator[Iterator[Any]], count: int) -> Iterator[Any]:
+    """What some iterators at a time give, one of each in turn."""
+    begun = deque(islice(streams, count))
+    while begun:
+        stream = begun.popleft()
+        if (block := next(stream, None)) is None:
+            begun.extend(islice(streams, 1))
+            continue
+        begun.append(stream)
+        yield block
 
 
 def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:

@@ -16,6 +16,8 @@ from gpuvgm import TableTransformer, generate
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import ArrowThreads
 from gpuvgm.execution.memory import MIB, Need, limits_of, parse_memory
+from gpuvgm.io import rows_of_group
+from gpuvgm.io.arrow import row_bytes
 from gpuvgm.table import numeric_fit
 
 SETTINGS = {"effort": "research", "max_iter": 10}
@@ -58,6 +60,14 @@ def test_threads_become_fewer_where_short_blocks_do_not_suffice() -> None:
     need = Need.fit(WIDE)
     assert limits_of(need.peak(3, 4096), 8, need).threads == 3
     assert limits_of(need.peak(1, 4096), 8, need).block_rows == 4096
+
+
+def test_each_thread_has_a_part_of_a_folder_to_write() -> None:
+    one, parts = (Need.transform(WIDE, WIDE, files=files) for files in ("one", "parts"))
+    a_file = 2 * rows_of_group(WIDE) * row_bytes(WIDE)
+    assert parts.peak(1, 4096) - one.peak(1, 4096) < a_file // 2
+    assert parts.peak(3, 4096) - one.peak(3, 4096) > 2 * a_file
+    assert Need.transform(WIDE, WIDE, files="none").peak(3, 4096) < one.peak(3, 4096)
 
 
 def test_too_little_memory_is_refused_with_the_least(tmp_path: Path) -> None:
