@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from benchmarks.machine import machine_line
-from benchmarks.samples_tables import CTGAN, EPOCHS, NO_MODEL, ROWS, TABLES, TRAINING_ROWS, TVAE
+from benchmarks.samples_tables import COUNTS, CTGAN, EPOCHS, NO_MODEL, ROWS, TABLES, TRAINING_ROWS, TVAE
 
 #: Headings of the measures.
 MEASURES = {
@@ -154,6 +154,7 @@ def sections(lines: Sequence[str]) -> dict[str, list[str]]:
     if not documents:
         return {}
     found = {"samples-machine": [machine_text(lines)], "samples-counts": list(counts(documents))}
+    found["samples-synthesizer"] = list(synthesizer_table(documents))
     found |= {f"samples-{model}": list(model_table(rows)) for model, rows in tables(documents)}
     found["samples-encoded"] = list(measures_table(documents, TVAE, "round_trip", ENCODED))
     found["samples-drawn"] = list(measures_table(documents, TVAE, "drawn", DRAWN, compared=True))
@@ -166,8 +167,8 @@ def machine_text(lines: Iterable[str]) -> str:
     """Machine, versions and commits."""
     found = [one for one in map(json.loads, lines) if one["benchmark"] == "samples"]
     dates, commits = (sorted({str(one["machine"][name]) for one in found}) for name in ("date", "commit"))
-    versions = found[-1]["details"]["versions"].items()
-    others = ", ".join(f"{name} {version}" for name, version in versions)
+    versions = {name: version for one in found for name, version in one["details"]["versions"].items()}
+    others = ", ".join(f"{name} {version}" for name, version in versions.items())
     days = " to ".join(dict.fromkeys((dates[0], dates[-1])))
     named = f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}"
     return f"Measured on {days}, {named}: {machine_line(found[-1]['machine'])}; {others}."
@@ -192,6 +193,30 @@ def counts(documents: Documents) -> Iterator[str]:
             if found:
                 told = [str(sum(one.verdict == verdict for one in found)) for verdict in VERDICTS]
                 yield f"| {model} | {variant} | {' | '.join(told)} | {expected_by_chance(found):.1f} |"
+
+
+SYNTHESIZER = ("ks_rounded", "tv", "tails", "pairs", "utility")
+
+
+def synthesizer_table(documents: Documents) -> Iterator[str]:
+    """TableSynthesizer between the training rows and the encodings whose pairs agree best, with seconds of each."""
+    yield f"| table | rows of | seeds | {' | '.join(MEASURES[name] for name in SYNTHESIZER)} | fit and sample, s |"
+    yield "|---|---|--:|" + "--:|" * (len(SYNTHESIZER) + 1)
+    for table, study in TABLES.items():
+        candidates = [(NO_MODEL, TRAINING_ROWS, TRAINING_ROWS), (COUNTS, COUNTS, "TableSynthesizer")]
+        for model in (TVAE, CTGAN):
+            held = {variant: by_seed(documents, model, table, variant) for variant in study.variants}
+            pairs = {v: np.mean([one["pairs"] for one in seeds.values()]) for v, seeds in held.items() if seeds}
+            if pairs:
+                best = max(pairs, key=lambda variant: pairs[variant])
+                candidates.append((model, best, f"{model}, {best}"))
+        for model, variant, told in candidates:
+            seeds = by_seed(documents, model, table, variant)
+            if seeds:
+                cells = [_cell(name, seeds, None)[0] for name in SYNTHESIZER]
+                spent = [one["seconds"] for one in documents if (one["model"], one["table"]) == (model, table)]
+                seconds = np.mean([sum(s.get(part, 0.0) for part in ("fit", "sample")) for s in spent])
+                yield f"| {table} | {told} | {len(seeds)} | {' | '.join(cells)} | {seconds:,.1f} |"
 
 
 def measures_table(

@@ -24,8 +24,9 @@ from scipy.stats import ks_2samp, wasserstein_distance
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 
+import gpuvgm
 from benchmarks.machine import peak_memory, versions_of
-from benchmarks.samples_tables import CTGAN, NO_MODEL, TABLES, TVAE, Training, options_of
+from benchmarks.samples_tables import COUNTS, CTGAN, NO_MODEL, TABLES, TVAE, Training, options_of
 
 BINS = 10  # of a column of numbers, as many rows in each as ties let
 MOST_CATEGORIES = 20  # that have a bin of their own, and one that all others share
@@ -199,12 +200,24 @@ def result_of(training: Training, folder: Path | None = None) -> dict[str, Any]:
     """Seconds and measures of a training."""
     study = TABLES[training.table]
     rows, held_out = study.split(training.rows, training.seed)
-    seconds, samples = ({}, {"measures": rows}) if training.model == NO_MODEL else kept(training, rows, folder)
+    if training.model == NO_MODEL:
+        seconds, samples = {}, {"measures": rows}
+    else:
+        seconds, samples = counted(training, rows) if training.model == COUNTS else kept(training, rows, folder)
     start = time.perf_counter()
     found = {name: measure(held_out, sample, study.discrete, study.target) for name, sample in samples.items()}
     seconds["measures"] = time.perf_counter() - start
     used = {"seconds": seconds, "processor_seconds": time.process_time(), "peak_memory": peak_memory()}
     return {**found, **used, "versions": versions_of(PACKAGES)}
+
+
+def counted(training: Training, rows: Any) -> Sampled:
+    """Seconds of fit and sample of TableSynthesizer, and its sample."""
+    start = time.perf_counter()
+    model = gpuvgm.TableSynthesizer(random_state=training.seed, threads=1).fit(rows)
+    fitted = time.perf_counter()
+    sample = model.sample(len(rows))
+    return {"fit": fitted - start, "sample": time.perf_counter() - fitted}, {"measures": sample}
 
 
 def kept(training: Training, rows: Any, folder: Path | None) -> Sampled:
@@ -271,7 +284,7 @@ def installed(options: Mapping[str, Any] | None) -> Any:
 def main(document: str, *folder: str) -> dict[str, Any]:
     """The result of the training that a JSON document describes."""
     training = Training(**json.loads(document))
-    if training.model != NO_MODEL:
+    if training.model in (TVAE, CTGAN):
         import_module("torch").set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

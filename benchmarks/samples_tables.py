@@ -10,10 +10,11 @@ from benchmarks.inputs import real_table
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 
 TVAE, CTGAN, NO_MODEL = "TVAE", "CTGAN", "none"
+COUNTS = "counts"  # gpuvgm.TableSynthesizer, which has no encoding
 STOCK, TRAINING_ROWS = "ctgan", "training rows"  # CTGAN's own transformer; the rows themselves in place of samples
 VARIANTS = (STOCK, "research", "auto", "kinds")
 #: Seeds of each model, in the order in which they are trained.
-SEEDS = {NO_MODEL: 5, TVAE: 5, CTGAN: 3}
+SEEDS = {NO_MODEL: 5, COUNTS: 5, TVAE: 5, CTGAN: 3}
 EPOCHS, ROWS = 300, 20_000
 WIDE_VARIANTS = ("onehot", "interval", "max_categories")
 MOST_CATEGORIES = 100  # of the variant "max_categories"

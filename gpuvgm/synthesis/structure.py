@@ -18,7 +18,7 @@ from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.tables import WEIGHTS, backed_off, left_out
 
 CHILD_GROUPS = 24  # of a child's bins, which depend on both parents
-PARENT_GROUPS = 20  # of the bins of each of two parents
+PARENT_GROUPS = 32  # of the bins of each of two parents
 LEVELS = (4, 16)  # groups of the first parent's bins that its tables back off to
 CANDIDATES = 8  # parents of a column that are tried
 SAMPLE_ROWS = 20_000

@@ -17,6 +17,7 @@ from benchmarks.__main__ import main, parse
 from benchmarks.samples_page import Difference, differences, expected_by_chance, of_size, rows_of
 from benchmarks.samples_side import category_codes, number_bins, of_categories, of_numbers, pair_agreement, utility
 from benchmarks.samples_tables import (
+    COUNTS,
     CTGAN,
     MOST_CATEGORIES,
     NO_MODEL,
@@ -131,7 +132,7 @@ def test_a_part_of_the_trainings_can_be_chosen() -> None:
 
 
 #: What is judged beside the samples of each model.
-SECOND = {NO_MODEL: (), TVAE: ("round_trip", "drawn"), CTGAN: ("by_frequency",)}
+SECOND = {NO_MODEL: (), COUNTS: (), TVAE: ("round_trip", "drawn"), CTGAN: ("by_frequency",)}
 
 
 def result(training: Training) -> dict[str, Any]:
