@@ -200,6 +200,24 @@ def test_identifiers_and_free_text_pass_through(distinct, rows, kind, dictionary
     assert found(values.dictionary_encode() if dictionary else values).kind == kind
 
 
+@pytest.mark.parametrize(
+    ("rows", "distinct", "whole", "kind"),
+    [
+        (3_000, 1_000, True, "pass"),
+        (3_000, 900, True, "categorical"),
+        (1_990, 900, True, "categorical"),
+        (2_000, 256, True, "categorical"),
+        (100_000, 50_000, False, "categorical"),  # two rows each: those of a larger table are the same ones
+        (100_000, 70_000, False, "pass"),
+    ],
+)
+def test_free_text_brings_new_values_with_new_rows(rows, distinct, whole, kind):
+    values = [f"text {row % distinct}" for row in range(rows)]
+    recognised = Recognised(identifiers=True, rows=rows if whole else 10 * rows)
+    assert found(values, recognised=recognised).kind == kind
+    assert found(values).kind == "categorical"
+
+
 @pytest.mark.parametrize(("distinct", "kind"), [(2_000, "pass"), (1_000, "categorical")])
 def test_amounts_and_dates_that_are_not_read_are_said(distinct, kind):
     values = [f"$-{1_000 + row % distinct:,}.50" for row in range(2_000)]

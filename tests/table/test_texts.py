@@ -24,7 +24,7 @@ FRAME = pd.DataFrame(
         "day": pd.Series(HOURS).dt.strftime("%Y-%m-%d"),
         "price": [f"{x:,.2f}".translate(str.maketrans(",.", ".,")) for x in RANDOM.lognormal(6, 1.5, ROWS)],
         "share": [f"{x:.1f} %" for x in RANDOM.uniform(1, 99, ROWS)],
-        "code": [f"{x:05}" for x in RANDOM.integers(0, 3_000, ROWS)],
+        "code": [f"{x:05}" for x in RANDOM.integers(0, 300, ROWS)],
     }
 )
 KINDS = {"time_hour": "continuous", "day": "continuous", "price": "continuous", "share": "continuous"}
