@@ -45,7 +45,7 @@ class FitConfig:
 
     n_components: int = 10
     weight_threshold: float = 0.005
-    weight_concentration_prior: float = 1e-3
+    weight_concentration_prior: float | None = None
     max_iter: int = 100
     tol: float = 1e-3
     tol_per_row: float | None = None
@@ -55,6 +55,13 @@ class FitConfig:
     standardize: Standardize = "auto"
     reg_covar: float = 1e-6
     active_by: Literal["rows", "weight"] = "rows"
+
+    @property
+    def concentration(self) -> float:
+        """Concentration of the Dirichlet process: unless it is given, that of CTGAN with effort="research", else 1."""
+        if self.weight_concentration_prior is not None:
+            return self.weight_concentration_prior
+        return 1e-3 if self.effort == "research" else 1.0
 
 
 #: Added to each mode's probability before the draw by the research code.

@@ -98,7 +98,7 @@ _OPTIONS: dict[str, _Option] = {
     "floor": _Option(MIXTURE, share | _OR_NONE),
     "n_components": _Option(MIXTURE, whole(1, 255)),
     "weight_threshold": _Option(MIXTURE, share),
-    "weight_concentration_prior": _Option(MIXTURE, positive),
+    "weight_concentration_prior": _Option(MIXTURE, positive | _OR_NONE),
     "max_iter": _Option(MIXTURE, whole(1)),
     "tol": _Option(MIXTURE, not_negative),
     "tol_per_row": _Option(MIXTURE, not_negative | _OR_NONE),

@@ -270,9 +270,9 @@ def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, leas
     small = np.sqrt(variance) < frame.scale
     standardize = (small if config.standardize == "auto" else config.standardize) and variance > 0
     if variance == 0 and frame.scale != 1:  # a constant of extreme size: any floor near 1 does
-        return Prior(config.weight_concentration_prior, mean, 1.0, 0.0, 1.0, config.reg_covar)
+        return Prior(config.concentration, mean, 1.0, 0.0, 1.0, config.reg_covar)
     return Prior(
-        weight_concentration=config.weight_concentration_prior,
+        weight_concentration=config.concentration,
         mean=mean,
         mean_precision=1.0,
         covariance=variance,

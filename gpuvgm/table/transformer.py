@@ -133,8 +133,8 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Upper limit of modes per column.
     weight_threshold : float
         A component becomes a mode if its weight is larger than this and at least one training row belongs to it.
-    weight_concentration_prior : float
-        Concentration of the Dirichlet process.
+    weight_concentration_prior : float, optional
+        Concentration of the Dirichlet process; by default 0.001 with effort="research", as CTGAN has it, else 1.
     max_iter : int
         Iterations of variational EM.
     tol, tol_per_row : float
@@ -253,7 +253,7 @@ class TableTransformer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         *,
         n_components: int = 10,
         weight_threshold: float = 0.005,
-        weight_concentration_prior: float = 1e-3,
+        weight_concentration_prior: float | None = None,
         max_iter: int = 100,
         tol: float = 1e-3,
         tol_per_row: float | None = None,

@@ -40,10 +40,10 @@ def test_auto_is_the_default() -> None:
 @pytest.mark.parametrize("effort", SEARCHED)
 @each_shape(sorted(HELD_MODES | ONE_MODE))
 def test_the_bound_is_never_below_that_of_research(name: str, effort: str) -> None:
-    """Of numbers on no step: those on one have a floor under their variances that the research code lacks."""
+    """Of one prior, and numbers on no step: those on one have a floor under their variances that research lacks."""
     x = shape(name, ROWS)
     x[0] += 1e-9 * (1 + abs(x[0]))
-    best, research = (fitted(x, effort=each).fit for each in (effort, "research"))
+    best, research = (fitted(x, effort=each, weight_concentration_prior=1.0).fit for each in (effort, "research"))
     assert best.lower_bound >= research.lower_bound
     assert (best.effort, research.effort) == (effort, "research")
     assert best.converged
@@ -67,7 +67,7 @@ def test_auto_ends_little_below_best(name: str) -> None:
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 11])
 def test_few_rows(rows: int, effort: str) -> None:
     x = shape("lognormal", rows)
-    best, research = (fitted(x, effort=each).fit for each in (effort, "research"))
+    best, research = (fitted(x, effort=each, weight_concentration_prior=1.0).fit for each in (effort, "research"))
     assert best.rows == rows
     assert np.isfinite(best.lower_bound)
     if rows > 10:  # with fewer rows than components research has fewer components, and a bound with fewer terms
@@ -77,7 +77,9 @@ def test_few_rows(rows: int, effort: str) -> None:
 @pytest.mark.parametrize("effort", SEARCHED)
 def test_max_iter_and_tol_do_not_matter(effort: str) -> None:
     x = shape("t3 returns", ROWS)
-    best, research = (fitted(x, effort=each, max_iter=1, tol=1e9) for each in (effort, "research"))
+    best, research = (
+        fitted(x, effort=each, weight_concentration_prior=1.0, max_iter=1, tol=1e9) for each in (effort, "research")
+    )
     assert research.fit.iterations == 1
     assert best.fit.lower_bound >= research.fit.lower_bound
     assert bits(best) == bits(fitted(x, effort=effort))
@@ -131,7 +133,11 @@ def test_partial_fit_searches_again(effort: str) -> None:
     x = shape("cents", ROWS)
     declared = {"x": "continuous"}
     transformer = TableTransformer(declared, effort=effort).fit({"x": x[:1500]}).partial_fit({"x": x[1500:]})
-    research = TableTransformer(effort="research").fit({"x": x[:1500]}).partial_fit({"x": x[1500:]})
+    research = (
+        TableTransformer(effort="research", weight_concentration_prior=1.0)
+        .fit({"x": x[:1500]})
+        .partial_fit({"x": x[1500:]})
+    )
     grown, whole = transformer.columns_["x"].fit, fitted(x, effort=effort).fit
     assert (grown.rows, grown.effort) == (ROWS, effort)
     assert grown.lower_bound >= research.columns_["x"].fit.lower_bound
