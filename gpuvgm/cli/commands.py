@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 
@@ -60,6 +60,9 @@ from gpuvgm.config import (
     UnknownCategories,
 )
 from gpuvgm.errors import ColumnsFailed, InputError
+
+if TYPE_CHECKING:
+    from gpuvgm.table.base import BaseTransformer
 
 
 def _limit(name: str, text: str, metavar: str | None = "SHARE", largest: float | None = None) -> Any:
@@ -261,13 +264,14 @@ def fit(
     from gpuvgm.cli import resume as unfinished
     from gpuvgm.cli import tables as views
     from gpuvgm.columns.text import widths_line
+    from gpuvgm.table.base import BaseTransformer
     from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import check_target
 
     check_target(model)
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        transformer = gpuvgm.TableTransformer(
+        transformer = BaseTransformer(
             columns=parse_columns(columns),
             random_state=seed,
             algorithm=algorithm,
@@ -462,10 +466,10 @@ def evaluate(
     for limit, value in limits.items():
         if compare is not None and value is not None:
             raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
-    from gpuvgm.table.transformer import load_transformer
+    from gpuvgm.table.base import BaseTransformer, load_as
 
     with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
-        distance = None if against is None else transformer.distance_to(load_transformer(against))
+        distance = None if against is None else transformer.distance_to(load_as(BaseTransformer, against))
         found = transformer.evaluate(_open_table(source, delimiter), compare=_open_synthetic(compare, delimiter))
     broken = found.broken({"min_score": min_score, **(limits if compare is None else {})})
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
@@ -550,7 +554,7 @@ def info(
     from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import load_model
 
-    stored = load_model(model)  # the file alone: a TableTransformer would import scikit-learn
+    stored = load_model(model)
     if stored.failed:
         unfinished = ColumnsFailed(stored.failed, len(stored.columns))
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")
@@ -659,10 +663,10 @@ def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
 @contextmanager
 def _loaded(
     terminal: Terminal, model: str, scheduler: str | None, workers: int | None, threads: int | None, **settings: Any
-) -> Iterator[gpuvgm.TableTransformer]:
+) -> Iterator[BaseTransformer]:
     """A model with this run's settings, where it runs; the engine that fitted it may not be there."""
-    from gpuvgm.table.transformer import load_transformer
+    from gpuvgm.table.base import BaseTransformer, load_as
 
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         place = {"engine": "auto", "executor": executor, "threads": threads, "progress": progress}
-        yield load_transformer(model).set_params(**place, **settings)
+        yield load_as(BaseTransformer, model, **place, **settings)

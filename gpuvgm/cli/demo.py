@@ -19,6 +19,7 @@ from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import Outcome
 from gpuvgm.cli.stages import Report, speed
 from gpuvgm.errors import counted, install_extra
+from gpuvgm.table.base import BaseTransformer, load_as
 from gpuvgm.table.description import model_document
 
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
@@ -44,11 +45,11 @@ def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
     model, encoded, back = folder / "model.gpuvgm", folder / "encoded.parquet", folder / "back.parquet"
 
     start = time.perf_counter()
-    fitted = gpuvgm.TableTransformer(progress=progress).fit(path)
+    fitted = BaseTransformer(progress=progress).fit(path)
     fit_seconds = time.perf_counter() - start
     fitted.save(model)
     forth = fitted.transform(path, out=encoded)
-    inverse = gpuvgm.load(model).set_params(progress=progress).inverse_transform(encoded, out=back)
+    inverse = load_as(BaseTransformer, model, progress=progress).inverse_transform(encoded, out=back)
     start = time.perf_counter()
     report = fitted.evaluate(path)
     seconds = {"fit": fit_seconds, "transform": forth.seconds, "inverse": inverse.seconds}
@@ -89,7 +90,7 @@ def generated(folder: Path, rows: int) -> tuple[Path, str]:
     return path, f"generated amounts, not real data; for real data: {install_extra('demo')}"
 
 
-def _view(fitted: gpuvgm.TableTransformer, report: str, document: dict[str, Any]) -> list[Any]:
+def _view(fitted: BaseTransformer, report: str, document: dict[str, Any]) -> list[Any]:
     rows = fitted.model_.rows
     times = [(stage, f"{s:.2f} s", speed(rows, s)) for stage, s in document["seconds"].items()]
     files = [(name, decimal(size)) for name, size in document["files"].items()]

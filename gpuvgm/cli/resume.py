@@ -7,9 +7,9 @@ from typing import Any
 
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io import Location, location_of
+from gpuvgm.table.base import OF_THIS_MACHINE, BaseTransformer, load_as, settings_of
 from gpuvgm.table.checkpoint import forget_checkpoint, note_checkpoint
 from gpuvgm.table.model_file import SUFFIX
-from gpuvgm.table.transformer import OF_THIS_MACHINE, TableTransformer, load_transformer
 
 OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings that are called otherwise in Python
 
@@ -27,13 +27,13 @@ def checkpoint_of(model: str) -> Path | None:
 
 
 def fit_or_resume(
-    transformer: TableTransformer, source: Any, model: str, *, resume: bool, journal: bool
-) -> TableTransformer:
+    transformer: BaseTransformer, source: Any, model: str, *, resume: bool, journal: bool
+) -> BaseTransformer:
     """Fit, or go on: with columns that failed, with rows that a fit cut short had not read, or with new files.
 
     Parameters
     ----------
-    transformer : TableTransformer
+    transformer : BaseTransformer
         With the settings of this run.
     source : str or Source
         The training rows.
@@ -46,7 +46,7 @@ def fit_or_resume(
 
     Returns
     -------
-    TableTransformer
+    BaseTransformer
         The one that is fitted: that of the model where new files are added.
 
     Raises
@@ -57,7 +57,7 @@ def fit_or_resume(
     kept, folder = path_of(model), checkpoint_of(model)
     begun = folder is not None and folder.exists()
     if resume and kept.exists():
-        transformer.unfinished_ = load_transformer(str(kept)).unfinished_
+        transformer.unfinished_ = load_as(BaseTransformer, str(kept)).unfinished_
     elif resume and not begun:
         return _add_files(transformer, source, model)
     try:
@@ -75,23 +75,22 @@ def fit_or_resume(
         raise named from problem
 
 
-def _add_files(transformer: TableTransformer, source: Any, model: str) -> TableTransformer:
+def _add_files(transformer: BaseTransformer, source: Any, model: str) -> BaseTransformer:
     """The model that is there, with the files that are new since; settings that it does not have are refused."""
     if not location_of(model).exists():
         raise InputError(f"{model}: nothing to resume, neither an unfinished fit nor a model; run fit without --resume")
     machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
-    grown: TableTransformer = load_transformer(model)
-    asked, usual, held = (one.get_params(deep=False) for one in (transformer, TableTransformer(), grown))
+    grown = load_as(BaseTransformer, model, **machine)
+    asked, usual, held = map(settings_of, (transformer, BaseTransformer(), grown))
     ignored = [name for name in asked if name not in OF_THIS_MACHINE and asked[name] not in (usual[name], held[name])]
     if ignored:
         options = ", ".join(f"--{OPTION_NAMES.get(name, name).replace('_', '-')}" for name in ignored)
         told = f"{model}: the fit is complete, so --resume can only add new files"
         raise InputError(f"{told}; leave out {options}, or fit without --resume")
-    grown.set_params(**machine)
     return grown.fit(source, resume=True)
 
 
-def complete(fitted: TableTransformer, model: str, *, summaries: bool) -> None:
+def complete(fitted: BaseTransformer, model: str, *, summaries: bool) -> None:
     """Write the model, and remove what was kept of its unfinished fit; a checkpoint stays where that fails."""
     folder = checkpoint_of(model)
     try:

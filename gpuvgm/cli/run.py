@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from typing import Any
+
+import pyarrow as pa
 
 from gpuvgm.cli.console import Outcome, Terminal, explain, json_text
 from gpuvgm.cli.record import RunRecord
@@ -32,6 +37,7 @@ def run_command(
     warnings : iterable of str
         What is said before it begins.
     """
+    _keep_pandas_out()
     terminal = Terminal(**{name: common[name] for name in ("json", "quiet", "debug", "progress", "log_format")})
     record = RunRecord(function.__name__, options, terminal.stages)
     target, error = None, None
@@ -58,3 +64,27 @@ def run_command(
         except Exception as problem:  # the document is printed already
             code = code or replace(terminal, json=False).fail(problem)
     return code
+
+
+class _NoPandas(MetaPathFinder):
+    """Finds that there is no pandas."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        """Nothing; an error for pandas."""
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+def _keep_pandas_out() -> None:
+    """Let pyarrow not find pandas, which it imports to know pandas' objects where commands have none.
+
+    Where cuDF is installed it stays: cuDF gives such objects to pyarrow.
+    """
+    if "pandas" in sys.modules or find_spec("cudf") is not None:
+        return
+    finder = _NoPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        pa.scalar(pa.array([0.0])[0].as_py())  # each looks for pandas once in a process
+    finally:
+        sys.meta_path.remove(finder)

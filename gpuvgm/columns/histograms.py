@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from scipy.special import ndtr
 
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.io.arrow import type_of
+from gpuvgm.mixture.special import normal_cdf
 from gpuvgm.summary.distribution import Pieces
 from gpuvgm.summary.grid import Floats, Ints
 
@@ -187,7 +187,9 @@ def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -
     last = len(edges) - 1
     bins, ends = np.arange(-1, last + 2), np.linspace(-1, last + 1, _POINTS * (last + 2) + 1)
     numbers, at = (np.interp(ends, bins, _extended(one)) for one in (edges, places))
-    shares = column.weights[k, None] * np.diff(ndtr((column.codec.of_inner(numbers) - means) / column.stds[k, None]))
+    shares = column.weights[k, None] * np.diff(
+        normal_cdf((column.codec.of_inner(numbers) - means) / column.stds[k, None])
+    )
     heights = np.nan_to_num(rows * _smooth(shares) / np.maximum(np.diff(at), _NARROW))[:, _POINTS:-_POINTS]
     middles = ((at[:-1] + at[1:]) / 2)[_POINTS:-_POINTS]
     whole = _visible(middles, np.sum(heights, axis=0), 2 * _MOST_POINTS)

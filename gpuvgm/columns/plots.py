@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 
 from gpuvgm.columns.histograms import Curve, components_by_mean, histogram_of
 from gpuvgm.columns.numbers import NumericColumn
@@ -97,7 +97,8 @@ def _literal(text: str) -> str:
 
 def _expected_numbers(column: NumericColumn) -> tuple[Floats, Floats]:
     """Quantiles of every component within the column's range, and its ends, as numbers with their weights."""
-    x = column.means[:, None] + column.stds[:, None] * ndtri((np.arange(_QUANTILES) + 0.5) / _QUANTILES)
+    quantiles = [NormalDist().inv_cdf((place + 0.5) / _QUANTILES) for place in range(_QUANTILES)]
+    x = column.means[:, None] + column.stds[:, None] * np.array(quantiles)
     assert column.minimum is not None and column.maximum is not None
     ends = np.array([column.codec.plain.number(end) for end in (column.minimum, column.maximum)])
     numbers = np.clip(column.codec.linear(x.ravel() - column.codec.base), ends[0], ends[1])

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from gpuvgm.arrays import ascending, distinct_values
 from gpuvgm.columns.codecs import (
@@ -40,6 +39,7 @@ from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.mixture.cell_em import cell_objective
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.search import quantile_start
+from gpuvgm.mixture.special import normal_cdf
 from gpuvgm.summary.grid import Floats, Frame
 from gpuvgm.summary.summary import Cells
 
@@ -217,7 +217,7 @@ class _Trial:
     def below(self, numbers: Floats) -> Floats:
         """Distribution function at numbers of the plain scale."""
         y = self.frame.apply(self.codec.of_inner(numbers))
-        each = ndtr((y - self.posterior.means[:, None]) / np.sqrt(self.posterior.covariances[:, None]))
+        each = normal_cdf((y - self.posterior.means[:, None]) / np.sqrt(self.posterior.covariances[:, None]))
         return np.asarray(self.posterior.weights @ each)
 
 

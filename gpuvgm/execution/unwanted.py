@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -54,6 +53,8 @@ def wait_until_stopped(client: Client) -> None:
 
 
 async def _stopped(dask_worker: Any) -> None:
+    import asyncio
+
     end = time.monotonic() + PATIENCE
     await asyncio.sleep(ON_THE_WAY)
     while any(task.state == "cancelled" for task in dask_worker.state.tasks.values()) and time.monotonic() < end:

@@ -71,10 +71,8 @@ def _thread_pools() -> Any:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    from sklearn.exceptions import ConvergenceWarning
-
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", "Number of distinct clusters")
         yield
 
 
@@ -127,13 +125,18 @@ def k_means(
     weight : ndarray of shape (rows,), optional
         Weight of each row.
     """
-    from sklearn.cluster import KMeans
-
+    init: Any = "k-means++"
     components = min(components, len(x))
-    with _one_thread(), _thread_pools().limit(limits=1, user_api="openmp"):  # OpenMP's limit is the thread's own
+    with _one_thread():
         if native_is_built() and weight is None and x.shape[1] == 1 and x.dtype == np.float64:
-            return k_means_of_one(x, components, random)
-        run = KMeans(n_clusters=components, n_init=1, random_state=random).fit(x, sample_weight=weight)
+            centres, labels = k_means_of_one(x, components, random)
+            if labels is not None:
+                return centres, labels
+            init = lambda *_, random_state: centres  # noqa: E731 - as scikit-learn calls it
+        from sklearn.cluster import KMeans
+
+        with _thread_pools().limit(limits=1, user_api="openmp"):  # OpenMP's limit is the thread's own
+            run = KMeans(n_clusters=components, n_init=1, init=init, random_state=random).fit(x, sample_weight=weight)
     return run.cluster_centers_.astype(np.float64), run.labels_
 
 

@@ -1,8 +1,8 @@
 """k-means over one feature: scikit-learn's steps in loops of our own, with the bits of its labels and centres.
 
 In its iterations scikit-learn takes distances from a matrix product. Over one feature each of its numbers is a single
-product, rounded, twice of which is taken from the square of a centre. Where the machine's BLAS rounds otherwise (a
-fused operation), and where a centre loses all its rows, scikit-learn iterates itself, from the same first centres.
+product, rounded, twice of which, exactly, is taken from the square of a centre: a fused operation has the same bits.
+Where a centre loses all its rows, scikit-learn iterates itself, from the same first centres.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from gpuvgm.mixture.special import native_kernels
 from gpuvgm.summary.grid import Floats
 
 _MOST_ITERATIONS, _TOLERANCE = 300, 1e-4  # scikit-learn's defaults
-_CHUNK = 256  # rows of which scikit-learn takes the distances together
 Labels = NDArray[Any]  # of int32
 
 
-def k_means_of_one(x: Floats, components: int, random: np.random.RandomState) -> tuple[Floats, Labels]:
+def k_means_of_one(x: Floats, components: int, random: np.random.RandomState) -> tuple[Floats, Labels | None]:
     """Centres (K, 1) and labels as `KMeans(components, n_init=1, random_state=random)` finds them.
+
+    Where a centre loses all its rows there are no labels, and the centres are the first ones, about the mean of `x`.
 
     Parameters
     ----------
@@ -32,16 +33,13 @@ def k_means_of_one(x: Floats, components: int, random: np.random.RandomState) ->
     random : RandomState
         Source of randomness.
     """
-    from sklearn.cluster import KMeans
-
     x = np.ascontiguousarray(x)
     mean = x.mean(axis=0)
     rows = (x - mean).ravel()
     first = _first_centres(rows, components, random)
     found = _iterated(rows, first, float(np.mean(np.var(x, axis=0)) * _TOLERANCE))
     if found is None:
-        run = KMeans(components, n_init=1, init=lambda *_, random_state: first.reshape(-1, 1)).fit(x)
-        return run.cluster_centers_, run.labels_
+        return first.reshape(-1, 1), None
     return found[0].reshape(-1, 1) + mean, found[1]
 
 
@@ -64,9 +62,7 @@ def _first_centres(rows: Floats, components: int, random: np.random.RandomState)
 
 
 def _iterated(rows: Floats, centres: Floats, tolerance: float) -> tuple[Floats, Labels] | None:
-    """Centres and labels; None where a centre loses its rows, or the machine's BLAS rounds otherwise."""
-    if not _rounds_once(rows[:_CHUNK], centres):
-        return None
+    """Centres and labels; None where a centre loses its rows."""
     labels, lloyd = np.full(len(rows), -1, np.int32), native_kernels().lloyd
     for _ in range(_MOST_ITERATIONS):
         counts, sums, changed = lloyd(rows, centres, labels)
@@ -79,12 +75,3 @@ def _iterated(rows: Floats, centres: Floats, tolerance: float) -> tuple[Floats, 
             break
     lloyd(rows, centres, labels)
     return centres, labels
-
-
-def _rounds_once(rows: Floats, centres: Floats) -> bool:
-    """Whether the distances that scikit-learn's BLAS gives are those of our loops."""
-    from scipy.linalg.blas import dgemm
-
-    squares = np.repeat((centres * centres)[:, None], len(rows), axis=1)
-    distances = dgemm(-2.0, centres[None], rows[None], 1.0, np.asfortranarray(squares), trans_a=1)
-    return np.array_equal(distances, squares + -2.0 * (centres[:, None] * rows))

@@ -6,10 +6,10 @@ where it ran. These use + - * / alone and are accurate to a few units in the las
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from math import factorial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,7 +27,7 @@ _STEPS = np.arange(float(_SHIFT))
 _ODD_RECIPROCALS = [1 / odd for odd in range(19, 0, -2)]
 LOG_2_PARTS = 6.93147180369123816490e-01, 1.90821492927058770002e-10  # the first has trailing zeros
 _FURTHEST = 800.0  # the exponential is 0, or infinite, from here on
-_RECIPROCAL_FACTORIALS = [1 / factorial(n) for n in range(12, -1, -1)]
+_RECIPROCAL_FACTORIALS = [1 / math.factorial(n) for n in range(12, -1, -1)]
 
 
 def _log(x: Vector) -> Vector:
@@ -58,7 +58,7 @@ def _exp(x: Vector) -> Vector:
     power = np.rint(x * 1.4426950408889634)
     high, low = LOG_2_PARTS
     r = (x - power * high) - power * low
-    series = np.full_like(r, 1 / factorial(13))
+    series = np.full_like(r, 1 / math.factorial(13))
     for coefficient in _RECIPROCAL_FACTORIALS:
         series *= r
         series += coefficient
@@ -115,6 +115,12 @@ def _native() -> Functions:
     """The C++ functions, of vectors alone: the same operations in the same order, in a twentieth of the time."""
     native, kernels = import_module("gpuvgm._native"), native_kernels()
     return Functions(kernels.log, kernels.exp, native.digamma, native.gammaln)
+
+
+def normal_cdf(x: Vector) -> Vector:
+    """Distribution function of the standard normal distribution: libm's erfc, which has no vectors."""
+    scaled = np.asarray(x, dtype=np.float64) * -math.sqrt(0.5)
+    return 0.5 * np.array([math.erfc(value) for value in scaled.ravel().tolist()]).reshape(scaled.shape)
 
 
 IN_NUMPY = Functions(_log, _exp, _digamma, _gammaln)

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from gpuvgm.columns.base import MISSING
 from gpuvgm.columns.categorical import CategoricalColumn
@@ -17,6 +16,7 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
+from gpuvgm.mixture.special import normal_cdf
 from gpuvgm.report.differences import category_variation
 from gpuvgm.report.text import Row, aligned
 from gpuvgm.summary.grid import Floats
@@ -286,7 +286,7 @@ def _mixture_function(x: Floats, means: Floats, deviations: Floats, weights: Flo
     """Distribution function of a Gaussian mixture, sum of w_k Φ((x - μ_k) / σ_k) (Bishop 2006, equation 2.188)."""
     if not len(means):
         return np.zeros(len(x))
-    return np.asarray(ndtr((x[:, None] - means) / deviations) @ (weights / np.sum(weights)))
+    return np.asarray(normal_cdf((x[:, None] - means) / deviations) @ (weights / np.sum(weights)))
 
 
 def _coordinates(codec: Codec, other: Codec) -> tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]:

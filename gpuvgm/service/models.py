@@ -11,15 +11,14 @@ from typing import Any
 
 import pyarrow as pa
 
-import gpuvgm
 from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_text_type, row_bytes, type_of
+from gpuvgm.table.base import BaseTransformer, load_as
 from gpuvgm.table.decode import decoded_schema
 from gpuvgm.table.description import jsonable, model_document
 from gpuvgm.table.model_file import MANIFEST, SUFFIX
-from gpuvgm.table.transformer import load_transformer
 
 _LOG = logging.getLogger("gpuvgm.service")
 
@@ -32,7 +31,7 @@ class Served:
     ----------
     name : str
         Its file name without ending.
-    transformer : TableTransformer
+    transformer : BaseTransformer
         The model, loaded.
     document : dict
         What `gpuvgm info --json` says of it, without the path.
@@ -43,15 +42,15 @@ class Served:
     """
 
     name: str
-    transformer: gpuvgm.TableTransformer
+    transformer: BaseTransformer
     document: Mapping[str, Any]
     widths: Mapping[str, float]
     types: Mapping[str, pa.DataType]
 
     @classmethod
-    def of(cls, name: str, transformer: gpuvgm.TableTransformer) -> Served:
+    def of(cls, name: str, transformer: BaseTransformer) -> Served:
         """A model that is loaded; it encodes no rows once, so that the first request finds everything at hand."""
-        transformer.set_params(engine="auto", threads=1)
+        transformer.engine, transformer.threads = "auto", 1
         transformer.set_output(transform="pyarrow")
         model = transformer.model_
         types = {column.name: _type_or_null(column.row_type) for column in model.columns}
@@ -66,7 +65,7 @@ class Served:
         document = {"model": name, **model_document(model)}
         return cls(name, transformer, jsonable(document), widths, types)
 
-    def reporting(self, progress: Callable[..., None]) -> gpuvgm.TableTransformer:
+    def reporting(self, progress: Callable[..., None]) -> BaseTransformer:
         """The model for one request, which tells how far it is after every block."""
         alone = copy.copy(self.transformer)
         alone.progress = progress
@@ -107,7 +106,7 @@ def load_models(place: Path) -> dict[str, Served]:
         name = path.name.removesuffix(SUFFIX)
         if name in found:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
-        transformer = load_transformer(path)
+        transformer = load_as(BaseTransformer, path)
         if hasattr(transformer, "unfinished_"):
             _LOG.warning("%s: not served, some of its columns are not fitted yet (gpuvgm fit --resume)", path)
         else:

@@ -43,10 +43,11 @@ from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
+from gpuvgm.table.base import Path_, Progress, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import document_digest, load_model, save_model
-from gpuvgm.table.transformer import Path_, Progress, TableTransformer, transformer_of
+from gpuvgm.table.transformer import TableTransformer
 
 _LOG = logging.getLogger("gpuvgm")
 _PARENTS, _BINS = whole(0, 2), whole(2, 200)
@@ -573,7 +574,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     """
     stored = load_model(fspath(path))
     own = stored.settings.get("synthesizer")
-    transformer = transformer_of(stored, path)
+    transformer = transformer_of(TableTransformer, stored, path)
     if not stored.network:
         return transformer
     try:

@@ -64,10 +64,10 @@ def test_one_feature_has_the_bits_of_scikit_learn(name: str, components: int) ->
     assert one.uniform() == other.uniform()
 
 
-def test_a_blas_that_rounds_otherwise_leaves_k_means_to_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_centre_without_rows_leaves_k_means_to_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
     x = _columns()["normal"].reshape(-1, 1)
     expected = k_means(x, 10, np.random.RandomState(0))
-    monkeypatch.setattr(lloyd, "_rounds_once", lambda *_: False)
+    monkeypatch.setattr(lloyd, "_iterated", lambda *_: None)
     fits, fit = [], KMeans.fit
     monkeypatch.setattr(KMeans, "fit", lambda self, *rows, **weights: fits.append(self) or fit(self, *rows, **weights))
     found = k_means(x, 10, np.random.RandomState(0))

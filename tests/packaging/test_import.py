@@ -8,6 +8,9 @@ import os
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
@@ -42,9 +45,23 @@ def test_what_needs_no_rows_loads_nothing_that_computes(arguments):
     assert not loaded_by_command(*arguments) & (HEAVY | {"numpy", "pyarrow"})
 
 
-def test_info_and_doctor_load_no_scikit_learn(tmp_path):
-    gpuvgm.TableTransformer(effort="research").fit({"x": [1.0, 2.0, 2.5, 7.0] * 20}).save(tmp_path / "m")
-    assert not loaded_by_command("info", str(tmp_path / "m")) & {"sklearn", "scipy", "dask", "matplotlib"}
+def test_commands_load_what_they_need_alone(tmp_path, monkeypatch):
+    """Above all neither scikit-learn nor pandas, which pyarrow imports where it finds it."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    table = {
+        "amount": random.lognormal(3, 1, 2000).round(2),
+        "size": random.normal(size=2000),
+        "count": random.integers(0, 9000, 2000),
+        "day": np.datetime64("2024-01-01") + random.integers(0, 900, 2000),
+        "city": random.choice(["a", "b", "c"], 2000),
+        "paid": random.random(2000) < 0.3,
+    }
+    pq.write_table(pa.table(table), "t.parquet")
+    commands = ["fit t.parquet --model m", "transform t.parquet e.parquet --model m", "info m"]
+    commands += ["inverse e.parquet b.csv --model m", "evaluate t.parquet --model m", "validate b.csv --model m"]
+    for command in commands:
+        assert not loaded_by_command(*command.split()) & (HEAVY | {"asyncio"}), command
     assert not loaded_by_command("doctor") & {"sklearn", "scipy", "dask", "matplotlib"}
 
 

@@ -1,0 +1,1082 @@
+"""Fit, transform and inverse of whole tables, from what holds them to what shall hold them."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from inspect import signature
+from os import PathLike, fspath
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+
+import numpy as np
+import pyarrow as pa
+
+import gpuvgm
+from gpuvgm.columns.base import EncodingOptions, FittedColumn
+from gpuvgm.columns.model import Span, TableModel
+from gpuvgm.columns.numeric import plan_again
+from gpuvgm.columns.options import check_settings
+from gpuvgm.columns.rules import choice, whole
+from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
+from gpuvgm.config import (
+    Algorithm,
+    Effort,
+    Infinities,
+    InvalidRows,
+    Layout,
+    ModeChoice,
+    Output,
+    ScalarType,
+    Standardize,
+    Tails,
+    UnknownCategories,
+)
+from gpuvgm.engines import EngineName
+from gpuvgm.errors import (
+    ColumnsFailed,
+    InferenceWarning,
+    InputError,
+    ModelFileError,
+    SourceChangedError,
+    check_present,
+    listed,
+)
+from gpuvgm.execution.context import Run, engine_for, executor_for
+from gpuvgm.execution.local import LocalExecutor, bounded
+from gpuvgm.execution.memory import Need, parse_memory
+from gpuvgm.execution.partitions import as_read_by
+from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
+from gpuvgm.execution.sources import open_source
+from gpuvgm.io import Source, frame_batches, joined, restore
+from gpuvgm.summary.grid import Floats
+from gpuvgm.summary.summary import Summary
+from gpuvgm.table.checkpoint import open_checkpoint
+from gpuvgm.table.dask import decode_lazily, encode_lazily
+from gpuvgm.table.decode import (
+    Decoded,
+    Decoding,
+    EncodedTable,
+    check_origin,
+    decoded_schema,
+    holds_matrices,
+    joined_valid,
+)
+from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
+from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
+from gpuvgm.table.fit_report import FitReport, warnings_of
+from gpuvgm.table.model_file import MODEL_KEY, fingerprint, load_model, save_model
+from gpuvgm.table.write import PART_ROWS, Parts, files_of, target_of, write_rows
+
+if TYPE_CHECKING:
+    from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
+
+Path_ = str | PathLike[str]
+Progress = Callable[[str, int, int | None], None]
+_LOG = logging.getLogger("gpuvgm")
+_FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
+_FRAMES = ("pandas", "polars", "pyarrow")
+_WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
+
+OF_THIS_MACHINE = (
+    "columns",
+    "engine",
+    "executor",
+    "threads",
+    "block_rows",
+    "memory",
+    "progress",
+)  # parameters that a model file leaves out
+
+
+class BaseTransformer:
+    """Fit, transform and inverse of tables, without scikit-learn: what commands do with a `TableTransformer`."""
+
+    model_: TableModel
+    summaries_: dict[str, Summary]
+    pandas_dtypes_: dict[str, Any]
+    frame_: str = ""
+    _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
+    _path: str = ""  # of the file that holds the model
+
+    def __init__(
+        self,
+        columns: Any = None,
+        *,
+        n_components: int = 10,
+        weight_threshold: float = 0.005,
+        weight_concentration_prior: float | None = None,
+        max_iter: int = 100,
+        tol: float = 1e-3,
+        tol_per_row: float | None = None,
+        random_state: int | None = 0,
+        algorithm: Algorithm = "summary",
+        effort: Effort = "auto",
+        engine: EngineName = "auto",
+        standardize: Standardize = "auto",
+        scale: float = 4.0,
+        tails: Tails | None = None,
+        floor: float | None = None,
+        inf: Infinities = "error",
+        unknown: UnknownCategories = "error",
+        max_categories: int | None = None,
+        layout: Layout = "compact",
+        mode: ModeChoice = "sample",
+        dtype: ScalarType = "float32",
+        seed: int | None = None,
+        executor: Any = None,
+        sample_rows: int | None = None,
+        stratified: bool = False,
+        block_rows: int | None = None,
+        memory: int | str | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.columns = columns
+        self.n_components = n_components
+        self.weight_threshold = weight_threshold
+        self.weight_concentration_prior = weight_concentration_prior
+        self.max_iter = max_iter
+        self.tol = tol
+        self.tol_per_row = tol_per_row
+        self.random_state = random_state
+        self.algorithm = algorithm
+        self.effort = effort
+        self.engine = engine
+        self.standardize = standardize
+        self.scale = scale
+        self.tails = tails
+        self.floor = floor
+        self.inf = inf
+        self.unknown = unknown
+        self.max_categories = max_categories
+        self.layout = layout
+        self.mode = mode
+        self.dtype = dtype
+        self.seed = seed
+        self.executor = executor
+        self.sample_rows = sample_rows
+        self.stratified = stratified
+        self.block_rows = block_rows
+        self.memory = memory
+        self.threads = threads
+        self.progress = progress
+
+    def fit(self, source: Any, y: Any = None, *, resume: bool = False, journal: Path_ | None = None) -> Self:
+        """Fit every column on every row.
+
+        Parameters
+        ----------
+        source : object
+            A path, URL, glob, folder or list of paths (Parquet, CSV, JSON lines, Arrow), a pandas, polars or pyarrow
+            table, a polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array,
+            a frame or an array of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a
+            two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay there.
+        y : None
+            Ignored.
+        resume : bool
+            Continue an earlier fit. After `ColumnsFailed`: fit only the columns that are not fitted yet or are declared
+            differently now. For a fitted model with its summaries: add the files that are new in its source, without
+            reading the others again. With `journal`: read only the rows that are not in it yet.
+        journal : path, optional
+            Folder for the counts of each partition, so that a fit that is interrupted can be continued; for files whose
+            number of rows is known. It reveals nearly all of the data: remove it when the model is saved.
+
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
+
+        Raises
+        ------
+        InputError
+            For input that cannot be fitted; the message names file, column and row.
+        SourceChangedError
+            If `resume` finds other files than those that the fit began with.
+        ColumnsFailed
+            If some columns cannot be fitted. The others are kept for `resume`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000), "colour": ["red", "blue"] * 500}
+        >>> transformer = gpuvgm.TableTransformer().fit(table)
+        >>> {name: column.kind for name, column in transformer.columns_.items()}
+        {'amount': 'continuous', 'colour': 'categorical'}
+        """
+        table = open_source(source)
+        left = hasattr(self, "unfinished_")
+        if resume and journal is None and hasattr(self, "model_"):
+            return self._grown(table)
+        if resume and not left and journal is None:
+            raise InputError("there is nothing to resume: no fit of this transformer was left unfinished")
+        before = self.unfinished_ if resume and left else None
+        seed = self._fit_seed() if before is None else before.seed
+        settings = self._settings() | {"random_state": seed}
+        schema = TableSchema.declare(self.columns, table.schema, table.name)
+        rows, held = self._sampled(table, schema.names, seed)
+        kept = nullcontext() if journal is None else open_checkpoint(journal, rows, resume=resume)
+        with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run, kept as checkpoint:
+            watch = Stopwatch()
+            fitted = fit_source(rows, schema, settings, run, before, checkpoint, watch)
+        self._seconds = watch.seconds
+        self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
+        self._take(fitted)
+        if fitted.failed:
+            raise ColumnsFailed(fitted.failed, len(fitted.columns))
+        for told in warnings_of(self.model_):
+            warnings.warn(told, InferenceWarning, stacklevel=2)
+        return self
+
+    def _grown(self, table: Source) -> Self:
+        """The fit with the files that are new since."""
+        known = self.model_.source
+        if "sample" in known:
+            raise InputError(
+                f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
+                "much; fit again without resume"
+            )
+        new = table.new_since(known)
+        if new is None:
+            return self
+        self.partial_fit(new)
+        added = {"added": known["added"]} if "added" in known else {}
+        self.model_ = replace(self.model_, source=table.fingerprint() | added)
+        return self
+
+    def _sampled(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
+        """The rows to fit on, all or a sample of them, and how many bytes of them a sample holds."""
+        count = check_sample(self.sample_rows, stratified=self.stratified)
+        if count is None:
+            return table, 0
+        chosen = _chosen(table, names)
+        held = sample_bytes(chosen, table.rows, count, stratified=self.stratified)
+        with self._run("fit", table, lambda: Need.fit(chosen, held)):
+            return sampled_source(table, names, count, seed, stratified=self.stratified), held
+
+    def _take(self, fitted: TableModel) -> None:
+        """Become what is fitted, or what is left unfinished."""
+        for part in ("model_", "summaries_", "unfinished_"):
+            self.__dict__.pop(part, None)
+        if fitted.failed:
+            self.unfinished_ = fitted
+            return
+        self.model_ = replace(fitted, schema=fitted.final_schema, summaries={})
+        self.summaries_ = fitted.summaries
+        self._path = ""
+
+    def _fit_seed(self) -> int:
+        return secrets.randbits(32) if self.random_state is None else int(_FIT_SEED(self.random_state, "random_state"))
+
+    def partial_fit(self, source: Any, y: Any = None) -> Self:
+        """Add rows: merge their counts with those of the rows before, and fit the columns again.
+
+        The first call is the same as `fit`. Its rows determine the grid and the centres from which all later fits
+        start. The result is the same to the bit as one fit of all rows with this grid and these centres. (`fit` of all
+        rows would choose its own.) New categories are added, unless the categories were declared.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
+
+        Raises
+        ------
+        InputError
+            If the rows do not match the model, or the model was saved without its summaries.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer()
+        >>> for seed in range(3):
+        ...     table = {"amount": np.random.default_rng(seed).normal(50, 9, 1000)}
+        ...     transformer = transformer.partial_fit(table)
+        >>> transformer.fit_report_.rows
+        3000
+        """
+        if not hasattr(self, "model_"):
+            return self.fit(source)
+        model = self.model_
+        numeric = model.numeric
+        if not all(column.name in self.summaries_ for column in numeric):
+            raise InputError(
+                "this model was saved without its summaries: save it with summaries=True to add rows later"
+            )
+        empty = [column.name for column in numeric if column.minimum is None]
+        if empty:
+            raise InputError(
+                f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows'
+            )
+        table = open_source(source)
+        check_columns(table, model)
+        settings = self._settings() | {"random_state": model.seed}
+        requests = {request.name: request for request in requests_of(self.schema_, settings)}
+        plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
+        with self._run("fit", table, lambda: Need.fit(_chosen(table, model.names))) as run:
+            fitted = add_rows(table, model, plans, self.summaries_, run)
+        for problem in fitted.failed.values():
+            raise problem
+        before = {name: part for name, part in model.source.items() if name != "sample"}
+        origin = table.added_to(before)
+        columns = tuple(fitted.columns[name] for name in model.names)
+        self._take(replace(model, columns=columns, rows=fitted.rows, source=origin, summaries=fitted.summaries))
+        return self
+
+    def fit_transform(self, source: Any, y: Any = None, **options: Any) -> Any:
+        """Fit, then transform the same rows.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; one that can be read twice.
+        y : object, optional
+            Not used. If it is given, an estimator follows in the pipeline. It would take mode numbers for quantities,
+            so with the compact layout there is a warning.
+        **options
+            Arguments of `transform`.
+
+        Returns
+        -------
+        object
+            As `transform` returns.
+
+        Raises
+        ------
+        InputError
+            For a source that can be read only once.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> gpuvgm.TableTransformer().fit_transform(table, layout="onehot")[2:4].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+        """
+        table = open_source(source)
+        if not table.repeatable:
+            raise InputError(
+                f"{table.name}: fit_transform reads the rows twice, but this source can be read only once; "
+                "call fit and transform, each with a source of its own"
+            )
+        self.fit(table)
+        if y is not None and (options.get("layout") or self.layout) == "compact":
+            modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names[-1:]]
+            if modes:
+                _LOG.warning('%s: numbers of modes, not quantities; pass layout="onehot"', listed(modes, 3))
+        return self.transform(table, **options)
+
+    def transform(
+        self,
+        source: Any,
+        *,
+        mode: ModeChoice | None = None,
+        layout: Layout | None = None,
+        dtype: ScalarType | None = None,
+        seed: int | None = None,
+        uniforms: Mapping[str, np.ndarray] | None = None,
+        first_row: int = 0,
+        return_unseen: bool = False,
+        out: Path_ | None = None,
+        part_rows: int = PART_ROWS,
+        resume: bool = False,
+    ) -> Any:
+        """Encode rows as scalars and modes.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; it needs the fitted columns.
+        mode, layout, dtype, seed : optional
+            Override the constructor's.
+        uniforms : mapping of str to ndarray of shape (rows,), optional
+            Random numbers in [0, 1) to draw modes with, for single columns, instead of those of the generator.
+        first_row : int
+            Number of the first row, if the source is a part of a larger table.
+        return_unseen : bool
+            Also return the counts of values that the fit had not seen; a `RunSummary` always has them.
+        out : path, optional
+            Parquet file to write, or, if the name has no ending, a folder of such files. Then a `RunSummary` is
+            returned.
+        part_rows : int
+            Rows of each file of a folder.
+        resume : bool
+            Continue a folder whose writing was interrupted, with the same source, model and options. Files that are
+            complete, which their checksums tell, are kept.
+
+        Returns
+        -------
+        object
+            With the compact layout the type of the source: a pyarrow Table for files, a dict of arrays for a
+            two-dimensional array, cuDF for cuDF, CuPy arrays for arrays on a device. With layout="onehot" a matrix: an
+            ndarray, or a CuPy array for a source on a device. With `return_unseen` a pair of this and a dict. For each
+            column with such values the dict counts those "outside" the training range, "clipped" (another value comes
+            back), "off_step" (no multiples of the column's step), "unknown" (no category of the column) and
+            "infrequent" (categories that share a one-hot column).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000), "colour": ["red", "blue"] * 500}
+        >>> transformer = gpuvgm.TableTransformer().fit(table)
+        >>> {name: len(values) for name, values in transformer.transform(table).items()}
+        {'amount.scalar': 1000, 'amount.mode': 1000, 'colour.mode': 1000}
+        >>> matrix = transformer.transform(table, layout="onehot", seed=1)
+        >>> matrix.shape == (1000, len(transformer.get_feature_names_out(layout="onehot")))
+        True
+        """
+        table, asked = open_source(source), self._asked(mode, layout or self.layout, dtype, seed)
+        if table.lazy and out is None:
+            if uniforms is not None or return_unseen:
+                name = "return_unseen" if return_unseen else "uniforms"
+                raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
+            return encode_lazily(self._alone(), table, asked, first_row)
+        coding = self._coding(table, asked, first_row, uniforms, written=out is not None)
+        with self._run("transform", table, partial(_need_of, table, coding, out)) as run:
+            coding = replace(coding, engine=run.engine)
+            if out is None:
+                encoded, unseen = self._in_memory(run, table, coding)
+                return (encoded, unseen) if return_unseen else encoded
+            run_asked = coding.asked(table) | {"part_rows": part_rows}
+            parts = Parts(target_of(table, out, resume=resume), coding.schema, run_asked, part_rows)
+            return write_rows(run, table, self._fitted().names, parts, coding.batches, resume=resume)
+
+    def _in_memory(self, run: Run, table: Source, coding: Coding) -> tuple[Any, dict[str, dict[str, int]]]:
+        """Encoded rows as what the caller gave, and what the fit had not seen.
+
+        A matrix is filled where it is, if the rows come to this process.
+        """
+        form = replace(coding, engine=run.here.engine).form(table)
+        whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
+        model, resident = self._fitted(), 0
+        if all(column.works_on_device(table.schema.field(column.name).type) for column in model.columns):
+            # columns follow each other; what becomes of them lies beside a matrix until that is filled
+            resident = 1 if whole is None else len(model.names)
+        blocks = run.blocks(table, model.names, len(coding.schema), resident=resident)
+        found: list[Any] = []
+        unseen = UnseenCounts()
+
+        def take(part: tuple[Any, UnseenRows]) -> None:
+            found.append(part[0])
+            unseen.add(part[1])
+
+        run.executor.map_blocks(run.prepared(coding.parts, form, whole), blocks, take)
+        if whole is not None and sum(map(len, found)) != len(whole):
+            raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
+        unseen.warn(table.place)
+        made: list[Any] = found if whole is None else [whole]
+        return form.join(made, table, self._flavour()), unseen.rows()
+
+    def iter_batches(
+        self,
+        source: Any,
+        batch_rows: int,
+        *,
+        mode: ModeChoice | None = None,
+        layout: Layout = "onehot",
+        dtype: ScalarType | None = None,
+        seed: int | None = None,
+        first_row: int = 0,
+        drop_last: bool = False,
+    ) -> Iterator[Any]:
+        """Yield encoded rows in batches, for a training loop, in bounded memory. Give each epoch another seed.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; it needs the fitted columns.
+        batch_rows : int
+            Rows of a batch.
+        mode : optional
+            Overrides the constructor's.
+        layout : {"compact", "onehot"}
+            `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot columns.
+        dtype, seed : optional
+            As `mode`.
+        first_row : int
+            Number of the first row, if the source is a part of a larger table.
+        drop_last : bool
+            Leave out the last batch if it is shorter.
+
+        Yields
+        ------
+        object
+            As `transform` returns; a matrix by default. Together the batches are what `transform` would have returned.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+        >>> transformer = gpuvgm.TableTransformer().fit(table)
+        >>> for epoch in range(2):
+        ...     print([len(matrix) for matrix in transformer.iter_batches(table, 400, seed=epoch)])
+        [400, 400, 200]
+        [400, 400, 200]
+        """
+        table = open_source(source)
+        batch_rows = whole(1)(batch_rows, "batch_rows")
+        coding = self._coding(table, self._asked(mode, layout, dtype, seed), first_row, written=False)
+        with self._run("transform", table, partial(_need_of, table, coding)) as cluster:
+            run = cluster.here
+            coding = replace(coding, engine=engine_for(self.engine, table) if cluster.spread else cluster.engine)
+            form, unseen = coding.form(table), UnseenCounts()
+            rows = run.rows_of_batches(batch_rows, len(form.schema))
+            blocks = as_read_by(run.engine, table).blocks(self._fitted().names, rows)
+            flavour = self._flavour()
+            in_frames = (flavour or (layout == "compact" and table.flavour)) == "pandas"
+            for part, found in run.executor.stream(coding.parts(form), blocks):
+                unseen.add(found)
+                part = part[: len(part) - len(part) % batch_rows] if drop_last else part
+                if in_frames:  # made once a block: pandas takes longer to make a frame than to take rows of one
+                    yield from frame_batches(form.join([part], table, flavour), batch_rows)
+                    continue
+                for start in range(0, len(part), batch_rows):
+                    yield form.join([part[start : start + batch_rows]], table, flavour)
+            unseen.warn(table.place)
+
+    def _asked(self, mode: str | None, layout: str, dtype: str | None, seed: int | None) -> dict[str, Any]:
+        """How to encode rows: as asked for, else as the constructor says."""
+        seed = self.seed if seed is None else seed
+        return {"mode": mode or self.mode, "layout": layout, "dtype": dtype or self.dtype, "seed": seed}
+
+    def _coding(
+        self,
+        table: Source,
+        asked: Mapping[str, Any],
+        first_row: int,
+        uniforms: Mapping[str, np.ndarray] | None = None,
+        *,
+        written: bool,
+    ) -> Coding:
+        """How the blocks of a table are encoded and handed out; only what keeps metadata names the model."""
+        model, layout, seed = self._fitted(), asked["layout"], asked["seed"]
+        check_settings(asked)
+        check_columns(table, model)
+        options = EncodingOptions(
+            seed=model.seed if seed is None else int(seed),
+            most_probable=asked["mode"] == "argmax",
+            dtype=asked["dtype"],
+            first_row=whole()(first_row, "first_row"),
+            place=table.place,
+        )
+        drawn = checked_uniforms(model, uniforms, table.rows)
+        flavour = self._flavour() or ("matrix" if layout == "onehot" else table.flavour)
+        says_model = written or flavour not in _WITHOUT_METADATA
+        marks: dict[bytes | str, bytes | str] = {MODEL_KEY: self._fingerprint()} if says_model else {}
+        schema = encoded_schema(model, layout, options.dtype, table.schema, marks)
+        return Coding(self.engine, model, options, drawn, layout, schema)
+
+    def _settings(self) -> dict[str, Any]:
+        """What columns are fitted with unless they say otherwise."""
+        return settings_of(self)
+
+    def _alone(self) -> Self:
+        """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""
+        self._fitted()
+        alone = type(self)(**settings_of(self) | {"executor": None, "progress": None, "threads": 1})
+        alone.model_, alone.pandas_dtypes_, alone.frame_ = self.model_, self.pandas_dtypes_, self.frame_
+        return alone
+
+    def inverse_transform(
+        self,
+        encoded: Any,
+        *,
+        return_valid: bool = False,
+        invalid: InvalidRows = "mask",
+        out: Path_ | None = None,
+        part_rows: int = PART_ROWS,
+        resume: bool = False,
+    ) -> Any:
+        """Decode rows to values of the columns' own types.
+
+        Parameters
+        ----------
+        encoded : object
+            What `transform` gave, or a generator of such rows: compact columns, or a onehot matrix.
+        return_valid : bool
+            Also return which rows are within the training range in every column.
+        invalid : {"mask", "drop"}
+            Whether rows outside the training range are kept or left out.
+        out : path, optional
+            File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files (a name
+            without an ending); a `RunSummary` is returned then.
+        part_rows : int
+            Rows of each file of a folder.
+        resume : bool
+            Go on with a folder whose writing was cut short: the same source, model and options; what is there, and
+            has the checksum that it was written with, is kept.
+
+        Returns
+        -------
+        object
+            The type that came in; for a matrix the kind of table that was fitted (pandas, polars or pyarrow), or else a
+            dict of arrays. With `return_valid` a pair of this and an array of bool, on the same device. Integers with
+            missing values become float64 with NaN, or, if any lies beyond ±2^53, objects (int and None); see
+            docs/how-to/missing.md.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> transformer = gpuvgm.TableTransformer(layout="onehot").fit(table)
+        >>> decoded = transformer.inverse_transform(transformer.transform(table))
+        >>> decoded["colour"][:4].tolist()
+        ['red', 'red', 'red', 'blue']
+        """
+        model = self._fitted()
+        choice(InvalidRows)(invalid, "invalid")
+        table = open_source(encoded)
+        check_origin(table, model)
+        if table.lazy and out is None:
+            return decode_lazily(self._alone(), table, invalid, return_valid=return_valid)
+        given = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
+        decoding = Decoding("reference", model, given, check=return_valid, drop=invalid == "drop")
+
+        def need() -> Need:
+            types = decoding.reader().passthrough_types
+            return Need.transform(table.schema, decoded_schema(model, types), files=files_of(out))
+
+        with self._run("inverse", table, need) as run:
+            read = replace(decoding, engine=run.here.engine).reader(table)
+            schema = decoded_schema(model, read.passthrough_types)
+            decoding = replace(decoding, engine=run.engine)
+            if out is not None:
+                asked = decoding.asked(table) | {"part_rows": part_rows}
+                parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows, decoded=True)
+                return write_rows(run, table, read.names, parts, decoding.batches, resume=resume)
+            found: list[Decoded] = []
+            run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run, table), found.append)
+        # a matrix says nothing of frames: what is made of it is what was fitted
+        flavour = self.frame_ if table.flavour == "matrix" and table.arrays is np and self.frame_ in _FRAMES else None
+        values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_, flavour)
+        return (values, joined_valid(found)) if return_valid else values
+
+    @overload
+    def evaluate(self, source: Any, *, compare: None = None) -> Report: ...
+
+    @overload
+    def evaluate(self, source: Any, *, compare: object) -> Comparison: ...
+
+    def evaluate(self, source: Any, *, compare: Any = None) -> Report | Comparison:
+        """Encode and decode rows, and measure how exactly they come back; or compare two tables.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; it needs the fitted columns.
+        compare : object, optional
+            Synthetic rows that are compared with those of `source`, instead of what is decoded of them. It needs the
+            columns that are encoded. Both tables are kept in memory, up to 8 bytes a value.
+
+        Returns
+        -------
+        Report or Comparison
+            Measures of every column and of the table; with `compare`, scores.
+
+        Raises
+        ------
+        InputError
+            If the model cannot encode the rows, or there are none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000).round(2)}
+        >>> report = gpuvgm.TableTransformer().fit(table).evaluate(table)
+        >>> print(report.verdict)
+        1 of 1 column comes back exactly
+        >>> synthetic = {"amount": np.random.default_rng(1).normal(50, 9, 1000).round(2)}
+        >>> comparison = gpuvgm.TableTransformer().fit(table).evaluate(table, compare=synthetic)
+        >>> print(comparison.verdict)
+        Overall score 0.971 of 1 for 1 column, none below 0.9
+        """
+        from gpuvgm.report import evaluate_table
+
+        if compare is not None:
+            return self._compare(open_source(source), open_source(compare))
+        model, table, start = self._fitted(), open_source(source), time.perf_counter()
+        check_columns(table, model)
+        with self._run("evaluate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
+            report = evaluate_table(model, table, run)
+        return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
+
+    def _compare(self, table: Source, synthetic: Source) -> Comparison:
+        from gpuvgm.report import compare_counts, count_original, count_synthetic
+
+        model, start = self._fitted(), time.perf_counter()
+        names = [column.name for column in model.encoded]
+        for source in (table, synthetic):
+            check_present(source.name, names, source.schema.names)
+
+        def need() -> Need:
+            rows = (table.rows or 0) + (synthetic.rows or 0)
+            return Need.compare(_chosen(table, names), rows)
+
+        with self._run("evaluate", table, need) as run:
+            pairs, original = count_original(model, table, run)
+        with self._run("compare", synthetic, need) as run:
+            comparison = compare_counts(pairs, original, count_synthetic(model, pairs, synthetic, run))
+        facts = replace(self._facts(table, start), synthetic=synthetic.name)
+        return replace(comparison, reasons=self.schema_.reasons, facts=facts)
+
+    def _facts(self, table: Source, start: float) -> RunFacts:
+        """When and how a report on a table was made, which began at a time of `time.perf_counter`."""
+        from gpuvgm.report import RunFacts
+
+        now, seconds = datetime.now(UTC), time.perf_counter() - start
+        return RunFacts(table.name, self._path, gpuvgm.__version__, f"{now:%F %R} UTC", seconds)
+
+    def validate(self, source: Any) -> Validation:
+        """Judge whether a decoded or generated table looks like the training table, of which only the model is needed.
+
+        Compared are values outside the training range, between steps or of no category, the shares of categories, modal
+        and missing values, quantiles, mean and tails. Nothing is clipped or rounded first.
+
+        Parameters
+        ----------
+        source : object
+            As for `fit`; it needs the fitted columns.
+
+        Returns
+        -------
+        Validation
+            Measures of every column; `broken()` says what is wrong.
+
+        Raises
+        ------
+        InputError
+            If the table has no rows, or columns of other types than the training table.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> validation = transformer.validate({"colour": ["red", "red", "red", "green"] * 100})
+        >>> print(validation.broken()[0])
+        column "colour": share of values that are no category is 0.25, but may be at most 0
+        """
+        from gpuvgm.report import validate_table
+
+        model, table = self._fitted(), open_source(source)
+        check_columns(table, model)
+        with self._run("validate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
+            return validate_table(model, table, run)
+
+    def distance_to(self, other: BaseTransformer) -> ModelDistance:
+        """Measure how far this model is from another one of the same columns, for example one fitted to more rows.
+
+        Parameters
+        ----------
+        other : TableTransformer
+            The other model. Distances are in units of its standard deviations.
+
+        Returns
+        -------
+        ModelDistance
+            For each numeric column the numbers of modes, the Kolmogorov-Smirnov and Wasserstein distances between the
+            fitted densities, and the shares of modal values; for each categorical column the total variation distance
+            between the shares of categories.
+
+        Raises
+        ------
+        InputError
+            For models whose columns cannot be compared.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+        >>> transformer = gpuvgm.TableTransformer().fit(table)
+        >>> distance = gpuvgm.TableTransformer(sample_rows=500).fit(table).distance_to(transformer)
+        >>> distance.rows, distance.other_rows, round(distance.columns["amount"].ks, 2)
+        (500, 1000, 0.02)
+        """
+        from gpuvgm.report import model_distance
+
+        return model_distance(self._fitted(), other._fitted())
+
+    def plot(self, name: str, ax: Any = None, *, rows: Floats | None = None) -> Any:
+        """Draw one column with matplotlib: its modes over the histogram of its rows, or its categories.
+
+        Parameters
+        ----------
+        name : str
+            A fitted column.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
+        rows : ndarray of shape (rows,), optional
+            Values to draw; by default the training rows. A model that was saved without summaries has none, and draws
+            its modes alone.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            What was drawn on.
+
+        Raises
+        ------
+        InputError
+            For a column that cannot be drawn.
+        EnvironmentProblem
+            Where matplotlib is missing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from matplotlib.figure import Figure
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"amount": np.random.default_rng(0).normal(50, 9, 1000)})
+        >>> ax = transformer.plot("amount", ax=Figure().subplots())
+        >>> ax.get_xlabel()
+        'amount'
+        >>> ax.figure.savefig("amount.png")
+        """
+        model = self._fitted()
+        if name not in model.names:
+            raise InputError(f'there is no column "{name}": the model has {", ".join(model.names)}')
+        return model[name].plot(ax, rows=self.summaries_.get(name) if rows is None else rows)
+
+    def save(self, path: Path_, *, summaries: bool = False) -> None:
+        """Write the model, or an unfinished fit, to a directory or a `.gpuvgm` file.
+
+        Parameters
+        ----------
+        path : path
+            Where to; an existing model there is replaced when the new one is complete.
+        summaries : bool
+            Save the summaries too, which `partial_fit` needs. They reveal nearly all of the data.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> table = {"amount": np.random.default_rng(0).normal(50, 9, 1000)}
+        >>> gpuvgm.TableTransformer().fit(table).save("table.gpuvgm")
+        >>> gpuvgm.load("table.gpuvgm").feature_names_in_.tolist()
+        ['amount']
+        """
+        save_model(self._stored(summaries=summaries), fspath(path))
+
+    def _stored(self, *, summaries: bool) -> TableModel:
+        """What `save` writes."""
+        fitted = getattr(self, "unfinished_", None)
+        if fitted is None:
+            fitted = replace(self._fitted(), summaries=self.summaries_)
+        settings = {key: value for key, value in settings_of(self).items() if key not in OF_THIS_MACHINE}
+        settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
+        settings["frame"] = self.frame_
+        held = fitted.summaries if summaries else {}
+        return replace(fitted, settings=settings, summaries=held)
+
+    def set_output(self, *, transform: Output | None = None) -> Self:
+        """Choose what `transform` returns.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars", "pyarrow"}, optional
+            The kind of table to return, in either layout. "default": the type of the source, and an ndarray for
+            layout="onehot". None changes nothing.
+
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "red", "blue"] * 100}
+        >>> transformer = gpuvgm.TableTransformer().set_output(transform="pandas")
+        >>> encoded = transformer.fit_transform(table)
+        >>> isinstance(encoded, pd.DataFrame), encoded.shape
+        (True, (400, 1))
+        """
+        if transform is not None:
+            choice(Output)(transform, "transform")
+            self._sklearn_output_config = {"transform": transform}  # the name under which clone keeps it
+        return self
+
+    def _fingerprint(self) -> str:
+        """Fingerprint of the model, computed once."""
+        model, known = self._fitted(), self.__dict__.get("_fingerprint_of")
+        if known is None or known[0] is not model:
+            self._fingerprint_of = known = (model, fingerprint(model))
+        return str(known[1])
+
+    def _flavour(self) -> str | None:
+        """What `set_output` chose; None for the default."""
+        chosen = getattr(self, "_sklearn_output_config", {"transform": "default"})["transform"]
+        return None if chosen == "default" else str(chosen)
+
+    @property
+    def schema_(self) -> TableSchema:
+        """The columns' kinds with the reason for each."""
+        return self._fitted().schema
+
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """The columns that were there at fit."""
+        return np.array([column.name for column in self.schema_.columns], dtype=object)
+
+    @property
+    def n_features_in_(self) -> int:
+        """How many columns were there at fit."""
+        return len(self.schema_.columns)
+
+    def get_feature_names_out(self, input_features: Any = None, *, layout: Layout | None = None) -> np.ndarray:
+        """Name the columns that `transform` gives in a layout.
+
+        Parameters
+        ----------
+        input_features : object
+            Ignored; scikit-learn passes the names of the columns.
+        layout : {"compact", "onehot"}, optional
+            The layout; by default the constructor's.
+
+        Returns
+        -------
+        ndarray of shape (columns,), object
+            Names, in the order of the columns.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> transformer = gpuvgm.TableTransformer().fit({"colour": ["red", "red", "red", "blue"] * 100})
+        >>> transformer.get_feature_names_out().tolist()
+        ['colour.mode']
+        >>> transformer.get_feature_names_out(layout="onehot").tolist()
+        ['colour.mode.0', 'colour.mode.1']
+        """
+        chosen, model = layout or self.layout, self._fitted()
+        check_settings({"layout": chosen})
+        compact = [name for column in model.columns for name in column.compact_names]
+        return np.array(model.onehot_names if chosen == "onehot" else compact, dtype=object)
+
+    @property
+    def layout_(self) -> dict[str, list[Span]]:
+        """Spans (start, stop, activation) of the onehot layout, per column."""
+        return self._fitted().spans()
+
+    @property
+    def columns_(self) -> dict[str, FittedColumn]:
+        """The fitted columns by name."""
+        return {column.name: column for column in self._fitted().columns}
+
+    @property
+    def fit_report_(self) -> FitReport:
+        """What the fit did: rows, kinds with reasons, steps, modes, tail modes, widths and seconds by stage."""
+        return FitReport.of(self._fitted(), self._seconds)
+
+    def _fitted(self) -> TableModel:
+        if not hasattr(self, "model_"):
+            from sklearn.exceptions import NotFittedError
+
+            unfinished = getattr(self, "unfinished_", None)
+            if unfinished is not None:
+                raise NotFittedError(
+                    f"this fit is unfinished: {ColumnsFailed(unfinished.failed, len(unfinished.columns))}"
+                )
+            raise NotFittedError("this TableTransformer is not fitted yet: call fit, or load a model")
+        return self.model_
+
+    @contextmanager
+    def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> Iterator[Run]:
+        """Where and how a stage is done; what it needs of the memory is asked only where that is limited."""
+        progress, memory = self.progress, None if self.memory is None else parse_memory(self.memory)
+        report = None if progress is None else lambda done: progress(stage, done, table.rows)
+        searched = None if progress is None else partial(progress, "search modes")
+        cluster = executor_for(self.executor, table)
+        if cluster is not None:
+            LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
+            run = Run.spread_over(cluster, table, self.engine, report, self.block_rows)
+            yield replace(run, searched=searched)
+            return
+        threads = self.threads
+        if isinstance(self.executor, LocalExecutor):
+            threads, report = self.executor.threads, report or self.executor.progress
+        run = replace(Run.over(table, self.engine, threads, report, self.block_rows), searched=searched)
+        with bounded(threads):
+            yield run if memory is None else run.within(memory, need())
+
+
+_SETTINGS = tuple(signature(BaseTransformer).parameters)
+
+
+def settings_of(transformer: BaseTransformer) -> dict[str, Any]:
+    """The arguments that a transformer was made with."""
+    return {name: getattr(transformer, name) for name in _SETTINGS}
+
+
+def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
+    return pa.schema([table.schema.field(name) for name in names])
+
+
+def _need_of(table: Source, coding: Coding, out: Path_ | None = None) -> Need:
+    return Need.transform(_chosen(table, coding.model.names), coding.schema, files=files_of(out))
+
+
+def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:
+    """Refuse settings that no transformer has."""
+    unknown = sorted(set(settings) - (set(_SETTINGS) - set(OF_THIS_MACHINE)))
+    try:
+        if unknown:
+            raise InputError(f"it has a setting {unknown[0]!r:.60}, which is unknown")
+        if not isinstance(dtypes, dict) or not all(isinstance(dtype, str) for dtype in dtypes.values()):
+            raise InputError("its dtypes of pandas are no texts")
+        if not isinstance(frame, str):
+            raise InputError("its kind of table is no text")
+        check_settings(settings)
+    except ValueError as problem:
+        raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
+
+
+Transformer = TypeVar("Transformer", bound=BaseTransformer)
+
+
+def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer:
+    """Read the transformer of a model, or of a synthesizer; raises as `gpuvgm.load` does.
+
+    Parameters
+    ----------
+    kind : type
+        Class of the transformer.
+    path : path
+        A directory or a `.gpuvgm` file.
+    **machine
+        Parameters that a model file leaves out.
+    """
+    return transformer_of(kind, load_model(fspath(path)), path, **machine)
+
+
+def transformer_of(kind: type[Transformer], stored: TableModel, path: Path_, **machine: Any) -> Transformer:
+    """The transformer of a model that was read from a file."""
+    settings = {name: value for name, value in stored.settings.items() if name != "synthesizer"}
+    dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
+    _check_stored(path, settings, dtypes, frame)
+    transformer = kind(**settings, **machine)
+    transformer.pandas_dtypes_, transformer.frame_ = dtypes, frame
+    transformer._take(replace(stored, settings={}, network=b""))
+    transformer._path = fspath(path)
+    return transformer
