@@ -122,12 +122,6 @@ def split_answers(answers: Any) -> list[Any]:
     return np.split(rows, np.cumsum(lengths)[:-1])
 
 
-def call_in_row_order(function: Callable[..., R], numbers: Sequence[int], shares: Sequence[Any], *arguments: Any) -> R:
-    """What a function gives for all values of several shares; the numbers are those of the values, one by one."""
-    values = dict(zip(numbers, chain.from_iterable(shares), strict=True))
-    return function([values[number] for number in sorted(values)], *arguments)
-
-
 WINDOW = 4  # tasks on their way for each thread of the workers
 BRANCHES = 8  # results that one task of a graph merges
 STEP = 2.0  # seconds of waiting before the workers are looked at
@@ -893,13 +887,6 @@ class HeldShares:
         for share, future in sent:
             found.update(zip(share.numbers, split_answers(self.tasks.result(future)), strict=True))
         return [found[number] for number in sorted(found)]
-
-    def call(self, function: Callable[..., R], *arguments: Any) -> R:
-        """What `function([value, …], *arguments)` gives on the one worker that all values are brought to."""
-        numbers = [number for share in self.shares for number in share.numbers]
-        shares = [share.values for share in self.shares]
-        result: R = self.tasks.result(self.tasks.submit(call_in_row_order, function, numbers, shares, *arguments))
-        return result
 
 
 def in_shares(numbers: Sequence[int], sizes: Sequence[int], limit: float) -> Iterator[list[int]]:

@@ -86,9 +86,3 @@ def fill_chunks(numbers: Array, surplus: int, arriving: Sequence[Floats]) -> Arr
     """A partition without the rows that it gives away, and with those that it gets."""
     xp = namespace_of(numbers)
     return xp.concatenate([numbers[surplus:], *map(xp.asarray, arriving)])
-
-
-def ordinary_of(partitions: Sequence[HeldChunks]) -> Floats:
-    """The ordinary numbers of partitions, on the host."""
-    there = np.concatenate([np.empty(0), *(to_numpy(chunks.numbers) for chunks in partitions)])
-    return np.asarray(there[np.isfinite(there)])

@@ -31,12 +31,11 @@ from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Plan, Results, map_colum
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.worker_rows import HeldChunks, ordinary_of
 from gpuvgm.io import Block, Source
 from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
 from gpuvgm.mixture.em import Accumulate
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
-from gpuvgm.mixture.rows import SEED_ROWS, Rows, RowsOfSource
+from gpuvgm.mixture.rows import SEED_ROWS, Rows, RowsOfSource, first_feature
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
     Accumulators,
@@ -54,7 +53,6 @@ from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import Checkpoint
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
-SEEDING_ROWS = 1 << 24  # k-means runs on all rows of workers up to so many, which go to one of them: 128 MiB
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
 
@@ -282,7 +280,7 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
     cluster stay in the memory of its workers.
 
     With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's. A summary that had to be given
-    up keeps its centres; so do more rows on a device than a sample has, which do not come to the host.
+    up keeps its centres; so do more rows on a device or a cluster than a sample has, which do not come to this process.
     """
     if run.spread:
         with rows_on_workers(partial(partition_numbers, plan), run.blocks(source, [plan.name]), run) as workers:
@@ -300,9 +298,7 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
     parts.clear()
     start = None
     if _starts_from_rows(plan) and not (is_on_device(numbers) and len(numbers) > SEED_ROWS):
-        here = to_numpy(numbers)
-        seeds, start = _start_from_rows(here[np.isfinite(here)], plan, _summary_of(column).ordinary)
-        column = replace(column, starts=(seeds,))
+        column, start = _start_from_rows(to_numpy(numbers), plan, column)
     with ThreadPoolExecutor(run.executor.threads) as pool:
         rows = replace(Rows.of(numbers), pool=pool)
         return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
@@ -327,10 +323,7 @@ def _fit_exact_rows(  # noqa: PLR0913 - what the three places of rows differ in
 
 
 def fit_over_workers(engine: Engine, rows: RowsOnWorkers, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
-    """EM as in `fit_exactly` with the rows in the workers' memory; the result has the same bits.
-
-    For k-means up to 2^24 rows come to one of the workers; with more rows the centres are the plan's. No row comes to
-    this process.
+    """EM as in `fit_exactly` with the rows in the workers' memory; from the same centres the result has the same bits.
 
     Parameters
     ----------
@@ -344,10 +337,8 @@ def fit_over_workers(engine: Engine, rows: RowsOnWorkers, plan: NumberPlan, colu
         The column.
     """
     start = None
-    counted = _summary_of(column).ordinary
-    if _starts_from_rows(plan) and counted <= SEEDING_ROWS:
-        seeds, start = rows.held.call(_start_from_partitions, plan, counted)
-        column = replace(column, starts=(seeds,))
+    if _starts_from_rows(plan) and _summary_of(column).ordinary <= SEED_ROWS:
+        column, start = _start_from_rows(np.concatenate([*rows.each(_numbers_of_block)]), plan, column)
     return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
 
 
@@ -388,20 +379,19 @@ def _starts_from_rows(plan: NumberPlan) -> bool:
     return plan.config.algorithm == "exact" and plan.config.effort == "research"
 
 
-def _start_from_rows(numbers: Floats, plan: NumberPlan, counted: int) -> tuple[Seeds, Statistics]:
-    """Centres from k-means on a column's ordinary numbers, without labels, and the statistics that EM starts from."""
+def _numbers_of_block(part: slice, x: Array, weight: Array | None) -> Floats:
+    """The numbers of a block, on the host."""
+    return first_feature(x)
+
+
+def _start_from_rows(numbers: Floats, plan: NumberPlan, column: ColumnFit) -> tuple[ColumnFit, Statistics]:
+    """The column with centres from k-means on all its rows, without labels, and the statistics that EM starts from."""
+    numbers = numbers[np.isfinite(numbers)]
     y = plan.grid.frame.apply(numbers)
-    _refuse_changed(plan, counted, len(y))
+    _refuse_changed(plan, _summary_of(column).ordinary, len(y))
     seeds = _seeds_of_rows(plan, numbers, y)
     start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), seeds.labels, seeds.centres)
-    return Seeds(seeds.centres, np.empty(0, np.int64)), start
-
-
-def _start_from_partitions(
-    partitions: Sequence[HeldChunks], plan: NumberPlan, counted: int
-) -> tuple[Seeds, Statistics]:
-    """The same over all partitions of a column, on one worker."""
-    return _start_from_rows(ordinary_of(partitions), plan, counted)
+    return replace(column, starts=(Seeds(seeds.centres, np.empty(0, np.int64)),)), start
 
 
 def _refuse_changed(plan: NumberPlan, counted: int, rows: int) -> None:

@@ -58,10 +58,6 @@ class InThisProcess:
         """Values in the place of these."""
         return replace(self, values=list(map(function, self.values, *others)))
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function gives for all values."""
-        return function(self.values, *arguments)
-
 
 def two_modes(random: np.random.Generator, rows: int = ROWS) -> np.ndarray:
     return np.concatenate([random.normal(-1, 0.2, rows // 2), random.normal(1, 0.3, rows - rows // 2)])
@@ -147,8 +143,8 @@ def test_missing_rows_and_best_effort(monkeypatch: pytest.MonkeyPatch, cuts: str
         assert bits(fitted_over(monkeypatch, x, CUTS[cuts], effort)) == bits(one)
 
 
-def test_more_rows_than_k_means_takes_start_from_the_samples_centres(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(numeric_fit, "SEEDING_ROWS", ROWS - 1)
+def test_more_rows_than_a_sample_start_from_the_samples_centres(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numeric_fit, "SEED_ROWS", ROWS - 1)
     x = two_modes(np.random.default_rng(0))
     found = [bits(fitted_over(monkeypatch, x, cuts, "research")) for cuts in CUTS.values()]
     assert all(other == found[0] for other in found)
@@ -220,17 +216,14 @@ class Watched(InThisProcess):
         """What a function gives for each value."""
         return [self._watched(found) for found in super().map(function, *arguments)]
 
-    def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function gives for all values."""
-        return self._watched(super().call(function, *arguments))
-
     def _watched(self, found: Any) -> Any:
         self.came.append(len(pickle.dumps(found)))
         return found
 
 
 def test_no_rows_come_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither for whole chunks, nor for k-means: counts, sums of chunks and centres do."""
+    """Neither for whole chunks, nor for k-means where they are more than a sample: counts and sums of chunks do."""
+    monkeypatch.setattr(numeric_fit, "SEED_ROWS", ROWS - 1)
     x, came = two_modes(np.random.default_rng(0)), list[int]()
     held: Any = Watched(np.split(x, [5000, 7000]), came)
 
