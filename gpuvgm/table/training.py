@@ -555,7 +555,7 @@ class _Store:
                 yield partial(_write, file, self.folder)
                 self._array = np.memmap(file, np.uint8, "r") if file.tell() else np.empty(0, np.uint8)
             return
-        array, filled = np.empty(rows or 0, dtype), 0
+        array, filled = np.zeros(rows or 0, dtype), 0  # also between fields: the digest counts all bytes
 
         def add(part: NDArray[Any]) -> None:
             nonlocal filled

@@ -300,6 +300,14 @@ def test_pickled_rows_know_others_of_the_same_size_and_time(fitted: TableTransfo
         pickle.loads(stored)
 
 
+def test_equal_rows_have_one_digest_wherever_they_are_kept(fitted: TableTransformer, tmp_path: Path) -> None:
+    pq.write_table(table(), tmp_path / "t.parquet")
+    kept = [TrainingRows(fitted, source) for source in (table(), tmp_path / "t.parquet", iter([table()]), table())]
+    kept.append(TrainingRows(fitted, table(), place="disk"))
+    assert len({rows.digest for rows in kept}) == 1
+    assert TrainingRows(fitted, table(ROWS - 1)).digest != kept[0].digest
+
+
 @pytest.mark.parametrize("name", ["rows", "index"])
 @pytest.mark.parametrize("fault", ["flip", "cut", "longer", "missing", "empty", "folder"])
 def test_files_of_rows_that_are_damaged_are_refused(

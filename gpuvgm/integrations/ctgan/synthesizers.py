@@ -50,6 +50,46 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         super().__init__(*hyperparameters, **named)
         self._encoding = dict(encoding or {})
 
+    @classmethod
+    def load(cls, path: Any) -> Any:
+        """Load a model that `save` has written. It is a pickle, which can run any code: load only what you trust.
+
+        Parameters
+        ----------
+        path : path
+            The file.
+
+        Returns
+        -------
+        CTGAN or TVAE
+            The model.
+
+        Raises
+        ------
+        InputError
+            If the file holds something else.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import TVAE
+        >>> model = TVAE(batch_size=100)
+        >>> model.fit(pd.DataFrame({"colour": ["red", "red", "blue"] * 200}), ["colour"], steps=1)
+        >>> model.save("model.pt")
+        >>> TVAE.load("model.pt").sample(10).shape
+        (10, 1)
+        """
+        try:
+            model = super().load(path)
+        except OSError:
+            raise
+        except Exception as error:  # torch and pickle raise anything for other files
+            said = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise InputError(f"{path}: no model that {cls.__name__}.save wrote ({said})") from error
+        if not isinstance(model, cls):
+            raise InputError(f"{path}: no model that {cls.__name__}.save wrote (it holds a {type(model).__name__})")
+        return model
+
     def _begin(
         self,
         train_data: Any,
@@ -78,9 +118,9 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 )
             transformer.fit(train_data, discrete_columns)
             rows = transformer.rows(train_data, checkpoint.seed, place=place, folder=folder, **options)
-        named = {name.lstrip("_"): value for name, value in vars(self).items() if isinstance(value, PLAIN)}
+        named = {name.lstrip("_"): _plain(value) for name, value in vars(self).items() if isinstance(value, PLAIN)}
         meaning = {name: value for name, value in named.items() if name not in NOT_MEANT}
-        meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": len(rows)}
+        meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": rows.digest}
         checkpoint.begin(meaning)
         return transformer, rows
 
@@ -523,6 +563,11 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
 
         sigmas = self.decoder.sigma.detach().cpu().numpy()
         return _decode(self.transformer, map(generated, range(samples // self.batch_size + 1)), samples, out, sigmas)
+
+
+def _plain(value: Any) -> Any:
+    """A value of NumPy's as Python's own, which is all that a checkpoint may hold."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _check_count(name: str, count: int | None) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import logging
+import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +19,12 @@ from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of
 from gpuvgm.integrations.ctgan.transformer import draw_seed
 from gpuvgm.integrations.torch import processes
+from gpuvgm.io.locations import naming_file
 from gpuvgm.io.sink import check_file
 
 Progress = Callable[[str, int, int], None]
+MAGIC = b"gpuvgm checkpoint 1\n"  # followed by the SHA-256 of the rest, which torch wrote
+_LOG = logging.getLogger("gpuvgm")
 
 
 class Checkpoint:
@@ -79,13 +86,15 @@ class Checkpoint:
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint."""
-    try:
-        held = torch.load(path, weights_only=False)
-        if isinstance(held, dict) and held.keys() >= {"seed", "meaning", "parts", "done"}:
+    with path.open("rb") as file:
+        begins, digest, body = file.read(len(MAGIC)), file.read(hashlib.sha256().digest_size), file.read()
+    problem = "it begins otherwise" if begins != MAGIC else "it is damaged"
+    if begins == MAGIC and digest == hashlib.sha256(body).digest():
+        try:
+            held: dict[str, Any] = torch.load(io.BytesIO(body), weights_only=True)
             return held
-        problem = f"it holds a {type(held).__name__}"
-    except Exception as error:  # noqa: BLE001  # torch and pickle raise anything for other files
-        problem = f"{type(error).__name__}: {error}".partition("\n")[0]
+        except pickle.UnpicklingError as error:
+            problem = f"it holds more than numbers and text: {error}".partition("\n")[0]
     raise InputError(
         f"{path}: no checkpoint of a training ({problem}); give its file, or leave resume=True out, which replaces it"
     )
@@ -112,7 +121,7 @@ class Training:
             return
         for name, part in parts.items():
             part.load_state_dict(held["parts"][name])
-        np.random.set_state(held["numpy"])
+        np.random.set_state({**held["numpy"], "state": {**held["numpy"]["state"], "key": held["numpy_key"].numpy()}})
         torch.set_rng_state(held["torch"])
         if held["cuda"]:
             torch.cuda.set_rng_state_all(held["cuda"])
@@ -124,24 +133,37 @@ class Training:
             yield number
             self.done = number + 1
             if self._checkpoint.path is not None and (self.done % self._checkpoint.every == 0 or self.done == total):
-                self._keep(self._checkpoint.path)
+                self._keep(self._checkpoint.path, last=self.done == total)
             if progress is not None:
                 progress("train", self.done, total)
 
-    def _keep(self, path: Path) -> None:
+    def _keep(self, path: Path, *, last: bool) -> None:
+        """Write a checkpoint; where that fails before the last one, the training goes on, and the older one stays."""
+        random: Any = np.random.get_state(legacy=False)
+        key = torch.from_numpy(random["state"].pop("key").astype(np.int64))
         held = {
             "done": self.done,
             "losses": self.losses,
             "meaning": self._checkpoint.meaning,
             "seed": self._checkpoint.seed,
             "parts": {name: part.state_dict() for name, part in self._parts.items()},
-            "numpy": np.random.get_state(),
+            "numpy": random,
+            "numpy_key": key,
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         }
-        with partial_of(path) as written:
-            torch.save(held, written)
-            written.replace(path)
+        body = io.BytesIO()
+        torch.save(held, body)
+        digest = hashlib.sha256(body.getbuffer()).digest()
+        try:
+            with naming_file(path), partial_of(path) as written:
+                with written.open("wb") as file:
+                    file.writelines((MAGIC, digest, body.getbuffer()))
+                written.replace(path)
+        except OSError as problem:
+            if last:
+                raise
+            _LOG.warning("%s: the checkpoint of step %d is not written: %s", path, self.done, problem.strerror)
 
 
 def share_number(number: int) -> int:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import io
 import pickle
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +24,7 @@ ctgan = pytest.importorskip("ctgan", reason="ctgan is not installed")
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from gpuvgm.integrations import ctgan as ours  # noqa: E402
+from gpuvgm.integrations.ctgan import training  # noqa: E402
 
 DISCRETE = ["carrier", "late", "stops"]
 SMALL = {ctgan.CTGAN: {"generator_dim": (16,), "discriminator_dim": (16,), "pac": 5}, ctgan.TVAE: {}}
@@ -157,8 +162,90 @@ def test_other_files_are_no_checkpoints(kind, content, flights, tmp_path):
         path.write_bytes(content)
     else:
         torch.save(fitted(kind, flights, steps=1) if content == "model" else content, path)
-    with pytest.raises(InputError, match="no checkpoint of a training"):
+    with pytest.raises(InputError, match="no checkpoint of a training .it begins otherwise"):
         fitted(kind, flights, steps=1, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("fault", ["flip", "cut", "short"])
+@pytest.mark.parametrize("kind", OURS.values())
+def test_damaged_checkpoints_are_refused(kind, fault, flights, tmp_path):
+    path = tmp_path / "training.pt"
+    fitted(kind, flights, steps=1, checkpoint=path)
+    content = path.read_bytes()
+    for place in np.random.default_rng(0).integers(len(training.MAGIC), len(content), 12):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes({"flip": bytes(flipped), "cut": content[:place], "short": content[:30]}[fault])
+        with pytest.raises(InputError, match="no checkpoint of a training .it is damaged"):
+            fitted(kind, flights, steps=2, checkpoint=path, resume=True)
+
+
+class Trap:
+    """What runs code where a pickle of it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_checkpoints_run_no_code(kind, flights, tmp_path):
+    path, trap = tmp_path / "training.pt", tmp_path / "run"
+    body = io.BytesIO()
+    torch.save({"seed": 1, "meaning": {}, "parts": {}, "done": Trap(trap)}, body)
+    digest = hashlib.sha256(body.getvalue()).digest()
+    for content in (body.getvalue(), training.MAGIC + digest + body.getvalue()):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="no checkpoint of a training"):
+            fitted(kind, flights, steps=1, checkpoint=path, resume=True)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_a_training_does_not_go_on_with_other_rows(kind, flights, tmp_path):
+    path, other = tmp_path / "training.pt", flights.copy()
+    fitted(kind, flights, steps=1, checkpoint=path)
+    other["delay"] = other["delay"].to_numpy()[::-1]
+    with pytest.raises(InputError, match="a checkpoint of another training; these differ: .*rows"):
+        fitted(kind, other, steps=2, checkpoint=path, resume=True)
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_a_checkpoint_that_has_no_room_ends_no_training(kind, flights, tmp_path, monkeypatch, caplog):
+    def full(path):
+        if len(written) in fails:
+            written.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(path)
+        return partial_of(path)
+
+    path, written, fails, partial_of = tmp_path / "training.pt", [], {1, 3}, training.partial_of
+    monkeypatch.setattr(training, "partial_of", full)
+    whole = fitted(kind, flights, steps=3)
+    again = fitted(kind, flights, steps=3, checkpoint=path, checkpoint_steps=1)
+    assert again.loss_values.equals(whole.loss_values)
+    told = f"{path}: the checkpoint of step 2 is not written: No space left on device"
+    assert [record.getMessage() for record in caplog.records] == [told]
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        fitted(kind, flights, steps=4, checkpoint=path, resume=True)
+    assert raised.value.filename == str(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+@pytest.mark.parametrize(
+    "content", [b"", b"no model", {"a": 1}, torch.zeros(3)], ids=["empty", "text", "dict", "tensor"]
+)
+def test_other_files_are_no_models(kind, content, tmp_path):
+    path = tmp_path / "model.pt"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
+    with pytest.raises(InputError, match=rf"model\.pt: no model that {kind.__name__}\.save wrote \("):
+        kind.load(path)
+    with pytest.raises(FileNotFoundError):
+        kind.load(tmp_path / "none")
 
 
 @pytest.mark.parametrize("kind", OURS.values())
