@@ -153,8 +153,10 @@ def sections(lines: Sequence[str]) -> dict[str, list[str]]:
     documents = of_size(lines, EPOCHS, ROWS)
     if not documents:
         return {}
-    found = {"samples-machine": [machine_text(lines)], "samples-counts": list(counts(documents))}
-    found["samples-synthesizer"] = list(synthesizer_table(documents))
+    of_counts, others = ([line for line in lines if (training_model(line) == COUNTS) == ours] for ours in (True, False))
+    found = {"samples-machine": [machine_text(others)], "samples-counts": list(counts(documents))}
+    if of_counts:
+        found["samples-synthesizer"] = [machine_text(of_counts), "", *synthesizer_table(documents)]
     found |= {f"samples-{model}": list(model_table(rows)) for model, rows in tables(documents)}
     found["samples-encoded"] = list(measures_table(documents, TVAE, "round_trip", ENCODED))
     found["samples-drawn"] = list(measures_table(documents, TVAE, "drawn", DRAWN, compared=True))
@@ -163,12 +165,17 @@ def sections(lines: Sequence[str]) -> dict[str, list[str]]:
     }
 
 
+def training_model(line: str) -> str:
+    """The model that a line of results is of."""
+    return str(json.loads(line)["details"].get("model", ""))
+
+
 def machine_text(lines: Iterable[str]) -> str:
     """Machine, versions and commits."""
     found = [one for one in map(json.loads, lines) if one["benchmark"] == "samples"]
     dates, commits = (sorted({str(one["machine"][name]) for one in found}) for name in ("date", "commit"))
-    versions = {name: version for one in found for name, version in one["details"]["versions"].items()}
-    others = ", ".join(f"{name} {version}" for name, version in versions.items())
+    versions = found[-1]["details"]["versions"].items()
+    others = ", ".join(f"{name} {version}" for name, version in versions)
     days = " to ".join(dict.fromkeys((dates[0], dates[-1])))
     named = f"commit{'s' if len(commits) > 1 else ''} {', '.join(commits)}"
     return f"Measured on {days}, {named}: {machine_line(found[-1]['machine'])}; {others}."
