@@ -1,0 +1,179 @@
+"""TableSynthesizer on 15 real tables that its development did not look at, beside a tree and independent columns.
+
+``python -m benchmarks.synthesis FILE`` appends a line for each table, seed and network to a file of results. Half of
+the rows, 10,000 at most, are trained on, as many others are held out. ``python -m benchmarks.synthesis`` prints what
+the files of results hold.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import gpuvgm
+from benchmarks.inputs import real_table
+from benchmarks.machine import describe_machine
+from benchmarks.measure import Measurement, append_lines
+from benchmarks.plan import newest
+from gpuvgm.synthesis.bins import Codes
+from gpuvgm.synthesis.density import density_finder
+
+#: Chosen by their size and kinds of columns alone, before any result: R package of each.
+TABLES = {
+    "HealthInsurance": "AER",
+    "HMDA": "AER",
+    "DoctorVisits": "AER",
+    "MplsStops": "carData",
+    "storms": "dplyr",
+    "txhousing": "ggplot2",
+    "Computers": "Ecdat",
+    "Wage": "ISLR",
+    "credit_data": "modeldata",
+    "mlc_churn": "modeldata",
+    "stackoverflow": "modeldata",
+    "lending_club": "modeldata",
+    "wa_churn": "modeldata",
+    "covid_testing": "medicaldata",
+    "nassCDS": "DAAG",
+}
+NETWORKS = {"independent": 0, "tree": 1, "two parents": 2}
+TRAINING_ROWS, SMALL = "training rows", 300
+ROWS, SEEDS = 10_000, 3
+BINS, MOST = 10, 20  # of numbers, and categories of their own
+TRIPLE_BINS = 5
+TRIPLES = 100  # of columns that are judged, drawn by the seed
+
+
+def split(name: str, seed: int, rows: int = ROWS) -> tuple[Any, Any]:
+    """Training rows and held-out ones."""
+    frame = real_table(name, TABLES[name]).sample(frac=1, random_state=seed).reset_index(drop=True)
+    half = min(rows, len(frame) // 2)
+    return frame[:half].reset_index(drop=True), frame[half : 2 * half].reset_index(drop=True)
+
+
+def coded(real: Any, other: Any, bins: int) -> tuple[np.ndarray, np.ndarray]:
+    """A column of both tables in bins between quantiles of the real numbers, or frequent categories; missing is one."""
+    if real.dtype.kind in "fiu" and real.nunique() > bins:
+        edges = np.unique(np.nanquantile(real.astype(float), np.arange(1, bins) / bins, method="lower"))
+        found = [np.searchsorted(edges, one.astype(float), side="left") for one in (real, other)]
+        return tuple(np.where(one.isna(), bins, code) for one, code in zip((real, other), found, strict=True))  # type: ignore[return-value]
+    texts = [one.astype(str).where(one.notna(), "missing") for one in (real, other)]
+    rank = {value: at for at, value in enumerate(texts[0].value_counts().index[:MOST])}
+    return tuple(np.array([rank.get(value, MOST) for value in one]) for one in texts)  # type: ignore[return-value]
+
+
+def agreement(real: Any, sample: Any, bins: int, groups: Sequence[tuple[str, ...]]) -> float:
+    """One minus the total variation distance of joint shares, the mean over groups of columns."""
+    codes = {name: coded(real[name], sample[name], bins) for name in real}
+    found = []
+    for names in groups:
+        joint = [np.zeros(len(rows), np.int64) for rows in (real, sample)]
+        for name in names:
+            joint = [one * (MOST + 1) + code for one, code in zip(joint, codes[name], strict=True)]
+        both = np.unique(np.concatenate(joint), return_inverse=True)[1]
+        shares = [np.bincount(one, minlength=both.max() + 1) / len(one) for one in np.split(both, [len(real)])]
+        found.append(1 - np.abs(shares[0] - shares[1]).sum() / 2)
+    return float(np.mean(found))
+
+
+def codes_of(synthesizer: gpuvgm.TableSynthesizer, rows: Any) -> list[Codes]:
+    """Bins of rows, by node."""
+    import pyarrow as pa
+
+    table, model = pa.Table.from_pandas(rows, preserve_index=False), synthesizer.transformer_.model_
+    return [
+        density_finder(model[b.name], b)(table[b.name].combine_chunks())[0] for b in synthesizer.network_.structure.bins
+    ]
+
+
+def copied(training: list[Codes], rows: list[Codes]) -> float:
+    """Share of rows that equal a training row in all bins."""
+    known = {row.tobytes() for row in np.stack(training, axis=1)}
+    return float(np.mean([row.tobytes() in known for row in np.stack(rows, axis=1)]))
+
+
+def judge(name: str, seed: int, rows: int = ROWS) -> Iterator[dict[str, Any]]:
+    """Figures of each network, and of the training rows in place of a sample."""
+    training, held_out = split(name, seed, rows)
+    columns, random = list(training), np.random.default_rng(seed)
+    triples = list(combinations(columns, 3))
+    triples = [triples[at] for at in random.permutation(len(triples))[:TRIPLES]]
+    pairs = list(combinations(columns, 2))
+    samples: dict[str, Any] = {TRAINING_ROWS: (training, {})}
+    for network, parents in NETWORKS.items():
+        start = time.perf_counter()
+        model = gpuvgm.TableSynthesizer(parents=parents, random_state=seed, threads=1).fit(training)
+        fitted = time.perf_counter()
+        sample = model.sample(len(training))
+        seconds = {"fit": fitted - start, "sample": time.perf_counter() - fitted}
+        own, others, drawn = (codes_of(model, one) for one in (training, held_out, sample))
+        nats = model.network_.log_probability(others, len(held_out))
+        scores = model.score_samples(held_out)
+        more = {"nats": float(nats.mean()), "lowest": float(nats.min()), "finite": bool(np.isfinite(scores).all())}
+        copies = {"copied": copied(own, drawn), "copied_held_out": copied(own, others)}
+        samples[network] = (sample, {"seconds": seconds, **more, **copies})
+    for network, (sample, more) in samples.items():
+        figures = {
+            "pairs": agreement(held_out, sample, BINS, pairs),
+            "triples": agreement(held_out, sample, TRIPLE_BINS, triples),
+        }
+        yield {"table": name, "network": network, "seed": seed, "rows": len(training), **figures, **more}
+
+
+def main(path: Path) -> None:
+    """Judge all tables that the file does not hold."""
+    machine = describe_machine()
+    done = {(d["table"], d["seed"], d["limit"]) for d in map(_details, newest("results")) if "limit" in d}
+    for seed in range(SEEDS):
+        for name in TABLES:
+            for limit in (ROWS, SMALL):
+                if (name, seed, limit) not in done:
+                    found = [one | {"limit": limit} for one in judge(name, seed, limit)]
+                    lines = [Measurement(f"{name}, {d['network']}", d["rows"], 1.0, details=d) for d in found]
+                    append_lines(path, "synthesis", machine, lines)
+                    print(name, seed, limit, {d["network"]: round(d["pairs"], 3) for d in found}, flush=True)
+
+
+def _details(line: str) -> dict[str, Any]:
+    document = json.loads(line)
+    return dict(document["details"]) if document["benchmark"] == "synthesis" else {}
+
+
+def table() -> Iterator[str]:
+    """The means over seeds in Markdown: of all networks together, and of each table."""
+    found = [one for one in map(_details, newest("results")) if one]
+    yield "| table | rows | pairs | triples | held-out nats | copied, held-out | copied, held-out of 300 rows |"
+    yield "|---|--:|---|---|---|---|---|"
+    order = [*NETWORKS, TRAINING_ROWS]
+
+    def mean(part: str, network: str, limit: int, name: str | None) -> float:
+        chosen = [
+            d[part] for d in found if d["network"] == network and d["limit"] == limit and name in (None, d["table"])
+        ]
+        return float(np.mean(chosen))
+
+    for name in (*sorted({d["table"] for d in found}), None):
+        cells = [" ".join(f"{mean(part, one, ROWS, name):.3f}" for one in order) for part in ("pairs", "triples")]
+        cells.append(" ".join(f"{mean('nats', one, ROWS, name):.2f}" for one in NETWORKS))
+        for limit in (ROWS, SMALL):
+            both = (mean(part, "two parents", limit, name) for part in ("copied", "copied_held_out"))
+            cells.append(" ".join(f"{one:.3f}" for one in both))
+        rows = mean("rows", TRAINING_ROWS, ROWS, name)
+        yield f"| {name or '**mean**'} | {rows:,.0f} | {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if len(sys.argv) > 1:
+            main(Path(sys.argv[1]))
+        else:
+            print("\n".join(table()))
