@@ -36,6 +36,8 @@ LEAST_RATIO = 5
 #: Text with more different values than this, nearly all of them different, is an identifier or free text.
 MANY_TEXTS = 100
 DIFFERENT_TEXTS = 0.95
+#: The same of tables with few rows, but for the research code.
+MANY_IN_FEW, DIFFERENT_IN_FEW = 30, 0.9
 #: Text of so many rows with so many different values is free text if so many rows bring one that no other row has.
 LEAST_FREE, MANY_FREE, NEW_TEXTS = 2_000, 256, 0.3
 #: Identifiers: whole numbers that fill so much of their range, of so many rows; text that is different in so many.
@@ -249,24 +251,30 @@ def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
     more = f"; {hint}" if hint else ""
     if recognised.identifiers and distinct == len(text) >= LEAST_NAMED and not (hint or are_like_values(text)):
         return Finding("id", f"{name}, all {distinct:,} sampled values different", distinct=distinct)
-    if distinct > MANY_TEXTS and (distinct > DIFFERENT_TEXTS * len(text) or _is_free(text, recognised)):
+    if _is_free(text, distinct, recognised):
         reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text{more}"
         return Finding("pass", reason, distinct=distinct)
     values = counted(distinct, "distinct value")
     return Finding("categorical", f"{name} with {values}{_missing(column, text)}{blank}{more}", distinct=distinct)
 
 
-def _is_free(text: Column, recognised: Recognised) -> bool:
-    """Whether text is free text: of a whole table the different values count, of a sample those that only one row has.
+def _is_free(text: Column, distinct: int, recognised: Recognised) -> bool:
+    """Whether text is free text: nearly all values are different, or many rows bring values that no other row has.
 
-    The latter estimate how many further rows bring values of their own (Good 1953).
+    Of a whole table the different values count as such, of a sample those that only one row has: they estimate how many
+    further rows bring values of their own (Good 1953).
     """
-    if not recognised.identifiers or len(text) < LEAST_FREE:
+    if distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * len(text):
+        return True
+    if not recognised.identifiers or distinct <= MANY_IN_FEW:
         return False
-    counts = pc.value_counts(text).field("counts").to_numpy()
+    if distinct > DIFFERENT_IN_FEW * len(text):
+        return True
+    if len(text) < LEAST_FREE or distinct <= MANY_FREE:
+        return False
     is_whole = recognised.rows is not None and recognised.rows <= len(text)
-    new = len(counts) if is_whole else int(np.count_nonzero(counts == 1))
-    return len(counts) > MANY_FREE and new > NEW_TEXTS * len(text)
+    counts = pc.value_counts(text).field("counts").to_numpy()
+    return (distinct if is_whole else int(np.count_nonzero(counts == 1))) > NEW_TEXTS * len(text)
 
 
 def _are_uuids(text: Column) -> bool:

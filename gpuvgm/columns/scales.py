@@ -112,7 +112,7 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     zeros = float(np.mean(is_zero))
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = best.codec is not codec, np.empty(0)
-    if curved and zeros >= LEAST_ZEROS:
+    if curved and zeros * len(numbers) >= max(LEAST_ZEROS * len(numbers), least_rows(len(numbers))):
         spikes = numbers[is_zero][:1]
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
@@ -258,7 +258,7 @@ def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Flo
     found = frequent[np.argsort(-shares[frequent], kind="stable")][:most]
     if len(values) < 2 or not len(found):
         return np.empty(0)
-    half = (codec.spacing or _local_spacing(values, found)) / 2
+    half = np.maximum(codec.spacing, _local_spacing(values, found)) / 2
     p = shares[found]
     q = np.clip(trial.below(values[found] + half) - trial.below(values[found] - half), 1e-12, 1 - 1e-12)
     gain = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
