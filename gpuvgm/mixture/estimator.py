@@ -20,7 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from gpuvgm.arrays import Array, namespace_of, to_numpy
+from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.config import SUMMARY_ROWS, Algorithm
 from gpuvgm.engines import ENGINES, Engine, EngineName, choose_engine, get_engine
 from gpuvgm.errors import InputError
@@ -680,8 +680,10 @@ def _of_components(attribute: Floats, form: CovarianceType, shape: tuple[int, ..
 
 def _refuse_few(estimator: Any, rows: Rows) -> None:
     """Refuse fewer rows than components; a row with a weight stands for so many."""
-    positive = rows.count if rows.weight is None else int(np.count_nonzero(to_numpy(rows.weight)))
-    most = max(positive, int(rows.total))
+    most = int(rows.total)
+    if rows.weight is not None:
+        xp = namespace_of(rows.weight)
+        most = max(most, int(xp.sum(xp.sign(rows.weight))))
     if most < estimator.n_components:
         raise ValueError(
             f"Expected n_samples >= n_components but got n_components = {estimator.n_components}, n_samples = {most}"

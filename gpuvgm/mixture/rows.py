@@ -195,15 +195,16 @@ class Rows:
 
         The places are the same for every call. Rows with a weight are taken as if they were repeated.
         """
-        weight = None if self.weight is None else to_numpy(self.weight)
+        weight = self.weight
         whole = weight is None or are_whole(weight)
+        if weight is not None and not whole:
+            weight = to_numpy(weight)  # sums of parts are rounded, on a device in another order
         total = self.total
         step = max(1.0, np.ceil(total / most)) if whole else total / most
         starts = np.arange(0.0, total, step)
         places = starts + step * np.random.Generator(np.random.PCG64(0)).random(len(starts))
         places = places[places < total]
-        picked = places.astype(np.int64) if weight is None else np.searchsorted(_ends(weight), places, side="right")
-        return Rows.of(self.pick(picked))
+        return Rows.of(self.pick(places.astype(np.int64) if weight is None else _holders(weight, places)))
 
     def pick(self, places: Ints) -> NDArray[Any]:
         """Some rows, ascending, on the host; no others leave a device."""
@@ -295,11 +296,12 @@ def merged(values: Iterable[T]) -> T:
     return reduce(lambda one, other: one.merge(other), values)  # type: ignore[attr-defined]  # merge is all they need
 
 
-def _ends(weight: Floats) -> Floats:
-    """Where each row ends if rows are laid out with their weights as lengths; the last end holds every place."""
-    ends = np.cumsum(weight)
+def _holders(weight: Array, places: Floats) -> Ints:
+    """The rows that hold some places if rows are laid out with their weights as lengths; the last one is endless."""
+    xp = namespace_of(weight)
+    ends = xp.cumulative_sum(weight)
     ends[-1] = np.inf
-    return np.asarray(ends)
+    return np.asarray(to_numpy(xp.searchsorted(ends, xp.asarray(places), side="right")))
 
 
 def are_whole(weight: Array) -> bool:
@@ -450,17 +452,26 @@ def check_features(estimator: Any, shape: tuple[int, ...], names: Sequence[str] 
     _check_n_features(estimator, np.broadcast_to(0.0, shape), reset=reset)
 
 
-def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Floats | None:
-    """Weights of the rows to be read, on the host; None where each row counts once.
+def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Array | None:
+    """Weights of the rows to be read, float64, where both lie on a device there, else on the host.
 
-    One a row, finite, none negative; more than one row in all where no others were seen.
+    One a row, finite, none negative; more than one row in all where no others were seen. None where each row counts
+    once.
     """
     from sklearn.utils.validation import _check_sample_weight, _num_samples
 
     if sample_weight is None:
         return None
     count = (x.rows or 0) if isinstance(x, Source) else int(_num_samples(x))
-    given = hosted("sample_weight", values_of_series(sample_weight))
+    given = values_of_series(sample_weight)
+    if holds_device_rows(given) and holds_device_rows(x):
+        there = device_rows("sample_weight", given)
+        if there.shape == (count,) and there.dtype.kind in "fiub":
+            there = there.astype(np.float64)
+            can_count, total, is_one = _look_at(there)
+            if can_count and (total > 1 or not reset):
+                return None if is_one else there
+    given = hosted("sample_weight", given)  # what is wrong with those of a device is said of them there
     if not reset and np.shape(given) == (count,) and not np.any(np.asarray(given)):
         return np.zeros(count)
     weight: Floats = _check_sample_weight(given, np.broadcast_to(0.0, (count, 1)), dtype=np.float64)
@@ -473,6 +484,14 @@ def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Floats | None:
             "them up, for example by the number of rows over their sum"
         )
     return None if np.all(weight == 1) else weight
+
+
+def _look_at(weight: Array) -> tuple[bool, float, bool]:
+    """Whether all weights are finite and none is negative, their sum, and whether all are 1: one wait for a device."""
+    xp = namespace_of(weight)
+    can_count = xp.all(xp.isfinite(weight) & (weight >= 0))
+    found = to_numpy(xp.stack([can_count.astype(np.float64), xp.sum(weight), xp.all(weight == 1).astype(np.float64)]))
+    return bool(found[0]), float(found[1]), bool(found[2])
 
 
 def hosted(name: str, values: Any) -> Any:

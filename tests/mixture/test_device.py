@@ -10,7 +10,7 @@ import pytest
 
 from gpuvgm import BayesianGaussianMixture, TableTransformer
 from gpuvgm.errors import InputError
-from gpuvgm.mixture.rows import SEED_ROWS
+from gpuvgm.mixture.rows import SEED_ROWS, Rows
 from tests.conftest import needs_gpu
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import use_strict_cudf
@@ -126,6 +126,32 @@ def test_weights_of_cupy(cupy: Any, features: int, algorithm: str, whole: bool) 
         assert_same_parameters(ours, theirs, 1e-9)
         again = BayesianGaussianMixture(**given).partial_fit(rows, sample_weight=weights)
         assert_same_parameters(again.partial_fit(rows, sample_weight=0 * weights), again, 0)
+
+
+@needs_compiler
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("algorithm", ["exact", "auto"])
+def test_weights_of_cupy_stay_on_the_device(strict_cupy: Any, algorithm: str) -> None:
+    """As many rows again, with their weights, bring none of them: of rows a sample is taken, of weights nothing."""
+    x = blobs(np.random.default_rng(3), 4 * SEED_ROWS, 1)
+    weight = np.tile([0.0, 1.0, 2.0, 1.0], SEED_ROWS)
+    given = {"n_components": 3, "max_iter": 5, "random_state": 0, "algorithm": algorithm}
+    down = []
+    for count in (2 * SEED_ROWS, 4 * SEED_ROWS):
+        with strict_cupy.hardware.ledger.stage(f"{count} rows") as entry:
+            ours = BayesianGaussianMixture(**given).fit(up(x[:count]), sample_weight=up(weight[:count]))
+        down.append(entry.bytes_down)
+    assert down[1] - down[0] < 2 * SEED_ROWS, f"{down}: a byte a row, for cells that become more; weights have eight"
+    theirs = BayesianGaussianMixture(engine="native", **given).fit(x, sample_weight=weight)
+    assert_same_parameters(ours, theirs, 1e-9)
+
+
+@needs_compiler
+@pytest.mark.parametrize("weight", [np.tile([0.0, 1.0, 2.0], 3000), np.random.default_rng(4).random(9000)])
+def test_samples_of_a_device_are_those_of_the_host(strict_cupy: Any, weight: np.ndarray) -> None:
+    x = blobs(np.random.default_rng(3), len(weight), 1)
+    found, expected = Rows(up(x), up(weight)).sample(1000), Rows(x, weight).sample(1000)
+    assert np.array_equal(found.array, expected.array)
 
 
 @needs_compiler
