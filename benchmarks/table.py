@@ -21,23 +21,25 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import gpuvgm
 from benchmarks.inputs import mixed_table, real_tables
 from benchmarks.machine import bind_to_one_core, found_by, peak_memory, repeated
-from benchmarks.measure import Measurement, mebibytes
+from benchmarks.measure import FLOAT_BYTES, Measurement, mebibytes
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import available_threads
 
 COLUMNS = 50
+SMALL_ROWS, SMALL_COLUMNS, SMALL_REPEATS = 1000, 20, 100
 PLACES = {"memory": "in memory", "parquet": "Parquet to Parquet"}
 
 
 def measure(rows: int, columns: int = COLUMNS, effort: str = "research") -> list[Measurement]:
-    """A generated table of `rows` rows, and real tables of at most as many."""
-    return [*generated(rows, columns, effort), *real(rows, effort)]
+    """A generated table of `rows` rows, a small one, and real tables of at most as many."""
+    return [*generated(rows, columns, effort), *small(min(rows, SMALL_ROWS)), *real(rows, effort)]
 
 
 def generated(rows: int, columns: int, effort: str) -> list[Measurement]:
@@ -93,6 +95,27 @@ def stages(rows: int, row_bytes: float, result: dict[str, Any]) -> list[Measurem
 def values_note(values_per_second: float) -> dict[str, str]:
     """Million values a second, for the table of measurements."""
     return {"Mvalues/s": f"{values_per_second / 1e6:.3g}"}
+
+
+def small(rows: int) -> Iterator[Measurement]:
+    """Calls on few rows of `SMALL_COLUMNS` amounts with the default effort: what a call costs whatever the rows."""
+    random = np.random.default_rng(0)
+    table = {f"amount {i}": random.lognormal(3, 1, rows).round(2) for i in range(SMALL_COLUMNS)}
+    one = {name: values[:1] for name, values in table.items()}
+    transformer = gpuvgm.TableTransformer().fit(table)
+    encoded = transformer.transform(one)
+    calls = {
+        "fit": (rows, lambda: gpuvgm.TableTransformer().fit(table)),
+        "transform": (rows, lambda: transformer.transform(table)),
+        "transform of 1 row": (1, lambda: transformer.transform(one)),
+        "inverse of 1 row": (1, lambda: transformer.inverse_transform(encoded)),
+    }
+    for stage, (of, call) in calls.items():
+        taken = repeated(call, SMALL_REPEATS)
+        details = {"table": "small", "stage": stage, "columns": SMALL_COLUMNS, "cpu_seconds": taken.processor_seconds}
+        notes = {"ms": f"{1e3 * taken.seconds:.3g}", "ms of CPU": f"{1e3 * taken.processor_seconds:.3g}"}
+        row_bytes = SMALL_COLUMNS * FLOAT_BYTES
+        yield Measurement(f"small table, {stage}", of, taken.seconds, row_bytes=row_bytes, details=details, notes=notes)
 
 
 def real(rows: int, effort: str) -> Iterator[Measurement]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
 
@@ -283,7 +284,7 @@ class FittedColumn:
         """Whether encoding a row takes a uniform."""
         return self.draws_modes
 
-    @property
+    @cached_property
     def column_id(self) -> int:
         """Column part of the generator's counter: first 64 bits of SHA-256 of the name."""
         return int.from_bytes(sha256(self.name.encode()).digest()[:8], "big")
@@ -293,7 +294,7 @@ class FittedColumn:
         """Whether every row has a 1 in a one-hot column."""
         return True
 
-    @property
+    @cached_property
     def code_dtype(self) -> np.dtype[np.unsignedinteger]:
         """Integer type of the column's modes in the compact layout."""
         return code_dtype_of(self.width)

@@ -9,9 +9,10 @@ from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
+from gpuvgm.arrays import Column, DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
 from gpuvgm.columns.base import (
     MISSING,
     Coded,
@@ -37,6 +38,7 @@ from gpuvgm.columns.numbers import (
     ordinary_numbers,
     refuse_infinite_rows,
     refuse_missing_rows,
+    rules_for,
 )
 from gpuvgm.columns.options import json_value
 from gpuvgm.columns.records import Count, anything
@@ -46,7 +48,7 @@ from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.hold import SORTS, Coverage, HoldTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable
+from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, RowRules
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats, Frame, Ints
@@ -169,11 +171,15 @@ class MixtureColumn(NumericColumn):
         error = error_of(float(np.max(np.minimum(steps, cut))), low, high, wide=self.wide_scalars)
         return self.codec.value_error(error, self.minimum, self.maximum)
 
-    def mode_codes(self) -> NDArray[np.int64]:
-        """One-hot column of each of [modal values, then active components in index order, then tail modes]."""
+    @cached_property
+    def _positions(self) -> NDArray[np.int64]:
         positions = np.empty(self.width, np.int64)
         positions[list(self.order)] = np.arange(self.width)
         return positions
+
+    def mode_codes(self) -> NDArray[np.int64]:
+        """One-hot column of each of [modal values, then active components in index order, then tail modes]."""
+        return self._positions
 
     @cached_property
     def draw_table(self) -> DrawTable | None:
@@ -216,7 +222,7 @@ class MixtureColumn(NumericColumn):
         means[codes], widths[codes] = self._means_and_widths()
         return InverseTable(self.mixture.frame, means, widths, self.rules.inverse_limit)
 
-    @property
+    @cached_property
     def missing_code(self) -> int:
         """One-hot column of missing rows; -1 where the column has none."""
         return int(self.mode_codes()[self.modal_values.index(MISSING)]) if MISSING in self.modal_values else -1
@@ -250,6 +256,18 @@ class MixtureColumn(NumericColumn):
         low, high = self.bounds
         inside: NDArray[np.bool_] = (numbers >= low) & (numbers <= high)
         return inside
+
+    @cached_property
+    def _own_rules(self) -> tuple[pa.DataType, RowRules | None]:
+        type_ = type_of(self.type)
+        return type_, rules_for(self.codec, self.modal_values, pa.array([], type_))
+
+    def rules_for(self, values: Column) -> RowRules | None:
+        """How an engine makes numbers of rows, made once for those of the column's own type; see `rules_for`."""
+        type_, rules = self._own_rules
+        if not isinstance(values, DeviceColumn) and values.type == type_:
+            return rules
+        return rules_for(self.codec, self.modal_values, values)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """What encodes parts of the column on an engine."""
@@ -365,7 +383,8 @@ class MixtureEncoder:
         """Scalars and codes of a part."""
         column, options = self._column, self._options
         values = rows_for(column.codec, part.values)
-        numbers, which, off_step = numbers_on(self._engine, column.codec, column.modal_values, values)
+        rules = column.rules_for(values)
+        numbers, which, off_step = numbers_on(self._engine, column.codec, column.modal_values, values, rules)
         xp = namespace_of(numbers)
         scalar, code = (
             xp.empty(len(numbers), column.scalar_dtype or options.dtype),
@@ -387,14 +406,16 @@ class MixtureEncoder:
                 counts = xp.concatenate((counts, modal))
         if which is not None:
             code = xp.where(which == ORDINARY, code, xp.asarray(self._modal_codes)[which])
-        coded = Coded(scalar, code)
         if counts is None:
-            return coded
-        coded = replace(coded, pending=Pending(counts, partial(self._unseen, part)))
-        return coded if is_on_device(counts) else coded.with_counts(counts)
+            return Coded(scalar, code)
+        if is_on_device(counts):
+            return Coded(scalar, code, pending=Pending(counts, partial(self._unseen, part)))
+        return Coded(scalar, code, unseen=self._unseen(part, counts))
 
     def _unseen(self, part: Slice, counts: Ints) -> dict[str, Unseen]:
         """What the counts of `Engine.hold` say of a part; refuses what the column has no place for."""
+        if not counts.any():
+            return {}
         column, sorts = self._column, 2 * len(SORTS)
         (infinite, missing, outside, clipped, off_step), modal = counts[:sorts].reshape(-1, 2), counts[sorts:].sum()
         if infinite[0] or column.missing_code < 0 and missing[0] > modal:

@@ -218,10 +218,9 @@ def rules_for(codec: Codec, modal: tuple[Number | None, ...], values: Column) ->
 
 
 def numbers_on(
-    engine: Engine, codec: Codec, modal: tuple[Number | None, ...], values: Column
+    engine: Engine, codec: Codec, modal: tuple[Number | None, ...], values: Column, rules: RowRules | None
 ) -> tuple[Floats, NDArray[np.signedinteger[Any]] | None, NDArray[np.bool_] | Step | None]:
-    """`ordinary_numbers` and `off_step_rows`, by an engine's loop where it has one; on a device a step is enough."""
-    rules = rules_for(codec, modal, values)
+    """`ordinary_numbers` and `off_step_rows`, by an engine's loop with rules; on a device a step is enough."""
     if rules is not None:
         return engine.numbers_of(codec.plain.encode(values), rules)
     numbers, which = ordinary_numbers(codec, modal, values)

@@ -108,17 +108,15 @@ def hold_rows(
     assert not isinstance(off_step, Step)  # codecs look at rows of the host
     counts = np.zeros(2 * len(SORTS), np.int64)
     found = counts.reshape(-1, 2)
-    outside = None
-    missing = np.isnan(numbers)
-    if len(numbers):
-        least, most = float(np.fmin.reduce(numbers)), float(np.fmax.reduce(numbers))
-        if np.isinf(least) or np.isinf(most):
-            _count(found[INFINITE], np.isinf(numbers))
-        if not (least >= table.low and most <= table.high):
-            wide = widened(numbers)  # bounds must not be rounded to the rows' precision
-            outside = ~((wide >= table.low) & (wide <= table.high) | missing)
+    outside = missing = None
+    least, most = (float(end.reduce(numbers)) for end in (np.minimum, np.maximum)) if len(numbers) else (np.nan, np.nan)
+    if not (least >= table.low and most <= table.high):  # or some are missing
+        missing = np.isnan(numbers)
+        _count(found[INFINITE], np.isinf(numbers))
+        wide = widened(numbers)  # bounds must not be rounded to the rows' precision
+        outside = ~((wide >= table.low) & (wide <= table.high) | missing)
     clipped = np.abs(scalar) >= scalar.dtype.type(table.limit)
-    rows = np.flatnonzero(clipped)
+    rows = clipped.nonzero()[0]
     if table.coverage is not None and len(rows):
         modes = np.zeros(int(table.codes.max()) + 1, np.int64)
         modes[table.codes] = np.arange(len(table.codes))

@@ -16,7 +16,7 @@ from gpuvgm.engines import choose_engine, free_device_memory, get_engine, runs_o
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
 from gpuvgm.execution.dask_frames import DaskFrame
-from gpuvgm.execution.local import CallerExecutor, Executor, LocalExecutor
+from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor
 from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
     Partition,
@@ -161,11 +161,14 @@ class Run:
     ) -> Run:
         """How the rows of a source are worked on: by which engine, and in which threads.
 
-        Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to.
+        Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to; so do
+        the rows of a single chunk.
         """
         name = engine_for(engine, source)
         here = as_read_by(name, source).lies_on_device
-        return cls(name, (CallerExecutor if here else LocalExecutor)(threads, progress), block_rows)
+        few = source.rows is not None and source.rows <= CHUNK_ROWS
+        kind = CallerExecutor if here else InlineExecutor if few else LocalExecutor
+        return cls(name, kind(threads, progress), block_rows)
 
     @classmethod
     def spread_over(

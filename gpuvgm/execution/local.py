@@ -171,16 +171,37 @@ class LocalExecutor:
         """Make a thread ready."""
 
 
-class CallerExecutor(LocalExecutor):
-    """Runs blocks in the caller's thread, one after the other.
-
-    For rows on a device: the stream and the device that are current belong to a thread, and calls only begin the work.
-    Where memory runs out, `map_blocks` goes on with halves of the block, and says so once in the log.
+class InlineExecutor(LocalExecutor):
+    """Runs blocks in the caller's thread, one after the other: for few rows, which cost less than a thread.
 
     Parameters
     ----------
     threads, progress
         As for `LocalExecutor`; threads are for what else is done of the columns.
+    """
+
+    __slots__ = ()
+
+    def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
+        """Pass the result of each block to `sink`, in block order."""
+        for result in self.stream(function, blocks):
+            sink(result)
+
+    def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
+        """The result of each block, in block order."""
+        done = 0
+        for block in blocks:
+            yield function(block)
+            done += block.rows
+            if self.progress is not None:
+                self.progress(done)
+
+
+class CallerExecutor(InlineExecutor):
+    """Runs blocks on a device in the caller's thread, one after the other.
+
+    The stream and the device that are current belong to a thread, and calls only begin the work.
+    Where memory runs out, `map_blocks` goes on with halves of the block, and says so once in the log.
     """
 
     __slots__ = ()
@@ -194,15 +215,6 @@ class CallerExecutor(LocalExecutor):
                 done += rows
                 if self.progress is not None:
                     self.progress(done)
-
-    def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
-        """The result of each block, in block order."""
-        done = 0
-        for block in blocks:
-            yield function(block)
-            done += block.rows
-            if self.progress is not None:
-                self.progress(done)
 
 
 class DeviceExecutor(LocalExecutor):

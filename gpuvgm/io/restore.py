@@ -265,6 +265,8 @@ def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
 
 def loses_digits(column: pa.ChunkedArray[Any]) -> bool:
     """Whether integers, in lists and structs too, would become floats that are not equal to them."""
+    if not column.null_count and not pa.types.is_nested(column.type):
+        return False
     return any(_beyond_floats(leaf) for chunk in column.chunks for leaf in _leaves(chunk))
 
 

@@ -466,8 +466,8 @@ class BaseTransformer:
         """
         form = replace(coding, engine=run.here.engine).form(table)
         whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
-        model, resident = self._fitted(), 0
-        if all(column.works_on_device(table.schema.field(column.name).type) for column in model.columns):
+        model, resident, schema = self._fitted(), 0, table.schema
+        if run.on_device and all(column.works_on_device(schema.field(column.name).type) for column in model.columns):
             # columns follow each other; what becomes of them lies beside a matrix until that is filled
             resident = 1 if whole is None else len(model.names)
         blocks = run.blocks(table, model.names, len(coding.schema), resident=resident)

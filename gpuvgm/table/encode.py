@@ -92,9 +92,10 @@ def check_columns(table: Source, model: TableModel) -> None:
     A file that has the name of a fitted one and is another is noted in the log.
     """
     table.note_changes(model.source)
-    check_request(table.name, table.schema, model.names)
+    schema = table.schema
+    check_request(table.name, schema, model.names)
     for column in model.columns:
-        column.refuse_type(table.name, table.schema.field(column.name).type)
+        column.refuse_type(table.name, schema.field(column.name).type)
 
 
 # -- layouts

@@ -15,9 +15,10 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.execution import local as execution
-from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, LocalExecutor, available_threads
+from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, InlineExecutor, LocalExecutor, available_threads
 from gpuvgm.io import open_source
 
 
@@ -299,14 +300,27 @@ class Rows:
         return [Rows(self.first_row, half), Rows(self.first_row + half, self.rows - half)]
 
 
-def test_the_callers_executor_stays_in_the_callers_thread():
+@pytest.mark.parametrize("kind", [InlineExecutor, CallerExecutor])
+def test_these_executors_stay_in_the_callers_thread(kind):
     seen, done = [], []
-    executor = CallerExecutor(3, done.append)
+    executor = kind(3, done.append)
     executor.map_blocks(lambda block: threading.get_ident(), [Rows(0, 5), Rows(5, 6)], seen.append)
     assert seen == [threading.get_ident()] * 2
     assert done == [5, 11]
     assert list(executor.stream(lambda block: block.rows, [Rows(0, 5), Rows(5, 6)])) == [5, 6]
     assert executor.map_merge(lambda block: block.rows, [Rows(0, 5), Rows(5, 6)], lambda a, b: a + b) == 11
+
+
+@pytest.mark.parametrize(("rows", "begun"), [(1, False), (4096, False), (4097, True)])
+def test_few_rows_start_no_threads(monkeypatch, rows, begun):
+    started, start = [], threading.Thread.start
+    table = {"x": np.arange(rows) / 4}
+    transformer = gpuvgm.TableTransformer({"x": "continuous"}, effort="research").fit({"x": np.arange(5000) / 4})
+    encoded = transformer.transform(table)
+    monkeypatch.setattr(threading.Thread, "start", lambda self: started.append(self) or start(self))
+    assert np.array_equal(transformer.transform(table)["x.scalar"], encoded["x.scalar"])
+    assert len(transformer.inverse_transform(encoded)["x"]) == rows
+    assert bool(started) == begun
 
 
 def test_blocks_are_halved_where_memory_runs_out(caplog):

@@ -126,7 +126,8 @@ def rows_for(codec: Codec, values: Column) -> Column:
     inner = codec.plain
     if isinstance(inner, OfText):
         return inner.values_of(values)
-    return values if codec.works_on_device(values.type) else on_host(values)
+    stays = not isinstance(values, DeviceColumn) or codec.works_on_device(values.type)
+    return values if stays else on_host(values)
 
 
 def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column:
