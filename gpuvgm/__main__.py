@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -9,8 +10,19 @@ from gpuvgm.cli.address_space import check_address_space
 from gpuvgm.errors import EnvironmentProblem
 
 
+def open_closed_descriptors() -> None:
+    """Send what goes to closed standard streams (``>&-``) nowhere; else files of the run get their descriptors."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_RDWR)  # the lowest descriptor that is free, which is this one
+            setattr(sys, name, os.fdopen(nowhere, "r" if name == "stdin" else "w", closefd=False))
+
+
 def main() -> NoReturn:
     """Entry point; Ctrl-C while modules are loaded is as quiet as later."""
+    open_closed_descriptors()
     try:
         check_address_space()
         from gpuvgm.cli.commands import main as run

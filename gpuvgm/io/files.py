@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, printable
 from gpuvgm.io.arrow import plain_values_of, with_wide_indices
 from gpuvgm.io.block import Batch, Block, reblock
 from gpuvgm.io.csv import csv_parts
@@ -524,8 +524,9 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     if not files:
         raise nothing_in(name)
     for path, (size, _) in zip(files, stamps, strict=True):
+        check_name(str(path))
         if size == 0:
-            raise InputError(f"{path}: the file is empty (0 bytes)")
+            raise InputError(f"{path}: {_why_empty(path)}")
     opened = [as_recorded(part, recorded) for part in open_parts(files, delimiter)]
     parts = tuple(with_keys(opened, [listing.values.get(file, {}) for file in listing.files]))
     check_unique(str(parts[0].path), parts[0].schema.names)
@@ -536,6 +537,26 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
             check_same(str(part.path), str(parts[0].path), parts[0].schema, with_wide_indices(part.schema))
     names = tuple(os.fspath(given) for given in paths)
     return FileSource(name, parts, stamps, given=names, folders=tuple(listing.folders))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that is no text in UTF-8, which Arrow opens no file by, and a model cannot tell of.
+
+    Raises
+    ------
+    InputError
+        Showing the name.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as problem:
+        raise InputError(f"{printable(name)}: this name of a file is no UTF-8 text; rename the file") from problem
+
+
+def _why_empty(path: Location) -> str:
+    if isinstance(path, RemoteFile) or path.is_file():
+        return "the file is empty (0 bytes)"
+    return "is a pipe or a device, and files are read more than once; write its rows to a file first"
 
 
 def open_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[Part]:

@@ -356,6 +356,10 @@ def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
         return Rows(x, lazy=True)
     if _is_foreign(x):
         return _foreign_rows(estimator, x, reset=reset)
+    if isinstance(x, np.ndarray) and x.dtype.kind in "mM":
+        raise InputError(
+            f'X holds {x.dtype} values, which are no numbers: give X.astype("int64"), in a unit of your own'
+        )
     mapped = isinstance(x, np.memmap) and x.size > MAPPED_VALUES
     array = validate_data(estimator, x, dtype=list(FLOATS), reset=reset, ensure_min_samples=2 if reset else 1)
     return Rows(array, whole=not mapped)

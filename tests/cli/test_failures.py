@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import gpuvgm
 from gpuvgm.cli import commands as cli
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
 from tests.cli.running import document, invoke, run, start
@@ -78,6 +81,57 @@ def test_bad_sources(folder, tmp_path):
     pq.write_table(pa.table({"v": pa.array([], pa.float64())}), tmp_path / "none.parquet")
     refused("fit", tmp_path / "none.parquet", *model, parts=["none.parquet"])
     assert not (tmp_path / "m.gpuvgm").exists()
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl", "arrow"])
+def test_names_that_are_no_text_are_refused_in_words(folder, tmp_path, ending):
+    path = tmp_path / os.fsdecode(b"\xe9t\xe9." + ending.encode())
+    path.write_text("a\n1\n")
+    told = [r"\udce9t\udce9." + ending, "this name of a file is no UTF-8 text; rename the file"]
+    refused("fit", path, "--model", tmp_path / "m.gpuvgm", parts=told)
+
+
+def test_pipes_are_refused_in_words(folder, tmp_path):
+    os.mkfifo(tmp_path / "p.csv")
+    for path in (tmp_path / "p.csv", "/dev/null"):
+        refused("fit", path, "--model", tmp_path / "m.gpuvgm", parts=[f"{path}: is a pipe or a device, and files are"])
+
+
+@pytest.mark.parametrize("command", ["fit", "transform", "inverse", "evaluate", "validate", "info", "generate"])
+def test_exit_codes_of_a_missing_input(folder, tmp_path, command):
+    """The table of exit codes on the page on the environment says 2 for wrong input."""
+    absent, model = tmp_path / "absent.parquet", folder / "m.gpuvgm"
+    arguments = {
+        "fit": [absent, "--model", tmp_path / "m"],
+        "transform": [absent, tmp_path / "e.parquet", "--model", model],
+        "inverse": [absent, tmp_path / "e.parquet", "--model", model],
+        "evaluate": [absent, "--model", model],
+        "validate": [absent, "--model", model],
+        "info": [absent],
+        "generate": [tmp_path / "no" / "t.parquet", "--rows", "5"],
+    }
+    refused(command, *arguments[command], parts=[tmp_path])
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2), (0, 1, 2)], ids=str)
+def test_closed_standard_streams(folder, tmp_path, closed):
+    def close():
+        for descriptor in closed:
+            os.close(descriptor)
+
+    model = tmp_path / "m.gpuvgm"
+    for arguments in (["fit", folder / "table.parquet", "--model", model], ["info", model], ["--version"]):
+        command = [sys.executable, "-m", "gpuvgm", *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=close, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert 1 in closed or done.stdout or arguments[0] == "fit"
+        assert "Error" not in done.stderr
+    loaded = gpuvgm.load(model)
+    assert loaded.transform(folder / "table.parquet").num_rows > 0
+    done = subprocess.run(
+        [sys.executable, "-m", "gpuvgm", "info", str(tmp_path / "absent")], preexec_fn=close, timeout=120
+    )
+    assert done.returncode == 2
 
 
 def test_bad_targets_are_refused_before_the_work(folder, tmp_path):

@@ -327,3 +327,18 @@ def test_names_of_features() -> None:
         assert error_of(lambda wrong=wrong: ours.predict_proba(wrong))[1] == expected_error[1]
     ours.fit(frame.to_numpy())
     assert not hasattr(ours, "feature_names_in_")
+
+
+@pytest.mark.parametrize("number", [1.5, "3", True, None, np.float64(2)], ids=repr)
+def test_a_number_of_rows_that_is_none_is_refused(number: object) -> None:
+    mixture = BayesianGaussianMixture(n_components=2).fit(rows_of(1))
+    with pytest.raises(ValueError, match="n_samples is a whole number of rows, got"):
+        mixture.sample(number)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["datetime64[s]", "timedelta64[ns]"])
+def test_times_are_no_numbers(kind: str) -> None:
+    times = np.arange(300).astype(kind).reshape(-1, 1)
+    for action in (BayesianGaussianMixture().fit, BayesianGaussianMixture(n_components=2).fit(rows_of(1)).predict):
+        with pytest.raises(ValueError, match=r"X holds .*time.* values, which are no numbers: give X\.astype"):
+            action(times)

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import wraps
 from itertools import count, islice
+from numbers import Integral
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -571,8 +572,8 @@ def _plain(value: Any) -> Any:
 
 
 def _check_count(name: str, count: int | None) -> None:
-    if count is not None and count < 0:
-        raise InputError(f"{name} must be at least 0, got {count}")
+    if count is not None and (not isinstance(count, Integral) or count < 0):
+        raise InputError(f"{name} must be a whole number, at least 0, got {count!r}")
 
 
 def _loss_text(loss: float) -> str:
