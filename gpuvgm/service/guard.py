@@ -74,12 +74,17 @@ class Guard:
                 self._count(exchange, scope)
 
     async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        # Where both say how long the body is, somebody between may have split it otherwise (RFC 9112, section 6.3).
+        closes = {b"content-length", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}
+
         async def counted_receive() -> Message:
             message = await receive()
             exchange.received += len(message.get("body", b""))
             return message
 
         async def counted_send(message: Message) -> None:
+            if message["type"] == "http.response.start" and closes:
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             exchange.status = message.get("status", exchange.status)
             await send(message)
             exchange.sent += len(message.get("body", b""))

@@ -127,6 +127,26 @@ def load_model(path: Given) -> TableModel:
         Where there is no model, or it is damaged, truncated, tampered with or newer; the message says which.
     """
     target = location_of(path)
+    for _ in range(2):
+        before = _identity(target)
+        try:
+            return _loaded(target)
+        except (ModelFileError, FileNotFoundError):
+            if _identity(target) == before:
+                raise
+    raise ModelFileError(f"{target}: the model was replaced while it was read, twice; load it when it is complete")
+
+
+def _identity(target: Location) -> tuple[int, int] | None:
+    """What tells a model of this machine from another of its name; None where there is none."""
+    try:
+        found = target.stat() if isinstance(target, Path) else None
+    except OSError:
+        return None
+    return found and (found.st_ino, found.st_mtime_ns)
+
+
+def _loaded(target: Location) -> TableModel:
     if isinstance(target, Path) and target.is_dir():
         folder = target
         return _read_model(target, lambda name, most: _read_file(folder, name, most))

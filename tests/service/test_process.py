@@ -6,6 +6,7 @@ import http.client
 import json
 import re
 import signal
+import socket
 import sys
 import threading
 from contextlib import closing, suppress
@@ -58,12 +59,28 @@ def _ask_until_the_end(process, first, other):
     for name, value in {**headers, "Content-Length": str(len(rows))}.items():
         first.putheader(name, value)
     first.endheaders()
+    _ask_with_two_lengths(first.port, rows, headers)
     first.send(rows[:100])
     wait_until(lambda: b"gpuvgm_requests_in_flight 2.0" in ask(other, "/metrics", headers)[1], 60)
     process.send_signal(signal.SIGTERM)
     wait_until(lambda: ask(other, "/ready", {})[0] == 503, 60)
     first.send(rows[100:])
     check_whole(first.getresponse())
+
+
+def _ask_with_two_lengths(port, rows, headers):
+    """The body is as long as its pieces say, and nothing is read after it: RFC 9112, section 6.3."""
+    lengths = {"Host": "x", "Content-Length": "5", "Transfer-Encoding": "chunked"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in {**headers, **lengths}.items())
+    body = f"{len(rows):x}\r\n".encode() + bytes(rows) + b"\r\n0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
+        raw.sendall(f"POST /v1/models/table/transform HTTP/1.1\r\n{head}\r\n".encode() + body)
+        raw.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+        with raw.makefile("rb") as answer:
+            said = answer.read()
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in said.partition(b"\r\n\r\n")[0].lower().splitlines()
+    assert said.count(b"HTTP/1.1 ") == 1
 
 
 def check_whole(response):

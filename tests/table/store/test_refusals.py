@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -373,3 +374,27 @@ def test_a_summary_of_another_column_is_refused(edit, column, message):
         content["summaries"][column] = content["summaries"].pop("spikes")
 
     refuse(edit(lambda files: document(files, "model.json", move), seal=True), message)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.json"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_folder_that_is_replaced_while_it_is_read_is_read_again(tmp_path, monkeypatch, name, times):
+    path, read, replaced = tmp_path / "model", members._read_file, []
+    save_model(make_stored(), path)
+
+    def replacing(folder, member, most):
+        if member == name and len(replaced) < times:
+            replaced.append(member)
+            path.rename(tmp_path / f"old{len(replaced)}")
+            save_model(replace(make_stored(), rows=200 + len(replaced)), path)
+            if name == "manifest.json":
+                (path / name).unlink()  # of a folder that is not complete yet
+        return read(folder, member, most)
+
+    monkeypatch.setattr(members, "_read_file", replacing)
+    if times == 1 and name != "manifest.json":
+        assert load_model(path).rows == 201
+    elif times == 1:
+        refuse(path, "no gpuvgm model, manifest.json is not there")
+    else:
+        refuse(path, "the model was replaced while it was read, twice; load it when it is complete")
