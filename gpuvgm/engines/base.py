@@ -19,7 +19,7 @@ from gpuvgm.engines import multivariate
 from gpuvgm.engines.hold import HoldTable, hold_rows
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, RowRules, Step
-from gpuvgm.summary.grid import Floats, Grid, Ints
+from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
 from gpuvgm.summary.summary import Cells, Summary
 
 LN_2 = np.log(2.0)
@@ -426,6 +426,46 @@ class Engine:
                 found = order[np.argmax(columns[:, order], axis=1)]
                 code[:] = np.where(zero_is_none & ~np.any(columns != 0, axis=1), len(order), found).astype(code.dtype)
             start += len(order)
+
+    def philox(self, first_row: int, rows: int, column: int, seed: int) -> Keys:
+        """Four words for each of consecutive rows: those of Philox4x32-10 (Salmon et al. 2011) at the row's number.
+
+        Parameters
+        ----------
+        first_row, rows : int
+            The rows.
+        column, seed : int
+            The rest of the counter, and the key.
+
+        Returns
+        -------
+        ndarray of shape (4, rows), uint64
+            Words of 32 bits.
+        """
+        return philox_words(np.arange(first_row, first_row + rows, dtype=np.uint64), column, seed)
+
+    def draw_entries(self, keys: Keys, starts: Ints, blocks: Ints, words: Keys) -> Ints:
+        """Entry of a table that each row draws: the first of its block whose key is above the row's word.
+
+        Parameters
+        ----------
+        keys : ndarray of shape (entries,), uint64
+            For each entry its block times 2^33 and the share of the block up to its end, in 2^-32, ascending; that of
+            the last entry of a block is 2^32.
+        starts : ndarray of shape (blocks + 1,), int64
+            First entry of each block; at the end the number of entries.
+        blocks : ndarray of shape (rows,), int64
+            Block that each row draws from.
+        words : ndarray of shape (rows,), uint64
+            Its word of 32 bits.
+
+        Returns
+        -------
+        ndarray of shape (rows,), int64
+            The entries.
+        """
+        wanted = (blocks.astype(np.uint64) << np.uint64(33)) | words
+        return np.asarray(np.searchsorted(keys, wanted, side="right"))
 
 
 def _log2_density(y: Floats, table: KernelTable) -> Floats:

@@ -14,7 +14,7 @@ from gpuvgm.engines.base import AcceleratedLoop, CellEM, EMLoop, Engine, OnehotP
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, RowRules, Step
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.summary.grid import Floats, Grid
+from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
 from gpuvgm.summary.summary import Cells, Summary, check_range
 
 
@@ -132,6 +132,14 @@ class NativeEngine(Engine):
     def read_onehot(self, matrix: Floats, parts: Sequence[ReadPart]) -> None:
         """Scalars and codes of rows of the onehot layout; see `Engine.read_onehot`."""
         _native.read_onehot(matrix, list(parts))
+
+    def philox(self, first_row: int, rows: int, column: int, seed: int) -> Keys:
+        """Words of consecutive rows; see `Engine.philox`."""
+        return _native.philox_words(first_row, rows, column, seed)
+
+    def draw_entries(self, keys: Keys, starts: Ints, blocks: Ints, words: Keys) -> Ints:
+        """Entries that words draw; see `Engine.draw_entries`."""
+        return _native.draw_entries(keys, starts, blocks, np.ascontiguousarray(words))
 
 
 class NativeEM:

@@ -21,14 +21,14 @@ from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows
 
-UNSEEN = 0.5  # rows of a category that the fit had not seen
+UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
 
 
 def density_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], tuple[Codes, Floats]]:
     """What gives the bin of every row of a column, and the logarithm of its density in the bin, in nats."""
+    unseen = float(np.log(UNSEEN / (float(np.sum(bins.rows)) + 1)))
     if isinstance(column, CategoricalColumn):
         index = CategoryIndex(column.categories, value_type(type_of(column.type)))
-        unseen = np.log(UNSEEN / (float(np.sum(bins.rows)) + 1))
         shares = np.append(np.log(bins.mass), unseen)
         codes = np.append(bins.codes, bins.codes[-1:]).astype(np.uint8)
 
@@ -38,15 +38,18 @@ def density_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], tuple
 
         return of_categories
     assert isinstance(column, NumericColumn)
-    inside = _Inside(column, bins)
+    inside, usual = _Inside(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
 
     def of_numbers(values: Column) -> tuple[Codes, Floats]:
         values = on_host(values)
         modal = tuple(value for value in column.modal_values if value is not MISSING)
         numbers, which = ordinary_numbers(column.codec.plain, modal, rows_for(column.codec, values))
-        found = np.zeros(len(numbers))
-        ordinary = ~np.isnan(numbers)
-        found[ordinary] = inside(numbers[ordinary])
+        found, blank = np.zeros(len(numbers)), np.isnan(numbers)
+        found[~blank] = inside(numbers[~blank])
+        if not bins.has_missing:
+            missing = blank if which is None else blank & (which < 0)
+            found[missing] = unseen
+            numbers = np.where(missing, usual, numbers)
         return bins_of_rows(column, bins, numbers, which), found
 
     return of_numbers

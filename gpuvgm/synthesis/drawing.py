@@ -16,18 +16,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines.base import philox_words
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.engines import Engine
+from gpuvgm.summary.grid import Floats, Ints, Keys
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.messages import Messages, propagate
 from gpuvgm.synthesis.network import Network
 
 BITS = 32  # of a word
-Keys = NDArray[np.uint64]
 
 
-def thresholds(table: Floats, starts: Ints) -> Keys:
-    """Keys that `draw` looks words up in: for each entry of a table its block, and the block's share up to its end.
+@dataclass(frozen=True, slots=True)
+class Lottery:
+    """What words draw from; see `Engine.draw_entries`.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (entries,), uint64
+        Blocks and cumulative shares.
+    starts : ndarray of shape (blocks + 1,), int64
+        First entry of each block.
+    """
+
+    keys: Keys
+    starts: Ints
+
+    def draw(self, engine: Engine, blocks: NDArray[Any], words: Keys) -> Ints:
+        """Entry that each word draws from its block, counted from the block's first."""
+        blocks = blocks.astype(np.int64, copy=False)
+        entries: Ints = engine.draw_entries(self.keys, self.starts, blocks, words) - self.starts[blocks]
+        return entries
+
+
+def lottery(table: Floats, starts: Ints) -> Lottery:
+    """Shares of the entries of a table in its blocks, in whole numbers of 2^-32.
 
     Parameters
     ----------
@@ -43,13 +64,7 @@ def thresholds(table: Floats, starts: Ints) -> Keys:
     share = (below - np.repeat(before, sizes)) / np.repeat(np.where(total > 0, total, 1.0), sizes)
     ends = np.clip(np.rint(share * 2.0**BITS), 0, 2.0**BITS).astype(np.uint64)
     ends[starts + sizes - 1] = 1 << BITS
-    return np.asarray((block << np.uint64(BITS + 1)) | ends)
-
-
-def draw(keys: Keys, block: NDArray[Any], words: Keys) -> Ints:
-    """Entry that each word draws from its block."""
-    wanted = (block.astype(np.uint64) << np.uint64(BITS + 1)) | words
-    return np.asarray(np.searchsorted(keys, wanted, side="right"))
+    return Lottery((block << np.uint64(BITS + 1)) | ends, np.append(starts, len(table)))
 
 
 def column_number(name: str) -> int:
@@ -83,10 +98,13 @@ class Drawing:
         What they are drawn from.
     conditions : mapping of int to Bins
         Of nodes with a condition: their bins with what the condition leaves of each piece.
+    engine : Engine
+        Whose loops draw.
     """
 
     network: Network
     conditions: Mapping[int, Bins]
+    engine: Engine
 
     @cached_property
     def messages(self) -> Messages:
@@ -101,29 +119,26 @@ class Drawing:
         return propagate(self.network, evidence)
 
     @cached_property
-    def _keys(self) -> tuple[tuple[Keys, Keys, Keys], ...]:
+    def _lotteries(self) -> tuple[tuple[Lottery, Lottery, Lottery], ...]:
         """Of each node: for groups, for bins in groups, and for pieces in bins."""
         structure, found = self.network.structure, []
         for place, (axis, tables) in enumerate(zip(structure.axes, self.network.tables, strict=True)):
             bins = self.conditions.get(place, axis.bins)
             groups = len(axis.starts)
-            group = thresholds(tables.groups.ravel(), np.arange(0, tables.groups.size, groups))
+            group = lottery(tables.groups.ravel(), np.arange(0, tables.groups.size, groups))
             first = np.arange(len(tables.inside))[:, None] * len(axis) + axis.starts
-            found.append(
-                (group, thresholds(tables.inside.ravel(), first.ravel()), thresholds(bins.mass, bins.first[:-1]))
-            )
+            found.append((group, lottery(tables.inside.ravel(), first.ravel()), lottery(bins.mass, bins.first[:-1])))
         return tuple(found)
 
     def rows(self, first_row: int, rows: int, seed: int) -> list[DrawnColumn]:
         """Consecutive rows, by node."""
         codes: list[Codes] = []
         columns = []
-        numbers = np.arange(first_row, first_row + rows, dtype=np.uint64)
         for place, node in enumerate(self.network.structure.nodes):
-            words = philox_words(numbers, column_number(node.name), seed)
+            words = self.engine.philox(first_row, rows, column_number(node.name), seed)
             codes.append(self._bins(place, codes, words, rows).astype(np.uint8))
             bins = self.conditions.get(place, self.network.structure.bins[place])
-            pieces = draw(self._keys[place][2], codes[-1], words[2])
+            pieces = self._lotteries[place][2].draw(self.engine, codes[-1], words[2]) + bins.first[codes[-1]]
             low = bins.low[pieces]
             columns.append(DrawnColumn(codes[-1], low + (bins.high[pieces] - low) * ((words[3] + 0.5) * 2.0**-BITS)))
         return columns
@@ -134,10 +149,10 @@ class Drawing:
         axis = structure.axes[place]
         if self.messages.concern(place):
             context, table = self.messages.table(place, codes, rows)
-            keys = thresholds(table.ravel(), np.arange(0, table.size, len(axis)))
-            return draw(keys, context, words[0]) - context * len(axis)
+            of_all = lottery(table.ravel(), np.arange(0, table.size, len(axis)))
+            return of_all.draw(self.engine, context, words[0])
         context, _, groups = structure.contexts(place, codes, rows)
-        of_group, of_bin, _ = self._keys[place]
-        group = draw(of_group, context, words[0]) - context * len(axis.starts)
-        first = context // groups
-        return draw(of_bin, first * len(axis.starts) + group, words[1]) - first * len(axis)
+        of_group, of_bin, _ = self._lotteries[place]
+        group = of_group.draw(self.engine, context, words[0])
+        inside = (context // groups) * len(axis.starts) + group
+        return axis.starts[group] + of_bin.draw(self.engine, inside, words[1])

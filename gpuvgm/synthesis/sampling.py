@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from gpuvgm.columns.model import TableModel
+from gpuvgm.engines import get_engine
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import Drawing
 from gpuvgm.synthesis.identifiers import IdentifierForm
@@ -31,21 +32,24 @@ class Sampler:
         See `Drawing`.
     identifiers : mapping of str to IdentifierForm
         How identifiers of text look.
+    engine : str
+        Name of the engine that draws.
     """
 
     model: TableModel
     network: Network
     conditions: Mapping[int, Bins]
     identifiers: Mapping[str, IdentifierForm]
+    engine: str
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
-        return {name: getattr(self, name) for name in ("model", "network", "conditions", "identifiers")}
+        return {name: getattr(self, name) for name in ("model", "network", "conditions", "identifiers", "engine")}
 
     @cached_property
     def drawing(self) -> Drawing:
         """What draws bins and places in them."""
-        return Drawing(self.network, self.conditions)
+        return Drawing(self.network, self.conditions, get_engine(self.engine))
 
     @cached_property
     def _values(self) -> dict[str, tuple[int, Values]]:

@@ -301,7 +301,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         network = self._fitted()
         restrictions = self._conditions(conditions or {})
-        sampler = Sampler(self.transformer_.model_, network, restrictions, self.identifiers_)
+        sampler = Sampler(self.transformer_.model_, network, restrictions, self.identifiers_, self.engine)
         _ = sampler.drawing.messages  # which refuses what cannot be met
         chosen = self.transformer_.model_.seed if seed is None else int(seed)
         check_row_range(first_row, n, chosen)

@@ -7,9 +7,10 @@ from itertools import product
 import numpy as np
 import pytest
 
+from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.bins import Bins
-from gpuvgm.synthesis.drawing import Drawing, draw, thresholds
+from gpuvgm.synthesis.drawing import Drawing, lottery
 from gpuvgm.synthesis.messages import propagate
 from gpuvgm.synthesis.network import Network, Structure
 from gpuvgm.synthesis.structure import Node, learn_structure
@@ -71,7 +72,7 @@ def test_conditions_agree_with_enumeration(seed: int) -> None:
             bins.name, bins.edges, bins.codes, bins.rows, bins.first, share, bins.low, bins.high, False
         )
     rows = 20_000
-    drawn = Drawing(network, conditions).rows(0, rows, seed)
+    drawn = Drawing(network, conditions, get_engine("auto")).rows(0, rows, seed)
     for at, bins in enumerate(network.structure.bins):
         expected = np.bincount(codes[at], weight / np.sum(weight), len(bins)) * rows
         found = np.bincount(drawn[at].codes, minlength=len(bins))
@@ -147,7 +148,18 @@ def test_structure_finds_a_parent_of_two() -> None:
 
 def test_draws_are_exact_at_the_borders() -> None:
     """A word equal to a border belongs to the next entry; entries without a share are never drawn."""
-    keys = thresholds(np.array([0.25, 0.0, 0.75, 0.0, 1.0]), np.array([0, 3]))
+    shares = lottery(np.array([0.25, 0.0, 0.75, 0.0, 1.0]), np.array([0, 3]))
     words = np.array([0, 2**30 - 1, 2**30, 2**32 - 1], np.uint64)
-    assert draw(keys, np.zeros(4, np.int64), words).tolist() == [0, 0, 2, 2]
-    assert draw(keys, np.ones(4, np.int64), words).tolist() == [4, 4, 4, 4]
+    for name in ("reference", "auto"):
+        engine = get_engine(name)
+        assert shares.draw(engine, np.zeros(4, np.int64), words).tolist() == [0, 0, 2, 2]
+        assert shares.draw(engine, np.ones(4, np.int64), words).tolist() == [1, 1, 1, 1]
+
+
+def test_engines_draw_the_same() -> None:
+    """Samples of the NumPy engine and of the fastest one here have the same bits."""
+    network = _network()
+    found = [Drawing(network, {}, get_engine(name)).rows(11, 5000, 3) for name in ("reference", "auto")]
+    for one, other in zip(*found, strict=True):
+        assert np.array_equal(one.codes, other.codes)
+        assert np.array_equal(one.numbers, other.numbers)

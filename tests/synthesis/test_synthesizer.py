@@ -260,7 +260,7 @@ def test_densities_are_finite_and_tell_odd_rows(frame: pd.DataFrame, fitted: gpu
     assert np.all(np.isfinite(usual))
     odd = frame[:100].assign(group=np.where(frame["age"][:100] > 65, "working", "retired"))
     assert np.median(fitted.score_samples(odd)) < np.median(fitted.score_samples(frame[:100])) - 3
-    far = frame[:3].assign(group="unheard of", height=np.float32(1e6), income=1e9)
+    far = frame[:3].assign(group="unheard of", age=np.nan, height=np.float32(1e6), income=1e9)
     assert np.all(np.isfinite(fitted.score_samples(far)))
     assert np.all(fitted.score_samples(far) < fitted.score_samples(frame[:3]))
 
