@@ -6,7 +6,7 @@ The probability of a bin k in a context c, whose groups are g_1(c), g_2(c), … 
 
 n_l the rows of the group in the bin, N_l all its rows, and d_l the number of bins that occur in it (Witten & Bell
 1991). The weight w_l is the one of `WEIGHTS` with the higher leave-one-out log-likelihood, in which each row's
-probability is taken from the counts of all other rows. No probability is 0.
+probability is taken from the counts of all other rows; a level that does not raise it is left out. No probability is 0.
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
         trials = [left_out(n, totals, kinds, weight, without) for weight in WEIGHTS]
         found = [_likelihood(counts, trial, occurring) for trial in trials]
         best = int(np.argmax(found))
+        if found[best] <= likelihood:  # what the level knows is chance
+            continue
         mass = WEIGHTS[best] * np.maximum(kinds, 1)
         table, without, likelihood = (n + mass * table) / (totals + mass), trials[best], found[best]
     return ConditionalTable(table, without, likelihood)
