@@ -590,7 +590,8 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         ((100, 2), (100,))
         """
         check_is_fitted(self)
-        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral):
+        given: Any = n_samples
+        if isinstance(given, bool) or not isinstance(given, Integral):
             raise InputError(f"n_samples is a whole number of rows, got {n_samples!r}")
         if n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")

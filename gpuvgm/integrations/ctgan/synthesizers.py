@@ -571,7 +571,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _check_count(name: str, count: int | None) -> None:
+def _check_count(name: str, count: Any) -> None:
     if count is not None and (not isinstance(count, Integral) or count < 0):
         raise InputError(f"{name} must be a whole number, at least 0, got {count!r}")
 
