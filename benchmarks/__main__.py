@@ -4,6 +4,7 @@ NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, tabl
 billion, scaling, serve, training, which needs ctgan, gpu, which needs one, predict, which prints what kernels and whole
 stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this machine would
 take, which measures nothing; pages writes the tables of docs/scaling.md, docs/peers.md and docs/explanation/samples.md;
+tables fits public tables that nobody here chose and holds what the defaults chose against labels and goals;
 samples trains CTGAN and TVAE on several encodings, judges what they sample, and goes on where its file of results ends;
 closeness prints how far EM on cells ends from EM on rows.
 """
@@ -34,6 +35,7 @@ from benchmarks import (
     scaling,
     serve,
     table,
+    tables,
     training,
 )
 from benchmarks.machine import describe_machine, machine_line
@@ -65,9 +67,10 @@ OPTIONS = {
     "billion": ("engine", "gpus"),
     "scaling": ("engine", "gpus", "partitions"),
     "samples": samples.OPTIONS,
+    "tables": ("splits",),
 }
 #: Options that are refused where a benchmark does not take them.
-REFUSED = ("engine", "partitions", *samples.OPTIONS)
+REFUSED = ("engine", "partitions", "splits", *samples.OPTIONS)
 PICTURE_ROWS = 1_000_000
 CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")
@@ -78,7 +81,7 @@ TEXTS: dict[str, Callable[[argparse.Namespace], str]] = {
     "picture": lambda options: f"wrote {picture.draw(options.rows or PICTURE_ROWS)}",
     "plan": lambda _: plan.text(),
 }
-OTHERS = (*TEXTS, "predict", "samples")
+OTHERS = (*TEXTS, "predict", "samples", "tables")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,6 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if options.benchmark == "samples":
         return samples.run(options, console)
+    if options.benchmark == "tables":
+        return tables.run(options, console)
     if options.benchmark == "predict":
         return predict.run(Console(width=None if Console().is_terminal else 250), options.json)
     needs_gpu = options.benchmark == "gpu" or options.engine == "cuda"
@@ -125,6 +130,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--engine", choices=ENGINES, help="compute engine (billion: of the fit; scaling)")
     parser.add_argument("--gpus", type=int, help="GPUs, a worker each (billion, scaling; with --engine cuda)")
     parser.add_argument("--partitions", type=int, help="of a Dask frame, for what they cost the client (scaling)")
+    parser.add_argument("--splits", type=int, help=f"of held-out rows of each column ({tables.SPLITS}; tables)")
     told = (
         "append JSON lines to this file, or print one JSON document instead of a table (samples: to benchmarks/results)"
     )

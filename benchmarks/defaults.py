@@ -155,11 +155,18 @@ def step_likelihood(column: Any, x: np.ndarray, stepped: Codec, *, floored: bool
     ordinary = chance == 0
     curved = column.codec.of_inner if isinstance(column.codec, CurvedCodec) else np.asarray
     least = np.sqrt(rounding_variance(stepped, np.zeros(1))) if floored else 0.0
-    stds = np.maximum(column.stds, least)[:, None]
-    a, b = ((curved(x[ordinary] + side) - column.means[:, None]) / stds for side in (-half, half))
-    inside = np.where(a > 0, ndtr(-a) - ndtr(-b), ndtr(b) - ndtr(a))  # which keeps small differences far out
-    chance[ordinary] = left * (column.weights / np.sum(column.weights)) @ inside
+    mixture = Mixture(column.weights, column.means, np.maximum(column.stds, least))
+    low, high = (curved(x[ordinary] + side) for side in (-half, half))
+    chance[ordinary] = left * interval_chances(mixture, low, high)
     return float(np.mean(np.log(np.maximum(chance, LEAST_CHANCE))))
+
+
+def interval_chances(mixture: Mixture, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Probabilities of intervals under a mixture."""
+    weights, means, deviations = mixture
+    a, b = ((ends - means[:, None]) / deviations[:, None] for ends in (low, high))
+    inside = np.where(a > 0, ndtr(-a) - ndtr(-b), ndtr(b) - ndtr(a))  # which keeps small differences far out
+    return np.asarray((weights / np.sum(weights)) @ inside)
 
 
 def round_trips(rows: int) -> Iterator[Measurement]:
