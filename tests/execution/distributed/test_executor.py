@@ -226,7 +226,6 @@ def test_a_call_over_what_workers_hold_is_one_task_a_worker(executor, monkeypatc
         assert len(sent) == 2 * 2
         assert all(not isinstance(one.values, list) for one in shares.shares)
         assert sorted(number for one in shares.shares for number in one.numbers) == list(range(40))
-        assert shares.call(joined_numbers, 7) == [*range(0, 40 * 1001, 1001), 7]
         wait_until(lambda: sum(map(len, executor.client.has_what().values())) <= 2 + 2)  # shares, and the function
 
 
@@ -238,10 +237,6 @@ def added_first(numbers, first):
 def first_of(numbers, most):
     """Arrays of different lengths, some of them empty."""
     return np.full(numbers[0] % most, numbers[0])
-
-
-def joined_numbers(values, last):
-    return [*(number for numbers in values for number in numbers), last]
 
 
 def numbers_of(blocks):
