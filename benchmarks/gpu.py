@@ -260,7 +260,7 @@ def _e_steps(device: Device, rows: int) -> Mapping[str, Case]:
 def _added(engine: CudaEngine, partials: Any) -> ChunkSums:
     """The sums of chunks, on the host."""
     total = ChunkSums(partials.shape[1])
-    add_chunks(engine, total, partials)
+    add_chunks(engine, [(total, partials)])
     return total
 
 

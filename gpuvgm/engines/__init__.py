@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module, util
@@ -117,12 +118,21 @@ def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
     return copy
 
 
-def add_chunks(engine: Engine, total: ChunkSums, partials: Any) -> None:
-    """Add the sums of the next chunks, which lie where an engine left them, to a total in the host's memory."""
-    if engine.device is None or not engine.device.is_resident(partials):
-        total.add(partials)
+def add_chunks(engine: Engine, found: Iterable[tuple[ChunkSums, Any]]) -> None:
+    """Add the sums of chunks, which lie where an engine left them, to totals in the host's memory.
+
+    Parameters
+    ----------
+    engine : Engine
+        The engine.
+    found : iterable of (ChunkSums, array of shape (chunks, width))
+        Totals, each with the sums of its next chunks. Those on a device come in one copy, once all are computed.
+    """
+    if engine.device is None:
+        for total, partials in found:
+            total.add(partials)
     else:
-        import_module("gpuvgm.engines.cuda.e_step").add_chunks(engine.device, total, partials)
+        import_module("gpuvgm.engines.cuda.e_step").add_chunks(engine.device, found)
 
 
 def in_row_order(engine: Engine, array: Any) -> Any:

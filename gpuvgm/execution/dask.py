@@ -107,11 +107,16 @@ def values_for(function: Callable[..., Any], values: Sequence[Any], *others: Seq
 
 
 def answers_for(function: Callable[..., Any], arguments: Sequence[Any], values: Sequence[Any]) -> Any:
-    """What a function gives for each of the values that this worker holds; arrays as one, and the length of each."""
-    answers = [function(value, *arguments) for value in values]
+    """What a function gives for the values that this worker holds; arrays as one, and the length of each."""
+    answers = function(values, *arguments)
     if not all(isinstance(answer, np.ndarray) for answer in answers):
         return answers
     return np.concatenate(answers), [len(answer) for answer in answers]
+
+
+def each_of(values: Sequence[Any], function: Callable[..., R], *arguments: Any) -> list[R]:
+    """What a function gives for each value."""
+    return [function(value, *arguments) for value in values]
 
 
 def split_answers(answers: Any) -> list[Any]:
@@ -878,7 +883,14 @@ class HeldShares:
     shares: list[Share]
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
-        """What `function(value, *arguments)` gives for each value, in row order; arrays come as one from each share."""
+        """What `function(value, *arguments)` gives for each value, in row order; see `map_shares`."""
+        return self.map_shares(each_of, function, *arguments)
+
+    def map_shares(self, function: Callable[..., list[R]], *arguments: Any) -> list[R]:
+        """What `function(values, *arguments)` gives for the values of each share, one for each, in row order.
+
+        Arrays come as one from each share.
+        """
         sent = [
             (share, self.tasks.submit(answers_for, function, arguments, share.values, **share.where))
             for share in self.shares

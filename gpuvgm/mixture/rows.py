@@ -171,10 +171,7 @@ class Rows:
         values : int, optional
             Numbers of a block.
         """
-        total, stay = ChunkSums(width, self.first_row // CHUNK_ROWS), self.stay(engine)
-        values = values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)
-        for sums in self.each(partial(function, engine), values):
-            add_chunks(engine, total, sums if stay else to_numpy(sums))
+        (total,) = sums_of([self], engine, function, width, values)
         return total
 
     def merged(self, engine: Engine, function: Callable[..., T]) -> T:
@@ -224,6 +221,22 @@ class Rows:
             return self, slice(None)
         times = self.weight.astype(np.int64)
         return Rows.of(np.repeat(self.array, times, axis=0)), np.cumsum(times) - times
+
+
+def sums_of(
+    partitions: Sequence[Rows], engine: Engine, function: BlockSums, width: int, values: int | None = None
+) -> list[ChunkSums]:
+    """`Rows.sums` of each of several partitions; what lies on a device comes from there once for all of them."""
+    totals = [ChunkSums(width, rows.first_row // CHUNK_ROWS) for rows in partitions]
+
+    def found() -> Iterator[tuple[ChunkSums, Array]]:
+        for rows, total in zip(partitions, totals, strict=True):
+            stay = rows.stay(engine)
+            for sums in rows.each(partial(function, engine), values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)):
+                yield total, sums if stay else to_numpy(sums)
+
+    add_chunks(engine, found())
+    return totals
 
 
 def _picked(places: Ints, part: slice, x: Array, weight: Array | None) -> NDArray[Any]:

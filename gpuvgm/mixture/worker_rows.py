@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -26,6 +26,7 @@ from gpuvgm.mixture.rows import (
     checked_weight,
     finite_rows,
     merged,
+    sums_of,
 )
 from gpuvgm.summary.grid import Floats
 
@@ -52,7 +53,7 @@ class RowsOnWorkers(Rows):
     def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
         """Sums over all chunks, by the workers' engine; see `Rows.sums`."""
         total = ChunkSums(width)
-        for nodes in self.held.map(_nodes, self.engine, self.chosen, function, width, values):
+        for nodes in self.held.map_shares(_nodes, self.engine, self.chosen, function, width, values):
             total.add_nodes(nodes)
         return total
 
@@ -73,10 +74,16 @@ def _rows_of(chunks: HeldChunks, chosen: Choice | None = None) -> Rows:
 
 
 def _nodes(
-    chunks: HeldChunks, engine: str, chosen: Choice | None, function: BlockSums, width: int, values: int | None
-) -> Floats:
-    """Nodes of the sums over a partition."""
-    return _rows_of(chunks, chosen).sums(get_engine(engine), function, width, values).nodes
+    share: Sequence[HeldChunks],
+    engine: str,
+    chosen: Choice | None,
+    function: BlockSums,
+    width: int,
+    values: int | None,
+) -> list[Floats]:
+    """Nodes of the sums over each partition of a share."""
+    partitions = [_rows_of(chunks, chosen) for chunks in share]
+    return [total.nodes for total in sums_of(partitions, get_engine(engine), function, width, values)]
 
 
 def _merged(chunks: HeldChunks, engine: str, chosen: Choice | None, function: Callable[..., T]) -> T:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -106,30 +106,46 @@ def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | N
     return _in_frame(device, program, (x, weight, scatter), table, 3 * components + 1)
 
 
-def add_chunks(device: Device, total: ChunkSums, partials: Any) -> None:
-    """Add sums of chunks that lie on the device; whole tiles come to the host as one node each, in one copy.
+def add_chunks(device: Device, found: Iterable[tuple[ChunkSums, Any]]) -> None:
+    """Add sums of chunks; of those on the device whole tiles come to the host as one node each, all in one copy.
 
     Parameters
     ----------
     device : Device
         Where they lie.
-    total : ChunkSums
-        Where they are added; bits as those of `ChunkSums.add`.
-    partials : array of shape (chunks, width)
-        The next chunks.
+    found : iterable of (ChunkSums, array of shape (chunks, width))
+        As for `gpuvgm.engines.add_chunks`; bits as those of `ChunkSums.add`.
     """
+    waiting: list[tuple[ChunkSums, int, int, Any]] = []
+    following: dict[int, int] = {}  # chunk that follows those of each total, once all before are added
+    for total, partials in found:
+        if not device.is_resident(partials):
+            total.add(partials)
+            continue
+        first = following.get(id(total), total.next)
+        following[id(total)] = first + len(partials)
+        waiting.append((total, *_tiles(device, first, partials)))
+    if not waiting:
+        return
+    nodes = [nodes for *_, nodes in waiting]
+    here = device.to_host(nodes[0] if len(nodes) == 1 else device.xp.concatenate(nodes))
+    for (total, head, tiles, _), own in zip(waiting, np.split(here, np.cumsum([*map(len, nodes)])[:-1]), strict=True):
+        total.add(own[:head])
+        total.add(own[head : head + tiles], TILE_LEVEL)
+        total.add(own[head + tiles :])
+
+
+def _tiles(device: Device, first: int, partials: Any) -> tuple[int, int, Any]:
+    """Nodes of consecutive chunks on the device: how many before the first tile, how many tiles, and all nodes."""
     chunks, width = partials.shape
     size = 1 << TILE_LEVEL
-    head = min(-total.next % size, chunks)
+    head = min(-first % size, chunks)
     tiles, rest = divmod(chunks - head, size)
     nodes = device.xp.empty((head + tiles + rest, width))
     blocks = (1 + tiles + (rest > 0)) * -(-width // TILE_COLUMNS)
     if chunks:
         device.run_blocks(TOTALS, blocks, [partials, chunks, head, width, nodes])
-    here = device.to_host(nodes)
-    total.add(here[:head])
-    total.add(here[head : head + tiles], TILE_LEVEL)
-    total.add(here[head + tiles :])
+    return head, tiles, nodes
 
 
 def count_most_probable(device: Device, x: Any, weight: Any | None, table: KernelTable) -> Floats:
@@ -137,7 +153,7 @@ def count_most_probable(device: Device, x: Any, weight: Any | None, table: Kerne
     program = most_probable_program(x.dtype.name, weighted=weight is not None)
     counts = _in_frame(device, program, (x, weight), table, len(table.means))
     total = ChunkSums(len(table.means))
-    add_chunks(device, total, counts)
+    add_chunks(device, [(total, counts)])
     return np.asarray(total.total[0])
 
 

@@ -117,7 +117,7 @@ def test_sums_of_chunks_have_the_bits_of_numpy(device: EmulatedDevice, first: in
     partials = np.random.default_rng(chunks).normal(size=(chunks, width)) * 10.0 ** np.arange(width)
     partials[:, 0] = -0.0
     found, expected = ChunkSums(width, first), ChunkSums(width, first)
-    add_chunks(device, found, resident(partials))
+    add_chunks(device, [(found, resident(partials))])
     expected.add(partials)
     assert found.next == expected.next
     np.testing.assert_array_equal(found.nodes.view(np.int64), expected.nodes.view(np.int64))
@@ -128,7 +128,7 @@ def test_few_sums_come_to_the_host(device: EmulatedDevice, monkeypatch: pytest.M
     """A node of each tile of 256 chunks, and the chunks of tiles that others have a part of, in one copy."""
     came, to_host = [], device.to_host
     monkeypatch.setattr(device, "to_host", lambda array: came.append(len(array)) or to_host(array))
-    add_chunks(device, ChunkSums(2, 250), resident(np.ones((6 + 20 * 256 + 3, 2))))
+    add_chunks(device, [(ChunkSums(2, 250), resident(np.ones((6 + 20 * 256 + 3, 2))))])
     assert came == [6 + 20 + 3]
 
 

@@ -66,7 +66,7 @@ def test_every_size(device: EmulatedDevice, size: int, diagonal: bool) -> None:
 def total_of(engine: Engine, partials: np.ndarray) -> np.ndarray:
     """Sums of all chunks, on the host."""
     total = ChunkSums(partials.shape[1])
-    add_chunks(engine, total, partials)
+    add_chunks(engine, [(total, partials)])
     return total.total
 
 

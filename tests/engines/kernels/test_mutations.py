@@ -75,7 +75,7 @@ def run_most_probable(device: ExecutedDevice, program: Program) -> None:
 
 def run_totals(device: ExecutedDevice, program: Program) -> None:
     """Two whole tiles, with a part of one before them and one after."""
-    e_step.add_chunks(device, ChunkSums(5, 200), resident(np.random.default_rng(1).normal(size=(600, 5))))
+    e_step.add_chunks(device, [(ChunkSums(5, 200), resident(np.random.default_rng(1).normal(size=(600, 5))))])
 
 
 def run_features(device: ExecutedDevice, program: Program) -> None:

@@ -208,18 +208,22 @@ def test_rows_of_the_estimator_stay_on_the_workers_device(
     settings: dict[str, Any] = {"n_components": 3, "max_iter": 8, "tol": 0, "init_params": centres}
     cuts = [table.iloc[first : first + 9000] for first in range(0, len(table), 9000)]
     lazy = stages.there(dask_frame([DataFrame({name: up(part[name].to_numpy()) for name in part}) for part in cuts]))
-    moved = []
+    moved, waits, made = [], [], []
+    gpuvgm.BayesianGaussianMixture(**settings).fit(lazy)  # counts rows, and copies constants
     for iterations in (2, 8):
         with strict_cupy.hardware.ledger.stage(f"{iterations} iterations") as entry:
             found = gpuvgm.BayesianGaussianMixture(**settings | {"max_iter": iterations}).fit(
                 lazy, sample_weight=weight
             )
         moved.append((entry.bytes_down, entry.bytes_up))
+        waits.append(entry.synchronisations)
+        made.append(found.n_iter_)
     assert_same_parameters(found, gpuvgm.BayesianGaussianMixture(**settings).fit(table, sample_weight=weight), 1e-9)
     kernels = {name for name, _ in strict_cupy.hardware.launches}
     assert any(name.startswith(("gpuvgm_e_step", "gpuvgm_features")) for name in kernels), kernels
     for few, many in zip(*moved, strict=True):
         assert many - few < 6 * table.size * 8 / 20, "an iteration moves tables and sums"
+    assert waits[1] - waits[0] == made[1] - made[0] > 0, "the sums of all partitions of a worker come in one copy"
 
 
 def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) -> None:
@@ -248,4 +252,5 @@ def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) ->
     for name in ("counts", "first", "second"):
         np.testing.assert_allclose(getattr(start, name), getattr(expected_start, name), rtol=1e-11, atol=1e-9)
     assert 0 < entry.bytes_down < numbers.nbytes / 50
-    assert entry.operations < 3 * (2 * 10 + 8 * 4 + 10), "of three partitions twice their moments, and the start"
+    assert entry.operations < 3 * (2 * 10 + 8 * 4 + 10) + 3, "of three partitions twice their moments, and the start"
+    assert entry.synchronisations == 3, "one for the sums of all partitions"

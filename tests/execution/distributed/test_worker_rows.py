@@ -42,6 +42,10 @@ class InThisProcess:
         """What a function gives for each value."""
         return [function(value, *arguments) for value in self.values]
 
+    def map_shares(self, function: Callable[..., list[Any]], *arguments: Any) -> list[Any]:
+        """What a function gives for all values, one for each."""
+        return function(self.values, *arguments)
+
     def passing(
         self, passings: Sequence[Passing], given: Callable[..., Any], taken: Callable[..., Any]
     ) -> InThisProcess:
@@ -215,6 +219,10 @@ class Watched(InThisProcess):
     def map(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
         """What a function gives for each value."""
         return [self._watched(found) for found in super().map(function, *arguments)]
+
+    def map_shares(self, function: Callable[..., list[Any]], *arguments: Any) -> list[Any]:
+        """What a function gives for all values, one for each."""
+        return [self._watched(found) for found in super().map_shares(function, *arguments)]
 
     def _watched(self, found: Any) -> Any:
         self.came.append(len(pickle.dumps(found)))
