@@ -223,7 +223,6 @@ class FittedColumn:
         Whether every row has a 1 in a one-hot column, or a scalar.
     """
 
-    __slots__ = ()
     has_scalar: ClassVar[bool] = False
     has_codes: ClassVar[bool] = False
     endings: ClassVar[tuple[str, ...]] = (SCALAR, MODE)

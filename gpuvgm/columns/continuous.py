@@ -258,13 +258,14 @@ class MixtureColumn(NumericColumn):
         return inside
 
     @cached_property
-    def _own_rules(self) -> tuple[pa.DataType, RowRules | None]:
+    def own_rules(self) -> tuple[pa.DataType, RowRules | None]:
+        """The column's own type, and how an engine makes numbers of its values."""
         type_ = type_of(self.type)
         return type_, rules_for(self.codec, self.modal_values, pa.array([], type_))
 
     def rules_for(self, values: Column) -> RowRules | None:
         """How an engine makes numbers of rows, made once for those of the column's own type; see `rules_for`."""
-        type_, rules = self._own_rules
+        type_, rules = self.own_rules
         if not isinstance(values, DeviceColumn) and values.type == type_:
             return rules
         return rules_for(self.codec, self.modal_values, values)
@@ -461,7 +462,8 @@ class MixtureDecoder:
         self._table = column.inverse_table
         codes = column.mode_codes()
         self._modal = [(codes[i], value) for i, value in enumerate(column.modal_values) if value is not MISSING]
-        self._rules = column.codec.row_rules(type_of(column.type), ())
+        rules = column.own_rules[1]
+        self._rules = None if rules is None else replace(rules, modal=())
 
     def __call__(self, part: Coded, first_row: int) -> Values:
         """Values of scalars and codes."""

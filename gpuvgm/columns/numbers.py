@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -40,7 +41,6 @@ class NumericColumn(FittedColumn):
         The fitted mixture, where there is one.
     """
 
-    __slots__ = ()
     has_scalar = True
 
     if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class NumericColumn(FittedColumn):
         inner = self.codec.plain
         return inner.text.type if isinstance(inner, OfText) else self.type
 
-    @property
+    @cached_property
     def decoded_type(self) -> pa.DataType:
         """Arrow type of decoded values."""
         return self.codec.decode(np.empty(0)).type

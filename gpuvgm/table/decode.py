@@ -292,13 +292,13 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
         For a matrix of another width.
     """
     table = table.as_read(on_device=runs_on_device(engine))
-    is_matrix, there = holds_matrices(table), set(table.schema.names)
-    compact = CompactReader(model, table.schema)
+    schema, is_matrix = table.schema, holds_matrices(table)
+    there, compact = set(schema.names), CompactReader(model, schema)
     if not is_matrix and (set(compact.names) <= there or not set(model.onehot_names) <= there):
-        _check_numbers(table, [name for name in compact.names if name not in compact.passthrough_types])
+        _check_numbers(table.name, schema, [name for name in compact.names if name not in compact.passthrough_types])
         return compact
-    names = table.schema.names if is_matrix else model.onehot_names
-    _check_numbers(table, names)
+    names = schema.names if is_matrix else model.onehot_names
+    _check_numbers(table.name, schema, names)
     if len(names) != model.onehot_width:
         found = counted(len(names), "column")
         raise InputError(f"{table.name}: {found}, but the model's onehot layout has {model.onehot_width}")
@@ -310,14 +310,14 @@ def holds_matrices(table: Source) -> bool:
     return "matrix" in (table.flavour, getattr(table, "part_flavour", None))
 
 
-def _check_numbers(table: Source, names: Sequence[str]) -> None:
+def _check_numbers(source: str, schema: pa.Schema, names: Sequence[str]) -> None:
     """Refuse scalars and codes that are no numbers."""
-    there = set(table.schema.names)
+    there = set(schema.names)
     for name in names:
-        type_ = table.schema.field(name).type if name in there else pa.null()
+        type_ = schema.field(name).type if name in there else pa.null()
         held = type_.value_type if pa.types.is_dictionary(type_) else type_
         if not (is_plain_number_type(held) or pa.types.is_boolean(held) or pa.types.is_null(held)):
-            raise InputError(f'{table.name}: column "{name}" holds {type_} values, but transform gives numbers')
+            raise InputError(f'{source}: column "{name}" holds {type_} values, but transform gives numbers')
 
 
 # -- in this process, or built anew on workers
