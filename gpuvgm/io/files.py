@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, tee, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, TypeVar
 
@@ -468,7 +468,7 @@ class FileSource(Source):
         chosen = [(self.parts[number], self.stamps[number]) for number in numbers]
         remote = {part.path: stamp for part, stamp in chosen if isinstance(part.path, RemoteFile)}
         together = bool(self.folders) and len(remote) > 2 + len(self.parts) // LISTED_AT_ONCE
-        with closing(read_ahead(chosen, lambda pair: pair[0].path)) as following:
+        with closing(_checked_ahead(read_ahead(chosen, lambda pair: pair[0].path))) as following:
             yield (
                 (part, unchanged(part.path, stamp, listed=together and part.path in remote))
                 for part, stamp in following
@@ -484,6 +484,17 @@ class FileSource(Source):
         pairs = zip(batch.columns, types, strict=True)
         columns = [array if array.type == type_ else array.cast(type_) for array, type_ in pairs]
         return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _checked_ahead(chosen: Generator[tuple[Part, Stamp]]) -> Generator[tuple[Part, Stamp]]:
+    """The same files, while the bytes of the one that follows are checked, which tells its problem when it is read."""
+    with closing(chosen), ThreadPoolExecutor(1, "gpuvgm-check") as thread:
+        first, second = tee(chosen)
+        next(second, None)
+        for pair, following in zip_longest(first, second):
+            if following is not None:
+                thread.submit(following[0].check)
+            yield pair
 
 
 def told_apart(

@@ -62,7 +62,7 @@ class ParquetPart(Part):
         return read_metadata(self.path)
 
     def check(self) -> None:
-        """Refuse a file that holds other bytes than were written, where those are known."""
+        """Compare the file with its SHA-256, once; see `Part.check`."""
         if self.content is not None and isinstance(self.path, Path):
             self.content.check(self.path)
 

@@ -196,6 +196,9 @@ class Part:
         def read(self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None) -> Iterator[Batch]:
             """Read the columns through, or some of the groups."""
 
+    def check(self) -> None:
+        """Refuse a file that holds other bytes than were written, where these are known."""
+
     def stored(self, columns: Sequence[str]) -> list[str]:
         """Of columns, those that the file has."""
         others = [key.name for key in self.keys if not key.stored]

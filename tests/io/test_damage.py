@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+from threading import Event
 
 import numpy as np
 import pyarrow as pa
@@ -220,6 +222,26 @@ def test_a_file_is_hashed_once_for_each_source(sealed, monkeypatch):
     assert hashed == [sealed]
     list(open_source(sealed).blocks(["mode"], 100))
     assert hashed == [sealed, sealed]
+
+
+def test_the_next_file_is_checked_while_one_is_read(sealed, monkeypatch):
+    body, seen = sealed.read_bytes(), Event()
+    other = sealed.with_name("y.parquet")
+    other.write_bytes(flipped(body, len(body) // 2, 3))
+
+    def hashed(path, stop):
+        if path == other:
+            assert threading.current_thread().name.startswith("gpuvgm-check")
+            seen.set()
+        return real(path, stop)
+
+    monkeypatch.setattr(checksums, "sha256_of", hashed)
+    blocks = open_source([sealed, other]).blocks(["mode"], ROWS // 2)
+    next(blocks)
+    assert seen.wait(10)
+    next(blocks)  # the other half of the first file
+    with pytest.raises(InputError, match=r"y\.parquet: damaged"):
+        next(blocks)
 
 
 real = checksums.sha256_of
