@@ -127,7 +127,7 @@ _OF_COLUMNS_TOO = """standardize scale floor n_components weight_threshold weigh
 #: What the settings of a whole table may be: those that its columns have too, and those that no column has.
 SETTINGS = {name: _OPTIONS[name].values for name in _OF_COLUMNS_TOO} | {
     "tails": _OPTIONS["tails"].values | none,
-    "layout": choice(Layout),
+    "layout": choice(Layout) | none,
     "mode": choice(ModeChoice),
     "dtype": choice(ScalarType),
     "seed": whole(0, 2**64 - 1) | none,

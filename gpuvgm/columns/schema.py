@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -252,6 +252,16 @@ class TableSchema:
 
     def __getitem__(self, name: str) -> ColumnSpec:
         return {column.name: column for column in self.columns}[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of the columns, so that ``dict(schema)`` has the columns by name."""
+        return self.names
 
     def __str__(self) -> str:
         wide = max((len(spec.name) for spec in self.columns), default=0)

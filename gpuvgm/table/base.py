@@ -128,7 +128,7 @@ class BaseTransformer:
         inf: Infinities = "error",
         unknown: UnknownCategories = "error",
         max_categories: int | None = None,
-        layout: Layout = "compact",
+        layout: Layout | None = None,
         mode: ModeChoice = "sample",
         dtype: ScalarType = "float32",
         seed: int | None = None,
@@ -377,10 +377,11 @@ class BaseTransformer:
                 "call fit and transform, each with a source of its own"
             )
         self.fit(table)
-        if y is not None and (options.get("layout") or self.layout) == "compact":
+        if y is not None and (options.get("layout") or self._layout_of(table.flavour)) == "compact":
             modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names[-1:]]
             if modes:
-                _LOG.warning('%s: numbers of modes, not quantities; pass layout="onehot"', listed(modes, 3))
+                told = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
+                warnings.warn(f"{listed(modes, 3)}: {told}", UserWarning, stacklevel=2)
         return self.transform(table, **options)
 
     def transform(
@@ -443,7 +444,8 @@ class BaseTransformer:
         >>> matrix.shape == (1000, len(transformer.get_feature_names_out(layout="onehot")))
         True
         """
-        table, asked = open_source(source), self._asked(mode, layout or self.layout, dtype, seed)
+        table, asked = open_source(source), self._asked(mode, layout, dtype, seed)
+        asked["layout"] = asked["layout"] or self._layout_of(table.flavour)
         if table.lazy and out is None:
             if uniforms is not None or return_unseen:
                 name = "return_unseen" if return_unseen else "uniforms"
@@ -553,7 +555,11 @@ class BaseTransformer:
                     yield form.join([part[start : start + batch_rows]], table, flavour)
             unseen.warn(table.place)
 
-    def _asked(self, mode: str | None, layout: str, dtype: str | None, seed: int | None) -> dict[str, Any]:
+    def _layout_of(self, flavour: str) -> Layout:
+        """The layout where none is asked for: scikit-learn's arrays become matrices."""
+        return self.layout or ("onehot" if flavour == "matrix" else "compact")
+
+    def _asked(self, mode: str | None, layout: str | None, dtype: str | None, seed: int | None) -> dict[str, Any]:
         """How to encode rows: as asked for, else as the constructor says."""
         seed = self.seed if seed is None else seed
         return {"mode": mode or self.mode, "layout": layout, "dtype": dtype or self.dtype, "seed": seed}
@@ -953,7 +959,7 @@ class BaseTransformer:
         input_features : object
             Ignored; scikit-learn passes the names of the columns.
         layout : {"compact", "onehot"}, optional
-            The layout; by default the constructor's.
+            The layout; by default the constructor's, or that of what was fitted.
 
         Returns
         -------
@@ -969,7 +975,7 @@ class BaseTransformer:
         >>> transformer.get_feature_names_out(layout="onehot").tolist()
         ['colour.mode.0', 'colour.mode.1']
         """
-        chosen, model = layout or self.layout, self._fitted()
+        chosen, model = layout or self._layout_of(self.frame_), self._fitted()
         check_settings({"layout": chosen})
         compact = [name for column in model.columns for name in column.compact_names]
         return np.array(model.onehot_names if chosen == "onehot" else compact, dtype=object)

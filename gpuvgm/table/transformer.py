@@ -78,9 +78,10 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
         the last one-hot column, as in scikit-learn's ``OneHotEncoder``, and come back as missing. Without this argument
         columns of up to 256 categories are one-hot encoded. Columns of more become a single scalar in which each
         category has an interval as long as its frequency; with `effort="research"` they are one-hot encoded too.
-    layout : {"compact", "onehot"}
+    layout : {"compact", "onehot"}, optional
         What `transform` returns: the columns `<column>.scalar` and `<column>.mode`, or a matrix of scalars and one-hot
-        columns. In a pipeline in front of an estimator take "onehot", because the numbers of modes have no order.
+        columns. By default two-dimensional arrays become a matrix, and all else columns. For a frame in a pipeline in
+        front of an estimator take "onehot", because the numbers of modes have no order.
     mode : {"sample", "argmax"}
         Draw each row's mode from its posterior, or take the most probable one.
     dtype : {"float32", "float64"}
