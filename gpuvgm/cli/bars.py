@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from gpuvgm.cli.stages import SEARCH, Report, speed
+from gpuvgm.execution.stages import SEARCH, Report, speed
 
 
 class RateColumn(ProgressColumn):

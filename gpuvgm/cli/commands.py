@@ -47,7 +47,6 @@ from gpuvgm.cli.options import (
     parse_columns,
     parse_count,
 )
-from gpuvgm.cli.stages import speed
 from gpuvgm.config import (
     Algorithm,
     Effort,
@@ -60,6 +59,7 @@ from gpuvgm.config import (
     UnknownCategories,
 )
 from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.execution.stages import speed
 
 if TYPE_CHECKING:
     from gpuvgm.table.base import BaseTransformer

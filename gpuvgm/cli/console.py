@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gpuvgm.cli.stages import Report, Stages
 from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, printable
+from gpuvgm.execution.stages import Report, Stages
 from gpuvgm.files import HungUp, Terminated
 
 if TYPE_CHECKING:

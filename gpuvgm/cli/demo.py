@@ -17,8 +17,8 @@ from rich.filesize import decimal
 import gpuvgm
 from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import Outcome
-from gpuvgm.cli.stages import Report, speed
 from gpuvgm.errors import counted, install_extra
+from gpuvgm.execution.stages import Report, speed
 from gpuvgm.table.base import BaseTransformer, load_as
 from gpuvgm.table.description import model_document
 

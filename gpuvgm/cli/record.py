@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -16,8 +17,8 @@ from typing import Any
 
 import gpuvgm
 from gpuvgm.cli.log_lines import redact
-from gpuvgm.cli.stages import Stages
 from gpuvgm.execution.local import available_threads
+from gpuvgm.execution.stages import Stages
 from gpuvgm.io.files import expand, stamp_of
 
 try:
@@ -51,11 +52,14 @@ class RunRecord:
     options: Mapping[str, Any]
     stages: Stages
     start: int = field(default_factory=time.time_ns)
+    cpu_start: float = field(default_factory=lambda: cpu_seconds())
 
     def figures(self) -> dict[str, Any]:
         """What it took so far."""
         stages = [stage.document() for stage in self.stages.done]
-        return {"seconds": (time.time_ns() - self.start) / 1e9, "stages": stages, "peak_memory": peak_memory()}
+        seconds, cpu = (time.time_ns() - self.start) / 1e9, cpu_seconds() - self.cpu_start
+        used = {"cpu_seconds": cpu, "cores_used": cpu / seconds if seconds else 0.0}
+        return {"seconds": seconds, **used, "stages": stages, "peak_memory": peak_memory()}
 
     def document(
         self, code: int, error: Mapping[str, str] | None, figures: Mapping[str, Any], found: Mapping[str, Any]
@@ -83,6 +87,12 @@ class RunRecord:
         with suppress(Exception):  # whatever a store says: the run is over, and the record goes without
             return sum(stamp_of(file, listed=True)[0] for one in given for file in expand(one).files)
         return None
+
+
+def cpu_seconds() -> float:
+    """Processor time of this process, and of its workers that have ended, in seconds."""
+    workers = os.times()
+    return time.process_time() + workers.children_user + workers.children_system
 
 
 def peak_memory() -> int:

@@ -10,7 +10,6 @@ from rich import box
 from rich.filesize import decimal
 from rich.table import Table
 
-from gpuvgm.cli.stages import speed
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -22,6 +21,7 @@ from gpuvgm.columns.text import (
     value_text,
 )
 from gpuvgm.errors import counted
+from gpuvgm.execution.stages import speed
 
 if TYPE_CHECKING:
     from gpuvgm.table.write import RunSummary

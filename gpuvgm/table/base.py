@@ -56,6 +56,7 @@ from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.partitions import as_read_by
 from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.stages import Stages
 from gpuvgm.io import Source, frame_batches, joined, restore
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
@@ -1009,8 +1010,20 @@ class BaseTransformer:
 
     @contextmanager
     def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> Iterator[Run]:
+        """Where and how a stage is done, which the log tells of unless `progress` is told of it."""
+        if self.progress is not None or not _LOG.isEnabledFor(logging.INFO):
+            with self._run_telling(self.progress, stage, table, need) as run:
+                yield run
+            return
+        with Stages().listen() as stages, self._run_telling(stages, stage, table, need) as run:
+            yield run
+
+    @contextmanager
+    def _run_telling(
+        self, progress: Progress | None, stage: str, table: Source, need: Callable[[], Need]
+    ) -> Iterator[Run]:
         """Where and how a stage is done; what it needs of the memory is asked only where that is limited."""
-        progress, memory = self.progress, None if self.memory is None else parse_memory(self.memory)
+        memory = None if self.memory is None else parse_memory(self.memory)
         report = None if progress is None else lambda done: progress(stage, done, table.rows)
         searched = None if progress is None else partial(progress, "search modes")
         cluster = executor_for(self.executor, table)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 
+import numpy as np
+import pytest
+
+from gpuvgm import TableTransformer
 from gpuvgm.cli import record
-from gpuvgm.cli.stages import Stages
+from gpuvgm.execution.stages import Stages
 from tests.cli.conftest import ROWS
 from tests.cli.running import document, invoke
 
@@ -120,3 +125,32 @@ def test_peak_memory_where_the_system_does_not_tell_all(tmp_path, monkeypatch):
     status.write_text("Name:\tpython\nVmRSS:\t5 kB\n")
     monkeypatch.setattr(record, "_STATUS", status)
     assert record.peak_memory() > 2**20
+
+
+def test_stages_are_logged_in_python(caplog):
+    table = {"x": np.random.default_rng(0).lognormal(size=900), "word": ["a", "b", "c"] * 300}
+    transformer = TableTransformer()
+    with caplog.at_level(logging.INFO, "gpuvgm"):
+        transformer.fit(table)
+        encoded = transformer.transform(table)
+        transformer.inverse_transform(encoded)
+        transformer.evaluate(table)
+    stages = [record for record in caplog.records if hasattr(record, "stage")]
+    assert [record.stage for record in stages] == ["fit", "search modes", "transform", "inverse", "evaluate"]
+    assert [record.rows for record in stages if record.stage != "search modes"] == [900] * 4
+    assert all(record.seconds > 0 and record.levelno == logging.INFO for record in stages)
+
+
+def test_who_hears_of_progress_is_told_once(caplog):
+    heard = []
+    with caplog.at_level(logging.INFO, "gpuvgm"):
+        TableTransformer(progress=lambda *told: heard.append(told)).fit({"x": np.arange(300) % 7 + 0.5})
+    assert heard and not [record for record in caplog.records if hasattr(record, "stage")]
+
+
+def test_a_record_tells_of_processors(folder, tmp_path):
+    target = ("transform", folder / "table.parquet", tmp_path / "e.parquet", "--model", folder / "m.gpuvgm")
+    invoke(*target, "--record", tmp_path / "r.json")
+    kept = json.loads((tmp_path / "r.json").read_text())
+    assert 0 < kept["cpu_seconds"] < 600
+    assert kept["cores_used"] == pytest.approx(kept["cpu_seconds"] / kept["seconds"])
