@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
@@ -42,9 +42,9 @@ class DataTransformer:
 
     It has the arguments, methods and attributes of `ctgan.data_transformer.DataTransformer`. A continuous column
     becomes a scalar and a one-hot column for each mode, in the order of the fitted components. A discrete column
-    becomes a one-hot column for each value, the most frequent first; missing values and blank text count as one value.
-    Each call of `transform` takes a seed from NumPy's global generator, so that `CTGAN.set_random_state` makes runs
-    repeatable.
+    becomes a one-hot column for each value, the most frequent first. Blank text is one value, and comes back as it was;
+    a column that has several blank texts, or blank text beside missing values, is refused. Each call of `transform`
+    takes a seed from NumPy's global generator, so that `CTGAN.set_random_state` makes runs repeatable.
 
     Parameters
     ----------
@@ -157,6 +157,7 @@ class DataTransformer:
         check_request(source.name, source.schema, discrete)
         kinds = self._kinds(source, discrete)
         numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
+        self._blanks = blanks_of(raw_data, source, set(kinds) - set(numbers))
         table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, source, numbers))
         _refuse_missing(source, table)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
@@ -181,6 +182,7 @@ class DataTransformer:
         >>> transformer.output_dimensions
         2
         """
+        self._blanks = {}
         self._take(table, None, table.frame_)
 
     def _take(self, table: TableTransformer, empty: Any, flavour: str) -> None:
@@ -283,6 +285,12 @@ class DataTransformer:
         """
         table, matrix = self._fitted(), self._noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
+        for name, blank in self._blanks.items():
+            if blank is not None:
+                missing = (
+                    rows[name].isna() if self._flavour == "pandas" else pa.array(rows[name], from_pandas=True).is_null()
+                )
+                rows[name] = np.where(missing, blank, rows[name])
         if not self.dataframe:
             return np.stack([*rows.values()], axis=1, dtype=self._empty.dtype, casting="unsafe")
         if self._flavour == "polars":
@@ -377,12 +385,13 @@ class DataTransformer:
             there = str(column_name) in columns
             problem = f"`{column_name}` is continuous" if there else f"`{column_name}` doesn't exist in the data"
             raise InputError(f"The column_name {problem}. Discrete columns: {', '.join(discrete) or 'none'}")
-        column = model[str(column_name)]
+        name = str(column_name)
+        column = model[name]
         assert isinstance(column, CategoricalColumn)
         return {
             "discrete_column_id": discrete.index(column.name),
             "column_id": columns.index(column.name),
-            "value_id": _value_id(column, value),
+            "value_id": _value_id(column, None if value is not None and value == self._blanks.get(name) else value),
         }
 
     def _fitted(self) -> TableTransformer:
@@ -394,7 +403,11 @@ class DataTransformer:
         """Rows as the fitted columns take them."""
         columns = self._fitted().model_.encoded
         numbers = [column.name for column in columns if not isinstance(column, CategoricalColumn)]
-        return _fittable(raw_data, open_source(raw_data), numbers)
+        source = open_source(raw_data)
+        for name, blank in blanks_of(raw_data, source, {column.name for column in columns} - set(numbers)).items():
+            if blank != self._blanks.get(name, blank):
+                raise InputError(f'column "{name}" holds {blank!r}, and held {self._blanks[name]!r} when it was fitted')
+        return _fittable(raw_data, source, numbers)
 
     def _kinds(self, source: Source, discrete: list[str]) -> dict[str, Options]:
         """Kind and options of every column."""
@@ -473,6 +486,34 @@ def list_names(discrete_columns: Iterable[Any]) -> list[Any]:
     if isinstance(discrete_columns, str):
         raise InputError(f'discrete_columns="{discrete_columns}": give a list of names, ["{discrete_columns}"]')
     return list(discrete_columns)
+
+
+def blanks_of(rows: Any, source: Source, names: Collection[str]) -> dict[str, str | None]:
+    """The blank text, or None for missing values, of discrete columns of a frame or an array that have one.
+
+    Raises
+    ------
+    InputError
+        For a column that has several, which are one category here.
+    """
+    if source.flavour not in ("pandas", "matrix"):
+        return {}
+    import pandas
+
+    frame = rows if source.flavour == "pandas" else pandas.DataFrame(rows)
+    found: dict[str, str | None] = {}
+    for label, values in frame.items():
+        if str(label) in names and not pandas.api.types.is_numeric_dtype(values):
+            different = values.drop_duplicates()
+            blanks: set[str | None] = {text for text in different if isinstance(text, str) and not text.strip()}
+            blanks |= {None} if different.isna().any() else set()
+            if len(blanks) > 1:
+                shown = " and ".join(sorted("missing values" if blank is None else repr(blank) for blank in blanks))
+                raise InputError(
+                    f'column "{label}" has {shown}, which are one category here; give all but one of them another text'
+                )
+            found |= {str(label): blank for blank in blanks}
+    return found
 
 
 def _fittable(rows: Any, source: Source, continuous: Iterable[str]) -> Any:

@@ -445,3 +445,32 @@ def test_tables_of_other_kinds(ctgan, flights, tmp_path, kind, summarised):
 def test_says_that_it_is_not_fitted(ctgan, method, arguments):
     with pytest.raises(NotFittedError, match="call fit"):
         getattr(DataTransformer(), method)(*arguments)
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\n", None])
+@pytest.mark.parametrize("array", [False, True])
+def test_blank_text_comes_back_as_ctgans(ctgan, blank, array):
+    frame = pd.DataFrame({"word": ["a", blank, "b", "a"] * 150}, dtype=object)
+    rows, name = (frame.to_numpy(object), 0) if array else (frame, "word")
+    found = []
+    for kind in (DataTransformer, ctgan.DataTransformer):
+        transformer = kind()
+        transformer.fit(rows, [name])
+        matrix = transformer.transform(rows)
+        back = pd.DataFrame(transformer.inverse_transform(matrix)).iloc[:, 0]
+        found.append([None if pd.isna(value) else value for value in back])
+        if blank is not None and not array:
+            told = transformer.convert_column_name_value_to_id(name, blank)
+            assert matrix[1, told["value_id"]] == 1
+    assert found[0] == found[1] == frame["word"].tolist()
+
+
+@pytest.mark.parametrize("pair", [("", " "), ("", None), (" ", "\t"), ("\n", np.nan)])
+def test_several_blank_texts_are_refused(ctgan, pair):
+    frame = pd.DataFrame({"word": ["a", *pair] * 100}, dtype=object)
+    with pytest.raises(InputError, match='column "word" has .* and .*, which are one category here'):
+        DataTransformer().fit(frame, ["word"])
+    one = DataTransformer()
+    one.fit(frame[frame["word"].isin(["a", pair[0]])], ["word"])
+    with pytest.raises(InputError, match='column "word" holds .*, and held .* when it was fitted'):
+        one.transform(frame[frame["word"] != pair[0]])
