@@ -280,8 +280,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Returns
         -------
         object
-            A table of the kind that was fitted: pandas for pandas, and so on; a pyarrow Table for files. With `out` a
-            `GeneratedFile`: path, rows, bytes and files.
+            A table of the kind that was fitted: pandas for pandas and Dask, and so on; a pyarrow Table for files. With
+            `out` a `GeneratedFile`: path, rows, bytes and files.
 
         Raises
         ------
@@ -314,7 +314,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             lambda block: sampler.rows(block.first_row, block.rows, chosen), part.ranges(BLOCK_ROWS), batches.append
         )
         transformer = self.transformer_
-        like = EncodedTable("the sample", transformer.frame_, sampler.schema)
+        flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
+        like = EncodedTable("the sample", flavour, sampler.schema)
         return restore(pa.Table.from_batches(batches, sampler.schema), like, transformer.pandas_dtypes_)
 
     def _write(

@@ -173,7 +173,27 @@ def test_scalars_below_the_smallest_float32_are_zero(engine: Engine) -> None:
     assert not np.signbit(scalar[:2]).any()
 
 
-def testphilox_words_known_answers() -> None:
+@pytest.mark.parametrize("name", native_names())
+def test_words_and_what_they_draw(name: str) -> None:
+    candidate = make_engine(name)
+    sizes = np.array([1, 24, 3, 70, 2])
+    starts = np.append(0, np.cumsum(sizes))
+    random = np.random.default_rng(5)
+    ends = np.concatenate([np.append(np.sort(random.integers(0, 2**32, size - 1)), 2**32) for size in sizes])
+    keys = (np.repeat(np.arange(5, dtype=np.uint64), sizes) << np.uint64(33)) | ends.astype(np.uint64)
+    words = REFERENCE.philox(2**40 + 3, 1000, 7, 2**63)
+    assert np.array_equal(candidate.philox(2**40 + 3, 1000, 7, 2**63), words)
+    blocks = random.integers(0, 5, 1000)
+    borders = ends[ends < 2**32]
+    words[1][: 2 * len(borders)] = np.concatenate((borders, np.maximum(borders - 1, 0)))
+    drawn = REFERENCE.draw_entries(keys, starts, blocks, words[1])
+    assert np.all((starts[blocks] <= drawn) & (drawn < starts[blocks + 1]))
+    assert np.array_equal(candidate.draw_entries(keys, starts, blocks, words[1]), drawn)
+    assert len(candidate.draw_entries(keys, starts, blocks[:0], words[1][:0])) == 0
+    assert candidate.philox(0, 0, 1, 1).shape == (4, 0)
+
+
+def test_philox_known_answers() -> None:
     """Vectors of the Random123 distribution (kat_vectors) for philox4x32-10."""
     from gpuvgm.engines.base import philox_words
 

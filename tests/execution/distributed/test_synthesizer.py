@@ -1,0 +1,32 @@
+"""A synthesizer on a cluster: the same counts, network and rows as in one process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+import gpuvgm
+
+
+def test_counts_and_files_of_a_cluster(tmp_path: Path, client: Any) -> None:
+    """Fits of files, and of Dask's frames, count as one process does; workers write the rows that it draws."""
+    gpuvgm.generate(tmp_path / "rows.parquet", 20_000, kind="mixed-table", block_rows=5_000)
+    here = gpuvgm.TableSynthesizer().fit(tmp_path / "rows.parquet")
+    there = gpuvgm.TableSynthesizer(executor=client).fit(tmp_path / "rows.parquet")
+    assert there.network_.nodes == here.network_.nodes
+    for part in ("pairs", "triples"):
+        assert all(map(np.array_equal, getattr(there.network_.counts, part), getattr(here.network_.counts, part)))
+    there.sample(3_000, out=tmp_path / "sampled")
+    assert pq.read_table(tmp_path / "sampled").equals(here.sample(3_000))
+    scores = there.score_samples(tmp_path / "rows.parquet")
+    assert np.array_equal(scores, here.score_samples(tmp_path / "rows.parquet"))
+
+    import dask.dataframe as dd
+
+    frame = dd.from_pandas(pq.read_table(tmp_path / "rows.parquet").to_pandas()[["amount", "channel", "score"]], 3)
+    lazy = gpuvgm.TableSynthesizer(executor=client).fit(frame)
+    assert lazy.network_.counts.rows == 20_000
+    assert list(lazy.sample(10)) == ["amount", "channel", "score"]
