@@ -5,8 +5,8 @@ The probability of a bin k in a context c, whose groups are g_1(c), g_2(c), … 
     P_0 = 1 / K,    P_l(k | c) = (n_l(k, g_l) + m_l P_(l-1)(k | c)) / (N_l(g_l) + m_l),    m_l = w_l d_l(g_l),
 
 n_l the rows of the group in the bin, N_l all its rows, and d_l the number of bins that occur in it (Witten & Bell
-1991). The weight w_l is the one of `WEIGHTS` with the higher leave-one-out log-likelihood, in which each row's
-probability is taken from the counts of all other rows; a level that does not raise it is left out. No probability is 0.
+1991). The weight w_l is the one of `WEIGHTS` with the highest leave-one-out log-likelihood, in which each row's
+probability is taken from the counts of all other rows. No probability is 0.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.summary.grid import Floats, Ints
 
-WEIGHTS = (0.25, 1.0)
+WEIGHTS = (0.25, 1.0, 4.0, 16.0)
 LEAST = 1e-9  # bins that count as occurring where none is left: the level above decides
 
 
@@ -72,8 +72,6 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
         trials = [left_out(n, totals, kinds, weight, without) for weight in WEIGHTS]
         found = [_likelihood(counts, trial, occurring) for trial in trials]
         best = int(np.argmax(found))
-        if found[best] <= likelihood:  # what the level knows is chance
-            continue
         mass = WEIGHTS[best] * np.maximum(kinds, 1)
         table, without, likelihood = (n + mass * table) / (totals + mass), trials[best], found[best]
     return ConditionalTable(table, without, likelihood)

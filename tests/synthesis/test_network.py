@@ -14,7 +14,7 @@ from gpuvgm.synthesis.drawing import Drawing, lottery
 from gpuvgm.synthesis.messages import propagate
 from gpuvgm.synthesis.network import Network, Structure
 from gpuvgm.synthesis.structure import Node, learn_structure
-from gpuvgm.synthesis.tables import backed_off
+from gpuvgm.synthesis.tables import WEIGHTS, backed_off
 
 
 def _bins(name: str, rows: np.ndarray) -> Bins:
@@ -114,21 +114,17 @@ def test_leave_one_out_is_what_it_says() -> None:
     for context, value in zip(*np.nonzero(counts), strict=True):
         without = counts.copy()
         without[context, value] -= 1
-        best = [
-            _table_with(without, levels, weights)[context, value] for weights in product((0.25, 1.0, None), repeat=3)
-        ]
+        best = [_table_with(without, levels, weights)[context, value] for weights in product(WEIGHTS, repeat=3)]
         total += counts[context, value] * np.log(found.without[context, value])
         assert np.min(np.abs(np.array(best) - found.without[context, value])) < 1e-9
     assert found.likelihood == pytest.approx(total)
 
 
-def _table_with(counts: np.ndarray, levels: list[np.ndarray], weights: tuple[float | None, ...]) -> np.ndarray:
+def _table_with(counts: np.ndarray, levels: list[np.ndarray], weights: tuple[float, ...]) -> np.ndarray:
     """The formula of the module, written out."""
     table = np.full(counts.shape, 1 / counts.shape[1])
     for groups, weight in zip(levels, weights, strict=True):
         for context in range(len(counts)):
-            if weight is None:  # the level is left out
-                continue
             n = counts[groups == groups[context]].sum(axis=0)
             mass = weight * max(np.count_nonzero(n), 1e-9)
             table[context] = (n + mass * table[context]) / (n.sum() + mass)
