@@ -105,7 +105,7 @@ def test_every_shape_comes_back(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("poisson", "continuous"), ("constant", "categorical"), ("two values", "categorical"), ("70 % zeros", "mixed")],
+    [("poisson", "categorical"), ("constant", "categorical"), ("two values", "categorical"), ("70 % zeros", "mixed")],
 )
 def test_shapes_of_inferred_kinds_come_back(name: str, kind: str) -> None:
     x = shape(name, ROWS)
