@@ -393,7 +393,10 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
                 source = open_source(host.array) if host.on_host and not host.lazy else None
             executor = None if source is None else executor_for(self.executor, source)
             if executor is not None:
-                with rows_on_cluster(self, source, executor, sample_weight, reset=reset) as spread:
+                with (
+                    executor.client.as_current(),  # a frame counts its rows through the client that is current
+                    rows_on_cluster(self, source, executor, sample_weight, reset=reset) as spread,
+                ):
                     yield spread
                 return
         with self._in_threads(training_rows(self, given, sample_weight, reset=reset)) as shared:

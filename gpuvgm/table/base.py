@@ -1029,8 +1029,9 @@ class BaseTransformer:
         cluster = executor_for(self.executor, table)
         if cluster is not None:
             LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
-            run = Run.spread_over(cluster, table, self.engine, report, self.block_rows)
-            yield replace(run, searched=searched)
+            with cluster.client.as_current():  # a frame counts its rows through the client that is current
+                run = Run.spread_over(cluster, table, self.engine, report, self.block_rows)
+                yield replace(run, searched=searched)
             return
         threads = self.threads
         if isinstance(self.executor, LocalExecutor):

@@ -108,6 +108,23 @@ def test_threads_that_dask_is_set_to_come_before_the_current_client(client, fram
         assert executor_for(client, source).client is client
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("what", ["table", "estimator"])
+def test_rows_are_counted_by_the_client_that_is_given(client, monkeypatch, what):
+    """Another client is current, and gets no task."""
+    parts = np.split(np.random.default_rng(0).normal(size=3000), 3)
+    lazy, asked = dd.from_map(lambda x: pd.DataFrame({"x": x}), parts, meta=pd.DataFrame({"x": [0.0]})), []
+    monkeypatch.setattr(dask_frames, "_COUNTED", {})
+    with distributed.Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None) as other:
+        monkeypatch.setattr(other, "get", lambda *given, **options: asked.append(given))
+        monkeypatch.setattr(other, "compute", lambda *given, **options: asked.append(given))
+        if what == "table":
+            gpuvgm.TableTransformer({"x": "continuous"}, effort="research", executor=client).fit(lazy)
+        else:
+            gpuvgm.BayesianGaussianMixture(n_components=2, executor=client, random_state=0).fit(lazy)
+    assert dask_frames._COUNTED and not asked
+
+
 def test_a_persisted_partition_costs_no_task_of_its_own(client, frame, one):
     lazy = split(frame, 40).persist()
     distributed.wait(lazy)
