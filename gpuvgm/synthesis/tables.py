@@ -5,7 +5,7 @@ The probability of a bin k in a context c, whose groups are g_1(c), g_2(c), … 
     P_0 = 1 / K,    P_l(k | c) = (n_l(k, g_l) + m_l P_(l-1)(k | c)) / (N_l(g_l) + m_l),    m_l = w_l d_l(g_l),
 
 n_l the rows of the group in the bin, N_l all its rows, and d_l the number of bins that occur in it (Witten & Bell
-1991). The weight w_l is the one of `WEIGHTS` with the highest leave-one-out log-likelihood, in which each row's
+1991). The weight w_l is the one of `WEIGHTS` with the higher leave-one-out log-likelihood, in which each row's
 probability is taken from the counts of all other rows. No probability is 0.
 """
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.summary.grid import Floats, Ints
 
-WEIGHTS = (0.25, 1.0, 4.0, 16.0)
+WEIGHTS = (0.25, 1.0)
 LEAST = 1e-9  # bins that count as occurring where none is left: the level above decides
 
 
