@@ -11,11 +11,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import peers_page, plan, samples_page
+from benchmarks import peers_page, plan, samples_page, synthesis
 from benchmarks.billion import PYARROW
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = (DOCS / "scaling.md", DOCS / "peers.md", DOCS / "explanation" / "samples.md")
+PAGES = (
+    DOCS / "scaling.md",
+    DOCS / "peers.md",
+    DOCS / "explanation" / "samples.md",
+    DOCS / "explanation" / "counts.md",
+)
 PICTURE = DOCS / "peers.svg"
 
 
@@ -36,6 +41,7 @@ def with_tables(page: str) -> str:
         "plan": plan.text().splitlines(),
         **peers_page.sections(lines),
         **samples_page.sections(lines),
+        "synthesis": synthesis.table(lines),
     }
     for name, table in tables.items():
         body = "\n".join(table).rstrip()

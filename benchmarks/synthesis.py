@@ -46,7 +46,7 @@ TABLES = {
 }
 NETWORKS = {"independent": 0, "tree": 1, "two parents": 2}
 TRAINING_ROWS, SMALL = "training rows", 300
-ROWS, SEEDS = 10_000, 3
+ROWS, SEEDS = 10_000, 1
 BINS, MOST = 10, 20  # of numbers, and categories of their own
 TRIPLE_BINS = 5
 TRIPLES = 100  # of columns that are judged, drawn by the seed
@@ -147,27 +147,35 @@ def _details(line: str) -> dict[str, Any]:
     return dict(document["details"]) if document["benchmark"] == "synthesis" else {}
 
 
-def table() -> Iterator[str]:
-    """The means over seeds in Markdown: of all networks together, and of each table."""
-    found = [one for one in map(_details, newest("results")) if one]
-    yield "| table | rows | pairs | triples | held-out nats | copied, held-out | copied, held-out of 300 rows |"
-    yield "|---|--:|---|---|---|---|---|"
-    order = [*NETWORKS, TRAINING_ROWS]
-
-    def mean(part: str, network: str, limit: int, name: str | None) -> float:
-        chosen = [
-            d[part] for d in found if d["network"] == network and d["limit"] == limit and name in (None, d["table"])
-        ]
-        return float(np.mean(chosen))
-
-    for name in (*sorted({d["table"] for d in found}), None):
-        cells = [" ".join(f"{mean(part, one, ROWS, name):.3f}" for one in order) for part in ("pairs", "triples")]
-        cells.append(" ".join(f"{mean('nats', one, ROWS, name):.2f}" for one in NETWORKS))
+def table(lines: Sequence[str]) -> Iterator[str]:
+    """The means of all tables and seeds in Markdown, then those of each table."""
+    found = [one for one in map(_details, lines) if one]
+    yield "| mean of all tables | pairs | triples | held-out nats |"
+    yield "|---|--:|--:|--:|"
+    for network in (*NETWORKS, TRAINING_ROWS):
+        pairs, triples, nats = (_mean(found, part, network, ROWS, None) for part in ("pairs", "triples", "nats"))
+        yield f"| {network} | {pairs:.3f} | {triples:.3f} | {'' if np.isnan(nats) else f'{nats:.2f}'} |"
+    judged = ("tree", "two parents", TRAINING_ROWS)
+    yield ""
+    yield "| table | rows | pairs: tree, two parents, rows | nats: independent, tree, two parents | copied | of 300 |"
+    yield "|---|--:|---|---|---|---|"
+    for name in sorted({d["table"] for d in found}):
+        cells = [" ".join(f"{_mean(found, 'pairs', network, ROWS, name):.3f}" for network in judged)]
+        cells.append(" ".join(f"{_mean(found, 'nats', network, ROWS, name):.2f}" for network in NETWORKS))
         for limit in (ROWS, SMALL):
-            both = (mean(part, "two parents", limit, name) for part in ("copied", "copied_held_out"))
+            both = (_mean(found, part, "two parents", limit, name) for part in ("copied", "copied_held_out"))
             cells.append(" ".join(f"{one:.3f}" for one in both))
-        rows = mean("rows", TRAINING_ROWS, ROWS, name)
-        yield f"| {name or '**mean**'} | {rows:,.0f} | {' | '.join(cells)} |"
+        yield f"| {name} | {_mean(found, 'rows', TRAINING_ROWS, ROWS, name):,.0f} | {' | '.join(cells)} |"
+
+
+def _mean(found: Sequence[dict[str, Any]], part: str, network: str, limit: int, name: str | None) -> float:
+    """Mean of a figure; NaN where there is none."""
+    chosen = [
+        d[part]
+        for d in found
+        if part in d and d["network"] == network and d["limit"] == limit and name in (None, d["table"])
+    ]
+    return float(np.mean(chosen)) if chosen else np.nan
 
 
 if __name__ == "__main__":
@@ -176,4 +184,4 @@ if __name__ == "__main__":
         if len(sys.argv) > 1:
             main(Path(sys.argv[1]))
         else:
-            print("\n".join(table()))
+            print("\n".join(table(newest("results"))))
