@@ -10,10 +10,10 @@ from unittest.mock import Mock
 
 import pytest
 
-import gpuvgm
 from gpuvgm import files as interruptions
 from gpuvgm.cli import console
 from gpuvgm.files import HungUp, Terminated, partial_of, undisturbed, working
+from gpuvgm.table.base import BaseTransformer
 from tests.cli.running import invoke
 
 
@@ -74,7 +74,7 @@ def test_a_signal_while_a_partial_file_is_made_leaves_none(signals, tmp_path, mo
     ids=["interrupted", "full", "limited"],
 )
 def test_a_fit_that_cannot_write_its_model_says_that_its_checkpoint_is_kept(folder, tmp_path, monkeypatch, problem):
-    monkeypatch.setattr(gpuvgm.TableTransformer, "save", Mock(side_effect=problem))
+    monkeypatch.setattr(BaseTransformer, "save", Mock(side_effect=problem))
     code = 130 if isinstance(problem, KeyboardInterrupt) else 3
     arguments = ("fit", folder / "table.parquet", "--columns", "n", "--model", tmp_path / "m")
     said = invoke(*arguments, code=code).stderr
