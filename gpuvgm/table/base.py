@@ -1035,7 +1035,8 @@ class BaseTransformer:
             return
         threads = self.threads
         if isinstance(self.executor, LocalExecutor):
-            threads, report = self.executor.threads, report or self.executor.progress
+            own = self.executor.progress
+            threads, report = self.executor.threads, report if own is None or self.progress is not None else own
         run = replace(Run.over(table, self.engine, threads, report, self.block_rows), searched=searched)
         with bounded(threads):
             yield run if memory is None else run.within(memory, need())

@@ -203,7 +203,8 @@ def test_neither_order_nor_files_decide_values(tmp_path_factory, values, cuts, o
     rows = values[:]
     whole = table(rows, "")
     order.shuffle(rows)
-    shuffled = table(rows, "parts")
+    both_marks = {","} < {mark for value in rows for mark in ",." if mark in value}
+    shuffled = table(rows, "" if both_marks else "parts")  # each file may have a decimal mark of its own
     assert shuffled.type == whole.type
     assert sorted(map(repr, shuffled.to_pylist())) == sorted(map(repr, whole.to_pylist()))
 

@@ -94,7 +94,7 @@ def test_exact_fits_are_those_of_one_process(scheduler: Scheduler, strict_cupy: 
         there, here = column.mixture.posterior, found.columns_[name].mixture.posterior
         np.testing.assert_allclose(here.means, there.means, rtol=1e-9)
         np.testing.assert_allclose(here.covariances, there.covariances, rtol=1e-9)
-        np.testing.assert_allclose(here.weights, there.weights, rtol=1e-9)
+        np.testing.assert_allclose(here.weights, there.weights, rtol=1e-9, atol=1e-12)  # some have no rows
     assert any(name.startswith("gpuvgm_e_step") for name in scheduler.launched()) == scheduler.on_workers
 
 

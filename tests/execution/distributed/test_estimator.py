@@ -201,7 +201,7 @@ def test_tables_in_arrays_of_dask(client: Any, sizes: str) -> None:
     x = frame_of(2).to_numpy()
     array = array_of(x, (7000, 1))
     array = array if sizes == "known" else of_unknown_sizes(array)
-    settings = {"effort": "research", "max_iter": 20}
+    settings = {"effort": "research", "max_iter": 20, "layout": "compact"}
     expected, found = TableTransformer(**settings).fit(x), TableTransformer(**settings).fit(array)
     assert model_of(found) == model_of(expected)
     encoded, there = found.transform(array), expected.transform(x)

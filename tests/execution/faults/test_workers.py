@@ -163,12 +163,12 @@ def test_held_rows_that_are_more_than_a_workers_memory_go_to_disk(cluster, tmp_p
         client = cluster(workers=1, memory="600MiB")
     spilled = []
 
-    def look(self, function, *arguments, original=HeldShares.map):
+    def look(self, function, *arguments, original=HeldShares.map_shares):
         spilled.append(client.run(on_disk))
         return original(self, function, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HeldShares, "map", look)
+        patch.setattr(HeldShares, "map_shares", look)
         again = gpuvgm.TableTransformer(**settings, executor=DaskExecutor(client, partition_rows=10**6)).fit(path)
     assert max(max(seen.values()) for seen in spilled) > 0
     assert fingerprint(again.model_) == fingerprint(one.model_)
