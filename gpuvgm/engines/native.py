@@ -58,10 +58,10 @@ class NativeEngine(Engine):
         """Summary of a column's values, which does not name those off the step."""
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
         directory, splits = grid.directory.view(np.uint8), grid.splits
-        sums, tally, off, modal, ends = self._kernels.summarise(
+        sums, counts, off, modal, ends = self._kernels.summarise(
             values, frame, directory, splits.midpoint, splits.parent, grid.inner_cells, _column_rules(rules)
         )
-        missing, infinite, minimum, maximum = tally
+        missing, infinite, minimum, maximum = counts
         summary = Summary(
             grid,
             *sums,
