@@ -281,10 +281,10 @@ def test_numbers_of_rows_and_steps(kind, flights, tmp_path):
     model = made(kind)
     with pytest.raises(NotFittedError, match="not fitted yet"):
         model.sample(3)
-    with pytest.raises(InputError, match="steps must be at least 0"):
+    with pytest.raises(InputError, match="steps must be a whole number, at least 0"):
         model.fit(flights, DISCRETE, steps=-1)
     model.fit(flights, DISCRETE, steps=1)
-    with pytest.raises(InputError, match="rows must be at least 0"):
+    with pytest.raises(InputError, match="must be a whole number, at least 0"):
         model.sample(-1, out=tmp_path / "x.parquet")
     assert len(model.sample(0)) == 0
 
