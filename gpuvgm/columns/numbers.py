@@ -74,6 +74,11 @@ class NumericColumn(FittedColumn):
         """Arrow type of the values, as `str` gives it."""
         return self.codec.type
 
+    @property
+    def modal_numbers(self) -> tuple[Number, ...]:
+        """The modal values without the missing one."""
+        return tuple(value for value in self.modal_values if value is not MISSING)
+
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type that lie on a device are encoded and decoded there; see `Codec.works_on_device`."""
         return self.codec.works_on_device(type_) and self.type != "halffloat"
@@ -150,12 +155,11 @@ class NumericColumn(FittedColumn):
                 raise ValueError("minimum is above maximum")
         elif low is not high:
             raise ValueError("it has one end of its range only")
-        modal = [value for value in self.modal_values if value is not MISSING]
-        for value in modal:
+        for value in self.modal_numbers:
             check_value(codec, value, "modal_values", infinite=True)
         if len(set(self.modal_values)) < len(self.modal_values):
             raise ValueError("it has a modal value twice")
-        for shown in (low, high, *modal):
+        for shown in (low, high, *self.modal_numbers):
             if shown is not None:
                 codec.show(shown)
 

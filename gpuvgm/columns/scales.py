@@ -81,7 +81,7 @@ class Shape:
 
 
 def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], components: int) -> Shape:
-    """Scale and modal values of a column of numbers; of dates and times those off a step alone.
+    """Scale and modal values of a column of numbers; of dates and times those that lie apart or off a step alone.
 
     Parameters
     ----------
@@ -109,10 +109,10 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     is_zero = numbers == codec.number(0)
     if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
         return first
-    zeros = float(np.mean(is_zero))
+    zeros = np.count_nonzero(is_zero)
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = best.codec is not codec, np.empty(0)
-    if curved and zeros * len(numbers) >= max(LEAST_ZEROS * len(numbers), least_rows(len(numbers))):
+    if curved and zeros >= least_rows(len(numbers), LEAST_ZEROS):
         spikes = numbers[is_zero][:1]
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
@@ -254,7 +254,7 @@ def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Flo
     """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend."""
     values, counts = distinct_values(numbers)
     shares = counts / len(numbers)
-    frequent = np.flatnonzero(counts >= max(LEAST_SPIKE * len(numbers), least_rows(len(numbers))))
+    frequent = np.flatnonzero(counts >= least_rows(len(numbers), LEAST_SPIKE))
     found = frequent[np.argsort(-shares[frequent], kind="stable")][:most]
     if len(values) < 2 or not len(found):
         return np.empty(0)

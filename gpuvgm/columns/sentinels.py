@@ -20,9 +20,9 @@ FAR, USUAL = 8, 0.9  # times what nine of ten distances of neighbours in the bul
 FAR_OUT = 3  # ranges of the middle 98 % of the rows
 
 
-def least_rows(rows: int) -> float:
-    """Rows that a value needs to get a one-hot column of its own."""
-    return LEAST_ROWS if rows >= FEW_ROWS else max(LEAST_OF_FEW, LEAST_SHARE_OF_FEW * rows)
+def least_rows(rows: int, least_share: float) -> float:
+    """Rows that a value needs to get a one-hot column of its own: a share of all, and in any case some."""
+    return max(least_share * rows, LEAST_ROWS if rows >= FEW_ROWS else max(LEAST_OF_FEW, LEAST_SHARE_OF_FEW * rows))
 
 
 def find_sentinels(values: Floats, counts: NDArray[np.int64], least_share: float = LEAST_SHARE) -> Floats:
@@ -42,7 +42,7 @@ def find_sentinels(values: Floats, counts: NDArray[np.int64], least_share: float
         return values[:0]
     gaps = np.diff(values)
     group = np.append(0, np.cumsum(gaps > FAR * np.median(gaps)))
-    frequent = counts >= max(least_share * rows, least_rows(rows))
+    frequent = counts >= least_rows(rows, least_share)
     small = np.bincount(group) <= MOST_TOGETHER
     together = np.bincount(group, ~frequent) == 0
     apart = (small & together)[group]

@@ -134,7 +134,7 @@ def _bins_of_numbers(column: NumericColumn, summary: Summary, most: int) -> Bins
     values = _Values.of(column, summary)
     edges = values.edges(most)
     inner = _intervals(column, values, edges)
-    modal = [value for value in column.modal_values if value is not MISSING]
+    modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
     counts = dict(zip(column.modal_values, getattr(column, "modal_counts", ()), strict=True))
     has_missing = MISSING in counts
@@ -290,14 +290,12 @@ def bin_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], Codes]:
         index = CategoryIndex(column.categories, value_type(type_of(column.type)))
         return lambda values: _bins_of_found(column.name, bins, index.find(on_host(values)))
     assert isinstance(column, NumericColumn)
-    modal = tuple(value for value in column.modal_values if value is not MISSING)
-    plain = column.codec.plain
+    return lambda values: bins_of_rows(column, bins, *numbers_of_rows(column, values))
 
-    def of_numbers(values: Column) -> Codes:
-        numbers, which = ordinary_numbers(plain, modal, rows_for(column.codec, on_host(values)))
-        return bins_of_rows(column, bins, numbers, which)
 
-    return of_numbers
+def numbers_of_rows(column: NumericColumn, values: Column) -> tuple[Floats, Ints | None]:
+    """Numbers of the plain codec, and the modal value of each row; see `gpuvgm.columns.numbers.ordinary_numbers`."""
+    return ordinary_numbers(column.codec.plain, column.modal_numbers, rows_for(column.codec, on_host(values)))
 
 
 def _bins_of_found(name: str, bins: Bins, places: Ints) -> Codes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import MISSING, FittedColumn
+from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import parse_categories, value_type
 from gpuvgm.columns.numbers import NumericColumn
@@ -82,8 +82,7 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
 def _of_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]) -> Bins:
     plain, half = column.codec.plain, column.codec.plain.spacing / 2
     piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
-    values = [value for value in column.modal_values if value is not MISSING]
-    listed = ([np.nan] * bins.has_missing) + [plain.number(value) for value in values]
+    listed = [*[np.nan] * bins.has_missing, *map(plain.number, column.modal_numbers)]
     modal = np.full(len(bins), np.inf)
     modal[bins.codes[: len(listed)]] = listed  # inf: an interval
     own = modal[piece_bins]

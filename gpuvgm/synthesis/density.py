@@ -12,14 +12,13 @@ from collections.abc import Callable
 import numpy as np
 
 from gpuvgm.arrays import Column, on_host
-from gpuvgm.columns.base import MISSING, FittedColumn
+from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, value_type
-from gpuvgm.columns.codecs import rows_for
-from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
+from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows
+from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows, numbers_of_rows
 
 UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
 
@@ -41,9 +40,7 @@ def density_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], tuple
     inside, usual = _Inside(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
 
     def of_numbers(values: Column) -> tuple[Codes, Floats]:
-        values = on_host(values)
-        modal = tuple(value for value in column.modal_values if value is not MISSING)
-        numbers, which = ordinary_numbers(column.codec.plain, modal, rows_for(column.codec, values))
+        numbers, which = numbers_of_rows(column, values)
         found, blank = np.zeros(len(numbers)), np.isnan(numbers)
         found[~blank] = inside(numbers[~blank])
         if not bins.has_missing:

@@ -67,8 +67,8 @@ class Messages:
         parents = [codes[parent].astype(np.int64) for parent in structure.parents[place]]
         width = len(structure.axes[structure.parents[place][1]]) if len(parents) > 1 else 1
         joint = np.zeros(rows, np.int64)
-        for at, parent in enumerate(parents):
-            joint = parent if at == 0 else joint * width + parent
+        for parent in parents:
+            joint = joint * width + parent
         found, context = np.unique(joint, return_inverse=True)
         first, second = found // width, found % width
         group = structure.axes[structure.parents[place][1]].parent[second] if len(parents) > 1 else 0 * first

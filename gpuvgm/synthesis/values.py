@@ -27,7 +27,7 @@ def values_of(column: FittedColumn, bins: Bins) -> Values:
         return lambda rows: categories(rows.numbers.astype(np.int64))
     assert isinstance(column, NumericColumn)
     apart = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
-    listed = [MISSING] * bins.has_missing + [value for value in column.modal_values if value is not MISSING]
+    listed = [*[MISSING] * bins.has_missing, *column.modal_numbers]
     return lambda rows: _numbers(column, dict(zip(apart.tolist(), listed, strict=True)), rows)
 
 
