@@ -43,6 +43,8 @@ def executor_of(
     with ExitStack() as opened:
         with nullcontext() if workers is None else undisturbed():  # Dask cannot end workers that are being started
             client = opened.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=each))
+        # Ctrl-C as a wait begins fails in the loop too, where distributed.utils.sync cancels what is not there yet
+        logging.getLogger("tornado.application").setLevel(logging.CRITICAL + 1)
         terminal.tell(f"Dask dashboard: {client.dashboard_link}")
         try:
             yield gpuvgm.DaskExecutor(client)

@@ -312,7 +312,7 @@ def merged(values: Iterable[T]) -> T:
 def _holders(weight: Array, places: Floats) -> Ints:
     """The rows that hold some places if rows are laid out with their weights as lengths; the last one is endless."""
     xp = namespace_of(weight)
-    ends = xp.cumsum(weight)
+    ends = (xp.cumsum if hasattr(xp, "cumsum") else xp.cumulative_sum)(weight)  # the standard has the second
     ends[-1] = np.inf
     return np.asarray(to_numpy(xp.searchsorted(ends, xp.asarray(places), side="right")))
 
