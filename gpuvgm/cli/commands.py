@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import textwrap
 import time
 from collections.abc import Iterator
@@ -246,6 +247,9 @@ def fit(
     journal: Annotated[
         bool, option("--journal/--no-journal", "Keep the statistics of finished rows next to MODEL, for --resume.")
     ] = True,
+    verbose: Annotated[
+        bool, option("--verbose", "Also print what `gpuvgm info` does: reasons, ranges and fits.")
+    ] = False,
 ) -> Outcome:
     """Fit a model to a table.
 
@@ -263,7 +267,7 @@ def fit(
     """
     from gpuvgm.cli import resume as unfinished
     from gpuvgm.cli import tables as views
-    from gpuvgm.columns.text import widths_line
+    from gpuvgm.report.text import WIDTH
     from gpuvgm.table.base import BaseTransformer
     from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import check_target
@@ -297,8 +301,10 @@ def fit(
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.count_rows_of(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
     document = {"model": model, "seconds": seconds, **model_document(fitted.model_)}
-    width = textwrap.wrap(widths_line(fitted.model_.widths), 80, subsequent_indent="  ")
-    return Outcome(document, [line, *width, *views.model_tables(fitted.model_)])
+    report = fitted.fit_report_
+    details = views.model_tables(fitted.model_) if verbose else [f"\n`gpuvgm info {shlex.quote(model)}` tells why"]
+    notes = [textwrap.fill(note, WIDTH) for note in report.notes]
+    return Outcome(document, [line, *notes, f"\n{report.table}", *details])
 
 
 @command
@@ -437,8 +443,8 @@ def evaluate(
         option("--html", "Also write the results as an HTML page to this file or URL.", metavar="PAGE"),
     ] = None,
     first_rows: Annotated[
-        bool, option("--first-rows/--no-first-rows", "Show the first ten rows of the table on the page.")
-    ] = True,
+        bool, option("--first-rows", "Show the first ten rows on the page; they may be personal data.")
+    ] = False,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,

@@ -123,11 +123,10 @@ def _where(column: NumberFigures) -> str:
     profile = column.profile
     if profile is None or not profile.modes:
         return ""
-    worst = max(range(len(profile.modes)), key=lambda i: profile.modes[i].below + profile.modes[i].above)
+    mode = max(profile.modes, key=lambda mode: mode.below + mode.above)
     total = profile.below + profile.above
     ends = [word for word, rows in (("below", profile.below), ("above", profile.above)) if rows > 0.8 * total]
-    mode = profile.modes[worst]
-    most = f"most of them in mode {worst + 1}" if 2 * (mode.below + mode.above) > total else ""
+    most = f"most of them in mode {mode.code}" if 2 * (mode.below + mode.above) > total else ""
     words = ", ".join(filter(None, [f"mostly {ends[0]}" if ends else "", most]))
     return f" ({words})" if words else ""
 
@@ -173,11 +172,11 @@ def _of_modes(column: NumberFigures, profile: NumberProfile) -> Iterator[Advice]
     modes = [mode for mode in profile.modes if mode.weight is not None]
     drawn = sum(mode.rows for mode in modes)
     others = profile.other_weight
-    apart = [(_drift(mode, drawn, others), place, mode) for place, mode in enumerate(modes, 1)] if drawn else []
-    drift, place, mode = max(apart, default=(0.0, 0, None), key=lambda found: found[0])
+    apart = [(_drift(mode, drawn, others), mode) for mode in modes] if drawn else []
+    drift, mode = max(apart, default=(0.0, None), key=lambda found: found[0])
     if mode is not None and mode.weight is not None and drift >= DRIFT:
         yield Advice(
-            f"Mode {place} has a fitted weight of {share(mode.weight)} but was drawn by {share(mode.rows / drawn)} of "
+            f"Mode {mode.code} has a fitted weight of {share(mode.weight)} but was drawn by {share(mode.rows / drawn)} of "
             "the rows: these rows are not distributed as those of the fit.",
             "Fit again if the data has changed.",
         )

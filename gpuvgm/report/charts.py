@@ -29,7 +29,8 @@ FEET = 22  # pixels under a chart for the labels of its axis
 _RIGHT, _RIGHT_INSIDE = 0.94, 0.8  # labels further right end where they are placed
 _NOTHING = 2  # units above the axis below which a curve is not drawn
 COLOURS = 10
-HEIGHT, ERROR_HEIGHT, SCALAR_HEIGHT = 220, 120, 34
+HEIGHT, ERROR_HEIGHT, SCALAR_HEIGHT, PREVIEW_HEIGHT = 220, 120, 34, 28
+PREVIEW_BARS = 32  # at most
 _ROOM = 1.12  # of the highest curve or bar
 _TALL = 1.6  # times the highest curve: bars beyond are cut
 _DWARFING = 4.0  # times the next lower curve
@@ -142,12 +143,12 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     paths = [rule(tick / bar, "grid") for tick in ticks]
     paths.append(path(steps_path(histogram.places, before / top, closed=True), "bars"))
     for place, (drawn, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
-        title = f"mode {place}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
+        title = f"mode {mode.code}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
         paths.append(path(_curve(drawn, top), f"mode {colour(place)}", title))
     if histogram.whole:
         paths.append(path(_curve(histogram.whole, top), "whole"))
     paths.append(path(steps_path(histogram.places, after / top, closed=False), "after"))
-    labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, top)]
+    labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, profile.modes, top)]
     units = [""] * (len(ticks) - 1) + [" rows"]
     labels += [
         Label(1.0, number_text(tick) + unit, 1 - tick / bar - 0.01) for tick, unit in zip(ticks, units, strict=False)
@@ -183,15 +184,15 @@ def _top(before: Floats, highest_curve: float) -> float:
     return _ROOM * max(min(float(np.max(before)), _TALL * usual), usual, 1e-300)
 
 
-def _mode_labels(curves: Sequence[Curve], top: float) -> list[Label]:
+def _mode_labels(curves: Sequence[Curve], modes: Sequence[ModeProfile], top: float) -> list[Label]:
     """The number of each mode above its curve, where there is room for it."""
     found: list[Label] = []
-    for place, drawn in enumerate(curves, 1):
+    for place, (drawn, mode) in enumerate(zip(curves, modes, strict=False), 1):
         height, at = max(zip(drawn.heights, drawn.places, strict=True), default=(0.0, 0.0))
         height /= top
         near = any(abs(at - other.place) < 0.03 and abs(1 - height - (other.top or 0)) < 0.1 for other in found)
         if height > 0.02 and not near:
-            found.append(Label(at, str(place), max(1 - height - 0.02, 0.06), f"number {colour(place)}"))
+            found.append(Label(at, str(mode.code), max(1 - height - 0.02, 0.06), f"number {colour(place)}"))
     return found
 
 
@@ -208,8 +209,8 @@ def _chart_words(profile: NumberProfile, histogram: Histogram) -> str:
     rows = sum(histogram.before) + histogram.below + histogram.above
     axis = "logarithmic" if histogram.logarithmic else "linear"
     modes = [
-        f"mode {i}: {mode.name}, weight {share(mode.weight)}"
-        for i, mode in enumerate(profile.modes, 1)
+        f"mode {mode.code}: {mode.name}, weight {share(mode.weight)}"
+        for mode in profile.modes
         if mode.weight is not None
     ]
     return f"{counted(rows, 'row')} on a {axis} axis. {'; '.join(modes)}"
@@ -266,6 +267,21 @@ def number_text(value: float, span: float | None = None) -> str:
             return f"{value / 1000.0**power:.{digits}g} {sign[power]}"
         return f"{value:,.{max(digits - 1 - math.floor(math.log10(size)), 0)}f}"
     return f"{value:.{digits}g}"
+
+
+def preview_chart(words: tuple[str, str], before: Sequence[float], after: Sequence[float]) -> Markup:
+    """Shares of rows in a few bars, and as an outline afterwards: as small as a line of a table."""
+    together = -(-len(before) // PREVIEW_BARS)
+    starts = np.arange(0, len(before), together)
+    one, other = (np.add.reduceat(np.array(counts, np.float64), starts) for counts in (before, after))
+    one, other = (counts / max(float(np.sum(counts)), 1.0) for counts in (one, other))
+    top = _ROOM * max(float(np.max(one)), float(np.max(other)), 1e-300)
+    edges = np.arange(len(starts) + 1) / len(starts)
+    paths = [
+        path(steps_path(edges, one / top, closed=True), "bars"),
+        path(steps_path(edges, other / top, closed=False), "after"),
+    ]
+    return chart(words, PREVIEW_HEIGHT, paths, (), "spark")
 
 
 def errors_chart(name: str, column: NumberFigures, profile: NumberProfile) -> Markup | None:
@@ -338,7 +354,7 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
     ]
     cut = f"; {counted(mode.below, 'row')} cut below and {mode.above:,} above" if mode.below + mode.above else ""
     words = (
-        f"Scalars of mode {place}",
+        f"Scalars of mode {mode.code}",
         f"From -1 to 1, {counted(mode.rows, 'row')}{cut}; dashed: a normal distribution",
     )
     return chart(words, SCALAR_HEIGHT, paths, (), "spark")

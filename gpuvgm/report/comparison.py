@@ -359,11 +359,18 @@ class Comparison(Scored):
 
     synthetic_rows: int
     TITLE: ClassVar[str] = "Original and synthetic rows"
+    SHOWN: ClassVar[str] = "Grey: the original rows, thin line: the synthetic ones, scaled to as many"
 
     @property
     def scores(self) -> dict[str, float]:
         """Score of every column that has a value in both tables, 0 to 1."""
         return {name: column.score for name, column in self.columns.items() if column.score is not None}
+
+    @property
+    def worst_first(self) -> list[str]:
+        """Names of the columns, those without a value in one table first, then those with the lowest scores."""
+        scores = self.scores
+        return sorted(self.columns, key=lambda name: scores.get(name, -1.0))
 
     @property
     def verdict(self) -> str:
@@ -415,7 +422,7 @@ class Comparison(Scored):
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""
         head = head_text(self.verdict, self.facts_line)
-        rows: list[Row] = [(name, _text_cells(column)) for name, column in self.columns.items()]
+        rows: list[Row] = [(name, _text_cells(self.columns[name])) for name in self.worst_first]
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein"], rows)
         return "\n\n".join([head, "\n".join(table), *self._pairs_text(), _NOTE])
 
@@ -515,9 +522,8 @@ def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
         yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
         return
     if column.profile is not None:
-        shown = "Grey: the original rows, thin line: the synthetic ones, scaled to as many"
-        curves = "curves: the fitted modes"
-        yield histogram_figure(name, column.profile, shown=shown, curves=curves, has_modal=bool(column.modal))
+        curves, has_modal = "curves: the fitted modes", bool(column.modal)
+        yield histogram_figure(name, column.profile, shown=Comparison.SHOWN, curves=curves, has_modal=has_modal)
     if column.modal:
         yield _shares_table(column, column.modal, "Modal values, with shares of all rows")
     if column.before is not None and column.after is not None:

@@ -134,6 +134,11 @@ class NumberFigures:
         return self.mode_agreement is not None
 
     @property
+    def unchanged(self) -> bool:
+        """Whether every value lies in the training range and comes back to the bit."""
+        return self.unequal_rows == self.invalid_rows == 0
+
+    @property
     def invalid_share(self) -> float:
         """Share of all rows whose value lies outside the training range."""
         return self.invalid_rows / self.rows if self.rows else 0.0
@@ -192,6 +197,8 @@ class CategoryFigures:
         """Whether every category comes back."""
         return self.level_agreement == 1
 
+    unchanged = comes_back
+
 
 @dataclass(frozen=True, slots=True)
 class PassedFigures:
@@ -201,6 +208,7 @@ class PassedFigures:
     rows: int
     missing: int
     comes_back: ClassVar[bool] = True
+    unchanged: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from gpuvgm.columns.histograms import Histogram
 from gpuvgm.errors import counted
 from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.advice import Advice, share
-from gpuvgm.report.charts import histogram_chart
+from gpuvgm.report.charts import histogram_chart, preview_chart
 from gpuvgm.report.counting import FirstRows
 from gpuvgm.report.figures import SHARE_NAMES, Description, RunFacts, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
@@ -29,6 +29,7 @@ from gpuvgm.report.profiles import NumberProfile
 
 WIDE = 50  # columns: the sections of more are folded and compressed
 PACKING = 6  # level of compression
+NO_FIRST_ROWS = "First rows may be personal data: --first-rows, or to_html(first_rows=True), shows them."
 NO_SCRIPT = "The columns of this wide table are compressed: allow scripts to open them."
 LISTED = 8  # problems that are listed at the top
 ALIKE = 6  # other columns with one of them that are named
@@ -96,6 +97,7 @@ class Scored(ABC):
     first: FirstRows | None = field(default=None, repr=False)
     pairs: tuple[PairTrend, ...] = field(default=(), repr=False)
     TITLE: ClassVar[str]
+    SHOWN: ClassVar[str]  # what the bars and the line of a histogram show
 
     @property
     @abstractmethod
@@ -106,6 +108,12 @@ class Scored(ABC):
     @abstractmethod
     def verdict(self) -> str:
         """The result in one line."""
+
+    @property
+    def worst_first(self) -> list[str]:
+        """Names of the columns, those with the lowest scores first."""
+        scores = self.scores
+        return sorted(self.columns, key=lambda name: scores.get(name, 1.0))
 
     @property
     def facts_line(self) -> str:
@@ -139,7 +147,7 @@ class Scored(ABC):
         return [f"the overall score is {value}, but must be at least {limit:g}"]
 
     def to_html(
-        self, path: str | PathLike[str] | None = None, *, title: str | None = None, first_rows: bool = True
+        self, path: str | PathLike[str] | None = None, *, title: str | None = None, first_rows: bool = False
     ) -> str:
         """One HTML page for people that needs nothing else: histograms with the fitted modes, figures, what to do.
 
@@ -150,7 +158,7 @@ class Scored(ABC):
         title : str, optional
             Heading of the page; by default `TITLE`.
         first_rows : bool
-            Whether it shows the first rows of the tables.
+            Whether it shows the first rows of the tables, which may be personal data.
 
         Returns
         -------
@@ -174,7 +182,8 @@ class Scored(ABC):
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        return fragment(self.TITLE, self, self._content())
+        shown = replace(self, first=None)
+        return fragment(self.TITLE, shown, shown._content())
 
 
 def _mean(scores: list[float]) -> float | None:
@@ -220,7 +229,7 @@ def _resource(name: str) -> str:
 def _main_element(title: str, result: Scored, content: PageContent, mark: str = "", *, packed: bool = False) -> Markup:
     """What a page holds; with a mark for its anchors, all columns are folded and none is packed."""
     places = {name: f"{mark or 'column'}-{i}" for i, name in enumerate(result.columns, 1)}
-    bodies = {name: _column_body(result, content, name) for name in result.columns}
+    bodies = {name: _column_body(result, content, name) for name in result.worst_first}
     sections = [
         tag(
             "details",
@@ -242,6 +251,7 @@ def _main_element(title: str, result: Scored, content: PageContent, mark: str = 
         _problems(content, places),
         _overview(result, content, places),
         join(*content.parts(places)),
+        None if result.first else tag("p", NO_FIRST_ROWS, class_="caption"),
         sections,
         _compressed(bodies.values()) if packed else None,
         _left_out(result),
@@ -328,18 +338,36 @@ def columns_to_look_at(said: Mapping[str, list[Advice]]) -> Tile:
 
 def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
     """A table of all columns, which the script sorts and filters."""
-    titles = ["column", "kind", *content.overview, "warnings"]
+    names = result.worst_first
+    figures = {title: [cell(result.columns[name]) for name in names] for title, cell in content.overview.items()}
+    noted = [len(warnings_of(content.said[name])) for name in names]
+    figures["warnings"] = [(str(count or "–"), count) for count in noted]
+    figures = {title: cells for title, cells in figures.items() if any(text for text, _ in cells)}
+    titles = ["column", "kind", "values", *figures]
     head = [tag("th", title, scope="col", class_=None if i < 2 else "n") for i, title in enumerate(titles)]
     body = []
-    for name, column in result.columns.items():
-        cells = [figure(column) for figure in content.overview.values()]
-        noted = len(warnings_of(content.said[name]))
-        cells.append((str(noted or "–"), noted))
+    for name, *cells in zip(names, *figures.values(), strict=True):
+        column = result.columns[name]
         heading = tag("th", link(name, places), scope="row", data_v=name)
-        figures = [tag("td", text, class_="n", data_v=key) for text, key in cells]
-        body.append(tag("tr", heading, tag("td", column.kind, data_v=column.kind), figures))
+        preview = tag("td", _preview(name, column, result.SHOWN), class_="n", data_v="")
+        shown = [tag("td", text, class_="n", data_v=key) for text, key in cells]
+        body.append(tag("tr", heading, tag("td", column.kind, data_v=column.kind), preview, shown))
     rows = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), class_="overview", aria_label="All columns")
-    return join(tag("h2", "Columns"), tag("div", rows, class_="scroll", tabindex=0))
+    caption = tag("p", f"{result.SHOWN}.", class_="caption")
+    return join(tag("h2", "Columns"), caption, tag("div", rows, class_="scroll", tabindex=0))
+
+
+def _preview(name: str, column: Any, shown: str) -> Markup | None:
+    """The values of a column as small as a line: numbers in bins, or the most frequent categories."""
+    if getattr(column, "levels", ()):
+        counts = [(one.rows_before, one.rows_after) for one in column.levels]
+    elif getattr(column, "profile", None) is not None and column.profile.histogram is not None:
+        histogram = column.profile.histogram
+        counts = [*zip(histogram.before, histogram.after, strict=True)]
+    else:
+        return None
+    before, after = zip(*counts, strict=True)
+    return preview_chart((f"Values of {name}", shown), before, after)
 
 
 def number_cell(figure: str, show: Callable[[float], str]) -> Callable[[Any], Cell]:

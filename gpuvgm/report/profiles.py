@@ -31,6 +31,8 @@ class ModeProfile:
 
     Parameters
     ----------
+    code : int
+        Its number in encoded rows.
     name : str
         Mean, modal value, or ends of a tail mode, for people.
     sd : str
@@ -49,6 +51,7 @@ class ModeProfile:
         Whether it is a tail mode.
     """
 
+    code: int
     name: str
     sd: str
     weight: float | None
@@ -154,6 +157,7 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
         code = int(positions[modal + active.index(k)])
         found.append(
             ModeProfile(
+                code=code,
                 name=rounded_mean_text(column.codec, float(column.means[k]), float(column.stds[k])),
                 sd=rounded_length_text(column.codec, float(column.stds[k])),
                 weight=float(weights[k]),
@@ -167,9 +171,9 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
     for tail in (code for code in column.describe_codes() if "tail" in code):
         code = tail["code"]
         below, above = int(counts.below[code]), int(counts.above[code])
-        found.append(ModeProfile(tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
+        found.append(ModeProfile(code, tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
     for value, code in zip(column.modal_values, positions[:modal].tolist(), strict=True):
-        found.append(ModeProfile(modal_text(column.codec.plain, value), "", None, int(rows[code]), 0, 0, ()))
+        found.append(ModeProfile(code, modal_text(column.codec.plain, value), "", None, int(rows[code]), 0, 0, ()))
     return tuple(found)
 
 

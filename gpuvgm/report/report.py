@@ -76,6 +76,7 @@ class Report(Scored):
     invalid_rows: int
     widths: Mapping[str, int] = field(default_factory=dict)
     TITLE: ClassVar[str] = "Round trip"
+    SHOWN: ClassVar[str] = "Grey: the rows, thin line: after the round trip"
 
     @property
     def scores(self) -> dict[str, float]:
@@ -134,12 +135,17 @@ class Report(Scored):
         }
 
     def to_text(self) -> str:
-        """A verdict, and tables for people, 80 columns wide, by what the columns hold, and what the words mean."""
-        numbers = f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}"
-        overall = overall_text(self.overall, len(self.columns))
-        head = head_text(self.verdict, self.facts_line)
-        width = [fill(widths_line(self.widths), WIDTH)] if self.widths else []
-        return "\n\n".join([head, report_text(self.columns), *overall, *self._scores_text(), numbers, *width])
+        """A verdict, and tables of the columns that change, 80 columns wide, and what the words mean."""
+        changed = {name: column for name, column in self.columns.items() if not column.unchanged}
+        same = ", ".join(name for name in self.columns if name not in changed)
+        parts = [head_text(self.verdict, self.facts_line)]
+        if changed:
+            parts += [fill(f"every row comes back exactly: {same}", WIDTH)] * bool(same)
+            parts += [report_text(changed), *overall_text(self.overall, len(changed)), *self._scores_text()]
+            parts.append(f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}")
+        if self.widths:
+            parts.append(fill(widths_line(self.widths), WIDTH))
+        return "\n\n".join(parts)
 
     def _scores_text(self) -> Iterator[str]:
         """The overall score, and the correlation that changes most."""
@@ -253,6 +259,7 @@ def _limit_remedy(figure: str, column: ColumnFigures) -> str:
 _MODE_TITLES = (
     "mode", "mean or value", "sd", "scalars, −1 to 1", "fitted weight", "drawn share", "cut below", "cut above",
 )  # fmt: skip
+UNCHANGED = "Every row comes back exactly."
 REMEDIES = (
     'Remedies are arguments of TableTransformer. On the command line, tails="exact" is gpuvgm fit --tails exact, '
     'kind="drop" is --columns NAME=drop, and what has no option of its own stands in a file: --columns SPEC.toml.'
@@ -297,6 +304,8 @@ def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup |
     ]
     if not known:
         return None
+    if known[0][1] == 0:
+        return tag("p", "No correlation of columns of numbers changes.", class_="caption")
     rows = []
     for pair, change in known[:LISTED]:
         links, correlations = pair_cells(pair, places, 4)
@@ -341,13 +350,13 @@ def _report_body(name: str, column: ColumnFigures) -> Iterable[Child]:
 
 def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]:
     profile = column.profile
-    yield tile_list(_number_tiles(column))
+    yield tag("p", UNCHANGED, class_="caption") if column.unchanged else tile_list(_number_tiles(column))
     if profile is None:
         return
     yield histogram_figure(
         name,
         profile,
-        shown="Grey: the rows, thin line: after the round trip",
+        shown=Report.SHOWN,
         curves="curves: the fitted modes, dashed: the whole mixture",
         has_modal=bool(column.modal),
     )
@@ -359,8 +368,6 @@ def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]
         exact = f" {counted(profile.no_errors, 'row')} {come} back exactly." if profile.no_errors else ""
         words = "Errors of the round trip, in standard deviations; a step up is ten times as many rows."
         yield chart_figure(errors, words + exact)
-    elif profile.no_errors:
-        yield tag("p", "Every row comes back exactly.", class_="caption")
     if column.before is not None and column.after is not None:
         yield description_table(column.before, column.after, ("before", "after"))
     if column.has_modes:
@@ -394,8 +401,8 @@ def _modes_section(column: NumberFigures, profile: NumberProfile) -> Markup:
 def _mode_row(place: int, mode: ModeProfile, drawn: Markup) -> Sequence[Child]:
     cut = [f"{count:,}" if count else "–" for count in (mode.below, mode.above)]
     if mode.weight is None:
-        return ("tail" if mode.tail else "value", mode.name, "", "", "", drawn, *(cut if mode.tail else ("", "")))
-    swatch = join(tag("i", class_=f"swatch {colour(place)}"), str(place))
+        return (str(mode.code), mode.name, "", "", "", drawn, *(cut if mode.tail else ("", "")))
+    swatch = join(tag("i", class_=f"swatch {colour(place)}"), str(mode.code))
     return (swatch, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), drawn, *cut)
 
 

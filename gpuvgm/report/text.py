@@ -57,7 +57,6 @@ _CATEGORIES: _Headings = (
     ("unknown", lambda c: f"{c.unknown_rows:,}"),
     ("variation", lambda c: f"{c.total_variation:.1e}"),
 )
-_PASSED: _Headings = (("rows", lambda c: f"{c.rows:,}"), ("missing", lambda c: f"{c.missing:,}"))
 _CHOICES = ((0.0, 0.01, 0.25, 0.5, 0.75, 0.99, 1.0), (0.0, 0.05, 0.5, 0.95, 1.0), (0.0, 0.5, 1.0), (0.0, 1.0), (0.5,))
 
 #: Figures that the table has a worst and a mean of: what they are called, whether they are shares, and whether a small
@@ -102,7 +101,6 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
     """Tables by what the columns hold, and what the words mean."""
     numbers = {name: column for name, column in columns.items() if isinstance(column, NumberFigures)}
     categories = {name: column for name, column in columns.items() if isinstance(column, CategoryFigures)}
-    others = {name: column for name, column in columns.items() if name not in numbers and name not in categories}
     parts: list[list[str]] = []
     if numbers:
         parts += [_figures(headings, numbers) for headings in (_ERRORS, _RELATIVE, _SHARES)]
@@ -114,8 +112,6 @@ def report_text(columns: Mapping[str, ColumnFigures]) -> str:
         ]
     if categories:
         parts += [_figures(_CATEGORIES, categories), _category_shares(categories), _CATEGORY_NOTE.splitlines()]
-    if others:
-        parts += [["handed through:"] + _figures(_PASSED, others)]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 

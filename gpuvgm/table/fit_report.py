@@ -111,8 +111,12 @@ class FitReport:
     def _lines(self) -> list[str]:
         """Sentences above the table."""
         took = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
-        lines = [f"fitted on {counted(self.rows, 'row')}{f': {took}' if took else ''}", self.width]
-        return lines + [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
+        return [f"fitted on {counted(self.rows, 'row')}{f': {took}' if took else ''}", *self.notes]
+
+    @property
+    def notes(self) -> list[str]:
+        """How wide the matrix is, and which columns take no part."""
+        return [self.width] + [f"dropped: {', '.join(self.dropped)}"] * bool(self.dropped)
 
     @property
     def _table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
@@ -123,10 +127,14 @@ class FitReport:
         }
         return titles, [(name, [one.kind, *counts[name], one.step, one.scale]) for name, one in self.columns.items()]
 
+    @property
+    def table(self) -> str:
+        """One line a column: kind, width, modes, step and scale."""
+        return "\n".join(aligned(*self._table))
+
     def __str__(self) -> str:
-        titles, rows = self._table
         reasons = [f"{name}: {one.reason}" for name, one in self.columns.items() if one.reason]
-        return "\n\n".join("\n".join(part) for part in (self._lines, aligned(titles, rows), reasons) if part)
+        return "\n\n".join(filter(None, ("\n".join(self._lines), self.table, "\n".join(reasons))))
 
     def _repr_html_(self) -> str:
         """What notebooks show."""

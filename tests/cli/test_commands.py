@@ -51,6 +51,7 @@ def test_the_commands_and_options_are_those_that_work():
             "summaries",
             "resume",
             "journal",
+            "verbose",
             *machine,
             *memory,
         },
@@ -307,12 +308,13 @@ def test_the_verdict_is_the_first_line(folder, command):
 
 def test_evaluate_writes_a_page(folder, tmp_path):
     arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm")
-    found = document(*arguments, "--html", tmp_path / "page.html", "--max-error", "0", code=1)
+    shown = ("--html", tmp_path / "page.html", "--first-rows")
+    found = document(*arguments, *shown, "--max-error", "0", code=1)
     page = (tmp_path / "page.html").read_text()
     assert "<h1>Round trip of table.parquet</h1>" in page
     assert page.count('class="column"') == len(found["columns"])
-    invoke(*arguments, "--html", tmp_path / "bare.html", "--no-first-rows")
-    assert "First rows" in page and "First rows" not in (tmp_path / "bare.html").read_text()
+    invoke(*arguments, "--html", tmp_path / "bare.html")
+    assert "<h2>First rows" in page and "<h2>First rows" not in (tmp_path / "bare.html").read_text()
     (tmp_path / "page.html").unlink()
     for wrong, words in ((tmp_path / "page.json", "a page is HTML"), (tmp_path / "none" / "x.html", "does not exist")):
         assert words in " ".join(invoke(*arguments, "--html", wrong, code=2).stderr.split())

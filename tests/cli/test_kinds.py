@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from textwrap import fill
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +48,7 @@ def files(tmp_path_factory):
     )
     pq.write_table(table, folder / "t.parquet")
     (folder / "spec.toml").write_text(SPEC)
-    arguments = ("--columns", folder / "spec.toml", "--effort", "research")
+    arguments = ("--columns", folder / "spec.toml", "--effort", "research", "--verbose")
     text = invoke("fit", folder / "t.parquet", "--model", folder / "m.gpuvgm", *arguments, env={"COLUMNS": "80"}).stdout
     return folder, table, text
 
@@ -107,7 +108,7 @@ def test_evaluate_shows_every_kind_in_80_characters(files):
     folder, table, _ = files
     arguments = ("evaluate", folder / "t.parquet", "--model", folder / "m.gpuvgm")
     text = narrow(invoke(*arguments, env={"COLUMNS": "80"}).stdout)
-    for part in ("KS", "Wasserstein", "same category", "modal value", "handed through", "median relative", "skewness"):
+    for part in ("KS", "Wasserstein", "same category", "modal value", "exactly: ", "median relative", "skewness"):
         assert part in text
     found = document(*arguments)
     assert set(found["columns"]) == set(table.column_names) - {"gone"}
@@ -158,6 +159,20 @@ def test_the_width_of_the_matrix_is_said(tmp_path):
     default = invoke("fit", tmp_path / "t.parquet", "--model", tmp_path / "d.gpuvgm")
     assert "has 4 columns, most of them for few (3), name (1)" in " ".join(default.stdout.split())
     assert "one-hot" not in default.stderr
+
+
+def test_a_fit_of_many_columns_fits_one_screen(tmp_path):
+    rows = {
+        f"c{i}": [f"k{j} {i}" for j in range(300)] if i % 10 == 0 else [(i + j) % 50 for j in range(300)]
+        for i in range(30)
+    }
+    pq.write_table(pa.table(rows), tmp_path / "t.parquet")
+    arguments = ("fit", tmp_path / "t.parquet", "--model", tmp_path / "m.gpuvgm", "--effort", "research")
+    result = invoke(*arguments, env={"COLUMNS": "80"})
+    told = "\n".join(fill(line, 80) for line in (result.stderr + result.stdout).splitlines())
+    assert len(told.splitlines()) <= 45
+    assert 'the model does not see "c0"' in told.splitlines()[0] and "iterations" not in told
+    assert "iterations" in invoke(*arguments, "--verbose").stdout
 
 
 def test_infrequent_categories_may_share_a_column(tmp_path):

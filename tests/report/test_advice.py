@@ -41,7 +41,7 @@ def test_nothing_of_a_good_column(good: NumberFigures) -> None:
 def test_clipped_rows_and_where() -> None:
     values = np.r_[RANDOM.normal(size=ROWS), np.full(20, 50.0)]
     text = said(evaluated(values, n_components=1, tails="clip"))
-    assert "are cut at ±0.99 (mostly above, most of them in mode 1)" in text
+    assert "are cut at ±0.99 (mostly above, most of them in mode 0)" in text
     assert 'tails="exact"' in text
     for tails in ("modes", "exact"):
         assert "cut" not in said(evaluated(values, n_components=1, tails=tails))

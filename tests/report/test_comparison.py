@@ -235,7 +235,7 @@ def test_sources_that_are_read_once(
 
 
 def test_the_page(comparison: Comparison, original: pa.Table, synthetic: pa.Table, tmp_path: Path) -> None:
-    text = comparison.to_html(tmp_path / "page.html", title="<b> beside <a>")
+    text = comparison.to_html(tmp_path / "page.html", title="<b> beside <a>", first_rows=True)
     assert (tmp_path / "page.html").read_text() == text
     tree = parsed(text)
     assert tree.all("h1")[0].text == "<b> beside <a>"
@@ -243,7 +243,8 @@ def test_the_page(comparison: Comparison, original: pa.Table, synthetic: pa.Tabl
     assert tree.all("p", "facts")[0].text == comparison.facts_line
     assert comparison.facts_line.startswith("pyarrow.Table: 4,000 rows, pyarrow.Table: 2,000 rows, read in ")
     found = sections(tree)
-    assert list(found) == list(comparison.columns)
+    scores = [comparison.columns[name].score for name in found]
+    assert set(found) == set(comparison.columns) and scores == sorted(scores), "what is worst comes first"
     for name, section in found.items():
         assert bool(section.all("svg", "histogram")) == (name not in CATEGORIES)
     part = share(comparison.columns["city"].new_rows / (ROWS // 2))
@@ -261,7 +262,8 @@ def test_the_page(comparison: Comparison, original: pa.Table, synthetic: pa.Tabl
         [original["plain"][0].as_py(), synthetic["plain"][0].as_py()], rel=1e-5
     )
     assert len(rest) == 9
-    assert first_rows(comparison.to_html(first_rows=False)) == []
+    assert first_rows(comparison.to_html()) == []
+    assert "--first-rows" in comparison.to_html()
     assert not parsed(comparison._repr_html_()).all("script")
 
 
@@ -347,6 +349,6 @@ def test_wide_tables_are_packed() -> None:
     random = np.random.default_rng(0)
     wide = {f"c{i}": random.normal(size=100) for i in range(WIDE + 1)}
     fitted = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=5).fit(wide)
-    tree = parsed(fitted.evaluate(wide, compare=wide).to_html())
+    tree = parsed(fitted.evaluate(wide, compare=wide).to_html(first_rows=True))
     assert len(tree.all("template", "packed")) == 1
     assert "Shown are the first 50 of 51 columns." in tree.text

@@ -107,7 +107,10 @@ def test_the_facts_tell_no_credentials() -> None:
 def test_the_overview_links_to_every_column(tree: Node, table: pa.Table) -> None:
     (overview,) = tree.all("table", "overview")
     rows = overview.all("tbody")[0].all("tr")
-    assert [row.all("a")[0].text for row in rows] == table.column_names == list(sections(tree))
+    names = [row.all("a")[0].text for row in rows]
+    assert names == list(sections(tree)) and set(names) == set(table.column_names)
+    assert names[-2:] == ["size", "key"], "columns without a loss come last"
+    assert [bool(row.all("svg", "spark")) for row in rows] == [name != "key" for name in names]
     places = [section.attributes["id"] for section in tree.all("details", "column")]
     assert [row.all("a")[0].attributes["href"] for row in rows] == [f"#{place}" for place in places]
     titles = overview.all("thead")[0].all("th")
@@ -279,7 +282,7 @@ def first_rows(text: str) -> list[list[Node]]:
 @pytest.mark.parametrize("block_rows", [4096, 1 << 20])
 def test_first_rows_before_and_after(table: pa.Table, block_rows: int) -> None:
     fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", block_rows=block_rows).fit(table)
-    head, *rows = first_rows(fitted.evaluate(table).to_html())
+    head, *rows = first_rows(fitted.evaluate(table).to_html(first_rows=True))
     assert [cell.text for cell in head[1::2]] == table.column_names
     assert {cell.text for cell in head[2::2]} == {"decoded"}
     assert [row[0].text for row in rows] == [str(place) for place in range(1, 11)]
@@ -294,18 +297,18 @@ def test_first_rows_mark_values_that_change() -> None:
     table = {"far": far, "whole": np.arange(501) % 7, "<b>": ["<i>", None, "b"] * 167}
     kinds = {"far": {"kind": "continuous", "n_components": 1, "tails": "clip"}}
     report = gpuvgm.TableTransformer(kinds).fit(table).evaluate(table)
-    _, first, second, *_ = first_rows(report.to_html())
+    _, first, second, *_ = first_rows(report.to_html(first_rows=True))
     assert first[1].text == "1000" != first[2].text
     assert [[cell.text for cell in row if cell.all("b")] for row in (first, second)] == [[first[2].text], []]
     assert [cell.text for cell in second[-2:]] == ["missing", "missing"]
     assert [cell.text for cell in first[-2:]] == ["<i>", "<i>"]
-    assert first_rows(report.to_html(first_rows=False)) == []
+    assert first_rows(report.to_html()) == [] == first_rows(report._repr_html_()), "they may be personal data"
     assert "1000" not in str(report.to_dict()["columns"]["whole"])
 
 
 def test_a_table_with_fewer_rows_than_are_shown() -> None:
     report = gpuvgm.TableTransformer().fit({"x": [1.0, 2.0] * 50}).evaluate({"x": [1.0, 2.0, 1.0]})
-    assert [[cell.text for cell in row] for row in first_rows(report.to_html())[1:]] == [
+    assert [[cell.text for cell in row] for row in first_rows(report.to_html(first_rows=True))[1:]] == [
         ["1", "1", "1"], ["2", "2", "2"], ["3", "1", "1"],
     ]  # fmt: skip
 
@@ -373,7 +376,7 @@ def test_notebooks_get_the_same_folded_and_without_a_script(report: Report) -> N
     tree = parsed(report._repr_html_())
     assert not tree.all("script")
     assert not tree.all("html")
-    assert list(sections(tree)) == list(report.columns)
+    assert list(sections(tree)) == report.worst_first
     assert all("open" not in section.attributes for section in tree.all("details", "column"))
     other = Report(rows=report.rows, invalid_rows=1, columns=report.columns)._repr_html_()
     assert tree.all("details", "column")[0].attributes["id"] not in other, "two reports in one notebook"
@@ -389,7 +392,7 @@ def test_the_columns_of_a_wide_table_are_packed() -> None:
     wide = {f"c{i}": random.normal(size=200) for i in range(WIDE + 1)} | {"<b>": ["red", "blue"] * 100}
     transformer = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=5)
     report = transformer.fit(wide).evaluate(wide)
-    text = report.to_html()
+    text = report.to_html(first_rows=True)
     tree = parsed(text)
     places = tree.all("details", "column")
     assert [len(section.children) for section in places] == [1] * len(wide)  # the heading alone
