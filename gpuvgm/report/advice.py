@@ -176,8 +176,8 @@ def _of_modes(column: NumberFigures, profile: NumberProfile) -> Iterator[Advice]
     drift, mode = max(apart, default=(0.0, None), key=lambda found: found[0])
     if mode is not None and mode.weight is not None and drift >= DRIFT:
         yield Advice(
-            f"Mode {mode.code} has a fitted weight of {share(mode.weight)} but was drawn by {share(mode.rows / drawn)} of "
-            "the rows: these rows are not distributed as those of the fit.",
+            f"Mode {mode.code} has a fitted weight of {share(mode.weight)} but was drawn by {share(mode.rows / drawn)} "
+            "of the rows: these rows are not distributed as those of the fit.",
             "Fit again if the data has changed.",
         )
 
