@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
+from statistics import fmean
 from textwrap import fill
 from typing import Any, ClassVar
 
@@ -76,7 +77,8 @@ score: 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the
     total variation distance of categories, as SDMetrics' KSComplement and
     TVComplement; missing values are left out
 pairs: correlations of numbers, joint shares of all others, as SDMetrics'
-    CorrelationSimilarity and ContingencySimilarity
+    CorrelationSimilarity and ContingencySimilarity; beside a column the mean of
+    its pairs
 missing: share of rows without a value in the original and the synthetic table
 Wasserstein: distance of the values, in standard deviations of the original"""
 REMEDIES = (
@@ -368,9 +370,18 @@ class Comparison(Scored):
 
     @property
     def worst_first(self) -> list[str]:
-        """Names of the columns, those without a value in one table first, then those with the lowest scores."""
-        scores = self.scores
-        return sorted(self.columns, key=lambda name: scores.get(name, -1.0))
+        """Names of the columns: without a value in one table, then by the lower score, of the column or of its pairs."""
+        scores, pairs = self.scores, self.column_pair_scores
+        return sorted(self.columns, key=lambda name: min(scores.get(name, -1.0), pairs.get(name, 1.0)))
+
+    @property
+    def column_pair_scores(self) -> dict[str, float]:
+        """Mean score of the pairs of every column that is in one with a score."""
+        found: dict[str, list[float]] = {}
+        for pair in self.pairs:
+            for name in (pair.one, pair.other):
+                found.setdefault(name, []).extend([] if pair.score is None else [pair.score])
+        return {name: fmean(scores) for name, scores in found.items() if scores}
 
     @property
     def verdict(self) -> str:
@@ -422,8 +433,9 @@ class Comparison(Scored):
     def to_text(self) -> str:
         """A verdict, and a table for people, 80 columns wide."""
         head = head_text(self.verdict, self.facts_line)
-        rows: list[Row] = [(name, _text_cells(self.columns[name])) for name in self.worst_first]
-        table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein"], rows)
+        pairs = {name: f"{score:.3f}" for name, score in self.column_pair_scores.items()}
+        rows: list[Row] = [(name, [*_text_cells(self.columns[name]), pairs.get(name, "")]) for name in self.worst_first]
+        table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
         return "\n\n".join([head, "\n".join(table), *self._pairs_text(), _NOTE])
 
     def _pairs_text(self) -> Iterator[str]:
