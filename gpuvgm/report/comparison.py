@@ -370,7 +370,7 @@ class Comparison(Scored):
 
     @property
     def worst_first(self) -> list[str]:
-        """Names of the columns: without a value in one table, then by the lower score, of the column or of its pairs."""
+        """Names of the columns: without a value in one table, then by the lower of their own and their pairs' score."""
         scores, pairs = self.scores, self.column_pair_scores
         return sorted(self.columns, key=lambda name: min(scores.get(name, -1.0), pairs.get(name, 1.0)))
 
