@@ -71,7 +71,7 @@ OPTIONS = {
 }
 #: Options that are refused where a benchmark does not take them.
 REFUSED = ("engine", "partitions", "splits", *samples.OPTIONS)
-PICTURE_ROWS = 1_000_000
+PICTURE_ROWS = 100_000
 CLOSENESS_ROWS = 1_000_000
 STANDARD_OUTPUT = Path("-")
 #: What measures nothing, or prints a text of its own.

@@ -18,6 +18,7 @@ from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 
 PLOT_CATEGORIES = 20
+_LEAST_SHARE = 5e-4  # that is not 0.0 %
 _QUANTILES = 100  # of each component, to place the axis where there are no rows
 
 
@@ -57,7 +58,8 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
     for k, curve in zip(components_by_mean(column), histogram.curves, strict=True):
         mean, sd = float(column.means[k]), float(column.stds[k])
         label = f"{rounded_mean_text(column.codec, mean, sd)} ± {rounded_length_text(column.codec, sd)}"
-        line = ax.plot(*points(curve), label=f"{label}   {100 * column.weights[k]:.1f} %")[0]
+        weight = "< 0.1" if column.weights[k] < _LEAST_SHARE else f"{100 * column.weights[k]:.1f}"
+        line = ax.plot(*points(curve), label=f"{label}   {weight} %")[0]
         ax.fill_between(*points(curve), alpha=0.2, color=line.get_color(), linewidth=0)
     if histogram.whole is not None:
         ax.plot(*points(histogram.whole), color="black", linewidth=1, linestyle="--", label="whole mixture")
@@ -65,7 +67,7 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:,g}")
     ax.set(
-        xlabel=_literal(column.name),
+        xlabel=_literal(column.name) + (", logarithmic" if histogram.logarithmic else ""),
         ylabel="share of rows per bin" if rows is None else "rows per bin",
         xlim=(edges[0], edges[-1]),
         ylim=(0, None),
