@@ -58,8 +58,8 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
     for k, curve in zip(components_by_mean(column), histogram.curves, strict=True):
         mean, sd = float(column.means[k]), float(column.stds[k])
         label = f"{rounded_mean_text(column.codec, mean, sd)} ± {rounded_length_text(column.codec, sd)}"
-        weight = "< 0.1" if column.weights[k] < _LEAST_SHARE else f"{100 * column.weights[k]:.1f}"
-        line = ax.plot(*points(curve), label=f"{label}   {weight} %")[0]
+        share = "< 0.1" if column.weights[k] < _LEAST_SHARE else f"{100 * column.weights[k]:.1f}"
+        line = ax.plot(*points(curve), label=f"{label}   {share} %")[0]
         ax.fill_between(*points(curve), alpha=0.2, color=line.get_color(), linewidth=0)
     if histogram.whole is not None:
         ax.plot(*points(histogram.whole), color="black", linewidth=1, linestyle="--", label="whole mixture")
