@@ -18,6 +18,7 @@ Regeneration = Literal["sequence", "missing"]
 Layout = Literal["compact", "onehot"]
 ModeChoice = Literal["sample", "argmax"]
 ScalarType = Literal["float32", "float64"]
+GeneratorName = Literal["counts", "ctgan", "tvae"]
 InvalidRows = Literal["mask", "drop"]
 Output = Literal["default", "pandas", "polars", "pyarrow"]
 

@@ -33,6 +33,7 @@ from gpuvgm.cli.options import (
     MACHINE,
     VALUES,
     BlockRows,
+    Columns,
     Delimiter,
     GoOn,
     Memory,
@@ -52,6 +53,7 @@ from gpuvgm.config import (
     Algorithm,
     Effort,
     EngineName,
+    GeneratorName,
     Infinities,
     Layout,
     ModeChoice,
@@ -59,7 +61,7 @@ from gpuvgm.config import (
     Tails,
     UnknownCategories,
 )
-from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.errors import ColumnsFailed, InputError, counted
 from gpuvgm.execution.stages import speed
 
 if TYPE_CHECKING:
@@ -166,14 +168,7 @@ def fit(
     source: Source,
     *,
     model: Model,
-    columns: Annotated[
-        str | None,
-        option(
-            "--columns",
-            "Columns to fit (NAME,...), or kinds (NAME=KIND,...), or SPEC.toml; by default all columns, with inferred "
-            "kinds.",
-        ),
-    ] = None,
+    columns: Columns = None,
     delimiter: Delimiter = None,
     algorithm: Annotated[
         Algorithm,
@@ -305,6 +300,84 @@ def fit(
     details = views.model_tables(fitted.model_) if verbose else [f"\n`gpuvgm info {shlex.quote(model)}` tells why"]
     notes = [textwrap.fill(note, WIDTH) for note in report.notes]
     return Outcome(document, [line, *notes, f"\n{report.table}", *details])
+
+
+@command
+def train(
+    terminal: Terminal,
+    source: Source,
+    *,
+    model: Model,
+    with_: Annotated[
+        GeneratorName, option("--with", "counts: a Bayesian network of counts; ctgan, tvae: a neural network.")
+    ] = "counts",
+    epochs: Annotated[int | None, option("--epochs", "Epochs of ctgan (by default 300) or tvae.", FIT, min=1)] = None,
+    columns: Columns = None,
+    delimiter: Delimiter = None,
+    seed: Annotated[int, option("--seed", "Random seed of the training, and of sample by default.", FIT, min=0)] = 0,
+    memory: Memory = None,
+    threads: Threads = None,
+    resume: Annotated[bool, option("--resume", "Continue an interrupted training of MODEL, if there is one.")] = False,
+) -> Outcome:
+    """Train a generator of synthetic rows on a table.
+
+    An interrupted training continues with --resume. sample draws rows from MODEL.
+    """
+    from gpuvgm.cli.synthesize import train_generator
+    from gpuvgm.synthesis.identifiers import describe_unmodelled
+    from gpuvgm.table.transformer import TableTransformer
+
+    start = time.perf_counter()
+    with terminal.bars() as progress:
+        transformer = TableTransformer(
+            parse_columns(columns), random_state=seed, memory=memory, threads=threads, progress=progress
+        )
+        table = _open_table(source, delimiter)
+        trained = train_generator(with_, table, model, transformer, epochs=epochs, resume=resume)
+    seconds = time.perf_counter() - start
+    rows = trained.transformer_.model_.rows
+    told = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
+    document = {"model": model, "with": with_, "rows": rows, "seconds": seconds}
+    unmodelled = describe_unmodelled(trained.transformer_.model_, trained.identifiers_)
+    return Outcome(document, [told, *filter(None, [unmodelled])])
+
+
+@command
+def sample(
+    terminal: Terminal,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that train wrote.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="Parquet file, or folder of Parquet files, to write: a path or a URL.",
+        ),
+    ],
+    *,
+    rows: Annotated[int, option("--rows", "Number of rows, for example 1e6.", parser=parse_count, metavar="ROWS")],
+    where: Annotated[
+        str | None,
+        option(
+            "--where",
+            'Conditions that all rows meet, for example "age >= 30 and city in (a, b) and rate is missing".',
+            metavar="CONDITIONS",
+        ),
+    ] = None,
+    seed: Annotated[int | None, option("--seed", "Random seed; by default that of the training.", min=0)] = None,
+    threads: Threads = None,
+) -> Outcome:
+    """Draw synthetic rows from a model that train wrote: all columns of its table, in their order and types."""
+    from gpuvgm.cli import tables as views
+    from gpuvgm.cli.synthesize import load_generator
+    from gpuvgm.cli.where import parse_where
+
+    conditions, start = parse_where(where), time.perf_counter()
+    with terminal.bars() as progress:
+        generator = load_generator(model, threads, progress)
+        written = generator.sample(rows, conditions=conditions, seed=seed, out=path)
+    seconds = time.perf_counter() - start
+    document = {**views.run_document(written), "path": str(written.path), "model": model, "seconds": seconds}
+    return Outcome(document, [views.run_line(written, seconds)])
 
 
 @command
@@ -530,8 +603,6 @@ def validate(
 
     The exit code is 1 if a column exceeds a limit.
     """
-    from gpuvgm.errors import counted
-
     limits = {
         "max_invalid_share": max_invalid_share,
         "max_off_step_share": max_off_step_share,
@@ -556,7 +627,6 @@ def info(
 ) -> Outcome:
     """Print the contents of a model."""
     from gpuvgm.cli import tables as views
-    from gpuvgm.errors import counted
     from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import load_model
 

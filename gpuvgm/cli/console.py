@@ -218,6 +218,7 @@ def left_of(problem: BaseException) -> str:
 def on_command_line(message: str) -> str:
     """A message of the library with the options that do here what its arguments do in Python."""
     message = SWITCH.sub(r"--\1", VALUE.sub(r"--\1 \2", message))
+    message = message.replace("conditions: ", "--where: ", 1) if message.startswith("conditions: ") else message
     return SAMPLE_ROWS.sub(lambda found: found[1] or "--sample", message)
 
 

@@ -19,14 +19,16 @@ from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import Outcome
 from gpuvgm.errors import counted, install_extra
 from gpuvgm.execution.stages import Report, speed
-from gpuvgm.table.base import BaseTransformer, load_as
+from gpuvgm.synthesis.synthesizer import TableSynthesizer
+from gpuvgm.table.base import load_as
 from gpuvgm.table.description import model_document
+from gpuvgm.table.transformer import TableTransformer
 
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
 
 
 def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
-    """Fit, transform, inverse and evaluate; the files stay in `folder`.
+    """Fit, transform, inverse, evaluate, and generate a synthetic table; the files stay in `folder`.
 
     Parameters
     ----------
@@ -45,19 +47,26 @@ def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
     model, encoded, back = folder / "model.gpuvgm", folder / "encoded.parquet", folder / "back.parquet"
 
     start = time.perf_counter()
-    fitted = BaseTransformer(progress=progress).fit(path)
+    fitted = TableTransformer(progress=progress).fit(path)
     fit_seconds = time.perf_counter() - start
     fitted.save(model)
     forth = fitted.transform(path, out=encoded)
-    inverse = load_as(BaseTransformer, model, progress=progress).inverse_transform(encoded, out=back)
+    inverse = load_as(TableTransformer, model, progress=progress).inverse_transform(encoded, out=back)
     start = time.perf_counter()
     report = fitted.evaluate(path)
     seconds = {"fit": fit_seconds, "transform": forth.seconds, "inverse": inverse.seconds}
     seconds["evaluate"] = time.perf_counter() - start
-    page = folder / "report.html"
+    page, synthetic = folder / "report.html", folder / "synthetic.parquet"
     report.to_html(page, title=f"Round trip of {path.name}")
+    start = time.perf_counter()
+    synthesizer = TableSynthesizer(fitted, progress=progress).fit(path)
+    seconds["train"] = time.perf_counter() - start
+    start = time.perf_counter()
+    synthesizer.sample(fitted.model_.rows, out=synthetic)
+    seconds["sample"] = time.perf_counter() - start
+    comparison = fitted.evaluate(path, compare=synthetic)
 
-    files = {file.name: file.stat().st_size for file in (path, model, encoded, back, page)}
+    files = {file.name: file.stat().st_size for file in (path, model, encoded, back, page, synthetic)}
     document = {
         "origin": origin,
         "folder": str(folder),
@@ -65,6 +74,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
         "seconds": seconds,
         **model_document(fitted.model_),
         "report": report.to_dict(),
+        "comparison": comparison.to_dict(),
     }
     return Outcome(document, _view(fitted, str(report), document))
 
@@ -90,7 +100,7 @@ def generated(folder: Path, rows: int) -> tuple[Path, str]:
     return path, f"generated amounts, not real data; for real data: {install_extra('demo')}"
 
 
-def _view(fitted: BaseTransformer, report: str, document: dict[str, Any]) -> list[Any]:
+def _view(fitted: TableTransformer, report: str, document: dict[str, Any]) -> list[Any]:
     rows = fitted.model_.rows
     times = [(stage, f"{s:.2f} s", speed(rows, s)) for stage, s in document["seconds"].items()]
     files = [(name, decimal(size)) for name, size in document["files"].items()]
@@ -101,6 +111,7 @@ def _view(fitted: BaseTransformer, report: str, document: dict[str, Any]) -> lis
         *views.model_tables(fitted.model_),
         "Transform, then inverse:",
         report,
+        f"\nA synthetic table beside this one: {document['comparison']['verdict']}",
         "\nTime:",
         views.lines_table(("stage", "time", "speed"), times),
         f"Files in {document['folder']}:",

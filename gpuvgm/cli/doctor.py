@@ -30,6 +30,10 @@ OPTIONAL = {
     "rmm": ("rmm-cu13", "rmm-cu12", "rmm"),
     "dask": ("dask",),
     "dask-cuda": ("dask-cuda",),
+    "uvicorn": ("uvicorn",),
+    "rdt": ("rdt",),
+    "ctgan": ("ctgan",),
+    "torch": ("torch",),
 }
 #: What this version can do with more packages, and what brings them.
 REMEDIES = {

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import wraps
+from keyword import iskeyword
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -114,7 +115,7 @@ def option(name: str, text: str, group: str | None = None, **more: Any) -> Any:
 
 def variable_of(option: str) -> str:
     """The environment variable that stands for an option."""
-    return f"{PREFIX}_{option.upper().replace('-', '_')}"
+    return f"{PREFIX}_{option.rstrip('_').upper().replace('-', '_')}"
 
 
 def parse_count(text: str) -> int:
@@ -148,7 +149,7 @@ def config_defaults(path: Path, command: str) -> dict[str, Any]:
         _check_keys(path, f"[{name}] ", table, OPTIONS[name])
     values = [*document.items(), *tables.get(command, {}).items()]
     found = {key.replace("-", "_"): _as_given(path, key, value) for key, value in values}
-    return {key: value for key, value in found.items() if key in OPTIONS[command]}
+    return {f"{key}_" if iskeyword(key) else key: value for key, value in found.items() if key in OPTIONS[command]}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -246,6 +247,14 @@ Delimiter = Annotated[
         metavar="CHARACTER",
     ),
 ]
+Columns = Annotated[
+    str | None,
+    option(
+        "--columns",
+        "Columns to fit (NAME,...), or kinds (NAME=KIND,...), or SPEC.toml; by default all columns, with inferred "
+        "kinds.",
+    ),
+]
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.")]
 GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writes a folder.")]
 PartRows = Annotated[
@@ -339,7 +348,7 @@ def command(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {part.name: part.annotation for part in parameters}
     name = function.__name__
-    OPTIONS[name] = {part.name for part in parameters if part.kind is part.KEYWORD_ONLY}
+    OPTIONS[name] = {part.name.rstrip("_") for part in parameters if part.kind is part.KEYWORD_ONLY}  # --with is with_
     app.command(name, epilog=EPILOG)(run)
     return function
 

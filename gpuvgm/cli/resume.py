@@ -90,11 +90,14 @@ def _add_files(transformer: BaseTransformer, source: Any, model: str) -> BaseTra
     return grown.fit(source, resume=True)
 
 
-def complete(fitted: BaseTransformer, model: str, *, summaries: bool) -> None:
-    """Write the model, and remove what was kept of its unfinished fit; a checkpoint stays where that fails."""
+def complete(fitted: Any, model: str, **options: Any) -> None:
+    """Write the model, and remove what was kept of its unfinished fit; a checkpoint stays where that fails.
+
+    Options are those of its `save`.
+    """
     folder = checkpoint_of(model)
     try:
-        fitted.save(model, summaries=summaries)
+        fitted.save(model, **options)
         path_of(model).unlink(missing_ok=True)
         if folder is not None:
             forget_checkpoint(folder)

@@ -14,7 +14,7 @@ from gpuvgm.columns.categories import parse_categories, value_type
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import json_value
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import type_of
+from gpuvgm.io.arrow import is_plain_number_type, type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins
 
@@ -44,9 +44,8 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     values = [condition] if one else list(condition)
     try:
         if isinstance(column, CategoricalColumn):
-            if is_range:
-                raise ValueError("it has categories, which have no range: list them")
-            found = _of_categories(column, bins, values)
+            kept = np.isin(bins.low, categories_that_meet(column, condition if is_range else values))
+            found = replace(bins, mass=np.where(kept, bins.mass, 0.0))
         else:
             assert isinstance(column, NumericColumn)
             found = _of_numbers(column, bins, [_interval(column, value) for value in values])
@@ -57,14 +56,27 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     return found
 
 
-def _of_categories(column: CategoricalColumn, bins: Bins, values: list[Any]) -> Bins:
+def categories_that_meet(column: CategoricalColumn, condition: tuple[Any, Any] | list[Any]) -> list[int]:
+    """Places of the categories in a range of numbers, or in a list.
+
+    Raises
+    ------
+    ValueError
+        For a value that is no category, and for a range where categories are no numbers.
+    """
+    type_ = value_type(type_of(column.type))
     places = {category: place for place, category in enumerate(column.categories)}
-    wanted = parse_categories(values, value_type(type_of(column.type)))
+    if isinstance(condition, tuple):
+        if not is_plain_number_type(type_):
+            raise ValueError("its categories are no numbers, and have no range: list them")
+        low, high = (None if end is None else parse_categories([end], type_)[0] for end in condition)
+        numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
+        return [at for one, at in numbers.items() if (low is None or one >= low) and (high is None or one <= high)]
+    wanted = parse_categories(condition, type_)
     unknown = [value for value in wanted if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
-    kept = np.isin(bins.low, [places[value] for value in wanted])
-    return replace(bins, mass=np.where(kept, bins.mass, 0.0))
+    return [places[value] for value in wanted]
 
 
 def _interval(column: NumericColumn, value: Any) -> Interval | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
 from gpuvgm.engines.base import philox_words
 from gpuvgm.io.arrow import is_text_type, plain_column
@@ -102,6 +104,21 @@ def form_of(values: Any, rows: int) -> IdentifierForm | None:
         return None
     shape = "".join(_class_of({*letters}) for letters in zip(*texts, strict=True))
     return IdentifierForm("shape", shape) if "\\" in shape and "?" not in shape else None
+
+
+def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
+    """Forms of a table's identifiers, of those that have one, by a sample of its rows."""
+    wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
+    forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
+    return {name: form for name, form in forms.items() if form is not None}
+
+
+def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
+    """How columns are made that are not modelled; empty where there are none."""
+    made = {column.name: "running numbers" for column in model.identifiers if column.regenerate == "sequence"}
+    made |= {name: f"new identifiers ({form.kind})" for name, form in forms.items()}
+    told = [f"{one.name}: {made.get(one.name, 'missing values')}" for one in model.columns if not one.is_encoded]
+    return f"columns that are not modelled: {', '.join(told)}" if told else ""
 
 
 def _class_of(letters: set[str]) -> str:

@@ -15,7 +15,7 @@ from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import Drawing
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.values import Values, absent_values, values_of
+from gpuvgm.synthesis.values import Values, unmodelled_values, values_of
 
 
 @dataclass(frozen=True)  # no slots: what draws rows is cached
@@ -70,9 +70,6 @@ class Sampler:
             if column.name in self._values:
                 place, values = self._values[column.name]
                 arrays.append(values(drawn[place]))
-            elif column.name in self.identifiers:
-                texts = self.identifiers[column.name].values(column.name, first_row, rows, seed)
-                arrays.append(texts.cast(column.decoded_type))
             else:
-                arrays.append(absent_values(column, first_row, rows))
+                arrays.append(unmodelled_values(column, self.identifiers.get(column.name), first_row, rows, seed))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

@@ -38,7 +38,7 @@ from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, check_fits
 from gpuvgm.synthesis.conditions import restricted
 from gpuvgm.synthesis.density import density_finder
-from gpuvgm.synthesis.identifiers import IdentifierForm, form_of
+from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, forms_of
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
@@ -169,10 +169,12 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 transformer = self._transformer(table)
                 rows = _sampled(table, transformer.model_)
                 structure = self._structure(transformer, rows)
-                forms = _forms_of(transformer.model_, rows)
+                forms = forms_of(transformer.model_, rows)
             counts = self._counts(transformer, structure, table)
         self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
-        _tell_of_others(transformer.model_, forms)
+        told = describe_unmodelled(transformer.model_, forms)
+        if told:
+            _LOG.info("%s", told)
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
@@ -399,7 +401,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not isinstance(given, TableTransformer):
             settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
             transformer = TableTransformer(given, random_state=self.random_state, **settings)
-            with warnings.catch_warnings():  # of what a network would not see; `_tell_of_others` says how it is made
+            with warnings.catch_warnings():  # of what a network would not see
                 warnings.simplefilter("ignore", InferenceWarning)
                 return transformer.fit(table)
         model = given._fitted()
@@ -501,24 +503,6 @@ def _sampled(table: Source, model: TableModel) -> pa.Table:
         if rows >= SAMPLE_ROWS:
             break
     return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
-
-
-def _forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
-    """Forms of the identifiers that have one."""
-    wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
-    forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
-    return {name: form for name, form in forms.items() if form is not None}
-
-
-def _tell_of_others(model: TableModel, forms: Mapping[str, IdentifierForm]) -> None:
-    """Log how columns are made that are not modelled."""
-    made = {column.name: "running numbers" for column in model.identifiers if column.regenerate == "sequence"}
-    made |= {name: f"new identifiers ({form.kind})" for name, form in forms.items()}
-    others = [column.name for column in model.columns if not column.is_encoded]
-    if others:
-        _LOG.info(
-            "columns that are not modelled: %s", ", ".join(f"{n}: {made.get(n, 'missing values')}" for n in others)
-        )
 
 
 def _counter(columns: list[FittedColumn], structure: Structure) -> Any:

@@ -16,6 +16,7 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import DrawnColumn
+from gpuvgm.synthesis.identifiers import IdentifierForm
 
 Values = Callable[[DrawnColumn], Any]
 
@@ -46,8 +47,10 @@ def _numbers(column: NumericColumn, apart: dict[int, Any], rows: DrawnColumn) ->
     return array
 
 
-def absent_values(column: FittedColumn, first_row: int, rows: int) -> Any:
-    """Rows of a column that is not modelled: running identifiers where the column has such, else missing values."""
-    part = column.absent(first_row, rows)
+def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:
+    """Rows of a column that is not modelled: new identifiers in their form, running ones, or else missing values."""
     own: Any = column.decoded_type
+    if form is not None:
+        return form.values(column.name, first_row, rows, seed).cast(own)
+    part = column.absent(first_row, rows)
     return pa.nulls(rows, own) if part is None else part.passthrough

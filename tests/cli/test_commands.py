@@ -68,6 +68,8 @@ def test_the_commands_and_options_are_those_that_work():
             *machine,
             *memory,
         },
+        "train": {"model", "with", "epochs", "columns", "delimiter", "seed", "resume", "threads", *memory},
+        "sample": {"rows", "where", "seed", "threads"},
         "inverse": {"model", "part_rows", "resume", *machine, *memory},
         "evaluate": {
             *machine,

