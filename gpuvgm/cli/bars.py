@@ -18,16 +18,16 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from gpuvgm.execution.stages import SEARCH, Report, speed
+from gpuvgm.execution.stages import UNITS, Report, speed
 
 
 class RateColumn(ProgressColumn):
-    """Rows that are done, and how many a second; columns in the search for modes."""
+    """Rows that are done, and how many a second; columns in the search for modes, steps of a training."""
 
     def render(self, task: Task) -> Text:
         """The column's text for a stage."""
-        if task.description == SEARCH:
-            return Text(f"{task.completed:,.0f} of {task.total:,.0f} columns")
+        if task.description in UNITS:
+            return Text(f"{task.completed:,.0f} of {task.total:,.0f} {UNITS[task.description]}")
         rate = f", {speed(task.speed, 1)}" if task.speed else ""
         return Text(f"{task.completed:,.0f} rows{rate}")
 

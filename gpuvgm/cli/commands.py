@@ -335,10 +335,10 @@ def train(
         table = _open_table(source, delimiter)
         trained = train_generator(with_, table, model, transformer, epochs=epochs, resume=resume)
     seconds = time.perf_counter() - start
-    rows = trained.transformer_.model_.rows
+    rows = transformer.model_.rows
     told = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds}
-    unmodelled = describe_unmodelled(trained.transformer_.model_, trained.identifiers_)
+    unmodelled = describe_unmodelled(transformer.model_, trained.identifiers_)
     return Outcome(document, [told, *filter(None, [unmodelled])])
 
 
@@ -368,16 +368,16 @@ def sample(
 ) -> Outcome:
     """Draw synthetic rows from a model that train wrote: all columns of its table, in their order and types."""
     from gpuvgm.cli import tables as views
-    from gpuvgm.cli.synthesize import load_generator
+    from gpuvgm.cli.synthesize import sample_rows
     from gpuvgm.cli.where import parse_where
 
     conditions, start = parse_where(where), time.perf_counter()
     with terminal.bars() as progress:
-        generator = load_generator(model, threads, progress)
-        written = generator.sample(rows, conditions=conditions, seed=seed, out=path)
+        written, share = sample_rows(model, rows, conditions, seed, path, threads=threads, progress=progress)
     seconds = time.perf_counter() - start
     document = {**views.run_document(written), "path": str(written.path), "model": model, "seconds": seconds}
-    return Outcome(document, [views.run_line(written, seconds)])
+    met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
+    return Outcome(document | {"condition_share": share}, [views.run_line(written, seconds), *met])
 
 
 @command

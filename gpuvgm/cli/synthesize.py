@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from gpuvgm.cli.resume import checkpoint_of, complete, fit_or_resume
 from gpuvgm.config import GeneratorName
 from gpuvgm.errors import InferenceWarning, InputError
-from gpuvgm.execution.stages import Report
 from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
-from gpuvgm.table.model_file import check_target
+from gpuvgm.table.model_file import check_target, load_model
 from gpuvgm.table.transformer import TableTransformer
 
 
@@ -36,33 +36,67 @@ def train_generator(
 
     Returns
     -------
-    TableSynthesizer
+    TableSynthesizer, CTGAN or TVAE
         The generator.
     """
     check_target(model)
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
+    network = None if name == "counts" else _network(name)
     folder = checkpoint_of(model)
     begun = folder is not None and folder.exists()
     with warnings.catch_warnings():  # of what a model does not see: generators say how they make it
         warnings.simplefilter("ignore", InferenceWarning)
         fit_or_resume(transformer, source, model, resume=resume and begun, journal=True)
-    settings = {key: getattr(transformer, key) for key in ("random_state", "memory", "threads", "progress")}
-    generator = TableSynthesizer(transformer, **settings).fit(source)
+    if network is None:
+        settings = {key: getattr(transformer, key) for key in ("random_state", "memory", "threads", "progress")}
+        generator = TableSynthesizer(transformer, **settings).fit(source)
+        complete(generator, model)
+        return generator
+    generator = network() if epochs is None else network(epochs=epochs)
+    generator.set_random_state(transformer.random_state)
+    kept = None if folder is None else folder.with_name(f"{folder.name}.training")
+    go_on = resume and kept is not None
+    generator.fit(source, columns=transformer, checkpoint=kept, resume=go_on, progress=transformer.progress)
     complete(generator, model)
+    if kept is not None:
+        kept.unlink(missing_ok=True)
     return generator
 
 
-def load_generator(model: str, threads: int | None, progress: Report) -> Any:
-    """A generator that `train_generator` wrote.
+def sample_rows(
+    model: str, rows: int, conditions: Mapping[str, Any], seed: int | None, out: str, **machine: Any
+) -> tuple[Any, float | None]:
+    """Write rows of a generator that `train_generator` wrote; `machine` has threads and progress.
+
+    Returns
+    -------
+    written : GeneratedFile
+        What was written.
+    share : float or None
+        Of the rows drawn by a neural network, those that met the conditions.
 
     Raises
     ------
     InputError
         For a model that generates no rows.
     """
-    generator = load(model)
-    if not isinstance(generator, TableSynthesizer):
-        raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
-    generator.set_params(threads=threads, progress=progress)
-    return generator
+    stored = load_model(model)
+    name = stored.settings.get("synthesizer", {}).get("with")
+    if name is None:
+        generator = load(model)
+        if not isinstance(generator, TableSynthesizer):
+            raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
+        generator.set_params(**machine)
+        return generator.sample(rows, conditions=conditions, seed=seed, out=out), None
+    network = _network(name).load(model)
+    network.set_random_state(stored.seed if seed is None else seed)
+    written = network.sample(rows, conditions=conditions, out=out, progress=machine["progress"])
+    return written, network.condition_share_ if conditions else None
+
+
+def _network(name: str) -> Any:
+    """The class of a neural network."""
+    from gpuvgm.integrations import ctgan
+
+    return getattr(ctgan, name.upper())

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from gpuvgm.errors import counted
 
-SEARCH = "search modes"  # counts columns, all other stages rows
+SEARCH = "search modes"
+UNITS = {SEARCH: "columns", "train": "steps"}  # what stages count that do not count rows
 Report = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
 _LOG = logging.getLogger("gpuvgm")
 
@@ -26,7 +27,7 @@ class Stage:
     start, end : int
         In nanoseconds since 1970.
     rows : int
-        Rows that were through in its longest scan; columns in the search for modes.
+        Rows that were through in its longest scan; columns in the search for modes, steps of a training.
     total : int, optional
         Of how many.
     """
@@ -49,7 +50,7 @@ class Stage:
     @property
     def unit(self) -> str:
         """What is counted."""
-        return "columns" if self.name == SEARCH else "rows"
+        return UNITS.get(self.name, "rows")
 
     @property
     def is_searching(self) -> bool:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import parse_categories, value_type
+from gpuvgm.columns.categories import CategoryIndex, parse_categories, value_type
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import json_value
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_plain_number_type, type_of
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.bins import Bins, numbers_of_rows
 
 Interval = tuple[float, float]
 
@@ -39,31 +42,85 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     InputError
         For what is no value of the column, and where none of its values meets the condition.
     """
-    is_range = isinstance(condition, tuple)
-    one = isinstance(condition, str) or is_range or not isinstance(condition, (Collection, np.ndarray))
-    values = [condition] if one else list(condition)
-    try:
-        if isinstance(column, CategoricalColumn):
-            kept = np.isin(bins.low, categories_that_meet(column, condition if is_range else values))
-            found = replace(bins, mass=np.where(kept, bins.mass, 0.0))
-        else:
-            assert isinstance(column, NumericColumn)
-            found = _of_numbers(column, bins, [_interval(column, value) for value in values])
-    except ValueError as problem:
-        raise InputError(f'conditions: column "{column.name}": {problem}') from None
+    if isinstance(column, CategoricalColumn):
+        kept = np.isin(bins.low, categories_that_meet(column, condition))
+        found = replace(bins, mass=np.where(kept, bins.mass, 0.0))
+    else:
+        found = _of_numbers(_numeric(column), bins, _intervals(_numeric(column), condition))
     if not np.any(found.mass > 0):
         raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}')
     return found
 
 
-def categories_that_meet(column: CategoricalColumn, condition: tuple[Any, Any] | list[Any]) -> list[int]:
-    """Places of the categories in a range of numbers, or in a list.
+def check_names(conditions: Mapping[str, Any], modelled: Collection[str]) -> None:
+    """Refuse conditions on columns that are not modelled."""
+    unknown = [name for name in conditions if name not in modelled]
+    if unknown:
+        raise InputError(f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(modelled)}')
+
+
+def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArray[np.bool_]]:
+    """What says of each row of a column whether it meets a condition, which is as for `restricted`.
 
     Raises
     ------
-    ValueError
+    InputError
+        For what is no value of the column.
+    """
+    if isinstance(column, CategoricalColumn):
+        places = categories_that_meet(column, condition)
+        index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+        return lambda values: np.isin(index.find(on_host(values)), places)
+    numeric, intervals = _numeric(column), _intervals(_numeric(column), condition)
+    plain = numeric.codec.plain
+    modal = np.array([plain.number(value) for value in numeric.modal_numbers])
+
+    def met(values: Column) -> NDArray[np.bool_]:
+        numbers, which = numbers_of_rows(numeric, values)
+        numbers = numbers if which is None else np.where(which >= 0, modal[which], numbers)
+        found = [np.isnan(numbers) if one is None else (numbers >= one[0]) & (numbers <= one[1]) for one in intervals]
+        return np.asarray(np.any(np.reshape(found, (len(found), len(numbers))), axis=0))
+
+    return met
+
+
+@contextmanager
+def _naming(column: FittedColumn) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as problem:
+        raise InputError(f'conditions: column "{column.name}": {problem}') from None
+
+
+def _numeric(column: FittedColumn) -> NumericColumn:
+    assert isinstance(column, NumericColumn)
+    return column
+
+
+def _listed(condition: Any) -> list[Any]:
+    """Values of a condition; a range is one."""
+    one = isinstance(condition, (str, tuple)) or not isinstance(condition, (Collection, np.ndarray))
+    return [condition] if one else list(condition)
+
+
+def _intervals(column: NumericColumn, condition: Any) -> list[Interval | None]:
+    with _naming(column):
+        return [_interval(column, value) for value in _listed(condition)]
+
+
+def categories_that_meet(column: CategoricalColumn, condition: Any) -> list[int]:
+    """Places of the categories that meet a condition, which is as for `restricted`; ranges are of numbers.
+
+    Raises
+    ------
+    InputError
         For a value that is no category, and for a range where categories are no numbers.
     """
+    with _naming(column):
+        return _places(column, condition)
+
+
+def _places(column: CategoricalColumn, condition: Any) -> list[int]:
     type_ = value_type(type_of(column.type))
     places = {category: place for place, category in enumerate(column.categories)}
     if isinstance(condition, tuple):
@@ -72,7 +129,7 @@ def categories_that_meet(column: CategoricalColumn, condition: tuple[Any, Any] |
         low, high = (None if end is None else parse_categories([end], type_)[0] for end in condition)
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
         return [at for one, at in numbers.items() if (low is None or one >= low) and (high is None or one <= high)]
-    wanted = parse_categories(condition, type_)
+    wanted = parse_categories(_listed(condition), type_)
     unknown = [value for value in wanted if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")

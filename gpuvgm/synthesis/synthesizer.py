@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -36,7 +36,7 @@ from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, check_fits
-from gpuvgm.synthesis.conditions import restricted
+from gpuvgm.synthesis.conditions import check_names, restricted
 from gpuvgm.synthesis.density import density_finder
 from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, forms_of
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
@@ -167,7 +167,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 transformer, forms = self.like.transformer_, self.like.identifiers_
             else:
                 transformer = self._transformer(table)
-                rows = _sampled(table, transformer.model_)
+                rows = sampled_rows(table, transformer.model_)
                 structure = self._structure(transformer, rows)
                 forms = forms_of(transformer.model_, rows)
             counts = self._counts(transformer, structure, table)
@@ -315,10 +315,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         LocalExecutor(self.threads, report).map_blocks(
             lambda block: sampler.rows(block.first_row, block.rows, chosen), part.ranges(BLOCK_ROWS), batches.append
         )
-        transformer = self.transformer_
-        flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
-        like = EncodedTable("the sample", flavour, sampler.schema)
-        return restore(pa.Table.from_batches(batches, sampler.schema), like, transformer.pandas_dtypes_)
+        return restored_sample(self.transformer_, batches, sampler.schema)
 
     def _write(
         self, sampler: Sampler, part: RowRange, seed: int, out: Path_, report: Any, *, resume: bool
@@ -448,9 +445,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """Bins of the nodes that have a condition."""
         bins = self.network_.structure.bins
         place = {one.name: at for at, one in enumerate(bins)}
-        unknown = [name for name in conditions if name not in place]
-        if unknown:
-            raise InputError(f'conditions: there is no modelled column "{unknown[0]}"; there are {", ".join(place)}')
+        check_names(conditions, place)
         model = self.transformer_.model_
         return {place[name]: restricted(model[name], bins[place[name]], one) for name, one in conditions.items()}
 
@@ -476,6 +471,13 @@ def _told(progress: Progress, rows: int, done: int) -> None:
     progress("sample", done, rows)
 
 
+def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> Any:
+    """Rows that were drawn, as a table of the kind that was fitted."""
+    flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
+    like = EncodedTable("the sample", flavour, schema)
+    return restore(pa.Table.from_batches(batches, schema), like, transformer.pandas_dtypes_)
+
+
 @contextmanager
 def _repeatable(table: Source) -> Iterator[Source]:
     """A source that can be read again; rows that can be read only once are copied to a file."""
@@ -491,7 +493,7 @@ def _repeatable(table: Source) -> Iterator[Source]:
         yield open_source(path)
 
 
-def _sampled(table: Source, model: TableModel) -> pa.Table:
+def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
     names = [column.name for column in model.columns if column.is_encoded or column in model.identifiers]
     if table.rows is not None:
@@ -562,6 +564,9 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     transformer = transformer_of(TableTransformer, stored, path)
     if not stored.network:
         return transformer
+    if isinstance(own, dict) and "with" in own:
+        kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(own["with"], "synthesizer")
+        raise InputError(f"{fspath(path)}: holds a {kind}: load it with gpuvgm.integrations.ctgan.{kind}.load")
     try:
         if not isinstance(own, dict) or {*own} != {*SETTINGS, "identifiers"}:
             raise ValueError("its settings are not those of a synthesizer")

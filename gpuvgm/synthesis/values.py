@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import Column
+from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.codecs import with_value
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.summary.grid import Ints
-from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.bins import Bins, numbers_of_rows
 from gpuvgm.synthesis.drawing import DrawnColumn
 from gpuvgm.synthesis.identifiers import IdentifierForm
 
@@ -45,6 +45,24 @@ def _numbers(column: NumericColumn, apart: dict[int, Any], rows: DrawnColumn) ->
         if value is not MISSING and held.any():
             array = with_value(column.codec, array, held, value)
     return array
+
+
+def within_range(column: FittedColumn, values: Column) -> Any:
+    """Values of a column of numbers, with those outside the training range at its ends; modal ones stay."""
+    if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
+        return values
+    plain = column.codec.plain
+    numbers = numbers_of_rows(column, values)[0]  # NaN for modal and missing ones
+    inside = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
+    wrong = np.flatnonzero(inside - numbers)
+    wrong = wrong[~np.isnan(numbers[wrong])]
+    if not len(wrong):
+        return values
+    order = np.arange(len(numbers))
+    order[wrong] = len(numbers) + np.arange(len(wrong))
+    array: Any = on_host(values)
+    ends: Any = plain.decode(inside[wrong])
+    return pa.concat_arrays([array, ends.cast(array.type)]).take(pa.array(order))
 
 
 def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:

@@ -39,8 +39,9 @@ def shown(*steps):
         ),
         ([("fit", 1000, 1000), ("fit", 100, 1000)], ["100 rows"]),
         ([("fit", 1000, 1000), ("search modes", 0, 12), ("search modes", 3, 12)], ["1,000 rows", "3 of 12 columns"]),
+        ([("train", 20, 600)], ["20 of 600 steps"]),
     ],
-    ids=["stages", "another scan", "columns"],
+    ids=["stages", "another scan", "columns", "steps"],
 )
 def test_bars(steps, parts):
     last = shown(*steps)

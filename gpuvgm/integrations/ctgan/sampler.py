@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +43,25 @@ class DataSampler:
     """
 
     def __init__(self, data: Any, output_info: Sequence[Sequence[Any]], log_frequency: bool) -> None:  # noqa: FBT001
-        self._spans = list(_discrete(output_info))
-        index = _index(data, self._spans)
+        spans = list(_discrete(output_info))
+        index = _index(data, spans)
+        self._begin(spans, [np.diff(starts).astype(np.float64) for starts in index.starts], log_frequency)
         self._index: RowIndex | None = index  # left behind where this is pickled
+
+    @classmethod
+    def of_counts(cls, counts: list[Floats], output_info: Sequence[Sequence[Any]], log_frequency: bool) -> Self:  # noqa: FBT001
+        """A sampler without rows, of the rows that each category has: it draws conditions to generate with."""
+        sampler, spans = cls.__new__(cls), list(_discrete(output_info))
+        if [span.width for span in spans] != [len(rows) for rows in counts]:
+            raise ValueError("counts of other categories")
+        sampler._begin(spans, counts, log_frequency)
+        return sampler
+
+    def _begin(self, spans: list[Span], counts: list[Floats], log_frequency: bool) -> None:  # noqa: FBT001
+        self._spans, self.counts = spans, counts
+        self._index = None
         self._logarithmic = log_frequency
-        counts = [np.diff(starts).astype(np.float64) for starts in index.starts]
-        weights = {False: counts, True: [np.log(count + 1) for count in counts]}
+        weights = {False: self.counts, True: [np.log(count + 1) for count in self.counts]}
         self._probabilities: dict[bool, list[Floats]] = {
             logarithmic: [weight / np.sum(weight) for weight in each] for logarithmic, each in weights.items()
         }
@@ -166,6 +179,27 @@ class DataSampler:
         """
         first = self._spans[condition_info["discrete_column_id"]].first
         return self._vectors(np.full(batch, first + condition_info["value_id"]))
+
+    def vectors_of(self, column: int, categories: Ints, batch: int) -> NDArray[np.float32]:
+        """Conditions on some categories of a column, by their frequency.
+
+        Parameters
+        ----------
+        column : int
+            Number of the discrete column.
+        categories : ndarray of shape (categories,)
+            Its categories, as numbers.
+        batch : int
+            Number of rows.
+
+        Returns
+        -------
+        ndarray of shape (batch, dim_cond_vec()), float32
+            One-hot over all categories.
+        """
+        share = self.counts[column][categories]
+        chosen = np.random.choice(categories, batch, p=share / np.sum(share) if share.any() else None)
+        return self._vectors(self._spans[column].first + chosen)
 
     def _vectors(self, places: Ints) -> NDArray[np.float32]:
         vectors = np.zeros((len(places), self.dim_cond_vec()), np.float32)

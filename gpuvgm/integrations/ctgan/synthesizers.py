@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import wraps
+from dataclasses import replace
+from functools import partial, wraps
 from itertools import count, islice
 from numbers import Integral
+from os import fspath
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,21 +24,34 @@ from sklearn.exceptions import NotFittedError
 from torch.optim import Adam
 from tqdm import tqdm
 
+from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import choice
 from gpuvgm.config import Effort, ModeChoice
-from gpuvgm.errors import InputError, listed
+from gpuvgm.datasets.ranges import RowRange
+from gpuvgm.errors import InferenceWarning, InputError, ModelFileError, counted, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
+from gpuvgm.integrations.ctgan.state import read_weights, write_weights
+from gpuvgm.integrations.ctgan.tables import SampledTable
 from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average
-from gpuvgm.integrations.ctgan.transformer import DataTransformer, list_names
+from gpuvgm.integrations.ctgan.transformer import DataTransformer, draw_seed, list_names
 from gpuvgm.integrations.torch import processes
-from gpuvgm.table.model_file import fingerprint
+from gpuvgm.io import Source
+from gpuvgm.shortage import ARROW_PROBLEMS
+from gpuvgm.synthesis.conditions import categories_that_meet
+from gpuvgm.synthesis.identifiers import IdentifierForm, forms_of
+from gpuvgm.synthesis.synthesizer import sampled_rows
+from gpuvgm.table.base import transformer_of
+from gpuvgm.table.encode import check_columns
+from gpuvgm.table.model_file import SUFFIX, fingerprint, load_model, save_model
 from gpuvgm.table.training import Place, TrainingRows
+from gpuvgm.table.transformer import TableTransformer
 
 SAMPLED_BYTES = 1 << 26  # of generated rows that are decoded together
 NOT_MEANT = ("epochs", "verbose", "enable_gpu", "random_states")  # what a training may go on without
 PLAIN = (bool, int, float, str, list, tuple, np.generic)  # types of hyperparameters
 Matrix = NDArray[np.float32]
+_LOG = logging.getLogger("gpuvgm")
 
 
 def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,19 +63,29 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
     """What the two synthesizers have in common: where rows come from, and where their training stands."""
 
     EFFORT: ClassVar[Effort] = "research"  # of the fit, unless `encoding` says otherwise
+    CTGANS: ClassVar[Any]  # class of ctgan, whose hyperparameters these are
+    _table: SampledTable | None = None  # where kinds were inferred, or rows had been encoded
 
-    def __init__(self, *hyperparameters: Any, encoding: Mapping[str, Any] | None = None, **named: Any) -> None:
+    def __init__(
+        self,
+        *hyperparameters: Any,
+        encoding: Mapping[str, Any] | None = None,
+        enforce_min_max_values: bool = True,
+        **named: Any,
+    ) -> None:
         super().__init__(*hyperparameters, **named)
         self._encoding = dict(encoding or {})
+        self._enforce_min_max_values = enforce_min_max_values
 
     @classmethod
     def load(cls, path: Any) -> Any:
-        """Load a model that `save` has written. It is a pickle, which can run any code: load only what you trust.
+        """Load a model that `save` has written.
 
         Parameters
         ----------
         path : path
-            The file.
+            The file. If its name does not end in ``.gpuvgm`` it is a pickle, which can run any code: load only what you
+            trust.
 
         Returns
         -------
@@ -80,6 +107,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         >>> TVAE.load("model.pt").sample(10).shape
         (10, 1)
         """
+        if fspath(path).endswith(SUFFIX):
+            return cls._of_model(path)
         try:
             model = super().load(path)
         except OSError:
@@ -91,25 +120,111 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             raise InputError(f"{path}: no model that {cls.__name__}.save wrote (it holds a {type(model).__name__})")
         return model
 
+    @property
+    def identifiers_(self) -> Mapping[str, IdentifierForm]:
+        """How identifiers of text look, of a fit that inferred the kinds."""
+        return {} if self._table is None else self._table.identifiers
+
+    def _tell_share(self, kept: int, drawn: int) -> None:
+        self.condition_share_ = kept / drawn
+        _LOG.info("%.3g %% of %s drawn met the conditions", 100 * kept / drawn, counted(drawn, "row"))
+
+    def save(self, path: Any) -> None:
+        """Write the model.
+
+        Parameters
+        ----------
+        path : path
+            A name that ends in ``.gpuvgm`` gives a model file without pickle, which `gpuvgm sample` reads; it takes
+            kinds that `fit` inferred. Any other name gives ctgan's pickle.
+
+        Raises
+        ------
+        InputError
+            For a model file after a fit with `discrete_columns`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from gpuvgm.integrations.ctgan import TVAE
+        >>> model = TVAE(batch_size=100)
+        >>> model.fit(pd.DataFrame({"colour": ["red", "red", "blue"] * 200}), steps=1)
+        >>> model.save("model.gpuvgm")
+        >>> TVAE.load("model.gpuvgm").sample(10).shape
+        (10, 1)
+        """
+        if not fspath(path).endswith(SUFFIX):
+            super().save(path)
+            return
+        if self._table is None:
+            raise InputError(
+                f"{fspath(path)}: a model file holds kinds that fit inferred: fit without discrete_columns, or give a "
+                f"name without {SUFFIX}"
+            )
+        stored = self._table.transformer._stored(summaries=False)
+        named = inspect.signature(self.CTGANS.__init__).parameters
+        values = {name: vars(self).get(f"_{name}", vars(self).get(name)) for name in named}
+        plain = {name: _plain(value) for name, value in values.items() if isinstance(value, PLAIN)}
+        own = {
+            "with": type(self).__name__.lower(),
+            "identifiers": {name: document_of(form) for name, form in self._table.identifiers.items()},
+            "enforce_min_max_values": self._enforce_min_max_values,
+            "hyperparameters": {name: value for name, value in plain.items() if name != "verbose"},
+        }
+        weights = {name: tensor.cpu().numpy() for name, tensor in self._network().state_dict().items()}
+        settings = stored.settings | {"synthesizer": own}
+        save_model(replace(stored, settings=settings, network=write_weights(weights | self._further())), path)
+
+    @classmethod
+    def _of_model(cls, path: Any) -> Any:
+        """A model from a file without pickle."""
+        stored = load_model(path)
+        own = stored.settings.get("synthesizer")
+        if not isinstance(own, dict) or own.get("with") != cls.__name__.lower():
+            raise InputError(f"{fspath(path)}: no model that {cls.__name__}.save wrote")
+        table = transformer_of(TableTransformer, stored, path)
+        transformer = DataTransformer()
+        transformer.take(table)
+        try:
+            forms = {name: read_record(IdentifierForm, form, name) for name, form in own["identifiers"].items()}
+            model = cls(enforce_min_max_values=own["enforce_min_max_values"], **own["hyperparameters"])
+            model._table = SampledTable(table, forms, own["enforce_min_max_values"])
+            weights = {name: torch.from_numpy(array) for name, array in read_weights(stored.network).items()}
+            further = {name: weights.pop(name).numpy() for name in [*weights] if name.startswith("counts ")}
+            model._build(transformer, further)
+            model._network().load_state_dict(weights)
+        except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, *ARROW_PROBLEMS) as problem:
+            told = f"{type(problem).__name__}: {problem}".partition("\n")[0]
+            raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({told}); write it again") from problem
+        return model
+
+    def _further(self) -> dict[str, Any]:
+        """Arrays that a model file holds beside the weights."""
+        return {}
+
     def _begin(
         self,
         train_data: Any,
-        discrete_columns: Iterable[Any],
+        discrete_columns: list[Any] | None,
+        columns: Any,
         checkpoint: Checkpoint,
-        *,
-        place: Place,
-        folder: str | Path | None,
-        **options: Any,
-    ) -> tuple[DataTransformer, TrainingRows]:
-        """What encodes and decodes, and the rows to train on; a checkpoint of another training is refused."""
-        transformer = DataTransformer(**{"effort": self.EFFORT, **self._encoding})
+        options: Mapping[str, Any],
+    ) -> tuple[DataTransformer, TrainingRows, SampledTable | None]:
+        """What encodes and decodes, the rows to train on, and what makes whole tables of samples.
+
+        `options` are those of the rows. A checkpoint of another training is refused.
+        """
+        transformer = DataTransformer()
+        forms: dict[str, IdentifierForm] = {}
+        as_ctgan = False
         if isinstance(train_data, TrainingRows):
-            given = {"discrete_columns": list(discrete_columns), "encoding": self._encoding, "folder": folder}
-            stray = [name for name, value in given.items() if value] + ["place"] * (place != "memory")
+            given = {"discrete_columns": discrete_columns, "columns": columns, "encoding": self._encoding}
+            stray = [name for name, value in {**given, "folder": options["folder"]}.items() if value]
+            stray += ["place"] * (options["place"] != "memory")
             if stray:
                 raise InputError(f"TrainingRows are encoded and have their place: leave out {listed(stray)}")
-            transformer.take(train_data.transformer)
             rows = train_data
+            transformer.take(rows.transformer)
         else:
             source = open_source(train_data)
             if not source.repeatable:
@@ -117,13 +232,64 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                     f"{source.name}: is read twice, to fit the encoder and to encode, which an iterator cannot be: "
                     "give a file or a frame, or fit a TableTransformer and give TrainingRows"
                 )
-            transformer.fit(train_data, discrete_columns)
-            rows = transformer.rows(train_data, checkpoint.seed, place=place, folder=folder, **options)
+            as_ctgan = discrete_columns is not None
+            if as_ctgan and columns is not None:
+                raise InputError("columns says what all columns are: leave out discrete_columns")
+            if as_ctgan:
+                transformer = DataTransformer(**{"effort": self.EFFORT, **self._encoding})
+                transformer.fit(train_data, discrete_columns or ())
+                rows = transformer.rows(train_data, checkpoint.seed, **options)
+            else:
+                table = self._fitted_table(source, columns)
+                forms = forms_of(table.model_, sampled_rows(source, table.model_))
+                transformer.take(table)
+                rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
         named = {name.lstrip("_"): _plain(value) for name, value in vars(self).items() if isinstance(value, PLAIN)}
         meaning = {name: value for name, value in named.items() if name not in NOT_MEANT}
         meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": rows.digest}
         checkpoint.begin(meaning)
-        return transformer, rows
+        whole = SampledTable(rows.transformer, forms, self._enforce_min_max_values)
+        return transformer, rows, None if as_ctgan else whole
+
+    def _fitted_table(self, source: Source, columns: Any) -> TableTransformer:
+        """The fitted columns of a table, of kinds that are inferred or given."""
+        if isinstance(columns, TableTransformer):
+            check_columns(source, columns._fitted())
+            return columns
+        settings = dict(self._encoding)
+        if columns is not None and "columns" in settings:
+            raise InputError("columns are given twice: leave them out of encoding")
+        settings["n_components"] = settings.pop("max_clusters", 10)
+        table = TableTransformer(**{"columns": columns, **settings})
+        with warnings.catch_warnings():  # of what the network does not see; the log says how it is made
+            warnings.simplefilter("ignore", InferenceWarning)
+            table.fit(source)
+        table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
+        return table
+
+    def _give(  # noqa: PLR0913
+        self,
+        transformer: DataTransformer,
+        outputs: Iterator[Matrix],
+        rows: int,
+        conditions: Mapping[str, Any] | None,
+        out: str | Path | None,
+        progress: Progress | None,
+        sigmas: Any = None,
+    ) -> Any:
+        """So many rows of a network's outputs, as a table or in a file."""
+        if conditions or self._table is not None:  # which look at rows with their noise
+            outputs, sigmas = map(partial(transformer.noisy, sigmas=sigmas), outputs), None
+        if conditions:
+            table = self._table or SampledTable(transformer._fitted(), {}, enforce=False)
+            outputs = table.that_meet(conditions, outputs, rows, self._tell_share)
+        if self._table is not None:
+            report = None if progress is None else lambda done: progress("sample", done, rows)
+            return self._table.give(outputs, RowRange(0, rows), draw_seed(), out, report)
+        blocks = _join_outputs(outputs, rows)
+        if out is None:
+            return transformer.inverse_transform(np.concatenate([*blocks]), sigmas)
+        return transformer.write(blocks, out, sigmas)
 
 
 class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships no types
@@ -137,8 +303,11 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     *hyperparameters
         As for `ctgan.CTGAN`.
     encoding : mapping of str to object, optional
-        Arguments of `DataTransformer`, for example ``{"columns": {"amount": {"log": True}}}``. By default columns are
-        fitted as ctgan does it, with ``effort="research"``.
+        Arguments of `DataTransformer`, for example ``{"columns": {"amount": {"log": True}}}``. Where `fit` infers kinds
+        they reach `gpuvgm.TableTransformer`. With `discrete_columns` columns are fitted as ctgan does it by default,
+        with ``effort="research"``.
+    enforce_min_max_values : bool
+        Keep sampled numbers within the training range, as SDV does. With `discrete_columns` they are ctgan's.
     **named
         Hyperparameters by their names.
 
@@ -155,13 +324,16 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     (10, 2)
     """
 
+    CTGANS: ClassVar[Any] = ctgan.CTGAN
+
     @_repeatable
     def fit(  # noqa: PLR0913
         self,
         train_data: Any,
-        discrete_columns: Iterable[Any] = (),
+        discrete_columns: Iterable[Any] | None = None,
         epochs: int | None = None,
         *,
+        columns: Any = None,
         steps: int | None = None,
         place: Place = "memory",
         folder: str | Path | None = None,
@@ -179,10 +351,13 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         ----------
         train_data : pandas.DataFrame, ndarray, path, `TrainingRows`, or what `TableTransformer.fit` takes
             The training rows.
-        discrete_columns : iterable of str or int
-            Columns of categories. Leave it out for `TrainingRows`, which know their columns.
+        discrete_columns : iterable of str or int, optional
+            Columns of categories; all others are continuous, and samples are what ctgan gives. By default kinds are
+            inferred as by `gpuvgm.TableTransformer`. Leave it out for `TrainingRows`, which know their columns.
         epochs : int, optional
             Deprecated by ctgan: give it to the constructor.
+        columns : None, list, dict or TableTransformer
+            Columns and kinds, as for `gpuvgm.TableSynthesizer`, instead of `discrete_columns`.
         steps : int, optional
             Number of steps of the generator. By default each epoch has ``rows // batch_size`` steps.
         place, folder : optional
@@ -215,22 +390,20 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             told = "`epochs` argument in `fit` method has been deprecated; please pass `epochs` to the constructor"
             warnings.warn(told, DeprecationWarning, stacklevel=3)
         discrete_columns = list_names(discrete_columns)
-        if isinstance(train_data, (pd.DataFrame, np.ndarray)):
+        if discrete_columns and isinstance(train_data, (pd.DataFrame, np.ndarray)):
             self._validate_discrete_columns(train_data, discrete_columns)
-            own = {str(name) for name in self._encoding.get("columns", ())}
-            encoded = [label for label in pd.DataFrame(train_data[:0]).columns if str(label) in own]
-            self._validate_null_data(train_data, [*discrete_columns, *encoded])
         if self._batch_size % self.pac:
             raise InputError(f"batch_size={self._batch_size} is no multiple of pac={self.pac}")
         _check_count("steps", steps)
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        self._transformer, rows = self._begin(train_data, discrete_columns, kept, place=place, folder=folder)
+        found = self._begin(train_data, discrete_columns, columns, kept, {"place": place, "folder": folder})
+        self._transformer, rows, self._table = found
         self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
         conditions = self._data_sampler.dim_cond_vec()
         width = self._transformer.output_dimensions
-        self._generator = ctgan.Generator(self._embedding_dim + conditions, self._generator_dim, width)
+        self._generator = self._new_generator()
         critic = ctgan.Discriminator(width + conditions, self._discriminator_dim, pac=self.pac)
-        pair = _Pair(self, rows, self._generator.to(self._device), critic.to(self._device))
+        pair = _Pair(self, rows, self._generator, critic.to(self._device))
         training = Training(kept, pair.parts)
         per_epoch = max(len(rows) // (self._batch_size * processes()[1]), 1)
         total = per_epoch * (self._epochs if epochs is None else epochs) if steps is None else steps
@@ -256,8 +429,10 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         condition_column: Any = None,
         condition_value: Any = None,
         *,
+        conditions: Mapping[str, Any] | None = None,
         log_frequency: bool | None = None,
         out: str | Path | None = None,
+        progress: Progress | None = None,
     ) -> Any:
         """Generate rows.
 
@@ -267,17 +442,29 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             Number of rows.
         condition_column, condition_value : optional
             A discrete column and one of its values, which rows will have more often.
+        conditions : mapping, optional
+            By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
+            Every row meets all of them: others are drawn and thrown away. `condition_share_` is the share that is kept.
         log_frequency : bool, optional
             Whether the categories on which rows are conditioned are drawn by the logarithm of their frequency or by the
             frequency itself. With False the shares of categories come closer to those of the table. By default it is as
             in the training, which is what ctgan does.
         out : path, optional
             Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
+        progress : callable, optional
+            Called as ``progress("sample", rows_done, rows)``.
 
         Returns
         -------
-        pandas.DataFrame or ndarray, or RunSummary with `out`
-            The rows; those of a file are the same.
+        object
+            Where `fit` inferred the kinds: all columns of the table, in their order, as a table of the kind that was
+            fitted; columns that the network does not see are made as by `gpuvgm.TableSynthesizer`. With
+            `discrete_columns`: what ctgan gives. With `out`: path, rows and bytes of what was written.
+
+        Raises
+        ------
+        InputError
+            For conditions that are none, or that hardly any row meets.
 
         Examples
         --------
@@ -293,26 +480,68 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         if self._data_sampler is None:
             raise NotFittedError("this CTGAN is not fitted yet: call fit")
         _check_count("rows", n)
+        asked = None
+        if condition_column is not None and condition_value is not None:
+            asked = self._transformer.convert_column_name_value_to_id(condition_column, condition_value)
         with self._data_sampler.drawing(log_frequency=log_frequency):
-            return self._generate(n, condition_column, condition_value, out)
+            return self._generate(n, asked, conditions, out, progress)
 
     @_repeatable
-    def _generate(self, n: int, condition_column: Any, condition_value: Any, out: str | Path | None) -> Any:
-        sampler, batch, vectors = self._data_sampler, self._batch_size, None
-        if condition_column is not None and condition_value is not None:
-            told = self._transformer.convert_column_name_value_to_id(condition_column, condition_value)
-            vectors = sampler.generate_cond_from_condition_column_info(told, batch)
+    def _generate(
+        self,
+        n: int,
+        asked: dict[str, int] | None,
+        conditions: Mapping[str, Any] | None,
+        out: str | Path | None,
+        progress: Progress | None,
+    ) -> Any:
+        sampler, batch = self._data_sampler, self._batch_size
+        vectors = None if asked is None else sampler.generate_cond_from_condition_column_info(asked, batch)
+        rarest = self._rarest(conditions or {})
 
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def generated(_: int) -> Matrix:
             noise = torch.normal(torch.zeros(batch, self._embedding_dim), 1.0).to(self._device)
-            given = sampler.sample_original_condvec(batch) if vectors is None else vectors
+            given = vectors
+            if given is None:
+                given = sampler.vectors_of(*rarest, batch) if rarest else sampler.sample_original_condvec(batch)
             if given is not None:
                 noise = torch.cat([noise, torch.from_numpy(given).to(self._device)], dim=1)
             made: Matrix = self._apply_activate(self._generator(noise)).cpu().numpy()
             return made
 
-        return _decode(self._transformer, map(generated, range(n // batch + 1)), n, out)
+        numbers = count() if conditions else range(n // batch + 1)
+        return self._give(self._transformer, map(generated, numbers), n, conditions, out, progress)
+
+    def _rarest(self, conditions: Mapping[str, Any]) -> tuple[int, NDArray[np.int64]] | None:
+        """The condition on a discrete column that the fewest rows meet, which the generator is asked for."""
+        model = self._transformer._fitted().model_
+        discrete = [column for column in model.categorical if column.has_codes]
+        found = []
+        for number, column in enumerate(discrete):
+            if column.name in conditions:
+                places = categories_that_meet(column, conditions[column.name])
+                codes = np.array([place for place in places if place < column.width], np.int64)
+                shares = self._data_sampler.counts[number]
+                found.append((np.sum(shares[codes]) / np.sum(shares), number, codes))
+        return min(found, key=lambda one: one[0])[1:] if found else None
+
+    def _new_generator(self) -> Any:
+        inputs = self._embedding_dim + self._data_sampler.dim_cond_vec()
+        return ctgan.Generator(inputs, self._generator_dim, self._transformer.output_dimensions).to(self._device)
+
+    def _network(self) -> Any:
+        return self._generator
+
+    def _further(self) -> dict[str, Any]:
+        return {f"counts {number}": counts for number, counts in enumerate(self._data_sampler.counts)}
+
+    def _build(self, transformer: DataTransformer, further: Mapping[str, Any]) -> None:
+        """What samples, with a network whose weights are still to come."""
+        self._transformer = transformer
+        counts = [further[f"counts {number}"] for number in range(len(further))]
+        self._data_sampler = DataSampler.of_counts(counts, transformer.output_info_list, self._log_frequency)
+        self._generator = self._new_generator()
 
 
 class _Pair:
@@ -401,7 +630,9 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
     *hyperparameters
         As for `ctgan.TVAE`.
     encoding : mapping of str to object, optional
-        Arguments of `DataTransformer`. By default it has ``effort="auto"``, which brings samples closer to the table.
+        As for `CTGAN`. By default it has ``effort="auto"``, which brings samples closer to the table.
+    enforce_min_max_values : bool
+        As for `CTGAN`.
     **named
         Hyperparameters by their names.
 
@@ -419,13 +650,15 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
     """
 
     EFFORT: ClassVar[Effort] = "auto"
+    CTGANS: ClassVar[Any] = tvae.TVAE
 
     @_repeatable
     def fit(  # noqa: PLR0913
         self,
         train_data: Any,
-        discrete_columns: Iterable[Any] = (),
+        discrete_columns: Iterable[Any] | None = None,
         *,
+        columns: Any = None,
         steps: int | None = None,
         place: Place = "memory",
         folder: str | Path | None = None,
@@ -438,7 +671,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
 
         Parameters
         ----------
-        train_data, discrete_columns : object
+        train_data, discrete_columns, columns : object
             As for `CTGAN.fit`.
         steps : int, optional
             Number of steps, instead of epochs.
@@ -461,17 +694,18 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         """
         _check_count("steps", steps)
         kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        transformer, rows = self._begin(train_data, discrete_columns, kept, place=place, folder=folder, columns=[])
+        options: dict[str, Any] = {"place": place, "folder": folder, "columns": []}
+        transformer, rows, table = self._begin(train_data, list_names(discrete_columns), columns, kept, options)
         rank = processes()
         per_epoch = rows.batch_count(self.batch_size, rank[1])
         if per_epoch == 0:
             raise InputError(
                 f"{len(rows)} rows are less than a batch of {self.batch_size} for each of {rank[1]} processes"
             )
-        self.transformer = transformer
+        self.transformer, self._table = transformer, table
         width, device = self.transformer.output_dimensions, self._device
         encoder = tvae.Encoder(width, self.compress_dims, self.embedding_dim).to(device)
-        self.decoder = tvae.Decoder(self.embedding_dim, self.decompress_dims, width).to(device)
+        self.decoder = self._new_decoder()
         weights = [*encoder.parameters(), *self.decoder.parameters()]
         optimizer = Adam(weights, weight_decay=self.l2scale)
         parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
@@ -500,7 +734,15 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         finally:
             self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Batch", "Loss"])
 
-    def sample(self, samples: int, *, mode: ModeChoice = "sample", out: str | Path | None = None) -> Any:
+    def sample(
+        self,
+        samples: int,
+        *,
+        mode: ModeChoice = "sample",
+        conditions: Mapping[str, Any] | None = None,
+        out: str | Path | None = None,
+        progress: Progress | None = None,
+    ) -> Any:
         """Generate rows.
 
         The decoder gives every mode and every category a probability. ``ctgan.TVAE`` takes the most probable one, so
@@ -513,18 +755,18 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         mode : {"sample", "argmax"}
             "sample" draws modes and categories by their probability; "argmax" takes the most probable ones, as
             ``ctgan.TVAE`` does.
-        out : path, optional
-            Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
+        conditions, out, progress : optional
+            As for `CTGAN.sample`.
 
         Returns
         -------
-        pandas.DataFrame or ndarray, or RunSummary with `out`
-            The rows.
+        object
+            As `CTGAN.sample`.
 
         Raises
         ------
         InputError
-            For another `mode`, and a number below 0.
+            For another `mode`, a number below 0, and conditions that are none or that hardly any row meets.
 
         Examples
         --------
@@ -541,10 +783,18 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         if not hasattr(self, "decoder"):
             raise NotFittedError("this TVAE is not fitted yet: call fit")
         _check_count("rows", samples)
-        return self._generate(samples, out, drawn=mode == "sample")
+        return self._generate(samples, conditions, out, progress, drawn=mode == "sample")
 
     @_repeatable
-    def _generate(self, samples: int, out: str | Path | None, *, drawn: bool) -> Any:
+    def _generate(
+        self,
+        samples: int,
+        conditions: Mapping[str, Any] | None,
+        out: str | Path | None,
+        progress: Progress | None,
+        *,
+        drawn: bool,
+    ) -> Any:
         self.decoder.eval()
         spans = (span for column in self.transformer.output_info_list for span in column)
         chosen = [drawn and span.activation_fn == "softmax" for span in spans for _ in range(span.dim)]
@@ -563,7 +813,20 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
             return rows
 
         sigmas = self.decoder.sigma.detach().cpu().numpy()
-        return _decode(self.transformer, map(generated, range(samples // self.batch_size + 1)), samples, out, sigmas)
+        numbers = count() if conditions else range(samples // self.batch_size + 1)
+        return self._give(self.transformer, map(generated, numbers), samples, conditions, out, progress, sigmas)
+
+    def _new_decoder(self) -> Any:
+        width = self.transformer.output_dimensions
+        return tvae.Decoder(self.embedding_dim, self.decompress_dims, width).to(self._device)
+
+    def _network(self) -> Any:
+        return self.decoder
+
+    def _build(self, transformer: DataTransformer, further: Mapping[str, Any]) -> None:
+        """What samples, with a network whose weights are still to come."""
+        self.transformer = transformer
+        self.decoder = self._new_decoder()
 
 
 def _plain(value: Any) -> Any:
@@ -583,16 +846,6 @@ def _loss_text(loss: float) -> str:
 
 def _adam(weights: list[torch.nn.Parameter], rate: float, decay: float) -> Adam:
     return Adam(weights, lr=rate, betas=(0.5, 0.9), weight_decay=decay)
-
-
-def _decode(
-    transformer: DataTransformer, batches: Iterable[Matrix], rows: int, out: str | Path | None, sigmas: Any = None
-) -> Any:
-    """So many rows of batches of a network's outputs, as a table or in a file."""
-    blocks = _join_outputs(batches, rows)
-    if out is None:
-        return transformer.inverse_transform(np.concatenate([*blocks]), sigmas)
-    return transformer.write(blocks, out, sigmas)
 
 
 def _join_outputs(batches: Iterable[Matrix], rows: int) -> Iterator[Matrix]:

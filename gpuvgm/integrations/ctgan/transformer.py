@@ -20,11 +20,12 @@ from gpuvgm.columns.base import Coded, Decoder, FittedColumn, Values
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.options import json_value
-from gpuvgm.config import BLOCK_ROWS, RESEARCH_FLOOR, Algorithm, Effort, Standardize
+from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Standardize
 from gpuvgm.engines import Engine, EngineName
-from gpuvgm.errors import InputError, counted_values, install_extra, listed
+from gpuvgm.errors import InputError, install_extra, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Source
+from gpuvgm.io.arrow import is_number_type
 from gpuvgm.io.source import check_request
 from gpuvgm.table.decode import real_scalars
 from gpuvgm.table.training import TrainingRows
@@ -141,7 +142,7 @@ class DataTransformer:
         Raises
         ------
         InputError
-            For a column that cannot be fitted, and for missing values in a continuous one.
+            For columns that cannot be fitted.
 
         Examples
         --------
@@ -153,13 +154,17 @@ class DataTransformer:
         2
         """
         source = open_source(raw_data)
-        discrete = [str(name) for name in list_names(discrete_columns)]
+        discrete = [str(name) for name in list_names(discrete_columns) or ()]
         check_request(source.name, source.schema, discrete)
         kinds = self._kinds(source, discrete)
         numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
         self._blanks = blanks_of(raw_data, source, set(kinds) - set(numbers))
+        types = {name: source.schema.field(name).type for name in numbers}
+        others = [name for name, type_ in types.items() if not (is_number_type(type_) or pa.types.is_boolean(type_))]
+        if others:
+            held = f"column {listed(others)} holds" if len(others) == 1 else f"columns {listed(others)} hold"
+            raise InputError(f"{held} no numbers: give discrete_columns={[*discrete, *others]!r}")
         table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, source, numbers))
-        _refuse_missing(source, table)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         if source.flavour == "pandas":
             _give_booleans(table, [str(label) for label in _truths(raw_data)])
@@ -283,7 +288,7 @@ class DataTransformer:
         >>> transformer.inverse_transform(transformer.transform(frame))["colour"][:3].tolist()
         ['red', 'red', 'blue']
         """
-        table, matrix = self._fitted(), self._noisy(data, sigmas)
+        table, matrix = self._fitted(), self.noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
         for name, blank in self._blanks.items():
             if blank is not None:
@@ -332,10 +337,10 @@ class DataTransformer:
         >>> transformer.write(iter([transformer.transform(frame)] * 2), "rows.parquet").rows
         1200
         """
-        written: RunSummary = self._fitted().inverse_transform((self._noisy(one, sigmas) for one in matrices), out=out)
+        written: RunSummary = self._fitted().inverse_transform((self.noisy(one, sigmas) for one in matrices), out=out)
         return written
 
-    def _noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
+    def noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
         """What a network gave, with noise on its scalars; see `inverse_transform`."""
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
@@ -481,11 +486,14 @@ def draw_seed() -> int:
     return int.from_bytes(np.random.bytes(8), "little")
 
 
-def list_names(discrete_columns: Iterable[Any]) -> list[Any]:
-    """The discrete columns as a list; one name, whose letters would be taken for names, is refused."""
+def list_names(discrete_columns: Iterable[Any] | None) -> list[Any] | None:
+    """The discrete columns as a list, None where they are not given.
+
+    One name, whose letters would be taken for names, is refused.
+    """
     if isinstance(discrete_columns, str):
         raise InputError(f'discrete_columns="{discrete_columns}": give a list of names, ["{discrete_columns}"]')
-    return list(discrete_columns)
+    return None if discrete_columns is None else list(discrete_columns)
 
 
 def blanks_of(rows: Any, source: Source, names: Collection[str]) -> dict[str, str | None]:
@@ -538,27 +546,6 @@ def _without_rows(rows: Any, flavour: str) -> Any:
 def _truths(frame: Any) -> list[Any]:
     """Labels of the columns of NumPy's booleans."""
     return [label for label, dtype in frame.dtypes.items() if str(dtype) == "bool"]
-
-
-def _refuse_missing(source: Source, table: TableTransformer) -> None:
-    """Refuse continuous columns with missing rows, for which CTGAN has no place unless they are given one."""
-    given: dict[str, Any] = {spec.name: spec.options.get("modal", ()) for spec in table.schema_.columns}
-    for column in table.model_.mixtures:
-        if column.fit.missing and None not in given[column.name]:
-            first = f" (first at {_first_missing(source, column)})" if source.repeatable else ""
-            raise InputError(
-                f'column "{column.name}": {counted_values(column.fit.missing, "values are missing")}{first},'
-                " and CTGAN has no place for them in a continuous column; fill them in, leave the rows out, or give"
-                f' them a one-hot column: columns={{"{column.name}": {{"modal": [None]}}}}'
-            )
-
-
-def _first_missing(source: Source, column: MixtureColumn) -> str:
-    for block in source.blocks([column.name], BLOCK_ROWS):
-        missing = np.flatnonzero(np.isnan(column.codec.encode(block.table.column(column.name))))
-        if len(missing):
-            return source.locate(block.first_row + int(missing[0]))
-    raise InputError(f'column "{column.name}" changed while it was read')
 
 
 def _column_info(column: FittedColumn) -> Any:

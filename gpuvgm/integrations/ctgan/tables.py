@@ -1,0 +1,160 @@
+"""Whole tables of a network's outputs: the columns that it sees, within their range, and those that it does not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import on_host
+from gpuvgm.datasets.ranges import RowRange
+from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
+from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError, counted
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.synthesis.conditions import check_names, row_finder
+from gpuvgm.synthesis.identifiers import IdentifierForm
+from gpuvgm.synthesis.synthesizer import restored_sample
+from gpuvgm.synthesis.values import unmodelled_values, within_range
+from gpuvgm.table.decode import MatrixBlock, OnehotReader
+from gpuvgm.table.transformer import TableTransformer
+
+BLOCK_ROWS = 1 << 16  # that are made together, a row group of a file
+MOST_TRIES, LEAST_RATE = 1 << 17, 1e-4  # rows before conditions are given up, and the least share to meet them
+Matrix = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SampledTable:
+    """Makes rows of a table of a network's outputs.
+
+    Parameters
+    ----------
+    transformer : TableTransformer
+        The fitted columns.
+    identifiers : mapping of str to IdentifierForm
+        How identifiers of text look.
+    enforce : bool
+        Keep numbers within the training range.
+    """
+
+    transformer: TableTransformer
+    identifiers: Mapping[str, IdentifierForm]
+    enforce: bool
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns of the rows."""
+        return pa.schema([(column.name, column.decoded_type) for column in self.transformer.model_.columns])
+
+    def decode(self, matrix: Matrix, names: Iterable[str] | None = None) -> dict[str, Any]:
+        """Values of the columns that the network sees, or of some of them."""
+        model, engine = self.transformer.model_, get_engine("auto")
+        parts = OnehotReader(engine, model, model.onehot_names)(MatrixBlock(0, matrix)).columns
+        arrays = {}
+        for column in model.encoded if names is None else [model[name] for name in names]:
+            values = column.decoder(engine, check=False)(parts[column.name], 0).array
+            arrays[column.name] = on_host(within_range(column, values) if self.enforce else values)
+        return arrays
+
+    def rows(self, matrix: Matrix, first_row: int, seed: int) -> pa.RecordBatch:
+        """Consecutive rows with all columns."""
+        arrays = self.decode(matrix)
+        for column in self.transformer.model_.columns:
+            if column.name not in arrays:
+                form = self.identifiers.get(column.name)
+                arrays[column.name] = unmodelled_values(column, form, first_row, len(matrix), seed)
+        return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
+
+    def give(
+        self, outputs: Iterator[Matrix], part: RowRange, seed: int, out: str | Path | None, report: Any = None
+    ) -> Any:
+        """Rows of a network's outputs, as a table of the kind that was fitted or in a file.
+
+        Parameters
+        ----------
+        outputs : iterator of ndarray
+            What the network gave.
+        part : RowRange
+            As many rows as that is, or fewer.
+        seed : int
+            Of the columns that the network does not see.
+        out : path, optional
+            Parquet file, or folder of such.
+        report : callable, optional
+            Hears of rows that are done.
+        """
+        take = _taking(outputs)
+
+        def rows_of(first_row: int, rows: int, seed: int) -> pa.RecordBatch:
+            return self.rows(take(rows), first_row, seed)
+
+        executor = LocalExecutor(1, report)  # of one thread: outputs come one after the other
+        if out is not None:
+            generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, {"gpuvgm.kind": "sample"})
+            return write_generated(generator, out, part, FILE_ROWS, executor, resume=False)
+        batches: list[pa.RecordBatch] = []
+        executor.map_blocks(lambda one: rows_of(one.first_row, one.rows, seed), part.ranges(BLOCK_ROWS), batches.append)
+        table = restored_sample(self.transformer, batches, self.schema)
+        return np.stack([*table.values()], axis=1) if self.transformer.frame_ == "matrix" else table
+
+    def that_meet(
+        self, conditions: Mapping[str, Any], outputs: Iterator[Matrix], rows: int, tell: Callable[[int, int], None]
+    ) -> Iterator[Matrix]:
+        """Outputs whose rows meet all conditions; at the end `tell` hears how many of how many did.
+
+        Raises
+        ------
+        InputError
+            For a condition on a column that the network does not see, or on what is no value of it; and where hardly
+            any row meets the conditions.
+        """
+        model = self.transformer.model_
+        check_names(conditions, [column.name for column in model.encoded])
+        find = {name: row_finder(model[name], condition) for name, condition in conditions.items()}
+
+        def met(matrix: Matrix) -> NDArray[np.bool_]:
+            found = self.decode(matrix, find)
+            return reduce(np.logical_and, (find[name](found[name]) for name in find))
+
+        return _accepted(met, outputs, rows, tell)
+
+
+def _accepted(
+    met: Callable[[Matrix], NDArray[np.bool_]], outputs: Iterator[Matrix], rows: int, tell: Callable[[int, int], None]
+) -> Iterator[Matrix]:
+    """At least so many rows of those that meet what is asked for."""
+    drawn = kept = 0
+    for matrix in outputs:
+        accepted = matrix[met(matrix)]
+        drawn, kept = drawn + len(matrix), kept + len(accepted)
+        if drawn >= MOST_TRIES and kept < LEAST_RATE * drawn:
+            raise InputError(
+                f"conditions: {counted(kept, 'row')} of {drawn:,} drawn met them, which is too few to go on; loosen one"
+            )
+        if kept < rows:
+            yield accepted
+            continue
+        tell(kept, drawn)  # nothing is asked for after the last rows
+        yield accepted
+        return
+
+
+def _taking(outputs: Iterator[Matrix]) -> Callable[[int], Matrix]:
+    """What takes the next rows of outputs."""
+    rest: list[Matrix] = []
+
+    def take(rows: int) -> Matrix:
+        while sum(map(len, rest)) < rows:
+            rest.append(next(outputs))
+        joined = np.concatenate(rest)
+        rest[:] = [joined[rows:]]
+        return joined[:rows]
+
+    return take
