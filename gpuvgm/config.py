@@ -19,6 +19,7 @@ Layout = Literal["compact", "onehot"]
 ModeChoice = Literal["sample", "argmax"]
 ScalarType = Literal["float32", "float64"]
 GeneratorName = Literal["counts", "ctgan", "tvae"]
+Compression = Literal["zstd", "snappy", "none"]
 InvalidRows = Literal["mask", "drop"]
 Output = Literal["default", "pandas", "polars", "pyarrow"]
 

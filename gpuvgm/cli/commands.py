@@ -34,11 +34,13 @@ from gpuvgm.cli.options import (
     VALUES,
     BlockRows,
     Columns,
+    Compressed,
     Delimiter,
     GoOn,
     Memory,
     Model,
     PartRows,
+    RowGroupRows,
     Scheduler,
     Source,
     Threads,
@@ -405,7 +407,21 @@ def transform(
     seed: Annotated[
         int | None, option("--seed", "Random seed of the draws; by default that of the fit.", min=0)
     ] = None,
+    names: Annotated[
+        str | None,
+        option(
+            "--names",
+            "Names of the encoded columns; {column}.{part} by default. {part} is scalar or mode; a template without it "
+            "names scalars, and modes get _{part} at the end.",
+            metavar="TEMPLATE",
+        ),
+    ] = None,
+    keep_original: Annotated[
+        bool, option("--keep-original", "Also write the columns of SOURCE, in front of the encoded ones.")
+    ] = False,
     part_rows: PartRows = 1 << 24,
+    compression: Compressed = None,
+    row_group_rows: RowGroupRows = None,
     resume: GoOn = False,
     block_rows: BlockRows = None,
     memory: Memory = None,
@@ -423,8 +439,12 @@ def transform(
             layout=layout,
             dtype=dtype,
             seed=seed,
+            names=names,
+            keep_original=keep_original,
             out=path,
             part_rows=part_rows,
+            compression=compression,
+            row_group_rows=row_group_rows,
             resume=resume,
         )
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
@@ -444,7 +464,13 @@ def inverse(
     ],
     *,
     model: Model,
+    names: Annotated[
+        str | None,
+        option("--names", "Names of the encoded columns, where ENCODED does not say them.", metavar="TEMPLATE"),
+    ] = None,
     part_rows: PartRows = 1 << 24,
+    compression: Compressed = None,
+    row_group_rows: RowGroupRows = None,
     resume: GoOn = False,
     memory: Memory = None,
     threads: Threads = None,
@@ -455,7 +481,15 @@ def inverse(
     from gpuvgm.cli import tables as views
 
     with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
-        run = transformer.inverse_transform(encoded, out=path, part_rows=part_rows, resume=resume)
+        run = transformer.inverse_transform(
+            encoded,
+            names=names,
+            out=path,
+            part_rows=part_rows,
+            compression=compression,
+            row_group_rows=row_group_rows,
+            resume=resume,
+        )
     return Outcome({**views.run_document(run), "model": model}, [views.run_line(run, run.seconds)])
 
 

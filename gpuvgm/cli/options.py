@@ -28,6 +28,7 @@ from gpuvgm.cli.console import (
     write,
     write_json,
 )
+from gpuvgm.config import Compression
 from gpuvgm.errors import InputError
 
 PREFIX = "GPUVGM"
@@ -259,6 +260,20 @@ Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that
 GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writes a folder.")]
 PartRows = Annotated[
     int, option("--part-rows", "Rows per file, if OUT is a folder.", parser=parse_count, metavar="ROWS")
+]
+Compressed = Annotated[
+    Compression | None,
+    option("--compression", "Codec of Parquet files; by default the fastest for each column.", OUTPUT),
+]
+RowGroupRows = Annotated[
+    int | None,
+    option(
+        "--row-group-rows",
+        "Rows per row group of Parquet files; by default 1048576, fewer in wide tables.",
+        OUTPUT,
+        parser=parse_count,
+        metavar="ROWS",
+    ),
 ]
 Threads = Annotated[int | None, option("--threads", "Number of threads; by default one per core.", MACHINE, min=1)]
 Scheduler = Annotated[

@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, to_numpy
+from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.records import Count, document_of, read_record
 from gpuvgm.columns.rules import one_of
 from gpuvgm.columns.unseen import Pending, Unseen
@@ -23,7 +24,6 @@ from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
-SCALAR, MODE = ".scalar", ".mode"  # endings of the names of a column's encoded parts
 MISSING = None  # the modal value, or the category, that stands for "missing"
 Modes = NDArray[np.unsignedinteger]
 Category = str | int | float | bool | None
@@ -213,8 +213,6 @@ class FittedColumn:
         How the fit went.
     has_scalar, has_codes : bool
         Whether encoded rows have a scalar, and one-hot columns; modes are drawn where they have both.
-    endings : tuple of str
-        What the names of the encoded parts of a column of the kind may end in.
     width : int
         One-hot columns.
     without_meaning : tuple of str
@@ -225,7 +223,6 @@ class FittedColumn:
 
     has_scalar: ClassVar[bool] = False
     has_codes: ClassVar[bool] = False
-    endings: ClassVar[tuple[str, ...]] = (SCALAR, MODE)
     without_meaning: ClassVar[tuple[str, ...]] = ("fit",)
 
     if TYPE_CHECKING:
@@ -309,12 +306,15 @@ class FittedColumn:
         both = (int(self.has_scalar), "tanh"), (self.width, "softmax")
         return [(width, activation) for width, activation in both if width]
 
-    @property
-    def compact_names(self) -> list[str]:
+    def compact_names(self, names: NameTemplate = NAMES) -> list[str]:
         """Names of the column's parts in the compact layout."""
         if not self.is_encoded:
             return [self.name]
-        return [self.name + SCALAR] * self.has_scalar + [self.name + MODE] * (self.width > 0)
+        return [names.scalar(self.name)] * self.has_scalar + [names.mode(self.name)] * (self.width > 0)
+
+    def onehot_names(self, names: NameTemplate = NAMES) -> list[str]:
+        """Names of the column's parts in the onehot layout."""
+        return [names.scalar(self.name)] * self.has_scalar + [names.onehot(self.name, i) for i in range(self.width)]
 
     @property
     def row_type(self) -> str:

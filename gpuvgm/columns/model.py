@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import MODE, SCALAR, ColumnPlan, FittedColumn
+from gpuvgm.columns.base import ColumnPlan, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn, plan_ids
+from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.numeric import Lowest, plan_numbers
 from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
@@ -153,14 +154,9 @@ class TableModel:
         """Columns of the onehot matrix, by the column of the table that they come from."""
         return {column.name: int(column.has_scalar) + column.width for column in self.encoded}
 
-    @property
-    def onehot_names(self) -> list[str]:
-        """Names of the onehot matrix's columns: `<column>.scalar`, then `<column>.mode.<code>`."""
-        names = []
-        for column in self.encoded:
-            names += [column.name + SCALAR] * column.has_scalar
-            names += [f"{column.name}{MODE}.{code}" for code in range(column.width)]
-        return names
+    def onehot_names(self, names: NameTemplate = NAMES) -> list[str]:
+        """Names of the onehot matrix's columns."""
+        return [name for column in self.encoded for name in column.onehot_names(names)]
 
     @property
     def numeric(self) -> tuple[MixtureColumn | GeneralColumn, ...]:

@@ -39,7 +39,6 @@ class PassthroughColumn(FittedColumn):
     fit: FitRecord
     kind: ClassVar[str] = "pass"
     width: ClassVar[int] = 0
-    endings: ClassVar[tuple[str, ...]] = ("",)
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "type")
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:

@@ -121,12 +121,12 @@ class Need:
         return cls(read, work=WORK, columns=len(schema), numbers=numbers, fixed=fixed)
 
     @classmethod
-    def transform(cls, schema: pa.Schema, result: pa.Schema, *, files: Files) -> Need:
+    def transform(cls, schema: pa.Schema, result: pa.Schema, *, files: Files, group_rows: int | None = None) -> Need:
         """Of a transform or an inverse of these columns, to memory, a file, or parts that threads write."""
         read, out = row_bytes(schema), row_bytes(result)
         if files == "none":
             return cls(read, out, out, len(schema))
-        sink = round(2 * rows_of_group(result) * out)
+        sink = round(2 * (group_rows or rows_of_group(result)) * out)
         if files == "one":
             return cls(read, 3 * out, out, len(schema), fixed=sink)
         return cls(read, 3 * out, read + 2 * out, len(schema), file=sink + len(schema) * READ_BUFFER)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_text_type, row_bytes, type_of
@@ -60,8 +59,7 @@ class Served:
         }
         widths = {layout: row_bytes(table.schema) for layout, table in layouts.items()}
         widths["inverse"] = _decoded_width(model, types)
-        compact = layouts["compact"].schema
-        types |= {field.name: field.type for field in compact if field.name.endswith((SCALAR, MODE))}
+        types |= {field.name: field.type for field in layouts["compact"].schema}
         document = {"model": name, **model_document(model)}
         return cls(name, transformer, jsonable(document), widths, types)
 

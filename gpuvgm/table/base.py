@@ -22,6 +22,7 @@ import pyarrow as pa
 import gpuvgm
 from gpuvgm.columns.base import EncodingOptions, FittedColumn
 from gpuvgm.columns.model import Span, TableModel
+from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.rules import choice, whole
@@ -29,6 +30,7 @@ from gpuvgm.columns.schema import TableSchema
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.config import (
     Algorithm,
+    Compression,
     Effort,
     Infinities,
     InvalidRows,
@@ -71,11 +73,19 @@ from gpuvgm.table.decode import (
     holds_matrices,
     joined_valid,
 )
-from gpuvgm.table.encode import Coding, OnehotLayout, check_columns, checked_uniforms, encoded_schema
+from gpuvgm.table.encode import (
+    Coding,
+    OnehotLayout,
+    check_columns,
+    check_distinct,
+    checked_uniforms,
+    encoded_schema,
+    original_columns,
+)
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
-from gpuvgm.table.model_file import MODEL_KEY, fingerprint, load_model, save_model
-from gpuvgm.table.write import PART_ROWS, Parts, files_of, target_of, write_rows
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, fingerprint, load_model, save_model
+from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, files_of, target_of, write_rows
 
 if TYPE_CHECKING:
     from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
@@ -379,7 +389,7 @@ class BaseTransformer:
             )
         self.fit(table)
         if y is not None and (options.get("layout") or self._layout_of(table.flavour)) == "compact":
-            modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names[-1:]]
+            modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names()[-1:]]
             if modes:
                 told = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
                 warnings.warn(f"{listed(modes, 3)}: {told}", UserWarning, stacklevel=2)
@@ -393,11 +403,15 @@ class BaseTransformer:
         layout: Layout | None = None,
         dtype: ScalarType | None = None,
         seed: int | None = None,
+        names: str | None = None,
+        keep_original: bool = False,
         uniforms: Mapping[str, np.ndarray] | None = None,
         first_row: int = 0,
         return_unseen: bool = False,
         out: Path_ | None = None,
         part_rows: int = PART_ROWS,
+        compression: Compression | None = None,
+        row_group_rows: int | None = None,
         resume: bool = False,
     ) -> Any:
         """Encode rows as scalars and modes.
@@ -408,6 +422,14 @@ class BaseTransformer:
             As for `fit`; it needs the fitted columns.
         mode, layout, dtype, seed : optional
             Override the constructor's.
+        names : str, optional
+            Template of the encoded columns' names. ``{column}`` stands for the column, ``{part}`` for "scalar", for
+            "mode", or for "mode" and the number of a one-hot column, joined by the character before ``{part}``. A
+            template without ``{part}`` is the name of scalars, and modes get ``_{part}`` at the end:
+            "{column}_Transformed" gives "price_Transformed" and "price_Transformed_mode". By default
+            "{column}.{part}".
+        keep_original : bool
+            Also give the columns of the source, in front of the encoded ones; then layout="onehot" gives a table too.
         uniforms : mapping of str to ndarray of shape (rows,), optional
             Random numbers in [0, 1) to draw modes with, for single columns, instead of those of the generator.
         first_row : int
@@ -419,6 +441,11 @@ class BaseTransformer:
             returned.
         part_rows : int
             Rows of each file of a folder.
+        compression : {"zstd", "snappy", "none"}, optional
+            One codec for all columns of the files, which get dictionaries too. By default each column has the encoding
+            and the codec (none or LZ4) that are the fastest.
+        row_group_rows : int, optional
+            Rows of the files' row groups; by default 2^20, or fewer so that a group has at most 64 MiB.
         resume : bool
             Continue a folder whose writing was interrupted, with the same source, model and options. Files that are
             complete, which their checksums tell, are kept.
@@ -446,6 +473,7 @@ class BaseTransformer:
         True
         """
         table, asked = open_source(source), self._asked(mode, layout, dtype, seed)
+        asked |= {"names": names, "keep_original": keep_original}
         asked["layout"] = asked["layout"] or self._layout_of(table.flavour)
         if table.lazy and out is None:
             if uniforms is not None or return_unseen:
@@ -453,14 +481,16 @@ class BaseTransformer:
                 raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
             return encode_lazily(self._alone(), table, asked, first_row)
         coding = self._coding(table, asked, first_row, uniforms, written=out is not None)
-        with self._run("transform", table, partial(_need_of, table, coding, out)) as run:
+        written = ParquetOptions(compression, row_group_rows)
+        with self._run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
                 encoded, unseen = self._in_memory(run, table, coding)
                 return (encoded, unseen) if return_unseen else encoded
-            run_asked = coding.asked(table) | {"part_rows": part_rows}
-            parts = Parts(target_of(table, out, resume=resume), coding.schema, run_asked, part_rows)
-            return write_rows(run, table, self._fitted().names, parts, coding.batches, resume=resume)
+            chosen = {key: asked[key] for key in ("names", "keep_original") if asked[key]}
+            run_asked = coding.asked(table) | {"part_rows": part_rows} | chosen | written.asked
+            parts = Parts(target_of(table, out, resume=resume), coding.schema, run_asked, part_rows, written)
+            return write_rows(run, table, coding.columns, parts, coding.batches, resume=resume)
 
     def _in_memory(self, run: Run, table: Source, coding: Coding) -> tuple[Any, dict[str, dict[str, int]]]:
         """Encoded rows as what the caller gave, and what the fit had not seen.
@@ -473,7 +503,7 @@ class BaseTransformer:
         if run.on_device and all(column.works_on_device(schema.field(column.name).type) for column in model.columns):
             # columns follow each other; what becomes of them lies beside a matrix until that is filled
             resident = 1 if whole is None else len(model.names)
-        blocks = run.blocks(table, model.names, len(coding.schema), resident=resident)
+        blocks = run.blocks(table, coding.columns, len(coding.schema), resident=resident)
         found: list[Any] = []
         unseen = UnseenCounts()
 
@@ -578,6 +608,7 @@ class BaseTransformer:
         model, layout, seed = self._fitted(), asked["layout"], asked["seed"]
         check_settings(asked)
         check_columns(table, model)
+        names = NAMES if asked.get("names") is None else NameTemplate(asked["names"])
         options = EncodingOptions(
             seed=model.seed if seed is None else int(seed),
             most_probable=asked["mode"] == "argmax",
@@ -586,11 +617,15 @@ class BaseTransformer:
             place=table.place,
         )
         drawn = checked_uniforms(model, uniforms, table.rows)
-        flavour = self._flavour() or ("matrix" if layout == "onehot" else table.flavour)
-        says_model = written or flavour not in _WITHOUT_METADATA
-        marks: dict[bytes | str, bytes | str] = {MODEL_KEY: self._fingerprint()} if says_model else {}
-        schema = encoded_schema(model, layout, options.dtype, table.schema, marks)
-        return Coding(self.engine, model, options, drawn, layout, schema)
+        kept = original_columns(model, layout, table.schema) if asked.get("keep_original") else ()
+        flavour = self._flavour() or ("matrix" if layout == "onehot" and not kept else table.flavour)
+        marks: dict[bytes | str, bytes | str] = {}
+        if written or flavour not in _WITHOUT_METADATA:
+            marks[MODEL_KEY] = self._fingerprint()
+            marks |= {} if names == NAMES else {NAMES_KEY: names.text}
+        encoded = encoded_schema(model, layout, options.dtype, table.schema, names)
+        schema = check_distinct(pa.schema([*_chosen(table, kept), *encoded], marks), names)
+        return Coding(self.engine, model, options, drawn, layout, schema, kept)
 
     def _settings(self) -> dict[str, Any]:
         """What columns are fitted with unless they say otherwise."""
@@ -607,10 +642,13 @@ class BaseTransformer:
         self,
         encoded: Any,
         *,
+        names: str | None = None,
         return_valid: bool = False,
         invalid: InvalidRows = "mask",
         out: Path_ | None = None,
         part_rows: int = PART_ROWS,
+        compression: Compression | None = None,
+        row_group_rows: int | None = None,
         resume: bool = False,
     ) -> Any:
         """Decode rows to values of the columns' own types.
@@ -618,7 +656,11 @@ class BaseTransformer:
         Parameters
         ----------
         encoded : object
-            What `transform` gave, or a generator of such rows: compact columns, or a onehot matrix.
+            What `transform` gave, or a generator of such rows: compact columns, or a onehot matrix. Other columns are
+            left out.
+        names : str, optional
+            Template of the columns' names, as for `transform`; by default what the file or pyarrow table says, which
+            `transform` gave, else "{column}.{part}".
         return_valid : bool
             Also return which rows are within the training range in every column.
         invalid : {"mask", "drop"}
@@ -628,6 +670,10 @@ class BaseTransformer:
             without an ending); a `RunSummary` is returned then.
         part_rows : int
             Rows of each file of a folder.
+        compression : {"zstd", "snappy", "none"}, optional
+            As for `transform`.
+        row_group_rows : int, optional
+            As for `transform`.
         resume : bool
             Go on with a folder whose writing was cut short: the same source, model and options; what is there, and
             has the checksum that it was written with, is kept.
@@ -652,23 +698,24 @@ class BaseTransformer:
         model = self._fitted()
         choice(InvalidRows)(invalid, "invalid")
         table = open_source(encoded)
-        check_origin(table, model)
+        template = check_origin(table, model, names)
         if table.lazy and out is None:
-            return decode_lazily(self._alone(), table, invalid, return_valid=return_valid)
+            return decode_lazily(self._alone(), table, template.text, invalid, return_valid=return_valid)
         given = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
-        decoding = Decoding("reference", model, given, check=return_valid, drop=invalid == "drop")
+        decoding = Decoding("reference", model, given, template, check=return_valid, drop=invalid == "drop")
+        written = ParquetOptions(compression, row_group_rows)
 
         def need() -> Need:
-            types = decoding.reader().passthrough_types
-            return Need.transform(table.schema, decoded_schema(model, types), files=files_of(out))
+            schema = decoded_schema(model, decoding.reader().passthrough_types)
+            return Need.transform(table.schema, schema, files=files_of(out), group_rows=row_group_rows)
 
         with self._run("inverse", table, need) as run:
             read = replace(decoding, engine=run.here.engine).reader(table)
             schema = decoded_schema(model, read.passthrough_types)
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
-                asked = decoding.asked(table) | {"part_rows": part_rows}
-                parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows, decoded=True)
+                asked = decoding.asked(table) | {"part_rows": part_rows} | written.asked
+                parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows, written, decoded=True)
                 return write_rows(run, table, read.names, parts, decoding.batches, resume=resume)
             found: list[Decoded] = []
             run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run, table), found.append)
@@ -952,7 +999,9 @@ class BaseTransformer:
         """How many columns were there at fit."""
         return len(self.schema_.columns)
 
-    def get_feature_names_out(self, input_features: Any = None, *, layout: Layout | None = None) -> np.ndarray:
+    def get_feature_names_out(
+        self, input_features: Any = None, *, layout: Layout | None = None, names: str | None = None
+    ) -> np.ndarray:
         """Name the columns that `transform` gives in a layout.
 
         Parameters
@@ -961,6 +1010,8 @@ class BaseTransformer:
             Ignored; scikit-learn passes the names of the columns.
         layout : {"compact", "onehot"}, optional
             The layout; by default the constructor's, or that of what was fitted.
+        names : str, optional
+            Template of the names, as for `transform`.
 
         Returns
         -------
@@ -978,8 +1029,9 @@ class BaseTransformer:
         """
         chosen, model = layout or self._layout_of(self.frame_), self._fitted()
         check_settings({"layout": chosen})
-        compact = [name for column in model.columns for name in column.compact_names]
-        return np.array(model.onehot_names if chosen == "onehot" else compact, dtype=object)
+        template = NAMES if names is None else NameTemplate(names)
+        compact = [name for column in model.columns for name in column.compact_names(template)]
+        return np.array(model.onehot_names(template) if chosen == "onehot" else compact, dtype=object)
 
     @property
     def layout_(self) -> dict[str, list[Span]]:
@@ -1054,8 +1106,8 @@ def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in names])
 
 
-def _need_of(table: Source, coding: Coding, out: Path_ | None = None) -> Need:
-    return Need.transform(_chosen(table, coding.model.names), coding.schema, files=files_of(out))
+def _need_of(table: Source, coding: Coding, out: Path_ | None = None, group_rows: int | None = None) -> Need:
+    return Need.transform(_chosen(table, coding.columns), coding.schema, files=files_of(out), group_rows=group_rows)
 
 
 def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:

@@ -28,13 +28,15 @@ def encode_lazily(alone: Any, table: Any, options: Mapping[str, Any], first_row:
     return map_frames(table, partial(_encoded_part, alone, options, first_row), numbered=True)
 
 
-def decode_lazily(alone: Any, table: Any, invalid: str, *, return_valid: bool) -> Any:
+def decode_lazily(alone: Any, table: Any, template: str, invalid: str, *, return_valid: bool) -> Any:
     """A lazy frame of the decoded partitions; with `return_valid` also a lazy series of which rows are valid.
 
     Parameters
     ----------
     alone, table : object
         As for `encode_lazily`.
+    template : str
+        What encoded columns are called.
     invalid : {"mask", "drop"}
         Whether rows outside the training range are left out.
     return_valid : bool
@@ -42,12 +44,12 @@ def decode_lazily(alone: Any, table: Any, invalid: str, *, return_valid: bool) -
     """
     names, columns = table.schema.names, {}
     if table.flavour == "matrix":
-        names = alone.get_feature_names_out(layout="onehot").tolist()
+        names = alone.get_feature_names_out(layout="onehot", names=template).tolist()
         if len(names) != len(table.schema.names):
             raise InputError(f"the array has {len(table.schema.names)} columns, but the onehot layout has {len(names)}")
         columns = dict(zip(table.schema.names, names, strict=True))
     numbered = bool(_running_identifiers(alone, names))
-    decode = partial(_decoded_part, alone, invalid, columns)
+    decode = partial(_decoded_part, alone, template, invalid, columns)
     found = [map_frames(table, partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
     return tuple(found) if return_valid else found[0]
 
@@ -61,19 +63,19 @@ def _running_identifiers(alone: Any, names: Iterable[str]) -> list[IdColumn]:
 def _encoded_part(alone: Any, options: Mapping[str, Any], first_row: int, frame: Any, start: int) -> Any:
     """One encoded partition, as a frame of its library with its index."""
     encoded = alone.transform(frame, **options, first_row=first_row + start)
-    if options["layout"] == "compact":
+    if options["layout"] == "compact" or options["keep_original"]:
         return encoded
-    names = list(alone.get_feature_names_out(layout="onehot"))
+    names = list(alone.get_feature_names_out(layout="onehot", names=options["names"]))
     return type(frame)(encoded, columns=names, index=frame.index)
 
 
 def _decoded_part(  # noqa: PLR0913 - what Dask hands over comes after what was asked for
-    alone: Any, invalid: str, columns: Mapping[str, str], place: int, frame: Any, start: int
+    alone: Any, template: str, invalid: str, columns: Mapping[str, str], place: int, frame: Any, start: int
 ) -> Any:
     """One decoded partition, whose columns may get other names first, or which of its rows are valid."""
     frame = frame.rename(columns=columns) if columns else frame
     checked = place == 1 or invalid == "drop"
-    decoded = alone.inverse_transform(frame, return_valid=checked)
+    decoded = alone.inverse_transform(frame, names=template, return_valid=checked)
     values, valid = decoded if checked else (decoded, None)
     for column in _running_identifiers(alone, frame.columns) if start else ():
         there = values[column.name]

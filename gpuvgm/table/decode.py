@@ -12,9 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_array, is_on_device, namespace_of, on_host, to_numpy
-from gpuvgm.columns.base import MISSING, MODE, SCALAR, Coded, Decoder, FittedColumn, Modes, refuse_code
+from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Modes, refuse_code
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, get_engine, runs_on_device
 from gpuvgm.errors import InputError, counted
@@ -23,7 +24,7 @@ from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows, table_o
 from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
-from gpuvgm.table.model_file import MODEL_KEY, document_digest, fingerprint
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest, fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +64,14 @@ def joined_valid(parts: Sequence[Decoded]) -> Array:
     return namespace_of(there).concatenate([beside(part.valid, there) for part in parts])
 
 
-def check_origin(table: Source, model: TableModel) -> None:
-    """Refuse what another model encoded."""
+def check_origin(table: Source, model: TableModel, names: str | None) -> NameTemplate:
+    """Refuse what another model encoded; what columns are called, as the caller says, or else the table."""
     for name, pairs in table.metadata().items():
         found = pairs.get(MODEL_KEY)
         if found is not None and found != fingerprint(model):
             raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
+        names = names or pairs.get(NAMES_KEY)
+    return NAMES if names is None else NameTemplate(names)
 
 
 def decoded_schema(model: TableModel, passthrough_types: Mapping[str, pa.DataType]) -> pa.Schema:
@@ -94,12 +97,14 @@ class CompactReader:
         The fitted table.
     schema : pyarrow.Schema
         Columns of the encoded table; passthrough columns may be absent.
+    names : NameTemplate
+        What its columns are called.
     """
 
-    def __init__(self, model: TableModel, schema: pa.Schema) -> None:
+    def __init__(self, model: TableModel, schema: pa.Schema, names: NameTemplate) -> None:
         self._columns = [column for column in model.columns if column.is_encoded or column.name in schema.names]
-        self._model = model
-        self.names = [name for column in self._columns for name in column.compact_names]
+        self._model, self._names = model, names
+        self.names = [name for column in self._columns for name in column.compact_names(names)]
         self.passthrough_types = {
             column.name: schema.field(column.name).type for column in self._columns if not column.is_encoded
         }
@@ -123,11 +128,12 @@ class CompactReader:
     def _read(self, column: FittedColumn, block: Block) -> Coded:
         if not column.is_encoded:
             return Coded(passthrough=block.column(column.name))
-        scalar = real_scalars(_array_of_column(block, column.name + SCALAR)) if column.has_scalar else None
+        name = self._names.scalar(column.name)
+        scalar = real_scalars(_array_of_column(block, name)) if column.has_scalar else None
         if not column.has_codes:
             return Coded(scalar)
         if column.width:
-            code = _codes(column, block)
+            code = _codes(column, block, self._names.mode(column.name))
             there = scalar if scalar is not None and is_on_device(scalar) else code
             return Coded(None if scalar is None else beside(scalar, there), beside(code, there))
         xp = np if scalar is None else namespace_of(scalar)
@@ -142,8 +148,8 @@ def _completed(model: TableModel, coded: dict[str, Coded], block: Block | Matrix
     return {name: part for name, part in parts.items() if part is not None}
 
 
-def _codes(column: FittedColumn, block: Block) -> Modes:
-    mode = _array_of_column(block, column.name + MODE)
+def _codes(column: FittedColumn, block: Block, name: str) -> Modes:
+    mode = _array_of_column(block, name)
     xp = namespace_of(mode)
     if mode.dtype != column.code_dtype:
         if not column.all_known:
@@ -200,15 +206,23 @@ class OnehotReader:
         The fitted table.
     names : sequence of str
         Names of the matrix's columns.
+    passthrough_types : mapping of str to pyarrow.DataType
+        Passthrough columns beside it.
     matrix : ndarray, optional
         The matrix, where it is in memory.
     """
 
-    def __init__(
-        self, engine: Engine, model: TableModel, names: Sequence[str], matrix: NDArray[Any] | None = None
+    def __init__(  # noqa: PLR0913 - what is read, and where it is
+        self,
+        engine: Engine,
+        model: TableModel,
+        names: Sequence[str],
+        passthrough_types: Mapping[str, pa.DataType],
+        matrix: NDArray[Any] | None = None,
     ) -> None:
-        self._engine, self._model, self._matrix, self.names = engine, model, matrix, list(names)
-        self.passthrough_types: dict[str, pa.DataType] = {}
+        self._engine, self._model, self._matrix, self._onehot = engine, model, matrix, list(names)
+        self.passthrough_types = passthrough_types
+        self.names = [*names, *passthrough_types]
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
@@ -216,7 +230,7 @@ class OnehotReader:
 
     def __call__(self, block: Block | MatrixBlock) -> Encoded:
         """Encoded rows of a block."""
-        matrix: Array = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self.names))
+        matrix: Array = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self._onehot))
         xp = namespace_of(matrix)
         blank = xp.isnan(matrix)
         if blank.any():
@@ -227,6 +241,8 @@ class OnehotReader:
             for column in self._model.encoded
         ]
         self._engine.read_onehot(matrix, parts)
+        if isinstance(block, Block):
+            coded |= {name: Coded(passthrough=block.column(name)) for name in self.passthrough_types}
         return Encoded(block.first_row, block.rows, _completed(self._model, coded, block))
 
     def _refuse_blank(self, found: NDArray[np.int64], first_row: int) -> None:
@@ -241,7 +257,7 @@ class OnehotReader:
         if len(wrong):
             row, at = wrong[0].tolist()
             raise InputError(
-                f'the matrix holds NaN in row {first_row + row}, column {at} ("{self._model.onehot_names[at]}"; '
+                f'the matrix holds NaN in row {first_row + row}, column {at} ("{self._model.onehot_names()[at]}"; '
                 f"{len(wrong)} such values); check what made it"
             )
 
@@ -274,7 +290,9 @@ def real_scalars(scalar: Array) -> Floats:
     return contiguous
 
 
-def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactReader | OnehotReader:
+def encoded_reader(
+    engine: Engine, model: TableModel, table: Source, template: NameTemplate
+) -> CompactReader | OnehotReader:
     """How blocks of an encoded table become encoded rows.
 
     Parameters
@@ -285,6 +303,8 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
         The fitted table.
     table : Source
         Compact columns, onehot columns, a onehot matrix, or an iterator of such.
+    template : NameTemplate
+        What its columns are called.
 
     Raises
     ------
@@ -293,16 +313,17 @@ def encoded_reader(engine: Engine, model: TableModel, table: Source) -> CompactR
     """
     table = table.as_read(on_device=runs_on_device(engine))
     schema, is_matrix = table.schema, holds_matrices(table)
-    there, compact = set(schema.names), CompactReader(model, schema)
-    if not is_matrix and (set(compact.names) <= there or not set(model.onehot_names) <= there):
+    there, compact, onehot = set(schema.names), CompactReader(model, schema, template), model.onehot_names(template)
+    if not is_matrix and (set(compact.names) <= there or not set(onehot) <= there):
         _check_numbers(table.name, schema, [name for name in compact.names if name not in compact.passthrough_types])
         return compact
-    names = schema.names if is_matrix else model.onehot_names
+    names = schema.names if is_matrix else onehot
     _check_numbers(table.name, schema, names)
     if len(names) != model.onehot_width:
         found = counted(len(names), "column")
         raise InputError(f"{table.name}: {found}, but the model's onehot layout has {model.onehot_width}")
-    return OnehotReader(engine, model, names, getattr(table, "matrix", None))
+    beside = {} if is_matrix else compact.passthrough_types
+    return OnehotReader(engine, model, names, beside, getattr(table, "matrix", None))
 
 
 def holds_matrices(table: Source) -> bool:
@@ -344,6 +365,8 @@ class Decoding:
         The fitted table.
     table : EncodedTable
         The encoded rows.
+    names : NameTemplate
+        What their columns are called.
     check : bool
         Whether to look at bounds.
     drop : bool
@@ -353,6 +376,7 @@ class Decoding:
     engine: str
     model: TableModel
     table: EncodedTable
+    names: NameTemplate
     check: bool
     drop: bool
 
@@ -367,7 +391,7 @@ class Decoding:
 
     def reader(self, table: Source | None = None) -> CompactReader | OnehotReader:
         """What reads encoded rows from blocks; of a table that is there, also from slices of its matrix."""
-        return encoded_reader(get_engine(self.engine), self.model, table or self.table)
+        return encoded_reader(get_engine(self.engine), self.model, table or self.table, self.names)
 
     def rows(self, reader: CompactReader | OnehotReader | None = None) -> Callable[[Any], Decoded]:
         """From blocks to decoded rows, read by a reader that is there or by a new one."""

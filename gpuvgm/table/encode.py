@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -11,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, beside, column_of, namespace_of, to_numpy
-from gpuvgm.columns.base import MODE, SCALAR, Coded, EncodingOptions, Slice
+from gpuvgm.arrays import Array, Column, beside, column_of, namespace_of, on_host, to_numpy
+from gpuvgm.columns.base import Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, device_memory, get_engine, runs_on_device
 from gpuvgm.errors import InputError, counted_values, naming
@@ -38,11 +40,15 @@ _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.f
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Encoded rows: what each column has of scalar, code, and the values of passthrough columns."""
+    """Encoded rows: what each column has of scalar, code, and the values of passthrough columns.
+
+    `kept` are original columns that stay beside them.
+    """
 
     first_row: int
     rows: int
     columns: dict[str, Coded]
+    kept: Mapping[str, Column] = field(default_factory=dict)
 
     @property
     def unseen(self) -> UnseenRows:
@@ -101,9 +107,7 @@ def check_columns(table: Source, model: TableModel) -> None:
 # -- layouts
 
 
-def encoded_schema(
-    model: TableModel, layout: str, dtype: str, source: pa.Schema, metadata: dict[bytes | str, bytes | str]
-) -> pa.Schema:
+def encoded_schema(model: TableModel, layout: str, dtype: str, source: pa.Schema, names: NameTemplate) -> pa.Schema:
     """Columns of encoded rows.
 
     Parameters
@@ -114,20 +118,41 @@ def encoded_schema(
         How encoded rows are handed out, and the type of the scalars; those of general columns are float64.
     source : pyarrow.Schema
         Columns of the source, for passthrough columns.
-    metadata : dict of str to str
-        Metadata of the Arrow schema.
+    names : NameTemplate
+        What the columns are called.
     """
     if layout == "onehot":
-        return pa.schema([(name, _ARROW_TYPES[dtype]) for name in model.onehot_names], metadata)
-    fields: list[pa.Field[Any]] = []
+        return pa.schema([(name, _ARROW_TYPES[dtype]) for name in model.onehot_names(names)])
+    fields: list[tuple[str, pa.DataType]] = []
     for column in model.columns:
-        if not column.is_encoded:
-            fields.append(pa.field(column.name, source.field(column.name).type))
-        if column.has_scalar:
-            fields.append(pa.field(column.name + SCALAR, _ARROW_TYPES[column.scalar_dtype or dtype]))
-        if column.width:
-            fields.append(pa.field(column.name + MODE, pa.from_numpy_dtype(column.code_dtype)))
-    return pa.schema(fields, metadata)
+        types = [] if column.is_encoded else [source.field(column.name).type]
+        types += [_ARROW_TYPES[column.scalar_dtype or dtype]] * column.has_scalar
+        types += [pa.from_numpy_dtype(column.code_dtype)] * (column.width > 0)
+        fields += zip(column.compact_names(names), types, strict=True)
+    return pa.schema(fields)
+
+
+def original_columns(model: TableModel, layout: str, source: pa.Schema) -> tuple[str, ...]:
+    """Columns of a source that its encoded rows do not have anyway."""
+    there = set() if layout == "onehot" else {column.name for column in model.columns if not column.is_encoded}
+    return tuple(name for name in source.names if name not in there)
+
+
+def check_distinct(schema: pa.Schema, names: NameTemplate) -> pa.Schema:
+    """Columns of encoded rows, of which no two may have one name.
+
+    Raises
+    ------
+    InputError
+        Naming one that two would have.
+    """
+    twice = [name for name, count in Counter(schema.names).items() if count > 1]
+    if twice:
+        raise InputError(
+            f'names {names.text!r}: two encoded or original columns would be called "{twice[0]}"; give another '
+            "template, such as {column}_encoded_{part}"
+        )
+    return schema
 
 
 def refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
@@ -276,7 +301,36 @@ class OnehotLayout:
         return restore(pa.Table.from_batches([self.batch(matrix)]), like, flavour=flavour)
 
 
-Layout = CompactLayout | OnehotLayout  # how encoded rows are handed out
+@dataclass(frozen=True, slots=True)
+class KeptLayout:
+    """A table of original columns, and behind them what another layout makes.
+
+    Parameters
+    ----------
+    encoded : CompactLayout or OnehotLayout
+        The other layout.
+    schema : pyarrow.Schema
+        All columns.
+    """
+
+    encoded: Any  # CompactLayout or OnehotLayout
+    schema: pa.Schema
+
+    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch:
+        """A block as Arrow columns, in the memory of the host."""
+        made = self.encoded.batch(self.encoded.part(encoded))
+        return pa.RecordBatch.from_arrays([*map(on_host, encoded.kept.values()), *made.columns], schema=self.schema)
+
+    def batch(self, part: pa.RecordBatch) -> pa.RecordBatch:
+        """A block, which is one already."""
+        return part
+
+    def join(self, parts: Sequence[pa.RecordBatch], like: Source, flavour: str | None) -> Any:
+        """All blocks as what the caller gave, or as the flavour asked for."""
+        return restore(joined(parts, self.schema), like, flavour=flavour)
+
+
+Layout = CompactLayout | OnehotLayout | KeptLayout  # how encoded rows are handed out
 
 
 # -- in this process, or built anew on workers
@@ -300,6 +354,8 @@ class Coding:
         How encoded rows are handed out.
     schema : pyarrow.Schema
         Columns of encoded rows.
+    kept : tuple of str
+        Original columns that stay, in front of them.
     """
 
     engine: str
@@ -308,6 +364,12 @@ class Coding:
     uniforms: Mapping[str, np.ndarray]
     layout: str
     schema: pa.Schema
+    kept: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns to read."""
+        return tuple(dict.fromkeys([*self.model.names, *self.kept]))
 
     def asked(self, table: Source) -> dict[str, Any]:
         """What decides the encoded rows, for a manifest."""
@@ -338,7 +400,7 @@ class Coding:
                 columns[name] = self._named(name, block, encoder, part)
             for name, counts in _waited_for(columns):
                 columns[name] = self._named(name, block, columns[name].with_counts, counts)
-            return Encoded(block.first_row, block.rows, columns)
+            return Encoded(block.first_row, block.rows, columns, {name: block.column(name) for name in self.kept})
 
         return encoded
 
@@ -368,9 +430,11 @@ class Coding:
 
     def form(self, table: Source | None = None) -> Layout:
         """How encoded rows are handed out; a matrix lies where the rows of the table do."""
+        schema = pa.schema([*self.schema][len(self.kept) :]) if self.kept else self.schema
+        made: CompactLayout | OnehotLayout = CompactLayout(self.model, schema)
         if self.layout == "onehot":
-            return OnehotLayout(get_engine(self.engine), self.model, self.schema, self.options.dtype, table)
-        return CompactLayout(self.model, self.schema)
+            made = OnehotLayout(get_engine(self.engine), self.model, schema, self.options.dtype, table)
+        return KeptLayout(made, self.schema) if self.kept else made
 
     def parts(self, form: Layout | None = None, whole: Floats | None = None) -> Callable[[Any], tuple[Any, UnseenRows]]:
         """From blocks to encoded rows as they are kept in memory, or as rows of a matrix that is there already.

@@ -17,13 +17,14 @@ from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.codecs.texts import stray_of
 from gpuvgm.columns.inference import Recognised, Refuted
 from gpuvgm.columns.model import KINDS, TableModel
+from gpuvgm.columns.names import NAMES
 from gpuvgm.columns.numeric import (
     Lowest,
     NumberPlan,
     lowest_plan,
 )
 from gpuvgm.columns.options import MIXTURE
-from gpuvgm.columns.passthrough import PassthroughPlan, RowCount
+from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan, RowCount
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import FitConfig
 from gpuvgm.errors import InputError, SourceChangedError, naming
@@ -175,7 +176,9 @@ def _fit_otherwise(  # noqa: PLR0913 - what was planned, and what the plan was m
 
 def _check_names(schema: TableSchema) -> None:
     """Refuse columns whose encoded parts would have the same name."""
-    names = Counter(spec.name + ending for spec in schema.used for ending in KINDS[spec.kind].column.endings)
+    encoded = [spec.name for spec in schema.used if not issubclass(KINDS[spec.kind].column, PassthroughColumn)]
+    names = Counter(set(schema.names).difference(encoded))
+    names.update(name for column in encoded for name in (NAMES.scalar(column), NAMES.mode(column)))
     double = [name for name, count in names.items() if count > 1]
     if double:
         raise InputError(f'two columns would both be encoded as "{double[0]}"; rename one of them, or drop it')

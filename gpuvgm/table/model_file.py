@@ -81,6 +81,7 @@ class _Document:
 
 _MOST_DEPTH = 32
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
+NAMES_KEY = "gpuvgm.names"  # the template of the columns' names, where it is another than the default
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import is_on_device, mixed, namespace_of, on_host, to_numpy
-from gpuvgm.columns.base import MODE, SCALAR
 from gpuvgm.columns.model import TableModel
+from gpuvgm.columns.names import NAMES
 from gpuvgm.columns.rules import choice, whole
 from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.base import OnehotPart
@@ -138,19 +138,19 @@ class TrainingRows:
         self._model: TableModel = transformer.model_
         if not self._model.encoded:
             raise InputError("the table has no column that is encoded: there is nothing to train on")
-        self._parts = [(column.name + SCALAR, column.name + MODE, column.width) for column in self._model.encoded]
+        self._parts = [(NAMES.scalar(c.name), NAMES.mode(c.name), c.width) for c in self._model.encoded]
         self.place = place
         self._engine = place if place == "cuda" else "auto" if transformer.engine == "cuda" else transformer.engine
         get_engine(self._engine)
         self._store = _Store(place, folder)
-        self.width = len(self._model.onehot_names)
+        self.width = self._model.onehot_width
         self._dtype = self._row_dtype()
         with self._store.writing():
             self._rows = self._encoded(transformer, source)
             if len(self) == 0:
                 raise InputError("there are no rows to train on")
             names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
-            codes, widths = [records[name + MODE] for name in names], [self._model[name].width for name in names]
+            codes, widths = [records[NAMES.mode(name)] for name in names], [self._model[name].width for name in names]
             self.index = RowIndex.of(codes, widths, self._store.index)
         counts = [np.diff(starts) for starts in self.index.starts]
         self.conditions = Conditions(transformer, self.conditions.names, counts=counts)
@@ -412,7 +412,7 @@ class TrainingRows:
             return None, None
         column = (mixed(rows.astype(np.uint64), self._seed, epoch) % np.uint64(len(names))).astype(np.int64)
         xp = namespace_of(self._rows)
-        codes = xp.stack([columns[name + MODE] for name in names])
+        codes = xp.stack([columns[NAMES.mode(name)] for name in names])
         return column, to_numpy(codes[xp.asarray(column), xp.arange(len(rows))]).astype(np.int64)
 
     def _on_device(self, array: NDArray[Any]) -> Any:
@@ -428,7 +428,7 @@ class TrainingRows:
         dtype = self._dtype
         names, rows = list(dtype.names or ()), max(1, BLOCK_BYTES // dtype.itemsize)
         there = open_source(source)
-        closed = {c.name + SCALAR: c.name for c in self._model.encoded if not c.all_known and not c.has_codes}
+        closed = {NAMES.scalar(c.name): c.name for c in self._model.encoded if not c.all_known and not c.has_codes}
         first_row = 0
         with self._store.growing("rows", dtype, there.rows) as add:
             for part in transformer.iter_batches(there, rows, layout="compact", dtype="float32"):
@@ -446,8 +446,8 @@ class TrainingRows:
         """A row: its scalars and codes, the largest first; a multiple of 4 bytes, so that every type steps over it."""
         fields: list[tuple[str, np.dtype[Any]]] = []
         for column in self._model.encoded:
-            fields += [(column.name + SCALAR, np.dtype(np.float32))] * column.has_scalar
-            fields += [(column.name + MODE, np.dtype(column.code_dtype))] * (column.width > 0)
+            fields += [(NAMES.scalar(column.name), np.dtype(np.float32))] * column.has_scalar
+            fields += [(NAMES.mode(column.name), np.dtype(column.code_dtype))] * (column.width > 0)
         fields.sort(key=lambda field: (-field[1].itemsize, field[1].kind))
         packed = np.dtype(fields)
         names, offsets = [name for name, _ in fields], [packed.fields[name][1] for name, _ in fields]  # type: ignore[index]
@@ -461,7 +461,8 @@ class TrainingRows:
         numbers: NDArray[Any] = np.asarray(on_host(values).to_numpy(zero_copy_only=False))
         if dtype.kind == "f" or numbers.dtype.kind != "f":
             return numbers
-        return np.where(np.isnan(numbers), self._model[name.removesuffix(MODE)].width, numbers)
+        widths = {mode: width for _, mode, width in self._parts}
+        return np.where(np.isnan(numbers), widths[name], numbers)
 
 
 def _temporary_folder(owner: object) -> Path:

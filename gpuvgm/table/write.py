@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
@@ -22,8 +22,10 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from gpuvgm.columns.rules import choice, none, whole
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
-from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values
+from gpuvgm.config import Compression
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
 from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor, result_of
 from gpuvgm.execution.memory import Files
@@ -120,6 +122,36 @@ def _inside_of(folder: Location, source: Source) -> list[Location]:
 
 
 @dataclass(frozen=True, slots=True)
+class ParquetOptions:
+    """How Parquet files are written.
+
+    Parameters
+    ----------
+    compression : {"zstd", "snappy", "none"}, optional
+        Codec of all columns; by default each has what is the fastest.
+    row_group_rows : int, optional
+        Rows of a row group.
+
+    Raises
+    ------
+    InputError
+        For other values.
+    """
+
+    compression: Compression | None = None
+    row_group_rows: int | None = None
+
+    def __post_init__(self) -> None:
+        (choice(Compression) | none)(self.compression, "compression")
+        (whole(1) | none)(self.row_group_rows, "row_group_rows")
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What is not left to the default."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """What is written.
 
@@ -133,6 +165,8 @@ class Parts:
         What decides the rows: command, model, options and inputs.
     part_rows : int
         Rows of each file but the last.
+    options : ParquetOptions
+        How each file is written.
     root : pathlib.Path
         Folder that the name counts from; workers may stand in another.
     decoded : bool
@@ -143,12 +177,25 @@ class Parts:
     schema: pa.Schema
     asked: Mapping[str, Any]
     part_rows: int = PART_ROWS
+    options: ParquetOptions = ParquetOptions()
     root: Path = field(default_factory=Path.cwd)
     decoded: bool = False
 
     def __post_init__(self) -> None:
         if self.part_rows < 1:
             raise InputError(f"part_rows must be at least 1, got {self.part_rows}")
+        if self.options.asked and self.is_csv:
+            raise InputError(f"{self.out}: {listed(list(self.options.asked))} cannot be chosen for CSV; leave it out")
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether one file is written as CSV."""
+        return self.decoded and is_csv(self.out)
+
+    def sink(self, path: Location) -> ParquetSink:
+        """A file to write."""
+        metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
+        return ParquetSink(path, self.schema, metadata, **self.options.asked)
 
     @property
     def place(self) -> Location:
@@ -245,7 +292,7 @@ class _PartFile:
 
     def __init__(self, parts: Parts, first_row: int) -> None:
         self._first_row, self._opened = first_row, ExitStack()
-        sink = _sink(inside(parts.place, parts.name(first_row)), parts.schema)
+        sink = parts.sink(inside(parts.place, parts.name(first_row)))
         self._taking = Taking(self._opened.enter_context(sink))
         self._thread, self._lacks_rows = ThreadPoolExecutor(1, "gpuvgm-write"), False
 
@@ -344,7 +391,7 @@ def write_part(parts: Parts, encode: Encode, partition: Partition, executor: Loc
     path = inside(parts.place, parts.name(partition.first_row))
     rows = partition.read()
     chosen = DeviceExecutor(callers_stream(), executor.progress) if rows.on_device else executor
-    with _sink(path, parts.schema) as sink:
+    with parts.sink(path) as sink:
         taking = Taking(sink)
         chosen.map_blocks(encode, rows.blocks, taking.take)
     return taking.entry(partition.first_row)
@@ -355,11 +402,6 @@ def _writer(executor: Executor) -> Executor:
     if isinstance(executor, CallerExecutor):
         return DeviceExecutor(callers_stream(), executor.progress)
     return executor
-
-
-def _sink(path: Given, schema: pa.Schema) -> ParquetSink:
-    metadata = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-    return ParquetSink(path, schema, metadata)
 
 
 # -- the run
@@ -373,7 +415,7 @@ def write_rows(
     if not parts.out.suffix:
         return write_parts(run, source, columns, parts, encode, resume=resume)
     started, out, schema = time.perf_counter(), parts.out, parts.schema
-    with CsvSink(out, schema) if parts.decoded and is_csv(out) else _sink(out, schema) as sink:
+    with CsvSink(out, schema) if parts.is_csv else parts.sink(out) as sink:
         taking = Taking(sink)
         _writer(run.executor).map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
     seconds = time.perf_counter() - started

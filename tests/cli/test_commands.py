@@ -62,15 +62,19 @@ def test_the_commands_and_options_are_those_that_work():
             "layout",
             "dtype",
             "seed",
+            "names",
+            "keep_original",
             "block_rows",
             "part_rows",
+            "compression",
+            "row_group_rows",
             "resume",
             *machine,
             *memory,
         },
         "train": {"model", "with", "epochs", "columns", "delimiter", "seed", "resume", "threads", *memory},
         "sample": {"rows", "where", "seed", "threads"},
-        "inverse": {"model", "part_rows", "resume", *machine, *memory},
+        "inverse": {"model", "names", "part_rows", "compression", "row_group_rows", "resume", *machine, *memory},
         "evaluate": {
             *machine,
             *memory,
@@ -379,3 +383,29 @@ def test_module_and_process(folder):
     out, err = run("info", folder / "m.gpuvgm", "--json")
     assert json.loads(out)["rows"] == ROWS
     assert err == ""
+
+
+def test_names_kept_columns_and_files_by_options_or_a_toml_file(tmp_path):
+    """What is written with them is decoded without being told of them."""
+    rows = {"amount": np.random.default_rng(0).normal(50, 9, 500).round(2), "colour": ["red", "blue"] * 250}
+    pq.write_table(pa.table(rows), tmp_path / "rows.parquet")
+    invoke("fit", tmp_path / "rows.parquet", "--model", tmp_path / "m.gpuvgm")
+    (tmp_path / "options.toml").write_text(
+        '[transform]\nnames = "{column}_Transformed"\nkeep-original = true\n'
+        'compression = "zstd"\nrow-group-rows = 200\n'
+    )
+    given = ("--names", "{column}_Transformed", "--keep-original", "--compression", "zstd", "--row-group-rows", 200)
+    for options in (given, ("--config", tmp_path / "options.toml")):
+        transform = ("transform", tmp_path / "rows.parquet", tmp_path / "e.parquet", "--model", tmp_path / "m.gpuvgm")
+        invoke(*transform, *options)
+        footer = pq.read_metadata(tmp_path / "e.parquet")
+        encoded = ["amount_Transformed", "amount_Transformed_mode", "colour_Transformed_mode"]
+        assert footer.schema.names == ["amount", "colour", *encoded]
+        assert (footer.num_row_groups, footer.row_group(0).column(0).compression) == (3, "ZSTD")
+        invoke("inverse", tmp_path / "e.parquet", tmp_path / "b.parquet", "--model", tmp_path / "m.gpuvgm")
+        assert pq.read_table(tmp_path / "b.parquet").equals(pq.read_table(tmp_path / "rows.parquet"))
+    pq.write_table(pq.read_table(tmp_path / "e.parquet").replace_schema_metadata({}), tmp_path / "e.parquet")
+    decode = ("inverse", tmp_path / "e.parquet", tmp_path / "b.parquet", "--model", tmp_path / "m.gpuvgm")
+    assert 'no columns "amount.scalar"' in invoke(*decode, code=2).stderr
+    invoke(*decode, "--names", "{column}_Transformed", "--row-group-rows", 100)
+    assert pq.read_metadata(tmp_path / "b.parquet").num_row_groups == 5

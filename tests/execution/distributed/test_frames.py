@@ -218,6 +218,16 @@ def test_encoded_and_decoded_frames_are_those_of_pandas(client, frame, one, cut,
     assert_lazy_equal(back, lazy, one.inverse_transform(expected))
 
 
+@pytest.mark.parametrize("layout", ["compact", "onehot"])
+def test_names_and_kept_columns_of_lazy_frames(client, frame, one, layout):
+    options = {"layout": layout, "names": "{column}_{part}", "keep_original": True}
+    lazy = split(frame, 3)
+    encoded, expected = one.transform(lazy, **options), one.transform(frame, **options)
+    pd.testing.assert_frame_equal(encoded.compute(), expected, check_categorical=False)
+    back = one.inverse_transform(encoded, names="{column}_{part}")
+    assert_lazy_equal(back, lazy, one.inverse_transform(expected, names="{column}_{part}"))
+
+
 def assert_lazy_equal(lazy, source, expected):
     assert lazy.divisions == source.divisions
     computed = lazy.compute()
