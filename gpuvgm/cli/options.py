@@ -261,6 +261,9 @@ GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writ
 PartRows = Annotated[
     int, option("--part-rows", "Rows per file, if OUT is a folder.", parser=parse_count, metavar="ROWS")
 ]
+Partitioned = Annotated[
+    bool, option("--partitioned", "Write the folders key=value that the input lies in, if OUT is a folder.")
+]
 Compressed = Annotated[
     Compression | None,
     option("--compression", "Codec of Parquet files; by default the fastest for each column.", OUTPUT),

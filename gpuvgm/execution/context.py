@@ -23,6 +23,7 @@ from gpuvgm.execution.partitions import (
     Reading,
     as_read_by,
     blocks_of,
+    file_rows,
     partitions,
     reachable,
     rows_of_file,
@@ -307,10 +308,10 @@ class Run:
         columns: Sequence[str],
         width: int = 0,
         *,
-        exactly: int | None = None,
+        cuts: Sequence[int] | None = None,
         most: int | None = None,
     ) -> Iterator[Any]:
-        """Partitions of some columns of a source: of so many rows, or as many as suit the executor, and `most`."""
+        """Partitions of some columns of a source: between cuts of files, or as suits the executor, of `most` rows."""
         if isinstance(source, FileSource) and self.spread:
             source = reachable(source)
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
@@ -319,8 +320,9 @@ class Run:
         if not isinstance(source, FileSource):
             limits.append(_travelling(len(columns)))
         reading = Reading(self.engine, tuple(columns), self.rows_of(source, max(len(columns), width)))
-        whole_groups = exactly is None and self.engine == "cuda"
-        return partitions(source, reading, exactly or min(limits), whole_groups=whole_groups)
+        if cuts is not None and isinstance(source, FileSource):
+            return file_rows(source, reading, cuts)
+        return partitions(source, reading, min(limits), whole_groups=self.engine == "cuda")
 
     def rows_of(self, source: Source, width: int) -> int:
         """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""

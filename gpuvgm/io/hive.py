@@ -17,6 +17,7 @@ from gpuvgm.io.source import FolderKey, Part
 
 MISSING = "__HIVE_DEFAULT_PARTITION__"
 _WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")
+_ESCAPED = re.compile(r"""[\x00-\x1f"#%'*/:=?\\{}\[\]^\x7f]""")
 Values = Mapping[str, str | None]
 
 
@@ -37,6 +38,16 @@ def values_of(folders: Sequence[str]) -> dict[str, str | None]:
                 raise InputError(f"{'/'.join(folders)}: two folders say what {name} is; rename one")
             found[name] = None if value == MISSING else unquote(value)
     return found
+
+
+def folder_names(keys: Sequence[FolderKey]) -> str:
+    """Names of folders that say what keys are, as Hive escapes them; "" where there is none."""
+    values = ((key.name, MISSING if key.value is None else _escaped(key.value)) for key in keys)
+    return "/".join(f"{_escaped(name)}={value}" for name, value in values)
+
+
+def _escaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", text)
 
 
 def with_keys(parts: Sequence[Part], folders: Sequence[Values]) -> list[Part]:

@@ -100,9 +100,22 @@ def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp
     for place in manifests:
         document = manifest_document(place)
         if document is not None:
-            beside = {file.name: file for file in files if file.with_name(place.name) == place}
-            found.update(_compared(place, _entries(place, document), beside, files))
+            entries = _entries(place, document)
+            folders = {"", *(name.rpartition("/")[0] for name in entries)}
+            names = ((name_below(place, file), file) for file in files)
+            below = {name: file for name, file in names if name and name.rpartition("/")[0] in folders}
+            found.update(_compared(place, entries, below, files))
     return found
+
+
+def name_below(place: Location, file: Location) -> str | None:
+    """Name of a file in the folder of a manifest, or in a folder of that; None for one that lies elsewhere."""
+    if isinstance(place, Path) and isinstance(file, Path):
+        return file.relative_to(place.parent).as_posix() if file.is_relative_to(place.parent) else None
+    if isinstance(place, Path) or isinstance(file, Path):
+        return None
+    folder = place.path.removesuffix(place.name)
+    return file.path.removeprefix(folder) if file.path.startswith(folder) and place.shares_store(file) else None
 
 
 def _entries(place: Location, document: Mapping[str, Any]) -> dict[str, ManifestEntry]:
@@ -127,7 +140,7 @@ def _compared(
 ) -> dict[Location, ManifestEntry]:
     for name in sorted({*entries, *beside}):
         if name not in beside:
-            raise InputError(f"{place.with_name(name)}: is missing; {_AGAIN}, {_AS_IT_IS}")
+            raise InputError(f"{str(place).removesuffix(MANIFEST)}{name}: is missing; {_AGAIN}, {_AS_IT_IS}")
         if name not in entries:
             raise InputError(f"{beside[name]}: gpuvgm did not write it there; remove it, {_AS_IT_IS}")
         size, _ = files[beside[name]]

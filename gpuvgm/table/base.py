@@ -410,6 +410,7 @@ class BaseTransformer:
         return_unseen: bool = False,
         out: Path_ | None = None,
         part_rows: int = PART_ROWS,
+        partitioned: bool = False,
         compression: Compression | None = None,
         row_group_rows: int | None = None,
         resume: bool = False,
@@ -441,6 +442,9 @@ class BaseTransformer:
             returned.
         part_rows : int
             Rows of each file of a folder.
+        partitioned : bool
+            Write the folders ``key=value`` that the files of the source lie in. As there, files lack the columns that
+            the names of their folders say.
         compression : {"zstd", "snappy", "none"}, optional
             One codec for all columns of the files, which get dictionaries too. By default each column has the encoding
             and the codec (none or LZ4) that are the fastest.
@@ -481,7 +485,7 @@ class BaseTransformer:
                 raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
             return encode_lazily(self._alone(), table, asked, first_row)
         coding = self._coding(table, asked, first_row, uniforms, written=out is not None)
-        written = ParquetOptions(compression, row_group_rows)
+        written = ParquetOptions(partitioned, compression, row_group_rows)
         with self._run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
@@ -647,6 +651,7 @@ class BaseTransformer:
         invalid: InvalidRows = "mask",
         out: Path_ | None = None,
         part_rows: int = PART_ROWS,
+        partitioned: bool = False,
         compression: Compression | None = None,
         row_group_rows: int | None = None,
         resume: bool = False,
@@ -670,6 +675,8 @@ class BaseTransformer:
             without an ending); a `RunSummary` is returned then.
         part_rows : int
             Rows of each file of a folder.
+        partitioned : bool
+            As for `transform`.
         compression : {"zstd", "snappy", "none"}, optional
             As for `transform`.
         row_group_rows : int, optional
@@ -703,7 +710,7 @@ class BaseTransformer:
             return decode_lazily(self._alone(), table, template.text, invalid, return_valid=return_valid)
         given = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
         decoding = Decoding("reference", model, given, template, check=return_valid, drop=invalid == "drop")
-        written = ParquetOptions(compression, row_group_rows)
+        written = ParquetOptions(partitioned, compression, row_group_rows)
 
         def need() -> Need:
             schema = decoded_schema(model, decoding.reader().passthrough_types)

@@ -9,7 +9,8 @@ import logging
 import os
 import shutil
 import time
-from collections import deque
+from bisect import bisect_right
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,7 +19,7 @@ from functools import partial
 from itertools import groupby, islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import pyarrow as pa
 
@@ -34,6 +35,7 @@ from gpuvgm.files import replace_folder
 from gpuvgm.io import (
     MANIFEST,
     CsvSink,
+    FileSource,
     Given,
     Location,
     ParquetSink,
@@ -45,8 +47,9 @@ from gpuvgm.io import (
     location_of,
     refuse_overwriting,
 )
+from gpuvgm.io.hive import folder_names
 from gpuvgm.io.locks import locked
-from gpuvgm.io.manifest import Manifest, inside, read_manifest, refuse_other_run, still_fits
+from gpuvgm.io.manifest import Manifest, inside, name_below, read_manifest, refuse_other_run, still_fits
 
 PART_ROWS = 1 << 24
 GROUPS_OF_PART = 8  # at least, where parts are read side by side: a part may begin within a row group
@@ -127,6 +130,8 @@ class ParquetOptions:
 
     Parameters
     ----------
+    partitioned : bool
+        Whether rows of the source's folders `key=value` are written to such folders.
     compression : {"zstd", "snappy", "none"}, optional
         Codec of all columns; by default each has what is the fastest.
     row_group_rows : int, optional
@@ -138,6 +143,7 @@ class ParquetOptions:
         For other values.
     """
 
+    partitioned: bool = False
     compression: Compression | None = None
     row_group_rows: int | None = None
 
@@ -148,7 +154,51 @@ class ParquetOptions:
     @property
     def asked(self) -> dict[str, Any]:
         """What is not left to the default."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        return {name: value for name, value in asdict(self).items() if value not in (None, False)}
+
+
+class FolderRows(NamedTuple):
+    """Consecutive rows that are written to a folder within the output.
+
+    Parameters
+    ----------
+    first_row : int
+        The first of them.
+    folder : str
+        Names of folders `key=value`, with slashes between; "" for the output itself.
+    files : int
+        Files of the folder that hold rows before these.
+    """
+
+    first_row: int
+    folder: str
+    files: int
+
+
+def folders_of(source: Source, part_rows: int) -> tuple[FolderRows, ...]:
+    """Rows of a source by the folders `key=value` that its files lie in.
+
+    Raises
+    ------
+    InputError
+        Where there are no such folders, or files do not say how many rows they have.
+    """
+    files = source.parts if isinstance(source, FileSource) else ()
+    if not any(file.keys for file in files):
+        raise InputError(f"{source.name}: does not lie in folders key=value; write without partitioned")
+    if source.rows is None:
+        raise InputError(
+            f"{source.name}: CSV and JSON lines do not say how many rows a folder has; write without partitioned, or "
+            "from Parquet or Arrow files"
+        )
+    found: list[FolderRows] = []
+    row, written = 0, Counter[str]()
+    for folder, group in groupby((file for file in files if file.rows), lambda file: folder_names(file.keys)):
+        found.append(FolderRows(row, folder, written[folder]))
+        rows = sum(file.rows or 0 for file in group)
+        row += rows
+        written[folder] += -(-rows // part_rows)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +221,10 @@ class Parts:
         Folder that the name counts from; workers may stand in another.
     decoded : bool
         Whether the rows are values of the columns' own types, which one file may hold as CSV.
+    folders : sequence of FolderRows
+        Which rows are written to which folder.
+    left_out : frozenset of str
+        Columns that the files do not have, because the names of their folders say them.
     """
 
     out: Location
@@ -180,10 +234,14 @@ class Parts:
     options: ParquetOptions = ParquetOptions()
     root: Path = field(default_factory=Path.cwd)
     decoded: bool = False
+    folders: Sequence[FolderRows] = (FolderRows(0, "", 0),)
+    left_out: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.part_rows < 1:
             raise InputError(f"part_rows must be at least 1, got {self.part_rows}")
+        if self.options.partitioned and self.out.suffix:
+            raise InputError(f"{self.out}: one file cannot be partitioned; give a folder (a name without an ending)")
         if self.options.asked and self.is_csv:
             raise InputError(f"{self.out}: {listed(list(self.options.asked))} cannot be chosen for CSV; leave it out")
 
@@ -192,10 +250,33 @@ class Parts:
         """Whether one file is written as CSV."""
         return self.decoded and is_csv(self.out)
 
+    def partitioned_as(self, source: Source) -> Parts:
+        """The same, in the folders of a source."""
+        folders = folders_of(source, self.part_rows)
+        files: Any = source
+        keys = {key.name for file in files.parts for key in file.keys if not key.stored}
+        return replace(self, folders=folders, left_out=frozenset(keys))
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the files."""
+        return [name for name in self.schema.names if name not in self.left_out]
+
     def sink(self, path: Location) -> ParquetSink:
         """A file to write."""
         metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
-        return ParquetSink(path, self.schema, metadata, **self.options.asked)
+        schema = pa.schema([self.schema.field(name) for name in self.columns])
+        options = self.options
+        return ParquetSink(
+            path, schema, metadata, compression=options.compression, row_group_rows=options.row_group_rows
+        )
+
+    def file(self, first_row: int) -> ParquetSink:
+        """The file that begins with a row, in a folder that is there."""
+        path = inside(self.place, self.name(first_row))
+        if isinstance(path, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return self.sink(path)
 
     @property
     def place(self) -> Location:
@@ -206,7 +287,28 @@ class Parts:
 
     def name(self, first_row: int) -> str:
         """Name of the file that begins with a row."""
-        return f"part-{first_row // self.part_rows:05d}.parquet"
+        rows = self.folders[self._folder_of(first_row)]
+        number = rows.files + (first_row - rows.first_row) // self.part_rows
+        return f"{rows.folder}/part-{number:05d}.parquet".removeprefix("/")
+
+    def bounds(self, row: int) -> tuple[int, int]:
+        """First row of the file that has a row, and the row that the next file may begin with."""
+        at = self._folder_of(row)
+        start = self.folders[at].first_row
+        first = start + (row - start) // self.part_rows * self.part_rows
+        stop = first + self.part_rows
+        return first, stop if at + 1 == len(self.folders) else min(stop, self.folders[at + 1].first_row)
+
+    def files(self, rows: int) -> list[tuple[int, int]]:
+        """First row of every file of so many rows, and the row after its last."""
+        found, row = [], 0
+        while row < rows:
+            found.append((row, min(rows, self.bounds(row)[1])))
+            row = found[-1][1]
+        return found
+
+    def _folder_of(self, row: int) -> int:
+        return bisect_right(self.folders, row, key=lambda rows: rows.first_row) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,14 +350,14 @@ class Cut:
 
     def __call__(self, block: Any) -> list[Piece]:
         """Rows of each part that is missing."""
-        size, stop = self.parts.part_rows, block.first_row + block.rows
-        firsts = range(block.first_row - block.first_row % size, stop, size)
-        wanted = [first for first in firsts if self.parts.name(first) not in self.done]
-        pieces = []
-        for first in wanted:
-            low, high = max(0, first - block.first_row), min(block.rows, first + size - block.first_row)
-            written = self.encode(block if high - low == block.rows else block.between(low, high))
-            pieces.append(Piece(first, written, first + size <= stop))
+        pieces, row, end = [], block.first_row, block.first_row + block.rows
+        while row < end:
+            first, stop = self.parts.bounds(row)
+            if self.parts.name(first) not in self.done:
+                low, high = row - block.first_row, min(stop, end) - block.first_row
+                written = self.encode(block if high - low == block.rows else block.between(low, high))
+                pieces.append(Piece(first, written, stop <= end))
+            row = stop
         return pieces
 
 
@@ -264,12 +366,13 @@ class Taking:
     """Takes rows for a file, and counts what the fit had not seen of them."""
 
     sink: Any  # ParquetSink or CsvSink
+    columns: Sequence[str]
     unseen: UnseenCounts = field(default_factory=UnseenCounts)
 
     def take(self, written: Written) -> None:
         """Rows of a block."""
         batch, unseen = written
-        self.sink.write(batch)
+        self.sink.write(batch if len(self.columns) == batch.num_columns else batch.select(self.columns))
         self.unseen.add(unseen)
 
     def entry(self, first_row: int) -> dict[str, Any]:
@@ -292,8 +395,7 @@ class _PartFile:
 
     def __init__(self, parts: Parts, first_row: int) -> None:
         self._first_row, self._opened = first_row, ExitStack()
-        sink = parts.sink(inside(parts.place, parts.name(first_row)))
-        self._taking = Taking(self._opened.enter_context(sink))
+        self._taking = Taking(self._opened.enter_context(parts.file(first_row)), parts.columns)
         self._thread, self._lacks_rows = ThreadPoolExecutor(1, "gpuvgm-write"), False
 
     def __enter__(self) -> Self:
@@ -388,11 +490,10 @@ class PartFiles(ExitStack):
 
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """One file from its partition: its rows, size and SHA-256."""
-    path = inside(parts.place, parts.name(partition.first_row))
     rows = partition.read()
     chosen = DeviceExecutor(callers_stream(), executor.progress) if rows.on_device else executor
-    with parts.sink(path) as sink:
-        taking = Taking(sink)
+    with parts.file(partition.first_row) as sink:
+        taking = Taking(sink, parts.columns)
         chosen.map_blocks(encode, rows.blocks, taking.take)
     return taking.entry(partition.first_row)
 
@@ -416,7 +517,7 @@ def write_rows(
         return write_parts(run, source, columns, parts, encode, resume=resume)
     started, out, schema = time.perf_counter(), parts.out, parts.schema
     with CsvSink(out, schema) if parts.is_csv else parts.sink(out) as sink:
-        taking = Taking(sink)
+        taking = Taking(sink, parts.columns)
         _writer(run.executor).map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
     seconds = time.perf_counter() - started
     taking.unseen.warn(source.place)
@@ -449,6 +550,7 @@ def write_parts(
         Where the folder is something else, or the run to resume was another one.
     """
     began = time.perf_counter()
+    parts = parts.partitioned_as(source) if parts.options.partitioned else parts
     if resume and not source.identified:
         raise InputError(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
@@ -508,7 +610,8 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
     """
     width = len(parts.schema)
     if run.reads_apart(source):
-        partitions = run.partitions(source, columns, width, exactly=parts.part_rows)
+        cuts = [0, *(stop for _, stop in parts.files(source.rows or 0))]
+        partitions = run.partitions(source, columns, width, cuts=cuts)
         left = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
         for partition, entry in run.executor.each(partial(write_part, parts, encode), left):
             manifest.add(parts.name(partition.first_row), entry)
@@ -524,20 +627,18 @@ def _blocks(run: Run, source: Source, columns: Sequence[str], cut: Cut) -> Itera
 
     Of files that are read from anywhere as fast, one part a thread is read, a block of each in turn.
     """
-    width, rows, size = len(cut.parts.schema), source.rows, cut.parts.part_rows
+    width, rows = len(cut.parts.schema), source.rows
     if run.spread or not source.paths or rows is None:
         return run.blocks(source, columns, width)
-    firsts = [first for first in range(0, rows, size) if cut.parts.name(first) not in cut.done]
-    at_once = 1 if run.on_device or source.longest_group * GROUPS_OF_PART > size else run.executor.threads
+    stretches = [file for file in cut.parts.files(rows) if cut.parts.name(file[0]) not in cut.done]
+    is_long = source.longest_group * GROUPS_OF_PART > cut.parts.part_rows
+    at_once = 1 if run.on_device or is_long else run.executor.threads
     if at_once == 1:
-        neighbours = groupby(enumerate(firsts), lambda pair: pair[1] - pair[0] * size)
-        stretches = [[first for _, first in stretch] for _, stretch in neighbours]
-    else:
-        stretches = [[first] for first in firsts]
+        borders = Counter(row for file in stretches for row in file)
+        ends = sorted(row for row, files in borders.items() if files == 1)  # where nothing missing lies on both sides
+        stretches = list(zip(ends[::2], ends[1::2], strict=True))
     between, block_rows = as_read_by(run.engine, source).between, run.rows_of(source, max(len(columns), width))
-    return _in_turn(
-        (between(columns, stretch[0], min(stretch[-1] + size, rows), block_rows) for stretch in stretches), at_once
-    )
+    return _in_turn((between(columns, *stretch, block_rows) for stretch in stretches), at_once)
 
 
 def _in_turn(streams: Iterator[Iterator[Any]], count: int) -> Iterator[Any]:
@@ -557,7 +658,7 @@ def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:
         return
     written = sum(entry["rows"] for entry in manifest.done.values())
     whole = written == source.rows or manifest.asked.get("drop")
-    if not whole or len(manifest.done) != max(1, -(-source.rows // parts.part_rows)):
+    if not whole or len(manifest.done) != max(1, len(parts.files(source.rows))):
         raise SourceChangedError(f"{source.name}: its number of rows changed while it was read")
 
 
@@ -606,7 +707,7 @@ def _empty_store(out: RemoteFile) -> None:
     manifest = read_manifest(inside(out, MANIFEST))
     known = {MANIFEST, *(manifest.done if manifest else ())}
     held = out.files()
-    foreign = sorted(file.name for file in held if file.name not in known)
+    foreign = sorted({str(name_below(inside(out, MANIFEST), file)) for file in held} - known)
     if foreign:
         raise InputError(
             f"{out}: holds {foreign[0]}, which no complete run wrote there; choose another name, or empty it"
@@ -628,20 +729,28 @@ def _check_folder(out: Location) -> None:
     check_folder_of(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a name that ends in .parquet, or that of a folder")
-    held = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    held = _names_within(out)
     manifest = read_manifest(out / MANIFEST)
     if held and manifest is None:
         raise InputError(f"{out}: a folder that gpuvgm did not write is not replaced; choose another name")
-    foreign = sorted(held - {MANIFEST, *(manifest.done if manifest else ())})
+    done = manifest.done if manifest else ()
+    folders = {name.rpartition("/")[0] for name in done}  # their files may be gone
+    foreign = sorted(held - {MANIFEST, *done, *folders})
     if foreign:
         raise InputError(f"{out}: also holds {foreign[0]}, which gpuvgm did not write there; choose another name")
 
 
+def _names_within(folder: Path) -> set[str]:
+    """Names of files in a folder and its folders, and of folders that hold nothing."""
+    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]
+    return {path.relative_to(folder).as_posix() for path in found}
+
+
 def _clear(place: Location, kept: set[str]) -> None:
     """Remove what a process that was killed had left of files on their way."""
-    for path in place.iterdir() if isinstance(place, Path) else ():
-        if path.name not in kept:
-            path.unlink()
+    if isinstance(place, Path):
+        for name in _names_within(place) - kept:
+            (place / name).unlink()
 
 
 def _summary(source: Source, parts: Parts, manifest: Manifest, began: float) -> RunSummary:
@@ -652,4 +761,4 @@ def _summary(source: Source, parts: Parts, manifest: Manifest, began: float) -> 
     rows, size = (sum(entry[part] for entry in entries) for part in ("rows", "bytes"))
     seconds = time.perf_counter() - began
     unseen.warn(source.place)
-    return RunSummary(str(parts.out), rows, size, len(parts.schema), seconds, len(entries), unseen.rows())
+    return RunSummary(str(parts.out), rows, size, len(parts.columns), seconds, len(entries), unseen.rows())
