@@ -25,14 +25,9 @@ from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
 MISSING = None  # the modal value, or the category, that stands for "missing"
-Modes = NDArray[np.unsignedinteger]
+Modes = NDArray[np.signedinteger]
 Category = str | int | float | bool | None
 Place = Callable[[int], str]
-
-
-def code_dtype_of(codes: int) -> np.dtype[np.unsignedinteger]:
-    """Integer type that numbers this many codes."""
-    return np.dtype(np.uint8 if codes <= 1 << 8 else np.uint16 if codes <= 1 << 16 else np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,9 +286,12 @@ class FittedColumn:
         return True
 
     @cached_property
-    def code_dtype(self) -> np.dtype[np.unsignedinteger]:
-        """Integer type of the column's modes in the compact layout."""
-        return code_dtype_of(self.width)
+    def code_dtype(self) -> np.dtype[np.signedinteger]:
+        """Integer type of the column's modes in the compact layout: signed, as Spark has no others.
+
+        It holds `width` too, which stands for values that are no category.
+        """
+        return np.dtype(np.int8 if self.width < 1 << 7 else np.int16 if self.width < 1 << 15 else np.int32)
 
     @property
     def code_counts(self) -> Floats:

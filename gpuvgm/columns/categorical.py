@@ -24,7 +24,6 @@ from gpuvgm.columns.base import (
     FittedColumn,
     Slice,
     Values,
-    code_dtype_of,
     refuse_code,
     refuse_rows,
 )
@@ -126,11 +125,6 @@ class CategoricalColumn(FittedColumn):
         return "infrequent categories share a one-hot column" if self.infrequent else ""
 
     @property
-    def code_dtype(self) -> np.dtype[np.unsignedinteger]:
-        """Integer type of the column's modes in the compact layout; values that are no category are `width`."""
-        return code_dtype_of(self.width + 1)
-
-    @property
     def code_counts(self) -> Floats:
         """Training rows of each one-hot column."""
         own = len(self.own)
@@ -177,7 +171,8 @@ class CategoricalColumn(FittedColumn):
         """Values of modes; missing for one that categories share, and for that of no category."""
         assert part.code is not None
         mode = to_numpy(part.code)
-        wrong = np.flatnonzero(mode > (self.width if self.unknown == "ignore" else self.width - 1))
+        end = self.width + (self.unknown == "ignore")
+        wrong = np.flatnonzero((mode < 0) | (mode >= end))
         if len(wrong):
             refuse_code(self, first_row + int(wrong[0]), mode[wrong[0]])
         return Values(values(np.minimum(mode, len(self.own))))

@@ -25,8 +25,8 @@ from gpuvgm.summary.summary import Cells, Summary
 LN_2 = np.log(2.0)
 SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
 COUNTERS = 1 << 14  # of the generator, worked on at a time, so that they stay in the cache
-OnehotPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, int]
-ReadPart = tuple[Floats | None, NDArray[np.unsignedinteger] | None, Ints, bool]
+OnehotPart = tuple[Floats | None, NDArray[np.signedinteger] | None, int]
+ReadPart = tuple[Floats | None, NDArray[np.signedinteger] | None, Ints, bool]
 
 
 class EMLoop(Protocol):
@@ -304,9 +304,9 @@ class Engine:
         return multivariate.log_prob(x, table)
 
     def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.unsignedinteger]
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.signedinteger]
     ) -> None:
-        """Write scalar (float32 or float64) and code (uint8 or uint16) of every row.
+        """Write scalar (float32 or float64) and code (int8 or int16) of every row.
 
         A missing row gets scalar 0 and the missing code.
         """
@@ -335,7 +335,7 @@ class Engine:
         self,
         numbers: Floats,
         scalar: Floats,
-        code: NDArray[np.unsignedinteger],
+        code: NDArray[np.signedinteger],
         table: HoldTable,
         off_step: NDArray[np.bool_] | Step | None,
     ) -> Ints:
@@ -364,7 +364,7 @@ class Engine:
         return hold_rows(numbers, scalar, code, table, off_step)
 
     def inverse_transform(
-        self, scalar: Floats, code: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+        self, scalar: Floats, code: NDArray[np.signedinteger], table: InverseTable, out: Floats
     ) -> tuple[int, bool]:
         """Write the number of every row; NaN for missing codes.
 
@@ -375,7 +375,7 @@ class Engine:
         complete : bool
             Whether every number is known to be one; False where none was looked at.
         """
-        unknown = np.flatnonzero(code >= len(table.means))
+        unknown = np.flatnonzero((code < 0) | (code >= len(table.means)))
         if len(unknown):
             return int(unknown[0]), False
         kept = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
@@ -412,7 +412,7 @@ class Engine:
         matrix : ndarray of shape (rows, width), float32 or float64
             The rows, C-contiguous.
         parts : sequence of (scalar, code, order, zero_is_none)
-            For each column where its scalars (of the matrix's dtype) and its codes (uint8, uint16 or uint32) are
+            For each column where its scalars (of the matrix's dtype) and its codes (int8, int16 or int32) are
             written, shape (rows,) or None; all its codes, int64, in the order that ties go by; and whether a row of
             zeros has no code, which is written as the number of codes.
         """

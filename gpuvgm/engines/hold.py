@@ -100,7 +100,7 @@ class HoldTable:
 def hold_rows(
     numbers: Floats,
     scalar: Floats,
-    code: NDArray[np.unsignedinteger],
+    code: NDArray[np.signedinteger],
     table: HoldTable,
     off_step: NDArray[np.bool_] | Step | None,
 ) -> Ints:

@@ -112,14 +112,14 @@ class NativeEngine(Engine):
         return self._kernels.log_prob(x, _gaussians(table))
 
     def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.unsignedinteger]
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.signedinteger]
     ) -> None:
         """Scalar and code of every row; see `Engine.transform`."""
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
         self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, code)
 
     def inverse_transform(
-        self, scalar: Floats, code: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+        self, scalar: Floats, code: NDArray[np.signedinteger], table: InverseTable, out: Floats
     ) -> tuple[int, bool]:
         """Numbers of every row; see `Engine.inverse_transform`."""
         frame = (table.frame.scale, table.frame.centre, table.limit)

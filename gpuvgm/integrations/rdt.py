@@ -211,7 +211,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         self._refuse(np.isinf(numbers), LogCodec.infinite, "fit again with these rows, or clean them")
         table = self._draw_table()
         encoded = np.empty((len(numbers), 2 if formatted.ndim == 1 else 3), order="F")
-        component: NDArray[Any] = np.empty(len(numbers), np.uint8 if len(table.codes) < 256 else np.uint16)
+        component: NDArray[Any] = np.empty(len(numbers), np.int16)
         draw = Draw(uniforms=np.random.random_sample(len(numbers)))  # RDT has set NumPy's state to this column's
         get_engine().transform(numbers, table, draw, encoded[:, 0], component)
         encoded[:, 1] = component if modal is None else np.where(modal < 0, component, len(table.codes) + modal)

@@ -193,7 +193,7 @@ class EncodedCounts(Counts):
 
     @classmethod
     def of_modes(
-        cls, scalar: NDArray[np.floating], mode: NDArray[np.unsignedinteger], limit: float, modes: int
+        cls, scalar: NDArray[np.floating], mode: NDArray[np.signedinteger], limit: float, modes: int
     ) -> EncodedCounts:
         """Counts of rows of a mixture: scalars and modes of shape (rows,), cut at ±limit."""
         edge, half = scalar.dtype.type(limit), SCALAR_BINS // 2

@@ -390,7 +390,7 @@ class TrainingRows:
         place, column = self.conditions.places(column, code)
         widths = self.conditions.width, len(self.conditions.names)
         vectors, mask = (
-            self._filled([(None, xp.asarray(ones.astype(np.uint32)), width)], len(rows), width)
+            self._filled([(None, xp.asarray(ones.astype(np.int32)), width)], len(rows), width)
             for ones, width in zip((place, column), widths, strict=True)
         )
         return TrainingBatch(rows, vectors, mask)

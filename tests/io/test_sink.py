@@ -30,8 +30,8 @@ def encoded():
     return pa.record_batch(
         {
             "Amount.scalar": draws.standard_normal(ROWS).astype(np.float32),
-            "Amount.mode": draws.integers(0, 9, ROWS, dtype=np.uint8),
-            "wide.mode": draws.integers(0, 900, ROWS, dtype=np.uint16),
+            "Amount.mode": draws.integers(0, 9, ROWS, dtype=np.int8),
+            "wide.mode": draws.integers(0, 900, ROWS, dtype=np.int16),
             "value": draws.standard_normal(ROWS),
             "text": [f"category {i % 7}" for i in range(ROWS)],
             "row": np.arange(ROWS),

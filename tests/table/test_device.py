@@ -345,12 +345,13 @@ def test_infinite_rows_stop_the_fit(place: Any) -> None:
     assert columns_of(found) == columns_of(expected)
 
 
-def test_a_mode_that_does_not_exist(place: Any, baseline: TableTransformer) -> None:
+@pytest.mark.parametrize("wrong", [100, -1])
+def test_a_mode_that_does_not_exist(place: Any, baseline: TableTransformer, wrong: int) -> None:
     encoded = baseline.transform(arrays())
     encoded["single.mode"] = encoded["single.mode"].copy()
-    encoded["single.mode"][4700] = 200
+    encoded["single.mode"][4700] = wrong
     for modes in (encoded["single.mode"], encoded["single.mode"].astype(np.int64)):
-        with pytest.raises(InputError, match=r"single.mode.*200 at row 4700"):
+        with pytest.raises(InputError, match=rf"single.mode.*{wrong} at row 4700"):
             clone_on(baseline, "cuda").inverse_transform(place.resident(encoded | {"single.mode": modes}))
 
 

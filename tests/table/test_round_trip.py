@@ -46,7 +46,7 @@ def test_pandas_comes_back_with_index_and_dtypes() -> None:
     back, valid = transformer.inverse_transform(encoded, return_valid=True)
     pd.testing.assert_frame_equal(df, before)
     assert list(encoded.columns) == [f"{c}.{part}" for c in df.columns for part in ("scalar", "mode")]
-    assert set(encoded.dtypes) == {np.dtype("float32"), np.dtype("uint8")}
+    assert set(encoded.dtypes) == {np.dtype("float32"), np.dtype("int8")}
     pd.testing.assert_index_equal(encoded.index, df.index)
     pd.testing.assert_index_equal(back.index, df.index)
     pd.testing.assert_series_equal(back.dtypes, df.dtypes)
@@ -290,14 +290,39 @@ def test_wrong_settings_are_refused(name: str, value: object) -> None:
             TableTransformer(effort="research").fit(x).transform(x, **wrong)  # type: ignore[arg-type]
 
 
-def test_modes_that_do_not_exist_are_refused() -> None:
-    transformer = TableTransformer().fit({"x": np.arange(100.0)})
-    encoded = transformer.transform({"x": np.arange(100.0)})
-    encoded["x.mode"][[40, 50]] = 200
-    with pytest.raises(InputError, match=r'dict: column "x\.mode": 200 at row 40'):
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("wrong", [100, -1])
+@pytest.mark.parametrize("column", ["x", "c"])
+def test_modes_that_do_not_exist_are_refused(engine: str, wrong: int, column: str) -> None:
+    table = {"x": np.arange(100.0), "c": ["a", "b"] * 50}
+    transformer = TableTransformer(engine=engine).fit(table)
+    encoded = transformer.transform(table)
+    encoded[f"{column}.mode"][[40, 50]] = wrong
+    with pytest.raises(InputError, match=rf'dict: column "{column}\.mode": {wrong} at row 40'):
         transformer.inverse_transform(encoded)
+    del encoded["c.mode"]
+    transformer = TableTransformer(engine=engine).fit({"x": table["x"]})
     with pytest.raises(InputError, match=r"0\.5 at row 1"):
         transformer.inverse_transform({"x.scalar": np.zeros(2), "x.mode": np.array([0.0, 0.5])})
+
+
+@pytest.mark.parametrize(
+    ("categories", "dtype", "before"), [(127, "int8", "uint8"), (128, "int16", "uint8"), (257, "int16", "uint16")]
+)
+@pytest.mark.parametrize("unknown", ["error", "ignore"])
+def test_modes_are_signed_and_unsigned_ones_are_read(categories: int, dtype: str, before: str, unknown: str) -> None:
+    """Spark has no unsigned integers; files of earlier versions have."""
+    table = {"c": [f"{i:03d}" for i in range(categories)] * 2}
+    column = {"kind": "categorical", "max_categories": categories}
+    transformer = TableTransformer({"c": column}, unknown=unknown).fit(table)
+    encoded = transformer.transform(table)["c.mode"]
+    assert encoded.dtype == dtype
+    for modes in (encoded, encoded.astype(before)):
+        assert transformer.inverse_transform({"c.mode": modes})["c"].tolist() == table["c"]
+    if unknown == "ignore":
+        nothing = pa.table(transformer.transform(pa.table({"c": ["none"] * 3})))
+        assert nothing["c.mode"].null_count == 3
+        assert transformer.inverse_transform(nothing)["c"].null_count == 3
 
 
 def test_rows_that_cannot_be_encoded_or_decoded_are_said_with_their_file(tmp_path: Path) -> None:

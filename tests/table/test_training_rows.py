@@ -180,7 +180,7 @@ def test_codes_of_one_byte_and_of_two(place: Any) -> None:
     kinds: dict[str, Any] = {"few": "categorical", "many": {"kind": "categorical", "max_categories": 300}}
     model = TableTransformer(kinds | {"x": "continuous"}, effort="research", max_iter=3).fit(source)
     rows = TrainingRows(model, source, place=place)
-    assert model.columns_["many"].code_dtype == np.uint16 and rows.nbytes == 900 * (4 + 2 + 1 + 1 + 2 * 4)
+    assert model.columns_["many"].code_dtype == np.int16 and rows.nbytes == 900 * (4 + 2 + 1 + 1 + 2 * 4)
     matrix = model.transform(source, layout="onehot")
     np.testing.assert_array_equal(rows.matrix(np.arange(900)), matrix, strict=True)
     batch = rows.batch(300)

@@ -142,7 +142,7 @@ class CudaEngine(Engine):
 
     @ranged
     def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.unsignedinteger]
+        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.signedinteger]
     ) -> None:
         """Scalar and code of every row; see `Engine.transform`."""
         device = self.device
@@ -167,7 +167,7 @@ class CudaEngine(Engine):
         self,
         numbers: Floats,
         scalar: Floats,
-        code: NDArray[np.unsignedinteger],
+        code: NDArray[np.signedinteger],
         table: HoldTable,
         off_step: NDArray[np.bool_] | Step | None,
     ) -> Ints:
@@ -179,7 +179,7 @@ class CudaEngine(Engine):
 
     @ranged
     def inverse_transform(
-        self, scalar: Floats, code: NDArray[np.unsignedinteger], table: InverseTable, out: Floats
+        self, scalar: Floats, code: NDArray[np.signedinteger], table: InverseTable, out: Floats
     ) -> tuple[int, bool]:
         """Numbers of every row; see `Engine.inverse_transform`."""
         device = self.device

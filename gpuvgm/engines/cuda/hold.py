@@ -9,7 +9,7 @@ import numpy as np
 
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
-from gpuvgm.engines.cuda.rows import BLOCKS_EACH, NO_ROW, QUAD
+from gpuvgm.engines.cuda.rows import BLOCKS_EACH, NO_ROW, QUAD, as_read
 from gpuvgm.engines.hold import SORTS, HoldTable
 from gpuvgm.engines.tables import Step
 from gpuvgm.summary.grid import Floats
@@ -52,7 +52,7 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
     off_step : array of shape (rows,), bool, or Step, or None
         The rows off the step, or how to find them.
     """
-    scalar, code = coded
+    scalar, code = coded[0], as_read(coded[1])
     step = off_step if isinstance(off_step, Step) else None
     mask = None if step is not None or off_step is None else off_step.view(np.uint8)
     found = np.array([0, NO_ROW] * len(SORTS), np.uint64)

@@ -121,7 +121,7 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
     out : (scalar, code)
         What is written.
     """
-    scalar, code = out
+    scalar, code = out[0], as_read(out[1])
     chosen = draw.most_probable or len(table.widths) == 1
     randomness = "none" if chosen else "generator" if draw.uniforms is None else "given"
     parameters = device.xp.asarray(_draw_parameters(table))
@@ -147,6 +147,11 @@ def _draw_parameters(table: DrawTable) -> Floats:
     return np.concatenate((np.array([*rules, 0, 0], np.float64), components.ravel()))
 
 
+def as_read(code: Any) -> Any:
+    """Codes as kernels read them, in the same memory: unsigned, so that a negative one is past the last."""
+    return code.view(f"u{code.dtype.itemsize}")
+
+
 def inverse_transform(device: Device, scalar: Any, code: Any, table: InverseTable, out: Any) -> Any:
     """Numbers of rows on the device; see `Engine.inverse_transform`. Of float32, they are rounded to the nearest.
 
@@ -155,6 +160,7 @@ def inverse_transform(device: Device, scalar: Any, code: Any, table: InverseTabl
     array of shape (2,), uint64
         On the device: the first row whose code does not exist, and the first whose scalar is NaN, or `NO_ROW`.
     """
+    code = as_read(code)
     frame = table.frame
     codes = np.stack((table.means, table.widths), axis=1).ravel()
     rules = np.array([frame.centre, 1.0 / frame.scale, table.limit])

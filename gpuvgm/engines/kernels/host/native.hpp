@@ -87,16 +87,19 @@ struct Kernels {
     explicit Kernels(const std::string& instruction_set);
 };
 
-// The loops tell float from double and one byte from two by size: anything else would be misread.
+// The loops tell float from double and one byte from two by size: anything else would be misread. They read a negative
+// code as a large one, past the last, which they refuse.
 template <class Array> void check_scalar(const Array& scalar) {
     if (scalar.dtype() != nb::dtype<float>() && scalar.dtype() != nb::dtype<double>()) {
         throw std::invalid_argument("scalars must be float32 or float64");
     }
 }
 
-template <class Array> void check_code(const Array& code) {
-    if (code.dtype() != nb::dtype<uint8_t>() && code.dtype() != nb::dtype<uint16_t>()) {
-        throw std::invalid_argument("codes must be uint8 or uint16");
+template <class Array> void check_code(const Array& code, size_t largest = 2) {
+    const auto kind = (nb::dlpack::dtype_code)code.dtype().code;
+    const bool whole = kind == nb::dlpack::dtype_code::Int || kind == nb::dlpack::dtype_code::UInt;
+    if (!whole || code.itemsize() > largest) {
+        throw std::invalid_argument("codes must be integers of " + std::to_string(largest) + " bytes at most");
     }
 }
 

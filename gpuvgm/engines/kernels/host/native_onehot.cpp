@@ -17,12 +17,7 @@ template <class Real>
 using InMatrix = nb::ndarray<const Real, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Part = std::tuple<std::optional<ReadColumn>, std::optional<ReadColumn>, int64_t>;
 
-// Categories may have more codes than the modes of a mixture.
-template <class Code> void check_onehot_code(const Code& code) {
-    if (code.dtype() != nb::dtype<uint32_t>()) {
-        check_code(code);
-    }
-}
+constexpr size_t LARGEST_CODE = 4;  // bytes: categories may have more codes than the modes of a mixture
 
 template <class Real> void fill_onehot(const std::vector<Part>& parts, OutMatrix<Real> out) {
     const int64_t rows = out.shape(0), width = out.shape(1);
@@ -36,7 +31,7 @@ template <class Real> void fill_onehot(const std::vector<Part>& parts, OutMatrix
             check_scalar(*scalar);
         }
         if (code) {
-            check_onehot_code(*code);
+            check_code(*code, LARGEST_CODE);
         }
         columns.push_back({scalar ? scalar->data() : nullptr, code ? code->data() : nullptr,
                            scalar ? (int)scalar->itemsize() : 0, code ? (int)code->itemsize() : 0, codes});
@@ -65,7 +60,7 @@ template <class Real> void read_parts(InMatrix<Real> matrix, const std::vector<R
             throw std::invalid_argument("scalars must be of the matrix's type");
         }
         if (code) {
-            check_onehot_code(*code);
+            check_code(*code, LARGEST_CODE);
         }
         if ((bool)code != (codes > 0)) {
             throw std::invalid_argument("codes are written where a column has some");
