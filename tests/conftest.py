@@ -58,10 +58,13 @@ def needs(package: str) -> pytest.MarkDecorator:
 
 needs_gpu = pytest.mark.skipif("cupy" not in REQUIRED and not gpu_is_usable(), reason="no GPU that CuPy can use")
 
+os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # for the workers of Spark; by default the python3 of the path
+
 #: What is costly to start is started once: the tests that share it run in one process.
 TOGETHER = {
     "execution/distributed/": "clusters",
     "io/storage/": "store",
+    "integrations/spark/": "spark",
     "engines/kernels/test_budgets.py": "cubins",
     "engines/kernels/test_compiled.py": "cubins",
 }

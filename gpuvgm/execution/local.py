@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -83,6 +84,14 @@ class Executor(Protocol):
         """Each partition with what `function(partition, executor)` gives for it, as they are ready."""
 
 
+class RemoteBlocks(ABC, Iterator[Any]):
+    """Blocks that other processes read; as an iterator they come to this one."""
+
+    @abstractmethod
+    def map_merge(self, function: Callable[[Any], R], merge: Callable[[R, R], R]) -> R | None:
+        """Merge the results of all blocks where these are, in row order; None where there are no rows."""
+
+
 class LocalExecutor:
     """Runs a function over blocks on threads of this process.
 
@@ -118,6 +127,8 @@ class LocalExecutor:
 
     def map_merge(self, function: Callable[[B], R], blocks: Iterable[B], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in block order; None when there are no blocks."""
+        if isinstance(blocks, RemoteBlocks):
+            return blocks.map_merge(function, merge)
         merged: list[R] = []
 
         def take(result: R) -> None:

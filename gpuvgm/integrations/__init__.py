@@ -1,1 +1,1 @@
-"""Drop-in replacements for the transformers of other libraries, one module each; a module needs its library."""
+"""Drop-in replacements for the transformers of other libraries, and their engines; a module needs its library."""

@@ -90,6 +90,11 @@ def _from_memory(source: object, open_part: Opener) -> Source:
     if is_loaded("pandas", "DataFrame", source):
         return pandas_source(source)
     refuse_no_table(source)
+    if is_loaded("pyspark.sql", "DataFrame", source):
+        raise InputError(
+            "a DataFrame of Spark is not brought to this process: gpuvgm.integrations.spark has fit, encode and "
+            "decode, which work where its rows are; frame.toArrow() is all of them here"
+        )
     opened = device_source(source) or _from_frame(source)
     if opened is not None:
         return opened

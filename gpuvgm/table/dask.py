@@ -48,13 +48,13 @@ def decode_lazily(alone: Any, table: Any, template: str, invalid: str, *, return
         if len(names) != len(table.schema.names):
             raise InputError(f"the array has {len(table.schema.names)} columns, but the onehot layout has {len(names)}")
         columns = dict(zip(table.schema.names, names, strict=True))
-    numbered = bool(_running_identifiers(alone, names))
+    numbered = bool(running_identifiers(alone, names))
     decode = partial(_decoded_part, alone, template, invalid, columns)
     found = [map_frames(table, partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
     return tuple(found) if return_valid else found[0]
 
 
-def _running_identifiers(alone: Any, names: Iterable[str]) -> list[IdColumn]:
+def running_identifiers(alone: Any, names: Iterable[str]) -> list[IdColumn]:
     """Identifiers that these encoded columns lack, and that get running numbers."""
     there = set(names)
     return [c for c in alone.model_.identifiers if c.regenerate == "sequence" and c.name not in there]
@@ -77,7 +77,7 @@ def _decoded_part(  # noqa: PLR0913 - what Dask hands over comes after what was 
     checked = place == 1 or invalid == "drop"
     decoded = alone.inverse_transform(frame, names=template, return_valid=checked)
     values, valid = decoded if checked else (decoded, None)
-    for column in _running_identifiers(alone, frame.columns) if start else ():
+    for column in running_identifiers(alone, frame.columns) if start else ():
         there = values[column.name]
         numbers: Any = column.absent(start, len(values)).passthrough
         values[column.name] = type(there)(numbers.to_pandas().to_numpy(), index=values.index).astype(there.dtype)

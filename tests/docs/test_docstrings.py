@@ -22,6 +22,7 @@ DROP_INS = {
     "ctgan.TVAE": "ctgan",
     "ctabgan.DataTransformer": None,
     "torch.TrainingDataset": "torch",
+    **dict.fromkeys(("spark.fit", "spark.encode", "spark.decode"), "pyspark"),
 }
 
 

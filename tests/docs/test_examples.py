@@ -18,6 +18,7 @@ NEEDED_FOR = {
     "gpuvgm.cluster": "distributed",
     "gpuvgm.integrations.ctgan": "ctgan",
     "gpuvgm.integrations.rdt": "rdt",
+    "gpuvgm.integrations.spark": "pyspark",
     "gpuvgm.integrations.torch": "torch",
 }
 
