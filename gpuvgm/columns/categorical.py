@@ -40,6 +40,7 @@ from gpuvgm.columns.categories import (
 from gpuvgm.columns.inference import MOST_VALUES, Refuted
 from gpuvgm.columns.intervals import MIDDLE, Intervals
 from gpuvgm.columns.options import MOST_CATEGORIES, MOST_INTERVALS, MOST_ONEHOT
+from gpuvgm.columns.passthrough import handed_back
 from gpuvgm.columns.records import ArrowType, Count, category, read_record
 from gpuvgm.columns.rules import one_of, shown, whole
 from gpuvgm.columns.schema import ColumnRequest
@@ -49,7 +50,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.engines.base import philox_uniforms
 from gpuvgm.engines.tables import Draw
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_plain_number_type, type_of, with_wide_index
+from gpuvgm.io.arrow import is_number_type, type_of, with_wide_index
 from gpuvgm.summary.grid import Floats, Ints
 
 
@@ -180,8 +181,8 @@ class CategoricalColumn(FittedColumn):
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> FittedColumn:
         """Column from what `to_json` gave."""
-        encoding = one_of("onehot", "interval")(document.get("encoding"), f"{where}: encoding")
-        return read_record(IntervalColumn if encoding == "interval" else CategoricalColumn, document, where)
+        kinds = {kind.encoding: kind for kind in (CategoricalColumn, IntervalColumn, ConstantColumn)}
+        return read_record(kinds[one_of(*kinds)(document.get("encoding"), f"{where}: encoding")], document, where)
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
@@ -313,6 +314,59 @@ class IntervalColumn(CategoricalColumn):
         CategoricalColumn.check(self)
 
 
+@dataclass(frozen=True, repr=False)
+class ConstantColumn(CategoricalColumn):
+    """A column that holds one value in all rows, or none: no part of the one-hot matrix.
+
+    Compact rows carry it as it is, as a passthrough column; rows that come without it get its one category. Parameters
+    are those of `CategoricalColumn`.
+    """
+
+    encoding: ClassVar[str] = "constant"
+    has_codes: ClassVar[bool] = False
+
+    @property
+    def width(self) -> int:
+        """One-hot columns: none."""
+        return 0
+
+    @property
+    def encoding_reason(self) -> str:
+        """That the column takes no part in the matrix."""
+        return "the same in all rows, which takes no column of the matrix"
+
+    @property
+    def code_counts(self) -> Floats:
+        """Nothing, since there are no one-hot columns."""
+        return np.empty(0)
+
+    def absent(self, first_row: int, rows: int) -> Coded:
+        """Rows that came without the column."""
+        return Coded(passthrough=CategoryValues(self, self.categories)(np.zeros(rows, np.int64)))
+
+    def code_of(self, value: object) -> int | None:
+        """None, since there are no one-hot columns."""
+        return None
+
+    def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
+        """What hands parts of the column through that hold its category alone."""
+        return ConstantEncoder(self, options)
+
+    def decoder(self, engine: Engine, *, check: bool) -> Decoder:
+        """What hands parts of the column back."""
+        return handed_back
+
+    def describe_codes(self) -> list[dict[str, Any]]:
+        """The category, which has no one-hot column."""
+        return [{name: value for name, value in CategoricalColumn.describe_codes(self)[0].items() if name != "code"}]
+
+    def check(self) -> None:
+        """Refuse more or fewer than one category, and one that is no value of the column's type."""
+        if len(self.categories) != 1 or self.unknown != "error":
+            raise ValueError("a constant has one category, and no place for unknown ones")
+        CategoricalColumn.check(self)
+
+
 @dataclass(frozen=True, slots=True)
 class CategoricalPlan(ColumnPlan):
     """What is settled about a categorical column before its rows are read.
@@ -328,11 +382,12 @@ class CategoricalPlan(ColumnPlan):
     dictionary : tuple, optional
         For dictionary types: the values of the dictionary, in its own order.
     encoding : {"auto", "onehot", "interval"}
-        How to encode; "auto" is one-hot up to 256 categories, and an interval of each beyond.
+        How to encode; "auto" is one-hot up to 256 categories, and an interval of each beyond; a single category takes
+        no column.
     max_categories : int, optional
         One-hot columns at most, whatever `encoding` is.
     few_numbers : bool
-        The values are numbers, and categories only because the sample has few different ones.
+        The values are numbers or datetimes, and categories only because the sample has few different ones.
     """
 
     name: str
@@ -385,7 +440,7 @@ class CategoricalPlan(ColumnPlan):
             raise Refuted(
                 f'column "{self.name}": {len(numbers):,} distinct values, of which the sample has at most '
                 f'{MOST_VALUES}; declare it "categorical", or another kind',
-                numbers[-MOST_VALUES - 1 :],
+                array_of(numbers[-MOST_VALUES - 1 :], type_of(self.type)).to_pylist(),
             )
         return _column_class(self, len(ordered.categories))(
             name=self.name,
@@ -413,6 +468,8 @@ class CategoricalPlan(ColumnPlan):
 
 def _column_class(plan: CategoricalPlan, categories: int) -> type[CategoricalColumn]:
     """How so many categories are encoded."""
+    if plan.encoding == "auto" and categories == 1 and plan.unknown == "error":
+        return ConstantColumn
     wanted = plan.encoding == "interval" or (plan.encoding == "auto" and categories > MOST_ONEHOT)
     return IntervalColumn if wanted and plan.max_categories is None else CategoricalColumn
 
@@ -439,7 +496,7 @@ def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Cat
         _dictionary_of(sample),
         request.encoding,
         request.max_categories,
-        request.learns_steps and not request.is_final and is_plain_number_type(sample.type),
+        request.learns_steps and not request.is_final and is_number_type(sample.type),
     )
 
 
@@ -541,6 +598,15 @@ class IntervalEncoder(CategoryEncoder):
         if part.uniforms is not None:
             return part.uniforms
         return philox_uniforms(Draw(options.seed, self._column.column_id, options.first_row + part.first_row), rows)
+
+
+class ConstantEncoder(CategoryEncoder):
+    """Hands a constant column through; parameters as for `CategoryEncoder`."""
+
+    def __call__(self, part: Slice) -> Coded:
+        """The values as they are; others than the one of the fit are refused."""
+        self._positions(part)
+        return Coded(passthrough=part.values)
 
 
 class CategoryValues:

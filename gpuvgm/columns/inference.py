@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values
+from gpuvgm.columns.categories import plain_values
 from gpuvgm.columns.codecs.texts import TextForm, are_like_values, different_texts, form_of, read_text, unread_values
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io.arrow import (
@@ -173,16 +174,23 @@ def infer_kind(
         form = form_recognised(column, recognised)
         found = None if form is None else _of_form(form, held, recognised, categorical=categorical, spikes=spikes)
         return found or _of_text(held, type_name(type_), recognised)
-    number = is_number_type(type_)
+    if not is_number_type(type_):
+        return Finding("categorical", NO_VALUE if column.null_count == len(column) else type_name(type_))
+    if categorical and recognised.texts and _are_equal(column):
+        value = len(plain_values(column.slice(0, 1).combine_chunks()).drop_null())
+        return Finding("categorical", f"1 distinct value in {len(column):,} sampled rows" if value else NO_VALUE)
     if pa.types.is_null(type_) or column.null_count == len(column):
-        return Finding("continuous" if number else "categorical", NO_VALUE)
-    if not number:
-        return Finding("categorical", type_name(type_))
+        return Finding("continuous", NO_VALUE)
     if not is_plain_number_type(type_):
         return Finding("continuous", type_name(type_))
     numbered, hint = _numbered(column, recognised, type_name(type_))
     found = _of_numbers(column, categorical=categorical, spikes=spikes)
     return numbered or replace(found, reason=found.reason + hint)
+
+
+def _are_equal(column: Column) -> bool:
+    """Whether all values of numbers or datetimes are the same, or all are missing."""
+    return all(len(plain_values(part.unique()).unique()) <= 1 for part in (column.slice(0, _FIRST), column))
 
 
 def _numbered(column: Column, recognised: Recognised, name: str) -> tuple[Finding | None, str]:

@@ -116,6 +116,7 @@ def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
     """How columns are made that are not modelled; empty where there are none."""
     made = {column.name: "running numbers" for column in model.identifiers if column.regenerate == "sequence"}
+    made |= {column.name: "their one value" for column in model.categorical if not column.is_encoded}
     made |= {name: f"new identifiers ({form.kind})" for name, form in forms.items()}
     told = [f"{one.name}: {made.get(one.name, 'missing values')}" for one in model.columns if not one.is_encoded]
     return f"columns that are not modelled: {', '.join(told)}" if told else ""

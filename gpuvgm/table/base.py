@@ -60,6 +60,7 @@ from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
 from gpuvgm.execution.stages import Stages
 from gpuvgm.io import Source, frame_batches, joined, restore
+from gpuvgm.io.arrow import is_number_type
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
@@ -332,6 +333,7 @@ class BaseTransformer:
                 "this model was saved without its summaries: save it with summaries=True to add rows later"
             )
         empty = [column.name for column in numeric if column.minimum is None]
+        empty += [c.name for c in model.categorical if c.categories == (None,) and is_number_type(c.decoded_type)]
         if empty:
             raise InputError(
                 f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows'

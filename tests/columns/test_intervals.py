@@ -393,7 +393,8 @@ OF_TWO = TableTransformer({"x": {"encoding": "interval"}}).fit({"x": np.array(["
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"encoding": "uniform"}, 'encoding must be "onehot" or "interval"'),
+        ({"encoding": "uniform"}, 'encoding must be "onehot", "interval" or "constant"'),
+        ({"encoding": "constant"}, "a constant has one category"),
         ({"max_categories": 2}, "no largest number"),
         ({"max_categories": 0}, "max_categories must be a whole number"),
         ({"automatic": "yes"}, "automatic must be true or false"),
