@@ -56,7 +56,7 @@ class SampledTable:
     def decode(self, matrix: Matrix, names: Iterable[str] | None = None) -> dict[str, Any]:
         """Values of the columns that the network sees, or of some of them."""
         model, engine = self.transformer.model_, get_engine("auto")
-        parts = OnehotReader(engine, model, model.onehot_names)(MatrixBlock(0, matrix)).columns
+        parts = OnehotReader(engine, model, model.onehot_names(), {})(MatrixBlock(0, matrix)).columns
         arrays = {}
         for column in model.encoded if names is None else [model[name] for name in names]:
             values = column.decoder(engine, check=False)(parts[column.name], 0).array
