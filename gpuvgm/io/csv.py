@@ -135,12 +135,12 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
     """
     if delimiter is not None:
         check_delimiter(delimiter)
-    files = [(path, delimiter_of(path, delimiter)) for path in read_ahead(paths)]
+    files = files_with_delimiters(paths, delimiter)
     readings: list[Readings] = []
     for path, its in files:
         text = {name for left in readings for name, others in left.items() if not others}
         readings.append(readings_of_file(path, its, text))
-    types = types_of_columns(paths[0], readings)
+    types = types_of_columns(files, readings)
     return [
         CsvPart(
             path,
@@ -150,6 +150,19 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
         )
         for (path, its), left in zip(files, readings, strict=True)
     ]
+
+
+def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> list[tuple[Location, str]]:
+    """Files, each with its delimiter; a header alone is split into the names of the first file that has rows."""
+    found = [(path, *delimiter_of(path, delimiter)) for path in read_ahead(paths)]
+    names, usual = next(
+        ((fields(header, its), its) for _, header, its in found if its is not None), ([], DELIMITERS[0])
+    )
+
+    def splits(header: str) -> str:
+        return next((its for its in DELIMITERS if sorted(fields(header, its)) == sorted(names)), usual)
+
+    return [(path, splits(header) if its is None else its) for path, header, its in found]
 
 
 def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> Readings:
@@ -187,24 +200,43 @@ def narrow(left: Readings, path: Location, delimiter: str, doubtful: Sequence[st
     return []
 
 
-def types_of_columns(path: Location, files: Sequence[Readings]) -> dict[str, pa.DataType]:
+def types_of_columns(files: Sequence[tuple[Location, str]], left: Sequence[Readings]) -> dict[str, pa.DataType]:
     """Types that hold all values of the columns in all files; warns of columns of text that may be numbers."""
-    commas = any(left[:1] == (COMMA_FLOAT,) for file in files for left in file.values())
+    names = dict.fromkeys(name for readings in left for name in readings)
+    mixed = [readings for (_, delimiter), readings in zip(files, left, strict=True) if delimiter != ","]
+    commas = any(_are_decimal_commas([readings[name] for readings in mixed if name in readings]) for name in names)
     types = {}
-    for name in dict.fromkeys(name for file in files for name in file):
-        readings = common_readings([file[name] for file in files if name in file])
-        if not commas:  # a point separates thousands only where other columns have decimal commas
-            readings = [reading for reading in readings if reading is not POINT_GROUPS]
-        if FLOAT in readings and readings[0] in DOUBTS:
-            _LOG.warning('%s: column "%s" is read as text: %s', path, printable(name), DOUBTS[readings[0]])
+    for name in names:
+        of_all, of_mixed = ([readings[name] for readings in part if name in readings] for part in (left, mixed))
+        readings = common_readings(of_all)
+        if FLOAT in readings:
+            numbers = [reading for reading in readings if reading not in (COMMA_GROUPS, POINT_GROUPS)]
+            doubts = [COMMA_GROUPS] * _may_be_thousands(of_all, COMMA_GROUPS, COMMA_FLOAT, FLOAT)
+            doubts += [POINT_GROUPS] * (commas and _may_be_thousands(of_mixed, POINT_GROUPS, FLOAT, COMMA_FLOAT))
+            readings = doubts + numbers
+            if readings[0] in DOUBTS:
+                told = DOUBTS[readings[0]]
+                _LOG.warning('%s: column "%s" is read as text: %s', files[0][0], printable(name), told)
         types[name] = type_of_readings(readings)
     return types
 
 
-def delimiter_of(path: Location, delimiter: str | None = None) -> str:
-    """Delimiter of a file: the one that is given, or that splits the header and the first row into as many fields.
+def _are_decimal_commas(parts: Sequence[Sequence[Reading]]) -> bool:
+    """Whether all values of a column can be read as numbers with decimal commas, and as nothing before that."""
+    shared = [reading for reading in READINGS if all(reading in part for part in parts)]
+    return bool(parts) and shared[:1] == [COMMA_FLOAT]
 
-    A comma goes before the others.
+
+def _may_be_thousands(parts: Sequence[Sequence[Reading]], groups: Reading, floats: Reading, others: Reading) -> bool:
+    """Whether a column has marks, and none of them, in whatever part, can only be of decimals."""
+    marked = [part for part in parts if floats in part and others not in part]
+    return bool(marked) and all(groups in part for part in marked)
+
+
+def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str | None]:
+    """Header of a file, and its delimiter: the one that is given, or that splits header and first row into as many.
+
+    A comma goes before the others; None where no one splits both, as in a file without rows.
 
     Raises
     ------
@@ -219,8 +251,8 @@ def delimiter_of(path: Location, delimiter: str | None = None) -> str:
             f"{path}: the delimiter {delimiter!r} does not split the header {lines[0][:SHOWN]!r}; give the one that "
             "does, or none, so that gpuvgm finds it"
         )
-    note_numbers(path, fields(lines[0], delimiter))
-    return delimiter
+    note_numbers(path, fields(lines[0], delimiter or DELIMITERS[0]))
+    return lines[0], delimiter
 
 
 def check_delimiter(delimiter: str) -> None:
@@ -235,12 +267,12 @@ def check_delimiter(delimiter: str) -> None:
         raise InputError(f"{delimiter!r} is no delimiter; give one character, such as a semicolon")
 
 
-def _delimiter_of(lines: Sequence[str]) -> str:
+def _delimiter_of(lines: Sequence[str]) -> str | None:
     header, row = [*lines[:2], "", ""][:2]
     counts = {delimiter: (len(fields(header, delimiter)), len(fields(row, delimiter))) for delimiter in DELIMITERS}
     alike = [delimiter for delimiter, (names, values) in counts.items() if names == values > 1]
     split = [delimiter for delimiter, (names, values) in counts.items() if min(names, values) > 1]
-    return next(iter([*alike, *split]), ",")
+    return next(iter([*alike, *split]), None)
 
 
 def fields(line: str, delimiter: str) -> list[str]:

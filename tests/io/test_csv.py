@@ -155,10 +155,45 @@ def test_the_decimal_mark_of_a_column_is_decided_by_all_files(tmp_path):
     write(tmp_path, "a;b\n1,234;x\n", "1.csv")
     write(tmp_path, "a;b\n7;x\n", "2.csv")
     assert rows_of(tmp_path).column("a").to_pylist() == ["1,234", "7"]
-    write(tmp_path, "a,b\n2.5,x\n", "3.csv")
-    assert rows_of(tmp_path).column("a").to_pylist() == [1.234, 7.0, 2.5]
+    write(tmp_path, "a;b\n5,67;x\n", "3.csv")
+    assert rows_of(tmp_path).column("a").to_pylist() == [1.234, 7.0, 5.67]
     write(tmp_path, "a,b\n1E5,x\n", "4.csv")
-    assert rows_of(tmp_path).column("a").to_pylist() == [1.234, 7.0, 2.5, 1e5]
+    assert rows_of(tmp_path).column("a").to_pylist() == [1.234, 7.0, 5.67, 1e5]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "mark"),
+    [("a;b\n1,234;x\n", "a,b\n2.5,3.5\n", "commas"), ("a;b\n1.234;1,5\n", "a,b\n2.5,3.5\n", "points")],
+)
+def test_a_mark_of_one_dialect_decides_nothing_about_another(tmp_path, caplog, first, second, mark):
+    """A point of decimals says nothing about a comma that may be of thousands, 1,234 is no 1.234."""
+    write(tmp_path, first, "1.csv")
+    write(tmp_path, second, "2.csv")
+    with caplog.at_level(logging.WARNING, "gpuvgm"):
+        assert rows_of(tmp_path).column("a").to_pylist() == [first[4:9], "2.5"]
+    assert f'1.csv: column "a" is read as text: its {mark} may be of thousands' in caplog.text
+    write(tmp_path, "a;b\n0,5;1,5\n" if mark == "commas" else "a;b\n5.67;1,5\n", "3.csv")
+    assert rows_of(tmp_path).column("a").to_pylist()[:2] == [1.234, 2.5]
+
+
+def test_commas_of_some_files_are_none_of_decimals_where_the_column_is_text(tmp_path):
+    write(tmp_path, "a;b\n1.234;1,5\n", "1.csv")
+    write(tmp_path, "a;b\n5.678;9007199254740993\n", "2.csv")
+    assert rows_of(tmp_path).column("a").to_pylist() == [1.234, 5.678]
+
+
+def test_points_of_files_without_decimal_commas_are_of_decimals(tmp_path):
+    write(tmp_path, "a,b\n1.234,2\n", "1.csv")
+    write(tmp_path, "a;b\n7;1,5\n", "2.csv")
+    assert rows_of(tmp_path).column("a").to_pylist() == [1.234, 7.0]
+
+
+@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_a_file_of_a_folder_may_have_a_header_alone(tmp_path, number, delimiter):
+    write(tmp_path, f"b{delimiter}a\n", f"{number}.csv")
+    write(tmp_path, "a;b\n1;x\n", "2.csv")
+    assert rows_of(tmp_path, ["a", "b"]).to_pydict() == {"a": [1], "b": ["x"]}
 
 
 @pytest.mark.parametrize("kind", ["categorical", "pass", None])

@@ -76,7 +76,7 @@ def read_at_once(path: Path, columns: Sequence[str]) -> pa.Table:
     rows = pyarrow.csv.read_csv(
         pa.BufferReader(text),
         pyarrow.csv.ReadOptions(use_threads=False, block_size=max(1 << 20, 2 * len(text))),
-        parse_options(delimiter_of(path)),
+        parse_options(delimiter_of(path)[1] or ","),
         pyarrow.csv.ConvertOptions(include_columns=list(columns), column_types=dict.fromkeys(columns, pa.string())),
     )
     schema = open_source(path).schema
