@@ -13,9 +13,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, printable
 from gpuvgm.execution.stages import Report, Stages
@@ -104,7 +104,7 @@ class Terminal:
         if self.log_format == "json":
             _LOG.info("%s", line)
         elif not self.quiet:
-            sys.stderr.write(f"gpuvgm: {line}\n")
+            say(f"gpuvgm: {line}\n")
 
     def fail(self, problem: BaseException) -> int:
         """Say what went wrong, on one line, and give the exit code."""
@@ -114,16 +114,20 @@ class Terminal:
             _LOG.error("%s", printable(message), extra=fields, exc_info=problem if self.debug else None)
         else:
             if self.debug:
-                sys.stderr.write("".join(traceback.format_exception(problem)))
+                say("".join(traceback.format_exception(problem)))
             report_error(message)
         if self.json:
-            write_json(error_document(message, code, type(problem).__name__))
+            try:
+                write_json(error_document(message, code, type(problem).__name__))
+            except OSError as other:
+                report_error(explain(other))
         return code
 
     @contextmanager
     def messages(self) -> Iterator[None]:
         """The library's log and warnings as lines on stderr."""
         handler = logging.StreamHandler(sys.stderr)
+        handler.handleError = lambda record: discard(sys.stderr)  # type: ignore[method-assign]
         formatter, as_json = logging.Formatter("gpuvgm: %(message)s"), self.log_format == "json"
         if as_json:
             from gpuvgm.cli.log_lines import JsonLines  # not for help
@@ -224,8 +228,16 @@ def on_command_line(message: str) -> str:
 
 def report_error(message: str) -> None:
     """One line on stderr."""
-    with suppress(BrokenPipeError):
-        sys.stderr.write(f"gpuvgm: {printable(message)}\n")
+    say(f"gpuvgm: {printable(message)}\n")
+
+
+def say(text: str) -> None:
+    """Text on stderr; a run goes on, and ends with its exit code, where nobody can be told."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        discard(sys.stderr)
 
 
 def error_document(message: str, code: int, kind: str) -> dict[str, Any]:
@@ -251,15 +263,15 @@ def write(text: str) -> None:
         sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as problem:
-        discard_stdout()
+        discard(sys.stdout)
         if not isinstance(problem, BrokenPipeError):
             raise OSError(problem.errno, problem.strerror, "standard output") from problem
 
 
-def discard_stdout() -> None:
+def discard(stream: TextIO) -> None:
     """Send what is still to be written nowhere, or the interpreter flushes again at its end, and complains."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 

@@ -22,7 +22,8 @@ from gpuvgm.cli.console import (
     DONE,
     WRONG_INPUT,
     Outcome,
-    discard_stdout,
+    Terminal,
+    discard,
     error_document,
     report_error,
     write,
@@ -55,8 +56,12 @@ class Commands(TyperGroup):
         except SystemExit as stop:
             if not isinstance(stop.__context__, BrokenPipeError):
                 raise
-            discard_stdout()  # the reader has seen enough
+            discard(sys.stdout)  # the reader has seen enough
             code = DONE
+        except OSError as problem:  # help or version have no room, or a file cannot be read
+            discard(sys.stdout)
+            place = problem.filename or "standard output"
+            code = Terminal().fail(OSError(problem.errno, problem.strerror, place))
         except Exception as problem:  # what typer raises for wrong usage can show itself
             describe = getattr(problem, "format_message", None)
             if describe is None:

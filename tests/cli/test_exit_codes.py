@@ -1,0 +1,117 @@
+"""Every exit code of the page on the environment, from commands that end so, with one line that says why."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from gpuvgm.cli import console
+from tests.cli.running import ROOT
+
+PAGE = ROOT / "docs" / "reference" / "environment.md"
+ROWS = re.compile(r"^\| (\d+) \| (.*) \|$", re.MULTILINE)
+MODEL = ("--model", "m.gpuvgm")
+#: In the place of a module of the run: ends it as nothing that is known can.
+INTERNAL = "import gpuvgm.cli.commands as commands; commands.gpuvgm.doctor = lambda: {}['absent']; "
+MAIN = "from gpuvgm.__main__ import main; main()"
+
+
+def limit_files() -> None:
+    """No file may have more than a few bytes."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+
+def fill_output() -> None:
+    """Standard output goes to a full disk."""
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+
+
+def fill_errors() -> None:
+    """Standard error goes to a full disk."""
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 2)
+
+
+def leave_output() -> None:
+    """Standard output is a pipe that nobody reads."""
+    read, write = os.pipe()
+    os.close(read)
+    os.dup2(write, 1)
+
+
+def raise_signal(number: int) -> str:
+    """Code that sends the process a signal when the work begins."""
+    kill = (
+        f"import os, gpuvgm.cli.commands as commands; commands.gpuvgm.doctor = lambda: os.kill(os.getpid(), {number})"
+    )
+    return f"{kill}; "
+
+
+#: By exit code: arguments, what is done before in the process, code before the entry point, and what is said.
+CASES: list[tuple[int, tuple[str, ...], Callable[[], None] | None, str, str]] = [
+    (0, ("info", "m.gpuvgm"), None, "", ""),
+    (0, ("--version",), None, "", ""),
+    (0, ("fit", "--help"), None, "", ""),
+    (0, ("info", "m.gpuvgm"), partial(os.close, 1), "", ""),
+    (0, ("info", "m.gpuvgm"), leave_output, "", ""),
+    (0, ("--help",), leave_output, "", ""),
+    (1, ("evaluate", "table.parquet", *MODEL, "--max-error", "0"), None, "", ""),
+    (0, (), None, "", ""),
+    (2, ("fti",), None, "", "No such command 'fti'"),
+    (2, ("fit", "table.parquet"), None, "", "--model"),
+    (2, ("info", "absent"), None, "", "absent: there is no model"),
+    (2, ("transform", "absent.csv", "e.parquet", *MODEL), None, "", r"absent\.csv: "),
+    (2, ("transform", "table.parquet", "no/e.parquet", *MODEL), None, "", "no/e.parquet: .* does not exist"),
+    (2, ("inverse", "table.parquet", "b.parquet", *MODEL), None, "", r"table\.parquet"),
+    (2, ("info", "absent"), fill_errors, "", ""),
+    (2, ("fti",), fill_errors, "", ""),
+    (2, ("info", "absent", "--log-format", "json"), fill_errors, "", ""),
+    (3, ("generate", "g.parquet", "--rows", "1000"), limit_files, "", r"g\.parquet.*: File too large"),
+    (3, ("info", "m.gpuvgm"), fill_output, "", "disk full: standard output: "),
+    (3, ("--version",), fill_output, "", "disk full: standard output: "),
+    (3, ("fit", "--help"), fill_output, "", "disk full: standard output: "),
+    (2, ("info", "absent", "--json"), fill_output, "", "there is no model; .*\ngpuvgm: disk full: standard output: "),
+    (
+        70,
+        ("doctor",),
+        None,
+        INTERNAL,
+        "internal error, KeyError: 'absent'; please report it with the output of --debug",
+    ),
+    (129, ("doctor",), None, raise_signal(signal.SIGHUP), "terminated; "),
+    (130, ("doctor",), None, raise_signal(signal.SIGINT), "interrupted; "),
+    (143, ("doctor",), None, raise_signal(signal.SIGTERM), "terminated; "),
+]
+
+
+def documented() -> dict[int, str]:
+    """The page's table."""
+    rows = ROWS.findall(PAGE.read_text().partition("## Exit codes")[2].partition("## ")[0])
+    return {int(code): meaning for code, meaning in rows}
+
+
+def test_the_page_has_all_exit_codes_and_the_cases_have_all_of_the_page():
+    constants = (console.DONE, console.BOUND_FAILED, console.WRONG_INPUT, console.ENVIRONMENT, console.INTERNAL)
+    assert {*documented()} == {*constants, console.HUNG_UP, console.INTERRUPTED, console.TERMINATED}
+    assert {*documented()} == {case[0] for case in CASES}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}: {' '.join(case[1])}")
+def test_commands_end_as_the_page_says(folder, tmp_path, case):
+    code, arguments, before, changed, told = case
+    for name in ("table.parquet", "m.gpuvgm"):
+        (tmp_path / name).symlink_to(folder / name)
+    command = [sys.executable, "-c", changed + MAIN, *arguments]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, preexec_fn=before, timeout=120)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    if told:
+        assert re.fullmatch(f"gpuvgm: .*{told}.*\n", done.stderr), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.gpuvgm", "table.parquet"]
