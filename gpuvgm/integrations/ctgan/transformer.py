@@ -168,6 +168,8 @@ class DataTransformer:
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         if source.flavour == "pandas":
             _give_booleans(table, [str(label) for label in _truths(raw_data)])
+            objects = raw_data.loc[:, raw_data.dtypes == "object"]
+            table.pandas_dtypes_ |= dict(objects.infer_objects().dtypes)  # in which ctgan gives them back
         self._take(table, _without_rows(raw_data, source.flavour), source.flavour)
 
     def take(self, table: TableTransformer) -> None:
@@ -291,11 +293,10 @@ class DataTransformer:
         table, matrix = self._fitted(), self.noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
         for name, blank in self._blanks.items():
-            if blank is not None:
-                missing = (
-                    rows[name].isna() if self._flavour == "pandas" else pa.array(rows[name], from_pandas=True).is_null()
-                )
-                rows[name] = np.where(missing, blank, rows[name])
+            if blank is not None and self._flavour == "pandas":
+                rows[name] = rows[name].fillna(blank)  # in the column's own type
+            elif blank is not None:
+                rows[name] = np.where(pa.array(rows[name], from_pandas=True).is_null(), blank, rows[name])
         if not self.dataframe:
             return np.stack([*rows.values()], axis=1, dtype=self._empty.dtype, casting="unsafe")
         if self._flavour == "polars":

@@ -478,3 +478,23 @@ def test_several_blank_texts_are_refused(ctgan, pair):
     one.fit(frame[frame["word"].isin(["a", pair[0]])], ["word"])
     with pytest.raises(InputError, match='column "word" holds .*, and held .* when it was fitted'):
         one.transform(frame[frame["word"] != pair[0]])
+
+
+@pytest.mark.parametrize("dtype", ["category", "string", object])
+def test_blank_text_comes_back_in_the_type_of_its_column(ctgan, dtype):
+    frame = pd.DataFrame({"d": pd.Series(["a", " ", "b", " "] * 20, dtype=dtype)})
+    stock, ours = ctgan.DataTransformer(), DataTransformer()
+    for transformer in (stock, ours):
+        transformer.fit(frame, ["d"])
+    theirs, mine = (one.inverse_transform(one.transform(frame)) for one in (stock, ours))
+    pd.testing.assert_frame_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("values", [[3, -3], [1.5, 2.5], [True, False], ["a", "b"]])
+def test_objects_come_back_in_the_type_that_ctgan_gives_them(ctgan, values):
+    frame = pd.DataFrame({"d": pd.Series(values * 20, dtype=object)})
+    stock, ours = ctgan.DataTransformer(), DataTransformer()
+    for transformer in (stock, ours):
+        transformer.fit(frame, ["d"])
+    theirs, mine = (one.inverse_transform(one.transform(frame)) for one in (stock, ours))
+    pd.testing.assert_frame_equal(mine, theirs)
