@@ -9,9 +9,26 @@ changes.
 
 from __future__ import annotations
 
-from tests.harness.fuzz import clusters, csv_files, encoded, http_bodies, models, runs, storage, users_files
+from tests.harness.fuzz import (
+    clusters,
+    csv_files,
+    csv_values,
+    drop_ins,
+    encoded,
+    folders,
+    http_bodies,
+    models,
+    runs,
+    storage,
+    streams,
+    training_rows,
+    users_files,
+)
 from tests.harness.fuzz.harness import Target
 
-_ROOMS = (encoded, users_files, csv_files, http_bodies, models, runs, clusters, storage)
+_ROOMS = (
+    *(encoded, users_files, csv_files, csv_values, folders, http_bodies, models, runs, streams, clusters, storage),
+    *(training_rows, drop_ins),
+)
 
 TARGETS: dict[str, Target] = {target.name: target for room in _ROOMS for target in room.TARGETS}
