@@ -188,7 +188,8 @@ def test_every_column_is_fitted_with_an_inferred_kind(folder, tmp_path):
         "n": "continuous",
         "word": "categorical",
     }
-    assert columns["word"]["reason"] == "string with 1 distinct value; the same in all rows, which takes no column of the matrix"
+    constant = "the same in all rows, which takes no column of the matrix"
+    assert columns["word"]["reason"] == f"string with 1 distinct value; {constant}"
 
 
 def test_kinds_are_declared_by_name(folder, tmp_path):
