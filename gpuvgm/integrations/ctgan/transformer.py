@@ -290,7 +290,7 @@ class DataTransformer:
         >>> transformer.inverse_transform(transformer.transform(frame))["colour"][:3].tolist()
         ['red', 'red', 'blue']
         """
-        table, matrix = self._fitted(), self.noisy(data, sigmas)
+        table, matrix = self._fitted(), self._noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
         for name, blank in self._blanks.items():
             if blank is not None and self._flavour == "pandas":
@@ -338,10 +338,10 @@ class DataTransformer:
         >>> transformer.write(iter([transformer.transform(frame)] * 2), "rows.parquet").rows
         1200
         """
-        written: RunSummary = self._fitted().inverse_transform((self.noisy(one, sigmas) for one in matrices), out=out)
+        written: RunSummary = self._fitted().inverse_transform((self._noisy(one, sigmas) for one in matrices), out=out)
         return written
 
-    def noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
+    def _noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
         """What a network gave, with noise on its scalars; see `inverse_transform`."""
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
