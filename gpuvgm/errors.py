@@ -64,6 +64,10 @@ class InferenceWarning(UserWarning):
     """What a fit chose for columns of its own accord, where it may not be what is wanted."""
 
 
+class InMemoryWarning(UserWarning):
+    """A lazy table whose result is held in memory, because its library does not give what was asked for lazily."""
+
+
 class EnvironmentProblem(RuntimeError):
     """The machine lacks something: an engine is missing, a disk is full (exit code 3)."""
 

@@ -15,10 +15,12 @@ from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io.arrow import exactly_cast
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.frames import polars_source
+from gpuvgm.io.restore import to_polars
 from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique, rows_of_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 Scan = Callable[[Sequence[str], int], Iterable[pa.RecordBatch]]
+Lazily = Callable[[pa.Schema, Callable[[], Iterator[pa.RecordBatch]]], Any]
 BATCH_ROWS = 1 << 16  # at most; the libraries read several batches ahead
 
 
@@ -34,6 +36,10 @@ class ScanSource(Source):
         (columns, rows) -> batches of these columns, in row order; `rows` is the length of the blocks to be made.
     part_flavour : str, optional
         Of an iterator, what its first part was.
+    is_query : bool
+        Whether the rows are those of a query of a lazy library.
+    lazily : callable, optional
+        (schema, batches) -> a lazy table of the same library, for which `batches` is called whenever it is computed.
     """
 
     name: str
@@ -43,6 +49,8 @@ class ScanSource(Source):
     rows: int | None = None
     repeatable: bool = True
     part_flavour: str | None = None
+    is_query: bool = False
+    lazily: Lazily | None = None
 
     def __post_init__(self) -> None:
         check_unique(self.name, self.schema.names)
@@ -207,7 +215,7 @@ def relation_source(relation: Any) -> ScanSource:
         types = _stream_reader(name, relation.limit(0)).schema.types  # its names differ where some are alike
         ((rows,),) = relation.aggregate("count(*)").fetchall()
     schema = pa.schema(list(zip(relation.columns, types, strict=True)))
-    return ScanSource(name, "pyarrow", schema, scan, rows)
+    return ScanSource(name, "pyarrow", schema, scan, rows, is_query=True)
 
 
 def lazy_source(frame: Any) -> ScanSource:
@@ -225,7 +233,24 @@ def lazy_source(frame: Any) -> ScanSource:
         empty = polars.DataFrame(schema=frame.collect_schema())
         rows = frame.select(polars.len()).collect().item()
     schema = polars_source(empty, name).schema
-    return ScanSource(name, "polars", schema, scan, rows)
+    return ScanSource(name, "polars", schema, scan, rows, is_query=True, lazily=_lazy_frame_of)
+
+
+def _lazy_frame_of(schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]) -> Any:
+    """A LazyFrame whose rows polars takes batch by batch."""
+    from polars.io.plugins import register_io_source
+
+    def rows(columns: list[str] | None, predicate: Any, n_rows: int | None, _batch_rows: int | None) -> Iterator[Any]:
+        left = sys.maxsize if n_rows is None else n_rows
+        for batch in batches() if left else ():
+            part = to_polars(pa.Table.from_batches([batch])).head(left)
+            left -= len(part)
+            part = part if predicate is None else part.filter(predicate)
+            yield part if columns is None else part.select(columns)
+            if not left:
+                return
+
+    return register_io_source(rows, schema=to_polars(schema.empty_table()).schema)
 
 
 def _explain_scan(name: str, *problems: type[Exception]) -> AbstractContextManager[None]:

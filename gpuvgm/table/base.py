@@ -46,6 +46,7 @@ from gpuvgm.engines import EngineName
 from gpuvgm.errors import (
     ColumnsFailed,
     InferenceWarning,
+    InMemoryWarning,
     InputError,
     ModelFileError,
     SourceChangedError,
@@ -61,6 +62,7 @@ from gpuvgm.execution.sources import open_source
 from gpuvgm.execution.stages import Stages
 from gpuvgm.io import Source, frame_batches, joined, restore
 from gpuvgm.io.arrow import is_number_type
+from gpuvgm.io.scans import Lazily, ScanSource
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import open_checkpoint
@@ -461,10 +463,11 @@ class BaseTransformer:
         object
             With the compact layout the type of the source: a pyarrow Table for files, a dict of arrays for a
             two-dimensional array, cuDF for cuDF, CuPy arrays for arrays on a device. With layout="onehot" a matrix: an
-            ndarray, or a CuPy array for a source on a device. With `return_unseen` a pair of this and a dict. For each
-            column with such values the dict counts those "outside" the training range, "clipped" (another value comes
-            back), "off_step" (no multiples of the column's step), "unknown" (no category of the column) and
-            "infrequent" (categories that share a one-hot column).
+            ndarray, or a CuPy array for a source on a device. Lazy tables of Dask and polars give lazy tables in
+            either layout, whose rows are encoded when they are computed. With `return_unseen` a pair of this and a
+            dict. For each column with such values the dict counts those "outside" the training range, "clipped"
+            (another value comes back), "off_step" (no multiples of the column's step), "unknown" (no category of the
+            column) and "infrequent" (categories that share a one-hot column).
 
         Examples
         --------
@@ -487,6 +490,10 @@ class BaseTransformer:
                 raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
             return encode_lazily(self._alone(), table, asked, first_row)
         coding = self._coding(table, asked, first_row, uniforms, written=out is not None)
+        lazily = self._lazily(table, out, "return_unseen" if return_unseen else None)
+        if lazily is not None:
+            need = partial(_need_of, table, coding)
+            return lazily(coding.schema, partial(self._batches, "transform", table, need, coding, coding.columns))
         written = ParquetOptions(partitioned, compression, row_group_rows)
         with self._run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
             coding = replace(coding, engine=run.engine)
@@ -497,6 +504,30 @@ class BaseTransformer:
             run_asked = coding.asked(table) | {"part_rows": part_rows} | chosen | written.asked
             parts = Parts(target_of(table, out, resume=resume), coding.schema, run_asked, part_rows, written)
             return write_rows(run, table, coding.columns, parts, coding.batches, resume=resume)
+
+    def _lazily(self, table: Source, out: Path_ | None, beside: str | None) -> Lazily | None:
+        """What makes a lazy result of a lazy table; None where the result is written, or is needed in memory."""
+        if not isinstance(table, ScanSource) or not table.is_query or out is not None or self._flavour() is not None:
+            return None
+        if table.lazily is not None and beside is None:
+            return table.lazily
+        why = "" if beside is None or table.lazily is None else f"with {beside} "
+        told = f"{table.name}: {why}the result is held in memory; write it with out=, or take it with iter_batches"
+        warnings.warn(told, InMemoryWarning, stacklevel=3)
+        return None
+
+    def _batches(
+        self, stage: str, table: Source, need: Callable[[], Need], work: Coding | Decoding, columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        """Encoded or decoded rows, which are computed as they are taken."""
+        unseen = UnseenCounts()
+        with self._run(stage, table, need) as cluster:
+            run = cluster.here
+            blocks = run.blocks(table, columns)
+            for batch, found in run.executor.stream(replace(work, engine=run.engine).batches(), blocks):
+                unseen.add(found)
+                yield batch
+        unseen.warn(table.place)
 
     def _in_memory(self, run: Run, table: Source, coding: Coding) -> tuple[Any, dict[str, dict[str, int]]]:
         """Encoded rows as what the caller gave, and what the fit had not seen.
@@ -690,10 +721,10 @@ class BaseTransformer:
         Returns
         -------
         object
-            The type that came in; for a matrix the kind of table that was fitted (pandas, polars or pyarrow), or else a
-            dict of arrays. With `return_valid` a pair of this and an array of bool, on the same device. Integers with
-            missing values become float64 with NaN, or, if any lies beyond ±2^53, objects (int and None); see
-            docs/how-to/missing.md.
+            The type that came in, lazy if that was; for a matrix the kind of table that was fitted (pandas, polars or
+            pyarrow), or else a dict of arrays. With `return_valid` a pair of this and an array of bool, on the same
+            device. Integers with missing values become float64 with NaN, or, if any lies beyond ±2^53, objects (int and
+            None); see docs/how-to/missing.md.
 
         Examples
         --------
@@ -718,6 +749,11 @@ class BaseTransformer:
             schema = decoded_schema(model, decoding.reader().passthrough_types)
             return Need.transform(table.schema, schema, files=files_of(out), group_rows=row_group_rows)
 
+        lazily = self._lazily(table, out, "return_valid" if return_valid else None)
+        if lazily is not None:
+            reader = decoding.reader(table)
+            schema = decoded_schema(model, reader.passthrough_types)
+            return lazily(schema, partial(self._batches, "inverse", table, need, decoding, reader.names))
         with self._run("inverse", table, need) as run:
             read = replace(decoding, engine=run.here.engine).reader(table)
             schema = decoded_schema(model, read.passthrough_types)

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.errors import InMemoryWarning, InputError, SourceChangedError
 from gpuvgm.io import open_source, scans
+from gpuvgm.table.encode import Coding
 
 ROWS = 140_000  # more than the sample that kinds are inferred from
 
@@ -54,6 +55,7 @@ def relation(table: pa.Table, folder: Path) -> Any:
 SCANNED = [dataset, lazy, lazy_scan, relation]
 
 
+@pytest.mark.filterwarnings("ignore::gpuvgm.errors.InMemoryWarning")
 @pytest.mark.parametrize("scanned", SCANNED)
 @pytest.mark.parametrize("algorithm", ["summary", "exact"])
 def test_a_fit_is_that_of_the_table_to_the_bit(
@@ -71,21 +73,38 @@ def test_a_fit_is_that_of_the_table_to_the_bit(
             ours, theirs = (getattr(one.columns_[name], attribute) for one in (found, expected))
             assert ours.tobytes() == theirs.tobytes()
     assert found.columns_["colour"].counts == expected.columns_["colour"].counts
-    encoded = found.transform(source, layout="onehot", dtype="float64")
-    assert encoded.tobytes() == expected.transform(table, layout="onehot", dtype="float64").tobytes()
+    encoded = found.transform(source, dtype="float64")
+    assert holds(encoded, expected.transform(table, dtype="float64"))
 
 
+def in_memory(given: Any) -> pa.Table:
+    """A table, or what is computed of a lazy one, as Arrow's."""
+    if isinstance(given, pa.Table):
+        return given
+    return given.collect().to_arrow()  # type: ignore[no-any-return]
+
+
+def holds(given: Any, expected: pa.Table) -> bool:
+    """Whether a table has these rows, whatever sort of text its library has."""
+    expected = expected.replace_schema_metadata()
+    return in_memory(given).replace_schema_metadata().cast(expected.schema).equals(expected)
+
+
+@pytest.mark.filterwarnings("ignore::gpuvgm.errors.InMemoryWarning")
 @pytest.mark.parametrize(
-    ("scanned", "kind"), [(dataset, pa.Table), (lazy, pl.DataFrame), (lazy_scan, pl.DataFrame), (relation, pa.Table)]
+    ("scanned", "kind"),
+    [(dataset, "Table"), (lazy, "LazyFrame"), (lazy_scan, "LazyFrame"), (relation, "Table")],
 )
 def test_results_are_tables_of_the_library(
-    table: pa.Table, tmp_path: Path, scanned: Callable[..., Any], kind: type
+    table: pa.Table, tmp_path: Path, scanned: Callable[..., Any], kind: str
 ) -> None:
     few = table.slice(0, 2_000)
     transformer = TableTransformer().fit(few)
     encoded = transformer.transform(scanned(few, tmp_path))
-    assert isinstance(encoded, kind)
-    assert isinstance(transformer.inverse_transform(encoded), kind)
+    decoded = transformer.inverse_transform(encoded)
+    assert type(encoded).__name__ == type(decoded).__name__ == kind
+    for _ in range(2):  # computed anew
+        assert holds(decoded, transformer.inverse_transform(transformer.transform(few)))
     assert transformer.evaluate(scanned(few, tmp_path)).rows == 2_000
 
 
@@ -104,6 +123,106 @@ def test_a_dataset_keeps_its_own_reading_options(table: pa.Table, tmp_path: Path
     assert not scans._fragment_options(ds.dataset(table))
     (options,) = scans._fragment_options(ds.dataset(files)).values()
     assert not options.pre_buffer
+
+
+LAZY = [lazy, lazy_scan]
+
+
+@pytest.mark.parametrize("scanned", LAZY)
+def test_a_lazy_result_is_encoded_when_it_is_computed_and_no_further(
+    table: pa.Table, tmp_path: Path, scanned: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transformer = TableTransformer(block_rows=10_000, threads=1).fit(table.slice(0, 2_000))
+    encoded_rows: list[int] = []
+    rows = Coding.rows
+
+    def counted(coding: Coding) -> Callable[[Any], Any]:
+        encode = rows(coding)
+        return lambda block: encoded_rows.append(block.rows) or encode(block)  # type: ignore[func-returns-value]
+
+    monkeypatch.setattr(Coding, "rows", counted)
+    encoded = transformer.transform(scanned(table, tmp_path))
+    assert not encoded_rows
+    assert len(encoded.head(5).collect()) == 5
+    assert 0 < sum(encoded_rows) < ROWS
+    encoded_rows.clear()
+    assert in_memory(encoded).num_rows == sum(encoded_rows) == ROWS
+
+
+@pytest.mark.parametrize("scanned", LAZY)
+@pytest.mark.parametrize("layout", ["compact", "onehot"])
+def test_lazy_results_have_the_names_and_kept_columns_that_are_asked_for(
+    table: pa.Table, tmp_path: Path, scanned: Callable[..., Any], layout: Any
+) -> None:
+    few = table.slice(0, 2_000)
+    transformer = TableTransformer().fit(few)
+    options: dict[str, Any] = {"layout": layout, "names": "{column}_{part}", "keep_original": True, "seed": 3}
+    encoded = transformer.transform(scanned(few, tmp_path), **options)
+    expected = transformer.transform(few, **options)
+    assert holds(encoded, expected)
+    decoded = transformer.inverse_transform(encoded, names="{column}_{part}")
+    assert holds(decoded, transformer.inverse_transform(expected))
+
+
+def test_polars_pushes_what_it_needs_into_a_lazy_result(table: pa.Table, tmp_path: Path) -> None:
+    few = table.slice(0, 2_000)
+    encoded = TableTransformer().fit(few).transform(lazy_scan(few, tmp_path))
+    whole = encoded.collect()
+    for query in (
+        lambda frame: frame.filter(pl.col("delay.scalar") > 0).select("colour.mode", "delay.scalar"),
+        lambda frame: frame.filter(pl.col("delay.scalar") > 0).select("colour.mode"),
+        lambda frame: frame.slice(700, 300).filter(pl.col("colour.mode") == 1),
+        lambda frame: frame.head(10).filter(pl.col("colour.mode") == 1),
+        lambda frame: frame.filter(pl.col("colour.mode") == 1).head(10),
+        lambda frame: frame.select(pl.len(), pl.col("delay.mode").sum()),
+        lambda frame: frame.tail(3),
+        lambda frame: frame.head(0),
+    ):
+        assert query(encoded).collect().equals(query(whole))
+
+
+@pytest.mark.parametrize("scanned", LAZY)
+def test_what_is_needed_in_memory_is_held_there(table: pa.Table, tmp_path: Path, scanned: Callable[..., Any]) -> None:
+    few = table.slice(0, 2_000)
+    transformer = TableTransformer().fit(few)
+    source = scanned(few, tmp_path)
+    with pytest.warns(InMemoryWarning, match="with return_unseen the result is held in memory"):
+        encoded, unseen = transformer.transform(source, return_unseen=True)
+    assert (len(encoded), unseen) == (2_000, {})
+    with pytest.warns(InMemoryWarning, match="with return_valid the result is held in memory"):
+        _, valid = transformer.inverse_transform(transformer.transform(source), return_valid=True)
+    assert valid.all()
+    assert isinstance(transformer.set_output(transform="pyarrow").transform(source), pa.Table)
+    run = transformer.transform(source, out=tmp_path / "out.parquet")
+    assert run.rows == 2_000
+
+
+def test_results_of_a_relation_are_held_in_memory(table: pa.Table, tmp_path: Path) -> None:
+    few = table.slice(0, 2_000)
+    transformer = TableTransformer().fit(few)
+    source = relation(few, tmp_path)
+    with pytest.warns(InMemoryWarning, match=r"DuckDBPyRelation: the result is held in memory; write it with out="):
+        encoded = transformer.transform(source)
+    assert holds(encoded, transformer.transform(few))
+    assert transformer.transform(source, out=tmp_path / "out.parquet").rows == 2_000
+    assert len([*transformer.iter_batches(source, 500)]) == 4
+
+
+@pytest.mark.parametrize("scanned", LAZY)
+def test_problems_of_rows_are_told_when_they_are_computed(
+    table: pa.Table, tmp_path: Path, scanned: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    few = table.slice(0, 2_000)
+    transformer = TableTransformer().fit(few)
+    other = few.set_column(2, "colour", pa.array(["red", "green"] * 1_000))
+    encoded = transformer.transform(scanned(other, tmp_path))
+    with pytest.raises(Exception, match=r'column "colour": .*green'):
+        in_memory(encoded)
+    wide = few.set_column(1, "delay", pa.array([1e9] * 2_000))
+    encoded = transformer.transform(scanned(wide, tmp_path))
+    assert not caplog.messages
+    in_memory(encoded)
+    assert 'column "delay": 2,000 values outside the training range' in caplog.text
 
 
 def computed() -> pl.LazyFrame:
