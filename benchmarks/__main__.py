@@ -1,12 +1,12 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
-NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, table, peers, import, picture,
-billion, scaling, serve, training, which needs ctgan, gpu, which needs one, predict, which prints what kernels and whole
-stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this machine would
-take, which measures nothing; pages writes the tables of docs/scaling.md, docs/peers.md and docs/explanation/samples.md;
-tables fits public tables that nobody here chose and holds what the defaults chose against labels and goals;
-samples trains CTGAN and TVAE on several encodings, judges what they sample, and goes on where its file of results ends;
-closeness prints how far EM on cells ends from EM on rows.
+NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, table, peers, import, picture, billion,
+scaling, serve, synthesizer, training, which needs ctgan, gpu, which needs one, predict, which prints what kernels and
+whole stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this machine
+would take, which measures nothing; pages writes the tables of docs/scaling.md, docs/peers.md,
+docs/explanation/samples.md and counts.md; tables fits public tables that nobody here chose and holds what the defaults
+chose against labels and goals; samples trains CTGAN and TVAE on several encodings, judges what they sample, and goes on
+where its file of results ends; closeness prints how far EM on cells ends from EM on rows.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from benchmarks import (
     samples,
     scaling,
     serve,
+    synthesis,
     table,
     tables,
     training,
@@ -59,6 +60,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "scaling": (scaling.measure, 100_000_000),
     "serve": (serve.measure, 200_000_000),
     "training": (training.measure, 10_000_000),
+    "synthesizer": (synthesis.measure, 10_000_000),
 }
 #: Options that a benchmark takes beside the number of rows.
 OPTIONS = {

@@ -69,7 +69,7 @@ def measure(rows: int, engine: str | None = None, gpus: int | None = None) -> li
     """
     workers = () if gpus is None else ("--workers", str(gpus))
     chosen = {} if engine is None else {"fit": ("--engine", engine)}
-    with _folder() as folder:
+    with folder_of_files() as folder:
         generated, _ = run(["generate", "amount.parquet", "--rows", str(rows)], folder)
         measured = [measure_stage(stage, rows, folder, (*chosen.get(stage.name, ()), *workers)) for stage in STAGES]
         sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
@@ -125,7 +125,8 @@ def timed(command: Sequence[str], folder: Path) -> tuple[float, int]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def folder_of_files() -> Iterator[Path]:
+    """Where files go; they are removed at the end."""
     with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-", dir=os.environ.get(FOLDER)) as name:
         yield Path(name)
 

@@ -3,6 +3,10 @@
 ``python -m benchmarks.synthesis FILE`` appends a line for each table, seed and network to a file of results. Half of
 the rows, 10,000 at most, are trained on, as many others are held out. ``python -m benchmarks.synthesis`` prints what
 the files of results hold.
+
+``python -m benchmarks synthesizer`` measures time and memory instead: a generated table from Parquet to a model and a
+sample of as many rows back to Parquet, each in a process of its own (``python -m benchmarks.synthesis STAGE FOLDER``),
+and fits of 20,000 rows.
 """
 
 from __future__ import annotations
@@ -11,18 +15,26 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 import gpuvgm
+from benchmarks.billion import PYARROW, folder_of_files, timed
 from benchmarks.inputs import real_table
-from benchmarks.machine import describe_machine
-from benchmarks.measure import Measurement, append_lines
+from benchmarks.machine import ROOT, describe_machine, found_by, peak_memory, repeated
+from benchmarks.measure import Measurement, append_lines, mebibytes
 from benchmarks.plan import newest
+from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.datasets.ranges import RowRange
+from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
+from gpuvgm.engines import get_engine
+from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.density import density_finder
 
@@ -50,6 +62,11 @@ ROWS, SEEDS = 10_000, 1
 BINS, MOST = 10, 20  # of numbers, and categories of their own
 TRIPLE_BINS = 5
 TRIPLES = 100  # of columns that are judged, drawn by the seed
+SMALL_ROWS, SMALL_COLUMNS = 20_000, (10, 100)
+STAGES = ("fit", "sample")
+TABLE, MODEL, SAMPLE = "table.parquet", "model.gpuvgm", "sample.parquet"
+MEMORY = "1GiB"
+DAY = 86_400_000_000  # microseconds
 
 
 def split(name: str, seed: int, rows: int = ROWS) -> tuple[Any, Any]:
@@ -90,7 +107,8 @@ def codes_of(synthesizer: gpuvgm.TableSynthesizer, rows: Any) -> list[Codes]:
 
     table, model = pa.Table.from_pandas(rows, preserve_index=False), synthesizer.transformer_.model_
     return [
-        density_finder(model[b.name], b)(table[b.name].combine_chunks())[0] for b in synthesizer.network_.structure.bins
+        density_finder(model[b.name], b, get_engine())(table[b.name].combine_chunks())[0]
+        for b in synthesizer.network_.structure.bins
     ]
 
 
@@ -142,6 +160,86 @@ def main(path: Path) -> None:
                     print(name, seed, limit, {d["network"]: round(d["pairs"], 3) for d in found}, flush=True)
 
 
+# -- time and memory
+
+
+def payments(first_row: int, rows: int, seed: int) -> pa.RecordBatch:
+    """Rows of six columns of numbers, two of dates and two of text, all of which depend on others."""
+    batch = mixed_table_rows(first_row, rows, seed)
+    names = ("amount", "balance", "quantity", "score", "rate", "when", "city", "channel")
+    amount, balance, quantity, score, rate, when, city, channel = (batch[name] for name in names)
+    percent, often = rate.cast(pa.float64()), pc.add(quantity.cast(pa.float64()), 1.0)
+    days = pc.multiply(quantity.cast(pa.int64()), 30 * DAY).cast(pa.duration("us"))
+    columns = {
+        "amount": amount,
+        "fee": pc.round(pc.multiply(amount, pc.divide(percent, 100.0)), 2),
+        "quantity": quantity,
+        "balance": pc.round(pc.multiply(balance, often), 2),
+        "score": pc.add(score, pc.multiply(pc.add(pc.log10(pc.add(amount, 1.0)), often), 10.0)),
+        "rate": rate,
+        "when": when,
+        "due": pc.add(when, days).cast(pa.date32(), safe=False),
+        "city": pc.if_else(pc.less(often, pa.scalar(3.0)), city, pc.utf8_slice_codeunits(city, 0, 7)),
+        "channel": channel.cast(pa.string()),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def measure(rows: int) -> list[Measurement]:
+    """Fit and sample of a table of so many rows, Parquet to Parquet, then fits of few rows of 10 and 100 columns."""
+    found = []
+    with folder_of_files() as folder:
+        generator = Generator(payments, payments(0, 1, 0).schema, 0, BLOCK_ROWS, {})
+        write_generated(generator, folder / TABLE, RowRange(0, rows), FILE_ROWS, LocalExecutor(), resume=False)
+        for stage in STAGES:
+            taken = found_by("benchmarks.synthesis", stage, str(folder))
+            reads = [sys.executable, "-m", "benchmarks.billion", str(folder / TABLE)]
+            alone, _ = timed(reads + [str(folder / SAMPLE)] * (stage == "sample"), ROOT)
+            found.append(_timed(stage, rows, taken, {PYARROW: alone}))
+    for columns in SMALL_COLUMNS:
+        found += _in_memory(rows, columns)
+    return found
+
+
+def _in_memory(rows: int, columns: int) -> Iterator[Measurement]:
+    """Fit and sample of a table in memory by one thread, the fit beside that of the columns alone."""
+    few, many = min(rows, SMALL_ROWS), min(rows, BLOCK_ROWS * 10 // columns)
+    parts = [payments(few * part, few, 0) for part in range(columns // 10)]
+    table = pa.table({f"{name} {i}": part[name] for i, part in enumerate(parts) for name in part.schema.names})
+    of_columns = _call(gpuvgm.TableTransformer(threads=1).fit, table)
+    alone = {"TableTransformer.fit": of_columns["seconds"]}
+    synthesizer = gpuvgm.TableSynthesizer(threads=1)
+    yield _timed(f"fit of {columns} columns in memory", few, _call(synthesizer.fit, table), alone)
+    yield _timed(f"sample of {columns} columns in memory", many, _call(synthesizer.sample, many), {})
+
+
+def stage(name: str, folder: Path) -> dict[str, Any]:
+    """One stage, in a process of its own."""
+    if name == "fit":
+        synthesizer = gpuvgm.TableSynthesizer(memory=MEMORY)
+        return _call(lambda: synthesizer.fit(folder / TABLE).save(folder / MODEL))
+    loaded = gpuvgm.load(folder / MODEL)
+    assert isinstance(loaded, gpuvgm.TableSynthesizer)
+    return _call(lambda: loaded.sample(loaded.network_.counts.rows, out=folder / SAMPLE))
+
+
+def _call(function: Callable[..., object], *arguments: Any) -> dict[str, Any]:
+    taken = repeated(lambda: function(*arguments), 1)
+    return {"seconds": taken.seconds, "cpu_seconds": taken.processor_seconds, "peak_memory": peak_memory()}
+
+
+def _timed(case: str, rows: int, taken: dict[str, Any], yardsticks: dict[str, float]) -> Measurement:
+    """A measurement with nanoseconds of the processor a row, and memory."""
+    notes = {
+        "ns of CPU a row": f"{taken['cpu_seconds'] / rows * 1e9:,.0f}",
+        "peak memory": mebibytes(taken["peak_memory"]),
+    }
+    return Measurement(case, rows, taken["seconds"], yardsticks, details=taken, notes=notes, shown_as_time=True)
+
+
+# -- results
+
+
 def _details(line: str) -> dict[str, Any]:
     document = json.loads(line)
     return dict(document["details"]) if document["benchmark"] == "synthesis" else {}
@@ -181,7 +279,9 @@ def _mean(found: Sequence[dict[str, Any]], part: str, network: str, limit: int, 
 if __name__ == "__main__":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if len(sys.argv) > 1:
+        if len(sys.argv) > 2:
+            print(json.dumps(stage(sys.argv[1], Path(sys.argv[2]))))
+        elif len(sys.argv) > 1:
             main(Path(sys.argv[1]))
         else:
             print("\n".join(table(newest("results"))))

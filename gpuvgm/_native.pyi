@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from gpuvgm.summary.grid import Floats, Ints, Keys
 
+_Codes = NDArray[np.uint8]
+_Lottery = tuple[Keys, Ints]
 ColumnRules = tuple[Floats, tuple[float, float, int] | None, int | None]
 
 def instruction_sets() -> list[str]: ...
@@ -17,8 +19,6 @@ def fill_onehot(parts: list[tuple[NDArray[Any] | None, NDArray[Any] | None, int]
 def read_onehot(
     matrix: NDArray[Any], parts: list[tuple[NDArray[Any] | None, NDArray[Any] | None, Ints, bool]]
 ) -> None: ...
-def philox_words(first_row: int, rows: int, column: int, seed: int) -> Keys: ...
-def draw_entries(keys: Keys, starts: Ints, blocks: Ints, words: Keys) -> Ints: ...
 
 class Mixture:
     def __init__(
@@ -114,3 +114,13 @@ class Kernels:
     ) -> tuple[
         tuple[Ints, Keys, Keys, Keys, Keys], tuple[int, int, float, float], int, list[int], tuple[float, float]
     ]: ...
+    def draw_rows(
+        self,
+        lotteries: tuple[_Lottery, _Lottery | None, _Lottery],
+        ends: tuple[Floats, Floats],
+        contexts: tuple[int, Ints],
+        parents: tuple[_Codes | None, _Codes | None],
+        rows: tuple[int, int],
+        randomness: tuple[int, int],
+    ) -> tuple[_Codes, Floats]: ...
+    def find_bins(self, numbers: Floats, edges: Floats, codes: _Codes) -> _Codes: ...

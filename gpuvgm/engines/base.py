@@ -18,13 +18,24 @@ from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
 from gpuvgm.engines.hold import HoldTable, hold_rows
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, RowRules, Step
-from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
+from gpuvgm.engines.tables import (
+    BITS,
+    Draw,
+    DrawnColumn,
+    DrawTable,
+    InverseTable,
+    KernelTable,
+    PriorTable,
+    RowRules,
+    Step,
+)
+from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
 LN_2 = np.log(2.0)
 SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
 COUNTERS = 1 << 14  # of the generator, worked on at a time, so that they stay in the cache
+Codes = NDArray[np.uint8]
 OnehotPart = tuple[Floats | None, NDArray[np.signedinteger] | None, int]
 ReadPart = tuple[Floats | None, NDArray[np.signedinteger] | None, Ints, bool]
 
@@ -427,45 +438,55 @@ class Engine:
                 code[:] = np.where(zero_is_none & ~np.any(columns != 0, axis=1), len(order), found).astype(code.dtype)
             start += len(order)
 
-    def philox(self, first_row: int, rows: int, column: int, seed: int) -> Keys:
-        """Four words for each of consecutive rows: those of Philox4x32-10 (Salmon et al. 2011) at the row's number.
+    def find_bins(self, numbers: Floats, edges: Floats, codes: Codes) -> Codes:
+        """Bin of each number.
 
         Parameters
         ----------
-        first_row, rows : int
-            The rows.
-        column, seed : int
-            The rest of the counter, and the key.
-
-        Returns
-        -------
-        ndarray of shape (4, rows), uint64
-            Words of 32 bits.
+        numbers : ndarray of shape (rows,), float64
+            Numbers; NaN is missing.
+        edges : ndarray of shape (intervals - 1,), float64
+            Borders between intervals, ascending; each belongs to the lower one.
+        codes : ndarray of shape (intervals + 1,), uint8
+            Bin of each interval, and of missing numbers.
         """
-        return philox_words(np.arange(first_row, first_row + rows, dtype=np.uint64), column, seed)
+        interval = np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers))
+        return np.asarray(codes[interval])
 
-    def draw_entries(self, keys: Keys, starts: Ints, blocks: Ints, words: Keys) -> Ints:
-        """Entry of a table that each row draws: the first of its block whose key is above the row's word.
+    def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
+        """Consecutive rows of a column of a synthesizer.
+
+        A row takes the four words of Philox4x32-10 (Salmon et al. 2011) at its number: for the group of its bin, the
+        bin in it, a piece of the bin, and the place in the piece.
 
         Parameters
         ----------
-        keys : ndarray of shape (entries,), uint64
-            For each entry its block times 2^33 and the share of the block up to its end, in 2^-32, ascending; that of
-            the last entry of a block is 2^32.
-        starts : ndarray of shape (blocks + 1,), int64
-            First entry of each block; at the end the number of entries.
-        blocks : ndarray of shape (rows,), int64
-            Block that each row draws from.
-        words : ndarray of shape (rows,), uint64
-            Its word of 32 bits.
+        column : DrawnColumn
+            What they are drawn from.
+        parents : sequence of ndarray of shape (rows,), uint8
+            Bins of the parents, at most two.
+        draw : Draw
+            Seed, column and first row.
+        rows : int
+            How many.
 
         Returns
         -------
-        ndarray of shape (rows,), int64
-            The entries.
+        codes : ndarray of shape (rows,), uint8
+            Bin of each row.
+        numbers : ndarray of shape (rows,)
+            Its place.
         """
-        wanted = (blocks.astype(np.uint64) << np.uint64(33)) | words
-        return np.asarray(np.searchsorted(keys, wanted, side="right"))
+        words = philox_words(np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64), draw.column, draw.seed)
+        outer = parents[0].astype(np.int64) if parents else np.zeros(rows, np.int64)
+        context = outer * column.width + (column.second[parents[1]] if len(parents) > 1 else 0)
+        bins, groups = len(column.pieces.starts) - 1, int(column.groups.starts[1])
+        code = column.groups.draw(context, words[0]) - context * groups
+        if column.inside is not None:
+            code = column.inside.draw(outer * groups + code, words[1]) - outer * bins
+        piece = column.pieces.draw(code, words[2])
+        low = column.low[piece]
+        return code.astype(np.uint8), low + (column.high[piece] - low) * ((words[3] + 0.5) * 2.0**-BITS)
 
 
 def _log2_density(y: Floats, table: KernelTable) -> Floats:

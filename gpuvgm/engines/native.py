@@ -10,9 +10,19 @@ from numpy.typing import NDArray
 
 from gpuvgm import _native
 from gpuvgm.arrays import Array
-from gpuvgm.engines.base import AcceleratedLoop, CellEM, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
+from gpuvgm.engines.base import AcceleratedLoop, CellEM, Codes, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, RowRules, Step
+from gpuvgm.engines.tables import (
+    Draw,
+    DrawnColumn,
+    DrawTable,
+    InverseTable,
+    KernelTable,
+    Lottery,
+    PriorTable,
+    RowRules,
+    Step,
+)
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
 from gpuvgm.summary.summary import Cells, Summary, check_range
@@ -133,13 +143,22 @@ class NativeEngine(Engine):
         """Scalars and codes of rows of the onehot layout; see `Engine.read_onehot`."""
         _native.read_onehot(matrix, list(parts))
 
-    def philox(self, first_row: int, rows: int, column: int, seed: int) -> Keys:
-        """Words of consecutive rows; see `Engine.philox`."""
-        return _native.philox_words(first_row, rows, column, seed)
+    def find_bins(self, numbers: Floats, edges: Floats, codes: Codes) -> Codes:
+        """Bin of each number; see `Engine.find_bins`."""
+        return self._kernels.find_bins(numbers, edges, codes)
 
-    def draw_entries(self, keys: Keys, starts: Ints, blocks: Ints, words: Keys) -> Ints:
-        """Entries that words draw; see `Engine.draw_entries`."""
-        return _native.draw_entries(keys, starts, blocks, np.ascontiguousarray(words))
+    def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
+        """Rows of a column of a synthesizer; see `Engine.draw_rows`."""
+        groups, inside, pieces = column.groups, column.inside, column.pieces
+        first, second = (*parents, None, None)[:2]
+        return self._kernels.draw_rows(
+            (_entries(groups), None if inside is None else _entries(inside), _entries(pieces)),
+            (column.low, column.high),
+            (column.width, column.second),
+            (first, second),
+            (draw.first_row, rows),
+            (draw.column, draw.seed),
+        )
 
 
 class NativeEM:
@@ -203,3 +222,7 @@ def _drawn(table: DrawTable) -> _native.DrawMixture:
 
 def _gaussians(table: GaussianTable) -> _native.Gaussians:
     return _native.Gaussians(table.centre, table.means, table.precisions, table.coefficients)
+
+
+def _entries(lottery: Lottery) -> tuple[Keys, Ints]:
+    return lottery.keys, lottery.starts

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import CACHED_ROWS, namespace_of, widened
-from gpuvgm.summary.grid import Floats, Frame
+from gpuvgm.summary.grid import Floats, Frame, Ints, Keys
 from gpuvgm.summary.summary import STRAYS
 
 LOG2_E = 1.4426950408889634
@@ -229,3 +229,78 @@ class InverseTable:
     def complete(self) -> bool:
         """Whether every code has a number."""
         return not np.isnan(self.means).any()
+
+
+BITS = 32  # of a word
+
+
+@dataclass(frozen=True, slots=True)
+class Lottery:
+    """Entries in blocks, and the shares that words draw them by.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (entries,), uint64
+        For each entry its block times 2^33 and the share of the block up to its end, in 2^-32, ascending; that of the
+        last entry of a block is 2^32.
+    starts : ndarray of shape (blocks + 1,), int64
+        First entry of each block; at the end the number of entries.
+    """
+
+    keys: Keys
+    starts: Ints
+
+    @classmethod
+    def of(cls, table: Floats, starts: Ints) -> Lottery:
+        """Shares of the entries of a table in its blocks, in whole numbers of 2^-32.
+
+        Parameters
+        ----------
+        table : ndarray of shape (entries,)
+            What the probabilities of a block are proportional to.
+        starts : ndarray of shape (blocks,), int64
+            First entry of each block.
+        """
+        sizes = np.diff(np.append(starts, len(table)))
+        block = np.repeat(np.arange(len(starts), dtype=np.uint64), sizes)
+        below = np.cumsum(table)
+        before, total = below[starts] - table[starts], np.add.reduceat(table, starts)
+        share = (below - np.repeat(before, sizes)) / np.repeat(np.where(total > 0, total, 1.0), sizes)
+        ends = np.clip(np.rint(share * 2.0**BITS), 0, 2.0**BITS).astype(np.uint64)
+        ends[starts + sizes - 1] = 1 << BITS
+        return cls((block << np.uint64(BITS + 1)) | ends, np.append(starts, len(table)))
+
+    def draw(self, blocks: Ints, words: Keys) -> Ints:
+        """Entry that each word draws from its block: the first one whose key is above the word."""
+        wanted = (blocks.astype(np.uint64) << np.uint64(BITS + 1)) | words
+        return np.asarray(np.searchsorted(self.keys, wanted, side="right"))
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnColumn:
+    """What rows of a column are drawn from, given the bins of at most two parents.
+
+    Parameters
+    ----------
+    groups : Lottery
+        For each context, a bin of the first parent and what `second` makes of that of the second one, the groups of
+        the column's bins; without `inside` the bins themselves.
+    inside : Lottery or None
+        For each bin of the first parent and each group, its bins.
+    pieces : Lottery
+        For each bin its pieces.
+    low, high : ndarray of shape (pieces,)
+        Ends of the pieces.
+    width : int
+        Contexts of each bin of the first parent.
+    second : ndarray of shape (bins of the second parent,), int64
+        Which of these contexts a bin belongs to; empty without such a parent.
+    """
+
+    groups: Lottery
+    inside: Lottery | None
+    pieces: Lottery
+    low: Floats
+    high: Floats
+    width: int
+    second: Ints

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Annotated
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, value_type
 from gpuvgm.columns.codecs import rows_for
-from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
+from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers, rules_for
 from gpuvgm.columns.rules import finite, not_negative, whole
+from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats, Ints
@@ -281,45 +282,64 @@ def check_fits(column: FittedColumn, bins: Bins) -> None:
 # -- rows to bins
 
 
-def bin_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], Codes]:
+def bin_finder(column: FittedColumn, bins: Bins, engine: Engine) -> Callable[[Column], Codes]:
     """What gives the bin of every row of a column, uint8.
 
-    It raises InputError for missing values, and for categories, that have no bin.
+    It raises InputError for missing values, and for categories and numbers, that have no bin.
     """
     if isinstance(column, CategoricalColumn):
-        index = CategoryIndex(column.categories, value_type(type_of(column.type)))
-        return lambda values: _bins_of_found(column.name, bins, index.find(on_host(values)))
+        index, codes = CategoryIndex(column.categories, value_type(type_of(column.type))), bins.codes.astype(np.uint8)
+        return lambda values: codes[_known(column, index.find(on_host(values)))]
     assert isinstance(column, NumericColumn)
-    return lambda values: bins_of_rows(column, bins, *numbers_of_rows(column, values))
+    return lambda values: bins_of_rows(column, bins, *numbers_of_rows(column, values, engine), engine)
 
 
-def numbers_of_rows(column: NumericColumn, values: Column) -> tuple[Floats, Ints | None]:
-    """Numbers of the plain codec, and the modal value of each row; see `gpuvgm.columns.numbers.ordinary_numbers`."""
-    return ordinary_numbers(column.codec.plain, column.modal_numbers, rows_for(column.codec, on_host(values)))
-
-
-def _bins_of_found(name: str, bins: Bins, places: Ints) -> Codes:
+def _known(column: CategoricalColumn, places: Ints) -> Ints:
     if np.any(places < 0):
-        raise InputError(f'column "{name}": a value is no category that was there at fit; fit with rows that have it')
-    return bins.codes.astype(np.uint8)[places]
+        raise _without_bin(column, "is no category that was there at fit; fit with rows that have it")
+    return places
 
 
-def bins_of_rows(column: NumericColumn, bins: Bins, numbers: Floats, which: Ints | None) -> Codes:
-    """Bins of rows of a column of numbers, as `gpuvgm.columns.numbers.ordinary_numbers` gives them.
+def _without_bin(column: FittedColumn, why: str) -> InputError:
+    return InputError(f'column "{column.name}": a value {why}')
+
+
+def numbers_of_rows(
+    column: NumericColumn, values: Column, engine: Engine
+) -> tuple[Floats, NDArray[np.signedinteger[Any]] | None]:
+    """Numbers of the plain codec, and the modal value of each row; see `gpuvgm.columns.numbers.ordinary_numbers`."""
+    plain, values = column.codec.plain, rows_for(column.codec, on_host(values))
+    rules = rules_for(plain, column.modal_numbers, values)
+    if rules is None:
+        return ordinary_numbers(plain, column.modal_numbers, values)
+    return engine.numbers_of(plain.encode(values), replace(rules, step=None))[:2]
+
+
+def bins_of_rows(
+    column: NumericColumn,
+    bins: Bins,
+    numbers: Floats,
+    which: NDArray[np.signedinteger[Any]] | None,
+    engine: Engine,
+) -> Codes:
+    """Bins of rows of a column of numbers, as `numbers_of_rows` gives them.
 
     Raises
     ------
     InputError
-        For missing values that have no bin.
+        For missing values, or numbers, that have no bin.
     """
-    apart, codes = int(bins.has_missing), bins.codes.astype(np.uint8)
-    raw = np.searchsorted(bins.edges, numbers) + len(column.modal_values)
-    blank = np.isnan(numbers)
+    codes, modal = bins.codes.astype(np.uint8), len(column.modal_values)
+    intervals = codes[modal:] if len(codes) > modal else codes[:1]  # the latter: all values are modal
+    found = engine.find_bins(numbers, bins.edges, np.append(intervals, codes[0]))
     if which is not None:
-        raw = np.where(which >= 0, which + apart, raw)
-        blank &= which < 0
-    if blank.any():
-        if not bins.has_missing:
-            raise InputError(f'column "{column.name}": a value is missing, but none was at fit; fit with such rows')
-        raw[blank] = 0
-    return codes[raw]
+        found = np.where(which >= 0, codes[which + int(bins.has_missing)], found)
+    if bins.has_missing and len(codes) > modal:
+        return found
+    ordinary = np.ones(len(numbers), np.bool_) if which is None else which < 0
+    missing = np.isnan(numbers)
+    if not bins.has_missing and np.any(missing & ordinary):
+        raise _without_bin(column, "is missing, but none was at fit; fit with such rows")
+    if len(codes) == modal and not np.all(missing):
+        raise _without_bin(column, "differs from the only ones that were there at fit; fit with rows that have it")
+    return found

@@ -16,6 +16,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, parse_categories, value_type
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import json_value
+from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_plain_number_type, type_of
 from gpuvgm.summary.grid import Floats
@@ -76,7 +77,7 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArr
     modal = np.array([plain.number(value) for value in numeric.modal_numbers])
 
     def met(values: Column) -> NDArray[np.bool_]:
-        numbers, which = numbers_of_rows(numeric, values)
+        numbers, which = numbers_of_rows(numeric, values, get_engine())
         numbers = numbers if which is None else np.where(which >= 0, modal[which], numbers)
         found = [np.isnan(numbers) if one is None else (numbers >= one[0]) & (numbers <= one[1]) for one in intervals]
         return np.asarray(np.any(np.reshape(found, (len(found), len(numbers))), axis=0))

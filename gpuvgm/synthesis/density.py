@@ -16,6 +16,7 @@ from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, value_type
 from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows, numbers_of_rows
@@ -23,7 +24,7 @@ from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows, numbers_of_rows
 UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
 
 
-def density_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], tuple[Codes, Floats]]:
+def density_finder(column: FittedColumn, bins: Bins, engine: Engine) -> Callable[[Column], tuple[Codes, Floats]]:
     """What gives the bin of every row of a column, and the logarithm of its density in the bin, in nats."""
     unseen = float(np.log(UNSEEN / (float(np.sum(bins.rows)) + 1)))
     if isinstance(column, CategoricalColumn):
@@ -40,14 +41,14 @@ def density_finder(column: FittedColumn, bins: Bins) -> Callable[[Column], tuple
     inside, usual = _Inside(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
 
     def of_numbers(values: Column) -> tuple[Codes, Floats]:
-        numbers, which = numbers_of_rows(column, values)
+        numbers, which = numbers_of_rows(column, values, engine)
         found, blank = np.zeros(len(numbers)), np.isnan(numbers)
         found[~blank] = inside(numbers[~blank])
         if not bins.has_missing:
             missing = blank if which is None else blank & (which < 0)
             found[missing] = unseen
             numbers = np.where(missing, usual, numbers)
-        return bins_of_rows(column, bins, numbers, which), found
+        return bins_of_rows(column, bins, numbers, which, engine), found
 
     return of_numbers
 

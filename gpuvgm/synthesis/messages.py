@@ -6,14 +6,13 @@ other in a 2-tree, so that the factor belongs to the table of the later one (Kol
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.network import Network
 
 
@@ -60,25 +59,30 @@ class Messages:
         """Whether a node is drawn otherwise than without conditions."""
         return not self.factors[place].are_one
 
-    def table(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, Floats]:
-        """Context of each row, and what the probabilities of a node's bins are proportional to in each context."""
+    def table(self, place: int) -> tuple[Floats, int, Ints]:
+        """What the probabilities of a node's bins are proportional to in each context.
+
+        Returns
+        -------
+        table : ndarray of shape (contexts, bins)
+            In each bin of the first parent with each one, or each group, of the second parent.
+        width : int
+            Contexts of each bin of the first parent.
+        second : ndarray of shape (bins of the second parent,)
+            Which of these contexts a bin belongs to.
+        """
         structure, factors = self.network.structure, self.factors[place]
         tables, axis = self.network.tables[place], structure.axes[place]
-        parents = [codes[parent].astype(np.int64) for parent in structure.parents[place]]
-        width = len(structure.axes[structure.parents[place][1]]) if len(parents) > 1 else 1
-        joint = np.zeros(rows, np.int64)
-        for parent in parents:
-            joint = joint * width + parent
-        found, context = np.unique(joint, return_inverse=True)
-        first, second = found // width, found % width
-        group = structure.axes[structure.parents[place][1]].parent[second] if len(parents) > 1 else 0 * first
-        table = tables.groups[first, group][:, axis.child] * tables.inside[first]
-        if factors.own is not None:
-            table = table * factors.own
-        for factor, bins in zip(factors.parents, (first, second), strict=False):
-            if factor is not None:
-                table = table * factor[bins]
-        return context, table
+        parents = structure.parents[place]
+        base = tables.inside if factors.own is None else tables.inside * factors.own
+        if factors.parents and factors.parents[0] is not None:
+            base = base * factors.parents[0]
+        group = structure.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
+        pairs = factors.parents[1] if len(parents) > 1 else None
+        if pairs is None:
+            return tables.groups[:, :, axis.child] * base[:, None], tables.groups.shape[1], group
+        table = tables.groups[:, group][:, :, axis.child] * base[:, None] * pairs
+        return table, len(group), np.arange(len(group))
 
 
 def propagate(network: Network, evidence: Mapping[int, Floats]) -> Messages:

@@ -69,7 +69,7 @@ class Sampler:
         for column in self.model.columns:
             if column.name in self._values:
                 place, values = self._values[column.name]
-                arrays.append(values(drawn[place]))
+                arrays.append(values(*drawn[place]))
             else:
                 arrays.append(unmodelled_values(column, self.identifiers.get(column.name), first_row, rows, seed))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)

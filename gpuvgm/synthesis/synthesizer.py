@@ -25,7 +25,7 @@ from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, GeneratedFile, Generator, write_generated
-from gpuvgm.engines import EngineName
+from gpuvgm.engines import EngineName, get_engine
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor
@@ -363,7 +363,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         check_columns(table, model)
         parts: list[Floats] = []
         with self._run("score", table) as run:
-            build = partial(_scorer, [model[name] for name in names], network)
+            build = partial(_scorer, [model[name] for name in names], network, self.engine)
             run.executor.map_blocks(run.prepared(build), run.blocks(table, names), parts.append)
         return np.concatenate([np.empty(0), *parts])
 
@@ -411,10 +411,12 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _structure(self, transformer: TableTransformer, rows: pa.Table) -> Structure:
         """Bins, and a network learnt from a sample of the rows."""
         model, summaries = transformer.model_, transformer.summaries_
-        columns = [column for column in model.columns if column.is_encoded]
+        columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
         bins = [bins_of(column, summaries.get(column.name), self.bins) for column in columns]
         codes = [
-            np.concatenate([np.empty(0, np.uint8), *map(bin_finder(column, one), rows.column(column.name).chunks)])
+            np.concatenate(
+                [np.empty(0, np.uint8), *map(bin_finder(column, one, engine), rows.column(column.name).chunks)]
+            )
             for column, one in zip(columns, bins, strict=True)
         ]
         nodes = learn_structure(bins, codes, self.parents)
@@ -427,7 +429,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         check_columns(table, model)
         names = [bins.name for bins in structure.bins]
         with self._run("count", table) as run:
-            build = partial(_counter, [model[name] for name in names], structure)
+            build = partial(_counter, [model[name] for name in names], structure, self.engine)
             counts: JointCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks(table, names), JointCounts.merge
             )
@@ -507,9 +509,10 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
 
 
-def _counter(columns: list[FittedColumn], structure: Structure) -> Any:
+def _counter(columns: list[FittedColumn], structure: Structure, engine: str) -> Any:
     """What counts a block of rows."""
-    finders = [bin_finder(column, bins) for column, bins in zip(columns, structure.bins, strict=True)]
+    chosen = get_engine(engine)
+    finders = [bin_finder(column, bins, chosen) for column, bins in zip(columns, structure.bins, strict=True)]
 
     def count(block: Block) -> JointCounts:
         codes = [find(block.column(column.name)) for find, column in zip(finders, columns, strict=True)]
@@ -518,9 +521,12 @@ def _counter(columns: list[FittedColumn], structure: Structure) -> Any:
     return count
 
 
-def _scorer(columns: list[FittedColumn], network: Network) -> Any:
+def _scorer(columns: list[FittedColumn], network: Network, engine: str) -> Any:
     """What gives the log density of a block of rows."""
-    finders = [density_finder(column, bins) for column, bins in zip(columns, network.structure.bins, strict=True)]
+    chosen = get_engine(engine)
+    finders = [
+        density_finder(column, bins, chosen) for column, bins in zip(columns, network.structure.bins, strict=True)
+    ]
 
     def score(block: Block) -> Floats:
         found = [find(block.column(column.name)) for find, column in zip(finders, columns, strict=True)]

@@ -13,35 +13,36 @@ from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.codecs import with_value
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.summary.grid import Ints
-from gpuvgm.synthesis.bins import Bins, numbers_of_rows
-from gpuvgm.synthesis.drawing import DrawnColumn
+from gpuvgm.engines import get_engine
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Bins, Codes, numbers_of_rows
 from gpuvgm.synthesis.identifiers import IdentifierForm
 
-Values = Callable[[DrawnColumn], Any]
+Values = Callable[[Codes, Floats], Any]
 
 
 def values_of(column: FittedColumn, bins: Bins) -> Values:
     """What makes values of drawn rows of a column."""
     if isinstance(column, CategoricalColumn):
         categories = CategoryValues(column, column.categories)
-        return lambda rows: categories(rows.numbers.astype(np.int64))
+        return lambda _, places: categories(places.astype(np.int64))
     assert isinstance(column, NumericColumn)
     apart = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
     listed = [*[MISSING] * bins.has_missing, *column.modal_numbers]
-    return lambda rows: _numbers(column, dict(zip(apart.tolist(), listed, strict=True)), rows)
+    found = dict(zip(apart.tolist(), listed, strict=True))
+    return lambda codes, numbers: _numbers(column, found, codes, numbers)
 
 
-def _numbers(column: NumericColumn, apart: dict[int, Any], rows: DrawnColumn) -> Column:
+def _numbers(column: NumericColumn, apart: dict[int, Any], codes: Codes, numbers: Floats) -> Column:
     """Values of a column of numbers: those on its step that are nearest to numbers, within the training range."""
-    plain, numbers = column.codec.plain, rows.numbers
+    plain = column.codec.plain
     if column.minimum is not None and column.maximum is not None:
         numbers = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
     for code, value in apart.items():
-        numbers[rows.codes == code] = np.nan if value is MISSING else 0.0
+        numbers[codes == code] = np.nan if value is MISSING else 0.0
     array = plain.decode(numbers)
     for code, value in apart.items():
-        held: Ints = rows.codes == code
+        held: Ints = codes == code
         if value is not MISSING and held.any():
             array = with_value(column.codec, array, held, value)
     return array
@@ -52,7 +53,7 @@ def within_range(column: FittedColumn, values: Column) -> Any:
     if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
         return values
     plain = column.codec.plain
-    numbers = numbers_of_rows(column, values)[0]  # NaN for modal and missing ones
+    numbers = numbers_of_rows(column, values, get_engine())[0]  # NaN for modal and missing ones
     inside = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
     wrong = np.flatnonzero(inside - numbers)
     wrong = wrong[~np.isnan(numbers[wrong])]

@@ -10,8 +10,18 @@ import pytest
 
 from gpuvgm.columns.codecs import AsinhCodec, FloatCodec
 from gpuvgm.engines import get_engine, native_is_built
-from gpuvgm.engines.base import Engine, philox_uniforms
-from gpuvgm.engines.tables import Asinh, Draw, DrawTable, InverseTable, KernelTable, RowRules, Step
+from gpuvgm.engines.base import Engine, philox_uniforms, philox_words
+from gpuvgm.engines.tables import (
+    Asinh,
+    Draw,
+    DrawnColumn,
+    DrawTable,
+    InverseTable,
+    KernelTable,
+    Lottery,
+    RowRules,
+    Step,
+)
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.mixture.statistics import statistics_of
 from gpuvgm.summary.grid import Frame
@@ -25,7 +35,7 @@ REFERENCE = Engine()
 #: What engines leave to the reference.
 INHERITED = {
     "native": {"hold", "running_summary"},
-    "cuda": {"draw_entries", "numbers_of", "philox", "summarise_values", "values_of"},
+    "cuda": {"draw_rows", "find_bins", "numbers_of", "summarise_values", "values_of"},
 }
 SIZES = [0, 1, 7, 8, 31, 32, 33, 255, 257, 4095, 4096, 4097, 9000]
 
@@ -173,30 +183,103 @@ def test_scalars_below_the_smallest_float32_are_zero(engine: Engine) -> None:
     assert not np.signbit(scalar[:2]).any()
 
 
+def lottery_of(random: np.random.Generator, sizes: np.ndarray) -> Lottery:
+    """Shares of which some are 0, and some blocks have none at all."""
+    table = random.exponential(size=int(sizes.sum())) * (random.random(int(sizes.sum())) < 0.7)
+    return Lottery.of(table, np.cumsum(sizes) - sizes)
+
+
+def drawn_column(parents: int, *, stages: int, seed: int = 5) -> tuple[DrawnColumn, list[np.ndarray]]:
+    """Tables of a column of 256 bins in 7 groups, and bins of its parents at 1,500 rows."""
+    random = np.random.default_rng(seed)
+    groups = np.array([1, 24, 3, 70, 2, 155, 1])
+    first, width = (9 if parents else 1), (4 if parents > 1 else 1)
+    of_context = np.full(first * width, len(groups) if stages > 1 else groups.sum())
+    inside = lottery_of(random, np.tile(groups, first)) if stages > 1 else None
+    pieces = random.integers(1, 40, groups.sum())
+    low = random.normal(size=pieces.sum())
+    second = random.integers(0, width, 200) if parents > 1 else np.empty(0, np.int64)
+    tables = (lottery_of(random, of_context), inside, lottery_of(random, pieces))
+    bins = [random.integers(0, size, 1500).astype(np.uint8) for size in (first, 200)[:parents]]
+    return DrawnColumn(*tables, low, low + random.integers(0, 3, len(low)), width, second), bins
+
+
 @pytest.mark.parametrize("name", native_names())
-def test_words_and_what_they_draw(name: str) -> None:
-    candidate = make_engine(name)
-    sizes = np.array([1, 24, 3, 70, 2])
-    starts = np.append(0, np.cumsum(sizes))
-    random = np.random.default_rng(5)
-    ends = np.concatenate([np.append(np.sort(random.integers(0, 2**32, size - 1)), 2**32) for size in sizes])
-    keys = (np.repeat(np.arange(5, dtype=np.uint64), sizes) << np.uint64(33)) | ends.astype(np.uint64)
-    words = REFERENCE.philox(2**40 + 3, 1000, 7, 2**63)
-    assert np.array_equal(candidate.philox(2**40 + 3, 1000, 7, 2**63), words)
-    blocks = random.integers(0, 5, 1000)
-    borders = ends[ends < 2**32]
-    words[1][: 2 * len(borders)] = np.concatenate((borders, np.maximum(borders - 1, 0)))
-    drawn = REFERENCE.draw_entries(keys, starts, blocks, words[1])
-    assert np.all((starts[blocks] <= drawn) & (drawn < starts[blocks + 1]))
-    assert np.array_equal(candidate.draw_entries(keys, starts, blocks, words[1]), drawn)
-    assert len(candidate.draw_entries(keys, starts, blocks[:0], words[1][:0])) == 0
-    assert candidate.philox(0, 0, 1, 1).shape == (4, 0)
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize("parents", [0, 1, 2])
+@pytest.mark.parametrize("rows", [0, 1, 511, 512, 513, 1500])
+def test_drawn_rows(name: str, stages: int, parents: int, rows: int) -> None:
+    column, bins = drawn_column(parents, stages=stages)
+    bins = [codes[:rows] for codes in bins]
+    draw = Draw(2**63, 7, 2**40 + 3)
+    expected, found = (engine.draw_rows(column, bins, draw, rows) for engine in (REFERENCE, make_engine(name)))
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype and np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["reference", *native_names()])
+def test_drawn_rows_are_exact_at_the_borders(name: str) -> None:
+    """A word equal to a border belongs to the next entry."""
+    engine = make_engine(name)
+    draw, rows = Draw(3, 4, 50), 400
+    words = philox_words(np.arange(50, 450, dtype=np.uint64), 4, 3)
+    ends = np.append(np.sort(np.append(words[0][:60], np.maximum(words[0][60:120], 1) - 1)), 2**32).astype(np.uint64)
+    alone = Lottery(np.array([2**32], np.uint64), np.array([0, 1]))
+    pieces = Lottery.of(np.ones(len(ends)), np.arange(len(ends)))
+    column = DrawnColumn(
+        Lottery(ends, np.array([0, len(ends)])), None, pieces, *np.zeros((2, len(ends))), 1, pieces.starts[:0]
+    )
+    codes, _ = engine.draw_rows(column, [], draw, rows)
+    assert codes.tolist() == [int(np.sum(ends <= word)) for word in words[0]]
+    only = DrawnColumn(alone, None, alone, np.array([2.0]), np.array([6.0]), 1, pieces.starts[:0])
+    assert np.array_equal(engine.draw_rows(only, [], draw, rows)[1], 2 + 4 * ((words[3] + 0.5) * 2.0**-32))
+
+
+@pytest.mark.parametrize("name", native_names())
+def test_wrong_tables_of_a_drawn_column_are_refused(name: str) -> None:
+    """Nothing outside of a table is read."""
+    column, bins = drawn_column(2, stages=2)
+    draw = make_engine(name).draw_rows
+    starts, keys = column.groups.starts, column.groups.keys
+    assert column.inside is not None
+    for wrong in (
+        replace(column, width=5),
+        replace(column, width=0),
+        replace(column, second=column.second + 3),
+        replace(column, low=column.low[:-1], high=column.high[:-1]),
+        replace(column, inside=None),
+        replace(column, inside=replace(column.inside, keys=column.inside.keys[:-1])),
+        replace(column, groups=Lottery(keys, starts[::-1].copy())),
+        replace(column, groups=Lottery(keys - np.uint64(1), starts)),
+        replace(column, pieces=column.groups),
+    ):
+        with pytest.raises(ValueError, match=r"do not fit|needs a key"):
+            draw(wrong, bins, Draw(), 1500)
+    for codes in ([bins[0] + np.uint8(1), bins[1]], [bins[0], bins[1] + np.uint8(1)]):
+        with pytest.raises(ValueError, match="its parent has not"):
+            draw(column, codes, Draw(), 1500)
+    with pytest.raises(ValueError, match="one value a row"):
+        draw(column, bins, Draw(), 1499)
+
+
+@pytest.mark.parametrize("name", native_names())
+@pytest.mark.parametrize("edges", [0, 1, 2, 3, 63, 64, 65, 209])
+def test_bins_of_numbers(name: str, edges: int) -> None:
+    """An edge belongs to the lower interval, and missing numbers have a bin of their own."""
+    random = np.random.default_rng(edges)
+    borders = np.unique(random.normal(size=edges))
+    codes = random.permutation(256)[: edges + 2].astype(np.uint8)
+    numbers = np.concatenate((random.normal(size=700), borders, [np.nan, np.inf, -np.inf, -0.0]))
+    found = make_engine(name).find_bins(numbers, borders, codes)
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, REFERENCE.find_bins(numbers, borders, codes))
+    assert found.tolist() == [int(codes[-1] if np.isnan(x) else codes[np.sum(borders < x)]) for x in numbers]
+    with pytest.raises(ValueError, match="needs a code"):
+        make_engine(name).find_bins(numbers, borders, codes[1:])
 
 
 def test_philox_known_answers() -> None:
     """Vectors of the Random123 distribution (kat_vectors) for philox4x32-10."""
-    from gpuvgm.engines.base import philox_words
-
     ones = 2**64 - 1
     np.testing.assert_array_equal(
         philox_words(np.array([0], np.uint64), 0, 0)[:, 0], [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]

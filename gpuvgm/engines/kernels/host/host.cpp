@@ -1,6 +1,7 @@
 // Row loops of the host engine, compiled once for each instruction set with -DGPUVGM_ISA=<name>. Everything but the
 // table at the end has internal linkage, so that no copy for a newer instruction set can end up in an older one's
 // place.
+#include "draw.hpp"
 #include "e_step.hpp"
 #include "features.hpp"
 #include "k_means.hpp"
@@ -27,4 +28,6 @@ const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
     gpuvgm::exp_rows,
     gpuvgm::lloyd,
     gpuvgm::closer,
+    gpuvgm::draw_rows,
+    gpuvgm::find_bins,
 };

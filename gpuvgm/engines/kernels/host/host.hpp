@@ -92,6 +92,22 @@ struct RowCounts {
     double least, largest;
 };
 
+// Entries in blocks, and the shares that words draw them by; see Engine.draw_rows.
+struct Lottery {
+    int64_t entries, blocks;
+    int steps;              // of a search: no block has 2^(steps + 1) entries or more
+    const uint64_t* keys;   // (entries,)
+    const int64_t* starts;  // (blocks + 1,)
+};
+
+// What rows of a column are drawn from, given the bins of its parents.
+struct DrawnColumn {
+    Lottery groups, inside, pieces;  // without blocks inside, the first one has bins
+    int64_t width, group_count;      // contexts of each bin of the first parent; groups of each context
+    const int64_t* second;           // (bins of the second parent,)
+    const double *low, *high;        // (pieces,)
+};
+
 struct HostKernels {
     // partials: (chunks, 3 * components + 1): sums of r, r d, r d^2 per component, then of log2 of the density.
     void (*e_step_rows)(const double* x, const double* weight, int64_t rows, const MixtureTable&, double* partials);
@@ -128,6 +144,11 @@ struct HostKernels {
     // Squared distances to the nearest of some centres and one more; out: (count, rows).
     void (*closer)(const double* x, int64_t rows, const double* nearest, const double* candidates, int count,
                    double* out);
+    // first, second: bins of the parents, or null. codes: bins of the column.
+    void (*draw_rows)(const DrawnColumn&, const uint8_t* first, const uint8_t* second, uint64_t first_row, int64_t rows,
+                      uint64_t counter, uint64_t seed, uint8_t* codes, double* numbers);
+    void (*find_bins)(const double* x, int64_t rows, const double* edges, int edge_count, const uint8_t* codes,
+                      uint8_t* out);
 };
 
 }  // namespace gpuvgm

@@ -289,5 +289,5 @@ NB_MODULE(_native, m) {
     bind_rows(m, kernels);
     bind_onehot(m);
     bind_em(m);
-    bind_draw(m);
+    bind_draw(kernels);
 }

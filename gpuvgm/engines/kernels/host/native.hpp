@@ -121,6 +121,6 @@ template <class Real> const Real* pointer(const std::optional<Column<Real>>& val
 void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels);  // transform and inverse
 void bind_onehot(nb::module_& module);                              // matrices of the onehot layout
 void bind_em(nb::module_& module);                                  // EM over cells
-void bind_draw(nb::module_& module);                                // rows of a synthesizer
+void bind_draw(nb::class_<Kernels>& kernels);                       // rows of a synthesizer
 
 }  // namespace gpuvgm

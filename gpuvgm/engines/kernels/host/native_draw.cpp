@@ -1,62 +1,117 @@
-// Bindings of what rows of a synthesizer are drawn with: the generator's words, and the entries of tables that words
-// draw. Whole numbers alone: every instruction set gives the same.
+// Bindings of a synthesizer's loops: bins of numbers, and rows that are drawn.
 
 #include <algorithm>
+#include <tuple>
 
-#include "../vgm_math.cuh"
 #include "native.hpp"
 
 namespace gpuvgm {
 namespace {
 
 using Places = Column<int64_t>;
+using Parent = std::optional<Bytes>;
+using Entries = std::tuple<Words, Places>;  // keys, starts
 
-// words[w][row] is word w of Philox4x32-10 at counter first_row + row.
-nb::ndarray<nb::numpy, uint64_t> philox_words(uint64_t first_row, size_t rows, uint64_t column, uint64_t seed) {
-    std::unique_ptr<uint64_t[]> words(new uint64_t[4 * rows]);
-    {
-        nb::gil_scoped_release unlocked;
-        for (size_t row = 0; row < rows; ++row) {
-            u32 four[4];
-            philox(first_row + row, column, seed, four);
-            for (size_t w = 0; w < 4; ++w) {
-                words[w * rows + row] = four[w];
-            }
-        }
+// Entries that lie in blocks as they should: the loops rely on it.
+Lottery lottery_of(const Words& keys, const Places& starts) {
+    const int64_t size = (int64_t)starts.shape(0), *start = starts.data();
+    int64_t largest = 0;
+    bool fits = size > 0 && start[0] == 0 && start[size - 1] == (int64_t)keys.shape(0);
+    for (int64_t block = 0; fits && block + 1 < size; ++block) {
+        fits = start[block] < start[block + 1] &&
+               keys.data()[start[block + 1] - 1] == (((uint64_t)block << 33) | (uint64_t(1) << 32));
+        largest = std::max(largest, start[block + 1] - start[block]);
     }
-    return owned(std::move(words), {4, rows});
+    if (!fits) {
+        throw std::invalid_argument("every entry needs a key, and the last one of every block all of its share");
+    }
+    int steps = 0;
+    while ((largest >> (steps + 1)) > 0) {
+        ++steps;
+    }
+    return {(int64_t)keys.shape(0), size - 1, steps, keys.data(), start};
 }
 
-// The first entry of a row's block whose key is above (block << 33) | word.
-nb::ndarray<nb::numpy, int64_t> draw_entries(Words keys, Places starts, Places blocks, Words words) {
-    const size_t rows = blocks.shape(0), size = starts.shape(0);
-    if (words.shape(0) != rows || size == 0 || (size_t)starts.data()[size - 1] != keys.shape(0)) {
-        throw std::invalid_argument("every row needs a block and a word, and every entry a key");
+void check_parent(const Parent& parent, size_t rows, int64_t bins) {
+    check_length(parent, rows);
+    if (parent && std::any_of(parent->data(), parent->data() + rows, [&](uint8_t code) { return code >= bins; })) {
+        throw std::invalid_argument("a row has a bin that its parent has not");
     }
-    const int64_t *first = starts.data(), *block = blocks.data();
-    if (std::any_of(block, block + rows, [&](int64_t b) { return b < 0 || b >= (int64_t)size - 1; })) {
-        throw std::invalid_argument("a row is drawn from a block that is not there");
-    }
-    std::unique_ptr<int64_t[]> entries(new int64_t[rows]);
-    {
-        nb::gil_scoped_release unlocked;
-        for (size_t row = 0; row < rows; ++row) {
-            const uint64_t wanted = ((uint64_t)block[row] << 33) | words.data()[row];
-            const uint64_t *low = keys.data() + first[block[row]], *high = keys.data() + first[block[row] + 1];
-            entries[row] = std::upper_bound(low, high, wanted) - keys.data();
+}
+
+// Bins of consecutive rows, and the place of each in a piece of its bin.
+auto draw_rows(const Kernels& kernels, std::tuple<Entries, std::optional<Entries>, Entries> lotteries,
+               std::tuple<Reals, Reals> ends, std::tuple<int64_t, Places> contexts_of,
+               std::tuple<Parent, Parent> parents, std::tuple<uint64_t, size_t> range,
+               std::tuple<uint64_t, uint64_t> randomness) {
+    const auto& [groups, inside, pieces] = lotteries;
+    const auto& [low, high] = ends;
+    const auto& [width, second] = contexts_of;
+    const auto& [first_codes, second_codes] = parents;
+    const auto [first_row, rows] = range;
+    DrawnColumn column{};
+    column.groups = lottery_of(std::get<0>(groups), std::get<1>(groups));
+    column.pieces = lottery_of(std::get<0>(pieces), std::get<1>(pieces));
+    column.width = width;
+    column.second = second.data();
+    column.low = low.data();
+    column.high = high.data();
+    const int64_t contexts = column.groups.blocks, bins = column.pieces.blocks;
+    bool fits = width > 0 && contexts > 0 && contexts % width == 0 && bins > 0 && bins <= 256 &&
+                (int64_t)low.shape(0) == column.pieces.entries && low.shape(0) == high.shape(0);
+    if (fits) {
+        column.group_count = column.groups.entries / contexts;
+        for (int64_t block = 0; block <= contexts; ++block) {
+            fits &= column.groups.starts[block] == block * column.group_count;
+        }
+        if (inside) {
+            column.inside = lottery_of(std::get<0>(*inside), std::get<1>(*inside));
+            fits &= column.inside.blocks == contexts / width * column.group_count &&
+                    column.inside.entries == contexts / width * bins;
+            for (int64_t outer = 0; fits && outer < contexts / width; ++outer) {
+                fits = column.inside.starts[outer * column.group_count] == outer * bins;
+            }
+        } else {
+            fits &= column.group_count == bins;
         }
     }
-    return owned(std::move(entries), {rows});
+    const int64_t* mapped = second.data();
+    fits &= std::all_of(mapped, mapped + second.shape(0), [&](int64_t m) { return m >= 0 && m < width; });
+    if (!fits) {
+        throw std::invalid_argument("the tables of a column do not fit together");
+    }
+    check_parent(first_codes, rows, contexts / width);
+    check_parent(second_codes, rows, (int64_t)second.shape(0));
+    std::unique_ptr<uint8_t[]> codes(new uint8_t[rows]);
+    std::unique_ptr<double[]> numbers(new double[rows]);
+    {
+        nb::gil_scoped_release unlocked;
+        kernels.loops.draw_rows(column, pointer(first_codes), pointer(second_codes), first_row, (int64_t)rows,
+                                std::get<0>(randomness), std::get<1>(randomness), codes.get(), numbers.get());
+    }
+    return std::make_tuple(owned(std::move(codes), {rows}), owned(std::move(numbers), {rows}));
+}
+
+// Bin of each number: one code for each interval between ascending edges, and one for NaN.
+nb::ndarray<nb::numpy, uint8_t> find_bins(const Kernels& kernels, Reals numbers, Reals edges, Bytes codes) {
+    const size_t rows = numbers.shape(0), count = edges.shape(0);
+    if (codes.shape(0) != count + 2 || count > 256) {
+        throw std::invalid_argument("every interval needs a code, and NaN another one");
+    }
+    std::unique_ptr<uint8_t[]> found(new uint8_t[rows]);
+    {
+        nb::gil_scoped_release unlocked;
+        kernels.loops.find_bins(numbers.data(), (int64_t)rows, edges.data(), (int)count, codes.data(), found.get());
+    }
+    return owned(std::move(found), {rows});
 }
 
 }  // namespace
 
-void bind_draw(nb::module_& module) {
+void bind_draw(nb::class_<Kernels>& kernels) {
     using namespace nb::literals;
-    module.def("philox_words", &philox_words, "first_row"_a, "rows"_a, "column"_a, "seed"_a,
-               "Words of Philox4x32-10 of consecutive rows, four a row.");
-    module.def("draw_entries", &draw_entries, "keys"_a.noconvert(), "starts"_a.noconvert(), "blocks"_a.noconvert(),
-               "words"_a.noconvert(), "Entry that each row's word draws from its block of a table.");
+    kernels.def("draw_rows", &draw_rows, "lotteries"_a, "ends"_a, "contexts"_a, "parents"_a, "rows"_a, "randomness"_a)
+        .def("find_bins", &find_bins, "numbers"_a, "edges"_a, "codes"_a);
 }
 
 }  // namespace gpuvgm
