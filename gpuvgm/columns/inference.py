@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values
-from gpuvgm.columns.categories import plain_values
+from gpuvgm.columns.categories import plain_values, value_type
 from gpuvgm.columns.codecs.texts import TextForm, are_like_values, different_texts, form_of, read_text, unread_values
 from gpuvgm.errors import InputError, counted
 from gpuvgm.io.arrow import (
@@ -190,6 +190,8 @@ def infer_kind(
 
 def _are_equal(column: Column) -> bool:
     """Whether all values of numbers or datetimes are the same, or all are missing."""
+    if pa.types.is_decimal(column.type) and column.type.bit_width < 128:  # which Arrow has no distinct values of
+        column = column.cast(value_type(column.type))
     return all(len(plain_values(part.unique()).unique()) <= 1 for part in (column.slice(0, _FIRST), column))
 
 

@@ -247,11 +247,40 @@ def test_fits_of_other_bins_are_not_merged(frame: pd.DataFrame, fitted: gpuvgm.T
         fitted.merge(other)
 
 
+def test_counts_do_not_depend_on_row_groups_and_threads(tmp_path: Path, frame: pd.DataFrame) -> None:
+    """Files of 1 block and 7, read by 1 worker and 3, give the same network and the same rows to the last bit."""
+    from gpuvgm.synthesis.state import write_network
+
+    found = []
+    for blocks in (1, 7):
+        path = tmp_path / f"{blocks}.parquet"
+        frame.to_parquet(path, row_group_size=-(-len(frame) // blocks))
+        for threads in (1, 3):
+            one = gpuvgm.TableSynthesizer(threads=threads).fit(path)
+            found.append((write_network(one.network_), one.sample(300)))
+    assert all(network == found[0][0] and rows.equals(found[0][1]) for network, rows in found[1:])
+
+
 def test_new_categories_are_refused_by_partial_fit(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
     """A value that has no bin is an error that names the column."""
     rows = frame[:20].assign(group="unheard of")
     with pytest.raises(InputError, match='column "group": a value is no category'):
         clone(gpuvgm.TableSynthesizer(like=fitted)).fit(rows)
+
+
+def test_numbers_without_a_bin_are_refused(fitted: gpuvgm.TableSynthesizer) -> None:
+    """A column that had modal and missing values alone has no bin for another number."""
+    from dataclasses import replace
+
+    from gpuvgm.engines import get_engine
+    from gpuvgm.synthesis.bins import bins_of_rows
+
+    column = fitted.transformer_.model_["income"]
+    bins = next(one for one in fitted.network_.structure.bins if one.name == "income")
+    few = replace(bins, codes=bins.codes[: len(column.modal_values)], edges=bins.edges[:0])
+    assert bins_of_rows(column, few, np.array([np.nan]), None, get_engine()).tolist() == [bins.codes[0]]
+    with pytest.raises(InputError, match='column "income": a value differs'):
+        bins_of_rows(column, few, np.array([np.nan, 3.0]), None, get_engine())
 
 
 def test_densities_are_finite_and_tell_odd_rows(frame: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:

@@ -1,0 +1,111 @@
+"""A sample has every column of the table, in its order and type, whatever the type."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+
+ROWS = 300
+WHOLE = np.random.default_rng(0).integers(0, 100, ROWS)
+MASK = np.arange(ROWS) % 11 == 0
+DAY = date(2024, 2, 1)
+WORDS = [f"w{value % 5}" for value in WHOLE]
+MOMENTS = [datetime(2024, 2, 1) + timedelta(hours=int(value)) for value in WHOLE]
+ARROW: dict[str, Any] = {
+    **{str(type_): pa.array(WHOLE, type_, mask=MASK) for type_ in (pa.int8(), pa.int16(), pa.int32(), pa.int64())},
+    **{str(type_): pa.array(WHOLE, type_) for type_ in (pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64())},
+    **{str(type_): pa.array(WHOLE / 8).cast(type_) for type_ in (pa.float16(), pa.float32(), pa.float64())},
+    **{str(type_): pa.array(WORDS, type_) for type_ in (pa.string(), pa.large_string(), pa.string_view())},
+    **{
+        str(type_): pa.array([Decimal(int(value)).scaleb(-1) for value in WHOLE], type_)
+        for type_ in (pa.decimal32(6, 1), pa.decimal64(9, 1), pa.decimal128(20, 2), pa.decimal256(40, 1))
+    },
+    **{str(type_): pa.array(MOMENTS, type_) for type_ in (pa.timestamp("ms"), pa.timestamp("us", "Europe/Rome"))},
+    "timestamp[ns, UTC]": pa.array(MOMENTS, pa.timestamp("ns", "UTC"), mask=MASK),
+    "timestamp[s, +02:00]": pa.array(MOMENTS, pa.timestamp("s", "+02:00")),
+    "date32": pa.array([DAY + timedelta(int(value)) for value in WHOLE]),
+    "date64": pa.array([DAY + timedelta(int(value)) for value in WHOLE], pa.date64()),
+    "time32": pa.array([time(int(value) % 24) for value in WHOLE], pa.time32("s")),
+    "time64": pa.array([time(int(value) % 24, int(value) % 60) for value in WHOLE], pa.time64("us")),
+    "duration": pa.array(WHOLE).cast(pa.duration("ms")),
+    "bool": pa.array(WHOLE > 50, mask=MASK),
+    "dictionary": pa.array(WORDS).dictionary_encode(),
+    "dictionary of int8": pa.array(WORDS).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string())),
+    "dictionary of numbers": pa.array(WHOLE % 4).dictionary_encode(),
+    "constant number": pa.array(np.full(ROWS, 7)),
+    "constant text": pa.array(["same"] * ROWS),
+    "missing numbers": pa.nulls(ROWS, pa.float64()),
+    "missing text": pa.nulls(ROWS, pa.string()),
+    "missing datetimes": pa.nulls(ROWS, pa.timestamp("us")),
+    "null": pa.nulls(ROWS),
+    "running number": pa.array(np.arange(ROWS)),
+    "identifiers": pa.array([f"C{row:05d}" for row in range(ROWS)]),
+    "free text": pa.array([f"row {row} says {row * 7919 % 997}" for row in range(ROWS)]),
+    "text of dates": pa.array([(DAY + timedelta(int(value))).isoformat() for value in WHOLE]),
+    "binary": pa.array([word.encode() for word in WORDS]),
+}
+PANDAS: dict[str, Any] = {
+    **{name: WHOLE.astype(name) for name in ("int8", "uint16", "int64", "float32", "float64")},
+    **{name: pd.array(WHOLE % 2, dtype=name) for name in ("Int8", "UInt32", "Int64", "Float32", "Float64")},
+    "boolean": pd.array(
+        [None if mask else bool(value % 2) for mask, value in zip(MASK, WHOLE, strict=True)], "boolean"
+    ),
+    "bool": WHOLE > 50,
+    "object": np.array(WORDS, object),
+    "string": pd.array(WORDS, "string"),
+    "category": pd.Categorical(WORDS),
+    "ordered category": pd.Categorical(WORDS, sorted(set(WORDS)), ordered=True),
+    "datetime": pd.to_datetime(MOMENTS),
+    "datetime with a zone": pd.to_datetime(MOMENTS).tz_localize("Europe/Rome"),
+    "timedelta": pd.to_timedelta(WHOLE, unit="h"),
+    "Arrow's int16": pd.array(WHOLE, pd.ArrowDtype(pa.int16())),
+    "Arrow's text": pd.array(WORDS, pd.ArrowDtype(pa.string())),
+    "missing": np.full(ROWS, np.nan),
+    "constant": np.full(ROWS, 3),
+}
+POLARS = [
+    polars.Series("int16", WHOLE, polars.Int16),
+    polars.Series("uint8", WHOLE, polars.UInt8),
+    polars.Series("float32", WHOLE / 8, polars.Float32),
+    polars.Series("date", [DAY + timedelta(int(value)) for value in WHOLE]),
+    polars.Series("datetime", MOMENTS, polars.Datetime("ms")),
+    polars.Series("duration", [timedelta(hours=int(value)) for value in WHOLE]),
+    polars.Series("text", WORDS),
+    polars.Series("categorical", WORDS, polars.Categorical),
+    polars.Series("boolean", WHOLE > 50),
+    polars.Series("decimal", [Decimal(int(value)).scaleb(-2) for value in WHOLE], polars.Decimal(12, 2)),
+    polars.Series("missing", [None] * ROWS, polars.Float64),
+]
+
+
+@pytest.mark.parametrize("name", ARROW)
+def test_arrow_types(name: str) -> None:
+    table = pa.table({"before": WHOLE, name: ARROW[name], "after": WORDS})
+    sample = gpuvgm.TableSynthesizer(threads=1).fit(table).sample(40)
+    assert sample.column_names == table.column_names
+    assert sample.schema.types == table.schema.types
+
+
+@pytest.mark.parametrize("name", PANDAS)
+def test_pandas_types(name: str) -> None:
+    frame = pd.DataFrame({"before": WHOLE, name: PANDAS[name], "after": WORDS})
+    sample = gpuvgm.TableSynthesizer(threads=1).fit(frame).sample(40)
+    assert list(sample) == list(frame)
+    assert sample.dtypes.to_list() == frame.dtypes.to_list()
+
+
+@pytest.mark.parametrize("column", POLARS, ids=lambda column: column.name)
+def test_polars_types(column: polars.Series) -> None:
+    frame = polars.DataFrame([polars.Series("before", WHOLE), column, polars.Series("after", WORDS)])
+    sample = gpuvgm.TableSynthesizer(threads=1).fit(frame).sample(40)
+    assert sample.columns == frame.columns
+    assert sample.dtypes == frame.dtypes
