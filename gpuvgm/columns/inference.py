@@ -87,12 +87,15 @@ class Recognised:
         Rows of the source, where they are known.
     components : int or None
         Components of the mixtures that scales are tried with; None: values are fitted as they are.
+    is_exact : bool
+        Whether every row shall come back, those that are off a step too.
     """
 
     texts: bool = False
     identifiers: bool = False
     rows: int | None = None
     components: int | None = None
+    is_exact: bool = False
 
 
 class Refuted(InputError):

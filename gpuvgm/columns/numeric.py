@@ -97,6 +97,8 @@ class NumberPlan(ColumnPlan):
         The sample's smallest and largest number.
     is_final : bool
         Whether no other plan is made where the rows refute this one.
+    strays : tuple of float
+        Numbers of the plain scale off the step that are rounded to it.
     """
 
     name: str
@@ -113,6 +115,7 @@ class NumberPlan(ColumnPlan):
     spread: float = 0.0
     seen: tuple[float, float] = (np.inf, -np.inf)
     is_final: bool = True
+    strays: tuple[float, ...] = ()
     fitted_together: ClassVar[bool] = True
 
     @property
@@ -336,8 +339,10 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     numbers = _numbers_of(codec, modal, sample)
     plain = codec
     sample = read_column(codec, sample)
+    strays: tuple[float, ...] = ()
     if request.learns_steps:
-        codec, _ = with_learned_step(codec, sample, np.isfinite(numbers))
+        codec, off = with_learned_step(codec, sample, np.isfinite(numbers), request.most_strays)
+        strays = tuple(codec.number(value) for value in off)
     if request.spec.curve is not None:
         name, setting = request.spec.curve
         codec = SCALES[name].around(codec, setting, None if lowest is None else lowest.value)
@@ -354,7 +359,17 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     kind, clip = request.spec.kind, request.spec.clip
     plan = NumberPlan(
-        request.name, kind, codec, modal, request.config, request.rules, grid, seeds, clip, is_final=request.is_final
+        name=request.name,
+        kind=kind,
+        codec=codec,
+        modal=modal,
+        config=request.config,
+        rules=request.rules,
+        grid=grid,
+        seeds=seeds,
+        clip=clip,
+        is_final=request.is_final,
+        strays=strays,
     )
     has_scale = kind != "general" and not isinstance(codec, (CurvedCodec, DatetimeCodec))
     if request.config.effort == "research" or not has_scale or not len(y):
@@ -395,7 +410,7 @@ def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
     """The plan as all rows confirm or change it.
 
     A general column that has missing rows becomes a mixed one, since a range has no place for them. A step that some
-    row is no multiple of is given up where the plan is final.
+    row is no multiple of is given up where the plan is final and does not know the value as one to be rounded.
 
     Raises
     ------
@@ -407,6 +422,9 @@ def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
         plan = replace(plan, kind="mixed")
     if summary.off_step and plan.codec != plan.codec.without_step():
         told = _off_step_text(plan, summary)
+        if set(summary.strays) <= set(plan.strays):
+            _LOG.info("%s; rounded to it", told)
+            return plan
         if not plan.is_final:
             strays: Any = plan.codec.without_step().plain.decode(np.array(summary.strays))
             raise Refuted(told, strays.to_pylist())
@@ -442,8 +460,9 @@ def check_reach(plan: NumberPlan, summary: Summary) -> None:
     _LOG.warning('%s, which widens all modes: clean the extreme ones, or declare {"asinh": SIZE}', told)
 
 
-def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, grid: Grid) -> NumberPlan:
-    """Plan of a fitted column: its grid, and the centres it would start from."""
+def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, summary: Summary) -> NumberPlan:
+    """Plan of a fitted column: the grid and the strays of its summary, and the centres it would start from."""
+    grid = summary.grid
     if isinstance(column, GeneralColumn):
         rules, clip = request.rules, column.clip
         return NumberPlan(column.name, column.kind, column.codec, (), request.config, rules, grid, None, clip)
@@ -459,6 +478,7 @@ def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, gr
         grid=grid,
         seeds=seeds,
         trusted=seeds is not None and _is_split_between(grid, seeds.centres),
+        strays=summary.strays,
     )
 
 

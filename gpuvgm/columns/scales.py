@@ -24,6 +24,7 @@ from gpuvgm.columns.codecs import (
     FloatCodec,
     IntegerCodec,
     Number,
+    are_dust,
     codec_for,
     rounding_in,
     rounding_variance,
@@ -69,8 +70,8 @@ class Shape:
     scale : mapping of str to float
         The option that declares the scale; empty for the plain one.
     modal : tuple of int, float or str
-        Values that get one-hot columns of their own, as a user writes them (decimals and dates as text): those off the
-        step that all others lie on, and those that are much more frequent than their neighbours.
+        Values that get one-hot columns of their own, as a user writes them (decimals and dates as text): those that lie
+        apart, those off the step that all others lie on, and those that are much more frequent than their neighbours.
     reason : str
         Why, in words; "" where there is nothing to say.
     """
@@ -80,7 +81,9 @@ class Shape:
     reason: str
 
 
-def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], components: int) -> Shape:
+def shape_of(
+    sample: pa.ChunkedArray[Any], modal: Sequence[int | float], components: int, *, is_exact: bool = False
+) -> Shape:
     """Scale and modal values of a column of numbers; of dates and times those that lie apart or off a step alone.
 
     Parameters
@@ -91,6 +94,8 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
         Values that have one-hot columns of their own already.
     components : int
         Components that the mixture will have.
+    is_exact : bool
+        Whether every row shall come back, however few hold a value that is off the step.
     """
     codec = codec_for("", sample.type, sample)
     numbers = codec.encode_chunks(sample)
@@ -103,8 +108,7 @@ def shape_of(sample: pa.ChunkedArray[Any], modal: Sequence[int | float], compone
     numbers = codec.encode_chunks(sample)[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
     if strays:
-        reasons = filter(None, (first.reason, _stray_text(codec, strays, int(np.count_nonzero(off)))))
-        first = Shape({}, (*first.modal, *_values_as_written(codec, strays)), "; ".join(reasons))
+        first = _with_strays(first, codec, strays, numbers[off], 0 if is_exact else least_rows(len(numbers), 0))
     numbers = ascending(numbers[~off])
     is_zero = numbers == codec.number(0)
     if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
@@ -146,11 +150,18 @@ def _with_sentinels(codec: Codec, values: Floats, counts: NDArray[np.int64], apa
     return Shape({}, _values_as_written(codec, [codec.value(number) for number in apart.tolist()]), "; ".join(reasons))
 
 
-def _stray_text(codec: Codec, strays: Sequence[Number], rows: int) -> str:
-    """What the values are that are off the step of all others."""
-    shown = ", ".join(codec.show(value) for value in strays)
-    are = "is no multiple" if len(strays) == 1 else "are no multiples"
-    return f"{shown} ({rows:,} row{'s' * (rows != 1)}) {are} of {step_text(codec)}, as all others are"
+def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: Floats, least: float) -> Shape:
+    """With values off the step of all others: modal from so many rows on; rarer ones and dust are rounded to it."""
+    counts = np.array([np.count_nonzero(numbers == codec.number(value)) for value in strays])
+    is_modal = (counts >= least) & ((least == 0) | ~are_dust(codec, strays))
+    reasons, modal = [first.reason] * bool(first.reason), [v for v, own in zip(strays, is_modal, strict=True) if own]
+    for chosen, outcome in ((is_modal, ""), (~is_modal, ": rounded to one")):
+        shown = [codec.show(value) for value, own in zip(strays, chosen, strict=True) if own]
+        rows = int(counts[chosen].sum())
+        are = "is no multiple" if len(shown) == 1 else "are no multiples"
+        text = f"{', '.join(shown)} ({rows:,} row{'s' * (rows != 1)}) {are} of {step_text(codec)}, as all others are"
+        reasons += [text + outcome] * bool(shown)
+    return Shape({}, (*first.modal, *_values_as_written(codec, modal)), "; ".join(reasons))
 
 
 def _told(first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floats) -> Shape:

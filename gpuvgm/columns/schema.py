@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.codecs import SCALES
+from gpuvgm.columns.codecs import MOST_STRAYS, SCALES
 from gpuvgm.columns.inference import (
     Column,
     Finding,
@@ -226,6 +226,12 @@ class ColumnRequest:
     max_categories: int | None = None
     learns_steps: bool = False
     is_final: bool = True
+
+    @property
+    def most_strays(self) -> int:
+        """Different values that may be off the step of all others, so that they are rounded to it."""
+        keeps = self.spec.is_declared or self.rules.tails == "exact"
+        return 0 if keeps else MOST_STRAYS
 
     @property
     def name(self) -> str:
@@ -462,7 +468,7 @@ def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnS
     from gpuvgm.columns.scales import shape_of
 
     given = [value for value in spec.modal if isinstance(value, (int, float))]
-    shape = shape_of(column, given, recognised.components)
+    shape = shape_of(column, given, recognised.components, is_exact=recognised.is_exact)
     options = {**spec.options, **shape.scale}
     if shape.modal:
         options["modal"] = [*given, *shape.modal]

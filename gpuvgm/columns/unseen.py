@@ -10,7 +10,7 @@ from typing import Any
 from gpuvgm.arrays import Array
 from gpuvgm.errors import counted
 
-_TOLD = {"outside": "outside the training range", "off_step": "off the step that all training rows lie on"}
+_TOLD = {"outside": "outside the training range", "off_step": "off the step that training rows lie on"}
 _LOG = logging.getLogger("gpuvgm")
 
 

@@ -344,7 +344,7 @@ class BaseTransformer:
         check_columns(table, model)
         settings = self._settings() | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
-        plans = [plan_again(column, requests[column.name], self.summaries_[column.name].grid) for column in numeric]
+        plans = [plan_again(column, requests[column.name], self.summaries_[column.name]) for column in numeric]
         with self._run("fit", table, lambda: Need.fit(_chosen(table, model.names))) as run:
             fitted = add_rows(table, model, plans, self.summaries_, run)
         for problem in fitted.failed.values():

@@ -134,6 +134,7 @@ def _recognised(source: Source, settings: Settings, spec: ColumnSpec) -> Recogni
         identifiers=True,
         rows=source.rows,
         components=spec.fit_config(_config(settings)).n_components,
+        is_exact=spec.options.get("tails", settings["tails"]) == "exact",
     )
 
 

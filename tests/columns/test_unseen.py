@@ -70,7 +70,7 @@ def test_each_column_is_told_of_once(fitted, strange, caplog):
     fitted.set_params(block_rows=1_024).transform(strange)
     assert [record.getMessage() for record in caplog.records] == [
         'column "amount": 3 values outside the training range (first at pyarrow.Table, row 2000)',
-        'column "amount": 2 values off the step that all training rows lie on (first at pyarrow.Table, row 3000)',
+        'column "amount": 2 values off the step that training rows lie on (first at pyarrow.Table, row 3000)',
         'column "age": 2 values outside the training range (first at pyarrow.Table, row 10)',
         'column "score": 2 values outside the training range (first at pyarrow.Table, row 0)',
     ]

@@ -19,7 +19,7 @@ from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
 from gpuvgm.columns.codecs.logarithms import LogCodec
-from gpuvgm.columns.codecs.steps import MOST_STRAYS, step_text, with_learned_step
+from gpuvgm.columns.codecs.steps import MOST_STRAYS, are_dust, step_text, with_learned_step
 from gpuvgm.columns.codecs.texts import OfText, UnreadText
 from gpuvgm.columns.codecs.types import check_value, codec_for, read_column, value_codec_of
 from gpuvgm.columns.records import read_record
@@ -39,6 +39,7 @@ __all__ = [
     "OfText",
     "SCALES",
     "UnreadText",
+    "are_dust",
     "are_rounded",
     "check_value",
     "codec_for",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -30,6 +31,7 @@ FIRST = 64  # values that are tried before all of them
 MOST_PLACES = 22  # 10^22 is the largest power of ten that is a float
 LONGEST_STEP = 2**63  # of 64 bits
 ROOM = 4  # a step is at least so many times as long as the distance of neighbouring floats
+DUST, DUSTY_STEP = 8, 1_600  # distances of neighbouring floats: rounding adds so many at most, and a step has so many
 
 
 def with_learned_step(
@@ -190,6 +192,16 @@ def _decimal_text(step: Fraction) -> str:
     places = next(n for n in range(MOST_PLACES + 1) if 10**n % step.denominator == 0)
     digits = str(step.numerator * (10**places // step.denominator)).rjust(places + 1, "0")
     return f"{digits[: len(digits) - places]}.{digits[len(digits) - places :]}".rstrip(".")
+
+
+def are_dust(codec: Codec, values: Sequence[Number]) -> NDArray[np.bool_]:
+    """Which values are multiples of the codec's step but for floating-point rounding, such as 5.699999999999999."""
+    inner, numbers = codec.plain, np.array(values, np.float64)
+    if not isinstance(inner, FloatCodec) or inner.value_step is None:
+        return np.zeros(len(numbers), np.bool_)
+    spacing = np.spacing(np.abs(numbers).astype(inner.precision)).astype(np.float64)
+    is_near = np.abs(inner.value_step.nearest(numbers) - numbers) <= DUST * spacing
+    return np.asarray(is_near & (inner.spacing >= DUSTY_STEP * spacing))
 
 
 def step_text(codec: Codec) -> str:
