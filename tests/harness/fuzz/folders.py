@@ -112,6 +112,12 @@ def rewrite(rows: pa.Table, file: Path, random: random.Random) -> None:
     WRITERS[file.suffix[1:]](rows, file, random)
 
 
+def has_rows(file: Path) -> bool:
+    """Whether a file has a row; a header alone is not split where there is no other file."""
+    source = open_source(file)
+    return "day" in source.schema.names and any(block.rows for block in source.blocks(["day"], ROWS))
+
+
 def remove_file(files: list[Path], random: random.Random) -> None:
     """A file that is missing."""
     random.choice(files).unlink()
@@ -131,7 +137,7 @@ def cut_file(files: list[Path], random: random.Random) -> None:
 
 def other_column(files: list[Path], random: random.Random) -> None:
     """A file with a column under another name, or under that of one that it has."""
-    file = random.choice(files)
+    file = random.choice([*filter(has_rows, files)])
     rows = rows_of(file)
     first, *others = rows.column_names
     twice = file.suffix != ".jsonl" and random.random() < 0.5
@@ -141,7 +147,7 @@ def other_column(files: list[Path], random: random.Random) -> None:
 
 def other_type(files: list[Path], random: random.Random) -> None:
     """A file with a column of text instead of numbers."""
-    file = random.choice(files)
+    file = random.choice([*filter(has_rows, files)])
     rows = rows_of(file)
     name = random.choice(("whole", "number", "day"))
     at = rows.column_names.index(name)
@@ -156,7 +162,7 @@ def repeat_file(files: list[Path], random: random.Random) -> None:
 
 def write_again(files: list[Path], random: random.Random) -> None:
     """Other rows in a file."""
-    file = random.choice(files)
+    file = random.choice([*filter(has_rows, files)])
     rewrite(table_of_users(1).slice(0, max(1, rows_of(file).num_rows)), file, random)
 
 
