@@ -44,6 +44,8 @@ LEAST_FREE, MANY_FREE, NEW_TEXTS = 2_000, 256, 0.3
 #: Identifiers: whole numbers that fill so much of their range, of so many rows; text that is different in so many.
 FILLED = 0.9
 LEAST_NUMBERED = 100
+#: Whole numbers between these that run in steps may be years, which are quantities.
+FIRST_YEAR, LAST_YEAR = 1600, 2100
 LEAST_NAMED = 1_000
 _FIRST = 1_000  # rows that are looked at before all of the sample
 _UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -211,6 +213,8 @@ def _numbered(column: Column, recognised: Recognised, name: str) -> tuple[Findin
     filled = max(recognised.rows or 0, many) / (span // step + 1)
     if filled < FILLED:
         return None, f'; all different, and {_percent(filled)} of their range: declare it "id" if it tells rows apart'
+    if FIRST_YEAR <= numbers.min() and numbers.max() <= LAST_YEAR:
+        return None, '; all different, and perhaps years: declare it "id" if it tells rows apart'
     return Finding("id", f"{name}, all {many:,} sampled values different, in steps of {step:,}", distinct=many), ""
 
 

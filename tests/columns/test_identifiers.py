@@ -74,6 +74,12 @@ def test_unique_numbers_that_are_none_are_pointed_out() -> None:
     assert "all different" not in fitted(RANDOM.integers(0, 10**6, ROWS) // 2 * 2).schema_["key"].reason
 
 
+@pytest.mark.parametrize(("first", "kind"), [(1_900, "continuous"), (1_599, "id"), (2_001, "id")])
+def test_what_may_be_years_stays_a_number(first: int, kind: str) -> None:
+    spec = TableTransformer().fit({"x": np.arange(first, first + 101)}).schema_["x"]
+    assert (spec.kind, "perhaps years" in spec.reason) == (kind, kind == "continuous")
+
+
 def test_the_research_effort_knows_none() -> None:
     assert kind(np.arange(ROWS), effort="research") == "continuous"
     assert kind([f"C{i:05}" for i in range(ROWS)], effort="research") == "pass"
