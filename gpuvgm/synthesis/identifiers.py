@@ -1,4 +1,4 @@
-"""Identifiers of text: new ones in the form of those of the table, each a function of its row's number."""
+"""Text that is not modelled: new values in the form of those of the table, each a function of its row's number."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ CLASSES = {"0": "0123456789", "a": "abcdefghijklmnopqrstuvwxyz", "A": "ABCDEFGHI
 
 @dataclass(frozen=True, slots=True)
 class IdentifierForm:
-    """How identifiers of a column of text look.
+    """How the values of a column of text look that is not modelled.
 
     Parameters
     ----------
-    kind : {"number", "uuid", "shape"}
-        A running number between two texts; random UUIDs; or letters and digits drawn at the places where all
-        identifiers have such.
+    kind : {"number", "uuid", "shape", "missing"}
+        A running number between two texts; random UUIDs; letters and digits drawn at the places where all values have
+        such; or missing values, for sentences.
     before, after : str
         Of a number: the texts around it. Of a shape: `before` has "0", "a" or "A" for a digit, a small letter and a
         capital, behind a backslash, and all other letters as they are.
@@ -40,14 +40,16 @@ class IdentifierForm:
         The number of row 0.
     """
 
-    kind: Literal["number", "uuid", "shape"]
+    kind: Literal["number", "uuid", "shape", "missing"]
     before: str = ""
     after: str = ""
     width: Annotated[int, whole(0, LONGEST)] = 0
     first: Annotated[int, whole(0, 2**62)] = 0
 
     def values(self, name: str, first_row: int, rows: int, seed: int) -> pa.Array[Any]:
-        """Identifiers of consecutive rows, as text."""
+        """Values of consecutive rows, as text."""
+        if self.kind == "missing":
+            return pa.nulls(rows, pa.string())
         if self.kind == "number":
             numbers = pa.array(np.arange(first_row, first_row + rows) + self.first).cast(pa.string())
             padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
@@ -85,10 +87,9 @@ def form_of(values: Any, rows: int) -> IdentifierForm | None:
     Returns
     -------
     IdentifierForm or None
-        None where they are no text, or have no form in common.
+        None where they are no text, or have no form in common and are no sentences.
     """
-    plain = plain_column(values)
-    texts: list[Any] = pc.unique(plain.drop_null().cast(pa.string())).to_pylist() if is_text_type(plain.type) else []
+    texts = _different_texts(values)
     if not texts:
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
@@ -100,16 +101,30 @@ def form_of(values: Any, rows: int) -> IdentifierForm | None:
         digits = [one[2] for one in found if one]
         width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
         return IdentifierForm("number", before, after, width, max(rows, *map(int, digits)) + 1)
-    if len({*map(len, texts)}) > 1 or len(texts[0]) > LONGEST:
+    return _shape_of(texts) or (IdentifierForm("missing") if any(" " in text.strip() for text in texts) else None)
+
+
+def _different_texts(values: Any) -> list[str]:
+    """The different texts of a column; none of another one."""
+    plain = plain_column(values)
+    texts: list[Any] = pc.unique(plain.drop_null().cast(pa.string())).to_pylist() if is_text_type(plain.type) else []
+    return texts
+
+
+def _shape_of(texts: list[str]) -> IdentifierForm | None:
+    """Letters and digits at the places where all texts have such; None where lengths differ, or other letters."""
+    if not texts or len({*map(len, texts)}) > 1 or len(texts[0]) > LONGEST:
         return None
     shape = "".join(_class_of({*letters}) for letters in zip(*texts, strict=True))
     return IdentifierForm("shape", shape) if "\\" in shape and "?" not in shape else None
 
 
 def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
-    """Forms of a table's identifiers, of those that have one, by a sample of its rows."""
+    """Forms of the columns of text that are not modelled, of those that have one, by a sample of the rows."""
     wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
     forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
+    passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
+    forms |= {name: _shape_of(_different_texts(rows.column(name))) for name in passed}
     return {name: form for name, form in forms.items() if form is not None}
 
 
@@ -117,7 +132,9 @@ def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) 
     """How columns are made that are not modelled; empty where there are none."""
     made = {column.name: "running numbers" for column in model.identifiers if column.regenerate == "sequence"}
     made |= {column.name: "their one value" for column in model.categorical if not column.is_encoded}
-    made |= {name: f"new identifiers ({form.kind})" for name, form in forms.items()}
+    made |= {
+        name: "missing values" if form.kind == "missing" else f"new ones ({form.kind})" for name, form in forms.items()
+    }
     told = [f"{one.name}: {made.get(one.name, 'missing values')}" for one in model.columns if not one.is_encoded]
     return f"columns that are not modelled: {', '.join(told)}" if told else ""
 

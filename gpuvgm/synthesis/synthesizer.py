@@ -33,6 +33,7 @@ from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import fine_runs, sample_runs
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Block, ParquetSink, Source, restore
+from gpuvgm.io.arrow import is_text_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, check_fits
@@ -497,7 +498,8 @@ def _repeatable(table: Source) -> Iterator[Source]:
 
 def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
-    names = [column.name for column in model.columns if column.is_encoded or column in model.identifiers]
+    texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
+    names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
     if table.rows is not None:
         return table.sample(names, sample_runs(table.rows, model.seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
     batches, rows = [], 0

@@ -67,7 +67,7 @@ def within_range(column: FittedColumn, values: Column) -> Any:
 
 
 def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:
-    """Rows of a column that is not modelled: new identifiers in their form, running ones, or else missing values."""
+    """Rows of a column that is not modelled: new values in its form, running numbers, or else missing values."""
     own: Any = column.decoded_type
     if form is not None:
         return form.values(column.name, first_row, rows, seed).cast(own)

@@ -98,6 +98,22 @@ def test_identifiers_keep_their_form(kind: str, make: Any, pattern: str, tmp_pat
     assert gpuvgm.load(tmp_path / "model.gpuvgm").sample(500)["key"].equals(rows)
 
 
+@pytest.mark.parametrize(
+    ("make", "pattern"),
+    [
+        (lambda i: f"{i * 7919 % 10**5:05d}", r"\d{5,6}"),  # as identifiers they go on after the largest
+        (lambda i: f"+49 {i * 37 % 900 + 100} {i * 7919 % 10**6:06d}", r"\+49 \d{3} \d{6}"),
+        (lambda i: " ".join("some words that make no form".split()[: 2 + i % 5]) + f" {i}", None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["pass", "id"])
+def test_text_that_is_not_modelled_keeps_its_shape_or_is_missing(make: Any, pattern: str | None, kind: str) -> None:
+    table = pd.DataFrame({"text": [make(i) for i in range(2000)], "x": np.arange(2000) % 50})
+    rows = gpuvgm.TableSynthesizer({"text": kind, "x": "continuous"}).fit(table).sample(300)["text"]
+    assert rows.isna().all() if pattern is None else rows.str.fullmatch(pattern).all()
+    assert pattern is None or rows.nunique() > 250
+
+
 def test_dependence_is_in_the_sample(fitted: gpuvgm.TableSynthesizer) -> None:
     """The group follows from the age, and the income from the group."""
     rows = fitted.sample(5000)
