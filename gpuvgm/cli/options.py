@@ -271,14 +271,13 @@ Partitioned = Annotated[
 ]
 Compressed = Annotated[
     Compression | None,
-    option("--compression", "Codec of Parquet files; by default the fastest for each column.", OUTPUT),
+    option("--compression", "Codec of Parquet files; by default the fastest for each column."),
 ]
 RowGroupRows = Annotated[
     int | None,
     option(
         "--row-group-rows",
         "Rows per row group of Parquet files; by default 1048576, fewer in wide tables.",
-        OUTPUT,
         parser=parse_count,
         metavar="ROWS",
     ),

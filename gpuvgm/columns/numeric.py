@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array, Column, DeviceColumn, ascending, namespace_of, to_numpy
 from gpuvgm.columns.base import MISSING, ColumnPlan, FitRecord
 from gpuvgm.columns.codecs import (
+    MOST_STRAYS,
     SCALES,
     Codec,
     CurvedCodec,
     DatetimeCodec,
     FloatCodec,
     Number,
+    OfText,
     UnreadText,
+    are_dust,
     are_rounded,
     codec_for,
     ends_of,
@@ -98,7 +101,7 @@ class NumberPlan(ColumnPlan):
     is_final : bool
         Whether no other plan is made where the rows refute this one.
     strays : tuple of float
-        Numbers of the plain scale off the step that are rounded to it.
+        Numbers of the plain scale that are floating-point dust beside a multiple of the step, and rounded to it.
     """
 
     name: str
@@ -341,8 +344,11 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     sample = read_column(codec, sample)
     strays: tuple[float, ...] = ()
     if request.learns_steps:
-        codec, off = with_learned_step(codec, sample, np.isfinite(numbers), request.most_strays)
-        strays = tuple(codec.number(value) for value in off)
+        ordinary, keeps = np.isfinite(numbers), request.keeps_dust or isinstance(codec, OfText)
+        stepped, off = with_learned_step(codec, sample, ordinary, 0 if keeps else MOST_STRAYS)
+        if not np.all(are_dust(stepped, off)):
+            stepped, off = with_learned_step(codec, sample, ordinary, 0)
+        codec, strays = stepped, tuple(stepped.number(value) for value in off)
     if request.spec.curve is not None:
         name, setting = request.spec.curve
         codec = SCALES[name].around(codec, setting, None if lowest is None else lowest.value)

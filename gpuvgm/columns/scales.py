@@ -95,7 +95,7 @@ def shape_of(
     components : int
         Components that the mixture will have.
     is_exact : bool
-        Whether every row shall come back, however few hold a value that is off the step.
+        Whether every row shall come back as it is, floating-point dust too.
     """
     codec = codec_for("", sample.type, sample)
     numbers = codec.encode_chunks(sample)
@@ -108,7 +108,7 @@ def shape_of(
     numbers = codec.encode_chunks(sample)[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
     if strays:
-        first = _with_strays(first, codec, strays, numbers[off], 0 if is_exact else least_rows(len(numbers), 0))
+        first = _with_strays(first, codec, strays, numbers[off], is_exact=is_exact)
     numbers = ascending(numbers[~off])
     is_zero = numbers == codec.number(0)
     if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
@@ -150,10 +150,10 @@ def _with_sentinels(codec: Codec, values: Floats, counts: NDArray[np.int64], apa
     return Shape({}, _values_as_written(codec, [codec.value(number) for number in apart.tolist()]), "; ".join(reasons))
 
 
-def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: Floats, least: float) -> Shape:
-    """With values off the step of all others: modal from so many rows on; rarer ones and dust are rounded to it."""
+def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: Floats, *, is_exact: bool) -> Shape:
+    """With values off the step of all others as modal ones; floating-point dust is rounded to it."""
     counts = np.array([np.count_nonzero(numbers == codec.number(value)) for value in strays])
-    is_modal = (counts >= least) & ((least == 0) | ~are_dust(codec, strays))
+    is_modal = is_exact | ~are_dust(codec, strays)
     reasons, modal = [first.reason] * bool(first.reason), [v for v, own in zip(strays, is_modal, strict=True) if own]
     for chosen, outcome in ((is_modal, ""), (~is_modal, ": rounded to one")):
         shown = [codec.show(value) for value, own in zip(strays, chosen, strict=True) if own]

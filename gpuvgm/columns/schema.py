@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.columns.codecs import MOST_STRAYS, SCALES
+from gpuvgm.columns.codecs import SCALES
 from gpuvgm.columns.inference import (
     Column,
     Finding,
@@ -228,10 +228,9 @@ class ColumnRequest:
     is_final: bool = True
 
     @property
-    def most_strays(self) -> int:
-        """Different values that may be off the step of all others, so that they are rounded to it."""
-        keeps = self.spec.is_declared or self.rules.tails == "exact"
-        return 0 if keeps else MOST_STRAYS
+    def keeps_dust(self) -> bool:
+        """Whether values that are a multiple of the step but for floating-point rounding come back as they are."""
+        return self.spec.is_declared or self.rules.tails == "exact"
 
     @property
     def name(self) -> str:
@@ -468,7 +467,8 @@ def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnS
     from gpuvgm.columns.scales import shape_of
 
     given = [value for value in spec.modal if isinstance(value, (int, float))]
-    shape = shape_of(column, given, recognised.components, is_exact=recognised.is_exact)
+    is_exact = recognised.is_exact or form is not None  # text comes back letter by letter
+    shape = shape_of(column, given, recognised.components, is_exact=is_exact)
     options = {**spec.options, **shape.scale}
     if shape.modal:
         options["modal"] = [*given, *shape.modal]

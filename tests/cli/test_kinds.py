@@ -163,7 +163,7 @@ def test_the_width_of_the_matrix_is_said(tmp_path):
 
 def test_a_fit_of_many_columns_fits_one_screen(tmp_path):
     rows = {
-        f"c{i}": [f"k{j} {i}" for j in range(300)] if i % 10 == 0 else [(i + j) % 50 for j in range(300)]
+        f"c{i}": [f"k{j} {i}" for j in range(600)] if i % 10 == 0 else [(i + j) % 50 for j in range(600)]
         for i in range(30)
     }
     pq.write_table(pa.table(rows), tmp_path / "t.parquet")

@@ -1,4 +1,4 @@
-"""A few values off the step that all others lie on: rounded to it, or modes of their own if many rows hold them."""
+"""A few values off the step that all others lie on: modes of their own, or rounded to it where they are dust."""
 
 from __future__ import annotations
 
@@ -46,27 +46,9 @@ def table(name: str, first_row: int) -> pa.Table:
 
 @pytest.mark.parametrize("first_row", [SAMPLED, UNSAMPLED])
 @pytest.mark.parametrize("name", COLUMNS)
-def test_rare_strays_are_rounded_wherever_they_stand(name: str, first_row: int) -> None:
+def test_strays_have_modes_of_their_own_wherever_they_stand(name: str, first_row: int) -> None:
     rows, (_, strays, step) = table(name, first_row), COLUMNS[name]
     transformer = TableTransformer(block_rows=1 << 16).fit(rows)
-    column, spec = transformer.columns_["x"], transformer.schema_["x"]
-    assert step_text(column.codec) == step
-    assert (spec.kind, column.modal_values) == ("continuous", ())
-    assert f"multiple{'s' * (len(strays) > 1)} of {step}, as all others are: rounded to one" in spec.reason
-    assert ("as those of the sample are" in spec.reason) == (first_row == UNSAMPLED)
-    encoded, unseen = transformer.transform(rows, seed=1, return_unseen=True)
-    assert unseen == {"x": {"off_step": len(strays)}}
-    back, end = transformer.inverse_transform(encoded), first_row + len(strays)
-    assert back.slice(end).equals(rows.slice(end)) and back.slice(0, first_row).equals(rows.slice(0, first_row))
-    assert not np.isin(back["x"].slice(first_row, len(strays)).to_pylist(), strays).any()
-    assert step_text(transformer.partial_fit(rows).columns_["x"].codec) == step
-
-
-@pytest.mark.parametrize("first_row", [SAMPLED, UNSAMPLED])
-@pytest.mark.parametrize("name", COLUMNS)
-def test_exact_strays_have_modes_of_their_own_wherever_they_stand(name: str, first_row: int) -> None:
-    rows, (_, strays, step) = table(name, first_row), COLUMNS[name]
-    transformer = TableTransformer(block_rows=1 << 16, tails="exact").fit(rows)
     column, spec = transformer.columns_["x"], transformer.schema_["x"]
     assert step_text(column.codec) == step
     assert (spec.kind, len(column.modal_values), column.modal_counts) == ("mixed", len(strays), (1,) * len(strays))
@@ -77,20 +59,8 @@ def test_exact_strays_have_modes_of_their_own_wherever_they_stand(name: str, fir
     assert transformer.inverse_transform(encoded).equals(rows)
 
 
-@pytest.mark.parametrize(("rows", "modal"), [(19, 0), (20, 1)])
-def test_a_stray_of_twenty_rows_has_a_mode_of_its_own(rows: int, modal: int) -> None:
-    values = CENTS[:5_000].copy()
-    values[:rows] = 1 / 3
-    fitted = TableTransformer().fit({"x": values})
-    column = fitted.columns_["x"]
-    assert (step_text(column.codec), len(column.modal_values), column.modal_counts) == ("0.01", modal, (rows,) * modal)
-    back = fitted.inverse_transform(fitted.transform({"x": values}))["x"]
-    np.testing.assert_array_equal(back[:rows], 1 / 3 if modal else 0.33)
-    np.testing.assert_array_equal(back[rows:], values[rows:])
-
-
 def test_dust_is_on_the_step() -> None:
-    """However many rows hold it; what lies further off is a value of its own."""
+    """What lies further off is a value of its own; tails="exact" keeps dust too."""
     values = np.round(CENTS[:5_000], 1)
     values[:30], values[30:60] = np.nextafter(np.nextafter(5.7, 0), 0), 5.7 - 1e-12
     fitted = TableTransformer().fit({"x": values})
@@ -99,6 +69,8 @@ def test_dust_is_on_the_step() -> None:
     back = fitted.inverse_transform(fitted.transform({"x": values}))["x"]
     np.testing.assert_array_equal(back[:30], 5.7)
     np.testing.assert_array_equal(back[30:], values[30:])
+    exact = TableTransformer(tails="exact").fit({"x": values})
+    np.testing.assert_array_equal(exact.inverse_transform(exact.transform({"x": values}))["x"], values)
 
 
 @pytest.mark.parametrize(
@@ -121,8 +93,7 @@ def test_any_blocks_and_any_order_give_the_same_kind(workers: int) -> None:
     found = []
     for first_row, block_rows in [(SAMPLED, 1 << 18), (UNSAMPLED, 1 << 14), (UNSAMPLED, 1 << 18)]:
         executor = LocalExecutor(workers)
-        settings = {"block_rows": block_rows, "executor": executor, "tails": "exact"}
-        fitted = TableTransformer(**settings).fit(table("cents", first_row))
+        fitted = TableTransformer(block_rows=block_rows, executor=executor).fit(table("cents", first_row))
         column = fitted.columns_["x"]
         found.append((fitted.schema_["x"].kind, column.modal_values, column.modal_counts, step_text(column.codec)))
     assert found[0] == found[1] == found[2]

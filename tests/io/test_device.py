@@ -408,9 +408,9 @@ def _ordinary(tmp_path: Any) -> Any:
     return tmp_path
 
 
-@pytest.mark.parametrize("exactly", [None, 50])
+@pytest.mark.parametrize("cuts", [None, range(0, 3001, 50)])
 def test_all_partitions_of_ordinary_files_are_read_by_cudf(
-    ordinary: Any, monkeypatch: pytest.MonkeyPatch, exactly: int | None
+    ordinary: Any, monkeypatch: pytest.MonkeyPatch, cuts: range | None
 ) -> None:
     """Row groups once each, whatever the rows of partitions; pieces of them where files of so many rows are written."""
     cudf, source = use_strict_cudf(monkeypatch), open_source(ordinary)
@@ -421,15 +421,15 @@ def test_all_partitions_of_ordinary_files_are_read_by_cudf(
         return read_parquet(path, columns, row_groups, use_pandas_metadata)
 
     monkeypatch.setattr(cudf, "read_parquet", noted)
-    cut = list(run.partitions(source, ["x", "n"], exactly=exactly, most=50 if exactly else 300))
+    cut = list(run.partitions(source, ["x", "n"], cuts=cuts, most=300))
     opened = [partition.read() for partition in cut]
-    assert len(cut) == (60 if exactly else 12)
+    assert len(cut) == (60 if cuts else 12)
     assert all(one.on_device for one in opened)
     blocks = [block for one in opened for block in one.blocks]
     assert all(isinstance(block.column(name), DeviceColumn) for block in blocks for name in ("x", "n"))
     expected = [block.batch for block in source.blocks(["x", "n"], 3000)]
     assert pa.Table.from_batches([block.batch for block in blocks]).equals(pa.Table.from_batches(expected))
-    if not exactly:
+    if not cuts:
         assert max(partition.rows for partition in cut) <= 300
         assert len(read) == len(set(read)) == 8 + 14 + 3
 
