@@ -11,7 +11,7 @@ import pytest
 from gpuvgm import TableTransformer, TrainingRows
 from gpuvgm.errors import InputError
 from tests.conftest import needs_gpu
-from tests.docs.pages import BESIDE, python_blocks, run_python
+from tests.docs.pages import python_blocks, run_python
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
@@ -108,7 +108,7 @@ def test_without_conditions(fitted: TableTransformer) -> None:
 
 def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (block,) = python_blocks(BESIDE)
+    (block,) = python_blocks({"torch"})
     assert run_python(block)["batch"].rows.shape[1] > 3
 
 
