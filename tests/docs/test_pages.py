@@ -48,9 +48,12 @@ def your_rows(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("page", RUN, ids=name)
-def test_the_code_of_a_page_runs(page: Path, your_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_code_of_a_page_runs(
+    page: Path, your_rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(logging.getLogger("gpuvgm"), "handlers", [])
+    caplog.set_level(logging.NOTSET, "gpuvgm")  # afterwards the level is as before
     shutil.copy(your_rows, tmp_path)
     for _ in run_page(page):
         pass
