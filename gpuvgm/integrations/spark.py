@@ -76,7 +76,7 @@ def fit(transformer: TableTransformer, frame: DataFrame) -> TableTransformer:
     >>> spark.fit(gpuvgm.TableTransformer(), frame).fit_report_.rows
     4
     """
-    return transformer.fit(_opened(frame).counted())
+    return transformer.fit(_open_frame(frame).counted())
 
 
 def encode(
@@ -126,11 +126,11 @@ def encode(
     [0, 0, 1, 0]
     """
     alone = transformer._alone().set_output(transform="pyarrow")
-    given = _opened(frame)
+    given = _open_frame(frame)
     check_request(given.name, given.schema, alone.model_.names)
     rows = given.of(alone.model_.names)
     options = {"mode": mode, "layout": layout, "dtype": dtype, "seed": seed}
-    work = partial(_encoded, alone, options, whole()(first_row, "first_row"))
+    work = partial(_encode_block, alone, options, whole()(first_row, "first_row"))
     return rows.map(work, work(Block(0, rows.nothing)).schema, numbered=(mode or alone.mode) != "argmax")
 
 
@@ -169,8 +169,8 @@ def decode(transformer: TableTransformer, frame: DataFrame, *, invalid: InvalidR
     ['red', 'red', 'blue', 'red']
     """
     choice(InvalidRows)(invalid, "invalid")
-    alone, rows = transformer._alone(), _opened(frame)
-    work = partial(_decoded, alone, invalid)
+    alone, rows = transformer._alone(), _open_frame(frame)
+    work = partial(_decode_block, alone, invalid)
     numbered = bool(running_identifiers(alone, rows.schema.names))
     return rows.map(work, _spark_schema(work(Block(0, rows.nothing)).schema), numbered=numbered)
 
@@ -223,8 +223,8 @@ class SparkFrame(Source):
         """A lazy frame of what a function gives for blocks; without numbers a partition begins with row 0."""
         rows = self.counted() if numbered else self
         reading = rows.reading(self.schema.names, ENCODED_ROWS)
-        return _numbered(self.frame, self.schema.names).mapInArrow(
-            partial(_mapped, reading, work, schema), from_arrow_schema(schema)
+        return _number_rows(self.frame, self.schema.names).mapInArrow(
+            partial(_map_partition, reading, work, schema), from_arrow_schema(schema)
         )
 
     def reading(self, columns: Sequence[str], block_rows: int) -> Reading:
@@ -253,7 +253,7 @@ class SparkFrame(Source):
 
     def results(self, columns: Sequence[str], function: PartFunction) -> list[tuple[int, Any]]:
         """What a function gives for the batches of each partition that has rows, with the partition's number."""
-        return _collected(_results_of(self.frame, columns, function))
+        return _collect(_results_of(self.frame, columns, function))
 
 
 class SparkBlocks(RemoteBlocks):
@@ -281,13 +281,13 @@ class SparkBlocks(RemoteBlocks):
     def _to_driver(self) -> Iterator[Block]:
         """The blocks one by one, in row order."""
         reading = self._source.reading(self._columns, self._block_rows)
-        rows = _results_of(self._source.frame, self._columns, partial(_read_blocks, reading)).toLocalIterator()
-        return (block for row in rows for block in _unpickled(row.result))
+        rows = _results_of(self._source.frame, self._columns, partial(_read_partition, reading)).toLocalIterator()
+        return (block for row in rows for block in _unpickle(row.result))
 
     def map_merge(self, function: Callable[[Block], R], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks on the executors, in row order."""
         reading = self._source.reading(self._columns, self._block_rows)
-        results = _results_of(self._source.frame, self._columns, partial(_merge_blocks, reading, function, merge))
+        results = _results_of(self._source.frame, self._columns, partial(_merge_partition, reading, function, merge))
 
         def merge_group(rows: pa.Table) -> pa.Table:  # Spark wants a function with such annotations
             return _merge_group(merge, rows)
@@ -297,7 +297,7 @@ class SparkBlocks(RemoteBlocks):
             width *= BRANCHES
             groups = functions.floor(results["part"] / width)
             results = results.groupBy(groups).applyInArrow(merge_group, _RESULTS)
-        found = [result for _, result in _collected(results)]
+        found = [result for _, result in _collect(results)]
         return reduce(merge, found) if found else None
 
 
@@ -354,7 +354,7 @@ class Reading:
 PartFunction = Callable[[int, Iterator[pa.RecordBatch]], Any]
 
 
-def _opened(frame: DataFrame) -> SparkFrame:
+def _open_frame(frame: DataFrame) -> SparkFrame:
     """A source over a frame whose rows are not counted yet."""
     if not hasattr(frame, "mapInArrow"):
         raise InputError(f"a {type(frame).__name__} is no frame of Spark; give a pyspark.sql.DataFrame")
@@ -362,7 +362,7 @@ def _opened(frame: DataFrame) -> SparkFrame:
     return SparkFrame(frame, frame.limit(0).toArrow().schema)
 
 
-def _numbered(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
+def _number_rows(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
     """Columns of a frame, and at last for each row its partition's number times 2^33 and its place there.
 
     These are Spark's own, which stay right where the frame becomes a part of a union or is coalesced. The columns get
@@ -373,7 +373,7 @@ def _numbered(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
     return frame.select(*picked, functions.monotonically_increasing_id().alias("number"))
 
 
-def _part_of(batches: Iterable[pa.RecordBatch]) -> tuple[int, Iterator[pa.RecordBatch]]:
+def _number_partition(batches: Iterable[pa.RecordBatch]) -> tuple[int, Iterator[pa.RecordBatch]]:
     """The number of the partition of consecutive batches, and these; -1 where there are no rows."""
     left = (batch for batch in batches if batch.num_rows)
     first = next(left, None)
@@ -384,12 +384,12 @@ def _part_of(batches: Iterable[pa.RecordBatch]) -> tuple[int, Iterator[pa.Record
 
 def _results_of(frame: DataFrame, columns: Sequence[str], function: PartFunction) -> DataFrame:
     """A lazy frame of what a function gives for the batches of each partition, or of its exception."""
-    return _numbered(frame, columns).mapInArrow(partial(_call, function), _RESULTS)
+    return _number_rows(frame, columns).mapInArrow(partial(_call, function), _RESULTS)
 
 
 def _call(function: PartFunction, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """What a function gives for a partition, as a row of a frame of results; none for a partition without rows."""
-    part, rows = _part_of(batches)
+    part, rows = _number_partition(batches)
     if part < 0:
         return
     try:
@@ -405,7 +405,7 @@ def _row(part: int, result: Any) -> pa.Table:
     return pa.Table.from_arrays(columns, names=["part", "result"])
 
 
-def _unpickled(result: bytes) -> Any:
+def _unpickle(result: bytes) -> Any:
     """A result, of a frame of results; a failure is raised."""
     found = pickle.loads(result)  # what the same job has pickled
     if isinstance(found, Exception):
@@ -413,16 +413,16 @@ def _unpickled(result: bytes) -> Any:
     return found
 
 
-def _collected(results: DataFrame) -> list[tuple[int, Any]]:
+def _collect(results: DataFrame) -> list[tuple[int, Any]]:
     """The rows of a frame of results, by the number of the partition."""
-    return [(row.part, _unpickled(row.result)) for row in sorted(results.collect(), key=lambda row: row.part)]
+    return [(row.part, _unpickle(row.result)) for row in sorted(results.collect(), key=lambda row: row.part)]
 
 
 def _merge_group(merge: Callable[[Any, Any], Any], rows: pa.Table) -> pa.Table:
     """Results of several partitions as one, in row order; a failure wins."""
     ordered = rows.sort_by("part")
     try:
-        merged = reduce(merge, (_unpickled(result.as_py()) for result in ordered["result"]))
+        merged = reduce(merge, (_unpickle(result.as_py()) for result in ordered["result"]))
     except ValueError as problem:
         merged = problem
     return _row(ordered["part"][0].as_py(), merged)
@@ -432,7 +432,7 @@ def _count_rows(_: int, batches: Iterable[pa.RecordBatch]) -> int:
     return sum(batch.num_rows for batch in batches)
 
 
-def _read_blocks(reading: Reading, part: int, batches: Iterable[pa.RecordBatch]) -> list[Block]:
+def _read_partition(reading: Reading, part: int, batches: Iterable[pa.RecordBatch]) -> list[Block]:
     return list(reading.blocks(part, batches))
 
 
@@ -447,7 +447,7 @@ def _take_runs(
     ]
 
 
-def _merge_blocks(
+def _merge_partition(
     reading: Reading,
     function: Callable[[Block], R],
     merge: Callable[[R, R], R],
@@ -458,11 +458,11 @@ def _merge_blocks(
     return reduce(merge, map(function, reading.blocks(part, batches)))
 
 
-def _mapped(
+def _map_partition(
     reading: Reading, work: Callable[[Block], pa.Table], schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """What a function gives for the blocks of a partition, as the frame of the results says."""
-    part, rows = _part_of(batches)
+    part, rows = _number_partition(batches)
     for block in reading.blocks(part, rows) if part >= 0 else ():
         try:
             done = work(block)
@@ -472,13 +472,13 @@ def _mapped(
         yield from done.cast(schema).to_batches()
 
 
-def _encoded(alone: TableTransformer, options: Mapping[str, Any], first_row: int, block: Block) -> pa.Table:
+def _encode_block(alone: TableTransformer, options: Mapping[str, Any], first_row: int, block: Block) -> pa.Table:
     """A block, encoded."""
     encoded: pa.Table = alone.transform(block.batch, **options, first_row=first_row + block.first_row)
     return encoded
 
 
-def _decoded(alone: TableTransformer, invalid: InvalidRows, block: Block) -> pa.Table:
+def _decode_block(alone: TableTransformer, invalid: InvalidRows, block: Block) -> pa.Table:
     """A block, decoded; identifiers that run are numbered with the rows of the frame."""
     values, valid = alone.inverse_transform(pa.Table.from_batches([block.batch]), return_valid=True)
     for column in running_identifiers(alone, block.batch.schema.names):

@@ -132,9 +132,9 @@ def _bins_of_categories(column: CategoricalColumn) -> Bins:
 
 def _bins_of_numbers(column: NumericColumn, summary: Summary, most: int) -> Bins:
     """Missing values, modal values and intervals, in the order of their values."""
-    values = _Values.of(column, summary)
+    values = _TrainingValues.of(column, summary)
     edges = values.edges(most)
-    inner = _intervals(column, values, edges)
+    inner = _cut_bins(column, values, edges)
     modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
     counts = dict(zip(column.modal_values, getattr(column, "modal_counts", ()), strict=True))
@@ -145,7 +145,7 @@ def _bins_of_numbers(column: NumericColumn, summary: Summary, most: int) -> Bins
     rows = np.concatenate(
         ([counts[MISSING]] if has_missing else [], [counts[value] for value in modal], [one.rows for one in inner])
     ).astype(np.int64)
-    points = [_Pieces.point(float(index)) for index in range(len(modal) + has_missing)]
+    points = [_BinPieces.point(float(index)) for index in range(len(modal) + has_missing)]
     pieces = [[*points, *inner][raw] for raw in order]
     codes = np.empty(len(order), np.int64)
     codes[order] = np.arange(len(order))
@@ -155,7 +155,7 @@ def _bins_of_numbers(column: NumericColumn, summary: Summary, most: int) -> Bins
 
 
 @dataclass(frozen=True, slots=True)
-class _Pieces:
+class _BinPieces:
     """The pieces of one bin."""
 
     rows: int
@@ -164,13 +164,13 @@ class _Pieces:
     high: Floats
 
     @classmethod
-    def point(cls, place: float) -> _Pieces:
+    def point(cls, place: float) -> _BinPieces:
         """A single value."""
         return cls(0, np.ones(1), np.array([place]), np.array([place]))
 
 
 @dataclass(frozen=True, slots=True)
-class _Values:
+class _TrainingValues:
     """Training values of a column of numbers: where they lie, and how many there are.
 
     Parameters
@@ -194,7 +194,7 @@ class _Values:
     ends: tuple[float, float]
 
     @classmethod
-    def of(cls, column: NumericColumn, summary: Summary) -> _Values:
+    def of(cls, column: NumericColumn, summary: Summary) -> _TrainingValues:
         """Those of a summary's cells."""
         codec, cells = column.codec, summary.cells()
         plain = codec.plain
@@ -227,7 +227,7 @@ class _Values:
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
 
 
-def _intervals(column: NumericColumn, values: _Values, edges: Floats) -> list[_Pieces]:
+def _cut_bins(column: NumericColumn, values: _TrainingValues, edges: Floats) -> list[_BinPieces]:
     """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
     if column.minimum is None:
         return []
@@ -237,7 +237,7 @@ def _intervals(column: NumericColumn, values: _Values, edges: Floats) -> list[_P
     of_value = np.searchsorted(edges, values.numbers)
     heavy = values.single & (values.rows >= LEAST_ROWS)
     cut = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
-    below = _distribution(column, np.clip(cut, low, high))
+    below = _share_below(column, np.clip(cut, low, high))
     share = np.maximum(np.diff(below, axis=1), 0)
     share += EVEN * np.maximum(np.sum(share, axis=1, keepdims=True), np.finfo(float).tiny)
     share /= np.sum(share, axis=1, keepdims=True)
@@ -249,11 +249,11 @@ def _intervals(column: NumericColumn, values: _Values, edges: Floats) -> list[_P
         counts = np.bincount(where, values.rows[here & heavy], len(numbers))
         mass = np.concatenate((counts, max(rows - np.sum(counts), UNSEEN_ROWS) * share[place]))
         both = np.concatenate((numbers, cut[place, :-1])), np.concatenate((numbers, cut[place, 1:]))
-        found.append(_Pieces(rows, mass / np.sum(mass), *both))
+        found.append(_BinPieces(rows, mass / np.sum(mass), *both))
     return found
 
 
-def _distribution(column: NumericColumn, numbers: Floats) -> Floats:
+def _share_below(column: NumericColumn, numbers: Floats) -> Floats:
     """Share of the column's mixture below numbers of the plain codec; the numbers themselves without a mixture."""
     mixture = column.mixture
     if mixture is None:

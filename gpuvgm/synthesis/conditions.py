@@ -47,7 +47,7 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
         kept = np.isin(bins.low, categories_that_meet(column, condition))
         found = replace(bins, mass=np.where(kept, bins.mass, 0.0))
     else:
-        found = _of_numbers(_numeric(column), bins, _intervals(_numeric(column), condition))
+        found = _restrict_numbers(_numeric(column), bins, _read_intervals(_numeric(column), condition))
     if not np.any(found.mass > 0):
         raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}')
     return found
@@ -72,7 +72,7 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArr
         places = categories_that_meet(column, condition)
         index = CategoryIndex(column.categories, value_type(type_of(column.type)))
         return lambda values: np.isin(index.find(on_host(values)), places)
-    numeric, intervals = _numeric(column), _intervals(_numeric(column), condition)
+    numeric, intervals = _numeric(column), _read_intervals(_numeric(column), condition)
     plain = numeric.codec.plain
     modal = np.array([plain.number(value) for value in numeric.modal_numbers])
 
@@ -86,7 +86,7 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArr
 
 
 @contextmanager
-def _naming(column: FittedColumn) -> Iterator[None]:
+def _name_column(column: FittedColumn) -> Iterator[None]:
     try:
         yield
     except ValueError as problem:
@@ -98,15 +98,15 @@ def _numeric(column: FittedColumn) -> NumericColumn:
     return column
 
 
-def _listed(condition: Any) -> list[Any]:
+def _as_list(condition: Any) -> list[Any]:
     """Values of a condition; a range is one."""
     one = isinstance(condition, (str, tuple)) or not isinstance(condition, (Collection, np.ndarray))
     return [condition] if one else list(condition)
 
 
-def _intervals(column: NumericColumn, condition: Any) -> list[Interval | None]:
-    with _naming(column):
-        return [_interval(column, value) for value in _listed(condition)]
+def _read_intervals(column: NumericColumn, condition: Any) -> list[Interval | None]:
+    with _name_column(column):
+        return [_interval(column, value) for value in _as_list(condition)]
 
 
 def categories_that_meet(column: CategoricalColumn, condition: Any) -> list[int]:
@@ -117,11 +117,11 @@ def categories_that_meet(column: CategoricalColumn, condition: Any) -> list[int]
     InputError
         For a value that is no category, and for a range where categories are no numbers.
     """
-    with _naming(column):
-        return _places(column, condition)
+    with _name_column(column):
+        return _find_categories(column, condition)
 
 
-def _places(column: CategoricalColumn, condition: Any) -> list[int]:
+def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
     type_ = value_type(type_of(column.type))
     places = {category: place for place, category in enumerate(column.categories)}
     if isinstance(condition, tuple):
@@ -130,7 +130,7 @@ def _places(column: CategoricalColumn, condition: Any) -> list[int]:
         low, high = (None if end is None else parse_categories([end], type_)[0] for end in condition)
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
         return [at for one, at in numbers.items() if (low is None or one >= low) and (high is None or one <= high)]
-    wanted = parse_categories(_listed(condition), type_)
+    wanted = parse_categories(_as_list(condition), type_)
     unknown = [value for value in wanted if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
@@ -149,7 +149,7 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
     return (-np.inf if np.isnan(ends[0]) else ends[0], np.inf if np.isnan(ends[1]) else ends[1])
 
 
-def _of_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]) -> Bins:
+def _restrict_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]) -> Bins:
     plain, half = column.codec.plain, column.codec.plain.spacing / 2
     piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
     listed = [*[np.nan] * bins.has_missing, *map(plain.number, column.modal_numbers)]
@@ -157,13 +157,13 @@ def _of_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]
     modal[bins.codes[: len(listed)]] = listed  # inf: an interval
     own = modal[piece_bins]
     apart = ~np.isposinf(own)
-    parts = [_parts(bins, own, apart, interval, half) for interval in dict.fromkeys(wanted)]
+    parts = [_restrict_bin(bins, own, apart, interval, half) for interval in dict.fromkeys(wanted)]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")
     mass, low, high = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
     return replace(bins, first=bins.first * len(parts), mass=mass, low=low, high=high)
 
 
-def _parts(
+def _restrict_bin(
     bins: Bins, own: Floats, apart: Any, interval: Interval | None, half: float
 ) -> tuple[Floats, Floats, Floats]:
     """Mass and ends of what an interval leaves of each piece."""

@@ -89,7 +89,7 @@ def form_of(values: Any, rows: int) -> IdentifierForm | None:
     IdentifierForm or None
         None where they are no text, or have no form in common and are no sentences.
     """
-    texts = _different_texts(values)
+    texts = _distinct(values)
     if not texts:
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
@@ -101,17 +101,17 @@ def form_of(values: Any, rows: int) -> IdentifierForm | None:
         digits = [one[2] for one in found if one]
         width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
         return IdentifierForm("number", before, after, width, max(rows, *map(int, digits)) + 1)
-    return _shape_of(texts) or (IdentifierForm("missing") if any(" " in text.strip() for text in texts) else None)
+    return _find_shape(texts) or (IdentifierForm("missing") if any(" " in text.strip() for text in texts) else None)
 
 
-def _different_texts(values: Any) -> list[str]:
+def _distinct(values: Any) -> list[str]:
     """The different texts of a column; none of another one."""
     plain = plain_column(values)
     texts: list[Any] = pc.unique(plain.drop_null().cast(pa.string())).to_pylist() if is_text_type(plain.type) else []
     return texts
 
 
-def _shape_of(texts: list[str]) -> IdentifierForm | None:
+def _find_shape(texts: list[str]) -> IdentifierForm | None:
     """Letters and digits at the places where all texts have such; None where lengths differ, or other letters."""
     if not texts or len({*map(len, texts)}) > 1 or len(texts[0]) > LONGEST:
         return None
@@ -124,7 +124,7 @@ def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
     wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
     forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
     passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
-    forms |= {name: _shape_of(_different_texts(rows.column(name))) for name in passed}
+    forms |= {name: _find_shape(_distinct(rows.column(name))) for name in passed}
     return {name: form for name, form in forms.items() if form is not None}
 
 

@@ -22,19 +22,19 @@ _CELLS = pa.schema([("table", pa.int32()), ("cell", pa.int64()), ("rows", pa.int
 
 
 @dataclass(frozen=True, slots=True)
-class _Node:
+class _NodeRecord:
     name: str
     parents: tuple[str, ...]
     gains: tuple[Annotated[float, finite], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class _Document:
+class _NetworkRecord:
     """What the metadata say: rows, bins, and who depends on whom."""
 
     rows: Count
     bins: tuple[Bins, ...]
-    nodes: tuple[_Node, ...]
+    nodes: tuple[_NodeRecord, ...]
     shapes: tuple[tuple[Annotated[int, whole(1)], ...], ...]
 
 
@@ -42,8 +42,8 @@ def write_network(network: Network) -> bytes:
     """A network as the bytes of an Arrow file."""
     structure, counts = network.structure, network.counts
     tables = [*counts.pairs, *counts.triples]
-    nodes = tuple(_Node(node.name, node.parents, node.gains) for node in structure.nodes)
-    document = document_of(_Document(counts.rows, structure.bins, nodes, tuple(table.shape for table in tables)))
+    nodes = tuple(_NodeRecord(node.name, node.parents, node.gains) for node in structure.nodes)
+    document = document_of(_NetworkRecord(counts.rows, structure.bins, nodes, tuple(table.shape for table in tables)))
     cells = [np.flatnonzero(table) for table in tables]
     numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(one) for one in cells])
     rows = [table.ravel()[cell] for table, cell in zip(tables, cells, strict=True)]
@@ -68,12 +68,12 @@ def read_network(body: bytes) -> Network:
     if table.schema.remove_metadata() != _CELLS or KEY not in (table.schema.metadata or {}):
         raise ValueError("the network is no table of counts")
     text = json.loads(table.schema.metadata[KEY], object_hook=from_plain)
-    document = read_record(_Document, text, "the network")
+    document = read_record(_NetworkRecord, text, "the network")
     number, cell, rows = (table.column(name).to_numpy() for name in _CELLS.names)
     found = []
     for place, shape in enumerate(document.shapes):
         here = number == place
-        found.append(_filled(shape, cell[here], rows[here]))
+        found.append(_fill_table(shape, cell[here], rows[here]))
     nodes = tuple(Node(node.name, node.parents, node.gains) for node in document.nodes)
     structure, half = Structure(document.bins, nodes), len(nodes)
     counts = JointCounts(document.rows, tuple(found[:half]), tuple(found[half:]))
@@ -81,7 +81,7 @@ def read_network(body: bytes) -> Network:
     return Network(structure, counts)
 
 
-def _filled(shape: tuple[int, ...], cell: Ints, rows: Ints) -> Ints:
+def _fill_table(shape: tuple[int, ...], cell: Ints, rows: Ints) -> Ints:
     """A table with rows in some cells."""
     size = int(np.prod(shape))
     if size > 1 << 28 or np.any((cell < 0) | (cell >= size)) or np.any(rows < 0):

@@ -90,7 +90,7 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
     parents : {0, 1, 2}
         Largest number of parents.
     """
-    search = _Search([Axis(one) for one in bins], codes)
+    search = _ParentSearch([Axis(one) for one in bins], codes)
     candidates = search.candidates() if parents else [[] for _ in bins]
     done: dict[int, tuple[int, ...]] = {}
     nodes = []
@@ -99,7 +99,7 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
             option
             for child in range(len(bins))
             if child not in done
-            for option in _options(search, child, [p for p in candidates[child] if p in done], done, parents)
+            for option in _list_parents(search, child, [p for p in candidates[child] if p in done], done, parents)
         )
         gains, child, chosen = max(options, key=lambda option: sum(option[0]), default=((), -1, ()))
         if child < 0:  # nothing that is left depends on what is there: the column that others gain most from
@@ -113,8 +113,8 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
     return tuple(nodes)
 
 
-def _options(
-    search: _Search, child: int, there: Sequence[int], done: dict[int, tuple[int, ...]], parents: int
+def _list_parents(
+    search: _ParentSearch, child: int, there: Sequence[int], done: dict[int, tuple[int, ...]], parents: int
 ) -> Iterator[tuple[tuple[float, ...], int, tuple[int, ...]]]:
     """Parents of a column that gain, with what each gains."""
     for first in there:
@@ -129,7 +129,7 @@ def _options(
                     yield (gain, more), child, (first, second)
 
 
-class _Search:
+class _ParentSearch:
     """Gains on a sample, each computed once.
 
     Parameters

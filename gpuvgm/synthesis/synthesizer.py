@@ -162,7 +162,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         _PARENTS(self.parents, "parents")
         _BINS(self.bins, "bins")
-        with _repeatable(open_source(source)) as table:
+        with _read_twice(open_source(source)) as table:
             if self.like is not None:
                 structure = self.like._fitted().structure
                 transformer, forms = self.like.transformer_, self.like.identifiers_
@@ -208,7 +208,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not hasattr(self, "network_"):
             return self.fit(source)
         network = self.network_
-        with _repeatable(open_source(source)) as table:
+        with _read_twice(open_source(source)) as table:
             counts = self._counts(self.transformer_, network.structure, table)
         self.network_ = Network(network.structure, network.counts.merge(counts))
         return self
@@ -309,7 +309,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         chosen = self.transformer_.model_.seed if seed is None else int(seed)
         check_row_range(first_row, n, chosen)
         part = RowRange(first_row, n)
-        report = None if self.progress is None else partial(_told, self.progress, n)
+        report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
             return self._write(sampler, part, chosen, out, report, resume=resume)
         batches: list[pa.RecordBatch] = []
@@ -469,7 +469,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         return hasattr(self, "network_")
 
 
-def _told(progress: Progress, rows: int, done: int) -> None:
+def _report_rows(progress: Progress, rows: int, done: int) -> None:
     """Tell of rows that are drawn."""
     progress("sample", done, rows)
 
@@ -482,7 +482,7 @@ def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBa
 
 
 @contextmanager
-def _repeatable(table: Source) -> Iterator[Source]:
+def _read_twice(table: Source) -> Iterator[Source]:
     """A source that can be read again; rows that can be read only once are copied to a file."""
     if table.repeatable:
         yield table

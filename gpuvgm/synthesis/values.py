@@ -30,10 +30,10 @@ def values_of(column: FittedColumn, bins: Bins) -> Values:
     apart = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
     listed = [*[MISSING] * bins.has_missing, *column.modal_numbers]
     found = dict(zip(apart.tolist(), listed, strict=True))
-    return lambda codes, numbers: _numbers(column, found, codes, numbers)
+    return lambda codes, numbers: _draw_numbers(column, found, codes, numbers)
 
 
-def _numbers(column: NumericColumn, apart: dict[int, Any], codes: Codes, numbers: Floats) -> Column:
+def _draw_numbers(column: NumericColumn, apart: dict[int, Any], codes: Codes, numbers: Floats) -> Column:
     """Values of a column of numbers: those on its step that are nearest to numbers, within the training range."""
     plain = column.codec.plain
     if column.minimum is not None and column.maximum is not None:
