@@ -39,6 +39,7 @@ from gpuvgm.cli.options import (
     GoOn,
     Memory,
     Model,
+    Out,
     Partitioned,
     PartRows,
     RowGroupRows,
@@ -111,13 +112,7 @@ def demo(
 @command
 def generate(
     terminal: Terminal,
-    path: Annotated[
-        str,
-        typer.Argument(
-            metavar="OUT",
-            help="Parquet file, or folder of Parquet files, to write: a path or a URL.",
-        ),
-    ],
+    path: Out,
     *,
     rows: Annotated[int, option("--rows", "Number of rows, for example 1e9.", parser=parse_count, metavar="ROWS")],
     kind: Annotated[
@@ -349,13 +344,7 @@ def train(
 def sample(
     terminal: Terminal,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that train wrote.")],
-    path: Annotated[
-        str,
-        typer.Argument(
-            metavar="OUT",
-            help="Parquet file, or folder of Parquet files, to write: a path or a URL.",
-        ),
-    ],
+    path: Out,
     *,
     rows: Annotated[int, option("--rows", "Number of rows, for example 1e6.", parser=parse_count, metavar="ROWS")],
     where: Annotated[
@@ -458,13 +447,7 @@ def transform(
 def inverse(
     terminal: Terminal,
     encoded: Annotated[str, typer.Argument(metavar="ENCODED", help="File or folder that transform wrote.")],
-    path: Annotated[
-        str,
-        typer.Argument(
-            metavar="OUT",
-            help="Parquet or CSV file, or folder of Parquet files, to write: a path or a URL.",
-        ),
-    ],
+    path: Out,
     *,
     model: Model,
     names: Annotated[

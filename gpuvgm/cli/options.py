@@ -245,6 +245,13 @@ Source = Annotated[
         help="Parquet, CSV, JSON lines or Arrow: a file, a glob, a folder or a URL.",
     ),
 ]
+Out = Annotated[
+    str,
+    typer.Argument(
+        metavar="OUT",
+        help="Parquet or CSV file, or folder of Parquet files, to write: a path or a URL.",
+    ),
+]
 Delimiter = Annotated[
     str | None,
     option(

@@ -1,4 +1,4 @@
-"""Generated rows into Parquet: one file, or a folder of files that several machines may fill."""
+"""Generated rows into files: one of Parquet or CSV, or a folder of Parquet that several machines may fill."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gpuvgm.errors import InputError, counted, counted_values
 from gpuvgm.execution.context import check_reachable
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.files import remove_left_over
-from gpuvgm.io import Given, Location, ParquetSink, check_folder_of, location_of, read_metadata
+from gpuvgm.io import Given, Location, check_folder_of, decoded_sink, location_of, read_metadata
 from gpuvgm.io.files import stamp_of
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import inside
@@ -44,7 +44,7 @@ class GeneratedFile:
     Parameters
     ----------
     path : pathlib.Path or RemoteFile
-        The Parquet file, or the folder.
+        The file, or the folder.
     rows, bytes : int
         Its rows and its size; of a folder those that were asked for.
     files, kept : int
@@ -88,7 +88,7 @@ class Generator:
         if part.first_row:
             described["gpuvgm.first_row"] = str(part.first_row)
         options: dict[str, Any] = {"row_group_rows": self.block_rows, "compression": "lz4"}
-        with ParquetSink(path, self.schema, described, **options) as sink:
+        with decoded_sink(location_of(path), self.schema, described, **options) as sink:
             executor.map_blocks(self._batch, part.ranges(self.block_rows), sink.write)
         return sink.rows, sink.bytes
 
@@ -108,14 +108,14 @@ def generate(
     resume: bool = False,
     executor: Executor | None = None,
 ) -> GeneratedFile:
-    """Write generated rows to Parquet, block by block. Every row depends on the seed and its number only.
+    """Write generated rows to files, block by block. Every row depends on the seed and its number only.
 
     Parameters
     ----------
     path : path or URL
-        A name that ends in ``.parquet`` (or another ending) is one file, of which nothing is left under this name
-        unless all rows were written. Any other name is a folder, of files ``part-00000.parquet`` and so on. One run
-        at a time writes a file, or a file of a folder.
+        A name that ends in ``.parquet`` (or another ending) is one file, CSV where it ends in ``.csv`` or ``.csv.gz``,
+        of which nothing is left under this name unless all rows were written. Any other name is a folder, of files
+        ``part-00000.parquet`` and so on. One run at a time writes a file, or a file of a folder.
     rows : int
         Number of rows.
     kind : {"amount", "mixed-table"}

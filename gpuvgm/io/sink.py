@@ -373,6 +373,11 @@ def is_csv(path: Location) -> bool:
     return path.name.lower().endswith(CSV_ENDINGS)
 
 
+def decoded_sink(path: Location, schema: pa.Schema, metadata: Mapping[str, str], **options: Any) -> Sink:
+    """A file for values of the columns' own types: CSV if it is named so, else Parquet with metadata and options."""
+    return CsvSink(path, schema) if is_csv(path) else ParquetSink(path, schema, metadata, **options)
+
+
 def _partial_name(final: Location) -> Path:
     """The name that a file is written beside: of what goes to a store one in the temporary folder."""
     if isinstance(final, Path):

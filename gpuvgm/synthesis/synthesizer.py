@@ -271,8 +271,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
             Rows have the exact distribution that the model has under all conditions together.
         out : path, optional
-            Parquet file to write, or a folder of such files if the name has no ending; several machines may fill one
-            folder, each with rows of its own. Then what was written is returned.
+            File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files if the name
+            has no ending; several machines may fill one folder, each with rows of its own. Then what was written is
+            returned.
         first_row : int
             Number of the first row; of a folder a multiple of 2^26, the rows of a file.
         seed : int, optional

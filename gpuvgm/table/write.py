@@ -34,7 +34,6 @@ from gpuvgm.execution.partitions import Partition, as_read_by
 from gpuvgm.files import replace_folder
 from gpuvgm.io import (
     MANIFEST,
-    CsvSink,
     FileSource,
     Given,
     Location,
@@ -43,6 +42,7 @@ from gpuvgm.io import (
     Source,
     callers_stream,
     check_folder_of,
+    decoded_sink,
     is_csv,
     location_of,
     refuse_overwriting,
@@ -262,16 +262,15 @@ class Parts:
         """Columns of the files."""
         return [name for name in self.schema.names if name not in self.left_out]
 
-    def sink(self, path: Location) -> ParquetSink:
-        """A file to write."""
+    def sink(self, path: Location) -> Any:
+        """A file to write: a ParquetSink or a CsvSink."""
         metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         schema = pa.schema([self.schema.field(name) for name in self.columns])
+        make: Any = decoded_sink if self.decoded else ParquetSink
         options = self.options
-        return ParquetSink(
-            path, schema, metadata, compression=options.compression, row_group_rows=options.row_group_rows
-        )
+        return make(path, schema, metadata, compression=options.compression, row_group_rows=options.row_group_rows)
 
-    def file(self, first_row: int) -> ParquetSink:
+    def file(self, first_row: int) -> Any:
         """The file that begins with a row, in a folder that is there."""
         path = inside(self.place, self.name(first_row))
         if isinstance(path, Path):
@@ -516,7 +515,7 @@ def write_rows(
     if not parts.out.suffix:
         return write_parts(run, source, columns, parts, encode, resume=resume)
     started, out, schema = time.perf_counter(), parts.out, parts.schema
-    with CsvSink(out, schema) if parts.is_csv else parts.sink(out) as sink:
+    with parts.sink(out) as sink:
         taking = Taking(sink, parts.columns)
         _writer(run.executor).map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
     seconds = time.perf_counter() - started

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from unittest.mock import Mock
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +15,7 @@ import pytest
 import gpuvgm
 from gpuvgm.cli import synthesize
 from gpuvgm.cli.resume import checkpoint_of
+from gpuvgm.io import CsvSink
 from tests.cli.running import document, invoke
 
 ROWS = 3000
@@ -24,6 +28,8 @@ def table(tmp_path_factory):
     random = np.random.default_rng(0)
     age = random.integers(18, 90, ROWS)
     rate = random.normal(3, 1, ROWS).round(2)
+    joined, seen = np.datetime64("2015-01-01") + random.integers(0, 3000, (2, ROWS))
+    words = random.choice(["a", "green", "house", "then", "runs", "over", "hill", "into"], (ROWS, 12))
     columns = {
         "customer": [f"C{row:06d}" for row in range(ROWS)],
         "age": age,
@@ -31,7 +37,10 @@ def table(tmp_path_factory):
         "price": [f"${price:,.2f}" for price in random.lognormal(5, 1, ROWS)],
         "rate": pa.array(rate, mask=random.random(ROWS) < 0.1),
         "stars": random.integers(1, 6, ROWS),
-        "joined": pa.array(np.datetime64("2015-01-01") + random.integers(0, 3000, ROWS)),
+        "joined": pa.array(joined),
+        "seen": pa.array([day.strftime("%d/%m/%Y") for day in seen.tolist()], mask=random.random(ROWS) < 0.03),
+        "phone": [f"+49 {number:07d}" for number in random.integers(0, 10**7, ROWS)],
+        "note": pa.array([" ".join(sentence) for sentence in words], mask=random.random(ROWS) < 0.2),
         "group": np.where(age > 65, "retired", "working"),
         "country": ["DE"] * ROWS,
     }
@@ -44,7 +53,7 @@ def model(table):
     path = table.with_name("people.gpuvgm")
     text = invoke("train", table, "--model", path).stdout
     assert f"people.gpuvgm: counts, trained on {ROWS:,} rows in" in text
-    assert "columns that are not modelled: customer: new ones (number)" in text
+    assert "columns that are not modelled: customer: new ones (number), phone: new ones (shape), note: missing" in text
     return path
 
 
@@ -59,6 +68,34 @@ def test_from_a_table_to_a_table(table, model, tmp_path):
     assert rows["customer"][0].as_py() == f"C{ROWS + 1:06d}"
     assert all(price.startswith("$") for price in rows["price"].to_pylist())
     assert pc.mean(pc.equal(pc.greater(rows["age"], 65), pc.equal(rows["group"], "retired"))).as_py() > 0.98
+
+
+def test_a_csv_file_comes_back_as_one(table, model, tmp_path):
+    out = tmp_path / "synthetic.csv"
+    assert document("sample", model, out, "--rows", "2e3")["bytes"] == out.stat().st_size
+    real, synthetic = pa_csv.read_csv(table), pa_csv.read_csv(out)
+    for field in synthetic.schema:
+        expected = pa.null() if field.name == "note" else real.schema.field(field.name).type
+        assert field.type == expected, field.name
+    texts = {"customer": r"C\d{6}", "price": r"\$[\d,]+\.\d\d", "seen": r"\d\d/\d\d/20\d\d", "phone": r"\+49 \d{7}"}
+    for name, pattern in texts.items():
+        assert pc.all(pc.match_substring_regex(synthetic[name], f"^({pattern})?$")).as_py(), name
+    for name in ("city", "seen", "rate"):
+        empty = [pc.fill_null(pc.cast(rows[name], "string"), "") for rows in (real, synthetic)]
+        trained, sampled = (pc.mean(pc.equal(values, "")).as_py() for values in empty)
+        assert trained > 0
+        assert sampled == pytest.approx(trained, abs=0.03), name
+    invoke("sample", model, tmp_path / "same.parquet", "--rows", "2e3")
+    pa_csv.write_csv(pq.read_table(tmp_path / "same.parquet"), tmp_path / "same.csv")
+    assert (tmp_path / "same.csv").read_bytes() == out.read_bytes()
+
+
+@pytest.mark.parametrize(("problem", "code"), [(KeyboardInterrupt(), 130), (OSError(errno.ENOSPC, "full"), 3)])
+def test_of_a_csv_file_that_cannot_be_written_nothing_stays(model, tmp_path, monkeypatch, problem, code):
+    (tmp_path / "out.csv").write_text("before")
+    monkeypatch.setattr(CsvSink, "write", Mock(side_effect=problem))
+    invoke("sample", model, tmp_path / "out.csv", "--rows", "9", code=code)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
 
 
 def test_the_seed_decides(model, tmp_path):

@@ -450,7 +450,8 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
             frequency itself. With False the shares of categories come closer to those of the table. By default it is as
             in the training, which is what ctgan does.
         out : path, optional
-            Parquet file to write, or a folder of such (a name without an ending), in bounded memory.
+            File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files (a name
+            without an ending), in bounded memory.
         progress : callable, optional
             Called as ``progress("sample", rows_done, rows)``.
 

@@ -86,7 +86,7 @@ class SampledTable:
         seed : int
             Of the columns that the network does not see.
         out : path, optional
-            Parquet file, or folder of such.
+            Parquet or CSV file, or folder of Parquet files.
         report : callable, optional
             Hears of rows that are done.
         """

@@ -274,3 +274,23 @@ def test_the_commands_train_networks(name, people, tmp_path, monkeypatch):
     invoke("sample", tmp_path / "cut.gpuvgm", tmp_path / "again.parquet", "--rows", "50", *options)
     assert pq.read_table(tmp_path / "again.parquet").equals(rows)
     assert not [path.name for path in tmp_path.iterdir() if "journal" in path.name]
+
+
+def test_the_commands_lead_from_a_csv_file_to_one(people, tmp_path):
+    table, model, out = tmp_path / "people.csv", tmp_path / "people.gpuvgm", tmp_path / "rows.csv"
+    seen = people["joined"].dt.strftime("%d/%m/%Y").where(people["age"] > 20)
+    people.assign(seen=seen).to_csv(table, index=False)
+    invoke("train", table, "--model", model, "--with", "tvae", "--epochs", "1")
+    invoke("sample", model, out, "--rows", "500")
+    real, rows = pd.read_csv(table), pd.read_csv(out)
+    assert rows.columns.tolist() == real.columns.tolist()
+    assert rows.drop(columns="phone").dtypes.equals(real.drop(columns="phone").dtypes)
+    assert rows["phone"].isna().all()
+    texts = {
+        "customer": r"C\d{6}",
+        "price": r"\$[\d,]+\.\d\d",
+        "seen": r"\d\d/\d\d/20\d\d",
+        "joined": r"20\d\d-\d\d-\d\d",
+    }
+    for name, pattern in texts.items():
+        assert rows[name].dropna().str.fullmatch(pattern).all(), name
