@@ -18,7 +18,7 @@ DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 DEVICE = {"cudf", "cupy", "rmm"}
 REPLACED = {"ctgan", "rdt"}
-BESIDE = {"torch", "pyspark"}  # what gpuvgm works with and does not need
+BESIDE = {"torch", "pyspark", "sdv"}  # what gpuvgm works with and does not need
 FOREVER = {"serve"}  # commands that end only when they are told to
 
 _BLOCK = re.compile(r"(?P<mark><!-- not run[^\n]*-->\n+)?^```(?P<language>\w+)\n(?P<code>.*?)^```$", re.M | re.S)

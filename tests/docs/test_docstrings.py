@@ -21,6 +21,7 @@ DROP_INS = {
     "ctgan.CTGAN": "ctgan",
     "ctgan.TVAE": "ctgan",
     "ctabgan.DataTransformer": None,
+    "sdv.read_kinds": None,
     "torch.TrainingDataset": "torch",
     **dict.fromkeys(("spark.fit", "spark.encode", "spark.decode"), "pyspark"),
 }

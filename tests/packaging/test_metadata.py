@@ -83,6 +83,7 @@ def test_every_extra_is_offered():
         "test-ctgan",
         "test-peers",
         "test-rdt1",
+        "test-sdv",
         "test-spark",
         "test-tables",
         "dev",
