@@ -316,6 +316,8 @@ def train(
     memory: Memory = None,
     threads: Threads = None,
     resume: Annotated[bool, option("--resume", "Continue an interrupted training of MODEL, if there is one.")] = False,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> Outcome:
     """Train a generator of synthetic rows on a table.
 
@@ -326,10 +328,9 @@ def train(
     from gpuvgm.table.transformer import TableTransformer
 
     start = time.perf_counter()
-    with terminal.bars() as progress:
-        transformer = TableTransformer(
-            parse_columns(columns), random_state=seed, memory=memory, threads=threads, progress=progress
-        )
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        machine: Any = {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
+        transformer = TableTransformer(parse_columns(columns), random_state=seed, **machine)
         table = _open_table(source, delimiter)
         trained = train_generator(with_, table, model, transformer, epochs=epochs, resume=resume)
     seconds = time.perf_counter() - start
@@ -356,7 +357,10 @@ def sample(
         ),
     ] = None,
     seed: Annotated[int | None, option("--seed", "Random seed; by default that of the training.", min=0)] = None,
+    resume: GoOn = False,
     threads: Threads = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> Outcome:
     """Draw synthetic rows from a model that train wrote: all columns of its table, in their order and types."""
     from gpuvgm.cli import tables as views
@@ -364,8 +368,9 @@ def sample(
     from gpuvgm.cli.where import parse_where
 
     conditions, start = parse_where(where), time.perf_counter()
-    with terminal.bars() as progress:
-        written, share = sample_rows(model, rows, conditions, seed, path, threads=threads, progress=progress)
+    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+        machine: Any = {"executor": executor, "threads": threads, "progress": progress}
+        written, share = sample_rows(model, rows, conditions, seed, path, resume=resume, **machine)
     seconds = time.perf_counter() - start
     document = {**views.run_document(written), "path": str(written.path), "model": model, "seconds": seconds}
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]

@@ -42,14 +42,15 @@ def train_generator(
     check_target(model)
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
-    network = None if name == "counts" else _network(name)
+    network = None if name == "counts" else _network(name, transformer.executor)
     folder = checkpoint_of(model)
     begun = folder is not None and folder.exists()
     with warnings.catch_warnings():  # of what a model does not see: generators say how they make it
         warnings.simplefilter("ignore", InferenceWarning)
         fit_or_resume(transformer, source, model, resume=resume and begun, journal=True)
     if network is None:
-        settings = {key: getattr(transformer, key) for key in ("random_state", "memory", "threads", "progress")}
+        shared = ("random_state", "executor", "memory", "threads", "progress")
+        settings = {key: getattr(transformer, key) for key in shared}
         generator = TableSynthesizer(transformer, **settings).fit(source)
         complete(generator, model)
         return generator
@@ -65,9 +66,9 @@ def train_generator(
 
 
 def sample_rows(
-    model: str, rows: int, conditions: Mapping[str, Any], seed: int | None, out: str, **machine: Any
+    model: str, rows: int, conditions: Mapping[str, Any], seed: int | None, out: str, *, resume: bool, **machine: Any
 ) -> tuple[Any, float | None]:
-    """Write rows of a generator that `train_generator` wrote; `machine` has threads and progress.
+    """Write rows of a generator that `train_generator` wrote; `machine` has executor, threads and progress.
 
     Returns
     -------
@@ -79,7 +80,7 @@ def sample_rows(
     Raises
     ------
     InputError
-        For a model that generates no rows.
+        For a model that generates no rows, and for a neural network with `resume` or an executor.
     """
     stored = load_model(model)
     name = stored.settings.get("synthesizer", {}).get("with")
@@ -88,15 +89,19 @@ def sample_rows(
         if not isinstance(generator, TableSynthesizer):
             raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
         generator.set_params(**machine)
-        return generator.sample(rows, conditions=conditions, seed=seed, out=out), None
-    network = _network(name).load(model)
+        return generator.sample(rows, conditions=conditions, seed=seed, out=out, resume=resume), None
+    network = _network(name, machine["executor"]).load(model)
+    if resume:
+        raise InputError(f"--resume is for counts; {name} draws its rows one after the other, from the first on")
     network.set_random_state(stored.seed if seed is None else seed)
     written = network.sample(rows, conditions=conditions, out=out, progress=machine["progress"])
     return written, network.condition_share_ if conditions else None
 
 
-def _network(name: str) -> Any:
-    """The class of a neural network."""
+def _network(name: str, executor: object) -> Any:
+    """The class of a neural network, which works in this process."""
+    if executor is not None:
+        raise InputError(f"--scheduler and --workers are for counts; {name} works in one process")
     from gpuvgm.integrations import ctgan
 
     return getattr(ctgan, name.upper())

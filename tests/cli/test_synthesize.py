@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from contextlib import nullcontext
 from unittest.mock import Mock
 
 import numpy as np
@@ -176,6 +177,34 @@ def test_an_interrupted_training_goes_on(table, model, tmp_path, monkeypatch):
     assert not checkpoint_of(str(path)).exists()
     invoke("train", _parquet(table), "--model", path, "--resume")  # where nothing was interrupted, from the beginning
     assert gpuvgm.load(path).network_.counts.rows == ROWS
+
+
+def test_workers_train_and_draw_the_same(table, model, tmp_path):
+    invoke("train", _parquet(table), "--model", tmp_path / "workers.gpuvgm", "--workers", "2")
+    for name, options in (("workers", ["--workers", "2"]), ("people", [])):
+        given = tmp_path / "workers.gpuvgm" if options else model
+        invoke("sample", given, tmp_path / name, "--rows", "500", "--seed", "1", *options)
+    drawn = [pq.read_table(tmp_path / name) for name in ("workers", "people")]
+    assert drawn[0].num_rows == 500 and drawn[0].equals(drawn[1])
+
+
+def test_an_interrupted_sample_goes_on(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("gpuvgm.synthesis.synthesizer.FILE_ROWS", 200)
+    draw = ["sample", model, tmp_path / "parts", "--rows", "500", "--seed", "1"]
+    invoke(*draw)
+    kept, missing, _ = sorted((tmp_path / "parts").glob("*.parquet"))
+    before, whole = kept.stat().st_mtime_ns, pq.read_table(tmp_path / "parts")
+    missing.unlink()
+    invoke(*draw, "--resume")
+    assert kept.stat().st_mtime_ns == before
+    assert pq.read_table(tmp_path / "parts").equals(whole)
+
+
+def test_networks_work_in_one_process(table, tmp_path, monkeypatch):
+    monkeypatch.setattr("gpuvgm.cli.commands.executor_of", lambda *_: nullcontext(object()))
+    told = invoke("train", table, "--model", tmp_path / "m.gpuvgm", "--with", "tvae", "--workers", "2", code=2).stderr
+    assert "--scheduler and --workers are for counts; tvae works in one process" in told
+    assert not list(tmp_path.iterdir())
 
 
 def _parquet(table):
