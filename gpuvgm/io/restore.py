@@ -139,6 +139,8 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
     if dtype is None:
         return plain
     try:
+        if pa.types.is_null(column.type):
+            return plain.astype(dtype)
         if isinstance(dtype, pandas.CategoricalDtype) and not set(plain.cat.categories) <= set(dtype.categories):
             return plain
         if hasattr(dtype, "__from_arrow__"):

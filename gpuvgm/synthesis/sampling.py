@@ -15,7 +15,7 @@ from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import Drawing
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.values import Values, unmodelled_values, values_of
+from gpuvgm.synthesis.values import Values, sampled_type, unmodelled_values, values_of
 
 
 @dataclass(frozen=True)  # no slots: what draws rows is cached
@@ -60,7 +60,7 @@ class Sampler:
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns of the rows."""
-        return pa.schema([(column.name, column.decoded_type) for column in self.model.columns])
+        return pa.schema([(column.name, sampled_type(column)) for column in self.model.columns])
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows."""

@@ -44,6 +44,7 @@ from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
+from gpuvgm.synthesis.values import sampled_type
 from gpuvgm.table.base import Path_, Progress, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
@@ -499,7 +500,7 @@ def _read_twice(table: Source) -> Iterator[Source]:
 
 def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
-    texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
+    texts = [column for column in model.columns if column.kind == "pass" and is_text_type(sampled_type(column))]
     names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
     if table.rows is not None:
         return table.sample(names, sample_runs(table.rows, model.seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))

@@ -66,9 +66,14 @@ def within_range(column: FittedColumn, values: Column) -> Any:
     return pa.concat_arrays([array, ends.cast(array.type)]).take(pa.array(order))
 
 
+def sampled_type(column: FittedColumn) -> pa.DataType:
+    """Arrow type of a column in a sample: null where it is of another library, of which a model has only the name."""
+    return pa.null() if "extension<" in column.type else column.decoded_type
+
+
 def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:
     """Rows of a column that is not modelled: new values in its form, running numbers, or else missing values."""
-    own: Any = column.decoded_type
+    own: Any = sampled_type(column)
     if form is not None:
         return form.values(column.name, first_row, rows, seed).cast(own)
     part = column.absent(first_row, rows)

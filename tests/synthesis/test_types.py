@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,9 @@ PANDAS: dict[str, Any] = {
     "timedelta": pd.to_timedelta(WHOLE, unit="h"),
     "Arrow's int16": pd.array(WHOLE, pd.ArrowDtype(pa.int16())),
     "Arrow's text": pd.array(WORDS, pd.ArrowDtype(pa.string())),
+    "intervals": pd.arrays.IntervalArray.from_arrays(WHOLE - 0.5, WHOLE + 0.5),
+    "intervals as categories": pd.cut(WHOLE, 4),
+    "periods": pd.to_datetime(MOMENTS).to_period("D"),
     "missing": np.full(ROWS, np.nan),
     "constant": np.full(ROWS, 3),
 }
@@ -96,11 +100,14 @@ def test_arrow_types(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PANDAS)
-def test_pandas_types(name: str) -> None:
+def test_pandas_types(name: str, tmp_path: Path) -> None:
     frame = pd.DataFrame({"before": WHOLE, name: PANDAS[name], "after": WORDS})
-    sample = gpuvgm.TableSynthesizer(threads=1).fit(frame).sample(40)
+    synthesizer = gpuvgm.TableSynthesizer(threads=1).fit(frame)
+    sample = synthesizer.sample(40)
     assert list(sample) == list(frame)
     assert sample.dtypes.to_list() == frame.dtypes.to_list()
+    synthesizer.save(tmp_path / "model.gpuvgm")
+    assert list(gpuvgm.load(tmp_path / "model.gpuvgm").sample(40)) == list(frame)
 
 
 @pytest.mark.parametrize("column", POLARS, ids=lambda column: column.name)

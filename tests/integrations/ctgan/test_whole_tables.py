@@ -74,6 +74,14 @@ def test_no_column_is_lost(model, people):
     assert (rows["zeros"] == 0).any()
 
 
+@BOTH
+def test_intervals_and_periods_are_no_error(kind, people):
+    rows = people[["age", "city"]].assign(band=pd.cut(people["age"], 3), month=people["joined"].dt.to_period("M"))
+    sample = fitted(kind, rows).sample(50)
+    assert sample.dtypes.equals(rows.dtypes)
+    assert sample[["band", "month"]].isna().all(axis=None)
+
+
 def test_kinds_are_those_of_a_table_transformer(model, people):
     alone = gpuvgm.TableTransformer().fit(people)
     kinds = {name: column.kind for name, column in model._table.transformer.columns_.items()}
