@@ -37,7 +37,7 @@ OTHER_VARIABLES = {"GPUVGM_INSTRUCTION_SET", "GPUVGM_REQUIRE_NATIVE", "GPUVGM_TO
 CONFIG_FILE = "gpuvgm.config_file"
 MACHINE, OUTPUT, LIMITS = "Machine", "Output and settings", "Limits"  # groups of options in the help
 FIT, VALUES = "Fit", "Values"
-_NEEDS_FILE = 'For names that contain a comma or "=", and for options of columns, use a file: --columns SPEC.toml'
+_NEEDS_FILE = 'For names that contain a comma, "=" or "{" use a file: --columns SPEC.toml'
 EPILOG = (
     "Every option can also be set by an environment variable (--block-rows: GPUVGM_BLOCK_ROWS) or in a TOML file "
     "(--config). The command line overrides the environment, which overrides the file."
@@ -189,7 +189,7 @@ def _as_given(path: Path, key: str, value: Any) -> Any:
 
 
 def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
-    """What the columns are: names with commas between, NAME=KIND with commas between, or a TOML file.
+    """What the columns are: names with commas between, NAME=KIND, options in braces as in TOML, or a TOML file.
 
     The file has a list of names, or a table of kinds, called ``columns``.
     """
@@ -197,6 +197,8 @@ def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
         return None
     if text.endswith(".toml"):
         return _columns_of_file(text)
+    if "{" in text:
+        return _columns_of_toml(text)
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
         raise InputError(f'--columns "{text}": a column name is empty; remove the extra comma')
@@ -210,6 +212,18 @@ def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
             f"for each (other kinds are inferred). {_NEEDS_FILE}"
         )
     return _kinds_by_name(text, pairs)
+
+
+def _columns_of_toml(text: str) -> dict[str, Any]:
+    """Columns and their options as an inline table of TOML, without its braces."""
+    try:
+        columns: dict[str, Any] = tomllib.loads(f"columns = {{{text}}}")["columns"]
+    except tomllib.TOMLDecodeError as problem:
+        raise InputError(
+            f"--columns '{text}': not valid TOML ({problem}); write for example "
+            f"--columns 'amount = {{modal = [0]}}, note = \"drop\"'. {_NEEDS_FILE}"
+        ) from problem
+    return columns
 
 
 def _kinds_by_name(text: str, pairs: Sequence[str]) -> dict[str, Any]:
@@ -264,8 +278,8 @@ Columns = Annotated[
     str | None,
     option(
         "--columns",
-        "Columns to fit (NAME,...), or kinds (NAME=KIND,...), or SPEC.toml; by default all columns, with inferred "
-        "kinds.",
+        "Columns to fit (NAME,...), or kinds (NAME=KIND,...), or options as in TOML (NAME = {modal = [0]}, ...), or "
+        "SPEC.toml; by default all columns, with inferred kinds.",
     ),
 ]
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.")]

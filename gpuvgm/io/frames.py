@@ -30,11 +30,14 @@ class TableSource(Source):
         See `Source`.
     table : pyarrow.Table
         The rows.
+    dtypes : dict of str to dtype, optional
+        Dtypes of the columns whose Arrow type does not say them: polars' Enum.
     """
 
     name: str
     flavour: str
     table: pa.Table
+    dtypes: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_unique(self.name, self.table.schema.names)
@@ -74,8 +77,10 @@ def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | A
     A table of Arrow's reads many chunks faster, a column by itself says which one Arrow has no type for.
     """
     if "Object" not in map(str, frame.dtypes):
+        enum = sys.modules["polars"].Enum
+        enums = {label: dtype for label, dtype in frame.schema.items() if isinstance(dtype, enum)}
         with suppress(*ARROW_PROBLEMS):
-            return TableSource(name, "polars", pa.table(frame))
+            return TableSource(name, "polars", pa.table(frame), enums)
     columns = {one.name: stream_column(name, one.name, one) for one in frame.get_columns()}
     return ArraySource(name, "polars", columns, len(frame))
 

@@ -32,7 +32,7 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
         everything else stays a pyarrow Table. What lay on a device goes there: cuDF gives cuDF (with its index where
         the number of rows is the same), a dict or a matrix a dict of the device's arrays.
     dtypes : mapping of str to dtype, optional
-        For pandas: dtypes to give these columns, where their values fit.
+        For pandas and polars: dtypes to give these columns, where their values fit; polars' own Enum alone.
     flavour : {"pandas", "polars", "pyarrow"}, optional
         What to give instead of what the source was.
 
@@ -51,19 +51,21 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
     table = host_table(table)
     makers: dict[str, Callable[[], Any]] = {
         "pandas": lambda: to_pandas(table, like, dtypes or {}),
-        "polars": lambda: to_polars(table),
+        "polars": lambda: to_polars(table, dtypes or {}),
         "dict": lambda: to_arrays(table),
         "matrix": lambda: to_arrays(table),
     }
     return makers.get(flavour or like.flavour, lambda: table)()
 
 
-def to_polars(table: pa.Table) -> Any:
-    """A polars DataFrame."""
+def to_polars(table: pa.Table, dtypes: Mapping[str, object]) -> Any:
+    """A polars DataFrame, with the columns that have a dtype Enum as such."""
     import polars
 
     frames = [_polars_column(name, table.column(name)) for name in table.schema.names]
-    return polars.concat(frames, how="horizontal") if frames else polars.from_arrow(table)
+    frame: Any = polars.concat(frames, how="horizontal") if frames else polars.from_arrow(table)
+    enums = {name: dtypes.get(name) for name in table.schema.names if isinstance(dtypes.get(name), polars.Enum)}
+    return frame.cast(enums)
 
 
 def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:

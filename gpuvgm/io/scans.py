@@ -243,14 +243,14 @@ def _lazy_frame_of(schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBa
     def rows(columns: list[str] | None, predicate: Any, n_rows: int | None, _batch_rows: int | None) -> Iterator[Any]:
         left = sys.maxsize if n_rows is None else n_rows
         for batch in batches() if left else ():
-            part = to_polars(pa.Table.from_batches([batch])).head(left)
+            part = to_polars(pa.Table.from_batches([batch]), {}).head(left)
             left -= len(part)
             part = part if predicate is None else part.filter(predicate)
             yield part if columns is None else part.select(columns)
             if not left:
                 return
 
-    return register_io_source(rows, schema=to_polars(schema.empty_table()).schema)
+    return register_io_source(rows, schema=to_polars(schema.empty_table(), {}).schema)
 
 
 def _explain_scan(name: str, *problems: type[Exception]) -> AbstractContextManager[None]:

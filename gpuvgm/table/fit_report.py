@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import IntervalColumn
@@ -21,6 +23,7 @@ from gpuvgm.report.text import aligned
 WIDE, NARROW = 1_000, 30  # columns of a matrix that are always, and never, too many
 ROWS_PER_COLUMN = 5
 MOST_TOLD = 20  # columns that a warning names
+CODE_NAME = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:id|code|zip|zipcode|postal|postcode)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,7 @@ def warnings_of(model: TableModel) -> list[str]:
     """What a fit chose of its own accord that may not be wanted, each with its remedy."""
     width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
     scalars = {column.name for column in model.columns if isinstance(column, IntervalColumn)}
+    codes = {column.name for column in model.numeric if is_named_as_code(column)}
     unseen = [spec for spec in inferred if spec.kind in ("id", "pass")]
     told = [
         _told(unseen, "the model does not see", 'declare their kind, or "id", "pass" or "drop" if that is meant'),
@@ -157,12 +161,22 @@ def warnings_of(model: TableModel) -> list[str]:
             "one scalar stands for all categories of",
             'declare max_categories, encoding="onehot", or the kind "pass" or "drop"',
         ),
+        _told(
+            [spec for spec in inferred if spec.name in codes],
+            "by their names these numbers may be codes:",
+            'declare the kind "categorical", "id", "pass" or "drop" if they are',
+        ),
     ]
     if width == 0:
         told.append(f"{widths_line(model.widths)}: a network learns nothing of the table")
     elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
         told.append(f'{widths_line(model.widths)}: declare the kinds "drop" or "pass", or max_categories')
     return [text for text in told if text]
+
+
+def is_named_as_code(column: FittedColumn) -> bool:
+    """Whether a column of whole numbers has a name such as movie_id, movieId or ZIP, whose size says nothing."""
+    return bool(pa.types.is_integer(column.decoded_type) and CODE_NAME.search(column.name))
 
 
 def _told(specs: Sequence[ColumnSpec], what: str, remedy: str) -> str:

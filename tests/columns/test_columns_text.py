@@ -20,6 +20,10 @@ from gpuvgm.errors import InputError
         ("price=continuous, id=drop", {"price": "continuous", "id": "drop"}),
         ("price = mixed", {"price": "mixed"}),
         ("a=b=general", {"a=b": "general"}),
+        (
+            'price = {modal = [0, "missing"], log = true}, "a,b" = "drop"',
+            {"price": {"modal": [0, "missing"], "log": True}, "a,b": "drop"},
+        ),
     ],
 )
 def test_names_or_kinds_by_name(text, columns):
@@ -30,7 +34,7 @@ def test_names_or_kinds_by_name(text, columns):
     ("text", "message"),
     [
         ("price,id=drop", '--columns "price,id=drop": "price" has no kind; give names only'),
-        ("price,id=drop", 'NAME=KIND for each (other kinds are inferred). For names that contain a comma or "="'),
+        ("price,id=drop", 'NAME=KIND for each (other kinds are inferred). For names that contain a comma, "=" or "{"'),
         (
             "price=number",
             '"number" is not a kind; choose from continuous, mixed, categorical, general, id, drop, pass.',
@@ -42,6 +46,8 @@ def test_names_or_kinds_by_name(text, columns):
         ("price,,id", "a column name is empty; remove the extra comma"),
         ("price,", "remove the extra comma"),
         ("", "a column name is empty"),
+        ("price = {modal = [0}", "--columns 'price = {modal = [0}': not valid TOML ("),
+        ("price = {modal = [0]}, note = drop", "write for example --columns 'amount = {modal = [0]}, note ="),
     ],
 )
 def test_refusals(text, message):

@@ -85,6 +85,7 @@ POLARS = [
     polars.Series("duration", [timedelta(hours=int(value)) for value in WHOLE]),
     polars.Series("text", WORDS),
     polars.Series("categorical", WORDS, polars.Categorical),
+    polars.Series("enum", WORDS, polars.Enum([*sorted(set(WORDS)), "never"])),
     polars.Series("boolean", WHOLE > 50),
     polars.Series("decimal", [Decimal(int(value)).scaleb(-2) for value in WHOLE], polars.Decimal(12, 2)),
     polars.Series("missing", [None] * ROWS, polars.Float64),

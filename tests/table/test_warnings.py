@@ -43,6 +43,20 @@ def test_text_of_many_values_is_one_scalar():
     assert "max_categories" in told
 
 
+def test_numbers_whose_names_say_that_they_are_codes_are_told_of():
+    codes = RANDOM.integers(10_000, 99_999, ROWS)
+    named = ["movie_id", "movieId", "ZIP", "postal", "country code"]
+    others = ["paid", "valid", "zipper", "id_age", "barcodes"]
+    (told,) = warned({name: codes for name in (*named, *others)})
+    assert told.startswith('by their names these numbers may be codes: "movie_id" (int64 with ')
+    assert all(f'"{name}" (' in told for name in named) and not any(f'"{name}" (' in told for name in others)
+    assert told.endswith(': declare the kind "categorical", "id", "pass" or "drop" if they are')
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TableTransformer({"zip": "continuous"}, n_components=2).fit({"zip": codes})
+        TableTransformer(n_components=2).fit({"zip": codes / 7})
+
+
 def test_a_matrix_that_is_wide_for_its_rows_is_told_of():
     table = {"amount": AMOUNT[:400], "code": [f"c{i % 90}" for i in range(400)]}
     (told,) = warned(table)
