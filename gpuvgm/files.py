@@ -220,6 +220,11 @@ def listen(outside: Callable[[KeyboardInterrupt], Any]) -> None:
             signal.signal(number, _SIGNALS.receive)
 
 
+def is_interrupted() -> bool:
+    """Whether a signal has come that ends the command."""
+    return _SIGNALS.last is not None
+
+
 @contextmanager
 def working() -> Iterator[None]:
     """In the body, signals raise an exception."""

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, nullcontext
 import gpuvgm
 from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import InputError
-from gpuvgm.files import undisturbed
+from gpuvgm.files import is_interrupted, undisturbed
 
 
 @contextmanager
@@ -43,12 +43,12 @@ def executor_of(
     with ExitStack() as opened:
         with nullcontext() if workers is None else undisturbed():  # Dask cannot end workers that are being started
             client = opened.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=each))
-        # Ctrl-C as a wait begins fails in the loop too, where distributed.utils.sync cancels what is not there yet
-        logging.getLogger("tornado.application").setLevel(logging.CRITICAL + 1)
+        for told in (logging.getLogger("tornado.application"), *logging.getLogger("distributed").handlers):
+            told.addFilter(_before_interruptions)
         terminal.tell(f"Dask dashboard: {client.dashboard_link}")
-        try:
-            yield gpuvgm.DaskExecutor(client)
-        except KeyboardInterrupt:
-            for handler in logging.getLogger("distributed").handlers:
-                handler.setLevel(logging.CRITICAL + 1)  # nothing of workers that have to be killed, as the command ends
-            raise
+        yield gpuvgm.DaskExecutor(client)
+
+
+def _before_interruptions(_: logging.LogRecord) -> bool:
+    """Whether to log: what is cancelled, and workers that have to be killed, are no news once the command ends."""
+    return not is_interrupted()
