@@ -125,9 +125,7 @@ def generate(
     file_rows: Annotated[
         int, option("--file-rows", "Rows per file, if OUT is a folder.", parser=parse_count, metavar="ROWS")
     ] = 1 << 26,
-    resume: Annotated[
-        bool, option("--resume", "Continue an interrupted run: keep the complete files of the folder.")
-    ] = False,
+    resume: GoOn = False,
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,

@@ -90,9 +90,9 @@ def sample_rows(
             raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
         generator.set_params(**machine)
         return generator.sample(rows, conditions=conditions, seed=seed, out=out, resume=resume), None
-    network = _network(name, machine["executor"]).load(model)
     if resume:
         raise InputError(f"--resume is for counts; {name} draws its rows one after the other, from the first on")
+    network = _network(name, machine["executor"]).load(model)
     network.set_random_state(stored.seed if seed is None else seed)
     written = network.sample(rows, conditions=conditions, out=out, progress=machine["progress"])
     return written, network.condition_share_ if conditions else None

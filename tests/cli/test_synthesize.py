@@ -207,6 +207,14 @@ def test_networks_work_in_one_process(table, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_networks_draw_from_the_first_row_on(tmp_path, monkeypatch):
+    stored = Mock(settings={"synthesizer": {"with": "tvae"}})
+    monkeypatch.setattr(synthesize, "load_model", lambda _: stored)
+    told = invoke("sample", "m.gpuvgm", tmp_path / "rows", "--rows", "5", "--resume", code=2).stderr
+    assert "--resume is for counts; tvae draws its rows one after the other" in told
+    assert not list(tmp_path.iterdir())
+
+
 def _parquet(table):
     path = table.with_suffix(".parquet")
     if not path.exists():
