@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values
 from gpuvgm.columns.categories import plain_values, value_type
-from gpuvgm.columns.codecs.texts import TextForm, are_like_values, different_texts, form_of, read_text, unread_values
-from gpuvgm.errors import InputError, counted
+from gpuvgm.columns.codecs.texts import TextForm, are_like_values, different_texts, form_of, unread_values
+from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import (
     is_datetime_type,
     is_number_type,
@@ -91,6 +91,10 @@ class Recognised:
         Components of the mixtures that scales are tried with; None: values are fitted as they are.
     is_exact : bool
         Whether every row shall come back, those that are off a step too.
+    parse : str or None
+        How text is read where that is open.
+    na_values : tuple of str
+        Text that means a missing value.
     """
 
     texts: bool = False
@@ -98,6 +102,8 @@ class Recognised:
     rows: int | None = None
     components: int | None = None
     is_exact: bool = False
+    parse: str | None = None
+    na_values: tuple[str, ...] = ()
 
 
 class Refuted(InputError):
@@ -224,24 +230,30 @@ def _of_form(
     """Kind of text that is dates, times or numbers; None where it is categorical as numbers, too."""
     values = values_of_texts(form, column)
     shown = f'text such as "{form.example}"'
+    if form.words:
+        shown += f" beside {listed(form.words)}"
     if is_datetime_type(values.type):
-        return Finding("continuous", f"{shown}: {type_name(values.type)}")
+        return Finding("mixed" if form.words else "continuous", f"{shown}: {type_name(values.type)}")
     numbered, hint = _numbered(values, recognised, shown)
     if numbered is not None:
         return numbered
     numbers = values if pa.types.is_integer(values.type) else values.cast(pa.float64())
     found = _of_numbers(numbers, categorical=categorical, spikes=spikes)
-    return None if found.kind == "categorical" else replace(found, reason=f"{shown}: {found.reason}{hint}")
+    kind = "mixed" if form.words and found.kind == "continuous" else found.kind
+    return None if kind == "categorical" else replace(found, kind=kind, reason=f"{shown}: {found.reason}{hint}")
 
 
 def form_recognised(column: Column, recognised: Recognised) -> TextForm | None:
     """The form of text that is dates, times or numbers, where such is told apart; None for other columns."""
-    return form_of(column) if recognised.texts and is_text_type(column.type) else None
+    if not recognised.texts or not is_text_type(column.type):
+        return None
+    return form_of(column, recognised.parse, recognised.na_values)
 
 
 def values_of_texts(form: TextForm, column: Column) -> Column:
-    """A column of text of a form as its values."""
-    return pa.chunked_array([read_text(form, chunk)[0] for chunk in column.chunks], form.value_type)
+    """A column of text of a form as its values; words among them are missing."""
+    form = replace(form, words=())
+    return pa.chunked_array([form.read(chunk)[0] for chunk in column.chunks], form.value_type)
 
 
 def index_of_pandas(name: str, column: Column) -> Finding | None:

@@ -63,7 +63,7 @@ from gpuvgm.summary.summary import Cells, Summary
 _LOG = logging.getLogger("gpuvgm")
 WIDENING = 0.1  # quartile ranges: one row so many times farther out than there are rows widens them so much
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
-CORRECT = 'correct them, leave the cell empty if it is missing, or declare the column "categorical"'
+CORRECT = 'correct them, name those that mean a missing value in na_values, or declare the column "categorical"'
 FAR = 2.0**52  # from where on in the sample some row is likely to be rounded as a float64
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
 
@@ -292,12 +292,13 @@ class LowestPlan(ColumnPlan):
 
 def plain_codec(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Codec:
     """Codec of a column without its step and its logarithm."""
-    rules = {"infinite_is_missing": request.infinite_is_missing, "integer": request.spec.integer}
-    return codec_for(request.name, sample.type, sample, **rules)
+    spec = request.spec
+    rules = {"infinite_is_missing": request.infinite_is_missing, "integer": spec.integer}
+    return codec_for(request.name, sample.type, sample, **rules, parse=spec.parse, na_values=spec.na_values)
 
 
 def modal_values(name: str, modal: Iterable[Value], codec: Codec) -> tuple[Number | None, ...]:
-    """Listed modal values of a column in its codec's unit.
+    """Listed modal values of a column in its codec's unit, and the words that stand among its values.
 
     Raises
     ------
@@ -316,7 +317,8 @@ def modal_values(name: str, modal: Iterable[Value], codec: Codec) -> tuple[Numbe
         if value in found:
             raise InputError(f'column "{name}": the modal value {given!r} is listed twice')
         found.append(value)
-    return tuple(found)
+    words = codec.text.word_values if isinstance(codec, OfText) else ()
+    return (*found, *(word for word in words if word not in found))
 
 
 def lowest_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestPlan:
@@ -363,7 +365,8 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         seeding = first_feature(Rows.of(ordered).sample(SEEDING_ROWS).array)
         seeds = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
-    kind, clip = request.spec.kind, request.spec.clip
+    words = isinstance(plain, OfText) and plain.text.words
+    kind, clip = "mixed" if words else request.spec.kind, request.spec.clip
     plan = NumberPlan(
         name=request.name,
         kind=kind,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.columns.codecs.moments import nanoseconds_text
+from gpuvgm.columns.codecs.texts import PARSES
 from gpuvgm.columns.rules import Rule, boolean, choice, none, not_negative, one_of, positive, share, whole
 from gpuvgm.config import (
     Algorithm,
@@ -81,6 +82,14 @@ def _categories(value: Any) -> Setting:
     return _distinct(values)
 
 
+def _texts(value: Any) -> Setting:
+    """Texts, of which one may stand without a list."""
+    texts = [value] if isinstance(value, str) else list(value)
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("holds something else than text: a number that means a missing value is a modal value")
+    return _distinct(texts)
+
+
 def _distinct(values: list[Value]) -> list[Value]:
     """The values, refused where one stands there twice; 1, 1.0 and true are one value."""
     double = [value for value, count in Counter(values).items() if count > 1]
@@ -112,6 +121,10 @@ _OPTIONS: dict[str, _Option] = {
         ),
     ),
     "inf": _Option(NUMBERS, choice(Infinities)),
+    "parse": _Option(NUMBERS, one_of(*PARSES)),
+    "na_values": _Option(
+        NUMBERS, Rule("a text or a list of texts", lambda value: isinstance(value, str) or _is_list(value), _texts)
+    ),
     "integer": _Option(NUMBERS, boolean),
     "log": _Option(NUMBERS, boolean),
     "asinh": _Option(MIXTURE, positive | _OR_NONE),

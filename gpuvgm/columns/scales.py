@@ -99,7 +99,7 @@ def shape_of(
     """
     codec = codec_for("", sample.type, sample)
     numbers = codec.encode_chunks(sample)
-    ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(value) for value in modal])
+    ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(codec.parse(value)) for value in modal])
     values, counts = distinct_values(numbers[ordinary])
     apart = find_sentinels(values, counts)[: max(0, MOST_SPIKES - len(modal))]
     ordinary &= ~np.isin(numbers, apart)

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import pyarrow as pa
 
 from gpuvgm.columns.codecs import SCALES
+from gpuvgm.columns.codecs.texts import different_texts, unread_values
 from gpuvgm.columns.inference import (
     Column,
     Finding,
@@ -43,13 +43,9 @@ from gpuvgm.errors import InputError, check_present, listed, suggestion
 from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
 
 Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
-Explain = Callable[[str], str | None]
-Stray = Callable[[], str | None]
 
 UNREAD = ("drop", "pass")
 SHAPES = {"integer", "modal", *SCALES}  # options that leave no scale to choose
-#: Text with more different values than this is no list of codes: where nearly all are numbers, the others are strays.
-MANY_CODES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,8 @@ class ColumnSpec:
     options : mapping
         Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
         standardize, tails, scale, floor, n_components, weight_threshold, weight_concentration_prior,
-        max_iter, tol, tol_per_row, effort, modal and asinh; these and general columns have inf, integer and log;
+        max_iter, tol, tol_per_row, effort, modal and asinh; these and general columns have inf, integer, log, parse and
+        na_values;
         general ones have clip; categorical ones have categories, unknown, max_categories and encoding; identifiers have
         regenerate. Not to be modified.
     """
@@ -149,6 +146,16 @@ class ColumnSpec:
     def integer(self) -> bool:
         """Whether decoded values are rounded to whole numbers."""
         return bool(self.options.get("integer", False))
+
+    @property
+    def parse(self) -> str | None:
+        """How text is read where that is open."""
+        return str(self.options["parse"]) if "parse" in self.options else None
+
+    @property
+    def na_values(self) -> tuple[str, ...]:
+        """Text that means a missing value."""
+        return tuple(map(str, self._listed("na_values")))
 
     @property
     def curve(self) -> tuple[str, Setting] | None:
@@ -329,7 +336,6 @@ class TableSchema:
         self,
         sample: pa.Table,
         source_name: str,
-        explain: Explain | None = None,
         recognised: Callable[[ColumnSpec], Recognised] = lambda _: Recognised(),
         threads: int = 1,
     ) -> TableSchema:
@@ -341,8 +347,6 @@ class TableSchema:
             Some rows; it holds at least the columns that are `needed`.
         source_name : str
             The source, for messages.
-        explain : callable, optional
-            Called with the name of a text column; says where text stands among numbers, if it does.
         recognised : callable, optional
             What is told apart beside the types, for each column; by default nothing.
         threads : int
@@ -351,14 +355,14 @@ class TableSchema:
         Raises
         ------
         InputError
-            For columns whose values do not fit the declared kind or options, and for number columns with stray text.
+            For columns whose values do not fit the declared kind or options.
         """
 
         def inferred(declared: ColumnSpec) -> ColumnSpec:
             if declared.kind in UNREAD:
                 return declared
             column = sample.column(declared.name)
-            spec = _with_kind(declared, column, source_name, explain, recognised(declared))
+            spec = _with_kind(declared, column, source_name, recognised(declared))
             is_open = declared.kind == INFER and not SHAPES & declared.options.keys()
             return _shaped(spec, column, recognised(spec)) if is_open else spec
 
@@ -407,16 +411,13 @@ def _checked_kind(name: str, kind: object) -> str:
     return kind
 
 
-def _with_kind(
-    spec: ColumnSpec, column: Column, source_name: str, explain: Explain | None, recognised: Recognised
-) -> ColumnSpec:
+def _with_kind(spec: ColumnSpec, column: Column, source_name: str, recognised: Recognised) -> ColumnSpec:
     """A column with its kind, which its type and its options allow."""
     where = f'{source_name}: column "{spec.name}"'
-    stray = partial(explain, spec.name) if explain is not None and is_text_type(column.type) else lambda: None
     if spec.kind == INFER:
-        spec = _inferred(spec, column, where, stray, recognised)
+        spec = _inferred(spec, column, where, recognised)
     elif spec.kind in NUMBERS and not is_number_type(column.type) and form_recognised(column, recognised) is None:
-        raise InputError(_no_number(spec, column.type, where) + _stray_remedy(stray()))
+        raise InputError(_no_number(spec, column, where))
     elif spec.kind == "categorical" and not is_category_type(column.type):
         raise InputError(
             f"{where} holds {type_name(column.type)} values; a categorical column holds text, numbers, dates, times or "
@@ -434,7 +435,7 @@ def _with_kind(
     return spec
 
 
-def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray, recognised: Recognised) -> ColumnSpec:
+def _inferred(spec: ColumnSpec, column: Column, where: str, recognised: Recognised) -> ColumnSpec:
     """Kind from the sample, among those that have the column's options."""
     options = spec.options
     found = (None if options else index_of_pandas(spec.name, column)) or infer_kind(
@@ -443,15 +444,12 @@ def _inferred(spec: ColumnSpec, column: Column, where: str, stray: Stray, recogn
         spikes="modal" not in options,
         recognised=replace(recognised, identifiers=recognised.identifiers and not options),
     )
-    text = stray() if found.distinct > MANY_CODES or options else None
     foreign = [option for option in options if found.kind not in kinds_with([option])]
     if foreign:
         raise InputError(
             f'{where} is "{found.kind}" ({found.reason}) and has no option "{foreign[0]}", which {holders(foreign[0])} '
-            f"have: leave the option out, or convert the column first{_stray_remedy(text)}"
+            f"have: leave the option out, or convert the column first"
         )
-    if text:
-        raise InputError(f'{text}: correct it, leave the cell empty if it is missing, or declare it "categorical"')
     return _with_finding(spec, found)
 
 
@@ -494,8 +492,10 @@ def _with_finding(spec: ColumnSpec, found: Finding) -> ColumnSpec:
     return ColumnSpec(spec.name, found.kind, found.reason, {**spec.options, **modal})
 
 
-def _no_number(spec: ColumnSpec, type_: pa.DataType, where: str) -> str:
+def _no_number(spec: ColumnSpec, column: Column, where: str) -> str:
     """Why a column cannot be of its number kind, and what to do."""
+    type_ = column.type
+    hint = unread_values(different_texts(column)) if is_text_type(type_) else ""
     why = "" if spec.reason == "declared" else f" ({spec.reason})"
     if pa.types.is_decimal256(type_):
         remedy = 'convert it to decimal128 or to floating-point numbers, or declare it "pass" or "drop"'
@@ -504,7 +504,7 @@ def _no_number(spec: ColumnSpec, type_: pa.DataType, where: str) -> str:
         remedy = f"declare it {others}, or convert it first"
     return (
         f'{where} holds {type_name(type_)} values; a "{spec.kind}" column{why} holds numbers, decimals, dates or '
-        f"times: {remedy}"
+        f"times: {remedy}{f'; {hint}' if hint else ''}"
     )
 
 
@@ -524,8 +524,3 @@ def _check_type_options(spec: ColumnSpec, type_: pa.DataType, where: str) -> Non
         raise InputError(
             f'{where} holds {type_name(type_)} values; option "integer" is for floating-point numbers: leave it out'
         )
-
-
-def _stray_remedy(text: str | None) -> str:
-    """Where text stands among numbers, as the end of a message."""
-    return f"; {text}: correct it, or leave the cell empty if it is missing" if text else ""

@@ -9,7 +9,7 @@ from gpuvgm.io.device import (
     holds_device_rows,
     lies_on_device,
 )
-from gpuvgm.io.files import FileSource, place_of_text
+from gpuvgm.io.files import FileSource
 from gpuvgm.io.frames import SampleSource
 from gpuvgm.io.locations import Given, Location, location_of, open_binary, refuse_read_only, write_bytes
 from gpuvgm.io.manifest import MANIFEST, manifest_document, manifest_text
@@ -70,7 +70,6 @@ __all__ = [
     "restore",
     "table_of_columns",
     "rows_of_group",
-    "place_of_text",
     "host_batch",
     "write_bytes",
 ]

@@ -15,10 +15,9 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, printable
-from gpuvgm.io.arrow import plain_values_of, with_wide_indices
+from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.block import Batch, Block, reblock
 from gpuvgm.io.csv import csv_parts
 from gpuvgm.io.device import cudf_tables, reads_with_cudf
@@ -581,25 +580,3 @@ def open_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[
         chosen = [path for path, its in zip(paths, formats, strict=True) if its == name]
         opened.update(zip(chosen, openers[name](chosen), strict=True))
     return [opened[path] for path in paths]
-
-
-BLOCK_ROWS = 1 << 16  # that are searched at a time
-
-
-def place_of_text(source: Source, column: str, text: str) -> str | None:
-    """Where a text stands first in a column of text; None where it is not there, or the source can be read only once.
-
-    Parameters
-    ----------
-    source : Source
-        The source.
-    column : str
-        One of its text columns.
-    text : str
-        The text.
-    """
-    for block in source.blocks([column], BLOCK_ROWS) if source.repeatable else ():
-        found = pc.index(plain_values_of(block.batch.column(0)).cast(pa.string()), text).as_py()
-        if found >= 0:
-            return source.locate(block.first_row + found)
-    return None

@@ -122,7 +122,7 @@ class NumberCounter:
         if isinstance(self.codec, OfText):  # text that cannot be read is NaN: a scan says where it is
             chunks = [self.codec.split(chunk)[0] for chunk in chunks]
         self.numbers = np.concatenate([np.empty(0), *map(self.codec.encode, chunks)])
-        modal = [self.codec.number(value) for value in column.modal_numbers]
+        modal = [self.codec.number(value) for value in column.modal_numbers if self.codec.word_of(value) is None]
         self._grid = grid_around(self.numbers, np.array(modal, np.float64))
 
     def count(self, values: pa.Array[Any], numbers: Floats) -> NumberCounts:

@@ -239,7 +239,7 @@ def _deviation(points: Floats, after: Floats, before: Floats) -> float:
 
 
 def _distribution(column: MixtureColumn, codec: Codec) -> tuple[Floats, Callable[[Floats], tuple[Floats, Floats]]]:
-    """The fitted distribution of a column's rows that are not missing: all components by weight, and modal values.
+    """The fitted distribution of a column's rows that hold a number: all components by weight, and modal values.
 
     Returns
     -------
@@ -248,8 +248,11 @@ def _distribution(column: MixtureColumn, codec: Codec) -> tuple[Floats, Callable
     shares : callable
         Shares of rows at or below each of some points, and of those below it.
     """
-    given = list(zip(column.modal_values, column.modal_counts, strict=True))
-    held = column.fit.rows - sum(count for value, count in given if value is MISSING)
+    counts = zip(column.modal_values, column.modal_counts, strict=True)
+    given = [
+        (value, rows) for value, rows in counts if value is not MISSING and column.codec.plain.word_of(value) is None
+    ]
+    held = column.fit.rows - sum(column.modal_counts) + sum(rows for _, rows in given)
     means = _means(column, codec)
     numbers = means, column.stds, column.weights
     place, back = _coordinates(column.codec, codec)
@@ -257,10 +260,9 @@ def _distribution(column: MixtureColumn, codec: Codec) -> tuple[Floats, Callable
     least = float(place(points[:1])[0]) if len(points) else None
     jumps: dict[float, float] = {}
     for value, count in given:
-        if value is not MISSING:
-            at = codec.number(value)
-            at = at if np.isfinite(at) or least is None else least  # zero has no logarithm: it lies at the lower end
-            jumps[at] = jumps.get(at, 0.0) + count / max(held, 1)
+        at = codec.number(value)
+        at = at if np.isfinite(at) or least is None else least  # zero has no logarithm: it lies at the lower end
+        jumps[at] = jumps.get(at, 0.0) + count / max(held, 1)
     ordinary = 1.0 - sum(jumps.values())
     places, parts = np.array(list(jumps)), np.array(list(jumps.values()))
 

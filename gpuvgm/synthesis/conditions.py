@@ -14,6 +14,7 @@ from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, parse_categories, value_type
+from gpuvgm.columns.codecs import OfText
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import json_value
 from gpuvgm.engines import get_engine
@@ -146,7 +147,9 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
     ends = [np.nan if end is None else plain.number(plain.parse(json_value(end))) for end in (low, high)]
     if ends[0] > ends[1]:
         raise ValueError(f"the range {value!r} ends before it begins")
-    return (-np.inf if np.isnan(ends[0]) else ends[0], np.inf if np.isnan(ends[1]) else ends[1])
+    text = isinstance(plain, OfText)  # beyond its limits are words
+    least, most = map(plain.number, plain.limits) if text else (-np.inf, np.inf)
+    return (least if np.isnan(ends[0]) else ends[0], most if np.isnan(ends[1]) else ends[1])
 
 
 def _restrict_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]) -> Bins:

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from gpuvgm.columns.base import ColumnPlan, FittedColumn
 from gpuvgm.columns.codecs import UnreadText
-from gpuvgm.columns.codecs.texts import stray_of
 from gpuvgm.columns.inference import Recognised, Refuted
 from gpuvgm.columns.model import KINDS, TableModel
 from gpuvgm.columns.names import NAMES
@@ -31,7 +30,7 @@ from gpuvgm.errors import InputError, SourceChangedError, naming
 from gpuvgm.execution.aggregate import Results, map_columns, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
-from gpuvgm.io import Source, place_of_text
+from gpuvgm.io import Source
 from gpuvgm.mixture.initialization import quiet_k_means
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import Checkpoint
@@ -100,8 +99,7 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
     research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in schema.used)
     sampled = take_sample(source, schema.needed or schema.names, run, seed, fine=not research)
     declared, recognised = schema, partial(_recognised, source, settings)
-    stray = partial(_place_of_stray, source, sampled.rows)
-    schema = schema.inferred(sampled.rows, source.name, stray, recognised, run.executor.threads)
+    schema = schema.inferred(sampled.rows, source.name, recognised, run.executor.threads)
     _check_names(schema)
     watch.lap("sample and kinds")
     requests = requests_of(schema, settings, final=not source.repeatable)
@@ -135,17 +133,9 @@ def _recognised(source: Source, settings: Settings, spec: ColumnSpec) -> Recogni
         rows=source.rows,
         components=spec.fit_config(_config(settings)).n_components,
         is_exact=spec.options.get("tails", settings["tails"]) == "exact",
+        parse=spec.parse,
+        na_values=spec.na_values,
     )
-
-
-def _place_of_stray(source: Source, rows: pa.Table, name: str) -> str | None:
-    """Where text stands in a column that holds numbers, dates or times otherwise; None for real text."""
-    found = stray_of(rows.column(name))
-    if found is None:
-        return None
-    value, what = found
-    place = place_of_text(source, name, value) or source.name
-    return f'{place}: column "{name}": {value[:60]!r} is no {what}, as others there are'
 
 
 def _fit_otherwise(  # noqa: PLR0913 - what was planned, and what the plan was made from
@@ -166,9 +156,7 @@ def _fit_otherwise(  # noqa: PLR0913 - what was planned, and what the plan was m
     column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
     rows = pa.Table.from_arrays([column], [declared.name])
     told_apart = replace(_recognised(source, settings, declared), identifiers=bool(values))
-    alone = TableSchema((declared,)).inferred(
-        rows, source.name, partial(_place_of_stray, source, rows), lambda _: told_apart
-    )[declared.name]
+    alone = TableSchema((declared,)).inferred(rows, source.name, lambda _: told_apart)[declared.name]
     spec = replace(alone, reason=f"{alone.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
     _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
     requests = requests_of(TableSchema((spec,)), settings)

@@ -152,6 +152,7 @@ def warnings_of(model: TableModel) -> list[str]:
     """What a fit chose of its own accord that may not be wanted, each with its remedy."""
     width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
     scalars = {column.name for column in model.columns if isinstance(column, IntervalColumn)}
+    beside = {column.name for column in model.numeric if any(map(column.codec.plain.word_of, column.modal_numbers))}
     codes = {column.name for column in model.numeric if is_named_as_code(column)}
     unseen = [spec for spec in inferred if spec.kind in ("id", "pass")]
     told = [
@@ -160,6 +161,11 @@ def warnings_of(model: TableModel) -> list[str]:
             [spec for spec in inferred if spec.name in scalars],
             "one scalar stands for all categories of",
             'declare max_categories, encoding="onehot", or the kind "pass" or "drop"',
+        ),
+        _told(
+            [spec for spec in inferred if spec.name in beside],
+            "words among values have one-hot columns of their own:",
+            "name those that mean a missing value in na_values",
         ),
         _told(
             [spec for spec in inferred if spec.name in codes],

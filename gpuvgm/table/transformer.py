@@ -27,7 +27,9 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
         kind and options; kinds of columns that it does not name are inferred. Options of a column override the
         arguments below. They are: `modal` (values that get one-hot columns of their own; None stands for missing
         values), `integer` (round decoded values), `log` (fit the logarithms), `clip` (general columns: keep new rows
-        within [-1, 1]), `categories`, `encoding` ("onehot" or "interval", for categorical columns), `regenerate`
+        within [-1, 1]), `na_values` (text that means a missing value, of text that is numbers, dates or times), `parse`
+        (how such text is read where it leaves that open: "day_first", "month_first", "decimal_comma" or
+        "decimal_point"), `categories`, `encoding` ("onehot" or "interval", for categorical columns), `regenerate`
         ("sequence" or "missing": what decoded rows without an identifier get), and the arguments n_components,
         weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, standardize, scale,
         tails, floor, inf, unknown and max_categories.

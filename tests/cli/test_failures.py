@@ -72,8 +72,12 @@ def test_bad_sources(folder, tmp_path):
     refused("fit", tmp_path / "empty.parquet", *model, parts=["empty.parquet"])
     (tmp_path / "cut.parquet").write_bytes((folder / "table.parquet").read_bytes()[:-100])
     refused("fit", tmp_path / "cut.parquet", *model, parts=["cut.parquet"])
-    (tmp_path / "words.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(200)) + "two\n")
-    refused("fit", tmp_path / "words.csv", *model, parts=["words.csv, row 201", '"x"', "'two' is no number"])
+    (tmp_path / "words.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(200)) + "two\n" * 20)
+    words = [
+        'column "x" holds string values',
+        'if they are numbers, write "two" as "0" is written, or list it in na_values',
+    ]
+    refused("fit", tmp_path / "words.csv", *model, "--columns", "x=continuous", parts=words)
     (tmp_path / "words.jsonl").write_text('{"x": 1}\n{"x": "two"}\n')
     refused("fit", tmp_path / "words.jsonl", *model, parts=['words.jsonl: line 2, column "x": "two" is text'])
     pq.write_table(pa.table({"v": [1.0, np.inf]}), tmp_path / "inf.parquet")

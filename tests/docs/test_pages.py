@@ -26,7 +26,8 @@ from tests.docs.pages import DEVICE, DOCS, PAGES, ROOT, Block, blocks, python_bl
 STORES = DOCS / "how-to" / "storage.md"  # run by tests/io/storage, which has a store
 RUN = [page for page in PAGES if page != STORES and blocks(page)]
 NUMBERS = ("amount", "income", "balance", "year", "id")
-ROWS = pa.schema([(name, pa.float64()) for name in NUMBERS] + [("grade", pa.string())])
+TEXTS = ("grade", "price", "born")
+ROWS = pa.schema([(name, pa.float64()) for name in NUMBERS] + [(name, pa.string()) for name in TEXTS])
 
 
 def name(page: Path) -> str:

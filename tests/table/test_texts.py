@@ -12,8 +12,8 @@ import pyarrow.parquet
 import pytest
 
 import gpuvgm
-from gpuvgm import TableTransformer
-from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm import TableSynthesizer, TableTransformer
+from gpuvgm.errors import ColumnsFailed, InferenceWarning, InputError
 
 ROWS = 4_000
 RANDOM = np.random.default_rng(5)
@@ -97,6 +97,13 @@ def test_spikes_and_logarithms_of_text() -> None:
     assert (back["price"] == FRAME["price"]).all()
 
 
+def test_one_value_stands_out_and_off_the_step_of_text() -> None:
+    table = {"x": ["1.5"] * 16 + [str(i) for i in range(200)]}
+    transformer = TableTransformer().fit(table)
+    assert transformer.columns_["x"].modal_values == (15,)  # tenths
+    assert list(transformer.inverse_transform(transformer.transform(table))["x"]) == table["x"]
+
+
 def test_the_research_effort_reads_no_text() -> None:
     transformer = TableTransformer(effort="research").fit(FRAME[["day", "code"]])
     assert kinds(transformer) == {"day": "categorical", "code": "categorical"}
@@ -126,18 +133,47 @@ def test_rows_of_another_form_are_named() -> None:
 
 
 @pytest.mark.parametrize("name", ["frame", "arrow", "parquet", "csv"])
-def test_a_stray_word_is_named_with_its_row(tmp_path, name) -> None:
+def test_words_beside_numbers_are_modal_values_or_missing(tmp_path, name) -> None:
     amounts = [str(x) for x in RANDOM.integers(0, 10**6, ROWS)]
-    amounts[11] = "n/k"
+    amounts[11], amounts[12], amounts[13] = "n/k", "<5", "n/k"
     table = pa.table({"amount": amounts})
     pa.parquet.write_table(table, tmp_path / "rows.parquet")
     pa.csv.write_csv(table, tmp_path / "rows.csv")
     given = {"frame": table.to_pandas(), "arrow": table}.get(name, tmp_path / f"rows.{name}")
-    row = 12 if name in ("parquet", "csv") else 11
-    with pytest.raises(InputError, match=rf"row {row}.*'n/k' is .* number, as others there are.*\"categorical\""):
-        TableTransformer().fit(given)
+    with pytest.warns(
+        InferenceWarning, match=r'words among values .* "amount" \(text such as "\d+" beside "<5", "n/k"'
+    ):
+        transformer = TableTransformer().fit(given)
+    column = transformer.columns_["amount"]
+    assert (column.kind, [column.codec.show(value) for value in column.modal_values]) == ("mixed", ["<5", "n/k"])
+    assert column.modal_counts == (1, 2)
+    assert column.maximum < 10**6
+    back = transformer.inverse_transform(transformer.transform(table, dtype="float64"))
+    assert back["amount"].to_pylist() == amounts
+    declared = TableTransformer({"amount": {"na_values": ["n/k", "<5"]}}).fit(given)
+    back = declared.inverse_transform(declared.transform(table, dtype="float64"))["amount"].to_pylist()
+    assert back == [None if text in ("n/k", "<5") else text for text in amounts]
     kept = TableTransformer({"amount": "categorical"}).fit(given)
     assert "n/k" in kept.columns_["amount"].categories
+
+
+def test_words_are_no_numbers_to_reports_and_samples() -> None:
+    """They are counted apart, and stand outside every distribution, distance and range."""
+    table = {"amount": [f"{x:.2f}" for x in RANDOM.lognormal(3, 1, ROWS)]}
+    table["amount"][:50] = ["nil"] * 50
+    transformer = TableTransformer().fit(table)
+    figures = transformer.evaluate(table).columns["amount"]
+    assert [(count.text, count.rows_before, count.rows_after) for count in figures.modal] == [("nil", 50, 50)]
+    assert figures.sd < 10_000  # hundredths
+    assert figures.unchanged
+    assert transformer.validate(table).columns["amount"].invalid_rows == 0
+    other = TableTransformer().fit({"amount": [*table["amount"][:40], *table["amount"][60:]]})
+    assert transformer.distance_to(other).columns["amount"].wasserstein < 0.1
+    synthesizer = TableSynthesizer().fit(table)
+    assert set(synthesizer.sample(20, conditions={"amount": "nil"})["amount"]) == {"nil"}
+    large = synthesizer.sample(200, conditions={"amount": ("30.00", None)})["amount"]
+    assert min(map(float, large)) >= 30
+    assert synthesizer.sample(ROWS, seed=1)["amount"].tolist().count("nil") > 0
 
 
 LONG = 300_000
@@ -163,16 +199,20 @@ def test_what_only_all_rows_show_costs_another_plan(caplog) -> None:
 
 
 @pytest.mark.exhaustive
-def test_a_stray_that_only_all_rows_show() -> None:
-    with pytest.raises(ColumnsFailed, match=f"row {LONG}.*'unknown' is no number, as others there are") as caught:
-        TableTransformer().fit(long_table("unknown"))
-    assert set(caught.value.failed) == {"amount", "day"}
+def test_a_word_that_only_all_rows_show() -> None:
+    table = long_table("unknown")
+    transformer = TableTransformer().fit(table)
+    for name in ("amount", "day"):
+        assert transformer.columns_[name].modal_counts == (1,)
+        assert "'unknown'" in transformer.schema_[name].reason
+    back = transformer.inverse_transform(transformer.transform(table, dtype="float64"))
+    assert back.select(["amount", "day"]).equals(table.select(["amount", "day"]))
 
 
 @pytest.mark.exhaustive
 def test_a_stray_in_rows_that_come_once() -> None:
     table = long_table("unknown")
-    with pytest.raises(ColumnsFailed, match=f"such as 'unknown'.*row {LONG}.*\"categorical\"") as caught:
+    with pytest.raises(ColumnsFailed, match=f"such as 'unknown'.*row {LONG}.*na_values.*\"categorical\"") as caught:
         TableTransformer().fit(iter(table.to_batches(50_000)))
     assert caught.value.fitted == 1
 

@@ -136,7 +136,10 @@ def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column
     if isinstance(column, DeviceColumn):
         return column.replaced(rows, value)
     inner = codec.plain
-    if isinstance(inner, FloatCodec):
+    word = inner.word_of(value)
+    if word is not None:
+        single = pa.array([word], column.type)
+    elif isinstance(inner, FloatCodec):
         single = replace(inner, integer=False, step=None).decode(np.array([value], np.float64))
     else:
         single = inner.without_step().with_base(int(value)).decode(np.zeros(1))

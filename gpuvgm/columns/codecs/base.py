@@ -80,6 +80,10 @@ class Codec(ABC):
         """A number as people write it; None where its value is written."""
         return None
 
+    def word_of(self, value: Number) -> str | None:
+        """The word among the column's values that a value stands for; None where it is one of the values."""
+        return None
+
     def of_inner(self, numbers: Floats) -> Floats:
         """Numbers of those that the values have without a function around them: the same without one."""
         return numbers

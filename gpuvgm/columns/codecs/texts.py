@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -45,11 +48,14 @@ _MONEY = f"(?:[{_BLANK}]?(?:{_SIGNS})[{_BLANK}]?)"
 _DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}", "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
 _LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
 ORDERS = ("ymd", "dmy", "mdy")
-_NULLS = {"na", "n/a", "nan", "null", "none", "-nan", "#n/a", "<na>", "nat"}
 DAY_LETTERS, YEAR_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("2013"), len("05:00")
-EXAMPLES = 8
-LEAST_SHARE = 0.9  # of rows or texts that are alike, so that the others are strays
+LEAST_SHARE = 0.9  # of texts that are alike, so that the others are strays
 FEW_WORDS = 10  # more different ones are codes, not strays
+#: So many different words in such a share of the rows stand beside numbers, dates or times; with more these are text.
+MOST_WORDS, WORDS_SHARE = 20, 0.05
+APART = 1 << 10  # between what stands for words: float64 tells them apart
+#: Which of the ways to write a number, or the order of a date, is meant where the texts leave it open.
+PARSES = {"decimal_point": ".", "decimal_comma": ",", "day_first": "dmy", "month_first": "mdy"}
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
 ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
 
@@ -80,8 +86,8 @@ class UnreadText(InputError):
 
 
 @dataclass(frozen=True, slots=True)
-class NumberText:
-    """How numbers are written: "1,234.50", "1.234,5", "12 %", "-$0.99", "74 bhp".
+class TextForm(ABC):
+    """How the values of a column are written.
 
     Parameters
     ----------
@@ -89,6 +95,85 @@ class NumberText:
         Arrow type of the text.
     example : str
         A text of the column.
+    words : tuple of str
+        Words that stand for themselves among the values. Each has a value beyond `limits` in its place.
+    missing : tuple of str
+        Words that mean that a value is missing.
+    """
+
+    type: TextType
+    example: str
+    words: tuple[str, ...] = field(default=(), kw_only=True)
+    missing: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    @abstractmethod
+    def value_type(self) -> Any:
+        """Arrow type of the values."""
+
+    @property
+    @abstractmethod
+    def limits(self) -> tuple[int, int]:
+        """Ends of what can be read again, in the unit of the values."""
+
+    @abstractmethod
+    def parsed(self, text: Text) -> Text:
+        """Values of different texts; null for what is written otherwise."""
+
+    @abstractmethod
+    def written(self, values: Text) -> Text:
+        """Different values as text."""
+
+    @property
+    def word_values(self) -> tuple[int, ...]:
+        """What stands for each word, in the unit of the values."""
+        return tuple(self.limits[1] + APART * place for place in range(1, len(self.words) + 1))
+
+    def read(self, column: Text) -> tuple[Text, Bools]:
+        """Values of a column of text, and the rows that are not written as the form says; blank text is missing."""
+        coded = plain_values_of(column).dictionary_encode()
+        text = coded.dictionary.cast(pa.string())
+        missing = _is_missing(text, self.missing)
+        text = pc.if_else(missing, pa.scalar(None, text.type), text)
+        values = self.parsed(text)
+        wrong = np.asarray(pc.fill_null(pc.not_equal(self.written(values), text), True))  # noqa: FBT003
+        if self.words:
+            word = pc.index_in(text, pa.array(self.words))
+            values = pc.coalesce(self._word_array.take(word), values)
+            wrong = wrong & ~np.asarray(word.is_valid())
+        wrong = np.append(wrong & ~np.asarray(missing), [False])  # noqa: FBT003
+        places = coded.indices.fill_null(len(text)).to_numpy(zero_copy_only=False)
+        return values.take(coded.indices), wrong[places]
+
+    def write(self, values: Text) -> Text:
+        """A column of values as text of the form's type."""
+        coded: Any = values.dictionary_encode()
+        found = coded.dictionary
+        if self.words:
+            word = pc.index_in(found, self._word_array)
+            own = self.written(pc.if_else(word.is_valid(), pa.scalar(None, found.type), found))
+            text = pc.coalesce(pa.array(self.words).take(word), own)
+        else:
+            text = self.written(found)
+        return text.take(coded.indices).cast(type_of(self.type))
+
+    @property
+    def _word_array(self) -> Any:
+        """What stands for each word, as values."""
+        type_ = self.value_type
+        if pa.types.is_decimal(type_):
+            return pa.array([Decimal(value).scaleb(-type_.scale) for value in self.word_values], type_)
+        return pa.array(self.word_values, pa.int32() if type_.bit_width == 32 else pa.int64()).view(type_)
+
+
+@dataclass(frozen=True, slots=True)
+class NumberText(TextForm):
+    """How numbers are written: "1,234.50", "1.234,5", "12 %", "-$0.99", "74 bhp".
+
+    Parameters are those of `TextForm`, and:
+
+    Parameters
+    ----------
     mark : str
         Between whole part and decimal places.
     thousands : str
@@ -99,8 +184,6 @@ class NumberText:
         Stand after every number, and before its digits, after the sign.
     """
 
-    type: TextType
-    example: str
     mark: Annotated[str, one_of(".", ",")] = "."
     thousands: str = ""
     least: Annotated[int, whole(0, MOST_DIGITS - 1)] = 0
@@ -122,15 +205,20 @@ class NumberText:
         return plain.cast(self.value_type)
 
     @property
+    def _room(self) -> int:
+        """Digits of the whole part; one less where values beyond stand for words."""
+        return MOST_DIGITS - self.most - bool(self.words)
+
+    @property
     def limits(self) -> tuple[int, int]:
         """Ends of what can be read again, without the mark."""
-        room = MOST_DIGITS - self.most
+        room = self._room
         end = int(10 ** ((room // 3 * 3 if self.thousands else room) + self.most)) - 1
         return -end, end
 
     @property
     def _pattern(self) -> str:
-        room = MOST_DIGITS - self.most
+        room = self._room
         whole = rf"[1-9]\d{{0,{room - 1}}}"
         if self.thousands:
             whole = rf"[1-9]\d{{0,2}}(?:{re.escape(self.thousands)}\d{{3}}){{0,{max(room // 3 - 1, 0)}}}"
@@ -168,15 +256,13 @@ class NumberText:
 
 
 @dataclass(frozen=True, slots=True)
-class MomentText:
+class MomentText(TextForm):
     """How dates and times are written: "2013-01-01", "2013-01-01T05:00:00Z", "05:00", "31.1.2013 5:00".
+
+    Parameters are those of `TextForm`, and:
 
     Parameters
     ----------
-    type : str
-        Arrow type of the text.
-    example : str
-        A text of the column.
     value : str
         Arrow type of the values.
     separator : str
@@ -191,8 +277,6 @@ class MomentText:
         Whether days, months and hours below 10 begin with a zero.
     """
 
-    type: TextType
-    example: str
     value: NumberType
     separator: Annotated[str, one_of("", " ", "T")]
     letters: Annotated[int, whole(CLOCK_LETTERS, 40)]
@@ -272,65 +356,69 @@ class MomentText:
         return (self.order, self.mark) != ("ymd", "-")
 
 
-TextForm = NumberText | MomentText
-
-
-def read_text(form: TextForm, column: Text) -> tuple[Text, Bools]:
-    """Values of a column of text, and the rows that are not written as the form says; blank text is missing."""
-    coded = plain_values_of(column).dictionary_encode()
-    text = coded.dictionary.cast(pa.string())
-    blank = _blank(text)
-    values = form.parsed(pc.if_else(blank, pa.scalar(None, text.type), text))
-    same = pc.fill_null(pc.equal(form.written(values), text), False)  # noqa: FBT003
-    wrong = np.concatenate((~np.asarray(pc.or_(same, blank)), [False]))
-    places = coded.indices.fill_null(len(text)).to_numpy(zero_copy_only=False)
-    return values.take(coded.indices), wrong[places]
-
-
-def form_of(column: pa.ChunkedArray[Any]) -> TextForm | None:
-    """The one form in which all texts of a sample are written; None where there is none.
+def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Sequence[str] = ()) -> TextForm | None:
+    """The one form in which all texts of a sample are written, but for a few words; None where there is none.
 
     Parameters
     ----------
     column : pyarrow.ChunkedArray
         Text; blank text is missing.
+    parse : str, optional
+        One of `PARSES`, which is meant where the texts leave it open.
+    missing : sequence of str
+        Words that mean that a value is missing.
     """
-    texts = different_texts(column)
+    counted: Any = column.cast(pa.string()).value_counts()
+    counted = counted.filter(pc.invert(_is_missing(counted.field(0), missing)))
+    texts, rows = counted.field(0), counted.field(1).to_numpy()
     if not len(texts):
         return None
-    return _moment_form(texts, str(column.type)) or _number_form(texts, str(column.type))
+    type_ = str(column.type)
+    form = _form_of_all(texts, type_, parse)
+    words = None if form is not None else _stray_words(texts, rows)
+    if words is not None:
+        form = _form_of_all(texts.filter(pa.array(~words)), type_, parse)
+        form = form and replace(form, words=tuple(sorted(texts.filter(pa.array(words)).to_pylist())))
+        if form is not None and np.any(form.read(texts)[1]):
+            return None
+    return form and replace(form, missing=tuple(missing))
+
+
+def _form_of_all(texts: Text, type_: str, parse: str | None) -> TextForm | None:
+    """The form of all texts."""
+    return _moment_form(texts, type_, parse) or _number_form(texts, type_, parse)
+
+
+def _stray_words(texts: Text, rows: Any) -> Bools | None:
+    """Which of some texts, in so many rows each, are words among numbers, dates or times; None where these are text."""
+    frequent = (texts[int(place)].as_py() for place in np.argsort(-rows, kind="stable")[: MOST_WORDS + 1])
+    pattern = next(filter(None, map(_pattern_like, frequent)), None)
+    if pattern is None:
+        return None
+    words = ~np.asarray(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z"))
+    few = np.count_nonzero(words) <= MOST_WORDS and rows[words].sum() <= WORDS_SHARE * rows.sum()
+    return words if few else None
+
+
+def _pattern_like(text: str) -> str | None:
+    """What texts are like where one is a number, a date or a time; None where it is none."""
+    if re.fullmatch(_LIKE_MOMENT, text):
+        return _LIKE_MOMENT
+    number = _NUMBER.fullmatch(text)
+    if number is None:
+        return None
+    prefix, suffix = re.escape(number["prefix"] or ""), re.escape(number["suffix"])
+    return rf"-?{prefix}[0-9](?:[0-9.,'{_BLANK}]*[0-9])?{suffix}"
+
+
+def _is_missing(text: Text, missing: Sequence[str]) -> Text:
+    """Which texts are null, blank or one of those that mean a missing value."""
+    return pc.or_(pc.fill_null(_blank(text), True), pc.is_in(text, pa.array(missing, pa.string())))  # noqa: FBT003
 
 
 def _blank(text: Text) -> Text:
     """Which texts are empty or white space."""
     return pc.equal(pc.utf8_trim_whitespace(text), pa.scalar(""))
-
-
-def stray_of(column: pa.ChunkedArray[Any]) -> tuple[str, str] | None:
-    """The first text that is neither number, date nor time where nearly all others are; and what these are.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray
-        Text; blank text is missing.
-
-    Returns
-    -------
-    tuple of str, or None
-        The text, and "number" or "date or time".
-    """
-    counted: Any = column.cast(pa.string()).value_counts()
-    texts, rows = counted.field(0), counted.field(1).to_numpy().astype(np.float64)
-    rows[np.asarray(pc.fill_null(_blank(texts), True))] = 0  # noqa: FBT003
-    if not rows.any():
-        return None
-    for pattern, what in ((_LIKE_NUMBER, "number"), (_LIKE_MOMENT, "date or time")):
-        like = np.asarray(pc.fill_null(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z"), False))  # noqa: FBT003
-        strays = np.flatnonzero(~like & (rows > 0))
-        if 0 < len(strays) <= FEW_WORDS and rows[like].sum() >= LEAST_SHARE * rows.sum():
-            words = [texts[int(row)].as_py() for row in strays]
-            return next((word for word in words if word.lower() not in _NULLS), words[0]), what
-    return None
 
 
 def are_like_values(texts: Text) -> bool:
@@ -352,11 +440,14 @@ def unread_values(texts: Text) -> str:
     what = next((what for what, pattern in likes.items() if _are_like(texts, pattern)), None)
     if what is None:
         return ""
+    open_ = [parse for parse in PARSES if _form_of_all(texts, "string", parse)]
+    if open_:
+        return f"if they are {what}, declare {' or '.join(f'parse={parse!r}' for parse in open_)}"
     first: str = texts[0].as_py()
-    form = _moment_form(texts[:1], "string") or _number_form(texts[:1], "string")
-    others = [] if form is None else texts.filter(pa.array(read_text(form, texts)[1])).to_pylist()
+    form = _form_of_all(texts[:1], "string", None)
+    others = [] if form is None else texts.filter(pa.array(form.read(texts)[1])).to_pylist()
     if 0 < len(others) <= FEW_WORDS:
-        return f'if they are {what}, write "{others[0]}" as "{first}" is written'
+        return f'if they are {what}, write "{others[0]}" as "{first}" is written, or list it in na_values'
     return f'if they are {what}, convert them: "{first}" is not read as such'
 
 
@@ -372,7 +463,7 @@ def different_texts(column: pa.ChunkedArray[Any]) -> Text:
     return texts.filter(pc.invert(_blank(texts)))
 
 
-def _moment_form(texts: Text, type_: str) -> MomentText | None:
+def _moment_form(texts: Text, type_: str, parse: str | None) -> MomentText | None:
     """The form of the first text, if that is a date or a time; of days and months the one order that all texts have."""
     example = texts[0].as_py()
     found = _MOMENT.fullmatch(example)
@@ -393,16 +484,17 @@ def _moment_form(texts: Text, type_: str) -> MomentText | None:
     clock = re.sub(r"\A(\d):", r"0\1:", found["time"] or "")
     letters = len(clock) + (DAY_LETTERS + both) * bool(found["day"])
     first = MomentText(type_, example, value, found["separator"] or "", letters, suffix)
-    orders = ORDERS[:1] if len(found["first"] or "1234") == YEAR_LETTERS else ORDERS[1:]
+    possible = ORDERS[:1] if len(found["first"] or "1234") == YEAR_LETTERS else ORDERS[1:]
+    orders = [order for order in possible if order == PARSES.get(parse or "")] or possible
     for padded in (True, False) if not found["fraction"] else (True,):
         forms = [replace(first, order=order, mark=found["mark"] or "-", padded=padded) for order in orders]
-        fitting = [form for form in forms if not np.any(read_text(form, texts)[1])]
+        fitting = [form for form in forms if not np.any(form.read(texts)[1])]
         if fitting:
             return fitting[0] if len(fitting) == 1 else None
     return None
 
 
-def _number_form(texts: Text, type_: str) -> NumberText | None:
+def _number_form(texts: Text, type_: str, parse: str | None) -> NumberText | None:
     """The first form that all texts have."""
     example = texts[0].as_py()
     found = _NUMBER.fullmatch(example)
@@ -412,9 +504,10 @@ def _number_form(texts: Text, type_: str) -> NumberText | None:
     alike = pc.and_(pc.ends_with(texts, suffix), pc.match_substring_regex(texts, rf"\A-?{re.escape(prefix)}[0-9]"))
     if not pc.all(alike).as_py():
         return None
-    for mark, marks in MARKS:
+    for mark, marks in [pair for pair in MARKS if pair[0] == PARSES.get(parse or "")] or MARKS:
         for thousands in marks:
-            form = _with_places(texts, NumberText(type_, example, mark, thousands, suffix=suffix, prefix=prefix))
+            written = NumberText(type_, example, mark=mark, thousands=thousands, suffix=suffix, prefix=prefix)
+            form = _with_places(texts, written)
             if form is not None:
                 return form
     return None
@@ -430,7 +523,7 @@ def _with_places(texts: Text, form: NumberText) -> NumberText | None:
         return None
     least = [high] if low == high else [0, 1] if low < 2 else []
     tried = (replace(form, least=one, most=high) for one in least)
-    return next((one for one in tried if not np.any(read_text(one, texts)[1])), None)
+    return next((one for one in tried if not np.any(one.read(texts)[1])), None)
 
 
 # -- codecs
@@ -463,7 +556,7 @@ class OfText(WholeCodec):
         if wrong.any():
             column = on_host(column)
             row = int(np.argmax(wrong))
-            found: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[:EXAMPLES]
+            found: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[: MOST_WORDS + 1]
             others = found.to_pylist()
             many = int(wrong.sum())
             problem = f"values are not written as {self.text.example!r} is, such as {others[0][:60]!r}"
@@ -476,29 +569,35 @@ class OfText(WholeCodec):
         column = on_host(column)
         if not is_text_type(plain_values_of(column[:0]).type):
             return column, np.zeros(len(column), np.bool_)
-        values, wrong = read_text(self.text, column)
+        values, wrong = self.text.read(column)
         if wrong.any():
             values = pc.if_else(pa.array(wrong), pa.scalar(None, values.type), values)
         return values, wrong
 
     def written(self, values: Column) -> Column:
         """Text of values in their own type."""
-        coded: Any = on_host(values).dictionary_encode()
-        text: Any = self.text.written(coded.dictionary).take(coded.indices)
-        whole: Column = text.cast(type_of(self.text.type))
-        return whole
+        text: Column = self.text.write(on_host(values))
+        return text
 
     def encode(self, column: Column) -> Floats:
-        """Numbers of a column of text, or of values; see `Codec.encode`."""
-        return super().encode(self.values_of(column))  # type: ignore[safe-super]
+        """Numbers of a column of text, or of values, NaN where a word stands; see `Codec.encode`."""
+        numbers: Floats = super().encode(self.values_of(column))  # type: ignore[safe-super]
+        if self.text.words:
+            return np.where(numbers > self.number(self.text.limits[1]), np.nan, numbers)
+        return numbers
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step; see `Codec.off_step`."""
         return super().off_step(self.values_of(column), numbers)  # type: ignore[safe-super]
 
     def equals(self, column: Column, value: Number) -> Bools:
-        """Rows that hold exactly the value."""
-        return super().equals(self.values_of(column), value)  # type: ignore[safe-super]
+        """Rows that hold exactly the value, or the word that it stands for."""
+        values, word = self.values_of(column), self.word_of(value)
+        if word is None:
+            return super().equals(values, value)  # type: ignore[safe-super]
+        wanted = self.text.read(pa.array([word]))[0][0]
+        there: Any = on_host(values)
+        return np.asarray(pc.fill_null(pc.equal(there, wanted), False))  # noqa: FBT003
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Text of the values that numbers stand for."""
@@ -507,10 +606,20 @@ class OfText(WholeCodec):
     def parse(self, given: object) -> Number:
         """A value as the text of the column, or as the codec of values reads it."""
         if isinstance(given, str):
-            values, wrong = read_text(self.text, pa.array([given]))
+            values, wrong = self.text.read(pa.array([given]))
             if values.null_count == 0 and not wrong[0]:
                 return int(own_value(comparable(values)[0]))
         return super().parse(given)  # type: ignore[safe-super]
+
+    def word_of(self, value: Number) -> str | None:
+        """The word that a value beyond those of the form stands for; see `Codec.word_of`."""
+        places = self.text.word_values
+        return self.text.words[places.index(value)] if value in places else None
+
+    def show(self, value: Number) -> str:
+        """A value as people write it, or the word that it stands for."""
+        word = self.word_of(value)
+        return super().show(value) if word is None else word  # type: ignore[safe-super]
 
 
 @dataclass(frozen=True, slots=True)
@@ -543,4 +652,5 @@ def text_codec(form: TextForm) -> IntegerText | DecimalText | DatetimeText:
     """Codec of text of a form; its base is 0."""
     if isinstance(form, MomentText):
         return DatetimeText(form.value, 0, text=form)
+    assert isinstance(form, NumberText)
     return (DecimalText if form.most else IntegerText)(str(form.value_type), 0, text=form)

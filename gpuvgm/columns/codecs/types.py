@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, own_value
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
-from gpuvgm.columns.codecs.texts import DatetimeText, DecimalText, IntegerText, OfText, form_of, text_codec
+from gpuvgm.columns.codecs.texts import DatetimeText, DecimalText, IntegerText, OfText, TextForm, form_of, text_codec
 from gpuvgm.columns.records import read_record, refuse
 from gpuvgm.columns.rules import number, whole
 from gpuvgm.errors import InputError
@@ -27,13 +28,15 @@ CODECS: dict[str, type[ValueCodec]] = {
 TEXTS: dict[str, type[ValueCodec]] = {kind.name: kind for kind in (IntegerText, DatetimeText, DecimalText)}
 
 
-def codec_for(
+def codec_for(  # noqa: PLR0913 - what the user may say of a column
     name: str,
     type_: pa.DataType,
     sample: pa.ChunkedArray[Any],
     *,
     infinite_is_missing: bool = False,
     integer: bool = False,
+    parse: str | None = None,
+    na_values: Sequence[str] = (),
 ) -> Codec:
     """Codec for a column.
 
@@ -49,6 +52,8 @@ def codec_for(
         Take infinities for missing values instead of refusing them later.
     integer : bool
         Give whole numbers back, though the type can hold others.
+    parse, na_values
+        How text is read; see `gpuvgm.columns.codecs.texts.form_of`.
 
     Raises
     ------
@@ -56,7 +61,7 @@ def codec_for(
         For a type that is not a number.
     """
     if is_text_type(type_):
-        return _codec_for_text(name, sample)
+        return _codec_for_text(name, sample, form_of(sample, parse, na_values))
     kind, text = _codec_class(type_), str(type_)
     if kind is FloatCodec:
         return FloatCodec(text, infinite_is_missing, integer)
@@ -74,9 +79,8 @@ def codec_for(
     raise InputError(f'column "{name}" holds {type_} values, not numbers: {remedy}')
 
 
-def _codec_for_text(name: str, sample: pa.ChunkedArray[Any]) -> Codec:
+def _codec_for_text(name: str, sample: pa.ChunkedArray[Any], form: TextForm | None) -> Codec:
     """Codec for text that is dates, times or numbers."""
-    form = form_of(sample)
     if form is None:
         raise InputError(
             f'column "{name}" holds {sample.type} values that are not all written as dates, times or numbers'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpuvgm.columns.codecs import codec_for, codec_of
-from gpuvgm.columns.codecs.texts import TextForm, UnreadText, form_of, read_text, stray_of, unread_values
+from gpuvgm.columns.codecs import codec_for, codec_of, with_value
+from gpuvgm.columns.codecs.texts import MOST_WORDS, TextForm, UnreadText, form_of, text_codec, unread_values
 from gpuvgm.columns.records import document_of
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import plain
@@ -157,7 +158,7 @@ def test_any_numbers(values, places, grouped) -> None:
         texts = [f"{text}.{abs(one) % 10**places:0{places}}" for text, one in zip(texts, values, strict=True)]
     if any(text.startswith("-") and not text.strip("-0.,") for text in texts):
         return
-    values_, wrong = read_text(form(texts), pa.array(texts))
+    values_, wrong = form(texts).read(pa.array(texts))
     assert not wrong.any()
     assert [int(one.as_py().scaleb(places)) if places else one.as_py() for one in values_] == values
 
@@ -166,7 +167,7 @@ def test_any_numbers(values, places, grouped) -> None:
 @given(st.lists(st.datetimes(), min_size=1, max_size=20), st.sampled_from(["seconds", "milliseconds", "microseconds"]))
 def test_any_moments(moments, digits) -> None:
     texts = [moment.isoformat(timespec=digits) for moment in moments]
-    values, wrong = read_text(form(texts), pa.array(texts))
+    values, wrong = form(texts).read(pa.array(texts))
     assert not wrong.any()
     assert [value.isoformat(timespec=digits) for value in values.to_pylist()] == texts
 
@@ -177,41 +178,101 @@ def test_any_days_before_months(moments, mark, padded, has_clock) -> None:
     two, clocks = "02" if padded else "", [f" {m.hour:{'02' if padded else ''}}:{m.minute:02}" for m in moments]
     days = [mark.join((f"{m.day:{two}}", f"{m.month:{two}}", f"{m.year:04}")) for m in moments]
     texts = [day + clock for day, clock in zip(days, clocks, strict=True)] if has_clock else days
-    values, wrong = read_text(form(texts), pa.array(texts))
+    values, wrong = form(texts).read(pa.array(texts))
     assert not wrong.any()
     wanted = [m.replace(second=0, microsecond=0) for m in moments] if has_clock else [m.date() for m in moments]
     assert values.to_pylist() == wanted
 
 
+WORDS = [
+    (["1", "2"] * 10 + ["n/k"], ["n/k"]),
+    (["1,5", "2"] * 20 + ["-", "<0.5"], ["-", "<0.5"]),
+    (["$1,234.50", "-$7.00"] * 20 + ["nil"], ["nil"]),
+    (["999999999999999.99"] * 20 + ["1 or more"], ["1 or more"]),
+    (["9999999999999999.99"] * 20 + ["more"], None),  # no place is left for the word
+    (["2013-01-01"] * 20 + ["soon"], ["soon"]),
+    (["2013-01-01T05:00:00.123456789"] * 20 + ["soon"], ["soon"]),
+    (["05:00", "06:10"] * 10 + ["closed"], ["closed"]),
+    (["05:00:00.5123"] * 20 + ["closed"], ["closed"]),
+    (["1", "2"] * 9 + ["n/k"], None),  # more than 5 %
+    ([str(i) for i in range(1_000)] + [f"V{i}" for i in range(MOST_WORDS)], [f"V{i}" for i in range(MOST_WORDS)]),
+    ([str(i) for i in range(1_000)] + [f"V{i}" for i in range(MOST_WORDS + 1)], None),
+    (["001", "002"] * 10 + ["x"], None),
+    (["1", "2.5"] * 20 + ["1,5"], None),  # a number of another form
+]
+
+
+@pytest.mark.parametrize(("texts", "words"), WORDS, ids=lambda value: str(value)[-40:])
+def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[str] | None) -> None:
+    column = column_of(texts)
+    found = form_of(column)
+    if words is None:
+        assert found is None
+        return
+    assert found is not None
+    assert found.words == tuple(sorted(words))
+    codec = codec_for("x", pa.string(), column)
+    assert codec_of(plain(document_of(codec))) == codec
+    numbers = codec.encode(column.chunk(0))
+    assert np.isnan(numbers).tolist() == [text in words for text in texts]
+    back = codec.decode(numbers)
+    for word in words:
+        value = codec.parse(word)
+        held = codec.equals(column.chunk(0), value)
+        assert held.tolist() == [text == word for text in texts]
+        assert codec.show(value) == codec.word_of(value) == word
+        back = with_value(codec, back, held, value)
+    assert back.equals(column.chunk(0))
+    assert codec.word_of(codec.parse(texts[0])) is None
+
+
+def test_words_that_mean_missing() -> None:
+    column = column_of(["1.50", "2.25", "nil"] * 5 + ["none"])
+    assert form_of(column) is None
+    found = form_of(column, missing=["nil", "none", "not there"])
+    assert found is not None
+    values, wrong = found.read(column.chunk(0))
+    assert not wrong.any()
+    assert values.null_count == 6
+    assert codec_of(plain(document_of(text_codec(found)))) == text_codec(found)
+
+
 @pytest.mark.parametrize(
-    ("texts", "stray"),
+    ("texts", "parse", "first"),
     [
-        (["1", "2,5", "3 %"] * 10 + ["n/k"], ("n/k", "number")),
-        (["1", "2"] * 10 + ["NA", "abc"], ("abc", "number")),
-        (["1", "2"] * 10 + ["NA"], ("NA", "number")),
-        (["2013-01-01"] * 20 + ["soon"], ("soon", "date or time")),
-        (["1", "2"] * 10 + ["", None], None),
-        (["1", "2"] * 4 + ["a", "b"], None),
-        (["250.1", "648"] * 100 + [f"V{i}" for i in range(11)], None),  # codes of diseases
-        (["001", "002"] * 10 + ["x"], None),
-        ([None], None),
+        (["01/02/2013", "03/04/2013"], "day_first", datetime.date(2013, 2, 1)),
+        (["01/02/2013", "03/04/2013"], "month_first", datetime.date(2013, 1, 2)),
+        (["1,234", "5,678"], None, 1234),
+        (["1,234", "5,678"], "decimal_comma", Decimal("1.234")),
+        (["1.234", "5.678"], None, Decimal("1.234")),
+        (["1.234", "5.678"], "decimal_comma", 1234),
+        (["1,234", "5,678"], "decimal_point", 1234),
     ],
 )
-def test_strays(texts, stray) -> None:
-    assert stray_of(column_of(texts)) == stray
+def test_what_is_meant_can_be_said(texts: list[str], parse: str | None, first: object) -> None:
+    found = form_of(column_of(texts), parse)
+    assert found is not None
+    values, wrong = found.read(pa.array(texts))
+    assert (values[0].as_py(), wrong.any()) == (first, False)
 
 
 @pytest.mark.parametrize(
     ("texts", "hint"),
     [
         (["$-1,234.50", "$-7.00"], 'if they are numbers, convert them: "$-1,234.50" is not read as such'),
-        (["7.00 €", "USD 3"], 'if they are numbers, write "USD 3" as "7.00 €" is written'),
-        (["01.02.2020", "03.04.2021"], 'if they are dates or times, convert them: "01.02.2020" is not read as such'),
+        (["7.00 €", "USD 3"], 'if they are numbers, write "USD 3" as "7.00 €" is written, or list it in na_values'),
+        (
+            ["01.02.2020", "03.04.2021"],
+            "if they are dates or times, declare parse='day_first' or parse='month_first'",
+        ),
         (["1/31/20", "12/1/21"], 'if they are dates or times, convert them: "1/31/20" is not read as such'),
-        ([*(f"{i}.25" for i in range(20)), "-0.00"], 'if they are numbers, write "-0.00" as "0.25" is written'),
+        (
+            [*(f"{i}.25" for i in range(20)), "-0.00"],
+            'if they are numbers, write "-0.00" as "0.25" is written, or list it in na_values',
+        ),
         (
             [*(f"2013-01-{i:02}" for i in range(1, 20)), "05.01.2013"],
-            'if they are dates or times, write "05.01.2013" as "2013-01-01" is written',
+            'if they are dates or times, write "05.01.2013" as "2013-01-01" is written, or list it in na_values',
         ),
         ([f"V{i}" for i in range(20)], ""),
         ([f"ORD {i}" for i in range(20)], ""),
