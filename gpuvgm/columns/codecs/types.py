@@ -15,7 +15,16 @@ from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, own_value
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.integers import IntegerCodec
-from gpuvgm.columns.codecs.texts import DatetimeText, DecimalText, IntegerText, OfText, TextForm, form_of, text_codec
+from gpuvgm.columns.codecs.texts import (
+    MOST_WORDS,
+    DatetimeText,
+    DecimalText,
+    IntegerText,
+    OfText,
+    TextForm,
+    form_of,
+    text_codec,
+)
 from gpuvgm.columns.records import read_record, refuse
 from gpuvgm.columns.rules import number, whole
 from gpuvgm.errors import InputError
@@ -116,6 +125,8 @@ def value_codec_of(document: Any, where: str = "a codec") -> Codec:
     held = codec.text.value_type if isinstance(codec, OfText) else type_of(codec.type)
     if _codec_class(held) is not CODECS[name] or str(held) != codec.type:
         raise ValueError(f"{where}: a {name} codec cannot hold {codec.type}")
+    if isinstance(codec, OfText) and len(codec.text.words) > MOST_WORDS:
+        raise ValueError(f"{where}: text: words are more than {MOST_WORDS}")
     return codec
 
 

@@ -226,6 +226,13 @@ def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[
     assert codec.word_of(codec.parse(texts[0])) is None
 
 
+def test_a_document_with_too_many_words_is_refused() -> None:
+    document = plain(document_of(text_codec(form(["2013-01-01"]))))
+    document["text"]["words"] = [f"w{i}" for i in range(MOST_WORDS + 1)]
+    with pytest.raises(ValueError, match="words are more than 20"):
+        codec_of(document)
+
+
 def test_words_that_mean_missing() -> None:
     column = column_of(["1.50", "2.25", "nil"] * 5 + ["none"])
     assert form_of(column) is None
