@@ -339,12 +339,21 @@ def _arrow_array(values: Any) -> Any:
     """An array of pandas' extension types as one of Arrow; categories have indices that hold any number of them.
 
     pandas' own, and Arrow's dictionaries, may be as short as the categories of one frame allow, so that frames of one
-    table differ.
+    table differ. What no other library has is what it may be taken for: a period the moment at which it begins, an
+    interval its text; `gpuvgm.io.restore` makes periods and intervals again.
     """
+    import pandas
+
+    if isinstance(values.dtype, pandas.PeriodDtype):
+        values = values.to_timestamp()
+    elif isinstance(values.dtype, pandas.IntervalDtype):
+        values = pandas.Categorical(values)
     categories = getattr(values, "categories", None)
     if categories is None:
         array = pa.array(values, from_pandas=True)
         return array.cast(with_wide_index(array.type)) if pa.types.is_dictionary(array.type) else array
+    if isinstance(categories.dtype, (pandas.IntervalDtype, pandas.PeriodDtype)):
+        categories = categories.astype(str)
     codes, entries = values.codes, pa.array(categories, from_pandas=True)
     indices = pa.array(codes.astype(np.int32), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)

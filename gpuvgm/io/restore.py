@@ -143,13 +143,41 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
     try:
         if pa.types.is_null(column.type):
             return plain.astype(dtype)
-        if isinstance(dtype, pandas.CategoricalDtype) and not set(plain.cat.categories) <= set(dtype.categories):
-            return plain
+        if isinstance(dtype, pandas.PeriodDtype):
+            return plain.dt.to_period(dtype.freq)
+        if isinstance(dtype, pandas.IntervalDtype):
+            return _intervals(plain, dtype)
+        if isinstance(dtype, pandas.CategoricalDtype) and dtype.categories is not None:
+            return _as_categories(plain, dtype)
         if hasattr(dtype, "__from_arrow__"):
             return pandas.Series(dtype.__from_arrow__(column))
         return plain.astype(dtype)
     except (TypeError, ValueError, AttributeError, *ARROW_PROBLEMS):
         return plain
+
+
+def _as_categories(series: Any, dtype: Any) -> Any:
+    """Categories as those of a dtype, whose intervals or periods may be there as text; else as they are."""
+    import pandas
+
+    categories, held = dtype.categories, series.cat.categories
+    if isinstance(categories.dtype, (pandas.IntervalDtype, pandas.PeriodDtype)):
+        categories = categories.astype(str)
+    if not set(held) <= set(categories):
+        return series
+    codes = np.append(categories.get_indexer(held), -1)[series.cat.codes]
+    return pandas.Series(pandas.Categorical.from_codes(codes, dtype=dtype))
+
+
+def _intervals(series: Any, dtype: Any) -> Any:
+    """Intervals of their text."""
+    import pandas
+
+    categories = series.astype("category").cat
+    ends = [str(text)[1:-1].split(", ") for text in categories.categories]
+    left, right = (pandas.array([pair[side] for pair in ends], "str").astype(dtype.subtype) for side in (0, 1))
+    known = pandas.arrays.IntervalArray.from_arrays(left, right, dtype.closed)
+    return pandas.Series(known.take(categories.codes, allow_fill=True))
 
 
 def _dtype_of(dtype: Any, type_: pa.DataType) -> Any:

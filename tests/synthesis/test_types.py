@@ -71,8 +71,12 @@ PANDAS: dict[str, Any] = {
     "Arrow's int16": pd.array(WHOLE, pd.ArrowDtype(pa.int16())),
     "Arrow's text": pd.array(WORDS, pd.ArrowDtype(pa.string())),
     "intervals": pd.arrays.IntervalArray.from_arrays(WHOLE - 0.5, WHOLE + 0.5),
+    "intervals of whole numbers": pd.arrays.IntervalArray.from_arrays(WHOLE % 9, WHOLE % 9 + 2, "left"),
+    "intervals of moments": pd.cut(pd.Series(pd.to_datetime(MOMENTS)), 5).astype("interval").array,
     "intervals as categories": pd.cut(WHOLE, 4),
     "periods": pd.to_datetime(MOMENTS).to_period("D"),
+    "months": pd.to_datetime(MOMENTS).to_period("M"),
+    "months as categories": pd.Categorical(pd.to_datetime(MOMENTS).to_period("M")),
     "missing": np.full(ROWS, np.nan),
     "constant": np.full(ROWS, 3),
 }
@@ -109,6 +113,24 @@ def test_pandas_types(name: str, tmp_path: Path) -> None:
     assert sample.dtypes.to_list() == frame.dtypes.to_list()
     synthesizer.save(tmp_path / "model.gpuvgm")
     assert list(gpuvgm.load(tmp_path / "model.gpuvgm").sample(40)) == list(frame)
+
+
+@pytest.mark.parametrize("name", [name for name in PANDAS if name.startswith(("intervals", "periods", "months"))])
+def test_intervals_and_periods_are_modelled_and_come_back(name: str) -> None:
+    """Also where some are missing; new ones are of the training rows, or for periods between them."""
+    frame = pd.DataFrame({"before": WHOLE, name: PANDAS[name], "after": WORDS})
+    can_miss = name != "intervals of whole numbers"
+    if can_miss:
+        frame.loc[:20, name] = None
+    transformer = gpuvgm.TableTransformer().fit(frame)
+    back = transformer.inverse_transform(transformer.transform(frame))
+    pd.testing.assert_frame_equal(back, frame)
+    sample = gpuvgm.TableSynthesizer(threads=1).fit(frame).sample(ROWS)[name]
+    assert (0 < sample.isna().sum() < ROWS / 2) == can_miss
+    if name == "periods":
+        assert sample.dropna().between(frame[name].min(), frame[name].max()).all()
+    else:
+        assert set(sample.dropna()) <= set(frame[name].dropna())
 
 
 @pytest.mark.parametrize("column", POLARS, ids=lambda column: column.name)
