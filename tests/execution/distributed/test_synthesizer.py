@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 import gpuvgm
+from tests.execution.distributed.working import Clusters
 
 
-def test_counts_and_files_of_a_cluster(tmp_path: Path, client: Any) -> None:
+@pytest.mark.parametrize("workers", [1, 3])
+def test_counts_and_files_of_a_cluster(tmp_path: Path, clusters: Clusters, workers: int) -> None:
     """Fits of files, and of Dask's frames, count as one process does; workers write the rows that it draws."""
+    client: Any = clusters[workers]
     gpuvgm.generate(tmp_path / "rows.parquet", 20_000, kind="mixed-table", block_rows=5_000)
     here = gpuvgm.TableSynthesizer().fit(tmp_path / "rows.parquet")
     there = gpuvgm.TableSynthesizer(executor=client).fit(tmp_path / "rows.parquet")
