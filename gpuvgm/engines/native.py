@@ -67,9 +67,9 @@ class NativeEngine(Engine):
     def _summarised(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
         """Summary of a column's values, which does not name those off the step."""
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
-        directory, splits = grid.directory.view(np.uint8), grid.splits
+        windows, splits = grid.windows.view(np.uint8), grid.splits
         sums, counts, off, modal, ends = self._kernels.summarise(
-            values, frame, directory, splits.midpoint, splits.parent, grid.inner_cells, _column_rules(rules)
+            values, frame, windows, splits.midpoint, splits.parent, grid.inner_cells, _column_rules(rules)
         )
         missing, infinite, minimum, maximum = counts
         summary = Summary(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -169,7 +169,7 @@ class Grid:
     anchors: Keys
 
     def __getstate__(self) -> dict[str, Any]:
-        """What pickles hold: the directory of 1 MiB and whatever else follows from the parts is made again."""
+        """What pickles hold: whatever follows from the parts is made again."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @cached_property
@@ -182,10 +182,11 @@ class Grid:
         """Number of inner cells."""
         return int(np.sum(self.windows["last"].astype(np.int64) + 1))
 
-    @cached_property
     def directory(self) -> NDArray[np.void]:
-        """All 2^16 entries; those without a window send every key to the outer cells."""
-        table = _without_windows().copy()
+        """All 2^16 entries, in 1 MiB; those without a window send every key to the outer cells."""
+        table = np.zeros(ENTRIES, DIRECTORY_DTYPE)
+        # no key of the entry lies in the one-key window at the entry's own end
+        table["start"] = np.arange(1, ENTRIES + 1, dtype=np.uint64) << np.uint64(ENTRY_SHIFT)
         table[self.entries] = self.windows
         return table
 
@@ -211,12 +212,15 @@ class Grid:
 
     def locate(self, keys: Keys) -> tuple[Ints, Keys]:
         """Cell (before splitting) and position inside it, for every key."""
-        entry = self.directory[(keys >> np.uint64(ENTRY_SHIFT)).astype(np.int64)]
-        units = (keys - entry["start"]) >> entry["drop"].astype(np.uint64)
-        bits = entry["bits"].astype(np.uint64)
+        entry = (keys >> np.uint64(ENTRY_SHIFT)).astype(np.int64)
+        at = np.searchsorted(self.entries, entry)
+        has_window = np.append(self.entries, ENTRIES)[at] == entry
+        window = np.append(self.windows, np.zeros(1, DIRECTORY_DTYPE))[at]
+        units = (keys - window["start"]) >> window["drop"].astype(np.uint64)
+        bits = window["bits"].astype(np.uint64)
         inner = units >> bits
-        inside = inner <= entry["last"]
-        cell = np.where(inside, entry["first"] + inner, keys >> np.uint64(OUTER_SHIFT)).astype(np.int64)
+        inside = has_window & (inner <= window["last"])
+        cell = np.where(inside, window["first"] + inner, keys >> np.uint64(OUTER_SHIFT)).astype(np.int64)
         outer_position = (keys >> np.uint64(OUTER_DROP)) & np.uint64((1 << POSITION_BITS) - 1)
         return cell, np.where(inside, units & ((np.uint64(1) << bits) - np.uint64(1)), outer_position)
 
@@ -257,15 +261,6 @@ class Grid:
         if len(self.splits.rank) == 0:
             return below
         return np.where(part >= 0, self.splits.rank[np.maximum(part, 0)], below)
-
-
-@cache
-def _without_windows() -> NDArray[np.void]:
-    """A directory that sends every key to the outer cells."""
-    table = np.zeros(ENTRIES, DIRECTORY_DTYPE)
-    # no key of the entry lies in the one-key window at the entry's own end
-    table["start"] = (np.arange(1, ENTRIES + 1, dtype=np.uint64)) << np.uint64(ENTRY_SHIFT)
-    return table
 
 
 def _distinct_in_numpy(keys: Keys) -> tuple[Keys, Floats]:

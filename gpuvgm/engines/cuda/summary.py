@@ -208,7 +208,7 @@ class GridOnDevice:
         self.arguments = [
             grid.frame.scale,
             grid.frame.centre,
-            xp.asarray(grid.directory.view(np.uint64).reshape(ENTRIES, 2)),
+            xp.asarray(grid.directory().view(np.uint64).reshape(ENTRIES, 2)),
             xp.asarray(splits.midpoint),
             xp.asarray(splits.parent.astype(np.uint32)),
             len(splits.parent),

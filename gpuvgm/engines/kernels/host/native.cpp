@@ -212,11 +212,13 @@ auto distinct(Words keys) {
 
 // Sparse sums of the occupied cells, ascending, the tally of the numbers, rows off the step, rows of each modal value,
 // and the values at both ends.
-auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint64_t> frame, Bytes directory,
+auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint64_t> frame, Bytes windows,
                Words midpoints, Words parents, int64_t inner_cells, const ColumnRules& rules) {
-    if (directory.shape(0) != ENTRIES * 16 || parents.shape(0) != midpoints.shape(0)) {
-        throw std::invalid_argument("the directory has 2^16 entries of 16 bytes, a split one parent a midpoint");
+    if (windows.shape(0) % sizeof(DirectoryEntry) || parents.shape(0) != midpoints.shape(0)) {
+        throw std::invalid_argument("a window has 16 bytes, a split one parent a midpoint");
     }
+    const auto* entries = (const DirectoryEntry*)windows.data();
+    const int64_t window_count = windows.shape(0) / sizeof(DirectoryEntry);
     const auto [scale, centre, hot_key] = frame;
     std::vector<Split> splits;
     const int64_t first_part = OUTER_CELLS + inner_cells, all_cells = first_part + (int64_t)midpoints.shape(0);
@@ -229,18 +231,17 @@ auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint6
     {
         nb::gil_scoped_release unlocked;
         std::unique_ptr<Table> table = table_pool().take(all_cells);
-        for (const Split& split : splits) {
-            table->cells.get()[split.parent].second = SPLIT_MARK;
-        }
-        const GridTable grid{scale, centre, directory.data(), splits.data(), (int64_t)splits.size(), hot_key};
+        table->mark(entries, window_count, splits);
+        const GridTable grid{scale, centre, table->directory.data(), splits.data(), (int64_t)splits.size(), hot_key};
         for (int64_t start = 0; start < (int64_t)x.shape(0); start += WINDOW_ROWS) {
             const int64_t rows = std::min<int64_t>(WINDOW_ROWS, x.shape(0) - start);
             kernels.loops.summarise(x.data() + start, rows, used.rules, grid, table->cells.get(), table->touched.get(),
                                     &tally, &used.counts);
             table->each_touched(all_cells, [&](int64_t cell) { table->carry(cell); });
         }
+        out.reserve(table->occupied);
         table->each_touched(all_cells, [&](int64_t cell) { table->emit(cell, out); });
-        table->wipe(splits);
+        table->wipe(entries, window_count, splits);
         table_pool().give_back(std::move(table));
     }
     const size_t size = out.cell.size();
@@ -284,7 +285,7 @@ NB_MODULE(_native, m) {
         .def("exp", &all<&HostKernels::exp>, "x"_a, "Exponential function; see gpuvgm.mixture.special.")
         .def("lloyd", &lloyd, "x"_a, "centres"_a, "labels"_a, "One iteration of k-means over one feature.")
         .def("closer", &closer, "x"_a, "nearest"_a, "candidates"_a, "Squared distances with one more centre.")
-        .def("summarise", &summarise, "x"_a, "frame"_a, "directory"_a, "midpoints"_a, "parents"_a, "inner_cells"_a,
+        .def("summarise", &summarise, "x"_a, "frame"_a, "windows"_a, "midpoints"_a, "parents"_a, "inner_cells"_a,
              "rules"_a);
     bind_rows(m, kernels);
     bind_onehot(m);

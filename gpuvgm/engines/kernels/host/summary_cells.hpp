@@ -23,6 +23,13 @@ struct Totals {
 struct Sparse {
     std::vector<int64_t> cell;
     std::vector<uint64_t> count, first, second, second_high;
+
+    void reserve(size_t cells) {
+        cell.reserve(cells);
+        for (std::vector<uint64_t>* sums : {&count, &first, &second, &second_high}) {
+            sums->reserve(cells);
+        }
+    }
 };
 
 struct FreeCells {
@@ -37,18 +44,38 @@ template <class T> std::unique_ptr<T, FreeCells> zeroed(int64_t count) {
     return std::unique_ptr<T, FreeCells>(memory);
 }
 
-// The cells of one summary while rows are added, a window at a time. All zero before and after use.
+// The cells of one summary while rows are added, a window of rows at a time. Before and after use all of them are zero,
+// and the directory sends every key to the outer cells.
 struct Table {
-    int64_t all_cells;
+    int64_t all_cells, occupied = 0;
+    std::vector<DirectoryEntry> directory;
     std::unique_ptr<Cell, FreeCells> cells;
     std::unique_ptr<Totals, FreeCells> totals;
     std::unique_ptr<uint8_t, FreeCells> touched;
 
     explicit Table(int64_t count)
         : all_cells(count),
+          directory(ENTRIES),
           cells(zeroed<Cell>(count)),
           totals(zeroed<Totals>(count)),
-          touched(zeroed<uint8_t>(ENTRIES)) {}
+          touched(zeroed<uint8_t>(ENTRIES)) {
+        for (int64_t entry = 0; entry < ENTRIES; ++entry) {
+            close(entry);
+        }
+    }
+
+    // No key of the entry lies in the one-key window at the entry's own end.
+    void close(int64_t entry) { directory[entry] = {(uint64_t)(entry + 1) << 48, 0, 0, 0, 0}; }
+
+    // The grid's windows in the directory, and its splits in the cells.
+    void mark(const DirectoryEntry* windows, int64_t window_count, const std::vector<Split>& splits) {
+        for (int64_t w = 0; w < window_count; ++w) {
+            directory[windows[w].start >> 48] = windows[w];
+        }
+        for (const Split& split : splits) {
+            cells.get()[split.parent].second = SPLIT_MARK;
+        }
+    }
 
     // Outer cells of the entries that rows fell into, then all inner cells and parts.
     template <class Function> void each_touched(int64_t used_cells, Function function) {
@@ -70,6 +97,7 @@ struct Table {
         }
         Totals& total = totals.get()[index];
         const uint64_t second = cell.second & ~SPLIT_MARK;
+        occupied += total.count == 0;
         total.count += cell.count_and_first >> 42;
         total.first += cell.count_and_first & ((uint64_t(1) << 42) - 1);
         total.second += second;
@@ -90,7 +118,11 @@ struct Table {
     }
 
     // What rows that are not finite left behind, and the marks.
-    void wipe(const std::vector<Split>& splits) {
+    void wipe(const DirectoryEntry* windows, int64_t window_count, const std::vector<Split>& splits) {
+        occupied = 0;
+        for (int64_t w = 0; w < window_count; ++w) {
+            close(windows[w].start >> 48);
+        }
         for (const Split& split : splits) {
             cells.get()[split.parent].second = 0;
         }
