@@ -16,7 +16,6 @@ from gpuvgm.columns.numeric import NumberPlan
 from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, mean_and_variance, over_cells, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
-from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import distance, start_components
@@ -125,8 +124,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    seeds = Seeds(plan.seeds.centres, plan.seeds.nearest(y))
-    start = hard_start(y, one, zero, seeds.labels, seeds.centres)
+    start = hard_start(y, one, zero, plan.seeds.nearest(y), plan.seeds.centres)
     mean, variance = mean_and_variance(y, one, zero)
     prior = prior_of(mean, variance, frame, plan.config)
     accumulate = over_rows(engine, Rows.of(x), frame)

@@ -363,7 +363,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
         ordered = y if request.config.effort == "research" else ascending(y)  # the order of rows decides nothing
         seeding = first_feature(Rows.of(ordered).sample(SEEDING_ROWS).array)
-        seeds = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
+        seeds, _ = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     words = isinstance(plain, OfText) and plain.text.words
     kind, clip = "mixed" if words else request.spec.kind, request.spec.clip
@@ -405,7 +405,7 @@ def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
     cells = summary.cells()
     repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
     rows = np.repeat(cells.mean, repeats)
-    seeds = k_means_seeds(rows, plan.config.n_components, plan.config.random_state)
+    seeds, _ = k_means_seeds(rows, plan.config.n_components, plan.config.random_state)
     return replace(plan, seeds=seeds, trusted=False)
 
 
@@ -476,7 +476,7 @@ def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, su
         rules, clip = request.rules, column.clip
         return NumberPlan(column.name, column.kind, column.codec, (), request.config, rules, grid, None, clip)
     mixture, config = column.mixture, request.config
-    seeds = None if mixture is None else Seeds(mixture.centres, np.empty(0, np.int64))
+    seeds = None if mixture is None else Seeds(mixture.centres)
     return NumberPlan(
         name=column.name,
         kind=column.kind,

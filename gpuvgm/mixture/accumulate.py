@@ -242,8 +242,7 @@ def start_over(engine: Engine, rows: Rows, frame: Frame, seeds: Seeds) -> Statis
     seeds : Seeds
         The centres.
     """
-    alone = Seeds(seeds.centres, seeds.labels[:0])
-    sums = rows.sums(engine, partial(_starts, frame, alone), 3 * len(seeds.centres), BLOCK_VALUES)
+    sums = rows.sums(engine, partial(_starts, frame, seeds), 3 * len(seeds.centres), BLOCK_VALUES)
     counts, first, second = sums.total.reshape(3, -1)
     return Statistics(seeds.centres, counts, first, second, 0.0)
 

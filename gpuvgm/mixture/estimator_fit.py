@@ -348,7 +348,7 @@ def _draw_starts(problem: Problem, sample: Rows, centre: float) -> list[ColumnSt
         chosen = sample.sample(K_MEANS_ROWS) if method == "kmeans" else sample
         start = draw_start(chosen, problem.init, problem.components, problem.random, centre, problem.moments)
         if isinstance(start, (LabelStart, CentreStart)):
-            starts.append(Seeds(start.reference[:, 0], np.empty(0, np.int64)))
+            starts.append(Seeds(start.reference[:, 0]))
             continue
         sums = _sums_of(start, problem, chosen, centre)
         scaled = Statistics(sums.reference, sums.counts * share, sums.first * share, sums.second * share, 0.0)

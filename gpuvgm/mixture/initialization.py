@@ -87,12 +87,9 @@ class Seeds:
     ----------
     centres : ndarray of shape (K,)
         Centres, in component order.
-    labels : ndarray of shape (rows,)
-        Component of each row that k-means was run on.
     """
 
     centres: Floats
-    labels: Ints
 
     def nearest(self, y: Array) -> Ints:
         """Component whose centre is nearest to each value; at a midpoint the upper one, of equal centres the first."""
@@ -151,8 +148,8 @@ def quiet_k_means() -> Iterator[None]:
         yield
 
 
-def k_means_seeds(y: Floats, components: int, random_state: int) -> Seeds:
-    """Seeds of one column; fewer different values than centres is no fault there.
+def k_means_seeds(y: Floats, components: int, random_state: int) -> tuple[Seeds, Ints]:
+    """Seeds of one column, and the component of each row; fewer different values than centres is no fault there.
 
     Parameters
     ----------
@@ -165,7 +162,7 @@ def k_means_seeds(y: Floats, components: int, random_state: int) -> Seeds:
     """
     with quiet_k_means():
         centres, labels = k_means(y.reshape(-1, 1), components, np.random.RandomState(random_state))
-    return Seeds(centres.ravel(), labels.astype(np.int64))
+    return Seeds(centres.ravel()), labels.astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +225,7 @@ def nearest(y: Array, centres: Floats) -> Array:
     """Component whose centre is nearest to each row, the first of several; for one feature as a column's fit has it."""
     xp = namespace_of(y)
     if centres.shape[1] == 1 and (xp is np or hasattr(y, "get")):  # others may have no searchsorted
-        return Seeds(centres[:, 0], np.empty(0, np.int64)).nearest(y[:, 0])
+        return Seeds(centres[:, 0]).nearest(y[:, 0])
     moved = xp.asarray(centres)
     best = xp.zeros(y.shape[0], dtype=xp.int64)
     least = _square_distance(y, moved[0, :])

@@ -48,7 +48,7 @@ from gpuvgm.mixture.summary_fit import (
     renewed,
 )
 from gpuvgm.mixture.worker_rows import RowsOnWorkers, rows_on_workers
-from gpuvgm.summary.grid import Floats, Grid
+from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Summary
 from gpuvgm.table.checkpoint import Checkpoint
 
@@ -389,9 +389,9 @@ def _start_from_rows(numbers: Floats, plan: NumberPlan, column: ColumnFit) -> tu
     numbers = numbers[np.isfinite(numbers)]
     y = plan.grid.frame.apply(numbers)
     _refuse_changed(plan, _summary_of(column).ordinary, len(y))
-    seeds = _seeds_of_rows(plan, numbers, y)
-    start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), seeds.labels, seeds.centres)
-    return replace(column, starts=(Seeds(seeds.centres, np.empty(0, np.int64)),)), start
+    seeds, labels = _seeds_of_rows(plan, numbers, y)
+    start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), labels, seeds.centres)
+    return replace(column, starts=(seeds,)), start
 
 
 def _refuse_changed(plan: NumberPlan, counted: int, rows: int) -> None:
@@ -399,7 +399,7 @@ def _refuse_changed(plan: NumberPlan, counted: int, rows: int) -> None:
         raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
 
 
-def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
+def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> tuple[Seeds, Ints]:
     """k-means on the numbers themselves, so that the labels are scikit-learn's to the bit.
 
     Where the offset would cost k-means its digits, or squares overflow or vanish, it runs on the frame's numbers.
@@ -408,8 +408,8 @@ def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> Seeds:
     scaled = plan.grid.frame.scale != 1
     if scaled or is_far_from_zero(np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)):
         return k_means_seeds(y, components, random_state)
-    seeds = k_means_seeds(numbers, components, random_state)
-    return Seeds(plan.grid.frame.apply(seeds.centres), seeds.labels)
+    seeds, labels = k_means_seeds(numbers, components, random_state)
+    return Seeds(plan.grid.frame.apply(seeds.centres)), labels
 
 
 def _fitted_column(run: Run, column: Counted) -> FittedColumn:

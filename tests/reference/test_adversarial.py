@@ -47,7 +47,7 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     prior = prior_of(*mean_and_variance(y, one, zero), frame, config)
     start, stopping = mixture.posterior, Stopping(CHECKED_ITERATIONS, 0.0)
     if config.effort == "research":
-        labels = Seeds(mixture.centres, np.empty(0, np.int64)).nearest(y)
+        labels = Seeds(mixture.centres).nearest(y)
         start = prior.update(hard_start(y, one, zero, labels, mixture.centres))
         stopping = Stopping.of(config, len(y))
     exact = fit_mixture(over_rows(engine, Rows.of(rows), frame), prior, start, stopping)
@@ -148,9 +148,7 @@ def test_inner_cells_stay_within_their_budget() -> None:
 
 def test_equal_and_nearly_equal_centres() -> None:
     step = np.spacing(1000.0)
-    seeds = Seeds(
-        np.array([-5.0, 1000 + step, 1000 + 2 * step, 1000 + 3 * step, 5000.0, 5000.0]), np.empty(0, np.int64)
-    )
+    seeds = Seeds(np.array([-5.0, 1000 + step, 1000 + 2 * step, 1000 + 3 * step, 5000.0, 5000.0]))
     assert list(seeds.nearest(np.array([-6.0, 5000.0, 1e6, 1000.0]))) == [0, 4, 4, 1]
 
 

@@ -237,7 +237,7 @@ def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) ->
     from tests.execution.distributed.test_worker_rows import InThisProcess
 
     numbers, frame = rows()["gaps"].to_numpy(), Frame(0.5, 49_999.0)
-    seeds = Seeds(np.array([3.0, -2.0, 0.0, 3.0]), np.empty(0, np.int64))
+    seeds = Seeds(np.array([3.0, -2.0, 0.0, 3.0]))
     cuts = [8192, 12_288]
     found = []
     for place, name in ((np.asarray, "reference"), (up, "cuda")):

@@ -189,7 +189,7 @@ def test_a_worker_sends_few_nodes_of_the_tree_and_the_bits_are_those_of_one_proc
     count, frame = 1000, Frame(1.0, 0.5)
     x = two_modes(np.random.default_rng(0), count * CHUNK_ROWS - 5)
     x[::7] = np.nan
-    engine, seeds = get_engine("auto"), Seeds(np.array([-1.0, 1.0]), np.empty(0, np.int64))
+    engine, seeds = get_engine("auto"), Seeds(np.array([-1.0, 1.0]))
     one = Rows.of(x)
     start = start_over(engine, one, frame, seeds)
     posterior = prior_of(0.0, 1.0, frame, FitConfig(n_components=2)).update(start)
