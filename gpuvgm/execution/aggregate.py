@@ -20,6 +20,7 @@ from gpuvgm.execution.partitions import Partition
 from gpuvgm.io import Block, Source
 from gpuvgm.shortage import ARROW_PROBLEMS
 
+COLUMNS_TOGETHER = 64  # of a table in memory: more wait for their blocks' summaries
 COLUMN_PROBLEMS = (ValueError, ArithmeticError, TypeError, *ARROW_PROBLEMS)  # what one column's values may lead to
 T = TypeVar("T")
 Merged = Any  # statistics of the same kind
@@ -103,9 +104,31 @@ def summarise_columns(
         return Results.of(spread or {})
     if blocks is None and run.on_device:
         return Results.of(_on_device(plans, source, run, partial(run.blocks, source)))
+    if blocks is None and source.in_memory and source.rows:
+        return Results.of(_group_by_group(plans, source, source.rows, run))
     count = partial(count_planned, run.engine, tuple(plans))
     merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, merge_columns)
     return Results.of(merged or {})
+
+
+def _group_by_group(plans: Sequence[Plan], source: Source, rows: int, run: Run) -> dict[str, Any]:
+    """Statistics of columns in memory: only those of one group are there once for each block."""
+    counted: dict[str, Any] = {}
+    for first in range(0, len(plans), COLUMNS_TOGETHER):
+        group = tuple(plans[first : first + COLUMNS_TOGETHER])
+        progress = run.executor.progress
+        if progress is not None:
+            progress = partial(_share_done, progress, rows * first / len(plans), len(group) / len(plans))
+        blocks = run.blocks(source, [plan.name for plan in group])
+        count = partial(count_planned, run.engine, group)
+        merged = run.executor.reporting(progress).map_merge(count, blocks, merge_columns)
+        counted |= merged or {}
+    return counted
+
+
+def _share_done(progress: Callable[[int], None], before: float, share: float, done: int) -> None:
+    """Report rows of a group of columns by its share in all columns, beside those of the groups before."""
+    progress(round(before + share * done))
 
 
 def _on_device(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import pyarrow as pa
 
@@ -71,6 +71,9 @@ class Executor(Protocol):
     def rows_of_partitions(self, rows: int | None) -> int:
         """Rows of a partition of a source with so many rows."""
 
+    def reporting(self, progress: Callable[[int], None] | None) -> Self:
+        """The same with another listener."""
+
     def map_merge(self, function: Callable[[Any], R], blocks: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in row order; None where there are no rows."""
 
@@ -125,6 +128,10 @@ class LocalExecutor:
         """Rows of a partition: what is lost at most when a run is cut short."""
         return PARTITION_ROWS
 
+    def reporting(self, progress: Callable[[int], None] | None) -> Self:
+        """The same with another listener."""
+        return type(self)(self.threads, progress)
+
     def map_merge(self, function: Callable[[B], R], blocks: Iterable[B], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in block order; None when there are no blocks."""
         if isinstance(blocks, RemoteBlocks):
@@ -166,7 +173,7 @@ class LocalExecutor:
         done = 0
         for partition in partitions:
             report = None if self.progress is None else partial(_from, self.progress, done)
-            yield partition, function(partition, type(self)(self.threads, report))
+            yield partition, function(partition, self.reporting(report))
             done += partition.rows
 
     @contextmanager

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,7 @@ class TableSource(Source):
     flavour: str
     table: pa.Table
     dtypes: Mapping[str, Any] | None = None
+    in_memory: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_unique(self.name, self.table.schema.names)
@@ -138,6 +139,7 @@ class ArraySource(Source):
     matrix: Array | None = None
     arrays: Any = np
     hosted: bool = False
+    in_memory: ClassVar[bool] = True
 
     @property
     def schema(self) -> pa.Schema:
@@ -444,6 +446,7 @@ class SampleSource(Source):
     record: dict[str, Any]
     runs: Runs | None = None
     flavour: str = "sample"
+    in_memory: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

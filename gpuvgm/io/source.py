@@ -41,11 +41,14 @@ class Source:
         Whether the fingerprint tells the rows from all others, so that work on them can be resumed.
     lazy : bool
         Whether the rows are computed by Dask's graph.
+    in_memory : bool
+        Whether columns lie in memory each for itself, so that reading them group by group costs no more.
     """
 
     __slots__ = ()
     identified: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
+    in_memory: ClassVar[bool] = False
 
     if TYPE_CHECKING:
 
