@@ -180,7 +180,7 @@ class ColumnSpec:
     @property
     def is_declared(self) -> bool:
         """Whether the user said of which kind the column is, by its options at least."""
-        return self.reason.startswith(("declared", "option "))
+        return is_declared(self.reason)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able form."""
@@ -195,6 +195,11 @@ class ColumnSpec:
     def _listed(self, key: str) -> tuple[Value, ...]:
         values = self.options.get(key)
         return tuple(values) if isinstance(values, list) else ()
+
+
+def is_declared(reason: str) -> bool:
+    """Whether the reason for a column's kind is that the user said so."""
+    return reason.startswith(("declared", "option "))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import pyarrow as pa
+
+from gpuvgm.columns.base import MISSING
+from gpuvgm.columns.codecs.texts import values_in
+from gpuvgm.columns.schema import is_declared
 from gpuvgm.errors import counted
-from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures
+from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, ValueCount
 from gpuvgm.report.profiles import ModeProfile, NumberProfile, hides_values, usual_ks
 
 CLIPPED = 1e-3  # shares of rows from which on they are worth a word
@@ -54,6 +59,27 @@ def advice(name: str, column: ColumnFigures) -> list[Advice]:
     if column.profile is not None and column.has_modes:
         found += [*_of_fit(column.profile), *_of_modes(column, column.profile), *_of_spikes(name, column.profile)]
     return found
+
+
+def advice_on_kind(levels: Sequence[ValueCount], reason: str) -> Iterator[Advice]:
+    """What is to be said of a column whose categories are numbers or dates, though nobody declared it categorical.
+
+    Nothing of two categories: they have no more order and distance than two numbers.
+
+    Parameters
+    ----------
+    levels : sequence of ValueCount
+        Its most frequent categories.
+    reason : str
+        Why it has its kind.
+    """
+    texts = [one.text for one in levels if one.value is not MISSING]
+    what = values_in(pa.array(texts)) if len(texts) > 2 and reason and not is_declared(reason) else ""
+    if what:
+        yield Advice(
+            f"The {what} count as categories, so that nothing is said of their order and distances.",
+            'Declare the kind "continuous" if they are quantities; text of several forms must be converted first.',
+        )
 
 
 def _of_categories(column: CategoryFigures) -> Iterator[Advice]:

@@ -67,7 +67,7 @@ from gpuvgm.report.page import (
     tile_list,
     with_others,
 )
-from gpuvgm.report.pair_trends import pair_trends, thinned
+from gpuvgm.report.pair_trends import PairTrend, pair_trends, thinned
 from gpuvgm.report.profiles import NumberProfile, profile_of
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 
@@ -92,10 +92,9 @@ PAIRS = (
     "one value far out puts nearly all rows into one bin, and the score is high whatever they are."
 )
 LOW = 0.9  # scores below which a column is worth a look, and is named in the verdict
-_MISSING_SHARE, _NEW_SHARE = (
-    0.05,
-    0.01,
-)  # differences of shares, and shares of rows, from which on they are worth a word
+# Differences of shares, and shares of rows, from which on they are worth a word.
+_MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
+_NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,6 +437,14 @@ class Comparison(Scored):
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
         return "\n\n".join([head, "\n".join(table), *self._pairs_text(), _NOTE])
 
+    def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
+        """What is to be said of a column: of its values, and of the pair that has changed most."""
+        yield from _advice_on_values(column)
+        changed = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= 1 - LOW)
+        pair = max(changed, key=lambda pair: pair.lost, default=None)
+        if pair is not None:
+            yield _advice_on_pair(name, pair)
+
     def _pairs_text(self) -> Iterator[str]:
         """The overall score of pairs, and the lowest ones."""
         if self.pair_score is not None:
@@ -449,7 +456,7 @@ class Comparison(Scored):
             yield fill(f"pairs of columns: {self.pair_score:.3f}, the lowest: {', '.join(low)}", WIDTH)
 
     def _content(self) -> PageContent:
-        said = {name: list(_comparison_advice(column)) for name, column in self.columns.items()}
+        said = self._said(self._advice)
 
         def parts(places: Places) -> Iterator[Markup]:
             if self.pairs:
@@ -494,7 +501,7 @@ def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
     return join(tag("h2", "Pairs of columns"), scroll_table(titles, rows, PAIRS, text=3))
 
 
-def _comparison_advice(column: ColumnComparison) -> Iterator[Advice]:
+def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
     if column.score is None:
         yield Advice("A table has no value here.", "Look at the missing values.")
     elif column.score < LOW:
@@ -511,6 +518,29 @@ def _comparison_advice(column: ColumnComparison) -> Iterator[Advice]:
             "table lacks.",
             "Look at how both tables write their categories.",
         )
+    lost = _lost_rows(column) if isinstance(column, CategoryComparison) else 0
+    if lost and lost >= _NEW_SHARE * column.rows:
+        yield Advice(
+            f"{share(lost / column.rows)} of the original rows hold categories that the synthetic table lacks.",
+            "Look whether the generator knows rare categories.",
+        )
+
+
+def _lost_rows(column: CategoryComparison) -> int:
+    """Original rows of the listed categories that the synthetic table lacks, where that is no chance."""
+    expected = column.synthetic_rows / max(column.rows, 1)
+    lost = [one.rows_before for one in column.levels if not one.rows_after]
+    return sum(rows for rows in lost if rows * expected >= _NO_CHANCE)
+
+
+def _advice_on_pair(name: str, pair: PairTrend) -> Advice:
+    """What is to be said of a column whose dependence on another one has changed."""
+    other = pair.other if name == pair.one else pair.one
+    if pair.before is None or pair.after is None:
+        problem = f"The contingency score with {other} is {score_text(pair.score)}."
+    else:
+        problem = f"The correlation with {other} is {pair.after:z.2f}, in the original table {pair.before:z.2f}."
+    return Advice(problem, "The generator does not know how these columns depend on each other.")
 
 
 def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:

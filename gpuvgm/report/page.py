@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from gpuvgm.columns.histograms import Histogram
 from gpuvgm.errors import counted
 from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
-from gpuvgm.report.advice import Advice, share
+from gpuvgm.report.advice import Advice, advice_on_kind, share
 from gpuvgm.report.charts import histogram_chart, preview_chart
 from gpuvgm.report.counting import FirstRows
 from gpuvgm.report.figures import SHARE_NAMES, Description, RunFacts, ValueCount
@@ -127,6 +127,14 @@ class Scored(ABC):
     @abstractmethod
     def _content(self) -> PageContent:
         """What the page says."""
+
+    def _said(self, advice: Callable[[str, Any], Iterable[Advice]]) -> dict[str, list[Advice]]:
+        """What `advice` says of the columns, the worst first, and where numbers or dates have become categories."""
+        said = {name: [*advice(name, self.columns[name])] for name in self.worst_first}
+        for name, found in said.items():
+            levels = getattr(self.columns[name], "levels", ())
+            found += advice_on_kind(levels, self.reasons.get(name, ""))
+        return said
 
     @property
     def score(self) -> float | None:

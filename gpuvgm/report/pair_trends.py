@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -33,6 +33,9 @@ class PairTrend:
         "correlation" of two columns of numbers, else "contingency".
     score : float or None
         From 0 to 1; None where a column is constant.
+    reachable : float
+        About the score of a pair that depends on each other as in the original table: what chance and the shares of
+        each column alone leave of 1.
     before, after : float or None
         Correlations in the original and in the synthetic or decoded table.
     """
@@ -41,8 +44,14 @@ class PairTrend:
     other: str
     metric: str
     score: float | None
+    reachable: float
     before: float | None = None
     after: float | None = None
+
+    @property
+    def lost(self) -> float:
+        """How far the score is below what is reachable; negative where it is above, 0 without a score."""
+        return 0.0 if self.score is None else self.reachable - self.score
 
 
 def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> tuple[PairTrend, ...]:
@@ -58,16 +67,21 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
         Rows of the columns of both tables, in the same order.
     """
     numbers = {name for name, rows in original.items() if rows.dtype.kind == "f"}
-    alone = len(numbers) == len(original)
-    codes = {} if alone else {name: _codes_of_both(rows, synthetic[name]) for name, rows in original.items()}
+    only_numbers = len(numbers) == len(original)
+    codes = {} if only_numbers else {name: _codes_of_both(rows, synthetic[name]) for name, rows in original.items()}
+    alone = {name: _similarity(*_shares(pair, _width(pair))) for name, pair in codes.items()}
+    chance = _by_chance([len(rows) for table in (original, synthetic) for rows in [*table.values()][:1]])
     found = []
     for one, other in combinations(original, 2):
         if numbers >= {one, other}:
             before, after = (_correlation(table[one], table[other]) for table in (original, synthetic))
             score = None if before is None or after is None else 1 - abs(before - after) / 2
-            found.append(PairTrend(one, other, "correlation", score, before, after))
+            found.append(PairTrend(one, other, "correlation", score, 1 - chance / 2, before, after))
         else:
-            found.append(PairTrend(one, other, "contingency", _contingency(codes[one], codes[other])))
+            shares = _joint_shares(codes[one], codes[other])
+            spread = float(np.sum(np.sqrt(np.mean(shares, axis=0) * (1 - np.mean(shares, axis=0)))))
+            reachable = alone[one] * alone[other] - chance / 2 * spread
+            found.append(PairTrend(one, other, "contingency", _similarity(*shares), reachable))
     return tuple(sorted(found, key=lambda pair: 2.0 if pair.score is None else pair.score))
 
 
@@ -110,12 +124,32 @@ def _bin_borders(numbers: Floats) -> Floats:
         return np.unique(numbers)[1:BINS]
 
 
-def _contingency(one: tuple[Codes, Codes], other: tuple[Codes, Codes]) -> float:
-    """1 less the total variation distance of the joint shares of two columns in both tables."""
-    widths = [1 + max(int(np.max(codes, initial=0)) for codes in pair) for pair in (one, other)]
+def _joint_shares(one: tuple[Codes, Codes], other: tuple[Codes, Codes]) -> tuple[Floats, Floats]:
+    """Share of every pair of codes of two columns, in both tables."""
+    widths = [_width(pair) for pair in (one, other)]
     keys = [first * widths[1] + second for first, second in zip(one, other, strict=True)]
-    if widths[0] * widths[1] > DENSE:
-        both = np.unique(np.concatenate(keys), return_inverse=True)[1]
-        keys, widths = [both[: len(keys[0])], both[len(keys[0]) :]], [int(np.max(both)) + 1, 1]
-    shares = [np.bincount(key, minlength=widths[0] * widths[1]) / max(len(key), 1) for key in keys]
-    return 1.0 - float(np.sum(np.abs(shares[0] - shares[1]))) / 2
+    if widths[0] * widths[1] <= DENSE:
+        return _shares(keys, widths[0] * widths[1])
+    both = np.unique(np.concatenate(keys), return_inverse=True)[1]
+    return _shares([both[: len(keys[0])], both[len(keys[0]) :]], int(np.max(both)) + 1)
+
+
+def _width(codes: Sequence[Codes]) -> int:
+    """How many codes there are in two tables."""
+    return 1 + max(int(np.max(table, initial=0)) for table in codes)
+
+
+def _shares(codes: Sequence[Codes], width: int) -> tuple[Floats, Floats]:
+    """Share of every code in two tables."""
+    one, other = (np.bincount(table, minlength=width) / max(len(table), 1) for table in codes)
+    return one, other
+
+
+def _similarity(one: Floats, other: Floats) -> float:
+    """1 less the total variation distance of the shares in two tables."""
+    return 1.0 - float(np.sum(np.abs(one - other))) / 2
+
+
+def _by_chance(rows: Sequence[int]) -> float:
+    """Mean distance of two means of so many values whose standard deviation is 1."""
+    return float(np.sqrt(2 / np.pi * sum(1 / max(count, 1) for count in rows)))

@@ -157,7 +157,7 @@ class Report(Scored):
             yield fill(f"largest change of a correlation: {changed}", WIDTH)
 
     def _content(self) -> PageContent:
-        said = {name: advice(name, column) for name, column in self.columns.items()}
+        said = self._said(advice)
 
         def parts(places: Places) -> Iterable[Markup | None]:
             yield _widest_columns(self.widths, places)

@@ -272,7 +272,7 @@ def test_a_spoilt_column_stands_first(spoilt: str) -> None:
     random = np.random.default_rng(2)
     a, d = random.normal(size=(2, ROWS))
     rows = {
-        "a": a, "b": random.gamma(2, 1, ROWS), "c": random.choice([*"xyz"], ROWS, p=[0.6, 0.3, 0.1]), "d": d,
+        "a": a, "b": random.gamma(2, 1, ROWS), "c": random.choice([*"xyz"], ROWS, p=[0.6, 0.35, 0.05]), "d": d,
         "e": 2 * d + 0.1 * random.normal(size=ROWS), "f": random.choice([*"uv"], ROWS), "g": random.normal(size=ROWS),
     }  # fmt: skip
     spoil = {"a": lambda x: x + 0.5, "c": lambda x: np.where(x == "z", "x", x), "e": random.permutation}
@@ -283,7 +283,69 @@ def test_a_spoilt_column_stands_first(spoilt: str) -> None:
     found = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(rows).evaluate(rows, compare=again)
     assert spoilt in found.worst_first[: 2 if spoilt == "e" else 1], "of a broken pair both columns are alike"
     shown = [line.split()[0] for line in found.to_text().splitlines() if "complement" in line.lower()][: len(rows)]
-    assert shown == list(sections(parsed(found.to_html()))) == found.worst_first
+    page = parsed(found.to_html())
+    assert shown == list(sections(page)) == found.worst_first
+    (problem,) = page.all("ul", "warning")[0].all("li")
+    measure = {
+        "a": "The KS complement is 0.", "c": "of the original rows hold categories", "e": "in the original table 1.00"
+    }  # fmt: skip
+    assert spoilt in [link.text for link in problem.all("a")]
+    assert measure[spoilt] in problem.text
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_pair_is_said_to_have_changed_where_neither_chance_nor_its_columns_do_it(lost: bool) -> None:
+    random = np.random.default_rng(3)
+    words = np.array([f"w{i}" for i in range(40)])
+    one = random.integers(0, 40, ROWS)
+    table = {"one": words[one], "other": words[(one + random.integers(0, 5, ROWS)) % 40], "x": random.normal(size=ROWS)}
+    few = {name: values[:500] for name, values in table.items()} | {"x": 3 * random.normal(size=500)}
+    if lost:
+        few["other"] = random.permutation(few["other"])
+    pairs = {(pair.one, pair.other): pair for pair in pair_trends(*map(as_rows, (table, few)))}
+    assert all(pair.score < 0.8 for pair in pairs.values()), "few rows, and numbers of another spread"
+    assert [names for names, pair in pairs.items() if pair.lost >= 0.1] == [("one", "other")] * lost
+
+
+def as_rows(table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {
+        name: values if values.dtype.kind == "f" else np.array([int(word[1:]) for word in values])
+        for name, values in table.items()
+    }
+
+
+def test_categories_that_few_rows_lack_by_chance_are_not_told_of() -> None:
+    table = {"word": ["often"] * 98 + ["rare"] * 2, "x": np.arange(100) / 7}
+    fitted = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table)
+    few = {name: values[:90] for name, values in table.items()}
+    assert "categories that the synthetic table lacks" not in fitted.evaluate(table, compare=few).to_html()
+
+
+NUMBERS = [1, 2, 3, 5] * 50
+DATES = ["2013-01-01", "02.03.2014", "2015-07-09"]
+
+
+@pytest.mark.parametrize(
+    ("values", "declared", "what"),
+    [
+        (NUMBERS, None, "numbers"),
+        ([*map(str, NUMBERS)], None, "numbers"),
+        ([f"${number}" for number in NUMBERS], None, "numbers"),
+        (DATES * 60, None, "dates or times"),
+        (NUMBERS, "categorical", ""),
+        (NUMBERS, "continuous", ""),
+        ([0, 1] * 100, None, ""),
+        ([*"abcd"] * 50, None, ""),
+        ([True, False, None] * 60, None, ""),
+    ],
+)
+def test_numbers_and_dates_that_became_categories_are_told_of(values: list, declared: str | None, what: str) -> None:
+    table = {"column": values}
+    fitted = gpuvgm.TableTransformer(declared and {"column": declared}).fit(table)
+    for result in (fitted.evaluate(table, compare=table), fitted.evaluate(table)):
+        page = parsed(result.to_html()).text
+        assert ("Nothing stands out." in page) == (not what)
+        assert (f"The {what} count as categories" in page) == bool(what)
 
 
 def test_the_synthetic_outline_is_scaled_to_as_many_rows(comparison: Comparison) -> None:

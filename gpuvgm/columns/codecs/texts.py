@@ -426,6 +426,12 @@ def are_like_values(texts: Text) -> bool:
     return _are_like(texts, f"{_LIKE_NUMBER}|{_LIKE_MOMENT}")
 
 
+def values_in(texts: Text) -> str:
+    """What most texts are, whatever their form: "numbers", "dates or times", or "" for others."""
+    likes = {"numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?", "dates or times": _LIKE_MOMENT}
+    return next((what for what, pattern in likes.items() if _are_like(texts, pattern)), "")
+
+
 def unread_values(texts: Text) -> str:
     """What to do where most texts may be numbers, dates or times, but have no form to read them in; empty for others.
 
@@ -436,9 +442,8 @@ def unread_values(texts: Text) -> str:
     texts : pyarrow array of text
         Different texts that are not blank.
     """
-    likes = {"numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?", "dates or times": _LIKE_MOMENT}
-    what = next((what for what, pattern in likes.items() if _are_like(texts, pattern)), None)
-    if what is None:
+    what = values_in(texts)
+    if not what:
         return ""
     open_ = [parse for parse in PARSES if _form_of_all(texts, "string", parse)]
     if open_:
