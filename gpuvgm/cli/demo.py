@@ -24,6 +24,7 @@ from gpuvgm.table.base import load_as
 from gpuvgm.table.description import model_document
 from gpuvgm.table.transformer import TableTransformer
 
+SHOWN = 3  # synthetic rows
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
 
 
@@ -76,7 +77,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
         "report": report.to_dict(),
         "comparison": comparison.to_dict(),
     }
-    return Outcome(document, _view(fitted, str(report), document))
+    return Outcome(document, _view(fitted, str(report), document, pq.ParquetFile(synthetic)))
 
 
 def flights(folder: Path, rows: int) -> tuple[Path, str]:
@@ -100,9 +101,10 @@ def generated(folder: Path, rows: int) -> tuple[Path, str]:
     return path, f"generated amounts, not real data; for real data: {install_extra('demo')}"
 
 
-def _view(fitted: TableTransformer, report: str, document: dict[str, Any]) -> list[Any]:
+def _view(fitted: TableTransformer, report: str, document: dict[str, Any], synthetic: pq.ParquetFile) -> list[Any]:
     rows = fitted.model_.rows
     times = [(stage, f"{s:.2f} s", speed(rows, s)) for stage, s in document["seconds"].items()]
+    shown = next(synthetic.iter_batches(SHOWN))
     files = [(name, decimal(size)) for name, size in document["files"].items()]
     return [
         f"{counted(rows, 'row')}: {document['origin']}",
@@ -111,9 +113,11 @@ def _view(fitted: TableTransformer, report: str, document: dict[str, Any]) -> li
         *views.model_tables(fitted.model_),
         "Transform, then inverse:",
         report,
-        f"\nA synthetic table beside this one: {document['comparison']['verdict']}",
         "\nTime:",
         views.lines_table(("stage", "time", "speed"), times),
         f"Files in {document['folder']}:",
         views.lines_table(("file", "size"), files),
+        f"The first of {counted(rows, 'row')} of a synthetic table:",
+        views.lines_table(shown.schema.names, [[str(value) for value in row.values()] for row in shown.to_pylist()]),
+        f"Beside the original rows: {document['comparison']['verdict']}",
     ]

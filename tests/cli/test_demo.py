@@ -31,7 +31,10 @@ def test_without_real_data_it_says_so(tmp_path, monkeypatch, absent):
     text = invoke("demo", "--out", tmp_path, "--rows", "5000").stdout
     assert 'pip install "gpuvgm[demo]"' in text
     assert "generated amounts" in text
-    assert "A synthetic table beside this one: Overall score 0.9" in text
+    *_, title, _, names, _, first, second, third, _, verdict = text.splitlines()
+    assert title == "The first of 5,000 rows of a synthetic table:" and names.split() == ["Amount"]
+    assert all(float(row) > 0 for row in (first, second, third))
+    assert verdict.startswith("Beside the original rows: Overall score 0.9")
     assert {path.name for path in tmp_path.iterdir()} == {*FILES, "amount.parquet"}
 
 
