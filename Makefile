@@ -114,7 +114,7 @@ measure-peers: $(STAMP)-test-peers
 
 # The second one trains CTGAN, in the environment that has it.
 notebooks notebooks-update:
-	$(MAKE) run-notebooks EXTRA=test NOTEBOOKS="$(if $(findstring update,$@),--update) 01 03 04 05"
+	$(MAKE) run-notebooks EXTRA=test NOTEBOOKS="$(if $(findstring update,$@),--update) 01 03 04 05 07"
 	$(MAKE) run-notebooks VENV=$(VENV)-ctgan EXTRA=test-ctgan NOTEBOOKS="$(if $(findstring update,$@),--update) 02 06"
 
 run-notebooks: $(STAMP)-$(EXTRA)

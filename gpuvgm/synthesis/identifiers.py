@@ -19,6 +19,12 @@ from gpuvgm.synthesis.drawing import column_number
 
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 LONGEST = 64  # letters of a shape
+MADE = {
+    "number": "running numbers",
+    "uuid": "new UUIDs",
+    "shape": "random letters and digits",
+    "missing": "missing values",
+}
 CLASSES = {"0": "0123456789", "a": "abcdefghijklmnopqrstuvwxyz", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
@@ -130,12 +136,10 @@ def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
 
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
     """How columns are made that are not modelled; empty where there are none."""
-    made = {column.name: "running numbers" for column in model.identifiers if column.regenerate == "sequence"}
-    made |= {column.name: "their one value" for column in model.categorical if not column.is_encoded}
-    made |= {
-        name: "missing values" if form.kind == "missing" else f"new ones ({form.kind})" for name, form in forms.items()
-    }
-    told = [f"{one.name}: {made.get(one.name, 'missing values')}" for one in model.columns if not one.is_encoded]
+    made = {column.name: MADE["number"] for column in model.identifiers if column.regenerate == "sequence"}
+    made |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
+    made |= {name: MADE[form.kind] for name, form in forms.items()}
+    told = [f"{one.name} ({made.get(one.name, MADE['missing'])})" for one in model.columns if not one.is_encoded]
     return f"columns that are not modelled: {', '.join(told)}" if told else ""
 
 

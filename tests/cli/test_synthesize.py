@@ -54,7 +54,7 @@ def model(table):
     path = table.with_name("people.gpuvgm")
     text = invoke("train", table, "--model", path).stdout
     assert f"people.gpuvgm: counts, trained on {ROWS:,} rows in" in text
-    assert "columns that are not modelled: customer: new ones (number), phone: new ones (shape), note: missing" in text
+    assert "not modelled: customer (running numbers), phone (random letters and digits), note (missing values)" in text
     return path
 
 

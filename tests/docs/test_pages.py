@@ -20,11 +20,13 @@ from sklearn.exceptions import ConvergenceWarning
 import gpuvgm
 from gpuvgm.cli.options import OPTIONS, OTHER_VARIABLES
 from gpuvgm.columns.schema import TableSchema
+from tests.cli.running import invoke
 from tests.conftest import needs, needs_gpu
 from tests.docs.pages import DEVICE, DOCS, PAGES, ROOT, Block, blocks, python_blocks, run_page, run_python
 
 STORES = DOCS / "how-to" / "storage.md"  # run by tests/io/storage, which has a store
-RUN = [page for page in PAGES if page != STORES and blocks(page)]
+TUTORIAL = DOCS / "tutorial.md"  # run with what it shows
+RUN = [page for page in PAGES if page not in (STORES, TUTORIAL) and blocks(page)]
 NUMBERS = ("amount", "income", "balance", "year", "id")
 TEXTS = ("grade", "price", "born")
 ROWS = pa.schema([(name, pa.float64()) for name in NUMBERS] + [(name, pa.string()) for name in TEXTS])
@@ -58,6 +60,21 @@ def test_the_code_of_a_page_runs(
     shutil.copy(your_rows, tmp_path)
     for _ in run_page(page):
         pass
+
+
+def test_the_tutorial_shows_what_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    printed = ""
+    for block in blocks(TUTORIAL):
+        if block.language == "python":
+            run_python(block)
+        else:
+            printed += "".join(invoke(*words).stdout for words in block.commands)
+    printed += "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("*.csv"))
+    shown = [line for block in blocks(TUTORIAL, "text") for line in block.code.splitlines()]
+    assert len(shown) > 10
+    for line in shown:
+        assert re.sub(r"in \d+\.\d+ s$", "in ", line) in printed
 
 
 @pytest.mark.gpu

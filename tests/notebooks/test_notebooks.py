@@ -33,8 +33,9 @@ each = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOT
         pytest.param("03", 200_000, "16 of 16 files are the same", marks=exhaustive),
         pytest.param("04", 20_000, "flights, auto: 20 of 20 columns come back exactly", marks=exhaustive),
         pytest.param("05", 20_000, "transform on the CPU", marks=exhaustive),
+        pytest.param("07", 5_000, "same rows: True", marks=exhaustive),
     ],
-    ids=["01", "03", "04", "05"],
+    ids=["01", "03", "04", "05", "07"],
 )
 def test_runs_from_a_clean_kernel(number: str, rows: int, said: str, tmp_path: Path) -> None:
     assert said in run_notebook(number, tmp_path, GPUVGM_NOTEBOOK_ROWS=str(rows))
