@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -36,7 +38,7 @@ class IdentifierForm:
     ----------
     kind : {"number", "uuid", "shape", "missing"}
         A running number between two texts; random UUIDs; letters and digits drawn at the places where all values have
-        such; or missing values, for sentences.
+        such, or most; or missing values, for sentences.
     before, after : str
         Of a number: the texts around it. Of a shape: `before` has "0", "a" or "A" for a digit, a small letter and a
         capital, behind a backslash, and all other letters as they are.
@@ -107,7 +109,7 @@ def form_of(values: Any, rows: int) -> IdentifierForm | None:
         digits = [one[2] for one in found if one]
         width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
         return IdentifierForm("number", before, after, width, max(rows, *map(int, digits)) + 1)
-    return _find_shape(texts) or (IdentifierForm("missing") if any(" " in text.strip() for text in texts) else None)
+    return _shape_of(texts) or (IdentifierForm("missing") if _hold_spaces(texts) else None)
 
 
 def _distinct(values: Any) -> list[str]:
@@ -117,7 +119,17 @@ def _distinct(values: Any) -> list[str]:
     return texts
 
 
-def _find_shape(texts: list[str]) -> IdentifierForm | None:
+def _hold_spaces(texts: list[str]) -> bool:
+    """Whether some texts are of several words, as sentences are."""
+    return any(" " in text.strip() for text in texts)
+
+
+def _shape_of(texts: list[str]) -> IdentifierForm | None:
+    """The shape that all texts have, or that most of several single words have; None where they have none."""
+    return _common_shape(texts) or (None if _hold_spaces(texts) else _usual_shape(texts))
+
+
+def _common_shape(texts: list[str]) -> IdentifierForm | None:
     """Letters and digits at the places where all texts have such; None where lengths differ, or other letters."""
     if not texts or len({*map(len, texts)}) > 1 or len(texts[0]) > LONGEST:
         return None
@@ -125,12 +137,22 @@ def _find_shape(texts: list[str]) -> IdentifierForm | None:
     return IdentifierForm("shape", shape) if "\\" in shape and "?" not in shape else None
 
 
+def _usual_shape(texts: list[str]) -> IdentifierForm | None:
+    """The most frequent order of letters, digits and signs; None where no two texts share it, or it has few values."""
+    shapes = Counter(
+        "".join(map(_class_of_letter, text)) for text in texts if len(text) <= LONGEST and not {*text} & {"\\", "?"}
+    )
+    shape, count = max(shapes.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+    values = prod(len(CLASSES[name]) for name in re.findall(r"\\(.)", shape, re.S))
+    return IdentifierForm("shape", shape) if count > 1 and values >= len(texts) else None
+
+
 def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
     """Forms of the columns of text that are not modelled, of those that have one, by a sample of the rows."""
     wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
     forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
     passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
-    forms |= {name: _find_shape(_distinct(rows.column(name))) for name in passed}
+    forms |= {name: _shape_of(_distinct(rows.column(name))) for name in passed}
     return {name: form for name, form in forms.items() if form is not None}
 
 
@@ -141,6 +163,11 @@ def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) 
     made |= {name: MADE[form.kind] for name, form in forms.items()}
     told = [f"{one.name} ({made.get(one.name, MADE['missing'])})" for one in model.columns if not one.is_encoded]
     return f"columns that are not modelled: {', '.join(told)}" if told else ""
+
+
+def _class_of_letter(letter: str) -> str:
+    """Class of a letter or digit; any other character as it is."""
+    return next((f"\\{name}" for name, members in CLASSES.items() if letter in members), letter)
 
 
 def _class_of(letters: set[str]) -> str:

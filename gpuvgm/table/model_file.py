@@ -325,7 +325,7 @@ def _opened_file(target: Location) -> tuple[BinaryIO, int]:
 
 
 def _no_model(target: Location) -> ModelFileError:
-    return ModelFileError(f"{target}: there is no model; write one with save() or `gpuvgm fit`")
+    return ModelFileError(f"{target}: there is no model; write one with save(), `gpuvgm fit` or `gpuvgm train`")
 
 
 def _listed_files(target: Location, body: bytes) -> dict[str, tuple[int, str]]:

@@ -81,6 +81,11 @@ def test_all_columns_come_back_in_their_order_and_types(frame: pd.DataFrame, fit
         ("number", lambda i: f"C{i * 3:06d}", r"C\d{6}"),
         ("number", lambda i: f"order-{5000 + i}/x", r"order-\d+/x"),
         ("uuid", lambda i: str(UUID(int=i * 2**90 + i * 7919)), r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+        (
+            "shape",
+            lambda i: f"u{i * 7919 % 10 ** (3 + i % 2)}@x.org" + "." * (i % 9 == 0),
+            r"[a-z]\d{3,4}@[a-z]\.[a-z]{3}",
+        ),
         ("shape", lambda i: f"{'abcdefghij'[i % 10]}{i % 7}X-{i:04d}{'KLM'[i % 3]}", r"[a-z]\dX-\d{4}[A-Z]"),
     ],
 )
