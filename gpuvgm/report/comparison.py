@@ -492,12 +492,13 @@ def _text_cells(column: ColumnComparison) -> list[str]:
 
 
 def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
-    """The pairs of columns with the lowest scores."""
-    rows = []
-    for pair in comparison.pairs[:LISTED]:
+    """The pairs of columns with the lowest scores; correlations where one of them has any."""
+    lowest = comparison.pairs[:LISTED]
+    rows, titles = [], ["original r", "synthetic r"] if any(pair.before is not None for pair in lowest) else []
+    for pair in lowest:
         links, correlations = pair_cells(pair, places, 2)
-        rows.append((*links, pair.metric, *correlations, score_text(pair.score)))
-    titles = ("column", "and", "metric", "original r", "synthetic r", "score")
+        rows.append((*links, pair.metric, *correlations[: len(titles)], score_text(pair.score)))
+    titles = ["column", "and", "metric", *titles, "score"]
     return join(tag("h2", "Pairs of columns"), scroll_table(titles, rows, PAIRS, text=3))
 
 

@@ -33,6 +33,7 @@ NO_FIRST_ROWS = "First rows may be personal data: --first-rows, or to_html(first
 NO_SCRIPT = "The columns of this wide table are compressed: allow scripts to open them."
 LISTED = 8  # problems that are listed at the top
 ALIKE = 6  # other columns with one of them that are named
+NOTHING = "–"  # a cell without a figure
 Cell = tuple[str, float | str]  # what is shown, and what it is sorted by
 Places = Mapping[str, str]  # anchors of the columns
 Tile = tuple[str, str, str]  # what a figure is, its value, and what that means
@@ -349,8 +350,8 @@ def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
     names = result.worst_first
     figures = {title: [cell(result.columns[name]) for name in names] for title, cell in content.overview.items()}
     noted = [len(warnings_of(content.said[name])) for name in names]
-    figures["warnings"] = [(str(count or "–"), count) for count in noted]
-    figures = {title: cells for title, cells in figures.items() if any(text for text, _ in cells)}
+    figures["warnings"] = [(str(count or NOTHING), count) for count in noted]
+    figures = {title: cells for title, cells in figures.items() if any(text.strip(NOTHING) for text, _ in cells)}
     titles = ["column", "kind", "values", *figures]
     head = [tag("th", title, scope="col", class_=None if i < 2 else "n") for i, title in enumerate(titles)]
     body = []
@@ -390,12 +391,12 @@ def number_cell(figure: str, show: Callable[[float], str]) -> Callable[[Any], Ce
 
 def share_cell(part: float) -> Cell:
     """Cell of a share of rows, which may be none."""
-    return (share(part) if part else "–", f"{part:.9g}")
+    return (share(part) if part else NOTHING, f"{part:.9g}")
 
 
 def score_text(score: float | None) -> str:
     """A score for people."""
-    return "–" if score is None else f"{score:.3f}"
+    return NOTHING if score is None else f"{score:.3f}"
 
 
 def link(name: str, places: Places) -> Markup:

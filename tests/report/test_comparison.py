@@ -253,7 +253,10 @@ def test_the_page(comparison: Comparison, original: pa.Table, synthetic: pa.Tabl
     (pairs,) = [one for one in tree.all("table") if (one.attributes["aria-label"] or "").startswith("Pairs of columns")]
     first = comparison.pairs[0]
     row = pairs.all("tbody")[0].all("tr")[0]
-    assert [cell.text for cell in row.children] == [first.one, first.other, "contingency", "", "", f"{first.score:.3f}"]
+    assert [cell.text for cell in row.children] == [first.one, first.other, "contingency", f"{first.score:.3f}"]
+    for table in tree.all("table"):
+        rows = [[cell.text for cell in row.children] for row in table.all("tbody")[0].all("tr")]
+        assert all(any(text not in ("", "–") for text in column) for column in zip(*rows, strict=True)) or not rows
     assert "The bins mislead where values are skewed" in tree.text
     head, first, *rest = first_rows(text)
     assert [cell.text for cell in head[1:3]] == ["plain", "synthetic"]
@@ -319,6 +322,13 @@ def test_categories_that_few_rows_lack_by_chance_are_not_told_of() -> None:
     fitted = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table)
     few = {name: values[:90] for name, values in table.items()}
     assert "categories that the synthetic table lacks" not in fitted.evaluate(table, compare=few).to_html()
+
+
+def test_figures_that_no_column_has_are_no_columns_of_the_page() -> None:
+    table = {"word": ["often", "rare"] * 50}
+    page = parsed(gpuvgm.TableTransformer().fit(table).evaluate(table, compare=table).to_html())
+    (overview,) = page.all("table", "overview")
+    assert [cell.text for cell in overview.all("th")] == ["column", "kind", "values", "score", "word"]
 
 
 NUMBERS = [1, 2, 3, 5] * 50
