@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -151,16 +151,20 @@ class FitReport:
 def warnings_of(model: TableModel) -> list[str]:
     """What a fit chose of its own accord that may not be wanted, each with its remedy."""
     width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
-    scalars = {column.name for column in model.columns if isinstance(column, IntervalColumn)}
+    scalars = {column.name: column for column in model.columns if isinstance(column, IntervalColumn)}
     beside = {column.name for column in model.numeric if any(map(column.codec.plain.word_of, column.modal_numbers))}
     codes = {column.name for column in model.numeric if is_named_as_code(column)}
     unseen = [spec for spec in inferred if spec.kind in ("id", "pass")]
     told = [
         _told(unseen, "the model does not see", 'declare their kind, or "id", "pass" or "drop" if that is meant'),
         _told(
-            [spec for spec in inferred if spec.name in scalars],
+            [
+                replace(spec, reason=spec.reason.removesuffix(f"; {scalars[spec.name].encoding_reason}"))
+                for spec in inferred
+                if spec.name in scalars
+            ],
             "one scalar stands for all categories of",
-            'declare max_categories, encoding="onehot", or the kind "pass" or "drop"',
+            'declare max_categories, encoding="onehot", "pass" or "drop"',
         ),
         _told(
             [spec for spec in inferred if spec.name in beside],
