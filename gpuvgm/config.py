@@ -33,6 +33,8 @@ CHUNK_ROWS = 4096
 BLOCK_ROWS = 1 << 20
 #: algorithm="auto" takes the summary from this many rows on.
 SUMMARY_ROWS = 200_000
+#: Concentration of the Dirichlet process in CTGAN: less than any row.
+SPARSE = 1e-3
 LARGEST_FLOAT32 = 3.4028234663852886e38
 
 
@@ -60,10 +62,18 @@ class FitConfig:
 
     @property
     def concentration(self) -> float:
-        """Concentration of the Dirichlet process: unless it is given, that of CTGAN with effort="research", else 1."""
+        """Concentration of the Dirichlet process: unless it is given, CTGAN's with effort="research", else 100."""
         if self.weight_concentration_prior is not None:
             return self.weight_concentration_prior
-        return 1e-3 if self.effort == "research" else 1.0
+        return SPARSE if self.effort == "research" else 100.0
+
+    @property
+    def prior_share(self) -> float:
+        """Prior covariance of a component, in variances of the column: scikit-learn's 1 with effort="research".
+
+        One of several components is narrower than all of them together (Fraley and Raftery 2007 take 1 / K^2).
+        """
+        return 1.0 if self.effort == "research" else self.n_components**-0.5
 
 
 #: Added to each mode's probability before the draw by the research code.

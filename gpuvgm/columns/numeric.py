@@ -45,7 +45,7 @@ from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, ru
 from gpuvgm.columns.options import Value
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import value_text
-from gpuvgm.config import EncodingRules, FitConfig
+from gpuvgm.config import SPARSE, EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.engines.hold import Coverage
 from gpuvgm.engines.tables import Step, least_values
@@ -53,7 +53,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.mixture.accumulate import CELL_FRAME
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
-from gpuvgm.mixture.posterior import Posterior, prior_of
+from gpuvgm.mixture.posterior import Posterior, StickBreaking, prior_of
 from gpuvgm.mixture.rows import Rows, first_feature
 from gpuvgm.mixture.search import SEARCHES
 from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_grid
@@ -560,6 +560,7 @@ def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: O
     posterior = outcome.fit.posterior
     if plan.config.effort != "research":
         posterior = before_rounding(plan.codec, plan.grid.frame, posterior)
+        posterior = replace(posterior, concentration=StickBreaking.of(SPARSE, posterior.counts))  # weights: rows alone
     column = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
     return replace(column, quantiles=Quantiles.of(cells, plan.grid.frame))
 

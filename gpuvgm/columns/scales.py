@@ -50,7 +50,6 @@ LEAST_TAIL = 2.4  # of the outermost 0.5 % in quartile ranges; 1.9 for a Gaussia
 LEAST_STEPS = 16  # in the median: shorter columns are counts, whose logarithms are few far apart values
 LEAST_GAIN, LEAST_MORE = 5e-3, 1e-3  # nats a row: over the plain scale, over another one
 ITERATIONS, QUIET = 20, 1e-4
-SPARSE = 1e-3  # concentration: a scale is right where few modes are enough
 FAR_BELOW = 8  # a scale that is a logarithm for all values turns so far below the smallest
 MOST_SPIKES = 8
 LEAST_ZEROS = 1e-3  # of the rows
@@ -199,7 +198,7 @@ class _Trial:
     def on(cls, codec: Codec, numbers: Floats, components: int) -> _Trial:
         """Mixture on the scale of a codec; the numbers are those of the plain one, ascending."""
         placed = codec.of_inner(numbers)
-        frame, config = Frame.around(placed), FitConfig(components, weight_concentration_prior=SPARSE)
+        frame, config = Frame.around(placed), FitConfig(components, effort="research")  # whose prior wants few modes
         y, counts = distinct_values(frame.apply(placed))
         weight, none = counts.astype(np.float64), np.zeros(len(y))
         cells = Cells(y, weight, none, none.astype(np.int64), none.astype(np.int64), none)

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from gpuvgm.config import FitConfig
+from gpuvgm.config import SPARSE, FitConfig
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import LOG2_E, KernelTable, PriorTable
 from gpuvgm.mixture.special import LOG_2, LOG_2_PI, Vector, digamma, gammaln, log
@@ -254,7 +254,7 @@ class Prior:
 
 
 def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, least_variance: float = 0.0) -> Prior:
-    """scikit-learn's default prior for a column, in the frame's coordinates.
+    """Prior for a column, in the frame's coordinates: with effort="research" scikit-learn's default.
 
     Parameters
     ----------
@@ -263,19 +263,19 @@ def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, leas
     frame : Frame
         Coordinates; `reg_covar` is given in the column's own units and scaled along.
     config : FitConfig
-        Concentration, `reg_covar` and `standardize`.
+        Concentration, `prior_share`, `reg_covar` and `standardize`.
     least_variance : float
         No component's variance is less, in the square of the column's own units.
     """
     small = np.sqrt(variance) < frame.scale
     standardize = (small if config.standardize == "auto" else config.standardize) and variance > 0
     if variance == 0 and frame.scale != 1:  # a constant of extreme size: any floor near 1 does
-        return Prior(config.concentration, mean, 1.0, 0.0, 1.0, config.reg_covar)
+        return Prior(SPARSE, mean, 1.0, 0.0, 1.0, config.reg_covar)
     return Prior(
         weight_concentration=config.concentration,
         mean=mean,
         mean_precision=1.0,
-        covariance=variance,
+        covariance=config.prior_share * variance,
         degrees_of_freedom=1.0,
         reg_covar=config.reg_covar * (variance if standardize else frame.scale * frame.scale),
         least_covariance=float(np.sqrt(least_variance) * frame.scale) ** 2,

@@ -909,7 +909,7 @@ class BaseTransformer:
         >>> transformer = gpuvgm.TableTransformer().fit(table)
         >>> distance = gpuvgm.TableTransformer(sample_rows=500).fit(table).distance_to(transformer)
         >>> distance.rows, distance.other_rows, round(distance.columns["amount"].ks, 2)
-        (500, 1000, 0.02)
+        (500, 1000, 0.01)
         """
         from gpuvgm.report import model_distance
 

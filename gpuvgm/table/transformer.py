@@ -38,7 +38,7 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
     weight_threshold : float
         A component becomes a mode if its weight is larger than this and at least one training row belongs to it.
     weight_concentration_prior : float, optional
-        Concentration of the Dirichlet process; by default 0.001 with effort="research", as CTGAN has it, else 1.
+        Concentration of the Dirichlet process; by default 0.001 with effort="research", as CTGAN has it, else 100.
     max_iter : int
         Iterations of variational EM.
     tol, tol_per_row : float

@@ -33,7 +33,8 @@ def cells_of(x: np.ndarray) -> tuple[Cells, Prior]:
     y = frame.apply(x)
     grid = build_grid(frame, Masses.of_sample(y[:: max(1, len(y) // 50_000)]), np.empty(0))
     mean, variance = mean_and_variance(y, np.ones(len(y)), np.zeros(len(y)))
-    return get_engine("auto").summarise(x, grid).cells(), prior_of(mean, variance, frame, FitConfig())
+    config = FitConfig(effort="research", weight_concentration_prior=1.0)
+    return get_engine("auto").summarise(x, grid).cells(), prior_of(mean, variance, frame, config)
 
 
 @pytest.fixture(scope="module")

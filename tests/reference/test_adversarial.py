@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,10 @@ from gpuvgm.config import FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sampling import UNKNOWN_SAMPLE_ROWS, sample_runs
-from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_rows
+from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells, over_rows
 from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
-from gpuvgm.mixture.posterior import prior_of
+from gpuvgm.mixture.posterior import StickBreaking, prior_of
 from gpuvgm.mixture.rows import Rows
 from gpuvgm.mixture.summary_fit import CHECKED_ITERATIONS, distance
 from gpuvgm.summary.grid import OUTER_CELLS, Frame, Masses, build_grid, keys_of
@@ -33,10 +34,12 @@ def rng(seed: int) -> np.random.Generator:
 def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) -> tuple[float, float]:
     """Distance of a fit to EM over every row, and what the fit says of it.
 
-    From the fit's own centres, or with effort="best" from the fit itself, which is at the end of a search.
+    From the fit's own centres, or with effort="best" of some more iterations from the end of the search, over the
+    summary and over the rows.
     """
     source = iter([{"x": part} for part in np.array_split(x, 8)]) if once else {"x": x}
-    column = TableTransformer({"x": "continuous"}, **settings).fit(source).columns_["x"]
+    transformer = TableTransformer({"x": "continuous"}, **settings).fit(source)
+    column = transformer.columns_["x"]
     mixture = column.mixture
     assert mixture is not None
     frame, engine = mixture.frame, get_engine("auto")
@@ -45,13 +48,19 @@ def true_and_estimated(x: np.ndarray, *, once: bool = False, **settings: Any) ->
     one, zero = np.ones(len(y)), np.zeros(len(y))
     config = FitConfig(**settings)
     prior = prior_of(*mean_and_variance(y, one, zero), frame, config)
-    start, stopping = mixture.posterior, Stopping(CHECKED_ITERATIONS, 0.0)
     if config.effort == "research":
         labels = Seeds(mixture.centres).nearest(y)
         start = prior.update(hard_start(y, one, zero, labels, mixture.centres))
-        stopping = Stopping.of(config, len(y))
-    exact = fit_mixture(over_rows(engine, Rows.of(rows), frame), prior, start, stopping)
-    return distance(exact.posterior, mixture.posterior), column.fit.fit_error
+        exact = fit_mixture(over_rows(engine, Rows.of(rows), frame), prior, start, Stopping.of(config, len(y)))
+        return distance(exact.posterior, mixture.posterior), column.fit.fit_error
+    sticks = StickBreaking.of(config.concentration, mixture.posterior.counts)  # those of the search
+    start, cells = replace(mixture.posterior, concentration=sticks), transformer.summaries_["x"].cells()
+    stopping = Stopping(CHECKED_ITERATIONS, 0.0)
+    exact, ours = (
+        fit_mixture(sums, prior, start, stopping).posterior
+        for sums in (over_rows(engine, Rows.of(rows), frame), over_cells(engine, cells))
+    )
+    return distance(exact, ours), column.fit.fit_error
 
 
 def is_honest(true: float, estimated: float) -> bool:
