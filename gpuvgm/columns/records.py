@@ -50,6 +50,8 @@ def document_of(record: Any) -> dict[str, Any]:
 
 
 def _write_value(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str, np.ndarray)):
+        return value
     if is_dataclass(value):
         return document_of(value)
     if isinstance(value, Mapping):

@@ -80,7 +80,7 @@ def numbers(text: str, least: float = 0.0, end: float = math.inf, *, above: bool
 def whole(least: int = 0, most: int = MOST) -> Rule:
     """Whole numbers from `least` to `most`."""
     text = f"a whole number, at least {least}" if most == MOST else f"a whole number from {least} to {most}"
-    return Rule(text, lambda value: _is(value, Integral) and least <= value <= most, int)
+    return Rule(text, lambda value: _is(value, int, Integral) and least <= value <= most, int)
 
 
 def one_of(*values: str) -> Rule:
@@ -98,11 +98,11 @@ def choice(literal: Any) -> Rule:
 
 def is_number(value: Any) -> bool:
     """Whether a value is a number, infinities and NaN too, and no integer that is too large."""
-    return _is(value, Real) and not (isinstance(value, int) and abs(value) > MOST)
+    return _is(value, float, Real) and not (isinstance(value, int) and abs(value) > MOST)
 
 
-def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool)
+def _is(value: Any, usual: type, kind: type) -> bool:
+    return isinstance(value, (usual, kind)) and not isinstance(value, bool)  # abstract classes take longer to ask
 
 
 number = Rule("a number", is_number, float)

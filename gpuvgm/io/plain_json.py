@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,11 +19,9 @@ def plain(value: Any, where: str = "model") -> Any:
     InputError
         For what is no number, string, boolean, None, array, list or mapping; `where` says which value it is.
     """
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         return plain(value.tolist(), where)
-    if isinstance(value, np.generic):
-        return plain(value.item(), where)
-    if isinstance(value, float) and not np.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return {"$float": str(float(value))}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value

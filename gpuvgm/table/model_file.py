@@ -184,7 +184,7 @@ def _files_of(fitted: TableModel) -> dict[str, bytes]:
         "summaries": names,
         "failed": fitted.failed,
     }
-    files = {MODEL: json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False).encode()}
+    files = {MODEL: json.dumps(plain(document), allow_nan=False, ensure_ascii=False).encode()}
     files |= {name: arrow_file(fitted.summaries[column]) for column, name in names.items()}
     files |= {NETWORK: fitted.network} if fitted.network else {}
     listed = {name: {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for name, body in files.items()}
@@ -292,9 +292,9 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
             raise ValueError(f'there is a summary of "{name}", which is no column of numbers')
         columns[name].check_summary(summaries[name])
     schema = TableSchema.from_json(document["schema"])
-    unknown = [name for name in columns if name not in schema.names]
+    unknown = columns.keys() - set(schema.names)
     if unknown:
-        raise ValueError(f'the schema lacks column "{unknown[0]}"')
+        raise ValueError(f'the schema lacks column "{min(unknown)}"')
     return TableModel(
         columns=tuple(columns.values()),
         schema=schema,
