@@ -738,7 +738,7 @@ class BaseTransformer:
         model = self._fitted()
         choice(InvalidRows)(invalid, "invalid")
         table = open_source(encoded)
-        template = check_origin(table, model, names)
+        template = check_origin(table, self._fingerprint(), names)
         if table.lazy and out is None:
             return decode_lazily(self._alone(), table, template.text, invalid, return_valid=return_valid)
         given = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)

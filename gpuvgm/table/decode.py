@@ -24,7 +24,7 @@ from gpuvgm.io import Block, DeviceTable, Source, host_batch, kept_rows, table_o
 from gpuvgm.io.arrow import is_plain_number_type, plain_values_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.encode import Encoded
-from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest, fingerprint
+from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +64,11 @@ def joined_valid(parts: Sequence[Decoded]) -> Array:
     return namespace_of(there).concatenate([beside(part.valid, there) for part in parts])
 
 
-def check_origin(table: Source, model: TableModel, names: str | None) -> NameTemplate:
-    """Refuse what another model encoded; what columns are called, as the caller says, or else the table."""
+def check_origin(table: Source, fingerprint: str, names: str | None) -> NameTemplate:
+    """Refuse what a model of another fingerprint encoded; what columns are called, as the caller or the table says."""
     for name, pairs in table.metadata().items():
         found = pairs.get(MODEL_KEY)
-        if found is not None and found != fingerprint(model):
+        if found is not None and found != fingerprint:
             raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
         names = names or pairs.get(NAMES_KEY)
     return NAMES if names is None else NameTemplate(names)
