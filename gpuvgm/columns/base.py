@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NoReturn
@@ -219,6 +219,11 @@ class FittedColumn:
     has_scalar: ClassVar[bool] = False
     has_codes: ClassVar[bool] = False
     without_meaning: ClassVar[tuple[str, ...]] = ("fit",)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The parameters alone: what is made of them is made again in another process."""
+        parts = fields(self)  # type: ignore[arg-type]  # columns are dataclasses
+        return {part.name: getattr(self, part.name) for part in parts}
 
     if TYPE_CHECKING:
 

@@ -54,7 +54,7 @@ from gpuvgm.io.arrow import is_number_type, type_of, with_wide_index
 from gpuvgm.summary.grid import Floats, Ints
 
 
-@dataclass(frozen=True, repr=False)  # no slots: `positions` is cached
+@dataclass(frozen=True, repr=False)  # no slots: `positions` and `index` are cached
 class CategoricalColumn(FittedColumn):
     """A categorical column, one-hot encoded: a column of the matrix for each category.
 
@@ -137,6 +137,11 @@ class CategoricalColumn(FittedColumn):
         last = self.width - 1
         return {category: min(position, last) for position, category in enumerate(self.categories)}
 
+    @cached_property
+    def index(self) -> CategoryIndex:
+        """Finds the categories of values."""
+        return CategoryIndex(self.categories, value_type(type_of(self.type)))
+
     @property
     def texts(self) -> Iterator[str]:
         """The categories as people read them."""
@@ -205,7 +210,7 @@ class CategoricalColumn(FittedColumn):
         check_categories(len(self.categories))
         positions = np.arange(len(self.categories))
         values = CategoryValues(self, self.categories)(positions)
-        found = CategoryIndex(self.categories, value_type(type_of(self.type))).find(values)
+        found = self.index.find(values)
         if not np.array_equal(found, positions):
             raise ValueError(f"its categories are not {len(positions)} different values of {self.type}")
 
@@ -544,7 +549,6 @@ class CategoryEncoder:
 
     def __init__(self, column: CategoricalColumn, options: EncodingOptions) -> None:
         self._column, self._options = column, options
-        self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
 
     def __call__(self, part: Slice) -> Coded:
         """Codes of a part."""
@@ -562,7 +566,7 @@ class CategoryEncoder:
     def _positions(self, part: Slice) -> Ints:
         """Position of each row's category, where the rows lie; -1 for values that are none, where they are no error."""
         values = part.values if _is_coded_there(part.values) else on_host(part.values)
-        positions = self._index.find(values)
+        positions = self._column.index.find(values)
         unknown = positions < 0
         if self._column.unknown == "error" and unknown.any():
             self._refuse(on_host(values), part.first_row, to_numpy(unknown))

@@ -297,4 +297,5 @@ class CategoryIndex:
 
     def _look_up(self, values: Array) -> NDArray[np.int64]:
         found: Array = pc.index_in(values, value_set=self._set)
-        return np.array(found.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
+        known = found.fill_null(-1) if found.null_count else found
+        return np.array(known.to_numpy(zero_copy_only=False), np.int64)

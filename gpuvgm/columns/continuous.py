@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -120,10 +120,6 @@ class MixtureColumn(NumericColumn):
         "wide_scalars",
         "quantiles",
     )
-
-    def __getstate__(self) -> dict[str, Any]:
-        """The parameters alone: the tables are made again in another process."""
-        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @property
     def scalar_dtype(self) -> str | None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryIndex, plain_values, value_type
+from gpuvgm.columns.categories import plain_values
 from gpuvgm.columns.codecs import Codec
 from gpuvgm.columns.codecs.texts import OfText
 from gpuvgm.columns.continuous import MixtureColumn
@@ -27,7 +27,6 @@ from gpuvgm.columns.text import (
     without_fractions,
 )
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import type_of
 from gpuvgm.report.counting import Counts
 from gpuvgm.report.figures import SHARES, Description, ValueCount
 from gpuvgm.summary.distribution import Distances, Pieces, distances, grid_around
@@ -168,7 +167,7 @@ class CategoryCodes:
     """Places of a column's categories; two more stand for values of no category, and for missing ones without one."""
 
     def __init__(self, column: CategoricalColumn) -> None:
-        self._index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+        self._index = column.index
         self.unknown = len(column.categories)
         self.missing = self.unknown + 1
 

@@ -13,13 +13,11 @@ from scipy.special import ndtr
 from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryIndex, value_type
 from gpuvgm.columns.codecs import rows_for
 from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers, rules_for
 from gpuvgm.columns.rules import finite, not_negative, whole
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
@@ -288,7 +286,7 @@ def bin_finder(column: FittedColumn, bins: Bins, engine: Engine) -> Callable[[Co
     It raises InputError for missing values, and for categories and numbers, that have no bin.
     """
     if isinstance(column, CategoricalColumn):
-        index, codes = CategoryIndex(column.categories, value_type(type_of(column.type))), bins.codes.astype(np.uint8)
+        index, codes = column.index, bins.codes.astype(np.uint8)
         return lambda values: codes[_known(column, index.find(on_host(values)))]
     assert isinstance(column, NumericColumn)
     return lambda values: bins_of_rows(column, bins, *numbers_of_rows(column, values, engine), engine)

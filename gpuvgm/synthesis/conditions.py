@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryIndex, parse_categories, value_type
+from gpuvgm.columns.categories import parse_categories, value_type
 from gpuvgm.columns.codecs import OfText
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import json_value
@@ -71,8 +71,7 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArr
     """
     if isinstance(column, CategoricalColumn):
         places = categories_that_meet(column, condition)
-        index = CategoryIndex(column.categories, value_type(type_of(column.type)))
-        return lambda values: np.isin(index.find(on_host(values)), places)
+        return lambda values: np.isin(column.index.find(on_host(values)), places)
     numeric, intervals = _numeric(column), _read_intervals(_numeric(column), condition)
     plain = numeric.codec.plain
     modal = np.array([plain.number(value) for value in numeric.modal_numbers])

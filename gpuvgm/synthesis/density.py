@@ -14,10 +14,8 @@ import numpy as np
 from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import CategoryIndex, value_type
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows, numbers_of_rows
 
@@ -28,12 +26,11 @@ def density_finder(column: FittedColumn, bins: Bins, engine: Engine) -> Callable
     """What gives the bin of every row of a column, and the logarithm of its density in the bin, in nats."""
     unseen = float(np.log(UNSEEN / (float(np.sum(bins.rows)) + 1)))
     if isinstance(column, CategoricalColumn):
-        index = CategoryIndex(column.categories, value_type(type_of(column.type)))
         shares = np.append(np.log(bins.mass), unseen)
         codes = np.append(bins.codes, bins.codes[-1:]).astype(np.uint8)
 
         def of_categories(values: Column) -> tuple[Codes, Floats]:
-            places = index.find(on_host(values))
+            places = column.index.find(on_host(values))
             return codes[places], shares[places]
 
         return of_categories

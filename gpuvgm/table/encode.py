@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, beside, column_of, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import Coded, EncodingOptions, Slice
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.model import TableModel
@@ -211,10 +211,10 @@ class CompactLayout:
             if part.passthrough is not None:
                 columns.append(part.passthrough)
             if part.scalar is not None:
-                columns.append(column_of(part.scalar, pa.from_numpy_dtype(part.scalar.dtype), None))
+                columns.append(_as_column(part.scalar))
             if part.code is not None and column.width:
                 missing = None if column.all_known else part.code == column.width
-                columns.append(column_of(part.code, pa.from_numpy_dtype(part.code.dtype), missing))
+                columns.append(_as_column(part.code, missing))
         return table_of_columns(dict(zip(self.schema.names, columns, strict=True)), encoded.rows)
 
     def batch(self, part: pa.RecordBatch | DeviceTable) -> pa.RecordBatch:
@@ -224,6 +224,14 @@ class CompactLayout:
     def join(self, parts: Sequence[pa.RecordBatch | DeviceTable], like: Source, flavour: str | None) -> Any:
         """All blocks as what the caller gave, or as the flavour asked for."""
         return restore(joined(parts, self.schema), like, flavour=flavour)
+
+
+def _as_column(values: Any, missing: Any = None) -> Column:
+    """Scalars or modes as a column, where they lie."""
+    if is_on_device(values):
+        return DeviceColumn(values, pa.from_numpy_dtype(values.dtype), missing)
+    array: pa.Array[Any] = pa.array(values, mask=missing)
+    return array
 
 
 class OnehotLayout:
