@@ -38,8 +38,10 @@ PLACES = {"memory": "in memory", "parquet": "Parquet to Parquet"}
 
 
 def measure(rows: int, columns: int = COLUMNS, effort: str = "research") -> list[Measurement]:
-    """A generated table of `rows` rows, a small one, and real tables of at most as many."""
-    return [*generated(rows, columns, effort), *small(min(rows, SMALL_ROWS)), *real(rows, effort)]
+    """A generated table of `rows` rows, small ones, of as many columns too, and real tables of at most as many rows."""
+    widths = dict.fromkeys((SMALL_COLUMNS, columns))
+    few = [measurement for width in widths for measurement in small(min(rows, SMALL_ROWS), width)]
+    return [*generated(rows, columns, effort), *few, *real(rows, effort)]
 
 
 def generated(rows: int, columns: int, effort: str) -> list[Measurement]:
@@ -97,25 +99,29 @@ def values_note(values_per_second: float) -> dict[str, str]:
     return {"Mvalues/s": f"{values_per_second / 1e6:.3g}"}
 
 
-def small(rows: int) -> Iterator[Measurement]:
-    """Calls on few rows of `SMALL_COLUMNS` amounts with the default effort: what a call costs whatever the rows."""
+def small(rows: int, columns: int) -> Iterator[Measurement]:
+    """Calls on few rows of amounts with the default effort: what a call costs whatever the rows."""
     random = np.random.default_rng(0)
-    table = {f"amount {i}": random.lognormal(3, 1, rows).round(2) for i in range(SMALL_COLUMNS)}
+    table = {f"amount {i}": random.lognormal(3, 1, rows).round(2) for i in range(columns)}
     one = {name: values[:1] for name, values in table.items()}
     transformer = gpuvgm.TableTransformer().fit(table)
     encoded = transformer.transform(one)
-    calls = {
-        "fit": (rows, lambda: gpuvgm.TableTransformer().fit(table)),
-        "transform": (rows, lambda: transformer.transform(table)),
-        "transform of 1 row": (1, lambda: transformer.transform(one)),
-        "inverse of 1 row": (1, lambda: transformer.inverse_transform(encoded)),
-    }
-    for stage, (of, call) in calls.items():
-        taken = repeated(call, SMALL_REPEATS)
-        details = {"table": "small", "stage": stage, "columns": SMALL_COLUMNS, "cpu_seconds": taken.processor_seconds}
-        notes = {"ms": f"{1e3 * taken.seconds:.3g}", "ms of CPU": f"{1e3 * taken.processor_seconds:.3g}"}
-        row_bytes = SMALL_COLUMNS * FLOAT_BYTES
-        yield Measurement(f"small table, {stage}", of, taken.seconds, row_bytes=row_bytes, details=details, notes=notes)
+    with tempfile.TemporaryDirectory(prefix="gpuvgm-benchmark-") as folder:
+        file = Path(folder) / "model.gpuvgm"
+        calls = {
+            "fit": (rows, lambda: gpuvgm.TableTransformer().fit(table)),
+            "transform": (rows, lambda: transformer.transform(table)),
+            "transform of 1 row": (1, lambda: transformer.transform(one)),
+            "inverse of 1 row": (1, lambda: transformer.inverse_transform(encoded)),
+            "save": (1, lambda: transformer.save(file)),
+            "load": (1, lambda: gpuvgm.load(file)),
+        }
+        for stage, (of, call) in calls.items():
+            taken = repeated(call, SMALL_REPEATS)
+            details = {"table": "small", "stage": stage, "columns": columns, "cpu_seconds": taken.processor_seconds}
+            notes = {"ms": f"{1e3 * taken.seconds:.3g}", "ms of CPU": f"{1e3 * taken.processor_seconds:.3g}"}
+            case, row_bytes = f"{columns} columns of few rows, {stage}", columns * FLOAT_BYTES
+            yield Measurement(case, of, taken.seconds, row_bytes=row_bytes, details=details, notes=notes)
 
 
 def real(rows: int, effort: str) -> Iterator[Measurement]:
