@@ -138,6 +138,7 @@ class MixtureColumn(NumericColumn):
         counts = [] if mixture is None else [*mixture.active_counts, *mixture.tail_counts]
         return np.asarray(np.array([*self.modal_counts, *counts])[list(self.order)], np.float64)
 
+    @cached_property
     def _means_and_widths(self) -> tuple[Floats, Floats]:
         """Of the active components, then of the tail modes, in the frame's coordinates."""
         assert self.mixture is not None
@@ -159,7 +160,7 @@ class MixtureColumn(NumericColumn):
         if self.mixture is None or self.minimum is None or self.maximum is None:
             return 0.0
         low, high = (self.codec.number(end) for end in (self.minimum, self.maximum))
-        means, widths = self._means_and_widths()
+        means, widths = self._means_and_widths
         means = self.mixture.frame.invert(means) * FLOAT32_STEP
         steps = np.maximum(np.abs(low * FLOAT32_STEP - means), np.abs(high * FLOAT32_STEP - means))
         with np.errstate(over="ignore"):
@@ -199,8 +200,9 @@ class MixtureColumn(NumericColumn):
         """Which modes hold which rows; None where no row may leave the mode that was drawn for it."""
         if self.mixture is None or self.rules.tails != "modes":
             return None
-        table = self.mixture.posterior.kernel_table(self.mixture.frame).take(self.active_components)
-        return Coverage(table, *self._means_and_widths(), self.rules.scalar_limit)
+        assert self.draw_table is not None
+        table = self.draw_table.mixture.take(np.arange(len(self.active_components)))
+        return Coverage(table, *self._means_and_widths, self.rules.scalar_limit)
 
     @cached_property
     def hold_table(self) -> HoldTable:
@@ -215,7 +217,7 @@ class MixtureColumn(NumericColumn):
         if self.mixture is None:
             return InverseTable(Frame(1.0, 0.0), means, widths, self.rules.inverse_limit)
         codes = self.mode_codes()[len(self.modal_values) :]
-        means[codes], widths[codes] = self._means_and_widths()
+        means[codes], widths[codes] = self._means_and_widths
         return InverseTable(self.mixture.frame, means, widths, self.rules.inverse_limit)
 
     @cached_property
@@ -242,7 +244,7 @@ class MixtureColumn(NumericColumn):
         low, high = self.codec.number(self.minimum), self.codec.number(self.maximum)
         base = self.codec.base
         tolerance = BOUND_TOLERANCE * max(high - low, abs(low + base), abs(high + base))
-        widest = 0.0 if self.mixture is None else float(np.max(self._means_and_widths()[1]) / self.mixture.frame.scale)
+        widest = 0.0 if self.mixture is None else float(np.max(self._means_and_widths[1]) / self.mixture.frame.scale)
         tolerance += FLOAT32_STEP * max(high - low, widest)  # the step of a float32 scalar
         return low - tolerance, high + tolerance
 
@@ -342,7 +344,7 @@ class MixtureColumn(NumericColumn):
             coded = Coded(np.zeros(self.width), np.arange(self.width).astype(self.code_dtype))
             engine = get_engine("reference")
             encode = self.encoder(engine, EncodingOptions(seed=0))
-            encode(Slice(self.decoder(engine, check=True)(coded, 0).array, 0))
+            encode(Slice(self.decoder(engine, check=True)(coded, 0).array, 0, np.full(self.width, 0.5)))
 
     def _check_tables(self) -> None:
         """Refuse parameters whose tables hold NaN or infinities."""

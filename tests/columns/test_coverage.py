@@ -43,7 +43,7 @@ def test_every_row_comes_back(name: str, engine: str) -> None:
     error = np.abs(transformer.inverse_transform(encoded)["x"] - values)
     assert np.max(error) <= column.resolution
     widths = np.empty(column.width)
-    widths[column.mode_codes()] = column._means_and_widths()[1] / column.mixture.frame.scale
+    widths[column.mode_codes()] = column._means_and_widths[1] / column.mixture.frame.scale
     step = widths[encoded["x.mode"]] * 2.0**-24
     assert np.all(error <= 1.0001 * step + 4 * np.spacing(np.abs(values) + widths[encoded["x.mode"]]))
 
