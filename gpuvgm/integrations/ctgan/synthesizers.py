@@ -498,7 +498,8 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     ) -> Any:
         sampler, batch = self._data_sampler, self._batch_size
         vectors = None if asked is None else sampler.generate_cond_from_condition_column_info(asked, batch)
-        rarest = self._rarest(conditions or {})
+        conditions = self._transformer._text_conditions(conditions or {})
+        rarest = self._rarest(conditions)
 
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def generated(_: int) -> Matrix:
@@ -814,6 +815,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
             return rows
 
         sigmas = self.decoder.sigma.detach().cpu().numpy()
+        conditions = self.transformer._text_conditions(conditions or {})
         numbers = count() if conditions else range(samples // self.batch_size + 1)
         return self._give(self.transformer, map(generated, numbers), samples, conditions, out, progress, sigmas)
 

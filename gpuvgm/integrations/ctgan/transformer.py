@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
@@ -16,17 +17,19 @@ from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm.arrays import on_host
-from gpuvgm.columns.base import Coded, Decoder, FittedColumn, Values
+from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Values
 from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.categories import CategoryIndex, value_type
 from gpuvgm.columns.continuous import MixtureColumn
-from gpuvgm.columns.options import json_value
 from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Standardize
 from gpuvgm.engines import Engine, EngineName
-from gpuvgm.errors import InputError, install_extra, listed
-from gpuvgm.execution.sources import open_source
+from gpuvgm.errors import InputError, counted_values, install_extra, listed
+from gpuvgm.execution.sources import lazy_frame, open_source
+from gpuvgm.integrations.ctgan.objects import ObjectTexts, texts_of
 from gpuvgm.io import Source
-from gpuvgm.io.arrow import is_number_type
+from gpuvgm.io.arrow import is_number_type, type_of
 from gpuvgm.io.source import check_request
+from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.table.decode import real_scalars
 from gpuvgm.table.training import TrainingRows
 from gpuvgm.table.transformer import TableTransformer
@@ -43,9 +46,9 @@ class DataTransformer:
 
     It has the arguments, methods and attributes of `ctgan.data_transformer.DataTransformer`. A continuous column
     becomes a scalar and a one-hot column for each mode, in the order of the fitted components. A discrete column
-    becomes a one-hot column for each value, the most frequent first. Blank text is one value, and comes back as it was;
-    a column that has several blank texts, or blank text beside missing values, is refused. Each call of `transform`
-    takes a seed from NumPy's global generator, so that `CTGAN.set_random_state` makes runs repeatable.
+    becomes a one-hot column for each value, in the order in which they came, and one for missing values at the end.
+    Discrete columns of pandas may hold any objects that have a hash. Each call of `transform` takes a seed from NumPy's
+    global generator, so that `CTGAN.set_random_state` makes runs repeatable.
 
     Parameters
     ----------
@@ -153,24 +156,24 @@ class DataTransformer:
         >>> transformer.output_dimensions
         2
         """
-        source = open_source(raw_data)
+        frame = _frame_of(raw_data)
+        source = open_source(raw_data if frame is None else frame)
         discrete = [str(name) for name in list_names(discrete_columns) or ()]
         check_request(source.name, source.schema, discrete)
         kinds = self._kinds(source, discrete)
         numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
-        self._blanks = blanks_of(raw_data, source, set(kinds) - set(numbers))
+        texts = {} if frame is None else texts_of(frame, set(kinds) - set(numbers))
         types = {name: source.schema.field(name).type for name in numbers}
         others = [name for name, type_ in types.items() if not (is_number_type(type_) or pa.types.is_boolean(type_))]
         if others:
             held = f"column {listed(others)} holds" if len(others) == 1 else f"columns {listed(others)} hold"
             raise InputError(f"{held} no numbers: give discrete_columns={[*discrete, *others]!r}")
-        table = _ByWeight(kinds, **self._settings).fit(_fittable(raw_data, source, numbers))
+        table = _ByWeight(kinds, **self._settings).fit(source if frame is None else _in_texts(frame, texts, numbers))
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
-        if source.flavour == "pandas":
-            _give_booleans(table, [str(label) for label in _truths(raw_data)])
-            objects = raw_data.loc[:, raw_data.dtypes == "object"]
-            table.pandas_dtypes_ |= dict(objects.infer_objects().dtypes)  # in which ctgan gives them back
-        self._take(table, _without_rows(raw_data, source.flavour), source.flavour)
+        _change_columns(table, _in_order_of_appearance)
+        if frame is not None:
+            _give_booleans(table, [str(label) for label in _truths(frame)])
+        self._take(table, texts, _without_rows(raw_data, frame, source.flavour), source.flavour)
 
     def take(self, table: TableTransformer) -> None:
         """Be fitted with a table that is.
@@ -189,15 +192,16 @@ class DataTransformer:
         >>> transformer.output_dimensions
         2
         """
-        self._blanks = {}
-        self._take(table, None, table.frame_)
+        self._take(table, {}, None, table.frame_)
 
-    def _take(self, table: TableTransformer, empty: Any, flavour: str) -> None:
-        self._table, self._empty, self._flavour = table, empty, flavour
+    def _take(self, table: TableTransformer, texts: dict[str, ObjectTexts], empty: Any, flavour: str) -> None:
+        self._table, self._texts, self._empty, self._flavour = table, texts, empty, flavour
+        self._ignoring = copy(table)  # values that were not seen
+        _change_columns(self._ignoring, _ignoring_unknown)
         self._column_transform_info_list = [_column_info(column) for column in table.model_.encoded]
         self.output_info_list = [column.output_info for column in self._column_transform_info_list]
         self.output_dimensions = table.model_.onehot_width
-        self.dataframe = flavour != "matrix" or empty is None
+        self.dataframe = not isinstance(empty, np.ndarray)
 
     def transform(self, raw_data: Any) -> NDArray[np.float64] | TrainingRows:
         """Encode rows as the matrix that CTGAN trains on.
@@ -215,7 +219,13 @@ class DataTransformer:
         Raises
         ------
         InputError
-            For values that have no place: missing in a continuous column, or not seen before in a discrete one.
+            For missing values in a continuous column that had none in `fit`.
+
+        Warns
+        -----
+        UserWarning
+            For values of a discrete column that `fit` had not seen, whose one-hot columns are zeros. Among compact rows
+            they raise an error.
 
         Examples
         --------
@@ -229,8 +239,13 @@ class DataTransformer:
         """
         if self._compact:
             return self.rows(raw_data)
-        table, seed = self._fitted(), draw_seed()
-        matrix = table.transform(self._encodable(raw_data), layout="onehot", dtype="float64", seed=seed)
+        rows = self._encodable(raw_data if lazy_frame(raw_data) is None else raw_data.compute())
+        options: dict[str, Any] = {"layout": "onehot", "dtype": "float64", "seed": draw_seed()}
+        matrix, unseen = self._ignoring.transform(rows, return_unseen=True, **options)
+        for name, sorts in unseen.items():
+            if "unknown" in sorts:
+                told = counted_values(sorts["unknown"], "values were not seen in fit: their one-hot columns are zeros")
+                warnings.warn(f'column "{name}": {told}', stacklevel=2)
         return np.ascontiguousarray(matrix)
 
     def rows(self, raw_data: Any, seed: int | None = None, **options: Any) -> TrainingRows:
@@ -292,13 +307,12 @@ class DataTransformer:
         """
         table, matrix = self._fitted(), self._noisy(data, sigmas)
         rows = table.inverse_transform(matrix)
-        for name, blank in self._blanks.items():
-            if blank is not None and self._flavour == "pandas":
-                rows[name] = rows[name].fillna(blank)  # in the column's own type
-            elif blank is not None:
-                rows[name] = np.where(pa.array(rows[name], from_pandas=True).is_null(), blank, rows[name])
-        if not self.dataframe:
+        for name, texts in self._texts.items():
+            rows[name] = texts.decode(rows[name])
+        if not self.dataframe and self._flavour == "matrix":
             return np.stack([*rows.values()], axis=1, dtype=self._empty.dtype, casting="unsafe")
+        if not self.dataframe:
+            return rows.to_numpy()
         if self._flavour == "polars":
             return rows
         if self._flavour != "pandas":
@@ -391,14 +405,18 @@ class DataTransformer:
             there = str(column_name) in columns
             problem = f"`{column_name}` is continuous" if there else f"`{column_name}` doesn't exist in the data"
             raise InputError(f"The column_name {problem}. Discrete columns: {', '.join(discrete) or 'none'}")
-        name = str(column_name)
-        column = model[name]
+        column = model[str(column_name)]
         assert isinstance(column, CategoricalColumn)
         return {
             "discrete_column_id": discrete.index(column.name),
             "column_id": columns.index(column.name),
-            "value_id": _value_id(column, None if value is not None and value == self._blanks.get(name) else value),
+            "value_id": _value_id(column, self._texts.get(column.name), value),
         }
+
+    def _text_conditions(self, conditions: Mapping[str, Any]) -> dict[str, Any]:
+        """Conditions whose values are texts, where these stand for the values of a column."""
+        texts = self._texts
+        return {name: texts[name].condition(value) if name in texts else value for name, value in conditions.items()}
 
     def _fitted(self) -> TableTransformer:
         if not hasattr(self, "_table"):
@@ -407,13 +425,14 @@ class DataTransformer:
 
     def _encodable(self, raw_data: Any) -> Any:
         """Rows as the fitted columns take them."""
-        columns = self._fitted().model_.encoded
-        numbers = [column.name for column in columns if not isinstance(column, CategoricalColumn)]
-        source = open_source(raw_data)
-        for name, blank in blanks_of(raw_data, source, {column.name for column in columns} - set(numbers)).items():
-            if blank != self._blanks.get(name, blank):
-                raise InputError(f'column "{name}" holds {blank!r}, and held {self._blanks[name]!r} when it was fitted')
-        return _fittable(raw_data, source, numbers)
+        columns, frame = self._fitted().model_.encoded, _frame_of(raw_data)
+        if frame is not None:
+            numbers = [column.name for column in columns if not isinstance(column, CategoricalColumn)]
+            return _in_texts(frame, self._texts, numbers)
+        objects = [name for name, texts in self._texts.items() if not texts.are_values]
+        if objects:
+            raise InputError(f"{listed(objects)}: fitted with objects of Python; give rows as a pandas DataFrame")
+        return raw_data
 
     def _kinds(self, source: Source, discrete: list[str]) -> dict[str, Options]:
         """Kind and options of every column."""
@@ -452,16 +471,38 @@ class _BooleanColumn(MixtureColumn):
         return booleans
 
 
-def _give_booleans(table: TableTransformer, names: Iterable[str]) -> None:
+def _change_columns(table: TableTransformer, change: Callable[[FittedColumn], FittedColumn]) -> None:
+    """Put other columns in place of those of a fitted table."""
+    table.model_ = replace(table.model_, columns=tuple(map(change, table.model_.columns)))
+
+
+def _in_order_of_appearance(column: FittedColumn) -> FittedColumn:
+    """One-hot columns in the order in which their categories came, that of missing values last, as ctgan has them."""
+    if not isinstance(column, CategoricalColumn) or not column.has_codes or column.infrequent or column.declared:
+        return column
+    parts = zip(column.categories, column.counts, column.first_rows, strict=True)
+    ordered = sorted(parts, key=lambda part: (part[0] is MISSING, part[2]))
+    categories, counts, first_rows = zip(*ordered, strict=True) if ordered else ((), (), ())
+    return replace(column, categories=categories, counts=counts, first_rows=first_rows)
+
+
+def _ignoring_unknown(column: FittedColumn) -> FittedColumn:
+    """The column with zeros for unknown values, where it has one-hot columns."""
+    if isinstance(column, CategoricalColumn) and column.has_codes:
+        return replace(column, unknown="ignore")
+    return column
+
+
+def _give_booleans(table: TableTransformer, names: Collection[str]) -> None:
     """Let continuous columns that were fitted as 0 and 1 give booleans back."""
-    columns = [
-        _BooleanColumn(**{field.name: getattr(column, field.name) for field in fields(column)})
-        if column.name in names and isinstance(column, MixtureColumn)
-        else column
-        for column in table.model_.columns
-    ]
-    table.model_ = replace(table.model_, columns=tuple(columns))
-    table.pandas_dtypes_ |= {column.name: np.dtype(bool) for column in columns if isinstance(column, _BooleanColumn)}
+
+    def changed(column: FittedColumn) -> FittedColumn:
+        if column.name not in names or not isinstance(column, MixtureColumn):
+            return column
+        table.pandas_dtypes_[column.name] = np.dtype(bool)
+        return _BooleanColumn(**{field.name: getattr(column, field.name) for field in fields(column)})
+
+    _change_columns(table, changed)
 
 
 class _ByWeight(TableTransformer):
@@ -497,49 +538,39 @@ def list_names(discrete_columns: Iterable[Any] | None) -> list[Any] | None:
     return None if discrete_columns is None else list(discrete_columns)
 
 
-def blanks_of(rows: Any, source: Source, names: Collection[str]) -> dict[str, str | None]:
-    """The blank text, or None for missing values, of discrete columns of a frame or an array that have one.
-
-    Raises
-    ------
-    InputError
-        For a column that has several, which are one category here.
-    """
-    if source.flavour not in ("pandas", "matrix"):
-        return {}
+def _frame_of(rows: Any) -> Any:
+    """A frame of pandas, or an array that holds no numbers as one, with the dtypes of objects inferred; else None."""
     import pandas
 
-    frame = rows if source.flavour == "pandas" else pandas.DataFrame(rows)
-    found: dict[str, str | None] = {}
-    for label, values in frame.items():
-        if str(label) in names and not pandas.api.types.is_numeric_dtype(values):
-            different = values.drop_duplicates()
-            blanks: set[str | None] = {text for text in different if isinstance(text, str) and not text.strip()}
-            blanks |= {None} if different.isna().any() else set()
-            if len(blanks) > 1:
-                shown = " and ".join(sorted("missing values" if blank is None else repr(blank) for blank in blanks))
-                raise InputError(
-                    f'column "{label}" has {shown}, which are one category here; give all but one of them another text'
-                )
-            found |= {str(label): blank for blank in blanks}
-    return found
-
-
-def _fittable(rows: Any, source: Source, continuous: Iterable[str]) -> Any:
-    """The rows with booleans in continuous columns as 0 and 1, and text of NumPy's as objects; else their source."""
-    if isinstance(rows, np.ndarray) and rows.dtype.kind in "bUS":
-        return rows.astype(np.int8 if rows.dtype.kind == "b" else object)
-    truths = [label for label in _truths(rows) if str(label) in continuous] if source.flavour == "pandas" else []
-    return rows.astype(dict.fromkeys(truths, "int8")) if truths else source
-
-
-def _without_rows(rows: Any, flavour: str) -> Any:
-    """Labels and types of a frame of pandas or of an array, without anything of its rows; None for other tables."""
-    if flavour == "matrix":
-        return np.empty((0, 0), rows.dtype)
-    if flavour != "pandas":
+    if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype.kind in "bOSU":
+        rows = pandas.DataFrame(rows, columns=[str(number) for number in range(rows.shape[1])])
+    if not isinstance(rows, pandas.DataFrame):
         return None
-    empty = rows[:0].reset_index(drop=True)  # the levels of an index hold its values, without rows too
+    objects = [position for position, dtype in enumerate(rows.dtypes) if dtype == "object"]
+    inferred, frame = rows.iloc[:, objects].infer_objects(), rows.copy(deep=False)
+    for place, position in enumerate(objects):
+        frame.isetitem(position, inferred.iloc[:, place].array)
+    return frame
+
+
+def _in_texts(frame: Any, texts: Mapping[str, ObjectTexts], numbers: Collection[str]) -> Any:
+    """A frame with texts for the objects of discrete columns, and 0 and 1 for booleans among numbers."""
+    changed = frame.copy(deep=False)
+    for position, (label, column) in enumerate(frame.items()):
+        if str(label) in texts:
+            changed.isetitem(position, texts[str(label)].encode(column))
+        elif str(label) in numbers and column.dtype == bool:
+            changed.isetitem(position, column.astype("int8"))
+    return changed
+
+
+def _without_rows(rows: Any, frame: Any, flavour: str) -> Any:
+    """Dtype of an array, or labels and dtypes of a frame, without anything of its rows; None for other tables."""
+    if flavour == "matrix" or isinstance(rows, np.ndarray):
+        return np.empty((0, 0), rows.dtype)
+    if frame is None:
+        return None
+    empty = frame[:0].reset_index(drop=True)  # the levels of an index hold its values, without rows too
     empty.attrs = {}
     return empty
 
@@ -557,13 +588,17 @@ def _column_info(column: FittedColumn) -> Any:
     return ctgan.ColumnTransformInfo(column.name, kind, column, spans, column.has_scalar + column.width)
 
 
-def _value_id(column: CategoricalColumn, value: Any) -> int:
+def _value_id(column: CategoricalColumn, texts: ObjectTexts | None, value: Any) -> int:
     """One-hot column of a value of a discrete column."""
+    import pandas
+
+    index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+    given = pandas.Series([value if texts is None else texts.text(value)])
     try:
-        code = column.code_of(json_value(value))
-    except ValueError:
-        code = None
-    if code is None:
+        place = int(index.find(pa.nulls(1) if given.isna().all() else pa.array(given))[0])
+    except ARROW_PROBLEMS:
+        place = -1
+    if place < 0:
         shown = ", ".join(repr(category) for category in column.categories[:20]) + (", …" if column.width > 20 else "")
         raise InputError(f'column "{column.name}" does not hold the value {value!r}; it holds {shown}')
-    return code
+    return min(place, column.width - 1)

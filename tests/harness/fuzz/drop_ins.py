@@ -41,6 +41,12 @@ WORDS: tuple[tuple[Any, ...], ...] = (
     (pd.Timestamp("2024-01-01", tz="Europe/Berlin"), pd.Timestamp("2024-07-01", tz="Europe/Berlin")),
     (pd.Timedelta("1D"), pd.Timedelta("2h")),
     ("x" * 5000, "x" * 5001),
+    ("", " ", "\t", None, "a"),
+    (b"a", "a", "b'a'", b""),
+    (1, "1", True, 2.5),
+    (True, None, False),
+    ((1, 2), (3,), "(1, 2)"),
+    (pd.Interval(0, 1), pd.Interval(1, 2)),
     tuple(f"w{number}" for number in range(60)),
 )
 DTYPES = ("float64", "float64", "float32", "int64", "int8", "uint16", "bool", "Int64", "Float64")

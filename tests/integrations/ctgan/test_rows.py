@@ -74,10 +74,11 @@ def test_tables_without_discrete_columns(flights):
     assert sampler.sample_data(rows, 7, None, None).shape == (7, rows.width)
 
 
-def test_conditions_stand_in_their_own_column(few):
+def test_conditions_stand_in_their_own_column(few, flights):
     transformer, compact = few
     sampler, place = DataSampler(compact, transformer.output_info_list, True), 0
-    for column, values in (("carrier", ["AA", "UA", "B6"]), ("late", [False, True]), ("stops", [2, 1, 0])):
+    for column in DISCRETE:
+        values = flights[column].unique()
         for number, value in enumerate(values):
             told = transformer.convert_column_name_value_to_id(column, value)
             vectors = sampler.generate_cond_from_condition_column_info(told, 4)

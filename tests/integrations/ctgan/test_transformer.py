@@ -94,7 +94,7 @@ def test_matrix(which, stock, flights, request):
         np.testing.assert_array_equal(block.sum(axis=1), 1)
         share, their_share = block.mean(axis=0), theirs[:, start : start + codes].mean(axis=0)
         if name in DISCRETE:
-            np.testing.assert_array_equal(np.sort(share), np.sort(their_share))
+            np.testing.assert_array_equal(block, theirs[:, start : start + codes])
         else:
             np.testing.assert_allclose(share, their_share, atol=0.05)
             assert np.max(np.abs(matrix[:, start - 1])) <= 0.99
@@ -259,9 +259,10 @@ def test_pickles_without_the_rows(summarised, flights):
         (np.random.default_rng(0).integers(0, 5, (200, 2)), ["1"]),
         (np.array([[1.5, "x"], [2.5, "y"], [8.0, "x"]] * 50, object), [1]),
         (np.array([["a", "x"], ["b", "y"], ["b", "x"]] * 50), [0, 1]),
+        (np.array([[b"a", b"x"], [b"b", b"y"]] * 50), [0, 1]),
         (np.array([[True, False], [False, False], [False, True]] * 50), [1]),
     ],
-    ids=["float64", "float32", "int64", "int64 by text", "object", "text", "bool"],
+    ids=["float64", "float32", "int64", "int64 by text", "object", "text", "bytes", "bool"],
 )
 def test_arrays_come_back_as_arrays(ctgan, rows, discrete):
     before = rows.copy()
@@ -269,7 +270,7 @@ def test_arrays_come_back_as_arrays(ctgan, rows, discrete):
     back = transformer.inverse_transform(transformer.transform(rows))
     np.testing.assert_array_equal(rows, before)
     assert not transformer.dataframe
-    assert back.dtype == rows.dtype
+    assert back.dtype == (object if rows.dtype.kind == "U" else rows.dtype)
     if rows.dtype.kind == "f":
         np.testing.assert_allclose(back, rows, atol=1e-5)
     elif rows.dtype == object:
@@ -363,8 +364,6 @@ def test_refuses_what_it_cannot_transform(summarised, flights):
         summarised.transform(flights.assign(delay=np.nan))
     with pytest.raises(InputError, match="carrier"):
         summarised.transform({"delay": np.zeros(3)})
-    with pytest.raises(InputError, match="carrier.*ZZ"):
-        summarised.transform(flights.assign(carrier="ZZ"))
     with pytest.raises(InputError, match=f"give {summarised.output_dimensions} columns"):
         summarised.inverse_transform(np.zeros((3, 2)))
 
@@ -449,52 +448,3 @@ def test_tables_of_other_kinds(ctgan, flights, tmp_path, kind, summarised):
 def test_says_that_it_is_not_fitted(ctgan, method, arguments):
     with pytest.raises(NotFittedError, match="call fit"):
         getattr(DataTransformer(), method)(*arguments)
-
-
-@pytest.mark.parametrize("blank", ["", " ", "\t", "\n", None])
-@pytest.mark.parametrize("array", [False, True])
-def test_blank_text_comes_back_as_ctgans(ctgan, blank, array):
-    frame = pd.DataFrame({"word": ["a", blank, "b", "a"] * 150}, dtype=object)
-    rows, name = (frame.to_numpy(object), 0) if array else (frame, "word")
-    found = []
-    for kind in (DataTransformer, ctgan.DataTransformer):
-        transformer = kind()
-        transformer.fit(rows, [name])
-        matrix = transformer.transform(rows)
-        back = pd.DataFrame(transformer.inverse_transform(matrix)).iloc[:, 0]
-        found.append([None if pd.isna(value) else value for value in back])
-        if blank is not None and not array:
-            told = transformer.convert_column_name_value_to_id(name, blank)
-            assert matrix[1, told["value_id"]] == 1
-    assert found[0] == found[1] == frame["word"].tolist()
-
-
-@pytest.mark.parametrize("pair", [("", " "), ("", None), (" ", "\t"), ("\n", np.nan)])
-def test_several_blank_texts_are_refused(ctgan, pair):
-    frame = pd.DataFrame({"word": ["a", *pair] * 100}, dtype=object)
-    with pytest.raises(InputError, match='column "word" has .* and .*, which are one category here'):
-        DataTransformer().fit(frame, ["word"])
-    one = DataTransformer()
-    one.fit(frame[frame["word"].isin(["a", pair[0]])], ["word"])
-    with pytest.raises(InputError, match='column "word" holds .*, and held .* when it was fitted'):
-        one.transform(frame[frame["word"] != pair[0]])
-
-
-@pytest.mark.parametrize("dtype", ["category", "string", object])
-def test_blank_text_comes_back_in_the_type_of_its_column(ctgan, dtype):
-    frame = pd.DataFrame({"d": pd.Series(["a", " ", "b", " "] * 20, dtype=dtype)})
-    stock, ours = ctgan.DataTransformer(), DataTransformer()
-    for transformer in (stock, ours):
-        transformer.fit(frame, ["d"])
-    theirs, mine = (one.inverse_transform(one.transform(frame)) for one in (stock, ours))
-    pd.testing.assert_frame_equal(mine, theirs)
-
-
-@pytest.mark.parametrize("values", [[3, -3], [1.5, 2.5], [True, False], ["a", "b"]])
-def test_objects_come_back_in_the_type_that_ctgan_gives_them(ctgan, values):
-    frame = pd.DataFrame({"d": pd.Series(values * 20, dtype=object)})
-    stock, ours = ctgan.DataTransformer(), DataTransformer()
-    for transformer in (stock, ours):
-        transformer.fit(frame, ["d"])
-    theirs, mine = (one.inverse_transform(one.transform(frame)) for one in (stock, ours))
-    pd.testing.assert_frame_equal(mine, theirs)
