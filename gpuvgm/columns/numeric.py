@@ -54,7 +54,7 @@ from gpuvgm.mixture.accumulate import CELL_FRAME
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.posterior import Posterior, StickBreaking, prior_of
-from gpuvgm.mixture.rows import Rows, first_feature
+from gpuvgm.mixture.rows import SEED_ROWS, Rows, first_feature
 from gpuvgm.mixture.search import SEARCHES
 from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_grid
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
@@ -62,7 +62,7 @@ from gpuvgm.summary.summary import Cells, Summary
 
 _LOG = logging.getLogger("gpuvgm")
 WIDENING = 0.1  # quartile ranges: one row so many times farther out than there are rows widens them so much
-SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on
+SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on before a search
 CORRECT = 'correct them, name those that mean a missing value in na_values, or declare the column "categorical"'
 FAR = 2.0**52  # from where on in the sample some row is likely to be rounded as a float64
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
@@ -361,9 +361,12 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     y = frame.apply(ordinary)
     seeds = None
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
-        ordered = y if request.config.effort == "research" else ascending(y)  # the order of rows decides nothing
-        seeding = first_feature(Rows.of(ordered).sample(SEEDING_ROWS).array)
-        seeds, _ = k_means_seeds(seeding, request.config.n_components, request.config.random_state)
+        if request.config.effort == "research":  # as exact EM starts, where the sample is all rows
+            seeding = Rows.of(y).sample(SEED_ROWS)
+        else:
+            seeding = Rows.of(ascending(y)).sample(SEEDING_ROWS)  # the order of rows decides nothing
+        rows, config = first_feature(seeding.array), request.config
+        seeds, _ = k_means_seeds(rows, config.n_components, config.random_state)
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
     words = isinstance(plain, OfText) and plain.text.words
     kind, clip = "mixed" if words else request.spec.kind, request.spec.clip

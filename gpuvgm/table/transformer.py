@@ -47,9 +47,10 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
         Seed of the sample, of k-means and of transform, below 2^32. With None `fit` draws a seed; the model keeps it.
     algorithm : {"summary", "exact", "auto"}
         "summary" counts the rows in one scan and fits the counts; from the same start the result is within 1e-8
-        standard deviations of "exact", which reads every row in every iteration. "exact" has starts of its own: with
-        effort="research" they come from k-means on all rows, as scikit-learn's, and may lead to other modes. "auto" is
-        "exact" below 200,000 rows, else "summary".
+        standard deviations of "exact", which reads every row in every iteration. With effort="research" both start from
+        k-means: "exact" on all rows, as scikit-learn, and "summary" on a sample, which is all of up to 131,072 rows.
+        Where the sample is less, or with another effort, they may find other modes. "auto" is "exact" below 200,000
+        rows, else "summary".
     effort : {"auto", "best", "research"}
         How hard to search for the mixture. "research" does what the research code does: `max_iter` iterations from one
         k-means start. "auto" takes a few starts, that one among them, and fits each until little gain is expected.

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gpuvgm import TableTransformer
 from gpuvgm.columns import numeric
 from gpuvgm.columns.numeric import NumberPlan, plan_numbers
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
@@ -63,6 +64,17 @@ def test_within_the_promise(name: str) -> None:
     assert np.max(np.abs(cells.covariances / rows.covariances - 1)[held]) < PROMISE
     assert np.max(np.abs(cells.weights / rows.weights - 1)[held]) < PROMISE
     assert outcome.is_good, "no refinement should be needed where the sample is representative"
+
+
+@each_shape(["lognormal", "cents", "t3 returns", "uniform", "spikes", "sorted"])
+def test_exact_em_starts_where_the_summary_does(name: str) -> None:
+    x = shape(name, 60_000)
+    exact, summary = (
+        TableTransformer({"x": "continuous"}, effort="research", algorithm=algorithm).fit({"x": x}).columns_["x"]
+        for algorithm in ("exact", "summary")
+    )
+    np.testing.assert_array_equal(exact.active, summary.active)
+    assert np.max(np.abs(exact.means - summary.means)[exact.active] / exact.stds[exact.active]) < PROMISE
 
 
 def test_without_the_second_order_term_the_promise_would_break() -> None:
