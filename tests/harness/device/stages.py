@@ -158,26 +158,26 @@ def watched_widths() -> Iterator[list[int]]:
         yield noted
 
 
-def fitting(columns: int, blocks: int) -> Callable[[], Any]:
+def fitting(columns: int, blocks: int, **settings: Any) -> Callable[[], Any]:
     """A fit whose caches are warm."""
     rows = frame_of(columns, blocks * BLOCK_ROWS)
-    transformer = TableTransformer(specs(columns), threads=1)
+    transformer = TableTransformer(specs(columns), threads=1, **settings)
     transformer.fit(rows)
     return lambda: transformer.fit(rows)
 
 
 def block_of_a_fit(cupy: Any) -> Numbers:
-    """What the third block adds to a fit of a column."""
-    two, three = (counted(cupy, fitting(1, blocks)) for blocks in (2, 3))
+    """What the third block adds to a fit of a column, whose iterations are as many as with two."""
+    two, three = (counted(cupy, fitting(1, blocks, effort="research", max_iter=20)) for blocks in (2, 3))
     return minus(three, two)
 
 
 def fit_counts(cupy: Any) -> Numbers:
-    """A fit, and what one more block adds, from the third: a search for two sees other counts than one for a single."""
+    """A fit, and what one more block adds, from the third and without a search, which other counts lead elsewhere."""
     first, second = (counted(cupy, fitting(columns, 1)) for columns in (1, 2))
     block = block_of_a_fit(cupy)
     if any(name.startswith("gpuvgm_em") for name in block["names"]):
-        raise ValueError("three blocks lead to another search than two: no difference is that of a block")
+        raise ValueError("three blocks lead to other iterations than two: no difference is that of a block")
     block |= dict.fromkeys(("em_longest", "em_total", "em_iterations"), 0.0)
     block |= dict.fromkeys(("allocated", "bytes_up", "bytes_down"), 0)  # no block waits for a copy: the search does
     return {

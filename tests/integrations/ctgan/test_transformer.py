@@ -317,10 +317,11 @@ def test_dtypes_come_back(ctgan, values, discrete):
     assert list(back.columns) == ["x", 1]
 
 
-def test_the_best_fit_is_no_worse(ctgan, flights):
+def test_the_best_fit_is_searched_for(ctgan, flights):
     research, best = fitted(flights[["delay"]]), fitted(flights[["delay"]], effort="best")
-    bounds = [one._column_transform_info_list[0].transform.fit.lower_bound for one in (research, best)]
-    assert bounds[1] >= bounds[0]
+    fewer = [one._column_transform_info_list[0].transform.fit.bound_with_fewer for one in (research, best)]
+    assert fewer[0] is None
+    assert fewer[1] < best._column_transform_info_list[0].transform.fit.lower_bound
 
 
 def test_few_rows(ctgan):
