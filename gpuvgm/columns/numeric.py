@@ -317,8 +317,7 @@ def modal_values(name: str, modal: Iterable[Value], codec: Codec) -> tuple[Numbe
         if value in found:
             raise InputError(f'column "{name}": the modal value {given!r} is listed twice')
         found.append(value)
-    words = codec.text.word_values if isinstance(codec, OfText) else ()
-    return (*found, *(word for word in words if word not in found))
+    return (*found, *(word for word in codec.word_values if word not in found))
 
 
 def lowest_plan(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> LowestPlan:
@@ -368,8 +367,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         rows, config = first_feature(seeding.array), request.config
         seeds, _ = k_means_seeds(rows, config.n_components, config.random_state)
     grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
-    words = isinstance(plain, OfText) and plain.text.words
-    kind, clip = "mixed" if words else request.spec.kind, request.spec.clip
+    kind, clip = "mixed" if plain.word_values else request.spec.kind, request.spec.clip
     plan = NumberPlan(
         name=request.name,
         kind=kind,

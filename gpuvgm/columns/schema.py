@@ -65,9 +65,8 @@ class ColumnSpec:
         Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
         standardize, tails, scale, floor, n_components, weight_threshold, weight_concentration_prior,
         max_iter, tol, tol_per_row, effort, modal and asinh; these and general columns have inf, integer, log, parse and
-        na_values;
-        general ones have clip; categorical ones have categories, unknown, max_categories and encoding; identifiers have
-        regenerate. Not to be modified.
+        na_values; general ones have clip; categorical ones have categories, unknown, max_categories and encoding;
+        identifiers have regenerate. Not to be modified.
     """
 
     name: str

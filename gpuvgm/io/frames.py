@@ -344,21 +344,24 @@ def _arrow_array(values: Any) -> Any:
     table differ. What no other library has is what it may be taken for: a period the moment at which it begins, an
     interval its text; `gpuvgm.io.restore` makes periods and intervals again.
     """
-    import pandas
-
-    if isinstance(values.dtype, pandas.PeriodDtype):
+    dtype = getattr(values, "dtype", None)
+    if is_loaded("pandas", "PeriodDtype", dtype):
         values = values.to_timestamp()
-    elif isinstance(values.dtype, pandas.IntervalDtype):
-        values = pandas.Categorical(values)
+    elif is_loaded("pandas", "IntervalDtype", dtype):
+        values = sys.modules["pandas"].Categorical(values)
     categories = getattr(values, "categories", None)
     if categories is None:
         array = pa.array(values, from_pandas=True)
         return array.cast(with_wide_index(array.type)) if pa.types.is_dictionary(array.type) else array
-    if isinstance(categories.dtype, (pandas.IntervalDtype, pandas.PeriodDtype)):
-        categories = categories.astype(str)
-    codes, entries = values.codes, pa.array(categories, from_pandas=True)
+    codes, entries = values.codes, pa.array(held_by_arrow(categories), from_pandas=True)
     indices = pa.array(codes.astype(np.int32), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)
+
+
+def held_by_arrow(categories: Any) -> Any:
+    """An index of categories; of intervals and periods their text."""
+    foreign = any(is_loaded("pandas", name, categories.dtype) for name in ("IntervalDtype", "PeriodDtype"))
+    return categories.astype(str) if foreign else categories
 
 
 def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:

@@ -14,7 +14,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_column, tidied
 from gpuvgm.io.block import Table, host_table
 from gpuvgm.io.device import is_plain
-from gpuvgm.io.frames import ArraySource
+from gpuvgm.io.frames import ArraySource, held_by_arrow
 from gpuvgm.io.source import Source
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
@@ -160,9 +160,7 @@ def _as_categories(series: Any, dtype: Any) -> Any:
     """Categories as those of a dtype, whose intervals or periods may be there as text; else as they are."""
     import pandas
 
-    categories, held = dtype.categories, series.cat.categories
-    if isinstance(categories.dtype, (pandas.IntervalDtype, pandas.PeriodDtype)):
-        categories = categories.astype(str)
+    categories, held = held_by_arrow(dtype.categories), series.cat.categories
     if not set(held) <= set(categories):
         return series
     codes = np.append(categories.get_indexer(held), -1)[series.cat.codes]

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from gpuvgm.config import SPARSE, FitConfig
+from gpuvgm.config import FitConfig
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import LOG2_E, KernelTable, PriorTable
 from gpuvgm.mixture.special import LOG_2, LOG_2_PI, Vector, digamma, gammaln, log
@@ -270,7 +270,7 @@ def prior_of(mean: float, variance: float, frame: Frame, config: FitConfig, leas
     small = np.sqrt(variance) < frame.scale
     standardize = (small if config.standardize == "auto" else config.standardize) and variance > 0
     if variance == 0 and frame.scale != 1:  # a constant of extreme size: any floor near 1 does
-        return Prior(SPARSE, mean, 1.0, 0.0, 1.0, config.reg_covar)
+        return Prior(config.concentration, mean, 1.0, 0.0, 1.0, config.reg_covar)
     return Prior(
         weight_concentration=config.concentration,
         mean=mean,

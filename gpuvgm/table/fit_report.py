@@ -152,7 +152,7 @@ def warnings_of(model: TableModel) -> list[str]:
     """What a fit chose of its own accord that may not be wanted, each with its remedy."""
     width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
     scalars = {column.name: column for column in model.columns if isinstance(column, IntervalColumn)}
-    beside = {column.name for column in model.numeric if any(map(column.codec.plain.word_of, column.modal_numbers))}
+    beside = {column.name for column in model.numeric if column.codec.plain.word_values}
     codes = {column.name for column in model.numeric if is_named_as_code(column)}
     unseen = [spec for spec in inferred if spec.kind in ("id", "pass")]
     told = [

@@ -214,3 +214,23 @@ def test_entries_of_a_dictionary_may_be_missing_or_repeated_in_pandas():
     frame = restore(pa.table({"x": column}), open_source(pd.DataFrame({"any": [1]})))
     assert frame["x"].cat.categories.tolist() == ["a", "b"]
     assert frame["x"].astype(object).where(frame["x"].notna(), None).tolist() == ["a", None, "b", "a", None]
+
+
+def test_a_column_that_only_makes_itself_an_arrow_array() -> None:
+    """It has no dtype, and is of no library that is known."""
+
+    class Column:
+        def __init__(self, values: list[float]) -> None:
+            self.values = values
+
+        def __len__(self) -> int:
+            return len(self.values)
+
+        def __getitem__(self, rows: slice) -> Column:
+            return Column(self.values[rows])
+
+        def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:  # noqa: A002
+            return pa.array(self.values, type or pa.float64())
+
+    source = open_source({"x": Column([1.5, 2.5])})
+    assert source.sample(["x"], [(0, 2)]).to_pydict() == {"x": [1.5, 2.5]}

@@ -80,6 +80,11 @@ class Codec(ABC):
         """A number as people write it; None where its value is written."""
         return None
 
+    @property
+    def word_values(self) -> tuple[int, ...]:
+        """Values that stand for words among the column's values; none but in text."""
+        return ()
+
     def word_of(self, value: Number) -> str | None:
         """The word among the column's values that a value stands for; None where it is one of the values."""
         return None

@@ -616,9 +616,14 @@ class OfText(WholeCodec):
                 return int(own_value(comparable(values)[0]))
         return super().parse(given)  # type: ignore[safe-super]
 
+    @property
+    def word_values(self) -> tuple[int, ...]:
+        """What stands for each word; see `TextForm.word_values`."""
+        return self.text.word_values
+
     def word_of(self, value: Number) -> str | None:
         """The word that a value beyond those of the form stands for; see `Codec.word_of`."""
-        places = self.text.word_values
+        places = self.word_values
         return self.text.words[places.index(value)] if value in places else None
 
     def show(self, value: Number) -> str:
