@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -18,6 +19,10 @@ from gpuvgm.shortage import ARROW_PROBLEMS, reason
 _NOT_NULL = " not null"
 VALIDITY_BYTES = 1 / 8  # a bit of every value
 TEXT_BYTES = 32.0  # of a text or another value without a fixed width: a guess
+_PANDAS = (
+    "pandas"  # key of metadata: pandas' developer guide, "Storing pandas DataFrame objects in Apache Parquet format"
+)
+_NULLABLE = re.compile(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|\w+\[pyarrow\]")  # dtypes beside Arrow's types
 
 
 @cache
@@ -92,6 +97,26 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Callable[..., Any]], ...] = (
     ),
     (re.compile(r"(list|large_list|list_view|large_list_view|struct|map)<(.*)>"), _nested),
 )
+
+
+def dtypes_of_pandas(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    """Nullable dtypes by column, as pandas wrote them into the metadata of a schema; none where it did not."""
+    try:
+        columns = json.loads((metadata or {})[_PANDAS.encode()])["columns"]
+        dtypes = {column["field_name"]: column["numpy_type"] for column in columns}
+        return {name: dtype for name, dtype in dtypes.items() if _NULLABLE.fullmatch(dtype)}
+    except (ValueError, KeyError, TypeError):  # whatever others write there: the rows are read all the same
+        return {}
+
+
+def metadata_for_pandas(dtypes: Mapping[str, object], schema: pa.Schema) -> dict[str, str]:
+    """Metadata of a file whose columns pandas shall read with their nullable dtypes; none where none is nullable."""
+    nullable = {name: str(dtypes[name]) for name in schema.names if _NULLABLE.fullmatch(str(dtypes.get(name)))}
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": "", "numpy_type": dtype, "metadata": None}
+        for name, dtype in nullable.items()
+    ]
+    return {_PANDAS: json.dumps({"index_columns": [], "columns": columns})} if columns else {}
 
 
 def is_text_type(type_: pa.DataType) -> bool:

@@ -338,6 +338,12 @@ class FileSource(Source):
         return self.parts[0].schema
 
     @property
+    def dtypes(self) -> Mapping[str, str]:
+        """Nullable dtypes of pandas by column, of the first file."""
+        first = self.parts[0]
+        return first.dtypes if isinstance(first, ParquetPart) else {}
+
+    @property
     def rows(self) -> int | None:
         """Rows of all files; None when a file of text is among them."""
         counts = [part.rows for part in self.parts if part.rows is not None]

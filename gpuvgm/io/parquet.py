@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import check_schema
+from gpuvgm.io.arrow import check_schema, dtypes_of_pandas
 from gpuvgm.io.checksums import (
     DATA_KEY,
     MAGIC,
@@ -52,10 +52,13 @@ class ParquetPart(Part):
         Rows of each row group.
     content : Content, optional
         What its bytes are, where that is known; they are checked once, before the first row is read.
+    dtypes : mapping of str to str
+        Nullable dtypes of pandas by column, if it wrote the file.
     """
 
     group_rows: tuple[int, ...] = ()
     content: Content | None = None
+    dtypes: Mapping[str, str] = field(default_factory=dict)
 
     def metadata(self) -> dict[str, str]:
         """Key/value metadata, as `read_metadata` gives it."""
@@ -180,10 +183,11 @@ def parquet_part(path: Location) -> ParquetPart:
     """
     with damage_as(partial(_incomplete, path)):
         with open_parquet(path) as file:
-            footer, schema = file.metadata, file.schema_arrow.remove_metadata()
+            footer, schema = file.metadata, file.schema_arrow
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
+        dtypes, schema = dtypes_of_pandas(schema.metadata), schema.remove_metadata()
         check_schema(schema)
-        return ParquetPart(path, schema, footer.num_rows, groups, content=_content(path, footer))
+        return ParquetPart(path, schema, footer.num_rows, groups, content=_content(path, footer), dtypes=dtypes)
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:

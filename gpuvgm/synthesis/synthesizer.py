@@ -33,7 +33,7 @@ from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import fine_runs, sample_runs
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io import Block, ParquetSink, Source, restore
-from gpuvgm.io.arrow import is_text_type
+from gpuvgm.io.arrow import is_text_type, metadata_for_pandas
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, check_fits
@@ -324,6 +324,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self, sampler: Sampler, part: RowRange, seed: int, out: Path_, report: Any, *, resume: bool
     ) -> GeneratedFile:
         described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": self._digest(sampler)}
+        described |= metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
         generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, described)
         cluster = executor_for(self.executor, EncodedTable("the sample", "path", sampler.schema))
         executor = LocalExecutor(self.threads, report) if cluster is None else cluster.reporting(report)

@@ -61,7 +61,7 @@ from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
 from gpuvgm.execution.stages import Stages
 from gpuvgm.io import Source, frame_batches, joined, restore
-from gpuvgm.io.arrow import is_number_type
+from gpuvgm.io.arrow import is_number_type, metadata_for_pandas
 from gpuvgm.io.scans import Lazily, ScanSource
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
@@ -760,6 +760,7 @@ class BaseTransformer:
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
                 asked = decoding.asked(table) | {"part_rows": part_rows} | written.asked
+                schema = schema.with_metadata(metadata_for_pandas(self.pandas_dtypes_, schema))
                 parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows, written, decoded=True)
                 return write_rows(run, table, read.names, parts, decoding.batches, resume=resume)
             found: list[Decoded] = []

@@ -164,3 +164,23 @@ def test_a_file_that_is_written_to_between_two_row_groups_is_refused(file, tmp_p
 def test_a_file_that_loses_its_name_is_read_to_its_end(file, tmp_path, change):
     other = write_constant(tmp_path / "other", 1.0)
     assert values_read(file, file.unlink if change == "remove" else lambda: os.replace(other, file)) == {0.0}
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b"\xff",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"columns": 3}',
+        b'{"columns": [{}]}',
+        b'{"columns": [{"field_name": "x", "numpy_type": 3}]}',
+    ],
+)
+def test_metadata_of_pandas_that_nobody_understands_changes_nothing(tmp_path, stored):
+    rows = pa.table({"x": [1, 2, None]}).replace_schema_metadata({b"pandas": stored})
+    pq.write_table(rows, tmp_path / "rows.parquet")
+    source = open_source(tmp_path / "rows.parquet")
+    assert source.dtypes == {}
+    assert source.schema == rows.schema.remove_metadata()

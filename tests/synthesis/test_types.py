@@ -115,6 +115,27 @@ def test_pandas_types(name: str, tmp_path: Path) -> None:
     assert list(gpuvgm.load(tmp_path / "model.gpuvgm").sample(40)) == list(frame)
 
 
+@pytest.mark.parametrize("fitted_on_file", [True, False])
+def test_pandas_reads_its_nullable_dtypes_from_files(fitted_on_file: bool, tmp_path: Path) -> None:
+    """Of what was sampled and of what was decoded, whether the model was fitted on the frame or on its file."""
+    frame = pd.DataFrame(
+        {name: one for name, one in PANDAS.items() if not name.startswith(("interval", "period", "month"))}
+    )
+    frame.loc[::9, [name for name, dtype in frame.dtypes.items() if pd.api.types.is_extension_array_dtype(dtype)]] = (
+        None
+    )
+    frame.to_parquet(tmp_path / "table.parquet")
+    dtypes = pd.read_parquet(tmp_path / "table.parquet").dtypes.astype(str).to_dict()
+    source = tmp_path / "table.parquet" if fitted_on_file else frame
+    gpuvgm.TableSynthesizer(threads=1).fit(source).save(tmp_path / "model.gpuvgm")
+    gpuvgm.load(tmp_path / "model.gpuvgm").sample(40, out=tmp_path / "sample.parquet")
+    transformer = gpuvgm.TableTransformer().fit(source)
+    transformer.transform(source, out=tmp_path / "encoded.parquet")
+    transformer.inverse_transform(tmp_path / "encoded.parquet", out=tmp_path / "decoded.parquet")
+    for file in ("sample.parquet", "decoded.parquet"):
+        assert pd.read_parquet(tmp_path / file).dtypes.astype(str).to_dict() == dtypes
+
+
 @pytest.mark.parametrize("name", [name for name in PANDAS if name.startswith(("intervals", "periods", "months"))])
 def test_intervals_and_periods_are_modelled_and_come_back(name: str) -> None:
     """Also where some are missing; new ones are of the training rows, or for periods between them."""

@@ -18,6 +18,7 @@ from gpuvgm.datasets.writing import FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.io.arrow import metadata_for_pandas
 from gpuvgm.synthesis.conditions import check_names, row_finder
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.synthesizer import restored_sample
@@ -97,7 +98,8 @@ class SampledTable:
 
         executor = LocalExecutor(1, report)  # of one thread: outputs come one after the other
         if out is not None:
-            generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, {"gpuvgm.kind": "sample"})
+            described = {"gpuvgm.kind": "sample"} | metadata_for_pandas(self.transformer.pandas_dtypes_, self.schema)
+            generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, described)
             return write_generated(generator, out, part, FILE_ROWS, executor, resume=False)
         batches: list[pa.RecordBatch] = []
         executor.map_blocks(lambda one: rows_of(one.first_row, one.rows, seed), part.ranges(BLOCK_ROWS), batches.append)
