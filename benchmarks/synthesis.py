@@ -105,10 +105,11 @@ def codes_of(synthesizer: gpuvgm.TableSynthesizer, rows: Any) -> list[Codes]:
     """Bins of rows, by node."""
     import pyarrow as pa
 
-    table, model = pa.Table.from_pandas(rows, preserve_index=False), synthesizer.transformer_.model_
+    table = pa.Table.from_pandas(rows, preserve_index=False).combine_chunks()
+    columns = {column.name: column for column in synthesizer.transformer_.model_.columns}
     return [
-        density_finder(model[b.name], b, get_engine())(table[b.name].combine_chunks())[0]
-        for b in synthesizer.network_.structure.bins
+        density_finder(columns, bins, get_engine())(lambda name: table.column(name).combine_chunks())[0]
+        for bins in synthesizer.network_.structure.bins
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
@@ -10,16 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gpuvgm.arrays import Column, on_host
+from gpuvgm.arrays import distinct_values, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import rows_for
-from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers, rules_for
+from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.rules import finite, not_negative, whole
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
+from gpuvgm.synthesis.numbers import Rows, is_moment, numbers_since, step_since
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_TAIL = 8  # rows beyond an edge of a tail
@@ -44,7 +45,7 @@ class Bins:
     name : str
         The column.
     edges : ndarray of shape (intervals - 1,)
-        Borders between the intervals of ordinary numbers, of the column's codec without a scale around it.
+        Borders between the intervals of ordinary numbers, as `numbers_since` gives them.
     codes : ndarray of shape (bins,), int64
         Bin of each of [missing values, modal values, intervals], or of each category.
     rows : ndarray of shape (bins,), int64
@@ -57,6 +58,8 @@ class Bins:
         Ends of the piece, in numbers; equal for single values. Those of modal values and categories are their index.
     has_missing : bool
         Whether missing values have a bin, which is a group of its own.
+    since : str, optional
+        Column of datetimes that the numbers are counted from.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Bins:
     low: Annotated[Floats, finite]
     high: Annotated[Floats, finite]
     has_missing: bool
+    since: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -115,7 +119,29 @@ def bins_of(column: FittedColumn, summary: Summary | None, most: int) -> Bins:
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
-    return _bins_of_numbers(column, summary, most)
+    return _bins_of_numbers(column, _TrainingValues.of(column, summary), most)
+
+
+def bins_since(column: FittedColumn, summary: Summary, origin: NumericColumn, since: Floats, most: int) -> Bins:
+    """Bins of the time since another column of datetimes.
+
+    Parameters
+    ----------
+    column : NumericColumn
+        The column.
+    summary : Summary
+        Its training rows.
+    origin : NumericColumn
+        The column that the time is counted from.
+    since : ndarray of shape (rows,)
+        What `numbers_since` gives for a sample of the rows.
+    most : int
+        As for `bins_of`.
+    """
+    assert isinstance(column, NumericColumn)
+    present = since[~np.isnan(since)]
+    values = _TrainingValues.since(present, step_since(column, origin), len(present) / np.sum(summary.cells().weight))
+    return replace(_bins_of_numbers(column, values, most), since=origin.name)
 
 
 def _bins_of_categories(column: CategoricalColumn) -> Bins:
@@ -128,14 +154,14 @@ def _bins_of_categories(column: CategoricalColumn) -> Bins:
     return Bins(column.name, np.empty(0), codes, rows, first, mass, places, places, has_missing=False)
 
 
-def _bins_of_numbers(column: NumericColumn, summary: Summary, most: int) -> Bins:
+def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, most: int) -> Bins:
     """Missing values, modal values and intervals, in the order of their values."""
-    values = _TrainingValues.of(column, summary)
     edges = values.edges(most)
-    inner = _cut_bins(column, values, edges)
+    inner = _cut_bins(values, edges) if column.minimum is not None else []
     modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
-    counts = dict(zip(column.modal_values, getattr(column, "modal_counts", ()), strict=True))
+    modal_counts = np.rint(np.array(getattr(column, "modal_counts", ())) * values.share)
+    counts = dict(zip(column.modal_values, modal_counts, strict=True))
     has_missing = MISSING in counts
     middles = [np.mean(one.low) if len(one.low) else 0.0 for one in inner]
     position = np.array([*[-np.inf] * has_missing, *np.nan_to_num(places), *middles], np.float64)
@@ -183,6 +209,10 @@ class _TrainingValues:
         Distance of neighbouring values; 0 where they may lie anywhere.
     ends : tuple of float
         Range of the values.
+    column : NumericColumn, optional
+        Whose mixture says where other values lie; evenly without one.
+    share : float
+        Of all training rows, how many these are.
     """
 
     numbers: Floats
@@ -190,6 +220,15 @@ class _TrainingValues:
     single: NDArray[np.bool_]
     step: float
     ends: tuple[float, float]
+    column: NumericColumn | None = None
+    share: float = 1.0
+
+    @classmethod
+    def since(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
+        """Those of rows of a sample."""
+        distinct, counts = distinct_values(numbers)
+        ends = float(distinct[0]), float(distinct[-1])
+        return cls(distinct, counts, np.ones(len(counts), np.bool_), step, ends, share=share)
 
     @classmethod
     def of(cls, column: NumericColumn, summary: Summary) -> _TrainingValues:
@@ -202,7 +241,7 @@ class _TrainingValues:
         if column.minimum is not None and column.maximum is not None:
             ends = (plain.number(column.minimum), plain.number(column.maximum))
         numbers = np.clip(numbers, *ends)
-        return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends)
+        return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends, column)
 
     def edges(self, most: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
@@ -224,18 +263,29 @@ class _TrainingValues:
             middle = np.where(middle > upper, middle - self.step, middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
 
+    def share_below(self, numbers: Floats) -> Floats:
+        """Share of the column's mixture below numbers; the numbers themselves without one."""
+        mixture = None if self.column is None else self.column.mixture
+        if self.column is None or mixture is None:
+            return numbers
+        y = mixture.frame.apply(self.column.codec.of_inner(numbers.ravel())).reshape(numbers.shape)
+        below = np.zeros(numbers.shape)
+        for weight, mean, deviation in zip(
+            mixture.posterior.weights, mixture.posterior.means, mixture.deviations, strict=True
+        ):
+            below += weight * ndtr((y - mean) / deviation)
+        return below
 
-def _cut_bins(column: NumericColumn, values: _TrainingValues, edges: Floats) -> list[_BinPieces]:
+
+def _cut_bins(values: _TrainingValues, edges: Floats) -> list[_BinPieces]:
     """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
-    if column.minimum is None:
-        return []
     low, high = values.ends
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
     ends = np.concatenate(([low - half], edges, [high + half]))
     of_value = np.searchsorted(edges, values.numbers)
     heavy = values.single & (values.rows >= LEAST_ROWS)
     cut = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
-    below = _share_below(column, np.clip(cut, low, high))
+    below = values.share_below(np.clip(cut, low, high))
     share = np.maximum(np.diff(below, axis=1), 0)
     share += EVEN * np.maximum(np.sum(share, axis=1, keepdims=True), np.finfo(float).tiny)
     share /= np.sum(share, axis=1, keepdims=True)
@@ -251,20 +301,6 @@ def _cut_bins(column: NumericColumn, values: _TrainingValues, edges: Floats) -> 
     return found
 
 
-def _share_below(column: NumericColumn, numbers: Floats) -> Floats:
-    """Share of the column's mixture below numbers of the plain codec; the numbers themselves without a mixture."""
-    mixture = column.mixture
-    if mixture is None:
-        return numbers
-    y = mixture.frame.apply(column.codec.of_inner(numbers.ravel())).reshape(numbers.shape)
-    below = np.zeros(numbers.shape)
-    for weight, mean, deviation in zip(
-        mixture.posterior.weights, mixture.posterior.means, mixture.deviations, strict=True
-    ):
-        below += weight * ndtr((y - mean) / deviation)
-    return below
-
-
 def check_fits(column: FittedColumn, bins: Bins) -> None:
     """Raise ValueError for bins that are none of a loaded column."""
     if isinstance(column, CategoricalColumn):
@@ -273,23 +309,34 @@ def check_fits(column: FittedColumn, bins: Bins) -> None:
         modal = getattr(column, "modal_values", ())
         fits = isinstance(column, NumericColumn) and len(bins.codes) - len(modal) in (0, len(bins.edges) + 1)
         fits &= bins.has_missing == (MISSING in modal)
-    if not fits:
+    if not fits or bins.since is not None and not is_moment(column):
         raise ValueError(f'the bins of "{bins.name}" are none of its column')
+
+
+def check_origins(bins: Sequence[Bins]) -> None:
+    """Raise ValueError where datetimes of loaded bins are counted from each other, or from a column without bins."""
+    waiting = {one.name: one.since for one in bins}
+    while ready := [name for name, since in waiting.items() if since not in waiting]:
+        for name in ready:
+            del waiting[name]
+    if waiting or any(one.since not in {None, *(other.name for other in bins)} for one in bins):
+        raise ValueError("its datetimes are counted from no column")
 
 
 # -- rows to bins
 
 
-def bin_finder(column: FittedColumn, bins: Bins, engine: Engine) -> Callable[[Column], Codes]:
+def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) -> Callable[[Rows], Codes]:
     """What gives the bin of every row of a column, uint8.
 
     It raises InputError for missing values, and for categories and numbers, that have no bin.
     """
+    column, origin = columns[bins.name], None if bins.since is None else columns[bins.since]
     if isinstance(column, CategoricalColumn):
         index, codes = column.index, bins.codes.astype(np.uint8)
-        return lambda values: codes[_known(column, index.find(on_host(values)))]
+        return lambda rows: codes[_known(column, index.find(on_host(rows(column.name))))]
     assert isinstance(column, NumericColumn)
-    return lambda values: bins_of_rows(column, bins, *numbers_of_rows(column, values, engine), engine)
+    return lambda rows: bins_of_rows(column, bins, *numbers_since(column, origin, rows, engine), engine)
 
 
 def _known(column: CategoricalColumn, places: Ints) -> Ints:
@@ -302,17 +349,6 @@ def _without_bin(column: FittedColumn, why: str) -> InputError:
     return InputError(f'column "{column.name}": a value {why}')
 
 
-def numbers_of_rows(
-    column: NumericColumn, values: Column, engine: Engine
-) -> tuple[Floats, NDArray[np.signedinteger[Any]] | None]:
-    """Numbers of the plain codec, and the modal value of each row; see `gpuvgm.columns.numbers.ordinary_numbers`."""
-    plain, values = column.codec.plain, rows_for(column.codec, on_host(values))
-    rules = rules_for(plain, column.modal_numbers, values)
-    if rules is None:
-        return ordinary_numbers(plain, column.modal_numbers, values)
-    return engine.numbers_of(plain.encode(values), replace(rules, step=None))[:2]
-
-
 def bins_of_rows(
     column: NumericColumn,
     bins: Bins,
@@ -320,7 +356,7 @@ def bins_of_rows(
     which: NDArray[np.signedinteger[Any]] | None,
     engine: Engine,
 ) -> Codes:
-    """Bins of rows of a column of numbers, as `numbers_of_rows` gives them.
+    """Bins of rows of a column of numbers, as `numbers_since` gives them.
 
     Raises
     ------

@@ -21,7 +21,8 @@ from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_plain_number_type, type_of
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import Bins, numbers_of_rows
+from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.numbers import numbers_of_rows, unit_of_origin
 
 Interval = tuple[float, float]
 
@@ -49,9 +50,45 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
         found = replace(bins, mass=np.where(kept, bins.mass, 0.0))
     else:
         found = _restrict_numbers(_numeric(column), bins, _read_intervals(_numeric(column), condition))
+    return _with_mass(column, found, condition)
+
+
+def _with_mass(column: FittedColumn, found: Bins, condition: Any) -> Bins:
+    """Bins with mass; InputError where none has any."""
     if not np.any(found.mass > 0):
         raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}')
     return found
+
+
+def restricted_since(
+    columns: Mapping[str, FittedColumn], bins: Bins, condition: Any, origin: Bins
+) -> tuple[Bins, Bins]:
+    """Bins of datetimes that are counted from another column, and bins of this origin, where rows may meet a condition.
+
+    Missing and modal values that do not meet it are left out, and datetimes of the origin from which none is reached
+    that does. All else is left, so that drawn rows are to be tested.
+
+    Raises
+    ------
+    InputError
+        As `restricted`.
+    """
+    column = _numeric(columns[bins.name])
+    intervals = _read_intervals(column, condition)
+    inside = [interval for interval in intervals if interval is not None]
+    modal = _modal_of_pieces(column, bins)
+    ordinary = np.isposinf(modal)
+    met = (ordinary & bool(inside)) | (np.isnan(modal) & (None in intervals))
+    for low, high in inside:
+        met |= ~ordinary & (modal >= low) & (modal <= high)
+    found = _with_mass(column, replace(bins, mass=bins.mass * met), condition)
+    if None in intervals or np.any(met & ~ordinary) or origin.since is not None:
+        return found, origin
+    first = _numeric(columns[origin.name])
+    factor, shift = unit_of_origin(column, first)
+    lows, highs = zip(*inside, strict=True)
+    reached = (min(lows) - np.max(bins.high[ordinary]) - shift) / factor, (max(highs) - shift) / factor
+    return found, _with_mass(column, _restrict_numbers(first, origin, [reached]), condition)
 
 
 def check_names(conditions: Mapping[str, Any], modelled: Collection[str]) -> None:
@@ -151,13 +188,18 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
     return (least if np.isnan(ends[0]) else ends[0], most if np.isnan(ends[1]) else ends[1])
 
 
-def _restrict_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]) -> Bins:
-    plain, half = column.codec.plain, column.codec.plain.spacing / 2
-    piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
-    listed = [*[np.nan] * bins.has_missing, *map(plain.number, column.modal_numbers)]
+def _modal_of_pieces(column: NumericColumn, bins: Bins) -> Floats:
+    """Modal value of each piece as a number, NaN for missing values; infinite where it is one of an interval."""
+    listed = [*[np.nan] * bins.has_missing, *map(column.codec.plain.number, column.modal_numbers)]
     modal = np.full(len(bins), np.inf)
-    modal[bins.codes[: len(listed)]] = listed  # inf: an interval
-    own = modal[piece_bins]
+    modal[bins.codes[: len(listed)]] = listed
+    return np.repeat(modal, np.diff(bins.first))
+
+
+def _restrict_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]) -> Bins:
+    half = column.codec.plain.spacing / 2
+    piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
+    own = _modal_of_pieces(column, bins)
     apart = ~np.isposinf(own)
     parts = [_restrict_bin(bins, own, apart, interval, half) for interval in dict.fromkeys(wanted)]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")

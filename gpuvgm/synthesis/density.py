@@ -7,38 +7,42 @@ the square of the distance, in ranges, so that it is finite everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from gpuvgm.arrays import Column, on_host
+from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows, numbers_of_rows
+from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows
+from gpuvgm.synthesis.numbers import Rows, numbers_since
 
 UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
 
 
-def density_finder(column: FittedColumn, bins: Bins, engine: Engine) -> Callable[[Column], tuple[Codes, Floats]]:
+def density_finder(
+    columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine
+) -> Callable[[Rows], tuple[Codes, Floats]]:
     """What gives the bin of every row of a column, and the logarithm of its density in the bin, in nats."""
+    column, origin = columns[bins.name], None if bins.since is None else columns[bins.since]
     unseen = float(np.log(UNSEEN / (float(np.sum(bins.rows)) + 1)))
     if isinstance(column, CategoricalColumn):
         shares = np.append(np.log(bins.mass), unseen)
         codes = np.append(bins.codes, bins.codes[-1:]).astype(np.uint8)
 
-        def of_categories(values: Column) -> tuple[Codes, Floats]:
-            places = column.index.find(on_host(values))
+        def of_categories(rows: Rows) -> tuple[Codes, Floats]:
+            places = column.index.find(on_host(rows(column.name)))
             return codes[places], shares[places]
 
         return of_categories
     assert isinstance(column, NumericColumn)
     inside, usual = _Inside(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
 
-    def of_numbers(values: Column) -> tuple[Codes, Floats]:
-        numbers, which = numbers_of_rows(column, values, engine)
+    def of_numbers(rows: Rows) -> tuple[Codes, Floats]:
+        numbers, which = numbers_since(column, origin, rows, engine)
         found, blank = np.zeros(len(numbers)), np.isnan(numbers)
         found[~blank] = inside(numbers[~blank])
         if not bins.has_missing:

@@ -21,6 +21,8 @@ from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.messages import Messages, propagate
 from gpuvgm.synthesis.network import Network
 
+Drawn = list[tuple[Codes, Floats]]
+
 
 def column_number(name: str) -> int:
     """Column part of the generator's counter, another one than that of transform."""
@@ -77,12 +79,12 @@ class Drawing:
         inside = Lottery.of(tables.inside.ravel(), first.ravel())
         return DrawnColumn(groups, inside, pieces, bins.low, bins.high, tables.groups.shape[1], second)
 
-    def rows(self, first_row: int, rows: int, seed: int) -> list[tuple[Codes, Floats]]:
+    def rows(self, first_row: int, rows: int, seed: int) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category.
         """
-        drawn: list[tuple[Codes, Floats]] = []
+        drawn: Drawn = []
         structure = self.network.structure
         for node, column, parents in zip(structure.nodes, self._columns, structure.parents, strict=True):
             draw = Draw(seed, column_number(node.name), first_row)

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpuvgm.columns.text import html_table
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.structure import Axis, Node, joint_counts
 from gpuvgm.synthesis.tables import backed_off
 
@@ -103,6 +103,7 @@ class Structure:
             raise ValueError("the network's nodes are not its columns")
         for bins in self.bins:
             bins.check()
+        check_origins(self.bins)
         for place, node in enumerate(self.nodes):
             if len(node.parents) > 2 or not {*node.parents} <= {*names[:place]}:
                 raise ValueError(f'the parents of "{node.name}" do not come before it')
@@ -167,12 +168,19 @@ class Network:
 
     def __str__(self) -> str:
         wide = max((len(node.name) for node in self.nodes), default=0)
-        return "\n".join(f"{node.name:{wide}}  {_parents_text(node)}".rstrip() for node in self.nodes)
+        return "\n".join(f"{name:{wide}}  {text}".rstrip() for name, text in self._texts())
 
     def _repr_html_(self) -> str:
         """What notebooks show."""
-        rows = [(node.name, _parents_text(node)) for node in self.nodes]
-        return html_table(("column", "parents, and what each gains in nats a row"), rows)
+        return html_table(("column", "parents, and what each gains in nats a row"), self._texts())
+
+    def _texts(self) -> list[tuple[str, str]]:
+        """Each column, with what it depends on."""
+        found = []
+        for node, bins in zip(self.nodes, self.structure.bins, strict=True):
+            gains = [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]
+            found.append((node.name, ", ".join([f"since {bins.since}", *gains] if bins.since else gains)))
+        return found
 
     @cached_property
     def tables(self) -> tuple[NodeTables, ...]:
@@ -202,7 +210,3 @@ class Network:
             flat = tables.groups.reshape(-1, tables.groups.shape[2])
             found += np.log(flat[context, axis.child[own]]) + np.log(tables.inside[context // groups, own])
         return found
-
-
-def _parents_text(node: Node) -> str:
-    return ", ".join(f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True))

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache, cached_property
+from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from gpuvgm.arrays import Column
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import get_engine
+from gpuvgm.errors import InputError, listed
 from gpuvgm.synthesis.bins import Bins
-from gpuvgm.synthesis.drawing import Drawing
+from gpuvgm.synthesis.conditions import row_finder
+from gpuvgm.synthesis.drawing import Drawing, Drawn
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.values import Values, sampled_type, unmodelled_values, values_of
+
+TESTED_ROWS = 1 << 12  # that are drawn again together
+MOST_ATTEMPTS = 1000  # for a row; where one row of 40 meets the conditions, one of 10^11 is not drawn in so many
 
 
 @dataclass(frozen=True)  # no slots: what draws rows is cached
@@ -34,6 +43,8 @@ class Sampler:
         How identifiers of text look.
     engine : str
         Name of the engine that draws.
+    tested : mapping of str to object
+        Conditions on columns of datetimes that are counted from others: rows are drawn until they meet them.
     """
 
     model: TableModel
@@ -41,10 +52,11 @@ class Sampler:
     conditions: Mapping[int, Bins]
     identifiers: Mapping[str, IdentifierForm]
     engine: str
+    tested: Mapping[str, Any] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
-        return {name: getattr(self, name) for name in ("model", "network", "conditions", "identifiers", "engine")}
+        return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @cached_property
     def drawing(self) -> Drawing:
@@ -54,22 +66,77 @@ class Sampler:
     @cached_property
     def _values(self) -> dict[str, tuple[int, Values]]:
         """Node of each column that is modelled, and what makes its values."""
+        columns = {column.name: column for column in self.model.columns}
         nodes = enumerate(self.network.structure.bins)
-        return {bins.name: (place, values_of(self.model[bins.name], bins)) for place, bins in nodes}
+        return {bins.name: (place, values_of(columns, bins)) for place, bins in nodes}
 
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns of the rows."""
         return pa.schema([(column.name, sampled_type(column)) for column in self.model.columns])
 
+    @cached_property
+    def _tests(self) -> dict[str, Callable[[Column], NDArray[np.bool_]]]:
+        """What says which rows meet a condition, by column."""
+        return {name: row_finder(self.model[name], condition) for name, condition in self.tested.items()}
+
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
-        """Consecutive rows."""
-        drawn = self.drawing.rows(first_row, rows, seed)
-        arrays = []
-        for column in self.model.columns:
-            if column.name in self._values:
-                place, values = self._values[column.name]
-                arrays.append(values(*drawn[place]))
-            else:
-                arrays.append(unmodelled_values(column, self.identifiers.get(column.name), first_row, rows, seed))
+        """Consecutive rows.
+
+        Raises
+        ------
+        InputError
+            Where hardly any row meets the conditions that are tested.
+        """
+        if self.tested and rows:
+            starts = range(first_row, first_row + rows, TESTED_ROWS)
+            parts = [self._that_meet(start, min(TESTED_ROWS, first_row + rows - start), seed) for start in starts]
+            drawn = [
+                (np.concatenate([codes for codes, _ in node]), np.concatenate([numbers for _, numbers in node]))
+                for node in zip(*parts, strict=True)
+            ]
+        else:
+            drawn = self.drawing.rows(first_row, rows, seed)
+        values = self._columns(drawn)
+        arrays = [
+            values(column.name)
+            if column.name in self._values
+            else unmodelled_values(column, self.identifiers.get(column.name), first_row, rows, seed)
+            for column in self.model.columns
+        ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def _columns(self, drawn: Drawn) -> Callable[[str], Any]:
+        """What makes the values of a column of drawn rows."""
+
+        @cache
+        def values_of_column(name: str) -> Any:
+            place, values = self._values[name]
+            return values(*drawn[place], values_of_column)
+
+        return values_of_column
+
+    def _that_meet(self, first_row: int, rows: int, seed: int) -> Drawn:
+        """Consecutive rows, each drawn again with further seeds until it meets all conditions."""
+        kept = self.drawing.rows(first_row, rows, seed)
+        wrong = ~self._meet(kept)
+        for attempt in range(1, MOST_ATTEMPTS):
+            if not wrong.any():
+                return kept
+            other = sha256(f"{seed} {attempt}".encode()).digest()
+            again = self.drawing.rows(first_row, rows, int.from_bytes(other[:8], "big"))
+            found = wrong & self._meet(again)
+            kept = [
+                (np.where(found, codes, old), np.where(found, numbers, before))
+                for (codes, numbers), (old, before) in zip(again, kept, strict=True)
+            ]
+            wrong &= ~found
+        raise InputError(
+            f"conditions: hardly any row that meets the others meets those on {listed([*self.tested])}; loosen one"
+        )
+
+    def _meet(self, drawn: Drawn) -> NDArray[np.bool_]:
+        """Which rows meet all conditions that are tested."""
+        values = self._columns(drawn)
+        met: NDArray[np.bool_] = np.logical_and.reduce([test(values(name)) for name, test in self._tests.items()])
+        return met

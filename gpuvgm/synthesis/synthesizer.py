@@ -36,11 +36,12 @@ from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, check_fits
-from gpuvgm.synthesis.conditions import check_names, restricted
+from gpuvgm.synthesis.bins import bin_finder, bins_of, bins_since, check_fits
+from gpuvgm.synthesis.conditions import check_names, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder
 from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, forms_of
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
+from gpuvgm.synthesis.numbers import find_origins
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
@@ -305,8 +306,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         (True, True)
         """
         network = self._fitted()
-        restrictions = self._conditions(conditions or {})
-        sampler = Sampler(self.transformer_.model_, network, restrictions, self.identifiers_, self.engine)
+        sampler = self._sampler(network, conditions or {})
         _ = sampler.drawing.messages  # which refuses what cannot be met
         chosen = self.transformer_.model_.seed if seed is None else int(seed)
         check_row_range(first_row, n, chosen)
@@ -367,7 +367,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         check_columns(table, model)
         parts: list[Floats] = []
         with self._run("score", table) as run:
-            build = partial(_scorer, [model[name] for name in names], network, self.engine)
+            build = partial(_scorer, {name: model[name] for name in names}, network, self.engine)
             run.executor.map_blocks(run.prepared(build), run.blocks(table, names), parts.append)
         return np.concatenate([np.empty(0), *parts])
 
@@ -416,16 +416,22 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """Bins, and a network learnt from a sample of the rows."""
         model, summaries = transformer.model_, transformer.summaries_
         columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
-        bins = [bins_of(column, summaries.get(column.name), self.bins) for column in columns]
-        codes = [
-            np.concatenate(
-                [np.empty(0, np.uint8), *map(bin_finder(column, one, engine), rows.column(column.name).chunks)]
-            )
-            for column, one in zip(columns, bins, strict=True)
+
+        def sample(name: str) -> Any:
+            return rows.column(name).combine_chunks()
+
+        origins = find_origins(columns, sample, engine)
+        bins = [
+            bins_since(column, summaries[column.name], *origins[column.name], self.bins)
+            if column.name in origins
+            else bins_of(column, summaries.get(column.name), self.bins)
+            for column in columns
         ]
+        by_name = {column.name: column for column in columns}
+        codes = [bin_finder(by_name, one, engine)(sample) for one in bins]
         nodes = learn_structure(bins, codes, self.parents)
-        by_name = {one.name: one for one in bins}
-        return Structure(tuple(by_name[node.name] for node in nodes), nodes)
+        of_node = {one.name: one for one in bins}
+        return Structure(tuple(of_node[node.name] for node in nodes), nodes)
 
     def _counts(self, transformer: TableTransformer, structure: Structure, table: Source) -> JointCounts:
         """Joint counts of all rows."""
@@ -433,7 +439,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         check_columns(table, model)
         names = [bins.name for bins in structure.bins]
         with self._run("count", table) as run:
-            build = partial(_counter, [model[name] for name in names], structure, self.engine)
+            build = partial(_counter, {name: model[name] for name in names}, structure, self.engine)
             counts: JointCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks(table, names), JointCounts.merge
             )
@@ -447,17 +453,26 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         with TableTransformer(**settings)._run(stage, table, lambda: Need.fit(table.schema)) as run:
             yield run
 
-    def _conditions(self, conditions: Mapping[str, Any]) -> dict[int, Bins]:
-        """Bins of the nodes that have a condition."""
-        bins = self.network_.structure.bins
-        place = {one.name: at for at, one in enumerate(bins)}
-        check_names(conditions, place)
+    def _sampler(self, network: Network, conditions: Mapping[str, Any]) -> Sampler:
+        """What draws rows that meet conditions."""
         model = self.transformer_.model_
-        return {place[name]: restricted(model[name], bins[place[name]], one) for name, one in conditions.items()}
+        columns, bins = {column.name: column for column in model.columns}, dict(enumerate(network.structure.bins))
+        places = {one.name: place for place, one in bins.items()}
+        check_names(conditions, places)
+        chosen, tested = dict(bins), {}
+        for name, condition in conditions.items():
+            place, since = places[name], bins[places[name]].since
+            if since is None:
+                chosen[place] = restricted(columns[name], chosen[place], condition)
+            else:
+                origin, tested[name] = places[since], condition
+                chosen[place], chosen[origin] = restricted_since(columns, chosen[place], condition, chosen[origin])
+        restrictions = {place: one for place, one in chosen.items() if one is not bins[place]}
+        return Sampler(model, network, restrictions, self.identifiers_, self.engine, tested)
 
     def _digest(self, sampler: Sampler) -> str:
         conditions = [(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()]
-        text = document_digest(self.transformer_.model_) + repr(conditions)
+        text = document_digest(self.transformer_.model_) + repr((conditions, sorted(sampler.tested.items())))
         return sha256(text.encode() + write_network(self.network_)).hexdigest()
 
     def _fitted(self) -> Network:
@@ -514,27 +529,22 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
 
 
-def _counter(columns: list[FittedColumn], structure: Structure, engine: str) -> Any:
+def _counter(columns: dict[str, FittedColumn], structure: Structure, engine: str) -> Any:
     """What counts a block of rows."""
-    chosen = get_engine(engine)
-    finders = [bin_finder(column, bins, chosen) for column, bins in zip(columns, structure.bins, strict=True)]
+    finders = [bin_finder(columns, bins, get_engine(engine)) for bins in structure.bins]
 
     def count(block: Block) -> JointCounts:
-        codes = [find(block.column(column.name)) for find, column in zip(finders, columns, strict=True)]
-        return structure.counts(codes, block.rows)
+        return structure.counts([find(block.column) for find in finders], block.rows)
 
     return count
 
 
-def _scorer(columns: list[FittedColumn], network: Network, engine: str) -> Any:
+def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> Any:
     """What gives the log density of a block of rows."""
-    chosen = get_engine(engine)
-    finders = [
-        density_finder(column, bins, chosen) for column, bins in zip(columns, network.structure.bins, strict=True)
-    ]
+    finders = [density_finder(columns, bins, get_engine(engine)) for bins in network.structure.bins]
 
     def score(block: Block) -> Floats:
-        found = [find(block.column(column.name)) for find, column in zip(finders, columns, strict=True)]
+        found = [find(block.column) for find in finders]
         inside = sum((density for _, density in found), np.zeros(block.rows))
         return network.log_probability([codes for codes, _ in found], block.rows) + inside
 

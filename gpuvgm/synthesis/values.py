@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,29 +15,44 @@ from gpuvgm.columns.codecs import with_value
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines import get_engine
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes, numbers_of_rows
+from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.identifiers import IdentifierForm
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, origin_numbers
 
-Values = Callable[[Codes, Floats], Any]
+Values = Callable[[Codes, Floats, Rows], Any]
 
 
-def values_of(column: FittedColumn, bins: Bins) -> Values:
-    """What makes values of drawn rows of a column."""
+def values_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
+    """What makes values of drawn rows of a column, beside those of the other columns."""
+    column, origin = columns[bins.name], None if bins.since is None else columns[bins.since]
     if isinstance(column, CategoricalColumn):
         categories = CategoryValues(column, column.categories)
-        return lambda _, places: categories(places.astype(np.int64))
+        return lambda _, places, __: categories(places.astype(np.int64))
     assert isinstance(column, NumericColumn)
     apart = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
     listed = [*[MISSING] * bins.has_missing, *column.modal_numbers]
     found = dict(zip(apart.tolist(), listed, strict=True))
-    return lambda codes, numbers: _draw_numbers(column, found, codes, numbers)
+    if origin is None:
+        return lambda codes, numbers, _: _draw_numbers(column, found, codes, numbers)
+
+    def later(codes: Codes, numbers: Floats, rows: Rows) -> Column:
+        least = origin_numbers(column, origin, rows, get_engine())
+        return _draw_numbers(column, found, codes, least + np.maximum(numbers, 0.0), least)
+
+    return later
 
 
-def _draw_numbers(column: NumericColumn, apart: dict[int, Any], codes: Codes, numbers: Floats) -> Column:
-    """Values of a column of numbers: those on its step that are nearest to numbers, within the training range."""
+def _draw_numbers(
+    column: NumericColumn, apart: dict[int, Any], codes: Codes, numbers: Floats, least: Floats | float = -np.inf
+) -> Column:
+    """Values of a column of numbers: those on its step that are nearest to numbers, within the training range.
+
+    None is below `least`, whatever the range.
+    """
     plain = column.codec.plain
     if column.minimum is not None and column.maximum is not None:
         numbers = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
+        numbers = np.maximum(numbers, least)
     for code, value in apart.items():
         numbers[codes == code] = np.nan if value is MISSING else 0.0
     array = plain.decode(numbers)

@@ -1,0 +1,201 @@
+"""Datetimes that are never before others of their row are drawn as the time since, and are not in samples either."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.stats import ks_2samp
+
+import gpuvgm
+from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.synthesis.network import Network
+
+ROWS = 6000
+DAY = 86_400.0
+
+
+def _orders(rows: int = ROWS) -> pd.DataFrame:
+    """Orders that are sent after two days and reach their customer after a while; some are still on their way."""
+    random = np.random.default_rng(8)
+    express = random.random(rows) < 0.4
+    ordered = pd.to_datetime("2024-01-01") + pd.to_timedelta(random.integers(0, int(366 * DAY), rows), unit="s")
+    sent = ordered + pd.to_timedelta(random.integers(600, np.where(express, int(DAY), int(4 * DAY)), rows), unit="s")
+    arrived = (sent + pd.to_timedelta(random.exponential(5, rows) + 0.5, unit="D")).floor("s")
+    return pd.DataFrame(
+        {
+            "arrived": pd.Series(arrived).where(random.random(rows) > 0.1),
+            "ordered": ordered,
+            "sent": sent,
+            "express": express,
+            "born": (pd.to_datetime("1950-01-01") + pd.to_timedelta(random.integers(0, 18_000, rows), unit="D")),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def orders() -> pd.DataFrame:
+    """The training rows."""
+    return _orders()
+
+
+@pytest.fixture(scope="module")
+def fitted(orders: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    """A synthesizer of them."""
+    return gpuvgm.TableSynthesizer().fit(orders)
+
+
+def _origins(synthesizer: gpuvgm.TableSynthesizer) -> dict[str, str]:
+    bins = synthesizer.network_.structure.bins
+    return {one.name: one.since for one in bins if one.since is not None}
+
+
+def _days(frame: pd.DataFrame, later: str, earlier: str) -> np.ndarray:
+    return (frame[later] - frame[earlier]).dropna().dt.total_seconds().to_numpy() / DAY
+
+
+def test_the_time_between_is_distributed_as_in_the_table(orders: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    """No order is sent before it is made; births, to which nothing lies near, are counted for themselves."""
+    assert _origins(fitted) == {"sent": "ordered", "arrived": "sent"}
+    sample = fitted.sample(20_000)
+    for later, earlier in (("sent", "ordered"), ("arrived", "sent")):
+        found, expected = _days(sample, later, earlier), _days(orders, later, earlier)
+        assert found.min() >= expected.min() - 1 / DAY
+        assert ks_2samp(found, expected).statistic < 0.03
+    for name in ("ordered", "sent", "arrived"):
+        assert ks_2samp(sample[name].dropna(), orders[name].dropna()).statistic < 0.03
+        assert sample[name].dropna().between(orders[name].min(), orders[name].max()).mean() > 0.999
+    assert sample["arrived"].isna().mean() == pytest.approx(0.1, abs=0.01)
+    assert _days(sample[sample["express"]], "sent", "ordered").max() <= 1.1
+
+
+def test_files_blocks_and_parts_give_the_same(
+    orders: pd.DataFrame, fitted: gpuvgm.TableSynthesizer, tmp_path: Path
+) -> None:
+    """Counts do not depend on row groups; rows do not depend on which others are drawn, with conditions too."""
+    table = pa.Table.from_pandas(orders, preserve_index=False)
+    pq.write_table(table, tmp_path / "orders.parquet", row_group_size=700)
+    other = gpuvgm.TableSynthesizer(threads=2).fit(tmp_path / "orders.parquet")
+    for one, two in zip(other.network_.counts.pairs, fitted.network_.counts.pairs, strict=True):
+        np.testing.assert_array_equal(one, two)
+    conditions = {"arrived": ("2024-03-01", "2024-05-01")}
+    whole = fitted.sample(5000, conditions=conditions)
+    parts = [fitted.sample(n, conditions=conditions, first_row=first) for first, n in ((0, 1234), (1234, 3766))]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), whole)
+    fitted.save(tmp_path / "orders.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "orders.gpuvgm")
+    pd.testing.assert_frame_equal(loaded.sample(5000, conditions=conditions), whole)
+
+
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"sent": ("2024-03-01", "2024-03-20")},
+        {"arrived": ("2024-03-01", "2024-03-20"), "express": True},
+        {"sent": ("2024-02-01", "2024-06-01"), "ordered": ("2024-05-30", None)},
+        {"arrived": None},
+        {"arrived": [None, ("2024-12-01", None)]},
+    ],
+)
+def test_conditions_leave_the_rows_that_meet_them(
+    fitted: gpuvgm.TableSynthesizer, conditions: dict[str, object]
+) -> None:
+    """Rows under a condition are distributed as those of a sample without it that meet it."""
+    every = fitted.sample(150_000)
+    meet = np.ones(len(every), np.bool_)
+    for name, condition in conditions.items():
+        column, met = every[name], np.zeros(len(every), np.bool_)
+        for one in condition if isinstance(condition, list) else [condition]:
+            if isinstance(one, tuple):
+                low, high = (pd.Timestamp(end) if end else None for end in one)
+                met |= ((column >= low) if low else True) & ((column <= high) if high else column.notna())
+            else:
+                met |= column.isna() if one is None else column == one
+        meet &= met
+    expected, found = every[meet], fitted.sample(4000, conditions=conditions, seed=1)
+    for name in ("ordered", "sent", "arrived"):
+        if expected[name].notna().any():
+            assert ks_2samp(found[name].dropna(), expected[name].dropna()).pvalue > 1e-4, name
+        _expect_share(found[name].isna(), expected[name].isna())
+    _expect_share(found["express"], expected["express"])
+
+
+def _expect_share(found: pd.Series, expected: pd.Series) -> None:
+    """Shares differ by four standard errors at most."""
+    share = expected.mean()
+    assert abs(found.mean() - share) <= 4 * np.sqrt(share * (1 - share) * (1 / len(found) + 1 / len(expected)))
+
+
+def test_conditions_that_no_row_meets(fitted: gpuvgm.TableSynthesizer) -> None:
+    """They are refused, at once where no datetime of the model meets them, else after many rows."""
+    with pytest.raises(InputError, match='column "sent": no value of the model meets'):
+        fitted.sample(10, conditions={"sent": ("2030-01-01", None)})
+    early, late = {"ordered": (None, "2024-02-01")}, {"ordered": ("2024-04-01", None)}
+    with pytest.raises(InputError, match='column "sent": no value of the model meets'):
+        fitted.sample(10, conditions={**late, "sent": (None, "2024-03-01")})
+    with pytest.raises(InputError, match='hardly any row that meets the others meets those on "arrived"'):
+        fitted.sample(10, conditions={**early, "arrived": ("2024-12-20", None)})
+
+
+def test_rows_out_of_order_are_unlikely(orders: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    """Densities are those of the time between."""
+    swapped = orders.assign(sent=orders["sent"].to_numpy()[::-1])
+    assert np.median(fitted.score_samples(orders)) > np.median(fitted.score_samples(swapped)) + 3
+
+
+def test_units_missing_and_unusual_values() -> None:
+    """Days follow microseconds of the same day; an end that never comes is modal; what may miss is no origin."""
+    random = np.random.default_rng(1)
+    start = (pd.to_datetime("2020-01-01") + pd.to_timedelta(random.integers(0, 1000, ROWS), unit="D")).to_series(
+        index=range(ROWS)
+    )
+    end = (start + pd.to_timedelta(random.geometric(0.05, ROWS), unit="D")).astype("datetime64[us]")
+    end = end.where(random.random(ROWS) > 0.3, pd.Timestamp("2261-12-31"))
+    paid = (start + pd.to_timedelta(random.integers(0, 30, ROWS), unit="D")).where(random.random(ROWS) > 0.5)
+    table = {
+        "start": pa.array(start.dt.date, pa.date32()),
+        "end": pa.array(end),
+        "paid": pa.array(paid.astype("datetime64[ms]")),
+        "again": pa.array(start.astype("datetime64[us]")),
+        "zoned": pa.array(end.where(end < "2200", start)).cast(pa.timestamp("us", "Europe/Rome")),
+    }
+    synthesizer = gpuvgm.TableSynthesizer().fit(pa.table(table))
+    assert _origins(synthesizer) == {"end": "start", "paid": "start", "again": "start"}
+    sample = synthesizer.sample(4000).to_pandas()
+    start = pd.to_datetime(sample["start"])
+    assert (sample["again"] == start).all()
+    ends = sample["end"] < pd.Timestamp("2200-01-01")
+    assert ends.mean() == pytest.approx(0.7, abs=0.03)
+    assert (sample.loc[~ends, "end"] == pd.Timestamp("2261-12-31")).all()
+    assert (_days(sample[ends].assign(start=start), "end", "start") >= 1).all()
+    assert (_days(sample.assign(start=start), "paid", "start") % 1 == 0).all()
+
+
+def test_more_rows_are_counted_in_the_same_bins(orders: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    """An order that was sent before it was made counts in the outermost bin."""
+    odd = orders.head(100).assign(sent=orders["ordered"] - pd.Timedelta(days=3))
+    more = gpuvgm.TableSynthesizer(like=fitted).fit(orders).partial_fit(odd)
+    place = [bins.name for bins in more.network_.structure.bins].index("sent")
+    gained = more.network_.counts.pairs[place].sum(axis=0) - fitted.network_.counts.pairs[place].sum(axis=0)
+    assert gained[0] == 100 and gained.sum() == 100
+
+
+@pytest.mark.parametrize(
+    "origins", [{"ordered": "sent"}, {"ordered": "ordered"}, {"ordered": "nowhere"}, {"express": "sent"}]
+)
+def test_models_whose_datetimes_go_round_in_circles_are_refused(
+    fitted: gpuvgm.TableSynthesizer, origins: dict[str, str], tmp_path: Path
+) -> None:
+    """So are other columns that are counted from one."""
+    structure = fitted.network_.structure
+    bins = tuple(replace(one, since=origins.get(one.name, one.since)) for one in structure.bins)
+    spoilt = gpuvgm.TableSynthesizer(like=fitted).fit(_orders(500))
+    spoilt.network_ = Network(replace(structure, bins=bins), fitted.network_.counts)
+    spoilt.save(tmp_path / "spoilt.gpuvgm")
+    with pytest.raises(ModelFileError, match="its network is inconsistent"):
+        gpuvgm.load(tmp_path / "spoilt.gpuvgm")
