@@ -8,6 +8,7 @@ the square of the distance, in ranges, so that it is finite everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -17,8 +18,11 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import Bins, Codes, bins_of_rows
-from gpuvgm.synthesis.numbers import Rows, numbers_since
+from gpuvgm.summary.summary import Summary
+from gpuvgm.synthesis.bins import Bins, Codes, bin_finder, bins_of, bins_of_rows, bins_since
+from gpuvgm.synthesis.numbers import Rows, find_origins, numbers_since
+from gpuvgm.synthesis.structure import Axis, joint_counts
+from gpuvgm.synthesis.tables import backed_off
 
 UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
 
@@ -52,6 +56,44 @@ def density_finder(
         return bins_of_rows(column, bins, numbers, which, engine), found
 
     return of_numbers
+
+
+def likeliest_bins(
+    columns: Mapping[str, FittedColumn], summaries: Mapping[str, Summary], rows: Rows, most: int, engine: Engine
+) -> dict[str, Bins]:
+    """Bins of every column; of the time since another one where that makes a sample of the rows likelier.
+
+    Parameters
+    ----------
+    columns : mapping of str to FittedColumn
+        Those that are modelled.
+    summaries : mapping of str to Summary
+        The training rows of each column of numbers.
+    rows : callable
+        Gives a sample of the rows of a column.
+    most : int
+        See `bins_of`.
+    engine : Engine
+        Compute engine.
+    """
+    found = {name: bins_of(column, summaries.get(name), most) for name, column in columns.items()}
+    later = {}
+    for name, (origin, since) in find_origins([*columns.values()], rows, engine).items():
+        bins = bins_since(columns[name], summaries[name], origin, since, most)
+        codes = bin_finder(columns, found[origin.name], engine)(rows)
+        likelihood = partial(_log_likelihood, columns, rows, Axis(found[origin.name]), codes, engine)
+        if likelihood(bins) > likelihood(found[name]):
+            later[name] = bins
+    return found | later
+
+
+def _log_likelihood(
+    columns: Mapping[str, FittedColumn], rows: Rows, parent: Axis, parent_codes: Codes, engine: Engine, bins: Bins
+) -> float:
+    """That of rows of a column given the bins of another one, in nats; each row by the counts of all others."""
+    codes, inside = density_finder(columns, bins, engine)(rows)
+    counts = joint_counts(parent_codes.astype(np.int64), codes.astype(np.int64), len(parent), len(bins))
+    return backed_off(counts, parent.levels).likelihood + float(np.sum(inside))
 
 
 class _Inside:

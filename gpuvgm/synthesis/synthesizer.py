@@ -36,12 +36,11 @@ from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import bin_finder, bins_of, bins_since, check_fits
+from gpuvgm.synthesis.bins import bin_finder, check_fits
 from gpuvgm.synthesis.conditions import check_names, restricted, restricted_since
-from gpuvgm.synthesis.density import density_finder
+from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, forms_of
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.numbers import find_origins
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
@@ -420,18 +419,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         def sample(name: str) -> Any:
             return rows.column(name).combine_chunks()
 
-        origins = find_origins(columns, sample, engine)
-        bins = [
-            bins_since(column, summaries[column.name], *origins[column.name], self.bins)
-            if column.name in origins
-            else bins_of(column, summaries.get(column.name), self.bins)
-            for column in columns
-        ]
         by_name = {column.name: column for column in columns}
-        codes = [bin_finder(by_name, one, engine)(sample) for one in bins]
-        nodes = learn_structure(bins, codes, self.parents)
-        of_node = {one.name: one for one in bins}
-        return Structure(tuple(of_node[node.name] for node in nodes), nodes)
+        bins = likeliest_bins(by_name, summaries, sample, self.bins, engine)
+        codes = [bin_finder(by_name, one, engine)(sample) for one in bins.values()]
+        nodes = learn_structure([*bins.values()], codes, self.parents)
+        return Structure(tuple(bins[node.name] for node in nodes), nodes)
 
     def _counts(self, transformer: TableTransformer, structure: Structure, table: Source) -> JointCounts:
         """Joint counts of all rows."""

@@ -176,6 +176,16 @@ def test_units_missing_and_unusual_values() -> None:
     assert (_days(sample.assign(start=start), "paid", "start") % 1 == 0).all()
 
 
+def test_dates_of_a_calendar_are_not_counted_since_others() -> None:
+    """What is due on the first of the next month is nearer to its calendar than to the date of its invoice."""
+    random = np.random.default_rng(2)
+    invoice = (pd.to_datetime("2021-01-01") + pd.to_timedelta(random.integers(0, 1000, ROWS), unit="D")).to_series()
+    due = invoice.dt.to_period("M").add(1).dt.to_timestamp()
+    synthesizer = gpuvgm.TableSynthesizer().fit(pd.DataFrame({"invoice": invoice, "due": due}))
+    assert _origins(synthesizer) == {}
+    assert (synthesizer.sample(3000)["due"].dt.day == 1).mean() > 0.99
+
+
 def test_more_rows_are_counted_in_the_same_bins(orders: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
     """An order that was sent before it was made counts in the outermost bin."""
     odd = orders.head(100).assign(sent=orders["ordered"] - pd.Timedelta(days=3))
