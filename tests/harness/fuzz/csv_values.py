@@ -40,6 +40,7 @@ VALUES: dict[str, Sequence[str]] = {
     "word": ["a", "A", " a", "a ", "b,b", "c;c", 'd"d', "two\nlines", "two\r\nlines", "ä", "a\u0308", "\u2028", "'"],
 }
 FIRST = 30_000  # rows of a file that is longer than the block that pyarrow takes types from
+LEAST = -(2**63)  # pandas takes it for its own mark of a missing value where another value of the column is missing
 
 
 def columns_of(random: random.Random, rows: int) -> Rows:
@@ -122,6 +123,8 @@ def check_numbers(found: pa.Table, path: Path, delimiter: str) -> None:
         else:
             mine: Any = found.column(name).to_pylist()
             for row, (value, theirs) in enumerate(zip(mine, numbers, strict=True)):
+                if value == LEAST and pd.isna(theirs):
+                    continue
                 if (value is None) != pd.isna(theirs) or (value is not None and float(value) != float(theirs)):
                     raise WrongResult(f'column "{name}", row {row}: {value!r}, and pandas has {theirs!r}')
 
