@@ -25,7 +25,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
-LEAST_ROWS = 100  # of a sample with both datetimes
+LEAST_ROWS = 100  # with a datetime, of a sample
 Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
 
@@ -87,7 +87,9 @@ def find_origins(
     found = {}
     for place, column in enumerate(moments):
         own = numbers_of_rows(column, rows(column.name), engine)[0]
-        least = float(np.nanstd(own)) if np.count_nonzero(~np.isnan(own)) >= LEAST_ROWS else 0.0
+        if np.count_nonzero(~np.isnan(own)) < LEAST_ROWS:
+            continue
+        least = float(np.nanstd(own))
         for at, origin in enumerate(moments):
             if at == place or origin.modal_values or _sort(origin) != _sort(column):
                 continue

@@ -186,6 +186,14 @@ def test_dates_of_a_calendar_are_not_counted_since_others() -> None:
     assert (synthesizer.sample(3000)["due"].dt.day == 1).mean() > 0.99
 
 
+def test_few_datetimes_are_counted_for_themselves(orders: pd.DataFrame) -> None:
+    """99 rows are too few to tell that they are never before others; so is a column that is missing."""
+    arrived = orders["arrived"].where(orders.index < 99)
+    synthesizer = gpuvgm.TableSynthesizer({"arrived": "continuous", "sent": "continuous", "ordered": "continuous"})
+    assert "arrived" not in _origins(synthesizer.fit(orders.assign(arrived=arrived)))
+    assert "arrived" not in _origins(synthesizer.fit(orders.assign(arrived=pd.Series(pd.NaT, orders.index))))
+
+
 def test_more_rows_are_counted_in_the_same_bins(orders: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
     """An order that was sent before it was made counts in the outermost bin."""
     odd = orders.head(100).assign(sent=orders["ordered"] - pd.Timedelta(days=3))
