@@ -84,11 +84,12 @@ def restricted_since(
     found = _with_mass(column, replace(bins, mass=bins.mass * met), condition)
     if None in intervals or np.any(met & ~ordinary) or origin.since is not None:
         return found, origin
-    first = _numeric(columns[origin.name])
-    factor, shift = unit_of_origin(column, first)
+    other = _numeric(columns[origin.name])
+    factor, shift = unit_of_origin(column, other)
     lows, highs = zip(*inside, strict=True)
-    reached = (min(lows) - np.max(bins.high[ordinary]) - shift) / factor, (max(highs) - shift) / factor
-    return found, _with_mass(column, _restrict_numbers(first, origin, [reached]), condition)
+    first, last = min(lows) - np.max(bins.high[ordinary]), max(highs) + column.codec.plain.spacing
+    reached = _restrict_numbers(other, origin, [((first - shift) / factor, (last - shift) / factor)])
+    return found, _with_mass(column, reached, condition)
 
 
 def check_names(conditions: Mapping[str, Any], modelled: Collection[str]) -> None:

@@ -26,6 +26,7 @@ from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 LEAST_ROWS = 100  # with a datetime, of a sample
+ROUNDING = 1e-9  # of a step, by which a number may be too small
 Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
 
@@ -48,10 +49,15 @@ def numbers_since(
 
 
 def origin_numbers(column: NumericColumn, origin: FittedColumn, rows: Rows, engine: Engine) -> Floats:
-    """Numbers of another column of datetimes, in the unit of this one and from the same base."""
+    """Numbers of another column of datetimes, in the unit of this one and from the same base.
+
+    Where this one has the longer step, such as days, they are those of its last step before.
+    """
     assert isinstance(origin, NumericColumn)
     factor, shift = unit_of_origin(column, origin)
-    return numbers_of_rows(origin, rows(origin.name), engine)[0] * factor + shift
+    numbers = numbers_of_rows(origin, rows(origin.name), engine)[0] * factor + shift
+    step = column.codec.plain.spacing
+    return numbers if step <= origin.codec.plain.spacing * factor else np.floor(numbers / step + ROUNDING) * step
 
 
 def unit_of_origin(column: NumericColumn, origin: NumericColumn) -> tuple[float, float]:
@@ -62,8 +68,9 @@ def unit_of_origin(column: NumericColumn, origin: NumericColumn) -> tuple[float,
 
 def step_since(column: NumericColumn, origin: NumericColumn) -> float:
     """What the time since the origin is a multiple of, in the unit of the column."""
-    unit, other = (nanoseconds_of(type_of(one.type)) for one in (column, origin))
-    return gcd(int(column.codec.plain.spacing) * unit, int(origin.codec.plain.spacing) * other) / unit
+    units = [nanoseconds_of(type_of(one.type)) for one in (column, origin)]
+    own, other = (int(one.codec.plain.spacing) * unit for one, unit in zip((column, origin), units, strict=True))
+    return (own if own > other else gcd(own, other)) / units[0]
 
 
 def find_origins(

@@ -176,6 +176,22 @@ def test_units_missing_and_unusual_values() -> None:
     assert (_days(sample.assign(start=start), "paid", "start") % 1 == 0).all()
 
 
+def test_days_are_not_before_the_day_of_a_moment() -> None:
+    """What arrives on the day of its order has a date at whose beginning the order was not there."""
+    random = np.random.default_rng(4)
+    ordered = pd.to_datetime("2024-01-01") + pd.to_timedelta(random.integers(0, int(300 * DAY), ROWS), unit="s")
+    arrived = (ordered + pd.to_timedelta(random.integers(0, 3, ROWS), unit="D")).date
+    table = pa.table({"arrived": pa.array(arrived, pa.date32()), "ordered": pa.array(ordered)})
+    synthesizer = gpuvgm.TableSynthesizer().fit(table)
+    assert _origins(synthesizer) == {"arrived": "ordered"}
+    for conditions in (None, {"arrived": ("2024-03-01", "2024-03-02")}):
+        sample = synthesizer.sample(4000, conditions=conditions).to_pandas()
+        days = (pd.to_datetime(sample["arrived"]) - sample["ordered"].dt.floor("D")).dt.days
+        assert set(days) == {0, 1, 2}
+        _expect_share(days == 0, pd.Series(random.random(100_000) < 1 / 3))
+    assert sample["arrived"].nunique() == 2
+
+
 def test_dates_of_a_calendar_are_not_counted_since_others() -> None:
     """What is due on the first of the next month is nearer to its calendar than to the date of its invoice."""
     random = np.random.default_rng(2)
