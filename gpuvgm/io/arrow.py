@@ -19,10 +19,8 @@ from gpuvgm.shortage import ARROW_PROBLEMS, reason
 _NOT_NULL = " not null"
 VALIDITY_BYTES = 1 / 8  # a bit of every value
 TEXT_BYTES = 32.0  # of a text or another value without a fixed width: a guess
-_PANDAS = (
-    "pandas"  # key of metadata: pandas' developer guide, "Storing pandas DataFrame objects in Apache Parquet format"
-)
-_NULLABLE = re.compile(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|\w+\[pyarrow\]")  # dtypes beside Arrow's types
+_PANDAS = "pandas"  # key of metadata, whose values the developer guide of pandas explains
+_NULLABLE = re.compile(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|\w+(\[[^\]]+\])?\[pyarrow\]")  # dtypes
 
 
 @cache

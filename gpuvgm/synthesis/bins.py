@@ -20,7 +20,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
-from gpuvgm.synthesis.numbers import Rows, is_moment, numbers_since, step_since
+from gpuvgm.synthesis.numbers import Origin, Rows, is_moment, numbers_since
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_TAIL = 8  # rows beyond an edge of a tail
@@ -59,7 +59,9 @@ class Bins:
     has_missing : bool
         Whether missing values have a bin, which is a group of its own.
     since : str, optional
-        Column of datetimes that the numbers are counted from.
+        Column of datetimes that those of the column are counted from.
+    back : bool
+        Whether they are counted back from it.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Bins:
     high: Annotated[Floats, finite]
     has_missing: bool
     since: str | None = None
+    back: bool = False
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -122,26 +125,32 @@ def bins_of(column: FittedColumn, summary: Summary | None, most: int) -> Bins:
     return _bins_of_numbers(column, _TrainingValues.of(column, summary), most)
 
 
-def bins_since(column: FittedColumn, summary: Summary, origin: NumericColumn, since: Floats, most: int) -> Bins:
-    """Bins of the time since another column of datetimes.
+def bins_since(origin: Origin, between: Floats, summary: Summary, most: int) -> Bins:
+    """Bins of the time between a column of datetimes and its origin.
 
     Parameters
     ----------
-    column : NumericColumn
-        The column.
+    origin : Origin
+        What the datetimes are counted from.
+    between : ndarray of shape (rows,)
+        The time between, of a sample of the rows.
     summary : Summary
-        Its training rows.
-    origin : NumericColumn
-        The column that the time is counted from.
-    since : ndarray of shape (rows,)
-        What `numbers_since` gives for a sample of the rows.
+        Training rows of the column.
     most : int
         As for `bins_of`.
     """
-    assert isinstance(column, NumericColumn)
-    present = since[~np.isnan(since)]
-    values = _TrainingValues.since(present, step_since(column, origin), len(present) / np.sum(summary.cells().weight))
-    return replace(_bins_of_numbers(column, values, most), since=origin.name)
+    present = between[~np.isnan(between)]
+    values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
+    return replace(_bins_of_numbers(origin.column, values, most), since=origin.first.name, back=origin.back)
+
+
+def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
+    """What the datetimes of a column are counted from, if they are."""
+    if bins.since is None:
+        return None
+    column, first = columns[bins.name], columns[bins.since]
+    assert isinstance(column, NumericColumn) and isinstance(first, NumericColumn)
+    return Origin(column, first, bins.back)
 
 
 def _bins_of_categories(column: CategoricalColumn) -> Bins:
@@ -224,7 +233,7 @@ class _TrainingValues:
     share: float = 1.0
 
     @classmethod
-    def since(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
+    def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
         """Those of rows of a sample."""
         distinct, counts = distinct_values(numbers)
         ends = float(distinct[0]), float(distinct[-1])
@@ -331,7 +340,7 @@ def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) 
 
     It raises InputError for missing values, and for categories and numbers, that have no bin.
     """
-    column, origin = columns[bins.name], None if bins.since is None else columns[bins.since]
+    column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
         index, codes = column.index, bins.codes.astype(np.uint8)
         return lambda rows: codes[_known(column, index.find(on_host(rows(column.name))))]

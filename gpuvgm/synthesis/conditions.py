@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Number
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import json_value
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_plain_number_type, type_of
+from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, type_of
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import Bins
-from gpuvgm.synthesis.numbers import numbers_of_rows, unit_of_origin
+from gpuvgm.synthesis.bins import Bins, origin_of
+from gpuvgm.synthesis.numbers import ROUNDING, numbers_of_rows
 
 Interval = tuple[float, float]
 
@@ -49,7 +50,7 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
         kept = np.isin(bins.low, categories_that_meet(column, condition))
         found = replace(bins, mass=np.where(kept, bins.mass, 0.0))
     else:
-        found = _restrict_numbers(_numeric(column), bins, _read_intervals(_numeric(column), condition))
+        found = _restrict_numbers(_numeric(column), bins, read_intervals(_numeric(column), condition))
     return _with_mass(column, found, condition)
 
 
@@ -61,35 +62,59 @@ def _with_mass(column: FittedColumn, found: Bins, condition: Any) -> Bins:
 
 
 def restricted_since(
-    columns: Mapping[str, FittedColumn], bins: Bins, condition: Any, origin: Bins
-) -> tuple[Bins, Bins]:
-    """Bins of datetimes that are counted from another column, and bins of this origin, where rows may meet a condition.
+    columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], name: str, condition: Any
+) -> dict[str, Bins]:
+    """Bins of datetimes that are counted from others, and of their first origin, where rows may meet a condition.
 
-    Missing and modal values that do not meet it are left out, and datetimes of the origin from which none is reached
-    that does. All else is left, so that drawn rows are to be tested.
+    Missing and modal values that do not meet it are left out, and datetimes of the first origin from which none is
+    reached that does. All else is left, so that drawn rows are to be tested.
 
     Raises
     ------
     InputError
         As `restricted`.
     """
-    column = _numeric(columns[bins.name])
-    intervals = _read_intervals(column, condition)
+    column, own = _numeric(columns[name]), bins[name]
+    intervals = read_intervals(column, condition)
     inside = [interval for interval in intervals if interval is not None]
-    modal = _modal_of_pieces(column, bins)
+    least, most = _reach(columns, bins, name)
+    reached = [(low, high) for low, high in inside if low <= most and high >= least]
+    modal = _modal_of_pieces(column, own)
     ordinary = np.isposinf(modal)
-    met = (ordinary & bool(inside)) | (np.isnan(modal) & (None in intervals))
+    met = (ordinary & bool(reached)) | (np.isnan(modal) & (None in intervals))
     for low, high in inside:
         met |= ~ordinary & (modal >= low) & (modal <= high)
-    found = _with_mass(column, replace(bins, mass=bins.mass * met), condition)
-    if None in intervals or np.any(met & ~ordinary) or origin.since is not None:
-        return found, origin
-    other = _numeric(columns[origin.name])
-    factor, shift = unit_of_origin(column, other)
-    lows, highs = zip(*inside, strict=True)
-    first, last = min(lows) - np.max(bins.high[ordinary]), max(highs) + column.codec.plain.spacing
-    reached = _restrict_numbers(other, origin, [((first - shift) / factor, (last - shift) / factor)])
-    return found, _with_mass(column, reached, condition)
+    found = {name: _with_mass(column, replace(own, mass=own.mass * met), condition)}
+    if not reached or np.any(met & ~ordinary):
+        return found
+    low, high = reached[0][0], reached[-1][1]
+    while (origin := origin_of(columns, bins[name])) is not None:
+        least, most = _ends(origin.column)
+        longest = float(np.max(bins[name].high[np.isposinf(_modal_of_pieces(origin.column, bins[name]))]))
+        low = -np.inf if low <= least else low - (0 if origin.back else longest)  # what is cut off lies at the ends
+        high = np.inf if high >= most else high + origin.step + (longest if origin.back else 0)
+        factor, shift = origin.scale
+        low, high, name = (low - shift) / factor, (high - shift) / factor, origin.first.name
+    first = _restrict_numbers(_numeric(columns[name]), bins[name], [(low, high)])
+    return found | {name: _with_mass(column, first, condition)}
+
+
+def _ends(column: NumericColumn) -> Interval:
+    """Range of the training numbers."""
+    plain = column.codec.plain
+    assert column.minimum is not None and column.maximum is not None
+    return plain.number(column.minimum), plain.number(column.maximum)
+
+
+def _reach(columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], name: str) -> Interval:
+    """Range of the numbers that may be drawn: datetimes are never on the wrong side of their origin."""
+    low, high = _ends(_numeric(columns[name]))
+    origin = origin_of(columns, bins[name])
+    if origin is None:
+        return low, high
+    factor, shift = origin.scale
+    first, last = (end * factor + shift for end in _reach(columns, bins, origin.first.name))
+    return (min(low, first), high) if origin.back else (low, max(high, last))
 
 
 def check_names(conditions: Mapping[str, Any], modelled: Collection[str]) -> None:
@@ -110,7 +135,13 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArr
     if isinstance(column, CategoricalColumn):
         places = categories_that_meet(column, condition)
         return lambda values: np.isin(column.index.find(on_host(values)), places)
-    numeric, intervals = _numeric(column), _read_intervals(_numeric(column), condition)
+    return interval_finder(_numeric(column), read_intervals(_numeric(column), condition))
+
+
+def interval_finder(
+    numeric: NumericColumn, intervals: Sequence[Interval | None]
+) -> Callable[[Column], NDArray[np.bool_]]:
+    """What says of each row whether its number lies in one of some intervals; None stands for missing ones."""
     plain = numeric.codec.plain
     modal = np.array([plain.number(value) for value in numeric.modal_numbers])
 
@@ -142,9 +173,22 @@ def _as_list(condition: Any) -> list[Any]:
     return [condition] if one else list(condition)
 
 
-def _read_intervals(column: NumericColumn, condition: Any) -> list[Interval | None]:
+def read_intervals(column: NumericColumn, condition: Any) -> list[Interval | None]:
+    """Intervals of numbers that a condition leaves, ascending and apart, and at the end None for missing ones.
+
+    Raises
+    ------
+    InputError
+        For what is no value of the column.
+    """
     with _name_column(column):
-        return [_interval(column, value) for value in _as_list(condition)]
+        found = [_interval(column, value) for value in _as_list(condition)]
+    apart: list[Interval] = []
+    for low, high in sorted(interval for interval in found if interval is not None):
+        if apart and low <= apart[-1][1]:
+            low, high = apart[-1][0], max(high, apart.pop()[1])
+        apart.append((low, high))
+    return [*apart, None] if None in found else [*apart]
 
 
 def categories_that_meet(column: CategoricalColumn, condition: Any) -> list[int]:
@@ -181,6 +225,9 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
     if low is None and high is None and not isinstance(value, tuple):
         return None
     plain = column.codec.plain
+    for end in (low, high):
+        if isinstance(end, Number) and is_datetime_type(type_of(column.type)):
+            raise ValueError(f'{end!r} is no value of type {column.type}; write it as text, such as "2024-01-31"')
     ends = [np.nan if end is None else plain.number(plain.parse(json_value(end))) for end in (low, high)]
     if ends[0] > ends[1]:
         raise ValueError(f"the range {value!r} ends before it begins")
@@ -202,7 +249,7 @@ def _restrict_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval |
     piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
     own = _modal_of_pieces(column, bins)
     apart = ~np.isposinf(own)
-    parts = [_restrict_bin(bins, own, apart, interval, half) for interval in dict.fromkeys(wanted)]
+    parts = [_restrict_bin(bins, own, apart, interval, half) for interval in wanted]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")
     mass, low, high = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
     return replace(bins, first=bins.first * len(parts), mass=mass, low=low, high=high)
@@ -217,8 +264,11 @@ def _restrict_bin(
     place = np.where(apart, own, bins.low)
     point = apart | (bins.low == bins.high)
     inside = (place >= interval[0]) & (place <= interval[1])
-    low = np.clip(bins.low, interval[0] - half, interval[1] + half)
-    high = np.clip(bins.high, interval[0] - half, interval[1] + half)
+    first, last = interval
+    if half:  # only whole steps lie in it
+        first, last = np.ceil(first / half / 2 - ROUNDING) * half * 2, np.floor(last / half / 2 + ROUNDING) * half * 2
+    low = np.clip(bins.low, first - half, last + half)
+    high = np.clip(bins.high, first - half, last + half)
     share = (high - low) / np.where(point, 1.0, bins.high - bins.low)
     mass = bins.mass * np.where(point, inside, share)
     return mass, np.where(point, bins.low, low), np.where(point, bins.high, high)

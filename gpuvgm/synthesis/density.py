@@ -7,7 +7,7 @@ the square of the distance, in ranges, so that it is finite everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 import numpy as np
@@ -19,11 +19,12 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines import Engine
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
-from gpuvgm.synthesis.bins import Bins, Codes, bin_finder, bins_of, bins_of_rows, bins_since
-from gpuvgm.synthesis.numbers import Rows, find_origins, numbers_since
+from gpuvgm.synthesis.bins import Bins, Codes, bin_finder, bins_of, bins_of_rows, bins_since, origin_of
+from gpuvgm.synthesis.numbers import Rows, numbers_since, possible_origins
 from gpuvgm.synthesis.structure import Axis, joint_counts
 from gpuvgm.synthesis.tables import backed_off
 
+MOST_LOST = 0.5  # nats a row, of the likelihood of datetimes that are counted from others
 UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
 
 
@@ -31,7 +32,7 @@ def density_finder(
     columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine
 ) -> Callable[[Rows], tuple[Codes, Floats]]:
     """What gives the bin of every row of a column, and the logarithm of its density in the bin, in nats."""
-    column, origin = columns[bins.name], None if bins.since is None else columns[bins.since]
+    column, origin = columns[bins.name], origin_of(columns, bins)
     unseen = float(np.log(UNSEEN / (float(np.sum(bins.rows)) + 1)))
     if isinstance(column, CategoricalColumn):
         shares = np.append(np.log(bins.mass), unseen)
@@ -61,7 +62,7 @@ def density_finder(
 def likeliest_bins(
     columns: Mapping[str, FittedColumn], summaries: Mapping[str, Summary], rows: Rows, most: int, engine: Engine
 ) -> dict[str, Bins]:
-    """Bins of every column; of the time since another one where that makes a sample of the rows likelier.
+    """Bins of every column; of datetimes with an origin those of the time between, unless rows are far less likely so.
 
     Parameters
     ----------
@@ -77,23 +78,34 @@ def likeliest_bins(
         Compute engine.
     """
     found = {name: bins_of(column, summaries.get(name), most) for name, column in columns.items()}
-    later = {}
-    for name, (origin, since) in find_origins([*columns.values()], rows, engine).items():
-        bins = bins_since(columns[name], summaries[name], origin, since, most)
-        codes = bin_finder(columns, found[origin.name], engine)(rows)
-        likelihood = partial(_log_likelihood, columns, rows, Axis(found[origin.name]), codes, engine)
-        if likelihood(bins) > likelihood(found[name]):
-            later[name] = bins
-    return found | later
+    between: dict[str, Bins] = {}
+    for origin, numbers in possible_origins([*columns.values()], rows, engine):
+        name, first = origin.column.name, found[origin.first.name]
+        if name in between or name in _origins_of(first.name, between):
+            continue
+        bins, codes = bins_since(origin, numbers, summaries[name], most), bin_finder(columns, first, engine)(rows)
+        likelihood = partial(_log_likelihood, columns, rows, Axis(first), codes, engine)
+        if likelihood(bins) > likelihood(found[name]) - MOST_LOST * len(numbers):
+            between[name] = bins
+    return found | between
+
+
+def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:
+    """A column, what it is counted from, and so on."""
+    while name in between:
+        yield name
+        name = str(between[name].since)
+    yield name
 
 
 def _log_likelihood(
     columns: Mapping[str, FittedColumn], rows: Rows, parent: Axis, parent_codes: Codes, engine: Engine, bins: Bins
 ) -> float:
-    """That of rows of a column given the bins of another one, in nats; each row by the counts of all others."""
+    """That of rows of a column given another one's bins, or without it, in nats; each by the counts of all others."""
     codes, inside = density_finder(columns, bins, engine)(rows)
     counts = joint_counts(parent_codes.astype(np.int64), codes.astype(np.int64), len(parent), len(bins))
-    return backed_off(counts, parent.levels).likelihood + float(np.sum(inside))
+    likeliest = max(backed_off(counts, levels).likelihood for levels in (parent.levels, parent.levels[:1]))
+    return likeliest + float(np.sum(inside))
 
 
 class _Inside:
@@ -129,7 +141,7 @@ class _Inside:
             found = self._mass[piece] / (self._high - self._low)[piece]
         if len(self._points):
             at = np.minimum(np.searchsorted(self._points, inner), len(self._points) - 1)
-            same = self._points[at] == inner
+            same = self._points[at] == numbers
             found = np.where(same, self._shares[at] + found * bool(self._step), found)
         distance = np.abs(numbers - inner) / max(high - low, np.finfo(float).tiny)
         return np.asarray(np.log(np.maximum(found, np.finfo(float).tiny)) - 2 * np.log1p(distance))

@@ -178,8 +178,9 @@ class Network:
         """Each column, with what it depends on."""
         found = []
         for node, bins in zip(self.nodes, self.structure.bins, strict=True):
-            gains = [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]
-            found.append((node.name, ", ".join([f"since {bins.since}", *gains] if bins.since else gains)))
+            told = [] if bins.since is None else [f"{'until' if bins.back else 'since'} {bins.since}"]
+            told += [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]
+            found.append((node.name, ", ".join(told)))
         return found
 
     @cached_property

@@ -1,15 +1,14 @@
-"""Numbers of rows, which bins are made of: those of the column, or the time since another column of datetimes.
+"""Numbers of rows, which bins are made of: those of the column, or the time between it and another column of datetimes.
 
-A datetime that is never before another one of its row, such as the end of a start, is counted and drawn as the time
-since. So it is never before it in a sample either, and the time between the two is distributed as in the table.
+Datetimes that are never before others of their row, such as an end and its start, are counted and drawn as the time
+between the two. So they are in order in a sample too, and the time between is distributed as in the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from math import gcd
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,10 @@ from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
-LEAST_ROWS = 100  # with a datetime, of a sample
+LEAST_ROWS = 100  # of a sample, with both datetimes
+OUT_OF_ORDER = 0.002  # of these rows at most
+FARTHEST = 1.2  # standard deviations of the datetimes: that of the time between
+BACK = 1.25  # by which distances back are longer: what began in a window may end after it
 ROUNDING = 1e-9  # of a step, by which a number may be too small
 Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
@@ -40,46 +42,70 @@ def numbers_of_rows(column: NumericColumn, values: Column, engine: Engine) -> tu
     return engine.numbers_of(plain.encode(values), replace(rules, step=None))[:2]
 
 
-def numbers_since(
-    column: NumericColumn, origin: FittedColumn | None, rows: Rows, engine: Engine
-) -> tuple[Floats, Modal | None]:
-    """As `numbers_of_rows`; less those of the origin, if there is one."""
-    numbers, which = numbers_of_rows(column, rows(column.name), engine)
-    return (numbers if origin is None else numbers - origin_numbers(column, origin, rows, engine)), which
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The column of datetimes that those of another column are counted from.
 
-
-def origin_numbers(column: NumericColumn, origin: FittedColumn, rows: Rows, engine: Engine) -> Floats:
-    """Numbers of another column of datetimes, in the unit of this one and from the same base.
-
-    Where this one has the longer step, such as days, they are those of its last step before.
+    Parameters
+    ----------
+    column : NumericColumn
+        The datetimes that are counted.
+    first : NumericColumn
+        What they are counted from.
+    back : bool
+        Whether they are not after it, and counted back.
     """
-    assert isinstance(origin, NumericColumn)
-    factor, shift = unit_of_origin(column, origin)
-    numbers = numbers_of_rows(origin, rows(origin.name), engine)[0] * factor + shift
-    step = column.codec.plain.spacing
-    return numbers if step <= origin.codec.plain.spacing * factor else np.floor(numbers / step + ROUNDING) * step
+
+    column: NumericColumn
+    first: NumericColumn
+    back: bool
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """What numbers of the origin are multiplied by, and what is added, to be numbers of the column."""
+        own, other = (nanoseconds_of(type_of(one.type)) for one in (self.column, self.first))
+        return other / own, float(Fraction(self.first.codec.plain.base * other, own) - self.column.codec.plain.base)
+
+    @property
+    def step(self) -> float:
+        """Step of the column, of which the time between is a multiple."""
+        return self.column.codec.plain.spacing
+
+    @property
+    def nests(self) -> bool:
+        """Whether the step of one column divides that of the other."""
+        steps = [int(one.codec.plain.spacing) * nanoseconds_of(type_of(one.type)) for one in (self.column, self.first)]
+        return max(steps) % min(steps) == 0
+
+    def numbers(self, rows: Rows, engine: Engine) -> Floats:
+        """Numbers of the origin in the unit of the column; of the step before where the column has longer ones."""
+        factor, shift = self.scale
+        numbers = numbers_of_rows(self.first, rows(self.first.name), engine)[0] * factor + shift
+        has_longer = self.step > self.first.codec.plain.spacing * factor
+        return np.floor(numbers / self.step + ROUNDING) * self.step if has_longer else numbers
+
+    def between(self, numbers: Floats, first: Floats) -> Floats:
+        """The time between numbers of the column and those of the origin."""
+        return np.rint((first - numbers if self.back else numbers - first) / self.step) * self.step
+
+    def datetimes(self, between: Floats, first: Floats) -> Floats:
+        """Numbers of the column that lie so far from those of the origin."""
+        return first - between if self.back else first + between
 
 
-def unit_of_origin(column: NumericColumn, origin: NumericColumn) -> tuple[float, float]:
-    """What numbers of the origin are multiplied by, and what is added, to be numbers of the column."""
-    own, other = (nanoseconds_of(type_of(one.type)) for one in (column, origin))
-    return other / own, float(Fraction(origin.codec.plain.base * other, own) - column.codec.plain.base)
+def numbers_since(
+    column: NumericColumn, origin: Origin | None, rows: Rows, engine: Engine
+) -> tuple[Floats, Modal | None]:
+    """As `numbers_of_rows`; those of the time between if there is an origin."""
+    numbers, which = numbers_of_rows(column, rows(column.name), engine)
+    return (numbers if origin is None else origin.between(numbers, origin.numbers(rows, engine))), which
 
 
-def step_since(column: NumericColumn, origin: NumericColumn) -> float:
-    """What the time since the origin is a multiple of, in the unit of the column."""
-    units = [nanoseconds_of(type_of(one.type)) for one in (column, origin)]
-    own, other = (int(one.codec.plain.spacing) * unit for one, unit in zip((column, origin), units, strict=True))
-    return (own if own > other else gcd(own, other)) / units[0]
+def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine) -> list[tuple[Origin, Floats]]:
+    """What columns of datetimes may be counted from, and the time between of each row; the nearest come first.
 
-
-def find_origins(
-    columns: Sequence[FittedColumn], rows: Rows, engine: Engine
-) -> dict[str, tuple[NumericColumn, Floats]]:
-    """Columns of datetimes that are counted from another one: this other one, and the time since it.
-
-    In all rows of a sample they are not before it, and the time since varies less than the datetimes themselves. Of
-    several such columns it is the one from which the time varies least. It has neither missing nor modal values.
+    In a sample, but for errors in few rows, the two are in order, though their ranges overlap, and the time between
+    varies hardly more than the datetimes themselves. The origin has neither missing nor modal values.
 
     Parameters
     ----------
@@ -91,21 +117,34 @@ def find_origins(
         Compute engine.
     """
     moments = [one for one in columns if isinstance(one, NumericColumn) and is_moment(one)]
-    found = {}
-    for place, column in enumerate(moments):
-        own = numbers_of_rows(column, rows(column.name), engine)[0]
-        if np.count_nonzero(~np.isnan(own)) < LEAST_ROWS:
+    trials = [
+        trial
+        for column in moments[::-1]
+        for first in moments
+        if column is not first and not first.modal_values and _sort(column) == _sort(first)
+        for trial in _trials(column, first, rows, engine)
+    ]
+    return [(origin, between) for _, origin, between in sorted(trials, key=lambda trial: trial[0])]
+
+
+def _trials(
+    column: NumericColumn, first: NumericColumn, rows: Rows, engine: Engine
+) -> Iterator[tuple[float, Origin, Floats]]:
+    """How far datetimes lie from an origin in standard deviations of theirs, the origin and the time between."""
+    numbers = numbers_of_rows(column, rows(column.name), engine)[0]
+    for back in (False, True):
+        origin = Origin(column, first, back)
+        start = origin.numbers(rows, engine)
+        between = origin.between(numbers, start)
+        both = ~np.isnan(between)
+        if np.count_nonzero(both) < LEAST_ROWS or not origin.nests:
             continue
-        least = float(np.nanstd(own))
-        for at, origin in enumerate(moments):
-            if at == place or origin.modal_values or _sort(origin) != _sort(column):
-                continue
-            since = numbers_since(column, origin, rows, engine)[0]
-            spread = float(np.nanstd(since))
-            are_equal = at > place and not np.any(since > 0)  # of equal columns the first is the origin of the others
-            if spread < least and np.nanmin(since) >= 0 and not are_equal:
-                least, found[column.name] = spread, (origin, since)
-    return found
+        early, late = (numbers, start) if back else (start, numbers)
+        overlap = np.max(early[both]) > np.min(late[both])
+        own, spread = float(np.std(numbers[both])), float(np.std(between[both]))
+        if overlap and np.mean(between[both] < 0) <= OUT_OF_ORDER and spread <= FARTHEST * own:
+            distance = float(np.sqrt(np.mean(between[both] ** 2))) / own
+            yield distance * (BACK if back else 1), origin, np.maximum(between, 0.0)
 
 
 def is_moment(column: FittedColumn) -> bool:

@@ -17,14 +17,15 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
 from gpuvgm.synthesis.bins import Bins
-from gpuvgm.synthesis.conditions import row_finder
+from gpuvgm.synthesis.conditions import Interval, interval_finder
 from gpuvgm.synthesis.drawing import Drawing, Drawn
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.values import Values, sampled_type, unmodelled_values, values_of
 
 TESTED_ROWS = 1 << 12  # that are drawn again together
-MOST_ATTEMPTS = 1000  # for a row; where one row of 40 meets the conditions, one of 10^11 is not drawn in so many
+FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
+MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
 
 
 @dataclass(frozen=True)  # no slots: what draws rows is cached
@@ -43,8 +44,9 @@ class Sampler:
         How identifiers of text look.
     engine : str
         Name of the engine that draws.
-    tested : mapping of str to object
-        Conditions on columns of datetimes that are counted from others: rows are drawn until they meet them.
+    tested : mapping of str to tuple
+        Intervals of columns of datetimes that are counted from others, as `read_intervals` gives them: rows are drawn
+        until they lie in them.
     """
 
     model: TableModel
@@ -52,7 +54,7 @@ class Sampler:
     conditions: Mapping[int, Bins]
     identifiers: Mapping[str, IdentifierForm]
     engine: str
-    tested: Mapping[str, Any] = field(default_factory=dict)
+    tested: Mapping[str, tuple[Interval | None, ...]] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
@@ -78,7 +80,8 @@ class Sampler:
     @cached_property
     def _tests(self) -> dict[str, Callable[[Column], NDArray[np.bool_]]]:
         """What says which rows meet a condition, by column."""
-        return {name: row_finder(self.model[name], condition) for name, condition in self.tested.items()}
+        columns: Any = self.model
+        return {name: interval_finder(columns[name], intervals) for name, intervals in self.tested.items()}
 
     def rows(self, first_row: int, rows: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows.
@@ -131,9 +134,9 @@ class Sampler:
                 for (codes, numbers), (old, before) in zip(again, kept, strict=True)
             ]
             wrong &= ~found
-        raise InputError(
-            f"conditions: hardly any row that meets the others meets those on {listed([*self.tested])}; loosen one"
-        )
+            if attempt == FIRST_ATTEMPTS and wrong.all():
+                break
+        raise InputError(f"conditions: hardly any row of the model meets that on {listed([*self.tested])}; loosen it")
 
     def _meet(self, drawn: Drawn) -> NDArray[np.bool_]:
         """Which rows meet all conditions that are tested."""

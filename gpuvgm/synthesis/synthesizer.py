@@ -37,7 +37,7 @@ from gpuvgm.io.arrow import is_text_type, metadata_for_pandas
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import bin_finder, check_fits
-from gpuvgm.synthesis.conditions import check_names, restricted, restricted_since
+from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, forms_of
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
@@ -448,18 +448,17 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _sampler(self, network: Network, conditions: Mapping[str, Any]) -> Sampler:
         """What draws rows that meet conditions."""
         model = self.transformer_.model_
-        columns, bins = {column.name: column for column in model.columns}, dict(enumerate(network.structure.bins))
-        places = {one.name: place for place, one in bins.items()}
-        check_names(conditions, places)
+        columns: dict[str, Any] = {column.name: column for column in model.columns}
+        bins = {one.name: one for one in network.structure.bins}
+        check_names(conditions, bins)
         chosen, tested = dict(bins), {}
         for name, condition in conditions.items():
-            place, since = places[name], bins[places[name]].since
-            if since is None:
-                chosen[place] = restricted(columns[name], chosen[place], condition)
+            if bins[name].since is None:
+                chosen[name] = restricted(columns[name], chosen[name], condition)
             else:
-                origin, tested[name] = places[since], condition
-                chosen[place], chosen[origin] = restricted_since(columns, chosen[place], condition, chosen[origin])
-        restrictions = {place: one for place, one in chosen.items() if one is not bins[place]}
+                chosen |= restricted_since(columns, chosen, name, condition)
+                tested[name] = tuple(read_intervals(columns[name], condition))
+        restrictions = {place: chosen[name] for place, name in enumerate(bins) if chosen[name] is not bins[name]}
         return Sampler(model, network, restrictions, self.identifiers_, self.engine, tested)
 
     def _digest(self, sampler: Sampler) -> str:

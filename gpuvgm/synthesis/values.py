@@ -15,16 +15,16 @@ from gpuvgm.columns.codecs import with_value
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines import get_engine
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.bins import Bins, Codes, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm
-from gpuvgm.synthesis.numbers import Rows, numbers_of_rows, origin_numbers
+from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 
 Values = Callable[[Codes, Floats, Rows], Any]
 
 
 def values_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
     """What makes values of drawn rows of a column, beside those of the other columns."""
-    column, origin = columns[bins.name], None if bins.since is None else columns[bins.since]
+    column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
         categories = CategoryValues(column, column.categories)
         return lambda _, places, __: categories(places.astype(np.int64))
@@ -35,24 +35,29 @@ def values_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
     if origin is None:
         return lambda codes, numbers, _: _draw_numbers(column, found, codes, numbers)
 
-    def later(codes: Codes, numbers: Floats, rows: Rows) -> Column:
-        least = origin_numbers(column, origin, rows, get_engine())
-        return _draw_numbers(column, found, codes, least + np.maximum(numbers, 0.0), least)
+    def beside_origin(codes: Codes, numbers: Floats, rows: Rows) -> Column:
+        first = origin.numbers(rows, get_engine())
+        ends = (-np.inf, first) if origin.back else (first, np.inf)
+        return _draw_numbers(column, found, codes, origin.datetimes(np.maximum(numbers, 0.0), first), ends)
 
-    return later
+    return beside_origin
 
 
 def _draw_numbers(
-    column: NumericColumn, apart: dict[int, Any], codes: Codes, numbers: Floats, least: Floats | float = -np.inf
+    column: NumericColumn,
+    apart: dict[int, Any],
+    codes: Codes,
+    numbers: Floats,
+    ends: tuple[Floats | float, Floats | float] = (-np.inf, np.inf),
 ) -> Column:
     """Values of a column of numbers: those on its step that are nearest to numbers, within the training range.
 
-    None is below `least`, whatever the range.
+    None lies beyond `ends`, whatever the range.
     """
     plain = column.codec.plain
     if column.minimum is not None and column.maximum is not None:
         numbers = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
-        numbers = np.maximum(numbers, least)
+        numbers = np.clip(numbers, *ends)
     for code, value in apart.items():
         numbers[codes == code] = np.nan if value is MISSING else 0.0
     array = plain.decode(numbers)

@@ -138,8 +138,10 @@ def test_conditions_that_no_row_meets(fitted: gpuvgm.TableSynthesizer) -> None:
     early, late = {"ordered": (None, "2024-02-01")}, {"ordered": ("2024-04-01", None)}
     with pytest.raises(InputError, match='column "sent": no value of the model meets'):
         fitted.sample(10, conditions={**late, "sent": (None, "2024-03-01")})
-    with pytest.raises(InputError, match='hardly any row that meets the others meets those on "arrived"'):
+    with pytest.raises(InputError, match='column "arrived": no value of the model meets'):
         fitted.sample(10, conditions={**early, "arrived": ("2024-12-20", None)})
+    with pytest.raises(InputError, match='hardly any row of the model meets that on "arrived"'):
+        fitted.sample(10, conditions={"arrived": "2024-03-10 12:00:00"})
 
 
 def test_rows_out_of_order_are_unlikely(orders: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
@@ -192,14 +194,45 @@ def test_days_are_not_before_the_day_of_a_moment() -> None:
     assert sample["arrived"].nunique() == 2
 
 
-def test_dates_of_a_calendar_are_not_counted_since_others() -> None:
+def test_dates_of_a_calendar_stay_on_it() -> None:
     """What is due on the first of the next month is nearer to its calendar than to the date of its invoice."""
     random = np.random.default_rng(2)
     invoice = (pd.to_datetime("2021-01-01") + pd.to_timedelta(random.integers(0, 1000, ROWS), unit="D")).to_series()
     due = invoice.dt.to_period("M").add(1).dt.to_timestamp()
     synthesizer = gpuvgm.TableSynthesizer().fit(pd.DataFrame({"invoice": invoice, "due": due}))
-    assert _origins(synthesizer) == {}
-    assert (synthesizer.sample(3000)["due"].dt.day == 1).mean() > 0.99
+    assert _origins(synthesizer) == {"invoice": "due"}  # as many days before
+    assert "invoice  until due" in str(synthesizer.network_)
+    sample = synthesizer.sample(3000)
+    assert (sample["due"].dt.day == 1).mean() > 0.99
+    assert (sample["invoice"] < sample["due"]).all()
+
+
+def _stays() -> pd.DataFrame:
+    """Stays in a hospital, in a window of three years, of patients who were born up to 90 years before."""
+    random = np.random.default_rng(6)
+    admission = pd.Series(pd.to_datetime("2021-01-01") + pd.to_timedelta(random.integers(0, 1000, ROWS), unit="D"))
+    discharge = admission + pd.to_timedelta(random.integers(1, 200, ROWS), unit="D")
+    birth = admission - pd.to_timedelta(random.integers(0, 33_000, ROWS), unit="D")
+    return pd.DataFrame({"birth": birth, "admission": admission, "discharge": discharge})
+
+
+@pytest.mark.parametrize("spoilt", ["nothing", "admission", "errors"])
+def test_no_stay_ends_before_it_begins(spoilt: str) -> None:
+    """Also where it lasts long, admissions are missing, or few rows of the table are wrong."""
+    stays, random = _stays(), np.random.default_rng(7)
+    missing = random.random(ROWS) < 0.05
+    if spoilt == "admission":
+        stays.loc[missing, "admission"] = pd.NaT
+    if spoilt == "errors":
+        stays.loc[::1000, "discharge"] = stays["admission"] - pd.Timedelta(days=20)
+    sample = gpuvgm.TableSynthesizer().fit(stays).sample(20_000)
+    assert not (sample["discharge"] < sample["admission"]).any()
+    if spoilt != "admission":
+        assert not (sample["admission"] < sample["birth"]).any()
+    for name in stays:
+        assert sample[name].isna().mean() == pytest.approx(stays[name].isna().mean(), abs=0.01)
+        assert ks_2samp(sample[name].dropna(), stays[name].dropna()).statistic < 0.04
+    assert ks_2samp(_days(sample, "discharge", "admission"), _days(stays, "discharge", "admission")).statistic < 0.03
 
 
 def test_few_datetimes_are_counted_for_themselves(orders: pd.DataFrame) -> None:
@@ -233,3 +266,35 @@ def test_models_whose_datetimes_go_round_in_circles_are_refused(
     spoilt.save(tmp_path / "spoilt.gpuvgm")
     with pytest.raises(ModelFileError, match="its network is inconsistent"):
         gpuvgm.load(tmp_path / "spoilt.gpuvgm")
+
+
+def test_a_moment_and_its_day_are_not_counted_from_each_other() -> None:
+    """Each is not before the other one, in steps of days."""
+    random = np.random.default_rng(3)
+    moment = pd.Series(
+        pd.to_datetime("2024-01-01") + pd.to_timedelta(random.integers(0, int(300 * DAY), ROWS), unit="s")
+    )
+    table = {"moment": pa.array(moment), "day": pa.array(moment.dt.date, pa.date32())}
+    synthesizer = gpuvgm.TableSynthesizer().fit(pa.table(table))
+    assert len(_origins(synthesizer)) == 1
+    sample = synthesizer.sample(3000).to_pandas()
+    assert (pd.to_datetime(sample["day"]) == sample["moment"].dt.floor("D")).all()
+
+
+def test_steps_that_do_not_nest_are_not_counted_since_each_other() -> None:
+    """A time between multiples of 10 and of 15 minutes is none of either."""
+    random = np.random.default_rng(3)
+    start = pd.to_datetime("2024-01-01") + pd.to_timedelta(10 * random.integers(0, 40_000, ROWS), unit="min")
+    end = start.ceil("15min") + pd.to_timedelta(15 * random.integers(1, 90, ROWS), unit="min")
+    assert _origins(gpuvgm.TableSynthesizer().fit(pd.DataFrame({"start": start, "end": end}))) == {}
+
+
+def test_nanoseconds_of_many_years_stay_equal() -> None:
+    """What was changed at its making comes back so, though float64 does not hold its nanoseconds."""
+    random = np.random.default_rng(3)
+    made = pd.to_datetime("2010-01-01") + pd.to_timedelta(random.integers(0, 3650 * 86_400 * 10**6, ROWS), unit="us")
+    later = np.where(random.random(ROWS) < 0.4, 0, random.integers(0, 10**13, ROWS))
+    frame = pd.DataFrame({"made": made, "changed": made + pd.to_timedelta(later, unit="us")}).astype("datetime64[ns]")
+    sample = gpuvgm.TableSynthesizer().fit(frame).sample(4000)
+    assert not (sample["changed"] < sample["made"]).any()
+    _expect_share(sample["changed"] == sample["made"], frame["changed"] == frame["made"])

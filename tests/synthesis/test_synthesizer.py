@@ -373,6 +373,27 @@ def test_conditions_that_cannot_be_met(
         fitted.sample(1, conditions=conditions)
 
 
+def test_conditions_leave_whole_steps_and_count_none_twice() -> None:
+    """A range holds the steps within it; ranges that overlap are one; dates are no numbers."""
+    random = np.random.default_rng(0)
+    table = {
+        "wind": random.integers(0, 36, 5000) * 10,
+        "warmth": random.normal(10, 5, 5000).round(1),
+        "place": random.integers(0, 1000, 5000),
+        "day": np.datetime64("2020-01-01") + random.integers(0, 1000, 5000),
+    }
+    synthesizer = gpuvgm.TableSynthesizer().fit(table)
+    for wrong in ({"wind": 15}, {"wind": (15, 18)}, {"warmth": 10.05}):
+        with pytest.raises(InputError, match="no value of the model meets"):
+            synthesizer.sample(10, conditions=wrong)
+    with pytest.raises(InputError, match=r'2000 is no value of type .*; write it as text, such as "2024-01-31"'):
+        synthesizer.sample(10, conditions={"day": (2000, None)})
+    assert set(synthesizer.sample(500, conditions={"wind": (15, 20)})["wind"]) == {20}
+    assert set(synthesizer.sample(500, conditions={"warmth": (10.07, 10.32)})["warmth"]) == {10.1, 10.2, 10.3}
+    place = synthesizer.sample(20_000, conditions={"place": [(200, 299), (250, 349)]})["place"]
+    assert np.mean((place >= 250) & (place < 300)) == pytest.approx(1 / 3, abs=0.03)
+
+
 def test_independent_columns_get_no_parents() -> None:
     """Leave-one-out likelihood sees that nothing is gained."""
     random = np.random.default_rng(1)
