@@ -48,12 +48,12 @@ def train_generator(
     with warnings.catch_warnings():  # of what a model does not see: generators say how they make it
         warnings.simplefilter("ignore", InferenceWarning)
         fit_or_resume(transformer, source, model, resume=resume and begun, journal=True)
-    if network is None:
-        shared = ("random_state", "executor", "memory", "threads", "progress")
-        settings = {key: getattr(transformer, key) for key in shared}
-        generator = TableSynthesizer(transformer, **settings).fit(source)
-        complete(generator, model)
-        return generator
+        if network is None:
+            shared = ("random_state", "executor", "memory", "threads", "progress")
+            settings = {key: getattr(transformer, key) for key in shared}
+            generator = TableSynthesizer(transformer, **settings).fit(source)
+            complete(generator, model)
+            return generator
     generator = network() if epochs is None else network(epochs=epochs)
     generator.set_random_state(transformer.random_state)
     kept = None if folder is None else folder.with_name(f"{folder.name}.training")

@@ -156,12 +156,17 @@ def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
     return {name: form for name, form in forms.items() if form is not None}
 
 
-def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
-    """How columns are made that are not modelled; empty where there are none."""
+def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> dict[str, str]:
+    """How columns are made that are not modelled, by name."""
     made = {column.name: MADE["number"] for column in model.identifiers if column.regenerate == "sequence"}
     made |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
     made |= {name: MADE[form.kind] for name, form in forms.items()}
-    told = [f"{one.name} ({made.get(one.name, MADE['missing'])})" for one in model.columns if not one.is_encoded]
+    return {one.name: made.get(one.name, MADE["missing"]) for one in model.columns if not one.is_encoded}
+
+
+def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
+    """How columns are made that are not modelled, as text; empty where there are none."""
+    told = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
     return f"columns that are not modelled: {', '.join(told)}" if told else ""
 
 

@@ -26,7 +26,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, GeneratedFile, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
-from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
+from gpuvgm.errors import InferenceWarning, InputError, ModelFileError, listed
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
@@ -39,7 +39,7 @@ from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import bin_finder, check_fits
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
-from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, forms_of
+from gpuvgm.synthesis.identifiers import MADE, IdentifierForm, describe_unmodelled, forms_of, ways_of_unmodelled
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
@@ -174,9 +174,15 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 forms = forms_of(transformer.model_, rows)
             counts = self._counts(transformer, structure, table)
         self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
-        told = describe_unmodelled(transformer.model_, forms)
-        if told:
-            _LOG.info("%s", told)
+        model, ways = transformer.model_, ways_of_unmodelled(transformer.model_, forms)
+        lost = [
+            one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]
+        ]
+        if lost:
+            told = f"samples have no values of {listed(lost)}, which is not modelled: declare its kind or leave it out"
+            warnings.warn(told, InferenceWarning, stacklevel=2)
+        if ways:
+            _LOG.info("%s", describe_unmodelled(model, forms))
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ from sklearn.exceptions import NotFittedError
 
 import gpuvgm
 from gpuvgm.datasets.mixed_table import mixed_table_rows
-from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
 
 ROWS = 4000
 
@@ -117,6 +118,17 @@ def test_text_that_is_not_modelled_keeps_its_shape_or_is_missing(make: Any, patt
     rows = gpuvgm.TableSynthesizer({"text": kind, "x": "continuous"}).fit(table).sample(300)["text"]
     assert rows.isna().all() if pattern is None else rows.str.fullmatch(pattern).all()
     assert pattern is None or rows.nunique() > 250
+
+
+def test_a_fit_warns_of_columns_that_samples_leave_empty() -> None:
+    """Unless it was declared so: new identifiers and running numbers are no loss."""
+    notes = [f"{i * 7919 % 997} words of note {i * 31 % 1009}, and {'more ' * (i % 4)}" for i in range(2000)]
+    table = pd.DataFrame({"note": notes, "id": np.arange(2000), "x": np.arange(2000) % 50})
+    with pytest.warns(InferenceWarning, match='samples have no values of "note", which is not modelled: declare'):
+        assert gpuvgm.TableSynthesizer().fit(table).sample(50)["note"].isna().all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gpuvgm.TableSynthesizer({"note": "pass", "id": "id", "x": "continuous"}).fit(table)
 
 
 def test_dependence_is_in_the_sample(fitted: gpuvgm.TableSynthesizer) -> None:
