@@ -53,6 +53,7 @@ from gpuvgm.table.transformer import TableTransformer
 
 _LOG = logging.getLogger("gpuvgm")
 _PARENTS, _BINS = whole(0, 2), whole(2, 200)
+UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
 SETTINGS = ("parents", "bins", "random_state")  # that a file keeps
 
 
@@ -312,7 +313,13 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         network = self._fitted()
         sampler = self._sampler(network, conditions or {})
-        _ = sampler.drawing.messages  # which refuses what cannot be met
+        mass = float(np.exp(sampler.drawing.messages.log_mass))  # which refuses what cannot be met
+        if mass * network.counts.rows < UNLIKELY_ROWS:
+            _LOG.warning(
+                "conditions: the model expects only %.1g of %s training rows to meet them",
+                mass * network.counts.rows,
+                f"{network.counts.rows:,}",
+            )
         chosen = self.transformer_.model_.seed if seed is None else int(seed)
         check_row_range(first_row, n, chosen)
         part = RowRange(first_row, n)

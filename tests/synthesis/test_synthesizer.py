@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from datetime import date, timedelta
 from decimal import Decimal
@@ -404,6 +405,17 @@ def test_conditions_leave_whole_steps_and_count_none_twice() -> None:
     assert set(synthesizer.sample(500, conditions={"warmth": (10.07, 10.32)})["warmth"]) == {10.1, 10.2, 10.3}
     place = synthesizer.sample(20_000, conditions={"place": [(200, 299), (250, 349)]})["place"]
     assert np.mean((place >= 250) & (place < 300)) == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_conditions_that_hardly_any_training_row_meets_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Back-off gives a probability to what never occurs; likely conditions say nothing."""
+    colour = np.array(["red", "green"] * 2000)
+    synthesizer = gpuvgm.TableSynthesizer().fit({"colour": colour, "leaf": colour == "green"})
+    synthesizer.sample(10, conditions={"colour": "red", "leaf": False})
+    assert not caplog.messages
+    synthesizer.sample(10, conditions={"colour": "red", "leaf": True})
+    (said,) = caplog.messages
+    assert re.fullmatch(r"conditions: the model expects only \S+ of 4,000 training rows to meet them", said)
 
 
 def test_independent_columns_get_no_parents() -> None:
