@@ -139,7 +139,7 @@ def bins_since(origin: Origin, between: Floats, summary: Summary, most: int) -> 
     most : int
         As for `bins_of`.
     """
-    present = between[~np.isnan(between)]
+    present = np.maximum(between[~np.isnan(between)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
     return replace(_bins_of_numbers(origin.column, values, most), since=origin.first.name, back=origin.back)
 

@@ -79,10 +79,11 @@ def likeliest_bins(
     """
     found = {name: bins_of(column, summaries.get(name), most) for name, column in columns.items()}
     between: dict[str, Bins] = {}
-    for origin, numbers in possible_origins([*columns.values()], rows, engine):
+    for origin in possible_origins([*columns.values()], rows, engine):
         name, first = origin.column.name, found[origin.first.name]
         if name in between or name in _origins_of(first.name, between):
             continue
+        numbers = numbers_since(origin.column, origin, rows, engine)[0]
         bins, codes = bins_since(origin, numbers, summaries[name], most), bin_finder(columns, first, engine)(rows)
         likelihood = partial(_log_likelihood, columns, rows, Axis(first), codes, engine)
         if likelihood(bins) > likelihood(found[name]) - MOST_LOST * len(numbers):

@@ -6,7 +6,7 @@ between the two. So they are in order in a sample too, and the time between is d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -79,10 +79,14 @@ class Origin:
 
     def numbers(self, rows: Rows, engine: Engine) -> Floats:
         """Numbers of the origin in the unit of the column; of the step before where the column has longer ones."""
+        return self.scaled(numbers_of_rows(self.first, rows(self.first.name), engine)[0])
+
+    def scaled(self, numbers: Floats) -> Floats:
+        """The same of its own numbers."""
         factor, shift = self.scale
-        numbers = numbers_of_rows(self.first, rows(self.first.name), engine)[0] * factor + shift
         has_longer = self.step > self.first.codec.plain.spacing * factor
-        return np.floor(numbers / self.step + ROUNDING) * self.step if has_longer else numbers
+        found = numbers * factor + shift
+        return np.floor(found / self.step + ROUNDING) * self.step if has_longer else found
 
     def between(self, numbers: Floats, first: Floats) -> Floats:
         """The time between numbers of the column and those of the origin."""
@@ -101,8 +105,8 @@ def numbers_since(
     return (numbers if origin is None else origin.between(numbers, origin.numbers(rows, engine))), which
 
 
-def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine) -> list[tuple[Origin, Floats]]:
-    """What columns of datetimes may be counted from, and the time between of each row; the nearest come first.
+def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine) -> list[Origin]:
+    """What columns of datetimes may be counted from; the nearest come first.
 
     In a sample, but for errors in few rows, the two are in order, though their ranges overlap, and the time between
     varies hardly more than the datetimes themselves. The origin has neither missing nor modal values.
@@ -117,34 +121,32 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine
         Compute engine.
     """
     moments = [one for one in columns if isinstance(one, NumericColumn) and is_moment(one)]
-    trials = [
-        trial
+    numbers = {one.name: numbers_of_rows(one, rows(one.name), engine)[0] for one in moments}
+    origins = [
+        Origin(column, first, back)
         for column in moments[::-1]
         for first in moments
         if column is not first and not first.modal_values and _sort(column) == _sort(first)
-        for trial in _trials(column, first, rows, engine)
+        for back in (False, True)
     ]
-    return [(origin, between) for _, origin, between in sorted(trials, key=lambda trial: trial[0])]
+    distances = [_distance(one, numbers[one.column.name], numbers[one.first.name]) for one in origins]
+    return [origins[place] for place in np.argsort(distances, kind="stable") if distances[place] < np.inf]
 
 
-def _trials(
-    column: NumericColumn, first: NumericColumn, rows: Rows, engine: Engine
-) -> Iterator[tuple[float, Origin, Floats]]:
-    """How far datetimes lie from an origin in standard deviations of theirs, the origin and the time between."""
-    numbers = numbers_of_rows(column, rows(column.name), engine)[0]
-    for back in (False, True):
-        origin = Origin(column, first, back)
-        start = origin.numbers(rows, engine)
-        between = origin.between(numbers, start)
-        both = ~np.isnan(between)
-        if np.count_nonzero(both) < LEAST_ROWS or not origin.nests:
-            continue
-        early, late = (numbers, start) if back else (start, numbers)
-        overlap = np.max(early[both]) > np.min(late[both])
-        own, spread = float(np.std(numbers[both])), float(np.std(between[both]))
-        if overlap and np.mean(between[both] < 0) <= OUT_OF_ORDER and spread <= FARTHEST * own:
-            distance = float(np.sqrt(np.mean(between[both] ** 2))) / own
-            yield distance * (BACK if back else 1), origin, np.maximum(between, 0.0)
+def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
+    """Root mean square of the time between, in standard deviations; infinite where it is no origin."""
+    start = origin.scaled(first)
+    both = ~np.isnan(numbers - start)
+    if np.count_nonzero(both) < LEAST_ROWS or not origin.nests:
+        return np.inf
+    numbers, start = numbers[both], start[both]
+    between = origin.between(numbers, start)
+    early, late = (numbers, start) if origin.back else (start, numbers)
+    own = float(np.std(numbers))
+    is_apart, is_far = np.max(early) <= np.min(late), np.std(between) > FARTHEST * own
+    if is_apart or is_far or np.mean(between < 0) > OUT_OF_ORDER:
+        return np.inf
+    return float(np.sqrt(np.mean(between**2))) / own * (BACK if origin.back else 1)
 
 
 def is_moment(column: FittedColumn) -> bool:
