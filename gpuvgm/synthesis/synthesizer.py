@@ -52,7 +52,7 @@ from gpuvgm.table.model_file import document_digest, load_model, save_model
 from gpuvgm.table.transformer import TableTransformer
 
 _LOG = logging.getLogger("gpuvgm")
-_PARENTS, _BINS = whole(0, 2), whole(2, 200)
+_PARENTS, _BINS, _ROWS = whole(0, 2), whole(2, 200), whole()
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
 SETTINGS = ("parents", "bins", "random_state")  # that a file keeps
 
@@ -312,6 +312,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         (True, True)
         """
         network = self._fitted()
+        _ROWS(n, "n")
         sampler = self._sampler(network, conditions or {})
         mass = float(np.exp(sampler.drawing.messages.log_mass))  # which refuses what cannot be met
         if mass * network.counts.rows < UNLIKELY_ROWS:

@@ -407,6 +407,12 @@ def test_conditions_leave_whole_steps_and_count_none_twice() -> None:
     assert np.mean((place >= 250) & (place < 300)) == pytest.approx(1 / 3, abs=0.03)
 
 
+@pytest.mark.parametrize("rows", [1e3, "10", -1, True])
+def test_numbers_of_rows_are_whole(fitted: gpuvgm.TableSynthesizer, rows: Any) -> None:
+    with pytest.raises(InputError, match="n must be a whole number, at least 0, got"):
+        fitted.sample(rows)
+
+
 def test_conditions_that_hardly_any_training_row_meets_are_told(caplog: pytest.LogCaptureFixture) -> None:
     """Back-off gives a probability to what never occurs; likely conditions say nothing."""
     colour = np.array(["red", "green"] * 2000)
