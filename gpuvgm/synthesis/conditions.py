@@ -9,6 +9,7 @@ from numbers import Number
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, on_host
@@ -170,7 +171,15 @@ def _numeric(column: FittedColumn) -> NumericColumn:
 def _as_list(condition: Any) -> list[Any]:
     """Values of a condition; a range is one."""
     one = isinstance(condition, (str, tuple)) or not isinstance(condition, (Collection, np.ndarray))
-    return [condition] if one else list(condition)
+    return [_or_none(value) for value in ([condition] if one else condition)]
+
+
+def _or_none(value: Any) -> Any:
+    """None for what NumPy and pandas have where a value is missing, also as an end of a range."""
+    if isinstance(value, tuple):
+        return tuple(map(_or_none, value))
+    is_missing = type(value).__name__ in ("NAType", "NaTType") or str(value) in ("nan", "NaT") and value != value
+    return None if is_missing else value
 
 
 def read_intervals(column: NumericColumn, condition: Any) -> list[Interval | None]:
@@ -212,11 +221,18 @@ def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
         low, high = (None if end is None else parse_categories([end], type_)[0] for end in condition)
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
         return [at for one, at in numbers.items() if (low is None or one >= low) and (high is None or one <= high)]
-    wanted = parse_categories(_as_list(condition), type_)
+    wanted = [_category(value, type_) for value in _as_list(condition)]
     unknown = [value for value in wanted if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
     return [places[value] for value in wanted]
+
+
+def _category(value: Any, type_: pa.DataType) -> Any:
+    try:
+        return parse_categories([value], type_)[0]
+    except ValueError:
+        raise ValueError(f"{value!r} is no value of type {type_}") from None
 
 
 def _interval(column: NumericColumn, value: Any) -> Interval | None:

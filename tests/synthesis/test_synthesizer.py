@@ -413,6 +413,23 @@ def test_numbers_of_rows_are_whole(fitted: gpuvgm.TableSynthesizer, rows: Any) -
         fitted.sample(rows)
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, np.datetime64("NaT")], ids=repr)
+def test_whatever_means_missing_is_a_condition(missing: Any) -> None:
+    """As a value, and as the end of a range that has none."""
+    table = pd.DataFrame(
+        {
+            "count": pd.array([1, 2, None, 4] * 200, dtype="Int64"),
+            "size": np.where(np.arange(800) % 7, np.random.default_rng(0).normal(size=800).round(2), np.nan),
+        }
+    )
+    synthesizer = gpuvgm.TableSynthesizer({"count": "categorical", "size": "continuous"}).fit(table)
+    for name in table:
+        assert synthesizer.sample(30, conditions={name: missing})[name].isna().all()
+    assert (synthesizer.sample(30, conditions={"size": (missing, 0.5)})["size"] <= 0.5).all()
+    with pytest.raises(InputError, match="column \"count\": 'many' is no value of type int64"):
+        synthesizer.sample(1, conditions={"count": "many"})
+
+
 def test_conditions_that_hardly_any_training_row_meets_are_told(caplog: pytest.LogCaptureFixture) -> None:
     """Back-off gives a probability to what never occurs; likely conditions say nothing."""
     colour = np.array(["red", "green"] * 2000)
