@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
+from os.path import commonprefix
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -138,13 +139,20 @@ def _common_shape(texts: list[str]) -> IdentifierForm | None:
 
 
 def _usual_shape(texts: list[str]) -> IdentifierForm | None:
-    """The most frequent order of letters, digits and signs; None where no two texts share it, or it has few values."""
+    """The most frequent order of letters, digits and signs, between what all texts begin and end with.
+
+    None where no two texts share it, or it has few values.
+    """
+    before = commonprefix(texts)
+    after = commonprefix([text[len(before) :][::-1] for text in texts])[::-1]
     shapes = Counter(
-        "".join(map(_class_of_letter, text)) for text in texts if len(text) <= LONGEST and not {*text} & {"\\", "?"}
+        "".join(map(_class_of_letter, text[len(before) : len(text) - len(after)]))
+        for text in texts
+        if len(text) <= LONGEST and not {*text} & {"\\", "?"}
     )
     shape, count = max(shapes.items(), key=lambda item: (item[1], item[0]), default=("", 0))
     values = prod(len(CLASSES[name]) for name in re.findall(r"\\(.)", shape, re.S))
-    return IdentifierForm("shape", shape) if count > 1 and values >= len(texts) else None
+    return IdentifierForm("shape", f"{before}{shape}{after}") if count > 1 and values >= len(texts) else None
 
 
 def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:

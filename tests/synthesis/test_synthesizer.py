@@ -109,6 +109,8 @@ def test_identifiers_keep_their_form(kind: str, make: Any, pattern: str, tmp_pat
     ("make", "pattern"),
     [
         (lambda i: f"{i * 7919 % 10**5:05d}", r"\d{5,6}"),  # as identifiers they go on after the largest
+        (lambda i: f"https://x.org/{i * 7919 % 10**5}", r"https://x\.org/\d+"),
+        (lambda i: f"user{i * 7919 % 10**5}@{['gmail', 'web'][i % 2]}.com", r"user\d+@[a-z]+\.com"),
         (lambda i: f"+49 {i * 37 % 900 + 100} {i * 7919 % 10**6:06d}", r"\+49 \d{3} \d{6}"),
         (lambda i: " ".join("some words that make no form".split()[: 2 + i % 5]) + f" {i}", None),
     ],
