@@ -62,8 +62,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     Every column is cut into bins. A Bayesian network over them (Chow & Liu 1968; with two parents as in Zhang et al.
     2017) is learnt from joint counts of each column with its parents, over all rows in one scan. Within a bin, values
-    with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column. No
-    neural network is trained.
+    with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column. Dates
+    that are never before others of their row are drawn as the time since these. No neural network is trained.
 
     Parameters
     ----------
@@ -277,7 +277,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             How many.
         conditions : mapping, optional
             By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
-            Rows have the exact distribution that the model has under all conditions together.
+            Dates are text or datetimes. Rows have the exact distribution that the model has under all conditions
+            together.
         out : path, optional
             File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files if the name
             has no ending; several machines may fill one folder, each with rows of its own. Then what was written is
