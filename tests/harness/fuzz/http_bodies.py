@@ -296,7 +296,10 @@ def stream_of(rows: pa.Table, random: random.Random) -> bytes:
     if "word" in rows.schema.names:
         type_ = random.choice([pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string()), pa.string_view()])
         rows = rows.set_column(rows.schema.get_field_index("word"), "word", rows["word"].cast(type_))
-    options = pa.ipc.IpcWriteOptions(compression=random.choice([None, None, "lz4", "zstd"]))
+    compression = random.choice([None, None, "lz4", "zstd"])
+    if pa.string_view() in rows.schema.types and pa.__version__ < "23":  # which crashes
+        compression = None
+    options = pa.ipc.IpcWriteOptions(compression=compression)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema, options=options) as writer:
         writer.write_table(rows, random.choice([ROWS, 7]))
