@@ -10,13 +10,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from gpuvgm.cli import console
-from tests.cli.running import ROOT
 
-PAGE = ROOT / "docs" / "reference" / "environment.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "environment.md"
 ROWS = re.compile(r"^\| (\d+) \| (.*) \|$", re.MULTILINE)
 MODEL = ("--model", "m.gpuvgm")
 #: In the place of a module of the run: ends it as nothing that is known can.

@@ -415,7 +415,7 @@ def test_numbers_of_rows_are_whole(fitted: gpuvgm.TableSynthesizer, rows: Any) -
         fitted.sample(rows)
 
 
-@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, np.datetime64("NaT")], ids=repr)
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT, np.datetime64("NaT", "s")], ids=repr)
 def test_whatever_means_missing_is_a_condition(missing: Any) -> None:
     """As a value, and as the end of a range that has none."""
     table = pd.DataFrame(
