@@ -106,7 +106,7 @@ def codes_of(synthesizer: gpuvgm.TableSynthesizer, rows: Any) -> list[Codes]:
     import pyarrow as pa
 
     table = pa.Table.from_pandas(rows, preserve_index=False).combine_chunks()
-    columns = {column.name: column for column in synthesizer.transformer_.model_.columns}
+    columns = synthesizer.transformer_.model_.by_name
     return [
         density_finder(columns, bins, get_engine())(lambda name: table.column(name).combine_chunks())[0]
         for bins in synthesizer.network_.structure.bins

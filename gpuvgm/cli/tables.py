@@ -66,7 +66,7 @@ def model_tables(model: TableModel) -> list[Table]:
 
 
 def _kinds_table(model: TableModel) -> Table:
-    columns = {column.name: column for column in model.columns}
+    columns = model.by_name
     table = _table("column", "type", "kind", "rows", "missing", "why this kind", loose=("type", "why this kind"))
     for spec in model.schema.columns:
         column = columns.get(spec.name)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
 
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.io.arrow import type_of
+from gpuvgm.io.arrow import is_moment_type, type_of
 from gpuvgm.mixture.special import normal_cdf
 from gpuvgm.summary.distribution import Pieces
 from gpuvgm.summary.grid import Floats, Ints
@@ -74,8 +73,7 @@ class Histogram:
 def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = None) -> Histogram:
     """Histogram of a column with at least one ordinary row before, and after if that is given."""
     base, type_ = column.codec.plain.base, type_of(column.type)
-    is_moment = pa.types.is_timestamp(type_) or pa.types.is_date(type_)  # whose zero is a day like others
-    edges, logarithmic = _bin_edges(before, base, has_zero=not is_moment)
+    edges, logarithmic = _bin_edges(before, base, has_zero=not is_moment_type(type_))
     at = np.log(edges + base) if logarithmic else edges / np.max(np.abs(edges))
     places = (at - at[0]) / (at[-1] - at[0])
     place, count = before.places(), before.count

@@ -121,7 +121,12 @@ class TableModel:
     network: bytes = b""
 
     def __getitem__(self, name: str) -> FittedColumn:
-        return {column.name: column for column in self.columns}[name]
+        return self.by_name[name]
+
+    @property
+    def by_name(self) -> dict[str, FittedColumn]:
+        """The columns by their names, a new dict each time."""
+        return {column.name: column for column in self.columns}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -240,6 +240,11 @@ def holders(option: str) -> str:
     return f'{first + " and " if first else ""}"{kinds[-1]}" columns'
 
 
+def is_null(value: object) -> bool:
+    """Whether a value is None, or pandas' NA or NaT."""
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
 def json_value(value: object) -> Value:
     """One value as JSON can hold it: missing ones None, dates and times ISO text, decimals text with all digits.
 
@@ -248,7 +253,7 @@ def json_value(value: object) -> Value:
     ValueError
         For what is no value of a column, with the reason in words.
     """
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    if is_null(value):
         return None
     if isinstance(value, (np.datetime64, np.timedelta64)):
         return _numpy_time(value)

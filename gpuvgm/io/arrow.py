@@ -128,6 +128,11 @@ def is_datetime_type(type_: pa.DataType) -> bool:
     return bool(of_a_day or pa.types.is_timestamp(type_) or pa.types.is_duration(type_))
 
 
+def is_moment_type(type_: pa.DataType) -> bool:
+    """Whether values of the type are points in time, whose zero is a day like others."""
+    return bool(pa.types.is_timestamp(type_) or pa.types.is_date(type_))
+
+
 def is_number_type(type_: pa.DataType) -> bool:
     """Whether a continuous, mixed or general column can hold the type: numbers, decimals, datetimes, or no values."""
     decimal = pa.types.is_decimal(type_) and not pa.types.is_decimal256(type_)

@@ -54,7 +54,7 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     def trial(column: FittedColumn) -> ColumnTrial:
         return TRIALS.get(column.kind, PassedTrial)(engine, column, options, rows)
 
-    trials = _all_good(map_columns(run, trial, {column.name: column for column in model.columns}))
+    trials = _all_good(map_columns(run, trial, model.by_name))
     blocks = run.blocks(source, model.names) if sampled.blocks is None else sampled.blocks
     counts = count_table(source, blocks, trials, run, "evaluate")
     pairs = {name: (trial, counts.columns[name]) for name, trial in trials.items()}

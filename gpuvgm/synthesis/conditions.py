@@ -18,7 +18,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import parse_categories, value_type
 from gpuvgm.columns.codecs import OfText
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.options import json_value
+from gpuvgm.columns.options import is_null, json_value
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, type_of
@@ -178,8 +178,8 @@ def _or_none(value: Any) -> Any:
     """None for what NumPy and pandas have where a value is missing, also as an end of a range."""
     if isinstance(value, tuple):
         return tuple(map(_or_none, value))
-    is_missing = type(value).__name__ in ("NAType", "NaTType") or str(value) in ("nan", "NaT") and value != value
-    return None if is_missing else value
+    is_nan = str(value) in ("nan", "NaT") and value != value
+    return None if is_null(value) or is_nan else value
 
 
 def read_intervals(column: NumericColumn, condition: Any) -> list[Interval | None]:

@@ -12,7 +12,6 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, on_host
@@ -21,7 +20,7 @@ from gpuvgm.columns.codecs import rows_for
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of, sort_of
 from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers, rules_for
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import type_of
+from gpuvgm.io.arrow import is_moment_type, type_of
 from gpuvgm.summary.grid import Floats
 
 LEAST_ROWS = 100  # of a sample, with both datetimes
@@ -120,7 +119,7 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine
     engine : Engine
         Compute engine.
     """
-    moments = [one for one in columns if isinstance(one, NumericColumn) and is_moment(one)]
+    moments = [one for one in columns if isinstance(one, NumericColumn) and is_moment_type(type_of(one.type))]
     numbers = {one.name: numbers_of_rows(one, rows(one.name), engine)[0] for one in moments}
     origins = [
         Origin(column, first, back)
@@ -147,12 +146,6 @@ def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
     if is_apart or is_far or np.mean(between < 0) > OUT_OF_ORDER:
         return np.inf
     return float(np.sqrt(np.mean(between**2))) / own * (BACK if origin.back else 1)
-
-
-def is_moment(column: FittedColumn) -> bool:
-    """Whether a column has dates or timestamps."""
-    type_ = type_of(column.type)
-    return pa.types.is_timestamp(type_) or pa.types.is_date(type_)
 
 
 def _sort(column: FittedColumn) -> str:

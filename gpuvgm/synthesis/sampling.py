@@ -68,7 +68,7 @@ class Sampler:
     @cached_property
     def _values(self) -> dict[str, tuple[int, Values]]:
         """Node of each column that is modelled, and what makes its values."""
-        columns = {column.name: column for column in self.model.columns}
+        columns = self.model.by_name
         nodes = enumerate(self.network.structure.bins)
         return {bins.name: (place, values_of(columns, bins)) for place, bins in nodes}
 

@@ -377,11 +377,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         network, table = self._fitted(), open_source(source)
         model = self.transformer_.model_
-        names = [bins.name for bins in network.structure.bins]
+        names, columns = [bins.name for bins in network.structure.bins], model.by_name
         check_columns(table, model)
         parts: list[Floats] = []
         with self._run("score", table) as run:
-            build = partial(_scorer, {name: model[name] for name in names}, network, self.engine)
+            build = partial(_scorer, {name: columns[name] for name in names}, network, self.engine)
             run.executor.map_blocks(run.prepared(build), run.blocks(table, names), parts.append)
         return np.concatenate([np.empty(0), *parts])
 
@@ -444,9 +444,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """Joint counts of all rows."""
         model = transformer.model_
         check_columns(table, model)
-        names = [bins.name for bins in structure.bins]
+        names, columns = [bins.name for bins in structure.bins], model.by_name
         with self._run("count", table) as run:
-            build = partial(_counter, {name: model[name] for name in names}, structure, self.engine)
+            build = partial(_counter, {name: columns[name] for name in names}, structure, self.engine)
             counts: JointCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks(table, names), JointCounts.merge
             )
@@ -463,7 +463,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _sampler(self, network: Network, conditions: Mapping[str, Any]) -> Sampler:
         """What draws rows that meet conditions."""
         model = self.transformer_.model_
-        columns: dict[str, Any] = {column.name: column for column in model.columns}
+        columns: dict[str, Any] = model.by_name
         bins = {one.name: one for one in network.structure.bins}
         check_names(conditions, bins)
         chosen, tested = dict(bins), {}
