@@ -54,16 +54,17 @@ def _blanks_around(pattern: str) -> str:
 
 def _groups(mark: str) -> Reading:
     """Numbers whose marks may separate thousands or decimals; they are text."""
-    return Reading(pa.string(), _blanks_around(rf"[+-]?({_WHOLE}|[1-9]\d{{0,2}}({mark}\d{{3}})+)"))
+    return Reading(pa.string(), _blanks_around(rf"[+-]?({_WHOLE}|{_UNMARKED}|[1-9]\d{{0,2}}({mark}\d{{3}})+)"))
 
 
 def _floats(mark: str) -> Reading:
     fraction = rf"({_WHOLE}{mark}\d*|{mark}\d+)([eE][+-]?\d+)?"
-    number = rf"0|[1-9]\d{{0,14}}|{fraction}|{_WHOLE}[eE][+-]?\d+|(?i:inf|infinity|nan)"
+    number = rf"0|[1-9]\d{{0,14}}|{fraction}|{_UNMARKED}"
     return Reading(pa.float64(), _blanks_around(f"[+-]?({number})"))
 
 
 _WHOLE = r"(0|[1-9]\d*)"  # codes with leading zeros are no numbers
+_UNMARKED = rf"{_WHOLE}[eE][+-]?\d+|(?i:inf|infinity|nan)"  # says nothing about the marks of others
 FLOAT, COMMA_FLOAT = _floats(r"\."), _floats(",")
 COMMA_GROUPS, POINT_GROUPS = _groups(","), _groups(r"\.")
 #: "+49" and "1E5" are codes, and text, where no other value of the column has a fraction or a sign in the exponent.
