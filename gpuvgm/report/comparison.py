@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from statistics import fmean
@@ -42,11 +42,13 @@ from gpuvgm.report.counting import (
 from gpuvgm.report.differences import (
     CategoryCodes,
     NumberCounter,
+    ks_by_chance,
     ks_complement,
     most_frequent,
+    tv_by_chance,
     tv_complement,
 )
-from gpuvgm.report.figures import Description, ValueCount, check_limits, column_document
+from gpuvgm.report.figures import Description, Reached, ValueCount, check_limits, column_document
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.page import (
     LISTED,
@@ -86,19 +88,19 @@ REMEDIES = (
     "categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
 )
 PAIRS = (
-    "Pairs of columns with the lowest scores. Correlation: 1 less half the difference of Pearson's r. Contingency: 1 "
+    "Pairs of columns that have lost most, but for chance and what each column has lost alone. Correlation: 1 less half the difference of Pearson's r. Contingency: 1 "
     "less the total variation distance of the joint shares, numbers in ten bins of one width over the original range. "
     "These are SDMetrics' CorrelationSimilarity and ContingencySimilarity. The bins mislead where values are skewed: "
     "one value far out puts nearly all rows into one bin, and the score is high whatever they are."
 )
-LOW = 0.9  # scores below which a column is worth a look, and is named in the verdict
+LOST = 0.1  # of a score, from which on a column or a pair is worth a look, and is named in the verdict
 # Differences of shares, and shares of rows, from which on they are worth a word.
 _MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
 _NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
 
 
 @dataclass(frozen=True, slots=True)
-class NumberComparison:
+class NumberComparison(Reached):
     """How alike the values of a column of numbers are in two tables.
 
     Parameters
@@ -111,6 +113,8 @@ class NumberComparison:
         The same of the synthetic rows.
     score : float or None
         `ks_complement` of the values; None where a table has none.
+    reachable : float
+        About the score of another sample of the original rows, which chance leaves of 1.
     wasserstein : float or None
         Wasserstein distance of the values, in standard deviations of the original ones; None where there is none.
     before, after : Description or None
@@ -127,6 +131,7 @@ class NumberComparison:
     synthetic_rows: int
     synthetic_missing: int
     score: float | None
+    reachable: float
     wasserstein: float | None
     before: Description | None
     after: Description | None
@@ -136,7 +141,7 @@ class NumberComparison:
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryComparison:
+class CategoryComparison(Reached):
     """How alike the categories of a column are in two tables.
 
     Parameters
@@ -147,6 +152,8 @@ class CategoryComparison:
         The same of the synthetic rows.
     score : float or None
         `tv_complement` of the categories; None where a table has none.
+    reachable : float
+        As for `NumberComparison`.
     new_rows : int
         Synthetic rows of categories that the original table lacks.
     categories : int
@@ -162,6 +169,7 @@ class CategoryComparison:
     synthetic_rows: int
     synthetic_missing: int
     score: float | None
+    reachable: float
     new_rows: int
     categories: int
     levels: tuple[ValueCount, ...]
@@ -221,6 +229,7 @@ class NumberPair(Counter):
             synthetic_rows=len(all_rows[1]),
             synthetic_missing=len(all_rows[1]) - len(other),
             score=ks_complement(one, other),
+            reachable=1 - ks_by_chance([len(one), len(other)]),
             wasserstein=found.distances.wasserstein / sd if sd else None,
             before=found.described[0],
             after=found.described[1],
@@ -252,6 +261,7 @@ class CategoryPair(Counter):
             synthetic_rows=synthetic.counts.rows,
             synthetic_missing=synthetic_missing,
             score=tv_complement(one, other),
+            reachable=1 - tv_by_chance(one, other),
             new_rows=sum(rows for category, rows in other.items() if category not in one),
             categories=len(rows),
             levels=levels,
@@ -369,9 +379,14 @@ class Comparison(Scored):
 
     @property
     def worst_first(self) -> list[str]:
-        """Names of the columns: without a value in one table, then by the lower of their own and their pairs' score."""
-        scores, pairs = self.scores, self.column_pair_scores
-        return sorted(self.columns, key=lambda name: min(scores.get(name, -1.0), pairs.get(name, 1.0)))
+        """Names of the columns: without a value in one table, then by what they or a pair of theirs have lost."""
+        lost = {name: [pair.lost for pair in self.pairs if name in (pair.one, pair.other)] for name in self.columns}
+
+        def rank(name: str) -> tuple[bool, float, float]:
+            column, pairs = self.columns[name], lost[name]
+            return column.score is not None, -max([column.lost, *pairs]), -fmean(pairs or [0.0])
+
+        return sorted(self.columns, key=rank)
 
     @property
     def column_pair_scores(self) -> dict[str, float]:
@@ -384,15 +399,15 @@ class Comparison(Scored):
 
     @property
     def verdict(self) -> str:
-        """One line: the overall score, and the columns with the lowest ones."""
-        scores = self.scores
+        """One line: the overall score, and the columns and the pairs that have lost most."""
         if self.score is None:
             return "No column has a value in both tables"
-        line = f"Overall score {self.score:.3f} of 1 for {counted(len(scores), 'column')}"
-        low = sorted((name for name in scores if scores[name] < LOW), key=scores.__getitem__)
-        named = ", ".join(f"{name} ({scores[name]:.3f})" for name in low[:_NAMED])
-        more = f" and {len(low) - _NAMED:,} more below {LOW:g}" if len(low) > _NAMED else ""
-        return f"{line}; look at {named}{more}" if low else f"{line}, none below {LOW:g}"
+        columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
+        low = [(name, column.score) for name, column in columns if column.lost >= LOST]
+        pairs = [(f"{pair.one} and {pair.other}", pair.score) for pair in self.pairs if pair.lost >= LOST]
+        line = f"Overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}"
+        said = f"look at {_named(low)}" if low else "no column stands out"
+        return f"{line}; {said}" + (f"; pairs to look at: {_named(pairs)}" if pairs else "")
 
     @property
     def facts_line(self) -> str:
@@ -440,20 +455,20 @@ class Comparison(Scored):
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """What is to be said of a column: of its values, and of the pair that has changed most."""
         yield from _advice_on_values(column)
-        changed = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= 1 - LOW)
+        changed = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= LOST)
         pair = max(changed, key=lambda pair: pair.lost, default=None)
         if pair is not None:
             yield _advice_on_pair(name, pair)
 
     def _pairs_text(self) -> Iterator[str]:
-        """The overall score of pairs, and the lowest ones."""
+        """The overall score of pairs, and those that have lost most."""
         if self.pair_score is not None:
             low = [
                 f"{pair.one} and {pair.other} {pair.score:.3f}"
                 for pair in self.pairs[:_NAMED]
                 if pair.score is not None
             ]
-            yield fill(f"pairs of columns: {self.pair_score:.3f}, the lowest: {', '.join(low)}", WIDTH)
+            yield fill(f"pairs of columns: {self.pair_score:.3f}; most is lost of {', '.join(low)}", WIDTH)
 
     def _content(self) -> PageContent:
         said = self._said(self._advice)
@@ -484,6 +499,12 @@ class Comparison(Scored):
         )
 
 
+def _named(found: Sequence[tuple[str, float | None]]) -> str:
+    """The first of some columns or pairs, with their scores, and how many there are besides."""
+    shown = ", ".join(f"{name} ({score_text(score)})" for name, score in found[:_NAMED])
+    return shown + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")
+
+
 def _text_cells(column: ColumnComparison) -> list[str]:
     score = "" if column.score is None else f"{column.score:.3f}"
     apart = getattr(column, "wasserstein", None)
@@ -492,7 +513,7 @@ def _text_cells(column: ColumnComparison) -> list[str]:
 
 
 def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
-    """The pairs of columns with the lowest scores; correlations where one of them has any."""
+    """The pairs of columns that have lost most; correlations where one of them has any."""
     lowest = comparison.pairs[:LISTED]
     rows, titles = [], ["original r", "synthetic r"] if any(pair.before is not None for pair in lowest) else []
     for pair in lowest:
@@ -505,7 +526,7 @@ def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
 def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
     if column.score is None:
         yield Advice("A table has no value here.", "Look at the missing values.")
-    elif column.score < LOW:
+    elif column.lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
     before, after = missing_shares(column)
     if abs(before - after) >= _MISSING_SHARE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,8 +45,12 @@ def total_variation(one: NDArray[Any], other: NDArray[Any]) -> float:
 
 def category_variation(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
     """Total variation distance of rows by category; a category that one of them lacks has no rows there."""
+    return total_variation(*_counts_of_both(one, other))
+
+
+def _counts_of_both(one: Mapping[Any, int], other: Mapping[Any, int]) -> list[Ints]:
     keys: dict[Hashable, None] = dict.fromkeys([*one, *other])
-    return total_variation(*(np.array([counts.get(key, 0) for key in keys]) for counts in (one, other)))
+    return [np.array([counts.get(key, 0) for key in keys], np.int64) for counts in (one, other)]
 
 
 def tv_complement(one: Mapping[Any, int], other: Mapping[Any, int]) -> float | None:
@@ -56,6 +60,32 @@ def tv_complement(one: Mapping[Any, int], other: Mapping[Any, int]) -> float | N
     row there.
     """
     return 1.0 - category_variation(one, other) if any(one.values()) and any(other.values()) else None
+
+
+def distance_by_chance(rows: Sequence[int]) -> float:
+    """Mean distance of two means of so many values whose standard deviation is 1."""
+    return float(np.sqrt(2 / np.pi * sum(1 / max(count, 1) for count in rows)))
+
+
+def variation_by_chance(one: Floats, other: Floats, rows: Sequence[int]) -> float:
+    """About the mean total variation distance of two samples of so many rows of what has these shares in the mean."""
+    mean = (one + other) / 2
+    return distance_by_chance(rows) / 2 * float(np.sum(np.sqrt(mean * (1 - mean))))
+
+
+def tv_by_chance(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
+    """`variation_by_chance` of rows by category."""
+    counts = _counts_of_both(one, other)
+    rows = [max(int(np.sum(table)), 1) for table in counts]
+    return variation_by_chance(counts[0] / rows[0], counts[1] / rows[1], rows)
+
+
+def ks_by_chance(rows: Sequence[int]) -> float:
+    """Mean Kolmogorov-Smirnov distance of two samples of so many values; less where few values are different.
+
+    The mean of the Kolmogorov distribution, sqrt(pi / 2) ln 2 (Marsaglia, Tsang & Wang 2003).
+    """
+    return float(np.sqrt(np.pi / 2 * sum(1 / max(count, 1) for count in rows)) * np.log(2))
 
 
 def ks_complement(one: Floats, other: Floats) -> float | None:

@@ -41,6 +41,19 @@ class Description:
     texts: tuple[str, ...]
 
 
+class Reached:
+    """What has a score from 0 to 1, and one that is `reachable`, which chance leaves."""
+
+    __slots__ = ()
+    score: float | None
+    reachable: float
+
+    @property
+    def lost(self) -> float:
+        """How far the score is below what is reachable; negative where it is above, 0 without a score."""
+        return 0.0 if self.score is None else self.reachable - self.score
+
+
 @dataclass(frozen=True, slots=True)
 class ValueCount:
     """Rows that hold one value or category before and after the round trip; `text` is the value for people."""

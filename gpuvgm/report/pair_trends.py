@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.report.differences import distance_by_chance, variation_by_chance
+from gpuvgm.report.figures import Reached
 from gpuvgm.summary.grid import Floats
 
 ROWS = 50_000  # of each table, at even steps
@@ -22,7 +24,7 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class PairTrend:
+class PairTrend(Reached):
     """How alike the dependence of two columns is in two tables.
 
     Parameters
@@ -48,14 +50,9 @@ class PairTrend:
     before: float | None = None
     after: float | None = None
 
-    @property
-    def lost(self) -> float:
-        """How far the score is below what is reachable; negative where it is above, 0 without a score."""
-        return 0.0 if self.score is None else self.reachable - self.score
-
 
 def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> tuple[PairTrend, ...]:
-    """All pairs of columns, those with the lowest score first, those without one last.
+    """All pairs of columns, those that have lost most first, those without a score last.
 
     Scores are SDMetrics' CorrelationSimilarity, 1 - |r - r'| / 2 of Pearson's correlations, and ContingencySimilarity,
     1 less the total variation distance of the joint shares, with numbers in ten bins of one width over the range of
@@ -70,19 +67,18 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
     only_numbers = len(numbers) == len(original)
     codes = {} if only_numbers else {name: _codes_of_both(rows, synthetic[name]) for name, rows in original.items()}
     alone = {name: _similarity(*_shares(pair, _width(pair))) for name, pair in codes.items()}
-    chance = _by_chance([len(rows) for table in (original, synthetic) for rows in [*table.values()][:1]])
+    rows = [len(values) for table in (original, synthetic) for values in [*table.values()][:1]]
     found = []
     for one, other in combinations(original, 2):
         if numbers >= {one, other}:
             before, after = (_correlation(table[one], table[other]) for table in (original, synthetic))
             score = None if before is None or after is None else 1 - abs(before - after) / 2
-            found.append(PairTrend(one, other, "correlation", score, 1 - chance / 2, before, after))
+            found.append(PairTrend(one, other, "correlation", score, 1 - distance_by_chance(rows) / 2, before, after))
         else:
             shares = _joint_shares(codes[one], codes[other])
-            spread = float(np.sum(np.sqrt(np.mean(shares, axis=0) * (1 - np.mean(shares, axis=0)))))
-            reachable = alone[one] * alone[other] - chance / 2 * spread
+            reachable = alone[one] * alone[other] - variation_by_chance(*shares, rows)
             found.append(PairTrend(one, other, "contingency", _similarity(*shares), reachable))
-    return tuple(sorted(found, key=lambda pair: 2.0 if pair.score is None else pair.score))
+    return tuple(sorted(found, key=lambda pair: (pair.score is None, -pair.lost)))
 
 
 def thinned(rows: Rows) -> Rows:
@@ -148,8 +144,3 @@ def _shares(codes: Sequence[Codes], width: int) -> tuple[Floats, Floats]:
 def _similarity(one: Floats, other: Floats) -> float:
     """1 less the total variation distance of the shares in two tables."""
     return 1.0 - float(np.sum(np.abs(one - other))) / 2
-
-
-def _by_chance(rows: Sequence[int]) -> float:
-    """Mean distance of two means of so many values whose standard deviation is 1."""
-    return float(np.sqrt(2 / np.pi * sum(1 / max(count, 1) for count in rows)))

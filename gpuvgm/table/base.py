@@ -808,7 +808,7 @@ class BaseTransformer:
         >>> synthetic = {"amount": np.random.default_rng(1).normal(50, 9, 1000).round(2)}
         >>> comparison = gpuvgm.TableTransformer().fit(table).evaluate(table, compare=synthetic)
         >>> print(comparison.verdict)
-        Overall score 0.971 of 1 for 1 column, none below 0.9
+        Overall score 0.971 of 1 for 1 column; no column stands out
         """
         from gpuvgm.report import evaluate_table
 

@@ -106,7 +106,8 @@ def test_wasserstein_and_descriptions(comparison: Comparison, original: pa.Table
 def test_pairs_of_columns(comparison: Comparison, original: pa.Table, synthetic: pa.Table) -> None:
     assert len(comparison.pairs) == 11 * 10 / 2
     scores = [pair.score for pair in comparison.pairs]
-    assert scores == sorted(scores)
+    lost = [pair.lost for pair in comparison.pairs]
+    assert lost == sorted(lost, reverse=True)
     assert comparison.pair_score == pytest.approx(np.mean(scores))
     found = {(pair.one, pair.other): pair for pair in comparison.pairs}
     pair = found["plain", "holes"]
@@ -139,7 +140,11 @@ def test_dependence_that_is_lost_has_a_low_score() -> None:
     assert scores["x", "group"] < 0.8
     assert scores["x", "constant"] is None
     assert found.pairs[-1].score is None
-    assert f"pairs of columns: {found.pair_score:.3f}, the lowest: x and group" in " ".join(str(found).split())
+    assert f"pairs of columns: {found.pair_score:.3f}; most is lost of x and group" in " ".join(str(found).split())
+    assert found.verdict == (
+        "Overall score 1.000 of 1 for 4 columns; no column stands out; "
+        f"pairs to look at: x and group ({scores['x', 'group']:.3f}), x and y ({scores['x', 'y']:.3f})"
+    )
 
 
 @pytest.mark.parametrize("categories", [3, 2000])
@@ -171,7 +176,7 @@ def test_new_categories_count(comparison: Comparison, synthetic: pa.Table) -> No
 def test_the_same_table_has_the_score_1(transformer: gpuvgm.TableTransformer, original: pa.Table) -> None:
     same = transformer.evaluate(original, compare=original)
     assert same.score == 1
-    assert same.verdict == "Overall score 1.000 of 1 for 11 columns, none below 0.9"
+    assert same.verdict == "Overall score 1.000 of 1 for 11 columns; no column stands out"
     assert "Nothing stands out." in parsed(same.to_html()).text
 
 
@@ -201,7 +206,7 @@ def test_the_verdict_names_the_lowest_scores_first(comparison: Comparison) -> No
     columns = {f"c{i}": replace(comparison.columns["plain"], score=i / 10) for i in range(10)}
     found = replace(comparison, columns=columns)
     assert found.verdict == (
-        "Overall score 0.450 of 1 for 10 columns; look at c0 (0.000), c1 (0.100), c2 (0.200) and 6 more below 0.9"
+        "Overall score 0.450 of 1 for 10 columns; look at c0 (0.000), c1 (0.100), c2 (0.200) and 6 more"
     )
     assert found.broken({"min_score": 0.45}) == found.broken({"min_score": None}) == []
     assert found.broken({"min_score": 0.5}) == ["the overall score is 0.45, but must be at least 0.5"]
@@ -252,8 +257,10 @@ def test_the_page(comparison: Comparison, original: pa.Table, synthetic: pa.Tabl
     assert "Left outkey: declared" in tree.text
     (pairs,) = [one for one in tree.all("table") if (one.attributes["aria-label"] or "").startswith("Pairs of columns")]
     first = comparison.pairs[0]
+    assert first.metric == "correlation"
+    told = ["correlation", f"{first.before:.2f}", f"{first.after:z.2f}", f"{first.score:.3f}"]
     row = pairs.all("tbody")[0].all("tr")[0]
-    assert [cell.text for cell in row.children] == [first.one, first.other, "contingency", f"{first.score:.3f}"]
+    assert [cell.text for cell in row.children] == [first.one, first.other, *told]
     for table in tree.all("table"):
         rows = [[cell.text for cell in row.children] for row in table.all("tbody")[0].all("tr")]
         assert all(any(text not in ("", "–") for text in column) for column in zip(*rows, strict=True)) or not rows
@@ -443,3 +450,24 @@ def test_wide_tables_are_packed() -> None:
     tree = parsed(fitted.evaluate(wide, compare=wide).to_html(first_rows=True))
     assert len(tree.all("template", "packed")) == 1
     assert "Shown are the first 50 of 51 columns." in tree.text
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rows", [60, 4_000])
+def test_rows_of_one_distribution_are_nothing_to_look_at(rows: int, seed: int) -> None:
+    """Few rows, or many categories, have low scores by chance."""
+    random = np.random.default_rng(seed)
+    tables = [
+        {
+            "x": random.normal(size=rows),
+            "code": np.array([f"c{i}" for i in random.integers(0, rows // 10, rows)]),
+            "flag": random.choice([*"yn"], rows, p=[0.9, 0.1]),
+        }
+        for _ in range(2)
+    ]
+    columns = {"x": "continuous", "code": "categorical", "flag": "categorical"}
+    fitted = gpuvgm.TableTransformer(columns, effort="research", max_iter=5).fit(tables[0])
+    found = fitted.evaluate(tables[0], compare=tables[1])
+    assert found.columns["code"].score < 0.9
+    assert found.verdict.endswith("3 columns; no column stands out")
+    assert "The TV complement" not in found.to_html()
