@@ -88,10 +88,11 @@ REMEDIES = (
     "categories; missing values are left out. SDMetrics calls them KSComplement and TVComplement."
 )
 PAIRS = (
-    "Pairs of columns that have lost most, but for chance and what each column has lost alone. Correlation: 1 less half the difference of Pearson's r. Contingency: 1 "
-    "less the total variation distance of the joint shares, numbers in ten bins of one width over the original range. "
-    "These are SDMetrics' CorrelationSimilarity and ContingencySimilarity. The bins mislead where values are skewed: "
-    "one value far out puts nearly all rows into one bin, and the score is high whatever they are."
+    "Pairs of columns that have lost most, but for chance and what each column has lost alone. Correlation: 1 less "
+    "half the difference of Pearson's r. Contingency: 1 less the total variation distance of the joint shares, numbers "
+    "in ten bins of one width over the original range. These are SDMetrics' CorrelationSimilarity and "
+    "ContingencySimilarity. The bins mislead where values are skewed: one value far out puts nearly all rows into one "
+    "bin, and the score is high whatever they are."
 )
 LOST = 0.1  # of a score, from which on a column or a pair is worth a look, and is named in the verdict
 # Differences of shares, and shares of rows, from which on they are worth a word.

@@ -123,12 +123,20 @@ class FitReport:
 
     @property
     def _table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
-        titles = ["kind", "width", "modes", "tails", "modal", "step", "scale"]
-        counts = {
-            name: [str(number) if number else "" for number in (one.width, one.modes, one.tail_modes, one.modal_values)]
-            for name, one in self.columns.items()
+        """Titles, and the cells of each column, without what no column has; a scale by the name of its function."""
+        columns = self.columns.values()
+        figures = {
+            "kind": [one.kind for one in columns],
+            "width": [str(one.width or "") for one in columns],
+            "modes": [str(one.modes or "") for one in columns],
+            "tails": [str(one.tail_modes or "") for one in columns],
+            "modal": [str(one.modal_values or "") for one in columns],
+            "step": [one.step for one in columns],
+            "scale": [one.scale.partition("(")[0] for one in columns],
         }
-        return titles, [(name, [one.kind, *counts[name], one.step, one.scale]) for name, one in self.columns.items()]
+        figures = {title: cells for title, cells in figures.items() if any(cells)}
+        rows = zip(*figures.values(), strict=True)
+        return [*figures], [(name, [*cells]) for name, cells in zip(self.columns, rows, strict=True)]
 
     @property
     def table(self) -> str:

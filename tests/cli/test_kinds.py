@@ -163,7 +163,7 @@ def test_the_width_of_the_matrix_is_said(tmp_path):
 
 def test_a_fit_of_many_columns_fits_one_screen(tmp_path):
     rows = {
-        f"c{i}": [f"k{j} {i}" for j in range(600)] if i % 10 == 0 else [(i + j) % 50 for j in range(600)]
+        f"months_since_{i}": [f"k{j} {i}" for j in range(600)] if i % 10 == 0 else [(i + j) % 50 for j in range(600)]
         for i in range(30)
     }
     pq.write_table(pa.table(rows), tmp_path / "t.parquet")
@@ -171,7 +171,7 @@ def test_a_fit_of_many_columns_fits_one_screen(tmp_path):
     result = invoke(*arguments, env={"COLUMNS": "80"})
     told = "\n".join(fill(line, 80) for line in (result.stderr + result.stdout).splitlines())
     assert len(told.splitlines()) <= 45
-    assert 'the model does not see "c0"' in told.splitlines()[0] and "iterations" not in told
+    assert 'the model does not see "months_since_0"' in told.splitlines()[0] and "iterations" not in told
     assert "iterations" in invoke(*arguments, "--verbose").stdout
 
 
