@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from statistics import fmean
-from textwrap import fill
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,7 +70,7 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend, pair_trends, thinned
 from gpuvgm.report.profiles import NumberProfile, profile_of
-from gpuvgm.report.text import WIDTH, Row, aligned, head_text
+from gpuvgm.report.text import Row, aligned, head_text
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\
@@ -451,7 +450,8 @@ class Comparison(Scored):
         pairs = {name: f"{score:.3f}" for name, score in self.column_pair_scores.items()}
         rows: list[Row] = [(name, [*_text_cells(self.columns[name]), pairs.get(name, "")]) for name in self.worst_first]
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
-        return "\n\n".join([head, "\n".join(table), *self._pairs_text(), _NOTE])
+        overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
+        return "\n\n".join([head, "\n".join(table), *overall, _NOTE])
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """What is to be said of a column: of its values, and of the pair that has changed most."""
@@ -460,16 +460,6 @@ class Comparison(Scored):
         pair = max(changed, key=lambda pair: pair.lost, default=None)
         if pair is not None:
             yield _advice_on_pair(name, pair)
-
-    def _pairs_text(self) -> Iterator[str]:
-        """The overall score of pairs, and those that have lost most."""
-        if self.pair_score is not None:
-            low = [
-                f"{pair.one} and {pair.other} {pair.score:.3f}"
-                for pair in self.pairs[:_NAMED]
-                if pair.score is not None
-            ]
-            yield fill(f"pairs of columns: {self.pair_score:.3f}; most is lost of {', '.join(low)}", WIDTH)
 
     def _content(self) -> PageContent:
         said = self._said(self._advice)
