@@ -379,14 +379,20 @@ class Comparison(Scored):
 
     @property
     def worst_first(self) -> list[str]:
-        """Names of the columns: without a value in one table, then by what they or a pair of theirs have lost."""
-        lost = {name: [pair.lost for pair in self.pairs if name in (pair.one, pair.other)] for name in self.columns}
+        """Names of the columns: without a value in one table, then by what they or a pair of theirs have lost.
 
-        def rank(name: str) -> tuple[bool, float, float]:
-            column, pairs = self.columns[name], lost[name]
-            return column.score is not None, -max([column.lost, *pairs]), -fmean(pairs or [0.0])
-
-        return sorted(self.columns, key=rank)
+        What a pair has lost is put down to its columns in proportion to what all pairs of each have lost.
+        """
+        in_pairs = dict.fromkeys(self.columns, 0.0)
+        for pair in self.pairs:
+            for name in (pair.one, pair.other):
+                in_pairs[name] += max(pair.lost, 0.0)
+        lost = {name: np.inf if column.score is None else column.lost for name, column in self.columns.items()}
+        for pair in self.pairs:
+            both = in_pairs[pair.one] + in_pairs[pair.other]
+            for name in (pair.one, pair.other):
+                lost[name] = max(lost[name], pair.lost * in_pairs[name] / (both or 1.0))
+        return sorted(self.columns, key=lost.__getitem__, reverse=True)
 
     @property
     def column_pair_scores(self) -> dict[str, float]:
