@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
@@ -37,15 +37,29 @@ _NUMBER = re.compile(
     rf"-?(?P<prefix>(?:{_SIGNS})[{_BLANK}]?)?[0-9](?:[0-9., '\u00a0\u202f]*[0-9])?(?P<suffix>[^0-9.,']{{0,10}})"
 )
 _CLOCK_TEXT = r"\d\d?:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,9}))?)?"
+_MONTHS = (
+    "January February March April May June July August September October November December"
+).split()  # fmt: skip
+#: Names of the months by the one of January, by which a form tells them.
+MONTHS = {
+    "January": _MONTHS,
+    "Jan": [name[:3] for name in _MONTHS],
+    "JAN": [name[:3].upper() for name in _MONTHS],
+}
 _MOMENT = re.compile(
-    r"(?P<day>(?P<first>\d{1,4})(?P<mark>[-/.])\d{1,2}(?P=mark)\d{1,4})?(?P<separator>[T ])?"
+    r"(?P<day>(?P<first>\d{1,4})(?P<mark>[-/. ])\d{1,2}(?P<last>(?P=mark)|, )\d{1,4})?(?P<separator>[T ])?"
     rf"(?P<time>{_CLOCK_TEXT})?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
 )
 _LIKE_NUMBER = (
     "[+-]?(?:(?:0|[1-9][0-9., '\u00a0\u202f]*)(?:[.,][0-9]+)?|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?(?:[ \u00a0]?%)?"
 )
 _MONEY = f"(?:[{_BLANK}]?(?:{_SIGNS})[{_BLANK}]?)"
-_DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}", "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
+_MONTH = f"(?i:{'|'.join(name[:3] for name in _MONTHS)})[a-z]*"
+_DAY = (
+    "[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{1,4}[./][0-9]{1,2}[./][0-9]{1,4}"
+    f"|(?:[0-9]{{1,4}}[-/. ]{_MONTH}|{_MONTH}[-/. ][0-9]{{1,2}})[-/. ,]{{1,2}}[0-9]{{1,4}}"
+)
+_CLOCK = "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
 _LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
 ORDERS = ("ymd", "dmy", "mdy")
 DAY_LETTERS, YEAR_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("2013"), len("05:00")
@@ -257,7 +271,7 @@ class NumberText(TextForm):
 
 @dataclass(frozen=True, slots=True)
 class MomentText(TextForm):
-    """How dates and times are written: "2013-01-01", "2013-01-01T05:00:00Z", "05:00", "31.1.2013 5:00".
+    """How dates and times are written: "2013-01-01", "2013-01-01T05:00:00Z", "05:00", "31.1.2013 5:00", "Jan 5, 2013".
 
     Parameters are those of `TextForm`, and:
 
@@ -275,6 +289,10 @@ class MomentText(TextForm):
         Order of year, month and day, and what stands between them.
     padded : bool
         Whether days, months and hours below 10 begin with a zero.
+    month : str
+        January's name, where months are written by their names (see `MONTHS`); "" for numbers.
+    last_mark : str
+        What stands before the last of year, month and day; "" for `mark`.
     """
 
     value: NumberType
@@ -282,8 +300,10 @@ class MomentText(TextForm):
     letters: Annotated[int, whole(CLOCK_LETTERS, 40)]
     suffix: str = ""
     order: Annotated[str, one_of(*ORDERS)] = "ymd"
-    mark: Annotated[str, one_of("-", "/", ".")] = "-"
+    mark: Annotated[str, one_of("-", "/", ".", " ")] = "-"
     padded: bool = True
+    month: Annotated[str, one_of("", *MONTHS)] = ""
+    last_mark: Annotated[str, one_of("", ", ")] = ""
     name: ClassVar[str] = "moment"
 
     @property
@@ -314,6 +334,10 @@ class MomentText(TextForm):
         return not pa.types.is_time(self.value_type)
 
     @property
+    def _marks(self) -> tuple[str, str]:
+        return self.mark, self.last_mark or self.mark
+
+    @property
     def _clock(self) -> int:
         """Letters of the time."""
         return self.letters - (DAY_LETTERS + len(self.separator)) * self._has_day
@@ -331,24 +355,34 @@ class MomentText(TextForm):
         text: Any = pc.utf8_slice_codeunits(values.cast(pa.string()), 0, self.letters)
         if self.separator == "T":
             text = pc.utf8_replace_slice(text, DAY_LETTERS, DAY_LETTERS + 1, "T")
+        for number, name in enumerate(MONTHS.get(self.month, ()), 1):
+            text = pc.replace_substring_regex(text, rf"\A(\d{{4}})-{number:02}-", rf"\1-{name}-")
         if not self.padded:
             text = pc.replace_substring_regex(text, r"-0(\d)", r"-\1")
             text = pc.replace_substring_regex(text, r"(\A|[T ])0(\d):", r"\1\2:")
         if self._is_ordered:
-            order = self.mark.join(rf"\{'ymd'.index(one) + 1}" for one in self.order)
-            text = pc.replace_substring_regex(text, r"\A(\d{4})-(\d\d?)-(\d\d?)", order)
+            order = self._with_marks({"y": r"\1", "m": r"\2", "d": r"\3"}, self._marks)
+            text = pc.replace_substring_regex(text, r"\A(\d{4})-([A-Za-z]+|\d\d?)-(\d\d?)", order)
         return pc.binary_join_element_wise(text, self.suffix, "") if self.suffix else text
 
     def _as_iso(self, text: Text) -> Text:
         """Text as ISO 8601 writes it; what is written otherwise may become anything else."""
+        for number, name in enumerate(MONTHS.get(self.month, ()), 1):
+            text = pc.replace_substring(text, name, f"{number:02}", max_replacements=1)
         if self._is_ordered:
-            fields = re.escape(self.mark).join({"y": r"(\d{4})"}.get(one, r"(\d\d?)") for one in self.order)
+            marks = [*map(re.escape, self._marks)]
+            fields = self._with_marks({"y": r"(\d{4})", "m": r"(\d\d?)", "d": r"(\d\d?)"}, marks)
             iso = "-".join(rf"\{self.order.index(one) + 1}" for one in "ymd")
             text = pc.replace_substring_regex(text, rf"\A{fields}", iso)
         if not self.padded:
             text = pc.replace_substring_regex(text, r"-(\d)\b", r"-0\1")
             text = pc.replace_substring_regex(text, r"(\A|[T ])(\d):", r"\10\2:")  # one digit names a group
         return text
+
+    def _with_marks(self, parts: Mapping[str, str], marks: Sequence[str]) -> str:
+        """Year, month and day in their order, with the marks between them."""
+        first, second, third = (parts[one] for one in self.order)
+        return f"{first}{marks[0]}{second}{marks[-1]}{third}"
 
     @property
     def _is_ordered(self) -> bool:
@@ -471,8 +505,12 @@ def different_texts(column: pa.ChunkedArray[Any]) -> Text:
 def _moment_form(texts: Text, type_: str, parse: str | None) -> MomentText | None:
     """The form of the first text, if that is a date or a time; of days and months the one order that all texts have."""
     example = texts[0].as_py()
-    found = _MOMENT.fullmatch(example)
+    name = next(iter(re.findall("[A-Za-z]{3,}", example)), "")
+    months = [month for month, names in MONTHS.items() if name in names]
+    found = _MOMENT.fullmatch(example.replace(name, "01", 1) if months else example)
     if found is None or not (found["day"] or found["time"]):
+        return None
+    if (found["mark"] == " " or found["last"] == ", ") and not months:
         return None
     both = bool(found["day"] and found["time"])
     if bool(found["separator"]) != both or (found["zone"] and not both):
@@ -488,11 +526,24 @@ def _moment_form(texts: Text, type_: str, parse: str | None) -> MomentText | Non
     )
     clock = re.sub(r"\A(\d):", r"0\1:", found["time"] or "")
     letters = len(clock) + (DAY_LETTERS + both) * bool(found["day"])
-    first = MomentText(type_, example, value, found["separator"] or "", letters, suffix)
+    first = MomentText(
+        type_,
+        example,
+        value,
+        found["separator"] or "",
+        letters,
+        suffix,
+        mark=found["mark"] or "-",
+        last_mark=", " if found["last"] == ", " else "",
+    )
     possible = ORDERS[:1] if len(found["first"] or "1234") == YEAR_LETTERS else ORDERS[1:]
+    if months and possible != ORDERS[:1]:
+        possible = ORDERS[2:] if example.startswith(name) else ORDERS[1:2]
     orders = [order for order in possible if order == PARSES.get(parse or "")] or possible
     for padded in (True, False) if not found["fraction"] else (True,):
-        forms = [replace(first, order=order, mark=found["mark"] or "-", padded=padded) for order in orders]
+        forms = [
+            replace(first, order=order, padded=padded, month=month) for order in orders for month in months or [""]
+        ]
         fitting = [form for form in forms if not np.any(form.read(texts)[1])]
         if fitting:
             return fitting[0] if len(fitting) == 1 else None
