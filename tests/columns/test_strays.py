@@ -137,6 +137,36 @@ def learned(values: Any) -> tuple[str, list[Any]]:
     return step_text(codec), strays
 
 
+def of_digits(digits: int, low: float, high: float) -> Any:
+    """Numbers of so many significant digits."""
+    return np.array([float(f"{number:.{digits - 1}e}") for number in RANDOM.uniform(low, high, 500)])
+
+
+@pytest.mark.parametrize("type_", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("small", "others", "step", "strays"),
+    [
+        ([0.007882, 0.009539], of_digits(4, 0.01, 0.09), "0.000001", 0),
+        ([0.007882], of_digits(4, 0.01, 0.09), "0.00001", 1),  # alone, and all others in one power of ten
+        ([0.009737], of_digits(4, 0.1, 3), "0.000001", 0),
+        ([3.21, 4.2], np.repeat([0.0, 5.0, 6.0, 7.0], 250), "1", 2),  # others are no larger
+        ([0.5], np.arange(1.0, 90.0), "1", 1),
+        ([0.17, 0.33, 0.8], np.arange(1.0, 90.0), "1", 3),
+        ([12.345, 98.765], RANDOM.integers(1_000, 99_999, 500) / 100, "0.01", 2),
+        ([12.345, 98.765], RANDOM.integers(100_000, 999_999, 500) / 100, "0.01", 2),  # others have a digit more
+    ],
+)
+def test_small_numbers_of_as_many_digits_are_no_strays(small, others, step, strays, type_) -> None:
+    found = learned(np.concatenate([np.tile(others, 4), small]).astype(type_))
+    assert (found[0], len(found[1])) == (step, strays)
+
+
+@pytest.mark.parametrize(("type_", "step", "strays"), [(np.float64, "0.0000001", 0), (np.float32, "0.01", 1)])
+def test_they_are_where_the_type_has_no_step_for_them(type_, step, strays) -> None:
+    found = learned(np.concatenate([np.tile(of_digits(3, 1, 40), 4), [0.0000973]]).astype(type_))
+    assert (found[0], len(found[1])) == (step, strays)
+
+
 @pytest.mark.parametrize("strays", range(MOST_STRAYS + 2))
 def test_so_many_strays_at_most(strays: int) -> None:
     fives = 5 * RANDOM.integers(0, 400, 4_000)

@@ -30,6 +30,7 @@ STRAY_ROWS = 0.01  # of the rows at most
 FIRST = 64  # values that are tried before all of them
 MOST_PLACES = 22  # 10^22 is the largest power of ten that is a float
 LONGEST_STEP = 2**63  # of 64 bits
+MOSTLY = 0.5  # of numbers of so many significant digits, those that do not end in zeros
 ROOM = 4  # a step is at least so many times as long as the distance of neighbouring floats
 DUST, DUSTY_STEP = 8, 1_600  # distances of neighbouring floats: rounding adds so many at most, and a step has so many
 
@@ -166,6 +167,7 @@ def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | N
     with np.errstate(over="ignore"):  # of the largest float
         spacing = float(np.spacing(largest))
     first = distinct[:: -(-len(distinct) // FIRST)]
+    found: tuple[str | None, NDArray[np.bool_]] = None, values.none
     for places in range(MOST_PLACES + 1):
         unit = 1 / 10.0**places
         if unit < ROOM * spacing:
@@ -173,12 +175,41 @@ def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | N
         if np.count_nonzero(_are_off(first, 10.0**places, codec)) > values.most:
             continue
         off = _are_off(distinct, 10.0**places, codec)
-        if values.lie_on(off, math.log2(unit / spacing)):
-            on = values.without(off)
-            common, further = _common_step(replace(on, distinct=np.rint(on.distinct * 10.0**places).astype(np.int64)))
-            off[~off] = further
-            return _decimal_text(Fraction(common, 10**places)), off
-    return None, values.none
+        if not values.lie_on(off, math.log2(unit / spacing)):
+            continue
+        are_of_digits = _are_of_digits(distinct, off, codec)
+        on = values.without(off)
+        common, further = _common_step(replace(on, distinct=np.rint(on.distinct * 10.0**places).astype(np.int64)))
+        off[~off] = further
+        found = _decimal_text(Fraction(common, 10**places)), off
+        if not are_of_digits:
+            break
+        values = replace(values, most=0)  # a finer step has all of them
+    return found
+
+
+def _are_of_digits(distinct: Floats, off: NDArray[np.bool_], codec: FloatCodec) -> bool:
+    """Whether those off a step are the small ones among numbers of so many significant digits: 0.0079 beside 0.031.
+
+    Most of the next larger ones have as many. One alone may be a stray, unless others are in several powers of ten.
+    """
+    if not off.any():
+        return False
+    sizes, strays = np.abs(distinct), np.abs(distinct[off])
+    decade = 10.0 ** (math.floor(math.log10(strays.max())) + 1)
+    small = np.count_nonzero((sizes > 0) & (sizes < decade))
+    if 2 * len(strays) <= small or sizes.max() < (decade if len(strays) > 1 else 10 * decade):
+        return False
+    most = max(_digits(value, codec) for value in strays)
+    others = np.sort(sizes[~off & (sizes >= decade)])
+    digits = np.array([_digits(value, codec) for value in others])
+    next_ones = others < 10.0 ** (math.floor(math.log10(others[0])) + 1)
+    return bool(np.all(digits <= most) and np.mean(digits[next_ones] == most) >= MOSTLY)
+
+
+def _digits(number: float, codec: FloatCodec) -> int:
+    """Significant digits of a float."""
+    return len(np.format_float_scientific(codec.precision(number), trim="-").partition("e")[0].replace(".", ""))
 
 
 def _are_off(numbers: Floats, parts: float, codec: FloatCodec) -> NDArray[np.bool_]:
