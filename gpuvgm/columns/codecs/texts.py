@@ -67,6 +67,9 @@ LEAST_SHARE = 0.9  # of texts that are alike, so that the others are strays
 FEW_WORDS = 10  # more different ones are codes, not strays
 #: So many different words in such a share of the rows stand beside numbers, dates or times; with more these are text.
 MOST_WORDS, WORDS_SHARE = 20, 0.05
+#: Words such as "unknown" or "<0.01" may be in more rows, where each has so many different values beside it; but in
+#: fewer than half, so that the median is a value.
+VALUES_OF_WORD, LARGEST_WORDS_SHARE = 25, 0.4
 APART = 1 << 10  # between what stands for words: float64 tells them apart
 #: Which of the ways to write a number, or the order of a date, is meant where the texts leave it open.
 PARSES = {"decimal_point": ".", "decimal_comma": ",", "day_first": "dmy", "month_first": "mdy"}
@@ -430,8 +433,9 @@ def _stray_words(texts: Text, rows: Any) -> Bools | None:
     if pattern is None:
         return None
     words = ~np.asarray(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z"))
-    few = np.count_nonzero(words) <= MOST_WORDS and rows[words].sum() <= WORDS_SHARE * rows.sum()
-    return words if few else None
+    many, share = np.count_nonzero(words), rows[words].sum() / rows.sum()
+    most = LARGEST_WORDS_SHARE if VALUES_OF_WORD * many <= len(words) - many else WORDS_SHARE
+    return words if many <= MOST_WORDS and share <= most else None
 
 
 def _pattern_like(text: str) -> str | None:

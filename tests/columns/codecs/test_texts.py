@@ -210,6 +210,11 @@ WORDS = [
     (["05:00", "06:10"] * 10 + ["closed"], ["closed"]),
     (["05:00:00.5123"] * 20 + ["closed"], ["closed"]),
     (["1", "2"] * 9 + ["n/k"], None),  # more than 5 %
+    ([str(i) for i in range(18, 68)] + ["ancient", "n/k"] * 16, ["ancient", "n/k"]),  # 25 values for each word
+    ([str(i) for i in range(18, 67)] + ["ancient", "n/k"], ["ancient", "n/k"]),  # fewer values, in few rows
+    ([str(i) for i in range(18, 67)] + ["ancient", "n/k"] * 2, None),
+    ([str(i) for i in range(18, 68)] + ["ancient", "n/k"] * 17, None),  # more than 40 %
+    ([str(i) for i in range(36, 46)] * 4 + ["S", "M", "L"], None),
     ([str(i) for i in range(1_000)] + [f"V{i}" for i in range(MOST_WORDS)], [f"V{i}" for i in range(MOST_WORDS)]),
     ([str(i) for i in range(1_000)] + [f"V{i}" for i in range(MOST_WORDS + 1)], None),
     (["001", "002"] * 10 + ["x"], None),
