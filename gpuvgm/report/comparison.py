@@ -41,6 +41,7 @@ from gpuvgm.report.counting import (
 from gpuvgm.report.differences import (
     CategoryCodes,
     NumberCounter,
+    distance_by_chance,
     ks_by_chance,
     ks_complement,
     most_frequent,
@@ -99,8 +100,31 @@ _MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
 _NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
 
 
+class _OfTables(Reached):
+    """What both kinds of columns have."""
+
+    __slots__ = ()
+    rows: int
+    missing: int
+    synthetic_rows: int
+    synthetic_missing: int
+
+    @property
+    def missing_lost(self) -> float:
+        """By how much more than by chance the shares of missing values differ."""
+        before, after = missing_shares(self)
+        rows = self.rows, self.synthetic_rows
+        p = (self.missing + self.synthetic_missing) / max(sum(rows), 1)
+        return abs(before - after) - distance_by_chance(rows, np.sqrt(p * (1 - p)))
+
+    @property
+    def lost(self) -> float:
+        """How far the score is below what is reachable, or how far apart the shares of missing values are."""
+        return max(super().lost, self.missing_lost)
+
+
 @dataclass(frozen=True, slots=True)
-class NumberComparison(Reached):
+class NumberComparison(_OfTables):
     """How alike the values of a column of numbers are in two tables.
 
     Parameters
@@ -112,9 +136,9 @@ class NumberComparison(Reached):
     synthetic_rows, synthetic_missing : int
         The same of the synthetic rows.
     score : float or None
-        `ks_complement` of the values; None where a table has none.
+        `ks_complement` of the values: 0 where one table has none, None where both have none.
     reachable : float
-        About the score of another sample of the original rows, which chance leaves of 1.
+        What another sample of the original rows nearly always scores: what chance leaves of 1.
     wasserstein : float or None
         Wasserstein distance of the values, in standard deviations of the original ones; None where there is none.
     before, after : Description or None
@@ -141,7 +165,7 @@ class NumberComparison(Reached):
 
 
 @dataclass(frozen=True, slots=True)
-class CategoryComparison(Reached):
+class CategoryComparison(_OfTables):
     """How alike the categories of a column are in two tables.
 
     Parameters
@@ -151,7 +175,7 @@ class CategoryComparison(Reached):
     synthetic_rows, synthetic_missing : int
         The same of the synthetic rows.
     score : float or None
-        `tv_complement` of the categories; None where a table has none.
+        `tv_complement` of the categories; as for `NumberComparison`.
     reachable : float
         As for `NumberComparison`.
     new_rows : int
@@ -182,7 +206,7 @@ class CategoryComparison(Reached):
 ColumnComparison = NumberComparison | CategoryComparison
 
 
-def missing_shares(column: ColumnComparison) -> tuple[float, float]:
+def missing_shares(column: _OfTables) -> tuple[float, float]:
     """Shares of rows without a value in the original and in the synthetic table."""
     return column.missing / max(column.rows, 1), column.synthetic_missing / max(column.synthetic_rows, 1)
 
@@ -379,7 +403,7 @@ class Comparison(Scored):
 
     @property
     def worst_first(self) -> list[str]:
-        """Names of the columns: without a value in one table, then by what they or a pair of theirs have lost.
+        """Names of the columns, by what they or a pair of theirs have lost.
 
         What a pair has lost is put down to its columns in proportion to what all pairs of each have lost.
         """
@@ -387,7 +411,7 @@ class Comparison(Scored):
         for pair in self.pairs:
             for name in (pair.one, pair.other):
                 in_pairs[name] += max(pair.lost, 0.0)
-        lost = {name: np.inf if column.score is None else column.lost for name, column in self.columns.items()}
+        lost = {name: column.lost for name, column in self.columns.items()}
         for pair in self.pairs:
             both = in_pairs[pair.one] + in_pairs[pair.other]
             for name in (pair.one, pair.other):
@@ -407,10 +431,10 @@ class Comparison(Scored):
     def verdict(self) -> str:
         """One line: the overall score, and the columns and the pairs that have lost most."""
         if self.score is None:
-            return "No column has a value in both tables"
+            return "No column has a value"
         columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
-        low = [(name, column.score) for name, column in columns if column.lost >= LOST]
-        pairs = [(f"{pair.one} and {pair.other}", pair.score) for pair in self.pairs if pair.lost >= LOST]
+        low = [f"{name} ({_figure(column)})" for name, column in columns if column.lost >= LOST]
+        pairs = [f"{pair.one} and {pair.other} ({score_text(pair.score)})" for pair in self.pairs if pair.lost >= LOST]
         line = f"Overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}"
         said = f"look at {_named(low)}" if low else "no column stands out"
         return f"{line}; {said}" + (f"; pairs to look at: {_named(pairs)}" if pairs else "")
@@ -496,10 +520,17 @@ class Comparison(Scored):
         )
 
 
-def _named(found: Sequence[tuple[str, float | None]]) -> str:
-    """The first of some columns or pairs, with their scores, and how many there are besides."""
-    shown = ", ".join(f"{name} ({score_text(score)})" for name, score in found[:_NAMED])
-    return shown + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")
+def _named(found: Sequence[str]) -> str:
+    """The first of some columns or pairs, and how many there are besides."""
+    return ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")
+
+
+def _figure(column: ColumnComparison) -> str:
+    """What a column has lost most of."""
+    if column.missing_lost < column.lost:
+        return score_text(column.score)
+    before, after = map(share, missing_shares(column))
+    return f"missing {before}, synthetic {after}"
 
 
 def _text_cells(column: ColumnComparison) -> list[str]:
@@ -522,7 +553,7 @@ def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
 
 def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
     if column.score is None:
-        yield Advice("A table has no value here.", "Look at the missing values.")
+        yield Advice("The tables have no value here.", "Leave the column out.")
     elif column.lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
     before, after = missing_shares(column)

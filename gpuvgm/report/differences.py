@@ -35,6 +35,8 @@ from gpuvgm.summary.summary import Summary
 
 LISTED_CATEGORIES = 20
 _MINUTE = 60.0
+RARE = 3.0  # standard deviations
+RARE_KS = 1.9495  # the quantile of Kolmogorov's distribution for 0.999 (Smirnov 1948)
 
 
 def total_variation(one: NDArray[Any], other: NDArray[Any]) -> float:
@@ -54,47 +56,53 @@ def _counts_of_both(one: Mapping[Any, int], other: Mapping[Any, int]) -> list[In
 
 
 def tv_complement(one: Mapping[Any, int], other: Mapping[Any, int]) -> float | None:
-    """1 less the total variation distance of two sets of categories; None where one is empty.
+    """1 less the total variation distance of two sets of categories; 0 where one is empty, None where both are.
 
     That of SDMetrics, which leaves out missing values too, and counts a category that `one` lacks as a millionth of a
     row there.
     """
-    return 1.0 - category_variation(one, other) if any(one.values()) and any(other.values()) else None
+    some = [any(one.values()), any(other.values())]
+    return 1.0 - category_variation(one, other) if all(some) else 0.0 if any(some) else None
 
 
-def distance_by_chance(rows: Sequence[int]) -> float:
-    """Mean distance of two means of so many values whose standard deviation is 1."""
-    return float(np.sqrt(2 / np.pi * sum(1 / max(count, 1) for count in rows)))
+def distance_by_chance(rows: Sequence[int], sd: float = 1.0) -> float:
+    """What the distance of two means of so many values with a standard deviation hardly ever exceeds by chance."""
+    return float(RARE * sd * np.sqrt(sum(1 / max(count, 1) for count in rows)))
 
 
 def variation_by_chance(one: Floats, other: Floats, rows: Sequence[int]) -> float:
-    """About the mean total variation distance of two samples of so many rows of what has these shares in the mean."""
+    """The same of the total variation distance of two samples of so many rows, with these shares; its mean and `RARE`.
+
+    Differences of shares are taken for normal and independent.
+    """
     mean = (one + other) / 2
-    return distance_by_chance(rows) / 2 * float(np.sum(np.sqrt(mean * (1 - mean))))
+    variances = mean * (1 - mean) * sum(1 / max(count, 1) for count in rows)
+    expected, spread = np.sqrt(2 / np.pi) * np.sum(np.sqrt(variances)), np.sqrt((1 - 2 / np.pi) * np.sum(variances))
+    return float(expected + RARE * spread) / 2
 
 
 def tv_by_chance(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
-    """`variation_by_chance` of rows by category."""
+    """`variation_by_chance` of rows by category; 0 where there are none."""
     counts = _counts_of_both(one, other)
-    rows = [max(int(np.sum(table)), 1) for table in counts]
-    return variation_by_chance(counts[0] / rows[0], counts[1] / rows[1], rows)
+    rows = [int(np.sum(table)) for table in counts]
+    return variation_by_chance(counts[0] / rows[0], counts[1] / rows[1], rows) if all(rows) else 0.0
 
 
 def ks_by_chance(rows: Sequence[int]) -> float:
-    """Mean Kolmogorov-Smirnov distance of two samples of so many values; less where few values are different.
+    """The same of the Kolmogorov-Smirnov distance of two samples of so many values; 0 where there are none.
 
-    The mean of the Kolmogorov distribution, sqrt(pi / 2) ln 2 (Marsaglia, Tsang & Wang 2003).
+    One in a thousand exceeds it.
     """
-    return float(np.sqrt(np.pi / 2 * sum(1 / max(count, 1) for count in rows)) * np.log(2))
+    return float(RARE_KS * np.sqrt(sum(1 / count for count in rows))) if all(rows) else 0.0
 
 
 def ks_complement(one: Floats, other: Floats) -> float | None:
-    """1 less the Kolmogorov-Smirnov distance of two sets of numbers, sup |F - G|; None where one is empty.
+    """1 less the Kolmogorov-Smirnov distance of two sets of numbers, sup |F - G|; 0 or None as for `tv_complement`.
 
     That of SDMetrics, which leaves out missing values too, and rounds numbers to 14 decimal places before.
     """
     if not len(one) or not len(other):
-        return None
+        return 0.0 if len(one) or len(other) else None
     one, other = np.sort(one), np.sort(other)
     at = np.concatenate((one, other))
     shares, others = (np.searchsorted(numbers, at, side="right") / len(numbers) for numbers in (one, other))

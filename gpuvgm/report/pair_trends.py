@@ -36,8 +36,8 @@ class PairTrend(Reached):
     score : float or None
         From 0 to 1; None where a column is constant.
     reachable : float
-        About the score of a pair that depends on each other as in the original table: what chance and the shares of
-        each column alone leave of 1.
+        What a pair that depends on each other as in the original table nearly always scores: what chance and the
+        shares of each column alone leave of 1.
     before, after : float or None
         Correlations in the original and in the synthetic or decoded table.
     """
@@ -67,13 +67,15 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
     only_numbers = len(numbers) == len(original)
     codes = {} if only_numbers else {name: _codes_of_both(rows, synthetic[name]) for name, rows in original.items()}
     alone = {name: _similarity(*_shares(pair, _width(pair))) for name, pair in codes.items()}
-    rows = [len(values) for table in (original, synthetic) for values in [*table.values()][:1]]
+    tables = (original, synthetic)
+    rows = [len(values) for table in tables for values in [*table.values()][:1]]
     found = []
     for one, other in combinations(original, 2):
         if numbers >= {one, other}:
-            before, after = (_correlation(table[one], table[other]) for table in (original, synthetic))
+            (before, after), held = zip(*(_correlation(table[one], table[other]) for table in tables), strict=True)
             score = None if before is None or after is None else 1 - abs(before - after) / 2
-            found.append(PairTrend(one, other, "correlation", score, 1 - distance_by_chance(rows) / 2, before, after))
+            reachable = 1 - distance_by_chance(held) / 2
+            found.append(PairTrend(one, other, "correlation", score, reachable, before, after))
         else:
             shares = _joint_shares(codes[one], codes[other])
             reachable = alone[one] * alone[other] - variation_by_chance(*shares, rows)
@@ -92,14 +94,14 @@ def even_steps(rows: int, most: int) -> NDArray[np.int64]:
     return np.arange(count) * rows // max(count, 1)
 
 
-def _correlation(one: Floats, other: Floats) -> float | None:
-    """Pearson's correlation of the rows that have both values; None where one of them is constant."""
+def _correlation(one: Floats, other: Floats) -> tuple[float | None, int]:
+    """Pearson's correlation of the rows that have both values, None where one of them is constant; and these rows."""
     held = np.isfinite(one) & np.isfinite(other)
     x, y = one[held], other[held]
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
-        return None
+        return None, len(x)
     x, y = ((values - np.mean(values)) / np.ptp(values) for values in (x, y))
-    return float(np.clip(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)), -1, 1))
+    return float(np.clip(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)), -1, 1)), len(x)
 
 
 def _codes_of_both(original: Rows, synthetic: Rows) -> tuple[Codes, Codes]:

@@ -72,7 +72,7 @@ def test_bad_sources(folder, tmp_path):
     refused("fit", tmp_path / "empty.parquet", *model, parts=["empty.parquet"])
     (tmp_path / "cut.parquet").write_bytes((folder / "table.parquet").read_bytes()[:-100])
     refused("fit", tmp_path / "cut.parquet", *model, parts=["cut.parquet"])
-    (tmp_path / "words.csv").write_text("x\n" + "".join(f"{i}\n" for i in range(200)) + "two\n" * 20)
+    (tmp_path / "words.csv").write_text("x\n" + "".join(f"{i % 20}\n" for i in range(200)) + "two\n" * 20)
     words = [
         'column "x" holds string values',
         'if they are numbers, write "two" as "0" is written, or list it in na_values',

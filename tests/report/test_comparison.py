@@ -66,10 +66,9 @@ def test_ks_complement(one: list[int], other: list[int]) -> None:
 
 
 def test_scores_of_nothing() -> None:
-    assert ks_complement(np.empty(0), np.ones(3)) is None
-    assert ks_complement(np.ones(3), np.empty(0)) is None
-    assert tv_complement({}, {"a": 1}) is None
-    assert tv_complement({"a": 1}, {}) is None
+    assert ks_complement(np.empty(0), np.ones(3)) == ks_complement(np.ones(3), np.empty(0)) == 0
+    assert tv_complement({}, {"a": 1}) == tv_complement({"a": 1}, {}) == 0
+    assert ks_complement(np.empty(0), np.empty(0)) is tv_complement({}, {}) is None
 
 
 @given(VALUES, VALUES)
@@ -391,13 +390,38 @@ def test_columns_without_values() -> None:
     table = pa.table({"x": [1.0, 2.0, 4.0] * 20, "y": ["a", "b", None] * 20})
     nothing = pa.table({"x": pa.nulls(9, pa.float64()), "y": pa.nulls(9, pa.string())})
     fitted = gpuvgm.TableTransformer({"x": "continuous"}, effort="research").fit(table)
-    for one, other in ((table, nothing), (nothing, table), (nothing, nothing)):
+    for one, other in ((table, nothing), (nothing, table)):
         found = fitted.evaluate(one, compare=other)
-        assert found.score is None
-        assert found.verdict == "No column has a value in both tables"
-        assert found.broken({"min_score": 0.5}) == ["the overall score is not known, but must be at least 0.5"]
-        assert "A table has no value here." in parsed(found.to_html()).text
+        assert found.verdict == "Overall score 0.000 of 1 for 2 columns; look at x (0.000), y (0.000)"
+        assert found.broken({"min_score": 0.5}) == ["the overall score is 0, but must be at least 0.5"]
+        assert "The KS complement is 0.000." in parsed(found.to_html()).text
         json.dumps(found.to_dict(), allow_nan=False)
+    found = fitted.evaluate(nothing, compare=nothing)
+    assert (found.score, found.verdict) == (None, "No column has a value")
+    assert found.broken({"min_score": 0.5}) == ["the overall score is not known, but must be at least 0.5"]
+    assert "The tables have no value here." in parsed(found.to_html()).text
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_a_share_of_missing_values_is_lost_too() -> None:
+    random = np.random.default_rng(5)
+    table = {"x": random.normal(size=2000), "g": random.choice([*"ab"], 2000), "y": random.normal(size=2000)}
+    fitted = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table)
+    found = fitted.evaluate(table, compare=table | {"y": np.where(np.arange(2000) % 5 < 3, table["y"], np.nan)})
+    assert found.verdict.endswith("3 columns; look at y (missing 0 %, synthetic 40.0 %)")
+    assert found.worst_first[0] == "y"
+
+
+def test_pairs_of_which_few_rows_have_both_values_are_nothing_to_look_at() -> None:
+    random = np.random.default_rng(6)
+    table = dict(zip("xyz", random.normal(size=(3, 4000)), strict=True))
+    table["z"] = np.where(random.random(4000) < 0.03, table["z"], np.nan)
+    fitted = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table)
+    for _ in range(10):
+        half, other = np.split(random.permutation(4000), 2)
+        halves = ({name: values[rows] for name, values in table.items()} for rows in (half, other))
+        found = fitted.evaluate(next(halves), compare=next(halves))
+        assert found.verdict.endswith("3 columns; no column stands out")
 
 
 def test_constants_and_values_far_apart() -> None:
