@@ -262,7 +262,7 @@ def index_of_pandas(name: str, column: Column) -> Finding | None:
         return Finding("pass", "the index of a pandas table")
     if name or not pa.types.is_integer(column.type) or not are_unique(column):
         return None
-    return Finding("pass", "whole numbers without a name, all different: the index of a pandas table")
+    return Finding("id", "whole numbers without a name, all different: the index of a pandas table")
 
 
 def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:

@@ -127,7 +127,7 @@ class NumericColumn(FittedColumn):
         if str(type_) != self.type and not is_number_type(type_) and not text:
             raise InputError(
                 f'{source}: column "{self.name}" holds {type_} values, but {self.type} was fitted; '
-                "convert it to numbers, or fit again with rows like these"
+                "convert it to that type, or fit again with rows like these"
             )
 
     def is_comparable(self, other: FittedColumn) -> bool:

@@ -244,6 +244,8 @@ def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str
         For a file that is no text, saying what it seems to be, and for a delimiter that does not split the header.
     """
     lines = re.split(r"\r\n|\r|\n", start_of_text(path).decode("utf-8", "replace").removeprefix("\ufeff"))
+    if re.fullmatch("sep=.", lines[0]):
+        raise InputError(f"{path}: the first line, {lines[0]}, is for Excel alone; delete it to read the rest")
     if delimiter is None:
         delimiter = "\t" if path.name.lower().endswith((".tsv", ".tsv.gz")) else _delimiter_of(lines)
     elif len(fields(lines[0], delimiter)) < 2:

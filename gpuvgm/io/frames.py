@@ -353,7 +353,8 @@ def _arrow_array(values: Any) -> Any:
     if categories is None:
         array = pa.array(values, from_pandas=True)
         return array.cast(with_wide_index(array.type)) if pa.types.is_dictionary(array.type) else array
-    codes, entries = values.codes, pa.array(held_by_arrow(categories), from_pandas=True)
+    held = held_by_arrow(categories)  # text without any has no type in pandas 2
+    codes, entries = values.codes, pa.array(held, None if held is categories else pa.string(), from_pandas=True)
     indices = pa.array(codes.astype(np.int32), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)
 

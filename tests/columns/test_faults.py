@@ -131,6 +131,7 @@ def test_parametrised_dtypes_of_pandas_come_back(tmp_path: Path) -> None:
             "price": pd.array([Decimal("1.25"), Decimal("3.50")] * 30, dtype=pd.ArrowDtype(pa.decimal128(10, 2))),
             "text": pd.array(["a", "b"] * 30, dtype=pd.ArrowDtype(pa.string())),
             "cut": pd.cut(np.arange(60), 5),
+            "interval": pd.arrays.IntervalArray.from_breaks(range(7)).repeat(10),
         }
     )
     transformer = TableTransformer(effort="research").fit(frame)

@@ -57,7 +57,7 @@ def test_the_index_that_pandas_writes_is_no_column_to_fit():
     index = np.random.default_rng(0).permutation(ROWS)
     table = pa.table({"": index, "x": TABLE["Amount"], "__index_level_0__": index})
     kinds = {spec.name: spec.kind for spec in infer(None, table).columns}
-    assert kinds == {"": "pass", "x": "continuous", "__index_level_0__": "pass"}
+    assert kinds == {"": "id", "x": "continuous", "__index_level_0__": "pass"}
     assert infer({"__index_level_0__": "continuous"}, table)["__index_level_0__"].kind == "continuous"
     assert infer(None, pa.table({"": index % 100}))[""].kind == "continuous"
 

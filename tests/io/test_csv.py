@@ -470,3 +470,9 @@ def test_words_among_numbers_whatever_is_declared(tmp_path):
         column = TableTransformer(columns).fit(tmp_path / "t.csv").columns_["x"]
         assert column.kind == "mixed"
         assert "n.a." in [column.codec.show(one) for one in column.modal_values]
+
+
+def test_a_line_for_excel_is_no_header(tmp_path):
+    path = write(tmp_path, "sep=;\na;b\n1;2\n")
+    with pytest.raises(InputError, match=r"the first line, sep=;, is for Excel alone; delete it"):
+        open_source(path)
