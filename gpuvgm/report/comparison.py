@@ -331,16 +331,13 @@ def count_original(model: TableModel, source: Source, run: Run) -> tuple[dict[st
         For columns of another sort, and for a table without rows.
     """
     refuse_types(model, source)
-    names = [column.name for column in model.encoded]
+    columns = [column for column in model.columns if column.kind in _PAIRS]
+    names = [column.name for column in columns]
     if not names:
         raise InputError("the model encodes no column, so that there is nothing to compare")
     sampled = take_sample(source, names, run, model.seed)
     engine = get_engine(run.here.engine)
-    pairs: dict[str, Pair] = {
-        column.name: _PAIRS[column.kind](engine, column, sampled.rows)
-        for column in model.encoded
-        if column.kind in _PAIRS
-    }
+    pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sampled.rows) for column in columns}
     blocks = sampled.blocks or run.blocks(source, names)
     return pairs, count_table(source, blocks, pairs, run, "compare")
 

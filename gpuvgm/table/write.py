@@ -31,7 +31,7 @@ from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor, result_of
 from gpuvgm.execution.memory import Files
 from gpuvgm.execution.partitions import Partition, as_read_by
-from gpuvgm.files import replace_folder
+from gpuvgm.files import replace_folder, undisturbed
 from gpuvgm.io import (
     MANIFEST,
     FileSource,
@@ -408,11 +408,13 @@ class _PartFile:
 
     def take(self, piece: Piece) -> Future[dict[str, Any] | None]:
         """Write rows; the result is the file's entry in a manifest if it ends with them."""
-        return self._thread.submit(self._write, piece)
+        with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
+            return self._thread.submit(self._write, piece)
 
     def close(self) -> Future[dict[str, Any]]:
         """End the file; the result is its entry in a manifest."""
-        return self._thread.submit(self._close)
+        with undisturbed():
+            return self._thread.submit(self._close)
 
     def _write(self, piece: Piece) -> dict[str, Any] | None:
         if self._lacks_rows:  # those of a piece that failed

@@ -6,14 +6,19 @@ import errno
 import os
 import signal
 import sys
+import threading
+import time
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
+from gpuvgm import TableTransformer
 from gpuvgm import files as interruptions
 from gpuvgm.cli import console
 from gpuvgm.files import HungUp, Terminated, partial_of, undisturbed, working
 from gpuvgm.table.base import BaseTransformer
+from gpuvgm.table.write import Taking
 from tests.cli.running import invoke
 
 
@@ -61,6 +66,29 @@ def test_a_signal_while_a_partial_file_is_made_leaves_none(signals, tmp_path, mo
     monkeypatch.setattr("gpuvgm.files.os.open", interrupted)
     with pytest.raises(KeyboardInterrupt), partial_of(tmp_path / "x"):
         pytest.fail("the body ran")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_signal_while_a_thread_starts_to_write_is_no_reason_to_leave_it(signals, tmp_path, monkeypatch):
+    """Python's pool of threads does not know the thread yet, and would not wait for it."""
+    started, took = threading.Thread.start, Taking.take
+
+    def interrupted(thread):
+        started(thread)
+        if thread.name.startswith("gpuvgm-write"):
+            signals.receive(signal.SIGINT, None)
+
+    def slowly(self, written):
+        time.sleep(0.3)
+        took(self, written)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    monkeypatch.setattr(Taking, "take", slowly)
+    table = {"x": np.arange(1_000.0)}
+    fitted = TableTransformer(effort="research", max_iter=3).fit(table)
+    with pytest.raises(KeyboardInterrupt):
+        fitted.transform(table, out=tmp_path / "e", part_rows=500)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("gpuvgm-write")]
     assert os.listdir(tmp_path) == []
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -41,6 +42,12 @@ class OverMemory:
         return np.frombuffer(memory, interface["typestr"]).reshape(interface["shape"])
 
     unpackbits = staticmethod(np.unpackbits)
+    waited: ClassVar[list[str]] = []  # what the null stream has waited for
+    cuda = SimpleNamespace(
+        Device=nullcontext,
+        get_current_stream=lambda: SimpleNamespace(ptr=1, record=lambda: "work"),
+        Stream=SimpleNamespace(null=SimpleNamespace(wait_event=waited.append)),
+    )
 
 
 @pytest.fixture(name="buffers")
@@ -77,3 +84,4 @@ def test_what_is_read_in_place_is_pinned_while_it_is_used_and_spills_again(buffe
         del part
         assert data.owner.spillable and not data.owner.exposed
         assert buffers.manager.spill_device_memory(1 << 30) == data.size
+    assert OverMemory.waited == ["work"] * 4, "memory is freed after the work on it"
