@@ -201,8 +201,7 @@ def infer_kind(
 
 def _are_equal(column: Column) -> bool:
     """Whether all values of numbers or datetimes are the same, or all are missing."""
-    if pa.types.is_decimal(column.type) and column.type.bit_width < 128:  # which Arrow has no distinct values of
-        column = column.cast(value_type(column.type))
+    column = column.cast(value_type(column.type))  # Arrow, or older ones, have no distinct values of rare types
     return all(len(plain_values(part.unique()).unique()) <= 1 for part in (column.slice(0, _FIRST), column))
 
 
