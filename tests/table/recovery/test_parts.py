@@ -132,7 +132,7 @@ def read_done(folder):
 
 def test_sources_of_every_form_give_the_same_parts(place, transformer, tmp_path):
     table = pq.read_table(place / "data")
-    pa.csv.write_csv(table, tmp_path / "t.csv")
+    pa.csv.write_csv(table.combine_chunks(), tmp_path / "t.csv")  # Arrow 22 writes rows twice beside an empty part
     for name, source in {
         "table": table,
         "stream": iter(table.to_batches(777)),
