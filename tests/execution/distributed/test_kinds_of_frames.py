@@ -143,7 +143,8 @@ def frame(request: pytest.FixtureRequest, where: str, folder: Path) -> Any:
 @pytest.mark.covering(1)
 def test_a_frame_gives_what_its_rows_give(frame: Any, where: str) -> None:
     rows = frame.compute().reset_index(drop=True)  # where Dask joins files, it numbers their rows through
-    rows = rows.astype({name: dtype for name, dtype in frame.dtypes.items() if dtype != "category"})
+    declared = {name: dtype for name, dtype in frame.dtypes.items() if str(dtype) not in ("category", "object")}
+    rows = rows.astype(declared)  # with pandas 2, what is declared as object may hold Arrow's strings
     for settings in (SETTINGS | {"algorithm": "exact"}, SETTINGS):
         fitted, expected = (gpuvgm.TableTransformer(**settings).fit(table) for table in (frame, rows))
         assert model_of(fitted) == model_of(expected)
