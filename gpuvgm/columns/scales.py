@@ -261,7 +261,12 @@ def _sizes(codec: Codec, numbers: Floats) -> list[float]:
 
 
 def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Floats:
-    """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend."""
+    """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend.
+
+    What a spike gains must pay for its one-hot column, and in few rows for telling which of the values it is and how
+    frequent (the length of a description in two parts: Rissanen, 1978). One of a hundred values is always frequent by
+    chance.
+    """
     values, counts = distinct_values(numbers)
     shares = counts / len(numbers)
     frequent = np.flatnonzero(counts >= least_rows(len(numbers), LEAST_SPIKE))
@@ -272,7 +277,8 @@ def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Flo
     p = shares[found]
     q = np.clip(trial.below(values[found] + half) - trial.below(values[found] - half), 1e-12, 1 - 1e-12)
     gain = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
-    return np.asarray(values[found][(p >= LEAST_SPIKE_RATIO * q) & (gain > LEAST_SPIKE_GAIN)])
+    told = (np.log(len(values)) + np.log(len(numbers)) / 2) / len(numbers)
+    return np.asarray(values[found][(p >= LEAST_SPIKE_RATIO * q) & (gain > max(LEAST_SPIKE_GAIN, told))])
 
 
 def _local_spacing(values: Floats, places: NDArray[np.int64]) -> Floats:

@@ -75,6 +75,15 @@ def test_zeros_beside_logarithms_and_spikes_are_modal() -> None:
     assert len(shape(spiky).modal) == MOST_SPIKES
 
 
+def test_what_is_frequent_by_chance_in_few_rows_is_no_spike() -> None:
+    rows = 220
+    columns = [np.round(np.random.default_rng(seed).lognormal(2, 0.8, rows), 1) for seed in range(20)]
+    assert sum(bool(shape(values).modal) for values in columns) == 0
+    for values in columns:
+        values[: rows * 6 // 100] = values[-1]
+        assert shape(values).modal == (values[-1],)
+
+
 BULK = {
     "normal": lambda random, rows: random.normal(20, 5, rows),
     "uniform": lambda random, rows: random.random(rows),
