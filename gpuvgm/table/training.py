@@ -137,7 +137,10 @@ class TrainingRows:
         self.conditions = Conditions(transformer, columns)
         self._model: TableModel = transformer.model_
         if not self._model.encoded:
-            raise InputError("the table has no column that is encoded: there is nothing to train on")
+            raise InputError(
+                "the table has no column that is encoded, so there is nothing to train on: declare the kind of one, "
+                'as columns={"name": "categorical"}'
+            )
         self._parts = [(NAMES.scalar(c.name), NAMES.mode(c.name), c.width) for c in self._model.encoded]
         self.place = place
         self._engine = place if place == "cuda" else "auto" if transformer.engine == "cuda" else transformer.engine
