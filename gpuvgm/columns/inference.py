@@ -232,6 +232,8 @@ def _of_form(
     if form.words:
         shown += f" beside {listed(form.words)}"
     if is_datetime_type(values.type):
+        if categorical and _are_equal(values):
+            return None
         return Finding("mixed" if form.words else "continuous", f"{shown}: {type_name(values.type)}")
     numbered, hint = _numbered(values, recognised, shown)
     if numbered is not None:

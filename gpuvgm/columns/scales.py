@@ -48,6 +48,7 @@ LEAST_VALUES = 200
 MOST_VALUES = 1 << 12  # one half is fitted to, the other decides
 LEAST_TAIL = 2.4  # of the outermost 0.5 % in quartile ranges; 1.9 for a Gaussian, 4.2 for an exponential distribution
 LEAST_STEPS = 16  # in the median: shorter columns are counts, whose logarithms are few far apart values
+MOST_STEPS = 1 << 43  # from zero: on a logarithmic scale float64 does not tell more of them apart
 LEAST_GAIN, LEAST_MORE = 5e-3, 1e-3  # nats a row: over the plain scale, over another one
 ITERATIONS, QUIET = 20, 1e-4
 FAR_BELOW = 8  # a scale that is a logarithm for all values turns so far below the smallest
@@ -255,7 +256,8 @@ def _sizes(codec: Codec, numbers: Floats) -> list[float]:
     unit = unit_of(codec)
     values = np.abs(numbers + codec.base) / unit
     smallest, small, size = np.quantile(values[values > 0], [0.001, 0.05, 0.5])
-    if size < LEAST_STEPS * codec.spacing / unit:
+    step = codec.spacing / unit
+    if size < LEAST_STEPS * step or values.max() > MOST_STEPS * step > 0:
         return []
     return [float(size), float(small), float(smallest) / FAR_BELOW]
 

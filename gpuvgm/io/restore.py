@@ -151,9 +151,17 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
             return _as_categories(plain, dtype)
         if hasattr(dtype, "__from_arrow__"):
             return pandas.Series(dtype.__from_arrow__(column))
-        return plain.astype(dtype)
+        return _as_dtype(plain, dtype)
     except (TypeError, ValueError, AttributeError, *ARROW_PROBLEMS):
         return plain
+
+
+def _as_dtype(series: Any, dtype: Any) -> Any:
+    """A Series of a dtype; objects are None where they are missing."""
+    import pandas
+
+    found = series.astype(dtype)
+    return found.where(found.notna(), None) if pandas.api.types.is_object_dtype(found) else found
 
 
 def _as_categories(series: Any, dtype: Any) -> Any:

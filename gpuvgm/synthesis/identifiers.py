@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
@@ -22,6 +23,7 @@ from gpuvgm.synthesis.drawing import column_number
 
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 LONGEST = 64  # letters of a shape
+MOST_SHUFFLED = 1 << 62  # values of a shape that are told apart by their number
 MADE = {
     "number": "running numbers",
     "uuid": "new UUIDs",
@@ -39,7 +41,7 @@ class IdentifierForm:
     ----------
     kind : {"number", "uuid", "shape", "missing"}
         A running number between two texts; random UUIDs; letters and digits drawn at the places where all values have
-        such, or most; or missing values, for sentences.
+        such, or most, no two rows the same while there are enough; or missing values, for sentences.
     before, after : str
         Of a number: the texts around it. Of a shape: `before` has "0", "a" or "A" for a digit, a small letter and a
         capital, behind a backslash, and all other letters as they are.
@@ -75,12 +77,41 @@ class IdentifierForm:
             ]
             return pa.array([f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in texts], pa.string())
         places = re.findall(r"\\?.", self.before, re.S)
-        words = np.stack([philox_words(counter, column_number(f"{name}/{at}"), seed)[0] for at in range(len(places))])
+        choices = [np.array([*CLASSES[place[1]]] if len(place) == 2 else [place]) for place in places]
+        count, first = 1, len(choices)
+        while first and count * len(choices[first - 1]) <= MOST_SHUFFLED:
+            first -= 1
+            count *= len(choices[first])
+        ranks = shuffled(counter % np.uint64(count), count, name, seed)
         letters = []
-        for place, word in zip(places, words, strict=True):
-            choice = np.array([*CLASSES[place[1]]] if len(place) == 2 else [place])
-            letters.append(choice[(word * np.uint64(len(choice))) >> np.uint64(32)])
-        return pa.array(["".join(row) for row in zip(*letters, strict=True)], pa.string())
+        for at, choice in reversed([*enumerate(choices)]):
+            size = np.uint64(len(choice))
+            if at >= first:
+                ranks, digit = np.divmod(ranks, size)
+            else:
+                digit = philox_words(counter, column_number(f"{name}/{at}"), seed)[0] * size >> np.uint64(32)
+            letters.append(choice[digit])
+        return pa.array(["".join(row) for row in zip(*reversed(letters), strict=True)], pa.string())
+
+
+def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> NDArray[np.uint64]:
+    """Other numbers below `count` for numbers below it, no two the same, as if drawn.
+
+    A Feistel network of four rounds is applied again where it leaves the range (Black & Rogaway, 2002).
+    """
+    half = np.uint64((max(count - 1, 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << int(half)) - 1)
+
+    def once(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        for at in range(4):
+            word = philox_words(right, column_number(f"{name}/round {at}"), seed)[0]
+            left, right = right, left ^ (word & mask)
+        return left << half | right
+
+    found = once(numbers >> half, numbers & mask)
+    while (beyond := found >= np.uint64(count)).any():
+        found[beyond] = once(found[beyond] >> half, found[beyond] & mask)
+    return found
 
 
 def form_of(values: Any, rows: int) -> IdentifierForm | None:

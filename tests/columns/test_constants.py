@@ -23,6 +23,7 @@ CONSTANTS: dict[str, pa.Array[Any]] = {
     "whole": pa.array([7] * ROWS),
     "floats": pa.array([1.5] * ROWS),
     "half floats": pa.array(np.full(ROWS, 2.0, np.float16)),
+    "dates in text": pa.array(["2020-01-01"] * ROWS),
     "dates": pa.array([datetime.date(2020, 1, 1)] * ROWS),
     "nanoseconds": pa.array([1] * ROWS, pa.timestamp("ns")),
     "decimals": pa.array([Decimal("1.50")] * ROWS),

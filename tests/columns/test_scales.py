@@ -57,6 +57,11 @@ def test_amounts_are_fitted_as_logarithms(sign: int) -> None:
     assert shape(texts).scale == found.scale
 
 
+def test_a_step_that_a_logarithm_loses_keeps_the_plain_scale() -> None:
+    values = np.round(draws().lognormal(3, 1.5, ROWS), 2)
+    assert shape(np.append(values, 1e9)).scale and not shape(np.append(values, 1e12)).scale
+
+
 def test_debts_and_credits_share_a_scale() -> None:
     sign = np.where(draws().random(ROWS) < 0.3, -1, 1)
     assert shape(sign * draws().lognormal(6, 1, ROWS)).scale

@@ -234,3 +234,12 @@ def test_a_column_that_only_makes_itself_an_arrow_array() -> None:
 
     source = open_source({"x": Column([1.5, 2.5])})
     assert source.sample(["x"], [(0, 2)]).to_pydict() == {"x": [1.5, 2.5]}
+
+
+@pytest.mark.parametrize("values", [[True, False, None], [1, 2, None]], ids=["booleans", "whole numbers"])
+def test_missing_values_of_objects_of_pandas_are_none(values):
+    frame = pd.DataFrame({"x": pd.Series(values * 20, dtype=object)})
+    transformer = TableTransformer().fit(frame)
+    back = transformer.inverse_transform(transformer.transform(frame))["x"]
+    assert back.dtype == object
+    assert back.tolist() == values * 20

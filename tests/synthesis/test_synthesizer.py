@@ -23,6 +23,7 @@ from sklearn.exceptions import NotFittedError
 import gpuvgm
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
+from gpuvgm.synthesis.identifiers import IdentifierForm
 
 ROWS = 4000
 
@@ -98,8 +99,8 @@ def test_identifiers_keep_their_form(kind: str, make: Any, pattern: str, tmp_pat
     assert synthesizer.identifiers_["key"].kind == kind
     rows = synthesizer.sample(500)["key"]
     assert rows.str.fullmatch(pattern).all()
-    if kind != "shape":
-        assert rows.is_unique and not set(rows) & set(table["key"])
+    assert rows.is_unique
+    assert kind == "shape" or not set(rows) & set(table["key"])
     assert synthesizer.sample(20, first_row=100)["key"].tolist() == rows[100:120].tolist()
     synthesizer.save(tmp_path / "model.gpuvgm")
     assert gpuvgm.load(tmp_path / "model.gpuvgm").sample(500)["key"].equals(rows)
@@ -120,7 +121,17 @@ def test_text_that_is_not_modelled_keeps_its_shape_or_is_missing(make: Any, patt
     table = pd.DataFrame({"text": [make(i) for i in range(2000)], "x": np.arange(2000) % 50})
     rows = gpuvgm.TableSynthesizer({"text": kind, "x": "continuous"}).fit(table).sample(300)["text"]
     assert rows.isna().all() if pattern is None else rows.str.fullmatch(pattern).all()
-    assert pattern is None or rows.nunique() > 250
+    assert pattern is None or rows.is_unique
+
+
+@pytest.mark.parametrize(
+    ("shape", "values"),
+    [(r"\A\0\a", 6_760), (r"x\0\0-", 100), (r"\A" * 20, 5_000), (r"\0" * 18 + "-" + r"\a" * 4, 5_000)],
+)
+def test_random_letters_are_no_two_the_same_while_there_are_enough(shape: str, values: int) -> None:
+    texts = IdentifierForm("shape", shape).values("key", 0, values, seed=3).to_pylist()
+    assert len({*texts}) == values
+    assert {len({*letters}) for letters in zip(*texts, strict=True)} <= {1, 10, 26}
 
 
 def test_a_fit_warns_of_columns_that_samples_leave_empty() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import SHORT, Column, on_host, to_numpy
+from gpuvgm.arrays import Column, on_host, to_numpy
 from gpuvgm.columns.codecs.arrays import filled, missing_rows, words_of
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, comparable, nanoseconds_of, own_value
@@ -27,7 +27,8 @@ from gpuvgm.io.arrow import is_text_type, plain_values_of, type_of
 from gpuvgm.io.text_types import Text, parse_or_null
 from gpuvgm.summary.grid import Floats
 
-MOST_DIGITS = SHORT  # of a number: as many as 64 bits always hold
+MOST_DIGITS = 15  # of a number, so that float64 tells all of them apart, also in its place within a mode
+MOST_MOMENTS = 1 << 51  # that dates and times are spread over, in the last place written, for the same reason
 MARKS = ((".", ("", ",", " ", "\u00a0", "\u202f", "'")), (",", ("", ".", " ", "\u00a0", "\u202f", "'")))
 UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}  # by digits of a fraction of a second
 _SIGNS = "[$\u20ac\u00a3\u00a5]|USD|EUR|GBP|JPY|CHF|CAD|AUD|CNY|INR"
@@ -36,6 +37,7 @@ _BLANK = " \u00a0\u202f"
 _NUMBER = re.compile(
     rf"-?(?P<prefix>(?:{_SIGNS})[{_BLANK}]?)?[0-9](?:[0-9., '\u00a0\u202f]*[0-9])?(?P<suffix>[^0-9.,']{{0,10}})"
 )
+_NEGATIVE_ZERO = r"\A-[^1-9]*\z"  # no number is written so again
 _CLOCK_TEXT = r"\d\d?:\d\d(?P<seconds>:\d\d(?:\.(?P<fraction>\d{1,9}))?)?"
 _MONTHS = (
     "January February March April May June July August September October November December"
@@ -351,7 +353,16 @@ class MomentText(TextForm):
         clock = re.sub(r"\d", r"\\d", re.escape("00:00:00.000000000"[: self._clock]))
         shape = (r"\d{4}-\d\d-\d\d" + self.separator) * self._has_day + clock + re.escape(self.suffix)
         plain = pc.if_else(pc.match_substring_regex(iso, rf"\A{shape}\z"), iso, pa.scalar(None, text.type))
-        return parse_or_null(pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type)
+        values = parse_or_null(pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type)
+        low, high = map(pa.scalar, self.limits)
+        inside = pc.and_(pc.greater_equal(comparable(values), low), pc.less_equal(comparable(values), high))
+        return pc.if_else(inside, values, pa.scalar(None, values.type))
+
+    def can_hold(self, texts: Text) -> bool:
+        """Whether all of some texts are written so, and not spread over more moments than float64 tells apart."""
+        values, wrong = self.read(texts)
+        ends: Any = pc.min_max(comparable(values))
+        return not np.any(wrong) and ends["max"].as_py() - ends["min"].as_py() <= MOST_MOMENTS * self.last_digit
 
     def written(self, values: Text) -> Text:
         """Different values as text."""
@@ -428,11 +439,14 @@ def _form_of_all(texts: Text, type_: str, parse: str | None) -> TextForm | None:
 
 def _stray_words(texts: Text, rows: Any) -> Bools | None:
     """Which of some texts, in so many rows each, are words among numbers, dates or times; None where these are text."""
-    frequent = (texts[int(place)].as_py() for place in np.argsort(-rows, kind="stable")[: MOST_WORDS + 1])
-    pattern = next(filter(None, map(_pattern_like, frequent)), None)
-    if pattern is None:
+    counted: Any = pa.table({"texts": texts, "rows": rows})
+    order = pc.select_k_unstable(counted, MOST_WORDS + 1, [("rows", "descending"), ("texts", "ascending")])
+    zeros = np.asarray(pc.match_substring_regex(texts, _NEGATIVE_ZERO))
+    patterns = sorted({*filter(None, map(_pattern_like, texts.take(order).to_pylist()))})
+    if not patterns:
         return None
-    words = ~np.asarray(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z"))
+    others = [zeros | ~np.asarray(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z")) for pattern in patterns]
+    words = min(others, key=lambda other: int(rows[other].sum()))
     many, share = np.count_nonzero(words), rows[words].sum() / rows.sum()
     most = LARGEST_WORDS_SHARE if VALUES_OF_WORD * many <= len(words) - many else WORDS_SHARE
     return words if many <= MOST_WORDS and share <= most else None
@@ -548,7 +562,7 @@ def _moment_form(texts: Text, type_: str, parse: str | None) -> MomentText | Non
         forms = [
             replace(first, order=order, padded=padded, month=month) for order in orders for month in months or [""]
         ]
-        fitting = [form for form in forms if not np.any(form.read(texts)[1])]
+        fitting = [form for form in forms if form.can_hold(texts)]
         if fitting:
             return fitting[0] if len(fitting) == 1 else None
     return None
@@ -579,8 +593,8 @@ def _with_places(texts: Text, form: NumberText) -> NumberText | None:
     length = np.asarray(pc.binary_length(texts)) - len(form.suffix.encode())
     places = np.where(after < 0, 0, length - after - 1)
     low, high = int(places.min()), int(places.max())
-    if high >= MOST_DIGITS:
-        return None
+    if high + (3 if form.thousands else 1) >= MOST_DIGITS:
+        return None  # no room for the whole part, and for words
     least = [high] if low == high else [0, 1] if low < 2 else []
     tried = (replace(form, least=one, most=high) for one in least)
     return next((one for one in tried if not np.any(one.read(texts)[1])), None)

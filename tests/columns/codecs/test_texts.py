@@ -30,25 +30,25 @@ READ = [
     (["05:00:00.5", "23:59:01.0"], "time32[ms]"),
     (["05:00:00.5123", "23:59:01.0000"], "time64[us]"),
     (["1", "2", "-33"], "int64"),
-    (["12.50", "3.00", "-0.01"], "decimal128(18, 2)"),
-    (["5.0", "12.25", "-3.5"], "decimal128(18, 2)"),
-    (["5", "12.25", "0.125"], "decimal128(18, 3)"),
-    (["12,5", "3", "-0,25"], "decimal128(18, 2)"),
-    (["12,345", "1,2"], "decimal128(18, 3)"),
-    (["1.234,50", "0,99", "-12.345.678,00"], "decimal128(18, 2)"),
+    (["12.50", "3.00", "-0.01"], "decimal128(15, 2)"),
+    (["5.0", "12.25", "-3.5"], "decimal128(15, 2)"),
+    (["5", "12.25", "0.125"], "decimal128(15, 3)"),
+    (["12,5", "3", "-0,25"], "decimal128(15, 2)"),
+    (["12,345", "1,2"], "decimal128(15, 3)"),
+    (["1.234,50", "0,99", "-12.345.678,00"], "decimal128(15, 2)"),
     (["1,234", "12", "-1,000,000"], "int64"),
-    (["1,234.5", "12.0", "999,999.9"], "decimal128(18, 1)"),
-    (["1 234,5", "3,0"], "decimal128(18, 1)"),
+    (["1,234.5", "12.0", "999,999.9"], "decimal128(15, 1)"),
+    (["1 234,5", "3,0"], "decimal128(15, 1)"),
     (["1\u202f234", "3"], "int64"),
-    (["1'234.00", "3.50"], "decimal128(18, 2)"),
-    (["5 %", "12.5 %"], "decimal128(18, 1)"),
+    (["1'234.00", "3.50"], "decimal128(15, 2)"),
+    (["5 %", "12.5 %"], "decimal128(15, 1)"),
     (["5%", "12%"], "int64"),
-    (["999999999999999999", "-999999999999999999"], "int64"),
-    (["$1,234.50", "-$0.99"], "decimal128(18, 2)"),
-    (["1.234,50 €", "0,99 €"], "decimal128(18, 2)"),
+    (["999999999999999", "-999999999999999"], "int64"),
+    (["$1,234.50", "-$0.99"], "decimal128(15, 2)"),
+    (["1.234,50 €", "0,99 €"], "decimal128(15, 2)"),
     (["USD 3", "-USD 1"], "int64"),
     (["23,288  ", "7  "], "int64"),
-    (["74 bhp", "101.5 bhp"], "decimal128(18, 1)"),
+    (["74 bhp", "101.5 bhp"], "decimal128(15, 1)"),
     (["2013/01/31", "1999/12/01"], "date32[day]"),
     (["31/01/2013", "05/02/2013"], "date32[day]"),
     (["01/31/2013", "02/05/2013"], "date32[day]"),
@@ -102,7 +102,13 @@ NOT_READ = [
     ["5", "5 %"],
     ["1234,567.0"],
     ["1,23,456"],
-    ["1000000000000000000"],
+    ["1000000000000000"],
+    ["0.12345678901234"],
+    ["2013-01-01", "0000-12-31"],
+    ["2262-01-01 00:00:00.000000000"],
+    ["1677-12-31 23:59:59.999999999"],
+    ["2013-01-01 05:00:00.000000001", "2013-02-01 05:00:00.000000001"],  # more moments than float64 tells apart
+    ["1940-01-01 05:00:00.000001", "2013-02-01 05:00:00.000001"],
     [" 5"],
     ["5 ", "5"],
     ["abc", "1"],
@@ -166,7 +172,7 @@ def test_text_in_another_form_is_named_with_its_row() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(-(10**15), 10**15), min_size=1, max_size=20), st.integers(0, 3), st.booleans())
+@given(st.lists(st.integers(1 - 10**12, 10**12 - 1), min_size=1, max_size=20), st.integers(0, 3), st.booleans())
 def test_any_numbers(values, places, grouped) -> None:
     texts = [f"{'-' * (one < 0)}{abs(one) // 10**places:{',' if grouped else ''}}" for one in values]
     if places:
@@ -179,7 +185,10 @@ def test_any_numbers(values, places, grouped) -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.datetimes(), min_size=1, max_size=20), st.sampled_from(["seconds", "milliseconds", "microseconds"]))
+@given(
+    st.lists(st.datetimes(datetime.datetime(1990, 1, 1), datetime.datetime(2060, 1, 1)), min_size=1, max_size=20),
+    st.sampled_from(["seconds", "milliseconds", "microseconds"]),
+)
 def test_any_moments(moments, digits) -> None:
     texts = [moment.isoformat(timespec=digits) for moment in moments]
     values, wrong = form(texts).read(pa.array(texts))
@@ -203,8 +212,8 @@ WORDS = [
     (["1", "2"] * 10 + ["n/k"], ["n/k"]),
     (["1,5", "2"] * 20 + ["-", "<0.5"], ["-", "<0.5"]),
     (["$1,234.50", "-$7.00"] * 20 + ["nil"], ["nil"]),
-    (["999999999999999.99"] * 20 + ["1 or more"], ["1 or more"]),
-    (["9999999999999999.99"] * 20 + ["more"], None),  # no place is left for the word
+    (["999999999999.99"] * 20 + ["1 or more"], ["1 or more"]),
+    (["9999999999999.99"] * 20 + ["more"], None),  # no place is left for the word
     (["2013-01-01"] * 20 + ["soon"], ["soon"]),
     (["2013-01-01T05:00:00.123456789"] * 20 + ["soon"], ["soon"]),
     (["05:00", "06:10"] * 10 + ["closed"], ["closed"]),
@@ -218,6 +227,8 @@ WORDS = [
     ([str(i) for i in range(1_000)] + [f"V{i}" for i in range(MOST_WORDS)], [f"V{i}" for i in range(MOST_WORDS)]),
     ([str(i) for i in range(1_000)] + [f"V{i}" for i in range(MOST_WORDS + 1)], None),
     (["001", "002"] * 10 + ["x"], None),
+    (["0", *(f"{i} %" for i in range(1, 40))], ["0"]),  # whatever comes first
+    ([*(f"{i} %" for i in range(1, 80)), "0", "0", "0"], ["0"]),
     (["1", "2.5"] * 20 + ["1,5"], None),  # a number of another form
 ]
 
@@ -243,7 +254,7 @@ def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[
         assert codec.show(value) == codec.word_of(value) == word
         back = with_value(codec, back, held, value)
     assert back.equals(column.chunk(0))
-    assert codec.word_of(codec.parse(texts[0])) is None
+    assert codec.word_of(codec.parse(next(text for text in texts if text not in words))) is None
 
 
 def test_a_document_with_too_many_words_is_refused() -> None:
