@@ -351,7 +351,7 @@ def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) 
 
 def _known(column: CategoricalColumn, places: Ints) -> Ints:
     if np.any(places < 0):
-        raise _without_bin(column, "is none of its categories; list it among them, or fit with rows that have it")
+        raise _without_bin(column, "is no category of it; list it, or fit with rows that have it")
     return places
 
 

@@ -74,7 +74,7 @@ def mixture_columns():
             maximum=10**38 - 1,
         ),
         replace(
-            whole, name="rate", minimum=-(10**16), maximum=10**17 - 1,
+            whole, name="rate", minimum=-(10**14), maximum=10**15 - 1,
             codec=replace(text_codec(RATE), base=-50, step=25),
         ),
         replace(
