@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cached_property
 from importlib.util import find_spec
 from pkgutil import resolve_name
 
@@ -41,7 +42,7 @@ def public_names() -> Iterator[str]:
 def own_members(cls: type) -> Iterator[str]:
     """Public methods and properties of a class that are no other library's."""
     for name, value in inspect.getmembers(cls):
-        function = value.fget if isinstance(value, property) else value
+        function = getattr(value, "fget", getattr(value, "func", value))  # of a property, cached or not
         ours = getattr(function, "__module__", None) or ""
         if not name.startswith("_") and inspect.isroutine(function) and ours.startswith("gpuvgm"):
             yield name
@@ -49,6 +50,6 @@ def own_members(cls: type) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", list(public_names()))
 def test_docstrings_are_complete(name):
-    optional = OPTIONAL | {"EX01"} if isinstance(resolve_name(name), property) else OPTIONAL
+    optional = OPTIONAL | {"EX01"} if isinstance(resolve_name(name), (property, cached_property)) else OPTIONAL
     errors = [error for error in validate(name)["errors"] if error[0] not in optional]
     assert [error for error in errors if tuple(error) != OF_RDT_1] == []
