@@ -507,6 +507,7 @@ def column_of(plan: NumberPlan, summary: Summary) -> ColumnFit:
         random=partial(np.random.RandomState, plan.config.random_state),
         prior=partial(prior_of, frame=plan.grid.frame, config=plan.config, least_variance=_least_variance(plan)),
         search=SEARCHES.get(plan.config.effort),
+        mean_precisions=plan.config.mean_precisions,
         weight_threshold=plan.config.weight_threshold,
     )
     exact = plan.config.algorithm == "exact"

@@ -44,7 +44,7 @@ from gpuvgm.mixture.special import normal_cdf
 from gpuvgm.summary.grid import Floats, Frame
 from gpuvgm.summary.summary import Cells
 
-LEAST_VALUES = 200
+LEAST_VALUES = 200  # but zeros: fewer are too few to compare scales by
 MOST_VALUES = 1 << 12  # one half is fitted to, the other decides
 LEAST_TAIL = 2.4  # of the outermost 0.5 % in quartile ranges; 1.9 for a Gaussian, 4.2 for an exponential distribution
 LEAST_STEPS = 16  # in the median: shorter columns are counts, whose logarithms are few far apart values
@@ -110,10 +110,15 @@ def shape_of(
     if strays:
         first = _with_strays(first, codec, strays, numbers[off], is_exact=is_exact)
     numbers = ascending(numbers[~off])
-    is_zero = numbers == codec.number(0)
-    if isinstance(codec, DatetimeCodec) or np.count_nonzero(~is_zero) < LEAST_VALUES:
+    if isinstance(codec, DatetimeCodec):
         return first
-    zeros = np.count_nonzero(is_zero)
+    is_zero = numbers == codec.number(0)
+    zeros, room = np.count_nonzero(is_zero), max(0, MOST_SPIKES - len(first.modal) - len(modal))
+    if len(numbers) - zeros < LEAST_VALUES:
+        if not least_rows(len(numbers), LEAST_SPIKE) <= zeros < len(numbers):
+            return first
+        spikes = _find_spikes(_Trial.on(codec, numbers, components), codec, numbers, room)
+        return _told(first, codec, codec, 0.0, spikes[spikes == codec.number(0)], numbers)  # of few, no other is sure
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = best.codec is not codec, np.empty(0)
     if curved and zeros >= least_rows(len(numbers), LEAST_ZEROS):
@@ -121,7 +126,7 @@ def shape_of(
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
     more = _find_spikes(best, codec, numbers, MOST_SPIKES)
-    more = more[~np.isin(more, spikes)][: max(0, MOST_SPIKES - len(spikes) - len(first.modal) - len(modal))]
+    more = more[~np.isin(more, spikes)][: max(0, room - len(spikes))]
     if len(more):
         spikes = np.concatenate((spikes, more))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)

@@ -180,6 +180,10 @@ class Prior:
     covariance_type: CovarianceType = "full"
     origin: float | Floats | None = None
 
+    def evidence(self, bound: float, components: int) -> float:
+        """A lower bound with what scikit-learn leaves out of it, as far as that depends on `mean_precision`."""
+        return bound + 0.5 * components * np.size(self.mean) * float(np.log(self.mean_precision))
+
     def within(self, centre: float | Floats) -> Prior:
         """The prior for rows from which a centre is subtracted."""
         return replace(self, mean=self.mean - centre, origin=None if self.origin is None else self.origin - centre)

@@ -81,6 +81,8 @@ class SearchResult:
 
     Parameters
     ----------
+    prior : Prior
+        Prior of the mixture.
     fit : MixtureFit
         The best fit; `bounds` are those of its last ascent on the finest level and never fall.
     statistics : Statistics
@@ -95,12 +97,18 @@ class SearchResult:
         Total weight of the rows.
     """
 
+    prior: Prior
     fit: MixtureFit
     statistics: Statistics
     starts: int
     modes: int
     bound_with_fewer: float | None
     rows: float
+
+    @property
+    def evidence(self) -> float:
+        """The bound of the fit, to compare priors by."""
+        return self.prior.evidence(self.fit.bounds[-1], len(self.fit.posterior.means))
 
     @property
     def loss_with_fewer(self) -> float | None:
@@ -166,6 +174,7 @@ def search(
     if best.posterior is None:
         raise ValueError(ILL_DEFINED)
     return SearchResult(
+        prior=fine.objective.prior,
         fit=MixtureFit(best.posterior, bounds, ascent.converged),
         statistics=best.statistics,
         starts=len(everyone),
@@ -328,6 +337,7 @@ def search_cells(  # noqa: PLR0913 - the public signature
     *,
     weight_threshold: float = 0.005,
     effort: Effort = BEST,
+    after: SearchResult | None = None,
 ) -> SearchResult:
     """Search for the best fit of a column on its summary.
 
@@ -349,6 +359,8 @@ def search_cells(  # noqa: PLR0913 - the public signature
         A mode is a component with more weight than this.
     effort : Effort
         How far to go.
+    after : SearchResult, optional
+        What a search under another prior found, to start from in place of k-means and quantiles.
     """
     coarse = coarse_cells(cells, COARSE_CELLS)
     levels = [cells] if len(coarse.mean) == len(cells.mean) else [coarse, cells]
@@ -358,7 +370,10 @@ def search_cells(  # noqa: PLR0913 - the public signature
     begin = [*fits, *(start.padded(components) for start in given if isinstance(start, Statistics))]
 
     def searched(effort: Effort, known: Sequence[Statistics]) -> SearchResult:
-        starts = cell_starts(coarse, components, random, effort)
+        if after is None:
+            starts = cell_starts(coarse, components, random, effort)
+        else:
+            starts = [after.statistics.padded(components)]
         best = [*fits, *known]
         return search(objectives, starts, given=begin, known=best, weight_threshold=weight_threshold, effort=effort)
 

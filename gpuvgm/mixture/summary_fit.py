@@ -59,6 +59,9 @@ class SummaryConfig:
         The prior, from mean and variance of the rows in the grid's frame.
     search : Effort, optional
         How far a search goes; None for plain fits.
+    mean_precisions : callable, optional
+        From the number of rows strengths of the prior of the means. A search is made with each, and the one under which
+        the rows are likeliest counts. None: the strength that `prior` gives.
     continued : bool
         Whether a search is made once, and its result accelerated on finer summaries; else they are searched again.
     checked : {"history", "refit", "end"}
@@ -73,6 +76,7 @@ class SummaryConfig:
     random: Callable[[], np.random.RandomState]
     prior: Callable[[float, float], Prior]
     search: Effort | None = None
+    mean_precisions: Callable[[float], Sequence[float]] | None = None
     continued: bool = False
     checked: Literal["history", "refit", "end"] = "history"
     weight_threshold: float = 0.005
@@ -248,17 +252,8 @@ def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = N
         error = search_error(engine, prior, fit.posterior, cells)
         return replace(column, outcome=replace(column.outcome, fit=fit, error=error))
     if config.search is not None:
-        search = search_cells(
-            engine,
-            cells,
-            prior,
-            config.components,
-            config.random(),
-            [first_sums(column.grid, start, cells) for start in column.starts],
-            weight_threshold=config.weight_threshold,
-            effort=config.search,
-        )
-        error = search_error(engine, prior, search.fit.posterior, cells) if column.trusted else np.inf
+        search = _searched(engine, column, config.search, cells, prior)
+        error = search_error(engine, search.prior, search.fit.posterior, cells) if column.trusted else np.inf
         return replace(column, outcome=Outcome(search.fit, error, search=search))
     begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
     stopping = config.stopping(cells.rows)
@@ -279,6 +274,28 @@ def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = N
     else:
         error = estimate_error(cells, fit.posterior, partial(_refits, engine, chosen, prior))
     return replace(chosen, outcome=Outcome(fit, error))
+
+
+def _searched(engine: Engine, column: ColumnFit, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
+    """What a search finds under the prior that makes the rows likeliest, of those that may be."""
+    config = column.config
+    strengths = config.mean_precisions
+    priors = [prior] if strengths is None else [replace(prior, mean_precision=one) for one in strengths(cells.rows)]
+    results: list[SearchResult] = []
+    for each in priors:
+        found = search_cells(
+            engine,
+            cells,
+            each,
+            config.components,
+            config.random(),
+            [first_sums(column.grid, start, cells) for start in column.starts],
+            weight_threshold=config.weight_threshold,
+            effort=effort,
+            after=results[0] if results else None,
+        )
+        results.append(found)
+    return max(results, key=lambda result: result.evidence)
 
 
 def _refits(engine: Engine, column: ColumnFit, prior: Prior, every: Sequence[Cells]) -> list[Posterior]:
@@ -306,7 +323,8 @@ def fit_rows(column: ColumnFit, accumulate: Accumulate, moments: ColumnMoments, 
     prior = config.prior(moments.mean, moments.variance)
     if start is None:
         searched = column.outcome
-        assert searched is not None
+        assert searched is not None and searched.search is not None
+        prior = replace(prior, mean_precision=searched.search.prior.mean_precision)
         objective = Objective(accumulate, prior, moments.rows)
         end = accelerated(objective, searched.fit.posterior, config.search)
         return replace(column, outcome=replace(searched, fit=end, error=0.0, exact=True))

@@ -89,6 +89,18 @@ def test_what_is_frequent_by_chance_in_few_rows_is_no_spike() -> None:
         assert shape(values).modal == (values[-1],)
 
 
+def test_of_few_rows_zero_alone_is_a_spike() -> None:
+    amounts = [np.round(np.random.default_rng(seed).gamma(2, 1, 150), 2) for seed in range(20)]
+    assert not any(shape(values).modal for values in amounts)
+    for values in amounts:
+        values[:25] = values[-1]
+        assert shape(values).modal == ()
+        values[:25] = 0
+        found = shape(values)
+        assert found.modal == (0,) and found.reason.endswith("stands out") and not found.scale
+        assert shape(values, (0,)).modal == ()
+
+
 BULK = {
     "normal": lambda random, rows: random.normal(20, 5, rows),
     "uniform": lambda random, rows: random.random(rows),
@@ -191,7 +203,7 @@ def test_one_row_far_out_leaves_the_others_apart(far: float) -> None:
     back = transformer.inverse_transform(transformer.transform(frame))
     assert np.max(np.abs(back["x"] - frame["x"])[1:]) < 1e-6
     plain = TableTransformer({"x": "continuous"}, random_state=0).fit(frame).evaluate(frame)
-    assert plain.columns["x"].comes_back == (far == 1e9)
+    assert plain.columns["x"].comes_back == (far != -1e15)
 
 
 def test_tiny_numbers_and_those_of_64_bits_without_a_sign_are_fitted() -> None:

@@ -73,6 +73,23 @@ def test_lower_bound_equals_scikit_learns(rows: np.ndarray, responsibilities: np
     assert prior(rows).update(given).lower_bound(given.entropy) == pytest.approx(expected, rel=1e-11)
 
 
+def test_evidence_tells_priors_of_one_component_apart_as_the_likelihood_of_the_rows_does(rows: np.ndarray) -> None:
+    """With one component the posterior is exact: the rows' likelihood is that of a t distribution (Bishop, 2.3.6)."""
+    given = statistics(rows, np.ones((ROWS, 1)), np.zeros(1))
+    base = replace(prior(rows), mean=2.0, reg_covar=0.0)
+
+    def evidence(strength: float) -> float:
+        weaker = replace(base, mean_precision=strength)
+        return weaker.evidence(weaker.update(given).lower_bound(given.entropy), 1)
+
+    def exact(strength: float) -> float:
+        squares = ROWS * rows.var() + strength * ROWS / (strength + ROWS) * (rows.mean() - 2.0) ** 2
+        shape = (base.degrees_of_freedom + ROWS) / 2
+        return 0.5 * np.log(strength / (strength + ROWS)) - shape * np.log(base.covariance + squares)
+
+    assert evidence(1.0) - evidence(0.01) == pytest.approx(exact(1.0) - exact(0.01), rel=1e-9)
+
+
 def posterior() -> Posterior:
     return Posterior(
         concentration=StickBreaking(np.array([[1.5, 3.0, 1.1], [40.0, 7.0, 0.001]])),

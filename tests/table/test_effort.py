@@ -60,6 +60,14 @@ def test_auto_ends_little_below_best(name: str) -> None:
     assert best.lower_bound >= auto.lower_bound >= best.lower_bound - 1e-3 * ROWS
 
 
+@pytest.mark.parametrize("rows", [3_000, 8_000])
+def test_clusters_far_apart_are_modes_of_their_own_width(rows: int) -> None:
+    column = fitted(np.random.default_rng(0).normal(np.resize([0, 10, 28, 52, 80, 112], rows), 0.5))
+    held = column.weights > 0.01
+    np.testing.assert_allclose(np.sort(column.means[held]), [0, 10, 28, 52, 80, 112], atol=0.1)
+    assert column.stds[held].max() < 1.2 * column.stds[held].min()
+
+
 @pytest.mark.parametrize("effort", SEARCHED)
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 11])
 def test_few_rows(rows: int, effort: str) -> None:
