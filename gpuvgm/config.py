@@ -33,8 +33,6 @@ CHUNK_ROWS = 4096
 BLOCK_ROWS = 1 << 20
 #: algorithm="auto" takes the summary from this many rows on.
 SUMMARY_ROWS = 200_000
-#: From so many rows on a weak prior of the means is taken without a comparison.
-MANY_ROWS = 5_000
 #: Concentration of the Dirichlet process in CTGAN: less than any row.
 SPARSE = 1e-3
 LARGEST_FLOAT32 = 3.4028234663852886e38
@@ -77,15 +75,14 @@ class FitConfig:
         """
         return 1.0 if self.effort == "research" else self.n_components**-0.5
 
-    def mean_precisions(self, rows: float) -> tuple[float, ...]:
+    @property
+    def mean_precisions(self) -> tuple[float, ...]:
         """Strengths of the prior of a component's mean that a search tries: scikit-learn's 1 with effort="research".
 
         With 1 a narrow component far from the mean of the column costs much: half the square of that distance in its
         own standard deviations. Fraley and Raftery (2007) take 0.01.
         """
-        if self.effort == "research":
-            return (1.0,)
-        return (0.01, 1.0) if rows < MANY_ROWS else (0.01,)
+        return (1.0,) if self.effort == "research" else (1.0, 0.01)
 
 
 #: Added to each mode's probability before the draw by the research code.
