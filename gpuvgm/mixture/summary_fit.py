@@ -279,6 +279,7 @@ def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = N
 def _searched(engine: Engine, column: ColumnFit, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
     """What a search finds, under another prior than the usual one where the rows are clearly likelier under that."""
     config, best = column.config, None
+    starts = [first_sums(column.grid, start, cells) for start in column.starts]
     for strength in config.mean_precisions or (prior.mean_precision,):
         found = search_cells(
             engine,
@@ -286,7 +287,7 @@ def _searched(engine: Engine, column: ColumnFit, effort: Effort, cells: Cells, p
             replace(prior, mean_precision=strength),
             config.components,
             config.random(),
-            [first_sums(column.grid, start, cells) for start in column.starts],
+            starts,
             weight_threshold=config.weight_threshold,
             effort=effort,
             after=best,
