@@ -45,6 +45,8 @@ def executor_of(
             client = opened.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=each))
         for told in (logging.getLogger("tornado.application"), *logging.getLogger("distributed").handlers):
             told.addFilter(_before_interruptions)
+        if workers is not None:  # whose scheduler ends with this command: that a heartbeat misses it is no news either
+            client.run(logging.getLogger("distributed.worker").addFilter, logging.Filter("none of it"))
         terminal.tell(f"Dask dashboard: {client.dashboard_link}")
         yield gpuvgm.DaskExecutor(client)
 

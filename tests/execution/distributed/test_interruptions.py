@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gpuvgm.cli.cluster import executor_of
+from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import counted_values
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import OpenPartition
@@ -75,6 +78,20 @@ def test_what_workers_that_are_ended_had_begun_is_removed(tmp_path):
         wait_until(lambda: list(folder.glob(".*.partial")), 60)
         assert stopped(process, signal.SIGTERM)[0] == 143
     assert not [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+def miss_the_scheduler():
+    """Log what a worker does whose scheduler ends first, and what it does that uses much memory."""
+    logging.getLogger("distributed.worker").error("Failed to communicate with scheduler during heartbeat.")
+    logging.getLogger("distributed.worker.memory").warning("Unmanaged memory use is high.")
+
+
+def test_workers_that_end_after_their_scheduler_say_nothing_of_it(capfd):
+    with executor_of(Terminal(quiet=True), None, 1, None) as executor:
+        executor.client.run(miss_the_scheduler)
+    said = capfd.readouterr().err
+    assert "heartbeat" not in said
+    assert "Unmanaged" in said
 
 
 @dataclass(frozen=True)
