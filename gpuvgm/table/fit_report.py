@@ -20,7 +20,7 @@ from gpuvgm.columns.text import html_table, widths_line
 from gpuvgm.errors import counted, printable, shortened
 from gpuvgm.report.text import aligned
 
-WIDE, NARROW = 1_000, 30  # columns of a matrix that are always, and never, too many
+WIDE, NARROW = 1_000, 20  # columns of a matrix that are always, and never, too many
 ROWS_PER_COLUMN = 5
 MOST_TOLD = 20  # columns that a warning names
 CODE_NAME = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:id|code|zip|zipcode|postal|postcode)$")
