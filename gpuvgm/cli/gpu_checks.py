@@ -43,6 +43,7 @@ from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.summary.grid import Frame, grid_of
 from gpuvgm.summary.summary import Summary
+from gpuvgm.synthesis.network import JointCounts
 
 Found = Mapping[str, Any]
 Columns = dict[str, Any]
@@ -454,6 +455,18 @@ def check_onehot() -> Found:
     return {"columns": int(expected.shape[1])}
 
 
+def check_synthesizer() -> Found:
+    """Joint counts of a table's columns, and rows that are drawn."""
+    rows = columns_of_arrays()
+    kinds = {name: kind for name, kind in KINDS.items() if name in rows}
+    expected = gpuvgm.TableSynthesizer(kinds, engine=_host().name).fit(rows)
+    for place in (rows, _resident(rows)):
+        found = gpuvgm.TableSynthesizer(kinds, engine="cuda").fit(place)
+        _check_same_counts(expected.network_.counts, found.network_.counts)
+        _check_same_columns(found.sample(ROWS), expected.sample(ROWS))
+    return {}
+
+
 def check_within(place: Callable[[Any], Any]) -> Found:
     """Fit, transform and inverse, after the engine was started elsewhere.
 
@@ -817,6 +830,12 @@ def _check_same_models(expected: gpuvgm.TableTransformer, found: gpuvgm.TableTra
             raise AssertionError(f'the model of column "{name}" differs')
 
 
+def _check_same_counts(expected: JointCounts, found: JointCounts) -> None:
+    for part in ("pairs", "triples"):
+        for place, one in enumerate(getattr(expected, part)):
+            _check_same(f"{part} of node {place}", getattr(found, part)[place], one)
+
+
 def _check_same_mixtures(what: str, found: Any, expected: Any) -> None:
     for name in ("means_", "covariances_", "weights_"):
         _check_same(f"{name}, {what}", getattr(found, name), getattr(expected, name), 1e-9)
@@ -842,6 +861,7 @@ CHECKS: Sequence[Check] = (
     Check("transform and hold", (), check_transform),
     Check("inverse", (), check_inverse),
     Check("one-hot", (), check_onehot),
+    Check("joint counts and drawn rows", (), check_synthesizer),
     Check("past 2^31 bytes", (), check_past_2_31_bytes),
     Check("lack of memory", (), check_lack_of_memory),
     Check("another stream", (), partial(check_within, lambda cuda: cuda.Stream(non_blocking=True))),

@@ -20,6 +20,7 @@ from gpuvgm.engines.hold import HoldTable, hold_rows
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import (
     BITS,
+    CountedColumn,
     Draw,
     DrawnColumn,
     DrawTable,
@@ -452,6 +453,34 @@ class Engine:
         """
         interval = np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers))
         return np.asarray(codes[interval])
+
+    def joint_counts(self, codes: Codes, parents: Sequence[Codes], column: CountedColumn) -> tuple[Ints, Ints | None]:
+        """Rows of each pair of bins of a column and its first parent, and of groups of it and of both its parents.
+
+        Parameters
+        ----------
+        codes : ndarray of shape (rows,), uint8
+            Bins of the column.
+        parents : sequence of ndarray of shape (rows,), uint8
+            Bins of the parents, at most two.
+        column : CountedColumn
+            The groups.
+
+        Returns
+        -------
+        pairs : ndarray of shape (column.first, bins), int64
+            By bin of the first parent.
+        triples : ndarray of shape (column.first, column.groups, column.children), int64, or None
+            By bin of the first parent and group of the second one; None where that has one group.
+        """
+        own, bins = codes.astype(np.int64), len(column.child)
+        outer = parents[0].astype(np.int64) if parents else np.zeros(len(own), np.int64)
+        pairs = np.bincount(outer * bins + own, minlength=column.first * bins).reshape(column.first, bins)
+        if column.groups == 1:
+            return pairs, None
+        shape = (column.first, column.groups, column.children)
+        place = (outer * column.groups + column.second[parents[1]]) * column.children + column.child[own]
+        return pairs, np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
 
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
         """Consecutive rows of a column of a synthesizer.

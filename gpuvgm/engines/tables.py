@@ -270,6 +270,11 @@ class Lottery:
         ends[starts + sizes - 1] = 1 << BITS
         return cls((block << np.uint64(BITS + 1)) | ends, np.append(starts, len(table)))
 
+    @property
+    def longest(self) -> int:
+        """Entries of the longest block."""
+        return int(np.max(np.diff(self.starts)))
+
     def draw(self, blocks: Ints, words: Keys) -> Ints:
         """Entry that each word draws from its block: the first one whose key is above the word."""
         wanted = (blocks.astype(np.uint64) << np.uint64(BITS + 1)) | words
@@ -304,3 +309,32 @@ class DrawnColumn:
     high: Floats
     width: int
     second: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class CountedColumn:
+    """What rows of a column are counted by, beside the bins of at most two parents.
+
+    Parameters
+    ----------
+    first : int
+        Bins of the first parent; 1 without one.
+    second : ndarray of shape (bins of the second parent,), int64
+        Group of each; empty without such a parent.
+    child : ndarray of shape (bins,), int64
+        Group of each bin of the column.
+    """
+
+    first: int
+    second: Ints
+    child: Ints
+
+    @property
+    def groups(self) -> int:
+        """Groups of the second parent's bins; 1 without one."""
+        return int(self.second.max(initial=0)) + 1
+
+    @property
+    def children(self) -> int:
+        """Groups of the column's bins."""
+        return int(self.child.max(initial=0)) + 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gpuvgm.arrays import distinct_values, on_host
+from gpuvgm.arrays import beside, distinct_values, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import rows_for
@@ -344,13 +344,19 @@ def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) 
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
         index, codes = column.index, bins.codes.astype(np.uint8)
-        return lambda rows: codes[_known(column, index.find(on_host(rows(column.name))))]
+
+        def of_categories(rows: Rows) -> Codes:
+            places = _known(column, index.find(rows(column.name)))
+            found: Codes = beside(codes, places)[places]
+            return found
+
+        return of_categories
     assert isinstance(column, NumericColumn)
     return lambda rows: bins_of_rows(column, bins, *numbers_since(column, origin, rows, engine), engine)
 
 
 def _known(column: CategoricalColumn, places: Ints) -> Ints:
-    if np.any(places < 0):
+    if (places < 0).any():
         raise _without_bin(column, "is no category of it; list it, or fit with rows that have it")
     return places
 
@@ -376,14 +382,14 @@ def bins_of_rows(
     codes, modal = bins.codes.astype(np.uint8), len(column.modal_values)
     intervals = codes[modal:] if len(codes) > modal else codes[:1]  # the latter: all values are modal
     found = engine.find_bins(numbers, bins.edges, np.append(intervals, codes[0]))
+    xp = namespace_of(found)
     if which is not None:
-        found = np.where(which >= 0, codes[which + int(bins.has_missing)], found)
+        found = xp.where(which >= 0, beside(codes, found)[which + int(bins.has_missing)], found)
     if bins.has_missing and len(codes) > modal:
         return found
-    ordinary = np.ones(len(numbers), np.bool_) if which is None else which < 0
-    missing = np.isnan(numbers)
-    if not bins.has_missing and np.any(missing & ordinary):
+    missing = xp.isnan(numbers)
+    if not bins.has_missing and (missing if which is None else missing & (which < 0)).any():
         raise _without_bin(column, "is missing, but none was at fit; fit with such rows")
-    if len(codes) == modal and not np.all(missing):
+    if len(codes) == modal and not missing.all():
         raise _without_bin(column, "differs from the only ones that were there at fit; fit with rows that have it")
     return found

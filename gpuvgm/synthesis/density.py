@@ -12,7 +12,6 @@ from functools import partial
 
 import numpy as np
 
-from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.numbers import NumericColumn
@@ -39,7 +38,7 @@ def density_finder(
         codes = np.append(bins.codes, bins.codes[-1:]).astype(np.uint8)
 
         def of_categories(rows: Rows) -> tuple[Codes, Floats]:
-            places = column.index.find(on_host(rows(column.name)))
+            places = column.index.find(rows(column.name))
             return codes[places], shares[places]
 
         return of_categories

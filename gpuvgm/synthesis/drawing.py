@@ -14,6 +14,7 @@ from hashlib import sha256
 
 import numpy as np
 
+from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine
 from gpuvgm.engines.tables import Draw, DrawnColumn, Lottery
 from gpuvgm.summary.grid import Floats
@@ -85,8 +86,10 @@ class Drawing:
         A place is a number of the plain codec, or the index of a modal value or a category.
         """
         drawn: Drawn = []
-        structure = self.network.structure
+        structure, bins = self.network.structure, list[Codes]()  # where the engine draws
         for node, column, parents in zip(structure.nodes, self._columns, structure.parents, strict=True):
             draw = Draw(seed, column_number(node.name), first_row)
-            drawn.append(self.engine.draw_rows(column, [drawn[parent][0] for parent in parents], draw, rows))
+            codes, places = self.engine.draw_rows(column, [bins[parent] for parent in parents], draw, rows)
+            bins.append(codes)
+            drawn.append((to_numpy(codes), to_numpy(places)))
         return drawn

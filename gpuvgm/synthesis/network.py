@@ -12,10 +12,13 @@ from functools import cached_property
 
 import numpy as np
 
+from gpuvgm.arrays import to_numpy
 from gpuvgm.columns.text import html_table
+from gpuvgm.engines import Engine
+from gpuvgm.engines.tables import CountedColumn
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
-from gpuvgm.synthesis.structure import Axis, Node, joint_counts
+from gpuvgm.synthesis.structure import Axis, Node
 from gpuvgm.synthesis.tables import backed_off
 
 
@@ -76,7 +79,7 @@ class Structure:
         """Whether counts of both can be added."""
         return self.nodes == other.nodes and all(map(Bins.equals, self.bins, other.bins))
 
-    def counts(self, codes: Sequence[Codes], rows: int) -> JointCounts:
+    def counts(self, codes: Sequence[Codes], rows: int, engine: Engine) -> JointCounts:
         """Joint counts of rows.
 
         Parameters
@@ -85,15 +88,20 @@ class Structure:
             Bins of the rows, by node.
         rows : int
             Their number.
+        engine : Engine
+            Who counts, where the bins lie.
         """
-        pairs, triples = [], []
-        for place, axis in enumerate(self.axes):
-            own = codes[place].astype(np.int64)
-            context, contexts, groups = self.contexts(place, codes, rows)
-            pairs.append(joint_counts(context // groups, own, contexts // groups, len(axis)))
-            triple = pairs[-1] if groups == 1 else joint_counts(context, axis.child[own], contexts, len(axis.starts))
-            grouped = axis.grouped(triple) if groups == 1 else triple
-            triples.append(grouped.reshape(contexts // groups, groups, -1))
+        found = []
+        for own, parents, axis in zip(codes, self.parents, self.axes, strict=True):
+            first = len(self.axes[parents[0]]) if parents else 1
+            second = self.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
+            column = CountedColumn(first, second, axis.child)
+            found.append((axis, *engine.joint_counts(own, [codes[place] for place in parents], column)))
+        pairs = [to_numpy(one) for _, one, _ in found]
+        triples = [
+            axis.grouped(pair)[:, None] if triple is None else to_numpy(triple)
+            for pair, (axis, _, triple) in zip(pairs, found, strict=True)
+        ]
         return JointCounts(rows, tuple(pairs), tuple(triples))
 
     def check(self, counts: JointCounts) -> None:
@@ -108,7 +116,7 @@ class Structure:
             if len(node.parents) > 2 or not {*node.parents} <= {*names[:place]}:
                 raise ValueError(f'the parents of "{node.name}" do not come before it')
         places = range(len(names))
-        empty = self.counts([np.empty(0, np.uint8) for _ in places], 0)
+        empty = self.counts([np.empty(0, np.uint8) for _ in places], 0, Engine())
         for one, other in ((counts.pairs, empty.pairs), (counts.triples, empty.triples)):
             if [table.shape for table in one] != [table.shape for table in other]:
                 raise ValueError("the network's counts do not fit its bins")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, on_host
+from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.codecs import rows_for
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of, sort_of
@@ -34,7 +34,7 @@ Modal = NDArray[np.signedinteger[Any]]
 
 def numbers_of_rows(column: NumericColumn, values: Column, engine: Engine) -> tuple[Floats, Modal | None]:
     """Numbers of the plain codec, and the modal value of each row; see `gpuvgm.columns.numbers.ordinary_numbers`."""
-    plain, values = column.codec.plain, rows_for(column.codec, on_host(values))
+    plain, values = column.codec.plain, rows_for(column.codec, values)
     rules = rules_for(plain, column.modal_numbers, values)
     if rules is None:
         return ordinary_numbers(plain, column.modal_numbers, values)
@@ -85,11 +85,13 @@ class Origin:
         factor, shift = self.scale
         has_longer = self.step > self.first.codec.plain.spacing * factor
         found = numbers * factor + shift
-        return np.floor(found / self.step + ROUNDING) * self.step if has_longer else found
+        return namespace_of(found).floor(found / self.step + ROUNDING) * self.step if has_longer else found
 
     def between(self, numbers: Floats, first: Floats) -> Floats:
         """The time between numbers of the column and those of the origin."""
-        return np.rint((first - numbers if self.back else numbers - first) / self.step) * self.step
+        between = (first - numbers if self.back else numbers - first) / self.step
+        whole: Floats = namespace_of(between).rint(between)
+        return whole * self.step
 
     def datetimes(self, between: Floats, first: Floats) -> Floats:
         """Numbers of the column that lie so far from those of the origin."""

@@ -19,13 +19,14 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, GeneratedFile, Generator, write_generated
-from gpuvgm.engines import EngineName, get_engine
+from gpuvgm.engines import EngineName, get_engine, runs_on_device
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError, listed
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor
@@ -41,6 +42,7 @@ from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted,
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import MADE, IdentifierForm, describe_unmodelled, forms_of, ways_of_unmodelled
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
+from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
@@ -536,13 +538,20 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
 
 
 def _counter(columns: dict[str, FittedColumn], structure: Structure, engine: str) -> Any:
-    """What counts a block of rows."""
-    finders = [bin_finder(columns, bins, get_engine(engine)) for bins in structure.bins]
+    """What counts a block of rows, where they lie if the engine works there."""
+    runs = get_engine(engine)
+    finders = [bin_finder(columns, bins, runs) for bins in structure.bins]
 
     def count(block: Block) -> JointCounts:
-        return structure.counts([find(block.column) for find in finders], block.rows)
+        rows = block.column if runs_on_device(runs) else _rows_on_host(block)
+        return structure.counts([find(rows) for find in finders], block.rows, runs)
 
     return count
+
+
+def _rows_on_host(block: Block) -> Rows:
+    """The columns of a block in the memory of the host."""
+    return lambda name: on_host(block.column(name))
 
 
 def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> Any:
@@ -550,7 +559,7 @@ def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> 
     finders = [density_finder(columns, bins, get_engine(engine)) for bins in network.structure.bins]
 
     def score(block: Block) -> Floats:
-        found = [find(block.column) for find in finders]
+        found = [find(_rows_on_host(block)) for find in finders]
         inside = sum((density for _, density in found), np.zeros(block.rows))
         return network.log_probability([codes for codes, _ in found], block.rows) + inside
 

@@ -72,8 +72,8 @@ def within_range(column: FittedColumn, values: Column) -> Any:
     """Values of a column of numbers, with those outside the training range at its ends; modal ones stay."""
     if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
         return values
-    plain = column.codec.plain
-    numbers = numbers_of_rows(column, values, get_engine())[0]  # NaN for modal and missing ones
+    plain, array = column.codec.plain, on_host(values)
+    numbers = numbers_of_rows(column, array, get_engine())[0]  # NaN for modal and missing ones
     inside = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
     wrong = np.flatnonzero(inside - numbers)
     wrong = wrong[~np.isnan(numbers[wrong])]
@@ -81,7 +81,6 @@ def within_range(column: FittedColumn, values: Column) -> Any:
         return values
     order = np.arange(len(numbers))
     order[wrong] = len(numbers) + np.arange(len(wrong))
-    array: Any = on_host(values)
     ends: Any = plain.decode(inside[wrong])
     return pa.concat_arrays([array, ends.cast(array.type)]).take(pa.array(order))
 

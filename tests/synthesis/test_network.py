@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from gpuvgm.engines import get_engine
+from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import Drawing
@@ -40,7 +40,7 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
     structure = Structure(bins, nodes)
-    return Network(structure, structure.counts(codes, 400))
+    return Network(structure, structure.counts(codes, 400, Engine()))
 
 
 def _all_rows(network: Network) -> tuple[list[np.ndarray], np.ndarray]:
@@ -94,8 +94,9 @@ def test_counts_of_blocks_add_up() -> None:
     random = np.random.default_rng(2)
     structure = _network().structure
     codes = [random.integers(0, len(bins), 700).astype(np.uint8) for bins in structure.bins]
-    whole = structure.counts(codes, 700)
-    parts = [structure.counts([code[at : at + 100] for code in codes], 100) for at in range(0, 700, 100)]
+    engine = Engine()
+    whole = structure.counts(codes, 700, engine)
+    parts = [structure.counts([code[at : at + 100] for code in codes], 100, engine) for at in range(0, 700, 100)]
     merged = parts[3]
     for part in [*parts[:3], *parts[4:]]:
         merged = part.merge(merged)

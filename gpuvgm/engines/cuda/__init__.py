@@ -17,17 +17,27 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array
+from gpuvgm.arrays import Array, to_numpy
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.base import CellEM, Engine, OnehotPart, ReadPart, RunningSummary
-from gpuvgm.engines.cuda import e_step, features, rows, summary
+from gpuvgm.engines.base import CellEM, Codes, Engine, OnehotPart, ReadPart, RunningSummary
+from gpuvgm.engines.cuda import e_step, features, rows, summary, synthesis
 from gpuvgm.engines.cuda import hold as holds
 from gpuvgm.engines.cuda.device import Device, Lane
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.pieces import in_pieces
 from gpuvgm.engines.hold import HoldTable
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, PriorTable, Step
+from gpuvgm.engines.tables import (
+    CountedColumn,
+    Draw,
+    DrawnColumn,
+    DrawTable,
+    InverseTable,
+    KernelTable,
+    PriorTable,
+    RowRules,
+    Step,
+)
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -83,6 +93,16 @@ class CudaEngine(Engine):
                 return self._summarise_pieces(x, grid, step, lanes)
 
         return self._or_on_host("the cells of a summary", on_device, self._host.summarise, x, grid, step)
+
+    def numbers_of(
+        self, values: Floats, rules: RowRules
+    ) -> tuple[Floats, NDArray[np.int32] | None, NDArray[np.bool_] | None]:
+        """Numbers of values of the host, who makes them; see `Engine.numbers_of`."""
+        return self._host.numbers_of(values, rules)
+
+    def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
+        """Values of numbers of the host, who makes them; see `Engine.values_of`."""
+        return self._host.values_of(numbers, rules, limits)
 
     def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
         """The summary of no rows yet; see `Engine.running_summary`."""
@@ -216,6 +236,39 @@ class CudaEngine(Engine):
             self._host.read_onehot(matrix, parts)
             return
         rows.read_onehot(self.device, matrix, parts)
+
+    @ranged
+    def find_bins(self, numbers: Floats, edges: Floats, codes: Codes) -> Codes:
+        """Bin of each number; see `Engine.find_bins`."""
+        if not self.device.is_resident(numbers):
+            return self._host.find_bins(numbers, edges, codes)
+        found: Codes = synthesis.find_bins(self.device, numbers, edges, codes)
+        return found
+
+    @ranged
+    def joint_counts(self, codes: Codes, parents: Sequence[Codes], column: CountedColumn) -> tuple[Ints, Ints | None]:
+        """Joint counts of rows; see `Engine.joint_counts`."""
+        if not any(map(self.device.is_resident, (codes, *parents))):
+            return self._host.joint_counts(codes, parents, column)
+        counts: tuple[Ints, Ints | None] = synthesis.joint_counts(
+            self.device, self._up(codes), [*map(self._up, parents)], column
+        )
+        return counts
+
+    @ranged
+    def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
+        """Rows of a column of a synthesizer, on the device; see `Engine.draw_rows`."""
+
+        def on_device() -> tuple[Codes, Floats]:
+            drawn: tuple[Codes, Floats] = synthesis.draw_rows(
+                self.device, column, [*map(self._up, parents)], draw, rows
+            )
+            return drawn
+
+        def on_host() -> tuple[Codes, Floats]:
+            return self._host.draw_rows(column, [*map(to_numpy, parents)], draw, rows)
+
+        return self._or_on_host("drawn rows", on_device, on_host)
 
     def _or_on_host(self, what: str, on_device: Callable[[], T], on_host: Callable[..., T], *arguments: Any) -> T:
         """Work on arrays of the host: on the device, or by the host engine if that is out of reach or has no room."""

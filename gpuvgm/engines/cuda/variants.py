@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from gpuvgm.engines.cuda import e_step, em, features, hold, rows, summary
+from gpuvgm.engines.cuda import e_step, em, features, hold, rows, summary, synthesis
 from gpuvgm.engines.cuda.programs import Program
 
 REALS = ("float32", "float64")
@@ -57,6 +57,9 @@ def every_program() -> tuple[Program, ...]:
         summary.CARRY,
         summary.FREQUENT,
         summary.GATHER,
+        synthesis.BINS,
+        synthesis.COUNTS,
+        synthesis.ROWS,
         *(e_step.e_step_program(components, x, weighted=weighted) for components, x, weighted in E_STEPS),
         e_step.e_step_program(0, "float64", weighted=True, cells=True),
         e_step.most_probable_program("float64", weighted=True),

@@ -78,3 +78,14 @@ class ResidentEngine:
         for (scalar, code, *_), (found, place, *_) in zip(parts, written, strict=True):
             self.down(found, scalar)
             self.down(place, code)
+
+    def find_bins(self, numbers, edges, codes):  # type: ignore[no-untyped-def]
+        return self.device.to_host(self.engine.find_bins(self.up(numbers), edges, codes))
+
+    def joint_counts(self, codes, parents, column):  # type: ignore[no-untyped-def]
+        pairs, triples = self.engine.joint_counts(self.up(codes), [*map(self.up, parents)], column)
+        return self.device.to_host(pairs), None if triples is None else self.device.to_host(triples)
+
+    def draw_rows(self, column, parents, draw, rows):  # type: ignore[no-untyped-def]
+        drawn = self.engine.draw_rows(column, [*map(self.up, parents)], draw, rows)
+        return tuple(map(self.device.to_host, drawn))

@@ -1,7 +1,7 @@
 // Rows of a synthesizer: the bin that each number lies in, and bins and places drawn by the words of Philox. Whole
 // numbers alone, but for the places.
 #pragma once
-#include "../vgm_math.cuh"
+#include "../vgm_draw.cuh"
 #include "host.hpp"
 
 namespace gpuvgm {
@@ -9,21 +9,8 @@ namespace {
 
 constexpr int WORD_ROWS = 512;  // rows whose words are drawn at once
 
-// The first of `count` ascending keys from which on `beyond` is false, or `count`, in `steps` halvings without a
-// branch.
-template <class Beyond> GPUVGM_FN int64_t first_not(int64_t from, int64_t count, int steps, Beyond beyond) {
-    for (int64_t jump = int64_t(1) << steps; jump; jump >>= 1) {
-        const int64_t next = from + jump;
-        from = next <= count && beyond(next - 1) ? next : from;
-    }
-    return from;
-}
-
-// The first entry of a block whose key is above (block << 33) | word.
 GPUVGM_FN int64_t entry_of(const Lottery& lottery, int64_t block, u32 word) {
-    const uint64_t wanted = ((uint64_t)block << 33) | word;
-    return first_not(lottery.starts[block], lottery.entries, lottery.steps,
-                     [&](int64_t at) { return lottery.keys[at] <= wanted; });
+    return entry_of(lottery.keys, lottery.starts[block], lottery.entries, lottery.steps, block, word);
 }
 
 void draw_rows(const DrawnColumn& column, const uint8_t* first, const uint8_t* second, uint64_t first_row, int64_t rows,
@@ -72,9 +59,7 @@ void find_bins(const double* x, int64_t rows, const double* edges, int edge_coun
         ++steps;
     }
     for (int64_t i = 0; i < rows; ++i) {
-        const double value = x[i];
-        const int64_t interval = first_not(0, edge_count, steps, [&](int64_t at) { return edges[at] < value; });
-        out[i] = codes[value == value ? interval : edge_count + 1];
+        out[i] = codes[interval_of(x[i], edges, edge_count, steps)];
     }
 }
 

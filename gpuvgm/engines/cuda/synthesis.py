@@ -1,0 +1,128 @@
+"""Rows of a synthesizer on the device: bins of numbers, joint counts of bins, and rows that are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpuvgm.arrays import widened
+from gpuvgm.engines.cuda.device import Device
+from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
+from gpuvgm.engines.tables import CountedColumn, Draw, DrawnColumn
+from gpuvgm.summary.grid import Floats, Ints
+
+SOURCES = ("vgm_math.cuh", "vgm_draw.cuh", "cuda/synthesis.cuh")
+BINS = Program(
+    name="gpuvgm_find_bins",
+    sources=SOURCES,
+    constants=(),
+    parameters=(
+        Parameter("float64", "x"),
+        Parameter("float64", "edges"),
+        value("int64", "count"),
+        value("int32", "steps"),
+        Parameter("uint8", "codes"),
+        written("uint8", "found"),
+    ),
+    operation="found[i] = codes[gpuvgm::interval_of(x[i], &edges[0], count, steps)]",
+)
+COUNTS = Program(
+    name="gpuvgm_count_rows",
+    sources=SOURCES,
+    constants=(),
+    parameters=(
+        value("int64", "rows"),
+        *(Parameter("uint8", name) for name in ("own", "first", "second")),
+        *(Parameter("int64", name) for name in ("shape", "second_of", "group_of")),
+        written("uint64", "pairs"),
+        written("uint64", "triples"),
+    ),
+    operation="gpuvgm::count_row(i, rows, &own[0], &first[0], &second[0], &shape[0], &second_of[0], &group_of[0], "
+    "&pairs[0], &triples[0])",
+)
+ROWS = Program(
+    name="gpuvgm_draw_rows",
+    sources=SOURCES,
+    constants=(),
+    parameters=(
+        value("int64", "rows"),
+        Parameter("uint8", "first"),
+        Parameter("uint8", "second"),
+        Parameter("int64", "shape"),
+        Parameter("uint64", "keys"),
+        Parameter("int64", "starts"),
+        Parameter("int64", "second_of"),
+        Parameter("float64", "ends"),
+        *(value("uint64", name) for name in ("seed", "column", "first_row")),
+        written("uint8", "code"),
+        written("float64", "number"),
+    ),
+    operation="gpuvgm::draw_row(i, rows, &first[0], &second[0], &shape[0], &keys[0], &starts[0], &second_of[0], "
+    "&ends[0], seed, column, first_row, &code[0], &number[0])",
+)
+
+
+def find_bins(device: Device, numbers: Any, edges: Floats, codes: Any) -> Any:
+    """Bin of each number on the device, of float32 too; see `Engine.find_bins`."""
+    found = device.xp.empty(len(numbers), np.uint8)
+    arguments = [
+        widened(numbers),
+        _filled(device, edges),
+        len(edges),
+        _steps(len(edges)),
+        device.xp.asarray(codes),
+        found,
+    ]
+    device.run_rows(BINS, arguments, len(numbers))
+    return found
+
+
+def joint_counts(device: Device, codes: Any, parents: Sequence[Any], column: CountedColumn) -> tuple[Any, Any]:
+    """Joint counts of rows on the device; see `Engine.joint_counts`."""
+    xp, two = device.xp, column.groups > 1
+    pairs = xp.zeros((column.first, len(column.child)), np.uint64)
+    triples = xp.zeros((column.first, column.groups, column.children) if two else 1, np.uint64)
+    shape = np.array([1 + two if parents else 0, len(column.child), column.groups, column.children])
+    first, second = (*parents, codes, codes)[:2]
+    maps = [xp.asarray(shape), _filled(device, column.second), xp.asarray(column.child)]
+    device.run_rows(COUNTS, [len(codes), codes, first, second, *maps, pairs.ravel(), triples.ravel()], len(codes))
+    return pairs.astype(np.int64), triples.astype(np.int64) if two else None
+
+
+def draw_rows(device: Device, column: DrawnColumn, parents: Sequence[Any], draw: Draw, rows: int) -> tuple[Any, Any]:
+    """Rows of a column on the device; see `Engine.draw_rows`."""
+    xp = device.xp
+    lotteries = [one for one in (column.groups, column.inside, column.pieces) if one is not None]
+    keys, starts = (np.concatenate([getattr(one, name) for one in lotteries]) for name in ("keys", "starts"))
+    ends = np.stack((column.low, column.high), axis=1).ravel()
+    code, number = xp.empty(rows, np.uint8), xp.empty(rows, np.float64)
+    first, second = (*parents, code, code)[:2]
+    tables = [xp.asarray(_shape(column, len(parents))), xp.asarray(keys), xp.asarray(starts)]
+    tables += [_filled(device, column.second), xp.asarray(ends)]
+    arguments = [rows, first, second, *tables, draw.seed, draw.column, draw.first_row, code, number]
+    device.run_rows(ROWS, arguments, rows)
+    return code, number
+
+
+def _shape(column: DrawnColumn, parents: int) -> Ints:
+    """What cuda/synthesis.cuh takes for a DrawnShape."""
+    shape, keys, starts = [parents, column.width, int(column.groups.starts[1]), len(column.pieces.starts) - 1], 0, 0
+    for lottery in (column.groups, column.inside, column.pieces):
+        if lottery is None:
+            shape += [0, 0, 0, 0]
+            continue
+        shape += [keys, starts, len(lottery.keys), _steps(lottery.longest)]
+        keys, starts = keys + len(lottery.keys), starts + len(lottery.starts)
+    return np.array(shape, np.int64)
+
+
+def _steps(count: int) -> int:
+    """Halvings that find one of so many keys, or their end."""
+    return max(count.bit_length() - 1, 0)
+
+
+def _filled(device: Device, table: Any) -> Any:
+    """A table on the device, which kernels can be given where it is empty too."""
+    return device.xp.asarray(table if len(table) else np.zeros(1, table.dtype))

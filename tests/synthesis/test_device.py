@@ -1,0 +1,77 @@
+"""A synthesizer of rows on a device counts and draws there, to the bits of the host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+from tests.engines.kernels.building import needs_compiler
+from tests.harness.device.frames import DataFrame, use_strict_cudf
+
+pytestmark = needs_compiler
+ROWS = 6_000
+LAUNCHED = {"gpuvgm_find_bins", "gpuvgm_count_rows", "gpuvgm_draw_rows"}
+
+
+def orders() -> pd.DataFrame:
+    """Orders, most of which were sent a while after, on a device as cuDF has them."""
+    random = np.random.default_rng(3)
+    ordered = pd.Timestamp("2024-01-01") + pd.to_timedelta(random.integers(0, 10**7, ROWS), unit="s")
+    sent = pd.Series(ordered + pd.to_timedelta(random.integers(600, 300_000, ROWS), unit="s"))
+    amount = random.lognormal(3, 1, ROWS).round(2)
+    return pd.DataFrame(
+        {
+            "ordered": ordered.astype("datetime64[us]"),
+            "sent": sent.where(random.random(ROWS) > 0.1).astype("datetime64[us]"),
+            "amount": np.where(random.random(ROWS) < 0.2, 0.0, amount),
+            "pieces": (amount // 10 + random.integers(0, 3, ROWS)).astype(np.int64),
+            "weight": np.where(random.random(ROWS) < 0.05, np.nan, amount * random.normal(1, 0.1, ROWS)),
+            "city": random.choice(["Bern", "Rome", "Oslo"], ROWS, p=[0.6, 0.3, 0.1]),
+        }
+    )
+
+
+def assert_same(found: gpuvgm.TableSynthesizer, expected: gpuvgm.TableSynthesizer) -> None:
+    """Networks and rows have the same bits."""
+    assert found.network_.nodes == expected.network_.nodes
+    counts, others = found.network_.counts, expected.network_.counts
+    for one, other in zip((*counts.pairs, *counts.triples), (*others.pairs, *others.triples), strict=True):
+        assert isinstance(one, np.ndarray) and one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+def on_host(columns: Any) -> pd.DataFrame:
+    return pd.DataFrame({name: columns[name] for name in columns})
+
+
+@pytest.mark.parametrize("engine", ["cuda", "native"])
+def test_frames_of_cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    use_strict_cudf(monkeypatch)
+    rows = orders()
+    expected = gpuvgm.TableSynthesizer(engine="native").fit(rows)
+    since = {bins.name: bins.since for bins in expected.network_.structure.bins}
+    assert since["sent"] == "ordered" and max(len(node.parents) for node in expected.network_.nodes) == 2
+    strict_cupy.hardware.launches.clear()
+    found = gpuvgm.TableSynthesizer(engine=engine).fit(DataFrame.from_pandas(rows))
+    assert_same(found, expected)
+    sample = found.sample(3_000)
+    launched = {launch[0] for launch in strict_cupy.hardware.launches}
+    assert (launched & LAUNCHED) == (LAUNCHED if engine == "cuda" else set())
+    np.testing.assert_array_equal(found.score_samples(rows[:500]), expected.score_samples(rows[:500]))
+    back, wanted = sample.to_pandas(), expected.sample(3_000)
+    for name in wanted:
+        assert back[name].astype(wanted[name].dtype).equals(wanted[name]), name
+
+
+def test_rows_of_the_host_are_drawn_on_the_device(strict_cupy: Any) -> None:
+    rows = orders()
+    expected, found = (gpuvgm.TableSynthesizer(engine=engine).fit(rows) for engine in ("native", "cuda"))
+    assert_same(found, expected)
+    strict_cupy.hardware.launches.clear()
+    conditions = {"city": "Rome", "pieces": (1, 4)}
+    assert found.sample(2_000, conditions=conditions).equals(expected.sample(2_000, conditions=conditions))
+    assert {launch[0] for launch in strict_cupy.hardware.launches} == {"gpuvgm_draw_rows"}
