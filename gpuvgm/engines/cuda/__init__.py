@@ -250,7 +250,7 @@ class CudaEngine(Engine):
         """Joint counts of rows; see `Engine.joint_counts`."""
         if not any(map(self.device.is_resident, (codes, *parents))):
             return self._host.joint_counts(codes, parents, column)
-        counts: tuple[Ints, Ints | None] = synthesis.joint_counts(
+        counts: tuple[Ints, Ints | None] = synthesis.count_rows(
             self.device, self._up(codes), [*map(self._up, parents)], column
         )
         return counts

@@ -69,7 +69,7 @@ def find_bins(device: Device, numbers: Any, edges: Floats, codes: Any) -> Any:
     found = device.xp.empty(len(numbers), np.uint8)
     arguments = [
         widened(numbers),
-        _filled(device, edges),
+        _never_empty(device, edges),
         len(edges),
         _steps(len(edges)),
         device.xp.asarray(codes),
@@ -79,14 +79,14 @@ def find_bins(device: Device, numbers: Any, edges: Floats, codes: Any) -> Any:
     return found
 
 
-def joint_counts(device: Device, codes: Any, parents: Sequence[Any], column: CountedColumn) -> tuple[Any, Any]:
+def count_rows(device: Device, codes: Any, parents: Sequence[Any], column: CountedColumn) -> tuple[Any, Any]:
     """Joint counts of rows on the device; see `Engine.joint_counts`."""
     xp, two = device.xp, column.groups > 1
     pairs = xp.zeros((column.first, len(column.child)), np.uint64)
     triples = xp.zeros((column.first, column.groups, column.children) if two else 1, np.uint64)
     shape = np.array([1 + two if parents else 0, len(column.child), column.groups, column.children])
     first, second = (*parents, codes, codes)[:2]
-    maps = [xp.asarray(shape), _filled(device, column.second), xp.asarray(column.child)]
+    maps = [xp.asarray(shape), _never_empty(device, column.second), xp.asarray(column.child)]
     device.run_rows(COUNTS, [len(codes), codes, first, second, *maps, pairs.ravel(), triples.ravel()], len(codes))
     return pairs.astype(np.int64), triples.astype(np.int64) if two else None
 
@@ -100,7 +100,7 @@ def draw_rows(device: Device, column: DrawnColumn, parents: Sequence[Any], draw:
     code, number = xp.empty(rows, np.uint8), xp.empty(rows, np.float64)
     first, second = (*parents, code, code)[:2]
     tables = [xp.asarray(_shape(column, len(parents))), xp.asarray(keys), xp.asarray(starts)]
-    tables += [_filled(device, column.second), xp.asarray(ends)]
+    tables += [_never_empty(device, column.second), xp.asarray(ends)]
     arguments = [rows, first, second, *tables, draw.seed, draw.column, draw.first_row, code, number]
     device.run_rows(ROWS, arguments, rows)
     return code, number
@@ -123,6 +123,6 @@ def _steps(count: int) -> int:
     return max(count.bit_length() - 1, 0)
 
 
-def _filled(device: Device, table: Any) -> Any:
+def _never_empty(device: Device, table: Any) -> Any:
     """A table on the device, which kernels can be given where it is empty too."""
     return device.xp.asarray(table if len(table) else np.zeros(1, table.dtype))
