@@ -1,8 +1,9 @@
-"""TableSynthesizer on 15 real tables that its development did not look at, beside a tree and independent columns.
+"""TableSynthesizer on 15 real tables that its development did not look at, beside other generators.
 
-``python -m benchmarks.synthesis FILE`` appends a line for each table, seed and network to a file of results. Half of
-the rows, 10,000 at most, are trained on, as many others are held out. ``python -m benchmarks.synthesis`` prints what
-the files of results hold.
+``python -m benchmarks.synthesis FILE GENERATOR ...`` appends a line for each table, seed and generator to a file of
+results. Half of the rows, 10,000 at most, are trained on, as many others are held out. TVAE and CTGAN are those of
+`gpuvgm.integrations.ctgan` with their defaults; the Gaussian copula is SDV's, which has to be installed, as SDMetrics
+has for each. ``python -m benchmarks.synthesis`` prints what the files of results hold.
 
 ``python -m benchmarks synthesizer`` measures time and memory instead: a generated table from Parquet to a model and a
 sample of as many rows back to Parquet, each in a process of its own (``python -m benchmarks.synthesis STAGE FOLDER``),
@@ -16,7 +17,9 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
+from functools import partial
+from importlib import import_module
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +33,7 @@ from benchmarks.inputs import real_table
 from benchmarks.machine import ROOT, describe_machine, found_by, peak_memory, repeated
 from benchmarks.measure import Measurement, append_lines, mebibytes
 from benchmarks.plan import newest
+from benchmarks.samples_side import utility
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
@@ -56,9 +60,13 @@ TABLES = {
     "covid_testing": "medicaldata",
     "nassCDS": "DAAG",
 }
-NETWORKS = {"independent": 0, "tree": 1, "two parents": 2}
-TRAINING_ROWS, SMALL = "training rows", 300
-ROWS, SEEDS = 10_000, 1
+OURS = "two parents"
+NETWORKS = {"independent": 0, "tree": 1, OURS: 2}
+TRAINING_ROWS, TVAE, CTGAN, COPULA = "training rows", "TVAE", "CTGAN", "Gaussian copula"
+GENERATORS = (*NETWORKS, TVAE, CTGAN, COPULA, TRAINING_ROWS)
+ROWS, SMALL, SEEDS = 10_000, 300, 1
+EPOCHS = 300
+TARGETS = 4  # columns that are predicted, drawn by the seed
 BINS, MOST = 10, 20  # of numbers, and categories of their own
 TRIPLE_BINS = 5
 TRIPLES = 100  # of columns that are judged, drawn by the seed
@@ -119,46 +127,115 @@ def copied(training: list[Codes], rows: list[Codes]) -> float:
     return float(np.mean([row.tobytes() in known for row in np.stack(rows, axis=1)]))
 
 
-def judge(name: str, seed: int, rows: int = ROWS) -> Iterator[dict[str, Any]]:
-    """Figures of each network, and of the training rows in place of a sample."""
+def judge(name: str, seed: int, rows: int, generator: str) -> dict[str, Any]:
+    """Figures of what a generator makes of a table; of the training rows themselves in place of a sample."""
     training, held_out = split(name, seed, rows)
+    start = time.perf_counter()
+    if generator in NETWORKS:
+        sample, more = of_network(training, held_out, seed, NETWORKS[generator])
+    else:
+        sample, more = training if generator == TRAINING_ROWS else RIVALS[generator](training, seed), {}
+    found = {"table": name, "generator": generator, "seed": seed, "rows": len(training), "limit": rows}
+    return {**found, "seconds": time.perf_counter() - start, **figures(training, held_out, sample, seed), **more}
+
+
+def of_network(training: Any, held_out: Any, seed: int, parents: int) -> tuple[Any, dict[str, Any]]:
+    """A sample of TableSynthesizer, log-likelihoods of held-out rows, and shares of copies."""
+    model = gpuvgm.TableSynthesizer(parents=parents, random_state=seed, threads=1).fit(training)
+    sample = model.sample(len(training))
+    own, others, drawn = (codes_of(model, one) for one in (training, held_out, sample))
+    nats = model.network_.log_probability(others, len(held_out))
+    finite = bool(np.isfinite(model.score_samples(held_out)).all())
+    copies = {"copied": copied(own, drawn), "copied_held_out": copied(own, others)}
+    return sample, {"nats": float(nats.mean()), "lowest": float(nats.min()), "finite": finite, **copies}
+
+
+def of_ctgan(training: Any, seed: int, *, model: str) -> Any:
+    """A sample of CTGAN or TVAE on our encoding, on one thread."""
+    import_module("torch").set_num_threads(1)
+    made = getattr(import_module("gpuvgm.integrations.ctgan"), model)(epochs=EPOCHS, enable_gpu=False)
+    np.random.seed(seed)
+    made.set_random_state(seed)
+    made.fit(training)
+    return made.sample(len(training))
+
+
+def of_copula(training: Any, seed: int) -> Any:
+    """A sample of SDV's GaussianCopulaSynthesizer."""
+    metadata = import_module("sdv.metadata").Metadata.load_from_dict({"tables": {"table": metadata_of(training)}})
+    np.random.seed(seed)
+    made = import_module("sdv.single_table").GaussianCopulaSynthesizer(metadata)
+    made.fit({"table": training})
+    return made.sample(num_rows=len(training))["table"]
+
+
+RIVALS = {TVAE: partial(of_ctgan, model=TVAE), CTGAN: partial(of_ctgan, model=CTGAN), COPULA: of_copula}
+
+
+def metadata_of(table: Any) -> dict[str, Any]:
+    """The kinds of columns in SDV's words."""
+    kinds = {"f": "numerical", "i": "numerical", "u": "numerical", "M": "datetime", "b": "boolean"}
+    return {"columns": {name: {"sdtype": kinds.get(table[name].dtype.kind, "categorical")} for name in table}}
+
+
+def figures(training: Any, held_out: Any, sample: Any, seed: int) -> dict[str, Any]:
+    """How well a sample agrees with held-out rows, and what can be learnt from it."""
     columns, random = list(training), np.random.default_rng(seed)
     triples = list(combinations(columns, 3))
     triples = [triples[at] for at in random.permutation(len(triples))[:TRIPLES]]
-    pairs = list(combinations(columns, 2))
-    samples: dict[str, Any] = {TRAINING_ROWS: (training, {})}
-    for network, parents in NETWORKS.items():
-        start = time.perf_counter()
-        model = gpuvgm.TableSynthesizer(parents=parents, random_state=seed, threads=1).fit(training)
-        fitted = time.perf_counter()
-        sample = model.sample(len(training))
-        seconds = {"fit": fitted - start, "sample": time.perf_counter() - fitted}
-        own, others, drawn = (codes_of(model, one) for one in (training, held_out, sample))
-        nats = model.network_.log_probability(others, len(held_out))
-        scores = model.score_samples(held_out)
-        more = {"nats": float(nats.mean()), "lowest": float(nats.min()), "finite": bool(np.isfinite(scores).all())}
-        copies = {"copied": copied(own, drawn), "copied_held_out": copied(own, others)}
-        samples[network] = (sample, {"seconds": seconds, **more, **copies})
-    for network, (sample, more) in samples.items():
-        figures = {
-            "pairs": agreement(held_out, sample, BINS, pairs),
-            "triples": agreement(held_out, sample, TRIPLE_BINS, triples),
-        }
-        yield {"table": name, "network": network, "seed": seed, "rows": len(training), **figures, **more}
+    report = import_module("sdmetrics.reports.single_table").QualityReport()
+    report.generate(held_out, sample, metadata_of(training), verbose=False)
+    return {
+        "pairs": agreement(held_out, sample, BINS, list(combinations(columns, 2))),
+        "triples": agreement(held_out, sample, TRIPLE_BINS, triples),
+        "utility": float(np.mean(list(utilities(training, held_out, sample, random).values()))),
+        "quality": float(report.get_score()),
+    }
 
 
-def main(path: Path) -> None:
-    """Judge all tables that the file does not hold."""
+def utilities(training: Any, held_out: Any, sample: Any, random: np.random.Generator) -> dict[str, float]:
+    """What boosting learns from a sample to predict of held-out rows, by target; not below what it knows without any.
+
+    Targets are drawn of numbers and of columns with few categories; rows where a target is missing are left out.
+    """
+    numbers = {name for name in training if training[name].dtype.kind in "fiuM"}
+    known = [name for name in training if 2 <= training[name].nunique() <= (np.inf if name in numbers else MOST)]
+    found = {}
+    for target in random.permutation(known)[:TARGETS]:
+        real, other = (plain_rows(one, numbers)[one[target].notna().to_numpy()] for one in (held_out, sample))
+        is_number = target in numbers
+        least = (
+            0.0 if is_number else 0.5 if real[target].nunique() == 2 else real[target].value_counts().max() / len(real)
+        )
+        found[target] = max(least, utility(real, other, set(training) - numbers, target)) if len(other) > 1 else least
+    return found
+
+
+def plain_rows(rows: Any, numbers: set[str]) -> Any:
+    """Rows with numbers as floats, dates among them, and texts, one of which is for missing categories."""
+    columns = {
+        name: (
+            rows[name].astype("int64").where(rows[name].notna()) if rows[name].dtype.kind == "M" else rows[name]
+        ).astype(float)
+        if name in numbers
+        else rows[name].astype(str).where(rows[name].notna(), "missing")
+        for name in rows
+    }
+    return rows.assign(**columns)
+
+
+def main(path: Path, *generators: str) -> None:
+    """Judge all tables that the file does not hold; 300 rows of each by the networks too."""
     machine = describe_machine()
-    done = {(d["table"], d["seed"], d["limit"]) for d in map(_details, newest("results")) if "limit" in d}
-    for seed in range(SEEDS):
-        for name in TABLES:
-            for limit in (ROWS, SMALL):
-                if (name, seed, limit) not in done:
-                    found = [one | {"limit": limit} for one in judge(name, seed, limit)]
-                    lines = [Measurement(f"{name}, {d['network']}", d["rows"], 1.0, details=d) for d in found]
-                    append_lines(path, "synthesis", machine, lines)
-                    print(name, seed, limit, {d["network"]: round(d["pairs"], 3) for d in found}, flush=True)
+    held = path.read_text().splitlines() if path.exists() else []
+    done = {(d["table"], d["seed"], d["limit"], d["generator"]) for d in map(_details, held)}
+    for seed, generator, name, limit in product(range(SEEDS), generators or GENERATORS, TABLES, (ROWS, SMALL)):
+        if (name, seed, limit, generator) in done or (limit == SMALL and generator in RIVALS):
+            continue
+        found = judge(name, seed, limit, generator)
+        measurement = Measurement(f"{name}, {generator}", found["rows"], found["seconds"], details=found)
+        append_lines(path, "synthesis", machine, [measurement])
+        print(name, generator, seed, limit, round(found["pairs"], 3), f"{found['seconds']:.0f} s", flush=True)
 
 
 # -- time and memory
@@ -249,30 +326,37 @@ def _details(line: str) -> dict[str, Any]:
 def table(lines: Sequence[str]) -> Iterator[str]:
     """The means of all tables and seeds in Markdown, then those of each table."""
     found = [one for one in map(_details, lines) if one]
-    yield "| mean of all tables | pairs | triples | held-out nats |"
-    yield "|---|--:|--:|--:|"
-    for network in (*NETWORKS, TRAINING_ROWS):
-        pairs, triples, nats = (_mean(found, part, network, ROWS, None) for part in ("pairs", "triples", "nats"))
-        yield f"| {network} | {pairs:.3f} | {triples:.3f} | {'' if np.isnan(nats) else f'{nats:.2f}'} |"
-    judged = ("tree", "two parents", TRAINING_ROWS)
+    generators = [one for one in GENERATORS if any(d["generator"] == one for d in found)]
+    figures = ("pairs", "triples", "utility", "quality", "nats")
+    yield "| mean of all tables | pairs | triples | utility | quality | held-out nats |"
+    yield "|---|--:|--:|--:|--:|--:|"
+    for generator in generators:
+        means = [_mean(found, part, generator, ROWS, None) for part in figures]
+        cells = ["" if np.isnan(mean) else f"{mean:.2f}" if mean < 0 else f"{mean:.3f}" for mean in means]
+        yield f"| {generator} | {' | '.join(cells)} |"
+    others = [one for one in generators if one not in NETWORKS or one == OURS]
     yield ""
-    yield "| table | rows | pairs: tree, two parents, rows | nats: independent, tree, two parents | copied | of 300 |"
-    yield "|---|--:|---|---|---|---|"
+    columns = ["table", "rows", f"pairs: {', '.join(others)}", "utility of these", f"nats: {', '.join(NETWORKS)}"]
+    yield f"| {' | '.join([*columns, 'copied', 'of 300'])} |"
+    yield "|---|--:|---|---|---|---|---|"
     for name in sorted({d["table"] for d in found}):
-        cells = [" ".join(f"{_mean(found, 'pairs', network, ROWS, name):.3f}" for network in judged)]
+        cells = [
+            " ".join(f"{_mean(found, part, generator, ROWS, name):.3f}".replace("nan", "–") for generator in others)
+            for part in ("pairs", "utility")
+        ]
         cells.append(" ".join(f"{_mean(found, 'nats', network, ROWS, name):.2f}" for network in NETWORKS))
         for limit in (ROWS, SMALL):
-            both = (_mean(found, part, "two parents", limit, name) for part in ("copied", "copied_held_out"))
+            both = (_mean(found, part, OURS, limit, name) for part in ("copied", "copied_held_out"))
             cells.append(" ".join(f"{one:.3f}" for one in both))
-        yield f"| {name} | {_mean(found, 'rows', TRAINING_ROWS, ROWS, name):,.0f} | {' | '.join(cells)} |"
+        yield f"| {name} | {_mean(found, 'rows', OURS, ROWS, name):,.0f} | {' | '.join(cells)} |"
 
 
-def _mean(found: Sequence[dict[str, Any]], part: str, network: str, limit: int, name: str | None) -> float:
+def _mean(found: Sequence[dict[str, Any]], part: str, generator: str, limit: int, name: str | None) -> float:
     """Mean of a figure; NaN where there is none."""
     chosen = [
         d[part]
         for d in found
-        if part in d and d["network"] == network and d["limit"] == limit and name in (None, d["table"])
+        if part in d and d["generator"] == generator and d["limit"] == limit and name in (None, d["table"])
     ]
     return float(np.mean(chosen)) if chosen else np.nan
 
@@ -280,9 +364,9 @@ def _mean(found: Sequence[dict[str, Any]], part: str, network: str, limit: int, 
 if __name__ == "__main__":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if len(sys.argv) > 2:
+        if len(sys.argv) > 1 and sys.argv[1] in STAGES:
             print(json.dumps(stage(sys.argv[1], Path(sys.argv[2]))))
         elif len(sys.argv) > 1:
-            main(Path(sys.argv[1]))
+            main(Path(sys.argv[1]), *sys.argv[2:])
         else:
             print("\n".join(table(newest("results"))))
