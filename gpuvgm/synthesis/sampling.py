@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache, cached_property
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -100,7 +100,7 @@ class Sampler:
             ]
         else:
             drawn = self.drawing.rows(first_row, rows, seed)
-        values = self._columns(drawn)
+        values = DrawnColumns(self._values, drawn)
         arrays = [
             values(column.name)
             if column.name in self._values
@@ -108,16 +108,6 @@ class Sampler:
             for column in self.model.columns
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-
-    def _columns(self, drawn: Drawn) -> Callable[[str], Any]:
-        """What makes the values of a column of drawn rows."""
-
-        @cache
-        def values_of_column(name: str) -> Any:
-            place, values = self._values[name]
-            return values(*drawn[place], values_of_column)
-
-        return values_of_column
 
     def _that_meet(self, first_row: int, rows: int, seed: int) -> Drawn:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions."""
@@ -140,6 +130,30 @@ class Sampler:
 
     def _meet(self, drawn: Drawn) -> NDArray[np.bool_]:
         """Which rows meet all conditions that are tested."""
-        values = self._columns(drawn)
+        values = DrawnColumns(self._values, drawn)
         met: NDArray[np.bool_] = np.logical_and.reduce([test(values(name)) for name, test in self._tests.items()])
         return met
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnColumns:
+    """Values of the columns of drawn rows, each made once. What was drawn goes with it, as a closure's would not.
+
+    Parameters
+    ----------
+    ways : mapping of str to (int, callable)
+        Node of each column, and what makes its values.
+    drawn : sequence of (ndarray, ndarray)
+        Bins and places of the rows, by node.
+    """
+
+    ways: Mapping[str, tuple[int, Values]]
+    drawn: Drawn
+    made: dict[str, Any] = field(default_factory=dict)
+
+    def __call__(self, name: str) -> Any:
+        """The values of a column."""
+        if name not in self.made:
+            place, values = self.ways[name]
+            self.made[name] = values(*self.drawn[place], self)
+        return self.made[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from scipy.stats import ks_2samp
 
 import gpuvgm
 from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.synthesis.drawing import Drawing, Drawn
 from gpuvgm.synthesis.network import Network
 
 ROWS = 6000
@@ -130,6 +133,24 @@ def _expect_share(found: pd.Series, expected: pd.Series) -> None:
     share = pd.concat((found, expected)).mean()
     error = np.sqrt(share * (1 - share) * (1 / len(found) + 1 / len(expected)))
     assert abs(found.mean() - expected.mean()) <= 4 * error
+
+
+def test_what_was_drawn_goes_with_the_rows(
+    fitted: gpuvgm.TableSynthesizer, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """No cycle keeps it until Python collects garbage: blocks of many rows would pile up."""
+    rows, drawn = Drawing.rows, list[weakref.ref[np.ndarray]]()
+
+    def watched(drawing: Drawing, *arguments: int) -> Drawn:
+        found = rows(drawing, *arguments)
+        drawn.extend(weakref.ref(places) for _, places in found)
+        return found
+
+    monkeypatch.setattr(Drawing, "rows", watched)
+    request.addfinalizer(gc.enable)
+    gc.disable()
+    fitted.sample(100)
+    assert drawn and all(one() is None for one in drawn)
 
 
 def test_conditions_that_no_row_meets(fitted: gpuvgm.TableSynthesizer) -> None:
