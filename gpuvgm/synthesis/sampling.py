@@ -100,7 +100,7 @@ class Sampler:
             ]
         else:
             drawn = self.drawing.rows(first_row, rows, seed)
-        values = DrawnColumns(self._values, drawn)
+        values = SampledColumns(self._values, drawn)
         arrays = [
             values(column.name)
             if column.name in self._values
@@ -130,14 +130,16 @@ class Sampler:
 
     def _meet(self, drawn: Drawn) -> NDArray[np.bool_]:
         """Which rows meet all conditions that are tested."""
-        values = DrawnColumns(self._values, drawn)
+        values = SampledColumns(self._values, drawn)
         met: NDArray[np.bool_] = np.logical_and.reduce([test(values(name)) for name, test in self._tests.items()])
         return met
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnColumns:
-    """Values of the columns of drawn rows, each made once. What was drawn goes with it, as a closure's would not.
+class SampledColumns:
+    """Values of the columns of drawn rows, each made once.
+
+    A closure that knows itself would keep what was drawn until Python collects garbage.
 
     Parameters
     ----------
