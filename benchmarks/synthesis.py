@@ -90,7 +90,7 @@ def coded(real: Any, other: Any, bins: int) -> tuple[np.ndarray, np.ndarray]:
         edges = np.unique(np.nanquantile(real.astype(float), np.arange(1, bins) / bins, method="lower"))
         found = [np.searchsorted(edges, one.astype(float), side="left") for one in (real, other)]
         return tuple(np.where(one.isna(), bins, code) for one, code in zip((real, other), found, strict=True))  # type: ignore[return-value]
-    texts = [one.astype(str).where(one.notna(), "missing") for one in (real, other)]
+    texts = [_texts(one) for one in (real, other)]
     rank = {value: at for at, value in enumerate(texts[0].value_counts().index[:MOST])}
     return tuple(np.array([rank.get(value, MOST) for value in one]) for one in texts)  # type: ignore[return-value]
 
@@ -203,25 +203,31 @@ def utilities(training: Any, held_out: Any, sample: Any, random: np.random.Gener
     found = {}
     for target in random.permutation(known)[:TARGETS]:
         real, other = (plain_rows(one, numbers)[one[target].notna().to_numpy()] for one in (held_out, sample))
-        is_number = target in numbers
-        least = (
-            0.0 if is_number else 0.5 if real[target].nunique() == 2 else real[target].value_counts().max() / len(real)
-        )
-        found[target] = max(least, utility(real, other, set(training) - numbers, target)) if len(other) > 1 else least
+        found[target] = 0.0 if target in numbers else _hits_without_sample(real[target])
+        if len(other) > 1:
+            found[target] = max(found[target], utility(real, other, set(training) - numbers, target))
     return found
+
+
+def _hits_without_sample(categories: Any) -> float:
+    """The area under the ROC curve of two categories that are guessed; of more the share of the most frequent one."""
+    return 0.5 if categories.nunique() == 2 else float(categories.value_counts(normalize=True).max())
 
 
 def plain_rows(rows: Any, numbers: set[str]) -> Any:
     """Rows with numbers as floats, dates among them, and texts, one of which is for missing categories."""
-    columns = {
-        name: (
-            rows[name].astype("int64").where(rows[name].notna()) if rows[name].dtype.kind == "M" else rows[name]
-        ).astype(float)
-        if name in numbers
-        else rows[name].astype(str).where(rows[name].notna(), "missing")
-        for name in rows
-    }
+    columns = {name: _floats(rows[name]) if name in numbers else _texts(rows[name]) for name in rows}
     return rows.assign(**columns)
+
+
+def _floats(column: Any) -> Any:
+    if column.dtype.kind == "M":
+        column = column.astype("int64").where(column.notna())
+    return column.astype(float)
+
+
+def _texts(column: Any) -> Any:
+    return column.astype(str).where(column.notna(), "missing")
 
 
 def main(path: Path, *generators: str) -> None:

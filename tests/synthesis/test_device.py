@@ -44,10 +44,6 @@ def assert_same(found: gpuvgm.TableSynthesizer, expected: gpuvgm.TableSynthesize
         np.testing.assert_array_equal(one, other)
 
 
-def on_host(columns: Any) -> pd.DataFrame:
-    return pd.DataFrame({name: columns[name] for name in columns})
-
-
 @pytest.mark.parametrize("engine", ["cuda", "native"])
 def test_frames_of_cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     use_strict_cudf(monkeypatch)
