@@ -295,12 +295,15 @@ class Run:
         """What `make(rows)` gives for all blocks to write to; None where workers cannot, or the rows are not known."""
         return None if self.spread or rows is None else make(rows)
 
-    def first_blocks(self, source: Source, columns: Sequence[str]) -> Iterator[Block]:
-        """Blocks that this process reads to look at, some of which may go to workers then."""
+    def first_blocks(self, source: Source, columns: Sequence[str], most: int) -> Iterator[Block]:
+        """Blocks that this process reads to look at; where they are read once, some may go to workers then."""
         here = self.here
-        rows = here.rows_of(source, len(columns))
-        most = _travelling(len(columns)) if self.spread else rows
-        return as_read_by(here.engine, source).blocks(columns, min(rows, most))
+        limits = [here.rows_of(source, len(columns))]
+        if self.spread:
+            limits.append(_travelling(len(columns)))
+        if source.repeatable:
+            limits.append(most)
+        return as_read_by(here.engine, source).blocks(columns, min(limits))
 
     def partitions(
         self,

@@ -71,7 +71,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
             source = source.keep_sampled(names, runs, run.room)
         rows = source.sample(names, runs)
         return Sampled(source, _join_chunks(rows, run.executor.threads) if fine else rows)
-    stream = run.first_blocks(source, names)
+    stream = run.first_blocks(source, names, UNKNOWN_SAMPLE_ROWS)
     head: list[Block] = []
     for block in stream:
         head.append(block)

@@ -39,6 +39,7 @@ from gpuvgm.io.text_types import (
     readings_of,
     type_of_readings,
 )
+from gpuvgm.io.threads import in_order
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 _LOG = logging.getLogger("gpuvgm")
@@ -179,7 +180,7 @@ def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> R
 
 
 def narrow(left: Readings, path: Location, delimiter: str, doubtful: Sequence[str]) -> list[str]:
-    """Of the readings of columns leave those that all values have; memory holds one block of text.
+    """Of the readings of columns leave those that all values have; memory holds a few blocks of text.
 
     Returns
     -------
@@ -191,9 +192,13 @@ def narrow(left: Readings, path: Location, delimiter: str, doubtful: Sequence[st
         damage_as(partial(csv_problem, path, delimiter, doubtful)),
         open_csv(path, delimiter, types, as_text=True) as reader,
     ):
-        for batch in reader:
-            for name, column in zip(doubtful, batch.columns, strict=True):
-                left[name] = readings_of(column, left[name])
+
+        def readings_in(batch: pa.RecordBatch) -> list[tuple[Reading, ...]]:
+            return [readings_of(column, left[name]) for name, column in zip(doubtful, batch.columns, strict=True)]
+
+        for found in in_order(readings_in, reader):
+            for name, its in zip(doubtful, found, strict=True):
+                left[name] = tuple(reading for reading in left[name] if reading in its)
             others = [name for name in doubtful if left[name]]
             if 2 * len(others) <= len(doubtful):
                 return others

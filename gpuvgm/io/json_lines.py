@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, NoReturn
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json
@@ -35,6 +36,7 @@ from gpuvgm.io.text_types import (
     trimmed,
     type_of_readings,
 )
+from gpuvgm.io.threads import in_order
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 BLOCK = 1 << 20  # bytes that are read at a time
@@ -69,7 +71,7 @@ class JsonPart(Part):
     ) -> Iterator[pa.RecordBatch]:
         """Read the columns through; batches follow blocks of 1 MiB of text."""
         types = {name: self.schema.field(name).type for name in columns}
-        return (block.batch(types) for block in read_blocks(self.path))
+        return in_order(lambda block: block.batch(types), read_blocks(self.path))
 
 
 def json_parts(paths: Sequence[Location]) -> list[JsonPart]:
@@ -81,9 +83,21 @@ def json_parts(paths: Sequence[Location]) -> list[JsonPart]:
         Naming the file that cannot be read as a table, with line and column where there are any.
     """
     readings: Readings = {}
+
+    def narrowed(block: LineBlock) -> tuple[LineBlock, Readings, Readings | None]:
+        """The block, the readings that it begins from, and what it leaves of them; None where it cannot be read so."""
+        before = readings
+        try:
+            return block, before, block.narrowed(before)
+        except InputError:
+            return block, before, None
+
     for path in read_ahead(paths):
-        for block in read_blocks(path):
-            readings = block.narrowed(readings)
+        for block, before, left in in_order(narrowed, read_blocks(path)):
+            if left is None or before is not readings:  # the blocks between may have left fewer
+                left = block.narrowed(readings)
+            if left != readings:
+                readings = left
     if not readings:
         raise InputError(f"{paths[0]}: holds no columns; write one JSON object a line")
     schema = pa.schema(list(types_of(readings).items()))
@@ -196,7 +210,8 @@ class LineBlock:
         InputError
             For lines that are not JSON, and for values that are not of the types that the columns had before.
         """
-        brackets = self.text.count(b"[") + self.text.count(b"{") - self.text.count(b"\n")
+        signs = np.frombuffer(self.text, np.uint8)  # whose comparisons leave Python's lock to others
+        brackets = sum(np.count_nonzero(signs == ord(mark)) for mark in "[{") - np.count_nonzero(signs == ord("\n"))
         if NO_OBJECT.search(b"\n" + self.text) or (brackets > MANY_BRACKETS and self.first_problem(before)):
             raise self.problem(before)
         schema = pa.schema(list(types.items()))

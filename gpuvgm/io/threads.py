@@ -1,0 +1,49 @@
+"""Work on what a file gives piece by piece: side by side, and in its order."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+P = TypeVar("P")
+R = TypeVar("R")
+
+
+def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
+    """What a function gives for each piece, in the order of the pieces, computed on as many threads as Arrow has.
+
+    Pieces are read in the caller's thread, at most two more than are worked on. What reading a piece or the function
+    raises is raised in its turn; whatever follows is given up then, as it is when the generator is closed.
+
+    Parameters
+    ----------
+    function : callable
+        What is computed of each piece; Arrow's functions leave Python's lock to others.
+    pieces : iterable
+        The pieces.
+    """
+    threads, under_way = pa.cpu_count(), deque[Future[R]]()
+    pool = ThreadPoolExecutor(threads, "gpuvgm-text")
+    try:
+        for piece in _with_problem(pieces):
+            under_way.append(piece if isinstance(piece, Future) else pool.submit(function, piece))
+            if len(under_way) > threads + 1:
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _with_problem(pieces: Iterable[P]) -> Iterator[P | Future[Any]]:
+    """The pieces, and then what ended them too early, as a result to come."""
+    try:
+        yield from pieces
+    except Exception as problem:  # whoever waits for it raises it
+        failed = Future[Any]()
+        failed.set_exception(problem)
+        yield failed
