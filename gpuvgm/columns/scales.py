@@ -141,16 +141,16 @@ def _values_as_written(codec: Codec, values: Sequence[Number]) -> tuple[int | fl
 def _with_sentinels(codec: Codec, values: Floats, counts: NDArray[np.int64], apart: Floats) -> Shape:
     """Values that lie apart as modal ones; those that too few rows hold are named alone."""
     rare = find_sentinels(values, counts, LEAST_SHARE_NAMED)
-    shares = dict(zip(values.tolist(), (counts / max(1, counts.sum())).tolist(), strict=True))
+    rows = max(1, int(counts.sum()))
     reasons = []
     for found, words in (
         (apart, "lie apart"),
         (rare[~np.isin(rare, apart)], "lie apart in few rows: modal if declared"),
     ):
         if len(found):
-            shown = ", ".join(
-                f"{codec.show(codec.value(number))} ({100 * shares[number]:.2g} %)" for number in found.tolist()
-            )
+            shares = 100 * counts[np.searchsorted(values, found)] / rows
+            pairs = zip(found.tolist(), shares, strict=True)
+            shown = ", ".join(f"{codec.show(codec.value(number))} ({share:.2g} %)" for number, share in pairs)
             reasons.append(f"{shown} {words if len(found) > 1 else words.replace('lie', 'lies', 1)}")
     return Shape({}, _values_as_written(codec, [codec.value(number) for number in apart.tolist()]), "; ".join(reasons))
 

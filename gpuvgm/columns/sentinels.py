@@ -37,12 +37,11 @@ def find_sentinels(values: Floats, counts: NDArray[np.int64], least_share: float
     least_share : float
         Share of the rows that each needs.
     """
-    rows = int(counts.sum())
-    if len(values) < LEAST_DISTINCT:
+    frequent = counts >= least_rows(int(counts.sum()), least_share)
+    if len(values) < LEAST_DISTINCT or not np.any(frequent):
         return values[:0]
     gaps = np.diff(values)
     group = np.append(0, np.cumsum(gaps > FAR * np.median(gaps)))
-    frequent = counts >= least_rows(rows, least_share)
     small = np.bincount(group) <= MOST_TOGETHER
     together = np.bincount(group, ~frequent) == 0
     apart = (small & together)[group]

@@ -329,7 +329,7 @@ RICH = 5  # components more than asked for, to be taken away again
 
 def search_cells(  # noqa: PLR0913 - the public signature
     engine: Engine,
-    cells: Cells,
+    levels: Sequence[Cells],
     prior: Prior,
     components: int,
     random: np.random.RandomState,
@@ -345,8 +345,8 @@ def search_cells(  # noqa: PLR0913 - the public signature
     ----------
     engine : Engine
         Who runs E-steps.
-    cells : Cells
-        The summary's cells, at least one.
+    levels : sequence of Cells
+        The summary's cells, at least one, as `coarse_to_fine` gives them.
     prior : Prior
         Prior of the mixture.
     components : int
@@ -360,18 +360,21 @@ def search_cells(  # noqa: PLR0913 - the public signature
     effort : Effort
         How far to go.
     after : SearchResult, optional
-        What a search under another prior found, to start from in place of k-means and quantiles.
+        What a search under another prior found, to start from in place of k-means and quantiles. It is returned itself
+        where a few iterations on the coarse cells, from its fit and the given starts, do not lead above its evidence.
     """
-    coarse = coarse_cells(cells, COARSE_CELLS)
-    levels = [cells] if len(coarse.mean) == len(cells.mean) else [coarse, cells]
     objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
     fine = objectives[-1].accumulate
     fits = [fine(fit).padded(components) for fit in given if isinstance(fit, Posterior)]
     begin = [*fits, *(start.padded(components) for start in given if isinstance(start, Statistics))]
+    if after is not None:
+        begun = _screening(_Level(objectives[0], effort), [after.statistics.padded(components), *begin])
+        if not prior.evidence(max(map(_height, begun)), components) > after.evidence:
+            return after
 
     def searched(effort: Effort, known: Sequence[Statistics]) -> SearchResult:
         if after is None:
-            starts = cell_starts(coarse, components, random, effort)
+            starts = cell_starts(levels[0], components, random, effort)
         else:
             starts = [after.statistics.padded(components)]
         best = [*fits, *known]
@@ -379,6 +382,12 @@ def search_cells(  # noqa: PLR0913 - the public signature
 
     known = [] if effort.lesser is None else [searched(effort.lesser, []).statistics.padded(components)]
     return searched(effort, known)
+
+
+def coarse_to_fine(cells: Cells) -> list[Cells]:
+    """Coarse cells for what is compared with others, where there are fewer of them, and the cells themselves."""
+    coarse = coarse_cells(cells, COARSE_CELLS)
+    return [cells] if len(coarse.mean) == len(cells.mean) else [coarse, cells]
 
 
 def coarse_cells(cells: Cells, most: int) -> Cells:

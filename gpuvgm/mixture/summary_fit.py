@@ -20,7 +20,7 @@ from gpuvgm.mixture.cell_em import cell_objective, fit_batch
 from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Stopping, Verbosity, best_of, fit_mixture
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import Posterior, Prior
-from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search_cells
+from gpuvgm.mixture.search import Effort, SearchResult, accelerated, coarse_to_fine, search_cells
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.summary.grid import MASS_BITS, Floats, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import Cells
@@ -279,11 +279,11 @@ def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = N
 def _searched(engine: Engine, column: ColumnFit, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
     """What a search finds, under another prior than the usual one where the rows are clearly likelier under that."""
     config, best = column.config, None
-    starts = [first_sums(column.grid, start, cells) for start in column.starts]
+    starts, levels = [first_sums(column.grid, start, cells) for start in column.starts], coarse_to_fine(cells)
     for strength in config.mean_precisions or (prior.mean_precision,):
         found = search_cells(
             engine,
-            cells,
+            levels,
             replace(prior, mean_precision=strength),
             config.components,
             config.random(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,15 @@ from gpuvgm.engines import get_engine
 from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_cells
 from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture, quasi_newton
 from gpuvgm.mixture.posterior import Posterior, Prior, prior_of
-from gpuvgm.mixture.search import Effort, SearchResult, _lloyd_start, cell_starts, coarse_cells, search_cells
+from gpuvgm.mixture.search import (
+    Effort,
+    SearchResult,
+    _lloyd_start,
+    cell_starts,
+    coarse_cells,
+    coarse_to_fine,
+    search_cells,
+)
 from gpuvgm.mixture.statistics import _APART as APART
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import _with_blur, blur
@@ -52,7 +61,8 @@ def searched(
     column: tuple[Cells, Prior], seed: int = 0, given: tuple[Posterior | Statistics, ...] = ()
 ) -> SearchResult:
     cells, prior = column
-    return search_cells(get_engine("auto"), cells, prior, COMPONENTS, np.random.RandomState(seed), given, effort=QUICK)
+    levels, random = coarse_to_fine(cells), np.random.RandomState(seed)
+    return search_cells(get_engine("auto"), levels, prior, COMPONENTS, random, given, effort=QUICK)
 
 
 def ground_of(column: tuple[Cells, Prior]) -> Objective:
@@ -229,6 +239,20 @@ def test_blur_is_left_out_only_where_it_is_the_smaller_error(column: tuple[Cells
         assert _with_blur(error, cells, posterior) == max(error, least)
 
 
+@pytest.mark.parametrize(("shape", "is_searched"), [("normal", False), ("needles far apart", True)])
+def test_a_search_under_another_prior_ends_where_its_start_promises_nothing(shape: str, *, is_searched: bool) -> None:
+    """It gives what it was to start from, and else something of a higher evidence."""
+    draws = np.random.default_rng(3)
+    needles = [draws.normal(centre, 0.01, 500) for centre in (0.0, 1.0, 40.0, 41.0)]
+    cells, prior = cells_of(draws.normal(5.0, 2.0, 2000) if shape == "normal" else np.concatenate(needles))
+    other, random = replace(prior, mean_precision=0.01), np.random.RandomState(0)
+    first = searched((cells, prior))
+    second = search_cells(
+        get_engine("auto"), coarse_to_fine(cells), other, COMPONENTS, random, effort=QUICK, after=first
+    )
+    assert (second is not first) == is_searched == (second.evidence > first.evidence)
+
+
 def test_k_means_from_quantiles_is_a_fixed_point_of_k_means(column: tuple[Cells, Prior]) -> None:
     cells, _ = column
     start = _lloyd_start(cells, 4)
@@ -261,6 +285,6 @@ def test_search_is_not_below_ten_long_fits_of_every_row(name: str) -> None:
         run = KMeans(n_clusters=10, n_init=1, random_state=random).fit(y.reshape(-1, 1))
         start = hard_start(y, one, none, run.labels_.astype(np.int64), run.cluster_centers_.ravel())
         bounds.append(fit_mixture(rows, prior, prior.update(start), Stopping(800, 0.0)).bounds[-1])
-    found = search_cells(get_engine("auto"), cells, prior, 10, np.random.RandomState(0))
+    found = search_cells(get_engine("auto"), coarse_to_fine(cells), prior, 10, np.random.RandomState(0))
     statistics = rows(found.fit.posterior)
     assert prior.update(statistics).lower_bound(statistics.entropy) >= max(bounds) - 1e-6 * len(x)
