@@ -9,6 +9,7 @@ from typing import Any
 from gpuvgm.cli.resume import checkpoint_of, complete, fit_or_resume
 from gpuvgm.config import GeneratorName
 from gpuvgm.errors import InferenceWarning, InputError
+from gpuvgm.execution.sources import open_source
 from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
 from gpuvgm.table.model_file import check_target, load_model
 from gpuvgm.table.transformer import TableTransformer
@@ -40,6 +41,7 @@ def train_generator(
         The generator.
     """
     check_target(model)
+    source = open_source(source)  # once: text is read through for its types
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
     network = None if name == "counts" else _network(name, transformer.executor)

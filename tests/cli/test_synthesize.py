@@ -148,6 +148,14 @@ def test_columns_and_kinds(table, tmp_path):
     assert pq.read_table(tmp_path / "out.parquet").column_names == ["age", "group"]
 
 
+def test_a_table_is_opened_once(tmp_path):
+    """A file of text is read through for its types, and what is odd about it is said, once."""
+    path = tmp_path / "numbers.csv"
+    path.write_text("1.5,b\n" + "2.5,x\n3.5,y\n" * 100)
+    told = invoke("train", path, "--model", tmp_path / "numbers.gpuvgm").stderr
+    assert told.count("the header holds the number 1.5") == 1
+
+
 def test_counts_have_no_epochs(table, tmp_path):
     told = invoke("train", table, "--model", tmp_path / "m.gpuvgm", "--epochs", "3", code=2).stderr
     assert "--epochs is for ctgan and tvae" in told
