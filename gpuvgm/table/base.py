@@ -91,11 +91,7 @@ from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, fingerprint, load_mode
 from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, files_of, target_of, write_rows
 
 if TYPE_CHECKING:
-    from gpuvgm.report.comparison import Comparison
-    from gpuvgm.report.distance import ModelDistance
-    from gpuvgm.report.figures import RunFacts
-    from gpuvgm.report.report import Report
-    from gpuvgm.report.validation import Validation
+    from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
 
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
@@ -814,7 +810,7 @@ class BaseTransformer:
         >>> print(comparison.verdict)
         Overall score 0.971 of 1 for 1 column; no column stands out
         """
-        from gpuvgm.report.evaluation import evaluate_table
+        from gpuvgm.report import evaluate_table
 
         if compare is not None:
             return self._compare(open_source(source), open_source(compare))
@@ -825,7 +821,7 @@ class BaseTransformer:
         return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
 
     def _compare(self, table: Source, synthetic: Source) -> Comparison:
-        from gpuvgm.report.comparison import compare_counts, count_original, count_synthetic
+        from gpuvgm.report import compare_counts, count_original, count_synthetic
 
         model, start = self._fitted(), time.perf_counter()
         names = [column.name for column in model.encoded]
@@ -845,7 +841,7 @@ class BaseTransformer:
 
     def _facts(self, table: Source, start: float) -> RunFacts:
         """When and how a report on a table was made, which began at a time of `time.perf_counter`."""
-        from gpuvgm.report.figures import RunFacts
+        from gpuvgm.report import RunFacts
 
         now, seconds = datetime.now(UTC), time.perf_counter() - start
         return RunFacts(table.name, self._path, gpuvgm.__version__, f"{now:%F %R} UTC", seconds)
@@ -879,7 +875,7 @@ class BaseTransformer:
         >>> print(validation.broken()[0])
         column "colour": share of values that are no category is 0.25, but may be at most 0
         """
-        from gpuvgm.report.validation import validate_table
+        from gpuvgm.report import validate_table
 
         model, table = self._fitted(), open_source(source)
         check_columns(table, model)
@@ -916,7 +912,7 @@ class BaseTransformer:
         >>> distance.rows, distance.other_rows, round(distance.columns["amount"].ks, 2)
         (500, 1000, 0.01)
         """
-        from gpuvgm.report.distance import model_distance
+        from gpuvgm.report import model_distance
 
         return model_distance(self._fitted(), other._fitted())
 

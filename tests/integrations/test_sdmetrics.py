@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.report.comparison import Comparison
+from gpuvgm.report import Comparison
 from tests.report.test_kinds import COLUMNS, make_table
 
 single_column = pytest.importorskip("sdmetrics.single_column", reason="SDMetrics is not installed")

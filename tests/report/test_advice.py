@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.report import Report
 from gpuvgm.report.advice import Advice, advice, share, short
 from gpuvgm.report.figures import NumberFigures
-from gpuvgm.report.report import Report
 
 RANDOM = np.random.default_rng(0)
 ROWS = 5000

@@ -18,8 +18,8 @@ from scipy import stats
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.execution.memory import Need
+from gpuvgm.report import Comparison
 from gpuvgm.report.advice import share
-from gpuvgm.report.comparison import Comparison
 from gpuvgm.report.differences import ks_complement, tv_complement
 from gpuvgm.report.page import WIDE
 from gpuvgm.report.pair_trends import ROWS as PAIR_ROWS

@@ -12,9 +12,9 @@ from rich.cells import cell_len
 import gpuvgm
 from gpuvgm.datasets import amount
 from gpuvgm.errors import InputError
+from gpuvgm.report import Report
 from gpuvgm.report.advice import short
 from gpuvgm.report.counting import ErrorHistogram
-from gpuvgm.report.report import Report
 from gpuvgm.report.text import aligned
 
 RESOLUTION = 1 + 2.0**-4

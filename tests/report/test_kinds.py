@@ -14,8 +14,8 @@ from scipy import stats
 
 import gpuvgm
 from gpuvgm.errors import InputError
+from gpuvgm.report import Report
 from gpuvgm.report.figures import SHARES, CategoryFigures, NumberFigures
-from gpuvgm.report.report import Report
 
 ROWS = 20_000
 

@@ -18,11 +18,10 @@ import pytest
 import gpuvgm
 from gpuvgm.columns.text import texts_of
 from gpuvgm.errors import InputError
+from gpuvgm.report import Report, RunFacts
 from gpuvgm.report.counting import FIRST_COLUMNS as COLUMNS_SHOWN
 from gpuvgm.report.counting import FirstRows
-from gpuvgm.report.figures import RunFacts
 from gpuvgm.report.page import WIDE
-from gpuvgm.report.report import Report
 from tests.report.documents import Node, parsed
 from tests.report.test_kinds import COLUMNS, make_table
 
