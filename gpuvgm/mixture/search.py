@@ -116,7 +116,7 @@ class SearchResult:
         return None if self.bound_with_fewer is None else (self.fit.bounds[-1] - self.bound_with_fewer) / self.rows
 
 
-def search(
+def search(  # noqa: PLR0913 - what a search under another prior has in common with it
     levels: Sequence[Objective],
     starts: Sequence[Statistics],
     *,
@@ -124,6 +124,7 @@ def search(
     known: Sequence[Statistics] = (),
     weight_threshold: float = 0.005,
     effort: Effort = BEST,
+    rival: SearchResult | None = None,
 ) -> SearchResult:
     """Search for the highest lower bound.
 
@@ -145,11 +146,16 @@ def search(
         A mode is a component with more weight than this.
     effort : Effort
         How far to go.
+    rival : SearchResult, optional
+        What was found under another prior: the result where no start gets above its evidence on the coarsest level.
     """
     objectives = [_Level(objective, effort) for objective in levels]
     coarse, fine = objectives[0], objectives[-1]
     everyone = [*starts, *given]
-    simple, fewer = coarse.simplify(max(_screening(coarse, everyone), key=_height))
+    start, prior = max(_screening(coarse, everyone), key=_height), fine.objective.prior
+    if rival is not None and not prior.evidence(start.bound, len(start.statistics.counts)) > rival.evidence:
+        return rival
+    simple, fewer = coarse.simplify(start)
     ascent = coarse.improve(simple)
     if ascent.bound - simple.bound > effort.rough_tolerance * coarse.objective.rows:
         ascent, fewer = coarse.simplify(ascent)
@@ -174,7 +180,7 @@ def search(
     if best.posterior is None:
         raise ValueError(ILL_DEFINED)
     return SearchResult(
-        prior=fine.objective.prior,
+        prior=prior,
         fit=MixtureFit(best.posterior, bounds, ascent.converged),
         statistics=best.statistics,
         starts=len(everyone),
@@ -360,25 +366,27 @@ def search_cells(  # noqa: PLR0913 - the public signature
     effort : Effort
         How far to go.
     after : SearchResult, optional
-        What a search under another prior found, to start from in place of k-means and quantiles. It is returned itself
-        where a few iterations on the coarse cells, from its fit and the given starts, do not lead above its evidence.
+        What a search under another prior found, to start from in place of k-means and quantiles, and the rival.
     """
     objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
     fine = objectives[-1].accumulate
     fits = [fine(fit).padded(components) for fit in given if isinstance(fit, Posterior)]
     begin = [*fits, *(start.padded(components) for start in given if isinstance(start, Statistics))]
-    if after is not None:
-        begun = _screening(_Level(objectives[0], effort), [after.statistics.padded(components), *begin])
-        if not prior.evidence(max(map(_height, begun)), components) > after.evidence:
-            return after
 
     def searched(effort: Effort, known: Sequence[Statistics]) -> SearchResult:
         if after is None:
             starts = cell_starts(levels[0], components, random, effort)
         else:
             starts = [after.statistics.padded(components)]
-        best = [*fits, *known]
-        return search(objectives, starts, given=begin, known=best, weight_threshold=weight_threshold, effort=effort)
+        return search(
+            objectives,
+            starts,
+            given=begin,
+            known=[*fits, *known],
+            weight_threshold=weight_threshold,
+            effort=effort,
+            rival=after,
+        )
 
     known = [] if effort.lesser is None else [searched(effort.lesser, []).statistics.padded(components)]
     return searched(effort, known)
