@@ -111,8 +111,6 @@ def agreement(real: Any, sample: Any, bins: int, groups: Sequence[tuple[str, ...
 
 def codes_of(synthesizer: gpuvgm.TableSynthesizer, rows: Any) -> list[Codes]:
     """Bins of rows, by node."""
-    import pyarrow as pa
-
     table = pa.Table.from_pandas(rows, preserve_index=False).combine_chunks()
     columns = synthesizer.transformer_.model_.by_name
     return [

@@ -41,12 +41,12 @@ def train_generator(
         The generator.
     """
     check_target(model)
-    source = open_source(source)  # once: text is read through for its types
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
     network = None if name == "counts" else _network(name, transformer.executor)
     folder = checkpoint_of(model)
     begun = folder is not None and folder.exists()
+    source = open_source(source)  # once: text is read through for its types
     with warnings.catch_warnings():  # of what a model does not see: generators say how they make it
         warnings.simplefilter("ignore", InferenceWarning)
         fit_or_resume(transformer, source, model, resume=resume and begun, journal=True)

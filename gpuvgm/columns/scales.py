@@ -141,14 +141,13 @@ def _values_as_written(codec: Codec, values: Sequence[Number]) -> tuple[int | fl
 def _with_sentinels(codec: Codec, values: Floats, counts: NDArray[np.int64], apart: Floats) -> Shape:
     """Values that lie apart as modal ones; those that too few rows hold are named alone."""
     rare = find_sentinels(values, counts, LEAST_SHARE_NAMED)
-    rows = max(1, int(counts.sum()))
     reasons = []
     for found, words in (
         (apart, "lie apart"),
         (rare[~np.isin(rare, apart)], "lie apart in few rows: modal if declared"),
     ):
         if len(found):
-            shares = 100 * counts[np.searchsorted(values, found)] / rows
+            shares = 100 * counts[np.searchsorted(values, found)] / counts.sum()
             pairs = zip(found.tolist(), shares, strict=True)
             shown = ", ".join(f"{codec.show(codec.value(number))} ({share:.2g} %)" for number, share in pairs)
             reasons.append(f"{shown} {words if len(found) > 1 else words.replace('lie', 'lies', 1)}")

@@ -20,6 +20,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.io.threads import result_of
 
 READ_AHEAD = 2
 PARTITION_ROWS = 1 << 26  # of one process
@@ -291,16 +292,6 @@ def _run_in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) ->
             return
     for half in block.halves():
         yield from _run_in_parts(function, half, limit)
-
-
-def result_of(future: Future[R]) -> R:
-    """Wait for what another thread gives; an interrupt of this one is raised as such."""
-    try:
-        return future.result()
-    except RuntimeError as problem:
-        if isinstance(problem.__context__, KeyboardInterrupt):  # a signal met Python's condition between its locks
-            raise problem.__context__ from None
-        raise
 
 
 @dataclass(slots=True)

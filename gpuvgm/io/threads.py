@@ -32,9 +32,9 @@ def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
         for piece in _with_problem(pieces):
             under_way.append(piece if isinstance(piece, Future) else pool.submit(function, piece))
             if len(under_way) > threads + 1:
-                yield under_way.popleft().result()
+                yield result_of(under_way.popleft())
         while under_way:
-            yield under_way.popleft().result()
+            yield result_of(under_way.popleft())
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -47,3 +47,13 @@ def _with_problem(pieces: Iterable[P]) -> Iterator[P | Future[Any]]:
         failed = Future[Any]()
         failed.set_exception(problem)
         yield failed
+
+
+def result_of(future: Future[R]) -> R:
+    """Wait for what another thread gives; an interrupt of this one is raised as such."""
+    try:
+        return future.result()
+    except RuntimeError as problem:
+        if isinstance(problem.__context__, KeyboardInterrupt):  # a signal met Python's condition between its locks
+            raise problem.__context__ from None
+        raise

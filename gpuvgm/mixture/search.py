@@ -116,7 +116,7 @@ class SearchResult:
         return None if self.bound_with_fewer is None else (self.fit.bounds[-1] - self.bound_with_fewer) / self.rows
 
 
-def search(  # noqa: PLR0913 - what a search under another prior has in common with it
+def search(  # noqa: PLR0913 - all but two are options
     levels: Sequence[Objective],
     starts: Sequence[Statistics],
     *,
@@ -152,7 +152,8 @@ def search(  # noqa: PLR0913 - what a search under another prior has in common w
     objectives = [_Level(objective, effort) for objective in levels]
     coarse, fine = objectives[0], objectives[-1]
     everyone = [*starts, *given]
-    start, prior = max(_screening(coarse, everyone), key=_height), fine.objective.prior
+    prior = fine.objective.prior
+    start = max(_screening(coarse, everyone), key=_height)
     if rival is not None and not prior.evidence(start.bound, len(start.statistics.counts)) > rival.evidence:
         return rival
     simple, fewer = coarse.simplify(start)

@@ -279,7 +279,8 @@ def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = N
 def _searched(engine: Engine, column: ColumnFit, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
     """What a search finds, under another prior than the usual one where the rows are clearly likelier under that."""
     config, best = column.config, None
-    starts, levels = [first_sums(column.grid, start, cells) for start in column.starts], coarse_to_fine(cells)
+    starts = [first_sums(column.grid, start, cells) for start in column.starts]
+    levels = coarse_to_fine(cells)
     for strength in config.mean_precisions or (prior.mean_precision,):
         found = search_cells(
             engine,

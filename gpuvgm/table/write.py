@@ -28,7 +28,7 @@ from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.config import Compression
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
 from gpuvgm.execution.context import Run, check_reachable
-from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor, result_of
+from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
 from gpuvgm.execution.memory import Files
 from gpuvgm.execution.partitions import Partition, as_read_by
 from gpuvgm.files import replace_folder, undisturbed
@@ -50,6 +50,7 @@ from gpuvgm.io import (
 from gpuvgm.io.hive import folder_names
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import Manifest, inside, name_below, read_manifest, refuse_other_run, still_fits
+from gpuvgm.io.threads import result_of
 
 PART_ROWS = 1 << 24
 GROUPS_OF_PART = 8  # at least, where parts are read side by side: a part may begin within a row group
