@@ -143,7 +143,7 @@ def main(read: Path, like: Path | None) -> None:
         return
     held = list(islice(batches(like), HELD_BATCHES))
     target = like.with_name("alone.parquet")
-    with pq.ParquetWriter(target, held[0].schema, **column_options(held[0].schema)) as writer:
+    with pq.ParquetWriter(target, held[0].schema, **column_options(pa.Table.from_batches(held[:1]))) as writer:
         for source, batch in zip(batches(read), cycle(held), strict=False):
             writer.write_batch(batch.slice(0, source.num_rows))
     target.unlink()

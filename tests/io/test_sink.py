@@ -78,6 +78,21 @@ def test_columns_get_their_own_encoding(tmp_path, encoded):
     assert columns["Amount.mode"].total_compressed_size < ROWS
 
 
+def test_float64_that_repeats_has_a_dictionary(tmp_path):
+    """Amounts in cents take as many bytes as in the file that they came from."""
+    rng = np.random.default_rng(0)
+    cents = np.round(rng.lognormal(1, 1, ROWS), 2)
+    columns = {"cents": cents, "cents32": cents.astype(np.float32), "all": rng.normal(size=ROWS)}
+    columns |= {"missing": pa.array(cents, mask=rng.random(ROWS) < 0.9), "none": pa.nulls(ROWS, pa.float64())}
+    batch = pa.record_batch(columns)
+    write(tmp_path / "o.parquet", batch, 700)
+    group = pq.read_metadata(tmp_path / "o.parquet").row_group(0)
+    written = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
+    assert {name for name in columns if written[name].has_dictionary_page} == {"cents", "missing", "none"}
+    assert written["cents"].total_compressed_size < 0.8 * written["all"].total_compressed_size
+    assert pq.read_table(tmp_path / "o.parquet").equals(pa.Table.from_batches([batch]))
+
+
 def test_metadata_comes_back(tmp_path, encoded):
     write(tmp_path / "o.parquet", encoded, ROWS)
     assert read_metadata(tmp_path / "o.parquet") == {"gpuvgm.model": "abc"}
