@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
 
@@ -17,10 +18,13 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import ascending
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
+from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import DaskFrame
-from gpuvgm.io import Block, SampleSource, Source
+from gpuvgm.execution.partitions import reachable
+from gpuvgm.io import Block, FileSource, SampleSource, Source
 from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_column, row_bytes, taken
 from gpuvgm.io.block import trimmed
+from gpuvgm.io.source import Runs
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096
@@ -69,7 +73,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
         runs = sample_runs(source.rows, seed, runs=fine_runs(source.rows) if fine else SAMPLE_RUNS)
         if isinstance(source, DaskFrame):
             source = source.keep_sampled(names, runs, run.room)
-        rows = source.sample(names, runs)
+        rows = _rows_of(source, tuple(names), runs, run)
         return Sampled(source, _join_chunks(rows, run.executor.threads) if fine else rows)
     stream = run.first_blocks(source, names, UNKNOWN_SAMPLE_ROWS)
     head: list[Block] = []
@@ -80,6 +84,21 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
     schema = pa.schema([source.schema.field(name) for name in names])
     rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
     return Sampled(source, rows, None if source.repeatable else chain(head, stream))
+
+
+def _rows_of(source: Source, names: tuple[str, ...], runs: Runs, run: Run) -> pa.Table:
+    """The rows of runs, of which each thread of a cluster's workers reads some where they lie in files."""
+    executor = run.executor
+    if not (runs and isinstance(source, FileSource) and isinstance(executor, DaskExecutor)):
+        return source.sample(names, runs)
+    share, files = -(-len(runs) // executor.worker_threads), reachable(source)
+    asked = [files.holding(runs[first : first + share]) for first in range(0, len(runs), share)]
+    return pa.concat_tables(executor.gather(partial(_sample_files, names), asked))
+
+
+def _sample_files(names: tuple[str, ...], asked: tuple[FileSource, Runs]) -> pa.Table:
+    files, runs = asked
+    return files.sample(names, runs)
 
 
 def fine_runs(rows: int) -> int:

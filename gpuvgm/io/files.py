@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import chain, tee, zip_longest
+from itertools import accumulate, chain, tee, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, TypeVar
 
@@ -367,6 +367,17 @@ class FileSource(Source):
         shares = shares_of_runs([(start, stop - start)], [part.rows or 0 for part in self.parts])
         rows = {number: (low, low + length) for number, ((_, (low, length)),) in shares.items()}
         return reblock(self._batches(columns, block_rows, rows), block_rows, start)
+
+    def holding(self, runs: Runs) -> tuple[FileSource, Runs]:
+        """The files alone that hold rows of runs, and where the runs lie in them; only where `rows` is known."""
+        held = shares_of_runs(runs, [part.rows or 0 for part in self.parts])
+        left_out = [0 if number in held else part.rows or 0 for number, part in enumerate(self.parts)]
+        before = [*accumulate(left_out, initial=0)]
+        skipped = {number: before[file] for file, inside in held.items() for number, _ in inside}
+        files = replace(
+            self, parts=tuple(self.parts[i] for i in held), stamps=tuple(self.stamps[i] for i in held), given=()
+        )
+        return files, [(start - skipped[number], length) for number, (start, length) in enumerate(runs)]
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only what holds them is read."""

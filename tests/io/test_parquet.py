@@ -184,3 +184,11 @@ def test_metadata_of_pandas_that_nobody_understands_changes_nothing(tmp_path, st
     source = open_source(tmp_path / "rows.parquet")
     assert source.dtypes == {}
     assert source.schema == rows.schema.remove_metadata()
+
+
+def test_files_without_sampled_rows_are_left_out(tmp_path):
+    for number in range(9):
+        pq.write_table(pa.table({"row": range(10 * number, 10 * number + 10)}), tmp_path / f"{number}.parquet")
+    files, runs = open_source(tmp_path).holding([(18, 5), (71, 2), (79, 1)])
+    assert [part.path.name for part in files.parts] == ["1.parquet", "2.parquet", "7.parquet"]
+    assert files.sample(["row"], runs)["row"].to_pylist() == [18, 19, 20, 21, 22, 71, 72, 79]

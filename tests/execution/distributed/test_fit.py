@@ -15,7 +15,12 @@ from sklearn.base import clone
 
 import gpuvgm
 from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
+from gpuvgm.execution.local import LocalExecutor
+from gpuvgm.execution.sampling import take_sample
+from gpuvgm.execution.sources import open_source
+from gpuvgm.io import FileSource
 from gpuvgm.table.model_file import fingerprint
 from tests.columns import tables
 from tests.execution.distributed.working import is_clean, wait_until
@@ -51,6 +56,21 @@ DECLARED = tables.DECLARED | {"paid": "continuous", "ok": "categorical", "day": 
 
 def transformer(executor=None, **settings):
     return gpuvgm.TableTransformer(**{"columns": DECLARED, "effort": "research"} | settings, executor=executor)
+
+
+@pytest.mark.parametrize("fine", [False, True])
+def test_workers_read_the_sample_of_files(tmp_path, client, monkeypatch, fine):
+    rows = 300_000
+    table = pa.table({"row": np.arange(rows), "word": [f"w{i % 9}" for i in range(rows)]})
+    for number in range(30):
+        pq.write_table(table.slice(number * 10_000, 10_000), tmp_path / f"{number:02}.parquet", row_group_size=3000)
+    monkeypatch.chdir(tmp_path)
+    source = open_source("*.parquet")
+    expected = take_sample(source, ["row", "word"], Run("native", LocalExecutor(1)), 5, fine=fine).rows
+    monkeypatch.setattr(FileSource, "sample", lambda *_: pytest.fail("the client read the sample"))
+    run = Run.spread_over(DaskExecutor(client), source, "native")
+    assert take_sample(source, ["row", "word"], run, 5, fine=fine).rows.equals(expected)
+    assert len(np.unique(expected["row"].to_numpy())) == len(expected) == 1 << 17
 
 
 @pytest.fixture(scope="module")
