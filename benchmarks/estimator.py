@@ -41,7 +41,7 @@ def measure(rows: int) -> list[Measurement]:
 
 
 def several_features(x: np.ndarray) -> list[Measurement]:
-    """EM alone, from random responsibilities, and whole fits; k-means is scikit-learn's on both sides."""
+    """EM alone, from random responsibilities, and whole fits with the k-means start."""
     return [
         row
         for covariance in ("full", "diag")

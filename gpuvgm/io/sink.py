@@ -161,7 +161,8 @@ TEMPORARY = "gpuvgm"  # begins the names of what is on its way to a store
 ROW_GROUP_ROWS = 1 << 20
 LEAST_GROUP_ROWS = 1 << 12
 ROW_GROUP_BYTES = 1 << 26  # of wide tables: a row group is gathered in memory before it is written
-LOOKED_AT, MOST_DIFFERENT = 1 << 13, 0.75  # first rows of a column of floats, and how many of them differ in dictionaries
+LOOKED_AT = 1 << 13  # first rows of a column of floats
+MOST_DIFFERENT = 0.75  # share of them that differ, for a dictionary
 
 
 class Sink(ABC):
@@ -289,14 +290,14 @@ class ParquetSink(Sink):
             raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
         table = pa.Table.from_batches([group]).replace_schema_metadata(self._schema.metadata)
         with naming_file(self._place):
-            writer = self._writer or self._begin_rows(table)
+            writer = self._writer or self._begin_rows(self._file, table)
             writer.write_table(table, row_group_size=max(1, group.num_rows))
             self._digest.reach(self._file.tell())
 
-    def _begin_rows(self, first: pa.Table) -> pq.ParquetWriter:
+    def _begin_rows(self, file: pa.OSFile, first: pa.Table) -> pq.ParquetWriter:
         """The writer, with the options that are best for the first row group."""
         options = {"compression": self._compression} if self._compression else column_options(first)
-        self._writer = pq.ParquetWriter(self._file, self._schema, write_page_checksum=True, **options)
+        self._writer = pq.ParquetWriter(file, self._schema, write_page_checksum=True, **options)
         self._streams.callback(self._close, self._writer)
         return self._writer
 
@@ -306,7 +307,7 @@ class ParquetSink(Sink):
             self._put(group)
         assert self._file is not None
         with naming_file(self._place):
-            writer = self._writer or self._begin_rows(self._schema.empty_table())
+            writer = self._writer or self._begin_rows(self._file, self._schema.empty_table())
             self._digest.reach(self._file.tell())
             writer.add_key_value_metadata(self._digest.metadata())
             self._streams.close()

@@ -1,6 +1,6 @@
 """Where fits start: scikit-learn's ways to initialise, or the centres given.
 
-k-means is scikit-learn's, on one thread so that its bits do not change; over one feature, lloyd.py has the same bits.
+k-means has the bits of scikit-learn's on one thread: lloyd.py's where it can, else scikit-learn's own.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +19,7 @@ import numpy as np
 
 from gpuvgm.arrays import Array, namespace_of, to_numpy
 from gpuvgm.engines import native_is_built
-from gpuvgm.mixture.lloyd import k_means_of_one
+from gpuvgm.mixture.lloyd import MOST_FEATURES, lloyd_k_means
 from gpuvgm.mixture.rows import Moments, Rows, from_centre
 from gpuvgm.summary.grid import Floats, Ints, midpoints
 
@@ -107,7 +108,11 @@ def is_far_from_zero(mean: Floats, deviation: Floats) -> bool:
 
 
 def k_means(
-    x: Floats, components: int, random: np.random.RandomState, weight: Floats | None = None
+    x: Floats,
+    components: int,
+    random: np.random.RandomState,
+    weight: Floats | None = None,
+    pool: Executor | None = None,
 ) -> tuple[Floats, Ints]:
     """Centres (K, D) and labels of one k-means run, as `BayesianGaussianMixture(init_params="kmeans")` starts.
 
@@ -121,12 +126,14 @@ def k_means(
         Source of randomness; the same labels as scikit-learn's mixture gets from it.
     weight : ndarray of shape (rows,), optional
         Weight of each row.
+    pool : Executor, optional
+        Threads to share the rows out to; the bits do not change.
     """
     init: Any = "k-means++"
     components = min(components, len(x))
     with _one_thread():
-        if native_is_built() and weight is None and x.shape[1] == 1 and x.dtype == np.float64:
-            centres, labels = k_means_of_one(x, components, random)
+        if native_is_built() and weight is None and x.shape[1] <= MOST_FEATURES and x.dtype == np.float64:
+            centres, labels = lloyd_k_means(x, components, random, pool)
             if labels is not None:
                 return centres, labels
             init = lambda *_, random_state: centres  # noqa: E731 - as scikit-learn calls it
@@ -284,7 +291,7 @@ def _k_means(
     chosen, places = rows.for_seeding()
     x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
     far = is_far_from_zero(moments.mean, moments.deviations)
-    centres, labels = k_means(from_centre(x, centre) if far else x, components, random, weight)
+    centres, labels = k_means(from_centre(x, centre) if far else x, components, random, weight, rows.pool)
     centres = centres if far else from_centre(centres, centre)
     padded = centres[np.minimum(np.arange(components), len(centres) - 1)]
     return CentreStart(padded) if places is None else LabelStart(padded, labels[places])

@@ -11,7 +11,7 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gpuvgm import _native
-from gpuvgm.mixture import lloyd
+from gpuvgm.mixture import initialization, lloyd
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 
 
@@ -23,7 +23,7 @@ def test_other_threads_run_k_means_on_one_thread_too(monkeypatch: pytest.MonkeyP
         return fit(self, *rows, **weights)
 
     monkeypatch.setattr(KMeans, "fit", counted)
-    x = np.random.default_rng(0).normal(size=(1000, 2))
+    x = np.random.default_rng(0).normal(size=(1000, lloyd.MOST_FEATURES + 1))
 
     def seeds(_: object) -> bytes:
         with threadpool_limits(3, user_api="openmp"):  # as where there are more cores
@@ -35,26 +35,36 @@ def test_other_threads_run_k_means_on_one_thread_too(monkeypatch: pytest.MonkeyP
     assert threads == [1] * 4 and len(set(found)) == 1
 
 
-def _columns() -> dict[str, np.ndarray]:
+def _rows(features: int = 1) -> dict[str, np.ndarray]:
     random = np.random.default_rng(3)
-    normal = random.normal(size=5000)
+    normal = random.normal(size=(5000, features))
     return {
         "normal": normal,
         "far from zero": normal[:4097] + 1e6,
-        "heavy tails": random.standard_cauchy(1000),
+        "heavy tails": random.standard_cauchy((1000, features)),
         "tiny": normal[:513] * 1e-160,
         "huge": normal[:300] * 1e150,
-        "repeated": random.integers(0, 300, 2000) * 0.1,
-        "fewer values than centres": random.integers(0, 4, 700).astype(np.float64),
         "few rows": normal[:7],
         "one row": normal[:1],
     }
 
 
+def _rounded() -> dict[str, np.ndarray]:
+    """One feature, of which rows lie just between two centres."""
+    random = np.random.default_rng(4)
+    return {
+        "repeated": random.integers(0, 300, (2000, 1)) * 0.1,
+        "fewer values than centres": random.integers(0, 4, (700, 1)).astype(np.float64),
+    }
+
+
+CASES = [(name, features) for name in _rows() for features in (1, 2, 5, 8, lloyd.MOST_FEATURES)]
+
+
 @pytest.mark.parametrize("components", [1, 2, 7, 10])
-@pytest.mark.parametrize("name", _columns())
-def test_one_feature_has_the_bits_of_scikit_learn(name: str, components: int) -> None:
-    x = _columns()[name].reshape(-1, 1)
+@pytest.mark.parametrize(("name", "features"), [*CASES, *((name, 1) for name in _rounded())])
+def test_k_means_has_the_bits_of_scikit_learn(name: str, features: int, components: int) -> None:
+    x = (_rows(features) | _rounded())[name]
     one, other = np.random.RandomState(8), np.random.RandomState(8)
     with quiet_k_means():
         expected = KMeans(min(components, len(x)), n_init=1, random_state=one).fit(x)
@@ -64,25 +74,59 @@ def test_one_feature_has_the_bits_of_scikit_learn(name: str, components: int) ->
     assert one.uniform() == other.uniform()
 
 
-def test_a_centre_without_rows_leaves_k_means_to_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = _columns()["normal"].reshape(-1, 1)
+def test_threads_share_the_rows_and_the_bits_stay() -> None:
+    x = np.random.default_rng(0).normal(size=(70_001, 3))
+    alone = k_means(x, 9, np.random.RandomState(1))
+    with ThreadPoolExecutor(3) as pool:
+        assert all(map(np.array_equal, k_means(x, 9, np.random.RandomState(1), pool=pool), alone))
+
+
+def test_what_the_loops_cannot_do_is_left_to_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A centre that loses its rows, more features than BLAS sums in one chain, weights, and float32."""
+    x = _rows()["normal"]
     expected = k_means(x, 10, np.random.RandomState(0))
     monkeypatch.setattr(lloyd, "_iterated", lambda *_: None)
     fits, fit = [], KMeans.fit
     monkeypatch.setattr(KMeans, "fit", lambda self, *rows, **weights: fits.append(self) or fit(self, *rows, **weights))
     found = k_means(x, 10, np.random.RandomState(0))
     assert len(fits) == 1 and all(map(np.array_equal, found, expected))
+    monkeypatch.setattr(initialization, "lloyd_k_means", lambda *_: pytest.fail("these are not for the loops"))
+    k_means(np.tile(x[:100], lloyd.MOST_FEATURES + 1), 2, np.random.RandomState(0))
+    k_means(x[:100], 2, np.random.RandomState(0), np.ones(100))
+    k_means(x[:100].astype(np.float32), 2, np.random.RandomState(0))
+    assert len(fits) == 4
 
 
+@pytest.mark.parametrize("features", [1, 3, 9])
+@pytest.mark.parametrize("components", [1, 3, 4, 6])
 @pytest.mark.parametrize("instruction_set", _native.instruction_sets())
-def test_every_instruction_set_finds_the_nearest_centres(instruction_set: str) -> None:
-    rows, centres = _columns()["normal"], np.array([0.5, -2.0, 0.5, 1.0, -0.25])
-    distances = centres * centres + -2.0 * (rows[:, None] * centres)
+def test_every_instruction_set_finds_the_nearest_centres(instruction_set: str, components: int, features: int) -> None:
+    """Whole numbers, whose products are exact: of equal distances the first counts."""
+    random = np.random.default_rng(5)
+    x = random.integers(-9, 9, (1003, features)).astype(np.float64)
+    centres = random.integers(-9, 9, (components, features)).astype(np.float64)
+    distances = ((x[:, None] - centres) ** 2).sum(axis=2)
     nearest = np.argmin(distances, axis=1)
-    labels = np.zeros(len(rows), np.int32)
-    lloyd_of = _native.Kernels(instruction_set).lloyd
-    counts, sums, changed = lloyd_of(rows, centres, labels)
-    assert changed and np.array_equal(labels, nearest)
-    assert np.array_equal(counts, np.bincount(nearest, minlength=5))
-    assert np.array_equal(sums, np.bincount(nearest, rows, minlength=5))
-    assert not lloyd_of(rows, centres, labels)[2]
+    kernels, labels = _native.Kernels(instruction_set), np.full(len(x), -1, np.int32)
+    squares = (centres**2).sum(axis=1)
+    assert kernels.nearest_centres(x, centres, squares, labels) and np.array_equal(labels, nearest)
+    assert not kernels.nearest_centres(x, centres, squares, labels)
+    counts, sums = kernels.sums_by_centre(x, labels, components)
+    assert np.array_equal(counts, np.bincount(nearest, minlength=components))
+    assert np.array_equal(sums, [x[nearest == k].sum(axis=0) for k in range(components)])
+    least, out = np.full(len(x), 50.0), np.empty((components, len(x) + 2))
+    kernels.closer(x, (x**2).sum(axis=1), least, centres, squares, out[:, 1:-1])
+    assert np.array_equal(out[:, 1:-1], np.minimum(distances.T, 50.0))
+
+
+def test_loops_refuse_what_does_not_fit() -> None:
+    kernels = _native.Kernels("baseline")
+    x, labels = np.zeros((4, 2)), np.zeros(4, np.int32)
+    with pytest.raises(ValueError, match="as many features as the rows"):
+        kernels.nearest_centres(x, np.zeros((3, 1)), np.zeros(3), labels)
+    with pytest.raises(ValueError, match="one label a row"):
+        kernels.nearest_centres(x, np.zeros((3, 2)), np.zeros(3), labels[:3])
+    with pytest.raises(ValueError, match="the label of a centre"):
+        kernels.sums_by_centre(x, labels + 3, 3)
+    with pytest.raises(ValueError, match="one result a row"):
+        kernels.closer(x, np.zeros(4), np.zeros(4), x[:1], np.zeros(1), np.empty((1, 3)))

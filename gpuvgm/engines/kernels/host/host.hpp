@@ -138,12 +138,15 @@ struct HostKernels {
                       Tally*, RowCounts*);
     void (*log)(const double* x, int64_t rows, double* out);
     void (*exp)(const double* x, int64_t rows, double* out);
-    // Nearest of the centres, and rows and their sum a centre; returns whether a label changed.
-    bool (*lloyd)(const double* x, int64_t rows, const double* centres, int components, int32_t* labels, double* counts,
-                  double* sums);
-    // Squared distances to the nearest of some centres and one more; out: (count, rows).
-    void (*closer)(const double* x, int64_t rows, const double* nearest, const double* candidates, int count,
-                   double* out);
+    // Labels of the nearest centres; squares: of the centres. Returns whether a label changed.
+    bool (*nearest_centres)(const double* x, int64_t rows, int features, const double* centres, const double* squares,
+                            int components, int32_t* labels);
+    // Rows and their sum a centre; sums: (components, features).
+    void (*sums_by_centre)(const double* x, int64_t rows, int features, const int32_t* labels, int components,
+                           double* counts, double* sums);
+    // Squared distances to the nearest of some centres and one more; out: (count, stride), of which `rows` are written.
+    void (*closer)(const double* x, const double* row_squares, int64_t rows, int features, const double* nearest,
+                   const double* candidates, const double* squares, int count, double* out, int64_t stride);
     // first, second: bins of the parents, or null. codes: bins of the column.
     void (*draw_rows)(const DrawnColumn&, const uint8_t* first, const uint8_t* second, uint64_t first_row, int64_t rows,
                       uint64_t counter, uint64_t seed, uint8_t* codes, double* numbers);

@@ -168,35 +168,54 @@ auto log_prob(const Kernels& kernels, Rows x, const Gaussians& gaussians) {
     return owned(std::move(density), {rows, components});
 }
 
-// Rows and their sum a centre, and whether a label changed.
-auto lloyd(const Kernels& kernels, Reals x, Reals centres,
-           nb::ndarray<int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> labels) {
-    const size_t components = centres.shape(0);
-    if (components == 0 || labels.shape(0) != x.shape(0)) {
-        throw std::invalid_argument("at least one centre is needed, and one label a row");
+using Labels = nb::ndarray<int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void check_centres(Matrix x, Matrix centres, Reals squares) {
+    if (centres.shape(0) == 0 || centres.shape(1) != x.shape(1) || squares.shape(0) != centres.shape(0)) {
+        throw std::invalid_argument("at least one centre is needed, with as many features as the rows, and its square");
     }
-    std::vector<double> counts(components), sums(components);
-    bool changed;
-    {
-        nb::gil_scoped_release unlocked;
-        changed = kernels.loops.lloyd(x.data(), x.shape(0), centres.data(), (int)components, labels.data(),
-                                      counts.data(), sums.data());
-    }
-    return nb::make_tuple(owned(std::move(counts), {components}), owned(std::move(sums), {components}), changed);
 }
 
-// Squared distances of rows to the nearest of some centres and one of the candidates; (candidates, rows).
-auto closer(const Kernels& kernels, Reals x, Reals nearest, Reals candidates) {
-    const size_t rows = x.shape(0), count = candidates.shape(0);
-    if (nearest.shape(0) != rows) {
-        throw std::invalid_argument("one distance a row is needed");
+// Whether a label changed; writes the labels.
+bool nearest_centres(const Kernels& kernels, Matrix x, Matrix centres, Reals squares, Labels labels) {
+    check_centres(x, centres, squares);
+    if (labels.shape(0) != x.shape(0)) {
+        throw std::invalid_argument("one label a row is needed");
     }
-    std::unique_ptr<double[]> out(new double[count * rows]);  // not zeroed: every value is written
+    nb::gil_scoped_release unlocked;
+    return kernels.loops.nearest_centres(x.data(), x.shape(0), (int)x.shape(1), centres.data(), squares.data(),
+                                         (int)centres.shape(0), labels.data());
+}
+
+// Rows and their sum a centre.
+auto sums_by_centre(const Kernels& kernels, Matrix x, Labels labels, int components) {
+    const size_t rows = x.shape(0), features = x.shape(1);
+    const auto is_none = [=](int32_t label) { return label < 0 || label >= components; };
+    if (labels.shape(0) != rows || std::any_of(labels.data(), labels.data() + rows, is_none)) {
+        throw std::invalid_argument("each row needs the label of a centre");
+    }
+    std::vector<double> counts(components), sums(components * features);
     {
         nb::gil_scoped_release unlocked;
-        kernels.loops.closer(x.data(), rows, nearest.data(), candidates.data(), (int)count, out.get());
+        kernels.loops.sums_by_centre(x.data(), rows, (int)features, labels.data(), components, counts.data(),
+                                     sums.data());
     }
-    return owned(std::move(out), {count, rows});
+    return nb::make_tuple(owned(std::move(counts), {(size_t)components}),
+                          owned(std::move(sums), {(size_t)components, features}));
+}
+
+// Squared distances of rows to the nearest of some centres and one of the candidates, to a part of the columns of out.
+void closer(const Kernels& kernels, Matrix x, Reals row_squares, Reals nearest, Matrix candidates, Reals squares,
+            nb::ndarray<double, nb::ndim<2>, nb::device::cpu> out) {
+    check_centres(x, candidates, squares);
+    const size_t rows = x.shape(0), count = candidates.shape(0);
+    if (row_squares.shape(0) != rows || nearest.shape(0) != rows || out.shape(0) != count || out.shape(1) != rows ||
+        out.stride(1) != 1) {
+        throw std::invalid_argument("one square, one distance and one result a row are needed");
+    }
+    nb::gil_scoped_release unlocked;
+    kernels.loops.closer(x.data(), row_squares.data(), rows, (int)x.shape(1), nearest.data(), candidates.data(),
+                         squares.data(), (int)count, out.data(), out.stride(0));
 }
 
 auto distinct(Words keys) {
@@ -283,8 +302,11 @@ NB_MODULE(_native, m) {
         .def("log_prob", &log_prob, "x"_a, "gaussians"_a)
         .def("log", &all<&HostKernels::log>, "x"_a, "Natural logarithm; see gpuvgm.mixture.special.")
         .def("exp", &all<&HostKernels::exp>, "x"_a, "Exponential function; see gpuvgm.mixture.special.")
-        .def("lloyd", &lloyd, "x"_a, "centres"_a, "labels"_a, "One iteration of k-means over one feature.")
-        .def("closer", &closer, "x"_a, "nearest"_a, "candidates"_a, "Squared distances with one more centre.")
+        .def("nearest_centres", &nearest_centres, "x"_a, "centres"_a, "squares"_a, "labels"_a,
+             "Labels of the nearest centres; whether one changed.")
+        .def("sums_by_centre", &sums_by_centre, "x"_a, "labels"_a, "components"_a, "Rows and their sum a centre.")
+        .def("closer", &closer, "x"_a, "row_squares"_a, "nearest"_a, "candidates"_a, "squares"_a, "out"_a,
+             "Squared distances with one more centre.")
         .def("summarise", &summarise, "x"_a, "frame"_a, "windows"_a, "midpoints"_a, "parents"_a, "inner_cells"_a,
              "rules"_a);
     bind_rows(m, kernels);
