@@ -25,6 +25,7 @@ from gpuvgm.io import Block, FileSource, SampleSource, Source
 from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_column, row_bytes, taken
 from gpuvgm.io.block import trimmed
 from gpuvgm.io.source import Runs
+from gpuvgm.io.threads import in_order
 
 SAMPLE_RUNS = 32
 RUN_ROWS = 4096
@@ -87,13 +88,16 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
 
 
 def _rows_of(source: Source, names: tuple[str, ...], runs: Runs, run: Run) -> pa.Table:
-    """The rows of runs, of which each thread of a cluster's workers reads some where they lie in files."""
+    """The rows of runs; of files each thread reads some of the runs, and on a cluster those of the workers do."""
     executor = run.executor
-    if not (runs and isinstance(source, FileSource) and isinstance(executor, DaskExecutor)):
+    cluster = executor if isinstance(executor, DaskExecutor) else None
+    threads = min(executor.threads, len(runs)) if cluster is None else cluster.worker_threads
+    if not isinstance(source, FileSource) or not runs or (cluster is None and threads == 1):
         return source.sample(names, runs)
-    share, files = -(-len(runs) // executor.worker_threads), reachable(source)
+    share, files = -(-len(runs) // threads), source if cluster is None else reachable(source)
     asked = [files.holding(runs[first : first + share]) for first in range(0, len(runs), share)]
-    return pa.concat_tables(executor.gather(partial(_sample_files, names), asked))
+    read = partial(_sample_files, names)
+    return pa.concat_tables(in_order(read, asked) if cluster is None else cluster.gather(read, asked))
 
 
 def _sample_files(names: tuple[str, ...], asked: tuple[FileSource, Runs]) -> pa.Table:

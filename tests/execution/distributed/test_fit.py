@@ -67,6 +67,7 @@ def test_workers_read_the_sample_of_files(tmp_path, client, monkeypatch, fine):
     monkeypatch.chdir(tmp_path)
     source = open_source("*.parquet")
     expected = take_sample(source, ["row", "word"], Run("native", LocalExecutor(1)), 5, fine=fine).rows
+    assert take_sample(source, ["row", "word"], Run("native", LocalExecutor(3)), 5, fine=fine).rows.equals(expected)
     monkeypatch.setattr(FileSource, "sample", lambda *_: pytest.fail("the client read the sample"))
     run = Run.spread_over(DaskExecutor(client), source, "native")
     assert take_sample(source, ["row", "word"], run, 5, fine=fine).rows.equals(expected)
