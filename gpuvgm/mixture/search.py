@@ -2,8 +2,9 @@
 
 EM ends at the local maximum that its start leads to, and the lower bound of a mixture has many. Starts compete on a
 coarse copy of the rows; the winners get components more and lose the least useful ones again (split and merge: Ueda et
-al. 2000) for as long as the bound rises; the best settle on all rows. Components are put in descending order of their
-rows, which costs stick-breaking weights least. Nothing here knows the number of features.
+al. 2000) for as long as the bound rises. The best settle on all rows, and beside them a fit that began with few
+components. Components are put in descending order of their rows, which costs stick-breaking weights least. Nothing here
+knows the number of features.
 """
 
 from __future__ import annotations
@@ -122,6 +123,7 @@ def search(  # noqa: PLR0913 - all but two are options
     *,
     given: Sequence[Statistics] = (),
     known: Sequence[Statistics] = (),
+    few: Sequence[Statistics] = (),
     weight_threshold: float = 0.005,
     effort: Effort = BEST,
     rival: SearchResult | None = None,
@@ -142,6 +144,10 @@ def search(  # noqa: PLR0913 - all but two are options
     known : sequence of Statistics, optional
         Fits from elsewhere, sums of an E-step over all rows. They take no part in the search, but go on from where they
         are; the result is never below them.
+    few : sequence of Statistics, optional
+        Starts on the coarsest level with most components empty. The best fit to many rows may have few components
+        while those with some more are lower than those with many: taking components away one by one does not lead
+        there. The best of these starts goes on to its end as those given do.
     weight_threshold : float
         A mode is a component with more weight than this.
     effort : Effort
@@ -161,6 +167,9 @@ def search(  # noqa: PLR0913 - all but two are options
     if ascent.bound - simple.bound > effort.rough_tolerance * coarse.objective.rows:
         ascent, fewer = coarse.simplify(ascent)
     begin = [ascent.statistics, *given]
+    if few:
+        ends = coarse.finish(coarse.objective.ascents(few), rough=True)
+        begin.append(max(ends, key=_height).statistics)
     for level in objectives[:-1]:
         ends = level.finish(level.objective.ascents(begin))
         least = max(map(_height, ends)) - _FAR_BELOW * level.objective.rows
@@ -184,7 +193,7 @@ def search(  # noqa: PLR0913 - all but two are options
         prior=prior,
         fit=MixtureFit(best.posterior, bounds, ascent.converged),
         statistics=best.statistics,
-        starts=len(everyone),
+        starts=len(everyone) + len(few),
         modes=modes,
         bound_with_fewer=None if with_fewer is None else with_fewer.bound,
         rows=fine.objective.rows,
@@ -332,6 +341,7 @@ def _descending(statistics: Statistics) -> Statistics:
 COARSE_CELLS = 1000
 MOST_DOUBLINGS = 20
 RICH = 5  # components more than asked for, to be taken away again
+FEW = 5  # components; fits from starts with fewer are looked at too
 
 
 def search_cells(  # noqa: PLR0913 - the public signature
@@ -377,13 +387,15 @@ def search_cells(  # noqa: PLR0913 - the public signature
     def searched(effort: Effort, known: Sequence[Statistics]) -> SearchResult:
         if after is None:
             starts = cell_starts(levels[0], components, random, effort)
+            few = [quantile_start(levels[0], many).padded(components) for many in range(1, min(FEW, components))]
         else:
-            starts = [after.statistics.padded(components)]
+            starts, few = [after.statistics.padded(components)], []
         return search(
             objectives,
             starts,
             given=begin,
             known=[*fits, *known],
+            few=few,
             weight_threshold=weight_threshold,
             effort=effort,
             rival=after,

@@ -60,6 +60,20 @@ def test_auto_ends_little_below_best(name: str) -> None:
     assert best.lower_bound >= auto.lower_bound >= best.lower_bound - 1e-3 * ROWS
 
 
+@pytest.mark.parametrize(
+    ("means", "deviations", "shares"),
+    [([0], [1], [1]), ([0, 2], [1, 1.5], [0.5, 0.5]), ([0, 0, 0], [1, 3, 9], [0.5, 0.3, 0.2])],
+)
+def test_many_rows_get_no_more_modes_than_they_need(
+    means: list[float], deviations: list[float], shares: list[float]
+) -> None:
+    """The bound is highest with as many as were drawn, which components taken away one by one do not lead to."""
+    random = np.random.default_rng(2)
+    drawn = random.choice(len(means), 1_000_000, p=shares)
+    x = random.normal(np.take(means, drawn), np.take(deviations, drawn))
+    assert len(fitted(x).active_components) == len(means)
+
+
 @pytest.mark.parametrize("rows", [3_000, 8_000])
 def test_clusters_far_apart_are_modes_of_their_own_width(rows: int) -> None:
     column = fitted(np.random.default_rng(0).normal(np.resize([0, 10, 28, 52, 80, 112], rows), 0.5))
