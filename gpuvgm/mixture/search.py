@@ -166,15 +166,13 @@ def search(  # noqa: PLR0913 - all but two are options
     ascent = coarse.improve(simple)
     if ascent.bound - simple.bound > effort.rough_tolerance * coarse.objective.rows:
         ascent, fewer = coarse.simplify(ascent)
-    begin = [ascent.statistics, *given]
-    if few:
-        ends = coarse.finish(coarse.objective.ascents(few), rough=True)
-        begin.append(max(ends, key=_height).statistics)
+    begin, beside = [ascent.statistics, *given], [*few]
     for level in objectives[:-1]:
-        ends = level.finish(level.objective.ascents(begin))
+        ends = level.finish(level.objective.ascents([*begin, *beside]))
         least = max(map(_height, ends)) - _FAR_BELOW * level.objective.rows
-        begin = [end.statistics for end in ends if end.bound >= least]
-    ascent = max(fine.finish(fine.objective.ascents([*begin, *known])), key=_height)
+        own, best_of_few = ends[: len(begin)], sorted(ends[len(begin) :], key=_height)[-1:]
+        begin, beside = ([end.statistics for end in some if end.bound >= least] for some in (own, best_of_few))
+    ascent = max(fine.finish(fine.objective.ascents([*begin, *beside, *known])), key=_height)
     bounds, best = _not_below(ascent, [fine.objective.point(fit) for fit in known])
     while True:
         modes = _modes(best.posterior, weight_threshold)
