@@ -74,7 +74,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
         runs = sample_runs(source.rows, seed, runs=fine_runs(source.rows) if fine else SAMPLE_RUNS)
         if isinstance(source, DaskFrame):
             source = source.keep_sampled(names, runs, run.room)
-        rows = _rows_of(source, tuple(names), runs, run)
+        rows = _sample_source(source, tuple(names), runs, run)
         return Sampled(source, _join_chunks(rows, run.executor.threads) if fine else rows)
     stream = run.first_blocks(source, names, UNKNOWN_SAMPLE_ROWS)
     head: list[Block] = []
@@ -87,7 +87,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
     return Sampled(source, rows, None if source.repeatable else chain(head, stream))
 
 
-def _rows_of(source: Source, names: tuple[str, ...], runs: Runs, run: Run) -> pa.Table:
+def _sample_source(source: Source, names: tuple[str, ...], runs: Runs, run: Run) -> pa.Table:
     """The rows of runs; of files each thread reads some of the runs, and on a cluster those of the workers do."""
     executor = run.executor
     cluster = executor if isinstance(executor, DaskExecutor) else None

@@ -44,14 +44,14 @@ def lloyd_k_means(
     """
     x = np.ascontiguousarray(x)
     mean = x.mean(axis=0)
-    rows = _Shared(x - mean, pool)
+    rows = _SharedRows(x - mean, pool)
     first = _first_centres(rows, components, random)
     found = _iterated(rows, first, float(np.mean(np.var(x, axis=0)) * _TOLERANCE))
     return (first, None) if found is None else (found[0] + mean, found[1])
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
+class _SharedRows:
     """Rows that threads share."""
 
     x: Floats
@@ -71,7 +71,7 @@ def _squares(x: Floats) -> Floats:
     return np.asarray(np.einsum("ij,ij->i", x, x))
 
 
-def _first_centres(rows: _Shared, components: int, random: np.random.RandomState) -> Floats:
+def _first_centres(rows: _SharedRows, components: int, random: np.random.RandomState) -> Floats:
     """Rows drawn by k-means++ as `sklearn.cluster.kmeans_plusplus` draws them: of some candidates always the best."""
     x = rows.x
     weight, squares, trials = np.ones(len(x)), _squares(x), 2 + int(np.log(components))
@@ -90,7 +90,7 @@ def _first_centres(rows: _Shared, components: int, random: np.random.RandomState
     return centres
 
 
-def _distances_with(candidates: Floats, rows: _Shared, squares: Floats, nearest: Floats) -> Floats:
+def _distances_with(candidates: Floats, rows: _SharedRows, squares: Floats, nearest: Floats) -> Floats:
     """Squared distances of rows to the nearest of some centres and one of the candidates, shape (candidates, rows)."""
     x, lengths, closer = rows.x, _squares(candidates), native_kernels().closer
     out = np.empty((len(candidates), len(x)))
@@ -98,7 +98,7 @@ def _distances_with(candidates: Floats, rows: _Shared, squares: Floats, nearest:
     return out
 
 
-def _iterated(rows: _Shared, centres: Floats, tolerance: float) -> tuple[Floats, Labels] | None:
+def _iterated(rows: _SharedRows, centres: Floats, tolerance: float) -> tuple[Floats, Labels] | None:
     """Centres and labels; None where a centre loses its rows."""
     labels, kernels = np.full(len(rows.x), -1, np.int32), native_kernels()
 
