@@ -89,11 +89,11 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
 
 def _sample_source(source: Source, names: tuple[str, ...], runs: Runs, run: Run) -> pa.Table:
     """The rows of runs; of files each thread reads some of the runs, and on a cluster those of the workers do."""
-    executor = run.executor
-    cluster = executor if isinstance(executor, DaskExecutor) else None
-    threads = min(executor.threads, len(runs)) if cluster is None else cluster.worker_threads
-    if not isinstance(source, FileSource) or not runs or (cluster is None and threads == 1):
+    cluster = run.executor if isinstance(run.executor, DaskExecutor) else None
+    alone = cluster is None and min(run.executor.threads, len(runs)) < 2
+    if alone or not runs or not isinstance(source, FileSource):
         return source.sample(names, runs)
+    threads = run.executor.threads if cluster is None else cluster.worker_threads
     share, files = -(-len(runs) // threads), source if cluster is None else reachable(source)
     asked = [files.holding(runs[first : first + share]) for first in range(0, len(runs), share)]
     read = partial(_sample_files, names)

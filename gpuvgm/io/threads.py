@@ -27,7 +27,7 @@ def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
         The pieces.
     """
     threads, under_way = pa.cpu_count(), deque[Future[R]]()
-    pool = ThreadPoolExecutor(threads, "gpuvgm-text")
+    pool = ThreadPoolExecutor(threads, "gpuvgm-read")
     try:
         for piece in _with_problem(pieces):
             under_way.append(piece if isinstance(piece, Future) else pool.submit(function, piece))

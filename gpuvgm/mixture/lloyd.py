@@ -77,6 +77,7 @@ def _first_centres(rows: _SharedRows, components: int, random: np.random.RandomS
     weight, squares, trials = np.ones(len(x)), _squares(x), 2 + int(np.log(components))
     below = np.cumsum(weight / weight.sum())
     centres = x[np.searchsorted(below / below[-1], random.random_sample(1), "right")]  # as `choice` draws
+    # of a single row BLAS sums the products in another order than of several
     nearest = np.maximum((-2 * (centres @ x.T) + _squares(centres)[:, None]) + squares, 0)
     potential = nearest @ weight
     while len(centres) < components:

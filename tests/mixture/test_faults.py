@@ -260,14 +260,11 @@ def test_a_search_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("algorithm", ["exact", "summary"])
 @pytest.mark.parametrize("rows", [5, 1000])
 def test_a_start_is_no_fit(rows: int, algorithm: str) -> None:
-    """Where `reg_covar` is as large as variances, the bound of raw starts is above that of every fit: by 14 here.
-
-    There EM may lower bounds, and the ends of ascents differ by tenths.
-    """
+    """Where `reg_covar` is as large as variances, the bound of raw starts may be above that of every fit."""
     x, settings = np.full((rows, 1), 2.5), {"n_components": 3, "random_state": 0, "algorithm": algorithm}
     research = BayesianGaussianMixture(**settings, max_iter=1000, tol=1e-10).fit(x)
     best = BayesianGaussianMixture(**settings, effort="best").fit(x)
-    assert research.lower_bound_ - 1e-9 <= best.lower_bound_ <= research.lower_bound_ + 0.5
+    assert research.lower_bound_ - 1e-9 <= best.lower_bound_ <= research.lower_bound_ + 0.1
 
 
 def test_a_search_that_bounds_fall_in_comes_to_an_end() -> None:

@@ -141,9 +141,9 @@ struct HostKernels {
     // Labels of the nearest centres; squares: of the centres. Returns whether a label changed.
     bool (*nearest_centres)(const double* x, int64_t rows, int features, const double* centres, const double* squares,
                             int components, int32_t* labels);
-    // Rows and their sum a centre; sums: (components, features).
-    void (*sums_by_centre)(const double* x, int64_t rows, int features, const int32_t* labels, int components,
-                           double* counts, double* sums);
+    // Adds rows and their sum a centre; sums: (components, features).
+    void (*sums_by_centre)(const double* x, int64_t rows, int features, const int32_t* labels, double* counts,
+                           double* sums);
     // Squared distances to the nearest of some centres and one more; out: (count, stride), of which `rows` are written.
     void (*closer)(const double* x, const double* row_squares, int64_t rows, int features, const double* nearest,
                    const double* candidates, const double* squares, int count, double* out, int64_t stride);

@@ -87,13 +87,9 @@ bool nearest_centres(const double* x, int64_t rows, int features, const double* 
     return changed != 0;
 }
 
-// Rows and their sum a centre, added up in row order.
-void sums_by_centre(const double* x, int64_t rows, int features, const int32_t* labels, int components, double* counts,
-                    double* sums) {
+// Adds rows and their sum a centre to counts and sums, in row order.
+void sums_by_centre(const double* x, int64_t rows, int features, const int32_t* labels, double* counts, double* sums) {
     constexpr int64_t TOGETHER = 32;
-    for (int64_t j = 0; j < (int64_t)components * (1 + features); ++j) {
-        (j < components ? counts[j] : sums[j - components]) = 0.0;
-    }
     for (int64_t start = 0; start < rows; start += TOGETHER) {
         const int64_t have = rows - start < TOGETHER ? rows - start : TOGETHER;
         const int32_t* label = labels + start;

@@ -197,8 +197,7 @@ auto sums_by_centre(const Kernels& kernels, Matrix x, Labels labels, int compone
     std::vector<double> counts(components), sums(components * features);
     {
         nb::gil_scoped_release unlocked;
-        kernels.loops.sums_by_centre(x.data(), rows, (int)features, labels.data(), components, counts.data(),
-                                     sums.data());
+        kernels.loops.sums_by_centre(x.data(), rows, (int)features, labels.data(), counts.data(), sums.data());
     }
     return nb::make_tuple(owned(std::move(counts), {(size_t)components}),
                           owned(std::move(sums), {(size_t)components, features}));
