@@ -11,9 +11,11 @@ import logging
 import os
 import re
 import zlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import starmap
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -21,9 +23,12 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from gpuvgm.errors import InputError, counted, printable
+from gpuvgm.io.arrow import joined_arrays
+from gpuvgm.io.block import rows_only
 from gpuvgm.io.locations import Location, arrow_input, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part, check_unique
+from gpuvgm.io.text_blocks import BLOCK, LongRowError, bytes_of, first_text, text_blocks, whole_rows
 from gpuvgm.io.text_types import (
     CODES,
     COMMA_FLOAT,
@@ -79,15 +84,20 @@ class CsvPart(Part):
     def read(
         self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Read the columns through; batches follow pyarrow's blocks of 1 MiB of text."""
-        types = {name: self.schema.field(name).type for name in columns}
-        types |= dict.fromkeys(self.decimal_commas.intersection(columns), pa.string())
-        problem = partial(csv_problem, self.path, self.delimiter, columns)
-        with damage_as(problem), open_csv(self.path, self.delimiter, types) as reader:
-            for batch in reader:
-                names = batch.schema.names
-                arrays = map(self._finished, names, batch.columns)
-                yield pa.RecordBatch.from_arrays(list(arrays), names=names) if columns else batch
+        """Read the columns through; batches follow blocks of 1 MiB of text."""
+        asked = columns or self.stored(self.schema.names)[:1]
+        types = {name: self.schema.field(name).type for name in asked}
+        types |= dict.fromkeys(self.decimal_commas.intersection(asked), pa.string())
+
+        def batch(text: pa.Buffer) -> pa.RecordBatch:
+            table = parse_rows(text, self.delimiter, types)
+            if not columns:
+                return rows_only(table.num_rows)
+            pairs = zip(columns, arrays_of(table), strict=True)
+            return pa.RecordBatch.from_arrays(list(starmap(self._finished, pairs)), names=list(columns))
+
+        with damage_as(partial(csv_problem, self.path, self.delimiter, columns)):
+            yield from in_order(batch, row_blocks(self.path, self.delimiter))
 
     def _finished(self, name: str, column: Text) -> Text:
         """A column with missing values where text is blank, and numbers where they have decimal commas."""
@@ -101,22 +111,63 @@ def parse_options(delimiter: str, **options: Any) -> pyarrow.csv.ParseOptions:
     return pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, **options)
 
 
-def open_csv(
-    path: Location, delimiter: str, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
-) -> pyarrow.csv.CSVStreamingReader:
-    """A streaming reader of these columns with these types; of all with inferred types by default."""
+def parse_rows(
+    text: pa.Buffer, delimiter: str, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
+) -> pa.Table:
+    """Rows with their header as a table of these columns with these types; of all with inferred types by default."""
     convert = pyarrow.csv.ConvertOptions(
         null_values=NULLS,
         strings_can_be_null=as_text,
         column_types=dict(types or {}),
         include_columns=list(types or ()),
     )
-    return pyarrow.csv.open_csv(arrow_input(path), parse_options=parse_options(delimiter), convert_options=convert)
+    return _parse(text, parse_options(delimiter), convert)
+
+
+def _parse(
+    text: pa.Buffer, options: pyarrow.csv.ParseOptions, convert: pyarrow.csv.ConvertOptions | None = None, **read: Any
+) -> pa.Table:
+    whole = pyarrow.csv.ReadOptions(use_threads=False, block_size=text.size + 1, **read)
+    file: Any = pa.BufferReader(text)  # the stubs want a file of Python
+    return pyarrow.csv.read_csv(file, whole, options, convert)
+
+
+def arrays_of(table: pa.Table) -> Iterator[Text]:
+    """Columns that were read as one block."""
+    return (joined_arrays(column.chunks, column.type) for column in table.columns)
+
+
+def row_blocks(path: Location, delimiter: str) -> Generator[pa.Buffer]:
+    """The text of a file, decompressed, some rows at a time, and each time with the header before them.
+
+    A header without rows is given alone.
+
+    Raises
+    ------
+    LongRowError
+        For a row that does not end within what is read at a time.
+    """
+    with pa.input_stream(arrow_input(path)) as file:
+        start = first_text(file)
+        header = len(header_of(start, delimiter))
+        yield from text_blocks(file, start, lambda text: whole_rows(text, delimiter), header)
+
+
+def header_of(text: bytes, delimiter: str) -> bytes:
+    """The first row that is not empty, and what is before it."""
+    for found in re.finditer(rb"[\r\n]+", text):
+        before = text[: found.end()]
+        is_row = whole_rows(bytes_of(before), delimiter) == len(before)
+        if is_row and text[: found.start()].removeprefix(BOM):
+            return before
+    if len(text) >= BLOCK:
+        raise LongRowError(f"the header is longer than {BLOCK >> 20} MiB")
+    return text
 
 
 def blank_to_missing(column: Text) -> Text:
     """Text that is empty or white space becomes missing."""
-    blank = pc.equal(pc.utf8_trim_whitespace(column), pa.scalar(""))
+    blank: Any = pc.or_(pc.equal(column, pa.scalar("")), pc.utf8_is_space(column))
     return pc.if_else(blank, pa.scalar(None, column.type), column) if pc.any(blank).as_py() else column
 
 
@@ -168,8 +219,8 @@ def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> l
 
 def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> Readings:
     """What the columns of a file may be read as; nothing where they are text, as those are that are text in others."""
-    with damage_as(partial(csv_problem, path, delimiter, ())), open_csv(path, delimiter) as reader:
-        names = reader.schema.names
+    with damage_as(partial(csv_problem, path, delimiter, ())), closing(row_blocks(path, delimiter)) as blocks:
+        names = parse_rows(next(blocks), delimiter).column_names
     check_unique(str(path), names)
     every = tuple(reading for reading in READINGS if delimiter != "," or reading is not COMMA_FLOAT)
     left: Readings = {name: () if name in text else every for name in names}
@@ -188,15 +239,16 @@ def narrow(left: Readings, path: Location, delimiter: str, doubtful: Sequence[st
         Columns to start again with, where most turned out to be text, which needs no reading.
     """
     types = dict.fromkeys(doubtful, pa.string())
+
+    def readings_in(text: pa.Buffer) -> list[tuple[Reading, ...]]:
+        columns = arrays_of(parse_rows(text, delimiter, types, as_text=True))
+        return [readings_of(column, left[name]) for name, column in zip(doubtful, columns, strict=True)]
+
     with (
         damage_as(partial(csv_problem, path, delimiter, doubtful)),
-        open_csv(path, delimiter, types, as_text=True) as reader,
+        closing(in_order(readings_in, row_blocks(path, delimiter))) as blocks,
     ):
-
-        def readings_in(batch: pa.RecordBatch) -> list[tuple[Reading, ...]]:
-            return [readings_of(column, left[name]) for name, column in zip(doubtful, batch.columns, strict=True)]
-
-        for found in in_order(readings_in, reader):
+        for found in blocks:
             for name, its in zip(doubtful, found, strict=True):
                 left[name] = tuple(reading for reading in left[name] if reading in its)
             others = [name for name in doubtful if left[name]]
@@ -301,6 +353,7 @@ def note_numbers(path: Location, names: Sequence[str]) -> None:
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SHOWN = 60
 HEAD = 1 << 16
+BOM = b"\xef\xbb\xbf"
 NOT_UTF8 = "not UTF-8 text; convert it, for example: iconv -f latin1 -t utf-8"
 _MAGIC = {
     b"PAR1": ("a Parquet file", ".parquet"),
@@ -369,7 +422,7 @@ def ragged_row(path: Location, delimiter: str) -> str | None:
     done = 0
 
     def note(row: pyarrow.csv.InvalidRow) -> Literal["error"]:
-        at = "a row" if row.number is None else f"row {row.number - 1}"
+        at = "a row" if row.number is None else f"row {done + row.number - 1}"
         text = _readable(row.text.encode("latin-1"))
         found.append(
             f"{at} has {counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
@@ -379,18 +432,15 @@ def ragged_row(path: Location, delimiter: str) -> str | None:
 
     try:
         options = parse_options(delimiter, invalid_row_handler=note)
-        read = pyarrow.csv.ReadOptions(use_threads=False, encoding="latin-1")  # else text of other encodings fails
-        with pyarrow.csv.open_csv(
-            arrow_input(path), read, options, pyarrow.csv.ConvertOptions(column_types={})
-        ) as reader:
-            for batch in reader:
-                done += batch.num_rows
-    except (*ARROW_PROBLEMS, OSError) as problem:
-        if "straddling" in str(problem):
-            found.append(
-                f"a row after row {done} is longer than the 1 MiB of text that are read at a time; is a quote "
-                "not closed?"
-            )
+        for text in row_blocks(path, delimiter):
+            done += _parse(text, options, encoding="latin-1").num_rows  # else text of other encodings fails
+    except LongRowError:
+        found.append(
+            f"a row after row {done} is longer than the {BLOCK >> 20} MiB of text that are read at a time; is a quote "
+            "not closed?"
+        )
+    except (*ARROW_PROBLEMS, OSError):
+        pass
     return found[0] if found else None
 
 
@@ -400,15 +450,15 @@ def foreign_value(path: Location, delimiter: str, columns: Sequence[str]) -> str
         return None
     row = 1
     try:
-        with open_csv(path, delimiter, dict.fromkeys(columns, pa.binary())) as reader:
-            for batch in reader:
-                for name, values in zip(columns, batch.columns, strict=True):
-                    foreign = parse_or_null(values, pa.string()).is_null()
-                    if pc.any(foreign).as_py():
-                        at = pc.index(foreign, pa.scalar(value=True)).as_py()
-                        shown = _readable(values[at].as_py())
-                        return f'column "{printable(name)}", row {row + at}: {shown!r} is {NOT_UTF8}'
-                row += batch.num_rows
+        for text in row_blocks(path, delimiter):
+            table = parse_rows(text, delimiter, dict.fromkeys(columns, pa.binary()))
+            for name, values in zip(columns, arrays_of(table), strict=True):
+                foreign = parse_or_null(values, pa.string()).is_null()
+                if pc.any(foreign).as_py():
+                    at = pc.index(foreign, pa.scalar(value=True)).as_py()
+                    shown = _readable(values[at].as_py())
+                    return f'column "{printable(name)}", row {row + at}: {shown!r} is {NOT_UTF8}'
+            row += table.num_rows
     except (*ARROW_PROBLEMS, OSError):
         pass
     return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,13 @@ import pyarrow.compute as pc
 import pyarrow.json
 
 from gpuvgm.errors import InputError, printable, shortened
+from gpuvgm.io.arrow import joined_arrays
 from gpuvgm.io.block import rows_only
-from gpuvgm.io.csv import foreign_bytes
+from gpuvgm.io.csv import BOM, foreign_bytes
 from gpuvgm.io.locations import Location, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part
+from gpuvgm.io.text_blocks import LongRowError, begin_objects, bytes_of, first_text, text_blocks, whole_lines
 from gpuvgm.io.text_types import (
     BOOL,
     EXACT,
@@ -39,10 +40,8 @@ from gpuvgm.io.text_types import (
 from gpuvgm.io.threads import in_order
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
-BLOCK = 1 << 20  # bytes that are read at a time
 LONGEST_LINE = 1 << 24
 MANY_BRACKETS = 1000  # a block with more may be nested so deeply that pyarrow overflows its stack
-NO_OBJECT = re.compile(rb"\n[ \t\r]*[^\s{]")  # a line that begins so; at the first, null, pyarrow 26 ends the process
 NUMBER, BOOLEAN, TEXT, LIST, OBJECT = "a number", "a boolean", "text", "a list", "an object"
 HELD = {NUMBER: "numbers", BOOLEAN: "booleans", TEXT: TEXT}
 ALL_WHOLE = 2.0**53  # the first float64 beyond which whole numbers are left out
@@ -119,13 +118,13 @@ class LineBlock:
         The file.
     first_line : int
         Number of the first line, counted from 1.
-    text : bytes
+    text : pyarrow.Buffer
         The lines.
     """
 
     path: Location
     first_line: int
-    text: bytes
+    text: pa.Buffer
 
     def batch(self, types: Types) -> pa.RecordBatch:
         """The rows of these columns; keys that are not there are missing values."""
@@ -134,7 +133,10 @@ class LineBlock:
         if not types:
             return rows_only(table.num_rows)
         with damage_as(partial(self.problem, types)):
-            columns = [parse(trimmed(table.column(name).combine_chunks(), kind), kind) for name, kind in types.items()]
+            columns = [
+                parse(trimmed(joined_arrays(table.column(name).chunks, parsed_as[name]), kind), kind)
+                for name, kind in types.items()
+            ]
         return pa.RecordBatch.from_arrays(columns, names=list(types))
 
     def narrowed(self, before: Readings) -> dict[str, Sequence[Reading]]:
@@ -210,15 +212,19 @@ class LineBlock:
         InputError
             For lines that are not JSON, and for values that are not of the types that the columns had before.
         """
-        signs = np.frombuffer(self.text, np.uint8)  # whose comparisons leave Python's lock to others
+        signs = bytes_of(self.text)  # whose comparisons leave Python's lock to others
         brackets = sum(np.count_nonzero(signs == ord(mark)) for mark in "[{") - np.count_nonzero(signs == ord("\n"))
-        if NO_OBJECT.search(b"\n" + self.text) or (brackets > MANY_BRACKETS and self.first_problem(before)):
+        odd = not begin_objects(signs)  # at a line that is null pyarrow 26 ends the process
+        if odd or (brackets > MANY_BRACKETS and self.first_problem(before)):
             raise self.problem(before)
         schema = pa.schema(list(types.items()))
         options = pyarrow.json.ParseOptions(explicit_schema=schema, unexpected_field_behavior=others)
-        whole = pyarrow.json.ReadOptions(block_size=len(self.text) + 1)
+        whole = pyarrow.json.ReadOptions(block_size=self.text.size + 1)
+        ends: Any = np.array([0, self.text.size], np.int32)
         with damage_as(partial(self.problem, before)):
-            str(self.text, "utf-8")  # pyarrow does not check it
+            pa.Array.from_buffers(pa.binary(), 1, [None, pa.py_buffer(ends), self.text]).cast(
+                pa.string()
+            )  # JSON's reader takes all
             text: Any = pa.BufferReader(self.text)  # the stubs want a file of Python
             return pyarrow.json.read_json(text, whole, options)
 
@@ -248,42 +254,29 @@ class LineBlock:
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Lines that are not blank, with their numbers."""
-        return ((i, line) for i, line in enumerate(self.text.splitlines(), self.first_line) if line.strip())
+        return ((i, line) for i, line in enumerate(bytes(self.text).splitlines(), self.first_line) if line.strip())
 
 
 def read_blocks(path: Location) -> Iterator[LineBlock]:
-    """The lines of a file, some at a time."""
-    first_line, rest = 1, b""
-    for text in read_texts(path):
-        cut = text.rfind(b"\n") + 1
-        if not cut and len(rest) > LONGEST_LINE:
-            raise InputError(
-                f"{path}: line {first_line} is longer than {LONGEST_LINE >> 20} MiB; write one object a line"
-            )
-        if cut:
-            lines = rest + text[:cut]
-            yield LineBlock(path, first_line, lines)
-            first_line += lines.count(b"\n")
-        rest = text[cut:] if cut else rest + text
-    if rest:
-        yield LineBlock(path, first_line, rest)
-
-
-def read_texts(path: Location) -> Iterator[bytes]:
-    """The text of a file in pieces, decompressed where the name ends in .gz, without a byte-order mark."""
+    """The lines of a file, some at a time, decompressed where the name ends in .gz, without a byte-order mark."""
+    first_line = 1
 
     def explain(problem: Exception) -> InputError:
+        if isinstance(problem, LongRowError):
+            return InputError(
+                f"{path}: line {first_line} is longer than {LONGEST_LINE >> 20} MiB; write one object a line"
+            )
         return InputError(f"{path}: cannot be read as JSON lines ({reason(problem)})")
 
     with damage_as(explain, EOFError, zlib.error), open_text(path) as file:
-        text = file.read(BLOCK)
-        foreign = foreign_bytes(path, text, "JSON lines")
+        start = first_text(file)
+        foreign = foreign_bytes(path, start, "JSON lines")
         if foreign:
             raise InputError(f"{path}: {foreign}")
-        text = text.removeprefix(b"\xef\xbb\xbf")
-        while text:
-            yield text
-            text = file.read(BLOCK)
+        for text in text_blocks(file, start.removeprefix(BOM), whole_lines, longest=LONGEST_LINE):
+            if text.size:
+                yield LineBlock(path, first_line, text)
+            first_line += int(np.count_nonzero(bytes_of(text) == ord("\n")))
 
 
 def family(kind: pa.DataType) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gpuvgm.io.text_blocks import are_numbers
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 Text = Any  # an Arrow array of texts
@@ -31,16 +32,24 @@ class Reading:
         are read too where the type has their exact value.
     wider : tuple of Reading
         Readings that every text has which has this one.
+    number : (int, str or None), optional
+        Most digits of whole numbers and the decimal mark, by which loops tell most texts of the pattern.
+    padded : bool
+        Without a pattern: whether white space around a text is left out.
     """
 
     type: pa.DataType
     pattern: str | None = None
     wider: tuple[Reading, ...] = ()
+    number: tuple[int, str | None] | None = None
+    padded: bool = False
 
     def holds(self, text: Text) -> bool:
         """Whether all text that is not missing can be read so."""
         if self.pattern is None:
-            return _are(text, self.type)
+            return _are(pc.ascii_trim_whitespace(text) if self.padded else text, self.type)
+        if self.number is not None and are_numbers(text, *self.number):
+            return True
         others = text.filter(pc.invert(pc.match_substring_regex(text, rf"\A(?:{self.pattern})\z")))
         if not len(others):
             return True
@@ -54,35 +63,40 @@ def _blanks_around(pattern: str) -> str:
 
 def _groups(mark: str) -> Reading:
     """Numbers whose marks may separate thousands or decimals; they are text."""
-    return Reading(pa.string(), _blanks_around(rf"[+-]?({_WHOLE}|{_UNMARKED}|[1-9]\d{{0,2}}({mark}\d{{3}})+)"))
+    return Reading(pa.string(), _blanks_around(rf"[+-]?({_WHOLE}|{_UNMARKED}|[1-9]\d{{0,2}}([{mark}]\d{{3}})+)"))
 
 
 def _floats(mark: str) -> Reading:
-    fraction = rf"({_WHOLE}{mark}\d*|{mark}\d+)([eE][+-]?\d+)?"
+    fraction = rf"({_WHOLE}[{mark}]\d*|[{mark}]\d+)([eE][+-]?\d+)?"
     number = rf"0|[1-9]\d{{0,14}}|{fraction}|{_UNMARKED}"
-    return Reading(pa.float64(), _blanks_around(f"[+-]?({number})"))
+    return Reading(pa.float64(), _blanks_around(f"[+-]?({number})"), number=(15, mark))
+
+
+def _whole(type_: pa.DataType, digits: int, wider: tuple[Reading, ...]) -> Reading:
+    return Reading(type_, _blanks_around(rf"-?(0|[1-9]\d{{0,{digits - 1}}})"), wider, (digits, None))
 
 
 _WHOLE = r"(0|[1-9]\d*)"  # codes with leading zeros are no numbers
 _UNMARKED = rf"{_WHOLE}[eE][+-]?\d+|(?i:inf|infinity|nan)"  # says nothing about the marks of others
-FLOAT, COMMA_FLOAT = _floats(r"\."), _floats(",")
-COMMA_GROUPS, POINT_GROUPS = _groups(","), _groups(r"\.")
+FLOAT, COMMA_FLOAT = _floats("."), _floats(",")
+COMMA_GROUPS, POINT_GROUPS = _groups(","), _groups(".")
 #: "+49" and "1E5" are codes, and text, where no other value of the column has a fraction or a sign in the exponent.
 CODES = Reading(pa.string(), _blanks_around(rf"[+-]?{_WHOLE}([eE]\d+)?"))
 _TEXTS = (CODES, COMMA_GROUPS, POINT_GROUPS)
-EXACT = Reading(pa.decimal128(38, 0), _blanks_around(r"-?(0|[1-9]\d{0,37})"), _TEXTS)
-LONG = Reading(pa.int64(), _blanks_around(r"-?(0|[1-9]\d{0,17})"), (EXACT, *_TEXTS))
+EXACT = _whole(pa.decimal128(38, 0), 38, _TEXTS)
+LONG = _whole(pa.int64(), 18, (EXACT, *_TEXTS))
 #: Whole numbers that float64 has, too.
-SHORT = Reading(pa.int64(), _blanks_around(r"-?(0|[1-9]\d{0,14})"), (LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT))
+SHORT = _whole(pa.int64(), 15, (LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT))
 BOOL = Reading(pa.bool_(), "true|True|TRUE|false|False|FALSE")  # 0 and 1 are numbers
-#: Finer ones than "us" end in 2262.
-MOMENTS = (
-    Reading(pa.date32()),
-    Reading(pa.timestamp("s")),
-    Reading(pa.timestamp("us")),
-    Reading(pa.timestamp("s", "UTC")),
-    Reading(pa.timestamp("us", "UTC")),
-)
+
+
+def _moments(zone: str | None) -> tuple[Reading, Reading]:
+    fine = Reading(pa.timestamp("us", zone))  # finer ones end in 2262
+    return Reading(pa.timestamp("s", zone), wider=(fine,)), fine
+
+
+_PADDED_DAYS, _LOCAL = Reading(pa.date32(), padded=True), _moments(None)
+MOMENTS = (Reading(pa.date32(), wider=(_PADDED_DAYS, *_LOCAL)), _PADDED_DAYS, *_LOCAL, *_moments("UTC"))
 #: Of columns without values.
 NONE = Reading(pa.null(), r"[^\s\S]")
 READINGS = (NONE, SHORT, LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT, BOOL, *MOMENTS)
@@ -148,7 +162,7 @@ def trimmed(text: Text, type_: pa.DataType) -> Text:
 def _are(text: Text, type_: pa.DataType) -> bool:
     """Whether Arrow reads all text as a type."""
     try:
-        parse(trimmed(text, type_), type_)
+        parse(text, type_)
     except ARROW_PROBLEMS:
         return False
     return True

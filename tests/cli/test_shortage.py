@@ -55,7 +55,7 @@ def source(request, tmp_path):
 
 READERS = {
     "parquet": "gpuvgm.io.parquet.open_parquet",
-    "csv": "gpuvgm.io.csv.open_csv",
+    "csv": "pyarrow.csv.read_csv",
     "jsonl": "pyarrow.json.read_json",
     "arrow": "gpuvgm.io.ipc.open_ipc",
 }

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io import Source, json_lines, open_source
+from gpuvgm.io import Source, open_source, text_blocks
 from tests.io.conftest import rows_of
 
 DAY = datetime.date(2024, 1, 1)
@@ -36,7 +36,7 @@ def written(path: Path, *rows: object) -> Path:
 @pytest.fixture(params=[8, 1 << 20], ids=["cut", "whole"])
 def block(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Bytes that are read at a time: less than a line, or all."""
-    monkeypatch.setattr(json_lines, "BLOCK", request.param)
+    monkeypatch.setattr(text_blocks, "BLOCK", request.param)
     return int(request.param)
 
 
@@ -135,7 +135,7 @@ def test_any_cut_into_blocks_gives_the_same_rows(
 ) -> None:
     path = written(tmp_path_factory.mktemp("cut") / "t.jsonl", {"a": None, "b": "word"}, *rows)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_lines, "BLOCK", size)
+        patch.setattr(text_blocks, "BLOCK", size)
         got = rows_of(path)
     kind = float if any(isinstance(row.get("a"), float) for row in rows) else int  # beside fractions all are float64
     numbers = [None if row.get("a") is None else kind(row["a"]) for row in rows]

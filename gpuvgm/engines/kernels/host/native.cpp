@@ -312,4 +312,5 @@ NB_MODULE(_native, m) {
     bind_onehot(m);
     bind_em(m);
     bind_draw(kernels);
+    bind_text(m);
 }

@@ -122,5 +122,6 @@ void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels);  // transform
 void bind_onehot(nb::module_& module);                              // matrices of the onehot layout
 void bind_em(nb::module_& module);                                  // EM over cells
 void bind_draw(nb::class_<Kernels>& kernels);                       // rows of a synthesizer
+void bind_text(nb::module_& module);                                // rows of CSV, numbers in texts
 
 }  // namespace gpuvgm

@@ -1,0 +1,46 @@
+// Bindings of what is told of text.
+#include "native.hpp"
+#include "text.hpp"
+
+namespace gpuvgm {
+namespace {
+
+size_t whole_rows(Bytes text, char delimiter) {
+    nb::gil_scoped_release unlocked;
+    return length_of_rows((const char*)text.data(), text.shape(0), delimiter);
+}
+
+bool begin_objects(Bytes lines) {
+    nb::gil_scoped_release unlocked;
+    return lines_begin_objects((const char*)lines.data(), lines.shape(0));
+}
+
+bool are_numbers(Column<int32_t> offsets, Bytes texts, int64_t digits, std::optional<char> mark) {
+    const int32_t* ends = offsets.data();
+    const size_t count = offsets.shape(0);
+    for (size_t i = 0; i < count; ++i) {
+        if (ends[i] < (i ? ends[i - 1] : 0) || (size_t)ends[i] > texts.shape(0)) {
+            throw std::invalid_argument("offsets must ascend within the texts");
+        }
+    }
+    nb::gil_scoped_release unlocked;
+    const auto* text = (const char*)texts.data();
+    for (size_t i = 1; i < count; ++i) {
+        if (!is_number(text + ends[i - 1], text + ends[i], digits, mark.value_or('\0'))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
+void bind_text(nb::module_& module) {
+    using namespace nb::literals;
+    module.def("whole_rows", &whole_rows, "text"_a, "delimiter"_a, "Length of the whole rows that text begins with.");
+    module.def("begin_objects", &begin_objects, "lines"_a, "Whether lines that are not blank begin with a brace.");
+    module.def("are_numbers", &are_numbers, "offsets"_a, "texts"_a, "digits"_a, "mark"_a.none(),
+               "Whether all texts are numbers; see gpuvgm.io.text_blocks.");
+}
+
+}  // namespace gpuvgm

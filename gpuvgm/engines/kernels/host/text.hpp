@@ -1,0 +1,109 @@
+// What text holds, without parsing it: where rows of CSV end, how lines begin, whether texts are numbers.
+#pragma once
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+namespace gpuvgm {
+
+inline bool ends_line(char c) { return c == '\n' || c == '\r'; }
+
+// Length of the whole rows that a text of CSV begins with. A quote counts where a field begins, as for Arrow.
+inline size_t length_of_rows(const char* text, size_t size, char delimiter) {
+    const auto next_quote = [=](size_t from) {
+        const void* found = std::memchr(text + from, '"', size - from);
+        return found ? (size_t)((const char*)found - text) : size;
+    };
+    std::vector<std::pair<size_t, size_t>> outside;  // stretches without quoted fields
+    size_t start = 0;
+    for (size_t quote = next_quote(0); quote < size;) {
+        if (quote > 0 && !ends_line(text[quote - 1]) && text[quote - 1] != delimiter) {
+            quote = next_quote(quote + 1);
+            continue;
+        }
+        outside.emplace_back(start, quote);
+        do {  // a quote within is written twice
+            start = std::min(next_quote(quote + 1) + 1, size);
+            quote = start;
+        } while (start < size && text[start] == '"');
+        quote = next_quote(start);
+    }
+    outside.emplace_back(start, size);
+    for (auto stretch = outside.rbegin(); stretch != outside.rend(); ++stretch) {
+        for (size_t end = stretch->second; end > stretch->first; --end) {
+            if (ends_line(text[end - 1])) {
+                return end;
+            }
+        }
+    }
+    return 0;
+}
+
+// Whether lines of JSON that are not blank begin with a brace.
+inline bool lines_begin_objects(const char* text, size_t size) {
+    for (const char *line = text, *end = text + size; line < end;) {
+        const char* first = line;
+        while (first < end && (*first == ' ' || *first == '\t' || *first == '\r')) {
+            ++first;
+        }
+        if (first < end && !std::memchr("{\n\v\f", *first, 4)) {
+            return false;
+        }
+        const void* next = std::memchr(first, '\n', end - first);
+        line = next ? (const char*)next + 1 : end;
+    }
+    return true;
+}
+
+inline bool is_digit(char c) { return '0' <= c && c <= '9'; }
+
+inline const char* after_digits(const char* text, const char* end) {
+    while (text < end && is_digit(*text)) {
+        ++text;
+    }
+    return text;
+}
+
+// Whether a text is a number: a whole one of so many digits at most, or, where a decimal mark is given, one with the
+// mark, with an exponent or with both. Blanks may stand around it; zeros that lead no fraction make a code of it.
+inline bool is_number(const char* text, const char* end, int64_t digits, char mark) {
+    const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+    while (text < end && blank(*text)) {
+        ++text;
+    }
+    while (text < end && blank(end[-1])) {
+        --end;
+    }
+    if (text < end && (*text == '-' || (mark && *text == '+'))) {
+        ++text;
+    }
+    const char* whole = text;
+    text = after_digits(whole, end);
+    const ptrdiff_t count = text - whole;
+    if (count > 1 && *whole == '0') {
+        return false;
+    }
+    if (text == end) {
+        return count > 0 && count <= digits;
+    }
+    const bool marked = mark && *text == mark;
+    if (marked) {
+        text = after_digits(text + 1, end);
+    }
+    if (count == 0 && !(marked && is_digit(text[-1]))) {
+        return false;
+    }
+    if (mark && text < end && (*text == 'e' || *text == 'E')) {
+        ++text;
+        if (text < end && (*text == '-' || *text == '+')) {
+            ++text;
+        }
+        return text < end && after_digits(text, end) == end;
+    }
+    return marked && text == end;
+}
+
+}  // namespace gpuvgm

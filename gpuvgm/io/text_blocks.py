@@ -1,0 +1,124 @@
+"""Text of files in blocks of whole rows or lines, and what is told of text without parsing it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.engines import native_is_built
+
+BLOCK = 1 << 20  # bytes that are read at a time
+Bytes = NDArray[np.uint8]
+_NO_OBJECT = re.compile(rb"\n[ \t\r]*[^\s{]")
+
+
+class LongRowError(pa.ArrowInvalid):
+    """A row or line is longer than what is read of a file at a time."""
+
+
+def bytes_of(text: Any) -> Bytes:
+    """The bytes of a buffer, which are not copied."""
+    return np.frombuffer(text, np.uint8)
+
+
+def first_text(file: Any) -> bytes:
+    """What a file begins with."""
+    return bytes(file.read(BLOCK))
+
+
+def text_blocks(
+    file: Any, start: bytes, whole: Callable[[Bytes], int], header: int = 0, longest: int = BLOCK
+) -> Generator[pa.Buffer]:
+    """The text of a file in blocks of whole rows; if there is none, what was read of it.
+
+    Parameters
+    ----------
+    file : file of bytes
+        What is left to read; the text is copied once, from here to its block.
+    start : bytes
+        What was read before.
+    whole : callable
+        Length of the whole rows that a text begins with.
+    header : int
+        Length of what goes before the rows of each block: the first bytes of `start`.
+    longest : int
+        Bytes after which a row has to end.
+
+    Raises
+    ------
+    LongRowError
+        For a row without an end.
+    """
+    rest, given = start[header:], False
+    while True:
+        known = start[:header] + rest
+        block = pa.allocate_buffer(len(known) + BLOCK)
+        view = memoryview(block).cast("B")
+        view[: len(known)] = known
+        read = file.readinto(view[len(known) :])
+        text = view[: len(known) + read]
+        rows = whole(bytes_of(text)) if read else len(text)
+        if rows > header or not (read or given):
+            yield block.slice(0, rows)
+            given = True
+        elif len(rest) > longest:
+            raise LongRowError(f"a row is longer than {longest >> 20} MiB")
+        if not read:
+            break
+        rest = bytes(text[rows:])
+
+
+def whole_lines(text: Bytes) -> int:
+    """Length in bytes of the lines that a text begins with."""
+    return text.tobytes().rfind(b"\n") + 1
+
+
+def _whole_rows(text: Bytes, delimiter: str) -> int:
+    """Length in bytes of the whole rows that a text of CSV begins with.
+
+    As for Arrow, a quote counts where a field begins; line feeds and carriage returns elsewhere end a row.
+    """
+    rest = rf"[^{re.escape(delimiter)}\r\n]*+"
+    field = rf'(?:"(?:[^"]|"")*+"|(?!")){rest}'
+    rows = re.compile(rf"(?:{field}(?:{re.escape(delimiter)}{field})*+[\r\n])*+".encode())
+    found = rows.match(text.tobytes())
+    return found.end() if found else 0
+
+
+def _begin_objects(lines: Bytes) -> bool:
+    """Whether lines that are not blank begin with a brace."""
+    return _NO_OBJECT.search(b"\n" + lines.tobytes()) is None
+
+
+def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
+    """Whether texts are plain numbers, with blanks around them or not; False as well where only patterns can tell.
+
+    Parameters
+    ----------
+    text : pyarrow.StringArray or ChunkedArray of string
+        The texts; missing ones do not count.
+    digits : int
+        Most digits of whole numbers.
+    mark : str, optional
+        The decimal mark of others; by default whole numbers alone are such, without exponents and plus signs.
+    """
+    if _native is None:
+        return False
+    for chunk in text.chunks if isinstance(text, pa.ChunkedArray) else [text]:
+        there = chunk.drop_null()
+        _, offsets, texts = there.buffers()
+        ends = bytes_of(offsets).view(np.int32)[there.offset : there.offset + len(there) + 1]
+        if not _native.are_numbers(ends, bytes_of(texts or b""), digits, mark):
+            return False
+    return True
+
+
+_native: Any = import_module("gpuvgm._native") if native_is_built() else None
+whole_rows: Callable[[Bytes, str], int] = _whole_rows if _native is None else _native.whole_rows
+begin_objects: Callable[[Bytes], bool] = _begin_objects if _native is None else _native.begin_objects

@@ -1,0 +1,139 @@
+"""Text in blocks of whole rows, and what is told of it unparsed: in C++ as by patterns, and as Arrow reads it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuvgm.engines import native_is_built
+from gpuvgm.errors import InputError
+from gpuvgm.io import text_blocks
+from gpuvgm.io.text_types import COMMA_FLOAT, EXACT, FLOAT, LONG, READINGS, SHORT, Reading, readings_of
+from tests.io.conftest import rows_of
+
+NATIVE = pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
+
+
+def bytes_of(text: str) -> Any:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+@NATIVE
+@given(text=st.text(',;"\n\rab', max_size=40), delimiter=st.sampled_from(",;|"))
+def test_rows_end_where_patterns_say(text: str, delimiter: str) -> None:
+    assert text_blocks.whole_rows(bytes_of(text), delimiter) == text_blocks._whole_rows(bytes_of(text), delimiter)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("a,b\n1,2\n3", "a,b\n1,2\n"),
+        ("a,b", ""),
+        ('a,"b\n', ""),
+        ('a,"b\n"\nc', 'a,"b\n"\n'),
+        ('a,"b""\n"\nc\n"', 'a,"b""\n"\nc\n'),
+        ('a,5" pipe\nc,"\n', 'a,5" pipe\n'),
+        ('"a"x"\n1\n2', '"a"x"\n1\n'),
+        ("a\rb\rc", "a\rb\r"),
+        ('a\n""', "a\n"),
+        ('a\n""\n', 'a\n""\n'),
+    ],
+)
+@pytest.mark.parametrize("tell", [text_blocks.whole_rows, text_blocks._whole_rows])
+def test_whole_rows(tell: Any, text: str, whole: str) -> None:
+    assert tell(bytes_of(text), ",") == len(whole)
+
+
+@NATIVE
+@given(text=st.text("{[n \t\r\n\v\f\0x", max_size=12))
+def test_lines_begin_as_patterns_say(text: str) -> None:
+    assert text_blocks.begin_objects(bytes_of(text)) == text_blocks._begin_objects(bytes_of(text))
+
+
+@NATIVE
+@pytest.mark.parametrize("reading", [SHORT, LONG, EXACT, FLOAT, COMMA_FLOAT], ids=["15", "18", "38", "point", "comma"])
+@given(
+    texts=st.lists(st.none() | st.text("0011200999+-.,eE \t", max_size=22), min_size=1, max_size=3), skip=st.booleans()
+)
+def test_numbers_are_what_patterns_say(reading: Reading, texts: list[str | None], skip: bool) -> None:
+    assert reading.number is not None and reading.pattern is not None
+    if skip:
+        texts = ["no number", *texts]
+    array = pa.array(texts, pa.string())[int(skip) :]
+    there = [text for text in texts[int(skip) :] if text is not None]
+    expected = all(re.fullmatch(reading.pattern, text) for text in there)
+    assert text_blocks.are_numbers(array, *reading.number) == expected
+    assert text_blocks.are_numbers(pa.chunked_array([array, array]), *reading.number) == expected
+
+
+@given(texts=st.lists(st.text("0011200999+-.,eEinfNA \t", max_size=8), min_size=1, max_size=3))
+def test_loops_change_no_reading(texts: list[str]) -> None:
+    array = pa.array(texts, pa.string())
+    told = readings_of(array, READINGS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_blocks, "_native", None)
+        assert readings_of(array, READINGS) == told
+
+
+@pytest.mark.parametrize(
+    "texts", [["2024-01-02"], [" 2024-01-02"], ["2024-01-02", "2024-01-03 "], ["0001-01-01", "9999-12-31"]]
+)
+def test_readings_wider_than_days_hold(texts: list[str]) -> None:
+    array = pa.array(texts, pa.string())
+    assert [reading for reading in READINGS if reading.holds(array)] == list(readings_of(array, READINGS))
+
+
+@given(
+    rows=st.lists(st.tuples(st.text('ab",;\n 1', max_size=6), st.integers(-99, 99)), min_size=1, max_size=30),
+    size=st.integers(24, 200),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_any_cut_into_blocks_gives_the_same_rows(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int]], size: int, end: str
+) -> None:
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator=end)
+    writer.writerows([("text", "number"), ("word", 0), *rows])
+    path = tmp_path_factory.mktemp("cut") / "t.csv"
+    path.write_bytes(file.getvalue().encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_blocks, "BLOCK", size)
+        got = rows_of(path)
+    blank = {text: None for text, _ in rows if not text.strip()}
+    assert got.column("number").to_pylist() == [0, *(number for _, number in rows)]
+    expected = ["word", *(blank.get(text, text) for text, _ in rows)]
+    assert [None if text is None else str(text) for text in got.column("text").to_pylist()] == expected
+
+
+@pytest.mark.parametrize("text", ["", "\n", "\n\r\n", "\ufeff", "\ufeff\n"])
+def test_a_file_without_a_header_is_refused(tmp_path: Any, text: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"t\.csv: (the file is empty|not a readable CSV file)"):
+        rows_of(path)
+
+
+def test_a_long_row_is_named(tmp_path: Any) -> None:
+    path = tmp_path / "t.csv"
+    for text in ('a\n1\n"' + "2\n" * 2_000_000, '"a' + "b\n" * 2_000_000):
+        path.write_text(text)
+        with pytest.raises(
+            InputError, match=r"a row after row \d is longer than the 1 MiB .*; is a quote not closed\?"
+        ):
+            rows_of(path)
+
+
+@pytest.mark.parametrize("start", ["\n\n", "\ufeff", "\ufeff\n\r\n", "\r"])
+def test_what_is_before_the_header_goes_with_it(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
+    monkeypatch.setattr(text_blocks, "BLOCK", 16)
+    path = tmp_path / "t.csv"
+    path.write_text(start + "a,b\n" + "1,x\n\n" * 9 + "2,y", newline="")
+    assert rows_of(path).to_pydict() == {"a": [1] * 9 + [2], "b": ["x"] * 9 + ["y"]}
