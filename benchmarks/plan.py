@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent
 ROWS = (10**9, 10**11, 10**12)
 GPUS = (1, 8, 64)
 GPUS_OF_A_HOST = 8
-PARTITION_ROWS = 1 << 24
+PARTITION_ROWS = {"fit": 1 << 28, "transform": 1 << 24}  # at most; of a fit each thread gets four partitions or more
 #: Bytes a second. PCI Express 5.0 x16: 32 GT/s, 128b/130b (PCI-SIG). Eight NVMe drives of PCIe 4.0 x4 a host, as in
 #: NVIDIA's DGX H200 (data sheet), at the 7 GB/s that such drives are sold with. Object storage: 100 Gbit/s a host,
 #: the bandwidth that Amazon publishes to S3 for its largest instances.
@@ -77,7 +77,7 @@ def plan(stage: str, rows: int, gpus: int, storage: str, units: dict[str, Any], 
     hosts = -(-gpus // GPUS_OF_A_HOST)
     moved = units["read"]["row_bytes"] + (units["write"]["row_bytes"] if stage == "transform" else 0)
     over_bus = 8 + (5 if stage == "transform" else 0)  # float64 in; float32 and uint8 out
-    partitions = -(-rows // PARTITION_ROWS)
+    partitions = max(-(-rows // PARTITION_ROWS[stage]), 4 * gpus if stage == "fit" else 1)
     steps = (
         Step("storage", rows * moved / (hosts * STORAGE[storage])),
         Step("PCIe", rows * over_bus / (gpus * BUS)),

@@ -319,7 +319,7 @@ class Run:
             source = reachable(source)
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
             source = with_known_rows(source, self.executor.gather(rows_of_file, single_files(source)))
-        limits = [self.executor.rows_of_partitions(source.rows), most or sys.maxsize]
+        limits = [self.executor.rows_of_partitions(source.rows, len(columns)), most or sys.maxsize]
         if not isinstance(source, FileSource):
             limits.append(_travelling(len(columns)))
         reading = Reading(self.engine, tuple(columns), self.rows_of(source, max(len(columns), width)))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 R = TypeVar("R")
+PARTITION_VALUES = 1 << 28  # that a thread reads and summarises in some two seconds
 
 
 class OnWorker:
@@ -378,8 +379,8 @@ class DaskExecutor:
     client : distributed.Client, optional
         Any client; by default the current one.
     partition_rows : int, optional
-        Rows of a partition of files; by default about four partitions for each thread of the workers, of 2^20 to 2^24
-        rows. Dask's frames keep the partitions that they have.
+        Rows of a partition of files; by default about four partitions for each thread of the workers, none of which
+        takes a thread longer than some two seconds. Dask's frames keep the partitions that they have.
     progress : callable, optional
         Called with the number of rows done.
 
@@ -439,18 +440,21 @@ class DaskExecutor:
             wait_for_workers(self.client)
             return max(1, sum(int(count) for count in self.client.nthreads().values()))
 
-    def rows_of_partitions(self, rows: int | None) -> int:
+    def rows_of_partitions(self, rows: int | None, columns: int = 1) -> int:
         """Choose how many rows a partition of a source has.
 
         Parameters
         ----------
         rows : int or None
             Rows of the source; None where that is unknown.
+        columns : int
+            Columns that are read.
 
         Returns
         -------
         int
-            What the executor was told, or a quarter of what each thread gets, between 2^20 and 2^24.
+            What the executor was told, or a quarter of what each thread gets: 2^28 values at most, 2^20 rows at
+            least.
 
         Examples
         --------
@@ -465,7 +469,7 @@ class DaskExecutor:
         if self.partition_rows is not None:
             return self.partition_rows
         even = -(-(rows or 0) // (4 * self.worker_threads))
-        return min(1 << 24, max(1 << 20, -(-even // (1 << 20)) << 20))
+        return max(1 << 20, min(PARTITION_VALUES // max(columns, 1), -(-even // (1 << 20)) << 20))
 
     def ask(self, function: Callable[..., R], *arguments: Any) -> R:
         """Call a function on one of the workers.

@@ -69,8 +69,8 @@ class Executor(Protocol):
     def threads(self) -> int:
         """Threads of this process."""
 
-    def rows_of_partitions(self, rows: int | None) -> int:
-        """Rows of a partition of a source with so many rows."""
+    def rows_of_partitions(self, rows: int | None, columns: int = 1) -> int:
+        """Rows of a partition of a source with so many rows, of which so many columns are read."""
 
     def reporting(self, progress: Callable[[int], None] | None) -> Self:
         """The same with another listener."""
@@ -125,7 +125,7 @@ class LocalExecutor:
         if self.threads < 1:
             raise InputError(f"threads must be at least 1, got {threads}")
 
-    def rows_of_partitions(self, rows: int | None) -> int:
+    def rows_of_partitions(self, rows: int | None, columns: int = 1) -> int:
         """Rows of a partition: what is lost at most when a run is cut short."""
         return PARTITION_ROWS
 

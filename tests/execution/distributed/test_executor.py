@@ -284,7 +284,9 @@ def test_partitions_fill_the_workers(executor):
     assert executor.rows_of_partitions(None) == 1 << 20
     assert executor.rows_of_partitions(10**6) == 1 << 20
     assert executor.rows_of_partitions(100 << 20) == 13 << 20
-    assert executor.rows_of_partitions(10**10) == 1 << 24
+    assert executor.rows_of_partitions(10**10) == 1 << 28
+    assert executor.rows_of_partitions(10**10, 16) == 1 << 24
+    assert executor.rows_of_partitions(10**10, 10**4) == 1 << 20
     assert DaskExecutor(executor.client, partition_rows=7).rows_of_partitions(10**10) == 7
 
 

@@ -19,7 +19,7 @@ from gpuvgm.table.model_file import fingerprint
 def test_partitions_of_another_length_are_counted_again(rows, tmp_path, monkeypatch, lengths):
     whole = gpuvgm.TableTransformer(effort="research").fit(rows)
     for length in lengths:
-        monkeypatch.setattr(LocalExecutor, "rows_of_partitions", lambda self, rows, length=length: length)
+        monkeypatch.setattr(LocalExecutor, "rows_of_partitions", lambda self, *_, length=length: length)
         again = gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "journal", resume=True)
         assert again.model_.rows == 20_001
         assert fingerprint(again.model_) == fingerprint(whole.model_)
