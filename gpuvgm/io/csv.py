@@ -28,7 +28,7 @@ from gpuvgm.io.block import rows_only
 from gpuvgm.io.locations import Location, arrow_input, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part, check_unique
-from gpuvgm.io.text_blocks import BLOCK, LongRowError, bytes_of, first_text, text_blocks, whole_rows
+from gpuvgm.io.text_blocks import BLOCK, BOM, LongRowError, bytes_of, first_text, text_blocks, whole_rows
 from gpuvgm.io.text_types import (
     CODES,
     COMMA_FLOAT,
@@ -157,10 +157,9 @@ def header_of(text: bytes, delimiter: str) -> bytes:
     """The first row that is not empty, and what is before it."""
     for found in re.finditer(rb"[\r\n]+", text):
         before = text[: found.end()]
-        is_row = whole_rows(bytes_of(before), delimiter) == len(before)
-        if is_row and text[: found.start()].removeprefix(BOM):
+        if found.start() and whole_rows(bytes_of(before), delimiter) == len(before):
             return before
-    if len(text) >= BLOCK:
+    if len(text) >= BLOCK - len(BOM):
         raise LongRowError(f"the header is longer than {BLOCK >> 20} MiB")
     return text
 
@@ -189,9 +188,10 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
         check_delimiter(delimiter)
     files = files_with_delimiters(paths, delimiter)
     readings: list[Readings] = []
+    text: set[str] = set()
     for path, its in files:
-        text = {name for left in readings for name, others in left.items() if not others}
         readings.append(readings_of_file(path, its, text))
+        text.update(name for name, others in readings[-1].items() if not others)
     types = types_of_columns(files, readings)
     return [
         CsvPart(
@@ -219,8 +219,8 @@ def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> l
 
 def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> Readings:
     """What the columns of a file may be read as; nothing where they are text, as those are that are text in others."""
-    with damage_as(partial(csv_problem, path, delimiter, ())), closing(row_blocks(path, delimiter)) as blocks:
-        names = parse_rows(next(blocks), delimiter).column_names
+    with damage_as(partial(csv_problem, path, delimiter, ())), pa.input_stream(arrow_input(path)) as file:
+        names = parse_rows(pa.py_buffer(header_of(first_text(file), delimiter)), delimiter).column_names
     check_unique(str(path), names)
     every = tuple(reading for reading in READINGS if delimiter != "," or reading is not COMMA_FLOAT)
     left: Readings = {name: () if name in text else every for name in names}
@@ -300,7 +300,8 @@ def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str
     InputError
         For a file that is no text, saying what it seems to be, and for a delimiter that does not split the header.
     """
-    lines = re.split(r"\r\n|\r|\n", start_of_text(path).decode("utf-8", "replace").removeprefix("\ufeff"))
+    text = start_of_text(path).decode("utf-8", "replace").removeprefix("\ufeff")
+    lines = re.split(r"\r\n|\r|\n", text, maxsplit=2)
     if re.fullmatch("sep=.", lines[0]):
         raise InputError(f"{path}: the first line, {lines[0]}, is for Excel alone; delete it to read the rest")
     if delimiter is None:
@@ -353,7 +354,6 @@ def note_numbers(path: Location, names: Sequence[str]) -> None:
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 SHOWN = 60
 HEAD = 1 << 16
-BOM = b"\xef\xbb\xbf"
 NOT_UTF8 = "not UTF-8 text; convert it, for example: iconv -f latin1 -t utf-8"
 _MAGIC = {
     b"PAR1": ("a Parquet file", ".parquet"),

@@ -17,7 +17,7 @@ import pyarrow.json
 from gpuvgm.errors import InputError, printable, shortened
 from gpuvgm.io.arrow import joined_arrays
 from gpuvgm.io.block import rows_only
-from gpuvgm.io.csv import BOM, foreign_bytes
+from gpuvgm.io.csv import foreign_bytes
 from gpuvgm.io.locations import Location, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part
@@ -273,7 +273,7 @@ def read_blocks(path: Location) -> Iterator[LineBlock]:
         foreign = foreign_bytes(path, start, "JSON lines")
         if foreign:
             raise InputError(f"{path}: {foreign}")
-        for text in text_blocks(file, start.removeprefix(BOM), whole_lines, longest=LONGEST_LINE):
+        for text in text_blocks(file, start, whole_lines, longest=LONGEST_LINE):
             if text.size:
                 yield LineBlock(path, first_line, text)
             first_line += int(np.count_nonzero(bytes_of(text) == ord("\n")))

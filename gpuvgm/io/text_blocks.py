@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from gpuvgm.engines import native_is_built
 
 BLOCK = 1 << 20  # bytes that are read at a time
+BOM = b"\xef\xbb\xbf"
 Bytes = NDArray[np.uint8]
 _NO_OBJECT = re.compile(rb"\n[ \t\r]*[^\s{]")
 
@@ -28,8 +29,8 @@ def bytes_of(text: Any) -> Bytes:
 
 
 def first_text(file: Any) -> bytes:
-    """What a file begins with."""
-    return bytes(file.read(BLOCK))
+    """What a file begins with, without a byte-order mark."""
+    return bytes(file.read(BLOCK)).removeprefix(BOM)
 
 
 def text_blocks(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -16,8 +17,9 @@ R = TypeVar("R")
 def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
     """What a function gives for each piece, in the order of the pieces, computed on as many threads as Arrow has.
 
-    Pieces are read in the caller's thread, at most two more than are worked on. What reading a piece or the function
-    raises is raised in its turn; whatever follows is given up then, as it is when the generator is closed.
+    Pieces are read in the caller's thread, at most two more than are worked on; one that is alone is worked on there.
+    What reading a piece or the function raises is raised in its turn; whatever follows is given up then, as it is when
+    the generator is closed.
 
     Parameters
     ----------
@@ -29,7 +31,12 @@ def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
     threads, under_way = pa.cpu_count(), deque[Future[R]]()
     pool = ThreadPoolExecutor(threads, "gpuvgm-read")
     try:
-        for piece in _with_problem(pieces):
+        following = _with_problem(pieces)
+        first = list(islice(following, 2))
+        if len(first) == 1 and not isinstance(first[0], Future):
+            yield function(first[0])
+            return
+        for piece in chain(first, following):
             under_way.append(piece if isinstance(piece, Future) else pool.submit(function, piece))
             if len(under_way) > threads + 1:
                 yield result_of(under_way.popleft())

@@ -135,5 +135,5 @@ def test_a_long_row_is_named(tmp_path: Any) -> None:
 def test_what_is_before_the_header_goes_with_it(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, start: str) -> None:
     monkeypatch.setattr(text_blocks, "BLOCK", 16)
     path = tmp_path / "t.csv"
-    path.write_text(start + "a,b\n" + "1,x\n\n" * 9 + "2,y", newline="")
-    assert rows_of(path).to_pydict() == {"a": [1] * 9 + [2], "b": ["x"] * 9 + ["y"]}
+    path.write_text(start + '"a\n",b\n' + "1,x\n\n" * 9 + "2,y", newline="")
+    assert rows_of(path).to_pydict() == {"a\n": [1] * 9 + [2], "b": ["x"] * 9 + ["y"]}
