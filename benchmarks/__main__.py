@@ -1,9 +1,9 @@
 """``python -m benchmarks NAME``: a table, and JSON lines with --json FILE; one JSON document with --json alone.
 
-NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, table, peers, import, picture, billion,
-scaling, serve, synthesizer, training, which needs ctgan, gpu, which needs one, predict, which prints what kernels and
-whole stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this machine
-would take, which measures nothing; pages writes the tables of docs/scaling.md, docs/peers.md,
+NAME is one of fit, exact, estimator, effort, defaults, transform, inverse, table, files, peers, import, picture,
+billion, scaling, serve, synthesizer, training, which needs ctgan, gpu, which needs one, predict, which prints what
+kernels and whole stages would take on GPUs and measures the host's planning of a column, and plan, what runs past this
+machine would take, which measures nothing; pages writes the tables of docs/scaling.md, docs/peers.md,
 docs/explanation/samples.md and counts.md; tables fits public tables that nobody here chose and holds what the defaults
 chose against labels and goals; samples trains CTGAN and TVAE on several encodings, judges what they sample, and goes on
 where its file of results ends; closeness prints how far EM on cells ends from EM on rows.
@@ -24,6 +24,7 @@ from benchmarks import (
     defaults,
     engine,
     estimator,
+    files,
     gpu,
     pages,
     peers,
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, tuple[Callable[..., list[Measurement]], int]] = {
     "transform": (engine.measure_transform, 20_000_000),
     "inverse": (engine.measure_inverse, 20_000_000),
     "table": (table.measure, 1_000_000),
+    "files": (files.measure, 8_000_000),
     "peers": (peers.measure, 200_000),
     "import": (engine.measure_imports, 1),
     "gpu": (gpu.measure, 1_000_000_000),
