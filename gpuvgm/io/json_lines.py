@@ -149,13 +149,17 @@ class LineBlock:
             what floating-point numbers hold exactly beside fractions.
         """
         known = types_of(before)
-        texts = {name: pa.string() for name, kind in known.items() if family(kind) == TEXT}
-        table = self.parsed(texts, "infer", known)
+        given = {
+            name: pa.string() if family(kind) == TEXT else kind
+            for name, kind in known.items()
+            if kind == FLOAT.type or family(kind) == TEXT
+        }
+        table = self.parsed(given, "infer", known)
         names = table.column_names  # in the order of the lines
-        more = {field.name: pa.string() for field in table.schema if family(field.type) == TEXT}
+        texts = {field.name: pa.string() for field in table.schema if family(field.type) == TEXT}
         # pyarrow makes timestamps of some, without fractions and zones; it refuses lists here
-        if len(more) > len(texts):
-            table = self.parsed(more, "infer", known)
+        if not texts.keys() <= given.keys():
+            table = self.parsed(given | texts, "infer", known)
         readings = {name: before.get(name, READINGS) for name in [*before, *names]}
         for name in names:
             column = table.column(name)
