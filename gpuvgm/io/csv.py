@@ -28,7 +28,7 @@ from gpuvgm.io.block import rows_only
 from gpuvgm.io.locations import Location, arrow_input, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part, check_unique
-from gpuvgm.io.text_blocks import BLOCK, BOM, LongRowError, bytes_of, first_text, text_blocks, whole_rows
+from gpuvgm.io.text_blocks import BLOCK, BOM, LongRowError, first_row, first_text, text_blocks, whole_rows
 from gpuvgm.io.text_types import (
     CODES,
     COMMA_FLOAT,
@@ -96,7 +96,7 @@ class CsvPart(Part):
             pairs = zip(columns, arrays_of(table), strict=True)
             return pa.RecordBatch.from_arrays(list(starmap(self._finished, pairs)), names=list(columns))
 
-        with damage_as(partial(csv_problem, self.path, self.delimiter, columns)):
+        with damage_as(partial(csv_problem, self.path, self.delimiter, asked)):
             yield from in_order(batch, row_blocks(self.path, self.delimiter))
 
     def _finished(self, name: str, column: Text) -> Text:
@@ -127,7 +127,7 @@ def parse_rows(
 def _parse(
     text: pa.Buffer, options: pyarrow.csv.ParseOptions, convert: pyarrow.csv.ConvertOptions | None = None, **read: Any
 ) -> pa.Table:
-    whole = pyarrow.csv.ReadOptions(use_threads=False, block_size=text.size + 1, **read)
+    whole = pyarrow.csv.ReadOptions(use_threads=False, block_size=2 * text.size + 1, **read)  # longer once it is UTF-8
     file: Any = pa.BufferReader(text)  # the stubs want a file of Python
     return pyarrow.csv.read_csv(file, whole, options, convert)
 
@@ -154,14 +154,11 @@ def row_blocks(path: Location, delimiter: str) -> Generator[pa.Buffer]:
 
 
 def header_of(text: bytes, delimiter: str) -> bytes:
-    """The first row that is not empty, and what is before it."""
-    for found in re.finditer(rb"[\r\n]+", text):
-        before = text[: found.end()]
-        if found.start() and whole_rows(bytes_of(before), delimiter) == len(before):
-            return before
-    if len(text) >= BLOCK - len(BOM):
+    """The first row that is not empty, and what is before it; all of the text where that is a row without an end."""
+    length = first_row(text, delimiter)
+    if not length and len(text) >= BLOCK - len(BOM):
         raise LongRowError(f"the header is longer than {BLOCK >> 20} MiB")
-    return text
+    return text[:length] if length else text
 
 
 def blank_to_missing(column: Text) -> Text:
@@ -367,7 +364,8 @@ def csv_problem(path: Location, delimiter: str, columns: Sequence[str], problem:
     if isinstance(problem, OSError) and problem.errno:
         return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
     place = ragged_row(path, delimiter) or foreign_value(path, delimiter, columns)
-    return InputError(f"{path}: {place or f'not a readable CSV file ({reason(problem)})'}")
+    told = re.sub(r"Row #\d+: ", "", reason(problem))  # counted from the beginning of a block
+    return InputError(f"{path}: {place or f'not a readable CSV file ({told})'}")
 
 
 def start_of_text(path: Location) -> bytes:

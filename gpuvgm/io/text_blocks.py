@@ -80,16 +80,26 @@ def whole_lines(text: Bytes) -> int:
     return text.tobytes().rfind(b"\n") + 1
 
 
+def first_row(text: bytes, delimiter: str) -> int:
+    """Length in bytes of the first row of CSV that is not empty, and of what is before it; 0 where it has no end."""
+    found = re.compile(rf"[\r\n]*+{_row(delimiter)}(?:\r\n|[\r\n])".encode()).match(text)
+    return found.end() if found else 0
+
+
 def _whole_rows(text: Bytes, delimiter: str) -> int:
     """Length in bytes of the whole rows that a text of CSV begins with.
 
     As for Arrow, a quote counts where a field begins; line feeds and carriage returns elsewhere end a row.
     """
-    rest = rf"[^{re.escape(delimiter)}\r\n]*+"
-    field = rf'(?:"(?:[^"]|"")*+"|(?!")){rest}'
-    rows = re.compile(rf"(?:{field}(?:{re.escape(delimiter)}{field})*+[\r\n])*+".encode())
-    found = rows.match(text.tobytes())
+    found = re.compile(rf"(?:{_row(delimiter)}[\r\n])*+".encode()).match(text.tobytes())
     return found.end() if found else 0
+
+
+def _row(delimiter: str) -> str:
+    """Pattern of a row without its end."""
+    mark = re.escape(delimiter)
+    field = rf'(?:"[^"]*+(?:""[^"]*+)*+"|(?!"))[^{mark}\r\n]*+'
+    return rf"{field}(?:{mark}{field})*+"
 
 
 def _begin_objects(lines: Bytes) -> bool:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gpuvgm.engines import native_is_built
 from gpuvgm.errors import InputError
-from gpuvgm.io import text_blocks
+from gpuvgm.io import open_source, text_blocks
 from gpuvgm.io.text_types import COMMA_FLOAT, EXACT, FLOAT, LONG, READINGS, SHORT, Reading, readings_of
 from tests.io.conftest import rows_of
 
@@ -50,6 +50,14 @@ def test_rows_end_where_patterns_say(text: str, delimiter: str) -> None:
 @pytest.mark.parametrize("tell", [text_blocks.whole_rows, text_blocks._whole_rows])
 def test_whole_rows(tell: Any, text: str, whole: str) -> None:
     assert tell(bytes_of(text), ",") == len(whole)
+
+
+@given(text=st.text(',;"\n\rab', max_size=40), delimiter=st.sampled_from(",;|"))
+def test_the_first_row_ends_where_whole_rows_do(text: str, delimiter: str) -> None:
+    ends = (end for end in range(1, len(text) + 1) if text_blocks.whole_rows(bytes_of(text[:end]), delimiter) == end)
+    first = next((end for end in ends if text[:end].strip("\r\n")), 0)
+    wanted = first + text[first - 1 : first + 1].endswith("\r\n") if first else 0
+    assert text_blocks.first_row(text.encode(), delimiter) == wanted
 
 
 @NATIVE
@@ -137,3 +145,25 @@ def test_what_is_before_the_header_goes_with_it(tmp_path: Any, monkeypatch: pyte
     path = tmp_path / "t.csv"
     path.write_text(start + '"a\n",b\n' + "1,x\n\n" * 9 + "2,y", newline="")
     assert rows_of(path).to_pydict() == {"a\n": [1] * 9 + [2], "b": ["x"] * 9 + ["y"]}
+
+
+@pytest.mark.parametrize("header", ["Straße,Größe,Länge", "名前,年齢,住所"])
+def test_a_ragged_row_is_named_whatever_the_letters_of_the_header(tmp_path: Any, header: str) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n1,2\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"row 1 has 2 values, the header has 3 \('1,2'\)"):
+        rows_of(path)
+
+
+def test_rows_of_a_block_are_not_taken_for_those_of_the_file(tmp_path: Any) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1,2\n" * 600_000)
+    source = open_source(path)
+    part = source.parts[0]
+    with path.open("a") as file:
+        file.write("x,2\n")
+    with pytest.raises(InputError, match=r"t\.csv: not a readable CSV file \(In CSV column #0: CSV conversion error"):
+        list(part.read(["a"], 1 << 20))
+    path.write_bytes(b"t,a\n" + b"x,3\n" * 300_000 + b"\xff,3\n")
+    with pytest.raises(InputError, match=r'column "t", row 300001: .* is not UTF-8 text'):
+        list(open_source(path).blocks([], 1000))
