@@ -22,6 +22,8 @@ Array = Any  # an array of any namespace; mypy knows no protocol of the array AP
 
 def namespace_of(x: Array) -> Any:
     """Namespace of an array's functions: what the array itself names; CuPy's arrays name none, their module serves."""
+    if isinstance(x, np.ndarray):
+        return np
     if hasattr(x, "__array_namespace__"):
         return x.__array_namespace__()
     return sys.modules[type(x).__module__.partition(".")[0]]
