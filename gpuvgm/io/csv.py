@@ -28,7 +28,7 @@ from gpuvgm.io.block import rows_only
 from gpuvgm.io.locations import Location, arrow_input, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part, check_unique
-from gpuvgm.io.text_blocks import BLOCK, BOM, LongRowError, first_row, first_text, text_blocks, whole_rows
+from gpuvgm.io.text_blocks import BLOCK, BOM, LongRowError, first_row, first_text, length_of_rows, text_blocks
 from gpuvgm.io.text_types import (
     CODES,
     COMMA_FLOAT,
@@ -121,10 +121,10 @@ def parse_rows(
         column_types=dict(types or {}),
         include_columns=list(types or ()),
     )
-    return _parse(text, parse_options(delimiter), convert)
+    return _parse_block(text, parse_options(delimiter), convert)
 
 
-def _parse(
+def _parse_block(
     text: pa.Buffer, options: pyarrow.csv.ParseOptions, convert: pyarrow.csv.ConvertOptions | None = None, **read: Any
 ) -> pa.Table:
     whole = pyarrow.csv.ReadOptions(use_threads=False, block_size=2 * text.size + 1, **read)  # longer once it is UTF-8
@@ -150,7 +150,7 @@ def row_blocks(path: Location, delimiter: str) -> Generator[pa.Buffer]:
     with pa.input_stream(arrow_input(path)) as file:
         start = first_text(file)
         header = len(header_of(start, delimiter))
-        yield from text_blocks(file, start, lambda text: whole_rows(text, delimiter), header)
+        yield from text_blocks(file, start, lambda text: length_of_rows(text, delimiter), header)
 
 
 def header_of(text: bytes, delimiter: str) -> bytes:
@@ -431,7 +431,7 @@ def ragged_row(path: Location, delimiter: str) -> str | None:
     try:
         options = parse_options(delimiter, invalid_row_handler=note)
         for text in row_blocks(path, delimiter):
-            done += _parse(text, options, encoding="latin-1").num_rows  # else text of other encodings fails
+            done += _parse_block(text, options, encoding="latin-1").num_rows  # else text of other encodings fails
     except LongRowError:
         found.append(
             f"a row after row {done} is longer than the {BLOCK >> 20} MiB of text that are read at a time; is a quote "

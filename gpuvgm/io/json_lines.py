@@ -21,7 +21,7 @@ from gpuvgm.io.csv import foreign_bytes
 from gpuvgm.io.locations import Location, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part
-from gpuvgm.io.text_blocks import LongRowError, begin_objects, bytes_of, first_text, text_blocks, whole_lines
+from gpuvgm.io.text_blocks import LongRowError, begin_objects, byte_array, first_text, text_blocks, whole_lines
 from gpuvgm.io.text_types import (
     BOOL,
     EXACT,
@@ -216,7 +216,7 @@ class LineBlock:
         InputError
             For lines that are not JSON, and for values that are not of the types that the columns had before.
         """
-        signs = bytes_of(self.text)  # whose comparisons leave Python's lock to others
+        signs = byte_array(self.text)  # whose comparisons leave Python's lock to others
         brackets = sum(np.count_nonzero(signs == ord(mark)) for mark in "[{") - np.count_nonzero(signs == ord("\n"))
         odd = not begin_objects(signs)  # at a line that is null pyarrow 26 ends the process
         if odd or (brackets > MANY_BRACKETS and self.first_problem(before)):
@@ -280,7 +280,7 @@ def read_blocks(path: Location) -> Iterator[LineBlock]:
         for text in text_blocks(file, start, whole_lines, longest=LONGEST_LINE):
             if text.size:
                 yield LineBlock(path, first_line, text)
-            first_line += int(np.count_nonzero(bytes_of(text) == ord("\n")))
+            first_line += int(np.count_nonzero(byte_array(text) == ord("\n")))
 
 
 def family(kind: pa.DataType) -> str | None:

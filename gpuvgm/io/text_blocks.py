@@ -23,7 +23,7 @@ class LongRowError(pa.ArrowInvalid):
     """A row or line is longer than what is read of a file at a time."""
 
 
-def bytes_of(text: Any) -> Bytes:
+def byte_array(text: Any) -> Bytes:
     """The bytes of a buffer, which are not copied."""
     return np.frombuffer(text, np.uint8)
 
@@ -64,7 +64,7 @@ def text_blocks(
         view[: len(known)] = known
         read = file.readinto(view[len(known) :])
         text = view[: len(known) + read]
-        rows = whole(bytes_of(text)) if read else len(text)
+        rows = whole(byte_array(text)) if read else len(text)
         if rows > header or not (read or given):
             yield block.slice(0, rows)
             given = True
@@ -82,20 +82,20 @@ def whole_lines(text: Bytes) -> int:
 
 def first_row(text: bytes, delimiter: str) -> int:
     """Length in bytes of the first row of CSV that is not empty, and of what is before it; 0 where it has no end."""
-    found = re.compile(rf"[\r\n]*+{_row(delimiter)}(?:\r\n|[\r\n])".encode()).match(text)
+    found = re.compile(rf"[\r\n]*+{_row_pattern(delimiter)}(?:\r\n|[\r\n])".encode()).match(text)
     return found.end() if found else 0
 
 
-def _whole_rows(text: Bytes, delimiter: str) -> int:
+def _length_of_rows(text: Bytes, delimiter: str) -> int:
     """Length in bytes of the whole rows that a text of CSV begins with.
 
     As for Arrow, a quote counts where a field begins; line feeds and carriage returns elsewhere end a row.
     """
-    found = re.compile(rf"(?:{_row(delimiter)}[\r\n])*+".encode()).match(text.tobytes())
+    found = re.compile(rf"(?:{_row_pattern(delimiter)}[\r\n])*+".encode()).match(text.tobytes())
     return found.end() if found else 0
 
 
-def _row(delimiter: str) -> str:
+def _row_pattern(delimiter: str) -> str:
     """Pattern of a row without its end."""
     mark = re.escape(delimiter)
     field = rf'(?:"[^"]*+(?:""[^"]*+)*+"|(?!"))[^{mark}\r\n]*+'
@@ -124,12 +124,12 @@ def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
     for chunk in text.chunks if isinstance(text, pa.ChunkedArray) else [text]:
         there = chunk.drop_null()
         _, offsets, texts = there.buffers()
-        ends = bytes_of(offsets).view(np.int32)[there.offset : there.offset + len(there) + 1]
-        if not _native.are_numbers(ends, bytes_of(texts or b""), digits, mark):
+        ends = byte_array(offsets).view(np.int32)[there.offset : there.offset + len(there) + 1]
+        if not _native.are_numbers(ends, byte_array(texts or b""), digits, mark):
             return False
     return True
 
 
 _native: Any = import_module("gpuvgm._native") if native_is_built() else None
-whole_rows: Callable[[Bytes, str], int] = _whole_rows if _native is None else _native.whole_rows
+length_of_rows: Callable[[Bytes, str], int] = _length_of_rows if _native is None else _native.length_of_rows
 begin_objects: Callable[[Bytes], bool] = _begin_objects if _native is None else _native.begin_objects

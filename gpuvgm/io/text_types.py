@@ -79,7 +79,7 @@ def _floats(mark: str) -> Reading:
     return Reading(pa.float64(), _blanks_around(f"[+-]?({number})"), number=(15, mark))
 
 
-def _whole(type_: pa.DataType, digits: int, wider: tuple[Reading, ...]) -> Reading:
+def _whole_numbers(type_: pa.DataType, digits: int, wider: tuple[Reading, ...]) -> Reading:
     return Reading(type_, _blanks_around(rf"-?(0|[1-9]\d{{0,{digits - 1}}})"), wider, (digits, None))
 
 
@@ -91,20 +91,20 @@ COMMA_GROUPS, POINT_GROUPS = _groups(","), _groups(".")
 #: "+49" and "1E5" are codes, and text, where no other value of the column has a fraction or a sign in the exponent.
 CODES = Reading(pa.string(), _blanks_around(rf"[+-]?{_WHOLE}([eE]\d+)?"))
 _TEXTS = (CODES, COMMA_GROUPS, POINT_GROUPS)
-EXACT = _whole(pa.decimal128(38, 0), 38, _TEXTS)
-LONG = _whole(pa.int64(), 18, (EXACT, *_TEXTS))
+EXACT = _whole_numbers(pa.decimal128(38, 0), 38, _TEXTS)
+LONG = _whole_numbers(pa.int64(), 18, (EXACT, *_TEXTS))
 #: Whole numbers that float64 has, too.
-SHORT = _whole(pa.int64(), 15, (LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT))
+SHORT = _whole_numbers(pa.int64(), 15, (LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT))
 BOOL = Reading(pa.bool_(), "true|True|TRUE|false|False|FALSE")  # 0 and 1 are numbers
 
 
-def _moments(zone: str | None) -> tuple[Reading, Reading]:
+def _moments_in(zone: str | None) -> tuple[Reading, Reading]:
     fine = Reading(pa.timestamp("us", zone))  # finer ones end in 2262
     return Reading(pa.timestamp("s", zone), wider=(fine,)), fine
 
 
-_PADDED_DAYS, _LOCAL = Reading(pa.date32(), padded=True), _moments(None)
-MOMENTS = (Reading(pa.date32(), wider=(_PADDED_DAYS, *_LOCAL)), _PADDED_DAYS, *_LOCAL, *_moments("UTC"))
+_PADDED_DAYS, _LOCAL = Reading(pa.date32(), padded=True), _moments_in(None)
+MOMENTS = (Reading(pa.date32(), wider=(_PADDED_DAYS, *_LOCAL)), _PADDED_DAYS, *_LOCAL, *_moments_in("UTC"))
 #: Of columns without values.
 NONE = Reading(pa.null(), r"[^\s\S]")
 READINGS = (NONE, SHORT, LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT, BOOL, *MOMENTS)

@@ -22,14 +22,16 @@ from tests.io.conftest import rows_of
 NATIVE = pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
 
 
-def bytes_of(text: str) -> Any:
+def byte_array(text: str) -> Any:
     return np.frombuffer(text.encode(), np.uint8)
 
 
 @NATIVE
 @given(text=st.text(',;"\n\rab', max_size=40), delimiter=st.sampled_from(",;|"))
 def test_rows_end_where_patterns_say(text: str, delimiter: str) -> None:
-    assert text_blocks.whole_rows(bytes_of(text), delimiter) == text_blocks._whole_rows(bytes_of(text), delimiter)
+    assert text_blocks.length_of_rows(byte_array(text), delimiter) == text_blocks._length_of_rows(
+        byte_array(text), delimiter
+    )
 
 
 @pytest.mark.parametrize(
@@ -47,14 +49,16 @@ def test_rows_end_where_patterns_say(text: str, delimiter: str) -> None:
         ('a\n""\n', 'a\n""\n'),
     ],
 )
-@pytest.mark.parametrize("tell", [text_blocks.whole_rows, text_blocks._whole_rows])
+@pytest.mark.parametrize("tell", [text_blocks.length_of_rows, text_blocks._length_of_rows])
 def test_whole_rows(tell: Any, text: str, whole: str) -> None:
-    assert tell(bytes_of(text), ",") == len(whole)
+    assert tell(byte_array(text), ",") == len(whole)
 
 
 @given(text=st.text(',;"\n\rab', max_size=40), delimiter=st.sampled_from(",;|"))
 def test_the_first_row_ends_where_whole_rows_do(text: str, delimiter: str) -> None:
-    ends = (end for end in range(1, len(text) + 1) if text_blocks.whole_rows(bytes_of(text[:end]), delimiter) == end)
+    ends = (
+        end for end in range(1, len(text) + 1) if text_blocks.length_of_rows(byte_array(text[:end]), delimiter) == end
+    )
     first = next((end for end in ends if text[:end].strip("\r\n")), 0)
     wanted = first + text[first - 1 : first + 1].endswith("\r\n") if first else 0
     assert text_blocks.first_row(text.encode(), delimiter) == wanted
@@ -63,7 +67,7 @@ def test_the_first_row_ends_where_whole_rows_do(text: str, delimiter: str) -> No
 @NATIVE
 @given(text=st.text("{[n \t\r\n\v\f\0x", max_size=12))
 def test_lines_begin_as_patterns_say(text: str) -> None:
-    assert text_blocks.begin_objects(bytes_of(text)) == text_blocks._begin_objects(bytes_of(text))
+    assert text_blocks.begin_objects(byte_array(text)) == text_blocks._begin_objects(byte_array(text))
 
 
 @NATIVE

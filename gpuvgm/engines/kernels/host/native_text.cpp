@@ -5,7 +5,7 @@
 namespace gpuvgm {
 namespace {
 
-size_t whole_rows(Bytes text, char delimiter) {
+size_t length_of_whole_rows(Bytes text, char delimiter) {
     nb::gil_scoped_release unlocked;
     return length_of_rows((const char*)text.data(), text.shape(0), delimiter);
 }
@@ -37,7 +37,8 @@ bool are_numbers(Column<int32_t> offsets, Bytes texts, int64_t digits, std::opti
 
 void bind_text(nb::module_& module) {
     using namespace nb::literals;
-    module.def("whole_rows", &whole_rows, "text"_a, "delimiter"_a, "Length of the whole rows that text begins with.");
+    module.def("length_of_rows", &length_of_whole_rows, "text"_a, "delimiter"_a,
+               "Length of the whole rows that text begins with.");
     module.def("begin_objects", &begin_objects, "lines"_a, "Whether lines that are not blank begin with a brace.");
     module.def("are_numbers", &are_numbers, "offsets"_a, "texts"_a, "digits"_a, "mark"_a.none(),
                "Whether all texts are numbers; see gpuvgm.io.text_blocks.");
