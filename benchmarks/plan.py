@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gpuvgm.execution.dask import PARTITION_VALUES
+from gpuvgm.table.write import PART_ROWS
+
 ROOT = Path(__file__).resolve().parent
 ROWS = (10**9, 10**11, 10**12)
 GPUS = (1, 8, 64)
 GPUS_OF_A_HOST = 8
-PARTITION_ROWS = {"fit": 1 << 28, "transform": 1 << 24}  # at most; of a fit each thread gets four partitions or more
+PARTITION_ROWS = {"fit": PARTITION_VALUES, "transform": PART_ROWS}  # at most; a thread gets four of a fit or more
 #: Bytes a second. PCI Express 5.0 x16: 32 GT/s, 128b/130b (PCI-SIG). Eight NVMe drives of PCIe 4.0 x4 a host, as in
 #: NVIDIA's DGX H200 (data sheet), at the 7 GB/s that such drives are sold with. Object storage: 100 Gbit/s a host,
 #: the bandwidth that Amazon publishes to S3 for its largest instances.

@@ -54,7 +54,7 @@ class Reading:
     def holds(self, text: Text) -> bool:
         """Whether all text that is not missing can be read so."""
         if self.pattern is None:
-            return _are(pc.ascii_trim_whitespace(text) if self.padded else text, self.type)
+            return _are(trimmed(text, self.type) if self.padded else text, self.type)
         if self.number is not None and are_numbers(text, *self.number):
             return True
         others = text.filter(pc.invert(pc.match_substring_regex(text, rf"\A(?:{self.pattern})\z")))

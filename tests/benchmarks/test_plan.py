@@ -30,14 +30,16 @@ def test_the_slowest_step_counts():
     assert few["scheduler"] == pytest.approx(2e-3 * 4 * 64)
 
 
-def test_more_gpus_and_faster_storage_never_cost_more_where_there_is_enough_to_do():
+def test_more_gpus_and_faster_storage_never_cost_more():
+    """But for the tasks of a fit that has too little to do for many GPUs."""
     for stage in plan.KERNELS:
-        for rows in plan.ROWS[1:]:
+        for rows in plan.ROWS:
             seconds = [
                 [plan.plan(stage, rows, gpus, storage, UNITS, 1e-11).seconds for gpus in plan.GPUS]
                 for storage in plan.STORAGE
             ]
-            assert all(row == sorted(row, reverse=True) for row in seconds)
+            if (stage, rows) != ("fit", 10**9):
+                assert all(row == sorted(row, reverse=True) for row in seconds)
             assert all(fast <= slow for fast, slow in zip(*seconds, strict=True))
 
 
