@@ -16,8 +16,9 @@ blocks of 4,096 to 1,048,576 rows, one thread and two:
 - Of one column, 20 M amounts, blocks of 1,048,576 rows on two threads: fit 316 MiB, transform 291, inverse 306,
   evaluate 411: `WORK`, `COLUMN_WORK`.
 - Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.numeric_fit.EXACT_BYTES`).
-- Of transform and inverse to a folder of parts, 1 M rows with 20 floats and 5 texts: 512 MiB of 800 and 555 of 1,024
-  on two threads, 743 MiB of 2 GiB on four. Each thread reads one part and writes one: `Need.file`.
+- Of transform and inverse to a file or a folder, 1 M rows with 20 floats and 5 texts: 427 to 554 MiB of 550 and 454 to
+  589 of 600 on two threads, 666 to 736 MiB of 2 GiB on four. Each thread holds a row group, and its bytes in a buffer
+  that grows by doubling: `Need.file`; three more are gathered, wait and are written.
 - What allocators keep makes equal runs differ: eight fits of 30 columns in 800 MiB peaked at 785 to 815 MiB: `KEPT`.
 
 `Need.peak` is a little above each of these. Fit, transform, inverse and evaluate of 30 columns peaked at 668, 759, 759
@@ -29,7 +30,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import pyarrow as pa
 
@@ -54,7 +54,6 @@ _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
     for power, prefix in enumerate("KMGT", 1)
     for suffix in ("B", "IB")
 }
-Files = Literal["none", "one", "parts"]
 _SIZE = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?(?:E[0-9]+)?)\s*([A-Z]*)")
 
 
@@ -98,7 +97,7 @@ class Need:
     fixed : int
         Bytes that do not depend on blocks or threads.
     file : int
-        Bytes of a file that each thread reads from and writes to.
+        Bytes of a file that each thread holds.
     cell : int
         Bytes of a cell that is counted.
     """
@@ -121,15 +120,15 @@ class Need:
         return cls(read, work=WORK, columns=len(schema), numbers=numbers, fixed=fixed)
 
     @classmethod
-    def transform(cls, schema: pa.Schema, result: pa.Schema, *, files: Files, group_rows: int | None = None) -> Need:
-        """Of a transform or an inverse of these columns, to memory, a file, or parts that threads write."""
+    def transform(
+        cls, schema: pa.Schema, result: pa.Schema, *, to_file: bool = False, group_rows: int | None = None
+    ) -> Need:
+        """Of a transform or an inverse of these columns, to memory or to files."""
         read, out = row_bytes(schema), row_bytes(result)
-        if files == "none":
+        if not to_file:
             return cls(read, out, out, len(schema))
-        sink = round(2 * (group_rows or rows_of_group(result)) * out)
-        if files == "one":
-            return cls(read, 3 * out, out, len(schema), fixed=sink)
-        return cls(read, 3 * out, read + 2 * out, len(schema), file=sink + len(schema) * READ_BUFFER)
+        group = round((group_rows or rows_of_group(result)) * out)
+        return cls(read, 3 * out, out, len(schema), fixed=3 * group, file=3 * group)
 
     @classmethod
     def evaluate(cls, schema: pa.Schema) -> Need:

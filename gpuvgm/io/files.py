@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import accumulate, chain, tee, zip_longest
+from itertools import accumulate, tee, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, TypeVar
 
@@ -348,12 +348,6 @@ class FileSource(Source):
         """Rows of all files; None when a file of text is among them."""
         counts = [part.rows for part in self.parts if part.rows is not None]
         return sum(counts) if len(counts) == len(self.parts) else None
-
-    @property
-    def longest_group(self) -> int:
-        """Rows of the longest row group or record batch, or of the longest file that is read from its beginning."""
-        groups = (part.group_rows or (part.rows or 0,) for part in self.parts)
-        return max(chain.from_iterable(groups))
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in blocks, across the borders of files."""

@@ -7,7 +7,9 @@ import glob
 import os
 import tempfile
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path, PurePath, PurePosixPath
 from types import TracebackType
@@ -19,14 +21,16 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
-from gpuvgm.files import partial_of, remove_temporary
+from gpuvgm.files import partial_of, remove_temporary, undisturbed
 from gpuvgm.io.arrow import row_bytes
 from gpuvgm.io.block import Gatherer
-from gpuvgm.io.checksums import WrittenDigest
+from gpuvgm.io.checksums import MAGIC, WrittenDigest
 from gpuvgm.io.files import FileSource, belongs
 from gpuvgm.io.locations import Given, Location, location_of, naming_file, refuse_read_only
 from gpuvgm.io.remote import RemoteFile
+from gpuvgm.io.row_groups import moved_group, parted, with_groups
 from gpuvgm.io.source import Source
+from gpuvgm.io.threads import result_of
 
 FOREIGN_ENDINGS = (
     *(".csv", ".tsv", ".txt", ".xlsx", ".xls", ".arrow", ".arrows", ".feather", ".ipc", ".orc", ".avro"),
@@ -160,7 +164,7 @@ def _matches(path: PurePath, pattern: str) -> bool:
 TEMPORARY = "gpuvgm"  # begins the names of what is on its way to a store
 ROW_GROUP_ROWS = 1 << 20
 LEAST_GROUP_ROWS = 1 << 12
-ROW_GROUP_BYTES = 1 << 26  # of wide tables: a row group is gathered in memory before it is written
+ROW_GROUP_BYTES = 1 << 25  # of wide tables: each thread holds a row group as rows and as bytes of the file
 LOOKED_AT = 1 << 13  # first rows of a column of floats
 MOST_DIFFERENT = 0.75  # share of them that differ, for a dictionary
 
@@ -244,9 +248,11 @@ class ParquetSink(Sink):
         Stored in the file's key/value metadata; `read_metadata` reads it.
     row_group_rows : int, optional
         Rows of a row group; batches are cut and joined to it, so the file does not depend on their length. By default
-        2^20, fewer where so many would have more than 64 MiB.
+        2^20, fewer where so many would have more than 32 MiB.
     compression : str, optional
         One codec for all columns, with dictionaries. By default what `column_options` finds best for each column.
+    threads : int, optional
+        Row groups that are encoded at a time; by default as many as Arrow has threads.
 
     Attributes
     ----------
@@ -264,62 +270,84 @@ class ParquetSink(Sink):
         *,
         row_group_rows: int | None = None,
         compression: str | None = None,
+        threads: int | None = None,
     ) -> None:
         place = location_of(path)
         super().__init__(place, check_parquet_target(place), schema.with_metadata(dict(metadata or {})))
         self.sha256 = ""
         self._compression = compression
         self._gatherer = Gatherer(row_group_rows or rows_of_group(schema))
+        self._at_once = threads or pa.cpu_count()
+        self._options: dict[str, Any] = {}
         self._file: pa.OSFile | None = None
-        self._writer: pq.ParquetWriter | None = None
+        self._under_way = deque[Future[memoryview]]()
+        self._groups: list[bytes] = []
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Take one batch of any length; full row groups are written at once."""
+        """Take one batch of any length; full row groups are encoded at once, in threads."""
         self.rows += batch.num_rows
         for group in self._gatherer.add(batch):
-            self._put(group)
+            if self._file is None or self._file.closed:
+                raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
+            self._choose_options(group)
+            self._append(self._at_once - 1)
+            with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
+                self._under_way.append(self._threads.submit(self._written, group))
 
     def _begin(self, opened: ExitStack) -> None:
         with naming_file(self._place):
             self._file = self._streams.enter_context(pa.OSFile(str(self._partial), "wb"))
+            self._file.write(MAGIC)
             self._digest = WrittenDigest(self._partial)
         opened.callback(self._digest.close)
+        self._threads = ThreadPoolExecutor(self._at_once, "gpuvgm-write")
+        opened.callback(self._threads.shutdown, cancel_futures=True)
 
-    def _put(self, group: pa.RecordBatch) -> None:
-        if self._file is None or self._file.closed:
-            raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
-        table = pa.Table.from_batches([group]).replace_schema_metadata(self._schema.metadata)
+    def _choose_options(self, first: pa.RecordBatch) -> None:
+        """Keep to the options that are best for the first row group."""
+        if not self._options:
+            self._options = {"compression": self._compression} if self._compression else column_options(first)
+
+    def _written(self, group: pa.RecordBatch, pairs: dict[str, str] | None = None) -> memoryview:
+        """Rows as a file of one row group in memory; without rows and groups, one with key/value metadata."""
+        written = pa.BufferOutputStream()
+        with pq.ParquetWriter(written, self._schema, write_page_checksum=True, **self._options) as writer:
+            if group.num_rows:
+                writer.write_batch(group.replace_schema_metadata(self._schema.metadata), group.num_rows)
+            writer.add_key_value_metadata(pairs or {})
+        return memoryview(written.getvalue())
+
+    def _append(self, most: int) -> None:
+        """Append row groups to the file, in their order, until threads have at most so many."""
+        while len(self._under_way) > most:
+            self._add(result_of(self._under_way.popleft()))
+
+    def _add(self, group: memoryview) -> None:
+        assert self._file is not None
+        pages, footer = parted(group)
         with naming_file(self._place):
-            writer = self._writer or self._begin_rows(self._file, table)
-            writer.write_table(table, row_group_size=max(1, group.num_rows))
+            self._groups.append(moved_group(footer, self._file.tell() - len(MAGIC)))
+            self._file.write(pages)
             self._digest.reach(self._file.tell())
-
-    def _begin_rows(self, file: pa.OSFile, first: pa.Table) -> pq.ParquetWriter:
-        """The writer, with the options that are best for the first row group."""
-        options = {"compression": self._compression} if self._compression else column_options(first)
-        self._writer = pq.ParquetWriter(file, self._schema, write_page_checksum=True, **options)
-        self._streams.callback(self._close, self._writer)
-        return self._writer
 
     def _finish(self) -> None:
         """Write the rest, and the footer with the file's checksums."""
-        for group in self._gatherer.rest():
-            self._put(group)
         assert self._file is not None
+        for group in self._gatherer.rest():
+            self._choose_options(group)
+            last = self._written(group)
+            self._append(0)
+            self._add(last)
+        self._append(0)
+        nothing = pa.RecordBatch.from_pylist([], self._schema)
+        self._choose_options(nothing)
         with naming_file(self._place):
-            writer = self._writer or self._begin_rows(self._file, self._schema.empty_table())
             self._digest.reach(self._file.tell())
-            writer.add_key_value_metadata(self._digest.metadata())
+            _, footer = parted(self._written(nothing, self._digest.metadata()))
+            footer = with_groups(footer, self._groups, self.rows)
+            self._file.write(footer + len(footer).to_bytes(4, "little") + MAGIC)
             self._streams.close()
             self.sha256 = self._digest.seal()
-
-    def _close(self, writer: pq.ParquetWriter) -> None:
-        """Close the writer, once: its finaliser would try again after a failure."""
-        self._writer = None
-        try:
-            writer.close()
-        finally:
-            writer.is_open = False
 
 
 class CsvSink(Sink):
@@ -403,7 +431,7 @@ def rows_of_group(schema: pa.Schema) -> int:
     return min(ROW_GROUP_ROWS, max(LEAST_GROUP_ROWS, rows // LEAST_GROUP_ROWS * LEAST_GROUP_ROWS))
 
 
-def column_options(rows: pa.Table) -> dict[str, Any]:
+def column_options(rows: pa.RecordBatch) -> dict[str, Any]:
     """Options of ParquetWriter per column: what was measured fastest, where it is not much longer.
 
     8- and 16-bit modes are delta-packed. Floats are uncompressed, and plain but for float64 of which a quarter of the
@@ -416,7 +444,7 @@ def column_options(rows: pa.Table) -> dict[str, Any]:
 
     Parameters
     ----------
-    rows : pyarrow.Table
+    rows : pyarrow.RecordBatch
         The first rows of the file.
     """
     floats = [field.name for field in rows.schema if pa.types.is_floating(field.type)]
@@ -431,7 +459,7 @@ def column_options(rows: pa.Table) -> dict[str, Any]:
     }
 
 
-def _repeats(values: pa.ChunkedArray[Any]) -> bool:
+def _repeats(values: pa.Array[Any]) -> bool:
     """Whether a quarter of the values repeat others, of float64."""
     most = MOST_DIFFERENT * (len(values) - values.null_count)
     return values.type == pa.float64() and pc.count_distinct(values).as_py() <= most

@@ -77,10 +77,6 @@ class Source:
         def between(self, columns: Sequence[str], start: int, stop: int, block_rows: int) -> Iterator[Block]:
             """Read rows [start, stop) of files in blocks that keep their global indices; only where `rows` is known."""
 
-        @property
-        def longest_group(self) -> int:
-            """Most rows of files that are read to reach one of them; only where `rows` is known."""
-
         def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
             """Rows [start, start + length) of each run, one after the other; only where `rows` is known."""
 

@@ -88,7 +88,7 @@ from gpuvgm.table.encode import (
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, fingerprint, load_model, save_model
-from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, files_of, target_of, write_rows
+from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of, write_rows
 
 if TYPE_CHECKING:
     from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
@@ -453,7 +453,7 @@ class BaseTransformer:
             One codec for all columns of the files, which get dictionaries too. By default each column has the encoding
             and the codec (none or LZ4) that are the fastest.
         row_group_rows : int, optional
-            Rows of the files' row groups; by default 2^20, or fewer so that a group has at most 64 MiB.
+            Rows of the files' row groups; by default 2^20, or fewer so that a group has at most 32 MiB.
         resume : bool
             Continue a folder whose writing was interrupted, with the same source, model and options. Files that are
             complete, which their checksums tell, are kept.
@@ -747,7 +747,7 @@ class BaseTransformer:
 
         def need() -> Need:
             schema = decoded_schema(model, decoding.reader().passthrough_types)
-            return Need.transform(table.schema, schema, files=files_of(out), group_rows=row_group_rows)
+            return Need.transform(table.schema, schema, to_file=out is not None, group_rows=row_group_rows)
 
         lazily = self._lazily(table, out, "return_valid" if return_valid else None)
         if lazily is not None:
@@ -1153,7 +1153,7 @@ def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
 
 
 def _need_of(table: Source, coding: Coding, out: Path_ | None = None, group_rows: int | None = None) -> Need:
-    return Need.transform(_chosen(table, coding.columns), coding.schema, files=files_of(out), group_rows=group_rows)
+    return Need.transform(_chosen(table, coding.columns), coding.schema, to_file=out is not None, group_rows=group_rows)
 
 
 def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:

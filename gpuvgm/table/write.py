@@ -11,12 +11,12 @@ import shutil
 import time
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -29,7 +29,6 @@ from gpuvgm.config import Compression
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
 from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
-from gpuvgm.execution.memory import Files
 from gpuvgm.execution.partitions import Partition, as_read_by
 from gpuvgm.files import replace_folder, undisturbed
 from gpuvgm.io import (
@@ -46,6 +45,7 @@ from gpuvgm.io import (
     is_csv,
     location_of,
     refuse_overwriting,
+    rows_of_group,
 )
 from gpuvgm.io.hive import folder_names
 from gpuvgm.io.locks import locked
@@ -53,7 +53,6 @@ from gpuvgm.io.manifest import Manifest, inside, name_below, read_manifest, refu
 from gpuvgm.io.threads import result_of
 
 PART_ROWS = 1 << 24
-GROUPS_OF_PART = 8  # at least, where parts are read side by side: a part may begin within a row group
 Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them
 Encode = Callable[[Any], Written]
 _ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # of runs, that are no defect of gpuvgm
@@ -85,13 +84,6 @@ class RunSummary:
     seconds: float
     files: int = 1
     unseen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-
-def files_of(out: Given | None) -> Files:
-    """What is written: nothing, one file where the name has an ending, or the parts of a folder."""
-    if out is None:
-        return "none"
-    return "one" if location_of(out).suffix else "parts"
 
 
 def target_of(source: Source, out: Given, *, resume: bool) -> Location:
@@ -263,20 +255,20 @@ class Parts:
         """Columns of the files."""
         return [name for name in self.schema.names if name not in self.left_out]
 
-    def sink(self, path: Location) -> Any:
-        """A file to write: a ParquetSink or a CsvSink."""
+    def sink(self, path: Location, threads: int) -> Any:
+        """A file to write, of which so many threads encode rows: a ParquetSink or a CsvSink."""
         metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         schema = pa.schema([self.schema.field(name) for name in self.columns])
         make: Any = decoded_sink if self.decoded else ParquetSink
-        options = self.options
-        return make(path, schema, metadata, compression=options.compression, row_group_rows=options.row_group_rows)
+        options = {"compression": self.options.compression, "row_group_rows": self.options.row_group_rows}
+        return make(path, schema, metadata, threads=threads, **options)
 
-    def file(self, first_row: int) -> Any:
+    def file(self, first_row: int, threads: int) -> Any:
         """The file that begins with a row, in a folder that is there."""
         path = inside(self.place, self.name(first_row))
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        return self.sink(path)
+        return self.sink(path, threads)
 
     @property
     def place(self) -> Location:
@@ -367,6 +359,7 @@ class Taking:
 
     sink: Any  # ParquetSink or CsvSink
     columns: Sequence[str]
+    first_row: int = 0
     unseen: UnseenCounts = field(default_factory=UnseenCounts)
 
     def take(self, written: Written) -> None:
@@ -375,63 +368,15 @@ class Taking:
         self.sink.write(batch if len(self.columns) == batch.num_columns else batch.select(self.columns))
         self.unseen.add(unseen)
 
-    def entry(self, first_row: int) -> dict[str, Any]:
+    def entry(self) -> dict[str, Any]:
         """The file in a manifest, once it is closed."""
         sink = self.sink
-        known = {"first_row": first_row, "rows": sink.rows, "bytes": sink.bytes, "sha256": sink.sha256}
+        known = {"first_row": self.first_row, "rows": sink.rows, "bytes": sink.bytes, "sha256": sink.sha256}
         return known | {"unseen": self.unseen.to_json()}
 
 
-class _PartFile:
-    """The file of a part, which a thread of its own writes and closes.
-
-    Parameters
-    ----------
-    parts : Parts
-        The files.
-    first_row : int
-        The part's.
-    """
-
-    def __init__(self, parts: Parts, first_row: int) -> None:
-        self._first_row, self._opened = first_row, ExitStack()
-        self._taking = Taking(self._opened.enter_context(parts.file(first_row)), parts.columns)
-        self._thread, self._lacks_rows = ThreadPoolExecutor(1, "gpuvgm-write"), False
-
-    def __enter__(self) -> Self:
-        """The file."""
-        return self
-
-    def __exit__(self, *problem: Any) -> None:
-        """End the thread; of a file that it has not closed nothing stays."""
-        self._thread.shutdown(cancel_futures=True)
-        self._opened.__exit__(*problem)
-
-    def take(self, piece: Piece) -> Future[dict[str, Any] | None]:
-        """Write rows; the result is the file's entry in a manifest if it ends with them."""
-        with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
-            return self._thread.submit(self._write, piece)
-
-    def close(self) -> Future[dict[str, Any]]:
-        """End the file; the result is its entry in a manifest."""
-        with undisturbed():
-            return self._thread.submit(self._close)
-
-    def _write(self, piece: Piece) -> dict[str, Any] | None:
-        if self._lacks_rows:  # those of a piece that failed
-            raise CancelledError
-        self._lacks_rows = True
-        self._taking.take(piece.written)
-        self._lacks_rows = False
-        return self._close() if piece.is_last else None
-
-    def _close(self) -> dict[str, Any]:
-        self._opened.close()
-        return self._taking.entry(self._first_row)
-
-
-class PartFiles(ExitStack):
-    """Puts rows into the files of their parts, which are written side by side, each in the order of its rows.
+class PartFiles:
+    """Puts rows into the files of their parts, one after the other; files are ended while others are begun.
 
     Parameters
     ----------
@@ -440,64 +385,84 @@ class PartFiles(ExitStack):
     manifest : Manifest
         Where those that are complete are noted, in the caller's thread.
     threads : int
-        Pieces that wait or are written at a time.
+        Row groups of a file that are encoded at a time.
     """
 
     def __init__(self, parts: Parts, manifest: Manifest, threads: int) -> None:
-        super().__init__()
         self._parts, self._manifest, self._threads = parts, manifest, threads
-        self._files: dict[int, _PartFile] = {}
-        self._waiting: deque[tuple[int, Future[Any]]] = deque()
+        groups = -(-parts.part_rows // (parts.options.row_group_rows or rows_of_group(parts.schema)))
+        self._most = max(1, threads // groups)  # files that are ended at a time
+        self._enders = ThreadPoolExecutor(self._most, "gpuvgm-write")
+        self._ending = deque[tuple[str, Future[dict[str, Any]]]]()
+        self._opened = ExitStack()
+        self._taking: Taking | None = None
+
+    def __enter__(self) -> Self:
+        """The files."""
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the threads; of a run that fails, what was taken before is written."""
-        try:
-            while self._waiting:
+        """End the threads; of a run that fails, the files that have all their rows stay."""
+        with self._enders:
+            self._opened.__exit__(kind, value, trace)
+            while self._ending:
                 with suppress(Exception):  # the failure that led here is the one to report
-                    self._finish(len(self._waiting) - 1)
-        finally:
-            super().__exit__(kind, value, trace)
+                    self._finish(len(self._ending) - 1)
 
     def take(self, pieces: Sequence[Piece]) -> None:
-        """Rows of some parts; waits where many others are still to be written."""
+        """Rows of some parts."""
         for piece in pieces:
-            file = self._file(piece.first_row)
-            self._waiting.append((piece.first_row, file.take(piece)))
-            self._finish(self._threads)
+            taking = self._taking or self._begin(piece.first_row)
+            taking.take(piece.written)
+            if piece.is_last:
+                self._end()
 
     def end(self) -> None:
-        """Write what is left, once all rows are taken; of no rows at all a file that has the columns."""
+        """End the last file, once all rows are taken; of no rows at all write one that has the columns."""
         self._finish(0)
-        if not self._manifest.done:
-            self._file(0)
-        self._waiting += [(first, file.close()) for first, file in self._files.items()]
+        if not self._manifest.done and self._taking is None:
+            self._begin(0)
+        if self._taking is not None:
+            self._end()
         self._finish(0)
 
-    def _file(self, first_row: int) -> _PartFile:
-        if first_row not in self._files:
-            self._files[first_row] = self.enter_context(_PartFile(self._parts, first_row))
-        return self._files[first_row]
+    def _begin(self, first_row: int) -> Taking:
+        sink = self._opened.enter_context(self._parts.file(first_row, self._threads))
+        self._taking = Taking(sink, self._parts.columns, first_row)
+        return self._taking
+
+    def _end(self) -> None:
+        """Have the file ended by a thread; waits where many others are still to be."""
+        assert self._taking is not None
+        with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
+            opened, taking, self._taking = self._opened.pop_all(), self._taking, None
+            self._ending.append((self._parts.name(taking.first_row), self._enders.submit(_ended, opened, taking)))
+        self._finish(self._most)
 
     def _finish(self, most: int) -> None:
-        """Wait until so many pieces are left."""
-        while len(self._waiting) > most:
-            first, written = self._waiting.popleft()
-            entry = result_of(written)
-            if entry is not None:
-                self._files.pop(first).__exit__(None, None, None)
-                self._manifest.add(self._parts.name(first), entry)
+        """Wait until so many files are left to be ended."""
+        while len(self._ending) > most:
+            name, ended = self._ending.popleft()
+            entry = result_of(ended)
+            self._manifest.add(name, entry)
+
+
+def _ended(opened: ExitStack, taking: Taking) -> dict[str, Any]:
+    """The entry of a file in a manifest, which is closed with it."""
+    opened.close()
+    return taking.entry()
 
 
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
     """One file from its partition: its rows, size and SHA-256."""
     rows = partition.read()
     chosen = DeviceExecutor(callers_stream(), executor.progress) if rows.on_device else executor
-    with parts.file(partition.first_row) as sink:
-        taking = Taking(sink, parts.columns)
+    with parts.file(partition.first_row, executor.threads) as sink:
+        taking = Taking(sink, parts.columns, partition.first_row)
         chosen.map_blocks(encode, rows.blocks, taking.take)
-    return taking.entry(partition.first_row)
+    return taking.entry()
 
 
 def _writer(executor: Executor) -> Executor:
@@ -518,7 +483,7 @@ def write_rows(
     if not parts.out.suffix:
         return write_parts(run, source, columns, parts, encode, resume=resume)
     started, out, schema = time.perf_counter(), parts.out, parts.schema
-    with parts.sink(out) as sink:
+    with parts.sink(out, run.executor.threads) as sink:
         taking = Taking(sink, parts.columns)
         _writer(run.executor).map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
     seconds = time.perf_counter() - started
@@ -607,8 +572,8 @@ def _fits(parts: Parts, name: str, entry: Mapping[str, Any], folder: Location | 
 def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, manifest: Manifest) -> None:
     """Write the parts that are missing.
 
-    Workers write parts side by side where they can read their rows alone. Else this process writes what comes of
-    blocks, each part in a thread of its own, so that nothing waits for the end of a file.
+    Workers write parts side by side where they can read their rows alone. Else this process writes one after the
+    other, of what comes of blocks.
     """
     width = len(parts.schema)
     if run.reads_apart(source):
@@ -625,34 +590,23 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
 
 
 def _blocks(run: Run, source: Source, columns: Sequence[str], cut: Cut) -> Iterator[Any]:
-    """Blocks of the rows whose parts are missing.
-
-    Of files that are read from anywhere as fast, one part a thread is read, a block of each in turn.
-    """
+    """Blocks of the rows whose parts are missing."""
     width, rows = len(cut.parts.schema), source.rows
     if run.spread or not source.paths or rows is None:
         return run.blocks(source, columns, width)
-    stretches = [file for file in cut.parts.files(rows) if cut.parts.name(file[0]) not in cut.done]
-    is_long = source.longest_group * GROUPS_OF_PART > cut.parts.part_rows
-    at_once = 1 if run.on_device or is_long else run.executor.threads
-    if at_once == 1:
-        borders = Counter(row for file in stretches for row in file)
-        ends = sorted(row for row, files in borders.items() if files == 1)  # where nothing missing lies on both sides
-        stretches = list(zip(ends[::2], ends[1::2], strict=True))
-    between, block_rows = as_read_by(run.engine, source).between, run.rows_of(source, max(len(columns), width))
-    return _in_turn((between(columns, *stretch, block_rows) for stretch in stretches), at_once)
+    missing = [file for file in cut.parts.files(rows) if cut.parts.name(file[0]) not in cut.done]
+    borders = Counter(row for file in missing for row in file)
+    ends = sorted(row for row, files in borders.items() if files == 1)  # where nothing missing lies on both sides
+    read = partial(as_read_by(run.engine, source).between, columns)
+    block_rows = run.rows_of(source, max(len(columns), width))
+    stretches = zip(ends[::2], ends[1::2], strict=True)
+    return _one_after_the_other(read(start, stop, block_rows) for start, stop in stretches)
 
 
-def _in_turn(streams: Iterator[Iterator[Any]], count: int) -> Iterator[Any]:
-    """What some iterators at a time give, one of each in turn."""
-    begun = deque(islice(streams, count))
-    while begun:
-        stream = begun.popleft()
-        if (block := next(stream, None)) is None:
-            begun.extend(islice(streams, 1))
-            continue
-        begun.append(stream)
-        yield block
+def _one_after_the_other(streams: Iterable[Iterator[Any]]) -> Iterator[Any]:
+    """What some iterators give; closing it closes the one that is begun."""
+    for stream in streams:
+        yield from stream
 
 
 def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:

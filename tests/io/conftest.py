@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,16 @@ def rows_of(given: object, columns: list[str] | None = None, block_rows: int = 1
     source = open_source(given)
     blocks = source.blocks(columns or source.schema.names, block_rows)
     return pa.Table.from_batches([block.batch for block in blocks])
+
+
+class FullDisk(pa.OSFile):
+    """A file that has room for a few bytes."""
+
+    def write(self, data: Any) -> None:
+        """Fail, but for the first bytes of a format."""
+        if len(data) > 16:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super().write(data)
 
 
 @pytest.fixture

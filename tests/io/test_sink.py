@@ -6,10 +6,11 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
-from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.io import CsvSink, ParquetSink, open_source, read_metadata, refuse_overwriting, write_bytes
-from tests.io.conftest import rows_of
+from tests.io.conftest import FullDisk, rows_of
 
 ROWS = 5000
 
@@ -123,11 +124,42 @@ def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path, encoded, ki
 
 @pytest.mark.parametrize("row_group_rows", [100, 100_000])
 def test_a_full_disk_is_an_os_error_and_leaves_nothing(tmp_path, encoded, monkeypatch, row_group_rows):
-    full = OSError(errno.ENOSPC, "No space left on device")
-    monkeypatch.setattr(pq.ParquetWriter, "write_table", Mock(side_effect=full))
+    monkeypatch.setattr(pa, "OSFile", FullDisk)
     with pytest.raises(OSError, match="No space left") as caught:
         write(tmp_path / "o.parquet", encoded, 1000, row_group_rows=row_group_rows)
     assert caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_threads_encode_row_groups_side_by_side(tmp_path, encoded, monkeypatch):
+    """Each of the first three waits until three are begun."""
+    encode, begun, together = ParquetSink._written, count(), threading.Barrier(3)
+
+    def waiting(sink, group, pairs=None):
+        if group.num_rows and next(begun) < 3:
+            together.wait(60)
+        return encode(sink, group, pairs)
+
+    for threads in (1, 2):
+        write(tmp_path / f"{threads}.parquet", encoded, 77, row_group_rows=300, threads=threads)
+    monkeypatch.setattr(ParquetSink, "_written", waiting)
+    write(tmp_path / "3.parquet", encoded, 77, row_group_rows=300, threads=3)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+    assert pq.read_table(tmp_path / "3.parquet").equals(pa.Table.from_batches([encoded]))
+
+
+@pytest.mark.parametrize("failing", [0, 2, 5])  # of five row groups of 1,000 rows, and the footer
+def test_a_row_group_that_cannot_be_encoded_ends_the_file(tmp_path, encoded, monkeypatch, failing):
+    encode, begun = ParquetSink._written, count()
+
+    def refusing(sink, group, pairs=None):
+        if next(begun) == failing:
+            raise MemoryError("no room for a row group")
+        return encode(sink, group, pairs)
+
+    monkeypatch.setattr(ParquetSink, "_written", refusing)
+    with pytest.raises(MemoryError, match="no room for a row group"):
+        write(tmp_path / "o.parquet", encoded, 1000, row_group_rows=1000, threads=2)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from unittest.mock import Mock
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError, ModelFileError
 from gpuvgm.io import ParquetSink, location_of, open_source, refuse_overwriting, remote
 from gpuvgm.table.model_file import check_target, fingerprint
+from tests.io.conftest import FullDisk
 from tests.io.storage.conftest import keys, store
 
 TABLE = pa.table({"x": [1.0, 2.0, 3.0]})
@@ -73,8 +72,7 @@ def test_rows_that_fail_leave_nothing(bucket, spool):
 
 
 def test_a_full_disk_of_this_machine_is_named(bucket, spool, monkeypatch):
-    full = OSError(28, "No space left on device")
-    monkeypatch.setattr(pq.ParquetWriter, "write_table", Mock(side_effect=full))
+    monkeypatch.setattr(pa, "OSFile", FullDisk)
     with pytest.raises(OSError, match=rf"No space left on device: '{spool}/.*on its way to {bucket}/o.parquet"):
         write(f"{bucket}/o.parquet")
     assert keys(bucket) == []

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from itertools import count
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,6 @@ from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io import ParquetSink
 from gpuvgm.io.manifest import digest_of_file, read_manifest
-from gpuvgm.table.write import PartFiles
 from tests.table.recovery.conftest import damage, kill_after
 
 ROWS, PART_ROWS = 50_000, 8192
@@ -72,54 +72,49 @@ def test_threads_and_blocks_change_nothing(place, transformer, tmp_path, setting
     assert run.bytes == sum(size for size, _ in bodies(tmp_path / "e").values())
 
 
-def test_threads_write_parts_side_by_side(place, transformer, tmp_path, monkeypatch):
-    pq.write_table(pq.read_table(place / "data"), tmp_path / "data.parquet", row_group_size=PART_ROWS // 8)
-    writing, most, write = set(), [], ParquetSink.write
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_files_are_ended_while_others_are_begun(place, transformer, tmp_path, monkeypatch, threads):
+    """Files of one row group each: as many are ended at a time as there are threads."""
+    end, ending, together = ParquetSink._finish, count(), threading.Barrier(min(threads, 3))
 
-    def counted(sink, batch):
-        writing.add(sink.path.name)
-        most.append(len(writing))
-        write(sink, batch)
-        if sink.rows == PART_ROWS:
-            writing.remove(sink.path.name)
+    def waiting(sink):
+        if next(ending) < min(threads, 3):
+            together.wait(60)
+        end(sink)
 
-    monkeypatch.setattr(ParquetSink, "write", counted)
-    for threads in (1, 2, 3):
-        most.clear()
-        writing.clear()
-        model = transformer.set_params(threads=threads, block_rows=4096)
-        model.transform(tmp_path / "data.parquet", out=tmp_path / f"e{threads}", part_rows=PART_ROWS)
-        assert bodies(tmp_path / f"e{threads}") == bodies(place / "whole")
-        assert max(most) >= threads
-        if threads == 1:
-            assert max(most) <= 2, "the next part may begin while the one before is closed"
+    monkeypatch.setattr(ParquetSink, "_finish", waiting)
+    transformer.set_params(threads=threads, block_rows=4096)
+    transformer.transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS)
+    assert bodies(tmp_path / "e") == bodies(place / "whole")
 
 
-def test_a_part_that_lacks_rows_is_never_complete(place, transformer, tmp_path, monkeypatch):
-    """A block in the middle of a part fails to be written, while those after it are waiting."""
-    write, waiting = ParquetSink.write, threading.Event()
+def test_row_groups_of_parts_are_those_of_any_number_of_threads(place, transformer, tmp_path):
+    for threads in (1, 4):
+        transformer.set_params(threads=threads, block_rows=4096).transform(
+            place / "data", out=tmp_path / f"e{threads}", part_rows=PART_ROWS, row_group_rows=1000
+        )
+    assert bodies(tmp_path / "e1") == bodies(tmp_path / "e4")
+    assert pq.read_metadata(tmp_path / "e1" / "part-00000.parquet").num_row_groups == 9
+    assert pq.read_table(tmp_path / "e4").equals(pq.read_table(place / "whole"))
 
-    def failing(sink, batch):
-        if sink.path.name == "part-00001.parquet" and not sink.rows:
-            waiting.wait(5)
+
+@pytest.mark.parametrize("step", ["write", "_finish"])
+def test_a_part_that_lacks_rows_is_never_complete(place, transformer, tmp_path, monkeypatch, step):
+    """The second part cannot be written, or ended; the first stays."""
+    carry_on = getattr(ParquetSink, step)
+
+    def failing(sink, *batch):
+        if sink.path.name == "part-00001.parquet":
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(sink.path))
-        write(sink, batch)
+        carry_on(sink, *batch)
 
-    def take(self, pieces):
-        take_all(self, pieces)
-        if pieces[-1].first_row > PART_ROWS:
-            waiting.set()
-
-    take_all = PartFiles.take
     transformer.set_params(threads=8, block_rows=4096)
     with monkeypatch.context() as patched:
-        patched.setattr(ParquetSink, "write", failing)
-        patched.setattr(PartFiles, "take", take)
+        patched.setattr(ParquetSink, step, failing)
         with pytest.raises(OSError, match="No space left"):
             transformer.transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS)
-    assert waiting.is_set()
     assert sorted(os.listdir(tmp_path / ".e.unfinished")) == ["_manifest.json", *read_done(tmp_path)]
-    assert {"part-00000.parquet", "part-00002.parquet"} <= {*read_done(tmp_path)}
+    assert "part-00000.parquet" in read_done(tmp_path)
     assert "part-00001.parquet" not in read_done(tmp_path)
     resume(transformer, place, tmp_path / ".e.unfinished")
     assert bodies(tmp_path / "e") == bodies(place / "whole")

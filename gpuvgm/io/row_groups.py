@@ -1,0 +1,134 @@
+"""Row groups that were written apart, put together as those of one Parquet file.
+
+Each is a whole file in memory at first, so that threads can write some at a time. In the file the pages of all follow
+each other; its footer is that of a file without rows, with what the others' footers say of their row groups, and
+offsets that say where the pages lie now.
+
+Footers are structs in Thrift's compact protocol (thrift-compact-protocol.md of github.com/apache/thrift); the numbers
+of fields are those of parquet.thrift of github.com/apache/parquet-format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+from gpuvgm.io.checksums import MAGIC, TRAILER_BYTES
+
+_BYTE, _DOUBLE, _BINARY, _LIST, _STRUCT = 3, 7, 8, 9, 12  # types; below are booleans, 4 to 6 are whole numbers
+_LONG_LIST = 15  # in the place of the number of elements, which follows
+Wanted: TypeAlias = "Mapping[int, tuple[str, Wanted]]"  # fields of a struct, or of the structs of a list
+_OFFSET: tuple[str, Wanted] = ("offset", {})
+_COLUMN: Wanted = {9: _OFFSET, 10: _OFFSET, 11: _OFFSET, 14: _OFFSET}  # pages, index, dictionary, Bloom filter
+_CHUNK: Wanted = {2: _OFFSET, 3: ("metadata", _COLUMN), 4: _OFFSET, 6: _OFFSET}  # metadata, and two indices of pages
+_GROUP: Wanted = {1: ("chunks", _CHUNK), 5: _OFFSET}
+_FILE: Wanted = {3: ("rows", {}), 4: ("groups", _GROUP)}
+
+
+class _Place(NamedTuple):
+    """Where the value of a field stands."""
+
+    start: int
+    stop: int
+    name: str
+
+
+def parted(file: memoryview) -> tuple[memoryview, bytes]:
+    """Pages and footer of a Parquet file in memory."""
+    end = len(file) - TRAILER_BYTES
+    start = end - int.from_bytes(file[end : end + 4], "little")
+    return file[len(MAGIC) : start], bytes(file[start:end])
+
+
+def moved_group(footer: bytes, by: int) -> bytes:
+    """What a footer says of its one row group, once that lies elsewhere.
+
+    Parameters
+    ----------
+    footer : bytes
+        Of a file of one row group.
+    by : int
+        How many bytes further from the beginning its pages lie in another file.
+    """
+    places = _places(footer)
+    groups = next(place for place in places if place.name == "groups")
+    parts, done = [], groups.start + 1  # after the byte that says that there is one
+    for place in places:
+        offset = _varint(footer, place.start)[0] >> 1 if place.name == "offset" else 0
+        if offset:  # 0 says that there is none
+            parts += [footer[done : place.start], _as_varint(offset + by << 1)]
+            done = place.stop
+    return b"".join([*parts, footer[done : groups.stop]])
+
+
+def with_groups(footer: bytes, groups: Sequence[bytes], rows: int) -> bytes:
+    """The footer of a file without rows, with row groups.
+
+    Parameters
+    ----------
+    footer : bytes
+        The footer.
+    groups : sequence of bytes
+        What is said of each row group.
+    rows : int
+        Rows of all of them.
+    """
+    number, none = (next(place for place in _places(footer) if place.name == name) for name in ("rows", "groups"))
+    short = len(groups) < _LONG_LIST
+    size = bytes([(len(groups) if short else _LONG_LIST) << 4 | _STRUCT]) + (b"" if short else _as_varint(len(groups)))
+    between, after = footer[number.stop : none.start], footer[none.stop :]
+    return b"".join([footer[: number.start], _as_varint(rows << 1), between, size, *groups, after])
+
+
+def _places(footer: bytes) -> list[_Place]:
+    """Places of the fields that change, in their order; what holds others comes after them."""
+    found: list[_Place] = []
+    _pass(footer, 0, _STRUCT, _FILE, found)
+    return found
+
+
+def _pass(data: bytes, at: int, kind: int, wanted: Wanted, found: list[_Place]) -> int:
+    """Where a value ends; notes the fields of it that are wanted."""
+    if _BYTE < kind < _DOUBLE:
+        while data[at] > 0x7F:
+            at += 1
+        return at + 1
+    if kind == _BINARY:
+        length, at = _varint(data, at)
+        return at + length
+    if kind == _LIST:
+        size, kind = data[at] >> 4, data[at] & 15
+        at += 1
+        if size == _LONG_LIST:
+            size, at = _varint(data, at)
+        for _ in range(size):
+            at = _pass(data, at, kind, wanted, found)
+        return at
+    if kind != _STRUCT:
+        return at + {_BYTE: 1, _DOUBLE: 8}.get(kind, 0)  # booleans lie in their types
+    number = 0
+    while head := data[at]:
+        number += head >> 4
+        name, inner = wanted.get(number, ("", {}))
+        start = at + 1
+        at = _pass(data, start, head & 15, inner, found)
+        if name:
+            found.append(_Place(start, at, name))
+    return at + 1
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A whole number of seven bits a byte, and where it ends."""
+    value = shift = 0
+    while data[at] > 0x7F:
+        value |= (data[at] & 0x7F) << shift
+        shift, at = shift + 7, at + 1
+    return value | data[at] << shift, at + 1
+
+
+def _as_varint(value: int) -> bytes:
+    found = bytearray()
+    while value > 0x7F:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
