@@ -16,9 +16,10 @@ blocks of 4,096 to 1,048,576 rows, one thread and two:
 - Of one column, 20 M amounts, blocks of 1,048,576 rows on two threads: fit 316 MiB, transform 291, inverse 306,
   evaluate 411: `WORK`, `COLUMN_WORK`.
 - Exact EM in memory: 117 bytes a row and column, most of it k-means' (`table.numeric_fit.EXACT_BYTES`).
-- Of transform and inverse to a file or a folder, 1 M rows with 20 floats and 5 texts: 427 to 554 MiB of 550 and 454 to
-  589 of 600 on two threads, 666 to 736 MiB of 2 GiB on four. Each thread holds a row group, and its bytes in a buffer
-  that grows by doubling: `Need.file`; three more are gathered, wait and are written.
+- Of transform and inverse to a file or a folder, 1 M rows with 20 floats and 5 texts: 438 to 537 MiB of 550, 441 to 503
+  of 600 and 567 to 636 of 800 on two threads; 20 M amounts, 277 to 316 MiB of 300 on one, 363 and 364 of 400 on two.
+  Each of several threads encodes a row group, and holds its bytes in a buffer that grows by doubling: `Need.file`;
+  three more are gathered, wait and are written.
 - What allocators keep makes equal runs differ: eight fits of 30 columns in 800 MiB peaked at 785 to 815 MiB: `KEPT`.
 
 `Need.peak` is a little above each of these. Fit, transform, inverse and evaluate of 30 columns peaked at 668, 759, 759
@@ -47,6 +48,7 @@ CELL, EVALUATED_CELL, MOST_CELLS = 40, 150, 50_000
 WORK, COLUMN_WORK = 24, 80  # bytes a row, of the one column that a thread fits or evaluates
 SORTED = 6  # copies of a column while two tables are compared
 KEPT = 1.05  # of what lies above `BASE`
+ENCODER = 24 * MIB  # of pyarrow's writer in a thread, its tables and what their memory leaves between
 PER_THREAD = 8 * MIB  # stacks, scratch of the engines, and what EM of one column holds
 
 _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40} | {
@@ -97,7 +99,7 @@ class Need:
     fixed : int
         Bytes that do not depend on blocks or threads.
     file : int
-        Bytes of a file that each thread holds.
+        Bytes of a file that each thread holds, where several encode it.
     cell : int
         Bytes of a cell that is counted.
     """
@@ -128,7 +130,7 @@ class Need:
         if not to_file:
             return cls(read, out, out, len(schema))
         group = round((group_rows or rows_of_group(result)) * out)
-        return cls(read, 3 * out, out, len(schema), fixed=3 * group, file=3 * group)
+        return cls(read, 3 * out, out, len(schema), fixed=3 * group, file=2 * group + ENCODER)
 
     @classmethod
     def evaluate(cls, schema: pa.Schema) -> Need:
@@ -146,7 +148,8 @@ class Need:
         """Peak of resident memory, in bytes."""
         cells = self.numbers * self.cell * min(block_rows, MOST_CELLS)
         blocks = block_rows * ((threads + 2) * self.read + (threads + 1) * self.result + threads * self.work)
-        held = self.fixed + self.columns * READ_BUFFER + threads * (self.file + PER_THREAD)
+        file = self.file if threads > 1 else 0
+        held = self.fixed + self.columns * READ_BUFFER + threads * (file + PER_THREAD)
         return BASE + round(KEPT * (held + blocks + (threads + 1) * cells))
 
 

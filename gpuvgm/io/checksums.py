@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from base64 import b64decode
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +27,7 @@ DATA_KEY, FOOTER_KEY = "gpuvgm.data", "gpuvgm.footer"
 _VALUE = rb"\x18\x40([0-9a-f]{64})"  # a second field that is a text of 64 bytes, in Thrift's compact protocol
 _DATA = re.compile(re.escape(DATA_KEY.encode()) + _VALUE)
 _FOOTER = re.compile(re.escape(FOOTER_KEY.encode()) + _VALUE)
+_SCHEMA = re.compile(rb"ARROW:schema\x18[\x80-\xff]*[\x00-\x7f]([A-Za-z0-9+/=]+)")
 _NO_DIGEST = b"0" * 64
 MAGIC = b"PAR1"
 TRAILER_BYTES = 8  # after the footer: its length, and the magic
@@ -158,6 +161,9 @@ def _read_end(file: pa.NativeFile, size: int, length: int) -> bytes:
 def check_footer(name: str, footer: bytes) -> None:
     """Refuse a footer that is not the one that was written; those without checksums are taken as they are.
 
+    So are those that pyarrow has written again with the metadata of a file that had checksums: it stores the metadata
+    of a table within the Arrow schema too, where `WrittenDigest` puts nothing.
+
     Parameters
     ----------
     name : str
@@ -175,12 +181,21 @@ def check_footer(name: str, footer: bytes) -> None:
         whole = footer[: place.start(1)] + _NO_DIGEST + footer[place.end(1) :]
         if hashlib.sha256(whole).hexdigest().encode() == place[1]:
             return
-    elif DATA_KEY.encode() not in footer and FOOTER_KEY.encode() not in footer:
+    without = DATA_KEY.encode() not in footer and FOOTER_KEY.encode() not in footer
+    if without or _holds_checksums(footer):
         return
     raise InputError(
         f"{name}: damaged Parquet file: its footer is not the one that was written (SHA-256); write or copy the file "
         "again"
     )
+
+
+def _holds_checksums(footer: bytes) -> bool:
+    """Whether the Arrow schema in a footer does."""
+    schema = _SCHEMA.search(footer)
+    with suppress(ValueError):  # of a schema that is damaged
+        return schema is not None and DATA_KEY.encode() in b64decode(schema[1])
+    return False
 
 
 def without_checksums(pairs: Mapping[str, str]) -> dict[str, str]:

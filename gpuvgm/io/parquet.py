@@ -185,9 +185,10 @@ def parquet_part(path: Location) -> ParquetPart:
         with open_parquet(path) as file:
             footer, schema = file.metadata, file.schema_arrow
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
+        content = None if DATA_KEY.encode() in (schema.metadata or {}) else _content(path, footer)  # of another file
         dtypes, schema = dtypes_of_pandas(schema.metadata), schema.remove_metadata()
         check_schema(schema)
-        return ParquetPart(path, schema, footer.num_rows, groups, content=_content(path, footer), dtypes=dtypes)
+        return ParquetPart(path, schema, footer.num_rows, groups, content=content, dtypes=dtypes)
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:

@@ -290,6 +290,9 @@ class ParquetSink(Sink):
             if self._file is None or self._file.closed:
                 raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
             self._choose_options(group)
+            if self._at_once == 1:
+                self._add(self._written(group))
+                continue
             self._append(self._at_once - 1)
             with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
                 self._under_way.append(self._threads.submit(self._written, group))

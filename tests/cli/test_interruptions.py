@@ -17,8 +17,8 @@ from gpuvgm import TableTransformer
 from gpuvgm import files as interruptions
 from gpuvgm.cli import console
 from gpuvgm.files import HungUp, Terminated, partial_of, undisturbed, working
+from gpuvgm.io import ParquetSink
 from gpuvgm.table.base import BaseTransformer
-from gpuvgm.table.write import Taking
 from tests.cli.running import invoke
 
 
@@ -69,27 +69,31 @@ def test_a_signal_while_a_partial_file_is_made_leaves_none(signals, tmp_path, mo
     assert os.listdir(tmp_path) == []
 
 
-def test_a_signal_while_a_thread_starts_to_write_is_no_reason_to_leave_it(signals, tmp_path, monkeypatch):
-    """Python's pool of threads does not know the thread yet, and would not wait for it."""
-    started, took = threading.Thread.start, Taking.take
+@pytest.mark.parametrize(("row_group_rows", "kept"), [(100, []), (None, ["_manifest.json", "part-00000.parquet"])])
+def test_a_signal_while_a_thread_starts_to_write_is_no_reason_to_leave_it(
+    signals, tmp_path, monkeypatch, row_group_rows, kept
+):
+    """Python's pool of threads does not know the thread yet, which encodes a row group or ends a file."""
+    started, written = threading.Thread.start, ParquetSink._written
 
     def interrupted(thread):
         started(thread)
         if thread.name.startswith("gpuvgm-write"):
             signals.receive(signal.SIGINT, None)
 
-    def slowly(self, written):
+    def slowly(*arguments):
         time.sleep(0.3)
-        took(self, written)
+        return written(*arguments)
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
-    monkeypatch.setattr(Taking, "take", slowly)
+    monkeypatch.setattr(ParquetSink, "_written", slowly)
     table = {"x": np.arange(1_000.0)}
-    fitted = TableTransformer(effort="research", max_iter=3).fit(table)
+    fitted = TableTransformer(effort="research", max_iter=3, threads=2).fit(table)
     with pytest.raises(KeyboardInterrupt):
-        fitted.transform(table, out=tmp_path / "e", part_rows=500)
+        fitted.transform(table, out=tmp_path / "e", part_rows=500, row_group_rows=row_group_rows)
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("gpuvgm-write")]
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(tmp_path) == [".e.unfinished"] * bool(kept)
+    assert sorted(path.name for path in tmp_path.glob(".e.unfinished/*")) == kept
 
 
 @pytest.mark.parametrize(

@@ -62,12 +62,15 @@ def test_threads_become_fewer_where_short_blocks_do_not_suffice() -> None:
     assert limits_of(need.peak(1, 4096), 8, need).block_rows == 4096
 
 
-def test_each_thread_has_a_part_of_a_folder_to_write() -> None:
-    one, parts = (Need.transform(WIDE, WIDE, files=files) for files in ("one", "parts"))
-    a_file = 2 * rows_of_group(WIDE) * row_bytes(WIDE)
-    assert parts.peak(1, 4096) - one.peak(1, 4096) < a_file // 2
-    assert parts.peak(3, 4096) - one.peak(3, 4096) > 2 * a_file
-    assert Need.transform(WIDE, WIDE, files="none").peak(3, 4096) < one.peak(3, 4096)
+def test_each_of_several_threads_has_a_row_group_to_encode() -> None:
+    to_file, to_memory = (Need.transform(WIDE, WIDE, to_file=to_file) for to_file in (True, False))
+    group = rows_of_group(WIDE) * row_bytes(WIDE)
+    more = [to_file.peak(threads, 4096) - to_memory.peak(threads, 4096) for threads in (1, 2, 3)]
+    assert 3 * group < more[0] < 4 * group
+    assert more[0] + 4 * group < more[1] < more[0] + 6 * group
+    assert more[1] + 2 * group < more[2]
+    short = Need.transform(WIDE, WIDE, to_file=True, group_rows=1000)
+    assert short.peak(1, 4096) < to_file.peak(1, 4096) - 2 * group
 
 
 def test_too_little_memory_is_refused_with_the_least(tmp_path: Path) -> None:

@@ -224,6 +224,19 @@ def test_a_file_is_hashed_once_for_each_source(sealed, monkeypatch):
     assert hashed == [sealed, sealed]
 
 
+def test_a_file_that_pyarrow_wrote_again_with_its_metadata_is_read(sealed, tmp_path):
+    """pyarrow.parquet.ParquetFile gives the metadata of the file with the rows, and write_table takes it over."""
+    again = tmp_path / "again.parquet"
+    pq.write_table(pq.ParquetFile(sealed).read(columns=["number", "mode"]), again)
+    assert rows_of(again).equals(rows_of(sealed).select(["number", "mode"]))
+    gpuvgm.TableTransformer(effort="research", max_iter=2).fit(again)
+    body = sealed.read_bytes()
+    place = body.index(b"ARROW:schema") + 100
+    sealed.write_bytes(body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :])
+    with pytest.raises(InputError, match="its footer is not the one that was written"):
+        open_source(sealed)
+
+
 def test_the_next_file_is_checked_while_one_is_read(sealed, monkeypatch):
     body, seen = sealed.read_bytes(), Event()
     other = sealed.with_name("y.parquet")
