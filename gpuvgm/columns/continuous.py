@@ -400,16 +400,26 @@ class MixtureEncoder:
             draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
             self._engine.transform(numbers, self._table, draw, scalar, code)
             counts = self._engine.hold(numbers, scalar, code, column.hold_table, off_step)
-            if which is not None and column.missing_code < 0:  # rows without a number may all hold modal values
-                modal = (which != ORDINARY).sum(keepdims=True).astype(counts.dtype)
-                counts = xp.concatenate((counts, modal))
         if which is not None:
-            code = xp.where(which == ORDINARY, code, xp.asarray(self._modal_codes)[which])
+            modal = which != ORDINARY
+            if counts is not None and column.missing_code < 0:  # rows without a number may all hold modal values
+                counts = xp.concatenate((counts, xp.atleast_1d(xp.count_nonzero(modal)).astype(counts.dtype)))
+            code = self._with_modal(code, which, modal)
         if counts is None:
             return Coded(scalar, code)
         if is_on_device(counts):
             return Coded(scalar, code, pending=Pending(counts, partial(self._unseen, part)))
         return Coded(scalar, code, unseen=self._unseen(part, counts))
+
+    def _with_modal(self, code: Modes, which: NDArray[np.signedinteger[Any]], modal: NDArray[np.bool_]) -> Modes:
+        """Codes with those of modal values; on a device without waiting for how many there are."""
+        xp = namespace_of(code)
+        if xp is not np:
+            chosen: Modes = xp.where(modal, xp.asarray(self._modal_codes)[which], code)
+            return chosen
+        rows = np.flatnonzero(modal)
+        code[rows] = self._modal_codes[which[rows]]
+        return code
 
     def _unseen(self, part: Slice, counts: Ints) -> dict[str, Unseen]:
         """What the counts of `Engine.hold` say of a part; refuses what the column has no place for."""

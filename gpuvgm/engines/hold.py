@@ -108,10 +108,9 @@ def hold_rows(
     assert not isinstance(off_step, Step)  # codecs look at rows of the host
     counts = np.zeros(2 * len(SORTS), np.int64)
     found = counts.reshape(-1, 2)
-    outside = missing = None
-    least, most = (float(end.reduce(numbers)) for end in (np.minimum, np.maximum)) if len(numbers) else (np.nan, np.nan)
-    if not (least >= table.low and most <= table.high):  # or some are missing
-        missing = np.isnan(numbers)
+    outside, missing = None, np.isnan(numbers)
+    least, most = (float(end.reduce(numbers)) for end in (np.fmin, np.fmax)) if len(numbers) else (np.nan, np.nan)
+    if not -np.inf < table.low <= least <= most <= table.high < np.inf:
         _count(found[INFINITE], np.isinf(numbers))
         wide = widened(numbers)  # bounds must not be rounded to the rows' precision
         outside = ~((wide >= table.low) & (wide <= table.high) | missing)

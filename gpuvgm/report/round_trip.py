@@ -20,7 +20,7 @@ from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.columns.continuous import MixtureColumn, within_bounds
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
-from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
+from gpuvgm.columns.numbers import numbers_on, rules_for
 from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
 from gpuvgm.engines import Engine
 from gpuvgm.io.arrow import type_of
@@ -115,10 +115,10 @@ class NumberTrial(ColumnTrial):
         kept = slice(None) if np.all(ordinary) else ordinary
         absolute, relative = self._errors(x[kept], y[kept])
         column = self._column
-        numbers, _ = ordinary_numbers(column.codec, column.modal_values, values)  # those fitted, such as logarithms
+        rules = rules_for(column.codec, column.modal_values, values)
+        numbers, _, off_step = numbers_on(self._engine, column.codec, column.modal_values, values, rules)
         bounded: Any = column  # rows of general columns all count as valid
         valid = None if coded.code is None else within_bounds(bounded, numbers, coded.code)
-        off_step = off_step_rows(column.codec, values, numbers)
         counts = NumberTripCounts(
             before=self._counter.count(values, x),
             after=self._counter.count(decoded, y),
