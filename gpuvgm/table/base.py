@@ -660,7 +660,7 @@ class BaseTransformer:
         if written or flavour not in _WITHOUT_METADATA:
             marks[MODEL_KEY] = self._fingerprint()
             marks |= {} if names == NAMES else {NAMES_KEY: names.text}
-        encoded = encoded_schema(model, layout, options.dtype, table.schema, names)
+        encoded = encoded_schema(model, layout, options.dtype, table.schema, names, written=written)
         schema = check_distinct(pa.schema([*_chosen(table, kept), *encoded], marks), names)
         return Coding(self.engine, model, options, drawn, layout, schema, kept)
 

@@ -142,6 +142,23 @@ def test_names_that_would_occur_twice_are_refused(frame, names, keep, double):
         transformer.transform(renamed, names=names, keep_original=keep)
 
 
+@pytest.mark.parametrize(("layout", "unknown"), [("compact", {"colour.mode"}), ("onehot", set())])
+def test_files_say_what_is_never_missing(tmp_path, layout, unknown):
+    """Scalars and modes, but for those of categories that may be unknown."""
+    rows = {"x": [1.0, None, 3.0, 2.5] * 50, "colour": ["red", "blue", "red", "green"] * 50, "note": ["a", None] * 100}
+    columns = {"colour": {"kind": "categorical", "unknown": "ignore"}, "note": "pass"}
+    transformer = gpuvgm.TableTransformer(columns=columns, effort="research").fit(pa.table(rows))
+    more = pa.table(rows | {"colour": ["red", "none", "red", "green"] * 50})
+    encoded = transformer.transform(more, layout=layout)
+    transformer.transform(more, layout=layout, out=tmp_path / "e.parquet")
+    written = pq.read_table(tmp_path / "e.parquet")
+    passed = {"note"} if layout == "compact" else set()
+    assert {field.name for field in written.schema if field.nullable} == unknown | passed
+    back = transformer.inverse_transform(written)
+    assert back.equals(transformer.inverse_transform(tmp_path / "e.parquet").cast(back.schema))
+    assert layout == "onehot" or written.cast(encoded.schema).equals(encoded)
+
+
 @pytest.mark.parametrize("codec", ["zstd", "snappy", "none"])
 def test_files_have_the_codec_and_the_row_groups_that_are_asked_for(transformer, frame, tmp_path, codec):
     expected = transformer.transform(pa.Table.from_pandas(frame, preserve_index=False))
@@ -154,8 +171,8 @@ def test_files_have_the_codec_and_the_row_groups_that_are_asked_for(transformer,
         assert footer.num_row_groups == groups
         codecs = {footer.row_group(0).column(i).compression for i in range(footer.num_columns)}
         assert codecs == {"UNCOMPRESSED" if codec == "none" else codec.upper()}
-    assert pq.read_table(tmp_path / "one.parquet").equals(expected)
-    assert pq.read_table(tmp_path / "parts").equals(expected)
+    for path in ("one.parquet", "parts"):
+        assert pq.read_table(tmp_path / path).cast(expected.schema).equals(expected)
     check_back(pq.read_table(tmp_path / "back.parquet"), frame)
 
 
