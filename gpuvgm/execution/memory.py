@@ -130,7 +130,7 @@ class Need:
         if not to_file:
             return cls(read, out, out, len(schema))
         group = round((group_rows or rows_of_group(result)) * out)
-        return cls(read, 3 * out, out, len(schema), fixed=3 * group, file=2 * group + ENCODER)
+        return cls(read, 3 * out, out, len(schema), fixed=3 * group, file=5 * group // 2 + ENCODER)
 
     @classmethod
     def evaluate(cls, schema: pa.Schema) -> Need:

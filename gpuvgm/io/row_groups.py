@@ -19,7 +19,7 @@ _BYTE, _DOUBLE, _BINARY, _LIST, _STRUCT = 3, 7, 8, 9, 12  # types; below are boo
 _LONG_LIST = 15  # in the place of the number of elements, which follows
 Wanted: TypeAlias = "Mapping[int, tuple[str, Wanted]]"  # fields of a struct, or of the structs of a list
 _OFFSET: tuple[str, Wanted] = ("offset", {})
-_COLUMN: Wanted = {9: _OFFSET, 10: _OFFSET, 11: _OFFSET, 14: _OFFSET}  # pages, index, dictionary, Bloom filter
+_COLUMN: Wanted = {9: _OFFSET, 11: _OFFSET}  # pages, and dictionary
 _CHUNK: Wanted = {2: _OFFSET, 3: ("metadata", _COLUMN), 4: _OFFSET, 6: _OFFSET}  # metadata, and two indices of pages
 _GROUP: Wanted = {1: ("chunks", _CHUNK), 5: _OFFSET}
 _FILE: Wanted = {3: ("rows", {}), 4: ("groups", _GROUP)}
@@ -83,7 +83,7 @@ def with_groups(footer: bytes, groups: Sequence[bytes], rows: int) -> bytes:
 def _places(footer: bytes) -> list[_Place]:
     """Places of the fields that change, in their order; what holds others comes after them."""
     found: list[_Place] = []
-    _pass(footer, 0, _STRUCT, _FILE, found)
+    _pass_struct(footer, 0, _FILE, found)
     return found
 
 
@@ -104,13 +104,20 @@ def _pass(data: bytes, at: int, kind: int, wanted: Wanted, found: list[_Place]) 
         for _ in range(size):
             at = _pass(data, at, kind, wanted, found)
         return at
-    if kind != _STRUCT:
-        return at + {_BYTE: 1, _DOUBLE: 8}.get(kind, 0)  # booleans lie in their types
+    if kind == _STRUCT:
+        return _pass_struct(data, at, wanted, found)
+    return at + {_BYTE: 1, _DOUBLE: 8}.get(kind, 0)  # booleans lie in their types
+
+
+def _pass_struct(data: bytes, at: int, wanted: Wanted, found: list[_Place]) -> int:
     number = 0
     while head := data[at]:
-        number += head >> 4
+        step, start = head >> 4, at + 1
+        number += step
+        if not step:  # to a number that is written out, doubled
+            double, start = _varint(data, start)
+            number = double >> 1
         name, inner = wanted.get(number, ("", {}))
-        start = at + 1
         at = _pass(data, start, head & 15, inner, found)
         if name:
             found.append(_Place(start, at, name))

@@ -164,6 +164,7 @@ def _matches(path: PurePath, pattern: str) -> bool:
 TEMPORARY = "gpuvgm"  # begins the names of what is on its way to a store
 ROW_GROUP_ROWS = 1 << 20
 LEAST_GROUP_ROWS = 1 << 12
+MOST_GROUP_ROWS = 1 << 26  # pyarrow's writer makes several of longer ones
 ROW_GROUP_BYTES = 1 << 25  # of wide tables: each thread holds a row group as rows and as bytes of the file
 LOOKED_AT = 1 << 13  # first rows of a column of floats
 MOST_DIFFERENT = 0.75  # share of them that differ, for a dictionary
@@ -276,7 +277,8 @@ class ParquetSink(Sink):
         super().__init__(place, check_parquet_target(place), schema.with_metadata(dict(metadata or {})))
         self.sha256 = ""
         self._compression = compression
-        self._gatherer = Gatherer(row_group_rows or rows_of_group(schema))
+        self._gatherer = Gatherer(min(row_group_rows or rows_of_group(schema), MOST_GROUP_ROWS))
+        self._lacks_rows = False
         self._at_once = threads or pa.cpu_count()
         self._options: dict[str, Any] = {}
         self._file: pa.OSFile | None = None
@@ -285,7 +287,9 @@ class ParquetSink(Sink):
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take one batch of any length; full row groups are encoded at once, in threads."""
+        self._check_whole()
         self.rows += batch.num_rows
+        self._lacks_rows = True
         for group in self._gatherer.add(batch):
             if self._file is None or self._file.closed:
                 raise InputError(f"{self.path}: the sink is not open; use it in a with statement")
@@ -296,6 +300,11 @@ class ParquetSink(Sink):
             self._append(self._at_once - 1)
             with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
                 self._under_way.append(self._threads.submit(self._written, group))
+        self._lacks_rows = False
+
+    def _check_whole(self) -> None:
+        if self._lacks_rows:
+            raise InputError(f"{self.path}: rows of it could not be written, so the file is not; write it again")
 
     def _begin(self, opened: ExitStack) -> None:
         with naming_file(self._place):
@@ -306,17 +315,17 @@ class ParquetSink(Sink):
         self._threads = ThreadPoolExecutor(self._at_once, "gpuvgm-write")
         opened.callback(self._threads.shutdown, cancel_futures=True)
 
-    def _choose_options(self, first: pa.RecordBatch) -> None:
+    def _choose_options(self, first: pa.RecordBatch | pa.Table) -> None:
         """Keep to the options that are best for the first row group."""
         if not self._options:
             self._options = {"compression": self._compression} if self._compression else column_options(first)
 
-    def _written(self, group: pa.RecordBatch, pairs: dict[str, str] | None = None) -> memoryview:
+    def _written(self, group: pa.RecordBatch | pa.Table, pairs: dict[str, str] | None = None) -> memoryview:
         """Rows as a file of one row group in memory; without rows and groups, one with key/value metadata."""
         written = pa.BufferOutputStream()
         with pq.ParquetWriter(written, self._schema, write_page_checksum=True, **self._options) as writer:
             if group.num_rows:
-                writer.write_batch(group.replace_schema_metadata(self._schema.metadata), group.num_rows)
+                writer.write(group.replace_schema_metadata(self._schema.metadata), group.num_rows)
             writer.add_key_value_metadata(pairs or {})
         return memoryview(written.getvalue())
 
@@ -336,13 +345,14 @@ class ParquetSink(Sink):
     def _finish(self) -> None:
         """Write the rest, and the footer with the file's checksums."""
         assert self._file is not None
+        self._check_whole()
         for group in self._gatherer.rest():
             self._choose_options(group)
             last = self._written(group)
             self._append(0)
             self._add(last)
         self._append(0)
-        nothing = pa.RecordBatch.from_pylist([], self._schema)
+        nothing = self._schema.empty_table()
         self._choose_options(nothing)
         with naming_file(self._place):
             self._digest.reach(self._file.tell())
@@ -434,7 +444,7 @@ def rows_of_group(schema: pa.Schema) -> int:
     return min(ROW_GROUP_ROWS, max(LEAST_GROUP_ROWS, rows // LEAST_GROUP_ROWS * LEAST_GROUP_ROWS))
 
 
-def column_options(rows: pa.RecordBatch) -> dict[str, Any]:
+def column_options(rows: pa.RecordBatch | pa.Table) -> dict[str, Any]:
     """Options of ParquetWriter per column: what was measured fastest, where it is not much longer.
 
     8- and 16-bit modes are delta-packed. Floats are uncompressed, and plain but for float64 of which a quarter of the
@@ -447,7 +457,7 @@ def column_options(rows: pa.RecordBatch) -> dict[str, Any]:
 
     Parameters
     ----------
-    rows : pyarrow.RecordBatch
+    rows : pyarrow.RecordBatch or pyarrow.Table
         The first rows of the file.
     """
     floats = [field.name for field in rows.schema if pa.types.is_floating(field.type)]
@@ -462,7 +472,7 @@ def column_options(rows: pa.RecordBatch) -> dict[str, Any]:
     }
 
 
-def _repeats(values: pa.Array[Any]) -> bool:
+def _repeats(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> bool:
     """Whether a quarter of the values repeat others, of float64."""
     most = MOST_DIFFERENT * (len(values) - values.null_count)
     return values.type == pa.float64() and pc.count_distinct(values).as_py() <= most

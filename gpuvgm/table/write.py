@@ -391,8 +391,8 @@ class PartFiles:
     def __init__(self, parts: Parts, manifest: Manifest, threads: int) -> None:
         self._parts, self._manifest, self._threads = parts, manifest, threads
         groups = -(-parts.part_rows // (parts.options.row_group_rows or rows_of_group(parts.schema)))
-        self._most = max(1, threads // groups)  # files that are ended at a time
-        self._enders = ThreadPoolExecutor(self._most, "gpuvgm-write")
+        self._most = max(0, threads // groups - 1)  # files that are ended while one is filled
+        self._enders = ThreadPoolExecutor(max(1, self._most), "gpuvgm-write")
         self._ending = deque[tuple[str, Future[dict[str, Any]]]]()
         self._opened = ExitStack()
         self._taking: Taking | None = None

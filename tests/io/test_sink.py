@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import count
@@ -20,6 +21,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.io import CsvSink, ParquetSink, open_source, read_metadata, refuse_overwriting, write_bytes
+from gpuvgm.io import sink as sinks
 from tests.io.conftest import FullDisk, rows_of
 
 ROWS = 5000
@@ -101,6 +103,51 @@ def test_metadata_comes_back(tmp_path, encoded):
     assert read_metadata(tmp_path / "plain.parquet") == {}
     with pytest.raises(InputError, match=r"none\.parquet: cannot be read: No such file"):
         read_metadata(tmp_path / "none.parquet")
+
+
+WORDS = pa.array(["a", "b", None, "a"])
+INSTANTS = pa.array([0, 86400, None, 0], pa.timestamp("s"))
+VALUES_OF_LEVELS = {
+    "text": WORDS,
+    "large text": WORDS.cast(pa.large_string()),
+    "instants": INSTANTS.cast(pa.timestamp("us")),
+    "days": INSTANTS.cast(pa.date32()),
+    "decimals": pa.array([1, 2, None, 1]).cast(pa.decimal128(20, 1)),
+}
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("values", VALUES_OF_LEVELS.values(), ids=list(VALUES_OF_LEVELS))
+def test_categories_of_any_values_are_written(tmp_path, values, ordered):
+    levels = values.dictionary_encode()
+    levels = pa.DictionaryArray.from_arrays(levels.indices, levels.dictionary, ordered=ordered)
+    batch = pa.record_batch({"x": levels})
+    write(tmp_path / "o.parquet", batch, 3, row_group_rows=3)
+    read = pq.read_table(tmp_path / "o.parquet")["x"].combine_chunks()
+    assert read.cast(values.type).equals(values)
+
+
+def test_row_groups_are_no_longer_than_those_of_pyarrow(tmp_path, encoded, monkeypatch):
+    monkeypatch.setattr(sinks, "MOST_GROUP_ROWS", 2000)
+    write(tmp_path / "o.parquet", encoded, 700, row_group_rows=10**9)
+    footer = pq.read_metadata(tmp_path / "o.parquet")
+    assert [footer.row_group(i).num_rows for i in range(footer.num_row_groups)] == [2000, 2000, 1000]
+    assert pq.read_table(tmp_path / "o.parquet").equals(pa.Table.from_batches([encoded]))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_file_that_lacks_rows_is_not_finished(tmp_path, threads):
+    """Whoever goes on after an error has no file."""
+    schema = pa.schema([pa.field("x", pa.int64(), nullable=False)])
+    batches = [pa.record_batch([pa.array([n, None if n == 1 else n])], schema=schema) for n in range(4)]
+    with (
+        pytest.raises(InputError, match="rows of it could not be written"),
+        ParquetSink(tmp_path / "o.parquet", schema, row_group_rows=2, threads=threads) as out,
+    ):
+        for batch in batches:
+            with suppress(ValueError, OSError):
+                out.write(batch)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_rows_make_a_valid_file(tmp_path, encoded):
