@@ -129,7 +129,7 @@ class Need:
         read, out = row_bytes(schema), row_bytes(result)
         if not to_file:
             return cls(read, out, out, len(schema))
-        group = round((group_rows or rows_of_group(result)) * out)
+        group = round(rows_of_group(result, group_rows) * out)
         return cls(read, 3 * out, out, len(schema), fixed=3 * group, file=5 * group // 2 + ENCODER)
 
     @classmethod

@@ -277,7 +277,7 @@ class ParquetSink(Sink):
         super().__init__(place, check_parquet_target(place), schema.with_metadata(dict(metadata or {})))
         self.sha256 = ""
         self._compression = compression
-        self._gatherer = Gatherer(min(row_group_rows or rows_of_group(schema), MOST_GROUP_ROWS))
+        self._gatherer = Gatherer(rows_of_group(schema, row_group_rows))
         self._lacks_rows = False
         self._at_once = threads or pa.cpu_count()
         self._options: dict[str, Any] = {}
@@ -346,14 +346,12 @@ class ParquetSink(Sink):
         """Write the rest, and the footer with the file's checksums."""
         assert self._file is not None
         self._check_whole()
-        for group in self._gatherer.rest():
-            self._choose_options(group)
-            last = self._written(group)
-            self._append(0)
-            self._add(last)
+        rest, nothing = list(self._gatherer.rest()), self._schema.empty_table()
+        self._choose_options(rest[0] if rest else nothing)
+        last = [self._written(group) for group in rest]  # while threads are at those before
         self._append(0)
-        nothing = self._schema.empty_table()
-        self._choose_options(nothing)
+        for group in last:
+            self._add(group)
         with naming_file(self._place):
             self._digest.reach(self._file.tell())
             _, footer = parted(self._written(nothing, self._digest.metadata()))
@@ -438,8 +436,10 @@ def _partial_name(final: Location) -> Path:
     return folder / f"{TEMPORARY}.{final.name}"
 
 
-def rows_of_group(schema: pa.Schema) -> int:
-    """Rows of a row group; they depend on the columns alone."""
+def rows_of_group(schema: pa.Schema, asked: int | None = None) -> int:
+    """Rows of a row group: as many as are asked for, or what the columns alone decide."""
+    if asked is not None:
+        return min(asked, MOST_GROUP_ROWS)
     rows = ROW_GROUP_BYTES // max(1, round(row_bytes(schema)))
     return min(ROW_GROUP_ROWS, max(LEAST_GROUP_ROWS, rows // LEAST_GROUP_ROWS * LEAST_GROUP_ROWS))
 

@@ -390,7 +390,7 @@ class PartFiles:
 
     def __init__(self, parts: Parts, manifest: Manifest, threads: int) -> None:
         self._parts, self._manifest, self._threads = parts, manifest, threads
-        groups = -(-parts.part_rows // (parts.options.row_group_rows or rows_of_group(parts.schema)))
+        groups = -(-parts.part_rows // rows_of_group(parts.schema, parts.options.row_group_rows))
         self._most = max(0, threads // groups - 1)  # files that are ended while one is filled
         self._enders = ThreadPoolExecutor(max(1, self._most), "gpuvgm-write")
         self._ending = deque[tuple[str, Future[dict[str, Any]]]]()
