@@ -11,13 +11,11 @@ import re
 import secrets
 from base64 import b64decode
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import pyarrow as pa
 
@@ -84,63 +82,25 @@ def _digest_of_start(path: Path, stop: int, opening: str) -> str:
 
 def sha256_of(path: Path, stop: int) -> str:
     """SHA-256 of the first bytes of a file."""
-    growing = hashlib.sha256()
+    growing, buffer = hashlib.sha256(), memoryview(bytearray(_BUFFER_BYTES))
     with path.open("rb", buffering=0) as file:
-        _take(growing, file, stop)
+        while stop > 0 and (count := file.readinto(buffer[: min(stop, _BUFFER_BYTES)])):
+            growing.update(buffer[:count])
+            stop -= count
     return growing.hexdigest()
 
 
-def _take(growing: Any, file: Any, stop: int) -> None:
-    """Update a digest with the bytes of a file from its current position up to another."""
-    buffer = memoryview(bytearray(_BUFFER_BYTES))
-    left = stop - file.tell()
-    while left > 0 and (count := file.readinto(buffer[: min(left, _BUFFER_BYTES)])):
-        growing.update(buffer[:count])
-        left -= count
+def checksums_beside(data: str) -> dict[str, str]:
+    """Key/value metadata for a footer: the SHA-256 of all before it, and the place of its own, for `sealed`."""
+    return {DATA_KEY: data, FOOTER_KEY: _NO_DIGEST.decode()}
 
 
-class WrittenDigest:
-    """SHA-256 of a file on this machine, computed in a thread while the file is written.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._sha256 = path, hashlib.sha256()
-        self._file = path.open("rb", buffering=0)
-        self._thread = ThreadPoolExecutor(1, "gpuvgm-checksum")
-        self._last: Future[None] | None = None
-
-    def reach(self, stop: int) -> None:
-        """Hash up to a position; the file must be written so far."""
-        self._last = self._thread.submit(_take, self._sha256, self._file, stop)
-
-    def metadata(self) -> dict[str, str]:
-        """Key/value metadata for the footer, once all before it is written."""
-        if self._last is not None:
-            self._last.result()
-        return {DATA_KEY: self._sha256.hexdigest(), FOOTER_KEY: _NO_DIGEST.decode()}
-
-    def seal(self) -> str:
-        """Write the digest of the footer into it; returns the SHA-256 of the whole file."""
-        start = self._file.tell()
-        footer = self._file.read()
-        place = _FOOTER.search(footer)
-        assert place is not None
-        digest = hashlib.sha256(footer).hexdigest().encode()
-        with self._path.open("r+b", buffering=0) as file:
-            file.seek(start + place.start(1))
-            file.write(digest)
-        self._sha256.update(footer[: place.start(1)] + digest + footer[place.end(1) :])
-        return str(self._sha256.hexdigest())
-
-    def close(self) -> None:
-        """End the thread and close the file."""
-        self._thread.shutdown(cancel_futures=True)
-        self._file.close()
+def sealed(footer: bytes) -> bytes:
+    """A footer, with the length and magic after it, that holds its own SHA-256."""
+    place = _FOOTER.search(footer)
+    assert place is not None
+    digest = hashlib.sha256(footer).hexdigest().encode()
+    return footer[: place.start(1)] + digest + footer[place.end(1) :]
 
 
 def footer_of(file: pa.NativeFile) -> bytes | None:
@@ -162,7 +122,7 @@ def check_footer(name: str, footer: bytes) -> None:
     """Refuse a footer that is not the one that was written; those without checksums are taken as they are.
 
     So are those that pyarrow has written again with the metadata of a file that had checksums: it stores the metadata
-    of a table within the Arrow schema too, where `WrittenDigest` puts nothing.
+    of a table within the Arrow schema too, where `ParquetSink` puts nothing.
 
     Parameters
     ----------
