@@ -99,6 +99,9 @@ class Kernels:
         widths: Floats,
         value: Floats,
     ) -> int: ...
+    def look_at(
+        self, numbers: Floats, scalar: NDArray[Any], ends: tuple[float, float, float]
+    ) -> tuple[tuple[tuple[int, int], tuple[int, int], tuple[int, int]], Ints]: ...
     def numbers_of(
         self,
         values: Floats,

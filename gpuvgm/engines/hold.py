@@ -96,6 +96,12 @@ class HoldTable:
     low: float
     high: float
 
+    def outside(self, numbers: Floats) -> NDArray[np.bool_]:
+        """Rows with a number outside the training range."""
+        wide = widened(numbers)  # bounds must not be rounded to the rows' precision
+        outside: NDArray[np.bool_] = (wide < self.low) | (wide > self.high)
+        return outside
+
 
 def hold_rows(
     numbers: Floats,
@@ -105,32 +111,38 @@ def hold_rows(
     off_step: NDArray[np.bool_] | Step | None,
 ) -> Ints:
     """Array code of `Engine.hold`, for rows of the host."""
+    found = np.zeros((len(SORTS), 2), np.int64)
+    for sort, rows in ((INFINITE, np.isinf(numbers)), (MISSING, np.isnan(numbers)), (OUTSIDE, table.outside(numbers))):
+        _count(found[sort], rows)
+    at_end = np.flatnonzero(np.abs(scalar) >= scalar.dtype.type(table.limit))
+    return all_counts(found, hold_ends(at_end, numbers, scalar, code, table), off_step)
+
+
+def hold_ends(at_end: Ints, numbers: Floats, scalar: Floats, code: NDArray[np.signedinteger], table: HoldTable) -> Ints:
+    """Give rows at an end of their mode to modes that hold them; the rows that none does."""
+    if table.coverage is None or not len(at_end):
+        return at_end
+    modes = np.zeros(int(table.codes.max()) + 1, np.int64)
+    modes[table.codes] = np.arange(len(table.codes))
+    drawn = modes[code[at_end]]
+    mode, held = table.coverage.hold(widened(numbers[at_end]), drawn)
+    moved = mode != drawn
+    scalar[at_end[moved]] = held[moved].astype(scalar.dtype)
+    code[at_end[moved]] = table.codes[mode[moved]].astype(code.dtype)
+    return at_end[(np.abs(held) >= table.coverage.limit) & table.outside(numbers[at_end])]
+
+
+def all_counts(found: Ints, clipped: Ints, off_step: NDArray[np.bool_] | Step | None) -> Ints:
+    """Counts of every sort, of which the clipped rows and those off their step are added."""
     assert not isinstance(off_step, Step)  # codecs look at rows of the host
-    counts = np.zeros(2 * len(SORTS), np.int64)
-    found = counts.reshape(-1, 2)
-    outside, missing = None, np.isnan(numbers)
-    least, most = (float(end.reduce(numbers)) for end in (np.fmin, np.fmax)) if len(numbers) else (np.nan, np.nan)
-    if not -np.inf < table.low <= least <= most <= table.high < np.inf:
-        _count(found[INFINITE], np.isinf(numbers))
-        wide = widened(numbers)  # bounds must not be rounded to the rows' precision
-        outside = ~((wide >= table.low) & (wide <= table.high) | missing)
-    clipped = np.abs(scalar) >= scalar.dtype.type(table.limit)
-    rows = clipped.nonzero()[0]
-    if table.coverage is not None and len(rows):
-        modes = np.zeros(int(table.codes.max()) + 1, np.int64)
-        modes[table.codes] = np.arange(len(table.codes))
-        drawn = modes[code[rows]]
-        mode, held = table.coverage.hold(widened(numbers[rows]), drawn)
-        moved = mode != drawn
-        scalar[rows[moved]] = held[moved].astype(scalar.dtype)
-        code[rows[moved]] = table.codes[mode[moved]].astype(code.dtype)
-        clipped[rows] = False if outside is None else (np.abs(held) >= table.coverage.limit) & outside[rows]
-    for sort, mask in ((MISSING, missing), (OUTSIDE, outside), (CLIPPED, clipped), (OFF_STEP, off_step)):
-        _count(found[sort], mask)
-    return counts
+    if len(clipped):
+        found[CLIPPED] = len(clipped), clipped[0]
+    if off_step is not None:
+        _count(found[OFF_STEP], off_step)
+    return found.ravel()
 
 
-def _count(found: Ints, rows: NDArray[np.bool_] | None) -> None:
+def _count(found: Ints, rows: NDArray[np.bool_]) -> None:
     """Note how many rows there are, and the first of them."""
-    if rows is not None and (count := int(np.count_nonzero(rows))):
+    if count := int(np.count_nonzero(rows)):
         found[:] = count, int(rows.argmax())

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gpuvgm import _native
 from gpuvgm.arrays import Array
 from gpuvgm.engines.base import AcceleratedLoop, CellEM, Codes, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
+from gpuvgm.engines.hold import INFINITE, MISSING, OUTSIDE, SORTS, HoldTable, all_counts, hold_ends
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import (
     Draw,
@@ -127,6 +128,20 @@ class NativeEngine(Engine):
         """Scalar and code of every row; see `Engine.transform`."""
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
         self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, code)
+
+    def hold(
+        self,
+        numbers: Floats,
+        scalar: Floats,
+        code: NDArray[np.signedinteger],
+        table: HoldTable,
+        off_step: NDArray[np.bool_] | Step | None,
+    ) -> Ints:
+        """Rows given to other modes, and those that the fit had not seen; see `Engine.hold`."""
+        sorts, at_end = self._kernels.look_at(numbers, scalar, (table.low, table.high, table.limit))
+        found = np.zeros((len(SORTS), 2), np.int64)
+        found[[INFINITE, MISSING, OUTSIDE]] = sorts
+        return all_counts(found, hold_ends(at_end, numbers, scalar, code, table), off_step)
 
     def inverse_transform(
         self, scalar: Floats, code: NDArray[np.signedinteger], table: InverseTable, out: Floats

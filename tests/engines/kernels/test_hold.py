@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gpuvgm.engines.base import Engine
 from gpuvgm.engines.cuda.hold import hold as hold_on_device
 from gpuvgm.engines.hold import (
     CLIPPED,
@@ -64,6 +65,27 @@ def test_as_the_array_code(device: EmulatedDevice, size: int, types: tuple[str, 
     if size == 5000 and table is TABLE:
         assert (counts.reshape(-1, 2)[:, 0] > 0).all(), "every sort is among the rows"
         assert (wanted[1] != code).sum() > 100
+
+
+@pytest.mark.parametrize("size", [*SIZES, 256, 70_001])
+@pytest.mark.parametrize(
+    "types", [("float64", "float32", "uint8"), ("float32", "float32", "int8"), ("float64", "float64", "int16")]
+)
+@pytest.mark.parametrize("table", [TABLE, UNTOLD], ids=["coverage", "none"])
+def test_native_loop_as_the_array_code(
+    native: Engine, size: int, types: tuple[str, str, str], table: HoldTable
+) -> None:
+    numbers, scalar, code = rows(size, *types)
+    scalar[5::13] = np.nan  # of a row that is nowhere, as of one in its mode
+    mask = np.random.default_rng(1).uniform(size=size) < 0.01
+    for off_step in (None, mask):
+        wanted, found = (scalar.copy(), code.copy()), (scalar.copy(), code.copy())
+        counts = hold_rows(numbers, *wanted, table, off_step)
+        np.testing.assert_array_equal(native.hold(numbers, *found, table, off_step), counts)
+        for one, other in zip(found, wanted, strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="one scalar a row"):
+        native.hold(np.append(numbers, 0.0), scalar, code, table, None)
 
 
 def check_counts(found: np.ndarray, wanted: np.ndarray) -> None:

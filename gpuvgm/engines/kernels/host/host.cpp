@@ -4,6 +4,7 @@
 #include "draw.hpp"
 #include "e_step.hpp"
 #include "features.hpp"
+#include "hold.hpp"
 #include "k_means.hpp"
 #include "special.hpp"
 #include "summarise.hpp"
@@ -14,10 +15,9 @@
 
 extern "C" const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA);
 const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
-    gpuvgm::e_step_rows,       gpuvgm::e_step_cells,   gpuvgm::count_most_probable,
-    gpuvgm::e_step_features,   gpuvgm::log_prob,       gpuvgm::transform,
-    gpuvgm::inverse_transform, gpuvgm::numbers_of,     gpuvgm::values_of,
-    gpuvgm::summarise,         gpuvgm::log_rows,       gpuvgm::exp_rows,
-    gpuvgm::nearest_centres,   gpuvgm::sums_by_centre, gpuvgm::closer,
-    gpuvgm::draw_rows,         gpuvgm::find_bins,
+    gpuvgm::e_step_rows, gpuvgm::e_step_cells,    gpuvgm::count_most_probable, gpuvgm::e_step_features,
+    gpuvgm::log_prob,    gpuvgm::transform,       gpuvgm::inverse_transform,   gpuvgm::look_at,
+    gpuvgm::numbers_of,  gpuvgm::values_of,       gpuvgm::summarise,           gpuvgm::log_rows,
+    gpuvgm::exp_rows,    gpuvgm::nearest_centres, gpuvgm::sums_by_centre,      gpuvgm::closer,
+    gpuvgm::draw_rows,   gpuvgm::find_bins,
 };

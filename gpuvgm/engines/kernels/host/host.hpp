@@ -49,6 +49,20 @@ struct Draw {
     bool most_probable;      // no draw at all
 };
 
+// Ends of the training range, the lower above the other where there was none, and of scalars within a mode.
+struct Range {
+    double low, high, limit;
+};
+
+// Rows of a sort, and the first of them.
+struct Found {
+    int64_t rows, first;
+};
+
+struct FoundRows {
+    Found infinite, missing, outside;  // of the training range
+};
+
 // A cell while rows are added: count * 2^42 + sum of positions, and the sum of their squares (top bit: cell is split).
 struct Cell {
     uint64_t count_and_first, second;
@@ -127,6 +141,10 @@ struct HostKernels {
     // Returns the first row whose code does not exist, or -1.
     int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* code, int code_bytes, int64_t rows,
                                  const InverseTable&, double* value);
+    // Finds rows that the fit had not seen, and writes those at the end of their mode, at most one a row; returns how
+    // many there are.
+    int64_t (*look_at)(const double* x, const void* scalar, int scalar_bytes, int64_t rows, const Range&, FoundRows*,
+                       int64_t* at_end);
     // Numbers of values; which: the modal value of each row that has one (left as it is for others), off: 1 for those
     // off the step. Both may be null.
     void (*numbers_of)(const double* x, int64_t rows, const RowRules&, double* numbers, int32_t* which, uint8_t* off,

@@ -56,6 +56,29 @@ int64_t inverse_transform(const Kernels& kernels, ReadColumn scalar, ReadColumn 
                                            rows, table, value.data());
 }
 
+// Infinite rows, missing ones, those outside of the training range: how many, and the first; rows at the end of a mode.
+auto look_at(const Kernels& kernels, Reals numbers, ReadColumn scalar, std::tuple<double, double, double> ends) {
+    const size_t rows = numbers.shape(0);
+    check_scalar(scalar);
+    if (scalar.shape(0) != rows) {
+        throw std::invalid_argument("one scalar a row is needed");
+    }
+    const auto [low, high, limit] = ends;
+    FoundRows found{};
+    std::unique_ptr<int64_t[]> at_end(new int64_t[rows]);  // of which few pages are touched
+    std::vector<int64_t> kept;
+    {
+        nb::gil_scoped_release unlocked;
+        const int64_t count = kernels.loops.look_at(numbers.data(), scalar.data(), (int)scalar.itemsize(), rows,
+                                                    {low, high, limit}, &found, at_end.get());
+        kept.assign(at_end.get(), at_end.get() + count);
+    }
+    const size_t size = kept.size();
+    const auto pair = [](const Found& sort) { return std::make_tuple(sort.rows, sort.first); };
+    return nb::make_tuple(std::make_tuple(pair(found.infinite), pair(found.missing), pair(found.outside)),
+                          owned(std::move(kept), {size}));
+}
+
 template <class T> using Written = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // Rows of each modal value, and rows off the step.
@@ -92,6 +115,7 @@ void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels) {
              "codes"_a, "rules"_a);
     kernels.def("numbers_of", &numbers_of, "values"_a, "rules"_a, "numbers"_a, "which"_a.none(), "off"_a.none())
         .def("values_of", &values_of, "numbers"_a, "rules"_a, "limits"_a)
+        .def("look_at", &look_at, "numbers"_a, "scalar"_a, "ends"_a)
         .def("transform", &transform, "x"_a, "mixture"_a, "randomness"_a, "uniforms"_a.none(), "scalar"_a, "code"_a)
         .def("inverse_transform", &inverse_transform, "scalar"_a, "code"_a, "frame"_a, "means"_a, "widths"_a,
              "value"_a);
