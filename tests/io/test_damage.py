@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import threading
 from threading import Event
@@ -14,6 +15,7 @@ import pytest
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.io import ParquetSink, checksums, open_source, parquet, read_metadata
+from gpuvgm.io import sink as sink_module
 from tests.io.conftest import rows_of
 
 ROWS = 1_000
@@ -147,6 +149,19 @@ def sealed(tmp_path):
             sink.write(batch)
     assert sink.sha256 == checksums.sha256_of(path, path.stat().st_size) and sink.bytes == path.stat().st_size
     return path
+
+
+def test_row_groups_are_written_in_pieces(tmp_path, monkeypatch):
+    table = pa.table({"x": np.random.default_rng(0).normal(size=300_000)})
+    bodies = []
+    for size in (sink_module.WRITE_BYTES, 1 << 30, 999):
+        monkeypatch.setattr(sink_module, "WRITE_BYTES", size)
+        with ParquetSink(tmp_path / "x.parquet", table.schema, row_group_rows=200_000) as sink:
+            sink.write(table.combine_chunks().to_batches()[0])
+        bodies.append((tmp_path / "x.parquet").read_bytes())
+        assert sink.sha256 == hashlib.sha256(bodies[-1]).hexdigest() and sink.bytes == len(bodies[-1])
+    assert len(bodies[0]) > 2 << 20 and len(set(bodies)) == 1
+    assert rows_of(tmp_path / "x.parquet").equals(table)
 
 
 def test_every_flipped_bit_of_a_written_file_is_found(sealed):
