@@ -551,11 +551,11 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     opened = [as_recorded(part, recorded) for part in open_parts(files, delimiter)]
     parts = tuple(with_keys(opened, [listing.values.get(file, {}) for file in listing.files]))
     check_unique(str(parts[0].path), parts[0].schema.names)
-    if len(parts) > 1:
-        parts = (replace(parts[0], schema=with_wide_indices(parts[0].schema)), *parts[1:])
+    if len(parts) > 1 and any(map(pa.types.is_dictionary, parts[0].schema.types)):
+        parts = tuple(replace(part, schema=with_wide_indices(part.schema)) for part in parts)
     for part in parts[1:]:
         if not part.schema.equals(parts[0].schema):
-            check_same(str(part.path), str(parts[0].path), parts[0].schema, with_wide_indices(part.schema))
+            check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
     names = tuple(os.fspath(given) for given in paths)
     return FileSource(name, parts, stamps, given=names, folders=tuple(listing.folders))
 

@@ -16,7 +16,7 @@ from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import parse_categories, value_type
-from gpuvgm.columns.codecs import OfText
+from gpuvgm.columns.codecs import OfText, step_text
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import is_null, json_value
 from gpuvgm.engines import get_engine
@@ -58,7 +58,11 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
 def _with_mass(column: FittedColumn, found: Bins, condition: Any) -> Bins:
     """Bins with mass; InputError where none has any."""
     if not np.any(found.mass > 0):
-        raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}')
+        known = ""
+        if isinstance(column, NumericColumn) and column.minimum is not None and column.maximum is not None:
+            ends, step = (column.codec.show(end) for end in (column.minimum, column.maximum)), step_text(column.codec)
+            known = f"; its values reach from {' to '.join(ends)}" + (f" in steps of {step}" if step else "")
+        raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}{known}')
     return found
 
 
@@ -218,7 +222,7 @@ def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
     if isinstance(condition, tuple):
         if not is_plain_number_type(type_):
             raise ValueError("its categories are no numbers, and have no range: list them")
-        low, high = (None if end is None else parse_categories([end], type_)[0] for end in condition)
+        low, high = (None if end is None else parse_categories([end], type_)[0] for end in _two_ends(condition))
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
         return [at for one, at in numbers.items() if (low is None or one >= low) and (high is None or one <= high)]
     wanted = [_category(value, type_) for value in _as_list(condition)]
@@ -226,6 +230,12 @@ def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
     return [places[value] for value in wanted]
+
+
+def _two_ends(given: tuple[Any, ...]) -> tuple[Any, Any]:
+    if len(given) != 2:
+        raise ValueError(f"a range has two ends, (low, high), got {given!r}")
+    return given[0], given[1]
 
 
 def _category(value: Any, type_: pa.DataType) -> Any:
@@ -237,7 +247,7 @@ def _category(value: Any, type_: pa.DataType) -> Any:
 
 def _interval(column: NumericColumn, value: Any) -> Interval | None:
     """Ends of the numbers that a value or a range stands for; None for missing values."""
-    low, high = value if isinstance(value, tuple) else (value, value)
+    low, high = _two_ends(value) if isinstance(value, tuple) else (value, value)
     if low is None and high is None and not isinstance(value, tuple):
         return None
     plain = column.codec.plain
@@ -286,5 +296,5 @@ def _restrict_bin(
     low = np.clip(bins.low, first - half, last + half)
     high = np.clip(bins.high, first - half, last + half)
     share = (high - low) / np.where(point, 1.0, bins.high - bins.low)
-    mass = bins.mass * np.where(point, inside, share)
+    mass = bins.mass * np.where(point, inside, share if first <= last else 0.0)
     return mass, np.where(point, bins.low, low), np.where(point, bins.high, high)

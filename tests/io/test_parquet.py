@@ -186,6 +186,19 @@ def test_metadata_of_pandas_that_nobody_understands_changes_nothing(tmp_path, st
     assert source.schema == rows.schema.remove_metadata()
 
 
+def test_files_with_other_widths_of_categories_are_one_table(tmp_path):
+    """A file of its own keeps indices of 8 bits; of several all have those that hold any number of entries."""
+    for number in range(3):
+        words = pa.array([f"{number}{word}" for word in "abc"]).dictionary_encode()
+        narrow = words.cast(pa.dictionary(pa.int8(), pa.string()))
+        pq.write_table(pa.table({"word": narrow}), tmp_path / f"{number}.parquet")
+    source = open_source(tmp_path)
+    shares = [source.holding(runs) for runs in ([(0, 2)], [(4, 2), (6, 1)])]
+    sampled = pa.concat_tables([files.sample(["word"], runs) for files, runs in shares])
+    assert sampled["word"].to_pylist() == ["0a", "0b", "1b", "1c", "2a"]
+    assert open_source(tmp_path / "1.parquet").schema.field("word").type.index_type == pa.int8()
+
+
 def test_files_without_sampled_rows_are_left_out(tmp_path):
     for number in range(9):
         pq.write_table(pa.table({"row": range(10 * number, 10 * number + 10)}), tmp_path / f"{number}.parquet")

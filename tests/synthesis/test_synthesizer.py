@@ -387,6 +387,7 @@ def test_conditions_hold(fitted: gpuvgm.TableSynthesizer, conditions: dict[str, 
         ({"colour": ("a", "b")}, "no range"),
         ({"age": (100, 200)}, 'column "age": no value of the model meets'),
         ({"age": (50, 20)}, "ends before it begins"),
+        ({"age": (50,)}, r"a range has two ends, \(low, high\), got \(50,\)"),
         ({"age": "old"}, 'column "age"'),
         ({"note": "x"}, 'no modelled column "note"'),
     ],
@@ -397,6 +398,18 @@ def test_conditions_that_cannot_be_met(
     """The error names the column."""
     with pytest.raises(InputError, match=problem):
         fitted.sample(1, conditions=conditions)
+
+
+@pytest.mark.parametrize("condition", [10.005, [10.001], (10.001, 10.004)])
+def test_conditions_between_two_steps_cannot_be_met(condition: Any) -> None:
+    """No rounding of the ends of a step leaves a share of it."""
+    paid = np.random.default_rng(0).lognormal(3, 1, 2000).round(2)
+    synthesizer = gpuvgm.TableSynthesizer().fit({"paid": paid})
+    with pytest.raises(InputError, match=r"no value of the model meets .* reach from 0.41 to 430.97 in steps of 0.01"):
+        synthesizer.sample(10, conditions={"paid": condition})
+    assert set(synthesizer.sample(10, conditions={"paid": (10.001, 10.014)})["paid"]) == {10.01}
+    with pytest.raises(InputError, match="'much' is no number"):
+        synthesizer.sample(10, conditions={"paid": "much"})
 
 
 def test_conditions_leave_whole_steps_and_count_none_twice() -> None:

@@ -181,6 +181,8 @@ class FloatCodec(Codec):
             number = float(given)
         except OverflowError:
             raise ValueError(f"{given} lies outside the range of {self.type}") from None
+        except ValueError:
+            raise ValueError(f"{given!r} is no number") from None
         with np.errstate(over="ignore", under="ignore"):
             value = float(self.precision(number))
         if np.isnan(value) or np.isinf(value) and not np.isinf(number):
