@@ -101,11 +101,14 @@ def shape_of(
     numbers = codec.encode_chunks(sample)
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(codec.parse(value)) for value in modal])
     values, counts = distinct_values(numbers[ordinary])
-    apart = find_sentinels(values, counts)[: max(0, MOST_SPIKES - len(modal))]
-    ordinary &= ~np.isin(numbers, apart)
-    first = _with_sentinels(codec, values, counts, apart)
+    shares = dict(zip(values.tolist(), (counts / len(numbers[ordinary])).tolist(), strict=True))
+    apart = _held(sample, numbers, find_sentinels(values, counts), max(0, MOST_SPIKES - len(modal)))
+    rare = _held(sample, numbers, np.setdiff1d(find_sentinels(values, counts, LEAST_SHARE_NAMED), [*apart]))
+    first = _with_sentinels(codec, apart, rare, shares)
+    ordinary &= ~np.isin(numbers, [*apart])
     codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
-    numbers = codec.encode_chunks(sample)[ordinary]
+    every = codec.encode_chunks(sample)
+    numbers = every[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
     if strays:
         first = _with_strays(first, codec, strays, numbers[off], is_exact=is_exact)
@@ -118,7 +121,8 @@ def shape_of(
         if not least_rows(len(numbers), LEAST_SPIKE) <= zeros < len(numbers):
             return first
         spikes = _find_spikes(_Trial.on(codec, numbers, components), codec, numbers, room)
-        return _told(first, codec, codec, 0.0, spikes[spikes == codec.number(0)], numbers)  # of few, no other is sure
+        spikes = spikes[spikes == codec.number(0)]  # of few, no other is sure
+        return _told(first, codec, codec, 0.0, _held(sample, every, spikes), numbers)
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = best.codec is not codec, np.empty(0)
     if curved and zeros >= least_rows(len(numbers), LEAST_ZEROS):
@@ -130,7 +134,24 @@ def shape_of(
     if len(more):
         spikes = np.concatenate((spikes, more))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
-    return _told(first, codec, best.codec, gain, spikes, numbers)
+    return _told(first, codec, best.codec, gain, _held(sample, every, spikes), numbers)
+
+
+def _held(
+    sample: pa.ChunkedArray[Any], numbers: Floats, chosen: Floats, most: int = MOST_SPIKES
+) -> dict[float, Number]:
+    """The values that the rows of some numbers hold, of the first few that stand for one value each.
+
+    Far from a codec's base float64 does not tell whole numbers apart.
+    """
+    found: dict[float, Number] = {}
+    for number in chosen.tolist():
+        rows = sample.filter(pa.array(numbers == number))
+        nearby = codec_for("", rows.type, rows)
+        own = nearby.encode_chunks(rows)
+        if len(found) < most and not np.ptp(own):
+            found[number] = nearby.value(float(own[0]) + 0.0)  # zero without a sign
+    return found
 
 
 def _values_as_written(codec: Codec, values: Sequence[Number]) -> tuple[int | float | str, ...]:
@@ -138,20 +159,16 @@ def _values_as_written(codec: Codec, values: Sequence[Number]) -> tuple[int | fl
     return tuple(v if isinstance(codec, (FloatCodec, IntegerCodec)) else codec.show(v) for v in values)
 
 
-def _with_sentinels(codec: Codec, values: Floats, counts: NDArray[np.int64], apart: Floats) -> Shape:
-    """Values that lie apart as modal ones; those that too few rows hold are named alone."""
-    rare = find_sentinels(values, counts, LEAST_SHARE_NAMED)
+def _with_sentinels(
+    codec: Codec, apart: Mapping[float, Number], rare: Mapping[float, Number], shares: Mapping[float, float]
+) -> Shape:
+    """Values that lie apart as modal ones; those that too few rows hold are named alone. All are given by number."""
     reasons = []
-    for found, words in (
-        (apart, "lie apart"),
-        (rare[~np.isin(rare, apart)], "lie apart in few rows: modal if declared"),
-    ):
-        if len(found):
-            shares = 100 * counts[np.searchsorted(values, found)] / counts.sum()
-            pairs = zip(found.tolist(), shares, strict=True)
-            shown = ", ".join(f"{codec.show(codec.value(number))} ({share:.2g} %)" for number, share in pairs)
+    for found, words in ((apart, "lie apart"), (rare, "lie apart in few rows: modal if declared")):
+        if found:
+            shown = ", ".join(f"{codec.show(value)} ({100 * shares[number]:.2g} %)" for number, value in found.items())
             reasons.append(f"{shown} {words if len(found) > 1 else words.replace('lie', 'lies', 1)}")
-    return Shape({}, _values_as_written(codec, [codec.value(number) for number in apart.tolist()]), "; ".join(reasons))
+    return Shape({}, _values_as_written(codec, [*apart.values()]), "; ".join(reasons))
 
 
 def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: Floats, *, is_exact: bool) -> Shape:
@@ -168,17 +185,17 @@ def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: 
     return Shape({}, (*first.modal, *_values_as_written(codec, modal)), "; ".join(reasons))
 
 
-def _told(first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Floats, numbers: Floats) -> Shape:
-    """What was found after the values off the step, with the reasons."""
+def _told(
+    first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Mapping[float, Number], numbers: Floats
+) -> Shape:
+    """What was found after the values off the step, with the reasons; spikes are values by number."""
     reasons = [first.reason] if first.reason else []
     if codec.formula:
         reasons.append(f"fitted as {codec.formula}, likelier by {gain:.2g} nats a row")
-    values = [plain.value(spike) for spike in spikes.tolist()]
-    shares = [np.mean(numbers == spike) for spike in spikes]
-    shown = [f"{plain.show(value)} ({100 * share:.2g} %)" for value, share in zip(values, shares, strict=True)]
+    shown = [f"{plain.show(value)} ({100 * np.mean(numbers == spike):.2g} %)" for spike, value in spikes.items()]
     if shown:
         reasons.append(f"{', '.join(shown)} stand{'s' * (len(shown) == 1)} out")
-    return Shape(codec.declared, (*first.modal, *_values_as_written(plain, values)), "; ".join(reasons))
+    return Shape(codec.declared, (*first.modal, *_values_as_written(plain, [*spikes.values()])), "; ".join(reasons))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from gpuvgm.engines.tables import KernelTable, Step
 from gpuvgm.summary.grid import Floats, Ints
 
 ROWS = 1 << 16  # that are looked at together
+GAP = 1 + 2**-10  # reaches of a mode: within the training range a row that lies farther away is clipped
 #: Sorts of rows that `hold` counts.
 SORTS = INFINITE, MISSING, OUTSIDE, CLIPPED, OFF_STEP = range(5)
 
@@ -22,7 +23,8 @@ class Coverage:
 
     A mode holds a row if its scalar lies within ±limit. A row keeps the mode that was drawn for it if that holds it.
     Otherwise it takes, of the components that do, the one with the highest posterior; if none does, the narrowest tail
-    mode that holds it; and the mode that ends nearest to it where no mode holds it, as rows beyond the training range.
+    mode that holds it; and the mode that ends nearest to it where none does, as rows beyond the training range and rows
+    in a gap of it.
     Of equal ones the lower index is taken.
 
     Parameters
@@ -41,7 +43,7 @@ class Coverage:
     limit: float
 
     def hold(self, rows: Floats, drawn: Ints) -> tuple[Ints, Floats]:
-        """The modes of rows, and their scalars.
+        """The modes of rows, and their scalars, which are beyond the limit where no mode holds a row.
 
         Parameters
         ----------
@@ -56,7 +58,7 @@ class Coverage:
         left = np.flatnonzero(~(np.abs(y - self.means[drawn]) <= reaches[drawn]))
         for part in (left[at : at + ROWS] for at in range(0, len(left), ROWS)):
             mode[part] = self._others(y[part])
-        return mode, np.clip((y - self.means[mode]) / self.widths[mode], -self.limit, self.limit)
+        return mode, (y - self.means[mode]) / self.widths[mode]
 
     def _others(self, y: Floats) -> Ints:
         """The modes of rows that the drawn ones do not hold."""
@@ -125,11 +127,11 @@ def hold_ends(at_end: Ints, numbers: Floats, scalar: Floats, code: NDArray[np.si
     modes = np.zeros(int(table.codes.max()) + 1, np.int64)
     modes[table.codes] = np.arange(len(table.codes))
     drawn = modes[code[at_end]]
-    mode, held = table.coverage.hold(widened(numbers[at_end]), drawn)
-    moved = mode != drawn
-    scalar[at_end[moved]] = held[moved].astype(scalar.dtype)
+    mode, place = table.coverage.hold(widened(numbers[at_end]), drawn)
+    moved, limit, size = mode != drawn, table.coverage.limit, np.abs(place)
+    scalar[at_end[moved]] = np.clip(place[moved], -limit, limit).astype(scalar.dtype)
     code[at_end[moved]] = table.codes[mode[moved]].astype(code.dtype)
-    return at_end[(np.abs(held) >= table.coverage.limit) & table.outside(numbers[at_end])]
+    return at_end[size >= np.where(table.outside(numbers[at_end]), limit, GAP * limit)]
 
 
 def all_counts(found: Ints, clipped: Ints, off_step: NDArray[np.bool_] | Step | None) -> Ints:

@@ -145,6 +145,32 @@ def test_a_date_that_stands_for_none_is_modal() -> None:
     assert shape(days.astype("datetime64[s]")).modal == ("9999-12-31T00:00:00",)
 
 
+@pytest.mark.parametrize(
+    ("rare", "bulk"),
+    [
+        pytest.param(np.datetime64("9999-12-31T23:59:59.999999"), np.datetime64("2020-01-01", "us"), id="latest date"),
+        pytest.param(np.datetime64("0001-01-01", "us"), np.datetime64("2020-01-01", "us"), id="earliest date"),
+        pytest.param(np.int64(2**63 - 1), np.int64(0), id="largest"),
+        pytest.param(np.int64(-1), np.int64(2**60), id="far from the others"),
+        pytest.param(np.uint64(2**64 - 1), np.uint64(0), id="unsigned"),
+    ],
+)
+def test_values_that_lie_apart_are_those_of_rows(rare: Any, bulk: Any) -> None:
+    """They may lie so far from the others that a float64 does not tell them from their neighbours."""
+    values = bulk + draws().integers(0, 10**14, ROWS).astype(np.asarray(bulk - bulk).dtype)
+    values[: ROWS // 50] = rare
+    table = {"x": values}
+    transformer = TableTransformer().fit(table)
+    assert len(transformer.columns_["x"].modal_values) == 1
+    back = transformer.inverse_transform(transformer.transform(table))["x"]
+    np.testing.assert_array_equal(back, values)
+
+
+def test_values_that_numbers_do_not_tell_apart_are_not_modal() -> None:
+    both = np.r_[draws().integers(0, 1_000, ROWS), 2**62 + draws().integers(0, 1_000, ROWS)]
+    assert shape(both).modal == ()
+
+
 def test_decimals_have_modal_values_too() -> None:
     random = draws()
     cents = np.round(random.lognormal(3, 1.5, ROWS), 2)

@@ -54,6 +54,16 @@ def strange(table):
     return pa.table(columns)
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_rows_in_a_gap_between_modes_are_clipped(engine):
+    random = np.random.default_rng(0)
+    x = np.concatenate([random.normal(0, 1, ROWS), random.normal(1_000, 1, ROWS)])
+    transformer = TableTransformer(engine=engine).fit({"x": x})
+    assert transformer.transform({"x": x}, return_unseen=True)[1] == {}
+    strange = {"x": np.array([0.5, 300.0, 999.0, 700.0])}
+    assert transformer.transform(strange, return_unseen=True)[1] == {"x": {"clipped": 2}}
+
+
 @pytest.mark.parametrize("layout", ["compact", "onehot"])
 @pytest.mark.parametrize("block_rows", [None, 1_024])
 def test_values_are_counted_by_sort(fitted, table, strange, layout, block_rows):

@@ -80,14 +80,16 @@ class AsinhCodec(CurvedCodec):
 
     def linear(self, numbers: Floats) -> Floats:
         """Hyperbolic sine, times 2^exponent."""
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            root = exp(
-                np.ascontiguousarray(0.5 * np.abs(numbers))
-            )  # its square may be infinite where the result is not
-            half = 2.0 ** (self.exponent - 1)
-            size = half * root * root - half / root / root
-        return np.copysign(size, numbers)
+        rising, falling = self._halves(numbers)
+        return np.copysign(rising - falling, numbers)
 
     def slope(self, numbers: Floats) -> Floats:
         """Hyperbolic cosine, times 2^exponent."""
-        return np.asarray(np.cosh(numbers) * 2.0**self.exponent)
+        return np.add(*self._halves(numbers))
+
+    def _halves(self, numbers: Floats) -> tuple[Floats, Floats]:
+        """Half of the exponential function of their sizes, and of its inverse, times 2^exponent."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            root = exp(np.ascontiguousarray(0.5 * np.abs(numbers)))  # its square may be infinite where the rest is not
+            half = 2.0 ** (self.exponent - 1)
+            return half * root * root, half / root / root

@@ -86,3 +86,8 @@ def test_rounding_is_wider_where_the_scale_is_steeper() -> None:
     spread = codec.curve(x + step / 2) - codec.curve(x - step / 2)
     np.testing.assert_allclose(np.sqrt(12 * rounding_variance(codec, codec.curve(x))), spread, rtol=3e-3)
     np.testing.assert_array_equal(rounding_variance(codec.inner, x), step**2 / 12)
+
+
+def test_the_slope_is_finite_wherever_values_are() -> None:
+    codec, x = AsinhCodec(FloatCodec("double"), -900), np.array([-1.7e308, -1.0, 0.0, 1e-300, 1e300])
+    np.testing.assert_allclose(codec.slope(codec.curve(x)), np.hypot(x, 2.0**-900), rtol=1e-12)

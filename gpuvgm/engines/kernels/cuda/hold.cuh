@@ -11,6 +11,7 @@ namespace {
 enum HoldRule { SCALAR_LIMIT, LIMIT, HOLDS, LOW, HIGH, SCALE, CENTRE, MODES, ACTIVE, NUMERATOR, DENOMINATOR, BITS };
 constexpr int HOLD_RULES = 12;
 enum HoldMode { MEAN, WIDTH, COEFFICIENT, HALF_PRECISION, CODE, HOLD_MODE };
+constexpr double GAP = 1.0009765625;  // reaches of a mode, as in engines/hold.py
 enum Sort { INFINITE, MISSING, OUTSIDE, CLIPPED, OFF_STEP, SORTS };
 
 struct Modes {
@@ -84,7 +85,7 @@ GPUVGM_FN void hold_row(const Modes& modes, double number, double position, i64 
             scalar[row] = converted<Scalar>(held < -limit ? -limit : held > limit ? limit : held);
             code[row] = (Code)modes.of(mode, CODE);
         }
-        clipped = outside && fabs(held) >= limit;
+        clipped = fabs(held) >= (outside ? limit : GAP * limit);
     }
     noted.note(OUTSIDE, outside, row);
     noted.note(CLIPPED, clipped, row);
