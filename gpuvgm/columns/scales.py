@@ -101,7 +101,7 @@ def shape_of(
     numbers = codec.encode_chunks(sample)
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(codec.parse(value)) for value in modal])
     values, counts = distinct_values(numbers[ordinary])
-    shares = dict(zip(values.tolist(), (counts / len(numbers[ordinary])).tolist(), strict=True))
+    shares = dict(zip(values.tolist(), (counts / counts.sum()).tolist(), strict=True))
     apart = _held(sample, numbers, find_sentinels(values, counts), max(0, MOST_SPIKES - len(modal)))
     rare = _held(sample, numbers, np.setdiff1d(find_sentinels(values, counts, LEAST_SHARE_NAMED), [*apart]))
     first = _with_sentinels(codec, apart, rare, shares)
