@@ -29,14 +29,17 @@ from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Decoded rows, and which of them lie within every column's training range; where the encoded ones lay."""
+    """Decoded rows, and which of them lie within every column's training range; where the encoded ones lay.
+
+    `valid` is None where nobody asked, and where no column has a range.
+    """
 
     table: pa.RecordBatch | DeviceTable
-    valid: Array
+    valid: Array | None
 
     def kept(self) -> Decoded:
         """The valid rows alone."""
-        if self.valid.all():
+        if self.valid is None or self.valid.all():
             return self
         table = self.table
         kept = table.filter(self.valid) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(self.valid))
@@ -46,22 +49,29 @@ class Decoded:
 def _decoded(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
     """Values of encoded rows; columns that are not there are left out."""
     arrays: dict[str, Column] = {}
-    valid: Array = np.ones(encoded.rows, np.bool_)
+    valid: Array | None = None
     for name, part in encoded.columns.items():
         values = decoders[name](part, encoded.first_row)
         arrays[name] = values.array
-        if values.valid is not None:
-            there = values.valid if is_on_device(values.valid) else valid
-            valid = beside(valid, there) & beside(values.valid, there)
+        valid = values.valid if valid is None else _valid_in_both(valid, values.valid)
     return Decoded(table_of_columns(arrays, encoded.rows), valid)
+
+
+def _valid_in_both(one: Array, other: Array | None) -> Array:
+    """Rows that are valid in both, where the second lies if that is a device."""
+    if other is None:
+        return one
+    there = other if is_on_device(other) else one
+    return beside(one, there) & beside(other, there)
 
 
 def joined_valid(parts: Sequence[Decoded]) -> Array:
     """Which rows of all blocks are valid, as one array."""
     if not parts:
         return np.empty(0, np.bool_)
-    there = next((part.valid for part in parts if is_on_device(part.valid)), parts[0].valid)
-    return namespace_of(there).concatenate([beside(part.valid, there) for part in parts])
+    masks = [np.ones(len(part.table), np.bool_) if part.valid is None else part.valid for part in parts]
+    there = next((mask for mask in masks if is_on_device(mask)), masks[0])
+    return namespace_of(there).concatenate([beside(mask, there) for mask in masks])
 
 
 def check_origin(table: Source, fingerprint: str, names: str | None) -> NameTemplate:

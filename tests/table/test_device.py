@@ -24,7 +24,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import local, sampling
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.frames import ArraySource
-from gpuvgm.table import write
+from gpuvgm.table import decode, write
 from tests.conftest import needs, needs_gpu
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import DataFrame, decimal_type, use_strict_cudf
@@ -123,6 +123,21 @@ def test_compact_transform_and_inverse(place: Any, baseline: TableTransformer, m
     assert isinstance(valid, place.kind)
     np.testing.assert_array_equal(host(valid), expected_valid)
     assert_same(back, expected_back)
+
+
+@pytest.mark.parametrize("layout", ["compact", "onehot"])
+def test_no_mask_is_made_where_nobody_asks(
+    place: Any, baseline: TableTransformer, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks, decoded = [], decode._decoded
+    monkeypatch.setattr(decode, "_decoded", lambda *of: blocks.append(decoded(*of)) or blocks[-1])
+    here = clone_on(baseline, "cuda")
+    encoded = here.transform(place.resident(arrays()), layout=layout)
+    here.inverse_transform(encoded)
+    assert blocks and all(block.valid is None for block in blocks)
+    blocks.clear()
+    here.inverse_transform(encoded, invalid="drop")
+    assert blocks and all(isinstance(block.valid, place.kind) for block in blocks)
 
 
 def clone_on(transformer: TableTransformer, engine: str) -> TableTransformer:
