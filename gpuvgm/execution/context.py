@@ -46,19 +46,6 @@ TRAVELLING_VALUES = 1 << 20
 R = TypeVar("R")
 
 
-def engine_for(name: str, source: Source) -> str:
-    """Name of the engine that runs the rows of a source, which "auto" leaves open.
-
-    Parameters
-    ----------
-    name : str
-        What the user asked for.
-    source : Source
-        The rows.
-    """
-    return choose_engine(name, _count_values(source), on_device=source.lies_on_device)
-
-
 def executor_for(given: Any, source: Source) -> DaskExecutor | None:
     """The cluster that works on a source; None for this process.
 
@@ -165,7 +152,7 @@ class Run:
         Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to; so do
         the rows of a single chunk.
         """
-        name = engine_for(engine, source)
+        name = choose_engine(engine, on_device=source.lies_on_device)
         here = as_read_by(name, source).lies_on_device
         few = source.rows is not None and source.rows <= CHUNK_ROWS
         kind = CallerExecutor if here else InlineExecutor if few else LocalExecutor
@@ -182,7 +169,7 @@ class Run:
     ) -> Run:
         """How a cluster works on a source: its workers say which engine they have."""
         lies_there = isinstance(source, DaskFrame) and source.on_device
-        name = executor.ask(partial(choose_engine, on_device=lies_there), engine, _count_values(source))
+        name = executor.ask(partial(choose_engine, on_device=lies_there), engine)
         return cls(name, executor.reporting(progress), block_rows)
 
     def within(self, memory: int, need: Need) -> Run:
@@ -342,11 +329,6 @@ class Run:
     def _resident_rows(self, width: int) -> int:
         memory = free_device_memory(get_engine(self.engine)) or 0
         return min(RESIDENT_BLOCK_ROWS, max(CHUNK_ROWS, _in_chunks(memory // RESIDENT_BYTES_A_VALUE // width)))
-
-
-def _count_values(source: Source) -> int | None:
-    """Rows times columns of a source; None where its length is unknown."""
-    return None if source.rows is None else source.rows * len(source.schema.names)
 
 
 def _travelling(width: int) -> int:

@@ -646,7 +646,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         if rows.spread and self.engine == "cuda":  # the workers' engine, which this process need not have
             return get_engine("auto")
         if rows.on_host:
-            return get_engine(choose_engine(self.engine, None if rows.lazy else rows.count * rows.features))
+            return get_engine(choose_engine(self.engine))
         if self.engine == "native":
             raise InputError('engine "native" runs arrays in main memory; use engine="auto" for those on a device')
         name = choose_engine(self.engine, on_device=lies_on_device(rows.array))

@@ -42,7 +42,7 @@ from gpuvgm.config import (
     Tails,
     UnknownCategories,
 )
-from gpuvgm.engines import EngineName
+from gpuvgm.engines import EngineName, choose_engine
 from gpuvgm.errors import (
     ColumnsFailed,
     InferenceWarning,
@@ -53,7 +53,7 @@ from gpuvgm.errors import (
     check_present,
     listed,
 )
-from gpuvgm.execution.context import Run, engine_for, executor_for
+from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.partitions import as_read_by
@@ -607,7 +607,8 @@ class BaseTransformer:
         coding = self._coding(table, self._asked(mode, layout, dtype, seed), first_row, written=False)
         with self._run("transform", table, partial(_need_of, table, coding)) as cluster:
             run = cluster.here
-            coding = replace(coding, engine=engine_for(self.engine, table) if cluster.spread else cluster.engine)
+            engine = choose_engine(self.engine, on_device=table.lies_on_device) if cluster.spread else cluster.engine
+            coding = replace(coding, engine=engine)
             form, unseen = coding.form(table), UnseenCounts()
             rows = run.rows_of_batches(batch_rows, len(form.schema))
             blocks = as_read_by(run.engine, table).blocks(self._fitted().names, rows)

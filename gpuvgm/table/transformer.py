@@ -57,9 +57,9 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
         Then it adds and removes components until that gains less than 1e-4 of log-likelihood a row, and keeps the
         highest lower bound. "best" fits many starts to convergence. "auto" and "best" ignore `max_iter` and `tol`.
     engine : {"auto", "native", "cuda", "reference"}
-        What computes: "native" is C++ on processors, "cuda" a GPU, "reference" NumPy. "auto" takes the GPU, if there is
-        a usable one, for rows that lie on it and for tables of 2^27 values or more; else the processor. With "cuda" and
-        cuDF, Parquet files are read on the GPU too.
+        What computes: "native" is C++ on processors, "cuda" a GPU, "reference" NumPy. "auto" takes the GPU, if it is
+        usable, for rows that lie on it; else the processor, also for files. With "cuda" and cuDF, Parquet files are
+        read on the GPU too.
     standardize : {"auto", True, False}
         Whether the smallest variance of a component, 1e-6, is relative to the variance of the column. "auto": if the
         column's standard deviation is below 1.

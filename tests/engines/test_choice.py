@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm import TableTransformer, engines
-from gpuvgm.engines import DEVICE_VALUES, choose_engine, cuda_problem, get_engine, native_is_built, runs_on_device
+from gpuvgm.engines import choose_engine, cuda_problem, get_engine, native_is_built, runs_on_device
 from gpuvgm.errors import EnvironmentProblem
-from gpuvgm.execution.context import Run, engine_for
+from gpuvgm.execution.context import Run
 from gpuvgm.execution.sources import open_source
 
 HOST = "native" if native_is_built() else "auto"
@@ -49,25 +52,21 @@ USABLE = SimpleNamespace(is_available=lambda: True)
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "on_device", "expected"),
+    ("name", "on_device", "expected"),
     [
-        ("auto", None, False, HOST),
-        ("auto", 10**6, False, HOST),
-        ("auto", DEVICE_VALUES - 1, False, HOST),
-        ("auto", DEVICE_VALUES, False, "cuda"),
-        ("auto", None, True, "cuda"),
-        ("auto", 1, True, "cuda"),
-        ("native", DEVICE_VALUES, True, "native"),
-        ("cuda", 1, False, "cuda"),
-        ("reference", DEVICE_VALUES, False, "reference"),
+        ("auto", False, HOST),
+        ("auto", True, "cuda"),
+        ("native", True, "native"),
+        ("cuda", False, "cuda"),
+        ("reference", False, "reference"),
     ],
 )
-def test_the_size_and_the_place_of_the_values_decide(
-    monkeypatch: pytest.MonkeyPatch, name: str, values: int | None, on_device: bool, expected: str
+def test_the_place_of_the_rows_decides(
+    monkeypatch: pytest.MonkeyPatch, name: str, on_device: bool, expected: str
 ) -> None:
     install(monkeypatch, USABLE)
     monkeypatch.setattr(engines, "_cuda_starts", lambda: True)
-    assert choose_engine(name, values, on_device=on_device) == expected
+    assert choose_engine(name, on_device=on_device) == expected
 
 
 def test_a_device_that_runs_no_kernel_is_left_alone(
@@ -76,15 +75,15 @@ def test_a_device_that_runs_no_kernel_is_left_alone(
     install(monkeypatch, USABLE)
     monkeypatch.setattr("gpuvgm.engines.cuda.started", lambda host: fail(RuntimeError("no libnvrtc-builtins")))
     with caplog.at_level("WARNING", "gpuvgm"):
-        assert [choose_engine("auto", DEVICE_VALUES) for _ in range(2)] == [HOST, HOST]
+        assert [choose_engine("auto", on_device=True) for _ in range(2)] == [HOST, HOST]
     assert caplog.text.count("no libnvrtc-builtins") == 1 and "the host works instead" in caplog.text
     with pytest.raises(EnvironmentProblem, match=r"cannot start.*no libnvrtc-builtins.*gpuvgm\[cu13\]"):
         get_engine("cuda")
 
 
-def test_small_jobs_do_not_look_for_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_of_the_host_do_not_look_for_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "cuda_problem", lambda: pytest.fail("a device was looked for"))
-    assert choose_engine("auto", DEVICE_VALUES - 1) == HOST
+    assert choose_engine("auto") == HOST
 
 
 BROKEN = [
@@ -109,7 +108,7 @@ def test_importable_is_not_usable(monkeypatch: pytest.MonkeyPatch, cuda: Any, me
     install(monkeypatch, cuda)
     with pytest.raises(EnvironmentProblem, match=message):
         get_engine("cuda")
-    assert choose_engine("auto", DEVICE_VALUES, on_device=True) == HOST
+    assert choose_engine("auto", on_device=True) == HOST
     values = {"x": np.random.default_rng(0).normal(size=500)}
     TableTransformer(effort="research").fit(values)
 
@@ -119,7 +118,7 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines.util, "find_spec", lambda name: None if name == "cupy" else found(name))
     with pytest.raises(EnvironmentProblem, match=r'CuPy, which is not installed: pip install "gpuvgm\[cu13\]"'):
         get_engine("cuda")
-    assert choose_engine("auto", DEVICE_VALUES) == HOST
+    assert choose_engine("auto", on_device=True) == HOST
 
 
 def test_an_engine_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,12 +132,11 @@ def test_engines_of_the_host_take_no_arrays_of_a_device() -> None:
     assert not runs_on_device(get_engine("reference"))
 
 
-def test_the_size_of_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_tables_and_files_of_the_host_stay_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     install(monkeypatch, USABLE)
     monkeypatch.setattr(engines, "_cuda_starts", lambda: True)
-    monkeypatch.setattr(engines, "DEVICE_VALUES", 1000)
-    table = open_source({"a": np.zeros(500), "b": np.zeros(500)})
-    assert engine_for("auto", table) == "cuda"
-    assert engine_for("auto", open_source({"a": np.zeros(500)})) == HOST
-    assert engine_for("auto", open_source(iter([{"a": np.zeros(5000)}]))) == HOST
-    assert Run.over(table, "native" if native_is_built() else "reference").engine != "cuda"
+    one = np.broadcast_to(np.float64(1), (1 << 29,))  # 4 GiB of values in 8 bytes
+    pq.write_table(pa.table({"a": [1.0]}), tmp_path / "a.parquet")
+    for table in (open_source({"a": one}), open_source(str(tmp_path / "a.parquet"))):
+        assert Run.over(table, "auto").engine == HOST
+        assert Run.over(table, "reference").engine == "reference"
