@@ -335,8 +335,10 @@ def train(
     rows = transformer.model_.rows
     told = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds}
-    unmodelled = describe_unmodelled(transformer.model_, trained.identifiers_)
-    return Outcome(document, [told, *filter(None, [unmodelled])])
+    fitted = transformer.model_
+    document["real_values"] = [*fitted.real_values]
+    said = describe_unmodelled(fitted, trained.identifiers_), fitted.describe_real_values()
+    return Outcome(document, [told, *filter(None, said)])
 
 
 @command

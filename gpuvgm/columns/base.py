@@ -20,10 +20,11 @@ from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import Effort
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, counted_values
-from gpuvgm.io.arrow import type_of
+from gpuvgm.io.arrow import is_text_type, type_of
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
+MOST_ORDINARY = 255  # different texts that are ordinary categories; of more, each may name someone or something
 MISSING = None  # the modal value, or the category, that stands for "missing"
 Modes = NDArray[np.signedinteger]
 Category = str | int | float | bool | None
@@ -269,6 +270,11 @@ class FittedColumn:
     def is_encoded(self) -> bool:
         """Whether the column is part of the onehot matrix."""
         return self.has_scalar or self.has_codes
+
+    def tells_apart(self, different: int) -> bool:
+        """Whether so many different values may each name someone or something: text of more than 255 values."""
+        type_: Any = self.decoded_type
+        return different > MOST_ORDINARY and is_text_type(getattr(type_, "value_type", type_))
 
     @property
     def draws_modes(self) -> bool:

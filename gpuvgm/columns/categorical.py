@@ -126,6 +126,11 @@ class CategoricalColumn(FittedColumn):
         return "infrequent categories share a one-hot column" if self.infrequent else ""
 
     @property
+    def holds_keys(self) -> bool:
+        """Whether the categories are values of rows that may each name someone or something; see `tells_apart`."""
+        return not self.declared and self.tells_apart(len(self.categories) - (MISSING in self.categories))
+
+    @property
     def code_counts(self) -> Floats:
         """Training rows of each one-hot column."""
         own = len(self.own)

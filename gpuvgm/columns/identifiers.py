@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column, mixed, on_host
 from gpuvgm.columns.base import Coded, ColumnPlan, FitRecord
 from gpuvgm.columns.inference import FILLED, Refuted, are_unique
-from gpuvgm.columns.passthrough import PassthroughColumn
+from gpuvgm.columns.passthrough import PassthroughColumn, hashes_of_text
 from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.engines import Engine
@@ -23,7 +23,6 @@ from gpuvgm.io.arrow import is_text_type, plain_column, plain_values_of
 #: An identifier of a sample has at least this share of different values in all rows; the count is approximate.
 DIFFERENT = 0.95
 REGISTER_BITS = 12
-LONGEST = 256  # bytes of a text that are hashed
 _END = 2**63
 
 
@@ -124,7 +123,7 @@ class IdStatistics:
         present = plain_values_of(values).drop_null()
         held = len(values), len(values) - len(present)
         if not pa.types.is_integer(present.type):
-            return cls(*held, None, None, 0, _registers(_hashes_of_text(present)))
+            return cls(*held, None, None, 0, _registers(hashes_of_text(present)))
         numbers = present.to_numpy(zero_copy_only=False)
         registers = _registers(mixed(numbers.astype(np.int64).view(np.uint64), 0))
         if not len(numbers):
@@ -169,25 +168,6 @@ class IdStatistics:
         return (self.rows - self.missing) / ((self.most - self.least) // max(self.step, 1) + 1)
 
 
-def _hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
-    """Hashes of texts: sums of their bytes, each with a factor of its place, modulo 2^64."""
-    binary: Any = values.cast(pa.large_string() if is_text_type(values.type) else pa.large_binary())
-    binary = binary.cast(pa.large_binary())
-    if not len(binary):
-        return np.empty(0, np.uint64)
-    offsets = np.frombuffer(binary.buffers()[1], np.int64, len(binary) + 1, 8 * binary.offset)
-    lengths = np.minimum(np.diff(offsets), LONGEST)
-    body = binary.buffers()[2]
-    if body is None or not lengths.any():
-        return mixed(lengths.astype(np.uint64), 0)
-    every = np.frombuffer(body, np.uint8)
-    starts = np.cumsum(lengths) - lengths
-    place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
-    letters = every[np.repeat(offsets[:-1], lengths) + place].astype(np.uint64) + np.uint64(1)
-    products = np.concatenate((np.zeros(1, np.uint64), np.cumsum(letters * _FACTORS[place])))
-    return mixed(products[starts + lengths] - products[starts] + lengths.astype(np.uint64), 0)
-
-
 def _registers(hashes: NDArray[np.uint64]) -> bytes:
     """For each class of hashes, told by their first bits, the most leading zeros of the others plus one."""
     registers = np.zeros(1 << REGISTER_BITS, np.uint8)
@@ -195,9 +175,6 @@ def _registers(hashes: NDArray[np.uint64]) -> bytes:
     zeros = 54 - np.frexp((others >> np.uint64(11)).astype(np.float64))[1]  # of 53 bits, which floats hold
     np.maximum.at(registers, (hashes >> np.uint64(64 - REGISTER_BITS)).astype(np.int64), zeros.astype(np.uint8))
     return registers.tobytes()
-
-
-_FACTORS = mixed(np.arange(LONGEST, dtype=np.uint64), 0) | np.uint64(1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.columns.base import ColumnPlan, FittedColumn
+from gpuvgm.columns.base import MOST_ORDINARY, ColumnPlan, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, plan_categories
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -19,6 +19,7 @@ from gpuvgm.columns.options import kinds_with
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan
 from gpuvgm.columns.records import refuse
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
+from gpuvgm.errors import listed
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
@@ -177,6 +178,20 @@ class TableModel:
     def categorical(self) -> tuple[CategoricalColumn, ...]:
         """Categorical columns."""
         return tuple(column for column in self.columns if isinstance(column, CategoricalColumn))
+
+    @property
+    def real_values(self) -> tuple[str, ...]:
+        """Columns of which samples hold values of the table that may each name someone or something."""
+        return tuple(column.name for column in self.categorical if column.holds_keys)
+
+    def describe_real_values(self) -> str:
+        """What samples hold of these, as text, and what to do; empty where there are none."""
+        if not self.real_values:
+            return ""
+        return (
+            f"samples hold real values of {listed(self.real_values)}: text of more than {MOST_ORDINARY} different "
+            'values, each of which may name someone or something; declare "id", which makes new ones, or "drop"'
+        )
 
     @property
     def identifiers(self) -> tuple[IdColumn, ...]:

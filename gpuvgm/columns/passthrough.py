@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from gpuvgm.arrays import Column
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import Column, mixed
 from gpuvgm.columns.base import (
     Coded,
     ColumnPlan,
@@ -17,9 +22,15 @@ from gpuvgm.columns.base import (
     Slice,
     Values,
 )
+from gpuvgm.columns.categories import plain_values
 from gpuvgm.columns.codecs.arrays import missing_rows
 from gpuvgm.columns.records import ArrowType
 from gpuvgm.engines import Engine
+from gpuvgm.io.arrow import is_text_type
+
+_LONGEST = 256  # bytes of a text that are hashed
+_FACTORS = mixed(np.arange(_LONGEST, dtype=np.uint64), 0) | np.uint64(1)
+_ROWS = 1 << 14  # that are hashed at once
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -48,6 +59,27 @@ class PassthroughColumn(FittedColumn):
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
         """What hands parts of the column back."""
         return handed_back
+
+    def hashes(self, values: pa.Array[Any]) -> NDArray[np.uint64]:
+        """Hashes of values, the same for a value of any type; 0 for missing ones, blank text among them.
+
+        Values that Arrow writes as no text, such as lists, have one hash.
+        """
+        plain = plain_values(values)
+        texts = _bytes_of(plain)
+        parts = [hashes_of_text(texts[at : at + _ROWS]) for at in range(0, len(texts), _ROWS)]
+        missing = missing_rows(plain)
+        hashes = np.concatenate([np.empty(0, np.uint64), *parts]) | np.uint64(1)
+        return hashes if missing is None else np.where(missing, np.uint64(0), hashes)
+
+
+def _bytes_of(values: Any) -> pa.Array[Any]:
+    """Values as bytes, or as the text that Arrow writes; else which of them there are."""
+    written: pa.Array[Any] = values.is_valid().cast(pa.large_string())
+    for type_ in (pa.large_string(), pa.large_binary()):
+        with suppress(pa.ArrowNotImplementedError, pa.ArrowInvalid):  # no text
+            written = values.cast(type_)
+    return written
 
 
 def handed_through(part: Slice) -> Coded:
@@ -89,3 +121,22 @@ class PassthroughPlan(ColumnPlan):
     def fit(self, count: RowCount) -> PassthroughColumn:
         """The column's model."""
         return PassthroughColumn(self.name, self.type, FitRecord("none", count.rows, count.missing))
+
+
+def hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
+    """Hashes of texts: sums of their bytes, each with a factor of its place, modulo 2^64."""
+    binary: Any = values.cast(pa.large_string() if is_text_type(values.type) else pa.large_binary())
+    binary = binary.cast(pa.large_binary())
+    if not len(binary):
+        return np.empty(0, np.uint64)
+    offsets = np.frombuffer(binary.buffers()[1], np.int64, len(binary) + 1, 8 * binary.offset)
+    lengths = np.minimum(np.diff(offsets), _LONGEST)
+    body = binary.buffers()[2]
+    if body is None or not lengths.any():
+        return mixed(lengths.astype(np.uint64), 0)
+    every = np.frombuffer(body, np.uint8)
+    starts = np.cumsum(lengths) - lengths
+    place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    letters = every[np.repeat(offsets[:-1], lengths) + place].astype(np.uint64) + np.uint64(1)
+    products = np.concatenate((np.zeros(1, np.uint64), np.cumsum(letters * _FACTORS[place])))
+    return mixed(products[starts + lengths] - products[starts] + lengths.astype(np.uint64), 0)

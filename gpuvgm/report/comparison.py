@@ -1,11 +1,11 @@
-"""Comparing a synthetic table with the original one, column by column: one scan of each."""
+"""Comparing a synthetic table with the original one, by columns, pairs of them and whole rows: one scan of each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
 from statistics import fmean
+from textwrap import fill
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,12 +20,13 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError, counted, naming
+from gpuvgm.errors import InputError, counted, listed, naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import Source
 from gpuvgm.io.arrow import type_of
 from gpuvgm.report.advice import Advice, share, short
+from gpuvgm.report.copies import Copies, copies
 from gpuvgm.report.counting import (
     FIRST_COLUMNS,
     FIRST_ROWS,
@@ -71,7 +72,7 @@ from gpuvgm.report.page import (
 )
 from gpuvgm.report.pair_trends import PairTrend, pair_trends, thinned
 from gpuvgm.report.profiles import NumberProfile, profile_of
-from gpuvgm.report.text import Row, aligned, head_text
+from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\
@@ -186,6 +187,8 @@ class CategoryComparison(_OfTables):
         The most frequent categories of both tables together, with their rows in each.
     other_rows_before, other_rows_after : int
         Rows of the categories that are not listed.
+    holds_keys : bool
+        Whether the values may each name someone or something: text of more than 255 different ones.
     """
 
     rows: int
@@ -199,11 +202,50 @@ class CategoryComparison(_OfTables):
     levels: tuple[ValueCount, ...]
     other_rows_before: int
     other_rows_after: int
+    holds_keys: bool = False
     kind: ClassVar[str] = "categorical"
     metric: ClassVar[str] = "TV complement"
 
+    @property
+    def known_rows(self) -> int:
+        """Synthetic rows of categories that the original table has."""
+        return self.synthetic_rows - self.synthetic_missing - self.new_rows
 
-ColumnComparison = NumberComparison | CategoryComparison
+
+@dataclass(frozen=True, slots=True)
+class UnmodelledComparison(_OfTables):
+    """What two tables have of a column that no model sees: an identifier, or one that is handed through.
+
+    Parameters
+    ----------
+    kind : str
+        "id" or "pass".
+    rows, missing : int
+        All original rows, and those without a value; blank text is none.
+    synthetic_rows, synthetic_missing : int
+        The same of the synthetic rows.
+    known_rows : int
+        Synthetic rows with a value that the original table has.
+    different : int
+        Different values of the original table.
+    holds_keys : bool
+        As for `CategoryComparison`.
+    """
+
+    kind: str
+    rows: int
+    missing: int
+    synthetic_rows: int
+    synthetic_missing: int
+    known_rows: int
+    different: int
+    holds_keys: bool
+    score: float | None = None
+    reachable: float = 1.0
+    metric: ClassVar[str] = ""
+
+
+ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
 
 
 def missing_shares(column: _OfTables) -> tuple[float, float]:
@@ -291,6 +333,7 @@ class CategoryPair(Counter):
             levels=levels,
             other_rows_before=others[0],
             other_rows_after=others[1],
+            holds_keys=self._column.holds_keys,
         )
 
     def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
@@ -302,16 +345,47 @@ class CategoryPair(Counter):
         return dict(zip(ordered.categories, ordered.counts.tolist(), strict=True))
 
 
-Pair = NumberPair | CategoryPair
+class UnmodelledPair(Counter):
+    """A column of two tables that no model sees. Parameters as for `NumberPair`."""
+
+    def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None:
+        self._column = column
+
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_Kept, None]:
+        """What is kept of consecutive rows: hashes."""
+        return _Kept(None, (self._column.hashes(on_host(values)),)), None
+
+    def compare(self, original: _Kept, synthetic: _Kept) -> UnmodelledComparison:
+        """The figures."""
+        one, other = original.rows, synthetic.rows
+        different = np.unique(one[one != 0])
+        return UnmodelledComparison(
+            kind=self._column.kind,
+            rows=len(one),
+            missing=int(np.count_nonzero(one == 0)),
+            synthetic_rows=len(other),
+            synthetic_missing=int(np.count_nonzero(other == 0)),
+            known_rows=int(np.count_nonzero(np.isin(other, different))),
+            different=len(different),
+            holds_keys=self._column.tells_apart(len(different)),
+        )
+
+
+Pair = NumberPair | CategoryPair | UnmodelledPair
 _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
     "continuous": NumberPair,
     "mixed": NumberPair,
     "general": NumberPair,
     "categorical": CategoryPair,
+    "pass": UnmodelledPair,
+    "id": UnmodelledPair,
 }
+_UNMODELLED = ("pass", "id")  # kinds, whose columns come last
 
 
-def count_original(model: TableModel, source: Source, run: Run) -> tuple[dict[str, Pair], TableCounts]:
+def count_original(
+    model: TableModel, names: Sequence[str], source: Source, run: Run
+) -> tuple[dict[str, Pair], TableCounts]:
     """What is kept of the original table, and how to count the other one in the same way.
 
     The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
@@ -319,7 +393,9 @@ def count_original(model: TableModel, source: Source, run: Run) -> tuple[dict[st
     Parameters
     ----------
     model : TableModel
-        The fitted model; its columns are compared.
+        The fitted model.
+    names : sequence of str
+        Its columns that both tables have, which are compared.
     source : Source
         The rows.
     run : Run
@@ -331,9 +407,10 @@ def count_original(model: TableModel, source: Source, run: Run) -> tuple[dict[st
         For columns of another sort, and for a table without rows.
     """
     refuse_types(model, source)
-    columns = [column for column in model.columns if column.kind in _PAIRS]
+    columns = [column for column in model.columns if column.name in names]
+    columns.sort(key=lambda column: _UNMODELLED.count(column.kind))
     names = [column.name for column in columns]
-    if not names:
+    if not names or columns[0].kind in _UNMODELLED:
         raise InputError("the model encodes no column, so that there is nothing to compare")
     sampled = take_sample(source, names, run, model.seed)
     engine = get_engine(run.here.engine)
@@ -359,19 +436,22 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         What is kept of both tables.
     """
     columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
+    modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
     few = min(original.rows, synthetic.rows, FIRST_ROWS)
     tables = (original, synthetic)
-    before, after = ({name: texts[:few] for name, texts in counts.first.before.items()} for counts in tables)
-    one, other = (
-        {name: thinned(counts.columns[name].rows) for name in islice(pairs, FIRST_COLUMNS)} for counts in tables
+    before, after = (
+        {name: texts[:few] for name, texts in counts.first.before.items() if name in modelled} for counts in tables
     )
-    first = FirstRows(0, before, after)
+    one, other = ({name: thinned(counts.columns[name].rows) for name in modelled[:FIRST_COLUMNS]} for counts in tables)
+    compared = [name for name, column in columns.items() if column.kind != "id"]
+    rows = [{name: counts.columns[name].rows for name in compared} for counts in tables]
     return Comparison(
         rows=original.rows,
         synthetic_rows=synthetic.rows,
         columns=columns,
-        first=first,
+        first=FirstRows(0, before, after),
         pairs=pair_trends(one, other),
+        copies=copies(rows[0], rows[1], len(modelled)),
     )
 
 
@@ -379,17 +459,21 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
 class Comparison(Scored):
     """How alike two tables are, column by column; `str` gives a verdict and a table.
 
-    Columns have `NumberComparison` or `CategoryComparison`; pairs are of the first 50 columns.
+    Columns have `NumberComparison` or `CategoryComparison`, those that no model sees `UnmodelledComparison`, and come
+    last; pairs are of the first 50 columns.
 
     Parameters
     ----------
     synthetic_rows : int
         Rows of the synthetic table.
+    copies : Copies
+        How many synthetic rows are original ones.
     rows, columns, reasons, facts, first, pairs : object
         As for `Scored`.
     """
 
     synthetic_rows: int
+    copies: Copies
     TITLE: ClassVar[str] = "Original and synthetic rows"
     SHOWN: ClassVar[str] = "Grey: the original rows, thin line: the synthetic ones, scaled to as many"
 
@@ -425,16 +509,29 @@ class Comparison(Scored):
         return {name: fmean(scores) for name, scores in found.items() if scores}
 
     @property
+    def real_values(self) -> list[str]:
+        """Columns of text whose synthetic values are original ones that may each name someone or something."""
+        return [
+            name
+            for name, column in self.columns.items()
+            if getattr(column, "holds_keys", False)
+            and 2 * column.known_rows > column.synthetic_rows - column.synthetic_missing
+        ]
+
+    @property
     def verdict(self) -> str:
-        """One line: the overall score, and the columns and the pairs that have lost most."""
+        """One line: rows that are copied, the overall score, and the columns and the pairs that have lost most."""
         if self.score is None:
             return "No column has a value"
         columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
         low = [f"{name} ({_figure(column)})" for name, column in columns if column.lost >= LOST]
         pairs = [f"{pair.one} and {pair.other} ({score_text(pair.score)})" for pair in self.pairs if pair.lost >= LOST]
-        line = f"Overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}"
-        said = f"look at {_named(low)}" if low else "no column stands out"
-        return f"{line}; {said}" + (f"; pairs to look at: {_named(pairs)}" if pairs else "")
+        said = [_copied_rows(self.copies)] if self.copies.stand_out else []
+        said.append(f"overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}")
+        if low or not self.copies.stand_out:
+            said.append(f"look at {_named(low)}" if low else "no column stands out")
+        line = "; ".join([*said, f"pairs to look at: {_named(pairs)}"] if pairs else said)
+        return line[0].upper() + line[1:]
 
     @property
     def facts_line(self) -> str:
@@ -465,6 +562,8 @@ class Comparison(Scored):
             "verdict": self.verdict,
             "score": self.score,
             "pair_score": self.pair_score,
+            "copies": self.copies.to_dict(),
+            "real_values": self.real_values,
             "pairs": [asdict(pair) for pair in self.pairs],
             "columns": {
                 name: column_document(column) | {"metric": column.metric} for name, column in self.columns.items()
@@ -478,7 +577,26 @@ class Comparison(Scored):
         rows: list[Row] = [(name, [*_text_cells(self.columns[name]), pairs.get(name, "")]) for name in self.worst_first]
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
-        return "\n\n".join([head, "\n".join(table), *overall, _NOTE])
+        said = [fill(f"{_copied_rows(self.copies)}: {_halves(self.copies)}", WIDTH)]
+        said += [fill(f"{one.problem} {one.remedy}", WIDTH) for one in self._advice_on_keys()]
+        return "\n\n".join([head, "\n".join(table), *overall, *said, _NOTE])
+
+    def _advice_on_rows(self) -> Iterator[Advice]:
+        """What is to be said of whole rows."""
+        if self.copies.stand_out:
+            yield Advice(
+                f"{_copied_rows(self.copies)}: {_halves(self.copies)}.", "The generator repeats original rows."
+            )
+        yield from self._advice_on_keys()
+
+    def _advice_on_keys(self) -> Iterator[Advice]:
+        """What is to be said of columns whose synthetic values are original ones."""
+        if self.real_values:
+            yield Advice(
+                f"Synthetic rows hold real values of {listed(self.real_values)}: text of many values, each of which "
+                "may name someone or something.",
+                'Declare "id", so that samples have new ones, or "drop".',
+            )
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """What is to be said of a column: of its values, and of the pair that has changed most."""
@@ -504,6 +622,7 @@ class Comparison(Scored):
             lead="How alike the synthetic rows and the original ones are, column by column.",
             foot="Wasserstein distances are in standard deviations (sd) of the original values.",
             figures=[*_comparison_tiles(self), columns_to_look_at(said)],
+            warnings=[*self._advice_on_rows()],
             said=said,
             remedies=REMEDIES,
             overview={
@@ -515,6 +634,17 @@ class Comparison(Scored):
             parts=parts,
             body=_comparison_body,
         )
+
+
+def _copied_rows(copies: Copies) -> str:
+    """How many synthetic rows are original ones."""
+    return f"{share(copies.share)} of the synthetic rows equal an original row"
+
+
+def _halves(copies: Copies) -> str:
+    """The yardstick of copied rows."""
+    one, other = share(copies.half_share), share(copies.other_half_share)
+    return f"{one} equal one of a half of the original rows, and {other} of the other half's rows do"
 
 
 def _named(found: Sequence[str]) -> str:
@@ -549,7 +679,7 @@ def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
 
 
 def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
-    if column.score is None:
+    if column.score is None and column.kind not in _UNMODELLED:
         yield Advice("The tables have no value here.", "Leave the column out.")
     elif column.lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
@@ -598,6 +728,11 @@ def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
         yield "lowest score", score_text(scores[worst]), f"of {worst}"
     if comparison.pair_score is not None:
         yield "pair score", score_text(comparison.pair_score), "mean of the scores of pairs of columns"
+    yield (
+        "copied rows",
+        share(comparison.copies.share),
+        f"{_copied_rows(comparison.copies)}: {_halves(comparison.copies)}",
+    )
     yield "original rows", f"{comparison.rows:,}", "rows of the original table"
     yield "synthetic rows", f"{comparison.synthetic_rows:,}", "rows of the synthetic table"
     yield "columns", f"{len(comparison.columns):,}", "columns that are compared"
@@ -606,6 +741,8 @@ def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
 def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
     """Everything about a column."""
     yield tile_list(_column_tiles(column))
+    if isinstance(column, UnmodelledComparison):
+        return
     if isinstance(column, CategoryComparison):
         counts = with_others(column, column.categories)
         yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
@@ -620,11 +757,15 @@ def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
 
 
 def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
-    yield column.metric, score_text(column.score), "1: the distributions are the same"
+    if isinstance(column, UnmodelledComparison):
+        yield "values", f"{column.different:,}", "different values of the original table"
+        yield "known", f"{column.known_rows:,}", "synthetic rows of values that the original table has"
+    else:
+        yield column.metric, score_text(column.score), "1: the distributions are the same"
     if isinstance(column, NumberComparison):
         if column.wasserstein is not None:
             yield "Wasserstein", f"{short(column.wasserstein)} sd", "how far values would have to move, on average"
-    else:
+    if isinstance(column, CategoryComparison):
         yield "categories", f"{column.categories:,}", "in both tables"
         yield "new", f"{column.new_rows:,}", "synthetic rows of categories that the original table lacks"
     before, after = missing_shares(column)

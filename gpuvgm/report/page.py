@@ -59,6 +59,8 @@ class PageContent:
         What stands between the overview and the columns, from the anchors of these.
     body : callable
         Everything about a column but its heading, reason and advice, from its name and figures.
+    warnings : sequence of Advice
+        What is wrong with the table as a whole.
     """
 
     lead: str
@@ -69,6 +71,7 @@ class PageContent:
     overview: Mapping[str, Callable[[Any], Cell]]
     parts: Callable[[Places], Iterable[Markup | None]]
     body: Callable[[str, Any], Iterable[Child]]
+    warnings: Sequence[Advice] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,14 +307,15 @@ def _remedy(one: Advice) -> Markup:
 
 
 def _problems(content: PageContent, places: Places) -> Markup:
-    """The first warning on each column, one line for those alike; the others stand with the columns."""
+    """Warnings on the table and the first one on each column, a line for those alike; others stand with the columns."""
     noted = {name: warnings for name, said in content.said.items() if (warnings := warnings_of(said))}
-    if not noted:
+    if not noted and not content.warnings:
         return tag("p", "Nothing stands out.", class_="fine")
     alike: dict[str, list[str]] = {}
     for name, warnings in noted.items():
         alike.setdefault(warnings[0].remedy, []).append(name)
-    items = [_problem(names, noted[names[0]][0], places) for names in list(alike.values())[:LISTED]]
+    items = [tag("li", one.problem, " ", _remedy(one)) for one in content.warnings]
+    items += [_problem(names, noted[names[0]][0], places) for names in list(alike.values())[:LISTED]]
     left = sum(map(len, list(alike.values())[LISTED:]))
     if left:
         items.append(tag("li", f"and {counted(left, 'more column')}: see the warnings below"))

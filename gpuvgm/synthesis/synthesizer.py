@@ -184,6 +184,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if lost:
             told = f"samples have no values of {listed(lost)}, which is not modelled: declare its kind or leave it out"
             warnings.warn(told, InferenceWarning, stacklevel=2)
+        if model.real_values:
+            warnings.warn(model.describe_real_values(), InferenceWarning, stacklevel=2)
         if ways:
             _LOG.info("%s", describe_unmodelled(model, forms))
         return self
@@ -487,6 +489,13 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not hasattr(self, "network_"):
             raise NotFittedError("this TableSynthesizer is not fitted yet: call fit, or load a model")
         return self.network_
+
+    def __str__(self) -> str:
+        told = [repr(self)]
+        if hasattr(self, "network_"):
+            model = self.transformer_.model_
+            told += filter(None, (describe_unmodelled(model, self.identifiers_), model.describe_real_values()))
+        return "\n".join(told)
 
     def __sklearn_clone__(self) -> Self:
         return type(self)(**self.get_params(deep=False))

@@ -786,7 +786,8 @@ class BaseTransformer:
             As for `fit`; it needs the fitted columns.
         compare : object, optional
             Synthetic rows that are compared with those of `source`, instead of what is decoded of them. It needs the
-            columns that are encoded. Both tables are kept in memory, up to 8 bytes a value.
+            columns that are encoded; others are compared if it has them. Both tables are kept in memory, up to 8 bytes
+            a value.
 
         Returns
         -------
@@ -825,16 +826,16 @@ class BaseTransformer:
         from gpuvgm.report import compare_counts, count_original, count_synthetic
 
         model, start = self._fitted(), time.perf_counter()
-        names = [column.name for column in model.encoded]
         for source in (table, synthetic):
-            check_present(source.name, names, source.schema.names)
+            check_present(source.name, [column.name for column in model.encoded], source.schema.names)
+        names = [name for name in model.names if name in table.schema.names and name in synthetic.schema.names]
 
         def need() -> Need:
             rows = (table.rows or 0) + (synthetic.rows or 0)
             return Need.compare(_chosen(table, names), rows)
 
         with self._run("evaluate", table, need) as run:
-            pairs, original = count_original(model, table, run)
+            pairs, original = count_original(model, names, table, run)
         with self._run("compare", synthetic, need) as run:
             comparison = compare_counts(pairs, original, count_synthetic(model, pairs, synthetic, run))
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
