@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
+from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.report.differences import distance_by_chance
-from gpuvgm.summary.grid import Floats
 
 LEAST = 0.01  # of the rows, from which on a difference is worth a word
 Words = NDArray[np.uint64]
@@ -81,30 +81,46 @@ def copies(original: Mapping[str, NDArray[Any]], synthetic: Mapping[str, NDArray
     modelled : int
         How many of the columns, the first ones, are modelled.
     """
-    names, keys = tuple(original), [np.zeros(1, np.uint64)] * 2
+    names = tuple(original)
+    narrow = [_is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names]
     answers = []
-    for place, name in enumerate(names, 1):
-        words = _words_of_both(original[name], synthetic[name])
-        keys = [mixed(key ^ column, place) for key, column in zip(keys, words, strict=True)]
-        if place in (modelled, len(names)):
-            answers.append(_count(names[:place], *keys))
+    for count in {modelled, len(names)}:
+        one, other = (_keys([table[name] for name in names[:count]], narrow) for table in (original, synthetic))
+        answers.append(_count(names[:count], one, other))
     return max(answers, key=lambda answer: (answer.stand_out, answer.excess))
 
 
-def _words_of_both(one: NDArray[Any], other: NDArray[Any]) -> list[Words]:
-    """64 bits for each value of a column of two tables, the same for equal values."""
-    if one.dtype.kind != "f":
-        return [
-            values.astype(np.int64 if values.dtype.kind == "i" else np.uint64).view(np.uint64)
-            for values in (one, other)
-        ]
-    narrow = any(np.array_equal(numbers, numbers.astype(np.float32), equal_nan=True) for numbers in (one, other))
-    return [_words(numbers.astype(np.float32).astype(np.float64) if narrow else numbers) for numbers in (one, other)]
+def _is_narrow(values: NDArray[Any]) -> bool:
+    """Whether all are numbers that float32 holds."""
+    return values.dtype.kind == "f" and np.array_equal(values, values.astype(np.float32), equal_nan=True)
 
 
-def _words(numbers: Floats) -> Words:
-    """The bits of numbers, with one form of zero and of a missing value."""
-    return np.where(np.isnan(numbers), np.nan, numbers + 0.0).view(np.uint64)
+def _keys(columns: Sequence[NDArray[Any]], narrow: Sequence[bool]) -> Words:
+    """64 bits for each row, the same for equal rows.
+
+    Parameters
+    ----------
+    columns : sequence of ndarray of shape (rows,)
+        The values.
+    narrow : sequence of bool
+        Which columns are compared as float32, because one table has no other.
+    """
+    keys = np.zeros(len(columns[0]), np.uint64)
+    for part in cached_parts(keys):
+        key = keys[part]
+        for place, (values, as_float32) in enumerate(zip(columns, narrow, strict=False), 1):
+            key = mixed(key ^ _words(values[part], as_float32=as_float32), place)
+        keys[part] = key
+    return keys
+
+
+def _words(values: NDArray[Any], *, as_float32: bool) -> Words:
+    """64 bits for each value; one form of zero and of a missing value among numbers."""
+    if values.dtype.kind != "f":
+        return values.astype(np.uint64)
+    numbers = (values.astype(np.float32) if as_float32 else values).astype(np.float64) + 0.0
+    numbers[np.isnan(numbers)] = np.nan
+    return numbers.view(np.uint64)
 
 
 def _count(columns: tuple[str, ...], original: Words, synthetic: Words) -> Copies:
