@@ -444,7 +444,7 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
     )
     one, other = ({name: thinned(counts.columns[name].rows) for name in modelled[:FIRST_COLUMNS]} for counts in tables)
     compared = [name for name, column in columns.items() if column.kind != "id"]
-    rows = [{name: counts.columns[name].rows for name in compared} for counts in tables]
+    rows = [{name: counts.columns[name].blocks for name in compared} for counts in tables]
     return Comparison(
         rows=original.rows,
         synthetic_rows=synthetic.rows,
@@ -679,8 +679,9 @@ def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
 
 
 def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
-    if column.score is None and column.kind not in _UNMODELLED:
-        yield Advice("The tables have no value here.", "Leave the column out.")
+    if column.score is None:
+        if column.kind not in _UNMODELLED:
+            yield Advice("The tables have no value here.", "Leave the column out.")
     elif column.lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
     before, after = missing_shares(column)

@@ -15,6 +15,7 @@ from gpuvgm.report.differences import distance_by_chance
 
 LEAST = 0.01  # of the rows, from which on a difference is worth a word
 Words = NDArray[np.uint64]
+Blocks = Sequence[NDArray[Any]]  # of a column, one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +66,10 @@ class Copies:
 
     def to_dict(self) -> dict[str, Any]:
         """The same as a dict that JSON can hold."""
-        return asdict(self) | {"share": self.share, "stand_out": self.stand_out}
+        return asdict(self) | {"columns": [*self.columns], "share": self.share, "stand_out": self.stand_out}
 
 
-def copies(original: Mapping[str, NDArray[Any]], synthetic: Mapping[str, NDArray[Any]], modelled: int) -> Copies:
+def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], modelled: int) -> Copies:
     """Compare the rows of two tables: in the columns that are modelled, and in all.
 
     Samples have values of their own in columns that no model sees, so that rows are equal in the others alone; where
@@ -76,26 +77,34 @@ def copies(original: Mapping[str, NDArray[Any]], synthetic: Mapping[str, NDArray
 
     Parameters
     ----------
-    original, synthetic : mapping of str to ndarray of shape (rows,)
-        Columns of both tables: numbers with NaN for missing values, codes, or hashes.
+    original, synthetic : mapping of str to sequence of ndarray
+        Columns of both tables in blocks of the same rows: numbers with NaN for missing values, codes, or hashes.
     modelled : int
         How many of the columns, the first ones, are modelled.
     """
     names = tuple(original)
     narrow = [_is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names]
     answers = []
-    for count in {modelled, len(names)}:
+    for count in sorted({modelled, len(names)}):
         one, other = (_keys([table[name] for name in names[:count]], narrow) for table in (original, synthetic))
         answers.append(_count(names[:count], one, other))
     return max(answers, key=lambda answer: (answer.stand_out, answer.excess))
 
 
-def _is_narrow(values: NDArray[Any]) -> bool:
-    """Whether all are numbers that float32 holds."""
-    return values.dtype.kind == "f" and np.array_equal(values, values.astype(np.float32), equal_nan=True)
+def _is_narrow(blocks: Blocks) -> bool:
+    """Whether all values are numbers that float32 holds."""
+    return all(
+        values.dtype.kind == "f" and np.array_equal(values, values.astype(np.float32), equal_nan=True)
+        for values in blocks
+    )
 
 
-def _keys(columns: Sequence[NDArray[Any]], narrow: Sequence[bool]) -> Words:
+def _keys(columns: Sequence[Blocks], narrow: Sequence[bool]) -> Words:
+    """64 bits for each row of a table; see `_keys_of_block`."""
+    return np.concatenate([_keys_of_block(columns, narrow) for columns in zip(*columns, strict=True)])
+
+
+def _keys_of_block(columns: Sequence[NDArray[Any]], narrow: Sequence[bool]) -> Words:
     """64 bits for each row, the same for equal rows.
 
     Parameters

@@ -12,7 +12,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm import TableTransformer
-from gpuvgm.columns.identifiers import IdStatistics, _hashes_of_text
+from gpuvgm.columns.identifiers import IdStatistics
+from gpuvgm.columns.passthrough import hashes_of_text
 from gpuvgm.errors import ColumnsFailed, InputError
 
 ROWS = 3_000
@@ -215,4 +216,4 @@ def test_texts_in_buffers_longer_than_their_rows() -> None:
     padded = [None, pa.py_buffer(offsets.to_pybytes()[: 8 * 5] + b"\xff" * 3), pa.py_buffer(body.to_pybytes() + b"z")]
     for offset in (0, 1):
         given = pa.Array.from_buffers(pa.large_string(), 4 - offset, padded, offset=offset)
-        np.testing.assert_array_equal(_hashes_of_text(given), _hashes_of_text(whole[offset:]))
+        np.testing.assert_array_equal(hashes_of_text(given), hashes_of_text(whole[offset:]))
