@@ -163,6 +163,31 @@ def test_counts_have_no_epochs(table, tmp_path):
     assert message in invoke("train", table, "--model", "m.gpuvgm", env={"GPUVGM_WITH": "forest"}, code=2).stderr
 
 
+def test_columns_of_real_values_and_copied_rows_are_told(tmp_path):
+    random = np.random.default_rng(0)
+    rows = {"account": [f"DE{who * 7919:018}" for who in random.integers(0, 500, 2000)]}
+    rows |= {
+        "amount": random.lognormal(3, 1, 2000).round(6),
+        "state": random.choice([f"s{i}" for i in range(50)], 2000),
+    }
+    table, model, out, page = (tmp_path / name for name in ("t.parquet", "m.gpuvgm", "s.parquet", "p.html"))
+    pq.write_table(pa.table(rows), table)
+    told = invoke("train", table, "--model", model)
+    assert 'samples hold real values of "account": text of more than 255 different values' in told.stdout
+    assert 'declare "id", which makes new ones, or "drop"' in told.stdout
+    assert document("train", table, "--model", model)["real_values"] == ["account"]
+    invoke("sample", model, out, "--rows", "2000")
+    compared = ("evaluate", table, "--model", model, "--compare")
+    found = document(*compared, out, "--html", page)
+    assert (found["real_values"], found["copies"]["stand_out"]) == (["account"], False)
+    assert 'Synthetic rows hold real values of "account"' in page.read_text().replace("&quot;", '"')
+    assert 'Synthetic rows hold real values of "account"' in invoke(*compared, out).stdout
+    assert invoke(*compared, table).stdout.startswith(
+        "100 % of the synthetic rows equal an original row; overall score 1.0"
+    )
+    assert document(*compared, table)["copies"]["stand_out"]
+
+
 def test_the_generator_can_stand_in_a_file(table, tmp_path):
     (tmp_path / "options.toml").write_text('[train]\nwith = "counts"\nseed = 3\n')
     model = tmp_path / "m.gpuvgm"

@@ -79,8 +79,9 @@ def test_tv_complement(one: list[int], other: list[int]) -> None:
 
 
 def test_scores_equal_those_of_all_rows(comparison: Comparison, original: pa.Table, synthetic: pa.Table) -> None:
-    assert list(comparison.columns) == [name for name in original.column_names if name != "key"]
-    for name, column in comparison.columns.items():
+    assert list(comparison.columns) == [*(name for name in original.column_names if name != "key"), "key"]
+    assert comparison.columns["key"].score is None, "which no model sees"
+    for name, column in [*comparison.columns.items()][:-1]:
         one, other = original[name].drop_null(), synthetic[name].drop_null()
         if name in CATEGORIES:
             expected = tv_complement(Counter(one.to_pylist()), Counter(other.to_pylist()))
@@ -89,7 +90,8 @@ def test_scores_equal_those_of_all_rows(comparison: Comparison, original: pa.Tab
         assert column.score == pytest.approx(expected, abs=1e-12), name
         assert (column.rows, column.missing) == (ROWS, original[name].null_count)
         assert (column.synthetic_rows, column.synthetic_missing) == (ROWS // 2, synthetic[name].null_count)
-    assert comparison.score == pytest.approx(np.mean([column.score for column in comparison.columns.values()]))
+    assert comparison.score == pytest.approx(np.mean([*comparison.scores.values()]))
+    assert len(comparison.scores) == 11
 
 
 def test_wasserstein_and_descriptions(comparison: Comparison, original: pa.Table, synthetic: pa.Table) -> None:
@@ -175,8 +177,9 @@ def test_new_categories_count(comparison: Comparison, synthetic: pa.Table) -> No
 def test_the_same_table_has_the_score_1(transformer: gpuvgm.TableTransformer, original: pa.Table) -> None:
     same = transformer.evaluate(original, compare=original)
     assert same.score == 1
-    assert same.verdict == "Overall score 1.000 of 1 for 11 columns; no column stands out"
-    assert "Nothing stands out." in parsed(same.to_html()).text
+    copied = "100 % of the synthetic rows equal an original row"
+    assert same.verdict == f"{copied}; overall score 1.000 of 1 for 11 columns"
+    assert "Nothing stands out." not in parsed(same.to_html()).text
 
 
 @pytest.mark.parametrize("compare", [False, True])
@@ -249,11 +252,12 @@ def test_the_page(comparison: Comparison, original: pa.Table, synthetic: pa.Tabl
     found = sections(tree)
     assert list(found) == comparison.worst_first and set(found) == set(comparison.columns)
     for name, section in found.items():
-        assert bool(section.all("svg", "histogram")) == (name not in CATEGORIES)
+        assert bool(section.all("svg", "histogram")) == (name not in (*CATEGORIES, "key"))
     part = share(comparison.columns["city"].new_rows / (ROWS // 2))
     assert f"{part} of the synthetic rows hold categories that the original table lacks" in found["city"].text
     assert "Kind categorical: declared." in found["city"].text
-    assert "Left outkey: declared" in tree.text
+    assert "Left out" not in tree.text
+    assert "Kind pass: declared." in found["key"].text
     (pairs,) = [one for one in tree.all("table") if (one.attributes["aria-label"] or "").startswith("Pairs of columns")]
     first = comparison.pairs[0]
     assert first.metric == "correlation"
@@ -377,7 +381,8 @@ def test_text_and_document(comparison: Comparison) -> None:
     for name in comparison.columns:
         assert any(line.split()[:1] == [name] for line in lines)
     document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    assert set(document) == {"rows", "synthetic_rows", "verdict", "score", "pair_score", "pairs", "columns"}
+    figures = {"rows", "synthetic_rows", "verdict", "score", "pair_score", "copies", "real_values", "pairs", "columns"}
+    assert set(document) == figures
     assert document["pairs"][0] == asdict(comparison.pairs[0])
     assert {"metric", "score", "missing", "synthetic_missing", "before", "after", "wasserstein"} <= set(
         document["columns"]["plain"]

@@ -145,6 +145,37 @@ def test_a_fit_warns_of_columns_that_samples_leave_empty() -> None:
         gpuvgm.TableSynthesizer({"note": "pass", "id": "id", "x": "continuous"}).fit(table)
 
 
+@pytest.mark.parametrize("kind", ["text", "dictionary"])
+def test_a_fit_names_columns_of_which_samples_hold_real_values(kind: str) -> None:
+    """Text of more than 255 values that come back in several rows; not fifty states, nor declared categories."""
+    who = np.random.default_rng(0).integers(0, 400, 4000)
+    table = pd.DataFrame(
+        {
+            "iban": [f"DE{7919 * one + 10**12:020}" for one in who],
+            "mail": [f"user{one}@mail.example" for one in who],
+            "state": [f"state {one % 50}" for one in who],
+            "agent": [f"agent {one % 255}" for one in who],
+            "x": who % 40,
+        }
+    )
+    if kind == "dictionary":
+        table = table.astype({"iban": "category", "mail": "category"})
+    told = 'samples hold real values of "iban", "mail": text of more than 255 different values, each of which may name'
+    with pytest.warns(InferenceWarning, match=told) as caught:
+        fitted = gpuvgm.TableSynthesizer().fit(table)
+    assert len([one for one in caught if "real values" in str(one.message)]) == 1
+    assert 'declare "id", which makes new ones, or "drop"' in str(caught[0].message)
+    assert {*fitted.sample(500)["iban"]} <= {*table["iban"]}, "so that the warning is true"
+    assert told in str(fitted)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        declared = {"iban": "id", "mail": {"kind": "categorical", "categories": sorted({*table["mail"]})}}
+        again = gpuvgm.TableSynthesizer(declared | dict.fromkeys(["state", "agent"], "categorical")).fit(table)
+    assert not {*again.sample(500)["iban"]} & {*table["iban"]}
+    assert str(again).endswith("\ncolumns that are not modelled: iban (random letters and digits)")
+    assert "\n" not in str(gpuvgm.TableSynthesizer()), "before the fit nothing is known"
+
+
 def test_dependence_is_in_the_sample(fitted: gpuvgm.TableSynthesizer) -> None:
     """The group follows from the age, and the income from the group."""
     rows = fitted.sample(5000)
