@@ -94,9 +94,14 @@ def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], mode
 def _is_narrow(blocks: Blocks) -> bool:
     """Whether all values are numbers that float32 holds."""
     return all(
-        values.dtype.kind == "f" and np.array_equal(values, values.astype(np.float32), equal_nan=True)
-        for values in blocks
+        values.dtype.kind == "f" and np.array_equal(values, _as_float32(values), equal_nan=True) for values in blocks
     )
+
+
+def _as_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
+    """The nearest float32; infinite for larger ones."""
+    with np.errstate(over="ignore"):
+        return numbers.astype(np.float32)
 
 
 def _keys(columns: Sequence[Blocks], narrow: Sequence[bool]) -> Words:
@@ -127,7 +132,7 @@ def _words(values: NDArray[Any], *, as_float32: bool) -> Words:
     """64 bits for each value; one form of zero and of a missing value among numbers."""
     if values.dtype.kind != "f":
         return values.astype(np.uint64)
-    numbers = (values.astype(np.float32) if as_float32 else values).astype(np.float64) + 0.0
+    numbers = (_as_float32(values) if as_float32 else values).astype(np.float64) + 0.0
     numbers[np.isnan(numbers)] = np.nan
     return numbers.view(np.uint64)
 

@@ -154,6 +154,13 @@ def test_rows_that_a_table_has_twice_are_the_tables_own() -> None:
         assert copies({"x": [original]}, {"x": [synthetic]}, 1).stand_out == stand_out
 
 
+def test_numbers_beyond_those_of_float32_are_compared_too() -> None:
+    table = {"x": np.array([1e300, 2e-300, np.inf, 0.1] * 5), "y": np.array([0.5, 1.5, 2.5, np.nan] * 5)}
+    for other, copied in ((table["x"], 20), (-table["x"], 0)):
+        found = copies({name: [rows] for name, rows in table.items()}, {"x": [other], "y": [table["y"]]}, 2)
+        assert found.copied_rows == copied
+
+
 def test_samples_of_counts_are_no_copies() -> None:
     random = np.random.default_rng(0)
     rows = {"a": random.choice([*"xyz"], 3000), "b": random.choice([f"b{i}" for i in range(30)], 3000)}
