@@ -53,7 +53,7 @@ def test_scores_are_those_of_sdmetrics(name: str, comparison: Comparison, frames
 @pytest.mark.filterwarnings("ignore:The single table quality report is deprecated:FutureWarning")
 def test_the_overall_score_is_that_of_column_shapes(comparison: Comparison, frames: list[Any]) -> None:
     reports = pytest.importorskip("sdmetrics.reports.single_table", reason="SDMetrics is not installed")
-    types = dict.fromkeys(comparison.columns, "numerical") | dict.fromkeys(("when", "day"), "datetime")
+    types = dict.fromkeys(comparison.scores, "numerical") | dict.fromkeys(("when", "day"), "datetime")
     types |= dict.fromkeys(CATEGORIES, "categorical")
     report = reports.QualityReport()
     report.generate(*frames, {"columns": {name: {"sdtype": type_} for name, type_ in types.items()}}, verbose=False)
