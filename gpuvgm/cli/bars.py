@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -39,8 +40,9 @@ def draw_bars(console: Console | None = None) -> Iterator[Report]:
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to draw; by default standard error.
+        Where to draw; by default standard error. Lines that are written there meanwhile stand above the bars.
     """
+    console = console or Console(stderr=True, soft_wrap=True)  # the terminal breaks lines, as it does without bars
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), RateColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
 
@@ -53,5 +55,5 @@ def draw_bars(console: Console | None = None) -> Iterator[Report]:
             progress.reset(tasks[stage])
         progress.update(tasks[stage], completed=done, total=total)
 
-    with Progress(*columns, console=console or Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         yield show

@@ -126,8 +126,7 @@ class Terminal:
     @contextmanager
     def messages(self) -> Iterator[None]:
         """The library's log and warnings as lines on stderr."""
-        handler = logging.StreamHandler(sys.stderr)
-        handler.handleError = lambda record: discard(sys.stderr)  # type: ignore[method-assign]
+        handler = Lines()
         formatter, as_json = logging.Formatter("gpuvgm: %(message)s"), self.log_format == "json"
         if as_json:
             from gpuvgm.cli.log_lines import JsonLines  # not for help
@@ -164,6 +163,14 @@ class Terminal:
                     draw(*step)
 
                 yield report
+
+
+class Lines(logging.Handler):
+    """Log records as lines on what is standard error at the time: while bars are drawn, the console that draws them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record; of what cannot be shown, escapes."""
+        say("".join(f"{printable(line)}\n" for line in self.format(record).split("\n")))
 
 
 def exit_code(problem: BaseException) -> int:
