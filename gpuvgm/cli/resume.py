@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from gpuvgm.errors import ColumnsFailed, InputError
+from gpuvgm.errors import ColumnsFailed, InputError, counted
 from gpuvgm.io import Location, location_of
 from gpuvgm.table.base import OF_THIS_MACHINE, BaseTransformer, load_as, settings_of
 from gpuvgm.table.checkpoint import forget_checkpoint, note_checkpoint
 from gpuvgm.table.model_file import SUFFIX
 
+_LOG = logging.getLogger("gpuvgm")
 OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings that are called otherwise in Python
 
 
@@ -60,6 +62,9 @@ def fit_or_resume(
         transformer.unfinished_ = load_as(BaseTransformer, str(kept)).unfinished_
     elif resume and not begun:
         return _add_files(transformer, source, model)
+    elif folder is not None and begun and not resume:
+        told = "%s: what an interrupted fit had counted is removed (%s in %s); --resume would have gone on with it"
+        _LOG.warning(told, model, counted(len([*folder.glob("*.zip")]), "part"), folder)
     try:
         return transformer.fit(source, resume=resume, journal=folder if journal or begun else None)
     except ColumnsFailed as problem:

@@ -46,6 +46,9 @@ def train_generator(
     network = None if name == "counts" else _network(name, transformer.executor)
     folder = checkpoint_of(model)
     begun = folder is not None and folder.exists()
+    kept = None if folder is None or network is None else folder.with_name(f"{folder.name}.training")
+    if network is not None and kept is not None and not resume:
+        network._refuse_to_forget(kept, complete=True)  # before all else is done again
     source = open_source(source)  # once: text is read through for its types
     with warnings.catch_warnings():  # of what a model does not see: generators say how they make it
         warnings.simplefilter("ignore", InferenceWarning)
@@ -58,7 +61,6 @@ def train_generator(
             return generator
     generator = network() if epochs is None else network(epochs=epochs)
     generator.set_random_state(transformer.random_state)
-    kept = None if folder is None else folder.with_name(f"{folder.name}.training")
     go_on = resume and kept is not None
     generator.fit(source, columns=transformer, checkpoint=kept, resume=go_on, progress=transformer.progress)
     complete(generator, model)

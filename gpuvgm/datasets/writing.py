@@ -163,9 +163,9 @@ def generate(
 
 
 def write_generated(
-    generator: Generator, path: Given, part: RowRange, file_rows: int, chosen: Executor, *, resume: bool
+    generator: Generator, path: Given, part: RowRange, file_rows: int, chosen: Executor, *, resume: bool | None
 ) -> GeneratedFile:
-    """Write a range of rows, as `generate` describes."""
+    """Write a range of rows, as `generate` describes; `resume` is None where a run that was cut short cannot go on."""
     target = location_of(path)
     if not target.suffix:
         return _write_folder(generator, target, part, file_rows, chosen, resume=resume)
@@ -189,7 +189,7 @@ def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:
 
 
 def _write_folder(
-    generator: Generator, folder: Location, part: RowRange, file_rows: int, executor: Executor, *, resume: bool
+    generator: Generator, folder: Location, part: RowRange, file_rows: int, executor: Executor, *, resume: bool | None
 ) -> GeneratedFile:
     if file_rows < 1 or part.first_row % file_rows:
         raise InputError(
@@ -205,14 +205,14 @@ def _write_folder(
             _warn_of_more(part_of(folder, _span_of_files(files).stop), part)
         missing = [file for number, file in files.items() if number not in held]
         place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
-        with _say_what_is_complete(folder, files):
+        with _say_what_is_complete(folder, files, resume=resume):
             written = executor.each(partial(_write_numbered, generator, place, file_rows), missing)
             sizes = list(held.values()) + [size for _, size in written]
     return GeneratedFile(folder, part.rows, sum(sizes), len(files), len(held))
 
 
 @contextmanager
-def _say_what_is_complete(folder: Location, numbers: Iterable[int]) -> Iterator[None]:
+def _say_what_is_complete(folder: Location, numbers: Iterable[int], *, resume: bool | None) -> Iterator[None]:
     """Of a run that fails, say which files are complete; remove what workers that were killed had begun."""
     try:
         yield
@@ -226,8 +226,13 @@ def _say_what_is_complete(folder: Location, numbers: Iterable[int]) -> Iterator[
             complete = sum(path.exists() for path in final)
             if complete:
                 told = counted_values(complete, "files are complete")
-                problem.add_note(f"{told} in {folder}: go on with resume=True")
+                problem.add_note(f"{told} in {folder}: {_ways_on(resume)}")
         raise
+
+
+def _ways_on(resume: bool | None) -> str:  # noqa: FBT001
+    """What to do about files that are there."""
+    return "remove them to begin again" if resume is None else "go on with resume=True, or remove them to begin again"
 
 
 def _span_of_files(files: Mapping[int, RowRange]) -> range:
@@ -253,7 +258,7 @@ def _write_numbered(
 
 
 def _held_files(
-    generator: Generator, folder: Location, files: Mapping[int, RowRange], *, resume: bool
+    generator: Generator, folder: Location, files: Mapping[int, RowRange], *, resume: bool | None
 ) -> dict[int, int]:
     """Sizes of the complete files that are there, by number; the folder is made where there is none."""
     if isinstance(folder, Path):
@@ -262,7 +267,9 @@ def _held_files(
         folder.mkdir(exist_ok=True)
     there = {number: part_of(folder, number) for number in files if part_of(folder, number).exists()}
     if there and not resume:
-        raise InputError(f"{next(iter(there.values()))}: is there already; pass resume=True to keep what is complete")
+        told = counted_values(len(there), f"files are there already, of {len(files):,}")
+        first = next(iter(there.values())).name
+        raise InputError(f"{folder}: {told} (first {first}): {_ways_on(resume)}")
     return {n: size for n, path in there.items() if (size := _size_if_complete(generator, path, files[n])) is not None}
 
 

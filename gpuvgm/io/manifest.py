@@ -217,8 +217,10 @@ def read_manifest(place: Location) -> Manifest | None:
         return None
 
 
-def refuse_other_run(found: Manifest, asked: Mapping[str, Any], name: str) -> None:
-    """Refuse to go on with a run that read or did something else.
+def refuse_other_run(
+    found: Manifest, asked: Mapping[str, Any], name: str, otherwise: str = "run without resume=True"
+) -> None:
+    """Refuse to go on with a run that read or did something else; the message says what to do otherwise.
 
     Raises
     ------
@@ -230,12 +232,12 @@ def refuse_other_run(found: Manifest, asked: Mapping[str, Any], name: str) -> No
     wanted = json.loads(json.dumps(plain(asked, "manifest")))
     known = json.loads(json.dumps(plain(found.asked, "manifest")))
     if known.get("inputs") != wanted.get("inputs"):
-        raise SourceChangedError(f"{name}: {changed_input(known['inputs'], wanted['inputs'])}; run without resume=True")
+        raise SourceChangedError(f"{name}: {changed_input(known['inputs'], wanted['inputs'])}; {otherwise}")
     for key in sorted({*known, *wanted}):
         if known.get(key) != wanted.get(key):
             raise InputError(
                 f"{name}: the run to resume had {key} {known.get(key)!r}, this one has {wanted.get(key)!r}; run as "
-                "before, or without resume=True"
+                f"before, or {otherwise}"
             )
 
 

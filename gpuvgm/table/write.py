@@ -55,6 +55,7 @@ from gpuvgm.io.threads import result_of
 PART_ROWS = 1 << 24
 Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them
 Encode = Callable[[Any], Written]
+_ANEW = "remove that folder to begin again"
 _ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # of runs, that are no defect of gpuvgm
 _LOG = logging.getLogger("gpuvgm")
 
@@ -514,7 +515,8 @@ def write_parts(
     Raises
     ------
     InputError
-        Where the folder is something else, or the run to resume was another one.
+        Where the folder is something else, or the run to resume was another one, and where files of a run that was cut
+        short are there that are not to be gone on with.
     """
     began = time.perf_counter()
     parts = parts.partitioned_as(source) if parts.options.partitioned else parts
@@ -528,8 +530,8 @@ def write_parts(
         finished = _finished(parts) if resume else None
         if finished is not None:
             return _summary(source, parts, finished, began)
-        manifest = _begun(parts, resume=resume)
-        with _left_for_later(parts, manifest):
+        manifest = _begun(parts, source, resume=resume)
+        with _left_for_later(parts, source, manifest):
             manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
             if manifest.done:
                 _LOG.info("%s: going on after %s", parts.out, counted(len(manifest.done), "part"))
@@ -548,14 +550,15 @@ def write_parts(
 
 
 @contextmanager
-def _left_for_later(parts: Parts, manifest: Manifest) -> Iterator[None]:
+def _left_for_later(parts: Parts, source: Source, manifest: Manifest) -> Iterator[None]:
     """Of a run that fails, keep what is complete and say so; nothing where nothing is."""
     try:
         yield
     except BaseException as problem:
         if manifest.done:
             complete = counted_values(len(manifest.done), "files are complete")
-            problem.add_note(f"{complete} in {parts.place}: go on with resume=True")
+            way = "go on with resume=True" if source.identified else _ANEW
+            problem.add_note(f"{complete} in {parts.place}: {way}")
         elif isinstance(problem, _ENDS) and isinstance(parts.place, Path):
             shutil.rmtree(parts.place, ignore_errors=True)
         raise
@@ -633,29 +636,55 @@ def _finished(parts: Parts) -> Manifest | None:
         return found
     if isinstance(parts.out, Path) and isinstance(parts.place, Path):
         _check_folder(parts.out)
-        shutil.rmtree(parts.place, ignore_errors=True)
+        _remove_unfinished(parts.place, None)
         parts.out.rename(parts.place)
     return None
 
 
-def _begun(parts: Parts, *, resume: bool) -> Manifest:
+def _begun(parts: Parts, source: Source, *, resume: bool) -> Manifest:
     """The manifest of the run to resume, or a new one in a folder of its own."""
     _check_folder(parts.out)
     place = inside(parts.place, MANIFEST)
-    found = read_manifest(place) if resume else None
-    if found is not None:
-        refuse_other_run(found, parts.asked, str(parts.out))
+    found = read_manifest(place)
+    if not resume:
+        _refuse_to_forget(parts, source, found)
+    elif found is not None:
+        refuse_other_run(found, parts.asked, _left_by(found, parts), _ANEW)
         return replace(found, place=place, complete=False)
     if resume:
         _LOG.info("%s: there is no unfinished run; it begins from the start", parts.out)
     if isinstance(parts.out, RemoteFile):
         _empty_store(parts.out)
     elif isinstance(parts.place, Path):
-        if parts.place.exists():
-            _LOG.info("%s: what an unfinished run left is removed", parts.out)
-            shutil.rmtree(parts.place)
+        _remove_unfinished(parts.place, found)
         parts.place.mkdir()
     return Manifest(place, dict(parts.asked), {})
+
+
+def _left_by(found: Manifest, parts: Parts) -> str:
+    """Which files a run that was cut short left, and where."""
+    return f"{parts.out}: a run that was cut short left {counted(len(found.done), 'complete file')} in {parts.place}"
+
+
+def _refuse_to_forget(parts: Parts, source: Source, found: Manifest | None) -> None:
+    """Refuse to begin again where files of a run that was cut short are there."""
+    if found is None or not found.done or (found.complete and parts.place == parts.out):
+        return
+    left, way = _left_by(found, parts), ""
+    if source.identified:
+        refuse_other_run(found, parts.asked, left, _ANEW)
+        way = "go on with resume=True, or "
+    total = "" if source.rows is None else f", of {len(parts.files(source.rows)):,}"
+    raise InputError(f"{left}{total}: {way}{_ANEW}")
+
+
+def _remove_unfinished(place: Path, found: Manifest | None) -> None:
+    """Remove what a run that was cut short before its first file was complete left; refuse what nobody can tell of."""
+    if place.exists():
+        held = sorted(name for name in _names_within(place) if not Path(name).name.startswith("."))
+        if found is None and held:
+            raise InputError(f"{place}: holds {held[0]}, but no whole manifest of a run; {_ANEW}")
+        shutil.rmtree(place)
 
 
 def _empty_store(out: RemoteFile) -> None:

@@ -206,6 +206,10 @@ def test_an_interrupted_training_goes_on(table, model, tmp_path, monkeypatch):
         broken.setattr(synthesize.TableSynthesizer, "fit", interrupt)
         invoke("train", _parquet(table), "--model", path, code=130)
     assert checkpoint_of(str(path)).exists()
+    with monkeypatch.context() as broken:
+        broken.setattr(synthesize.TableSynthesizer, "fit", interrupt)
+        told = invoke("train", _parquet(table), "--model", path, code=130).stderr
+    assert f"{path}: what an interrupted fit had counted is removed (" in told and "--resume would have gone on" in told
     invoke("train", _parquet(table), "--model", path, "--resume")
     assert not checkpoint_of(str(path)).exists()
     invoke("train", _parquet(table), "--model", path, "--resume")  # where nothing was interrupted, from the beginning
@@ -228,6 +232,9 @@ def test_an_interrupted_sample_goes_on(model, tmp_path, monkeypatch):
     kept, missing, _ = sorted((tmp_path / "parts").glob("*.parquet"))
     before, whole = kept.stat().st_mtime_ns, pq.read_table(tmp_path / "parts")
     missing.unlink()
+    told = invoke(*draw, code=2).stderr
+    assert told.endswith("2 files are there already, of 3 (first part-00000.parquet): go on with --resume, or remove "
+                         "them to begin again\n")
     invoke(*draw, "--resume")
     assert kept.stat().st_mtime_ns == before
     assert pq.read_table(tmp_path / "parts").equals(whole)

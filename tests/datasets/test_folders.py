@@ -87,8 +87,11 @@ def test_files_beyond_the_rows_are_told(tmp_path):
 
 
 def test_files_that_are_there_are_refused(whole):
-    with pytest.raises(InputError, match=r"part-00000\.parquet: is there already; pass resume=True"):
-        gpuvgm.generate(whole, 10, kind="mixed-table", seed=5)
+    before = bodies(whole)
+    told = r"whole: 3 files are there already, of 4 \(first part-00000\.parquet\): go on with resume=True, or remove them"
+    with pytest.raises(InputError, match=told):
+        gpuvgm.generate(whole, ROWS + FILE_ROWS, kind="mixed-table", seed=5, file_rows=FILE_ROWS)
+    assert bodies(whole) == before
 
 
 @pytest.mark.parametrize("options", [{"seed": 6}, {"kind": "amount"}, {"rows": ROWS - 1}])

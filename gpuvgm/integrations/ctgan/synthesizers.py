@@ -33,7 +33,7 @@ from gpuvgm.execution.sources import open_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.state import read_weights, write_weights
 from gpuvgm.integrations.ctgan.tables import SampledTable
-from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average
+from gpuvgm.integrations.ctgan.training import Checkpoint, Progress, Training, average, refuse_to_forget
 from gpuvgm.integrations.ctgan.transformer import DataTransformer, draw_seed, list_names
 from gpuvgm.integrations.torch import processes
 from gpuvgm.io import Source
@@ -65,6 +65,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
     EFFORT: ClassVar[Effort] = "research"  # of the fit, unless `encoding` says otherwise
     CTGANS: ClassVar[Any]  # class of ctgan, whose hyperparameters these are
     _table: SampledTable | None = None  # where kinds were inferred, or rows had been encoded
+    _refuse_to_forget = staticmethod(refuse_to_forget)
 
     def __init__(
         self,

@@ -100,7 +100,7 @@ class SampledTable:
         if out is not None:
             described = {"gpuvgm.kind": "sample"} | metadata_for_pandas(self.transformer.pandas_dtypes_, self.schema)
             generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, described)
-            return write_generated(generator, out, part, FILE_ROWS, executor, resume=False)
+            return write_generated(generator, out, part, FILE_ROWS, executor, resume=None)
         batches: list[pa.RecordBatch] = []
         executor.map_blocks(lambda one: rows_of(one.first_row, one.rows, seed), part.ranges(BLOCK_ROWS), batches.append)
         table = restored_sample(self.transformer, batches, self.schema)

@@ -15,7 +15,7 @@ import torch
 from torch import distributed
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, counted
 from gpuvgm.files import partial_of
 from gpuvgm.integrations.ctgan.transformer import draw_seed
 from gpuvgm.integrations.torch import processes
@@ -23,7 +23,7 @@ from gpuvgm.io.locations import naming_file
 from gpuvgm.io.sink import check_file
 
 Progress = Callable[[str, int, int], None]
-MAGIC = b"gpuvgm checkpoint 1\n"  # followed by the SHA-256 of the rest, which torch wrote
+MAGIC = b"gpuvgm checkpoint 2\n"  # followed by the SHA-256 of the rest, which torch wrote
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -62,6 +62,8 @@ class Checkpoint:
         self.held: dict[str, Any] | None = None
         if self.path is not None:
             check_file(self.path)
+            if not resume:
+                refuse_to_forget(self.path)
             self.held = _read_checkpoint(self.path) if resume and self.path.exists() else None
         self.seed = share_number(draw_seed() if self.held is None else self.held["seed"])
 
@@ -80,8 +82,26 @@ class Checkpoint:
         if other:
             raise InputError(
                 f"{self.path}: a checkpoint of another training; these differ: {', '.join(other)}; "
-                "give what it was begun with, or leave resume=True out"
+                "give what it was begun with, or remove it to begin again"
             )
+
+
+def refuse_to_forget(path: Path, *, complete: bool = False) -> None:
+    """Refuse to begin again over the checkpoint of a training that was cut short, or over a complete one too.
+
+    Raises
+    ------
+    InputError
+        Saying how many steps are done.
+    """
+    try:
+        held = _read_checkpoint(path)
+    except (InputError, FileNotFoundError):  # no checkpoint, which is replaced
+        return
+    done, total = held["done"], held["total"]
+    if complete or done < total:
+        told = f"{path}: a training that was cut short is there, {done:,} of {counted(total, 'step')}"
+        raise InputError(f"{told}: go on with resume=True, or remove that file to begin again")
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
@@ -133,16 +153,17 @@ class Training:
             yield number
             self.done = number + 1
             if self._checkpoint.path is not None and (self.done % self._checkpoint.every == 0 or self.done == total):
-                self._keep(self._checkpoint.path, last=self.done == total)
+                self._keep(self._checkpoint.path, total)
             if progress is not None:
                 progress("train", self.done, total)
 
-    def _keep(self, path: Path, *, last: bool) -> None:
+    def _keep(self, path: Path, total: int) -> None:
         """Write a checkpoint; where that fails before the last one, the training goes on, and the older one stays."""
         random: Any = np.random.get_state(legacy=False)
         key = torch.from_numpy(random["state"].pop("key").astype(np.int64))
         held = {
             "done": self.done,
+            "total": total,
             "losses": self.losses,
             "meaning": self._checkpoint.meaning,
             "seed": self._checkpoint.seed,
@@ -161,7 +182,7 @@ class Training:
                     file.writelines((MAGIC, digest, body.getbuffer()))
                 written.replace(path)
         except OSError as problem:
-            if last:
+            if self.done == total:
                 raise
             _LOG.warning("%s: the checkpoint of step %d is not written: %s", path, self.done, problem.strerror)
 

@@ -441,7 +441,7 @@ def several(prepared: Prepared, random: random.Random, folder: Path) -> None:
     check_end(run, work)
 
 
-BUSY = r"gpuvgm: .*(process( \d+)? works there|is there already).*\n"
+BUSY = r"gpuvgm: .*(process( \d+)? works there|there already).*\n"
 
 
 def target(name: str, attempt: Callable[[Prepared, random.Random, Path], None], *commands: str) -> Target:

@@ -136,6 +136,11 @@ def test_a_training_goes_on_where_it_was_cut(kind, cut, flights, tmp_path):
     whole = fit()
     with pytest.raises(KeyboardInterrupt):
         fit(checkpoint=path, checkpoint_steps=3, progress=partial(told, last=cut + 1))
+    before, done, total = path.read_bytes(), cut // 3 * 3, seen[0][2]
+    told = rf"training\.pt: a training that was cut short is there, {done} of {total} steps: go on with resume=True, or"
+    with pytest.raises(InputError, match=told):
+        fit(checkpoint=path)
+    assert path.read_bytes() == before
     seen.clear()
     again = fit(seed=77, checkpoint=path, resume=True, progress=partial(told, last=None))
     assert seen[0][1] == cut + 1 and seen[-1][1:] == (seen[-1][2],) * 2
@@ -144,6 +149,7 @@ def test_a_training_goes_on_where_it_was_cut(kind, cut, flights, tmp_path):
 
     finished = fit(checkpoint=path, resume=True)
     assert finished.loss_values.equals(whole.loss_values)
+    assert fit(checkpoint=path).loss_values.equals(whole.loss_values)  # over a complete one
     longer = fitted(OURS[kind], flights, epochs=3, checkpoint=path, resume=True)
     assert longer.loss_values["Epoch"].max() == 2
     with pytest.raises(InputError, match=r"another training; these differ: batch_size;"):

@@ -272,7 +272,11 @@ def test_the_commands_train_networks(name, people, tmp_path, monkeypatch):
         invoke(
             "train", table, "--model", tmp_path / "cut.gpuvgm", "--with", name, "--epochs", "1", "--seed", "3", code=130
         )
-    assert (tmp_path / ".cut.gpuvgm.journal.training").exists()
+    kept = tmp_path / ".cut.gpuvgm.journal.training"
+    before = kept.read_bytes()
+    told = invoke("train", table, "--model", tmp_path / "cut.gpuvgm", "--with", name, "--epochs", "1", code=2).stderr
+    assert told.startswith(f"gpuvgm: {kept}: a training that was cut short is there, ")
+    assert told.endswith(": go on with --resume, or remove that file to begin again\n") and kept.read_bytes() == before
     seen = []
     fit = kind.fit
     monkeypatch.setattr(kind, "fit", lambda self, *given, **named: seen.append(named) or fit(self, *given, **named))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io import ParquetSink
 from gpuvgm.io.manifest import digest_of_file, read_manifest
+from tests.cli.running import invoke
 from tests.table.recovery.conftest import damage, kill_after
 
 ROWS, PART_ROWS = 50_000, 8192
@@ -201,6 +203,97 @@ def resume(transformer, place, cut, **options):
     return transformer.transform(
         place / "data", **{"out": cut.with_name("e"), "part_rows": PART_ROWS, "resume": True} | options
     )
+
+
+def test_complete_files_are_not_forgotten(place, transformer, cut):
+    """Neither by the same run again, nor by another one."""
+    before = {path.name: path.read_bytes() for path in cut.iterdir()}
+    left = f"{cut.parent}/e: a run that was cut short left 3 complete files in {cut}"
+    anew = "remove that folder to begin again"
+    for options, told in (
+        ({}, f"{left}, of {PARTS}: go on with resume=True, or {anew}"),
+        ({"seed": 5}, f"{left}: the run to resume had seed 0, this one has 5; run as before, or {anew}"),
+        ({"seed": 5, "resume": True}, f"{left}: the run to resume had seed 0, this one has 5; run as before, or {anew}"),
+    ):
+        with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
+            resume(transformer, place, cut, **{"resume": False} | options)
+        assert {path.name: path.read_bytes() for path in cut.iterdir()} == before
+    said = invoke(*command(place, cut.with_name("e"))[3:], code=2).stderr
+    assert said.startswith(f"gpuvgm: {left}: ") and said.endswith(f"or {anew}\n")
+    shutil.rmtree(cut)
+    resume(transformer, place, cut, resume=False)
+    assert bodies(cut.with_name("e")) == bodies(place / "whole")
+
+
+def test_complete_files_that_only_lack_the_last_step_are_not_forgotten(place, transformer, tmp_path):
+    shutil.copytree(place / "whole", tmp_path / ".e.unfinished")
+    with pytest.raises(InputError, match=f"left {PARTS} complete files in .*, of {PARTS}: go on with resume=True"):
+        resume(transformer, place, tmp_path / ".e.unfinished", resume=False)
+    resume(transformer, place, tmp_path / ".e.unfinished")
+    assert os.listdir(tmp_path) == ["e"] and bodies(tmp_path / "e") == bodies(place / "whole")
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_files_without_a_manifest_are_not_removed(place, transformer, cut, goes_on):
+    (cut / "_manifest.json").unlink()
+    with pytest.raises(InputError, match=r"unfinished: holds part-00000.parquet, but no whole manifest of a run; remove"):
+        resume(transformer, place, cut, resume=goes_on)
+    assert len(bodies(cut)) == 3
+
+
+def test_a_run_that_was_cut_short_before_its_first_file_is_begun_again(place, transformer, cut):
+    manifest = read_manifest(cut / "_manifest.json")
+    manifest.done = {}
+    manifest.write()
+    for name in bodies(cut):
+        (cut / name).rename(cut / f".{name}.21d01dd8.partial")
+    resume(transformer, place, cut, resume=False)
+    assert bodies(cut.with_name("e")) == bodies(place / "whole")
+
+
+def test_rows_in_memory_say_that_they_do_not_go_on(place, transformer, tmp_path, monkeypatch):
+    rows, enter, written = pq.read_table(place / "data"), ParquetSink.__enter__, []
+
+    def limited(self):
+        written.append(self.path)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        return enter(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ParquetSink, "__enter__", limited)
+        with pytest.raises(OSError, match="No space left") as failed:
+            transformer.transform(rows, out=tmp_path / "e", part_rows=PART_ROWS)
+    place_left = tmp_path / ".e.unfinished"
+    assert failed.value.__notes__ == [f"2 files are complete in {place_left}: remove that folder to begin again"]
+    told = f"left 2 complete files in {place_left}, of {PARTS}: remove that folder to begin again"
+    with pytest.raises(InputError, match=f"{re.escape(told)}$"):
+        transformer.transform(rows, out=tmp_path / "e", part_rows=PART_ROWS)
+    assert len(bodies(place_left)) == 2
+
+
+def test_complete_files_in_a_store_are_not_forgotten(place, transformer, monkeypatch):
+    out, enter, written = "memory://cut/e", ParquetSink.__enter__, []
+
+    def limited(self):
+        written.append(self.path)
+        if len(written) > 3:
+            raise KeyboardInterrupt
+        return enter(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ParquetSink, "__enter__", limited)
+        with pytest.raises(KeyboardInterrupt):
+            transformer.transform(place / "data", out=out, part_rows=PART_ROWS)
+    told = f"{out}: a run that was cut short left 3 complete files in {out}, of {PARTS}: go on with resume=True, or remove"
+    with pytest.raises(InputError, match=f"^{re.escape(told)}"):
+        transformer.transform(place / "data", out=out, part_rows=PART_ROWS)
+    made = []
+    monkeypatch.setattr(ParquetSink, "__enter__", lambda sink: made.append(sink.path.name) or enter(sink))
+    transformer.transform(place / "data", out=out, part_rows=PART_ROWS, resume=True)
+    assert made == [f"part-{number:05d}.parquet" for number in range(3, PARTS)]
+    transformer.transform(place / "data", out=out, part_rows=PART_ROWS)  # over a complete folder
+    assert len(made) == 2 * PARTS - 3
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
