@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Sequence
 
 RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
@@ -66,6 +68,17 @@ class InferenceWarning(UserWarning):
 
 class InMemoryWarning(UserWarning):
     """A lazy table whose result is held in memory, because its library does not give what was asked for lazily."""
+
+
+_BETWEEN = {"gpuvgm", "sklearn", "joblib", "ctgan", "rdt", "sdv"}  # packages that lead from a user's line to a warning
+
+
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the user's line that led here, through whichever methods, pipelines or drop-ins."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in _BETWEEN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level)
 
 
 class EnvironmentProblem(RuntimeError):

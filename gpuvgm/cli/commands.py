@@ -36,6 +36,7 @@ from gpuvgm.cli.options import (
     Columns,
     Compressed,
     Delimiter,
+    GeneratorName,
     GoOn,
     Memory,
     Model,
@@ -57,7 +58,6 @@ from gpuvgm.config import (
     Algorithm,
     Effort,
     EngineName,
-    GeneratorName,
     Infinities,
     Layout,
     ModeChoice,
@@ -287,6 +287,7 @@ def fit(
         fitted = unfinished.fit_or_resume(
             transformer, _open_table(source, delimiter), model, resume=resume, journal=journal
         )
+        fitted._warn()
     unfinished.complete(fitted, model, summaries=summaries or fitted is not transformer)
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
@@ -334,11 +335,10 @@ def train(
     seconds = time.perf_counter() - start
     rows = transformer.model_.rows
     told = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
-    document = {"model": model, "with": with_, "rows": rows, "seconds": seconds}
-    fitted = transformer.model_
-    document["real_values"] = [*fitted.real_values]
-    said = describe_unmodelled(fitted, trained.identifiers_), fitted.describe_real_values()
-    return Outcome(document, [told, *filter(None, said)])
+    real = [*transformer.model_.real_values]  # of which the training has warned
+    document = {"model": model, "with": with_, "rows": rows, "seconds": seconds, "real_values": real}
+    unmodelled = describe_unmodelled(transformer.model_, trained.identifiers_)
+    return Outcome(document, [told, *filter(None, [unmodelled])])
 
 
 @command

@@ -282,6 +282,7 @@ Columns = Annotated[
         "SPEC.toml; by default all columns, with inferred kinds.",
     ),
 ]
+GeneratorName = Literal["counts", "ctgan", "tvae"]
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.")]
 GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writes a folder.")]
 PartRows = Annotated[

@@ -33,6 +33,8 @@ def fit_or_resume(
 ) -> BaseTransformer:
     """Fit, or go on: with columns that failed, with rows that a fit cut short had not read, or with new files.
 
+    What is fitted has not warned of its choices yet.
+
     Parameters
     ----------
     transformer : BaseTransformer
@@ -66,7 +68,7 @@ def fit_or_resume(
         told = "%s: what an interrupted fit had counted is removed (%s in %s); --resume would have gone on with it"
         _LOG.warning(told, model, counted(len([*folder.glob("*.zip")]), "part"), folder)
     try:
-        return transformer.fit(source, resume=resume, journal=folder if journal or begun else None)
+        return transformer._fit(source, resume=resume, journal=folder if journal or begun else None)
     except ColumnsFailed as problem:
         transformer.save(str(kept), summaries=True)
         remedy = "give failed columns another kind (--columns NAME=KIND, or a TOML file), then run again with --resume"

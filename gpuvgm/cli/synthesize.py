@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from gpuvgm.cli.options import GeneratorName
 from gpuvgm.cli.resume import checkpoint_of, complete, fit_or_resume
-from gpuvgm.config import GeneratorName
-from gpuvgm.errors import InferenceWarning, InputError
+from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import open_source
 from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
 from gpuvgm.table.model_file import check_target, load_model
@@ -50,15 +49,13 @@ def train_generator(
     if network is not None and kept is not None and not resume:
         network._refuse_to_forget(kept, complete=True)  # before all else is done again
     source = open_source(source)  # once: text is read through for its types
-    with warnings.catch_warnings():  # of what a model does not see: generators say how they make it
-        warnings.simplefilter("ignore", InferenceWarning)
-        fit_or_resume(transformer, source, model, resume=resume and begun, journal=True)
-        if network is None:
-            shared = ("random_state", "executor", "memory", "threads", "progress")
-            settings = {key: getattr(transformer, key) for key in shared}
-            generator = TableSynthesizer(transformer, **settings).fit(source)
-            complete(generator, model)
-            return generator
+    fit_or_resume(transformer, source, model, resume=resume and begun, journal=True)
+    if network is None:
+        shared = ("random_state", "executor", "memory", "threads", "progress")
+        settings = {key: getattr(transformer, key) for key in shared}
+        generator = TableSynthesizer(transformer, **settings).fit(source)
+        complete(generator, model)
+        return generator
     generator = network() if epochs is None else network(epochs=epochs)
     generator.set_random_state(transformer.random_state)
     go_on = resume and kept is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ import pyarrow as pa
 from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange, check_row_range
-from gpuvgm.errors import InputError, counted, counted_values
+from gpuvgm.errors import InputError, counted, counted_values, warn
 from gpuvgm.execution.context import check_reachable
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.files import remove_left_over
@@ -243,7 +242,7 @@ def _warn_of_more(following: Location, part: RowRange) -> None:
     """Another machine may have written the file that follows these rows, or an earlier run that had more."""
     if part.rows and following.exists():
         told = f"{following}: is there too, beyond the {counted(part.rows, 'row')} of this run"
-        warnings.warn(f"{told}; remove it and those after it if the folder shall have no more rows", stacklevel=3)
+        warn(f"{told}; remove it and those after it if the folder shall have no more rows")
 
 
 def part_of(folder: Location, number: int) -> Location:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.config import SUMMARY_ROWS, Algorithm
 from gpuvgm.engines import ENGINES, Engine, EngineName, choose_engine, get_engine
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, warn
 from gpuvgm.execution.context import clone_beside_executor, executor_for
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import map_frames
@@ -281,11 +280,10 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         self._keep(estimate, problem.prior)
         self._seen = None
         if not self.converged_ and self.max_iter > 0:
-            warnings.warn(
+            warn(
                 "Best performing initialization did not converge. Try different init parameters, or increase max_iter, "
                 "tol, or check for degenerate data.",
                 ConvergenceWarning,
-                stacklevel=2,
             )
         return self
 

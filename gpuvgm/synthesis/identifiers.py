@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -18,9 +19,12 @@ from numpy.typing import NDArray
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
 from gpuvgm.engines.base import philox_words
+from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.drawing import column_number
+from gpuvgm.table.transformer import TableTransformer
 
+_LOG = logging.getLogger("gpuvgm")
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 LONGEST = 64  # letters of a shape
 MOST_SHUFFLED = 1 << 62  # values of a shape that are told apart by their number
@@ -56,6 +60,15 @@ class IdentifierForm:
     after: str = ""
     width: Annotated[int, whole(0, LONGEST)] = 0
     first: Annotated[int, whole(0, 2**62)] = 0
+
+    @classmethod
+    def of_columns(cls, model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
+        """Forms of the columns of text that are not modelled, of those that have one, by a sample of the rows."""
+        wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
+        forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
+        passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
+        forms |= {name: _shape_of(_distinct(rows.column(name))) for name in passed}
+        return {name: form for name, form in forms.items() if form is not None}
 
     def values(self, name: str, first_row: int, rows: int, seed: int) -> pa.Array[Any]:
         """Values of consecutive rows, as text."""
@@ -186,21 +199,27 @@ def _usual_shape(texts: list[str]) -> IdentifierForm | None:
     return IdentifierForm("shape", f"{before}{shape}{after}") if count > 1 and values >= len(texts) else None
 
 
-def forms_of(model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
-    """Forms of the columns of text that are not modelled, of those that have one, by a sample of the rows."""
-    wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
-    forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
-    passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
-    forms |= {name: _shape_of(_distinct(rows.column(name))) for name in passed}
-    return {name: form for name, form in forms.items() if form is not None}
-
-
 def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> dict[str, str]:
     """How columns are made that are not modelled, by name."""
     made = {column.name: MADE["number"] for column in model.identifiers if column.regenerate == "sequence"}
     made |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
     made |= {name: MADE[form.kind] for name, form in forms.items()}
     return {one.name: made.get(one.name, MADE["missing"]) for one in model.columns if not one.is_encoded}
+
+
+def tell_of_samples(table: TableTransformer, forms: Mapping[str, IdentifierForm], *, network: bool = False) -> None:
+    """Warn of choices that may not be wanted in samples, and log how columns are made that are not modelled."""
+    model = table.model_
+    ways = ways_of_unmodelled(model, forms)
+    lost = [one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]]
+    if lost:
+        told = f"samples have no values of {listed(lost)}, which is not modelled: declare its kind or leave it out"
+        warn(told, InferenceWarning)
+    if model.real_values:
+        warn(model.describe_real_values(), InferenceWarning)
+    table._warn(lost, network=network)
+    if ways:
+        _LOG.info("%s", describe_unmodelled(model, forms))
 
 
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import tempfile
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +26,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, GeneratedFile, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine, runs_on_device
-from gpuvgm.errors import InferenceWarning, InputError, ModelFileError, listed
+from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
@@ -40,7 +39,7 @@ from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import bin_finder, check_fits
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
-from gpuvgm.synthesis.identifiers import MADE, IdentifierForm, describe_unmodelled, forms_of, ways_of_unmodelled
+from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, tell_of_samples
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
@@ -174,20 +173,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 transformer = self._transformer(table)
                 rows = sampled_rows(table, transformer.model_)
                 structure = self._structure(transformer, rows)
-                forms = forms_of(transformer.model_, rows)
+                forms = IdentifierForm.of_columns(transformer.model_, rows)
             counts = self._counts(transformer, structure, table)
         self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
-        model, ways = transformer.model_, ways_of_unmodelled(transformer.model_, forms)
-        lost = [
-            one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]
-        ]
-        if lost:
-            told = f"samples have no values of {listed(lost)}, which is not modelled: declare its kind or leave it out"
-            warnings.warn(told, InferenceWarning, stacklevel=2)
-        if model.real_values:
-            warnings.warn(model.describe_real_values(), InferenceWarning, stacklevel=2)
-        if ways:
-            _LOG.info("%s", describe_unmodelled(model, forms))
+        if self.like is None:  # which has told of its own choices
+            tell_of_samples(transformer, forms)
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
@@ -419,10 +409,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         given = self.columns
         if not isinstance(given, TableTransformer):
             settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-            transformer = TableTransformer(given, random_state=self.random_state, **settings)
-            with warnings.catch_warnings():  # of what a network would not see
-                warnings.simplefilter("ignore", InferenceWarning)
-                return transformer.fit(table)
+            return TableTransformer(given, random_state=self.random_state, **settings)._fit(table)
         model = given._fitted()
         without = [column.name for column in model.numeric if column.name not in given.summaries_]
         if without:

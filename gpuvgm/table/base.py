@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -52,6 +51,7 @@ from gpuvgm.errors import (
     SourceChangedError,
     check_present,
     listed,
+    warn,
 )
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
@@ -86,7 +86,7 @@ from gpuvgm.table.encode import (
     original_columns,
 )
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
-from gpuvgm.table.fit_report import FitReport, warnings_of
+from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_samples
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, fingerprint, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of, write_rows
 
@@ -227,6 +227,12 @@ class BaseTransformer:
         >>> {name: column.kind for name, column in transformer.columns_.items()}
         {'amount': 'continuous', 'colour': 'categorical'}
         """
+        self._fit(source, resume=resume, journal=journal)
+        self._warn()
+        return self
+
+    def _fit(self, source: Any, *, resume: bool = False, journal: Path_ | None = None) -> Self:
+        """The fit without its warnings."""
         table = open_source(source)
         left = hasattr(self, "unfinished_")
         if resume and journal is None and hasattr(self, "model_"):
@@ -247,9 +253,15 @@ class BaseTransformer:
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
-        for told in warnings_of(self.model_):
-            warnings.warn(told, InferenceWarning, stacklevel=2)
+        self._untold = True
         return self
+
+    def _warn(self, samples_without: Collection[str] | None = None, *, network: bool = True) -> None:
+        """Warn once of what the fit chose: of transforms, or of the samples of a generator, which may lack columns."""
+        lost = samples_without
+        told = warnings_of(self.model_) if lost is None else warnings_of_samples(self.model_, lost, network=network)
+        for text in told if self.__dict__.pop("_untold", False) else ():
+            warn(text, InferenceWarning)
 
     def _grown(self, table: Source) -> Self:
         """The fit with the files that are new since."""
@@ -396,7 +408,7 @@ class BaseTransformer:
             modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names()[-1:]]
             if modes:
                 told = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
-                warnings.warn(f"{listed(modes, 3)}: {told}", UserWarning, stacklevel=2)
+                warn(f"{listed(modes, 3)}: {told}")
         return self.transform(table, **options)
 
     def transform(
@@ -513,7 +525,7 @@ class BaseTransformer:
             return table.lazily
         why = "" if beside is None or table.lazily is None else f"with {beside} "
         told = f"{table.name}: {why}the result is held in memory; write it with out=, or take it with iter_batches"
-        warnings.warn(told, InMemoryWarning, stacklevel=3)
+        warn(told, InMemoryWarning)
         return None
 
     def _batches(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -158,38 +158,55 @@ class FitReport:
 
 def warnings_of(model: TableModel) -> list[str]:
     """What a fit chose of its own accord that may not be wanted, each with its remedy."""
-    width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
-    scalars = {column.name: column for column in model.columns if isinstance(column, IntervalColumn)}
+    return [*_of_columns(model, '"id", "pass" or "drop"', ()), *_of_network(model, '"pass" or "drop"')]
+
+
+def warnings_of_samples(model: TableModel, lost: Collection[str], *, network: bool) -> list[str]:
+    """The same of a generator, whose samples have no values of columns that are passed; `lost` are told of already.
+
+    Bins of a table of counts are neither scalars nor one-hot columns, of which those of networks are told.
+    """
+    return [*_of_columns(model, '"id" or "drop"', lost), *(_of_network(model, '"drop"') if network else ())]
+
+
+def _of_columns(model: TableModel, kinds: str, lost: Collection[str]) -> list[str]:
+    """What is true of columns of whatever is learnt; `kinds` are those to declare where none is to be learnt."""
+    inferred = [spec for spec in model.schema.columns if not spec.is_declared]
     beside = {column.name for column in model.numeric if column.codec.plain.word_values}
     codes = {column.name for column in model.numeric if is_named_as_code(column)}
-    unseen = [spec for spec in inferred if spec.kind in ("id", "pass")]
+    unseen = [spec for spec in inferred if spec.kind in ("id", "pass") and spec.name not in lost]
     told = [
-        _told(unseen, "the model does not see", 'declare their kind, or "id", "pass" or "drop" if that is meant'),
-        _told(
-            [
-                replace(spec, reason=spec.reason.removesuffix(f"; {scalars[spec.name].encoding_reason}"))
-                for spec in inferred
-                if spec.name in scalars
-            ],
-            "one scalar stands for all categories of",
-            'declare max_categories, encoding="onehot", "pass" or "drop"',
-        ),
+        _told(unseen, "the model does not see", f"declare their kind, or {kinds} if that is meant"),
         _told(
             [spec for spec in inferred if spec.name in beside],
-            "words among values have one-hot columns of their own:",
+            "words among values are kept as words:",
             "name those that mean a missing value in na_values",
         ),
         _told(
             [spec for spec in inferred if spec.name in codes],
             "by their names these numbers may be codes:",
-            'declare the kind "categorical", "id", "pass" or "drop" if they are',
+            f'declare the kind "categorical", {kinds} if they are',
         ),
     ]
+    return [text for text in told if text]
+
+
+def _of_network(model: TableModel, kinds: str) -> list[str]:
+    """What is true of the columns that a network sees."""
+    width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
+    scalars = {column.name: column for column in model.columns if isinstance(column, IntervalColumn)}
+    shown = [
+        replace(spec, reason=spec.reason.removesuffix(f"; {scalars[spec.name].encoding_reason}"))
+        for spec in inferred
+        if spec.name in scalars
+    ]
+    remedy = f'declare max_categories, encoding="onehot" or the kind {kinds}'
+    told = [_told(shown, "one scalar stands for all categories of", remedy)] if shown else []
     if width == 0:
         told.append(f"{widths_line(model.widths)}: a network learns nothing of the table")
     elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
-        told.append(f'{widths_line(model.widths)}: declare the kinds "drop" or "pass", or max_categories')
-    return [text for text in told if text]
+        told.append(f"{widths_line(model.widths)}: declare the kind {kinds}, or max_categories")
+    return told
 
 
 def is_named_as_code(column: FittedColumn) -> bool:

@@ -233,8 +233,10 @@ def test_an_interrupted_sample_goes_on(model, tmp_path, monkeypatch):
     before, whole = kept.stat().st_mtime_ns, pq.read_table(tmp_path / "parts")
     missing.unlink()
     told = invoke(*draw, code=2).stderr
-    assert told.endswith("2 files are there already, of 3 (first part-00000.parquet): go on with --resume, or remove "
-                         "them to begin again\n")
+    assert told.endswith(
+        "2 files are there already, of 3 (first part-00000.parquet): go on with --resume, or remove "
+        "them to begin again\n"
+    )
     invoke(*draw, "--resume")
     assert kept.stat().st_mtime_ns == before
     assert pq.read_table(tmp_path / "parts").equals(whole)

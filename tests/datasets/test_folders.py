@@ -81,14 +81,17 @@ def test_files_beyond_the_rows_are_told(tmp_path):
     gpuvgm.generate(tmp_path / "parts", 30, file_rows=10)
     with pytest.warns(
         UserWarning, match=r"part-00001\.parquet: is there too, beyond the 10 rows of this run; remove it"
-    ):
+    ) as caught:
         gpuvgm.generate(tmp_path / "parts", 10, file_rows=10, resume=True)
+    assert [warning.filename for warning in caught] == [__file__]
     assert len(bodies(tmp_path / "parts")) == 3
 
 
 def test_files_that_are_there_are_refused(whole):
     before = bodies(whole)
-    told = r"whole: 3 files are there already, of 4 \(first part-00000\.parquet\): go on with resume=True, or remove them"
+    told = (
+        r"whole: 3 files are there already, of 4 \(first part-00000\.parquet\): go on with resume=True, or remove them"
+    )
     with pytest.raises(InputError, match=told):
         gpuvgm.generate(whole, ROWS + FILE_ROWS, kind="mixed-table", seed=5, file_rows=FILE_ROWS)
     assert bodies(whole) == before

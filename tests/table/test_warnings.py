@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.pipeline import FeatureUnion, make_pipeline
 
-from gpuvgm import TableTransformer
+from gpuvgm import TableSynthesizer, TableTransformer
 from gpuvgm.errors import InferenceWarning
 
 ROWS = 2_000
@@ -75,3 +78,70 @@ def test_a_matrix_without_columns_is_told_of():
 def test_a_warning_names_twenty_columns():
     (told, _) = warned({f"note {i}": NOTES for i in range(23)})
     assert '"note 19"' in told and " and 3 more: " in told and '"note 20"' not in told
+
+
+SAMPLES = {"number": np.arange(ROWS), "note": NOTES, "zip": np.arange(ROWS) % 700, "amount": AMOUNT}
+SAMPLES["delay"] = [f"{x:.2f}" if x < 58 else "cancelled" for x in AMOUNT]
+
+
+def told_by(call, *arguments):
+    """What a call warns of, each time at the line in this file that it was made in."""
+    with pytest.warns(InferenceWarning) as caught:
+        call(*arguments)
+    first = inspect.getsourcelines(told_by)[1]
+    for warning in caught:
+        assert (warning.filename, warning.lineno - first) == (__file__, 3), str(warning.message)
+    return [str(warning.message) for warning in caught]
+
+
+def test_a_synthesizer_warns_once_of_what_is_true_of_samples():
+    lost, unseen, words, codes = told_by(TableSynthesizer(random_state=0).fit, SAMPLES)
+    assert lost == 'samples have no values of "note", which is not modelled: declare its kind or leave it out'
+    assert unseen.startswith('the model does not see "number" (int64, all 2,000 sampled values different')
+    assert '"note"' not in unseen and unseen.endswith(': declare their kind, or "id" or "drop" if that is meant')
+    assert words.startswith('words among values are kept as words: "delay" (text such as "')
+    assert words.endswith("name those that mean a missing value in na_values")
+    assert codes.startswith('by their names these numbers may be codes: "zip" (int64 with 700')
+    assert codes.endswith(': declare the kind "categorical", "id" or "drop" if they are')
+    assert told_by(TableSynthesizer(random_state=0).partial_fit, SAMPLES) == [lost, unseen, words, codes]
+
+
+def test_a_synthesizer_warns_of_nothing_that_was_declared_or_told():
+    kinds = {"number": "id", "note": "drop", "zip": "categorical", "delay": {"na_values": ["cancelled"]}}
+    fitted = TableTransformer(random_state=0, n_components=2)
+    told_by(fitted.fit, {name: SAMPLES[name] for name in ("zip", "delay", "amount")})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        first = TableSynthesizer(kinds, random_state=0).fit(SAMPLES)
+        TableSynthesizer(fitted).fit(SAMPLES)
+        first.partial_fit(SAMPLES).merge(TableSynthesizer(like=first).fit(SAMPLES))
+    one = TableSynthesizer(random_state=0)
+    told_by(one.fit, SAMPLES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TableSynthesizer(like=one).fit(SAMPLES)
+
+
+def test_one_hot_columns_are_no_matter_of_counts():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        TableSynthesizer(random_state=0).fit({"amount": AMOUNT, "city": CITIES})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda estimator, table: estimator.fit(table),
+        lambda estimator, table: estimator.partial_fit(table),
+        lambda estimator, table: estimator.fit_transform(table),
+        lambda estimator, table: make_pipeline(estimator.set_params(layout="onehot")).fit_transform(table),
+        lambda estimator, table: FeatureUnion([("all", estimator.set_params(layout="onehot"))]).fit_transform(table),
+    ],
+    ids=["fit", "partial_fit", "fit_transform", "pipeline", "union"],
+)
+def test_a_warning_points_to_the_line_of_the_user(call):
+    table = pd.DataFrame({"zip": RANDOM.integers(10_000, 99_999, ROWS)})
+    with pytest.warns(InferenceWarning) as caught:
+        call(TableTransformer(random_state=0, n_components=2), table)
+    ((place, line),) = {(warning.filename, warning.lineno) for warning in caught}
+    assert (place, line) == (__file__, call.__code__.co_firstlineno)

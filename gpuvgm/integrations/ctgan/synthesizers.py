@@ -28,7 +28,7 @@ from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import choice
 from gpuvgm.config import Effort, ModeChoice
 from gpuvgm.datasets.ranges import RowRange
-from gpuvgm.errors import InferenceWarning, InputError, ModelFileError, counted, listed
+from gpuvgm.errors import InputError, ModelFileError, counted, listed
 from gpuvgm.execution.sources import open_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.state import read_weights, write_weights
@@ -39,7 +39,7 @@ from gpuvgm.integrations.torch import processes
 from gpuvgm.io import Source
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis.conditions import categories_that_meet
-from gpuvgm.synthesis.identifiers import IdentifierForm, forms_of
+from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
 from gpuvgm.synthesis.synthesizer import sampled_rows
 from gpuvgm.table.base import transformer_of
 from gpuvgm.table.encode import check_columns
@@ -242,7 +242,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 rows = transformer.rows(train_data, checkpoint.seed, **options)
             else:
                 table = self._fitted_table(source, columns)
-                forms = forms_of(table.model_, sampled_rows(source, table.model_))
+                forms = IdentifierForm.of_columns(table.model_, sampled_rows(source, table.model_))
+                tell_of_samples(table, forms, network=True)
                 transformer.take(table)
                 rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
         named = {name.lstrip("_"): _plain(value) for name, value in vars(self).items() if isinstance(value, PLAIN)}
@@ -262,9 +263,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             raise InputError("columns are given twice: leave them out of encoding")
         settings["n_components"] = settings.pop("max_clusters", 10)
         table = TableTransformer(**{"columns": columns, **settings})
-        with warnings.catch_warnings():  # of what the network does not see; the log says how it is made
-            warnings.simplefilter("ignore", InferenceWarning)
-            table.fit(source)
+        table._fit(source)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         return table
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass, fields, replace
@@ -23,7 +22,7 @@ from gpuvgm.columns.categories import CategoryIndex, value_type
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Standardize
 from gpuvgm.engines import Engine, EngineName
-from gpuvgm.errors import InputError, counted_values, install_extra, listed
+from gpuvgm.errors import InputError, counted_values, install_extra, listed, warn
 from gpuvgm.execution.sources import lazy_frame, open_source
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, texts_of
 from gpuvgm.io import Source
@@ -245,7 +244,7 @@ class DataTransformer:
         for name, sorts in unseen.items():
             if "unknown" in sorts:
                 told = counted_values(sorts["unknown"], "values were not seen in fit: their one-hot columns are zeros")
-                warnings.warn(f'column "{name}": {told}', stacklevel=2)
+                warn(f'column "{name}": {told}')
         return np.ascontiguousarray(matrix)
 
     def rows(self, raw_data: Any, seed: int | None = None, **options: Any) -> TrainingRows:

@@ -137,8 +137,10 @@ def test_a_training_goes_on_where_it_was_cut(kind, cut, flights, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(checkpoint=path, checkpoint_steps=3, progress=partial(told, last=cut + 1))
     before, done, total = path.read_bytes(), cut // 3 * 3, seen[0][2]
-    told = rf"training\.pt: a training that was cut short is there, {done} of {total} steps: go on with resume=True, or"
-    with pytest.raises(InputError, match=told):
+    refused = (
+        rf"training\.pt: a training that was cut short is there, {done} of {total} steps: go on with resume=True, or"
+    )
+    with pytest.raises(InputError, match=refused):
         fit(checkpoint=path)
     assert path.read_bytes() == before
     seen.clear()

@@ -213,7 +213,10 @@ def test_complete_files_are_not_forgotten(place, transformer, cut):
     for options, told in (
         ({}, f"{left}, of {PARTS}: go on with resume=True, or {anew}"),
         ({"seed": 5}, f"{left}: the run to resume had seed 0, this one has 5; run as before, or {anew}"),
-        ({"seed": 5, "resume": True}, f"{left}: the run to resume had seed 0, this one has 5; run as before, or {anew}"),
+        (
+            {"seed": 5, "resume": True},
+            f"{left}: the run to resume had seed 0, this one has 5; run as before, or {anew}",
+        ),
     ):
         with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
             resume(transformer, place, cut, **{"resume": False} | options)
@@ -236,7 +239,9 @@ def test_complete_files_that_only_lack_the_last_step_are_not_forgotten(place, tr
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_files_without_a_manifest_are_not_removed(place, transformer, cut, goes_on):
     (cut / "_manifest.json").unlink()
-    with pytest.raises(InputError, match=r"unfinished: holds part-00000.parquet, but no whole manifest of a run; remove"):
+    with pytest.raises(
+        InputError, match=r"unfinished: holds part-00000.parquet, but no whole manifest of a run; remove"
+    ):
         resume(transformer, place, cut, resume=goes_on)
     assert len(bodies(cut)) == 3
 
@@ -285,7 +290,9 @@ def test_complete_files_in_a_store_are_not_forgotten(place, transformer, monkeyp
         patched.setattr(ParquetSink, "__enter__", limited)
         with pytest.raises(KeyboardInterrupt):
             transformer.transform(place / "data", out=out, part_rows=PART_ROWS)
-    told = f"{out}: a run that was cut short left 3 complete files in {out}, of {PARTS}: go on with resume=True, or remove"
+    told = (
+        f"{out}: a run that was cut short left 3 complete files in {out}, of {PARTS}: go on with resume=True, or remove"
+    )
     with pytest.raises(InputError, match=f"^{re.escape(told)}"):
         transformer.transform(place / "data", out=out, part_rows=PART_ROWS)
     made = []
