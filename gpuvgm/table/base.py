@@ -468,7 +468,7 @@ class BaseTransformer:
             Rows of the files' row groups; by default 2^20, or fewer so that a group has at most 32 MiB.
         resume : bool
             Continue a folder whose writing was interrupted, with the same source, model and options. Files that are
-            complete, which their checksums tell, are kept.
+            complete, which their checksums tell, are kept. Without `resume` they are an error, and stay.
 
         Returns
         -------
@@ -729,7 +729,7 @@ class BaseTransformer:
             As for `transform`.
         resume : bool
             Go on with a folder whose writing was cut short: the same source, model and options; what is there, and
-            has the checksum that it was written with, is kept.
+            has the checksum that it was written with, is kept. Without `resume` it is an error, and stays.
 
         Returns
         -------

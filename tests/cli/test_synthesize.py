@@ -173,8 +173,8 @@ def test_columns_of_real_values_and_copied_rows_are_told(tmp_path):
     table, model, out, page = (tmp_path / name for name in ("t.parquet", "m.gpuvgm", "s.parquet", "p.html"))
     pq.write_table(pa.table(rows), table)
     told = invoke("train", table, "--model", model)
-    assert 'samples hold real values of "account": text of more than 255 different values' in told.stdout
-    assert 'declare "id", which makes new ones, or "drop"' in told.stdout
+    assert 'samples hold real values of "account": text of more than 255 different values' in told.stderr
+    assert 'declare "id", which makes new ones, or "drop"' in told.stderr
     assert document("train", table, "--model", model)["real_values"] == ["account"]
     invoke("sample", model, out, "--rows", "2000")
     compared = ("evaluate", table, "--model", model, "--compare")

@@ -363,7 +363,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         place, folder : optional
             Where the encoded rows are kept, as for `TrainingRows`.
         checkpoint : path, optional
-            File to save the state of the training to.
+            File to save the state of the training to; one of an unfinished training is refused without `resume`.
         checkpoint_steps : int
             Steps between two such saves; the state is also saved after the last step.
         resume : bool

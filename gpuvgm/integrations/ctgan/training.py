@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import distributed
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from tqdm import tqdm
 
 from gpuvgm.errors import InputError, counted
 from gpuvgm.files import partial_of
@@ -184,7 +185,8 @@ class Training:
         except OSError as problem:
             if self.done == total:
                 raise
-            _LOG.warning("%s: the checkpoint of step %d is not written: %s", path, self.done, problem.strerror)
+            with tqdm.external_write_mode():  # on a line of its own, where a bar is drawn
+                _LOG.warning("%s: the checkpoint of step %d is not written: %s", path, self.done, problem.strerror)
 
 
 def share_number(number: int) -> int:

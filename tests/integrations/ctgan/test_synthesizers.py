@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import logging
 import pickle
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +19,9 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm import TableTransformer, TrainingRows, load
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InferenceWarning, InputError
 from gpuvgm.integrations.ctgan import installed
+from tests.harness.screen import Screen
 
 ctgan = pytest.importorskip("ctgan", reason="ctgan is not installed")
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -241,6 +244,39 @@ def test_a_checkpoint_that_has_no_room_ends_no_training(kind, flights, tmp_path,
         fitted(kind, flights, steps=4, checkpoint=path, resume=True)
     assert raised.value.filename == str(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", OURS.values())
+def test_a_network_warns_once_of_inferred_kinds(kind, flights):
+    rows = flights.assign(zip=np.arange(len(flights)) % 700, note=[f"note {i} of the day" for i in range(len(flights))])
+    with pytest.warns(InferenceWarning) as caught:
+        made(kind).fit(rows, steps=1)
+    assert {warning.filename for warning in caught} == {__file__}
+    unseen, codes = (str(warning.message) for warning in caught if warning.category is InferenceWarning)
+    assert unseen.startswith('the model does not see "note" (') and unseen.endswith('"id" or "drop" if that is meant')
+    assert codes.startswith('by their names these numbers may be codes: "zip" (')
+    fitted = TableTransformer(n_components=2)._fit(rows[["zip", "delay"]])
+    with pytest.warns(InferenceWarning, match="may be codes") as caught:
+        made(kind).fit(rows[["zip", "delay"]], columns=fitted, steps=1)
+        made(kind).fit(rows[["zip", "delay"]], columns=fitted, steps=1)
+    assert len([one for one in caught if one.category is InferenceWarning]) == 1
+
+
+def test_a_warning_is_a_line_of_its_own_beside_the_bar(flights, tmp_path, monkeypatch, capsys):
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(training, "partial_of", full)
+    handler, logger = logging.StreamHandler(sys.stderr), logging.getLogger("gpuvgm")
+    logger.addHandler(handler)
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            model = made(ours.TVAE, verbose=True)
+            model.fit(flights, DISCRETE, steps=2, checkpoint=tmp_path / "t.pt", checkpoint_steps=1)
+    finally:
+        logger.removeHandler(handler)
+    lines = Screen(200).write(capsys.readouterr().err).lines
+    assert f"{tmp_path / 't.pt'}: the checkpoint of step 1 is not written: No space left on device" in lines
 
 
 @pytest.mark.parametrize("kind", OURS.values())
