@@ -27,6 +27,7 @@ from gpuvgm.io.parquet import parquet_part, stored_schema
 
 BLOCK_ROWS = 1 << 20
 FILE_ROWS = 1 << 26
+_ANEW = "remove them to begin again"
 Rows = Callable[[int, int, int], pa.RecordBatch]  # first row, rows, seed
 
 Kind = Literal["amount", "mixed-table"]
@@ -225,13 +226,8 @@ def _say_what_is_complete(folder: Location, numbers: Iterable[int], *, resume: b
             complete = sum(path.exists() for path in final)
             if complete:
                 told = counted_values(complete, "files are complete")
-                problem.add_note(f"{told} in {folder}: {_ways_on(resume)}")
+                problem.add_note(f"{told} in {folder}: {_ANEW if resume is None else 'go on with resume=True'}")
         raise
-
-
-def _ways_on(resume: bool | None) -> str:  # noqa: FBT001
-    """What to do about files that are there."""
-    return "remove them to begin again" if resume is None else "go on with resume=True, or remove them to begin again"
 
 
 def _span_of_files(files: Mapping[int, RowRange]) -> range:
@@ -267,8 +263,8 @@ def _held_files(
     there = {number: part_of(folder, number) for number in files if part_of(folder, number).exists()}
     if there and not resume:
         told = counted_values(len(there), f"files are there already, of {len(files):,}")
-        first = next(iter(there.values())).name
-        raise InputError(f"{folder}: {told} (first {first}): {_ways_on(resume)}")
+        first, way = next(iter(there.values())).name, "" if resume is None else "go on with resume=True, or "
+        raise InputError(f"{folder}: {told} (first {first}): {way}{_ANEW}")
     return {n: size for n, path in there.items() if (size := _size_if_complete(generator, path, files[n])) is not None}
 
 

@@ -328,4 +328,5 @@ def again(run: Healthy, work: Path, *, resume: bool) -> tuple[str, ...]:
     job = run.job
     unfinished = job.left_unfinished(work)
     on = job.resume and (unfinished or (job.command == "generate" and (work / job.outputs[0]).exists()))
-    return (*job.arguments, "--resume") if on and (resume or job.command == "generate") else job.arguments
+    refused = job.command == "generate" or (work / f".{job.outputs[0]}.unfinished").exists()  # to begin again
+    return (*job.arguments, "--resume") if on and (resume or refused) else job.arguments
