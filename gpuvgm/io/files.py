@@ -24,6 +24,7 @@ from gpuvgm.io.device import cudf_tables, reads_with_cudf
 from gpuvgm.io.hive import completed, values_of, with_keys
 from gpuvgm.io.ipc import ipc_part
 from gpuvgm.io.json_lines import json_parts
+from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
 from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFEST, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part
@@ -43,13 +44,15 @@ MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
 class Listing:
     """Files to read, sorted, manifests of the folders that they lie in, and folders and patterns of stores to list.
 
-    `values` are what the folders of each file say, below what was given.
+    `values` are what the folders of each file say, below what was given; `around` are folders that may lie in a table
+    of Delta Lake and the like, with what was given.
     """
 
     files: list[Location]
     manifests: list[Location]
     folders: list[RemoteFile] = field(default_factory=list)
     values: dict[Location, dict[str, str | None]] = field(default_factory=dict)
+    around: dict[Location, Location] = field(default_factory=dict)
 
 
 def expand(given: str) -> Listing:
@@ -65,14 +68,14 @@ def expand(given: str) -> Listing:
         return _expand_remote(location)
     path = location.expanduser()
     if path.is_dir():
-        return _files_within(given, [(file, file.relative_to(path)) for file in path.rglob("*") if file.is_file()])
+        return _files_within(path, [(file, file.relative_to(path)) for file in path.rglob("*") if file.is_file()])
     if path.exists():
-        return Listing([path], [])
+        return _one_file(path)
     if glob.has_magic(str(path)):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
             raise InputError(f"{given}: no file matches this pattern")
-        listings = [expand(str(match)) if match.is_dir() else Listing([match], []) for match in matches]
+        listings = [expand(str(match)) if match.is_dir() else _one_file(match) for match in matches]
         return _matched(listings, path)
     raise no_such_file(given)
 
@@ -80,12 +83,10 @@ def expand(given: str) -> Listing:
 def _expand_remote(given: RemoteFile) -> Listing:
     entry = given.known or given.entry()
     if entry is not None and not entry.is_folder:
-        return Listing([replace(given, known=entry)], [])
+        return _one_file(replace(given, known=entry))
     if entry is not None:
         folder = PurePosixPath(given.path)
-        found = _files_within(
-            given.url, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()]
-        )
+        found = _files_within(given, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()])
         return replace(found, folders=[replace(given, known=entry)])
     if not glob.has_magic(given.path):
         raise no_such_file(given.url)
@@ -96,6 +97,18 @@ def _expand_remote(given: RemoteFile) -> Listing:
     return replace(found, folders=[given, *found.folders])
 
 
+def _one_file(file: Location) -> Listing:
+    """A file that was given, or matches a pattern."""
+    return Listing([file], [], around=_around([file]))
+
+
+def _around(files: Sequence[Location]) -> dict[Location, Location]:
+    """The folders of files, and of what they are links to; text is in no table of Delta Lake and the like."""
+    perhaps = [file for file in files if FORMATS.get(ending_of(file), "parquet") == "parquet"]
+    links = [file for file in perhaps if isinstance(file, Path) and file.is_symlink()]
+    return {folder_of(file): file for file in perhaps} | {Path(os.path.realpath(link)).parent: link for link in links}
+
+
 def _matched(listings: Sequence[Listing], pattern: PurePath) -> Listing:
     """What the names that match a pattern stand for; folders count from the first part of the pattern that varies."""
     found = join_listings(listings)
@@ -104,15 +117,21 @@ def _matched(listings: Sequence[Listing], pattern: PurePath) -> Listing:
     return replace(found, values={file: values_of(path.parent.parts[first:]) for file, path in paths.items()})
 
 
-def _files_within(folder: str, files: Iterable[tuple[Location, PurePath]]) -> Listing:
+def _files_within(folder: Location, files: Iterable[tuple[Location, PurePath]]) -> Listing:
     """Of the files in a folder, with their names in it, those to read."""
     inside = sorted(files, key=lambda pair: pair[1].parts)
+    refuse_lakes_within(str(folder), [name for _, name in inside])
     chosen = [file for file, name in inside if not _is_hidden(name) and ending_of(name) in FORMATS]
     manifests = [file for file, name in inside if name.name == MANIFEST and not _is_hidden(name.parent)]
     if not chosen and not manifests:
-        raise nothing_in(folder)
+        raise nothing_in(str(folder))
     values = {file: values_of(name.parent.parts) for file, name in inside}
-    return Listing(chosen, manifests, values={file: values[file] for file in chosen})
+    links = [file for file in chosen if isinstance(file, Path) and file.is_symlink()]
+    above = (
+        folder if isinstance(folder, Path) else folder_of(folder)
+    )  # the listing told of what is in the folder itself
+    around = _around(links) | ({above: folder} if _around(chosen) else {})
+    return Listing(chosen, manifests, values={file: values[file] for file in chosen}, around=around)
 
 
 def join_listings(listings: Sequence[Listing]) -> Listing:
@@ -122,6 +141,7 @@ def join_listings(listings: Sequence[Listing]) -> Listing:
         [place for listing in listings for place in listing.manifests],
         [given for listing in listings for given in listing.folders],
         {file: its for listing in listings for file, its in listing.values.items()},
+        {folder: given for listing in listings for folder, given in listing.around.items()},
     )
 
 
@@ -538,6 +558,7 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
         When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
     """
     listing = join_listings([expand(os.fspath(given)) for given in paths])
+    refuse_lakes_around(listing.around)
     files = [with_entry(file) for file in listing.files]
     name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
     stamps = tuple(stamp_of(file, listed=True) for file in files)

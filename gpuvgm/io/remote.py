@@ -502,6 +502,16 @@ class RemoteFile:
         """Whether there is a file or folder of this name."""
         return self.entry() is not None
 
+    def is_folder(self) -> bool:
+        """Whether there are files in a folder of this name; no request where a listing just told it."""
+        system = self.filesystem()
+        return self.call("looking it up", lambda: bool(system.isdir(self.path)))
+
+    def names(self) -> list[str]:
+        """Names of what lies in this folder."""
+        system = self.filesystem()
+        return self.call("listing", lambda: [str(name) for name in system.ls(self.path, detail=False)])
+
     def files(self) -> list[RemoteFile]:
         """Every file in this folder and the folders in it."""
         return self._listed(lambda system: system.find(self.path, detail=True))

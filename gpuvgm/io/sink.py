@@ -27,6 +27,7 @@ from gpuvgm.io.arrow import row_bytes
 from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
 from gpuvgm.io.files import FileSource, belongs
+from gpuvgm.io.lakes import refuse_to_write_into_lakes
 from gpuvgm.io.locations import Given, Location, location_of, naming_file, refuse_read_only
 from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.row_groups import moved_group, parted, with_groups
@@ -85,9 +86,10 @@ def check_file(path: Location) -> Location:
 
 
 def check_folder_of(path: Location) -> None:
-    """Refuse a name in a folder of this machine that does not exist."""
+    """Refuse a name in a folder of this machine that does not exist, or in a table of Delta Lake and the like."""
     if isinstance(path, Path) and not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist; create it first")
+    refuse_to_write_into_lakes(path)
 
 
 def check_document(given: Given, endings: Sequence[str] = DOCUMENT_ENDINGS) -> Location:
@@ -113,16 +115,17 @@ def check_document(given: Given, endings: Sequence[str] = DOCUMENT_ENDINGS) -> L
 
 
 def refuse_overwriting(source: Source, out: Given) -> None:
-    """Refuse a target that is one of the source's files, or would be one when the source is read again.
+    """Refuse a target that is or would be one of the source's files, or lies in a table of Delta Lake and the like.
 
     Raises
     ------
     InputError
         Naming the target and the source.
     """
+    target = location_of(out)
+    refuse_to_write_into_lakes(target)
     if not isinstance(source, FileSource):
         return
-    target = location_of(out)
     if any(_same(target, part.path) for part in source.parts):
         raise InputError(f"{target}: is read as part of {source.name}; give another name to write")
     for given in source.given:

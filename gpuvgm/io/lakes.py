@@ -1,0 +1,167 @@
+"""Tables of Delta Lake, Iceberg and Hudi: their folders also hold files of rows that were deleted or replaced.
+
+Which files count is in the table's own log, which the libraries of these formats read. A folder that holds such a log
+is the root of a table, and all files below it are the table's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import NoReturn
+
+from gpuvgm.errors import EnvironmentProblem, InputError
+from gpuvgm.io.locations import Location
+from gpuvgm.io.remote import READ_ONLY, SMALL_AT_ONCE
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """A format of tables.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    log : str
+        The folder in a table's root that makes it one.
+    endings : tuple of str
+        What a file in that folder must end in, if any folder of this name is not enough.
+    read : str
+        What gives the rows of a table; {} stands for its root.
+    """
+
+    name: str
+    log: str
+    endings: tuple[str, ...]
+    read: str
+
+    def lies_in(self, parts: tuple[str, ...]) -> int | None:
+        """How many parts of a file's name are the root of a table, if the file is one of its log."""
+        if self.log not in parts[:-1] or not parts[-1].endswith(self.endings or ""):
+            return None
+        place = parts.index(self.log)
+        return place if not self.endings or place == len(parts) - 2 else None
+
+    def has_root(self, folder: Location) -> bool:
+        """Whether a folder is the root of a table; false where that cannot be told."""
+        with suppress(OSError, EnvironmentProblem, InputError):
+            if isinstance(folder, Path):
+                log = f"{folder}/{self.log}"
+                return os.path.isdir(log) and (not self.endings or self._ends(os.listdir(log)))
+            there = folder.at(f"{folder.path.rstrip('/')}/{self.log}")
+            return there.is_folder() and (not self.endings or self._ends(there.names()))
+        return False
+
+    def _ends(self, names: Iterable[str]) -> bool:
+        return any(name.endswith(self.endings) for name in names)
+
+
+LAKES = (
+    Lake("Delta Lake", "_delta_log", (), 'deltalake.DeltaTable("{}").to_pyarrow_dataset()'),
+    Lake(
+        "Iceberg",
+        "metadata",
+        (".metadata.json", ".metadata.json.gz"),
+        'pyiceberg\'s load_catalog("CATALOG").load_table("NAMESPACE.TABLE").scan().to_arrow()',
+    ),
+    Lake("Hudi", ".hoodie", (), 'spark.read.format("hudi").load("{}").toArrow()'),
+)
+
+
+def refuse_lakes_within(folder: str, names: Iterable[PurePath]) -> None:
+    """Refuse a folder that is a table of such a format, or holds one, by the names of the files in it.
+
+    Raises
+    ------
+    InputError
+        With what reads the table.
+    """
+    for name in names:
+        for lake in LAKES:
+            if (place := lake.lies_in(name.parts)) is not None:
+                _refuse(folder, lake, "/".join([folder.rstrip("/"), *name.parts[:place]]))
+
+
+def refuse_lakes_around(folders: Mapping[Location, Location]) -> None:
+    """Refuse what lies in a table of such a format; each folder above is looked at once.
+
+    In a store that takes one request for each format and folder, but none where its listing was just asked for.
+
+    Parameters
+    ----------
+    folders : mapping of Location to Location
+        Folders, and what was given that is or lies in them.
+
+    Raises
+    ------
+    InputError
+        With what reads the table.
+    """
+    found = _root_above(folders)
+    if found is not None:
+        folder, lake, root = found
+        _refuse(str(folders[folder]), lake, str(root))
+
+
+def refuse_to_write_into_lakes(target: Location) -> None:
+    """Refuse to write into a table of such a format, whose readers skip a file that its log does not name.
+
+    Raises
+    ------
+    InputError
+        Naming the table.
+    """
+    found = _root_above([target])
+    if found is not None:
+        _, lake, root = found
+        raise InputError(
+            f"{target}: lies in {root}, a table of {lake.name}, whose readers skip files that its log does not name, "
+            "and whose cleaning removes them; write elsewhere"
+        )
+
+
+def folder_of(file: Location) -> Location:
+    """The folder that a file lies in."""
+    if isinstance(file, Path):
+        return file.parent
+    name = file.path.partition("?")[0] if file.scheme in READ_ONLY else file.path
+    return file.at(name.rpartition("/")[0])
+
+
+def _refuse(given: str, lake: Lake, root: str) -> NoReturn:
+    where = "is" if given.rstrip("/") == root else f"holds {root}," if root.startswith(given) else f"lies in {root},"
+    raise InputError(
+        f"{given}: {where} a table of {lake.name}, whose folder keeps files of rows that were deleted or replaced; "
+        f"pass {lake.read.format(root)} instead of the path"
+    )
+
+
+def _root_above(folders: Iterable[Location]) -> tuple[Location, Lake, Location] | None:
+    """The first folder that is or lies in the root of a table, the format and the root."""
+    above: dict[Location, Location] = {}
+    for folder in folders:
+        for root in _and_above(folder):
+            above.setdefault(root, folder)
+    pairs = [(root, lake) for root in above for lake in LAKES]
+    if all(isinstance(root, Path) for root in above):
+        return next(((above[root], lake, root) for root, lake in pairs if lake.has_root(root)), None)
+    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-lakes") as threads:
+        told = list(threads.map(lambda pair: pair[1].has_root(pair[0]), pairs))
+    return next(((above[root], lake, root) for (root, lake), is_root in zip(pairs, told, strict=True) if is_root), None)
+
+
+def _and_above(folder: Location) -> Iterator[Location]:
+    """A folder and those that it lies in, also where links lead to it; of a store, up to the bucket."""
+    if isinstance(folder, Path):
+        for path in dict.fromkeys(map(Path, (os.path.abspath(folder), os.path.realpath(folder)))):
+            yield from (path, *path.parents)
+        return
+    name = folder.path.rstrip("/")
+    while name and not name.endswith("/"):
+        yield folder.at(name)
+        name = name.rpartition("/")[0]
