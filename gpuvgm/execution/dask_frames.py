@@ -17,11 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.errors import InputError, counted
+from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.execution.partitions import HeldRows, Reading
-from gpuvgm.io import lies_on_device
 from gpuvgm.io.arrow import row_bytes
 from gpuvgm.io.block import Block, reblock
+from gpuvgm.io.lakes import refuse_lakes_of
 from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique
 from gpuvgm.shortage import machine_memory
 
@@ -282,7 +282,34 @@ def dask_source(frame: Any, opener: Opener) -> DaskFrame:
         import distributed  # noqa: F401  # its settings are lost where Dask first loads it to read statistics of files
     check_unique("dask.DataFrame", [str(name) for name in frame.columns])
     best = optimized(frame, fuse=False)  # once: what `set_index` finds of the rows differs by what is read of them
+    _check_files(best, opener)
     return DaskFrame(best, _schema_of(best, opener), opener)
+
+
+def _check_files(frame: Any, opener: Opener) -> None:
+    """Refuse frames of Parquet files that Dask does not read rightly.
+
+    Raises
+    ------
+    InputError
+        For files of a table of Delta Lake and the like, and for timestamps as INT96, which Dask reads as nanoseconds,
+        whatever it is told.
+    """
+    from dask.dataframe.dask_expr.io.parquet import ReadParquet
+    from pyarrow.dataset import FileSystemDataset
+
+    for read in frame.expr.find_operations(ReadParquet):
+        about, given = read._dataset_info, read.path
+        fragments = [one.fragment for one in about.get("fragments", ())]
+        dataset = about["ds"] if "ds" in about else FileSystemDataset(fragments, about["schema"], fragments[0].format)
+        refuse_lakes_of([*([given] if isinstance(given, str) else map(str, given)), *dataset.files])
+        schema = opener(dataset).schema if "timestamp" in str(dataset.schema.types) else dataset.schema
+        names = [name for name in read.columns if schema.field(name).type != dataset.schema.field(name).type]
+        if names:
+            raise InputError(
+                f"dask.DataFrame: {given} holds {listed(names)} as INT96 timestamps, of which Dask makes others where "
+                "they lie before 1677 or after 2262: pass the path itself, with a Dask executor for its workers"
+            )
 
 
 def whole_rows(array: Any) -> Any:
@@ -322,7 +349,7 @@ def array_source(array: Any, opener: Opener) -> DaskFrame:
 def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...] = (0,)) -> Any:
     """A chunk as a frame of the library that works where it lies; `firsts` are the first rows of all chunks."""
     first_row = firsts[block_id[0]]
-    library = import_module("cudf" if lies_on_device(chunk) else "pandas")
+    library = import_module("pandas" if namespace_of(chunk) is np else "cudf")
     names = [str(column) for column in range(chunk.shape[1])]
     return library.DataFrame(chunk, index=range(first_row, first_row + len(chunk)), columns=names)
 

@@ -280,7 +280,8 @@ def _row_groups(part: ParquetPart, columns: Sequence[str], wanted: Sequence[int]
     cudf = import_module("cudf")
     types = {name: part.schema.field(name).type for name in columns}
     fixed = [name for name in columns if is_plain(types[name]) or is_short_decimal(types[name])]
-    here = [name for name in fixed if not pa.types.is_float16(types[name])]  # cuDF has no such floats
+    # cuDF has no floats of 16 bits, and reads INT96 in nanoseconds, which no years beyond 1677 and 2262 fit
+    here = [name for name in fixed if not pa.types.is_float16(types[name]) and name not in part.int96]
     others = [name for name in columns if name not in here]
     for places in grouped([part.group_rows[group] for group in wanted], rows):
         groups = [wanted[place] for place in places]

@@ -398,13 +398,19 @@ class FileSource(Source):
         check_request(self.name, self.schema, columns)
         check_runs(self.name, self.rows, runs)
         taken: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        finer: set[str] = set()
         wanted = shares_of_runs(runs, [part.rows or 0 for part in self.parts])
         with self._reading([*wanted]) as parts:
             for (part, check), inside in zip(parts, wanted.values(), strict=True):
                 with check:
-                    pieces = part.sample(part.stored(columns), [run for _, run in inside])
+                    rows = [run for _, run in inside]
+                    pieces = part.sample(part.stored(columns), rows)
+                    finer |= part.finer(columns, rows) if isinstance(part, ParquetPart) else set()
                 for (number, _), piece in zip(inside, pieces, strict=True):
                     taken[number] += [self._uniform(completed(part, columns, batch)) for batch in piece]
+        for name in sorted(finer):
+            told = "INT96 timestamps are read in microseconds, and the nanoseconds that some have are cut"
+            _LOG.warning('%s: column "%s": %s; pyarrow.parquet.read_table keeps them', self.name, printable(name), told)
         schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
         return pa.Table.from_batches([batch for run in taken for batch in run], schema=schema)
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import NoReturn
 
 from gpuvgm.errors import EnvironmentProblem, InputError
-from gpuvgm.io.locations import Location
+from gpuvgm.io.locations import Location, location_of
 from gpuvgm.io.remote import READ_ONLY, SMALL_AT_ONCE
 
 
@@ -106,6 +106,18 @@ def refuse_lakes_around(folders: Mapping[Location, Location]) -> None:
     if found is not None:
         folder, lake, root = found
         _refuse(str(folders[folder]), lake, str(root))
+
+
+def refuse_lakes_of(names: Iterable[str]) -> None:
+    """Refuse files, folders and patterns of which any lies in a table of such a format.
+
+    Raises
+    ------
+    InputError
+        With what reads the table.
+    """
+    places = [location_of(name) for name in names]
+    refuse_lakes_around({place: place for place in places} | {folder_of(place): place for place in places})
 
 
 def refuse_to_write_into_lakes(target: Location) -> None:

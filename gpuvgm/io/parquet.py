@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
@@ -25,10 +27,12 @@ from gpuvgm.io.checksums import (
     without_checksums,
 )
 from gpuvgm.io.locations import Location, location_of, range_reader
-from gpuvgm.io.remote import RemoteFile
+from gpuvgm.io.remote import SMALL_AT_ONCE, RemoteFile
 from gpuvgm.io.source import Part, Runs, rows_of_runs, shares_of_runs, text_of_metadata
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
+#: As Spark reads them: nanoseconds in 64 bits reach from 1677 to 2262 alone, and pyarrow wraps what lies beyond.
+INT96_UNIT = "us"
 BUFFER_BYTES = 1 << 20
 MOST_HASHED_BYTES = 1 << 30  # of a file that is read twice, from the page cache; larger ones are checked by page
 # Reading through a buffer is what bounds the memory: unbuffered or memory-mapped, a whole column chunk of a row group
@@ -54,11 +58,14 @@ class ParquetPart(Part):
         What its bytes are, where that is known; they are checked once, before the first row is read.
     dtypes : mapping of str to str
         Nullable dtypes of pandas by column, if it wrote the file.
+    int96 : frozenset of str
+        Columns that hold timestamps as INT96, which are read in microseconds.
     """
 
     group_rows: tuple[int, ...] = ()
     content: Content | None = None
     dtypes: Mapping[str, str] = field(default_factory=dict)
+    int96: frozenset[str] = frozenset()
 
     def metadata(self) -> dict[str, str]:
         """Key/value metadata, as `read_metadata` gives it."""
@@ -78,10 +85,28 @@ class ParquetPart(Part):
                 found[number] += piece
         return found
 
+    def finer(self, columns: Sequence[str], runs: Runs) -> set[str]:
+        """Columns of INT96 whose rows of runs have nanoseconds, which reading them in microseconds cuts."""
+        names = [name for name in columns if name in self.int96 and pa.types.is_timestamp(self.schema.field(name).type)]
+        found = set()
+        for group, inside in shares_of_runs(runs, self.group_rows).items() if names else ():
+            wanted = [run for _, run in inside]
+            whole, fine = (
+                pa.Table.from_batches(
+                    batch for run in rows_of_runs(self.read(names, SAMPLE_ROWS, [group], unit), wanted) for batch in run
+                )
+                for unit in (INT96_UNIT, "ns")
+            )
+            for name in names:
+                kept: Any = pc.multiply(whole[name].cast(pa.int64()), 1000)  # wraps as the nanoseconds do
+                if pc.any(pc.not_equal(kept, fine[name].cast(pa.int64()))).as_py():
+                    found.add(name)
+        return found
+
     def read(
-        self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
+        self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None, unit: str = INT96_UNIT
     ) -> Iterator[pa.RecordBatch]:
-        """Row groups, all or some; a batch has at most `batch_rows` rows."""
+        """Row groups, all or some, timestamps of INT96 in a unit; a batch has at most `batch_rows` rows."""
         groups = range(len(self.group_rows)) if groups is None else groups
         done = 0
         self.check()
@@ -89,7 +114,7 @@ class ParquetPart(Part):
         def explain(problem: Exception) -> Exception:
             return self._damage(columns, groups, done, problem)
 
-        opened = open_parquet(self.path, columns, groups, check_pages=self.content is None)
+        opened = open_parquet(self.path, columns, groups, check_pages=self.content is None, int96_unit=unit)
         with damage_as(explain), opened as file:
             for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
                 yield _checked(batch)
@@ -123,7 +148,12 @@ def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 @contextmanager
 def open_parquet(
-    path: Location, columns: Sequence[str] = (), groups: Sequence[int] = (), *, check_pages: bool = True
+    path: Location,
+    columns: Sequence[str] = (),
+    groups: Sequence[int] = (),
+    *,
+    check_pages: bool = True,
+    int96_unit: str = INT96_UNIT,
 ) -> Iterator[pq.ParquetFile]:
     """The file, read through a small buffer; what is said of columns and row groups spares a store requests.
 
@@ -144,6 +174,7 @@ def open_parquet(
             pre_buffer=False,
             buffer_size=BUFFER_BYTES,
             page_checksum_verification=check_pages,
+            coerce_int96_timestamp_unit=int96_unit,
         ) as file,
     ):
         if reader is not None:
@@ -185,10 +216,24 @@ def parquet_part(path: Location) -> ParquetPart:
         with open_parquet(path) as file:
             footer, schema = file.metadata, file.schema_arrow
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
+            int96 = int96_columns(footer, schema)
         content = None if DATA_KEY.encode() in (schema.metadata or {}) else _content(path, footer)  # of another file
         dtypes, schema = dtypes_of_pandas(schema.metadata), schema.remove_metadata()
         check_schema(schema)
-        return ParquetPart(path, schema, footer.num_rows, groups, content=content, dtypes=dtypes)
+        return ParquetPart(path, schema, footer.num_rows, groups, content=content, dtypes=dtypes, int96=int96)
+
+
+def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> frozenset[str]:
+    """Columns that hold timestamps as INT96, also within lists and structs."""
+    leaves = [footer.schema.column(number) for number in range(footer.num_columns)]
+    paths = [leaf.path for leaf in leaves if leaf.physical_type == "INT96"]
+    return frozenset(name for name in schema.names if any(f"{path}.".startswith(f"{name}.") for path in paths))
+
+
+def holds_int96(fragments: Sequence[Any]) -> bool:
+    """Whether any of Arrow's fragments of Parquet files has timestamps as INT96; their footers are read."""
+    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-int96") as threads:
+        return any(threads.map(lambda one: bool(int96_columns(one.metadata, one.physical_schema)), fragments))
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:

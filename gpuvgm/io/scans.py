@@ -15,6 +15,7 @@ from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io.arrow import exactly_cast
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.frames import polars_source
+from gpuvgm.io.parquet import INT96_UNIT, holds_int96
 from gpuvgm.io.restore import to_polars
 from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique, rows_of_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
@@ -179,6 +180,9 @@ def _stream_reader(name: str, stream: Any) -> pa.RecordBatchReader:
 def dataset_source(dataset: Any) -> ScanSource:
     """A source over a pyarrow.dataset.Dataset; its files are scanned in the order of the dataset."""
     name = "pyarrow.dataset.Dataset"
+    with _explain_scan(name):
+        dataset = _with_int96(dataset)
+        rows = dataset.count_rows()
     options = _fragment_options(dataset)
 
     def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -187,8 +191,50 @@ def dataset_source(dataset: Any) -> ScanSource:
             with scanner.to_reader() as reader:
                 yield from reader
 
-    with _explain_scan(name):
-        return ScanSource(name, "pyarrow", dataset.schema, scan, dataset.count_rows())
+    return ScanSource(name, "pyarrow", dataset.schema, scan, rows)
+
+
+def _with_int96(dataset: Any) -> Any:
+    """The dataset, with the timestamps that Parquet files hold as INT96 in microseconds; else far ones would wrap."""
+    if "timestamp[ns" not in str(dataset.schema.types) and "timestamp[us" not in str(dataset.schema.types):
+        return dataset
+    whole, chosen = dataset.replace_schema(dataset.schema), dataset._scan_options.get("filter")
+    whole._scan_options = {}  # pyarrow gives the files of a filtered dataset without its filter alone
+    found = _in_microseconds(whole)
+    if found is whole:
+        return dataset
+    return found if chosen is None else found.filter(chosen)
+
+
+def _in_microseconds(dataset: Any) -> Any:
+    """A dataset without a filter; the same one where no file has INT96, or its reader was told the unit."""
+    kinds = sys.modules["pyarrow.dataset"]
+    if isinstance(dataset, kinds.UnionDataset):
+        pairs = [(child, _in_microseconds(child)) for child in dataset.children]
+        if all(before is after for before, after in pairs):
+            return dataset
+        schema = _as_inferred(dataset.schema, [(before.schema, after.schema) for before, after in pairs])
+        return kinds.UnionDataset(schema, [after.replace_schema(schema) for _, after in pairs])
+    options: Any = getattr(getattr(dataset, "format", None), "read_options", None)  # a copy
+    if getattr(options, "coerce_int96_timestamp_unit", None) != "ns":
+        return dataset
+    fragments = list(dataset.get_fragments())
+    if not holds_int96(fragments):
+        return dataset
+    options.coerce_int96_timestamp_unit = INT96_UNIT
+    form = kinds.ParquetFileFormat(options, default_fragment_scan_options=dataset.format.default_fragment_scan_options)
+    made = [
+        form.make_fragment(one.path, one.filesystem, one.partition_expression, [group.id for group in one.row_groups])
+        for one in fragments
+    ]
+    pairs = [(old.physical_schema, new.physical_schema) for old, new in zip(fragments, made, strict=True)]
+    return kinds.FileSystemDataset(made, _as_inferred(dataset.schema, pairs), form, dataset.filesystem)
+
+
+def _as_inferred(schema: pa.Schema, pairs: Iterable[tuple[pa.Schema, pa.Schema]]) -> pa.Schema:
+    """A schema with the types of schemas after a change, where it had those before."""
+    types = {(field.name, field.type): new.field(field.name).type for old, new in pairs for field in old}
+    return pa.schema([field.with_type(types.get((field.name, field.type), field.type)) for field in schema])
 
 
 def _fragment_options(dataset: Any) -> dict[str, Any]:
