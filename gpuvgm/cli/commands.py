@@ -756,11 +756,11 @@ def _open_table(source: str, delimiter: str | None) -> Any:
 
 def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
     """The table that another one is compared with; the delimiter is for it too, where it is CSV."""
-    from gpuvgm.io.files import expand, format_of
+    from gpuvgm.io.files import expand
 
     if compare is None or delimiter is None:
         return compare
-    return _open_table(compare, delimiter if "csv" in map(format_of, expand(compare).files) else None)
+    return _open_table(compare, delimiter if "csv" in expand(compare).formats else None)
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.execution.partitions import HeldRows, Reading
+from gpuvgm.io import lies_on_device
 from gpuvgm.io.arrow import row_bytes
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.lakes import refuse_lakes_of
@@ -349,7 +350,7 @@ def array_source(array: Any, opener: Opener) -> DaskFrame:
 def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...] = (0,)) -> Any:
     """A chunk as a frame of the library that works where it lies; `firsts` are the first rows of all chunks."""
     first_row = firsts[block_id[0]]
-    library = import_module("pandas" if namespace_of(chunk) is np else "cudf")
+    library = import_module("cudf" if lies_on_device(chunk) else "pandas")
     names = [str(column) for column in range(chunk.shape[1])]
     return library.DataFrame(chunk, index=range(first_row, first_row + len(chunk)), columns=names)
 

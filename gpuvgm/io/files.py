@@ -54,6 +54,11 @@ class Listing:
     values: dict[Location, dict[str, str | None]] = field(default_factory=dict)
     around: dict[Location, Location] = field(default_factory=dict)
 
+    @property
+    def formats(self) -> set[str]:
+        """Formats of the files; see `format_of`."""
+        return set(map(format_of, self.files))
+
 
 def expand(given: str) -> Listing:
     """The files that a path, URL, glob or folder stands for.
