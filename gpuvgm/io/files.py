@@ -129,6 +129,7 @@ def _files_within(folder: Location, files: Iterable[tuple[Location, PurePath]]) 
     chosen = [file for file, name in inside if not _is_hidden(name) and ending_of(name) in FORMATS]
     manifests = [file for file, name in inside if name.name == MANIFEST and not _is_hidden(name.parent)]
     if not chosen and not manifests:
+        refuse_lakes_around({folder: folder})
         raise nothing_in(str(folder))
     values = {file: values_of(name.parent.parts) for file, name in inside}
     links = [file for file in chosen if isinstance(file, Path) and file.is_symlink()]

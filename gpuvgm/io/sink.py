@@ -111,6 +111,7 @@ def check_document(given: Given, endings: Sequence[str] = DOCUMENT_ENDINGS) -> L
     if target.suffix.lower() not in endings:
         sort = "a report is JSON" if endings == DOCUMENT_ENDINGS else "a page is HTML"
         raise InputError(f"{target}: {sort}: give it a name that ends in {endings[0]}")
+    check_folder_of(target)
     return check_file(target)
 
 
