@@ -36,12 +36,13 @@ class Faults:
 
     def behave(self, share=0.0, seed=0, fails=None):
         self.share, self.random, self.fails = share, random.Random(seed), fails
-        self.requests, self.injected = [], []
+        self.requests, self.injected, self.queries = [], [], []
 
     def __call__(self, environ, start_response):
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         with self.lock:
             self.requests.append((method, path, environ.get("HTTP_RANGE")))
+            self.queries.append((method, path, environ.get("QUERY_STRING")))
             kind = self.fails(method, path) if self.fails else None
             if kind is None and self.random.random() < self.share:
                 kind = self.random.choice(KINDS)

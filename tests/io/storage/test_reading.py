@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import pickle
+import re
 import subprocess
 import sys
 
@@ -45,6 +47,30 @@ def tree(tmp_path, rows, bucket):
         if file.is_file():
             put(f"{bucket}/{file.relative_to(tmp_path).as_posix()}", file.read_bytes())
     return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("given", "requests"),
+    [
+        ("a/b/c/0.parquet", 3 * 4),  # three formats, and a/b/c, a/b, a and the bucket
+        ("a/b/c", 3 * 3),  # what is in the folder was listed
+        ("a/b/c/*.parquet", 3 * 3),
+        ("a/b/*/*.parquet", 3 * 2),
+    ],
+)
+def test_folders_above_take_three_requests_each(bucket, server, given, requests):
+    body = io.BytesIO()
+    pq.write_table(pa.table({"x": [1.0, 2.0]}), body)
+    for number in range(5):
+        put(f"{bucket}/a/b/c/{number}.parquet", body.getvalue())
+    server.behave()
+    assert open_source(f"{bucket}/{given}").rows in (2, 10)
+    paths = [f"{query}" for method, path, query in server.queries if method == "GET"]
+    asked = [query for query in paths if re.search(r"(_delta_log|metadata|\.hoodie)%2F", query)]
+    assert len(asked) == len(set(asked)) == requests
+    put(f"{bucket}/a/_delta_log/00000000000000000000.json", b"{}")
+    with pytest.raises(InputError, match=rf"{bucket}/a, a table of Delta Lake, .*DeltaTable\(\"{bucket}/a\"\)"):
+        open_source(f"{bucket}/{given}")
 
 
 @pytest.mark.parametrize(
