@@ -6,6 +6,7 @@ import pickle
 import uuid
 from collections import Counter
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from unittest.mock import Mock
 
@@ -443,3 +444,12 @@ def test_partitions_by_quantiles_of_the_rows_are_found_once(frame, monkeypatch):
     lazy = split(frame[["age", "price"]], 5).set_index("age", drop=False)
     fitted = gpuvgm.TableTransformer(effort="research").fit(lazy)
     assert fitted.model_.rows == len(fitted.transform(lazy).compute()) == ROWS
+
+
+def test_int96_of_a_path_is_read_by_workers(client, tmp_path):
+    """Dask itself makes 1816-03-29 of 9999-12-31."""
+    table = pa.table({"t": pa.array([datetime(9999, 12, 31), datetime(2020, 1, 1)] * 50, pa.timestamp("us"))})
+    pq.write_table(table, tmp_path / "t.parquet", use_deprecated_int96_timestamps=True, store_schema=False)
+    transformer = gpuvgm.TableTransformer(executor="dask").fit(tmp_path / "t.parquet")
+    encoded = transformer.transform(tmp_path / "t.parquet")
+    assert transformer.inverse_transform(encoded).equals(table)
