@@ -309,7 +309,7 @@ def _check_files(frame: Any, opener: Opener) -> None:
         if names:
             raise InputError(
                 f"dask.DataFrame: {given} holds {listed(names)} as INT96 timestamps, of which Dask makes others where "
-                "they lie before 1677 or after 2262: pass the path itself, with a Dask executor for its workers"
+                "they lie before 1677 or after 2262: pass the path itself; with executor=client workers read it"
             )
 
 

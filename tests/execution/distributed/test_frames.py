@@ -450,6 +450,6 @@ def test_int96_of_a_path_is_read_by_workers(client, tmp_path):
     """Dask itself makes 1816-03-29 of 9999-12-31."""
     table = pa.table({"t": pa.array([datetime(9999, 12, 31), datetime(2020, 1, 1)] * 50, pa.timestamp("us"))})
     pq.write_table(table, tmp_path / "t.parquet", use_deprecated_int96_timestamps=True, store_schema=False)
-    transformer = gpuvgm.TableTransformer(executor="dask").fit(tmp_path / "t.parquet")
+    transformer = gpuvgm.TableTransformer(executor=client).fit(tmp_path / "t.parquet")
     encoded = transformer.transform(tmp_path / "t.parquet")
     assert transformer.inverse_transform(encoded).equals(table)
