@@ -7,7 +7,7 @@ is the root of a table, and all files below it are the table's.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -69,7 +69,12 @@ LAKES = (
         (".metadata.json", ".metadata.json.gz"),
         'pyiceberg\'s load_catalog("CATALOG").load_table("NAMESPACE.TABLE").scan().to_arrow()',
     ),
-    Lake("Hudi", ".hoodie", (), 'spark.read.format("hudi").load("{}").toArrow()'),
+    Lake(
+        "Hudi",
+        ".hoodie",
+        (),
+        'pyarrow.Table.from_batches(hudi.HudiTableBuilder.from_base_uri("{}").build().read())',
+    ),
 )
 
 
@@ -157,8 +162,11 @@ def _root_above(folders: Iterable[Location]) -> tuple[Location, Lake, Location] 
     """The first folder that is or lies in the root of a table, the format and the root."""
     above: dict[Location, Location] = {}
     for folder in folders:
-        for root in _and_above(folder):
-            above.setdefault(root, folder)
+        for start in _as_named(folder):
+            root: Location | None = start
+            while root is not None and root not in above:
+                above[root] = folder
+                root = _parent(root)
     pairs = [(root, lake) for root in above for lake in LAKES]
     if all(isinstance(root, Path) for root in above):
         return next(((above[root], lake, root) for root, lake in pairs if lake.has_root(root)), None)
@@ -167,13 +175,17 @@ def _root_above(folders: Iterable[Location]) -> tuple[Location, Lake, Location] 
     return next(((above[root], lake, root) for (root, lake), is_root in zip(pairs, told, strict=True) if is_root), None)
 
 
-def _and_above(folder: Location) -> Iterator[Location]:
-    """A folder and those that it lies in, also where links lead to it; of a store, up to the bucket."""
+def _as_named(folder: Location) -> Iterable[Location]:
+    """A folder by its whole name, and by the one that links lead to."""
     if isinstance(folder, Path):
-        for path in dict.fromkeys(map(Path, (os.path.abspath(folder), os.path.realpath(folder)))):
-            yield from (path, *path.parents)
-        return
+        return map(Path, {os.path.abspath(folder), os.path.realpath(folder)})
     name = folder.path.rstrip("/")
-    while name and not name.endswith("/"):
-        yield folder.at(name)
-        name = name.rpartition("/")[0]
+    return [folder.at(name)] if name else []
+
+
+def _parent(folder: Location) -> Location | None:
+    """The folder above; None above the root of this machine, and above a bucket."""
+    if isinstance(folder, Path):
+        return folder.parent if folder.name else None
+    name = folder.path.rpartition("/")[0]
+    return folder.at(name) if name and not name.endswith("/") else None

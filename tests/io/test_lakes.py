@@ -103,7 +103,7 @@ def test_a_table_is_refused_with_what_reads_it(root: Any, lake: str, given: str)
     put(below(place, "t"), LAYOUTS[lake])
     files = [f"{start}/t/{name}" for name in LAYOUTS[lake] if name.endswith(".parquet")]
     source: Any = {"file": files[1], "files": files}.get(given, given.format(f"{start}/t"))
-    read = {DELTA: "to_pyarrow_dataset()", ICEBERG: ".scan().to_arrow()", HUDI: 'format("hudi")'}[lake]
+    read = {DELTA: "to_pyarrow_dataset()", ICEBERG: ".scan().to_arrow()", HUDI: ".build().read())"}[lake]
     with pytest.raises(InputError, match=rf"/t.* a table of {lake}, .*pass .*{re.escape(read)}.* instead of the path"):
         open_source(source)
 
