@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate, tee, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, ClassVar, TypeVar
@@ -104,14 +104,18 @@ def _expand_remote(given: RemoteFile) -> Listing:
 
 def _one_file(file: Location) -> Listing:
     """A file that was given, or matches a pattern."""
-    return Listing([file], [], around=_around([file]))
+    return Listing([file], [], around={folder_of(file): file, **_targets([file])} if _may_be_parquet(file) else {})
 
 
-def _around(files: Sequence[Location]) -> dict[Location, Location]:
-    """The folders of files, and of what they are links to; text is in no table of Delta Lake and the like."""
-    perhaps = [file for file in files if FORMATS.get(ending_of(file), "parquet") == "parquet"]
-    links = [file for file in perhaps if isinstance(file, Path) and file.is_symlink()]
-    return {folder_of(file): file for file in perhaps} | {Path(os.path.realpath(link)).parent: link for link in links}
+def _may_be_parquet(file: Location) -> bool:
+    """Whether a file may be one of a table of Delta Lake and the like, which hold no text."""
+    return FORMATS.get(ending_of(file), "parquet") == "parquet"
+
+
+def _targets(files: Sequence[Location]) -> dict[Location, Location]:
+    """The folders that links among files lead to."""
+    links = (file for file in files if isinstance(file, Path) and os.path.islink(file))
+    return {Path(os.path.realpath(link)).parent: link for link in links if _may_be_parquet(link)}
 
 
 def _matched(listings: Sequence[Listing], pattern: PurePath) -> Listing:
@@ -132,11 +136,9 @@ def _files_within(folder: Location, files: Iterable[tuple[Location, PurePath]]) 
         refuse_lakes_around({folder: folder})
         raise nothing_in(str(folder))
     values = {file: values_of(name.parent.parts) for file, name in inside}
-    links = [file for file in chosen if isinstance(file, Path) and file.is_symlink()]
-    above = (
-        folder if isinstance(folder, Path) else folder_of(folder)
-    )  # the listing told of what is in the folder itself
-    around = _around(links) | ({above: folder} if _around(chosen) else {})
+    around = _targets(chosen)
+    if any(map(_may_be_parquet, chosen)):  # a listing of a store told of what is in the folder itself
+        around[folder if isinstance(folder, Path) else folder_of(folder)] = folder
     return Listing(chosen, manifests, values={file: values[file] for file in chosen}, around=around)
 
 
@@ -415,8 +417,7 @@ class FileSource(Source):
                 for (number, _), piece in zip(inside, pieces, strict=True):
                     taken[number] += [self._uniform(completed(part, columns, batch)) for batch in piece]
         for name in sorted(finer):
-            told = "INT96 timestamps are read in microseconds, and the nanoseconds that some have are cut"
-            _LOG.warning('%s: column "%s": %s; pyarrow.parquet.read_table keeps them', self.name, printable(name), told)
+            _warn_of_nanoseconds(str(self.parts[0].path), name)
         schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
         return pa.Table.from_batches([batch for run in taken for batch in run], schema=schema)
 
@@ -526,6 +527,12 @@ class FileSource(Source):
         pairs = zip(batch.columns, types, strict=True)
         columns = [array if array.type == type_ else array.cast(type_) for array, type_ in pairs]
         return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+@lru_cache(64)  # the threads of a sample and the samples of a fit say it once
+def _warn_of_nanoseconds(path: str, column: str) -> None:
+    told = "INT96 timestamps are read in microseconds, and the nanoseconds that some have are cut"
+    _LOG.warning('%s: column "%s": %s; pyarrow.parquet.read_table keeps them', path, printable(column), told)
 
 
 def _checked_ahead(chosen: Generator[tuple[Part, Stamp]]) -> Generator[tuple[Part, Stamp]]:

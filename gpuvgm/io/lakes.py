@@ -86,8 +86,9 @@ def refuse_lakes_within(folder: str, names: Iterable[PurePath]) -> None:
     InputError
         With what reads the table.
     """
+    logs = {lake.log for lake in LAKES}
     for name in names:
-        for lake in LAKES:
+        for lake in () if logs.isdisjoint(name.parts) else LAKES:
             if (place := lake.lies_in(name.parts)) is not None:
                 _refuse(folder, lake, "/".join([folder.rstrip("/"), *name.parts[:place]]))
 
