@@ -20,6 +20,7 @@ from gpuvgm.execution.local import CallerExecutor, LocalExecutor, available_thre
 from gpuvgm.execution.partitions import HeldRows, OpenPartition
 from gpuvgm.execution.unwanted import stopping, wait_until_stopped, while_wanted
 from gpuvgm.io import Block
+from gpuvgm.io.arrow import Packed
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -75,10 +76,10 @@ def merge_results(merge: Callable[[R, R], R], results: Iterable[R | None]) -> R 
     return merged
 
 
-def map_blocks(function: Callable[[Any], R], partition: Any) -> list[R]:
-    """The blocks' results."""
+def map_blocks(function: Callable[[Any], R], partition: Any) -> Any:
+    """The blocks' results, packed."""
     executor, blocks = read_partition(partition)
-    return list(executor.stream(function, blocks))
+    return Packed.pack(list(executor.stream(function, blocks)))
 
 
 def call_with_partition(function: Callable[[Any, LocalExecutor], R], partition: Any) -> R:
@@ -94,7 +95,7 @@ def call_with_blocks(function: Callable[[Iterator[Any]], R], partition: Any) -> 
 
 def call_on_worker(partition: Any, function: Callable[[Any], R], *computed: Any) -> R:
     """What a function makes of a partition, with the rows that other tasks computed, if they did."""
-    return function(partition.of(*computed) if computed else partition)
+    return function(partition.of(*computed) if computed else Packed.unpack(partition))
 
 
 def itself(function: R) -> R:
@@ -282,7 +283,9 @@ class Tasks:
 
 def parts_of_task(partition: Any) -> tuple[Any, list[Any]]:
     """What goes with the task of a partition, and what other tasks compute for it."""
-    return (partition.alone, [partition.computed]) if isinstance(partition, DaskPartition) else (partition, [])
+    if isinstance(partition, DaskPartition):
+        return partition.alone, [partition.computed]
+    return Packed.pack(partition), []
 
 
 def wait_for_any(client: Client, futures: Sequence[Future]) -> set[Future]:
@@ -653,7 +656,7 @@ class DaskExecutor:
         """
         with self._tasks(partial(map_blocks, function)) as tasks:  # not by `stream`: a generator sees no Ctrl-C
             for results in tasks.in_order(partitions):
-                for result in results:
+                for result in Packed.unpack(results):
                     sink(result)
 
     def stream(self, function: Callable[..., R], partitions: Iterable[Any]) -> Generator[R]:
@@ -685,7 +688,7 @@ class DaskExecutor:
         """
         with self._tasks(partial(map_blocks, function)) as tasks:
             for results in tasks.in_order(partitions):
-                yield from results
+                yield from Packed.unpack(results)
 
     def each(self, function: Callable[..., R], partitions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
         """Give each partition with its result, as they are ready.

@@ -20,10 +20,10 @@ from gpuvgm.arrays import namespace_of
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.execution.partitions import HeldRows, Reading
 from gpuvgm.io import lies_on_device
-from gpuvgm.io.arrow import row_bytes
+from gpuvgm.io.arrow import Packed, row_bytes
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.lakes import refuse_lakes_of
-from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique
+from gpuvgm.io.source import Runs, Source, check_request, check_same, check_unique
 from gpuvgm.shortage import machine_memory
 
 Opener = Callable[[Any], Source]
@@ -132,18 +132,14 @@ class DaskFrame(Source):
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only the partitions that hold some are computed."""
-        check_request(self.name, self.schema, columns)
-        check_runs(self.name, self.rows, runs)
-        import dask
-
-        found, ends = [], np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
-        for partition in self.partitions(Reading("reference", tuple(columns), 1)):
-            wanted = _overlaps(ends, partition.first_row, partition.rows)
-            if wanted:
-                found.append(dask.delayed(partial(_read_runs, partition.alone, wanted), pure=False)(partition.computed))
-        picked = sorted((piece for pieces in dask.compute(*found) for piece in pieces), key=lambda piece: piece[:2])
+        self.check_sample(columns, runs)
+        ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
+        read = self.partitions(Reading("reference", tuple(columns), 1))
+        met = [(one, wanted) for one in read if (wanted := _overlaps(ends, one.first_row, one.rows))]
         schema = pa.schema([self.schema.field(name) for name in columns])
-        return pa.concat_tables([schema.empty_table(), *(table for _, _, table in picked)])
+        tables = _sampled_tables(met, schema)
+        pieces = [piece for (_, wanted), table in zip(met, tables, strict=True) for piece in _cut(table, wanted)]
+        return pa.concat_tables([schema.empty_table(), *(rows for *_, rows in sorted(pieces, key=lambda one: one[:2]))])
 
     def fingerprint(self) -> dict[str, Any]:
         """Kind and shape, and Dask's own token of how it is computed."""
@@ -253,22 +249,81 @@ def as_argument(partition: Any) -> Any:
     return there if type(there).__module__.partition(".")[0] == "distributed" else partition
 
 
-def _overlaps(runs: NDArray[np.int64], first_row: int, rows: int) -> list[tuple[int, int, int]]:
-    """What consecutive rows hold of runs, shape (runs, 2), start and stop: (run, low, high) of those they meet."""
+Piece = tuple[int, int, int]  # what a partition has of a run: which one, first row, end
+
+
+def _overlaps(runs: NDArray[np.int64], first_row: int, rows: int) -> list[Piece]:
+    """What consecutive rows hold of runs, shape (runs, 2), start and stop."""
     low, high = np.maximum(runs[:, 0], first_row), np.minimum(runs[:, 1], first_row + rows)
     return [(int(order), int(low[order]), int(high[order])) for order in np.flatnonzero(low < high)]
 
 
-def _read_runs(
-    partition: DaskPartition, wanted: list[tuple[int, int, int]], frame: Any
-) -> list[tuple[int, int, pa.Table]]:
-    """Rows [low, high) of a partition for each run that wants some: (run, low, rows)."""
+def _sampled_tables(met: Sequence[tuple[DaskPartition, list[Piece]]], schema: pa.Schema) -> list[pa.Table]:
+    """What partitions have of runs: a table each, computed where the partitions are.
+
+    The dictionaries of one partition are mostly those of all: its own come here by themselves, and of the others' equal
+    ones the codes alone.
+    """
+    import dask
+
+    known: Any = {}
+    coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    if coded and met:
+        first = met[0][0]
+        known = dask.delayed(partial(_read_dictionaries, first.alone, coded), pure=False)(first.computed)
+    read = [
+        dask.delayed(partial(_read_runs, one.alone, wanted), pure=False)(one.computed, known) for one, wanted in met
+    ]
+    entries, *tables = map(Packed.unpack, dask.compute(known, *read))
+    return [_decoded(table, schema, entries) for table in tables]
+
+
+def _read_dictionaries(partition: DaskPartition, columns: Sequence[str], frame: Any) -> Packed:
+    """The dictionaries of a partition by column."""
+    row: Any = partition.of(frame).source.sample(columns, [(0, 1)])
+    return Packed({name: row.column(name).chunk(0).dictionary for name in columns})
+
+
+def _read_runs(partition: DaskPartition, wanted: list[Piece], frame: Any, known: Any) -> Packed:
+    """What a partition has of runs, one after the other, as a table; columns with a known dictionary as their codes.
+
+    Slices of a partition would hold all of it, here and on the way.
+    """
     runs = [(low - partition.first_row, high - low) for _, low, high in wanted]
     rows = partition.of(frame).source.sample(partition.reading.columns, runs)
-    starts = accumulate((length for _, length in runs), initial=0)
-    return [
-        (order, low, rows.slice(start, high - low)) for (order, low, high), start in zip(wanted, starts, strict=False)
+    entries = Packed.unpack(known)
+    return Packed(pa.table({name: _joined(rows.column(name), entries.get(name)) for name in rows.column_names}))
+
+
+def _joined(column: Any, entries: Any) -> Any:
+    """A column in one piece, as codes where it has the known dictionary; as it is where it has others."""
+    if pa.types.is_dictionary(column.type):
+        if entries is None or not all(chunk.dictionary.equals(entries) for chunk in column.chunks):
+            return column
+        column = pa.chunked_array([chunk.indices for chunk in column.chunks], column.type.index_type)
+    return pa.table([column], ["rows"]).combine_chunks().column(0)  # in several where one cannot hold all
+
+
+def _decoded(table: pa.Table, schema: pa.Schema, entries: Mapping[str, pa.Array[Any]]) -> pa.Table:
+    """A table with the types of the schema, where columns of other types are codes."""
+    columns: list[Any] = [
+        column
+        if column.type == field.type
+        else pa.chunked_array([_with_entries(chunk, entries[field.name], field.type) for chunk in column.chunks])
+        for column, field in zip(table.columns, schema, strict=True)
     ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _with_entries(codes: Any, entries: Any, type_: Any) -> Any:
+    return pa.DictionaryArray.from_arrays(codes, entries, ordered=type_.ordered)
+
+
+def _cut(table: pa.Table, wanted: Sequence[Piece]) -> Iterator[tuple[int, int, pa.Table]]:
+    """The rows of a table by what they are of runs: which one, first row, rows."""
+    starts = accumulate((high - low for _, low, high in wanted), initial=0)
+    for (order, low, high), start in zip(wanted, starts, strict=False):
+        yield order, low, table.slice(start, high - low)
 
 
 def dask_source(frame: Any, opener: Opener) -> DaskFrame:

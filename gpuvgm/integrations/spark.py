@@ -16,8 +16,9 @@ from gpuvgm.config import InvalidRows, Layout, ModeChoice, ScalarType
 from gpuvgm.errors import InputError, SourceChangedError, counted
 from gpuvgm.execution.local import RemoteBlocks
 from gpuvgm.io import Block, Source
+from gpuvgm.io.arrow import Packed
 from gpuvgm.io.block import reblock
-from gpuvgm.io.source import Runs, check_request, check_runs, check_unique, runs_within
+from gpuvgm.io.source import Runs, check_request, check_unique, runs_within
 from gpuvgm.table.dask import running_identifiers
 from gpuvgm.table.transformer import TableTransformer
 
@@ -243,8 +244,7 @@ class SparkFrame(Source):
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other."""
-        check_request(self.name, self.schema, columns)
-        check_runs(self.name, self.rows, runs)
+        self.check_sample(columns, runs)
         take = partial(_take_runs, self.reading(columns, ENCODED_ROWS), tuple(runs))
         found = (piece for _, pieces in self.results(columns, take) for piece in pieces)
         picked = [table for *_, table in sorted(found, key=lambda piece: piece[:2])]
@@ -401,13 +401,13 @@ def _call(function: PartFunction, batches: Iterable[pa.RecordBatch]) -> Iterator
 
 def _row(part: int, result: Any) -> pa.Table:
     """The row of one partition in a frame of results."""
-    columns: Any = [pa.array([part], pa.int32()), pa.array([pickle.dumps(result)], pa.binary())]
+    columns: Any = [pa.array([part], pa.int32()), pa.array([pickle.dumps(Packed(result))], pa.binary())]
     return pa.Table.from_arrays(columns, names=["part", "result"])
 
 
 def _unpickle(result: bytes) -> Any:
     """A result, of a frame of results; a failure is raised."""
-    found = pickle.loads(result)  # what the same job has pickled
+    found = Packed.unpack(pickle.loads(result))  # what the same job has pickled
     if isinstance(found, Exception):
         raise found
     return found

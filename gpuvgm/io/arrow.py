@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -294,11 +296,117 @@ def taken(values: Array, rows: NDArray[np.int64]) -> Array:
         return values.take(pa.array(rows, pa.int64()))
     except pa.ArrowNotImplementedError:
         pass
+    if is_view(values.type):
+        return taken(values.cast(_taken_type(values.type)), rows).cast(values.type)
     chunked = isinstance(values, pa.ChunkedArray)
     pieces = [values.slice(row, 1) for row in rows.tolist()]
     if chunked:
         return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], values.type)
     return pa.concat_arrays(pieces or [values.slice(0, 0)])
+
+
+SLACK = 1.125  # of buffers over the rows that they hold: ends of offsets, and bits in whole bytes
+
+
+def copied(values: Array) -> Array:
+    """The same values in memory of their own: a slice, and its pickle, hold the buffers of all that it was cut from.
+
+    Of dictionaries all entries are kept: a fit knows from them what may occur.
+    """
+    type_ = values.type
+    if isinstance(type_, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(type_, copied(values.storage))
+    if pa.types.is_dictionary(type_):
+        return pa.DictionaryArray.from_arrays(copied(values.indices), copied(values.dictionary), ordered=type_.ordered)
+    if is_view(type_):  # Arrow joins views with the bytes of all others beside them
+        return values.cast(_taken_type(type_)).cast(type_)
+    is_shared_inside = _shares_inside(type_)
+    if not is_shared_inside and values.get_total_buffer_size() <= SLACK * values.nbytes + 64:
+        return values
+    whole = pa.concat_arrays([values, values.slice(0, 0)])
+    return _with_copied_children(whole) if is_shared_inside else whole
+
+
+def _shares_inside(type_: Any) -> bool:
+    """Whether dictionaries or views are within a nested type; unions, whose parts cannot be put together, count not."""
+    if pa.types.is_union(type_):
+        return False
+    inside = [type_.field(i).type for i in range(type_.num_fields)]
+    return any(pa.types.is_dictionary(one) or is_view(one) or _shares_inside(one) for one in inside)
+
+
+def _with_copied_children(values: Array) -> Array:
+    """A nested array that begins where its buffers do, with copies of what it consists of."""
+    type_ = values.type
+    if pa.types.is_run_end_encoded(type_):
+        return pa.RunEndEncodedArray.from_arrays(values.run_ends, copied(values.values), type_)
+    inside = [values.field(i) for i in range(type_.num_fields)] if pa.types.is_struct(type_) else [values.values]
+    own = values.buffers()[: type_.num_buffers]
+    return pa.Array.from_buffers(type_, len(values), own, values.null_count, children=[copied(one) for one in inside])
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles Arrow's arrays without the rows that they were cut from, and a dictionary of several once."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._dictionaries: list[Array] = []
+
+    def reducer_override(self, value: Any) -> Any:
+        """What an array is made of; everything else as Python does it."""
+        if not isinstance(value, pa.Array):
+            return NotImplemented
+        if not isinstance(value, pa.DictionaryArray):
+            return copied(value).__reduce__()
+        parts = value.indices, self._once(value.dictionary), None, value.type.ordered
+        return pa.DictionaryArray.from_arrays, parts
+
+    def _once(self, entries: Array) -> Array:
+        """The entries, or those equal to them that are in the pickle."""
+        equal = (known for known in self._dictionaries if known.type == entries.type and known.equals(entries))
+        known = next(equal, None)
+        if known is None:
+            self._dictionaries.append(entries)
+        return entries if known is None else known
+
+
+BUFFERS_ASIDE = 5  # from this version on pickles have buffers aside; Dask's scheduler writes version 4
+
+
+class Packed:
+    """A value for its way to another process: its pickle, in which slices of rows hold no others.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self._buffers: list[Any] = []
+        stream = BytesIO()
+        _Pickler(stream, BUFFERS_ASIDE, buffer_callback=self._buffers.append).dump(value)
+        self._pickle = stream.getvalue()
+
+    @classmethod
+    def pack(cls, value: Any) -> Any:
+        """The value packed, or as it is where only Dask can pickle it."""
+        try:
+            return cls(value)
+        except (pickle.PicklingError, AttributeError, TypeError):
+            return value
+
+    @classmethod
+    def unpack(cls, value: Any) -> Any:
+        """What was packed; its arrays lie in the buffers."""
+        return pickle.loads(value._pickle, buffers=value._buffers) if isinstance(value, cls) else value
+
+    def __reduce_ex__(self, version: Any) -> tuple[Any, ...]:
+        buffers = list(map(pickle.PickleBuffer if version >= BUFFERS_ASIDE else bytes, self._buffers))
+        return object.__new__, (Packed,), {"_pickle": self._pickle, "_buffers": buffers}
+
+    def __sizeof__(self) -> int:
+        return len(self._pickle) + sum(memoryview(buffer).nbytes for buffer in self._buffers)
 
 
 def exactly_cast(values: Array, type_: pa.DataType) -> Array:

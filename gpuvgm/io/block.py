@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, beside, namespace_of, on_host, to_numpy
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import joined_arrays, taken
+from gpuvgm.io.arrow import copied, joined_arrays, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +198,8 @@ def kept_rows(batch: pa.RecordBatch, rows: NDArray[np.bool_]) -> pa.RecordBatch:
 
 def copied_rows(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
     """Copies of consecutive rows: a slice would hold the whole batch in memory."""
-    if length == batch.num_rows or not batch.num_columns:
-        return batch.slice(start, length)
-    pieces = [[column.slice(start, length), column.slice(0, 0)] for column in batch.columns]
-    return pa.RecordBatch.from_arrays(list(map(pa.concat_arrays, pieces)), schema=batch.schema)
+    rows = batch.slice(start, length)
+    return pa.RecordBatch.from_arrays(list(map(copied, rows.columns)), schema=rows.schema) if rows.num_columns else rows
 
 
 def rows_only(rows: int) -> pa.RecordBatch:

@@ -29,7 +29,7 @@ from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFEST, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part
 from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, no_such_file, read_ahead
-from gpuvgm.io.source import Part, Runs, Source, check_request, check_runs, check_same, check_unique, shares_of_runs
+from gpuvgm.io.source import Part, Runs, Source, check_request, check_same, check_unique, shares_of_runs
 
 FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
@@ -403,8 +403,7 @@ class FileSource(Source):
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only what holds them is read."""
-        check_request(self.name, self.schema, columns)
-        check_runs(self.name, self.rows, runs)
+        self.check_sample(columns, runs)
         taken: list[list[pa.RecordBatch]] = [[] for _ in runs]
         finer: set[str] = set()
         wanted = shares_of_runs(runs, [part.rows or 0 for part in self.parts])

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from gpuvgm.arrays import Array, Column, on_host, to_numpy
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, with_wide_index
 from gpuvgm.io.block import Block, DeviceTable, reblock, rows_only
-from gpuvgm.io.source import Runs, Source, check_lengths, check_request, check_runs, check_unique
+from gpuvgm.io.source import Runs, Source, check_lengths, check_request, check_unique
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 
@@ -60,8 +61,7 @@ class TableSource(Source):
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; slices, no copy."""
-        check_request(self.name, self.schema, columns)
-        check_runs(self.name, self.rows, runs)
+        self.check_sample(columns, runs)
         table = self.table.select(list(columns))
         return pa.concat_tables([table.slice(0, 0), *(table.slice(start, length) for start, length in runs)])
 
@@ -167,8 +167,7 @@ class ArraySource(Source):
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other, in the memory of the host."""
-        check_request(self.name, self.schema, columns)
-        check_runs(self.name, self.rows, runs)
+        self.check_sample(columns, runs)
         if self.arrays is np:
             return pa.Table.from_batches([self._batch(columns, start, start + rows) for start, rows in [*runs, (0, 0)]])
         starts, lengths = np.array(runs, np.int64).reshape(-1, 2).T
@@ -327,11 +326,12 @@ def series_column(source: str, name: str, series: Any) -> SourceColumn:
 
 def extension_column(source: str, name: str, values: Any) -> SourceColumn:
     """A column over an array of pandas' extension types, through Arrow."""
-
-    def convert(start: int, stop: int) -> pa.Array[Any]:
-        return flat(_arrow_array(values[start:stop]))
-
     try:
+        to_arrow = _arrow_array if getattr(values, "categories", None) is None else partial(_coded, _entries_of(values))
+
+        def convert(start: int, stop: int) -> pa.Array[Any]:
+            return flat(to_arrow(values[start:stop]))
+
         return SourceColumn(convert(0, 0).type, convert)
     except (*ARROW_PROBLEMS, TypeError, ValueError):
         return refused_column(source, name, values.dtype)
@@ -349,14 +349,22 @@ def _arrow_array(values: Any) -> Any:
         values = values.to_timestamp()
     elif is_loaded("pandas", "IntervalDtype", dtype):
         values = sys.modules["pandas"].Categorical(values)
-    categories = getattr(values, "categories", None)
-    if categories is None:
-        array = pa.array(values, from_pandas=True)
-        return array.cast(with_wide_index(array.type)) if pa.types.is_dictionary(array.type) else array
-    held = held_by_arrow(categories)  # text without any has no type in pandas 2
-    codes, entries = values.codes, pa.array(held, None if held is categories else pa.string(), from_pandas=True)
-    indices = pa.array(codes.astype(np.int32), mask=codes < 0)
-    return pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)
+        return _coded(_entries_of(values), values)
+    array = pa.array(values, from_pandas=True)
+    return array.cast(with_wide_index(array.type)) if pa.types.is_dictionary(array.type) else array
+
+
+def _entries_of(values: Any) -> pa.Array[Any]:
+    """The categories of pandas' categorical values, which all slices of a column share."""
+    held = held_by_arrow(values.categories)  # text without any has no type in pandas 2
+    return pa.array(held, None if held is values.categories else pa.string(), from_pandas=True)
+
+
+def _coded(entries: pa.Array[Any], values: Any) -> pa.Array[Any]:
+    """Pandas' categorical values, whose categories are there."""
+    indices = pa.array(values.codes.astype(np.int32), mask=values.codes < 0)
+    coded: pa.Array[Any] = pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)
+    return coded
 
 
 def held_by_arrow(categories: Any) -> Any:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import check_batch, check_schema, reading_options
+from gpuvgm.io.block import copied_rows
 from gpuvgm.io.locations import Location, arrow_input
 from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.source import Part, Runs, shares_of_runs
@@ -36,12 +37,12 @@ class IpcPart(Part):
     """
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[list[pa.RecordBatch]]:
-        """Slices of each run; only the record batches that hold some are read, each once."""
+        """Copies of each run's rows; only the record batches that hold some are read, each once."""
         found: list[list[pa.RecordBatch]] = [[] for _ in runs]
         wanted = shares_of_runs(runs, self.group_rows or ())
         for pieces, batch in zip(wanted.values(), self.read(columns, 0, [*wanted]), strict=True):
             for number, (start, length) in pieces:
-                found[number].append(batch.slice(start, length))
+                found[number].append(copied_rows(batch, start, length))
         return found
 
     def read(

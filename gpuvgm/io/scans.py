@@ -17,7 +17,7 @@ from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.frames import polars_source
 from gpuvgm.io.parquet import INT96_UNIT, holds_int96
 from gpuvgm.io.restore import to_polars
-from gpuvgm.io.source import Runs, Source, check_request, check_runs, check_same, check_unique, rows_of_runs
+from gpuvgm.io.source import Runs, Source, check_request, check_same, check_unique, rows_of_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 Scan = Callable[[Sequence[str], int], Iterable[pa.RecordBatch]]
@@ -64,8 +64,7 @@ class ScanSource(Source):
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; scans up to the last of them, and copies them."""
-        check_request(self.name, self.schema, columns)
-        check_runs(self.name, self.rows, runs)
+        self.check_sample(columns, runs)
         pieces = rows_of_runs((block.batch for block in self.blocks(columns, BATCH_ROWS)), runs)
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.Table.from_batches([batch for run in pieces for batch in run], schema)

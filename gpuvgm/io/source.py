@@ -100,6 +100,17 @@ class Source:
         """Namespace of arrays that lie where the rows do."""
         return np
 
+    def check_sample(self, columns: Sequence[str], runs: Runs) -> None:
+        """Refuse columns that are not there, runs of rows outside the source, and any of one of unknown length.
+
+        Raises
+        ------
+        InputError
+            Naming the columns, or the rows.
+        """
+        check_request(self.name, self.schema, columns)
+        check_runs(self.name, self.rows, runs)
+
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the source later, JSON-able: kind and shape, as far as it is known."""
         rows = {} if self.rows is None else {"rows": self.rows}
