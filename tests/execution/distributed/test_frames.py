@@ -138,7 +138,12 @@ def test_a_persisted_partition_costs_no_task_of_its_own(client, frame, one):
     scans = tasks["call_on_worker"] // 40
     once = {"choose_engine", "itself", "_read_dictionaries"}
     assert tasks.keys() <= {*once, "_read_runs", "call_on_worker", "merge_results"}
-    assert tasks["_read_runs"] <= 40 and tasks["_read_dictionaries"] == 1 and tasks["merge_results"] == 6 * scans and tasks["itself"] == scans >= 1
+    assert (
+        tasks["_read_runs"] <= 40
+        and tasks["_read_dictionaries"] == 1
+        and tasks["merge_results"] == 6 * scans
+        and tasks["itself"] == scans >= 1
+    )
 
 
 READS, NO_ROWS = "reads", pd.DataFrame({"x": [], "y": []}, dtype=float)
