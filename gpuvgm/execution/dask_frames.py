@@ -29,6 +29,7 @@ from gpuvgm.shortage import machine_memory
 Opener = Callable[[Any], Source]
 MOST_COUNTED = 64
 KEPT_SHARE = 0.25  # of the memory that there is, that partitions of a sample may take until the fit is done
+KEPT_BYTES = 1 << 26  # the same of each worker, where that is less: a large partition takes twice as much when read
 _COUNTED: dict[str, tuple[int, ...]] = {}  # rows of partitions, by the token of the frame
 
 
@@ -90,7 +91,7 @@ class DaskFrame(Source):
                 yield DaskPartition(number, first, rows, reading, self.schema, self.open, computed)
 
     def keep_sampled(self, columns: Sequence[str], runs: Runs, room: int | None) -> DaskFrame:
-        """The frame with the partitions that a sample reads in memory, or on its way there, if that is not short.
+        """The frame with the first partitions that a sample reads in memory, or on their way there, as many as fit it.
 
         So that they are not read again: Dask forgets what it computed.
 
@@ -101,7 +102,8 @@ class DaskFrame(Source):
         runs : sequence of (int, int)
             Start and stop of each run of the sample.
         room : int, optional
-            Bytes that they may take; by default a share of the memory of the workers, or of this machine.
+            Bytes that they may take; by default a share of the memory of the workers, or of this machine, and 64 MiB a
+            worker at most.
         """
         import dask
 
@@ -113,13 +115,19 @@ class DaskFrame(Source):
         ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
         read = self.partitions(Reading("reference", tuple(columns), 1))
         met = [one for one in read if _overlaps(ends, one.first_row, one.rows)]
-        size = sum(one.rows for one in met) * row_bytes(pa.schema([self.schema.field(name) for name in columns]))
         if room is None:
-            room = round(KEPT_SHARE * (_memory_of(client) if on_cluster else machine_memory()))
-        if size > room:
+            memory = _memories_of(client) if on_cluster else [machine_memory()]
+            room = round(min(KEPT_SHARE * sum(memory), KEPT_BYTES * len(memory)))
+        if not met or row_bytes(pa.schema([self.schema.field(name) for name in columns])) * met[0].rows > room:
             return self
-        kept = dask.persist(*(one.delayed for one in met))
-        keeping = replace(self, kept=dict(zip((one.number for one in met), kept, strict=True)))
+        (first,) = dask.persist(met[0].delayed)
+        row = dask.delayed(_bytes_of, pure=False)(as_argument(first)).compute() / met[0].rows  # of text no type says it
+        fitting = [one for one, end in zip(met, accumulate(one.rows for one in met), strict=True) if row * end <= room]
+        if not fitting:
+            _forget([first.dask])
+            return self
+        kept = [first, *dask.persist(*(one.delayed for one in fitting[1:]))]
+        keeping = replace(self, kept=dict(zip((one.number for one in fitting), kept, strict=True)))
         weakref.finalize(keeping, _forget, [one.dask for one in kept])  # Dask's objects wait for the garbage collector
         return keeping
 
@@ -236,10 +244,17 @@ def _forget(graphs: Sequence[dict[Any, Any]]) -> None:
         graph.clear()
 
 
-def _memory_of(client: Any) -> int:
-    """Bytes that all workers of a cluster may take; a worker without a limit, as much as this machine has."""
+def _memories_of(client: Any) -> list[int]:
+    """Bytes that each worker of a cluster may take; a worker without a limit, as much as this machine has."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    return sum(int(worker["memory_limit"]) or machine_memory() for worker in workers)
+    return [int(worker["memory_limit"]) or machine_memory() for worker in workers]
+
+
+def _bytes_of(frame: Any) -> int:
+    """What a partition takes in memory, as Dask reckons it."""
+    from dask.sizeof import sizeof
+
+    return int(sizeof(frame))
 
 
 def as_argument(partition: Any) -> Any:
