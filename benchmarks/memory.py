@@ -5,9 +5,9 @@
 
 `gpuvgm/execution/memory.py` takes its constants from these figures: see there.
 
-With `dask` the rows are a Dask frame of three partitions of 150,000 rows of 1,000 bytes, from files, and one worker works
-on them. Its peak above what it has when idle is told in partitions, that of the client in samples of the frame; `read` is
-what Dask itself takes to compute the partitions.
+With `dask` the rows are a Dask frame of three partitions of 500,000 rows of 300 bytes, from files, and one worker works
+on them. Its peak above what it has when idle is told in partitions, that of the client in samples of the frame. `read`
+is what Dask itself takes to compute the partitions.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _run(gpuvgm: object, file: str, model: Path, stage: str, settings: dict[str,
 
 
 DASK_STAGES = ("read", "fit", "transform", "inverse", "evaluate", "synthesizer")
-PARTITIONS, PARTITION_ROWS, SAMPLED = 3, 150_000, 1 << 17
+PARTITIONS, PARTITION_ROWS, SAMPLED = 3, 500_000, 1 << 17
 WORDS = 500_000
 TYPES: dict[str, pa.DataType] = {
     "text": pa.large_string(),
@@ -116,7 +116,7 @@ TYPES: dict[str, pa.DataType] = {
 
 
 def write_part(folder: Path, number: int, type_: str) -> Path:
-    """A file of one partition: numbers, and text, or what stands for it, of 1,000 bytes a row; of words 8 columns."""
+    """A file of one partition: numbers, and text, or what stands for it, of 300 bytes a row."""
     path, random = folder / f"{number}.parquet", np.random.default_rng(number)
     numbers = random.integers(0, 10**9, PARTITION_ROWS)
     columns: dict[str, Any] = {"amount": np.round(random.lognormal(3, 1, PARTITION_ROWS), 2)}
@@ -125,7 +125,7 @@ def write_part(folder: Path, number: int, type_: str) -> Path:
         places = pa.array(random.integers(0, WORDS, PARTITION_ROWS).astype(np.int32))
         columns["t"] = pa.DictionaryArray.from_arrays(places, words)
     else:
-        text = pa.array([f"{one:010d} " * 91 for one in numbers])
+        text = pa.array([f"{one:010d} " * 27 for one in numbers])
         columns["t"] = (
             pa.ListArray.from_arrays(pa.array(range(PARTITION_ROWS + 1), pa.int32()), text)
             if type_ == "list"

@@ -200,6 +200,7 @@ class DaskPartition:
         InputError
             Where it has other columns, types or rows than the frame said.
         """
+        _give_back()
         wanted = pa.schema([self.schema.field(name) for name in self.reading.columns])
         labels = [label for label in frame.columns if str(label) in self.reading.columns]
         frame = frame if len(labels) == len(frame.columns) else frame[labels]
@@ -248,6 +249,11 @@ def _memories_of(client: Any) -> list[int]:
     """Bytes that each worker of a cluster may take; a worker without a limit, as much as this machine has."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return [int(worker["memory_limit"]) or machine_memory() for worker in workers]
+
+
+def _give_back() -> None:
+    """Have Arrow give back what reading a partition took and freed, which may be as much as the partition."""
+    pa.default_memory_pool().release_unused()
 
 
 def _bytes_of(frame: Any) -> int:
@@ -533,12 +539,18 @@ def map_frames(source: DaskFrame, function: PartFunction, *, numbered: bool) -> 
     import pandas
 
     meta = function(source.frame._meta, 0)
-    frame = as_tasks(source.frame)
+    frame, call = as_tasks(source.frame), partial(_called, function)
     if not numbered:
-        return frame.map_partitions(function, 0, meta=meta)
+        return frame.map_partitions(call, 0, meta=meta)
     starts = list(accumulate(source.lengths, initial=0))[: len(source.lengths)]
     offsets = dd.from_map(lambda start: pandas.Series([start]), starts, meta=pandas.Series([0]))
-    return frame.map_partitions(partial(_at, function), offsets, meta=meta, align_dataframes=False)
+    return frame.map_partitions(partial(_at, call), offsets, meta=meta, align_dataframes=False)
+
+
+def _called(function: PartFunction, frame: Any, first: int) -> Any:
+    """The function's result, in memory that the reading of the partition has given back."""
+    _give_back()
+    return function(frame, first)
 
 
 def _at(function: PartFunction, frame: Any, start: Any) -> Any:

@@ -177,6 +177,21 @@ def test_a_fit_computes_partitions_once_and_counts_them(client, tmp_path, monkey
     assert sum(1 for _ in (tmp_path / READS).iterdir()) >= 6 * (3 if not counted else 4)
 
 
+def with_text(number, folder):
+    """A partition whose text takes far more than the type of its column says."""
+    frame = noted(number, folder)
+    return frame.assign(y=[f"{number} {row:03d} " * 250 for row in range(len(frame))])
+
+
+def test_partitions_are_kept_by_what_they_take(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_frames, "KEPT_BYTES", 500_000, raising=False)  # a worker; a partition takes 600 kB
+    lazy = dd.from_map(with_text, range(6), folder=tmp_path, meta=NO_ROWS.astype({"y": str}))
+    monkeypatch.setitem(dask_frames._COUNTED, open_source(lazy).frame._name, (400,) * 6)
+    gpuvgm.TableTransformer(effort="research", max_iter=3).fit(lazy)
+    reads = Counter(path.name.partition("-")[0] for path in (tmp_path / READS).iterdir())
+    assert reads == {"0": 1, **dict.fromkeys("12345", 2)}
+
+
 def test_partitions_that_a_fit_kept_are_forgotten_after_it(client, tmp_path):
     lazy = dd.from_map(noted, range(6), folder=tmp_path, meta=NO_ROWS)
     gpuvgm.TableTransformer(effort="research", max_iter=3).fit(lazy)
