@@ -151,7 +151,8 @@ def sizes_of(path: Path, type_: str) -> tuple[tuple[int, int], Any]:
     frame, table = read_part(path, type_), pa.feather.read_table(path)
     rows = SAMPLED / len(frame)
     words = table["t"].chunk(0).dictionary.nbytes if type_ == "dictionary" else 0
-    return (int(sizeof(frame)), round(rows * (table.nbytes - words)) + words), frame.iloc[:5000]
+    own = table.nbytes - words * table["t"].num_chunks  # each counts the whole dictionary
+    return (int(sizeof(frame)), round(rows * own) + words), frame.iloc[:5000]
 
 
 def prepare(stage: str, rows: Any) -> Any:
