@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
 import gpuvgm
@@ -28,7 +27,7 @@ def measure(rows: int) -> list[Measurement]:
 
 
 def text(rows: int, folder: Path) -> Iterator[Measurement]:
-    """CSV and JSON lines of amounts, normal numbers, counts, words and days."""
+    """CSV of amounts, normal numbers, counts, words and days."""
     random = np.random.default_rng(1)
     table = {
         "amount": random.lognormal(3, 1, rows).round(2),
@@ -37,12 +36,9 @@ def text(rows: int, folder: Path) -> Iterator[Measurement]:
         "colour": COLOURS[random.integers(0, len(COLOURS), rows)],
         "day": np.datetime64("2020-01-01") + random.integers(0, 2000, rows),
     }
-    csv, lines = folder / "table.csv", folder / "table.jsonl"
+    csv = folder / "table.csv"
     pyarrow.csv.write_csv(pa.table(table), csv)
-    frame = pa.table(table | {"day": table["day"].astype(str)}).to_pandas()
-    frame.to_json(lines, orient="records", lines=True)
     yield beside_a_read("CSV", rows, csv, lambda: pyarrow.csv.read_csv(csv))
-    yield beside_a_read("JSON lines", rows, lines, lambda: pyarrow.json.read_json(lines))
 
 
 def small_files(rows: int, folder: Path) -> Iterator[Measurement]:

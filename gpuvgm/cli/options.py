@@ -256,7 +256,7 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="Parquet, CSV, JSON lines or Arrow: a file, a glob, a folder or a URL.",
+        help="Parquet, CSV or Arrow: a file, a glob, a folder or a URL.",
     ),
 ]
 Out = Annotated[

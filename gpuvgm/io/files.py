@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import logging
 import os
+import shlex
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import accumulate, tee, zip_longest
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import pyarrow as pa
 
@@ -23,7 +24,6 @@ from gpuvgm.io.csv import csv_parts
 from gpuvgm.io.device import cudf_tables, reads_with_cudf
 from gpuvgm.io.hive import completed, values_of, with_keys
 from gpuvgm.io.ipc import ipc_part
-from gpuvgm.io.json_lines import json_parts
 from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
 from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFEST, Stamp, as_recorded, recorded_files
@@ -34,9 +34,10 @@ from gpuvgm.io.source import Part, Runs, Source, check_request, check_same, chec
 FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
     **dict.fromkeys((".csv", ".csv.gz", ".tsv", ".tsv.gz"), "csv"),
-    **dict.fromkeys((".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz"), "json"),
     **dict.fromkeys((".arrow", ".arrows", ".feather", ".ipc"), "ipc"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz"), "json"),  # refused, lest a folder loses rows
 }
+ENDINGS = ", ".join(ending for ending, name in FORMATS.items() if name != "json")
 MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
 
 
@@ -155,7 +156,7 @@ def join_listings(listings: Sequence[Listing]) -> Listing:
 
 def nothing_in(folder: str) -> InputError:
     """The refusal of a folder without tables."""
-    return InputError(f"{folder}: the folder holds no file to read; known endings: {', '.join(FORMATS)}")
+    return InputError(f"{folder}: the folder holds no file to read; known endings: {ENDINGS}")
 
 
 def belongs(file: PurePath, folder: PurePath) -> bool:
@@ -189,7 +190,7 @@ def format_of(path: Location) -> str:
     with open_binary(path) as file:
         magic = MAGIC.get(file.read(4))
     if magic is None:
-        raise InputError(f"{path}: unknown kind of file; known endings: {', '.join(FORMATS)}")
+        raise InputError(f"{path}: unknown kind of file; known endings: {ENDINGS}")
     return magic
 
 
@@ -315,11 +316,26 @@ def side_by_side(function: Callable[[Location], T], paths: Sequence[Location]) -
         return list(threads.map(function, paths))
 
 
+def refuse_json_lines(paths: Sequence[Location]) -> NoReturn:
+    """Refuse JSON lines, with the command that converts the first of the files.
+
+    Raises
+    ------
+    InputError
+        Always.
+    """
+    path = paths[0] if isinstance(paths[0], Path) else PurePosixPath(paths[0].name)
+    converted = path.with_name(f"{path.name.partition('.')[0]}.parquet")
+    code = f'p.write_table(j.read_json("{path}"), "{converted}")'
+    command = shlex.join(["python", "-c", f"import pyarrow.json as j, pyarrow.parquet as p; {code}"])
+    raise InputError(f"{paths[0]}: JSON lines are not read; convert them: {command}")
+
+
 OPENERS: Mapping[str, Opener] = {
     "parquet": partial(side_by_side, parquet_part),
     "csv": csv_parts,
-    "json": json_parts,
     "ipc": partial(side_by_side, ipc_part),
+    "json": refuse_json_lines,
 }
 
 

@@ -26,7 +26,7 @@ from gpuvgm.io.source import Source
 
 Opener = Callable[[object], Source]
 ACCEPTED = (
-    "a path, glob, folder, URL or list of paths (Parquet, CSV, JSON lines, Arrow IPC), a pandas, polars or pyarrow "
+    "a path, glob, folder, URL or list of paths (Parquet, CSV, Arrow IPC), a pandas, polars or pyarrow "
     "table, a polars LazyFrame, a DuckDB relation, a pyarrow dataset, "
     "a dict of one-dimensional arrays, a two-dimensional array (of the host or of a CUDA device), a cuDF DataFrame, a "
     "DataFrame or Array of Dask, or an iterator of these"
@@ -46,7 +46,7 @@ def open_source(source: object, open_part: Opener | None = None, *, delimiter: s
     ----------
     source : object
         A path to a file, a glob, a folder (searched through, sorted), the URL of one in a store (s3://, gs://, abfs://,
-        memory://), or a list of these: Parquet, CSV, TSV and JSON lines (also gzipped), or Arrow IPC; a pandas
+        memory://), or a list of these: Parquet, CSV and TSV (also gzipped), or Arrow IPC; a pandas
         DataFrame; a pyarrow Table, RecordBatch or RecordBatchReader; a polars DataFrame; a polars LazyFrame, a DuckDB
         relation or a pyarrow Dataset, which are scanned in batches, and counted first; anything else with
         `__arrow_c_stream__`; a dict of one-dimensional arrays; a two-dimensional array (columns "0", "1", …); an

@@ -1,4 +1,4 @@
-"""Text of files in blocks of whole rows or lines, and what is told of text without parsing it."""
+"""Text of files in blocks of whole rows, and what is told of text without parsing it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ from gpuvgm.engines import native_is_built
 BLOCK = 1 << 20  # bytes that are read at a time
 BOM = b"\xef\xbb\xbf"
 Bytes = NDArray[np.uint8]
-_NO_OBJECT = re.compile(rb"\n[ \t\r]*[^\s{]")
 
 
 class LongRowError(pa.ArrowInvalid):
-    """A row or line is longer than what is read of a file at a time."""
+    """A row is longer than what is read of a file at a time."""
 
 
 def byte_array(text: Any) -> Bytes:
@@ -33,9 +32,7 @@ def first_text(file: Any) -> bytes:
     return bytes(file.read(BLOCK)).removeprefix(BOM)
 
 
-def text_blocks(
-    file: Any, start: bytes, whole: Callable[[Bytes], int], header: int = 0, longest: int = BLOCK
-) -> Generator[pa.Buffer]:
+def text_blocks(file: Any, start: bytes, whole: Callable[[Bytes], int], header: int = 0) -> Generator[pa.Buffer]:
     """The text of a file in blocks of whole rows; if there is none, what was read of it.
 
     Parameters
@@ -48,8 +45,6 @@ def text_blocks(
         Length of the whole rows that a text begins with.
     header : int
         Length of what goes before the rows of each block: the first bytes of `start`.
-    longest : int
-        Bytes after which a row has to end.
 
     Raises
     ------
@@ -68,16 +63,11 @@ def text_blocks(
         if rows > header or not (read or given):
             yield block.slice(0, rows)
             given = True
-        elif len(rest) > longest:
-            raise LongRowError(f"a row is longer than {longest >> 20} MiB")
+        elif len(rest) > BLOCK:
+            raise LongRowError(f"a row is longer than {BLOCK >> 20} MiB")
         if not read:
             break
         rest = bytes(text[rows:])
-
-
-def whole_lines(text: Bytes) -> int:
-    """Length in bytes of the lines that a text begins with."""
-    return text.tobytes().rfind(b"\n") + 1
 
 
 def first_row(text: bytes, delimiter: str) -> int:
@@ -100,11 +90,6 @@ def _row_pattern(delimiter: str) -> str:
     mark = re.escape(delimiter)
     field = rf'(?:"[^"]*+(?:""[^"]*+)*+"|(?!"))[^{mark}\r\n]*+'
     return rf"{field}(?:{mark}{field})*+"
-
-
-def _begin_objects(lines: Bytes) -> bool:
-    """Whether lines that are not blank begin with a brace."""
-    return _NO_OBJECT.search(b"\n" + lines.tobytes()) is None
 
 
 def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
@@ -132,4 +117,3 @@ def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
 
 _native: Any = import_module("gpuvgm._native") if native_is_built() else None
 length_of_rows: Callable[[Bytes, str], int] = _length_of_rows if _native is None else _native.length_of_rows
-begin_objects: Callable[[Bytes], bool] = _begin_objects if _native is None else _native.begin_objects

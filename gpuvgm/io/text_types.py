@@ -1,4 +1,4 @@
-"""What text is read as: the one table of types for CSV, JSON lines and columns of text, and the parser of all three.
+"""What text is read as: the one table of types for CSV and columns of text, and the parser of both.
 
 A column has the type of the first reading in the table that all its values have, in whatever order they come.
 """

@@ -190,7 +190,7 @@ class BaseTransformer:
         Parameters
         ----------
         source : object
-            A path, URL, glob, folder or list of paths (Parquet, CSV, JSON lines, Arrow), a pandas, polars or pyarrow
+            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow
             table, a polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array,
             a frame or an array of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a
             two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay there.

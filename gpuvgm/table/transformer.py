@@ -97,8 +97,8 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
     sample_rows : int, optional
         Fit a sample of about this many rows, which is held in memory, instead of all rows. The sample is made of runs
         of consecutive rows, spread over the source, and nothing else is read; where the number of rows is unknown (CSV,
-        JSON lines, iterators) it is the first rows. Categories that are not in the sample are unknown to the model: see
-        `unknown`, or declare `categories`. Numbers beyond the sample's range are clipped, unless `tails="exact"`.
+        iterators) it is the first rows. Categories that are not in the sample are unknown to the model: see `unknown`,
+        or declare `categories`. Numbers beyond the sample's range are clipped, unless `tails="exact"`.
     stratified : bool
         For `sample_rows`: let every column choose its own rows, so that rare values and both ends are in the sample.
         It draws single rows from everywhere, four times `sample_rows` and at least 32,768, and each column chooses

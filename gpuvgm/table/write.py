@@ -182,7 +182,7 @@ def folders_of(source: Source, part_rows: int) -> tuple[FolderRows, ...]:
         raise InputError(f"{source.name}: does not lie in folders key=value; write without partitioned")
     if source.rows is None:
         raise InputError(
-            f"{source.name}: CSV and JSON lines do not say how many rows a folder has; write without partitioned, or "
+            f"{source.name}: CSV does not say how many rows a folder has; write without partitioned, or "
             "from Parquet or Arrow files"
         )
     found: list[FolderRows] = []

@@ -269,16 +269,6 @@ def test_scalars_may_keep_all_digits(folder, tmp_path):
     assert {str(field.type) for field in scalars} == {"double"}
 
 
-def test_json_lines_are_a_source(folder, tmp_path):
-    rows = pq.read_table(folder / "table.parquet").to_pylist()
-    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    model = ("--model", tmp_path / "m.gpuvgm")
-    assert document("fit", tmp_path / "t.jsonl", *model, "--columns", "x,n")["rows"] == ROWS
-    invoke("transform", tmp_path / "t.jsonl", tmp_path / "e.parquet", *model)
-    assert pq.read_table(tmp_path / "e.parquet").equals(pq.read_table(folder / "encoded.parquet"))
-    assert document("evaluate", tmp_path / "t.jsonl", *model)["rows"] == ROWS
-
-
 def test_the_limits_of_validate_are_those_of_the_library():
     given = inspect.signature(commands.validate).parameters
     assert {name: given[name].default for name in LIMITS} == dict(LIMITS)

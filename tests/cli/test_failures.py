@@ -78,8 +78,6 @@ def test_bad_sources(folder, tmp_path):
         'if they are numbers, write "two" as "0" is written, or list it in na_values',
     ]
     refused("fit", tmp_path / "words.csv", *model, "--columns", "x=continuous", parts=words)
-    (tmp_path / "words.jsonl").write_text('{"x": 1}\n{"x": "two"}\n')
-    refused("fit", tmp_path / "words.jsonl", *model, parts=['words.jsonl: line 2, column "x": "two" is text'])
     pq.write_table(pa.table({"v": [1.0, np.inf]}), tmp_path / "inf.parquet")
     refused("fit", tmp_path / "inf.parquet", *model, parts=["v", "infinite"])
     pq.write_table(pa.table({"v": pa.array([], pa.float64())}), tmp_path / "none.parquet")
@@ -87,7 +85,7 @@ def test_bad_sources(folder, tmp_path):
     assert not (tmp_path / "m.gpuvgm").exists()
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl", "arrow"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])
 def test_names_that_are_no_text_are_refused_in_words(folder, tmp_path, ending):
     path = tmp_path / os.fsdecode(b"\xe9t\xe9." + ending.encode())
     path.write_text("a\n1\n")

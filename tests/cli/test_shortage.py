@@ -38,15 +38,13 @@ def test_a_shortage_is_the_environment_s(problem):
     assert not isinstance(problem, COLUMN_PROBLEMS)
 
 
-@pytest.fixture(params=["parquet", "csv", "jsonl", "arrow"])
+@pytest.fixture(params=["parquet", "csv", "arrow"])
 def source(request, tmp_path):
     path, table = tmp_path / f"a.{request.param}", pa.table({"x": [1.0, 2.0]})
     if request.param == "parquet":
         pq.write_table(table, path)
     elif request.param == "csv":
         path.write_text("x\n1.0\n2.0\n")
-    elif request.param == "jsonl":
-        path.write_text('{"x": 1.0}\n{"x": 2.0}\n')
     else:
         with pa.ipc.new_file(path, table.schema) as file:
             file.write_table(table)
@@ -56,7 +54,6 @@ def source(request, tmp_path):
 READERS = {
     "parquet": "gpuvgm.io.parquet.open_parquet",
     "csv": "pyarrow.csv.read_csv",
-    "jsonl": "pyarrow.json.read_json",
     "arrow": "gpuvgm.io.ipc.open_ipc",
 }
 

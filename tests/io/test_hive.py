@@ -62,15 +62,12 @@ def test_a_model_knows_the_columns_of_folders(tmp_path: Path) -> None:
     assert transformer.transform(tmp_path / "t").equals(transformer.transform(rows_of(tmp_path / "t")))
 
 
-@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl", "arrow"])
+@pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])
 def test_all_formats_have_columns_of_folders(tmp_path: Path, ending: str) -> None:
     for year in (1, 2):
         folder = tmp_path / f"year={year}"
         folder.mkdir()
-        if ending == "jsonl":
-            (folder / "a.jsonl").write_text(f'{{"x": {year}.5}}\n')
-        else:
-            written(folder, (f"a.{ending}", {"x": [year + 0.5]}))
+        written(folder, (f"a.{ending}", {"x": [year + 0.5]}))
     assert rows_of(tmp_path).to_pydict() == {"x": [1.5, 2.5], "year": [1, 2]}
 
 

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -143,3 +150,21 @@ def test_a_cut_arrow_file_is_refused_by_name(forms):
         path.write_bytes(content[: len(content) // 2])
         with pytest.raises(InputError, match=rf"{path.name}: (not a complete|damaged) Arrow"):
             rows_of(path)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "rows.2024.ndjson", "it's.jsonl.gz"])
+@pytest.mark.parametrize("whole_folder", [False, True])
+def test_json_lines_are_refused_with_the_command_that_converts_them(
+    tmp_path: Path, name: str, whole_folder: bool
+) -> None:
+    folder = tmp_path / "table"
+    folder.mkdir()
+    if whole_folder:  # where rows would be lost if the file were left out
+        pq.write_table(pa.table({"x": [1.0]}), folder / "a.parquet")
+    lines = b'{"x": 1.5}\n{"x": null}\n'
+    (folder / name).write_bytes(gzip.compress(lines) if name.endswith(".gz") else lines)
+    with pytest.raises(InputError, match=rf"{re.escape(name)}: JSON lines are not read; convert them: ") as refused:
+        open_source(folder if whole_folder else folder / name)
+    command = shlex.split(str(refused.value).partition("convert them: ")[2])
+    subprocess.run([sys.executable, *command[1:]], check=True)
+    assert open_source(folder / f"{name.partition('.')[0]}.parquet").rows == 2

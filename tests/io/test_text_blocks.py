@@ -65,12 +65,6 @@ def test_the_first_row_ends_where_whole_rows_do(text: str, delimiter: str) -> No
 
 
 @NATIVE
-@given(text=st.text("{[n \t\r\n\v\f\0x", max_size=12))
-def test_lines_begin_as_patterns_say(text: str) -> None:
-    assert text_blocks.begin_objects(byte_array(text)) == text_blocks._begin_objects(byte_array(text))
-
-
-@NATIVE
 @pytest.mark.parametrize("reading", [SHORT, LONG, EXACT, FLOAT, COMMA_FLOAT], ids=["15", "18", "38", "point", "comma"])
 @given(
     texts=st.lists(st.none() | st.text("0011200999+-.,eE \t", max_size=22), min_size=1, max_size=3), skip=st.booleans()

@@ -41,8 +41,6 @@ def tree(tmp_path, rows, bucket):
                 pyarrow.feather.write_feather(rows, path, chunksize=3000)
     text = (tmp_path / "csv/a.csv").read_bytes()
     (tmp_path / "packed.csv.gz").write_bytes(gzip.compress(text))
-    lines = "".join(f'{{"x": {x}, "n": {n}}}\n' for x, n in [(0.5, 1), (1.5, 2)])
-    (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(lines.encode()))
     for file in tmp_path.rglob("*"):
         if file.is_file():
             put(f"{bucket}/{file.relative_to(tmp_path).as_posix()}", file.read_bytes())
@@ -75,7 +73,7 @@ def test_folders_above_take_three_requests_each(bucket, server, given, requests)
 
 @pytest.mark.parametrize(
     "given",
-    ["parquet", "csv", "arrow", "*/a.parquet", "csv/**/*.csv", "parquet/b*", "packed.csv.gz", "packed.jsonl.gz"],
+    ["parquet", "csv", "arrow", "*/a.parquet", "csv/**/*.csv", "parquet/b*", "packed.csv.gz"],
 )
 def test_folders_patterns_and_formats_are_read_as_on_this_machine(tree, bucket, given):
     here, there = open_source(str(tree / given)), open_source(f"{bucket}/{given}")

@@ -162,7 +162,7 @@ def test_what_cannot_be_partitioned_is_refused(transformer, rows, tmp_path):
             transformer.transform(source, out=tmp_path / "out", partitioned=True)
     (tmp_path / "csv/year=2019/code=01").mkdir(parents=True)
     (tmp_path / "csv/year=2019/code=01/f.csv").write_text("amount,colour\n1.5,r\n")
-    with pytest.raises(InputError, match="CSV and JSON lines do not say how many rows a folder has"):
+    with pytest.raises(InputError, match="CSV does not say how many rows a folder has"):
         transformer.transform(tmp_path / "csv", out=tmp_path / "out", partitioned=True)
     assert not (tmp_path / "out").exists()
 

@@ -10,11 +10,6 @@ size_t length_of_whole_rows(Bytes text, char delimiter) {
     return length_of_rows((const char*)text.data(), text.shape(0), delimiter);
 }
 
-bool begin_objects(Bytes lines) {
-    nb::gil_scoped_release unlocked;
-    return lines_begin_objects((const char*)lines.data(), lines.shape(0));
-}
-
 bool are_numbers(Column<int32_t> offsets, Bytes texts, int64_t digits, std::optional<char> mark) {
     const int32_t* ends = offsets.data();
     const size_t count = offsets.shape(0);
@@ -39,7 +34,6 @@ void bind_text(nb::module_& module) {
     using namespace nb::literals;
     module.def("length_of_rows", &length_of_whole_rows, "text"_a, "delimiter"_a,
                "Length of the whole rows that text begins with.");
-    module.def("begin_objects", &begin_objects, "lines"_a, "Whether lines that are not blank begin with a brace.");
     module.def("are_numbers", &are_numbers, "offsets"_a, "texts"_a, "digits"_a, "mark"_a.none(),
                "Whether all texts are numbers; see gpuvgm.io.text_blocks.");
 }

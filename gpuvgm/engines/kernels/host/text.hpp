@@ -1,4 +1,4 @@
-// What text holds, without parsing it: where rows of CSV end, how lines begin, whether texts are numbers.
+// What text holds, without parsing it: where rows of CSV end, whether texts are numbers.
 #pragma once
 #include <algorithm>
 #include <cstddef>
@@ -40,22 +40,6 @@ inline size_t length_of_rows(const char* text, size_t size, char delimiter) {
         }
     }
     return 0;
-}
-
-// Whether lines of JSON that are not blank begin with a brace.
-inline bool lines_begin_objects(const char* text, size_t size) {
-    for (const char *line = text, *end = text + size; line < end;) {
-        const char* first = line;
-        while (first < end && (*first == ' ' || *first == '\t' || *first == '\r')) {
-            ++first;
-        }
-        if (first < end && !std::memchr("{\n\v\f", *first, 4)) {
-            return false;
-        }
-        const void* next = std::memchr(first, '\n', end - first);
-        line = next ? (const char*)next + 1 : end;
-    }
-    return true;
 }
 
 inline bool is_digit(char c) { return '0' <= c && c <= '9'; }
