@@ -27,7 +27,7 @@ class InputError(ValueError):
 
 
 class ColumnsFailed(InputError):
-    """Some columns of a table could not be fitted; the others are kept, and `fit(source, resume=True)` goes on.
+    """Some columns of a table could not be fitted; the others are kept, and `fit_failed(source)` goes on.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class ColumnsFailed(InputError):
 
     def __init__(self, failed: dict[str, str], fitted: int) -> None:
         self.failed, self.fitted = failed, fitted
-        super().__init__(self.message("declare what failed otherwise, then fit the same source with resume=True"))
+        super().__init__(self.message("declare what failed otherwise, then call fit_failed with the same source"))
 
     def message(self, remedy: str) -> str:
         """What failed, and what to do."""

@@ -231,13 +231,14 @@ def fit(
         bool,
         option(
             "--summaries",
-            "Store the summaries in the model, so that --resume can add rows; they are close to raw data.",
+            "Store the summaries in the model, so that --add can add rows; they are close to raw data.",
         ),
     ] = False,
-    resume: Annotated[bool, option("--resume", "Continue a fit: failed columns, unread rows, or new files.")] = False,
-    journal: Annotated[
-        bool, option("--journal/--no-journal", "Keep the statistics of finished rows next to MODEL, for --resume.")
-    ] = True,
+    add: Annotated[bool, option("--add", "Add the files of SOURCE that MODEL lacks; it needs its summaries.")] = False,
+    failed: Annotated[
+        bool, option("--failed", "Fit the columns that failed before, or that are declared differently now.")
+    ] = False,
+    resume: GoOn = False,
     verbose: Annotated[
         bool, option("--verbose", "Also print what `gpuvgm info` does: reasons, ranges and fits.")
     ] = False,
@@ -253,17 +254,21 @@ def fit(
     id = "drop"
     ```
 
-    If some columns fail, the others are kept next to MODEL, and --resume fits the rest. An interrupted fit also
-    continues with --resume. With a finished model that has summaries, --resume adds the files that are new in SOURCE.
+    If some columns fail, the others are kept next to MODEL, and --failed fits the rest. With a model that has
+    summaries, --add reads only the files of SOURCE that are new. A fit that was interrupted begins again.
     """
-    from gpuvgm.cli import resume as unfinished
     from gpuvgm.cli import tables as views
+    from gpuvgm.cli.fit import add_files, complete, fit_columns
     from gpuvgm.report.text import WIDTH
     from gpuvgm.table.base import BaseTransformer
     from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import check_target
 
+    if add and failed:
+        raise InputError("--add and --failed exclude each other; give one of them")
     check_target(model)
+    if resume:
+        terminal.tell("--resume: a fit has nothing to go on with; it begins again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         transformer = BaseTransformer(
@@ -284,11 +289,9 @@ def fit(
             threads=threads,
             progress=progress,
         )
-        fitted = unfinished.fit_or_resume(
-            transformer, _open_table(source, delimiter), model, resume=resume, journal=journal
-        )
-        fitted._warn()
-    unfinished.complete(fitted, model, summaries=summaries or fitted is not transformer)
+        table = _open_table(source, delimiter)
+        fitted = add_files(transformer, table, model) if add else fit_columns(transformer, table, model, failed=failed)
+    complete(fitted, model, summaries=summaries or add)
     seconds = time.perf_counter() - start
     rows = fitted.model_.rows
     line = f"{model}: fitted on {views.count_rows_of(fitted.model_)} in {seconds:.2f} s, {speed(rows, seconds)}"
@@ -314,18 +317,22 @@ def train(
     seed: Annotated[int, option("--seed", "Random seed of the training, and of sample by default.", FIT, min=0)] = 0,
     memory: Memory = None,
     threads: Threads = None,
-    resume: Annotated[bool, option("--resume", "Continue an interrupted training of MODEL, if there is one.")] = False,
+    resume: Annotated[
+        bool, option("--resume", "Go on with the epochs of ctgan or tvae that an interrupted training left.")
+    ] = False,
     scheduler: Scheduler = None,
     workers: Workers = None,
 ) -> Outcome:
     """Train a generator of synthetic rows on a table.
 
-    An interrupted training continues with --resume. sample draws rows from MODEL.
+    A network whose training was interrupted continues with --resume. sample draws rows from MODEL.
     """
     from gpuvgm.cli.synthesize import train_generator
     from gpuvgm.synthesis.identifiers import describe_unmodelled
     from gpuvgm.table.transformer import TableTransformer
 
+    if resume and with_ == "counts":
+        terminal.tell("--resume: counts have nothing to go on with; they begin again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         machine: Any = {"executor": executor, "memory": memory, "threads": threads, "progress": progress}

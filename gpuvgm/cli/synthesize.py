@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from gpuvgm.cli.options import GeneratorName
-from gpuvgm.cli.resume import checkpoint_of, complete, fit_or_resume
-from gpuvgm.errors import InputError
+from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.execution.sources import open_source
+from gpuvgm.io import location_of
 from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
 from gpuvgm.table.model_file import check_target, load_model
 from gpuvgm.table.transformer import TableTransformer
+
+_LOG = logging.getLogger("gpuvgm")
 
 
 def train_generator(
@@ -32,7 +36,7 @@ def train_generator(
     epochs : int, optional
         Epochs of a neural network.
     resume : bool
-        Go on with a training of this model that was interrupted.
+        Go on with the epochs of a network that an interrupted training left.
 
     Returns
     -------
@@ -43,27 +47,36 @@ def train_generator(
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
     network = None if name == "counts" else _network(name, transformer.executor)
-    folder = checkpoint_of(model)
-    begun = folder is not None and folder.exists()
-    kept = None if folder is None or network is None else folder.with_name(f"{folder.name}.training")
-    if network is not None and kept is not None and not resume:
-        network._refuse_to_forget(kept, complete=True)  # before all else is done again
+    place = location_of(model)
+    checkpoint = place.with_name(f".{place.name}.training") if network and isinstance(place, Path) else None
+    if network is not None and checkpoint is not None and not resume:
+        network._refuse_to_forget(checkpoint, complete=True)  # before all else is done again
     source = open_source(source)  # once: text is read through for its types
-    fit_or_resume(transformer, source, model, resume=resume and begun, journal=True)
+    _fit_columns(transformer, source)
     if network is None:
         shared = ("random_state", "executor", "memory", "threads", "progress")
         settings = {key: getattr(transformer, key) for key in shared}
         generator = TableSynthesizer(transformer, **settings).fit(source)
-        complete(generator, model)
+        generator.save(model)
         return generator
     generator = network() if epochs is None else network(epochs=epochs)
     generator.set_random_state(transformer.random_state)
-    go_on = resume and kept is not None
-    generator.fit(source, columns=transformer, checkpoint=kept, resume=go_on, progress=transformer.progress)
-    complete(generator, model)
-    if kept is not None:
-        kept.unlink(missing_ok=True)
+    go_on = resume and checkpoint is not None
+    generator.fit(source, columns=transformer, checkpoint=checkpoint, resume=go_on, progress=transformer.progress)
+    generator.save(model)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return generator
+
+
+def _fit_columns(transformer: TableTransformer, source: Any) -> None:
+    """Fit without a warning, as the generator warns of what samples have of each column."""
+    try:
+        transformer._fit(source)
+    except ColumnsFailed as problem:
+        raise InputError(
+            problem.message("give failed columns another kind: --columns NAME=KIND, or a TOML file")
+        ) from problem
 
 
 def sample_rows(
@@ -81,7 +94,7 @@ def sample_rows(
     Raises
     ------
     InputError
-        For a model that generates no rows, and for a neural network with `resume` or an executor.
+        For a model that generates no rows, and for a neural network with an executor.
     """
     stored = load_model(model)
     name = stored.settings.get("synthesizer", {}).get("with")
@@ -92,7 +105,7 @@ def sample_rows(
         generator.set_params(**machine)
         return generator.sample(rows, conditions=conditions, seed=seed, out=out, resume=resume), None
     if resume:
-        raise InputError(f"--resume is for counts; {name} draws its rows one after the other, from the first on")
+        _LOG.warning("--resume: %s draws its rows one after the other, from the first on", name)
     network = _network(name, machine["executor"]).load(model)
     network.set_random_state(stored.seed if seed is None else seed)
     written = network.sample(rows, conditions=conditions, out=out, progress=machine["progress"])

@@ -482,9 +482,7 @@ class FileSource(Source):
         for file in gone:
             if file["name"] in names:
                 raise SourceChangedError(f"{self.name}: {file['name']} was changed since it was fitted; fit all again")
-            raise SourceChangedError(
-                f"{self.name}: {file['name']} was fitted and is gone; fit again without resume=True"
-            )
+            raise SourceChangedError(f"{self.name}: {file['name']} was fitted and is gone; fit all again")
         if not new:
             _LOG.info("%s: no file is new", self.name)
             return None

@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -65,7 +65,6 @@ from gpuvgm.io.arrow import is_number_type, metadata_for_pandas
 from gpuvgm.io.scans import Lazily, ScanSource
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.checkpoint import open_checkpoint
 from gpuvgm.table.dask import decode_lazily, encode_lazily
 from gpuvgm.table.decode import (
     Decoded,
@@ -184,25 +183,18 @@ class BaseTransformer:
         self.threads = threads
         self.progress = progress
 
-    def fit(self, source: Any, y: Any = None, *, resume: bool = False, journal: Path_ | None = None) -> Self:
+    def fit(self, source: Any, y: Any = None) -> Self:
         """Fit every column on every row.
 
         Parameters
         ----------
         source : object
-            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow
-            table, a polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array,
-            a frame or an array of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a
+            A path, URL, glob, folder or list of paths (Parquet, CSV, Arrow), a pandas, polars or pyarrow table, a
+            polars LazyFrame, a DuckDB relation, a pyarrow Dataset, a dict of arrays, a two-dimensional array, a frame
+            or an array of Dask, or an iterator of these. Of a CUDA device: a cuDF frame, a dict of arrays or a
             two-dimensional array (CuPy, PyTorch, or any other with DLPack), which stay there.
         y : None
             Ignored.
-        resume : bool
-            Continue an earlier fit. After `ColumnsFailed`: fit only the columns that are not fitted yet or are declared
-            differently now. For a fitted model with its summaries: add the files that are new in its source, without
-            reading the others again. With `journal`: read only the rows that are not in it yet.
-        journal : path, optional
-            Folder for the counts of each partition, so that a fit that is interrupted can be continued; for files whose
-            number of rows is known. It reveals nearly all of the data: remove it when the model is saved.
 
         Returns
         -------
@@ -213,10 +205,8 @@ class BaseTransformer:
         ------
         InputError
             For input that cannot be fitted; the message names file, column and row.
-        SourceChangedError
-            If `resume` finds other files than those that the fit began with.
         ColumnsFailed
-            If some columns cannot be fitted. The others are kept for `resume`.
+            If some columns cannot be fitted. The others are kept for `fit_failed`.
 
         Examples
         --------
@@ -227,27 +217,103 @@ class BaseTransformer:
         >>> {name: column.kind for name, column in transformer.columns_.items()}
         {'amount': 'continuous', 'colour': 'categorical'}
         """
-        self._fit(source, resume=resume, journal=journal)
+        self._fit(source)
         self._warn()
         return self
 
-    def _fit(self, source: Any, *, resume: bool = False, journal: Path_ | None = None) -> Self:
-        """The fit without its warnings."""
+    def fit_failed(self, source: Any) -> Self:
+        """Fit the columns that failed in the fit before, or that are declared differently now; keep the others.
+
+        Parameters
+        ----------
+        source : object
+            The source of the fit before.
+
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
+
+        Raises
+        ------
+        InputError
+            If no column failed before, and as `fit`.
+        ColumnsFailed
+            If columns fail again.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import gpuvgm
+        >>> rows = {"good": np.arange(500.0), "bad": np.append(np.arange(499.0), np.inf)}
+        >>> transformer = gpuvgm.TableTransformer()
+        >>> try:
+        ...     transformer.fit(rows)
+        ... except gpuvgm.errors.ColumnsFailed as problem:
+        ...     print(list(problem.failed))
+        ['bad']
+        >>> transformer = transformer.set_params(columns={"bad": {"inf": "missing"}}).fit_failed(rows)
+        >>> list(transformer.columns_)
+        ['good', 'bad']
+        """
+        if not hasattr(self, "unfinished_"):
+            raise InputError("no column of this transformer failed: call fit")
+        self._fit(source, self.unfinished_)
+        self._warn()
+        return self
+
+    def add_files(self, source: Any) -> Self:
+        """Add the files of a source that the model lacks, without reading the others again; see `partial_fit`.
+
+        Parameters
+        ----------
+        source : path, glob, folder, URL or list of paths
+            The files of the fit, and new ones.
+
+        Returns
+        -------
+        TableTransformer
+            The transformer itself.
+
+        Raises
+        ------
+        InputError
+            If files of the fit are gone or changed, if the source is no file, if the model was fitted on a sample, or
+            has no summaries.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> _ = gpuvgm.generate("days/monday.parquet", 1000)
+        >>> transformer = gpuvgm.TableTransformer().fit("days")
+        >>> _ = gpuvgm.generate("days/tuesday.parquet", 500, seed=1)
+        >>> transformer.add_files("days").model_.rows
+        1500
+        """
+        table, known = open_source(source), self._fitted().source
+        if "sample" in known:
+            raise InputError(
+                f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
+                "much; fit again"
+            )
+        new = table.new_since(known)
+        if new is None:
+            return self
+        self.partial_fit(new)
+        added = {"added": known["added"]} if "added" in known else {}
+        self.model_ = replace(self.model_, source=table.fingerprint() | added)
+        return self
+
+    def _fit(self, source: Any, before: TableModel | None = None) -> Self:
+        """Fit, without warnings, the columns that a fit before has not finished; all, if there was none."""
         table = open_source(source)
-        left = hasattr(self, "unfinished_")
-        if resume and journal is None and hasattr(self, "model_"):
-            return self._grown(table)
-        if resume and not left and journal is None:
-            raise InputError("there is nothing to resume: no fit of this transformer was left unfinished")
-        before = self.unfinished_ if resume and left else None
         seed = self._fit_seed() if before is None else before.seed
         settings = self._settings() | {"random_state": seed}
         schema = TableSchema.declare(self.columns, table.schema, table.name)
         rows, held = self._sampled(table, schema.names, seed)
-        kept = nullcontext() if journal is None else open_checkpoint(journal, rows, resume=resume)
-        with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run, kept as checkpoint:
+        with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run:
             watch = Stopwatch()
-            fitted = fit_source(rows, schema, settings, run, before, checkpoint, watch)
+            fitted = fit_source(rows, schema, settings, run, before, watch)
         self._seconds = watch.seconds
         self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
         self._take(fitted)
@@ -262,22 +328,6 @@ class BaseTransformer:
         told = warnings_of(self.model_) if lost is None else warnings_of_samples(self.model_, lost, network=network)
         for text in told if self.__dict__.pop("_untold", False) else ():
             warn(text, InferenceWarning)
-
-    def _grown(self, table: Source) -> Self:
-        """The fit with the files that are new since."""
-        known = self.model_.source
-        if "sample" in known:
-            raise InputError(
-                f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
-                "much; fit again without resume"
-            )
-        new = table.new_since(known)
-        if new is None:
-            return self
-        self.partial_fit(new)
-        added = {"added": known["added"]} if "added" in known else {}
-        self.model_ = replace(self.model_, source=table.fingerprint() | added)
-        return self
 
     def _sampled(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
         """The rows to fit on, all or a sample of them, and how many bytes of them a sample holds."""

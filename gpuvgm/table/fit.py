@@ -33,8 +33,7 @@ from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Source
 from gpuvgm.mixture.initialization import quiet_k_means
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.checkpoint import Checkpoint
-from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite, scan_columns
+from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite
 
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
@@ -67,7 +66,6 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
     settings: Settings,
     run: Run,
     before: TableModel | None,
-    checkpoint: Checkpoint | None,
     watch: Stopwatch,
 ) -> TableModel:
     """Fit the columns of a source.
@@ -84,8 +82,6 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
         Engine, executor and block size.
     before : TableModel or None
         What an earlier fit of the same source finished; only the other columns are fitted.
-    checkpoint : Checkpoint or None
-        Where scans of the source are kept.
     watch : Stopwatch
         Counts the seconds of each stage.
 
@@ -107,11 +103,11 @@ def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
         raise read_once(source.name)
     kept = FittedColumns() if before is None else _unchanged_columns(before, source, schema)
     left = [request for request in requests if request.name not in kept.columns]
-    fitted = kept.with_others(fit_table(sampled, left, run, checkpoint, watch))
+    fitted = kept.with_others(fit_table(sampled, left, run, watch))
     for name, refuted in fitted.failed.items() if source.repeatable else ():
         if isinstance(refuted, REFUTED):
             try:
-                spec, again = _fit_otherwise(sampled, declared[name], refuted, settings, run, checkpoint, watch)
+                spec, again = _fit_otherwise(sampled, declared[name], refuted, settings, run, watch)
                 schema = schema.with_column(spec)
             except InputError as problem:  # one that is refuted twice has failed
                 again = FittedColumns(failed={name: naming(name, problem)})
@@ -144,7 +140,6 @@ def _fit_otherwise(  # noqa: PLR0913 - what was planned, and what the plan was m
     problem: Refuted | UnreadText,
     settings: Settings,
     run: Run,
-    checkpoint: Checkpoint | None,
     watch: Stopwatch,
 ) -> tuple[ColumnSpec, FittedColumns]:
     """A column that the rows showed to be otherwise than the sample: another kind, and a fit from another scan.
@@ -160,7 +155,7 @@ def _fit_otherwise(  # noqa: PLR0913 - what was planned, and what the plan was m
     spec = replace(alone, reason=f"{alone.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
     _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
     requests = requests_of(TableSchema((spec,)), settings)
-    return spec, fit_table(Sampled(source, rows), requests, run, checkpoint, watch)
+    return spec, fit_table(Sampled(source, rows), requests, run, watch)
 
 
 def _check_names(schema: TableSchema) -> None:
@@ -176,7 +171,7 @@ def _check_names(schema: TableSchema) -> None:
 def _unchanged_columns(before: TableModel, source: Source, schema: TableSchema) -> FittedColumns:
     """The columns that were fitted before and are not declared otherwise now."""
     if before.source != source.fingerprint():
-        raise InputError(f"{source.name}: is not the source that the earlier fit read; fit again without resume")
+        raise InputError(f"{source.name}: is not the source that the earlier fit read; call fit")
     known = {spec.name: (spec.kind, dict(spec.options)) for spec in before.schema.columns}
     declared = {spec.name: (spec.kind, dict(spec.options)) for spec in schema.used}
     columns = {column.name: column for column in before.columns if known[column.name] == declared.get(column.name)}
@@ -242,7 +237,6 @@ def fit_table(
     sampled: Sampled,
     requests: Sequence[ColumnRequest],
     run: Run,
-    checkpoint: Checkpoint | None,
     watch: Stopwatch,
 ) -> FittedColumns:
     """Fit every requested column of a source.
@@ -255,8 +249,6 @@ def fit_table(
         The columns.
     run : Run
         Engine, executor and block size.
-    checkpoint : Checkpoint or None
-        Where scans of the source are kept.
     watch : Stopwatch
         Counts the seconds of each stage.
 
@@ -268,7 +260,7 @@ def fit_table(
     source = sampled.source
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
-    lowest = _lowest(sampled, [request for request in requests if request.spec.needs_lowest], run, checkpoint)
+    lowest = _lowest(sampled, [request for request in requests if request.spec.needs_lowest], run)
     ready = {request.name: request for request in requests if request.name not in lowest.failed}
     planned = map_columns(run, partial(_plan_column, sampled, lowest.good), ready)
     not_planned = lowest.failed | planned.failed
@@ -276,13 +268,13 @@ def fit_table(
     read = {name: plan for name, plan in planned.good.items() if plan.needs_rows}
     if not read and not not_planned:
         read = planned.good
-    summarised = scan_columns(list(read.values()), source, run, checkpoint, sampled.blocks)
+    summarised = summarise_columns(list(read.values()), source, run, sampled.blocks)
     watch.lap("scan")
     rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
     if read and not summarised.good and not summarised.failed:
         raise _rows_gone(source)
     plans = {name: plan for name, plan in planned.good.items() if name in summarised.good or not plan.needs_rows}
-    fitted = _fit_planned(source, plans, summarised.good, rows, run, checkpoint)
+    fitted = _fit_planned(source, plans, summarised.good, rows, run)
     watch.lap("fit")
     return replace(fitted, failed=not_planned | summarised.failed | fitted.failed)
 
@@ -298,11 +290,10 @@ def _fit_planned(  # noqa: PLR0913 - the columns, what is counted of them, and w
     counted: Mapping[str, Any],
     rows: int,
     run: Run,
-    checkpoint: Checkpoint | None = None,
 ) -> FittedColumns:
     """Columns from the statistics of their rows; see `fit_numbers` for the source."""
     together = [cast(NumberPlan, plan) for plan in plans.values() if plan.fitted_together]
-    numbers, summaries = fit_numbers(source, together, counted, run, checkpoint)
+    numbers, summaries = fit_numbers(source, together, counted, run)
     alone = {
         name: (plan, counted[name] if plan.needs_rows else RowCount(rows, 0))
         for name, plan in plans.items()
@@ -319,9 +310,7 @@ def _plan_column(sampled: Sampled, lowest: Mapping[str, Lowest], request: Column
     return KINDS[request.spec.kind].plan(request, sample, lowest.get(name))
 
 
-def _lowest(
-    sampled: Sampled, requests: Sequence[ColumnRequest], run: Run, checkpoint: Checkpoint | None
-) -> Results[Lowest]:
+def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[Lowest]:
     """The smallest ordinary value of each log column, over all rows."""
     if not requests:
         return Results({}, {})
@@ -336,7 +325,7 @@ def _lowest(
         lambda request: lowest_plan(request, sampled.rows.column(request.name)),
         {request.name: request for request in requests},
     )
-    found = scan_columns(list(planned.good.values()), source, run, checkpoint)
+    found = summarise_columns(list(planned.good.values()), source, run)
     if planned.good and not found.good and not found.failed:
         raise _rows_gone(source)
     return Results(found.good, planned.failed | found.failed)

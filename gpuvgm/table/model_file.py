@@ -199,12 +199,12 @@ def arrow_file(summary: Summary) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def zipped(files: Mapping[str, bytes], level: int | None = None) -> bytes:
+def zipped(files: Mapping[str, bytes]) -> bytes:
     """Files as one zip, which has the same bytes at any time."""
     sink = io.BytesIO()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=level) as archive:
+    with zipfile.ZipFile(sink, "w") as archive:
         for name, body in files.items():
-            archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED, level)
+            archive.writestr(zipfile.ZipInfo(name), body, zipfile.ZIP_DEFLATED)
     return sink.getvalue()
 
 

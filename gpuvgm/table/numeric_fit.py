@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -27,7 +27,7 @@ from gpuvgm.columns.numeric import (
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, SourceChangedError, counted_values, listed, naming
-from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Plan, Results, map_columns, summarise_columns
+from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Results, map_columns, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
@@ -50,7 +50,6 @@ from gpuvgm.mixture.summary_fit import (
 from gpuvgm.mixture.worker_rows import RowsOnWorkers, rows_on_workers
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Summary
-from gpuvgm.table.checkpoint import Checkpoint
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
@@ -71,7 +70,6 @@ def fit_numbers(
     plans: Sequence[NumberPlan],
     summaries: Mapping[str, Summary],
     run: Run,
-    checkpoint: Checkpoint | None = None,
 ) -> tuple[Results[FittedColumn], dict[str, Summary]]:
     """Models of columns of numbers from their summaries; rows are read again only where these are not enough.
 
@@ -87,8 +85,8 @@ def fit_numbers(
     columns = {plan.name: Counted(plan, summaries[plan.name]) for plan in plans}
     checked = map_columns(run, partial(_check_counted, source, run), columns)
     again = source if source is not None and source.repeatable else None
-    seeded = _seed_again(again, checked.good, run, checkpoint)
-    fitted = _fit_columns(again, seeded.good, run, checkpoint)
+    seeded = _seed_again(again, checked.good, run)
+    fitted = _fit_columns(again, seeded.good, run)
     built = map_columns(run, partial(_fitted_column, run), fitted.good)
     kept = {name: fitted.good[name].summary for name in built.good}
     return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
@@ -118,9 +116,7 @@ def read_once(what: str) -> InputError:
     )
 
 
-def _seed_again(
-    source: Source | None, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None
-) -> Results[Counted]:
+def _seed_again(source: Source | None, columns: dict[str, Counted], run: Run) -> Results[Counted]:
     """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
     again = {
         name: replace(column, plan=reseed(column.plan, column.summary))
@@ -130,34 +126,15 @@ def _seed_again(
     if not again or source is None:
         return Results(columns | again, {})
     finer = {name: refine(column.plan, column.summary) for name, column in again.items()}
-    scanned = _scan_again(source, finer, run, checkpoint)
+    scanned = _scan_again(source, finer, run)
     counted = {name: Counted(finer[name], summary) for name, summary in scanned.good.items()}
     return Results(renewed(columns, Results(counted, scanned.failed)), scanned.failed)
 
 
-def scan_columns(
-    plans: Sequence[Plan],
-    source: Source,
-    run: Run,
-    checkpoint: Checkpoint | None = None,
-    blocks: Iterable[Block] | None = None,
-) -> Results[Any]:
-    """Statistics of all planned columns; a checkpoint holds partitions of files of a known length, and takes others.
-
-    Parameters are those of `summarise_columns`.
-    """
-    of_known_length = source.rows is not None or run.spread  # workers count the rows of files
-    if checkpoint is not None and plans and blocks is None and source.paths and of_known_length:
-        return checkpoint.summarise(plans, source, run)
-    return summarise_columns(plans, source, run, blocks)
-
-
-def _scan_again(
-    source: Source, plans: Mapping[str, NumberPlan], run: Run, checkpoint: Checkpoint | None
-) -> Results[Summary]:
+def _scan_again(source: Source, plans: Mapping[str, NumberPlan], run: Run) -> Results[Summary]:
     """Summaries of columns on finer grids, from another scan of the rows."""
     _LOG.info("another scan with a finer grid for %s", listed(plans))
-    return scan_columns(list(plans.values()), source, run, checkpoint)
+    return summarise_columns(list(plans.values()), source, run)
 
 
 @dataclass(slots=True)
@@ -197,9 +174,7 @@ class Search:
             self.report()
 
 
-def _fit_columns(
-    source: Source | None, columns: dict[str, Counted], run: Run, checkpoint: Checkpoint | None
-) -> Results[Counted]:
+def _fit_columns(source: Source | None, columns: dict[str, Counted], run: Run) -> Results[Counted]:
     """Fits of the columns; without a source that can be read again, from their summaries alone."""
     plans = {name: one.plan for name, one in columns.items() if not one.plan.ranged and one.summary.ordinary > 0}
     begun = {name: numeric.column_of(plan, columns[name].summary) for name, plan in plans.items()}
@@ -209,7 +184,7 @@ def _fit_columns(
     def summarise(source: Source, grids: Mapping[str, Grid]) -> Results[Any]:
         for name, grid in grids.items():
             plans[name] = replace(plans[name], grid=grid, refinements=plans[name].refinements + 1, trusted=True)
-        return _scan_again(source, {name: plans[name] for name in grids}, run, checkpoint)
+        return _scan_again(source, {name: plans[name] for name in grids}, run)
 
     search = Search(run.searched, frozenset(plans), source is not None)
     accumulators = Accumulators(partial(_fit_each, run, search.note))

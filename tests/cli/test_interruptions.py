@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 import sys
 import threading
 import time
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,8 +16,6 @@ from gpuvgm import files as interruptions
 from gpuvgm.cli import console
 from gpuvgm.files import HungUp, Terminated, partial_of, undisturbed, working
 from gpuvgm.io import ParquetSink
-from gpuvgm.table.base import BaseTransformer
-from tests.cli.running import invoke
 
 
 @pytest.fixture
@@ -94,26 +90,6 @@ def test_a_signal_while_a_thread_starts_to_write_is_no_reason_to_leave_it(
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("gpuvgm-write")]
     assert os.listdir(tmp_path) == [".e.unfinished"] * bool(kept)
     assert sorted(path.name for path in tmp_path.glob(".e.unfinished/*")) == kept
-
-
-@pytest.mark.parametrize(
-    "problem",
-    [
-        KeyboardInterrupt(),
-        OSError(errno.ENOSPC, "No space left on device", "m"),
-        OSError(errno.EFBIG, "File too large", "m"),
-    ],
-    ids=["interrupted", "full", "limited"],
-)
-def test_a_fit_that_cannot_write_its_model_says_that_its_checkpoint_is_kept(folder, tmp_path, monkeypatch, problem):
-    monkeypatch.setattr(BaseTransformer, "save", Mock(side_effect=problem))
-    code = 130 if isinstance(problem, KeyboardInterrupt) else 3
-    arguments = ("fit", folder / "table.parquet", "--columns", "n", "--model", tmp_path / "m")
-    said = invoke(*arguments, code=code).stderr
-    assert said.endswith(f"what was counted so far is kept in {tmp_path}/.m.journal: go on with --resume\n")
-    monkeypatch.undo()
-    invoke(*arguments, "--resume")
-    assert os.listdir(tmp_path) == ["m"]
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt(), Terminated(), HungUp()])

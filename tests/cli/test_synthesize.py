@@ -15,7 +15,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.cli import synthesize
-from gpuvgm.cli.resume import checkpoint_of
+from gpuvgm.datasets.writing import GeneratedFile
 from gpuvgm.io import CsvSink
 from tests.cli.running import document, invoke
 
@@ -196,7 +196,7 @@ def test_the_generator_can_stand_in_a_file(table, tmp_path):
     assert gpuvgm.load(model).random_state == 3
 
 
-def test_an_interrupted_training_goes_on(table, model, tmp_path, monkeypatch):
+def test_an_interrupted_training_leaves_nothing_and_counts_begin_again(table, tmp_path, monkeypatch):
     path = tmp_path / "people.gpuvgm"
 
     def interrupt(*_, **__):
@@ -205,15 +205,17 @@ def test_an_interrupted_training_goes_on(table, model, tmp_path, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(synthesize.TableSynthesizer, "fit", interrupt)
         invoke("train", _parquet(table), "--model", path, code=130)
-    assert checkpoint_of(str(path)).exists()
-    with monkeypatch.context() as broken:
-        broken.setattr(synthesize.TableSynthesizer, "fit", interrupt)
-        told = invoke("train", _parquet(table), "--model", path, code=130).stderr
-    assert f"{path}: what an interrupted fit had counted is removed (" in told and "--resume would have gone on" in told
-    invoke("train", _parquet(table), "--model", path, "--resume")
-    assert not checkpoint_of(str(path)).exists()
-    invoke("train", _parquet(table), "--model", path, "--resume")  # where nothing was interrupted, from the beginning
+    assert not list(tmp_path.glob("*people*"))
+    told = invoke("train", _parquet(table), "--model", path, "--resume").stderr
+    assert "--resume: counts have nothing to go on with; they begin again" in told
     assert gpuvgm.load(path).network_.counts.rows == ROWS
+
+
+def test_a_training_whose_columns_fail_says_how_to_declare_them(tmp_path):
+    pq.write_table(pa.table({"x": [1.0, 2.0, 3.0], "y": [1.0, float("inf"), 2.0]}), tmp_path / "bad.parquet")
+    told = invoke("train", tmp_path / "bad.parquet", "--model", tmp_path / "m.gpuvgm", code=2).stderr
+    assert 'column "y"' in told and "give failed columns another kind: --columns NAME=KIND" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.parquet"]
 
 
 def test_workers_train_and_draw_the_same(table, model, tmp_path):
@@ -252,9 +254,10 @@ def test_networks_work_in_one_process(table, tmp_path, monkeypatch):
 def test_networks_draw_from_the_first_row_on(tmp_path, monkeypatch):
     stored = Mock(settings={"synthesizer": {"with": "tvae"}})
     monkeypatch.setattr(synthesize, "load_model", lambda _: stored)
-    told = invoke("sample", "m.gpuvgm", tmp_path / "rows", "--rows", "5", "--resume", code=2).stderr
-    assert "--resume is for counts; tvae draws its rows one after the other" in told
-    assert not list(tmp_path.iterdir())
+    network = Mock(**{"load.return_value.sample.return_value": GeneratedFile(tmp_path / "rows", 5, 1)})
+    monkeypatch.setattr(synthesize, "_network", lambda *_: network)
+    told = invoke("sample", "m.gpuvgm", tmp_path / "rows", "--rows", "5", "--resume").stderr
+    assert "--resume: tvae draws its rows one after the other, from the first on" in told
 
 
 def _parquet(table):

@@ -167,12 +167,12 @@ def test_names_that_would_collide_are_refused_before_the_fit() -> None:
     assert list(transformer.columns_) == ["x"], "the fitted model is still there"
 
 
-def test_a_resumed_fit_counts_its_rows() -> None:
+def test_a_fit_of_what_failed_counts_its_rows() -> None:
     rows = pa.table({"a": [float("inf")] * 70_000, "b": [f"k{i}" for i in range(70_000)]})
     transformer = TableTransformer({"a": "continuous", "b": "pass"})
     with pytest.raises(ColumnsFailed):
         transformer.fit(rows)
-    transformer.set_params(columns={"a": "pass", "b": "pass"}).fit(rows, resume=True)
+    transformer.set_params(columns={"a": "pass", "b": "pass"}).fit_failed(rows)
     assert transformer.model_.rows == 70_000
 
 

@@ -31,7 +31,7 @@ def columns_equal(one: TableTransformer, other: TableTransformer) -> bool:
     return documents[0] == documents[1]
 
 
-def test_the_others_finish_and_resume_fits_what_is_missing(frame: pd.DataFrame) -> None:
+def test_the_others_finish_and_what_is_missing_is_fitted(frame: pd.DataFrame) -> None:
     transformer = TableTransformer(effort="research")
     with pytest.raises(ColumnsFailed, match=r'column "b": 2 values are infinite \(first at .* row 77\)') as caught:
         transformer.fit(frame)
@@ -41,7 +41,7 @@ def test_the_others_finish_and_resume_fits_what_is_missing(frame: pd.DataFrame) 
     with pytest.raises(NotFittedError, match='column "b"'):
         transformer.transform(frame)
     kept = transformer.unfinished_["a"]
-    transformer.set_params(columns={"b": {"inf": "missing"}}).fit(frame, resume=True)
+    transformer.set_params(columns={"b": {"inf": "missing"}}).fit_failed(frame)
     assert transformer.columns_["a"] is kept
     assert not hasattr(transformer, "unfinished_")
     whole = TableTransformer({"b": {"inf": "missing"}}, effort="research").fit(frame)
@@ -70,40 +70,40 @@ def test_a_failing_column_may_be_dropped_or_redeclared(frame: pd.DataFrame) -> N
     transformer = TableTransformer(effort="research")
     with pytest.raises(ColumnsFailed):
         transformer.fit(frame)
-    transformer.set_params(columns={"b": "drop", "c": "general"}).fit(frame, resume=True)
+    transformer.set_params(columns={"b": "drop", "c": "general"}).fit_failed(frame)
     assert list(transformer.columns_) == ["a", "c", "category"]
     assert transformer.columns_["c"].kind == "general"
 
 
-def test_a_resumed_fit_may_fail_again(frame: pd.DataFrame) -> None:
+def test_what_failed_may_fail_again(frame: pd.DataFrame) -> None:
     transformer = TableTransformer(effort="research")
-    for resume in (False, True):
-        with pytest.raises(ColumnsFailed, match="row 77"):
-            transformer.fit(frame, resume=resume)
+    for fit in (transformer.fit, transformer.fit_failed):
+        with pytest.raises(ColumnsFailed, match=r"row 77.*then call fit_failed with the same source"):
+            fit(frame)
     assert transformer.unfinished_.names == ("a", "c", "category")
 
 
-def test_unfinished_fits_are_saved_and_resumed(frame: pd.DataFrame, tmp_path) -> None:
+def test_unfinished_fits_are_saved_and_go_on(frame: pd.DataFrame, tmp_path) -> None:
     transformer = TableTransformer(effort="research")
     with pytest.raises(ColumnsFailed):
         transformer.fit(frame)
     transformer.save(tmp_path / "half.gpuvgm", summaries=True)
     loaded = gpuvgm.load(tmp_path / "half.gpuvgm").set_params(columns={"b": {"inf": "missing"}})
     assert list(loaded.unfinished_.failed) == ["b"]
-    loaded.fit(frame, resume=True)
+    loaded.fit_failed(frame)
     assert columns_equal(loaded, TableTransformer({"b": {"inf": "missing"}}, effort="research").fit(frame))
     loaded.partial_fit(frame)
     assert loaded.model_.rows == 2 * ROWS
 
 
-def test_resume_needs_something_to_resume_and_the_same_source(frame: pd.DataFrame) -> None:
+def test_what_did_not_fail_is_not_fitted_again_nor_another_source(frame: pd.DataFrame) -> None:
     transformer = TableTransformer(effort="research")
-    with pytest.raises(InputError, match="nothing to resume"):
-        transformer.fit(frame, resume=True)
+    with pytest.raises(InputError, match="no column of this transformer failed: call fit"):
+        transformer.fit_failed(frame)
     with pytest.raises(ColumnsFailed):
         transformer.fit(frame)
     with pytest.raises(InputError, match="is not the source that the earlier fit read"):
-        transformer.fit(frame.iloc[:100], resume=True)
+        transformer.fit_failed(frame.iloc[:100])
 
 
 def test_columns_with_too_many_levels_fail_alone() -> None:

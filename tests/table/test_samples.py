@@ -194,12 +194,12 @@ def test_rows_are_added_to_a_sample_fit(path: Path, table: pa.Table) -> None:
     assert fitted.model_.rows == 2_500
 
 
-def test_a_sample_fit_is_resumed_on_the_same_sample(table: pa.Table) -> None:
+def test_a_fit_of_a_sample_goes_on_with_the_same_sample(table: pa.Table) -> None:
     wide = pa.concat_tables([table] * 2).append_column("key", pa.array(np.full(2 * ROWS, np.inf)))
     transformer = TableTransformer({"key": "continuous"}, sample_rows=90_000, **SETTINGS)
     with pytest.raises(ColumnsFailed, match="values are infinite"):
         transformer.fit(wide)
-    transformer.set_params(columns={"key": "drop"}).fit(wide, resume=True)
+    transformer.set_params(columns={"key": "drop"}).fit_failed(wide)
     fresh = TableTransformer({"key": "drop"}, sample_rows=90_000, **SETTINGS).fit(wide)
     assert transformer.model_.source == fresh.model_.source
     assert np.array_equal(transformer.columns_["x"].means, fresh.columns_["x"].means)

@@ -221,7 +221,7 @@ def test_a_failed_column_and_what_is_left_of_the_fit(client, tmp_path):
         transformer(columns=None).fit(path)
     assert str(caught.value) == str(alone.value)
     declared = {"good": "continuous", "bad": {"kind": "continuous", "inf": "missing"}}
-    many.set_params(columns=declared).fit(path, resume=True)
+    many.set_params(columns=declared).fit_failed(path)
     assert_same(many, transformer(columns=declared).fit(path))
 
 

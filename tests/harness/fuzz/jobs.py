@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from tests.harness.fuzz.harness import WrongResult
 
-PARTITION_ROWS = 2_500  # of a fit's journal
+PARTITION_ROWS = 2_500
 ROWS = 20_000
 FILES = 3  # of a folder of sources
 STEPS = frozenset({"os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.truncate", "shutil.rmtree", "fcntl.flock"})
@@ -63,8 +63,7 @@ class Job:
     def left_unfinished(self, work: Path) -> bool:
         """Whether something is there to go on with."""
         (name, *_) = self.outputs
-        manifests = (work / f".{name}.unfinished" / "_manifest.json", work / f".{name}.journal" / "manifest.json")
-        return any(manifest.exists() for manifest in manifests)
+        return (work / f".{name}.unfinished" / "_manifest.json").exists()
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +198,7 @@ def _run(arguments: tuple[str, ...], hook: StepHook, before: Callable[[], None] 
 
 
 def same_for_every_run() -> None:
-    """Small partitions of journals, and models that say they were made at one and the same time."""
+    """Small partitions, and models that say they were made at one and the same time."""
     from gpuvgm.execution import local as execution
     from gpuvgm.table import model_file as store
 

@@ -58,9 +58,8 @@ PARTS = ("--part-rows", "2500")
 OTHER_COUNT = ("--columns", "amount,word")  # a fit of other columns is another model
 JOBS: dict[str, tuple[Job, ...]] = {
     "fit": (
-        Job((*FIT, "m.gpuvgm"), ("m.gpuvgm",), OTHER_COUNT, resume=True),
-        Job((*FIT, "m", "--summaries"), ("m",), OTHER_COUNT, resume=True),
-        Job((*FIT, "m.gpuvgm", "--no-journal"), ("m.gpuvgm",), OTHER_COUNT),
+        Job((*FIT, "m.gpuvgm"), ("m.gpuvgm",), OTHER_COUNT),
+        Job((*FIT, "m", "--summaries"), ("m",), OTHER_COUNT),
     ),
     "transform": (
         Job(("transform", "../inputs/rows", "e", *MODEL, *PARTS), ("e",), resume=True),
@@ -104,7 +103,7 @@ def lay_inputs(inputs: Path) -> None:
     table.to_pandas().to_csv(inputs / "rows.csv", index=False)
     work = inputs.with_name("work")
     work.mkdir()
-    must((*FIT, "../inputs/model.gpuvgm", "--no-journal"), work)
+    must((*FIT, "../inputs/model.gpuvgm"), work)
     steps_of_the_last(work.parent)
     for out in ("encoded", "encoded.parquet"):
         must(("transform", "../inputs/rows", f"../inputs/{out}", *MODEL, "--part-rows", "6000"), work)

@@ -272,7 +272,7 @@ def test_the_commands_train_networks(name, people, tmp_path, monkeypatch):
         invoke(
             "train", table, "--model", tmp_path / "cut.gpuvgm", "--with", name, "--epochs", "1", "--seed", "3", code=130
         )
-    kept = tmp_path / ".cut.gpuvgm.journal.training"
+    kept = tmp_path / ".cut.gpuvgm.training"
     before = kept.read_bytes()
     told = invoke("train", table, "--model", tmp_path / "cut.gpuvgm", "--with", name, "--epochs", "1", code=2).stderr
     assert told.startswith(f"gpuvgm: {kept}: a training that was cut short is there, ")
@@ -286,7 +286,7 @@ def test_the_commands_train_networks(name, people, tmp_path, monkeypatch):
     assert seen[0]["resume"]
     invoke("sample", tmp_path / "cut.gpuvgm", tmp_path / "again.parquet", "--rows", "50", *options)
     assert pq.read_table(tmp_path / "again.parquet").equals(rows)
-    assert not [path.name for path in tmp_path.iterdir() if "journal" in path.name]
+    assert not [path.name for path in tmp_path.iterdir() if ".training" in path.name]
 
 
 def test_the_commands_lead_from_a_csv_file_to_one(people, tmp_path):

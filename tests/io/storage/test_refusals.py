@@ -131,9 +131,9 @@ def test_the_command_line_takes_urls_and_tells_faults_apart(bucket, folder, serv
 def test_fits_that_some_columns_failed_are_kept_beside_the_model(bucket, folder, tmp_path):
     pq.write_table(pa.table({"x": [1.0, 2.0, 3.0], "y": [1.0, float("inf"), 2.0]}), tmp_path / "bad.parquet")
     arguments = ("fit", tmp_path / "bad.parquet", "--model", f"{bucket}/m.gpuvgm", "--effort", "research")
-    assert "--resume" in invoke(*arguments, code=2).stderr
+    assert "run again with --failed" in invoke(*arguments, code=2).stderr
     assert keys(bucket) == ["m.unfinished.gpuvgm"]
-    invoke(*arguments, "--inf", "missing", "--resume")
+    invoke(*arguments, "--inf", "missing", "--failed")
     assert keys(bucket) == ["m.gpuvgm"]
 
 

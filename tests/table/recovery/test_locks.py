@@ -17,7 +17,6 @@ from gpuvgm.datasets import writing
 from gpuvgm.errors import InputError
 from gpuvgm.io import ParquetSink
 from gpuvgm.io.locks import FolderInUse, locked
-from gpuvgm.table import checkpoint
 from gpuvgm.table import write as parts
 from tests.table.recovery.conftest import contents
 
@@ -113,28 +112,6 @@ def test_a_second_transform_takes_nothing_from_the_first(transformer, rows, tmp_
     monkeypatch.setattr(parts.PartFiles, "take", take)
     transformer.transform(rows, out=tmp_path / "both", part_rows=5000)
     assert refused and contents(tmp_path / "both") == contents(tmp_path / "alone")
-
-
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_second_fit_takes_no_checkpoint_from_the_first(rows, tmp_path, monkeypatch, resume):
-    refused, keep = [], checkpoint.Checkpoint.keep
-
-    def kept(self, name, first_row, all_statistics):
-        if not refused:
-            refused.append(None)
-            with pytest.raises(InputError, match="works there"):
-                gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j", resume=resume)
-        keep(self, name, first_row, all_statistics)
-
-    monkeypatch.setattr(checkpoint.Checkpoint, "keep", kept)
-    gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j")
-    assert refused
-
-
-def test_a_second_fit_takes_no_checkpoint_from_the_first_that_fails(rows, tmp_path):
-    with locked(tmp_path / "j"), pytest.raises(FolderInUse):
-        gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "j")
-    assert not (tmp_path / "j").exists()
 
 
 GENERATE = [sys.executable, "-m", "gpuvgm", "generate", "--quiet", "--rows", "400000"]

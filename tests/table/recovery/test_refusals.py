@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.io.manifest import NAME
 
 ROWS = 20_000
 
@@ -70,33 +68,8 @@ def test_a_sample_does_not_grow(place):
     fitted = gpuvgm.TableTransformer(effort="research", sample_rows=1000).fit("data")
     gpuvgm.generate("data/b.parquet", 1000)
     with pytest.raises(InputError, match="was fitted on a sample"):
-        fitted.fit("data", resume=True)
+        fitted.add_files("data")
     assert "sample" not in fitted.partial_fit("data/b.parquet").model_.source
-
-
-def test_wrong_input_leaves_no_checkpoint(place):
-    x = np.ones(ROWS)
-    x[5] = np.inf
-    pq.write_table(gpuvgm.io.open_source({"x": x}).sample(["x"], [(0, ROWS)]), "bad.parquet")
-    with pytest.raises(InputError, match="infinite"):
-        gpuvgm.TableTransformer().fit("bad.parquet", journal="j")
-    assert not os.path.exists("j")
-
-
-def test_a_checkpoint_begins_a_fit_of_a_fitted_transformer(place, transformer):
-    gpuvgm.generate("b.parquet", ROWS, seed=1)
-    again = gpuvgm.TableTransformer(effort="research").fit("b.parquet").model_
-    transformer.set_params(effort="research").fit("b.parquet", journal="j", resume=True)
-    assert [c.summary() if hasattr(c, "summary") else c.minimum for c in transformer.model_.columns] == [
-        c.summary() if hasattr(c, "summary") else c.minimum for c in again.columns
-    ]
-    assert os.path.exists(place / "j" / NAME)
-
-
-@pytest.mark.parametrize(("journal", "message"), [("memory://j", "lies on this machine"), ("no/j", "does not exist")])
-def test_checkpoints_lie_on_this_machine(place, journal, message):
-    with pytest.raises(InputError, match=message):
-        gpuvgm.TableTransformer().fit("a.parquet", journal=journal)
 
 
 def test_workers_that_stand_elsewhere_find_relative_paths(place, transformer, tmp_path_factory):

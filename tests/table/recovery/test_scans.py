@@ -1,4 +1,4 @@
-"""Checkpoints of fits: rows counted once, whatever was counted before, and by whom."""
+"""Files of a fit: those of one name told apart, those that were added, those that changed since."""
 
 from __future__ import annotations
 
@@ -7,55 +7,8 @@ import os
 import pytest
 
 import gpuvgm
-from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io.files import told_apart
-from gpuvgm.io.locks import locked
-from gpuvgm.io.manifest import Manifest
-from gpuvgm.table.checkpoint import forget_checkpoint
 from gpuvgm.table.model_file import fingerprint
-
-
-@pytest.mark.parametrize("lengths", [(8_192, 4_096), (4_096, 12_288)])
-def test_partitions_of_another_length_are_counted_again(rows, tmp_path, monkeypatch, lengths):
-    whole = gpuvgm.TableTransformer(effort="research").fit(rows)
-    for length in lengths:
-        monkeypatch.setattr(LocalExecutor, "rows_of_partitions", lambda self, *_, length=length: length)
-        again = gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "journal", resume=True)
-        assert again.model_.rows == 20_001
-        assert fingerprint(again.model_) == fingerprint(whole.model_)
-        assert again.summaries_["amount"].count.sum() == whole.summaries_["amount"].count.sum()
-
-
-def test_a_checkpoint_that_was_cut_short_before_its_manifest(rows, tmp_path):
-    (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / ".manifest.json.21d01dd8.partial").write_text("9")
-    gpuvgm.TableTransformer(effort="research").fit(rows, journal=tmp_path / "journal")
-    assert sorted(path.suffix for path in (tmp_path / "journal").iterdir()) == [".json", ".zip"]
-
-
-def test_a_checkpoint_that_another_run_has_begun_since_is_not_removed(tmp_path):
-    (tmp_path / "journal").mkdir()
-    Manifest(tmp_path / "journal" / "manifest.json", {}, {}).write()
-    with locked(tmp_path / "journal"):
-        forget_checkpoint(tmp_path / "journal")
-        assert (tmp_path / "journal" / "manifest.json").exists()
-    forget_checkpoint(tmp_path / "journal")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_the_manifest_is_what_is_removed_last(tmp_path, monkeypatch):
-    Manifest(tmp_path / "manifest.json", {}, {}).write()
-    for number in range(50):
-        (tmp_path / f"{number}.zip").write_bytes(b"")
-    removed, unlink = [], os.unlink
-
-    def noted(path, **options):
-        removed.append(os.path.basename(path))
-        unlink(path, **options)
-
-    monkeypatch.setattr(os, "unlink", noted)
-    forget_checkpoint(tmp_path)
-    assert len(removed) == 52 and removed[-2] == "manifest.json" and not tmp_path.exists()  # and the lock beside it
 
 
 def test_files_of_one_name_in_several_folders_are_told_apart():
@@ -72,7 +25,7 @@ def test_files_of_one_name_are_fitted_in(shared, tmp_path):
     first.write_bytes((shared / "rows" / "0.parquet").read_bytes())
     transformer = gpuvgm.TableTransformer(effort="research").fit(tmp_path / "days")
     second.write_bytes((shared / "rows" / "2.parquet").read_bytes())
-    transformer.fit(tmp_path / "days", resume=True)
+    transformer.add_files(tmp_path / "days")
     added = gpuvgm.TableTransformer(effort="research").fit(first).partial_fit(second)
     assert transformer.model_.rows == 20_000
     assert fingerprint(transformer.model_) == fingerprint(added.model_)
