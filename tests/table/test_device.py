@@ -17,7 +17,6 @@ import pytest
 import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.arrays import DeviceColumn, decimals
-from gpuvgm.cli.gpu_checks import KINDS, columns_of_arrays
 from gpuvgm.engines.cuda import device as cuda_device
 from gpuvgm.engines.cuda import summary
 from gpuvgm.errors import InputError
@@ -34,12 +33,36 @@ pytestmark = needs_compiler
 ROWS = 9_000
 WORDS = pa.dictionary(pa.int32(), pa.string())  # as sources have the categories of frames
 SETTINGS: dict[str, Any] = {"effort": "research", "max_iter": 30, "block_rows": 4096}
+KINDS: dict[str, Any] = {
+    "amount": {"kind": "mixed", "modal": [0.0]},
+    "category": "categorical",
+    "truth": "categorical",
+    "logs": {"kind": "continuous", "log": True},
+    "range": "general",
+    "small": "continuous",
+    "half": "continuous",
+}
 
 
 def arrays() -> dict[str, np.ndarray]:
     """Columns of every type that arrays of a device have."""
-    found = columns_of_arrays(seed=3, rows=ROWS)
-    return {name: values for name, values in found.items() if not name.startswith("subnormal")}
+    random = np.random.default_rng(3)
+    amount = np.exp(random.normal(2, 1, ROWS)).round(2)
+    gaps = random.normal(5 * random.integers(0, 2, ROWS), 1)
+    amount[::7], gaps[5::11] = 0.0, np.nan
+    return {
+        "amount": amount,
+        "gaps": gaps,
+        "single": random.normal(1e3, 1, ROWS).astype(np.float32),
+        "half": random.normal(size=ROWS).astype(np.float16),
+        "large": 2**60 + random.integers(0, 10**6, ROWS),
+        "small": random.integers(0, 120, ROWS).astype(np.int8),
+        "wide": random.integers(2**63, 2**63 + 5000, ROWS, dtype=np.uint64),
+        "category": random.integers(0, 4, ROWS),
+        "truth": random.random(ROWS) < 0.5,
+        "logs": random.lognormal(size=ROWS),
+        "range": random.uniform(-3, 8, ROWS),
+    }
 
 
 @pytest.fixture(name="device")
