@@ -28,11 +28,11 @@ import gpuvgm
 from benchmarks.inputs import fitted_column
 from benchmarks.measure import Measurement, best_times, seconds_of
 from gpuvgm.engines import get_engine
+from gpuvgm.estimator.worker_rows import rows_on_workers
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sources import open_source
 from gpuvgm.io.sink import ParquetSink
 from gpuvgm.mixture.accumulate import over_rows
-from gpuvgm.mixture.worker_rows import rows_on_workers
 
 LEAST_ROWS = 1_000_000
 WORKERS = (1, 2)

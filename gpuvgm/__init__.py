@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gpuvgm.cli.doctor import doctor
     from gpuvgm.datasets import generate
+    from gpuvgm.estimator.estimator import BayesianGaussianMixture
     from gpuvgm.execution.cluster import cluster
     from gpuvgm.execution.dask import DaskExecutor
-    from gpuvgm.mixture.estimator import BayesianGaussianMixture
     from gpuvgm.summary.summary import Summary
     from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
     from gpuvgm.table.conditions import Conditions
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "BayesianGaussianMixture": "gpuvgm.mixture.estimator",
+    "BayesianGaussianMixture": "gpuvgm.estimator.estimator",
     "Conditions": "gpuvgm.table.conditions",
     "DaskExecutor": "gpuvgm.execution.dask",
     "Summary": "gpuvgm.summary.summary",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
 UPGRADE = "pip install --upgrade gpuvgm" if RELEASED else "update the checkout of gpuvgm, and pip install . there"
@@ -20,6 +22,9 @@ def install_extra(name: str) -> str:
 
 
 INSTALL_CUDA = f'{install_extra("cu13")} (or "gpuvgm[cu12]" for a driver of CUDA 12)'
+
+
+T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -150,3 +155,19 @@ def check_present(source: str, wanted: Iterable[str], names: Sequence[str]) -> N
         raise InputError(f"{source}: no column {listed(missing)}{hint} columns: {listed(names)}")
     if missing:
         raise InputError(f"{source}: no columns {listed(missing)}; columns: {listed(names)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Generic[T]):
+    """What came of the columns, by name: those that went well, and why the others failed."""
+
+    good: dict[str, T]
+    failed: dict[str, Exception]
+
+    @classmethod
+    def of(cls, results: Mapping[str, T | Exception]) -> Results[T]:
+        """Results told apart."""
+        return cls(
+            {name: result for name, result in results.items() if not isinstance(result, Exception)},
+            {name: result for name, result in results.items() if isinstance(result, Exception)},
+        )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
 from gpuvgm.arrays import Column, DeviceColumn
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import naming
+from gpuvgm.errors import Results, naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
@@ -58,22 +58,6 @@ class Plan(Protocol):
 
         See `gpuvgm.columns.numeric.RunningNumbers`.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class Results(Generic[T]):
-    """What came of the columns, by name: those that went well, and why the others failed."""
-
-    good: dict[str, T]
-    failed: dict[str, Exception]
-
-    @classmethod
-    def of(cls, results: Mapping[str, T | Exception]) -> Results[T]:
-        """Results told apart."""
-        return cls(
-            {name: result for name, result in results.items() if not isinstance(result, Exception)},
-            {name: result for name, result in results.items() if isinstance(result, Exception)},
-        )
 
 
 def summarise_columns(

@@ -15,7 +15,6 @@ from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import choose_engine, free_device_memory, get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
-from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor
 from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
@@ -168,8 +167,7 @@ class Run:
         block_rows: int | None = None,
     ) -> Run:
         """How a cluster works on a source: its workers say which engine they have."""
-        lies_there = isinstance(source, DaskFrame) and source.on_device
-        name = executor.ask(partial(choose_engine, on_device=lies_there), engine)
+        name = executor.ask(partial(choose_engine, on_device=source.partitions_on_device), engine)
         return cls(name, executor.reporting(progress), block_rows)
 
     def within(self, memory: int, need: Need) -> Run:
@@ -217,8 +215,7 @@ class Run:
 
     def _works_on_device(self, source: Source) -> bool:
         """Whether rows of a source lie where the engine works on them, in this process or on workers."""
-        there = self.spread and isinstance(source, DaskFrame) and source.on_device
-        return self.on_device or (there and self.engine == "cuda")
+        return self.on_device or (self.spread and source.partitions_on_device and self.engine == "cuda")
 
     def _rows_per_block(self, *, on_device: bool) -> int:
         """Rows of a block in whole chunks."""

@@ -69,14 +69,14 @@ class DaskFrame(Source):
         return sum(self.lengths)
 
     @property
-    def on_device(self) -> bool:
+    def partitions_on_device(self) -> bool:
         """Whether the partitions lie on devices."""
         return type(self.frame._meta).__module__.partition(".")[0] == "cudf"
 
     @property
     def dtypes(self) -> dict[str, Any]:
         """Dtypes of the columns, for pandas' frames."""
-        return {} if self.on_device else {str(name): dtype for name, dtype in self.frame.dtypes.items()}
+        return {} if self.partitions_on_device else {str(name): dtype for name, dtype in self.frame.dtypes.items()}
 
     def partitions(self, reading: Reading) -> Iterator[DaskPartition]:
         """The partitions that have rows."""
@@ -110,7 +110,7 @@ class DaskFrame(Source):
         client = getattr(dask.base.get_scheduler(), "__self__", None)
         on_cluster = hasattr(client, "scheduler_info")
         persisted = type(self.frame.expr).__name__ == "FromGraph" and self.flavour != "matrix"
-        if persisted or (self.on_device and not on_cluster):
+        if persisted or (self.partitions_on_device and not on_cluster):
             return self  # in memory already, or where nothing spills
         ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
         read = self.partitions(Reading("reference", tuple(columns), 1))

@@ -19,7 +19,6 @@ from gpuvgm.arrays import ascending
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
-from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.partitions import reachable
 from gpuvgm.io import Block, FileSource, SampleSource, Source
 from gpuvgm.io.arrow import is_plain_number_type, joined_arrays, plain_column, row_bytes, taken
@@ -72,8 +71,7 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
     """
     if source.rows is not None and source.repeatable:
         runs = sample_runs(source.rows, seed, runs=fine_runs(source.rows) if fine else SAMPLE_RUNS)
-        if isinstance(source, DaskFrame):
-            source = source.keep_sampled(names, runs, run.room)
+        source = source.keep_sampled(names, runs, run.room)
         rows = _sample_source(source, tuple(names), runs, run)
         return Sampled(source, _join_chunks(rows, run.executor.threads) if fine else rows)
     stream = run.first_blocks(source, names, UNKNOWN_SAMPLE_ROWS)

@@ -24,8 +24,8 @@ from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
 from gpuvgm.engines import get_engine
 from gpuvgm.engines.tables import Draw, DrawTable
 from gpuvgm.errors import InputError, counted_values, install_extra
+from gpuvgm.estimator.estimator import BayesianGaussianMixture, MixtureEffort
 from gpuvgm.mixture.accumulate import summarise_rows
-from gpuvgm.mixture.estimator import BayesianGaussianMixture, MixtureEffort
 from gpuvgm.mixture.estimator_fit import Estimate, Problem, config_of, estimate_of, outcome_of, plan
 from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
 from gpuvgm.summary.grid import Floats, Frame

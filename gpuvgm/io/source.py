@@ -96,6 +96,11 @@ class Source:
         return False
 
     @property
+    def partitions_on_device(self) -> bool:
+        """Whether the partitions of a frame of Dask lie on the devices of workers."""
+        return False
+
+    @property
     def arrays(self) -> Any:
         """Namespace of arrays that lie where the rows do."""
         return np
@@ -129,6 +134,10 @@ class Source:
             The file and the row in it, counted from 1; for tables in memory their name and the row, counted from 0.
         """
         return f"{self.name}, row {row}"
+
+    def keep_sampled(self, columns: Sequence[str], runs: Runs, room: int | None) -> Source:
+        """The source with what a sample reads of it in memory, where it would have to be computed again."""
+        return self
 
     @property
     def place(self) -> Callable[[int], str]:

@@ -15,8 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError
-from gpuvgm.execution.aggregate import Results
+from gpuvgm.errors import Results
 from gpuvgm.mixture import summary_fit
 from gpuvgm.mixture.accumulate import (
     CELL_FRAME,
@@ -34,11 +33,10 @@ from gpuvgm.mixture.initialization import (
     Seeds,
     Start,
     draw_start,
-    is_far_from_zero,
     k_means,
     quiet_k_means,
 )
-from gpuvgm.mixture.posterior import MATRICES, CovarianceType, Posterior, Prior
+from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import (
     LEAST_ROWS,
     SEED_ROWS,
@@ -47,8 +45,6 @@ from gpuvgm.mixture.rows import (
     first_feature,
     from_centre,
     held_out,
-    host_floats,
-    hosted,
     learnt,
 )
 from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search
@@ -417,96 +413,3 @@ def _sample_starts(problem: Problem, sample: Rows, centre: Floats) -> list[Stati
     starts += [CentreStart(y[random.choice(len(y), few, replace=False)]) for _ in range(POINT_STARTS)]
     sums = [_sums_of(start, problem, sample, centre) for start in starts]
     return [one.padded(max(len(one.counts), problem.components)) for one in sums]
-
-
-def checked_prior(estimator: Any, moments: Moments) -> Prior:
-    """Prior of a fit, in the rows' own units.
-
-    Parameters
-    ----------
-    estimator : BayesianGaussianMixture
-        Its parameters.
-    moments : Moments
-        Moments of the rows.
-
-    Raises
-    ------
-    ValueError
-        For a prior of the wrong shape, or one that is no covariance.
-    """
-    features = len(moments.mean)
-    concentration, precision = estimator.weight_concentration_prior, estimator.mean_precision_prior
-    mean = moments.mean if estimator.mean_prior is None else _given(estimator.mean_prior, (features,), "means")
-    covariance = _covariance(
-        estimator.covariance_prior, estimator.covariance_type, moments.scatter / (moments.total - 1)
-    )
-    origin = moments.mean if is_far_from_zero(moments.mean, moments.deviations) else np.zeros(features)
-    return Prior(
-        covariance_type=estimator.covariance_type,
-        concentration_type=estimator.weight_concentration_prior_type,
-        weight_concentration=1.0 / estimator.n_components if concentration is None else concentration,
-        mean=mean if features > 1 else float(mean[0]),
-        mean_precision=1.0 if precision is None else precision,
-        degrees_of_freedom=_degrees_of_freedom(estimator.degrees_of_freedom_prior, features),
-        covariance=covariance if features > 1 else float(covariance.item()),
-        reg_covar=estimator.reg_covar,
-        origin=origin if features > 1 else float(origin[0]),
-    )
-
-
-def _degrees_of_freedom(given: float | None, features: int) -> float:
-    if given is None:
-        return features
-    if given <= features - 1.0:
-        raise ValueError(
-            f"The parameter 'degrees_of_freedom_prior' should be greater than {features - 1}, but got {given:.3f}."
-        )
-    return given
-
-
-def _covariance(given: Any, covariance_type: CovarianceType, of_rows: Floats) -> Floats:
-    features, given = len(of_rows), hosted("covariance_prior", given)
-    if given is None:
-        variances = np.diagonal(of_rows).copy()
-        forms = {"diag": variances, "spherical": np.mean(variances)}
-        return np.asarray(forms.get(covariance_type, of_rows))
-    if covariance_type == "spherical":
-        return np.asarray(given, dtype=np.float64)
-    covariance = _given(given, prior_shape(covariance_type, features), f"{covariance_type} covariance_prior")
-    if covariance_type == "diag":
-        if np.any(covariance <= 0):
-            raise ValueError(f"'{covariance_type} precision' should be positive")
-    elif not np.allclose(covariance, covariance.T) or np.any(np.linalg.eigvalsh(covariance) <= 0):
-        raise ValueError(f"'{covariance_type} precision' should be symmetric, positive-definite")
-    return covariance
-
-
-def prior_shape(covariance_type: CovarianceType, features: int) -> tuple[int, ...]:
-    """Shape of the prior of a form of covariance."""
-    if covariance_type in MATRICES:
-        return (features, features)
-    return (features,) if covariance_type == "diag" else ()
-
-
-def _given(values: Any, shape: tuple[int, ...], name: str) -> Floats:
-    from sklearn.utils import check_array
-
-    array: Floats = check_array(hosted(name, values), dtype=[np.float64, np.float32], ensure_2d=False)
-    if array.shape != shape:
-        raise ValueError(f"The parameter '{name}' should have the shape of {shape}, but got {array.shape}")
-    return array
-
-
-def init_of(estimator: Any, features: int) -> str | Floats:
-    """How to start: the name of a method, or centres in float64."""
-    if isinstance(estimator.init_params, str):
-        return estimator.init_params
-    centres = host_floats(estimator.init_params)
-    if centres.shape != (estimator.n_components, features):
-        raise InputError(
-            f"init_params holds centres of shape {centres.shape}, but n_components and the features of X ask for "
-            f"{(estimator.n_components, features)}"
-        )
-    if not np.all(np.isfinite(centres)):
-        raise InputError("init_params holds centres that are not finite")
-    return centres

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine
-from gpuvgm.execution.aggregate import Results
+from gpuvgm.errors import Results
 from gpuvgm.mixture.accumulate import CELL_FRAME, ColumnMoments, hard_start, mean_and_variance
 from gpuvgm.mixture.cell_em import cell_objective, fit_batch
 from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Stopping, Verbosity, best_of, fit_mixture

@@ -14,7 +14,8 @@ import pyarrow as pa
 from gpuvgm.columns.base import EncodingOptions, FittedColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import get_engine
-from gpuvgm.execution.aggregate import Results, map_columns
+from gpuvgm.errors import Results
+from gpuvgm.execution.aggregate import map_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import Source

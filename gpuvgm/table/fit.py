@@ -26,8 +26,8 @@ from gpuvgm.columns.options import MIXTURE
 from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan, RowCount
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema, check_settings
 from gpuvgm.config import FitConfig
-from gpuvgm.errors import InputError, SourceChangedError, naming
-from gpuvgm.execution.aggregate import Results, map_columns, summarise_columns
+from gpuvgm.errors import InputError, Results, SourceChangedError, naming
+from gpuvgm.execution.aggregate import map_columns, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import Sampled, take_sample
 from gpuvgm.io import Source

@@ -26,8 +26,10 @@ from gpuvgm.columns.numeric import (
 )
 from gpuvgm.config import SUMMARY_ROWS
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.errors import InputError, SourceChangedError, counted_values, listed, naming
-from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, Results, map_columns, summarise_columns
+from gpuvgm.errors import InputError, Results, SourceChangedError, counted_values, listed, naming
+from gpuvgm.estimator.reading import RowsOfSource
+from gpuvgm.estimator.worker_rows import RowsOnWorkers, rows_on_workers
+from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, map_columns, summarise_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
@@ -35,7 +37,7 @@ from gpuvgm.io import Block, Source
 from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
 from gpuvgm.mixture.em import Accumulate
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
-from gpuvgm.mixture.rows import SEED_ROWS, Rows, RowsOfSource, first_feature
+from gpuvgm.mixture.rows import SEED_ROWS, Rows, first_feature
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
     Accumulators,
@@ -47,7 +49,6 @@ from gpuvgm.mixture.summary_fit import (
     fit_rows,
     renewed,
 )
-from gpuvgm.mixture.worker_rows import RowsOnWorkers, rows_on_workers
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Summary
 

@@ -14,10 +14,10 @@ import pytest
 import sklearn.mixture
 
 from gpuvgm import BayesianGaussianMixture
+from gpuvgm.estimator.reading import training_rows
 from gpuvgm.mixture.accumulate import moments_of
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.estimator_fit import Problem
-from gpuvgm.mixture.rows import training_rows
 
 ORIGINAL = sklearn.mixture.BayesianGaussianMixture
 calls: Counter[str] = Counter()

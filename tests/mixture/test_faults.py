@@ -106,7 +106,7 @@ def test_a_huge_concentration_leaves_the_bound_sound(concentration: float) -> No
 
 
 def test_a_weight_of_zero_does_not_copy_a_memory_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from gpuvgm.mixture import rows as reading
+    from gpuvgm.estimator import reading
 
     monkeypatch.setattr(reading, "MAPPED_VALUES", 100)
     mapped = np.memmap(tmp_path / "x", mode="w+", dtype=X.dtype, shape=X.shape)

@@ -12,7 +12,7 @@ import pytest
 
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.errors import InputError
-from gpuvgm.mixture import rows as reading
+from gpuvgm.estimator import reading
 from tests.mixture.cases import blobs
 from tests.mixture.closeness import assert_identical, assert_same_parameters
 

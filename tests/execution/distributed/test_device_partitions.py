@@ -230,10 +230,10 @@ def test_rows_of_the_estimator_stay_on_the_workers_device(
 def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) -> None:
     """Moments, starts and E-steps of a partition: what comes to the host are sums of chunks."""
     from gpuvgm.engines import get_engine
+    from gpuvgm.estimator.worker_rows import RowsOnWorkers
     from gpuvgm.execution.worker_rows import in_whole_chunks
     from gpuvgm.mixture.accumulate import moments_over, start_over
     from gpuvgm.mixture.initialization import Seeds
-    from gpuvgm.mixture.worker_rows import RowsOnWorkers
     from gpuvgm.summary.grid import Frame
     from tests.execution.distributed.test_worker_rows import InThisProcess
 

@@ -14,13 +14,13 @@ import gpuvgm
 from gpuvgm.config import CHUNK_ROWS, FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import SourceChangedError
+from gpuvgm.estimator.worker_rows import RowsOnWorkers
 from gpuvgm.execution.dask import Passing
 from gpuvgm.execution.worker_rows import completions, fill_chunks, in_whole_chunks
 from gpuvgm.mixture.accumulate import moments_over, over_rows, start_over
 from gpuvgm.mixture.initialization import Seeds
 from gpuvgm.mixture.posterior import prior_of
 from gpuvgm.mixture.rows import Rows
-from gpuvgm.mixture.worker_rows import RowsOnWorkers
 from gpuvgm.summary.grid import Frame
 from gpuvgm.table import numeric_fit
 

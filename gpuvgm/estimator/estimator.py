@@ -23,6 +23,17 @@ from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.config import SUMMARY_ROWS, Algorithm
 from gpuvgm.engines import ENGINES, Engine, EngineName, choose_engine, get_engine
 from gpuvgm.errors import InputError, warn
+from gpuvgm.estimator.prediction import (
+    labels,
+    log_densities,
+    of_array,
+    of_partition,
+    of_rows,
+    probabilities,
+)
+from gpuvgm.estimator.reading import local_executor, read_rows, training_rows
+from gpuvgm.estimator.settings import checked_prior, init_of, prior_shape
+from gpuvgm.estimator.worker_rows import rows_on_cluster
 from gpuvgm.execution.context import clone_beside_executor, executor_for
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import map_frames
@@ -36,11 +47,8 @@ from gpuvgm.mixture.estimator_fit import (
     Problem,
     best_of_one,
     best_of_several,
-    checked_prior,
     fit_on_rows,
     fit_on_summary,
-    init_of,
-    prior_shape,
 )
 from gpuvgm.mixture.incremental import SeenBlocks, SeenColumn
 from gpuvgm.mixture.posterior import (
@@ -52,9 +60,7 @@ from gpuvgm.mixture.posterior import (
     Prior,
     StickBreaking,
 )
-from gpuvgm.mixture.prediction import labels, log_densities, of_array, of_partition, of_rows, probabilities
-from gpuvgm.mixture.rows import Moments, Rows, local_executor, read_rows, training_rows
-from gpuvgm.mixture.worker_rows import rows_on_cluster
+from gpuvgm.mixture.rows import Moments, Rows
 from gpuvgm.summary.grid import Floats, Ints
 
 # parameters that may not change between calls of partial_fit

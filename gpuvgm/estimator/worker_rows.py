@@ -13,6 +13,7 @@ import numpy as np
 from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import ChunkSums, Engine, get_engine
+from gpuvgm.estimator.reading import check_frame, checked_weight, finite_rows
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor, HeldShares
 from gpuvgm.execution.worker_rows import HeldChunks, in_whole_chunks
@@ -22,9 +23,6 @@ from gpuvgm.mixture.rows import (
     BlockSums,
     Choice,
     Rows,
-    check_frame,
-    checked_weight,
-    finite_rows,
     merged,
     sums_of,
 )

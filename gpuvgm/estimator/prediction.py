@@ -11,9 +11,10 @@ import numpy as np
 from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.engines import Engine
 from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.estimator.reading import check_features
 from gpuvgm.execution.dask_frames import whole_rows
 from gpuvgm.mixture.posterior import Posterior
-from gpuvgm.mixture.rows import BLOCK_VALUES, Rows, check_features
+from gpuvgm.mixture.rows import BLOCK_VALUES, Rows
 
 DENSITY_VALUES = 1 << 25  # log densities of a block on a device, 256 MiB
 

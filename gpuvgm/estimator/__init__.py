@@ -1,0 +1,1 @@
+"""BayesianGaussianMixture: rows of any kind, fitted by the mixture, with scikit-learn's manners."""
