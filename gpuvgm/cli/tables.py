@@ -72,7 +72,7 @@ def _kinds_table(model: TableModel) -> Table:
         column = columns.get(spec.name)
         held = ("", spec.kind, "", "")
         if column is not None:
-            held = (column.row_type, column.kind, f"{column.fit.rows:,}", f"{column.fit.missing:,}")
+            held = (str(column.row_type), column.kind, f"{column.fit.rows:,}", f"{column.fit.missing:,}")
         table.add_row(spec.name, *held, spec.reason)
     return table
 

@@ -20,7 +20,7 @@ from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import Effort
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError, counted_values
-from gpuvgm.io.arrow import is_text_type, type_of
+from gpuvgm.io.arrow import is_text_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
@@ -203,8 +203,10 @@ class FittedColumn:
 
     Attributes
     ----------
-    name, kind, type : str
-        The column, its kind, and the Arrow type of its values.
+    name, kind : str
+        The column, and its kind.
+    type : pyarrow.DataType
+        Arrow type of its values.
     fit : FitRecord
         How the fit went.
     has_scalar, has_codes : bool
@@ -237,7 +239,7 @@ class FittedColumn:
             """Its kind."""
 
         @property
-        def type(self) -> str:
+        def type(self) -> Any:
             """Arrow type of the values."""
 
         @property
@@ -326,14 +328,15 @@ class FittedColumn:
         return [names.scalar(self.name)] * self.has_scalar + [names.onehot(self.name, i) for i in range(self.width)]
 
     @property
-    def row_type(self) -> str:
+    def row_type(self) -> pa.DataType:
         """Arrow type of rows: that of the values, or of the text that these are read from."""
-        return self.type
+        own: pa.DataType = self.type
+        return own
 
     @property
     def decoded_type(self) -> pa.DataType:
         """Arrow type of decoded values."""
-        return type_of(self.type)
+        return self.row_type
 
     def absent(self, first_row: int, rows: int) -> Coded | None:
         """What stands for consecutive rows that come without the column; None where they stay without."""
@@ -377,7 +380,7 @@ class FittedColumn:
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
-        return {"type": self.row_type, "rows": self.fit.rows, "missing": self.fit.missing, "fit": asdict(self.fit)}
+        return {"type": str(self.row_type), "rows": self.fit.rows, "missing": self.fit.missing, "fit": asdict(self.fit)}
 
     def check(self) -> None:
         """Raise ValueError, or what Arrow raises, where the parts of a loaded column do not fit together."""

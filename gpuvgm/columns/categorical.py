@@ -50,7 +50,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.engines.base import philox_uniforms
 from gpuvgm.engines.tables import Draw
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_number_type, type_of, with_wide_index
+from gpuvgm.io.arrow import is_number_type, with_wide_index
 from gpuvgm.summary.grid import Floats, Ints
 
 
@@ -65,7 +65,7 @@ class CategoricalColumn(FittedColumn):
     ----------
     name : str
         The column.
-    type : str
+    type : pyarrow.DataType
         Arrow type of the values.
     categories : tuple
         Categories by falling frequency, of equal frequency in order of first appearance; None is the category
@@ -145,7 +145,7 @@ class CategoricalColumn(FittedColumn):
     @cached_property
     def index(self) -> CategoryIndex:
         """Finds the categories of values."""
-        return CategoryIndex(self.categories, value_type(type_of(self.type)))
+        return CategoryIndex(self.categories, value_type(self.type))
 
     @property
     def texts(self) -> Iterator[str]:
@@ -165,7 +165,7 @@ class CategoricalColumn(FittedColumn):
     def code_of(self, value: object) -> int | None:
         """One-hot column of what a user writes for a category; None for what is no category."""
         try:
-            (category,) = parse_categories([value], value_type(type_of(self.type)))
+            (category,) = parse_categories([value], value_type(self.type))
         except ValueError:
             return None
         return self.positions.get(category)
@@ -227,7 +227,7 @@ class CategoricalColumn(FittedColumn):
 
     def counted(self) -> CategoryCounts:
         """The counts that the model holds."""
-        type_ = str(value_type(type_of(self.type)))
+        type_ = value_type(self.type)
         return CategoryCounts(type_, self.fit.rows, self.categories, np.array(self.counts), np.array(self.first_rows))
 
     def plan(self) -> CategoricalPlan:
@@ -383,8 +383,10 @@ class CategoricalPlan(ColumnPlan):
 
     Parameters
     ----------
-    name, type : str
-        The column and its Arrow type.
+    name : str
+        The column.
+    type : pyarrow.DataType
+        Its Arrow type.
     unknown : str
         What a value that is no category does.
     declared : tuple, optional
@@ -401,7 +403,7 @@ class CategoricalPlan(ColumnPlan):
     """
 
     name: str
-    type: str
+    type: Any
     unknown: str
     declared: tuple[Category, ...] | None = None
     dictionary: tuple[Category, ...] | None = None
@@ -417,7 +419,7 @@ class CategoricalPlan(ColumnPlan):
     def statistics(self, engine: Engine, values: Column, first_row: int) -> CategoryCounts:
         """Categories of rows; the column stops where there are too many to number."""
         values = values if _is_coded_there(values) else on_host(values)
-        counts = CategoryCounts.of(values, first_row).of_type(value_type(type_of(self.type)))
+        counts = CategoryCounts.of(values, first_row).of_type(value_type(self.type))
         if self.declared is not None:
             self._check_declared(counts)
             counts = _with_declared(self.declared, counts)
@@ -450,7 +452,7 @@ class CategoricalPlan(ColumnPlan):
             raise Refuted(
                 f'column "{self.name}": {len(numbers):,} distinct values, of which the sample has at most '
                 f'{MOST_VALUES}; declare it "categorical", or another kind',
-                array_of(numbers[-MOST_VALUES - 1 :], type_of(self.type)).to_pylist(),
+                array_of(numbers[-MOST_VALUES - 1 :], self.type).to_pylist(),
             )
         return _column_class(self, len(ordered.categories))(
             name=self.name,
@@ -466,14 +468,14 @@ class CategoricalPlan(ColumnPlan):
             automatic=self.encoding == "auto",
         )
 
-    def _roomy(self, categories: Sequence[Category]) -> str:
+    def _roomy(self, categories: Sequence[Category]) -> pa.DataType:
         """The column's type, with room for the codes of all entries where rows added later brought new ones."""
-        type_: Any = type_of(self.type)
-        if not pa.types.is_dictionary(type_):
-            return self.type
+        if not pa.types.is_dictionary(self.type):
+            return self.type  # type: ignore[no-any-return]
         entries = len({*(self.dictionary or ()), *categories} - {MISSING})
-        most = np.iinfo(type_.index_type.to_pandas_dtype()).max
-        return self.type if entries <= most + 1 else str(with_wide_index(type_))
+        most = np.iinfo(self.type.index_type.to_pandas_dtype()).max
+        roomy: pa.DataType = self.type if entries <= most + 1 else with_wide_index(self.type)
+        return roomy
 
 
 def _column_class(plan: CategoricalPlan, categories: int) -> type[CategoricalColumn]:
@@ -500,7 +502,7 @@ def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> Cat
             raise InputError(f'column "{request.name}": categories: {problem}') from None
     return CategoricalPlan(
         request.name,
-        str(sample.type),
+        sample.type,
         request.unknown,
         declared,
         _dictionary_of(sample),
@@ -630,7 +632,7 @@ class CategoryValues:
     """
 
     def __init__(self, column: CategoricalColumn, categories: Sequence[Category]) -> None:
-        type_: Any = type_of(column.type)
+        type_: Any = column.type
         values = array_of(categories, value_type(type_))
         self._values = pa.concat_arrays([values, pa.nulls(1, values.type)])
         self._type, self._entries, self._codes = type_, None, np.empty(0, np.int64)

@@ -15,7 +15,7 @@ from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, to_n
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_plain_number_type, is_text_type, out_of_dictionary, type_of
+from gpuvgm.io.arrow import is_plain_number_type, is_text_type, out_of_dictionary
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Ints
 
@@ -143,7 +143,7 @@ class CategoryCounts:
 
     Parameters
     ----------
-    type : str
+    type : pyarrow.DataType
         Arrow type of the values (not of a dictionary of them).
     rows : int
         Rows counted.
@@ -155,7 +155,7 @@ class CategoryCounts:
         Categories that the column may have.
     """
 
-    type: str
+    type: pa.DataType
     rows: int
     categories: tuple[Category, ...]
     counts: NDArray[np.int64]
@@ -186,7 +186,7 @@ class CategoryCounts:
             For more categories than the column may have.
         """
         most = min(self.most, other.most)
-        values = array_of((*self.categories, *other.categories), type_of(self.type))
+        values = array_of((*self.categories, *other.categories), self.type)
         counts = np.concatenate((self.counts, other.counts))
         first = np.concatenate((self.first_rows, other.first_rows))
         both = self._grouped(values, self.rows + other.rows, counts, first)
@@ -203,7 +203,7 @@ class CategoryCounts:
         first = np.full(len(together), never)
         np.minimum.at(first, codes, np.where(first_rows < 0, never, first_rows))
         first[first == never] = -1
-        return cls(str(values.type), rows, categories_of(both.dictionary), together, first)
+        return cls(values.type, rows, categories_of(both.dictionary), together, first)
 
     def of_type(self, type_: pa.DataType) -> CategoryCounts:
         """The same with categories of another type, which must mean the same.
@@ -213,9 +213,9 @@ class CategoryCounts:
         InputError
             For categories that the other type does not hold.
         """
-        if self.type == str(type_):
+        if self.type == type_:
             return self
-        values = array_of(self.categories, type_of(self.type))
+        values = array_of(self.categories, self.type)
         try:
             cast = plain_values(values.cast(type_))
             same = CategoryIndex(categories_of(cast), type_).find(values)
@@ -225,7 +225,7 @@ class CategoryCounts:
             raise InputError(
                 f"holds {self.type} values that {type_}, the type that was fitted, does not hold; convert it"
             )
-        return replace(self, type=str(type_), categories=categories_of(cast))
+        return replace(self, type=type_, categories=categories_of(cast))
 
     def shifted(self, rows: int) -> CategoryCounts:
         """The same for rows that come after so many others."""

@@ -50,7 +50,6 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.engines.hold import SORTS, Coverage, HoldTable
 from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, RowRules
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats, Frame, Ints
 
 BOUND_TOLERANCE = 1e-9  # of the larger of range and magnitude
@@ -258,7 +257,7 @@ class MixtureColumn(NumericColumn):
     @cached_property
     def own_rules(self) -> tuple[pa.DataType, RowRules | None]:
         """The column's own type, and how an engine makes numbers of its values."""
-        type_ = type_of(self.type)
+        type_ = self.type
         return type_, rules_for(self.codec, self.modal_values, pa.array([], type_))
 
     def rules_for(self, values: Column) -> RowRules | None:

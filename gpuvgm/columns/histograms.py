@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.io.arrow import is_moment_type, type_of
+from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.mixture.special import normal_cdf
 from gpuvgm.summary.distribution import Pieces
 from gpuvgm.summary.grid import Floats, Ints
@@ -72,7 +72,7 @@ class Histogram:
 
 def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = None) -> Histogram:
     """Histogram of a column with at least one ordinary row before, and after if that is given."""
-    base, type_ = column.codec.plain.base, type_of(column.type)
+    base, type_ = column.codec.plain.base, column.type
     edges, logarithmic = _bin_edges(before, base, has_zero=not is_moment_type(type_))
     at = np.log(edges + base) if logarithmic else edges / np.max(np.abs(edges))
     places = (at - at[0]) / (at[-1] - at[0])

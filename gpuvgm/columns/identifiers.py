@@ -34,8 +34,10 @@ class IdColumn(PassthroughColumn):
 
     Parameters
     ----------
-    name, type : str
-        The column and its Arrow type.
+    name : str
+        The column.
+    type : pyarrow.DataType
+        Its Arrow type.
     fit : FitRecord
         Rows.
     regenerate : {"sequence", "missing"}
@@ -183,8 +185,10 @@ class IdPlan(ColumnPlan):
 
     Parameters
     ----------
-    name, type : str
-        The column and its Arrow type.
+    name : str
+        The column.
+    type : pyarrow.DataType
+        Its Arrow type.
     regenerate : str
         What rows get that come without the column.
     unique : bool
@@ -192,7 +196,7 @@ class IdPlan(ColumnPlan):
     """
 
     name: str
-    type: str
+    type: pa.DataType
     regenerate: str
     unique: bool
 
@@ -231,4 +235,4 @@ def plan_ids(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> IdPlan:
     """Plan of an identifier."""
     spec = request.spec
     unique = not spec.is_declared and are_unique(plain_column(sample))
-    return IdPlan(spec.name, str(sample.type), spec.regenerate, unique)
+    return IdPlan(spec.name, sample.type, spec.regenerate, unique)

@@ -49,7 +49,7 @@ KINDS: dict[str, Kind] = {
     "categorical": Kind(lambda request, sample, _: plan_categories(request, sample), CategoricalColumn),
     "general": Kind(plan_numbers, GeneralColumn),
     "id": Kind(lambda request, sample, _: plan_ids(request, sample), IdColumn),
-    "pass": Kind(lambda request, sample, _: PassthroughPlan(request.name, str(sample.type)), PassthroughColumn),
+    "pass": Kind(lambda request, sample, _: PassthroughPlan(request.name, sample.type), PassthroughColumn),
 }
 
 

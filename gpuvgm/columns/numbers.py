@@ -70,8 +70,8 @@ class NumericColumn(FittedColumn):
             """Largest distance of a training value from what comes back for it."""
 
     @property
-    def type(self) -> str:
-        """Arrow type of the values, as `str` gives it."""
+    def type(self) -> Any:
+        """Arrow type of the values."""
         return self.codec.type
 
     @property
@@ -81,13 +81,14 @@ class NumericColumn(FittedColumn):
 
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type that lie on a device are encoded and decoded there; see `Codec.works_on_device`."""
-        return self.codec.works_on_device(type_) and self.type != "halffloat"
+        return self.codec.works_on_device(type_) and not pa.types.is_float16(self.type)
 
     @property
-    def row_type(self) -> str:
+    def row_type(self) -> pa.DataType:
         """Arrow type of rows: that of the values, or of the text that these are read from."""
         inner = self.codec.plain
-        return inner.text.type if isinstance(inner, OfText) else self.type
+        own: pa.DataType = inner.text.type if isinstance(inner, OfText) else self.type
+        return own
 
     @cached_property
     def decoded_type(self) -> pa.DataType:
@@ -124,7 +125,7 @@ class NumericColumn(FittedColumn):
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode what is no number."""
         text = self.row_type != self.type and is_text_type(plain_type(type_))
-        if str(type_) != self.type and not is_number_type(type_) and not text:
+        if type_ != self.type and not is_number_type(type_) and not text:
             raise InputError(
                 f'{source}: column "{self.name}" holds {type_} values, but {self.type} was fitted; '
                 "convert it to that type, or fit again with rows like these"

@@ -202,7 +202,7 @@ class RunningNumbers:
         """Add a block of rows; where this fails, none of them is added."""
         numbers, which = ordinary_numbers(self._codec, self._modal, values)
         counts = self._counted(values, numbers, which) if self._is_counted else []
-        ends = _ends_on_device(values, numbers) if self._is_far and str(values.type) == self._codec.type else []
+        ends = _ends_on_device(values, numbers) if self._is_far and values.type == self._codec.type else []
         self._cells.add(numbers)
         self._type = values.type
         self._counts += counts

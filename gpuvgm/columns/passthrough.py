@@ -39,8 +39,10 @@ class PassthroughColumn(FittedColumn):
 
     Parameters
     ----------
-    name, type : str
-        The column and its Arrow type.
+    name : str
+        The column.
+    type : pyarrow.DataType
+        Its Arrow type.
     fit : FitRecord
         Rows.
     """
@@ -110,7 +112,7 @@ class PassthroughPlan(ColumnPlan):
     """A passthrough column."""
 
     name: str
-    type: str
+    type: pa.DataType
     needs_rows: ClassVar[bool] = False
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> RowCount:

@@ -13,13 +13,13 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.columns.rules import boolean, number, one_of, shown, whole
-from gpuvgm.io.arrow import is_number_type, is_text_type, type_of
+from gpuvgm.io.arrow import is_number_type, is_text_type
 
 LARGEST_WHOLE = 10**38 - 1  # a decimal of 38 digits
-MOST_TYPE = 100_000  # letters of the text of a type
 #: Attributes of classes, not of their records, that tell the classes of one family apart in documents.
 TAGS = ("name", "kind", "encoding")
 
@@ -44,13 +44,13 @@ class Form:
 
 
 def document_of(record: Any) -> dict[str, Any]:
-    """A record as a mapping of JSON-able values, tuples, arrays and floats of any size."""
+    """A record as a mapping of JSON-able values, tuples, arrays, Arrow types and floats of any size."""
     cls: Any = type(record)
     return _tags_of(cls) | {name: form.write(getattr(record, name)) for name, form in _forms_of(cls).items()}
 
 
 def _write_value(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str, np.ndarray)):
+    if value is None or isinstance(value, (bool, int, float, str, np.ndarray, pa.DataType)):
         return value
     if is_dataclass(value):
         return document_of(value)
@@ -166,30 +166,23 @@ def anything(value: Any, where: str) -> Any:
     return value
 
 
-def arrow_type(value: Any, where: str) -> str:
-    """The text of an Arrow type that a column may have."""
-    if len(text(value, where)) > MOST_TYPE:
-        refuse(value, where, "an Arrow type")
-    if "extension<" not in value:  # of another library, such as pandas' intervals: told when its values are decoded
-        try:
-            type_of(value)
-        except RecursionError:
-            refuse(value, where, "an Arrow type of moderate depth")
-    return str(value)
+def arrow_type(value: Any, where: str) -> Any:
+    """An Arrow type."""
+    return value if isinstance(value, pa.DataType) else refuse(value, where, "an Arrow type")
 
 
-def number_type(value: Any, where: str) -> str:
-    """The text of an Arrow type of numbers, decimals or datetimes."""
-    if not is_number_type(type_of(arrow_type(value, where))):
+def number_type(value: Any, where: str) -> Any:
+    """An Arrow type of numbers, decimals or datetimes."""
+    if not is_number_type(arrow_type(value, where)):
         refuse(value, where, "an Arrow type of numbers")
-    return str(value)
+    return value
 
 
-def text_type(value: Any, where: str) -> str:
-    """The text of an Arrow type of text."""
-    if not is_text_type(type_of(arrow_type(value, where))):
+def text_type(value: Any, where: str) -> Any:
+    """An Arrow type of text."""
+    if not is_text_type(arrow_type(value, where)):
         refuse(value, where, "an Arrow type of text")
-    return str(value)
+    return value
 
 
 def category(value: Any, where: str) -> Any:
@@ -206,6 +199,6 @@ _ARRAY = get_origin(NDArray[np.bool_])  # an alias from NumPy 2.5 on, and before
 _PLAIN: dict[Any, Reader] = {Any: anything, str: text, int: whole(), float: number, bool: boolean}
 
 Count = Annotated[int, whole()]
-ArrowType = Annotated[str, arrow_type]
-NumberType = Annotated[str, number_type]
-TextType = Annotated[str, text_type]
+ArrowType = Annotated[Any, arrow_type]  # which the stubs of pyarrow know little of
+NumberType = Annotated[Any, number_type]
+TextType = Annotated[Any, text_type]

@@ -41,6 +41,7 @@ from gpuvgm.columns.options import check_settings as check_settings
 from gpuvgm.config import RESEARCH_FLOOR, EncodingRules, FitConfig
 from gpuvgm.errors import InputError, check_present, listed, suggestion
 from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
+from gpuvgm.io.plain_json import check_storable
 
 Declared = Sequence[str] | Mapping[str, str | Mapping[str, Any]] | None
 
@@ -322,7 +323,7 @@ class TableSchema:
         Raises
         ------
         InputError
-            For names that are not there, wrong declarations, or when no column is left.
+            For names that are not there, wrong declarations, types that no model can hold, or when no column is left.
         """
         declared = _declarations(columns)
         check_present(source_name, declared, arrow_schema.names)
@@ -334,6 +335,8 @@ class TableSchema:
         if not schema.used:
             held = listed(arrow_schema.names) or "none"
             raise InputError(f"{source_name}: no column is left to fit; it has {held}")
+        for spec in schema.used:
+            check_storable(source_name, arrow_schema.field(spec.name))
         return schema
 
     def inferred(

@@ -16,7 +16,6 @@ from gpuvgm.columns.codecs import Codec, CurvedCodec, DatetimeCodec, DecimalCode
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.inference import is_category_type
 from gpuvgm.errors import counted, printable
-from gpuvgm.io.arrow import type_of
 
 LONGEST_FLOAT = 10  # characters; longer ones are rounded to six digits
 LONGEST_CATEGORY = 40
@@ -46,9 +45,9 @@ def _shorten_float(value: object, text: str) -> str:
 def texts_of(values: pa.Array[Any]) -> list[str]:
     """Values of any column; "missing" where there is none."""
     if not is_category_type(values.type):
-        return [category_text("string", None if value is None else str(value)) for value in values.to_pylist()]
+        return [category_text(pa.string(), None if value is None else str(value)) for value in values.to_pylist()]
     held = plain_values(values)
-    texts = ((value, category_text(str(held.type), value)) for value in categories_of(held))
+    texts = ((value, category_text(held.type, value)) for value in categories_of(held))
     return [
         _shorten_float(value, text.removesuffix(".0")) if isinstance(value, float) else text for value, text in texts
     ]
@@ -59,23 +58,22 @@ def modal_text(codec: Codec, value: Number | None) -> str:
     return "missing" if value is MISSING else value_text(codec, value)
 
 
-def category_text(type_: str, category: Category) -> str:
+def category_text(type_: pa.DataType, category: Category) -> str:
     """A category of a categorical column of this Arrow type."""
     if category is MISSING:
         return "missing"
-    values = value_type(type_of(type_))
+    values = value_type(type_)
     if pa.types.is_temporal(values) and isinstance(category, int):
-        return DatetimeCodec(str(values), 0).show(category)
+        return DatetimeCodec(values, 0).show(category)
     text = printable(category if isinstance(category, str) else str(category))
     return text if len(text) <= LONGEST_CATEGORY else text[: LONGEST_CATEGORY - 3] + "..."
 
 
-def length_text(type_: str, length: float, digits: int = 4) -> str:
+def length_text(type_: Any, length: float, digits: int = 4) -> str:
     """A difference of two values of a column of numbers, such as a standard deviation; of datetimes with its unit."""
-    own: Any = type_of(type_)
-    if pa.types.is_decimal(own):
-        return f"{length * 10.0**-own.scale:.{digits}g}"
-    if not pa.types.is_temporal(own):
+    if pa.types.is_decimal(type_):
+        return f"{length * 10.0**-type_.scale:.{digits}g}"
+    if not pa.types.is_temporal(type_):
         return f"{length:.{digits}g}"
     seconds = length * tick_of(type_)
     size, unit = next((part for part in _SPANS if abs(seconds) >= part[0]), (1e-9, "ns") if seconds else (1, "s"))
@@ -143,10 +141,9 @@ def without_fractions(text: str) -> str:
     return _FRACTION.sub(r"\1", text)
 
 
-def tick_of(type_: str) -> float:
+def tick_of(type_: pa.DataType) -> float:
     """Seconds in the unit of a type of datetimes; 0 for others."""
-    own: Any = type_of(type_)
-    return nanoseconds_of(own) * 1e-9 if pa.types.is_temporal(own) else 0.0
+    return nanoseconds_of(type_) * 1e-9 if pa.types.is_temporal(type_) else 0.0
 
 
 def widths_line(widths: Mapping[str, int]) -> str:

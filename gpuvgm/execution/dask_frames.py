@@ -147,7 +147,8 @@ class DaskFrame(Source):
         schema = pa.schema([self.schema.field(name) for name in columns])
         tables = _sampled_tables(met, schema)
         pieces = [piece for (_, wanted), table in zip(met, tables, strict=True) for piece in _cut(table, wanted)]
-        return pa.concat_tables([schema.empty_table(), *(rows for *_, rows in sorted(pieces, key=lambda one: one[:2]))])
+        ordered = [rows for *_, rows in sorted(pieces, key=lambda piece: piece[:2])]
+        return pa.concat_tables([pa.Table.from_batches([], schema), *ordered])
 
     def fingerprint(self) -> dict[str, Any]:
         """Kind and shape, and Dask's own token of how it is computed."""

@@ -44,7 +44,7 @@ LEAST_VARIANCE = 1e-6  # scikit-learn's reg_covar
 LARGEST_NUMBER = 1e150  # sums of squares must not overflow
 LIMIT = 0.99  # of the normalized values
 ROWS = Frame(1.0, 0.0)
-FLOATS = FloatCodec("double")
+FLOATS = FloatCodec(pa.float64())
 CHOICES = {
     "effort": get_args(MixtureEffort),
     "standardize": (True, False, "auto"),
@@ -190,7 +190,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         column = self._column
         log, integer = checked_option(column, "log", self.log), checked_option(column, "integer", self.integer)
         listed: Any = checked_option(column, "modal", self.modal)
-        precision = {"float16": "halffloat", "float32": "float"}.get(str(self._dtype).lower(), "double")
+        precision = {"float16": pa.float16(), "float32": pa.float32()}.get(str(self._dtype).lower(), pa.float64())
         found: Any = modal_values(column, listed, FloatCodec(precision))
         if None in found:
             raise InputError(

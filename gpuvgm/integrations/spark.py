@@ -249,7 +249,7 @@ class SparkFrame(Source):
         found = (piece for _, pieces in self.results(columns, take) for piece in pieces)
         picked = [table for *_, table in sorted(found, key=lambda piece: piece[:2])]
         schema = pa.schema([self.schema.field(name) for name in columns])
-        return pa.concat_tables([schema.empty_table(), *picked])
+        return pa.concat_tables([pa.Table.from_batches([], schema), *picked])
 
     def results(self, columns: Sequence[str], function: PartFunction) -> list[tuple[int, Any]]:
         """What a function gives for the batches of each partition that has rows, with the partition's number."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -18,85 +17,10 @@ from numpy.typing import NDArray
 from gpuvgm.errors import InputError, printable
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
-_NOT_NULL = " not null"
 VALIDITY_BYTES = 1 / 8  # a bit of every value
 TEXT_BYTES = 32.0  # of a text or another value without a fixed width: a guess
 _PANDAS = "pandas"  # key of metadata, whose values the developer guide of pandas explains
 _NULLABLE = re.compile(r"U?Int\d+|Float\d+|boolean|string(\[\w+\])?|\w+(\[[^\]]+\])?\[pyarrow\]")  # dtypes
-
-
-@cache
-def type_of(text: str) -> pa.DataType:
-    """Arrow type from its text, the inverse of ``str``.
-
-    Parameters
-    ----------
-    text : str
-        For example "int64", "timestamp[us, tz=Europe/Berlin]", "decimal128(10, 2)" or
-        "dictionary<values=string, indices=int8, ordered=0>".
-
-    Raises
-    ------
-    ValueError
-        For a text that is not one of a type that columns may have.
-    """
-    try:
-        type_: pa.DataType = _build(text)
-    except (ValueError, IndexError, OverflowError, NotImplementedError) as problem:
-        raise ValueError(f'"{text}" is no Arrow type of a column: {problem}') from problem
-    if str(type_) != text:
-        raise ValueError(f'"{text}" is no Arrow type of a column')
-    return type_
-
-
-def _build(text: str) -> Any:
-    for pattern, build in _PATTERNS:
-        if found := pattern.fullmatch(text):
-            return build(*found.groups())
-    return pa.type_for_alias(text)  # type: ignore[call-overload]  # the stubs want a literal
-
-
-def _nested(kind: str, inside: str) -> Any:
-    parts = _split(inside)
-    if kind == "struct":
-        return pa.struct([_field(part) for part in parts])
-    if kind == "map":
-        ordered: Any = {"keys_sorted": parts[2:] == ["keys_sorted"]}  # the stubs spell it in another way
-        return pa.map_(type_of(parts[0]), type_of(parts[1]), **ordered)
-    return getattr(pa, {"list": "list_"}.get(kind, kind))(_field(inside))
-
-
-def _field(text: str) -> pa.Field[Any]:
-    """Field of a nested type: "name: type" or "name: type not null"."""
-    name, _, type_ = text.partition(": ")
-    return pa.field(name, type_of(type_.removesuffix(_NOT_NULL)), nullable=not type_.endswith(_NOT_NULL))
-
-
-def _split(text: str) -> list[str]:
-    """Parts between the commas that lie in no bracket."""
-    parts, depth, start = [], 0, 0
-    for position, letter in enumerate(text):
-        depth += (letter in "<([") - (letter in ">)]")
-        if depth == 0 and text.startswith(", ", position):
-            parts.append(text[start:position])
-            start = position + 2
-    return [*parts, text[start:]] if text else []
-
-
-_PATTERNS: tuple[tuple[re.Pattern[str], Callable[..., Any]], ...] = (
-    (
-        re.compile(r"decimal(32|64|128|256)\((\d+), (-?\d+)\)"),
-        lambda bits, precision, scale: getattr(pa, f"decimal{bits}")(int(precision), int(scale)),
-    ),
-    (re.compile(r"timestamp\[(s|ms|us|ns), tz=(.+)\]"), lambda unit, zone: pa.timestamp(unit, zone)),
-    (re.compile(r"fixed_size_binary\[(\d+)\]"), lambda width: pa.binary(int(width))),
-    (re.compile(r"fixed_size_list<(.+)>\[(\d+)\]"), lambda field, length: pa.list_(_field(field), int(length))),
-    (
-        re.compile(r"dictionary<values=(.+), indices=(u?int\d+), ordered=([01])>"),
-        lambda values, indices, ordered: pa.dictionary(type_of(indices), type_of(values), ordered=ordered == "1"),
-    ),
-    (re.compile(r"(list|large_list|list_view|large_list_view|struct|map)<(.*)>"), _nested),
-)
 
 
 def dtypes_of_pandas(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:

@@ -255,7 +255,7 @@ def _content(path: Location, footer: pq.FileMetaData) -> Content | None:
 def stored_schema(schema: pa.Schema) -> pa.Schema:
     """What a file with these columns is read back with: Parquet keeps no seconds."""
     file = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), file)
+    pq.write_table(pa.Table.from_batches([], schema), file)
     return pq.read_schema(pa.BufferReader(file.getvalue())).remove_metadata()
 
 

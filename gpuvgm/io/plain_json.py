@@ -1,41 +1,95 @@
-"""Values as JSON documents, exact to the last bit."""
+"""Values as JSON documents, exact to the last bit; Arrow types in Arrow's own bytes."""
 
 from __future__ import annotations
 
 import math
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from gpuvgm.errors import InputError
+from gpuvgm.io.arrow import check_schema
+from gpuvgm.shortage import reason
+
+_FLOAT, _TYPE, _ORDERED = "$float", "$type", "ordered"
 
 
 def plain(value: Any, where: str = "model") -> Any:
-    """JSON-able form of a value; a float that JSON lacks becomes ``{"$float": "inf"}``.
+    """JSON-able form of a value.
+
+    A float that JSON lacks becomes ``{"$float": "inf"}``, an Arrow type ``{"$type": ...}`` with the base64 of an IPC
+    schema; see `_schema_of`.
 
     Raises
     ------
     InputError
-        For what is no number, string, boolean, None, array, list or mapping; `where` says which value it is.
+        For what is no number, string, boolean, None, Arrow type, array, list or mapping; `where` says which value.
     """
     if isinstance(value, (np.ndarray, np.generic)):
         return plain(value.tolist(), where)
     if isinstance(value, float) and not math.isfinite(value):
-        return {"$float": str(float(value))}
+        return {_FLOAT: str(float(value))}
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
         return [plain(part, where) for part in value]
     if isinstance(value, Mapping):
         return {str(key): plain(part, f"{where}: {key}") for key, part in value.items()}
+    if isinstance(value, pa.DataType):
+        return {_TYPE: b64encode(_schema_of(value).serialize()).decode()}
     raise InputError(f"{where}: a {type(value).__name__} cannot be stored in a model file")
+
+
+def _schema_of(type_: Any) -> pa.Schema:
+    """One field of a type; or both parts of a dictionary of an extension type, of which IPC reads back no field."""
+    if pa.types.is_dictionary(type_) and isinstance(type_.value_type, pa.BaseExtensionType):
+        return pa.schema([("", type_.value_type), ("", type_.index_type)], {_ORDERED: str(type_.ordered)})
+    return pa.schema([("", type_)])
 
 
 def from_plain(document: dict[str, Any]) -> Any:
     """What `plain` wrote; for ``json.loads(..., object_hook=from_plain)``."""
-    if document.keys() != {"$float"}:
+    if document.keys() == {_TYPE}:
+        return _type_of(document[_TYPE])
+    if document.keys() != {_FLOAT}:
         return document
-    if document["$float"] not in ("inf", "-inf", "nan"):
-        raise ValueError(f"{document['$float']!r:.60} is no number")
-    return float(document["$float"])
+    if document[_FLOAT] not in ("inf", "-inf", "nan"):
+        raise ValueError(f"{document[_FLOAT]!r:.60} is no number")
+    return float(document[_FLOAT])
+
+
+def _type_of(text: Any) -> Any:
+    try:
+        schema = pa.ipc.read_schema(pa.py_buffer(b64decode(text, validate=True)))
+        check_schema(schema)
+        first, *others = schema.types
+        if not others:
+            return first
+        coded: Any = pa.dictionary  # the stubs know none of any type
+        return coded(*others, first, ordered=(schema.metadata or {}).get(_ORDERED.encode()) == b"True")
+    except Exception as problem:  # what an extension type raises may be anything
+        raise ValueError(f"{text!r:.60} is no Arrow type ({reason(problem)})") from problem
+
+
+def check_storable(source: str, field: pa.Field[Any]) -> None:
+    """Refuse a column of a type that no model can hold, or few rows.
+
+    Raises
+    ------
+    InputError
+        Naming source, column and type.
+    """
+    type_: Any = field.type
+    try:
+        from_plain(plain(type_))
+    except Exception as problem:  # what an extension type raises may be anything
+        cause = problem.__cause__ if isinstance(problem.__cause__, Exception) else problem
+        why, remedy = f"a model cannot hold ({reason(cause)})", "convert it"
+    else:
+        if not (pa.types.is_run_end_encoded(type_) and type_.run_end_type == pa.int16()):
+            return
+        why, remedy = "holds at most 32,767 rows", "decode it with pyarrow.compute.run_end_decode"
+    raise InputError(f'{source}: column "{field.name}" is of type {type_}, which {why}: {remedy}, or declare it "drop"')

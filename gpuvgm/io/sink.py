@@ -9,7 +9,7 @@ import os
 import tempfile
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path, PurePath, PurePosixPath
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of, remove_temporary, undisturbed
-from gpuvgm.io.arrow import row_bytes
+from gpuvgm.io.arrow import plain_type, row_bytes
 from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
 from gpuvgm.io.files import FileSource, belongs
@@ -33,6 +33,7 @@ from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.row_groups import moved_group, parted, with_groups
 from gpuvgm.io.source import Source
 from gpuvgm.io.threads import result_of
+from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 FOREIGN_ENDINGS = (
     *(".csv", ".tsv", ".txt", ".xlsx", ".xls", ".arrow", ".arrows", ".feather", ".ipc", ".orc", ".avro"),
@@ -40,7 +41,7 @@ FOREIGN_ENDINGS = (
 )
 CSV_ENDINGS = (".csv", ".csv.gz")
 NOT_IN_CSV = (
-    *(pa.types.is_nested, pa.types.is_duration),
+    *(pa.types.is_nested, pa.types.is_duration, pa.types.is_interval),
     *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
 )
 DOCUMENT_ENDINGS = (".json",)
@@ -281,6 +282,7 @@ class ParquetSink(Sink):
     ) -> None:
         place = location_of(path)
         super().__init__(place, check_parquet_target(place), schema.with_metadata(dict(metadata or {})))
+        _refuse_columns(schema, place, _write_parquet, "Parquet cannot hold: leave it out, or convert it first")
         self.sha256 = ""
         self._compression = compression
         self._gatherer = Gatherer(rows_of_group(schema, row_group_rows))
@@ -325,15 +327,38 @@ class ParquetSink(Sink):
         """Keep to the options that are best for the first row group."""
         if not self._options:
             self._options = {"compression": self._compression} if self._compression else column_options(first)
+            for field in first.schema:
+                nested = pa.types.is_nested(plain_type(field.type))
+                missing: Any = first.column(field.name).is_null() if nested else None
+                if nested and missing.true_count:  # some can only be written
+                    self._check_column(first.select([field.name]).slice(missing.index(True).as_py(), 1))
 
     def _written(self, group: pa.RecordBatch | pa.Table, pairs: dict[str, str] | None = None) -> memoryview:
         """Rows as a file of one row group in memory; without rows and groups, one with key/value metadata."""
         written = pa.BufferOutputStream()
-        with pq.ParquetWriter(written, self._schema, write_page_checksum=True, **self._options) as writer:
-            if group.num_rows:
-                writer.write(group.replace_schema_metadata(self._schema.metadata), group.num_rows)
-            writer.add_key_value_metadata(pairs or {})
+        try:
+            with pq.ParquetWriter(written, self._schema, write_page_checksum=True, **self._options) as writer:
+                if group.num_rows:
+                    writer.write(group.replace_schema_metadata(self._schema.metadata), group.num_rows)
+                writer.add_key_value_metadata(pairs or {})
+        except ARROW_PROBLEMS:
+            for name in group.schema.names:
+                self._check_column(group.select([name]))
+            raise
         return memoryview(written.getvalue())
+
+    def _check_column(self, rows: pa.RecordBatch | pa.Table) -> None:
+        """Refuse a column of which Arrow does not write the rows, or does not read what it wrote."""
+        written = pa.BufferOutputStream()
+        try:
+            pq.write_table(pa.table(rows), written)
+            pq.read_table(pa.BufferReader(written.getvalue()))
+        except ARROW_PROBLEMS as problem:
+            (field,) = rows.schema
+            raise InputError(
+                f'{self.path}: column "{field.name}" is of type {field.type}, of which Parquet cannot hold such values '
+                f"({reason(problem)}): leave it out, or convert it first"
+            ) from None
 
     def _append(self, most: int) -> None:
         """Append row groups to the file, in their order, until threads have at most so many."""
@@ -359,7 +384,7 @@ class ParquetSink(Sink):
         """Write the rest, and the footer with the file's checksums."""
         assert self._file is not None
         self._check_whole()
-        rest, nothing = list(self._gatherer.rest()), self._schema.empty_table()
+        rest, nothing = list(self._gatherer.rest()), pa.Table.from_batches([], self._schema)
         self._choose_options(rest[0] if rest else nothing)
         last = [self._written(group) for group in rest]  # while threads are at those before
         self._append(0)
@@ -398,13 +423,11 @@ class CsvSink(Sink):
 
     def __init__(self, path: Given, schema: pa.Schema) -> None:
         place = location_of(path)
+        for at, field in enumerate(schema):
+            if pa.types.is_string_view(field.type):  # which Arrow does not write
+                schema = schema.set(at, field.with_type(pa.large_string()))
         super().__init__(place, check_file(place), schema.remove_metadata())
-        for field in schema:
-            if any(is_one(field.type) for is_one in NOT_IN_CSV):
-                raise InputError(
-                    f'{path}: column "{field.name}" is of type {field.type}, which CSV cannot hold: '
-                    "write a .parquet file, or drop the column"
-                )
+        _refuse_columns(self._schema, place, _write_csv, "CSV cannot hold: write a .parquet file, or drop the column")
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take one batch of any length."""
@@ -415,7 +438,7 @@ class CsvSink(Sink):
             )
         self.rows += batch.num_rows
         with naming_file(self._place):
-            self._writer.write_batch(batch.replace_schema_metadata(None))
+            self._writer.write_batch(batch.replace_schema_metadata(None).cast(self._schema))
 
     def _begin(self, opened: ExitStack) -> None:
         with naming_file(self._place):
@@ -427,6 +450,49 @@ class CsvSink(Sink):
     def _finish(self) -> None:
         with naming_file(self._place):
             self._streams.close()
+
+
+def _refuse_columns(schema: pa.Schema, path: Location, write: Callable[[pa.DataType], None], told: str) -> None:
+    """Refuse a column of a type that cannot be written.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        The columns.
+    path : pathlib.Path or RemoteFile
+        What is to be written, for messages.
+    write : callable
+        Writes no rows of a type, and reads them where that may fail.
+    told : str
+        What cannot hold the type, and the remedy.
+
+    Raises
+    ------
+    InputError
+        Naming the column.
+    """
+    tried: list[pa.DataType] = []  # types of extensions have no hash
+    for field in schema:
+        if field.type in tried:
+            continue
+        tried.append(field.type)
+        try:
+            write(field.type)
+        except (OSError, *ARROW_PROBLEMS):
+            raise InputError(f'{path}: column "{field.name}" is of type {field.type}, which {told}') from None
+
+
+def _write_parquet(type_: Any) -> None:
+    written = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_batches([], pa.schema([("", type_)])), written)
+    pq.read_schema(pa.BufferReader(written.getvalue()))  # Arrow writes some that it does not read
+
+
+def _write_csv(type_: pa.DataType) -> None:
+    if any(is_one(type_) for is_one in NOT_IN_CSV):
+        raise pa.ArrowNotImplementedError
+    nowhere: Any = pa.BufferOutputStream()  # the stubs know files alone
+    pyarrow.csv.CSVWriter(nowhere, pa.schema([("", type_)])).close()
 
 
 def is_csv(path: Location) -> bool:

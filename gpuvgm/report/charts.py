@@ -16,7 +16,6 @@ from gpuvgm.columns.codecs import DatetimeCodec
 from gpuvgm.columns.histograms import Curve, Histogram
 from gpuvgm.columns.text import length_text, tick_of
 from gpuvgm.errors import counted
-from gpuvgm.io.arrow import type_of
 from gpuvgm.report.advice import share, short
 from gpuvgm.report.counting import LEAST_EXPONENT, SCALAR_BINS
 from gpuvgm.report.figures import NumberFigures
@@ -218,7 +217,7 @@ def _chart_words(profile: NumberProfile, histogram: Histogram) -> str:
 
 def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
     """Ticks of a histogram, in the column's own values."""
-    own, base = type_of(profile.type), float(histogram.base)
+    own, base = profile.type, float(histogram.base)
     size = 10.0**-own.scale if pa.types.is_decimal(own) else 1.0  # decimals are integers without their point
     low, high = ((histogram.edges[i] + base) * size for i in (0, -1))
     if not high > low:
@@ -244,9 +243,9 @@ def _with_room(labels: list[Label]) -> list[Label]:
     return labels[:: 1 + longest // _LONG]
 
 
-def _moment_label(type_: str, at: float, span: float) -> str:
+def _moment_label(type_: pa.DataType, at: float, span: float) -> str:
     """A datetime as short as its axis allows."""
-    if pa.types.is_duration(type_of(type_)):
+    if pa.types.is_duration(type_):
         return length_text(type_, at, 3)
     text = DatetimeCodec(type_, 0).show(round(at))
     if "T" in text:

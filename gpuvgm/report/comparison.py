@@ -24,7 +24,6 @@ from gpuvgm.errors import InputError, counted, listed, naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.io import Source
-from gpuvgm.io.arrow import type_of
 from gpuvgm.report.advice import Advice, share, short
 from gpuvgm.report.copies import Copies, copies
 from gpuvgm.report.counting import (
@@ -339,7 +338,7 @@ class CategoryPair(Counter):
     def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
         """Rows by category, the first to occur first."""
         try:
-            ordered = counts.of_type(value_type(type_of(self._column.type))).ordered()
+            ordered = counts.of_type(value_type(self._column.type)).ordered()
         except ValueError as problem:
             raise naming(self._column.name, problem) from None
         return dict(zip(ordered.categories, ordered.counts.tolist(), strict=True))

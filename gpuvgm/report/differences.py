@@ -224,7 +224,7 @@ class CategoryCodes:
 
 
 def most_frequent(
-    type_: str, before: Mapping[Category, int], after: Mapping[Category, int], rank: Mapping[Category, int]
+    type_: pa.DataType, before: Mapping[Category, int], after: Mapping[Category, int], rank: Mapping[Category, int]
 ) -> tuple[tuple[ValueCount, ...], int, int]:
     """Rows of the categories that rank highest in two tables, and the rows of all others in both."""
     top = sorted(rank, key=lambda category: -rank[category])[:LISTED_CATEGORIES]

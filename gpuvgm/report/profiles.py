@@ -91,7 +91,7 @@ class NumberProfile:
 
     Parameters
     ----------
-    type : str
+    type : pyarrow.DataType
         Arrow type.
     fit : FitRecord
         How the fit went.
@@ -119,7 +119,7 @@ class NumberProfile:
         Share of different values among the sampled ones, of whole numbers; 0 for others.
     """
 
-    type: str
+    type: Any
     fit: FitRecord
     components: int
     histogram: Histogram | None

@@ -17,13 +17,13 @@ from gpuvgm.columns.base import MISSING, Coded, Decoder, Encoder, EncodingOption
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import Codec, CurvedCodec
 from gpuvgm.columns.codecs.arrays import cached_parts
+from gpuvgm.columns.codecs.datetimes import comparable
 from gpuvgm.columns.continuous import MixtureColumn, within_bounds
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import numbers_on, rules_for
 from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import type_of
 from gpuvgm.report.counting import Counter, Counts, EncodedCounts, ErrorHistogram
 from gpuvgm.report.differences import CategoryCodes, NumberCounter, NumberCounts, most_frequent, total_variation
 from gpuvgm.report.figures import CategoryFigures, ColumnFigures, NumberFigures, PassedFigures
@@ -103,7 +103,7 @@ class NumberTrial(ColumnTrial):
         self._encode_probable = column.encoder(engine, probable)
         self._unit = _unit_before(column, self._codec)
         self._resolution = column.resolution * (1 + ROUNDING)
-        self._is_whole = pa.types.is_integer(type_of(column.type))
+        self._is_whole = pa.types.is_integer(column.type)
         self._different = _different_share(self._counter.numbers) if self._is_whole else 0.0
 
     def count(self, values: pa.Array[Any], first_row: int) -> tuple[NumberTripCounts, NDArray[np.bool_] | None]:
@@ -224,10 +224,7 @@ def _unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:
     """Rows with a value before and after that is not the same."""
     if pa.types.is_null(before.type):
         return 0
-    after = after.cast(before.type)
-    if pa.types.is_float16(before.type):  # which Arrow does not compare
-        before, after = before.cast(pa.float32()), after.cast(pa.float32())
-    return int(pc.not_equal(before, after).true_count)
+    return int(pc.not_equal(comparable(before), comparable(after.cast(before.type))).true_count)
 
 
 def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:

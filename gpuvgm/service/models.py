@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from gpuvgm.columns.model import TableModel
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_text_type, row_bytes, type_of
+from gpuvgm.io.arrow import is_text_type, row_bytes
 from gpuvgm.table.base import BaseTransformer, load_as
 from gpuvgm.table.decode import decoded_schema
 from gpuvgm.table.description import jsonable, model_document
@@ -52,8 +52,8 @@ class Served:
         transformer.engine, transformer.threads = "auto", 1
         transformer.set_output(transform="pyarrow")
         model = transformer.model_
-        types = {column.name: _type_or_null(column.row_type) for column in model.columns}
-        empty = pa.schema(list(types.items())).empty_table()
+        types = {column.name: column.row_type for column in model.columns}
+        empty = pa.Table.from_batches([], pa.schema(list(types.items())))
         layouts = {
             layout: transformer.transform(empty, layout=layout, dtype="float64") for layout in ("compact", "onehot")
         }
@@ -70,18 +70,11 @@ class Served:
         return alone
 
 
-def _type_or_null(text: str) -> pa.DataType:
-    try:
-        return type_of(text)
-    except ValueError:
-        return pa.null()
-
-
 def _decoded_width(model: TableModel, types: Mapping[str, pa.DataType]) -> float:
     """Bytes of a decoded row at most; the longest category counts for a column of text."""
-    width = row_bytes(decoded_schema(model, {column.name: types[column.name] for column in model.columns}))
+    width = row_bytes(decoded_schema(model, {name: pa.field(name, types[name]) for name in model.names}))
     for column in model.categorical:
-        if is_text_type(type_of(column.type)):
+        if is_text_type(column.type):
             width += max((len(str(category).encode()) for category in column.categories), default=0)
     return width
 

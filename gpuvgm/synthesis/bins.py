@@ -18,7 +18,7 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.rules import finite, not_negative, whole
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_moment_type, type_of
+from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 from gpuvgm.synthesis.numbers import Origin, Rows, numbers_since
@@ -319,7 +319,7 @@ def check_fits(column: FittedColumn, bins: Bins) -> None:
         modal = getattr(column, "modal_values", ())
         fits = isinstance(column, NumericColumn) and len(bins.codes) - len(modal) in (0, len(bins.edges) + 1)
         fits &= bins.has_missing == (MISSING in modal)
-    if not fits or bins.since is not None and not is_moment_type(type_of(column.type)):
+    if not fits or bins.since is not None and not is_moment_type(column.type):
         raise ValueError(f'the bins of "{bins.name}" are none of its column')
 
 

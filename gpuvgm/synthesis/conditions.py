@@ -21,7 +21,7 @@ from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import is_null, json_value
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type, type_of
+from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, origin_of
 from gpuvgm.synthesis.numbers import ROUNDING, numbers_of_rows
@@ -217,7 +217,7 @@ def categories_that_meet(column: CategoricalColumn, condition: Any) -> list[int]
 
 
 def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
-    type_ = value_type(type_of(column.type))
+    type_ = value_type(column.type)
     places = {category: place for place, category in enumerate(column.categories)}
     if isinstance(condition, tuple):
         if not is_plain_number_type(type_):
@@ -252,7 +252,7 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
         return None
     plain = column.codec.plain
     for end in (low, high):
-        if isinstance(end, Number) and is_datetime_type(type_of(column.type)):
+        if isinstance(end, Number) and is_datetime_type(column.type):
             raise ValueError(f'{end!r} is no value of type {column.type}; write it as text, such as "2024-01-31"')
     ends = [np.nan if end is None else plain.number(plain.parse(json_value(end))) for end in (low, high)]
     if ends[0] > ends[1]:

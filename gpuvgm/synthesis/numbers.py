@@ -20,7 +20,7 @@ from gpuvgm.columns.codecs import rows_for
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of, sort_of
 from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers, rules_for
 from gpuvgm.engines import Engine
-from gpuvgm.io.arrow import is_moment_type, type_of
+from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats
 
 LEAST_ROWS = 100  # of a sample, with both datetimes
@@ -62,7 +62,7 @@ class Origin:
     @property
     def scale(self) -> tuple[float, float]:
         """What numbers of the origin are multiplied by, and what is added, to be numbers of the column."""
-        own, other = (nanoseconds_of(type_of(one.type)) for one in (self.column, self.first))
+        own, other = (nanoseconds_of(one.type) for one in (self.column, self.first))
         return other / own, float(Fraction(self.first.codec.plain.base * other, own) - self.column.codec.plain.base)
 
     @property
@@ -73,7 +73,7 @@ class Origin:
     @property
     def nests(self) -> bool:
         """Whether the step of one column divides that of the other."""
-        steps = [int(one.codec.plain.spacing) * nanoseconds_of(type_of(one.type)) for one in (self.column, self.first)]
+        steps = [int(one.codec.plain.spacing) * nanoseconds_of(one.type) for one in (self.column, self.first)]
         return max(steps) % min(steps) == 0
 
     def numbers(self, rows: Rows, engine: Engine) -> Floats:
@@ -121,7 +121,7 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine
     engine : Engine
         Compute engine.
     """
-    moments = [one for one in columns if isinstance(one, NumericColumn) and is_moment_type(type_of(one.type))]
+    moments = [one for one in columns if isinstance(one, NumericColumn) and is_moment_type(one.type)]
     numbers = {one.name: numbers_of_rows(one, rows(one.name), engine)[0] for one in moments}
     origins = [
         Origin(column, first, back)
@@ -151,4 +151,4 @@ def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
 
 
 def _sort(column: FittedColumn) -> str:
-    return sort_of(type_of(column.type))
+    return sort_of(column.type)

@@ -21,7 +21,7 @@ from gpuvgm.synthesis.conditions import Interval, interval_finder
 from gpuvgm.synthesis.drawing import Drawing, Drawn
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.values import Values, sampled_type, unmodelled_values, values_of
+from gpuvgm.synthesis.values import Values, unmodelled_values, values_of
 
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
@@ -75,7 +75,7 @@ class Sampler:
     @cached_property
     def schema(self) -> pa.Schema:
         """Columns of the rows."""
-        return pa.schema([(column.name, sampled_type(column)) for column in self.model.columns])
+        return pa.schema([(column.name, column.decoded_type) for column in self.model.columns])
 
     @cached_property
     def _tests(self) -> dict[str, Callable[[Column], NDArray[np.bool_]]]:

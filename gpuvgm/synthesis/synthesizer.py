@@ -45,7 +45,6 @@ from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
-from gpuvgm.synthesis.values import sampled_type
 from gpuvgm.table.base import Path_, Progress, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
@@ -400,7 +399,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         own = {name: getattr(self, name) for name in SETTINGS}
         own["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
         stored = replace(stored, settings=stored.settings | {"synthesizer": own}, network=write_network(network))
-        save_model(stored, path)
+        save_model(stored, path, lambda model: _of_model(model, path))
 
     # -- what a fit is made of
 
@@ -520,7 +519,7 @@ def _read_twice(table: Source) -> Iterator[Source]:
 
 def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
-    texts = [column for column in model.columns if column.kind == "pass" and is_text_type(sampled_type(column))]
+    texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
     names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
     if table.rows is not None:
         return table.sample(names, sample_runs(table.rows, model.seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
@@ -591,7 +590,11 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     >>> bool(np.all(loaded.transform(table)["amount.scalar"] == transformer.transform(table)["amount.scalar"]))
     True
     """
-    stored = load_model(fspath(path))
+    return _of_model(load_model(fspath(path)), path)
+
+
+def _of_model(stored: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:
+    """What was saved as a model."""
     own = stored.settings.get("synthesizer")
     transformer = transformer_of(TableTransformer, stored, path)
     if not stored.network:

@@ -85,15 +85,56 @@ def within_range(column: FittedColumn, values: Column) -> Any:
     return pa.concat_arrays([array, ends.cast(array.type)]).take(pa.array(order))
 
 
-def sampled_type(column: FittedColumn) -> pa.DataType:
-    """Arrow type of a column in a sample: null where it is of another library, of which a model has only the name."""
-    return pa.null() if "extension<" in column.type else column.decoded_type
-
-
 def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:
     """Rows of a column that is not modelled: new values in its form, running numbers, or else missing values."""
-    own: Any = sampled_type(column)
+    own: Any = column.decoded_type
     if form is not None:
         return form.values(column.name, first_row, rows, seed).cast(own)
     part = column.absent(first_row, rows)
-    return pa.nulls(rows, own) if part is None else part.passthrough
+    return missing_values(rows, own) if part is None else part.passthrough
+
+
+def missing_values(rows: int, type_: Any) -> Any:
+    """Rows without a value; below them, fields that are declared as never null have blank values."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(type_, missing_values(rows, type_.storage_type))
+    nulls: Any = pa.nulls(rows, type_)
+    if not _holds_a_value_of_each_field(type_):
+        return nulls
+    return pa.Array.from_buffers(type_, rows, nulls.buffers()[:1], rows, children=_fields_of_missing(rows, type_))
+
+
+def _holds_a_value_of_each_field(type_: Any) -> bool:
+    """Whether rows hold values of their fields even where they are missing."""
+    return bool(pa.types.is_struct(type_) or pa.types.is_fixed_size_list(type_))
+
+
+def _fields_of_missing(rows: int, type_: Any) -> list[Any]:
+    """Values of the fields of rows: missing where they may be, else blank."""
+    count = rows * type_.list_size if pa.types.is_fixed_size_list(type_) else rows
+    fields = [type_.field(place) for place in range(type_.num_fields)]
+    return [(missing_values if field.nullable else _blank_values)(count, field.type) for field in fields]
+
+
+def _blank_values(rows: int, type_: Any) -> Any:
+    """Rows that hold a value: 0, an empty text or list, or fields of such; a union is missing within."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(type_, _blank_values(rows, type_.storage_type))
+    single = min(rows, 1)
+    if pa.types.is_dictionary(type_):
+        indices, entries = _blank_values(rows, type_.index_type), _blank_values(single, type_.value_type)
+        return pa.DictionaryArray.from_arrays(indices, entries, ordered=type_.ordered)
+    if pa.types.is_run_end_encoded(type_):
+        ends: Any = pa.array([rows][:single], type_.run_end_type)
+        return pa.RunEndEncodedArray.from_arrays(ends, _blank_values(single, type_.value_type))
+    blank: Any = pa.nulls(rows, type_)
+    if pa.types.is_union(type_):
+        return blank
+    if _holds_a_value_of_each_field(type_):
+        children = _fields_of_missing(rows, type_)
+    elif pa.types.is_map(type_):
+        children = [_blank_values(0, pa.struct([type_.key_field, type_.item_field]))]
+    else:
+        children = [blank.values] if pa.types.is_nested(type_) else []
+    buffers = [None, *blank.buffers()[1 : type_.num_buffers]]
+    return pa.Array.from_buffers(type_, rows, buffers, 0, children=children)

@@ -809,17 +809,17 @@ class BaseTransformer:
         written = ParquetOptions(partitioned, compression, row_group_rows)
 
         def need() -> Need:
-            schema = decoded_schema(model, decoding.reader().passthrough_types)
+            schema = decoded_schema(model, decoding.reader().passthrough)
             return Need.transform(table.schema, schema, to_file=out is not None, group_rows=row_group_rows)
 
         lazily = self._lazily(table, out, "return_valid" if return_valid else None)
         if lazily is not None:
             reader = decoding.reader(table)
-            schema = decoded_schema(model, reader.passthrough_types)
+            schema = decoded_schema(model, reader.passthrough)
             return lazily(schema, partial(self._batches, "inverse", table, need, decoding, reader.names))
         with self._run("inverse", table, need) as run:
             read = replace(decoding, engine=run.here.engine).reader(table)
-            schema = decoded_schema(model, read.passthrough_types)
+            schema = decoded_schema(model, read.passthrough)
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
                 asked = decoding.asked(table) | {"part_rows": part_rows} | written.asked
@@ -1040,7 +1040,9 @@ class BaseTransformer:
         >>> gpuvgm.load("table.gpuvgm").feature_names_in_.tolist()
         ['amount']
         """
-        save_model(self._stored(summaries=summaries), fspath(path))
+        save_model(
+            self._stored(summaries=summaries), fspath(path), lambda model: transformer_of(BaseTransformer, model, path)
+        )
 
     def _stored(self, *, summaries: bool) -> TableModel:
         """What `save` writes."""

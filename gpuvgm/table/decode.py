@@ -84,12 +84,12 @@ def check_origin(table: Source, fingerprint: str, names: str | None) -> NameTemp
     return NAMES if names is None else NameTemplate(names)
 
 
-def decoded_schema(model: TableModel, passthrough_types: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Columns of decoded rows; `passthrough_types` has those of the passthrough columns that are there."""
+def decoded_schema(model: TableModel, passthrough: Mapping[str, pa.Field[Any]]) -> pa.Schema:
+    """Columns of decoded rows; `passthrough` has the fields of the passthrough columns that are there."""
     fields = []
     for column in model.columns:
-        if column.name in passthrough_types:
-            fields.append(pa.field(column.name, passthrough_types[column.name]))
+        if column.name in passthrough:
+            fields.append(passthrough[column.name].with_nullable(True))  # noqa: FBT003
         elif column.is_encoded or column.absent(0, 0) is not None:
             fields.append(pa.field(column.name, column.decoded_type))
     return pa.schema(fields)
@@ -115,9 +115,7 @@ class CompactReader:
         self._columns = [column for column in model.columns if column.is_encoded or column.name in schema.names]
         self._model, self._names = model, names
         self.names = [name for column in self._columns for name in column.compact_names(names)]
-        self.passthrough_types = {
-            column.name: schema.field(column.name).type for column in self._columns if not column.is_encoded
-        }
+        self.passthrough = {column.name: schema.field(column.name) for column in self._columns if not column.is_encoded}
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
@@ -216,7 +214,7 @@ class OnehotReader:
         The fitted table.
     names : sequence of str
         Names of the matrix's columns.
-    passthrough_types : mapping of str to pyarrow.DataType
+    passthrough : mapping of str to pyarrow.Field
         Passthrough columns beside it.
     matrix : ndarray, optional
         The matrix, where it is in memory.
@@ -227,12 +225,12 @@ class OnehotReader:
         engine: Engine,
         model: TableModel,
         names: Sequence[str],
-        passthrough_types: Mapping[str, pa.DataType],
+        passthrough: Mapping[str, pa.Field[Any]],
         matrix: NDArray[Any] | None = None,
     ) -> None:
         self._engine, self._model, self._matrix, self._onehot = engine, model, matrix, list(names)
-        self.passthrough_types = passthrough_types
-        self.names = [*names, *passthrough_types]
+        self.passthrough = passthrough
+        self.names = [*names, *passthrough]
 
     def blocks(self, run: Run, table: Source) -> Iterator[Any]:
         """Blocks to read."""
@@ -252,7 +250,7 @@ class OnehotReader:
         ]
         self._engine.read_onehot(matrix, parts)
         if isinstance(block, Block):
-            coded |= {name: Coded(passthrough=block.column(name)) for name in self.passthrough_types}
+            coded |= {name: Coded(passthrough=block.column(name)) for name in self.passthrough}
         return Encoded(block.first_row, block.rows, _completed(self._model, coded, block))
 
     def _refuse_blank(self, found: NDArray[np.int64], first_row: int) -> None:
@@ -325,14 +323,14 @@ def encoded_reader(
     schema, is_matrix = table.schema, holds_matrices(table)
     there, compact, onehot = set(schema.names), CompactReader(model, schema, template), model.onehot_names(template)
     if not is_matrix and (set(compact.names) <= there or not set(onehot) <= there):
-        _check_numbers(table.name, schema, [name for name in compact.names if name not in compact.passthrough_types])
+        _check_numbers(table.name, schema, [name for name in compact.names if name not in compact.passthrough])
         return compact
     names = schema.names if is_matrix else onehot
     _check_numbers(table.name, schema, names)
     if len(names) != model.onehot_width:
         found = counted(len(names), "column")
         raise InputError(f"{table.name}: {found}, but the model's onehot layout has {model.onehot_width}")
-    beside = {} if is_matrix else compact.passthrough_types
+    beside = {} if is_matrix else compact.passthrough
     return OnehotReader(engine, model, names, beside, getattr(table, "matrix", None))
 
 

@@ -128,17 +128,17 @@ def encoded_schema(
     """
     if layout == "onehot":
         return pa.schema([pa.field(name, _ARROW_TYPES[dtype], not written) for name in model.onehot_names(names)])
-    fields: list[tuple[pa.DataType, bool]] = []
-    found: list[str] = []
+    fields: list[pa.Field[Any]] = []
     for column in model.columns:
-        found += column.compact_names(names)
         if not column.is_encoded:
-            fields.append((source.field(column.name).type, True))
+            fields.append(source.field(column.name).with_nullable(True))  # noqa: FBT003
         if column.has_scalar:
-            fields.append((_ARROW_TYPES[column.scalar_dtype or dtype], not written))
+            kind = _ARROW_TYPES[column.scalar_dtype or dtype]
+            fields.append(pa.field(names.scalar(column.name), kind, not written))
         if column.width:
-            fields.append((pa.from_numpy_dtype(column.code_dtype), not (written and column.all_known)))
-    return pa.schema([pa.field(name, *field) for name, field in zip(found, fields, strict=True)])
+            optional = not (written and column.all_known)
+            fields.append(pa.field(names.mode(column.name), pa.from_numpy_dtype(column.code_dtype), optional))
+    return pa.schema(fields)
 
 
 def original_columns(model: TableModel, layout: str, source: pa.Schema) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.summary import Summary
 
-FORMAT = 6
+FORMAT = 7
 SUFFIX = ".gpuvgm"
 MODEL, MANIFEST, NETWORK = "model.json", "manifest.json", "network.arrow"
 MOST_MANIFEST_BYTES = 1 << 24
@@ -85,8 +85,8 @@ NAMES_KEY = "gpuvgm.names"  # the template of the columns' names, where it is an
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
 
 
-def save_model(fitted: TableModel, path: Given) -> Location:
-    """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory.
+def save_model(fitted: TableModel, path: Given, load: Callable[[TableModel], object] = lambda _: None) -> Location:
+    """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory; it is read again before.
 
     Parameters
     ----------
@@ -94,6 +94,8 @@ def save_model(fitted: TableModel, path: Given) -> Location:
         What to write.
     path : path-like
         Where, or a URL that ends in ``.gpuvgm``; nothing appears under this name before everything is written.
+    load : callable
+        What loading makes of the model; nothing is written where it fails.
 
     Returns
     -------
@@ -103,10 +105,16 @@ def save_model(fitted: TableModel, path: Given) -> Location:
     Raises
     ------
     InputError
-        When something is there that is no model, or a setting is no JSON.
+        When something is there that is no model, a setting is no JSON, or the model could not be read again.
     """
     target = check_target(path)
     files = _files_of(fitted)
+    try:
+        load(_read_model(target, lambda name, _: files[name]))
+    except ModelFileError as problem:
+        raise InputError(
+            f"{target}: not written, as it could not be read again: {problem.__cause__ or problem}; please report it"
+        ) from problem
     if isinstance(target, RemoteFile) or target.suffix == SUFFIX:
         write_bytes(target, zipped(files))
         return target

@@ -111,8 +111,8 @@ def test_counts_of_a_device_are_those_of_the_host(values: Any, gaps: Any) -> Non
 
 
 def test_levels_that_never_occurred_have_no_first_row() -> None:
-    one = CategoryCounts("string", 3, ("a", "b"), np.array([3, 0]), np.array([2, -1]))
-    other = CategoryCounts("string", 1, ("b", "c", "a"), np.array([0, 0, 1]), np.array([-1, -1, 7]))
+    one = CategoryCounts(pa.string(), 3, ("a", "b"), np.array([3, 0]), np.array([2, -1]))
+    other = CategoryCounts(pa.string(), 1, ("b", "c", "a"), np.array([0, 0, 1]), np.array([-1, -1, 7]))
     for merged in (one.merge(other).ordered(), other.merge(one).ordered()):
         assert merged.rows == 4
         assert merged.categories[0] == "a"
@@ -123,16 +123,16 @@ def test_levels_that_never_occurred_have_no_first_row() -> None:
 @pytest.mark.parametrize(
     ("type_", "category", "text"),
     [
-        ("string", None, "missing"),
-        ("string", "x" * 40, "x" * 40),
-        ("string", "x" * 41, "x" * 37 + "..."),
-        ("dictionary<values=date32[day], indices=int8, ordered=0>", 1, "1970-01-02"),
-        ("timestamp[s]", 60, "1970-01-01T00:01:00"),
-        ("int64", -7, "-7"),
-        ("bool", True, "True"),
+        (pa.string(), None, "missing"),
+        (pa.string(), "x" * 40, "x" * 40),
+        (pa.string(), "x" * 41, "x" * 37 + "..."),
+        (pa.dictionary(pa.int8(), pa.date32()), 1, "1970-01-02"),
+        (pa.timestamp("s"), 60, "1970-01-01T00:01:00"),
+        (pa.int64(), -7, "-7"),
+        (pa.bool_(), True, "True"),
     ],
 )
-def test_texts_of_levels(type_: str, category: Any, text: str) -> None:
+def test_texts_of_levels(type_: pa.DataType, category: Any, text: str) -> None:
     assert category_text(type_, category) == text
 
 

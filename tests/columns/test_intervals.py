@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from gpuvgm.columns.categorical import CategoricalColumn, IntervalColumn
 from gpuvgm.columns.intervals import END, INNER, Intervals
 from gpuvgm.columns.model import check_column, column_of
 from gpuvgm.errors import InputError
-from gpuvgm.io.plain_json import plain
+from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.table.conditions import Conditions
 
 ROWS = 60_000
@@ -192,9 +193,9 @@ def test_models_are_saved_and_loaded(fitted: TableTransformer, table: pa.Table, 
     assert loaded.columns_ == fitted.columns_
     assert loaded.transform(table).equals(fitted.transform(table))
     loaded.inverse_transform(fitted.transform(table))
-    document = fitted.columns_["city"].to_json()
+    document = json.loads(json.dumps(plain(fitted.columns_["city"].to_json())), object_hook=from_plain)
     assert document["encoding"] == "interval"
-    assert column_of(plain(document)) == fitted.columns_["city"]
+    assert column_of(document) == fitted.columns_["city"]
     assert fitted.columns_["shop"].to_json()["encoding"] == "onehot"
 
 
@@ -404,7 +405,7 @@ OF_TWO = TableTransformer({"x": {"encoding": "interval"}}).fit({"x": np.array(["
     ],
 )
 def test_wrong_documents_are_refused(changed: dict[str, Any], message: str) -> None:
-    document = plain(OF_TWO.to_json())
+    document = json.loads(json.dumps(plain(OF_TWO.to_json())), object_hook=from_plain)
     check_column(column_of(document))
     with pytest.raises(ValueError, match=message):
         check_column(column_of(document | changed))

@@ -143,5 +143,5 @@ def test_a_scale(kind, tmp_path, monkeypatch):
     monkeypatch.setitem(options._OPTIONS, "thirds", options._Option(options.MIXTURE, boolean))
     declared = {"kind": kind, "thirds": True} | ({"modal": [0.0]} if kind == "mixed" else {})
     column = whole_way({"x": declared}, tmp_path).columns_["x"]
-    assert column.codec == ThirdsCodec(codecs.FloatCodec("double"))
+    assert column.codec == ThirdsCodec(codecs.FloatCodec(pa.float64()))
     assert column.describe()["codec"]["name"] == "thirds"

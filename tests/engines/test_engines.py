@@ -6,6 +6,7 @@ import inspect
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from gpuvgm.columns.codecs import AsinhCodec, FloatCodec
@@ -372,7 +373,7 @@ def test_rows_off_a_step_are_counted(candidate: Engine, name: str) -> None:
 
 
 def asinh(exponent: int) -> Asinh:
-    codec = AsinhCodec(FloatCodec("double"), exponent)
+    codec = AsinhCodec(FloatCodec(pa.float64()), exponent)
     return Asinh(exponent, codec.curve, codec.linear)
 
 

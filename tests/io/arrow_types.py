@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,18 @@ import pyarrow.compute as pc
 UNITS = {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1, "D": 86_400 * 10**9}
 ROWS = 60
 MISSING = {"none": lambda i: False, "some": lambda i: i % 3 == 1, "all": lambda i: True}
+
+
+def type_of(text: Any) -> Any:
+    """The type that has a text; of numbers, text and datetimes. A type is its own."""
+    if isinstance(text, pa.DataType):
+        return text
+    if decimals := re.fullmatch(r"decimal(\d+)\((\d+), (-?\d+)\)", text):
+        bits, precision, scale = map(int, decimals.groups())
+        return getattr(pa, f"decimal{bits}")(precision, scale)
+    if zoned := re.fullmatch(r"timestamp\[(\w+), tz=(.+)\]", text):
+        return pa.timestamp(*zoned.groups())
+    return pa.type_for_alias(text)
 
 
 def _numbers(type_: Any) -> list[Any]:
@@ -193,3 +206,168 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "bytes") and not isinstance(value, bytes):  # a UUID
         return value.bytes
     return None if value is None or (isinstance(value, float) and value != value) else value
+
+
+# -- every type, nested ones and extensions too
+
+
+class Own(pa.ExtensionType):
+    """An extension type of a user, with a parameter and fields that are never null."""
+
+    def __init__(self, note: str = "") -> None:
+        self.note = note
+        super().__init__(NOT_NULL, "gpuvgm.tests.own")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return self.note.encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> Own:
+        return cls(serialized.decode())
+
+
+NOT_NULL = pa.struct([pa.field("a", pa.int32(), nullable=False), pa.field("b", pa.string_view(), nullable=False)])
+OWN = Own("noted")
+pa.register_extension_type(OWN)
+ITEM = pa.field("item", pa.int32(), nullable=False)
+DEEP = pa.struct([
+    pa.field("in", pa.struct([
+        pa.field("list", pa.list_(pa.field("x", NOT_NULL, nullable=False)), nullable=False),
+        pa.field("map", pa.map_(pa.string(), pa.field("value", pa.int8(), nullable=False)), nullable=False),
+        pa.field("code", pa.dictionary(pa.int8(), pa.string(), ordered=True), nullable=False),
+        pa.field("moment", pa.timestamp("us", "UTC"), nullable=False),
+        pa.field("bytes", pa.binary(3), nullable=False),
+        pa.field("own", OWN, nullable=False),
+    ]), nullable=False),
+    pa.field("maybe", NOT_NULL),
+])  # fmt: skip
+
+
+def _rows(values: Any, type_: Any) -> pa.Array:
+    """`ROWS` rows of some values in turn."""
+    return pa.array([values[i % len(values)] for i in range(ROWS)], type_)
+
+
+def _stored(type_: Any, values: list[Any]) -> pa.Array:
+    return pa.ExtensionArray.from_storage(type_, _rows(values, type_.storage_type))
+
+
+def _deep() -> pa.Array:
+    pair = _rows([{"a": 1, "b": "x"}, {"a": 2, "b": ""}], NOT_NULL)
+    own = pa.ExtensionArray.from_storage(OWN, pair)
+    code = _rows(["r", "s"], pa.string()).dictionary_encode().cast(pa.dictionary(pa.int8(), pa.string()))
+    code = pa.DictionaryArray.from_arrays(code.indices, code.dictionary, ordered=True)
+    inner: Any = DEEP.field("in").type
+    parts = [
+        pa.ListArray.from_arrays(pa.array(range(ROWS + 1), pa.int32()), pair, inner.field("list").type),
+        _rows([[("k", 1)], []], inner.field("map").type), code,
+        pa.array(range(ROWS)).cast(inner.field("moment").type), _rows([b"abc"], pa.binary(3)), own,
+    ]  # fmt: skip
+    inside = pa.StructArray.from_arrays(parts, fields=list(inner))
+    return pa.StructArray.from_arrays([inside, pair], fields=list(DEEP))
+
+
+def _unions() -> dict[str, pa.Array]:
+    parts = [pa.array(range(ROWS)), pa.array([str(i) for i in range(ROWS)])]
+    codes = pa.array([5 if i % 2 else 3 for i in range(ROWS)], pa.int8())
+    places = pa.array([i // 2 for i in range(ROWS)], pa.int32())
+    return {
+        "sparse union": pa.UnionArray.from_sparse(codes, parts, ["x", "y"], [3, 5]),
+        "dense union": pa.UnionArray.from_dense(codes, places, parts, ["x", "y"], [3, 5]),
+    }
+
+
+def _nested() -> dict[str, pa.Array]:
+    entries = pa.array([i % 3 for i in range(ROWS)], pa.uint16())
+    lists = {"list": pa.list_, "large list": pa.large_list, "view": pa.list_view, "large view": pa.large_list_view}
+    return {
+        **{name: _rows([[1, 2], [], None, [3]], make(pa.int32())) for name, make in lists.items()},
+        **{f"{name}, never null": _rows([[1, 2], [], [3]], make(ITEM)) for name, make in lists.items()},
+        "fixed list": _rows([[1, 2], [3, None]], pa.list_(pa.int32(), 2)),
+        "list of an odd name": _rows([[1]], pa.list_(pa.field("a, b: c> not null", pa.int8()))),
+        "struct": _rows([{"a": 1}, None, {"a": None}], pa.struct([("a", pa.int32())])),
+        "struct, never null": _rows([{"a": 1, "b": "x"}, {"a": 2, "b": ""}], NOT_NULL),
+        "struct of nothing": _rows([{}], pa.struct([])),
+        "struct of odd names": _rows(
+            [{"a: int8, b": 1, " not null": 2}], pa.struct([("a: int8, b", pa.int8()), (" not null", pa.int8())])
+        ),
+        "struct with metadata": _rows([{"a": 1}], pa.struct([pa.field("a", pa.int8(), metadata={"unit": "m"})])),
+        "deep struct": _deep(),
+        "map": _rows([[("a", 1)], [], None], pa.map_(pa.string(), pa.int32())),
+        "sorted map": _rows([[("a", 1)], []], pa.map_(pa.string(), pa.int32(), keys_sorted=True)),
+        "map, never null": _rows([[("a", 1)], []], pa.map_(pa.string(), pa.field("value", pa.int32(), nullable=False))),
+        "dictionary of structs": pa.DictionaryArray.from_arrays(entries, _rows([{"a": 1, "b": ""}], NOT_NULL)[:3]),
+        **_unions(),
+    }
+
+
+def _extensions() -> dict[str, pa.Array]:
+    pair: Any = pa.ExtensionArray.from_storage(OWN, _rows([{"a": 1, "b": "x"}], NOT_NULL))
+    return {
+        "uuid": _stored(pa.uuid(), [bytes([i]) * 16 for i in range(ROWS)]),
+        "json": _stored(pa.json_(pa.string()), ['{"a":1}', "[]", None]),
+        "bool8": _stored(pa.bool8(), [1, 0, None]),
+        "opaque": _stored(pa.opaque(pa.binary(), "point", "a database"), [b"1", b"2"]),
+        "tensor": _stored(pa.fixed_shape_tensor(pa.float32(), [2, 2]), [[1.0, 2.0, 3.0, 4.0]]),
+        "own": pair,
+        "dictionary of uuid": pa.DictionaryArray.from_arrays(
+            pa.array([i % 2 for i in range(ROWS)], pa.int8()), _stored(pa.uuid(), [b"0" * 16, b"1" * 16])[:2]
+        ),
+        "list of own": pa.ListArray.from_arrays(pa.array(range(ROWS + 1), pa.int32()), pair),
+        "not registered": _rows([b"ab", b"cd"], pa.binary(2)),
+    }
+
+
+def _coded() -> dict[str, pa.Array]:
+    found: dict[str, pa.Array] = {}
+    for bits in (8, 16, 32, 64):
+        for sign in ("", "u"):
+            codes = pa.array([i % 3 for i in range(ROWS)], getattr(pa, f"{sign}int{bits}")())
+            coded = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b", "c"]), ordered=sign == "u")
+            found[str(coded.type)] = coded
+    return found
+
+
+def _in_a_row(type_: Any) -> pa.Array:
+    """Datetimes one after the other."""
+    step = 86_400_000 if pa.types.is_date64(type_) else 1
+    return pa.array([step * i for i in range(ROWS)], pa.int32() if type_.bit_width == 32 else pa.int64()).view(type_)
+
+
+def _ordinary() -> dict[str, pa.Array]:
+    scaled = {
+        f"decimal{bits}({digits}, {scale})": [Decimal(i).scaleb(-scale) for i in range(ROWS)]
+        for bits, digits in ((32, 9), (64, 18), (128, 38), (256, 76))
+        for scale in (2, 0, -2)
+    }
+    zoned = [pa.timestamp(unit, zone) for unit in ("s", "ms", "us", "ns") for zone in (None, "UTC", "+05:30")]
+    return {
+        **{str(type_): pa.array(range(ROWS)).cast(type_) for type_ in [*PLAIN_TYPES[:11]]},
+        **{text: pa.array(values, type_of(text)) for text, values in scaled.items()},
+        **{str(type_): _in_a_row(type_) for type_ in MOMENT_TYPES},
+        **{str(type_): pa.array([10**9 * i for i in range(ROWS)]).cast(type_) for type_ in zoned},
+        **{str(type_): _rows(["a", "b", None], type_) for type_ in TEXT_TYPES},
+        **{str(type_): _rows([b"ab", b"cd", None], type_) for type_ in BYTES_TYPES},
+        "free text": pa.array([f"some words {i * 7919 % 1000} of {i}" for i in range(ROWS)]),
+        "bool": _rows([True, False, None], pa.bool_()),
+        "null": pa.nulls(ROWS),
+        "interval": _rows([pa.MonthDayNano([1, 2, 3]), pa.MonthDayNano([0, 1, 0]), None], pa.month_day_nano_interval()),
+        "run ends": pa.RunEndEncodedArray.from_arrays(pa.array([20, ROWS], pa.int64()), pa.array(["a", None])),
+    }
+
+
+#: `ROWS` rows of each of Arrow's types.
+ALL: dict[str, pa.Array] = _ordinary() | _coded() | _nested() | _extensions()
+
+
+def field_of(name: str) -> pa.Field:
+    """Field of one of `ALL`: one as Arrow gives an extension type that is not registered, others with metadata."""
+    unknown = {"ARROW:extension:name": "their.own", "ARROW:extension:metadata": "x"}
+    return pa.field(name, ALL[name].type, metadata=unknown if name == "not registered" else {"unit": "m"})
+
+
+def table_with(name: str) -> pa.Table:
+    """One of `ALL`, beside numbers and a text."""
+    others = [pa.field("number", pa.float64()), pa.field("text", pa.string())]
+    columns = [ALL[name], pa.array(np.arange(ROWS) * 1.5), _rows(["a", "b"], pa.string())]
+    return pa.table(columns, schema=pa.schema([field_of(name), *others]))

@@ -298,7 +298,58 @@ def test_a_failure_leaves_the_file_that_was_there(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["o.csv"]
 
 
-@pytest.mark.parametrize("type_", [pa.binary(), pa.list_(pa.int64()), pa.duration("s")])
+FIXED = pa.struct([pa.field("vector", pa.list_(pa.int8(), 2), nullable=False)])
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [pa.decimal128(9, -2), pa.month_day_nano_interval(), pa.struct([]), pa.run_end_encoded(pa.int32(), pa.int8()),
+     pa.dense_union([pa.field("a", pa.int8())]), pa.dictionary(pa.int8(), pa.uuid())],
+    ids=str,
+)  # fmt: skip
+def test_types_that_parquet_cannot_hold(tmp_path, type_):
+    schema = pa.schema([("first", pa.int8()), ("x", type_)])
+    with pytest.raises(InputError, match=r'o.parquet: column "x" is of type .*, which Parquet cannot hold: leave it'):
+        ParquetSink(tmp_path / "o.parquet", schema)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([{"vector": [1, 2]}, None], FIXED),  # which Arrow writes, and does not read
+        pa.DictionaryArray.from_arrays(pa.array([0, 0], pa.int8()), pa.array([{"a": 1}])),
+    ],
+    ids=["fixed lists below a null", "a dictionary of structs"],
+)
+def test_values_that_parquet_cannot_hold(tmp_path, values):
+    batch = pa.record_batch({"first": pa.array([1, 2]), "x": values})
+    told = r'o.parquet: column "x" is of type .*, of which Parquet cannot hold such values \(.*\): leave it out'
+    with pytest.raises(InputError, match=told), ParquetSink(tmp_path / "o.parquet", batch.schema) as sink:
+        sink.write(batch)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_lists_of_fixed_size_within_structs_that_are_there_are_written(tmp_path):
+    batch = pa.record_batch({"x": pa.array([{"vector": [1, 2]}, {"vector": [3, 4]}], FIXED)})
+    with ParquetSink(tmp_path / "o.parquet", batch.schema) as sink:
+        sink.write(batch)
+    assert pq.read_table(tmp_path / "o.parquet").to_batches() == [batch]
+
+
+def test_views_of_text_are_written_as_text(tmp_path):
+    batch = pa.record_batch({"x": pa.array(["a", None, 'b "c"'], pa.string_view()), "n": pa.array([1, 2, 3])})
+    with CsvSink(tmp_path / "o.csv", batch.schema) as sink:
+        sink.write(batch)
+    assert (tmp_path / "o.csv").read_text() == '"x","n"\n"a",1\n,2\n"b ""c""",3\n'
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [pa.binary(), pa.list_(pa.int64()), pa.duration("s"), pa.binary_view(), pa.month_day_nano_interval(), pa.uuid(),
+     pa.run_end_encoded(pa.int32(), pa.int8()), pa.dictionary(pa.int8(), pa.struct([("a", pa.int8())]))],
+    ids=str,
+)  # fmt: skip
 def test_types_that_csv_cannot_hold(tmp_path, type_):
     with pytest.raises(InputError, match=r'column "x" is of type .*, which CSV cannot hold: write a \.parquet file'):
         CsvSink(tmp_path / "o.csv", pa.schema([("x", type_)]))

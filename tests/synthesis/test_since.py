@@ -16,8 +16,10 @@ from scipy.stats import ks_2samp
 
 import gpuvgm
 from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.synthesis import synthesizer
 from gpuvgm.synthesis.drawing import Drawing, Drawn
 from gpuvgm.synthesis.network import Network
+from gpuvgm.table import model_file
 
 ROWS = 6000
 DAY = 86_400.0
@@ -278,14 +280,20 @@ def test_more_rows_are_counted_in_the_same_bins(orders: pd.DataFrame, fitted: gp
     "origins", [{"ordered": "sent"}, {"ordered": "ordered"}, {"ordered": "nowhere"}, {"express": "sent"}]
 )
 def test_models_whose_datetimes_go_round_in_circles_are_refused(
-    fitted: gpuvgm.TableSynthesizer, origins: dict[str, str], tmp_path: Path
+    fitted: gpuvgm.TableSynthesizer, origins: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So are other columns that are counted from one."""
+    """So are other columns that are counted from one; none is written."""
     structure = fitted.network_.structure
     bins = tuple(replace(one, since=origins.get(one.name, one.since)) for one in structure.bins)
     spoilt = gpuvgm.TableSynthesizer(like=fitted).fit(_orders(500))
     spoilt.network_ = Network(replace(structure, bins=bins), fitted.network_.counts)
-    spoilt.save(tmp_path / "spoilt.gpuvgm")
+    with pytest.raises(InputError, match="not written, as it could not be read again"):
+        spoilt.save(tmp_path / "spoilt.gpuvgm")
+    assert not [*tmp_path.iterdir()]
+    with monkeypatch.context() as unproven:
+        unproven.setattr(model_file, "_read_model", lambda *_: None)
+        unproven.setattr(synthesizer, "_of_model", lambda *_: None)
+        spoilt.save(tmp_path / "spoilt.gpuvgm")
     with pytest.raises(ModelFileError, match="its network is inconsistent"):
         gpuvgm.load(tmp_path / "spoilt.gpuvgm")
 

@@ -14,6 +14,8 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.synthesis.values import missing_values
+from tests.io.arrow_types import ALL
 
 ROWS = 300
 WHOLE = np.random.default_rng(0).integers(0, 100, ROWS)
@@ -160,3 +162,33 @@ def test_polars_types(column: polars.Series) -> None:
     sample = gpuvgm.TableSynthesizer(threads=1).fit(frame).sample(40)
     assert sample.columns == frame.columns
     assert sample.dtypes == frame.dtypes
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+@pytest.mark.parametrize("name", ALL)
+def test_fields_that_are_never_null_hold_values_below_missing_rows(name: str, rows: int) -> None:
+    field = pa.field("x", ALL[name].type, nullable=ALL[name].type == pa.null())
+    for type_ in (ALL[name].type, pa.struct([field]), pa.list_(field, 2)):
+        missing = missing_values(rows, type_)
+        missing.validate(full=True)
+        assert missing.type == type_
+        assert (missing.storage if isinstance(type_, pa.BaseExtensionType) else missing).to_pylist() == [None] * rows
+        assert not nulls_below(missing)
+
+
+def nulls_below(values: Any) -> int:
+    """Nulls in fields that are declared as never null; unions have none of their own."""
+    if isinstance(values.type, pa.BaseExtensionType):
+        return nulls_below(values.storage)
+    if pa.types.is_struct(values.type):
+        fields = list(values.type)
+        parts = [values.field(place) for place in range(len(fields))]
+    elif pa.types.is_fixed_size_list(values.type):
+        fields, parts = [values.type.value_field], [values.values]
+    else:
+        return 0
+    found = [
+        nulls_below(part) + (0 if field.nullable else part.null_count)
+        for field, part in zip(fields, parts, strict=True)
+    ]
+    return sum(found)

@@ -110,7 +110,7 @@ def ends_of(codec: Codec, values: Column, numbers: Floats, low: float, high: flo
 def are_rounded(codec: Codec, type_: pa.DataType | None, low: float, high: float) -> bool:
     """Whether the values of a type are not known from their least and largest number."""
     rounded = isinstance(codec, CurvedCodec) or max(-low, high) >= 2.0**53
-    return rounded and not isinstance(codec, FloatCodec) and str(type_) == codec.type
+    return rounded and not isinstance(codec, FloatCodec) and type_ == codec.type
 
 
 def _own_ends(values: Column, rows: NDArray[np.bool_]) -> tuple[Number, Number]:

@@ -72,7 +72,7 @@ def floats(column: Column) -> Array:
     return values if column.missing is None else namespace_of(values).where(column.missing, none, values)
 
 
-def as_numbers(column: Column, fitted: str) -> Column:
+def as_numbers(column: Column, fitted: object) -> Column:
     """The column as integers or floating-point numbers.
 
     Raises
@@ -197,6 +197,12 @@ def words_of(column: pa.Array[Any]) -> Integers:
     return words.astype(np.int64, copy=False).reshape(-1, parts)
 
 
+def without_point(column: Any) -> Any:
+    """Decimals of 128 bits without their decimal point: Arrow does not compare those of a negative scale."""
+    type_ = pa.decimal128(column.type.precision, 0)
+    return pa.Array.from_buffers(type_, len(column), column.buffers(), offset=column.offset)
+
+
 def digits_of(column: pa.Array[Any]) -> Any:
     """Decimals of at most 38 digits without their decimal point, as an Arrow array of integers of 256 bits."""
     wide: Any = pc.cast(column, pa.decimal256(WIDE.precision, column.type.scale))
@@ -244,5 +250,5 @@ def whole_units(column: pa.Array[Any], zeros: int) -> tuple[Integers, Bools]:
     column = pc.cast(column, exact)
     coarse = pc.cast(column, pa.decimal128(WIDEST, kind.scale - zeros), safe=False)
     values, high = words_of(coarse).T
-    cut = pc.not_equal(pc.cast(coarse, exact), column).fill_null(fill_value=False)
+    cut = pc.not_equal(without_point(pc.cast(coarse, exact)), without_point(column)).fill_null(fill_value=False)
     return values, cut.to_numpy(zero_copy_only=False) | (high != values >> 63)

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
 from gpuvgm.engines.tables import RowRules
-from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 Number = int | float
@@ -40,8 +39,8 @@ class Codec(ABC):
         __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
         @property
-        def type(self) -> str:
-            """Arrow type of the column, as `str` gives it."""
+        def type(self) -> Any:
+            """Arrow type of the column."""
 
         @property
         def base(self) -> int:
@@ -211,10 +210,6 @@ class WholeCodec(Codec):
         @property
         def step(self) -> int:
             """What values that come back are multiples of."""
-
-    @property
-    def _own(self) -> Any:
-        return type_of(self.type)
 
     @property
     def spacing(self) -> float:

@@ -73,7 +73,7 @@ class CurvedCodec(Codec):
         return f" ({self.name})"
 
     @property
-    def type(self) -> str:
+    def type(self) -> Any:
         """Arrow type of the column."""
         return self.inner.type
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
 from gpuvgm.columns.codecs import moments
-from gpuvgm.columns.codecs.arrays import filled, no_rows, present, with_missing
+from gpuvgm.columns.codecs.arrays import filled, no_rows, present, with_missing, without_point
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
@@ -50,18 +50,18 @@ def stored(column: Any) -> Any:
 
 
 def comparable(column: Any) -> Any:
-    """Numbers, datetimes or decimals in a type that Arrow compares: datetimes as the integers that they are."""
+    """Numbers, datetimes or decimals in a type that Arrow compares: datetimes and decimals as whole numbers."""
     if pa.types.is_decimal(column.type):
-        return column.cast(pa.decimal128(column.type.precision, column.type.scale))
+        return without_point(column.cast(pa.decimal128(column.type.precision, column.type.scale)))
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())
     return stored(column) if is_datetime_type(column.type) else column
 
 
 def own_value(found: Any) -> Any:
-    """One of the values that `comparable` gives, in the unit of the type: decimals without their decimal point."""
+    """One of the values that `comparable` gives, in the unit of the type."""
     value = found.as_py()
-    return scaled(value, found.type.scale) if pa.types.is_decimal(found.type) else value
+    return int(value) if pa.types.is_decimal(found.type) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class DatetimeCodec(WholeCodec):
 
     Parameters
     ----------
-    type : str
+    type : pyarrow.DataType
         Arrow type, for example "timestamp[ns, tz=UTC]", "date32[day]", "time64[us]" or "duration[ms]".
     base : int
         A value near the middle of the column, in the unit of the type.
@@ -86,16 +86,15 @@ class DatetimeCodec(WholeCodec):
     @property
     def limits(self) -> tuple[int, int]:
         """Least and largest value, in the unit of the type."""
-        type_ = self._own
-        if pa.types.is_time(type_):
-            return 0, moments.DAY // nanoseconds_of(type_) - 1
-        end = 2**31 - 1 if pa.types.is_date32(type_) else _END // self.whole * self.whole
+        if pa.types.is_time(self.type):
+            return 0, moments.DAY // nanoseconds_of(self.type) - 1
+        end = 2**31 - 1 if pa.types.is_date32(self.type) else _END // self.whole * self.whole
         return -end, end
 
     @property
     def whole(self) -> int:
         """What every value is a multiple of: milliseconds count whole days in date64."""
-        return moments.DAY // 10**6 if self.type == "date64[ms]" else 1
+        return moments.DAY // 10**6 if pa.types.is_date64(self.type) else 1
 
     @property
     def _multiple(self) -> int:
@@ -123,7 +122,7 @@ class DatetimeCodec(WholeCodec):
 
     def _whole_numbers(self, column: Column) -> Array:
         """Values in the unit of the type, 0 where one is missing."""
-        own = self._own
+        own = self.type
         if pa.types.is_null(column.type):
             return np.zeros(len(column), np.int64)
         if sort_of(column.type) != sort_of(own):
@@ -149,7 +148,7 @@ class DatetimeCodec(WholeCodec):
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even to the step (date64 to whole days) and kept within the type's range."""
-        own = self._own
+        own = self.type
         dtype = np.dtype(np.int32 if own.bit_width == 32 else np.int64)
         values, missing = multiples(numbers, self.base, self._multiple, self.limits, dtype, complete=complete)
         return column_of(values, own, missing)
@@ -173,7 +172,7 @@ class DatetimeCodec(WholeCodec):
         ValueError
             For what is no value of the type.
         """
-        own = self._own
+        own = self.type
         if not isinstance(given, str):
             value = scaled(decimal_of(given))
         else:
@@ -185,7 +184,7 @@ class DatetimeCodec(WholeCodec):
         return within(value, self.limits, self.type)
 
     def _nanoseconds(self, given: str) -> int:
-        own = self._own
+        own = self.type
         if pa.types.is_time(own):
             return moments.time_of(given)
         if pa.types.is_duration(own):
@@ -201,7 +200,7 @@ class DatetimeCodec(WholeCodec):
 
     def show(self, value: Number) -> str:
         """ISO text."""
-        own, whole = self._own, int(value)
+        own, whole = self.type, int(value)
         if pa.types.is_time(own):
             return moments.time_text(whole * nanoseconds_of(own))
         if pa.types.is_duration(own):

@@ -43,7 +43,7 @@ class DecimalCodec(WholeCodec):
 
     Parameters
     ----------
-    type : str
+    type : pyarrow.DataType
         Arrow type, for example "decimal128(10, 2)".
     base : int
         A value near the middle of the column, without its decimal point.
@@ -62,18 +62,18 @@ class DecimalCodec(WholeCodec):
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type are worked on where they lie: of decimals that 64 bits hold, of the same places."""
         given: Any = type_
-        short = pa.types.is_decimal(given) and max(given.precision, self._own.precision) <= SHORT
+        short = pa.types.is_decimal(given) and max(given.precision, self.type.precision) <= SHORT
         return bool(short and given.scale == self.scale)
 
     @property
     def _end(self) -> int:
         """Largest value of the precision."""
-        return int(10 ** int(self._own.precision)) - 1
+        return int(10 ** int(self.type.precision)) - 1
 
     @property
     def scale(self) -> int:
         """Decimal places; negative where the last digit counts tens or more."""
-        return int(self._own.scale)
+        return int(self.type.scale)
 
     @property
     def limits(self) -> tuple[int, int]:
@@ -87,7 +87,7 @@ class DecimalCodec(WholeCodec):
     def _zeros(self) -> int:
         """Zeros that the step ends in, where values may need more than 64 bits; 0 elsewhere."""
         digits = str(self.step)
-        return 0 if self._own.precision <= SHORT else len(digits) - len(digits.rstrip("0"))
+        return 0 if self.type.precision <= SHORT else len(digits) - len(digits.rstrip("0"))
 
     @property
     def spacing(self) -> float:
@@ -148,7 +148,7 @@ class DecimalCodec(WholeCodec):
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even and kept within the precision's range; on the host where 64 bits are too few."""
-        own = self._own
+        own = self.type
         if own.precision <= SHORT:
             values, missing = multiples(
                 numbers, self.base, self.step, self.limits, np.dtype(np.int64), complete=complete
@@ -165,7 +165,7 @@ class DecimalCodec(WholeCodec):
 
     def _multiples(self, numbers: Floats, missing: Bools) -> pa.Array[Any]:
         """Multiples of the step in units of its power of ten, which 64 bits hold for all training values."""
-        zeros, own = self._zeros, self._own
+        zeros, own = self._zeros, self.type
         unit, held = 10**zeros, np.iinfo(np.int64)
         limits = max(-(-self.limits[0] // unit), int(held.min)), min(self.limits[1] // unit, int(held.max))
         values, _ = multiples(numbers / unit, self.base // unit, self.step // unit, limits, held.dtype)

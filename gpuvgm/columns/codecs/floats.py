@@ -17,12 +17,11 @@ from gpuvgm.columns.codecs.arrays import as_numbers, equal_rows, floats, in_part
 from gpuvgm.columns.codecs.base import Bools, Codec, Number, error_in_steps
 from gpuvgm.columns.records import NumberType, refuse, text
 from gpuvgm.engines.tables import RowRules, Step
-from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 Precision = type[np.floating[Any]]
 
-_PRECISIONS: dict[str, Precision] = {"halffloat": np.float16, "float": np.float32}
+_PRECISIONS: dict[pa.DataType, Precision] = {pa.float16(): np.float16, pa.float32(): np.float32}
 
 
 def decimal_step(value: Any, where: str) -> str:
@@ -43,7 +42,7 @@ class FloatCodec(Codec):
 
     Parameters
     ----------
-    type : str
+    type : pyarrow.DataType
         "double", "float", "halffloat", or "null" for a column without any value.
     infinite_is_missing : bool
         Take infinities for missing values instead of refusing them later.
@@ -94,7 +93,7 @@ class FloatCodec(Codec):
     @property
     def counted_step(self) -> Step | None:
         """The step that engines count the rows off, as `off_step` finds them; None for those of 16 bits."""
-        return self.value_step if self.step is not None and self.type != "halffloat" else None
+        return self.value_step if self.step is not None and not pa.types.is_float16(self.type) else None
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step in the column's precision; see `Codec.off_step`."""
@@ -105,7 +104,7 @@ class FloatCodec(Codec):
 
     def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
         """Numbers are the values; see `Codec.row_rules`."""
-        if self.type == "null" or str(type_) != self.type:
+        if pa.types.is_null(self.type) or type_ != self.type:
             return None
         return RowRules(modal, None if self.step is None else self.value_step)
 
@@ -130,7 +129,7 @@ class FloatCodec(Codec):
     @property
     def decoded(self) -> np.dtype[Any]:
         """What engines of a device may write numbers as, for `decode`: float32 where values are that."""
-        return np.dtype(np.float32 if self.type == "float" and self.value_step is None else np.float64)
+        return np.dtype(np.float32 if pa.types.is_float32(self.type) and self.value_step is None else np.float64)
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
@@ -140,13 +139,13 @@ class FloatCodec(Codec):
 
     def column_of(self, numbers: Floats, *, complete: bool = False) -> Column:
         """A column of values that are on the step already; see `decode`."""
-        if is_on_device(numbers) and self.type in ("double", "float"):
-            values = narrowed(numbers) if self.type == "float" else numbers
-            return DeviceColumn(values, type_of(self.type), None if complete else missing_numbers(numbers))
+        if is_on_device(numbers) and self.type in (pa.float64(), pa.float32()):
+            values = narrowed(numbers) if pa.types.is_float32(self.type) else numbers
+            return DeviceColumn(values, self.type, None if complete else missing_numbers(numbers))
         numbers = to_numpy(numbers)
         # without a NaN the array is taken as it is, without a copy
         array = pa.array(numbers, pa.float64(), from_pandas=bool(np.isnan(numbers).any()))
-        return array if self.type in ("double", "null") else pc.cast(array, type_of(self.type), safe=False)
+        return array if self.type in (pa.float64(), pa.null()) else pc.cast(array, self.type, safe=False)
 
     def value(self, number: float) -> Number:
         """The number itself."""

@@ -24,7 +24,6 @@ from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
 from gpuvgm.columns.records import NumberType
 from gpuvgm.columns.rules import whole
-from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 
 
@@ -114,8 +113,8 @@ class IntegerCodec(WholeCodec):
 
     Parameters
     ----------
-    type : str
-        Arrow integer type, for example "int64".
+    type : pyarrow.DataType
+        Arrow integer type, for example int64.
     base : int
         An integer near the middle of the column.
     step : int
@@ -128,9 +127,14 @@ class IntegerCodec(WholeCodec):
     name: ClassVar[str] = "integer"
 
     @property
+    def _dtype(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = np.dtype(self.type.to_pandas_dtype())
+        return dtype
+
+    @property
     def limits(self) -> tuple[int, int]:
         """Least and largest integer of the type."""
-        limits = np.iinfo(np.dtype(self.type))
+        limits = np.iinfo(self._dtype)
         return int(limits.min), int(limits.max)
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
@@ -147,8 +151,8 @@ class IntegerCodec(WholeCodec):
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even and kept within the type's range."""
-        values, missing = multiples(numbers, self.base, self.step, self.limits, np.dtype(self.type), complete=complete)
-        return column_of(values, type_of(self.type), missing)
+        values, missing = multiples(numbers, self.base, self.step, self.limits, self._dtype, complete=complete)
+        return column_of(values, self.type, missing)
 
     def parse(self, given: object) -> Number:
         """The integer, from an integer, a whole float or a text.

@@ -20,7 +20,6 @@ from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of, stored
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
-from gpuvgm.io.arrow import type_of
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import STRAYS
 
@@ -241,6 +240,6 @@ def step_text(codec: Codec) -> str:
     if isinstance(inner, FloatCodec):
         return "1" if inner.integer else inner.step or ""
     if isinstance(inner, DatetimeCodec):
-        return moments.nanoseconds_text(inner.step * nanoseconds_of(type_of(inner.type)))
+        return moments.nanoseconds_text(inner.step * nanoseconds_of(inner.type))
     text: str = inner.show(inner.step if inner.step > 1 else int(inner.spacing))
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -23,7 +23,7 @@ from gpuvgm.columns.codecs.moments import DAY, SECOND
 from gpuvgm.columns.records import NumberType, TextType
 from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.errors import InputError, counted_values
-from gpuvgm.io.arrow import is_text_type, plain_values_of, type_of
+from gpuvgm.io.arrow import is_text_type, plain_values_of
 from gpuvgm.io.text_types import Text, parse_or_null
 from gpuvgm.summary.grid import Floats
 
@@ -110,7 +110,7 @@ class TextForm(ABC):
 
     Parameters
     ----------
-    type : str
+    type : pyarrow.DataType
         Arrow type of the text.
     example : str
         A text of the column.
@@ -174,7 +174,7 @@ class TextForm(ABC):
             text = pc.coalesce(pa.array(self.words).take(word), own)
         else:
             text = self.written(found)
-        return text.take(coded.indices).cast(type_of(self.type))
+        return text.take(coded.indices).cast(self.type)
 
     @property
     def _word_array(self) -> Any:
@@ -282,7 +282,7 @@ class MomentText(TextForm):
 
     Parameters
     ----------
-    value : str
+    value : pyarrow.DataType
         Arrow type of the values.
     separator : str
         Between day and time.
@@ -314,12 +314,12 @@ class MomentText(TextForm):
     @property
     def value_type(self) -> Any:
         """Arrow type of the values."""
-        return type_of(self.value)
+        return self.value
 
     @property
     def last_digit(self) -> int:
         """Units of the values in the last place that is written."""
-        if self.value.startswith("date32"):
+        if pa.types.is_date32(self.value):
             return 1
         seconds = self._clock > CLOCK_LETTERS
         digits = max(self._clock - len("05:00:00."), 0)
@@ -421,7 +421,7 @@ def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Seq
     texts, rows = counted.field(0), counted.field(1).to_numpy()
     if not len(texts):
         return None
-    type_ = str(column.type)
+    type_ = column.type
     form = _form_of_all(texts, type_, parse)
     words = None if form is not None else _stray_words(texts, rows)
     if words is not None:
@@ -432,7 +432,7 @@ def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Seq
     return form and replace(form, missing=tuple(missing))
 
 
-def _form_of_all(texts: Text, type_: str, parse: str | None) -> TextForm | None:
+def _form_of_all(texts: Text, type_: pa.DataType, parse: str | None) -> TextForm | None:
     """The form of all texts."""
     return _moment_form(texts, type_, parse) or _number_form(texts, type_, parse)
 
@@ -497,11 +497,11 @@ def unread_values(texts: Text) -> str:
     what = values_in(texts)
     if not what:
         return ""
-    open_ = [parse for parse in PARSES if _form_of_all(texts, "string", parse)]
+    open_ = [parse for parse in PARSES if _form_of_all(texts, pa.string(), parse)]
     if open_:
         return f"if they are {what}, declare {' or '.join(f'parse={parse!r}' for parse in open_)}"
     first: str = texts[0].as_py()
-    form = _form_of_all(texts[:1], "string", None)
+    form = _form_of_all(texts[:1], pa.string(), None)
     others = [] if form is None else texts.filter(pa.array(form.read(texts)[1])).to_pylist()
     if 0 < len(others) <= FEW_WORDS:
         return f'if they are {what}, write "{others[0]}" as "{first}" is written, or list it in na_values'
@@ -520,7 +520,7 @@ def different_texts(column: pa.ChunkedArray[Any]) -> Text:
     return texts.filter(pc.invert(_blank(texts)))
 
 
-def _moment_form(texts: Text, type_: str, parse: str | None) -> MomentText | None:
+def _moment_form(texts: Text, type_: pa.DataType, parse: str | None) -> MomentText | None:
     """The form of the first text, if that is a date or a time; of days and months the one order that all texts have."""
     example = texts[0].as_py()
     name = next(iter(re.findall("[A-Za-z]{3,}", example)), "")
@@ -535,13 +535,9 @@ def _moment_form(texts: Text, type_: str, parse: str | None) -> MomentText | Non
         return None
     suffix = found["zone"] or ""
     unit = UNITS[-(-len(found["fraction"] or "") // 3) * 3]
-    value = (
-        f"timestamp[{unit}]"
-        if both
-        else "date32[day]"
-        if found["day"]
-        else f"time{'32' if unit in 's ms' else '64'}[{unit}]"
-    )
+    arrow: Any = pa  # the stubs want literal units
+    time = arrow.time32 if unit in ("s", "ms") else arrow.time64
+    value = arrow.timestamp(unit) if both else pa.date32() if found["day"] else time(unit)
     clock = re.sub(r"\A(\d):", r"0\1:", found["time"] or "")
     letters = len(clock) + (DAY_LETTERS + both) * bool(found["day"])
     first = MomentText(
@@ -568,7 +564,7 @@ def _moment_form(texts: Text, type_: str, parse: str | None) -> MomentText | Non
     return None
 
 
-def _number_form(texts: Text, type_: str, parse: str | None) -> NumberText | None:
+def _number_form(texts: Text, type_: pa.DataType, parse: str | None) -> NumberText | None:
     """The first form that all texts have."""
     example = texts[0].as_py()
     found = _NUMBER.fullmatch(example)
@@ -732,4 +728,4 @@ def text_codec(form: TextForm) -> IntegerText | DecimalText | DatetimeText:
     if isinstance(form, MomentText):
         return DatetimeText(form.value, 0, text=form)
     assert isinstance(form, NumberText)
-    return (DecimalText if form.most else IntegerText)(str(form.value_type), 0, text=form)
+    return (DecimalText if form.most else IntegerText)(form.value_type, 0, text=form)

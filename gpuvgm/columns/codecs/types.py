@@ -28,7 +28,7 @@ from gpuvgm.columns.codecs.texts import (
 from gpuvgm.columns.records import read_record, refuse
 from gpuvgm.columns.rules import number, whole
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import is_datetime_type, is_text_type, type_of
+from gpuvgm.io.arrow import is_datetime_type, is_text_type
 
 ValueCodec = FloatCodec | IntegerCodec | DatetimeCodec | DecimalCodec
 CODECS: dict[str, type[ValueCodec]] = {
@@ -71,16 +71,16 @@ def codec_for(  # noqa: PLR0913 - what the user may say of a column
     """
     if is_text_type(type_):
         return _codec_for_text(name, sample, form_of(sample, parse, na_values))
-    kind, text = _codec_class(type_), str(type_)
+    kind = _codec_class(type_)
     if kind is FloatCodec:
-        return FloatCodec(text, infinite_is_missing, integer)
+        return FloatCodec(type_, infinite_is_missing, integer)
     if kind is IntegerCodec:
-        return IntegerCodec(text, _middle(sample))
+        return IntegerCodec(type_, _middle(sample))
     if kind is DatetimeCodec:
         middle = _middle(sample)
-        return DatetimeCodec(text, middle - middle % DatetimeCodec(text, 0).whole)
+        return DatetimeCodec(type_, middle - middle % DatetimeCodec(type_, 0).whole)
     if kind is DecimalCodec:
-        return DecimalCodec(text, _middle(sample), integer)
+        return DecimalCodec(type_, _middle(sample), integer)
     remedy = "leave it out of `columns`, or convert it first"
     if pa.types.is_decimal(type_):
         remedy = "cast it to decimal128, which has 38 digits, or to double"
@@ -104,7 +104,7 @@ def read_column(codec: Codec, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[A
     """A column as the values that its codec makes numbers of: text is read, other columns are as they are."""
     if not isinstance(codec, OfText):
         return column
-    type_: Any = type_of(codec.type)
+    type_: Any = codec.type
     chunks: list[Any] = [codec.values_of(chunk) for chunk in column.chunks]
     return pa.chunked_array(chunks, type_)
 
@@ -122,8 +122,8 @@ def value_codec_of(document: Any, where: str = "a codec") -> Codec:
     if not isinstance(name, str) or name not in kinds:
         refuse(document, where, f"a codec ({', '.join(kinds)})")
     codec = read_record(kinds[name], document, where)
-    held = codec.text.value_type if isinstance(codec, OfText) else type_of(codec.type)
-    if _codec_class(held) is not CODECS[name] or str(held) != codec.type:
+    held = codec.text.value_type if isinstance(codec, OfText) else codec.type
+    if _codec_class(held) is not CODECS[name] or held != codec.type:
         raise ValueError(f"{where}: a {name} codec cannot hold {codec.type}")
     if isinstance(codec, OfText) and len(codec.text.words) > MOST_WORDS:
         raise ValueError(f"{where}: text: words are more than {MOST_WORDS}")
@@ -132,7 +132,7 @@ def value_codec_of(document: Any, where: str = "a codec") -> Codec:
 
 def check_value(codec: Codec, value: Any, where: str, *, infinite: bool = False) -> None:
     """Refuse what is no value in a codec's unit: a finite float for floats, else an integer of the type."""
-    type_: Any = type_of(codec.type)
+    type_: Any = codec.type
     if pa.types.is_floating(type_) or pa.types.is_null(type_):
         number(value, where)
         if math.isnan(value) or (math.isinf(value) and not infinite):

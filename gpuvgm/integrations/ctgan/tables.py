@@ -22,7 +22,7 @@ from gpuvgm.io.arrow import metadata_for_pandas
 from gpuvgm.synthesis.conditions import check_names, row_finder
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.synthesizer import restored_sample
-from gpuvgm.synthesis.values import sampled_type, unmodelled_values, within_range
+from gpuvgm.synthesis.values import unmodelled_values, within_range
 from gpuvgm.table.decode import MatrixBlock, OnehotReader
 from gpuvgm.table.transformer import TableTransformer
 
@@ -52,7 +52,7 @@ class SampledTable:
     @property
     def schema(self) -> pa.Schema:
         """Columns of the rows."""
-        return pa.schema([(column.name, sampled_type(column)) for column in self.transformer.model_.columns])
+        return pa.schema([(column.name, column.decoded_type) for column in self.transformer.model_.columns])
 
     def decode(self, matrix: Matrix, names: Iterable[str] | None = None) -> dict[str, Any]:
         """Values of the columns that the network sees, or of some of them."""

@@ -26,7 +26,7 @@ from gpuvgm.errors import InputError, counted_values, install_extra, listed, war
 from gpuvgm.execution.sources import lazy_frame, open_source
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, texts_of
 from gpuvgm.io import Source
-from gpuvgm.io.arrow import is_number_type, type_of
+from gpuvgm.io.arrow import is_number_type
 from gpuvgm.io.source import check_request
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.table.decode import real_scalars
@@ -591,7 +591,7 @@ def _value_id(column: CategoricalColumn, texts: ObjectTexts | None, value: Any) 
     """One-hot column of a value of a discrete column."""
     import pandas
 
-    index = CategoryIndex(column.categories, value_type(type_of(column.type)))
+    index = CategoryIndex(column.categories, value_type(column.type))
     given = pandas.Series([value if texts is None else texts.text(value)])
     try:
         place = int(index.find(pa.nulls(1) if given.isna().all() else pa.array(given))[0])

@@ -14,8 +14,8 @@ from gpuvgm.columns.codecs import DecimalCodec, codec_for
 from gpuvgm.columns.codecs.arrays import differences_of_digits, sums_of_digits
 from gpuvgm.columns.options import json_value
 from gpuvgm.errors import InputError
-from gpuvgm.io.arrow import type_of
 from tests.columns.codecs.test_laws import NARROW, Case, column_of, columns
+from tests.io.arrow_types import type_of
 
 MOST = 10**38 - 1
 DIGITS = st.integers(-MOST, MOST)
@@ -52,18 +52,20 @@ def test_arithmetic_of_wide_decimals(pairs: list[tuple[int, int]]) -> None:
 def test_difference_over_the_whole_range() -> None:
     end = 10**38 - 1
     column = column_of([end, -end, None], "decimal128(38, 0)")
-    assert DecimalCodec("decimal128(38, 0)", -end).encode(column)[0] == float(2 * end)
+    assert DecimalCodec(pa.decimal128(38, 0), -end).encode(column)[0] == float(2 * end)
     for base in (end, -end, 0):
-        codec = DecimalCodec("decimal128(38, 0)", base)
+        codec = DecimalCodec(pa.decimal128(38, 0), base)
         assert codec.decode(codec.encode(column)).equals(column)
 
 
 @pytest.mark.parametrize("text", ["decimal128(12, 2)", "decimal128(30, 2)"])
 def test_whole_numbers_on_request(text: str) -> None:
-    found = DecimalCodec(text, 100, integer=True).decode(np.array([50.0, 150.0, 151.0, -150.0, -250.0, -99.0, np.nan]))
+    found = DecimalCodec(type_of(text), 100, integer=True).decode(
+        np.array([50.0, 150.0, 151.0, -150.0, -250.0, -99.0, np.nan])
+    )
     assert found.equals(column_of([200, 200, 300, 0, -200, 0, None], text))
     assert (
-        DecimalCodec("decimal128(2, 4)", 0, integer=True)
+        DecimalCodec(pa.decimal128(2, 4), 0, integer=True)
         .decode(np.array([99.0]))
         .equals(column_of([0], "decimal128(2, 4)"))
     )
@@ -86,11 +88,11 @@ def test_whole_numbers_on_request(text: str) -> None:
 )
 @pytest.mark.parametrize("text", ["decimal128(10, 2)", "decimal128(30, 2)"])
 def test_rows_of_other_types(column: pa.Array, numbers: list[float], text: str) -> None:
-    np.testing.assert_allclose(DecimalCodec(text, 100).encode(column), numbers, rtol=1e-13)
+    np.testing.assert_allclose(DecimalCodec(type_of(text), 100).encode(column), numbers, rtol=1e-13)
 
 
 def test_equality_with_rows_of_other_types() -> None:
-    codec = DecimalCodec("decimal128(10, 2)", 0)
+    codec = DecimalCodec(pa.decimal128(10, 2), 0)
     assert codec.equals(pa.array([0.07, None, 0.08]), 7).tolist() == [True, False, False]
     assert codec.equals(pa.array([3, None]), 300).tolist() == [True, False]
     assert codec.equals(pa.array([3, None]), 301).tolist() == [False, False]
@@ -105,14 +107,14 @@ def test_equality_with_rows_of_other_types() -> None:
      (3, "3.00"), ("1e3", "1000.00"), (np.int16(-4), "-4.00"), ("-0", "0.00")],
 )  # fmt: skip
 def test_parse(given_: object, text: str) -> None:
-    codec = DecimalCodec("decimal128(10, 2)", 7)
+    codec = DecimalCodec(pa.decimal128(10, 2), 7)
     assert codec.show(codec.parse(json_value(given_))) == text
 
 
 def test_the_users_decimal_context_does_not_matter() -> None:
     with localcontext() as context:
         context.prec = 3
-        codec = DecimalCodec("decimal128(38, 2)", 0)
+        codec = DecimalCodec(pa.decimal128(38, 2), 0)
         assert codec.parse("123456789012345678901234567890.12") == 12345678901234567890123456789012
         assert codec.show(12345678901234567890123456789012) == "123456789012345678901234567890.12"
 
@@ -121,8 +123,8 @@ def test_the_users_decimal_context_does_not_matter() -> None:
 def test_base_is_the_median(text: str) -> None:
     first, second = column_of([700, None, -5], text), column_of([699, 701], text)[:1]
     sample = pa.chunked_array([first, second])
-    assert codec_for("x", type_of(text), sample) == DecimalCodec(text, 699)
-    assert codec_for("x", type_of(text), pa.chunked_array([], type_of(text))) == DecimalCodec(text, 0)
+    assert codec_for("x", type_of(text), sample) == DecimalCodec(type_of(text), 699)
+    assert codec_for("x", type_of(text), pa.chunked_array([], type_of(text))) == DecimalCodec(type_of(text), 0)
 
 
 def test_wider_decimals_are_refused_with_a_remedy() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer, load
 from gpuvgm.columns.codecs import codec_for, step_text, with_learned_step
-from gpuvgm.io.arrow import type_of
+from tests.io.arrow_types import type_of
 
 RANDOM = np.random.default_rng(5)
 ROWS = 4_000

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +17,7 @@ from gpuvgm.columns.codecs import codec_for, codec_of, with_value
 from gpuvgm.columns.codecs.texts import MOST_WORDS, TextForm, UnreadText, form_of, text_codec, unread_values
 from gpuvgm.columns.records import document_of
 from gpuvgm.errors import InputError
-from gpuvgm.io.plain_json import plain
+from gpuvgm.io.plain_json import from_plain, plain
 
 READ = [
     (["2013-01-01", "1999-02-28"], "date32[day]"),
@@ -116,6 +118,10 @@ NOT_READ = [
 ]
 
 
+def reread(document: object) -> object:
+    return json.loads(json.dumps(plain(document)), object_hook=from_plain)
+
+
 def column_of(texts: list[str | None], type_: pa.DataType | None = None) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(texts, type_ or pa.string())])
 
@@ -136,8 +142,8 @@ def test_texts_come_back_letter_by_letter(texts, type_, text_type) -> None:
     back = codec.decode(numbers)
     assert back.type == text_type
     assert back.to_pylist() == [*texts, None, None, texts[0]]
-    assert codec.type == type_
-    assert codec_of(plain(document_of(codec))) == codec
+    assert str(codec.type) == type_
+    assert codec_of(reread(document_of(codec))) == codec
     assert codec.equals(column.chunk(0), codec.parse(texts[0])).sum() == 2
 
 
@@ -243,7 +249,7 @@ def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[
     assert found is not None
     assert found.words == tuple(sorted(words))
     codec = codec_for("x", pa.string(), column)
-    assert codec_of(plain(document_of(codec))) == codec
+    assert codec_of(reread(document_of(codec))) == codec
     numbers = codec.encode(column.chunk(0))
     assert np.isnan(numbers).tolist() == [text in words for text in texts]
     back = codec.decode(numbers)
@@ -258,7 +264,7 @@ def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[
 
 
 def test_a_document_with_too_many_words_is_refused() -> None:
-    document = plain(document_of(text_codec(form(["2013-01-01"]))))
+    document: Any = reread(document_of(text_codec(form(["2013-01-01"]))))
     document["text"]["words"] = [f"w{i}" for i in range(MOST_WORDS + 1)]
     with pytest.raises(ValueError, match="words are more than 20"):
         codec_of(document)
@@ -272,7 +278,7 @@ def test_words_that_mean_missing() -> None:
     values, wrong = found.read(column.chunk(0))
     assert not wrong.any()
     assert values.null_count == 6
-    assert codec_of(plain(document_of(text_codec(found)))) == text_codec(found)
+    assert codec_of(reread(document_of(text_codec(found)))) == text_codec(found)
 
 
 @pytest.mark.parametrize(

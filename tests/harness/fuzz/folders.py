@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
+from gpuvgm.io.plain_json import plain
 from tests.harness.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.harness.fuzz.tables import difference
 from tests.io.conftest import rows_of
@@ -200,8 +201,7 @@ def check(model: gpuvgm.TableTransformer, place: Path, table: pa.Table) -> None:
         for source in (place, whole)
     ]
     of_folder, of_table = (
-        json.dumps([fit.columns_[name].to_json() for name in whole.column_names], default=np.ndarray.tolist)
-        for fit in fits
+        json.dumps(plain([fit.columns_[name].to_json() for name in whole.column_names])) for fit in fits
     )
     if text := difference(of_folder, of_table):
         raise WrongResult(f"another fit than that of one table: {text}")

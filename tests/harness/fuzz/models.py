@@ -21,6 +21,7 @@ import gpuvgm
 from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import json_text
 from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.io.plain_json import plain
 from gpuvgm.table.description import model_document
 from gpuvgm.table.model_file import load_model
 from tests.harness.fuzz.harness import Target, WrongResult
@@ -247,15 +248,17 @@ VALUES: tuple[Callable[[], Any], ...] = (
     lambda: "text",
     lambda: "\ud800",
     lambda: "x" * 10**6,
-    lambda: "list<" * 2000 + "int8" + ">" * 2000,
-    lambda: "timestamp[us, tz=Nowhere/There]",
-    lambda: "dictionary<values=string, indices=int8, ordered=0>",
-    lambda: "list<item: int64>",
+    lambda: {"$type": "AAAA"},
+    lambda: plain(pa.decimal128(38, -100)),
+    lambda: plain(pa.timestamp("us", "Nowhere/There")),
+    lambda: plain(pa.dictionary(pa.int8(), pa.string())),
+    lambda: plain(pa.list_(pa.int64())),
+    lambda: plain(pa.dense_union([pa.field("x", pa.int8())])),
     lambda: [],
     lambda: [1.5],
     lambda: [0] * 10**6,
     lambda: {},
-    lambda: {"name": "float", "type": "double", "infinite_is_missing": False},
+    lambda: {"name": "float", "type": plain(pa.float64()), "infinite_is_missing": False},
     lambda: nested(30),
     lambda: nested(900),
 )

@@ -14,12 +14,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 import gpuvgm
 from gpuvgm.errors import InputError
+from gpuvgm.io.plain_json import plain
 from tests.harness.fuzz.harness import WHOLE, Target, WrongResult, taken_if
 from tests.harness.fuzz.mutations import spoil
 from tests.harness.fuzz.tables import FEW, difference, fitted, table_of_users, unfitted
@@ -93,7 +93,7 @@ def _evaluated(transformer: gpuvgm.TableTransformer, source: object) -> str:
 
 def _fitted(columns: tuple[str, ...], source: object) -> str:
     columns_ = unfitted(columns).fit(source).columns_.values()
-    return json.dumps([column.to_json() for column in columns_], default=np.ndarray.tolist)
+    return json.dumps(plain([column.to_json() for column in columns_]))
 
 
 def _write_parquet(folder: Path) -> Prepared:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 
 from gpuvgm.columns.base import FitRecord
 from gpuvgm.columns.categorical import CategoricalColumn
@@ -31,8 +32,8 @@ OPTIONS = {
     "size": {"categories": [2**63 - 1, -(2**63), 0, None], "unknown": "ignore"},
     "general": {"integer": True, "clip": True},
 }
-RATE = NumberText("large_string", "1.234,50 %", ",", ".", 2, 2, " %")
-HOUR = MomentText("string", "05:00", "time32[s]", "", 5)
+RATE = NumberText(pa.large_string(), "1.234,50 %", ",", ".", 2, 2, " %")
+HOUR = MomentText(pa.string(), "05:00", pa.time32("s"), "", 5)
 
 
 def make_mixture(values, active):
@@ -48,29 +49,31 @@ def make_mixture(values, active):
 def mixture_columns():
     """Continuous and mixed columns, of every codec."""
     mixed = MixtureColumn(
-        "Amount é\n\"'", "mixed", FloatCodec("float", True), EncodingRules(3.7, "exact", None),
+        "Amount é\n\"'", "mixed", FloatCodec(pa.float32(), True), EncodingRules(3.7, "exact", None),
         make_mixture(AWKWARD, [True, False, True, True, False, False]), (None,), (3,), (2, 0, 3, 1), -0.0, 5e-324,
         FitRecord("summary", 10**12, 3, 100, False, float("-inf"), float("inf"), 7, 2),
     )  # fmt: skip
     whole = MixtureColumn(
-        "id", "continuous", IntegerCodec("uint64", 2**63 + 1), EncodingRules(),
+        "id", "continuous", IntegerCodec(pa.uint64(), 2**63 + 1), EncodingRules(),
         make_mixture(AWKWARD[:1], [True]), (), (), (0,), 0, 2**64 - 1, FitRecord("exact", 5, 0),
     )  # fmt: skip
     return [
         mixed,
         whole,
         MixtureColumn(
-            "none", "mixed", FloatCodec("null"), EncodingRules(), None, (None,), (4,), (0,), None, None,
+            "none", "mixed", FloatCodec(pa.null()), EncodingRules(), None, (None,), (4,), (0,), None, None,
             FitRecord("none", 4, 4),
         ),
         replace(
-            mixed, name="spikes", codec=FloatCodec("double", integer=True), modal_values=(-0.0, 5e-324, None),
+            mixed, name="spikes", codec=FloatCodec(pa.float64(), integer=True), modal_values=(-0.0, 5e-324, None),
             modal_counts=(10**12, 0, 7), order=(3, 0, 5, 1, 4, 2),
         ),
-        replace(whole, name="income", codec=LogCodec(FloatCodec("double"), -3.5), minimum=-3.5, maximum=1e300),
-        replace(whole, name="sales", codec=LogCodec(IntegerCodec("int64", 2**62), None), minimum=1, maximum=2**63 - 1),
+        replace(whole, name="income", codec=LogCodec(FloatCodec(pa.float64()), -3.5), minimum=-3.5, maximum=1e300),
         replace(
-            whole, name="price", codec=DecimalCodec("decimal128(38, 2)", -(10**37)), minimum=-(10**38) + 1,
+            whole, name="sales", codec=LogCodec(IntegerCodec(pa.int64(), 2**62), None), minimum=1, maximum=2**63 - 1
+        ),
+        replace(
+            whole, name="price", codec=DecimalCodec(pa.decimal128(38, 2), -(10**37)), minimum=-(10**38) + 1,
             maximum=10**38 - 1,
         ),
         replace(
@@ -78,7 +81,7 @@ def mixture_columns():
             codec=replace(text_codec(RATE), base=-50, step=25),
         ),
         replace(
-            mixed, name="when", codec=DatetimeCodec("timestamp[ns, tz=Europe/Berlin]", 1_700_000_000_000_000_001),
+            mixed, name="when", codec=DatetimeCodec(pa.timestamp("ns", "Europe/Berlin"), 1_700_000_000_000_000_001),
             modal_values=(1_706_698_800_000_000_000,), modal_counts=(2,), minimum=-(2**63) + 1, maximum=2**63 - 1,
         ),
     ]  # fmt: skip
@@ -87,27 +90,29 @@ def mixture_columns():
 def other_columns():
     """Categorical, general and passed columns."""
     town = CategoricalColumn(
-        "town é", "string", ("b", None, 'é\n"', "A"), (20, 10, 5, 5), (0, 7, 1, 3), "error", None, False, COUNTED
+        "town é", pa.string(), ("b", None, 'é\n"', "A"), (20, 10, 5, 5), (0, 7, 1, 3), "error", None, False, COUNTED
     )
     low, high = -(2**63), 2**63 - 1
     return [
         town,
-        replace(town, name="paid", type="bool", categories=(True, None, False), counts=(5, 5, 1), first_rows=(1, 2, 0)),
         replace(
-            town, name="size", type="int64", categories=(high, low, 0, None), unknown="ignore", declared=True,
+            town, name="paid", type=pa.bool_(), categories=(True, None, False), counts=(5, 5, 1), first_rows=(1, 2, 0)
+        ),
+        replace(
+            town, name="size", type=pa.int64(), categories=(high, low, 0, None), unknown="ignore", declared=True,
             counts=(3, 1, 0, 0), first_rows=(0, 2, -1, -1),
         ),
-        replace(town, name="share", type="float", categories=(5e-324, float("inf"), -0.5, None)),
+        replace(town, name="share", type=pa.float32(), categories=(5e-324, float("inf"), -0.5, None)),
         replace(
-            town, name="grade", type="dictionary<values=string, indices=int8, ordered=1>",
+            town, name="grade", type=pa.dictionary(pa.int8(), pa.string(), ordered=True),
             dictionary=("A", "b", "é\n\"", "never"),
         ),
-        GeneralColumn("general", FloatCodec("float", integer=True), -0.0, 5e-324, 1e-3, True, COUNTED),
-        GeneralColumn("day", DatetimeCodec("date32[day]", 19_000), -700_000, 2**31 - 1, 1e-3, False, COUNTED),
-        GeneralColumn("nothing", FloatCodec("null"), None, None, 0.0, False, FitRecord("none", 0, 0)),
+        GeneralColumn("general", FloatCodec(pa.float32(), integer=True), -0.0, 5e-324, 1e-3, True, COUNTED),
+        GeneralColumn("day", DatetimeCodec(pa.date32(), 19_000), -700_000, 2**31 - 1, 1e-3, False, COUNTED),
+        GeneralColumn("nothing", FloatCodec(pa.null()), None, None, 0.0, False, FitRecord("none", 0, 0)),
         GeneralColumn("noted", text_codec(HOUR), 0, 60, 1.0, True, COUNTED),
-        IdColumn("account", "uint64", COUNTED, "missing", 2**63, 10),
-        PassthroughColumn("note", "list<item: string>", COUNTED),
+        IdColumn("account", pa.uint64(), COUNTED, "missing", 2**63, 10),
+        PassthroughColumn("note", pa.list_(pa.string()), COUNTED),
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,7 +63,7 @@ def test_no_pickle_and_plain_json(tmp_path, name):
         raise AssertionError(constant)
 
     document = json.loads(read("model.json"), parse_constant=refuse)
-    assert document["format"] == 6
+    assert document["format"] == 7
     assert {column["kind"] for column in document["columns"]} == set(KINDS) - {"drop"}
     assert document["version"] == gpuvgm.__version__
     assert document["created"].endswith("+00:00")
@@ -82,7 +83,7 @@ def test_columns_survive_json(values, base, end, active):
     order = tuple(range(sum(mask)))[::-1]
     column = replace(
         make_model().columns[1],
-        codec=IntegerCodec("int64", base),
+        codec=IntegerCodec(pa.int64(), base),
         mixture=mixture,
         order=order,
         minimum=min(base, end),
@@ -125,8 +126,8 @@ DOES_NOT_ENCODE = {
     MixtureColumn: {**OTHER_FIT, "minimum": None, "maximum": 3, "modal_counts": ()},
     CategoricalColumn: {**OTHER_FIT, "counts": (), "first_rows": (), "declared": True},
     GeneralColumn: OTHER_FIT,
-    IdColumn: {**OTHER_FIT, "type": "int8", "regenerate": "sequence", "first": 1, "step": 1},
-    PassthroughColumn: {**OTHER_FIT, "type": "null"},
+    IdColumn: {**OTHER_FIT, "type": pa.int8(), "regenerate": "sequence", "first": 1, "step": 1},
+    PassthroughColumn: {**OTHER_FIT, "type": pa.null()},
 }
 
 
@@ -167,14 +168,14 @@ def test_fingerprint_sees_rules_codec_and_order():
     ("name", "change"),
     [
         ("spikes", {"modal_values": (0.5, 5e-324, None)}),
-        ("spikes", {"codec": FloatCodec("double")}),
-        ("income", {"codec": LogCodec(FloatCodec("double"), -3.25)}),
-        ("income", {"codec": FloatCodec("double")}),
-        ("price", {"codec": DecimalCodec("decimal128(38, 2)", -(10**37) + 1)}),
-        ("when", {"codec": DatetimeCodec("timestamp[ns, tz=UTC]", 1_700_000_000_000_000_001)}),
+        ("spikes", {"codec": FloatCodec(pa.float64())}),
+        ("income", {"codec": LogCodec(FloatCodec(pa.float64()), -3.25)}),
+        ("income", {"codec": FloatCodec(pa.float64())}),
+        ("price", {"codec": DecimalCodec(pa.decimal128(38, 2), -(10**37) + 1)}),
+        ("when", {"codec": DatetimeCodec(pa.timestamp("ns", "UTC"), 1_700_000_000_000_000_001)}),
         ("town é", {"categories": ("b", None, "A", 'é\n"')}),
         ("town é", {"unknown": "ignore"}),
-        ("town é", {"type": "large_string"}),
+        ("town é", {"type": pa.large_string()}),
         ("general", {"minimum": 0.5}),
         ("general", {"margin": 0.0}),
         ("general", {"clip": False}),

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.table import model_file as store
 from gpuvgm.table.model_file import check_target, load_model, save_model
 from tests.table.store.samples import make_stored
@@ -33,6 +33,33 @@ def test_a_model_behind_a_link_is_replaced_where_it_lies(tmp_path):
     save_model(replace(make_stored(), settings={"n": 2}), tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert load_model(tmp_path / "model").settings == {"n": 2}
+
+
+def twice(model):
+    """A model that no fit gives, and that cannot be loaded: a category twice."""
+    (town,) = (column for column in model.columns if column.name == "town é")
+    spoilt = replace(town, categories=("b", None, "b", "A"))
+    return replace(model, columns=tuple(spoilt if column is town else column for column in model.columns))
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_what_could_not_be_loaded_is_not_written(tmp_path, name):
+    save_model(make_stored(), tmp_path / name)
+    with pytest.raises(InputError, match=r"not written, as it could not be read again: .*town é.*; please report it"):
+        save_model(twice(make_stored()), tmp_path / name)
+    assert load_model(tmp_path / name).rows == make_stored().rows
+    with pytest.raises(InputError, match="not written"):
+        save_model(twice(make_stored()), tmp_path / "another.gpuvgm")
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_what_a_model_is_loaded_as_is_proven_too(tmp_path):
+    def load(model):
+        raise ModelFileError(f"no class has {model.rows} rows")
+
+    with pytest.raises(InputError, match="not written, as it could not be read again: no class has"):
+        save_model(make_stored(), tmp_path / "model.gpuvgm", load)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_an_empty_folder_is_taken(tmp_path):
