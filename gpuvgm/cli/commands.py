@@ -137,7 +137,6 @@ def generate(
     from gpuvgm.cli import tables as views
     from gpuvgm.execution.local import LocalExecutor
 
-    start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as cluster:
 
         def report(done: int) -> None:
@@ -153,9 +152,7 @@ def generate(
             resume=resume,
             executor=LocalExecutor(threads, report) if cluster is None else cluster.reporting(report),
         )
-    seconds = time.perf_counter() - start
-    document = {**views.run_document(written), "path": str(written.path), "seed": seed, "seconds": seconds}
-    return Outcome(document, [views.run_line(written, seconds)])
+    return Outcome({**views.run_document(written), "seed": seed}, [views.run_line(written)])
 
 
 @command
@@ -374,14 +371,13 @@ def sample(
     from gpuvgm.cli.synthesize import sample_rows
     from gpuvgm.cli.where import parse_where
 
-    conditions, start = parse_where(where), time.perf_counter()
+    conditions = parse_where(where)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         machine: Any = {"executor": executor, "threads": threads, "progress": progress}
         written, share = sample_rows(model, rows, conditions, seed, path, resume=resume, **machine)
-    seconds = time.perf_counter() - start
-    document = {**views.run_document(written), "path": str(written.path), "model": model, "seconds": seconds}
+    document = {**views.run_document(written), "model": model}
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
-    return Outcome(document | {"condition_share": share}, [views.run_line(written, seconds), *met])
+    return Outcome(document | {"condition_share": share}, [views.run_line(written), *met])
 
 
 @command
@@ -452,7 +448,7 @@ def transform(
             resume=resume,
         )
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
-    return Outcome(document, [views.run_line(run, run.seconds), *views.unseen_lines(run)])
+    return Outcome(document, [views.run_line(run), *views.unseen_lines(run)])
 
 
 @command
@@ -490,7 +486,7 @@ def inverse(
             row_group_rows=row_group_rows,
             resume=resume,
         )
-    return Outcome({**views.run_document(run), "model": model}, [views.run_line(run, run.seconds)])
+    return Outcome({**views.run_document(run), "model": model}, [views.run_line(run)])
 
 
 @command

@@ -86,7 +86,7 @@ def sample_rows(
 
     Returns
     -------
-    written : GeneratedFile
+    written : RunSummary
         What was written.
     share : float or None
         Of the rows drawn by a neural network, those that met the conditions.

@@ -36,15 +36,15 @@ _UNSEEN = {
 }
 
 
-def run_document(run: Any) -> dict[str, Any]:
-    """A `RunSummary` or a `GeneratedFile`."""
-    parts = ("path", "rows", "bytes", "columns", "seconds", "unseen")
-    return {part: getattr(run, part) for part in parts if hasattr(run, part)}
+def run_document(run: RunSummary) -> dict[str, Any]:
+    """A `RunSummary`."""
+    return {part: getattr(run, part) for part in ("path", "rows", "bytes", "columns", "seconds", "unseen")}
 
 
-def run_line(run: Any, seconds: float) -> str:
+def run_line(run: RunSummary) -> str:
     """The same as one line."""
-    return f"{run.path}: {counted(run.rows, 'row')}, {decimal(run.bytes)}, {seconds:.2f} s, {speed(run.rows, seconds)}"
+    seconds = f"{run.seconds:.2f} s, {speed(run.rows, run.seconds)}"
+    return f"{run.path}: {counted(run.rows, 'row')}, {decimal(run.bytes)}, {seconds}"
 
 
 def unseen_lines(run: RunSummary) -> list[str]:

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
 from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange, check_row_range
-from gpuvgm.errors import InputError, counted, counted_values, warn
-from gpuvgm.execution.context import check_reachable
+from gpuvgm.errors import InputError
+from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import Executor, LocalExecutor
-from gpuvgm.files import remove_left_over
-from gpuvgm.io import Given, Location, check_folder_of, decoded_sink, location_of, read_metadata
-from gpuvgm.io.files import stamp_of
-from gpuvgm.io.locks import locked
-from gpuvgm.io.manifest import inside
-from gpuvgm.io.parquet import parquet_part, stored_schema
+from gpuvgm.execution.partitions import OpenPartition
+from gpuvgm.io import Given, Location, Source, decoded_sink, location_of
+from gpuvgm.table.write import FolderRows, Parts, RunSummary, Written, target_of, write_rows
 
 BLOCK_ROWS = 1 << 20
 FILE_ROWS = 1 << 26
-_ANEW = "remove them to begin again"
 Rows = Callable[[int, int, int], pa.RecordBatch]  # first row, rows, seed
 
 Kind = Literal["amount", "mixed-table"]
@@ -38,24 +30,24 @@ KINDS: dict[Kind, tuple[pa.Schema, Rows]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class GeneratedFile:
-    """What was written.
+class GeneratedParts(Parts):
+    """Files of generated rows; each says with which row it begins.
 
     Parameters
     ----------
-    path : pathlib.Path or RemoteFile
-        The file, or the folder.
-    rows, bytes : int
-        Its rows and its size; of a folder those that were asked for.
-    files, kept : int
-        Files, and how many of them were there already.
+    block_rows : int
+        Rows of a row group.
     """
 
-    path: Location
-    rows: int
-    bytes: int
-    files: int = 1
-    kept: int = 0
+    block_rows: int = BLOCK_ROWS
+
+    def sink(self, path: Location, threads: int, first_row: int) -> Any:
+        """A file that begins with a row."""
+        described = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
+        if first_row:
+            described["gpuvgm.first_row"] = str(first_row)
+        options: dict[str, Any] = {"row_group_rows": self.block_rows, "compression": "lz4", "threads": threads}
+        return decoded_sink(path, self.schema, described, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +74,83 @@ class Generator:
     block_rows: int
     described: Mapping[str, str]
 
-    def write(self, path: Given, part: RowRange, executor: LocalExecutor) -> tuple[int, int]:
-        """Write a range of rows to a file; returns its rows and its size."""
-        described = dict(self.described)
-        if part.first_row:
-            described["gpuvgm.first_row"] = str(part.first_row)
-        options: dict[str, Any] = {"row_group_rows": self.block_rows, "compression": "lz4"}
-        with decoded_sink(location_of(path), self.schema, described, **options) as sink:
-            executor.map_blocks(self._batch, part.ranges(self.block_rows), sink.write)
-        return sink.rows, sink.bytes
+    def parts(self, out: Location, part: RowRange, file_rows: int) -> GeneratedParts:
+        """The files of a range of rows, numbered by these."""
+        first = part.first_row // file_rows
+        files = max(1, -(-part.rows // file_rows))
+        said = {key.removeprefix("gpuvgm."): text for key, text in self.described.items() if key != "pandas"}
+        asked = {**said, "first_row": part.first_row, "rows": part.rows, "part_rows": file_rows}
+        return GeneratedParts(
+            out,
+            self.schema.with_metadata(dict(self.described)),
+            {**asked, "row_group_rows": self.block_rows},
+            file_rows,
+            decoded=True,
+            folders=(FolderRows(part.first_row, "", first),),
+            numbers=range(first, first + files),
+            block_rows=self.block_rows,
+        )
 
-    def _batch(self, part: RowRange) -> pa.RecordBatch:
-        return self.rows_of(part.first_row, part.rows, self.seed)
+    def encoder(self) -> Callable[[RowRange], Written]:
+        """What makes rows."""
+        return self._written
+
+    def _written(self, part: RowRange) -> Written:
+        return self.rows_of(part.first_row, part.rows, self.seed), {}
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedRows(Source):
+    """Ranges of rows to be made, as a source and as partitions of it.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    schema : pyarrow.Schema
+        Their columns.
+    part : RowRange
+        The rows.
+    file_rows, block_rows : int
+        Rows of a partition and of a block.
+    """
+
+    name: str
+    schema: pa.Schema
+    part: RowRange
+    file_rows: int
+    block_rows: int
+    identified: ClassVar[bool] = True
+    read_apart: ClassVar[bool] = True
+
+    @property
+    def first_row(self) -> int:
+        """Number of the first row."""
+        return self.part.first_row
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.part.rows
+
+    def blocks(self, *_: Any) -> Iterator[Any]:
+        """The rows in blocks of the length that they are always made in."""
+        return self.part.ranges(self.block_rows)
+
+    def partitions(self, _: Any) -> Iterator[GeneratedRows]:
+        """The rows of each file."""
+        return (replace(self, part=file) for file in self.part.ranges(self.file_rows))
+
+    def read(self) -> OpenPartition:
+        """The rows as a worker makes them."""
+        return OpenPartition(on_device=False, blocks=self.blocks())
+
+
+class RowsInOrder(GeneratedRows):
+    """Rows that are drawn one after the other, of which none comes again."""
+
+    __slots__ = ()
+    identified = False
 
 
 def generate(
@@ -107,7 +164,7 @@ def generate(
     block_rows: int = BLOCK_ROWS,
     resume: bool = False,
     executor: Executor | None = None,
-) -> GeneratedFile:
+) -> RunSummary:
     """Write generated rows to files, block by block. Every row depends on the seed and its number only.
 
     Parameters
@@ -115,7 +172,8 @@ def generate(
     path : path or URL
         A name that ends in ``.parquet`` (or another ending) is one file, CSV where it ends in ``.csv`` or ``.csv.gz``,
         of which nothing is left under this name unless all rows were written. Any other name is a folder, of files
-        ``part-00000.parquet`` and so on. One run at a time writes a file, or a file of a folder.
+        ``part-00000.parquet`` and so on and a manifest with their checksums; it appears when all are there, unless
+        other files of it are. One run at a time writes a file, or a file of a folder.
     rows : int
         Number of rows.
     kind : {"amount", "mixed-table"}
@@ -126,6 +184,7 @@ def generate(
     first_row : int
         Row to begin with: rows [first_row, first_row + rows) are what a file of more rows has there. In a folder, a
         multiple of `file_rows`; the files are numbered by their rows, so that several machines may fill one folder.
+        Each such run has a manifest of its own there.
     file_rows : int
         Rows of each file of a folder.
     block_rows : int
@@ -137,13 +196,13 @@ def generate(
 
     Returns
     -------
-    GeneratedFile
-        Its path, rows, bytes and files.
+    RunSummary
+        Its path, rows, bytes, columns, seconds and files; of a folder those of this run.
 
     Raises
     ------
     InputError
-        For an unknown kind, negative rows, a folder that does not exist or holds something else.
+        For an unknown kind, negative rows, a folder that does not exist or holds some of the files.
     FolderInUse
         Where another run writes the same file, or some of the same files.
 
@@ -151,7 +210,7 @@ def generate(
     --------
     >>> import gpuvgm
     >>> written = gpuvgm.generate("payments.parquet", 1000)
-    >>> written.rows, str(written.path)
+    >>> written.rows, written.path
     (1000, 'payments.parquet')
     >>> gpuvgm.TableTransformer().fit("payments.parquet").feature_names_in_.tolist()
     ['Amount']
@@ -164,19 +223,21 @@ def generate(
 
 def write_generated(
     generator: Generator, path: Given, part: RowRange, file_rows: int, chosen: Executor, *, resume: bool | None
-) -> GeneratedFile:
+) -> RunSummary:
     """Write a range of rows, as `generate` describes; `resume` is None where a run that was cut short cannot go on."""
-    target = location_of(path)
-    if not target.suffix:
-        return _write_folder(generator, target, part, file_rows, chosen, resume=resume)
-    if resume:
+    out = location_of(path)
+    if file_rows < 1 or (part.first_row % file_rows and not out.suffix):
         raise InputError(
-            f"{target}: one file is written as a whole: give a folder (a name without an ending) to resume"
+            f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
+            f"file_rows={file_rows}"
         )
-    local = chosen if isinstance(chosen, LocalExecutor) else LocalExecutor(progress=chosen.progress)
-    check_folder_of(target)
-    with locked(target):
-        return GeneratedFile(target, *generator.write(target, part, local))
+    kind = RowsInOrder if resume is None else GeneratedRows
+    source = kind("generated rows", generator.schema, part, file_rows, generator.block_rows)
+    parts = generator.parts(target_of(source, out), part, file_rows)
+    if out.suffix and not isinstance(chosen, LocalExecutor):
+        chosen = LocalExecutor(progress=chosen.progress)
+    run = Run("reference", chosen)
+    return write_rows(run, source, generator.schema.names, parts, generator.encoder, resume=bool(resume))
 
 
 def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:
@@ -186,101 +247,3 @@ def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:
         raise InputError(f'kind "{kind}" cannot be generated; there is: {", ".join(KINDS)}')
     schema, rows_of = KINDS[kind]
     return Generator(rows_of, schema, seed, block_rows, {"gpuvgm.kind": kind, "gpuvgm.seed": str(seed)})
-
-
-def _write_folder(
-    generator: Generator, folder: Location, part: RowRange, file_rows: int, executor: Executor, *, resume: bool | None
-) -> GeneratedFile:
-    if file_rows < 1 or part.first_row % file_rows:
-        raise InputError(
-            f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
-            f"file_rows={file_rows}"
-        )
-    files = {file.first_row // file_rows: file for file in part.ranges(file_rows)}
-    check_reachable(executor, folder)
-    check_folder_of(folder)
-    with locked(folder, _span_of_files(files)):
-        held = _held_files(generator, folder, files, resume=resume)
-        if resume:
-            _warn_of_more(part_of(folder, _span_of_files(files).stop), part)
-        missing = [file for number, file in files.items() if number not in held]
-        place = Path(os.path.abspath(folder)) if isinstance(folder, Path) else folder  # workers may stand elsewhere
-        with _say_what_is_complete(folder, files, resume=resume):
-            written = executor.each(partial(_write_numbered, generator, place, file_rows), missing)
-            sizes = list(held.values()) + [size for _, size in written]
-    return GeneratedFile(folder, part.rows, sum(sizes), len(files), len(held))
-
-
-@contextmanager
-def _say_what_is_complete(folder: Location, numbers: Iterable[int], *, resume: bool | None) -> Iterator[None]:
-    """Of a run that fails, say which files are complete; remove what workers that were killed had begun."""
-    try:
-        yield
-    except BaseException as problem:
-        if isinstance(folder, Path):
-            final: list[Any] = [part_of(folder, number) for number in numbers]
-            begun = {path.name[1:].rsplit(".", 2)[0] for path in folder.glob(".*.partial")}
-            for path in final:
-                if path.name in begun:
-                    remove_left_over(path)
-            complete = sum(path.exists() for path in final)
-            if complete:
-                told = counted_values(complete, "files are complete")
-                problem.add_note(f"{told} in {folder}: {_ANEW if resume is None else 'go on with resume=True'}")
-        raise
-
-
-def _span_of_files(files: Mapping[int, RowRange]) -> range:
-    return range(min(files, default=0), max(files, default=0) + 1)
-
-
-def _warn_of_more(following: Location, part: RowRange) -> None:
-    """Another machine may have written the file that follows these rows, or an earlier run that had more."""
-    if part.rows and following.exists():
-        told = f"{following}: is there too, beyond the {counted(part.rows, 'row')} of this run"
-        warn(f"{told}; remove it and those after it if the folder shall have no more rows")
-
-
-def part_of(folder: Location, number: int) -> Location:
-    """Name of a file of a folder."""
-    return inside(folder, f"part-{number:05d}.parquet")
-
-
-def _write_numbered(
-    generator: Generator, folder: Location, file_rows: int, part: RowRange, executor: LocalExecutor
-) -> int:
-    return generator.write(part_of(folder, part.first_row // file_rows), part, executor)[1]
-
-
-def _held_files(
-    generator: Generator, folder: Location, files: Mapping[int, RowRange], *, resume: bool | None
-) -> dict[int, int]:
-    """Sizes of the complete files that are there, by number; the folder is made where there is none."""
-    if isinstance(folder, Path):
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"{folder}: is a file; give a name that ends in .parquet, or that of a folder")
-        folder.mkdir(exist_ok=True)
-    there = {number: part_of(folder, number) for number in files if part_of(folder, number).exists()}
-    if there and not resume:
-        told = counted_values(len(there), f"files are there already, of {len(files):,}")
-        first, way = next(iter(there.values())).name, "" if resume is None else "go on with resume=True, or "
-        raise InputError(f"{folder}: {told} (first {first}): {way}{_ANEW}")
-    return {n: size for n, path in there.items() if (size := _size_if_complete(generator, path, files[n])) is not None}
-
-
-def _size_if_complete(generator: Generator, path: Location, part: RowRange) -> int | None:
-    """Size of a file with these rows; None for a damaged one.
-
-    Raises
-    ------
-    InputError
-        For a file that holds other rows.
-    """
-    try:
-        held, described = parquet_part(path), read_metadata(path)
-    except InputError:
-        return None
-    expected = dict(generator.described) | ({"gpuvgm.first_row": str(part.first_row)} if part.first_row else {})
-    if described != expected or held.rows != part.rows or not held.schema.equals(stored_schema(generator.schema)):
-        raise InputError(f"{path}: holds other rows ({held.rows:,}, {described}); write to another folder")
-    return stamp_of(path)[0]

@@ -232,9 +232,10 @@ class Run:
         rows = min(self.block_rows or BLOCK_ROWS, SMALL_BLOCK_VALUES // max(width, 1))
         return batch_rows * max(1, rows // batch_rows)
 
-    def reads_apart(self, source: Source) -> bool:
-        """Whether each worker reads rows of a source by itself, wherever they begin."""
-        return self.spread and bool(source.paths) and bool(source.rows)
+    def cluster_for(self, source: Source) -> DaskExecutor | None:
+        """The cluster, if each of its workers reads rows of a source by itself, wherever they begin."""
+        is_apart = source.read_apart and bool(source.rows)
+        return self.executor if isinstance(self.executor, DaskExecutor) and is_apart else None
 
     def blocks(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -95,9 +95,6 @@ class Executor(Protocol):
     def stream(self, function: Callable[[Any], R], blocks: Iterable[Any]) -> Iterator[R]:
         """The result of each block, in row order, for callers who ask for one after the other."""
 
-    def each(self, function: Callable[[Any, LocalExecutor], R], partitions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
-        """Each partition with what `function(partition, executor)` gives for it, as they are ready."""
-
 
 class RemoteBlocks(ABC, Iterator[Any]):
     """Blocks that other processes read; as an iterator they come to this one."""
@@ -177,17 +174,6 @@ class LocalExecutor:
             while (step := pipeline.steps.get()) is not None:
                 yield step.take()
                 pipeline.release(step.rows, self.progress)
-
-    def each(self, function: Callable[[Any, LocalExecutor], R], partitions: Iterable[Any]) -> Iterator[tuple[Any, R]]:
-        """Each partition with what `function(partition, executor)` gives for it, one after the other.
-
-        Progress counts on from one partition to the next.
-        """
-        done = 0
-        for partition in partitions:
-            report = None if self.progress is None else partial(_from, self.progress, done)
-            yield partition, function(partition, self.reporting(report))
-            done += partition.rows
 
     @contextmanager
     def _started(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
@@ -282,11 +268,6 @@ class DeviceExecutor(LocalExecutor):
 
     def _begin(self) -> None:
         self._make_ready()
-
-
-def _from(progress: Callable[[int], None], start: int, done: int) -> None:
-    """Report rows that come after `start` others."""
-    progress(start + done)
 
 
 def _run_in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) -> Iterator[tuple[int, R]]:

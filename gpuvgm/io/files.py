@@ -26,7 +26,7 @@ from gpuvgm.io.hive import completed, values_of, with_keys
 from gpuvgm.io.ipc import ipc_part
 from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
 from gpuvgm.io.locations import Location, location_of, open_binary
-from gpuvgm.io.manifest import MANIFEST, Stamp, as_recorded, recorded_files
+from gpuvgm.io.manifest import MANIFESTS, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part
 from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, no_such_file, read_ahead
 from gpuvgm.io.source import Part, Runs, Source, check_request, check_same, check_unique, shares_of_runs
@@ -132,7 +132,7 @@ def _files_within(folder: Location, files: Iterable[tuple[Location, PurePath]]) 
     inside = sorted(files, key=lambda pair: pair[1].parts)
     refuse_lakes_within(str(folder), [name for _, name in inside])
     chosen = [file for file, name in inside if not _is_hidden(name) and ending_of(name) in FORMATS]
-    manifests = [file for file, name in inside if name.name == MANIFEST and not _is_hidden(name.parent)]
+    manifests = [file for file, name in inside if MANIFESTS.fullmatch(name.name) and not _is_hidden(name.parent)]
     if not chosen and not manifests:
         refuse_lakes_around({folder: folder})
         raise nothing_in(str(folder))

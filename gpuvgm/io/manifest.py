@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from gpuvgm.io.plain_json import plain
 
 #: Lies beside the files of a folder that gpuvgm wrote; readers of folders skip names that begin with "_" or ".".
 MANIFEST = "_manifest.json"
+MANIFESTS = re.compile(r"_manifest(\.\d+)?\.json")  # runs that generate files of one folder have one each
 #: Size, and time of change in nanoseconds; of files in stores the ETag, or what stands for it.
 Stamp = tuple[int, int | str]
 
@@ -96,15 +98,17 @@ def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp
         Naming the first file that is missing, not listed, or of another size; for manifests that are damaged, and
         folders that are unfinished.
     """
-    found = {}
+    listed: dict[str, tuple[Location, dict[str, ManifestEntry]]] = {}
     for place in manifests:
         document = manifest_document(place)
         if document is not None:
-            entries = _entries(place, document)
-            folders = {"", *(name.rpartition("/")[0] for name in entries)}
-            names = ((name_below(place, file), file) for file in files)
-            below = {name: file for name, file in names if name and name.rpartition("/")[0] in folders}
-            found.update(_compared(place, entries, below, files))
+            listed.setdefault(str(place).removesuffix(place.name), (place, {}))[1].update(_entries(place, document))
+    found = {}
+    for place, entries in listed.values():
+        folders = {"", *(name.rpartition("/")[0] for name in entries)}
+        names = ((name_below(place, file), file) for file in files)
+        below = {name: file for name, file in names if name and name.rpartition("/")[0] in folders}
+        found.update(_compared(place, entries, below, files))
     return found
 
 
@@ -140,7 +144,7 @@ def _compared(
 ) -> dict[Location, ManifestEntry]:
     for name in sorted({*entries, *beside}):
         if name not in beside:
-            raise InputError(f"{str(place).removesuffix(MANIFEST)}{name}: is missing; {_AGAIN}, {_AS_IT_IS}")
+            raise InputError(f"{str(place).removesuffix(place.name)}{name}: is missing; {_AGAIN}, {_AS_IT_IS}")
         if name not in entries:
             raise InputError(f"{beside[name]}: gpuvgm did not write it there; remove it, {_AS_IT_IS}")
         size, _ = files[beside[name]]

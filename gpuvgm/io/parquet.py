@@ -252,13 +252,6 @@ def _content(path: Location, footer: pq.FileMetaData) -> Content | None:
     return Content(size - footer.serialized_size - TRAILER_BYTES, sha256.decode())
 
 
-def stored_schema(schema: pa.Schema) -> pa.Schema:
-    """What a file with these columns is read back with: Parquet keeps no seconds."""
-    file = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_batches([], schema), file)
-    return pq.read_schema(pa.BufferReader(file.getvalue())).remove_metadata()
-
-
 def read_metadata(path: str | Location) -> dict[str, str]:
     """Key/value metadata of a Parquet file, as `ParquetSink` wrote it.
 

@@ -91,6 +91,11 @@ class Source:
         return ()
 
     @property
+    def read_apart(self) -> bool:
+        """Whether other processes can read rows by themselves, wherever they begin."""
+        return bool(self.paths)
+
+    @property
     def lies_on_device(self) -> bool:
         """Whether blocks lie on a device."""
         return False

@@ -24,7 +24,7 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
-from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, GeneratedFile, Generator, write_generated
+from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine, runs_on_device
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.execution.context import Run, executor_for
@@ -50,6 +50,7 @@ from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import document_digest, load_model, save_model
 from gpuvgm.table.transformer import TableTransformer
+from gpuvgm.table.write import RunSummary
 
 _LOG = logging.getLogger("gpuvgm")
 _PARENTS, _BINS, _ROWS = whole(0, 2), whole(2, 200), whole()
@@ -287,7 +288,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         -------
         object
             A table of the kind that was fitted: pandas for pandas and Dask, and so on; a pyarrow Table for files. With
-            `out` a `GeneratedFile`: path, rows, bytes and files.
+            `out` a `RunSummary`: path, rows, bytes, columns, seconds and files.
 
         Raises
         ------
@@ -329,7 +330,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def _write(
         self, sampler: Sampler, part: RowRange, seed: int, out: Path_, report: Any, *, resume: bool
-    ) -> GeneratedFile:
+    ) -> RunSummary:
         described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": self._digest(sampler)}
         described |= metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
         generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, described)

@@ -564,7 +564,7 @@ class BaseTransformer:
                 return (encoded, unseen) if return_unseen else encoded
             chosen = {key: asked[key] for key in ("names", "keep_original") if asked[key]}
             run_asked = coding.asked(table) | {"part_rows": part_rows} | chosen | written.asked
-            parts = Parts(target_of(table, out, resume=resume), coding.schema, run_asked, part_rows, written)
+            parts = Parts(target_of(table, out), coding.schema, run_asked, part_rows, written)
             return write_rows(run, table, coding.columns, parts, coding.batches, resume=resume)
 
     def _lazily(self, table: Source, out: Path_ | None, beside: str | None) -> Lazily | None:
@@ -824,7 +824,7 @@ class BaseTransformer:
             if out is not None:
                 asked = decoding.asked(table) | {"part_rows": part_rows} | written.asked
                 schema = schema.with_metadata(metadata_for_pandas(self.pandas_dtypes_, schema))
-                parts = Parts(target_of(table, out, resume=resume), schema, asked, part_rows, written, decoded=True)
+                parts = Parts(target_of(table, out), schema, asked, part_rows, written, decoded=True)
                 return write_rows(run, table, read.names, parts, decoding.batches, resume=resume)
             found: list[Decoded] = []
             run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run, table), found.append)

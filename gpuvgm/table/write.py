@@ -1,4 +1,4 @@
-"""What transform and inverse write: one file, or a folder of Parquet files that can be gone on with.
+"""What transform, inverse, sample and generate write: one file, or a folder of Parquet files that can be gone on with.
 
 Each file of a folder holds the same rows whoever wrote it, and what is there need not be done again.
 """
@@ -30,7 +30,7 @@ from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, co
 from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
 from gpuvgm.execution.partitions import Partition, as_read_by
-from gpuvgm.files import replace_folder, undisturbed
+from gpuvgm.files import remove_temporary, replace_folder, undisturbed
 from gpuvgm.io import (
     MANIFEST,
     FileSource,
@@ -87,13 +87,13 @@ class RunSummary:
     unseen: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
-def target_of(source: Source, out: Given, *, resume: bool) -> Location:
+def target_of(source: Source, out: Given) -> Location:
     """The file or folder to write.
 
     Raises
     ------
     InputError
-        Where it would be read as part of the source, or one file is to be resumed.
+        Where it would be read as part of the source.
     """
     target = location_of(out)
     refuse_overwriting(source, target if target.suffix else inside(target, "part-00000.parquet"))
@@ -102,10 +102,6 @@ def target_of(source: Source, out: Given, *, resume: bool) -> Location:
     held = [] if target.suffix else _inside_of(target, source)
     if held:
         raise InputError(f"{target}: holds {held[0]}, which is read; give another name to write")
-    if resume and target.suffix:
-        raise InputError(
-            f"{target}: one file is written as a whole: give a folder (a name without an ending) to resume"
-        )
     return target
 
 
@@ -219,6 +215,8 @@ class Parts:
         Which rows are written to which folder.
     left_out : frozenset of str
         Columns that the files do not have, because the names of their folders say them.
+    numbers : range, optional
+        Of generated rows, the numbers of the files; other runs may write other numbers of the same folder.
     """
 
     out: Location
@@ -230,6 +228,7 @@ class Parts:
     decoded: bool = False
     folders: Sequence[FolderRows] = (FolderRows(0, "", 0),)
     left_out: frozenset[str] = frozenset()
+    numbers: range | None = None
 
     def __post_init__(self) -> None:
         if self.part_rows < 1:
@@ -256,8 +255,8 @@ class Parts:
         """Columns of the files."""
         return [name for name in self.schema.names if name not in self.left_out]
 
-    def sink(self, path: Location, threads: int) -> Any:
-        """A file to write, of which so many threads encode rows: a ParquetSink or a CsvSink."""
+    def sink(self, path: Location, threads: int, first_row: int) -> Any:
+        """A file that begins with a row, of which so many threads encode rows: a ParquetSink or a CsvSink."""
         metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         schema = pa.schema([self.schema.field(name) for name in self.columns])
         make: Any = decoded_sink if self.decoded else ParquetSink
@@ -269,14 +268,28 @@ class Parts:
         path = inside(self.place, self.name(first_row))
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
-        return self.sink(path, threads)
+        return self.sink(path, threads, first_row)
 
     @property
     def place(self) -> Location:
         """Where the files are written: beside the folder until all are there; in a store, in the folder."""
         if isinstance(self.out, RemoteFile):
             return self.out
-        return (self.root / self.out).with_name(f".{self.out.name}.unfinished")
+        return (self.root / self.out).with_name(f".{self.out.name}{self._number}.unfinished")
+
+    @property
+    def manifest(self) -> str:
+        """Name of the manifest: runs that write other files of the folder have their own."""
+        return f"_manifest{self._number}.json"
+
+    @property
+    def _number(self) -> str:
+        return f".{self.numbers.start:05d}" if self.numbers and self.numbers.start else ""
+
+    @property
+    def first_row(self) -> int:
+        """The first row of all."""
+        return self.folders[0].first_row
 
     def name(self, first_row: int) -> str:
         """Name of the file that begins with a row."""
@@ -294,9 +307,10 @@ class Parts:
 
     def files(self, rows: int) -> list[tuple[int, int]]:
         """First row of every file of so many rows, and the row after its last."""
-        found, row = [], 0
-        while row < rows:
-            found.append((row, min(rows, self.bounds(row)[1])))
+        found, row = [], self.first_row
+        end = row + rows
+        while row < end:
+            found.append((row, min(end, self.bounds(row)[1])))
             row = found[-1][1]
         return found
 
@@ -424,7 +438,7 @@ class PartFiles:
         """End the last file, once all rows are taken; of no rows at all write one that has the columns."""
         self._finish(0)
         if not self._manifest.done and self._taking is None:
-            self._begin(0)
+            self._begin(self._parts.first_row)
         if self._taking is not None:
             self._end()
         self._finish(0)
@@ -484,7 +498,10 @@ def write_rows(
     if not parts.out.suffix:
         return write_parts(run, source, columns, parts, encode, resume=resume)
     started, out, schema = time.perf_counter(), parts.out, parts.schema
-    with parts.sink(out, run.executor.threads) as sink:
+    if resume:
+        _LOG.warning("--resume: one file is written as a whole; it begins again")
+    sink = parts.sink(out, run.executor.threads, parts.first_row)
+    with locked(out), sink:
         taking = Taking(sink, parts.columns)
         _writer(run.executor).map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
     seconds = time.perf_counter() - started
@@ -525,8 +542,8 @@ def write_parts(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"
         )
     check_reachable(run.executor, parts.out)
-    _check_folder(parts.out)
-    with locked(parts.out):
+    _check_folder(parts)
+    with locked(parts.out, parts.numbers):
         finished = _finished(parts) if resume else None
         if finished is not None:
             return _summary(source, parts, finished, began)
@@ -540,9 +557,9 @@ def write_parts(
             _check_rows(source, parts, manifest)
             manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
             manifest.write()
-            _clear(parts.place, {MANIFEST, *manifest.done})
-            if isinstance(parts.place, Path) and isinstance(parts.out, Path):  # what it replaces goes after
-                replace_folder(parts.place, Path(os.path.realpath(parts.out)))
+            _clear(parts.place, {parts.manifest, *manifest.done})
+            if isinstance(parts.place, Path) and isinstance(parts.out, Path):
+                _publish(parts, parts.place, Path(os.path.realpath(parts.out)), manifest)
     summary = _summary(source, parts, manifest, began)
     rows, size = counted(summary.rows, "row"), counted(summary.bytes, "byte")
     _LOG.info("%s: %s, %s, %.2f s", summary.path, rows, size, summary.seconds)
@@ -559,9 +576,30 @@ def _left_for_later(parts: Parts, source: Source, manifest: Manifest) -> Iterato
             complete = counted_values(len(manifest.done), "files are complete")
             way = "go on with resume=True" if source.identified else _ANEW
             problem.add_note(f"{complete} in {parts.place}: {way}")
+            if isinstance(parts.place, Path):  # workers that were killed had begun others
+                remove_temporary(parts.place, ".part-")
         elif isinstance(problem, _ENDS) and isinstance(parts.place, Path):
             shutil.rmtree(parts.place, ignore_errors=True)
         raise
+
+
+def _publish(parts: Parts, place: Path, out: Path, manifest: Manifest) -> None:
+    """Give a folder that is complete its name; files of generated rows join those that are there."""
+    if parts.numbers is None:  # what it replaces goes after
+        replace_folder(place, out)
+        return
+    with undisturbed():
+        with suppress(OSError):  # of a folder that is there
+            place.rename(out)
+            return
+        _move([*manifest.done, parts.manifest], place, out)
+        place.rmdir()
+
+
+def _move(names: Iterable[str], start: Path, end: Path) -> None:
+    for name in names:
+        with suppress(FileNotFoundError):
+            (start / name).replace(end / name)
 
 
 def _fits(parts: Parts, name: str, entry: Mapping[str, Any], folder: Location | None = None) -> bool:
@@ -579,11 +617,12 @@ def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode
     other, of what comes of blocks.
     """
     width = len(parts.schema)
-    if run.reads_apart(source):
+    cluster = run.cluster_for(source)
+    if cluster is not None:
         cuts = [0, *(stop for _, stop in parts.files(source.rows or 0))]
         partitions = run.partitions(source, columns, width, cuts=cuts)
         left = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
-        for partition, entry in run.executor.each(partial(write_part, parts, encode), left):
+        for partition, entry in cluster.each(partial(write_part, parts, encode), left):
             manifest.add(parts.name(partition.first_row), entry)
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
@@ -626,39 +665,57 @@ def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:
 
 def _finished(parts: Parts) -> Manifest | None:
     """The manifest of a folder that is complete already; where files of it are damaged, it becomes unfinished."""
-    if parts.place != parts.out and read_manifest(inside(parts.place, MANIFEST)) is not None:
+    if parts.place != parts.out and read_manifest(inside(parts.place, parts.manifest)) is not None:
         return None
-    found = read_manifest(inside(parts.out, MANIFEST))
+    found = read_manifest(inside(parts.out, parts.manifest))
     if found is None or not found.complete:
         return None
-    refuse_other_run(found, parts.asked, str(parts.out))
+    anew = {} if parts.numbers is None else {"otherwise": "give another folder"}
+    refuse_other_run(found, parts.asked, str(parts.out), **anew)
     if all([_fits(parts, name, entry, parts.out) for name, entry in found.done.items()]):
         return found
     if isinstance(parts.out, Path) and isinstance(parts.place, Path):
-        _check_folder(parts.out)
+        _check_folder(parts)
         _remove_unfinished(parts.place, None)
-        parts.out.rename(parts.place)
+        if parts.numbers is None:
+            parts.out.rename(parts.place)
+        else:  # other runs have files there
+            parts.place.mkdir()
+            _move([*found.done, parts.manifest], parts.out, parts.place)
     return None
 
 
 def _begun(parts: Parts, source: Source, *, resume: bool) -> Manifest:
     """The manifest of the run to resume, or a new one in a folder of its own."""
-    _check_folder(parts.out)
-    place = inside(parts.place, MANIFEST)
+    _check_folder(parts)
+    place = inside(parts.place, parts.manifest)
     found = read_manifest(place)
-    if not resume:
-        _refuse_to_forget(parts, source, found)
-    elif found is not None:
+    if resume and found is not None:
         refuse_other_run(found, parts.asked, _left_by(found, parts), _ANEW)
         return replace(found, place=place, complete=False)
+    if parts.numbers is not None:
+        _refuse_to_replace(parts, source)
     if resume:
         _LOG.info("%s: there is no unfinished run; it begins from the start", parts.out)
-    if isinstance(parts.out, RemoteFile):
+    else:
+        _refuse_to_forget(parts, source, found)
+    if isinstance(parts.out, RemoteFile) and parts.numbers is None:
         _empty_store(parts.out)
-    elif isinstance(parts.place, Path):
+    if isinstance(parts.place, Path):
         _remove_unfinished(parts.place, found)
         parts.place.mkdir()
     return Manifest(place, dict(parts.asked), {})
+
+
+def _refuse_to_replace(parts: Parts, source: Source) -> None:
+    """Refuse to write files of generated rows that are there: other runs may have written them."""
+    names = [parts.name(row) for row, _ in parts.files(source.rows or 0)]
+    there = [name for name in names if inside(parts.out, name).exists()]
+    if there:
+        told = counted_values(len(there), f"files are there already, of {len(names):,}")
+        is_own = source.identified and read_manifest(inside(parts.out, parts.manifest))
+        way = "go on with resume=True, or " if is_own else ""
+        raise InputError(f"{parts.out}: {told} (first {there[0]}): {way}remove them to begin again")
 
 
 def _left_by(found: Manifest, parts: Parts) -> str:
@@ -701,7 +758,7 @@ def _empty_store(out: RemoteFile) -> None:
         file.unlink(missing_ok=True)
 
 
-def _check_folder(out: Location) -> None:
+def _check_folder(parts: Parts) -> None:
     """Refuse folders that hold something else.
 
     Raises
@@ -709,11 +766,14 @@ def _check_folder(out: Location) -> None:
     InputError
         Naming the folder.
     """
+    out = parts.out
     if isinstance(out, RemoteFile):
         return
     check_folder_of(out)
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file; give a name that ends in .parquet, or that of a folder")
+    if parts.numbers is not None:
+        return
     held = _names_within(out)
     manifest = read_manifest(out / MANIFEST)
     if held and manifest is None:

@@ -15,8 +15,8 @@ import pytest
 
 import gpuvgm
 from gpuvgm.cli import synthesize
-from gpuvgm.datasets.writing import GeneratedFile
 from gpuvgm.io import CsvSink
+from gpuvgm.table.write import RunSummary
 from tests.cli.running import document, invoke
 
 ROWS = 3000
@@ -254,7 +254,7 @@ def test_networks_work_in_one_process(table, tmp_path, monkeypatch):
 def test_networks_draw_from_the_first_row_on(tmp_path, monkeypatch):
     stored = Mock(settings={"synthesizer": {"with": "tvae"}})
     monkeypatch.setattr(synthesize, "load_model", lambda _: stored)
-    network = Mock(**{"load.return_value.sample.return_value": GeneratedFile(tmp_path / "rows", 5, 1)})
+    network = Mock(**{"load.return_value.sample.return_value": RunSummary(str(tmp_path / "rows"), 5, 1, 1, 0.1)})
     monkeypatch.setattr(synthesize, "_network", lambda *_: network)
     told = invoke("sample", "m.gpuvgm", tmp_path / "rows", "--rows", "5", "--resume").stderr
     assert "--resume: tvae draws its rows one after the other, from the first on" in told
