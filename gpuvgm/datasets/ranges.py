@@ -21,10 +21,6 @@ class RowRange:
     first_row: int
     rows: int
 
-    def between(self, low: int, high: int) -> RowRange:
-        """Some of the rows, counted from the first."""
-        return RowRange(self.first_row + low, high - low)
-
     def ranges(self, block_rows: int) -> Iterator[RowRange]:
         """Consecutive ranges of `block_rows` rows, the last one shorter."""
         end = self.first_row + self.rows

@@ -134,8 +134,8 @@ class GeneratedRows(Source):
         return self.part.rows
 
     def blocks(self, *_: Any) -> Iterator[Any]:
-        """The rows in blocks of the length that they are always made in."""
-        return self.part.ranges(self.block_rows)
+        """The rows in blocks of the length that they are always made in, none of which has rows of two files."""
+        return (block for file in self.part.ranges(self.file_rows) for block in file.ranges(self.block_rows))
 
     def partitions(self, _: Any) -> Iterator[GeneratedRows]:
         """The rows of each file."""
@@ -226,7 +226,10 @@ def write_generated(
 ) -> RunSummary:
     """Write a range of rows, as `generate` describes; `resume` is None where a run that was cut short cannot go on."""
     out = location_of(path)
-    if file_rows < 1 or (part.first_row % file_rows and not out.suffix):
+    if out.suffix:
+        file_rows = max(1, part.rows)
+        chosen = chosen if isinstance(chosen, LocalExecutor) else LocalExecutor(progress=chosen.progress)
+    elif file_rows < 1 or part.first_row % file_rows:
         raise InputError(
             f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
             f"file_rows={file_rows}"
@@ -234,8 +237,6 @@ def write_generated(
     kind = RowsInOrder if resume is None else GeneratedRows
     source = kind("generated rows", generator.schema, part, file_rows, generator.block_rows)
     parts = generator.parts(target_of(source, out), part, file_rows)
-    if out.suffix and not isinstance(chosen, LocalExecutor):
-        chosen = LocalExecutor(progress=chosen.progress)
     run = Run("reference", chosen)
     return write_rows(run, source, generator.schema.names, parts, generator.encoder, resume=bool(resume))
 

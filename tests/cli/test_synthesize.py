@@ -244,6 +244,42 @@ def test_an_interrupted_sample_goes_on(model, tmp_path, monkeypatch):
     assert pq.read_table(tmp_path / "parts").equals(whole)
 
 
+def test_one_file_begins_again(table, model, tmp_path):
+    encoded = tmp_path / "e.parquet"
+    commands = {
+        encoded: ("transform", table, encoded, "--model", model),
+        tmp_path / "b.parquet": ("inverse", encoded, tmp_path / "b.parquet", "--model", model),
+        tmp_path / "s.csv": ("sample", model, tmp_path / "s.csv", "--rows", "50"),
+        tmp_path / "g.parquet": ("generate", tmp_path / "g.parquet", "--rows", "50"),
+    }
+    for out, command in commands.items():
+        invoke(*command)
+        before = out.read_bytes()
+        out.write_bytes(b"PAR1")
+        told = invoke(*command, "--resume").stderr
+        assert told.count("--resume: one file is written as a whole; it begins again") == 1, command
+        assert out.read_bytes() == before
+
+
+def test_a_sample_appears_as_a_whole_and_every_command_checks_it(table, model, tmp_path, monkeypatch):
+    monkeypatch.setattr("gpuvgm.synthesis.synthesizer.FILE_ROWS", 200)
+    found = document("sample", model, tmp_path / "s", "--rows", "500")
+    assert (found["rows"], found["path"]) == (500, str(tmp_path / "s"))
+    files = [f"part-0000{number}.parquet" for number in range(3)]
+    assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["_manifest.json", *files]
+    invoke("fit", tmp_path / "s", "--model", tmp_path / "m.gpuvgm", "--columns", "age")
+    invoke("transform", tmp_path / "s", tmp_path / "e", "--model", tmp_path / "m.gpuvgm")
+    invoke("evaluate", table, "--model", model, "--compare", tmp_path / "s")
+    body = bytearray((tmp_path / "s" / files[1]).read_bytes())
+    body[len(body) // 2] ^= 1
+    (tmp_path / "s" / files[1]).write_bytes(body)
+    told = invoke("transform", tmp_path / "s", tmp_path / "f", "--model", tmp_path / "m.gpuvgm", code=2).stderr
+    assert f"{files[1]}: damaged" in told and "--resume" in told
+    invoke("sample", model, tmp_path / "s", "--rows", "500", "--resume")
+    invoke("transform", tmp_path / "s", tmp_path / "f", "--model", tmp_path / "m.gpuvgm")
+    invoke("train", tmp_path / "s", "--model", tmp_path / "n.gpuvgm", "--columns", "age")
+
+
 def test_networks_work_in_one_process(table, tmp_path, monkeypatch):
     monkeypatch.setattr("gpuvgm.cli.commands.executor_of", lambda *_: nullcontext(object()))
     told = invoke("train", table, "--model", tmp_path / "m.gpuvgm", "--with", "tvae", "--workers", "2", code=2).stderr

@@ -1,29 +1,65 @@
-"""Generated folders: any file made alone, files that are there kept, and what is refused."""
+"""Generated folders: whole or not there, any file made alone, files that are there kept, and what is refused."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
+from gpuvgm.datasets import writing
 from gpuvgm.datasets.amounts import amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
-from gpuvgm.datasets.ranges import CHUNK_ROWS
+from gpuvgm.datasets.ranges import CHUNK_ROWS, RowRange
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.io.manifest import digest_of_file
+from gpuvgm.execution.sources import open_source
+from gpuvgm.io import location_of
+from gpuvgm.io.locks import locked
+from gpuvgm.io.manifest import digest_of_file, read_manifest
+from tests.table.recovery.conftest import damage
 
 ROWS, FILE_ROWS = 250_000, 100_000
 
 
 def bodies(folder):
     """Size and SHA-256 of the files."""
-    return {path.name: digest_of_file(path) for path in sorted(folder.iterdir())}
+    return {path.name: digest_of_file(path) for path in sorted(folder.glob("*.parquet"))}
+
+
+def made(out, *files, rows=ROWS, **options):
+    """Generate files of the whole folder, each range of numbers by a run of its own."""
+    for first, stop in files:
+        low, high = first * FILE_ROWS, min(stop * FILE_ROWS, rows)
+        chosen = {"kind": "mixed-table", "seed": 5, "file_rows": FILE_ROWS, "block_rows": FILE_ROWS, **options}
+        gpuvgm.generate(out, high - low, first_row=low, **chosen)
+
+
+class Interrupted(KeyboardInterrupt):
+    """What ends a run."""
+
+
+@contextmanager
+def interrupted_at(row):
+    """A run ends where rows from this number on are to be made."""
+
+    def rows_of(first_row, rows, seed):
+        if first_row >= row:
+            raise Interrupted
+        return mixed_table_rows(first_row, rows, seed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(writing.KINDS, "mixed-table", (TABLE_SCHEMA, rows_of))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +73,10 @@ def test_a_folder_holds_the_rows_of_one_file(whole, tmp_path):
     gpuvgm.generate(tmp_path / "one.parquet", ROWS, kind="mixed-table", seed=5)
     assert pq.read_table(tmp_path / "one.parquet").equals(pq.read_table(whole))
     assert sorted(bodies(whole)) == ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]
+    manifest = read_manifest(whole / "_manifest.json")
+    assert manifest.complete
+    assert {name: (entry["bytes"], entry["sha256"]) for name, entry in manifest.done.items()} == bodies(whole)
+    assert [entry["rows"] for entry in manifest.done.values()] == [100_000, 100_000, 50_000]
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -73,18 +113,133 @@ def test_resume_writes_what_is_missing_or_cut_short(whole, tmp_path):
     done = gpuvgm.generate(folder, ROWS, resume=True, **options)
     assert bodies(folder) == bodies(whole)
     assert (folder / "part-00002.parquet").stat().st_mtime_ns == before
-    assert (done.files, done.kept, done.rows) == (3, 1, ROWS)
+    assert (done.files, done.rows, done.path) == (3, ROWS, str(folder))
     assert done.bytes == sum(size for size, _ in bodies(folder).values())
 
 
-def test_files_beyond_the_rows_are_told(tmp_path):
-    gpuvgm.generate(tmp_path / "parts", 30, file_rows=10)
-    with pytest.warns(
-        UserWarning, match=r"part-00001\.parquet: is there too, beyond the 10 rows of this run; remove it"
-    ) as caught:
-        gpuvgm.generate(tmp_path / "parts", 10, file_rows=10, resume=True)
-    assert [warning.filename for warning in caught] == [__file__]
-    assert len(bodies(tmp_path / "parts")) == 3
+def test_a_folder_appears_as_a_whole(whole, tmp_path):
+    folder, place = tmp_path / "g", tmp_path / ".g.unfinished"
+    with interrupted_at(2 * FILE_ROWS), pytest.raises(Interrupted) as caught:
+        made(folder, (0, 3), executor=LocalExecutor(1))
+    assert caught.value.__notes__ == [f"2 files are complete in {place}: go on with resume=True"]
+    assert os.listdir(tmp_path) == [".g.unfinished"]
+    before = (place / "part-00001.parquet").stat().st_mtime_ns
+    with pytest.raises(InputError, match=r"left 2 complete files in .*, of 3: go on with resume=True, or remove that"):
+        made(folder, (0, 3))
+    cut = place / "part-00000.parquet"
+    cut.write_bytes(cut.read_bytes()[:1000])
+    made(folder, (0, 3), resume=True)
+    assert os.listdir(tmp_path) == ["g"]
+    assert bodies(folder) == bodies(whole)
+    assert (folder / "part-00001.parquet").stat().st_mtime_ns == before
+
+
+def test_of_a_run_that_completed_no_file_nothing_is_left(tmp_path):
+    with interrupted_at(0), pytest.raises(Interrupted):
+        made(tmp_path / "g", (0, 3))
+    assert os.listdir(tmp_path) == []
+    made(tmp_path / "g", (0, 1))
+    assert os.listdir(tmp_path) == ["g"]
+
+
+def test_runs_that_share_a_folder_have_a_manifest_each(whole, tmp_path):
+    folder = tmp_path / "g"
+    with interrupted_at(2 * FILE_ROWS), pytest.raises(Interrupted):
+        made(folder, (1, 3), executor=LocalExecutor(1))
+    assert os.listdir(tmp_path) == [".g.00001.unfinished"]
+    made(folder, (0, 1))
+    assert sorted(os.listdir(folder)) == ["_manifest.json", "part-00000.parquet"]
+    made(folder, (1, 3), resume=True)
+    assert os.listdir(tmp_path) == ["g"]
+    assert sorted(os.listdir(folder)) == ["_manifest.00001.json", "_manifest.json", *bodies(whole)]
+    assert bodies(folder) == bodies(whole)
+    assert open_source(folder).rows == ROWS
+
+
+def test_other_libraries_read_a_folder(tmp_path):
+    made(tmp_path / "g", (0, 1), (1, 2), rows=2 * FILE_ROWS)
+    expected = mixed_table_rows(0, 2 * FILE_ROWS, 5)["id"].to_numpy()
+    assert (pd.read_parquet(tmp_path / "g")["id"] == expected).all()
+    polars = pytest.importorskip("polars")
+    for lazy in (
+        polars.scan_parquet(tmp_path / "g", hidden_file_prefix="_"),
+        polars.scan_parquet(tmp_path / "g" / "*.parquet"),
+    ):
+        assert (lazy.collect()["id"].to_numpy() == expected).all()
+
+
+def test_rows_that_come_once_begin_again(tmp_path):
+    generator = writing.Generator(mixed_table_rows, TABLE_SCHEMA, 5, FILE_ROWS, {"gpuvgm.kind": "sample"})
+    write = partial(writing.write_generated, path=tmp_path / "g", part=RowRange(0, ROWS), file_rows=FILE_ROWS)
+
+    def rows_of(first_row, rows, seed):
+        if first_row >= FILE_ROWS:
+            raise Interrupted
+        return mixed_table_rows(first_row, rows, seed)
+
+    with pytest.raises(Interrupted) as caught:
+        write(replace(generator, rows_of=rows_of), chosen=LocalExecutor(1), resume=None)
+    place = tmp_path / ".g.unfinished"
+    assert caught.value.__notes__ == [f"1 file is complete in {place}: remove that folder to begin again"]
+    with pytest.raises(InputError, match=r"left 1 complete file in .*, of 3: remove that folder to begin again"):
+        write(generator, chosen=LocalExecutor(1), resume=None)
+    shutil.rmtree(place)
+    assert write(generator, chosen=LocalExecutor(1), resume=None).files == 3
+    with pytest.raises(InputError, match=r"3 files are there already, of 3 \(first part-00000\.parquet\): remove them"):
+        write(generator, chosen=LocalExecutor(1), resume=None)
+
+
+def test_a_folder_of_no_rows_has_the_columns(tmp_path):
+    assert gpuvgm.generate(tmp_path / "g", 0).files == 1
+    assert pq.read_table(tmp_path / "g").column_names == ["Amount"]
+
+
+def test_runs_share_a_folder_at_once(whole, tmp_path):
+    with locked(tmp_path / "g", range(1, 3)):
+        made(tmp_path / "g", (0, 1))
+        with pytest.raises(InputError, match="works there"):
+            made(tmp_path / "g", (1, 2))
+    made(tmp_path / "g", (1, 2), (2, 3))
+    assert bodies(tmp_path / "g") == bodies(whole)
+
+
+@pytest.mark.parametrize("harm", ["flip", "remove", "cut"])
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_damaged_file_of_a_shared_folder_is_told_and_written_again(whole, tmp_path, harm, number):
+    folder = tmp_path / "g"
+    made(folder, (0, 2), (2, 3))
+    others = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != f"part-{number:05d}.parquet"}
+    damage(folder / f"part-{number:05d}.parquet", harm)
+    with pytest.raises(InputError, match=rf"part-0000{number}\.parquet: .*write the folder again with resume=True"):
+        gpuvgm.TableTransformer(effort="research").fit(folder)
+    made(folder, (0, 2) if number == 0 else (2, 3), resume=True)
+    assert bodies(folder) == bodies(whole)
+    kept = {path: then for path, then in others.items() if path.name.startswith("part-")}
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert os.listdir(tmp_path) == ["g"]
+
+
+def test_a_file_that_no_run_lists_is_refused(tmp_path):
+    made(tmp_path / "g", (0, 1), (1, 2))
+    gpuvgm.generate(tmp_path / "g" / "mine.parquet", 10, kind="mixed-table")
+    with pytest.raises(InputError, match=r"mine\.parquet: gpuvgm did not write it there; remove it"):
+        open_source(tmp_path / "g")
+
+
+def test_runs_share_a_folder_of_a_store(whole):
+    folder = "memory://generated/shared/g"
+    made(folder, (2, 3))
+    with interrupted_at(FILE_ROWS), pytest.raises(Interrupted) as caught:
+        made(folder, (0, 2), executor=LocalExecutor(1))
+    assert caught.value.__notes__ == [f"1 file is complete in {folder}: go on with resume=True"]
+    with pytest.raises(InputError, match=r"_manifest\.json: the folder is unfinished; go on with resume=True"):
+        open_source(folder)
+    with pytest.raises(InputError, match="is there already, of 2 .*: go on with resume=True, or remove them"):
+        made(folder, (0, 2))
+    made(folder, (0, 2), resume=True)
+    assert open_source(folder).rows == ROWS
+    found = {name: digest_of_file(location_of(f"{folder}/{name}")) for name in bodies(whole)}
+    assert found == bodies(whole)
 
 
 def test_files_that_are_there_are_refused(whole):
@@ -97,11 +252,25 @@ def test_files_that_are_there_are_refused(whole):
     assert bodies(whole) == before
 
 
-@pytest.mark.parametrize("options", [{"seed": 6}, {"kind": "amount"}, {"rows": ROWS - 1}])
+@pytest.mark.parametrize("options", [{"seed": 6}, {"kind": "amount"}, {"rows": ROWS - 1}, {"block_rows": 1000}])
 def test_files_with_other_rows_are_not_kept(whole, options):
+    before = bodies(whole)
     chosen = {"rows": ROWS, "kind": "mixed-table", "seed": 5, "file_rows": FILE_ROWS} | options
-    with pytest.raises(InputError, match="holds other rows"):
+    with pytest.raises(InputError, match=r"the run to resume had .*, this one has .*; run as before, or give another"):
         gpuvgm.generate(whole, chosen.pop("rows"), resume=True, **chosen)
+    assert bodies(whole) == before
+
+
+def test_files_of_another_run_are_not_replaced(tmp_path):
+    made(tmp_path / "g", (0, 3))
+    before = bodies(tmp_path / "g")
+    for resume in (False, True):
+        with pytest.raises(
+            InputError, match=r"1 file is there already, of 1 \(first part-00001.parquet\): remove them"
+        ):
+            made(tmp_path / "g", (1, 2), seed=6, resume=resume)
+    assert bodies(tmp_path / "g") == before
+    assert os.listdir(tmp_path) == ["g"]
 
 
 def test_a_range_that_begins_within_a_file_is_refused(tmp_path):

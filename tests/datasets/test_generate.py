@@ -84,6 +84,12 @@ def test_no_rows_make_an_empty_table(tmp_path):
     assert pq.read_table(tmp_path / "a.parquet").num_rows == 0
 
 
+def test_one_file_begins_again(tmp_path, caplog):
+    for resume in (False, True):
+        generate(tmp_path / "a.parquet", 1_000, resume=resume)
+    assert [line.message for line in caplog.records] == ["--resume: one file is written as a whole; it begins again"]
+
+
 def test_progress_reaches_all_rows(tmp_path):
     seen = []
     generate(tmp_path / "a.parquet", 25_000, block_rows=10_000, executor=LocalExecutor(1, seen.append))
@@ -95,7 +101,6 @@ def test_progress_reaches_all_rows(tmp_path):
     [
         (10, {"kind": "amounts"}, 'kind "amounts" cannot be generated; there is: amount, mixed-table'),
         (10, {"first_row": -1}, "rows must not be negative"),
-        (10, {"resume": True}, "give a folder"),
         (-1, {}, "rows must not be negative"),
         (10, {"seed": -1}, r"seed must be in \[0, 2\*\*64\)"),
         (10, {"seed": 2**64}, r"seed must be in \[0, 2\*\*64\)"),

@@ -16,6 +16,7 @@ from gpuvgm.cli.console import Terminal
 from gpuvgm.errors import counted_values
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.partitions import OpenPartition
+from gpuvgm.io.manifest import read_manifest
 from tests.cli.running import run, start
 from tests.execution.distributed.working import wait_until
 
@@ -49,16 +50,18 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="pr
 
 @needs_proc
 def test_ctrl_c_is_one_line_and_leaves_what_is_complete(tmp_path):
-    folder = tmp_path / "g"
+    folder, place = tmp_path / "g", tmp_path / ".g.unfinished"
     with start("generate", folder, *GENERATE, start_new_session=True) as process:
-        wait_until(lambda: list(folder.glob("part-*")), 60)
+        wait_until(lambda: (found := read_manifest(place / "_manifest.json")) and found.done, 60)
         code, said = stopped(process)
-    complete = counted_values(len(os.listdir(folder)), "files are complete")
-    assert (code, said) == (130, f"gpuvgm: interrupted; {complete} in {folder}: go on with --resume\n")
-    assert os.listdir(tmp_path) == ["g"]
-    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+    done = read_manifest(place / "_manifest.json").done
+    complete = counted_values(len(done), "files are complete")
+    assert (code, said) == (130, f"gpuvgm: interrupted; {complete} in {place}: go on with --resume\n")
+    assert os.listdir(tmp_path) == [".g.unfinished"]
+    assert not [name for name in os.listdir(place) if name.startswith(".")]
     run("generate", folder, *GENERATE, "--resume")
-    assert len(os.listdir(folder)) == FILES
+    assert os.listdir(tmp_path) == ["g"]
+    assert len(list(folder.glob("part-*"))) == FILES
 
 
 @needs_proc
@@ -73,11 +76,11 @@ def test_ctrl_c_while_the_workers_start(tmp_path):
 @needs_proc
 def test_what_workers_that_are_ended_had_begun_is_removed(tmp_path):
     """SIGTERM to all processes, as of systemd, ends workers at once."""
-    folder = tmp_path / "g"
-    with start("generate", folder, *GENERATE, start_new_session=True) as process:
-        wait_until(lambda: list(folder.glob(".*.partial")), 60)
+    place = tmp_path / ".g.unfinished"
+    with start("generate", tmp_path / "g", *GENERATE, start_new_session=True) as process:
+        wait_until(lambda: list(place.glob(".*.partial")), 60)
         assert stopped(process, signal.SIGTERM)[0] == 143
-    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+    assert not list(place.glob(".*"))
 
 
 def miss_the_scheduler():

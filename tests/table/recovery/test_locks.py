@@ -137,16 +137,17 @@ def test_of_runs_that_generate_at_once_one_wins(tmp_path, options):
 
 @pytest.mark.parametrize("name", ["g", "g.parquet"])
 def test_a_second_generate_takes_nothing_from_the_first(tmp_path, monkeypatch, name):
-    refused, write = [], writing.Generator.write
+    refused, rows_of = [], writing.Generator._written
 
-    def written(self, path, *arguments):
-        with ParquetSink(path, self.schema):  # what the first has begun
-            before = sorted(path.parent.iterdir())
-            with pytest.raises(FolderInUse, match=f"{name}: process {os.getpid()} works there"):
-                gpuvgm.generate(tmp_path / name, 1000)
-            refused.append(sorted(path.parent.iterdir()) == before)
-        return write(self, path, *arguments)
+    def written(self, part):
+        if not refused:
+            with ParquetSink(tmp_path / "x.parquet", self.schema):  # what the first has begun
+                before = sorted(tmp_path.rglob("*"))
+                with pytest.raises(FolderInUse, match=f"{name}: process {os.getpid()} works there"):
+                    gpuvgm.generate(tmp_path / name, 1000)
+                refused.append(sorted(tmp_path.rglob("*")) == before)
+        return rows_of(self, part)
 
-    monkeypatch.setattr(writing.Generator, "write", written)
+    monkeypatch.setattr(writing.Generator, "_written", written)
     gpuvgm.generate(tmp_path / name, 1000)
     assert refused == [True]

@@ -29,6 +29,7 @@ from tests.table.recovery.conftest import damage, kill_after
 ROWS, PART_ROWS = 50_000, 8192
 COLUMNS = ["amount", "balance", "city"]
 PARTS = -(-ROWS // PART_ROWS)
+BEGINS_AGAIN = "--resume: one file is written as a whole; it begins again"
 
 
 @pytest.fixture(scope="module")
@@ -366,12 +367,23 @@ def test_a_new_run_replaces_an_old_one_when_it_is_complete(place, transformer, t
     assert bodies(out) == bodies(place / "whole") and sorted(os.listdir(tmp_path)) == ["e"]
 
 
+def test_one_file_begins_again(place, transformer, tmp_path, caplog):
+    transformer.transform(place / "data", out=tmp_path / "e.parquet")
+    before = (tmp_path / "e.parquet").read_bytes()
+    (tmp_path / "e.parquet").write_bytes(b"")
+    with caplog.at_level("WARNING", "gpuvgm"):
+        transformer.transform(place / "data", out=tmp_path / "e.parquet", resume=True)
+        transformer.inverse_transform(tmp_path / "e.parquet", out=tmp_path / "b.csv", resume=True)
+    assert [line.message for line in caplog.records if "resume" in line.message] == [BEGINS_AGAIN] * 2
+    assert (tmp_path / "e.parquet").read_bytes() == before
+    assert sorted(os.listdir(tmp_path)) == ["b.csv", "e.parquet"]
+
+
 @pytest.mark.parametrize(
     ("out", "options", "message"),
     [
         ("mine", {}, "did not write is not replaced"),
         ("no/where", {}, "does not exist; create it first"),
-        ("one.parquet", {"resume": True}, "give a folder"),
         ("e", {"part_rows": 0}, "part_rows must be at least 1"),
     ],
 )

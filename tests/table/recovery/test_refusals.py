@@ -56,10 +56,11 @@ def test_what_a_killed_process_left_is_not_published(place, transformer):
 
 
 def test_generated_folders_are_cleared_too(place):
-    (place / "g").mkdir()
-    (place / "g" / ".part-00000.parquet.21d01dd8.partial").write_bytes(b"half")
+    (place / ".g.unfinished").mkdir()
+    (place / ".g.unfinished" / ".part-00000.parquet.21d01dd8.partial").write_bytes(b"half")
     gpuvgm.generate("g", 1000)
-    assert os.listdir("g") == ["part-00000.parquet"]
+    assert sorted(os.listdir("g")) == ["_manifest.json", "part-00000.parquet"]
+    assert not (place / ".g.unfinished").exists()
 
 
 def test_a_sample_does_not_grow(place):
@@ -88,7 +89,7 @@ def test_workers_that_stand_elsewhere_find_relative_paths(place, transformer, tm
         for wrong in ({"memory": "nonsense"}, {"threads": 0}):
             with pytest.raises(InputError):
                 gpuvgm.TableTransformer(executor=executor, **wrong).fit("a.parquet")
-    assert len(list((place / "e").glob("*.parquet"))) == 4 and len(os.listdir("g")) == 2
+    assert len(list((place / "e").glob("*.parquet"))) == 4 and len(list((place / "g").glob("*.parquet"))) == 2
     transformer.transform("a.parquet", out="one.parquet")
     assert pq.read_table("e").equals(pq.read_table("one.parquet"))
 
