@@ -16,10 +16,11 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import Executor, LocalExecutor
 from gpuvgm.execution.partitions import OpenPartition
 from gpuvgm.io import Given, Location, Source, decoded_sink, location_of
-from gpuvgm.table.write import FolderRows, Parts, RunSummary, Written, target_of, write_rows
+from gpuvgm.table.write import Parts, RunSummary, target_of, write_rows
 
 BLOCK_ROWS = 1 << 20
 FILE_ROWS = 1 << 26
+Written = tuple[pa.RecordBatch, dict[str, Any]]  # nothing that a fit had not seen
 Rows = Callable[[int, int, int], pa.RecordBatch]  # first row, rows, seed
 
 Kind = Literal["amount", "mixed-table"]
@@ -76,20 +77,12 @@ class Generator:
 
     def parts(self, out: Location, part: RowRange, file_rows: int) -> GeneratedParts:
         """The files of a range of rows, numbered by these."""
-        first = part.first_row // file_rows
-        files = max(1, -(-part.rows // file_rows))
         said = {key.removeprefix("gpuvgm."): text for key, text in self.described.items() if key != "pandas"}
         asked = {**said, "first_row": part.first_row, "rows": part.rows, "part_rows": file_rows}
-        return GeneratedParts(
-            out,
-            self.schema.with_metadata(dict(self.described)),
-            {**asked, "row_group_rows": self.block_rows},
-            file_rows,
-            decoded=True,
-            folders=(FolderRows(part.first_row, "", first),),
-            numbers=range(first, first + files),
-            block_rows=self.block_rows,
-        )
+        asked["row_group_rows"] = self.block_rows
+        schema = self.schema.with_metadata(dict(self.described))
+        parts = GeneratedParts(out, schema, asked, file_rows, decoded=True, block_rows=self.block_rows)
+        return parts.numbered(part.first_row, part.rows)
 
     def encoder(self) -> Callable[[RowRange], Written]:
         """What makes rows."""

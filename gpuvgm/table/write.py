@@ -250,6 +250,12 @@ class Parts:
         keys = {key.name for file in files.parts for key in file.keys if not key.stored}
         return replace(self, folders=folders, left_out=frozenset(keys))
 
+    def numbered(self, first_row: int, rows: int) -> Self:
+        """The same for generated rows: the files are numbered by these, and other runs may write others."""
+        first = first_row // self.part_rows
+        numbers = range(first, first + max(1, -(-rows // self.part_rows)))
+        return replace(self, folders=(FolderRows(first_row, "", first),), numbers=numbers)
+
     @property
     def columns(self) -> list[str]:
         """Columns of the files."""
