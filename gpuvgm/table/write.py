@@ -62,12 +62,12 @@ _LOG = logging.getLogger("gpuvgm")
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a transform or an inverse to a file did.
+    """What a transform, an inverse, a sample or a generation to files did.
 
     Parameters
     ----------
     path : str
-        The file written.
+        The file or folder written.
     rows, bytes, columns : int
         Its rows, size and columns.
     seconds : float
