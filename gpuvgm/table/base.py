@@ -283,7 +283,9 @@ class BaseTransformer:
 
         Examples
         --------
+        >>> from pathlib import Path
         >>> import gpuvgm
+        >>> Path("days").mkdir()
         >>> _ = gpuvgm.generate("days/monday.parquet", 1000)
         >>> transformer = gpuvgm.TableTransformer().fit("days")
         >>> _ = gpuvgm.generate("days/tuesday.parquet", 500, seed=1)

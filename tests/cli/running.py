@@ -61,10 +61,11 @@ def free_port():
 
 
 def start(*arguments, **options):
-    """Start a process of its own."""
+    """Start a process of its own; variables that are None in `env` are not there."""
     command = [sys.executable, "-m", "gpuvgm", *(str(argument) for argument in arguments)]
     paths = [*filter(None, [os.environ.get("PYTHONPATH")]), os.fspath(ROOT)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **options.pop("env", {})}
+    env = {name: value for name, value in env.items() if value is not None}
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     return subprocess.Popen(command, text=True, env=env, **options)
 

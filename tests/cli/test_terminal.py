@@ -39,7 +39,7 @@ def seen(columns, *arguments, code=0, streams=("stdin", "stdout", "stderr"), **o
     """Lines on a terminal that some streams of a command are, and what it writes to the others."""
     with terminal(columns) as (child, read):
         ends = {name: child for name in streams}
-        with start(*arguments, **ends, env={"TERM": "xterm", **options}) as process:
+        with start(*arguments, **ends, env={"TERM": "xterm", "COLUMNS": None, "LINES": None, **options}) as process:
             written = read()
             out, err = process.communicate(timeout=120)
     assert process.returncode == code, (written, out, err)

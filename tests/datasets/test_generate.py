@@ -132,7 +132,7 @@ from gpuvgm.datasets import generate
 def peak():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-generate(sys.argv[1], 100_000, block_rows=1 << 17)
+generate(sys.argv[1], 1_000_000, block_rows=1 << 17)  # as many blocks as are under way at a time
 before = peak()
 generate(sys.argv[1], int(sys.argv[2]), block_rows=1 << 17)
 print((peak() - before) // 1024)
