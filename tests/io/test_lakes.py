@@ -121,11 +121,11 @@ def test_partitions_of_a_table_are_refused(root: Any, given: str) -> None:
 def test_a_folder_of_tables_is_refused(root: Any) -> None:
     place, start = root
     for lake in LAYOUTS:
-        put(below(place, f"all/{lake[:4]}/t"), LAYOUTS[lake])
+        put(below(place, f"all/{lake[:5]}/t"), LAYOUTS[lake])
     put(below(place, "all"), {"plain.parquet": parquet(ROWS)})
     with pytest.raises(InputError, match=r"all: holds \S*all/\S*, a table of "):
         open_source(f"{start}/all")
-    with pytest.raises(InputError, match=r"all/Delt: holds \S*all/Delt/t, a table of Delta Lake"):
+    with pytest.raises(InputError, match=r"all/Delta: holds \S*all/Delta/t, a table of Delta Lake"):
         open_source(f"{start}/all/*")
     with pytest.raises(InputError, match="a table of Hudi"):
         open_source([f"{start}/all/plain.parquet", f"{start}/all/Hudi/t/5f3c0a4e-0_0-27-0_20240102000000000.parquet"])
