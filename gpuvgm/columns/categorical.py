@@ -473,7 +473,7 @@ class CategoricalPlan(ColumnPlan):
         if not pa.types.is_dictionary(self.type):
             return self.type  # type: ignore[no-any-return]
         entries = len({*(self.dictionary or ()), *categories} - {MISSING})
-        most = np.iinfo(self.type.index_type.to_pandas_dtype()).max
+        most = np.iinfo(np.dtype(str(self.type.index_type))).max
         roomy: pa.DataType = self.type if entries <= most + 1 else with_wide_index(self.type)
         return roomy
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from io import BytesIO
 from typing import Any
 
@@ -245,8 +246,9 @@ def copied(values: Array) -> Array:
     if is_view(type_):  # Arrow joins views with the bytes of all others beside them
         return values.cast(_taken_type(type_)).cast(type_)
     is_shared_inside = _shares_inside(type_)
-    if not is_shared_inside and values.get_total_buffer_size() <= SLACK * values.nbytes + 64:
-        return values
+    with suppress(pa.ArrowTypeError):  # of views of lists, before pyarrow 25
+        if not is_shared_inside and values.get_total_buffer_size() <= SLACK * values.nbytes + 64:
+            return values
     whole = pa.concat_arrays([values, values.slice(0, 0)])
     return _with_copied_children(whole) if is_shared_inside else whole
 

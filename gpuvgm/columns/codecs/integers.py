@@ -128,7 +128,7 @@ class IntegerCodec(WholeCodec):
 
     @property
     def _dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = np.dtype(self.type.to_pandas_dtype())
+        dtype: np.dtype[Any] = np.dtype(str(self.type))  # Arrow's own way imports pandas
         return dtype
 
     @property
