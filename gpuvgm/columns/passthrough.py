@@ -67,7 +67,9 @@ class PassthroughColumn(FittedColumn):
 
         Values that Arrow writes as no text, such as lists, have one hash.
         """
-        plain = plain_values(values)
+        plain: Any = values
+        with suppress(pa.ArrowNotImplementedError):  # of a dictionary whose entries Arrow does not take
+            plain = plain_values(values)
         texts = _bytes_of(plain)
         parts = [hashes_of_text(texts[at : at + _ROWS]) for at in range(0, len(texts), _ROWS)]
         missing = missing_rows(plain)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -75,7 +74,7 @@ def test_kubernetes_fit_and_nightly(tmp_path, train):
     machine.run(fit)
     model = tmp_path / "tables" / "model.gpuvgm"
     assert rows_of(model) == ROWS
-    shutil.copy(sorted(train.glob("*.parquet"))[0], train / "zz-new.parquet")
+    gpuvgm.generate(train, ROWS // 2, first_row=ROWS, file_rows=ROWS // 2)
     grow, evaluate = commands_of("kubernetes/nightly.yaml")
     machine.run(grow)
     assert rows_of(model) == ROWS + ROWS // 2

@@ -27,7 +27,7 @@ def fit(x: np.ndarray, random_state: int = 0, **settings: object) -> MixtureColu
     config = FitConfig(algorithm="exact", effort="research", standardize=False, random_state=random_state, **settings)  # type: ignore[arg-type]
     request = ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules(tails="clip"))
     run = Run("auto", LocalExecutor(1))
-    fitted = fit_table(take_sample(open_source({"x": x}), ["x"], run, random_state), [request], run, None, Stopwatch())
+    fitted = fit_table(take_sample(open_source({"x": x}), ["x"], run, random_state), [request], run, Stopwatch())
     assert not fitted.failed
     column = fitted.columns["x"]
     assert isinstance(column, MixtureColumn)

@@ -102,7 +102,7 @@ def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool) -> FittedColumns
     source = {"x": np.concatenate(blocks)} if repeatable else ({"x": block} for block in blocks)
     run = Run("auto", LocalExecutor(2))
     return fit_table(
-        take_sample(open_source(source), ["x"], run, 0), [request(FitConfig(effort="research"))], run, None, Stopwatch()
+        take_sample(open_source(source), ["x"], run, 0), [request(FitConfig(effort="research"))], run, Stopwatch()
     )
 
 
