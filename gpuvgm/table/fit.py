@@ -60,7 +60,7 @@ class Stopwatch:
         self._last = now
 
 
-def fit_source(  # noqa: PLR0913 - what a fit goes on from, and who hears of it
+def fit_source(
     source: Source,
     schema: TableSchema,
     settings: Settings,
@@ -134,7 +134,7 @@ def _recognised(source: Source, settings: Settings, spec: ColumnSpec) -> Recogni
     )
 
 
-def _fit_otherwise(  # noqa: PLR0913 - what was planned, and what the plan was made from
+def _fit_otherwise(
     sampled: Sampled,
     declared: ColumnSpec,
     problem: Refuted | UnreadText,
@@ -284,7 +284,7 @@ def _rows_gone(source: Source) -> SourceChangedError:
     return SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
 
 
-def _fit_planned(  # noqa: PLR0913 - the columns, what is counted of them, and where more can be read
+def _fit_planned(
     source: Source | None,
     plans: Mapping[str, ColumnPlan],
     counted: Mapping[str, Any],
