@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import distinct_values
 from gpuvgm.columns.categories import plain_values, value_type
-from gpuvgm.columns.codecs.texts import TextForm, are_like_values, different_texts, form_of, unread_values
+from gpuvgm.columns.codecs.texts import (
+    TextForm,
+    are_like_values,
+    different_texts,
+    form_of,
+    may_be_values,
+    unread_values,
+)
 from gpuvgm.errors import InputError, counted, listed
 from gpuvgm.io.arrow import (
     is_datetime_type,
@@ -48,6 +55,8 @@ LEAST_NUMBERED = 100
 FIRST_YEAR, LAST_YEAR = 1600, 2100
 LEAST_NAMED = 1_000
 _FIRST = 1_000  # rows that are looked at before all of the sample
+_SLICE = 1 << 13  # rows of text that are copied at a time
+LARGE_TEXT = 1 << 24  # bytes of a sample, beyond which memory counts for more than time
 _UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _PARQUET_INDEX = re.compile(r"__index_level_\d+__")
 NO_VALUE = "no value in the sample"
@@ -269,42 +278,60 @@ def index_of_pandas(name: str, column: Column) -> Finding | None:
 def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
     """Categorical, or an identifier or passed on where nearly every value is another one; blank text is missing."""
     text = (column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column).drop_null()
-    held = len(text)
-    text = text.filter(pc.not_equal(pc.utf8_trim_whitespace(text), pa.scalar("", text.type)))
-    blank = " or blank" if len(text) < held else ""
+    is_blank: Any = [pc.equal(pc.utf8_trim_whitespace(part), pa.scalar("", text.type)) for part in _slices(text)]
+    has_blank = any(pc.any(part).as_py() for part in is_blank)
+    if has_blank:  # else nothing is copied
+        text = text.filter(pc.invert(pa.chunked_array([chunk for part in is_blank for chunk in part.chunks])))
     if len(text) == 0:
         return Finding("categorical", NO_VALUE)
-    distinct = int(pc.count_distinct(text).as_py())
+    counts = _counts_of(text)
+    distinct, blank = len(counts), " or blank" * has_blank
     if recognised.identifiers and (distinct > MANY_TEXTS or 1 < distinct == len(text)) and _are_uuids(text):
         return Finding("id", "UUIDs", distinct=distinct)
-    hint = unread_values(different_texts(column)) if recognised.texts and distinct > MANY_TEXTS else ""
+    open_ = recognised.texts and distinct > MANY_TEXTS and may_be_values(text, distinct)
+    hint = unread_values(different_texts(column)) if open_ else ""
     more = f"; {hint}" if hint else ""
     if recognised.identifiers and distinct == len(text) >= LEAST_NAMED and not (hint or are_like_values(text)):
         return Finding("id", f"{name}, all {distinct:,} sampled values different", distinct=distinct)
-    if _is_free(text, distinct, recognised):
+    if _is_free(counts, len(text), recognised):
         reason = f"{name} with {distinct:,} distinct values in {len(text):,}: identifiers or free text{more}"
         return Finding("pass", reason, distinct=distinct)
     values = counted(distinct, "distinct value")
     return Finding("categorical", f"{name} with {values}{_missing(column, text)}{blank}{more}", distinct=distinct)
 
 
-def _is_free(text: Column, distinct: int, recognised: Recognised) -> bool:
+def _slices(text: Column) -> list[Column]:
+    """The rows of a column in slices that are small beside a large sample."""
+    return [text.slice(start, _SLICE) for start in range(0, len(text), _SLICE)]
+
+
+def _counts_of(text: Column) -> NDArray[np.int64]:
+    """How often each different value occurs.
+
+    A table of hashes is three times as large as the values; their order is not.
+    """
+    if text.nbytes <= LARGE_TEXT:
+        return np.asarray(pc.value_counts(text).field("counts"))
+    return np.bincount(pc.rank(text, tiebreaker="dense").to_numpy().astype(np.int64) - 1)
+
+
+def _is_free(counts: NDArray[np.int64], rows: int, recognised: Recognised) -> bool:
     """Whether text is free text: nearly all values are different, or many rows bring values that no other row has.
 
     Of a whole table the different values count as such, of a sample those that only one row has: they estimate how many
     further rows bring values of their own (Good 1953).
     """
-    if distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * len(text):
+    distinct = len(counts)
+    if distinct > MANY_TEXTS and distinct > DIFFERENT_TEXTS * rows:
         return True
     if not recognised.identifiers or distinct <= MANY_IN_FEW:
         return False
-    if distinct > DIFFERENT_IN_FEW * len(text):
+    if distinct > DIFFERENT_IN_FEW * rows:
         return True
-    if len(text) < LEAST_FREE or distinct <= MANY_FREE:
+    if rows < LEAST_FREE or distinct <= MANY_FREE:
         return False
-    is_whole = recognised.rows is not None and recognised.rows <= len(text)
-    counts = pc.value_counts(text).field("counts").to_numpy()
-    return (distinct if is_whole else int(np.count_nonzero(counts == 1))) > NEW_TEXTS * len(text)
+    is_whole = recognised.rows is not None and recognised.rows <= rows
+    return (distinct if is_whole else int(np.count_nonzero(counts == 1))) > NEW_TEXTS * rows
 
 
 def _are_uuids(text: Column) -> bool:

@@ -222,6 +222,32 @@ def test_free_text_brings_new_values_with_new_rows(rows, distinct, whole, kind):
     assert found(values).kind == "categorical"  # as the research code has it
 
 
+LONG = " of a long text" * 20
+
+
+@pytest.mark.parametrize(("rows", "distinct"), [(3_000, 1_000), (3_000, 900), (2_000, 2_000), (2_000, 20)])
+@pytest.mark.parametrize("blanks", [0, 7])
+def test_large_text_is_told_as_small_text_is(rows, distinct, blanks, monkeypatch):
+    values = [f"text {row % distinct}" for row in range(rows)] + [None, " "] * blanks
+    settings = Recognised(texts=True, identifiers=True, rows=rows)
+    small = found(values, recognised=settings)
+    monkeypatch.setattr("gpuvgm.columns.inference.LARGE_TEXT", 0)
+    assert found(values, recognised=settings) == small
+
+
+@pytest.mark.parametrize("form", ["{0:06} of long text", "{0},50 €"], ids=["text", "amounts"])
+def test_a_sample_of_long_text_is_looked_at_where_it_lies(form):
+    text = pa.chunked_array([pa.array([form.format(row) + LONG for row in range(60_000)])])
+    outside = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(outside)
+    pa.set_memory_pool(pool)
+    try:
+        assert infer_kind(text, recognised=Recognised(texts=True, identifiers=True)).kind == "id"
+    finally:
+        pa.set_memory_pool(outside)
+    assert pool.max_memory() < text.nbytes / 2
+
+
 @pytest.mark.parametrize(("distinct", "kind"), [(2_000, "pass"), (1_000, "categorical")])
 def test_amounts_and_dates_that_are_not_read_are_said(distinct, kind):
     values = [f"$-{1_000 + row % distinct:,}.50" for row in range(2_000)]

@@ -28,6 +28,7 @@ from gpuvgm.io.text_types import Text, parse_or_null
 from gpuvgm.summary.grid import Floats
 
 MOST_DIGITS = 15  # of a number, so that float64 tells all of them apart, also in its place within a mode
+LONGEST_VALUE = 64  # letters: such digits, as many marks between them, a sign of money and a unit are fewer
 MOST_MOMENTS = 1 << 51  # that dates and times are spread over, in the last place written, for the same reason
 MARKS = ((".", ("", ",", " ", "\u00a0", "\u202f", "'")), (",", ("", ".", " ", "\u00a0", "\u202f", "'")))
 UNITS = {0: "s", 3: "ms", 6: "us", 9: "ns"}  # by digits of a fraction of a second
@@ -75,6 +76,7 @@ VALUES_OF_WORD, LARGEST_WORDS_SHARE = 25, 0.4
 APART = 1 << 10  # between what stands for words: float64 tells them apart
 #: Which of the ways to write a number, or the order of a date, is meant where the texts leave it open.
 PARSES = {"decimal_point": ".", "decimal_comma": ",", "day_first": "dmy", "month_first": "mdy"}
+_FIRST = 1_000  # rows that are looked at before all of a sample
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
 ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
 
@@ -416,6 +418,8 @@ def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Seq
     missing : sequence of str
         Words that mean that a value is missing.
     """
+    if _is_prose(column.slice(0, _FIRST), missing):
+        return None  # nothing of long columns of free text is copied
     counted: Any = column.cast(pa.string()).value_counts()
     counted = counted.filter(pc.invert(_is_missing(counted.field(0), missing)))
     texts, rows = counted.field(0), counted.field(1).to_numpy()
@@ -430,6 +434,14 @@ def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Seq
         if form is not None and np.any(form.read(texts)[1]):
             return None
     return form and replace(form, missing=tuple(missing))
+
+
+def _is_prose(column: pa.ChunkedArray[Any], missing: Sequence[str]) -> bool:
+    """Return whether more different texts than words can be are no numbers, dates or times in any form."""
+    texts: Any = column.cast(pa.string()).unique()
+    texts = texts.filter(pc.invert(_is_missing(texts, missing))).to_pylist()
+    words = (len(text) > LONGEST_VALUE or not (_pattern_like(text) or _moment_in(text)) for text in texts)
+    return sum(words) > MOST_WORDS
 
 
 def _form_of_all(texts: Text, type_: pa.DataType, parse: str | None) -> TextForm | None:
@@ -514,6 +526,22 @@ def _are_like(texts: Text, pattern: str) -> bool:
     return bool(pc.mean(like.cast(pa.float64())).as_py() >= LEAST_SHARE)
 
 
+def may_be_values(column: pa.ChunkedArray[Any], distinct: int) -> bool:
+    """Return whether most of so many different texts may be numbers, dates or times, as a first part of them shows.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+        Texts that are not blank.
+    distinct : int
+        Different ones among them.
+    """
+    pattern = rf"\A{_MONEY}?(?:{_LIKE_NUMBER}|{_LIKE_MOMENT}){_MONEY}?\z"
+    texts: Any = different_texts(column.slice(0, len(column) // 8))
+    unlike = pc.sum(pc.invert(pc.match_substring_regex(texts, pattern))).as_py() or 0
+    return (distinct - unlike) / distinct >= LEAST_SHARE
+
+
 def different_texts(column: pa.ChunkedArray[Any]) -> Text:
     """The different texts of a column that are not blank."""
     texts: Any = column.cast(pa.string()).unique().drop_null()
@@ -523,11 +551,10 @@ def different_texts(column: pa.ChunkedArray[Any]) -> Text:
 def _moment_form(texts: Text, type_: pa.DataType, parse: str | None) -> MomentText | None:
     """The form of the first text, if that is a date or a time; of days and months the one order that all texts have."""
     example = texts[0].as_py()
-    name = next(iter(re.findall("[A-Za-z]{3,}", example)), "")
-    months = [month for month, names in MONTHS.items() if name in names]
-    found = _MOMENT.fullmatch(example.replace(name, "01", 1) if months else example)
-    if found is None or not (found["day"] or found["time"]):
+    found = _moment_in(example)
+    if found is None:
         return None
+    name, months = _month_in(example)
     if (found["mark"] == " " or found["last"] == ", ") and not months:
         return None
     both = bool(found["day"] and found["time"])
@@ -562,6 +589,19 @@ def _moment_form(texts: Text, type_: pa.DataType, parse: str | None) -> MomentTe
         if fitting:
             return fitting[0] if len(fitting) == 1 else None
     return None
+
+
+def _month_in(text: str) -> tuple[str, list[str]]:
+    """First word of a text, and the forms of names of months that have it."""
+    name = next(iter(re.findall("[A-Za-z]{3,}", text)), "")
+    return name, [month for month, names in MONTHS.items() if name in names]
+
+
+def _moment_in(text: str) -> re.Match[str] | None:
+    """Parts of a text that is a date or a time, its month as a number; None for others."""
+    name, months = _month_in(text)
+    parts = _MOMENT.fullmatch(text.replace(name, "01", 1) if months else text)
+    return parts if parts and (parts["day"] or parts["time"]) else None
 
 
 def _number_form(texts: Text, type_: pa.DataType, parse: str | None) -> NumberText | None:

@@ -263,6 +263,15 @@ def test_words_stand_for_themselves_beside_values(texts: list[str], words: list[
     assert codec.word_of(codec.parse(next(text for text in texts if text not in words))) is None
 
 
+@pytest.mark.parametrize("texts", [*(texts for texts, _ in READ + WORDS), *NOT_READ], ids=lambda texts: str(texts)[:40])
+def test_what_the_first_rows_rule_out_all_rows_rule_out(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    prose = [f"{'very ' * place}long" for place in range(MOST_WORDS + 1)]
+    at_once = [form_of(column_of(rows)) for rows in (texts, prose + texts)]
+    monkeypatch.setattr("gpuvgm.columns.codecs.texts._is_prose", lambda column, missing: False)
+    assert at_once == [form_of(column_of(rows)) for rows in (texts, prose + texts)]
+    assert at_once[1] is None
+
+
 def test_a_document_with_too_many_words_is_refused() -> None:
     document: Any = reread(document_of(text_codec(form(["2013-01-01"]))))
     document["text"]["words"] = [f"w{i}" for i in range(MOST_WORDS + 1)]
