@@ -230,8 +230,8 @@ def write_generated(
     kind = RowsInOrder if resume is None else GeneratedRows
     source = kind("generated rows", generator.schema, part, file_rows, generator.block_rows)
     parts = generator.parts(target_of(source, out), part, file_rows)
-    run = Run("reference", chosen)
-    return write_rows(run, source, generator.schema.names, parts, generator.encoder, resume=bool(resume))
+    run = Run(source, "reference", chosen)
+    return write_rows(run, generator.schema.names, parts, generator.encoder, resume=bool(resume))
 
 
 def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +16,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import CallerExecutor, LocalExecutor
 from gpuvgm.execution.partitions import Partition
-from gpuvgm.io import Block, Source
+from gpuvgm.io import Block
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 COLUMNS_TOGETHER = 64  # of a table in memory: more wait for their blocks' summaries
@@ -60,22 +59,15 @@ class Plan(Protocol):
         """
 
 
-def summarise_columns(
-    plans: Sequence[Plan],
-    source: Source,
-    run: Run,
-    blocks: Iterable[Block] | None = None,
-) -> Results[Any]:
+def summarise_columns(plans: Sequence[Plan], run: Run, blocks: Iterable[Block] | None = None) -> Results[Any]:
     """Statistics of all planned columns in one scan over the rows; none where there are no rows.
 
     Parameters
     ----------
     plans : sequence of Plan
         The columns.
-    source : Source
-        The rows.
     run : Run
-        Where and how.
+        The rows, and where and how they are counted.
     blocks : iterable of Block, optional
         All rows of a source that can be read only once, and has been begun.
     """
@@ -83,19 +75,19 @@ def summarise_columns(
         return Results({}, {})
     names = [plan.name for plan in plans]
     if blocks is None and isinstance(run.executor, DaskExecutor):
-        summarise = partial(summarise_partition, run.of_task, tuple(plans))
-        spread: dict[str, Any] | None = run.executor.merge_each(summarise, run.blocks(source, names), merge_columns)
+        summarise = partial(summarise_partition, run.block_rows, tuple(plans))
+        spread: dict[str, Any] | None = run.executor.merge_each(summarise, run.blocks(names), merge_columns)
         return Results.of(spread or {})
     if blocks is None and run.on_device:
-        return Results.of(_on_device(plans, source, run, partial(run.blocks, source)))
-    if blocks is None and source.in_memory and source.rows:
-        return Results.of(_group_by_group(plans, source, source.rows, run))
+        return Results.of(_on_device(plans, run, run.blocks))
+    if blocks is None and run.source.in_memory and run.source.rows:
+        return Results.of(_group_by_group(plans, run, run.source.rows))
     count = partial(count_planned, run.engine, tuple(plans))
-    merged = run.executor.map_merge(count, run.blocks(source, names) if blocks is None else blocks, merge_columns)
+    merged = run.executor.map_merge(count, run.blocks(names) if blocks is None else blocks, merge_columns)
     return Results.of(merged or {})
 
 
-def _group_by_group(plans: Sequence[Plan], source: Source, rows: int, run: Run) -> dict[str, Any]:
+def _group_by_group(plans: Sequence[Plan], run: Run, rows: int) -> dict[str, Any]:
     """Statistics of columns in memory: only those of one group are there once for each block."""
     counted: dict[str, Any] = {}
     for first in range(0, len(plans), COLUMNS_TOGETHER):
@@ -103,7 +95,7 @@ def _group_by_group(plans: Sequence[Plan], source: Source, rows: int, run: Run) 
         progress = run.executor.progress
         if progress is not None:
             progress = partial(_share_done, progress, rows * first / len(plans), len(group) / len(plans))
-        blocks = run.blocks(source, [plan.name for plan in group])
+        blocks = run.blocks([plan.name for plan in group])
         count = partial(count_planned, run.engine, group)
         merged = run.executor.reporting(progress).map_merge(count, blocks, merge_columns)
         counted |= merged or {}
@@ -115,23 +107,19 @@ def _share_done(progress: Callable[[int], None], before: float, share: float, do
     progress(round(before + share * done))
 
 
-def _on_device(
-    plans: Sequence[Plan], source: Source, run: Run, blocks: Callable[..., Iterable[Block]]
-) -> dict[str, Any]:
+def _on_device(plans: Sequence[Plan], run: Run, blocks: Callable[..., Iterable[Block]]) -> dict[str, Any]:
     """Statistics of rows that lie on a device: of files for all columns together, as each is read once.
 
     Columns in memory come one after the other: in longer blocks, and with memory for the cells of one.
     """
+    source = run.source
     if source.paths:
-        return _scan_on_device(
-            plans, source.schema, run, blocks, CallerExecutor(run.executor.threads, run.executor.progress)
-        )
+        return _scan_on_device(plans, run, blocks, CallerExecutor(run.executor.threads, run.executor.progress))
     counted: dict[str, Any] = {}
     for done, plan in enumerate(plans, start=1):
         resident = int(plan.works_on_device(source.schema.field(plan.name).type))
-        counted |= _scan_on_device(
-            [plan], source.schema, run, partial(blocks, resident=resident), CallerExecutor(run.executor.threads)
-        )
+        read = partial(blocks, resident=resident)
+        counted |= _scan_on_device([plan], run, read, CallerExecutor(run.executor.threads))
         if run.executor.progress is not None and source.rows is not None:
             run.executor.progress(source.rows * done // len(plans))
     return counted
@@ -139,14 +127,13 @@ def _on_device(
 
 def _scan_on_device(
     plans: Sequence[Plan],
-    schema: pa.Schema,
     run: Run,
     blocks: Callable[[Sequence[str]], Iterable[Block]],
     executor: CallerExecutor,
 ) -> dict[str, Any]:
     """Statistics of rows on a device; blocks are looked at again for columns that this takes after all."""
     engine = get_engine(run.engine)
-    columns = [_DeviceScan(plan, engine, schema.field(plan.name).type) for plan in plans]
+    columns = [_DeviceScan(plan, engine, run.source.schema.field(plan.name).type) for plan in plans]
 
     def add(block: Block) -> None:
         for column in columns:
@@ -215,14 +202,14 @@ class _DeviceScan:
 
 
 def summarise_partition(
-    run: Run, plans: Sequence[Plan], partition: Partition, executor: LocalExecutor
+    block_rows: int | None, plans: Sequence[Plan], partition: Partition, executor: LocalExecutor
 ) -> dict[str, Any]:
     """Statistics, or failures, of a partition: on a device as those of a whole source, else block by block.
 
     Parameters
     ----------
-    run : Run
-        Engine and size of blocks.
+    block_rows : int, optional
+        Rows of a block, where the user chose them.
     plans : sequence of Plan
         The columns.
     partition : Partition
@@ -230,12 +217,12 @@ def summarise_partition(
     executor : LocalExecutor
         Who works on them.
     """
-    rows = partition.read()
+    rows, engine = partition.read(), partition.reading.engine
     if not rows.on_device:
-        count = partial(count_planned, run.engine, plans)
+        count = partial(count_planned, engine, plans)
         return executor.map_merge(count, rows.blocks, merge_columns) or {}
-    run = replace(run, executor=CallerExecutor(executor.threads, executor.progress))
-    return _on_device(plans, partition.source, run, partial(run.blocks_of, partition))
+    run = Run(partition.source, engine, CallerExecutor(executor.threads, executor.progress), block_rows)
+    return _on_device(plans, run, partial(run.blocks_of, partition))
 
 
 def count_planned(engine: str, plans: Sequence[Plan], block: Block) -> dict[str, Any]:
@@ -270,7 +257,7 @@ def _merge_column(name: str, one: Any, other: Any) -> Any:
 
 
 def map_columns(
-    run: Run, work: Any, columns: Mapping[str, Any], told: Callable[[str, Any], None] | None = None
+    threads: int, work: Any, columns: Mapping[str, Any], told: Callable[[str, Any], None] | None = None
 ) -> Results[Any]:
     """What `work` gives for each column, by threads; who runs k-means there enters `quiet_k_means` before.
 
@@ -284,7 +271,7 @@ def map_columns(
         except COLUMN_PROBLEMS as problem:
             return naming(item[0], problem)
 
-    with ThreadPoolExecutor(run.executor.threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for name, result in zip(columns, pool.map(attempt, columns.items()), strict=True):
             results[name] = result
             if told is not None:

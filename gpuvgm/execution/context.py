@@ -110,10 +110,12 @@ def check_reachable(executor: Executor, place: Location) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Where and how the work is done.
+    """The rows of a source, and where and how they are worked on.
 
     Parameters
     ----------
+    source : Source
+        The rows.
     engine : str
         Name of the engine.
     executor : Executor
@@ -127,6 +129,7 @@ class Run:
         Called with the number of columns whose modes are found, and the number of all, in the caller's thread.
     """
 
+    source: Source
     engine: str
     executor: Executor
     block_rows: int | None = None
@@ -155,7 +158,7 @@ class Run:
         here = as_read_by(name, source).lies_on_device
         few = source.rows is not None and source.rows <= CHUNK_ROWS
         kind = CallerExecutor if here else InlineExecutor if few else LocalExecutor
-        return cls(name, kind(threads, progress), block_rows)
+        return cls(source, name, kind(threads, progress), block_rows)
 
     @classmethod
     def spread_over(
@@ -168,7 +171,7 @@ class Run:
     ) -> Run:
         """How a cluster works on a source: its workers say which engine they have."""
         name = executor.ask(partial(choose_engine, on_device=source.partitions_on_device), engine)
-        return cls(name, executor.reporting(progress), block_rows)
+        return cls(source, name, executor.reporting(progress), block_rows)
 
     def within(self, memory: int, need: Need) -> Run:
         """The same with blocks and threads that keep to a limit of the host's memory.
@@ -206,16 +209,12 @@ class Run:
         """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
         if not self.spread:
             return self
-        return Run("auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
+        return Run(self.source, "auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
 
     @property
-    def of_task(self) -> Run:
-        """The run as the tasks on its partitions get it."""
-        return Run(self.engine, LocalExecutor(1), self.block_rows)
-
-    def _works_on_device(self, source: Source) -> bool:
-        """Whether rows of a source lie where the engine works on them, in this process or on workers."""
-        return self.on_device or (self.spread and source.partitions_on_device and self.engine == "cuda")
+    def as_read(self) -> Source:
+        """The source as the engine reads it."""
+        return as_read_by(self.engine, self.source)
 
     def _rows_per_block(self, *, on_device: bool) -> int:
         """Rows of a block in whole chunks."""
@@ -232,25 +231,23 @@ class Run:
         rows = min(self.block_rows or BLOCK_ROWS, SMALL_BLOCK_VALUES // max(width, 1))
         return batch_rows * max(1, rows // batch_rows)
 
-    def cluster_for(self, source: Source) -> DaskExecutor | None:
-        """The cluster, if each of its workers reads rows of a source by itself, wherever they begin."""
-        is_apart = source.read_apart and bool(source.rows)
+    @property
+    def cluster(self) -> DaskExecutor | None:
+        """The cluster, if each of its workers reads rows by itself, wherever they begin."""
+        is_apart = self.source.read_apart and bool(self.source.rows)
         return self.executor if isinstance(self.executor, DaskExecutor) and is_apart else None
 
     def blocks(
         self,
-        source: Source,
         columns: Sequence[str],
         width: int = 0,
         slices: Callable[[int], Iterator[Any]] | None = None,
         resident: int = 0,
     ) -> Iterator[Any]:
-        """Blocks, or partitions, of some columns of a source.
+        """Blocks, or partitions, of some columns.
 
         Parameters
         ----------
-        source : Source
-            The rows.
         columns : sequence of str
             Columns to read.
         width : int
@@ -260,17 +257,16 @@ class Run:
         resident : int
             Of rows that lie on a device, how many columns are worked on together; 0 where some may come to the host.
         """
-        rows = self.rows_of(source, max(len(columns), width))
-        if resident and self.on_device and not source.paths and not self.block_rows:
+        rows = self.rows_of_blocks(max(len(columns), width))
+        if resident and self.on_device and not self.source.paths and not self.block_rows:
             rows = max(rows, self._resident_rows(resident))
         if self.spread:
-            return self.partitions(source, columns, width, most=rows if width else None)
-        return as_read_by(self.engine, source).blocks(columns, rows) if slices is None else slices(rows)
+            return self.partitions(columns, width, most=rows if width else None)
+        return self.as_read.blocks(columns, rows) if slices is None else slices(rows)
 
     def blocks_of(self, partition: Partition, columns: Sequence[str], resident: int = 0) -> Iterator[Block]:
-        """Blocks of some columns of a partition, as those of a source."""
-        slices = partial(blocks_of, partition, columns)
-        return self.blocks(partition.source, columns, slices=slices, resident=resident)
+        """Blocks of some columns of a partition of the rows."""
+        return self.blocks(columns, slices=partial(blocks_of, partition, columns), resident=resident)
 
     def prepared(self, build: Callable[..., Callable[[Any], R]], *here: Any) -> Callable[[Any], R]:
         """A function of blocks: what `build(*here)` gives in this process, and `build()` on each worker."""
@@ -280,26 +276,26 @@ class Run:
         """What `make(rows)` gives for all blocks to write to; None where workers cannot, or the rows are not known."""
         return None if self.spread or rows is None else make(rows)
 
-    def first_blocks(self, source: Source, columns: Sequence[str], most: int) -> Iterator[Block]:
+    def first_blocks(self, columns: Sequence[str], most: int) -> Iterator[Block]:
         """Blocks that this process reads to look at; where they are read once, some may go to workers then."""
         here = self.here
-        limits = [here.rows_of(source, len(columns))]
+        limits = [here.rows_of_blocks(len(columns))]
         if self.spread:
             limits.append(_travelling(len(columns)))
-        if source.repeatable:
+        if self.source.repeatable:
             limits.append(most)
-        return as_read_by(here.engine, source).blocks(columns, min(limits))
+        return here.as_read.blocks(columns, min(limits))
 
     def partitions(
         self,
-        source: Source,
         columns: Sequence[str],
         width: int = 0,
         *,
         cuts: Sequence[int] | None = None,
         most: int | None = None,
     ) -> Iterator[Any]:
-        """Partitions of some columns of a source: between cuts of files, or as suits the executor, of `most` rows."""
+        """Partitions of some columns: between cuts of files, or as suits the executor, of `most` rows."""
+        source = self.source
         if isinstance(source, FileSource) and self.spread:
             source = reachable(source)
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
@@ -307,14 +303,15 @@ class Run:
         limits = [self.executor.rows_of_partitions(source.rows, len(columns)), most or sys.maxsize]
         if not isinstance(source, FileSource):
             limits.append(_travelling(len(columns)))
-        reading = Reading(self.engine, tuple(columns), self.rows_of(source, max(len(columns), width)))
+        reading = Reading(self.engine, tuple(columns), self.rows_of_blocks(max(len(columns), width)))
         if cuts is not None and isinstance(source, FileSource):
             return file_rows(source, reading, cuts)
         return partitions(source, reading, min(limits), whole_groups=self.engine == "cuda")
 
-    def rows_of(self, source: Source, width: int) -> int:
-        """Rows of a source's blocks: few enough that every thread gets some, and that wide ones fit the memory."""
-        on_device = self._works_on_device(source)
+    def rows_of_blocks(self, width: int) -> int:
+        """Rows of a block: few enough that every thread gets some, and that wide ones fit the memory."""
+        source = self.source
+        on_device = self.on_device or (self.spread and source.partitions_on_device and self.engine == "cuda")
         values = DEVICE_BLOCK_VALUES if on_device else BLOCK_VALUES
         rows = min(self._rows_per_block(on_device=on_device), max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
         if on_device:

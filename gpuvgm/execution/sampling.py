@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from typing import Any, TypeAlias
@@ -34,47 +34,46 @@ UNKNOWN_SAMPLE_ROWS = 1 << 18  # sampled from the start of a source that does no
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """A source and a sample of its rows.
+    """A sample of the rows of a source.
 
     Parameters
     ----------
-    source : Source
-        The source.
+    run : Run
+        All rows, and where and how they are worked on.
     rows : pyarrow.Table
         The sample.
     blocks : iterator of Block, optional
         All rows of a source that can be read only once, those read for the sample included.
     """
 
-    source: Source
+    run: Run
     rows: pa.Table
     blocks: Iterator[Block] | None = None
 
 
-def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fine: bool = False) -> Sampled:
+def take_sample(run: Run, names: Sequence[str], seed: int, *, fine: bool = False) -> Sampled:
     """A sample of some columns.
 
     Where the number of rows is known: 2^17 rows in runs at seeded global positions. Elsewhere: the first 2^18 rows.
 
     Parameters
     ----------
-    source : Source
-        The source.
+    run : Run
+        The rows, and how they are read.
     names : sequence of str
         The columns.
-    run : Run
-        How blocks are read.
     seed : int
         Seed of the positions.
     fine : bool
         Take more and shorter runs, so that every phase of a table that is sorted is among them; by default 32.
     """
+    source = run.source
     if source.rows is not None and source.repeatable:
         runs = sample_runs(source.rows, seed, runs=fine_runs(source.rows) if fine else SAMPLE_RUNS)
-        source = source.keep_sampled(names, runs, run.room)
-        rows = _sample_source(source, tuple(names), runs, run)
-        return Sampled(source, _join_chunks(rows, run.executor.threads) if fine else rows)
-    stream = run.first_blocks(source, names, UNKNOWN_SAMPLE_ROWS)
+        run = replace(run, source=source.keep_sampled(names, runs, run.room))
+        rows = _sample_rows(run, tuple(names), runs)
+        return Sampled(run, _join_chunks(rows, run.executor.threads) if fine else rows)
+    stream = run.first_blocks(names, UNKNOWN_SAMPLE_ROWS)
     head: list[Block] = []
     for block in stream:
         head.append(block)
@@ -82,11 +81,12 @@ def take_sample(source: Source, names: Sequence[str], run: Run, seed: int, *, fi
             break
     schema = pa.schema([source.schema.field(name) for name in names])
     rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
-    return Sampled(source, rows, None if source.repeatable else chain(head, stream))
+    return Sampled(run, rows, None if source.repeatable else chain(head, stream))
 
 
-def _sample_source(source: Source, names: tuple[str, ...], runs: Runs, run: Run) -> pa.Table:
+def _sample_rows(run: Run, names: tuple[str, ...], runs: Runs) -> pa.Table:
     """The rows of runs; of files each thread reads some of the runs, and on a cluster those of the workers do."""
+    source = run.source
     cluster = run.executor if isinstance(run.executor, DaskExecutor) else None
     alone = cluster is None and min(run.executor.threads, len(runs)) < 2
     if alone or not runs or not isinstance(source, FileSource):

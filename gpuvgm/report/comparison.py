@@ -23,7 +23,6 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted, listed, naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
-from gpuvgm.io import Source
 from gpuvgm.report.advice import Advice, share, short
 from gpuvgm.report.copies import Copies, copies
 from gpuvgm.report.counting import (
@@ -382,9 +381,7 @@ _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
 _UNMODELLED = ("pass", "id")  # kinds, whose columns come last
 
 
-def count_original(
-    model: TableModel, names: Sequence[str], source: Source, run: Run
-) -> tuple[dict[str, Pair], TableCounts]:
+def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[dict[str, Pair], TableCounts]:
     """What is kept of the original table, and how to count the other one in the same way.
 
     The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
@@ -395,33 +392,30 @@ def count_original(
         The fitted model.
     names : sequence of str
         Its columns that both tables have, which are compared.
-    source : Source
-        The rows.
     run : Run
-        Where and how.
+        The rows, and where and how they are counted.
 
     Raises
     ------
     InputError
         For columns of another sort, and for a table without rows.
     """
-    refuse_types(model, source)
+    refuse_types(model, run.source)
     columns = [column for column in model.columns if column.name in names]
     columns.sort(key=lambda column: _UNMODELLED.count(column.kind))
     names = [column.name for column in columns]
     if not names or columns[0].kind in _UNMODELLED:
         raise InputError("the model encodes no column, so that there is nothing to compare")
-    sampled = take_sample(source, names, run, model.seed)
+    sampled = take_sample(run, names, model.seed)
     engine = get_engine(run.here.engine)
     pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sampled.rows) for column in columns}
-    blocks = sampled.blocks or run.blocks(source, names)
-    return pairs, count_table(source, blocks, pairs, run, "compare")
+    return pairs, count_table(run, pairs, "compare", sampled.blocks)
 
 
-def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], source: Source, run: Run) -> TableCounts:
+def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts:
     """What is kept of the synthetic table. Parameters and errors as for `count_original`."""
-    refuse_types(model, source)
-    return count_table(source, run.blocks(source, [*pairs]), pairs, run, "compare")
+    refuse_types(model, run.source)
+    return count_table(run, pairs, "compare")
 
 
 def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:

@@ -147,31 +147,30 @@ def _count_block(counters: Mapping[str, Counter], place: Callable[[int], str], b
 
 
 def count_table(
-    source: Source, blocks: Iterable[Any], counters: Mapping[str, Counter], run: Run, purpose: str
+    run: Run, counters: Mapping[str, Counter], purpose: str, blocks: Iterable[Any] | None = None
 ) -> TableCounts:
-    """What is counted of all blocks of a table.
+    """What is counted of a table.
 
     Parameters
     ----------
-    source : Source
-        The table.
-    blocks : iterable
-        Its rows, as `Run.blocks` gives them.
+    run : Run
+        Its rows, and where and how they are counted.
     counters : mapping of str to Counter
         What counts each column.
-    run : Run
-        Where and how.
     purpose : str
         What the rows are for, such as "evaluate", for the error.
+    blocks : iterable, optional
+        All rows of a table that can be read only once, and has been begun.
 
     Raises
     ------
     InputError
         For a table without rows.
     """
-    counts = run.executor.map_merge(partial(_count_block, counters, source.place), blocks, TableCounts.merge)
+    read = run.blocks([*counters]) if blocks is None else blocks
+    counts = run.executor.map_merge(partial(_count_block, counters, run.source.place), read, TableCounts.merge)
     if counts is None or counts.rows == 0:
-        raise InputError(f"{source.name}: there are no rows to {purpose}")
+        raise InputError(f"{run.source.name}: there are no rows to {purpose}")
     return counts
 
 

@@ -18,7 +18,6 @@ from gpuvgm.errors import Results
 from gpuvgm.execution.aggregate import map_columns
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
-from gpuvgm.io import Source
 from gpuvgm.report.counting import FIRST_COLUMNS, count_table
 from gpuvgm.report.pair_trends import PairTrend, even_steps, pair_trends
 from gpuvgm.report.report import Report
@@ -27,17 +26,15 @@ from gpuvgm.report.round_trip import TRIALS, ColumnTrial, PassedTrial
 GRID_ROWS = 1 << 15  # rows of the sample that grids are built from
 
 
-def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
+def evaluate_table(model: TableModel, run: Run) -> Report:
     """Figures of a table in one scan over its rows; a sample before it decides how finely distances are measured.
 
     Parameters
     ----------
     model : TableModel
         The fitted model; its seed draws the modes.
-    source : Source
-        The rows.
     run : Run
-        Where and how.
+        The rows, and where and how they are counted.
 
     Raises
     ------
@@ -46,23 +43,22 @@ def evaluate_table(model: TableModel, source: Source, run: Run) -> Report:
     """
     numbers = [column.name for column in model.numeric]
     # a source that can be read only once must give all columns with its sample
-    names = numbers if numbers and source.repeatable else model.names
-    sampled = take_sample(source, names, run, model.seed)
+    names = numbers if numbers and run.source.repeatable else model.names
+    sampled = take_sample(run, names, model.seed)
     rows = _grid_rows(model, sampled.rows)
-    options = EncodingOptions(model.seed, place=sampled.source.place)
+    options = EncodingOptions(model.seed, place=run.source.place)
     engine = get_engine(run.here.engine)
 
     def trial(column: FittedColumn) -> ColumnTrial:
         return TRIALS.get(column.kind, PassedTrial)(engine, column, options, rows)
 
-    trials = _all_good(map_columns(run, trial, model.by_name))
-    blocks = run.blocks(source, model.names) if sampled.blocks is None else sampled.blocks
-    counts = count_table(source, blocks, trials, run, "evaluate")
+    trials = _all_good(map_columns(run.executor.threads, trial, model.by_name))
+    counts = count_table(run, trials, "evaluate", sampled.blocks)
     pairs = {name: (trial, counts.columns[name]) for name, trial in trials.items()}
     return Report(
         rows=counts.rows,
         invalid_rows=counts.invalid,
-        columns=_all_good(map_columns(run, lambda pair: pair[0].figures(pair[1]), pairs)),
+        columns=_all_good(map_columns(run.executor.threads, lambda pair: pair[0].figures(pair[1]), pairs)),
         widths=model.widths,
         first=counts.first,
         pairs=_sample_correlations(model, trials, rows),

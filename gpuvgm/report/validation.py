@@ -23,7 +23,6 @@ from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import counted
 from gpuvgm.execution.context import Run
-from gpuvgm.io import Source
 from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types
 from gpuvgm.report.differences import CategoryCodes, total_variation
@@ -353,28 +352,26 @@ _CHECKS: Mapping[str, type[_NumberCheck | _CategoryCheck]] = {
 }
 
 
-def validate_table(model: TableModel, source: Source, run: Run) -> Validation:
+def validate_table(model: TableModel, run: Run) -> Validation:
     """Judge a table in one scan over its rows.
 
     Parameters
     ----------
     model : TableModel
         The fitted model.
-    source : Source
-        The rows.
     run : Run
-        Where and how.
+        The rows, and where and how they are counted.
 
     Raises
     ------
     InputError
         For a table without rows, and for columns of other types than were fitted.
     """
-    refuse_types(model, source)
+    refuse_types(model, run.source)
     engine = get_engine(run.here.engine)
     checks: dict[str, _NumberCheck | _CategoryCheck] = {
         column.name: _CHECKS[column.kind](engine, column) for column in model.encoded if column.kind in _CHECKS
     }
-    counts = count_table(source, run.blocks(source, [*checks]), checks, run, "validate")
+    counts = count_table(run, checks, "validate")
     judged = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
     return Validation(counts.rows, judged, tuple(name for name in model.names if name not in judged))

@@ -376,7 +376,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         parts: list[Floats] = []
         with self._run("score", table) as run:
             build = partial(_scorer, {name: columns[name] for name in names}, network, self.engine)
-            run.executor.map_blocks(run.prepared(build), run.blocks(table, names), parts.append)
+            run.executor.map_blocks(run.prepared(build), run.blocks(names), parts.append)
         return np.concatenate([np.empty(0), *parts])
 
     def save(self, path: Path_) -> None:
@@ -439,7 +439,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         with self._run("count", table) as run:
             build = partial(_counter, {name: columns[name] for name in names}, structure, self.engine)
             counts: JointCounts | None = run.executor.map_merge(
-                run.prepared(build), run.blocks(table, names), JointCounts.merge
+                run.prepared(build), run.blocks(names), JointCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")

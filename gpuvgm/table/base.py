@@ -56,7 +56,6 @@ from gpuvgm.errors import (
 from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
-from gpuvgm.execution.partitions import as_read_by
 from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
 from gpuvgm.execution.sources import open_source
 from gpuvgm.execution.stages import Stages
@@ -315,7 +314,7 @@ class BaseTransformer:
         rows, held = self._sampled(table, schema.names, seed)
         with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run:
             watch = Stopwatch()
-            fitted = fit_source(rows, schema, settings, run, before, watch)
+            fitted = fit_source(run, schema, settings, before, watch)
         self._seconds = watch.seconds
         self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
         self._take(fitted)
@@ -410,7 +409,7 @@ class BaseTransformer:
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name]) for column in numeric]
         with self._run("fit", table, lambda: Need.fit(_chosen(table, model.names))) as run:
-            fitted = add_rows(table, model, plans, self.summaries_, run)
+            fitted = add_rows(run, model, plans, self.summaries_)
         for problem in fitted.failed.values():
             raise problem
         before = {name: part for name, part in model.source.items() if name != "sample"}
@@ -562,12 +561,12 @@ class BaseTransformer:
         with self._run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
-                encoded, unseen = self._in_memory(run, table, coding)
+                encoded, unseen = self._in_memory(run, coding)
                 return (encoded, unseen) if return_unseen else encoded
             chosen = {key: asked[key] for key in ("names", "keep_original") if asked[key]}
             run_asked = coding.asked(table) | {"part_rows": part_rows} | chosen | written.asked
             parts = Parts(target_of(table, out), coding.schema, run_asked, part_rows, written)
-            return write_rows(run, table, coding.columns, parts, coding.batches, resume=resume)
+            return write_rows(run, coding.columns, parts, coding.batches, resume=resume)
 
     def _lazily(self, table: Source, out: Path_ | None, beside: str | None) -> Lazily | None:
         """What makes a lazy result of a lazy table; None where the result is written, or is needed in memory."""
@@ -587,24 +586,25 @@ class BaseTransformer:
         unseen = UnseenCounts()
         with self._run(stage, table, need) as cluster:
             run = cluster.here
-            blocks = run.blocks(table, columns)
+            blocks = run.blocks(columns)
             for batch, found in run.executor.stream(replace(work, engine=run.engine).batches(), blocks):
                 unseen.add(found)
                 yield batch
         unseen.warn(table.place)
 
-    def _in_memory(self, run: Run, table: Source, coding: Coding) -> tuple[Any, dict[str, dict[str, int]]]:
+    def _in_memory(self, run: Run, coding: Coding) -> tuple[Any, dict[str, dict[str, int]]]:
         """Encoded rows as what the caller gave, and what the fit had not seen.
 
         A matrix is filled where it is, if the rows come to this process.
         """
+        table = run.source
         form = replace(coding, engine=run.here.engine).form(table)
         whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
         model, resident, schema = self._fitted(), 0, table.schema
         if run.on_device and all(column.works_on_device(schema.field(column.name).type) for column in model.columns):
             # columns follow each other; what becomes of them lies beside a matrix until that is filled
             resident = 1 if whole is None else len(model.names)
-        blocks = run.blocks(table, coding.columns, len(coding.schema), resident=resident)
+        blocks = run.blocks(coding.columns, len(coding.schema), resident=resident)
         found: list[Any] = []
         unseen = UnseenCounts()
 
@@ -675,7 +675,7 @@ class BaseTransformer:
             coding = replace(coding, engine=engine)
             form, unseen = coding.form(table), UnseenCounts()
             rows = run.rows_of_batches(batch_rows, len(form.schema))
-            blocks = as_read_by(run.engine, table).blocks(self._fitted().names, rows)
+            blocks = run.as_read.blocks(self._fitted().names, rows)
             flavour = self._flavour()
             in_frames = (flavour or (layout == "compact" and table.flavour)) == "pandas"
             for part, found in run.executor.stream(coding.parts(form), blocks):
@@ -827,9 +827,9 @@ class BaseTransformer:
                 asked = decoding.asked(table) | {"part_rows": part_rows} | written.asked
                 schema = schema.with_metadata(metadata_for_pandas(self.pandas_dtypes_, schema))
                 parts = Parts(target_of(table, out), schema, asked, part_rows, written, decoded=True)
-                return write_rows(run, table, read.names, parts, decoding.batches, resume=resume)
+                return write_rows(run, read.names, parts, decoding.batches, resume=resume)
             found: list[Decoded] = []
-            run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run, table), found.append)
+            run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run), found.append)
         # a matrix says nothing of frames: what is made of it is what was fitted
         flavour = self.frame_ if table.flavour == "matrix" and table.arrays is np and self.frame_ in _FRAMES else None
         values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_, flavour)
@@ -883,7 +883,7 @@ class BaseTransformer:
         model, table, start = self._fitted(), open_source(source), time.perf_counter()
         check_columns(table, model)
         with self._run("evaluate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
-            report = evaluate_table(model, table, run)
+            report = evaluate_table(model, run)
         return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
 
     def _compare(self, table: Source, synthetic: Source) -> Comparison:
@@ -899,9 +899,9 @@ class BaseTransformer:
             return Need.compare(_chosen(table, names), rows)
 
         with self._run("evaluate", table, need) as run:
-            pairs, original = count_original(model, names, table, run)
+            pairs, original = count_original(model, names, run)
         with self._run("compare", synthetic, need) as run:
-            comparison = compare_counts(pairs, original, count_synthetic(model, pairs, synthetic, run))
+            comparison = compare_counts(pairs, original, count_synthetic(model, pairs, run))
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
         return replace(comparison, reasons=self.schema_.reasons, facts=facts)
 
@@ -946,7 +946,7 @@ class BaseTransformer:
         model, table = self._fitted(), open_source(source)
         check_columns(table, model)
         with self._run("validate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
-            return validate_table(model, table, run)
+            return validate_table(model, run)
 
     def distance_to(self, other: BaseTransformer) -> ModelDistance:
         """Measure how far this model is from another one of the same columns, for example one fitted to more rows.

@@ -117,10 +117,10 @@ class CompactReader:
         self.names = [name for column in self._columns for name in column.compact_names(names)]
         self.passthrough = {column.name: schema.field(column.name) for column in self._columns if not column.is_encoded}
 
-    def blocks(self, run: Run, table: Source) -> Iterator[Any]:
+    def blocks(self, run: Run) -> Iterator[Any]:
         """Blocks to read."""
         stay = all(column.is_encoded and column.works_on_device(column.decoded_type) for column in self._columns)
-        return run.blocks(table, self.names, resident=int(stay))
+        return run.blocks(self.names, resident=int(stay))
 
     def __call__(self, block: Block) -> Encoded:
         """Encoded rows of a block.
@@ -232,9 +232,9 @@ class OnehotReader:
         self.passthrough = passthrough
         self.names = [*names, *passthrough]
 
-    def blocks(self, run: Run, table: Source) -> Iterator[Any]:
+    def blocks(self, run: Run) -> Iterator[Any]:
         """Blocks to read."""
-        return run.blocks(table, self.names, slices=None if self._matrix is None else partial(_slices, self._matrix))
+        return run.blocks(self.names, slices=None if self._matrix is None else partial(_slices, self._matrix))
 
     def __call__(self, block: Block | MatrixBlock) -> Encoded:
         """Encoded rows of a block."""

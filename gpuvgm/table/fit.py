@@ -61,25 +61,18 @@ class Stopwatch:
 
 
 def fit_source(
-    source: Source,
-    schema: TableSchema,
-    settings: Settings,
-    run: Run,
-    before: TableModel | None,
-    watch: Stopwatch,
+    run: Run, schema: TableSchema, settings: Settings, before: TableModel | None, watch: Stopwatch
 ) -> TableModel:
     """Fit the columns of a source.
 
     Parameters
     ----------
-    source : Source
-        The training rows.
+    run : Run
+        The training rows, engine, executor and block size.
     schema : TableSchema
         The columns, as they are declared.
     settings : mapping
         The table's settings, by the names of `TableTransformer`.
-    run : Run
-        Engine, executor and block size.
     before : TableModel or None
         What an earlier fit of the same source finished; only the other columns are fitted.
     watch : Stopwatch
@@ -91,9 +84,10 @@ def fit_source(
         For settings, declarations or a source that cannot be used at all, or when every column fails.
     """
     check_settings(settings)
+    source = run.source
     seed = settings["random_state"]
     research = any(spec.options.get("effort", settings["effort"]) == "research" for spec in schema.used)
-    sampled = take_sample(source, schema.needed or schema.names, run, seed, fine=not research)
+    sampled = take_sample(run, schema.needed or schema.names, seed, fine=not research)
     declared, recognised = schema, partial(_recognised, source, settings)
     schema = schema.inferred(sampled.rows, source.name, recognised, run.executor.threads)
     _check_names(schema)
@@ -103,11 +97,11 @@ def fit_source(
         raise read_once(source.name)
     kept = FittedColumns() if before is None else _unchanged_columns(before, source, schema)
     left = [request for request in requests if request.name not in kept.columns]
-    fitted = kept.with_others(fit_table(sampled, left, run, watch))
+    fitted = kept.with_others(fit_table(sampled, left, watch))
     for name, refuted in fitted.failed.items() if source.repeatable else ():
         if isinstance(refuted, REFUTED):
             try:
-                spec, again = _fit_otherwise(sampled, declared[name], refuted, settings, run, watch)
+                spec, again = _fit_otherwise(sampled, declared[name], refuted, settings, watch)
                 schema = schema.with_column(spec)
             except InputError as problem:  # one that is refuted twice has failed
                 again = FittedColumns(failed={name: naming(name, problem)})
@@ -139,14 +133,13 @@ def _fit_otherwise(
     declared: ColumnSpec,
     problem: Refuted | UnreadText,
     settings: Settings,
-    run: Run,
     watch: Stopwatch,
 ) -> tuple[ColumnSpec, FittedColumns]:
     """A column that the rows showed to be otherwise than the sample: another kind, and a fit from another scan.
 
     The kind comes from the sample and the values that were otherwise.
     """
-    source, column = sampled.source, sampled.rows.column(declared.name)
+    source, column = sampled.run.source, sampled.rows.column(declared.name)
     values = problem.values
     column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
     rows = pa.Table.from_arrays([column], [declared.name])
@@ -155,7 +148,7 @@ def _fit_otherwise(
     spec = replace(alone, reason=f"{alone.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
     _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
     requests = requests_of(TableSchema((spec,)), settings)
-    return spec, fit_table(Sampled(source, rows), requests, run, watch)
+    return spec, fit_table(Sampled(sampled.run, rows), requests, watch)
 
 
 def _check_names(schema: TableSchema) -> None:
@@ -233,12 +226,7 @@ class FittedColumns:
 
 
 @quiet_k_means()
-def fit_table(
-    sampled: Sampled,
-    requests: Sequence[ColumnRequest],
-    run: Run,
-    watch: Stopwatch,
-) -> FittedColumns:
+def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], watch: Stopwatch) -> FittedColumns:
     """Fit every requested column of a source.
 
     Parameters
@@ -247,8 +235,6 @@ def fit_table(
         The training rows and a sample of them.
     requests : sequence of ColumnRequest
         The columns.
-    run : Run
-        Engine, executor and block size.
     watch : Stopwatch
         Counts the seconds of each stage.
 
@@ -257,24 +243,24 @@ def fit_table(
     InputError
         For a source without rows. What is wrong with single columns is told by `failed`.
     """
-    source = sampled.source
+    run, source = sampled.run, sampled.run.source
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
-    lowest = _lowest(sampled, [request for request in requests if request.spec.needs_lowest], run)
+    lowest = _lowest(sampled, [request for request in requests if request.spec.needs_lowest])
     ready = {request.name: request for request in requests if request.name not in lowest.failed}
-    planned = map_columns(run, partial(_plan_column, sampled, lowest.good), ready)
+    planned = map_columns(run.executor.threads, partial(_plan_column, sampled, lowest.good), ready)
     not_planned = lowest.failed | planned.failed
     watch.lap("plan")
     read = {name: plan for name, plan in planned.good.items() if plan.needs_rows}
     if not read and not not_planned:
         read = planned.good
-    summarised = summarise_columns(list(read.values()), source, run, sampled.blocks)
+    summarised = summarise_columns(list(read.values()), run, sampled.blocks)
     watch.lap("scan")
     rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
     if read and not summarised.good and not summarised.failed:
         raise _rows_gone(source)
     plans = {name: plan for name, plan in planned.good.items() if name in summarised.good or not plan.needs_rows}
-    fitted = _fit_planned(source, plans, summarised.good, rows, run)
+    fitted = _fit_planned(run, plans, summarised.good, rows)
     watch.lap("fit")
     return replace(fitted, failed=not_planned | summarised.failed | fitted.failed)
 
@@ -285,78 +271,70 @@ def _rows_gone(source: Source) -> SourceChangedError:
 
 
 def _fit_planned(
-    source: Source | None,
-    plans: Mapping[str, ColumnPlan],
-    counted: Mapping[str, Any],
-    rows: int,
-    run: Run,
+    run: Run, plans: Mapping[str, ColumnPlan], counted: Mapping[str, Any], rows: int, *, all_rows: bool = True
 ) -> FittedColumns:
-    """Columns from the statistics of their rows; see `fit_numbers` for the source."""
+    """Columns from the statistics of their rows; see `fit_numbers`."""
     together = [cast(NumberPlan, plan) for plan in plans.values() if plan.fitted_together]
-    numbers, summaries = fit_numbers(source, together, counted, run)
+    numbers, summaries = fit_numbers(run, together, counted, all_rows=all_rows)
     alone = {
         name: (plan, counted[name] if plan.needs_rows else RowCount(rows, 0))
         for name, plan in plans.items()
         if not plan.fitted_together
     }
-    others = map_columns(run, lambda pair: pair[0].fit(pair[1]), alone)
+    others = map_columns(run.executor.threads, lambda pair: pair[0].fit(pair[1]), alone)
     return FittedColumns(numbers.good | others.good, summaries, numbers.failed | others.failed, rows)
 
 
 def _plan_column(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> ColumnPlan:
     name, rows = request.name, sampled.rows
-    unread = pa.chunked_array([], sampled.source.schema.field(name).type)  # of a passthrough column
+    unread = pa.chunked_array([], sampled.run.source.schema.field(name).type)  # of a passthrough column
     sample = rows.column(name) if name in rows.schema.names else unread
     return KINDS[request.spec.kind].plan(request, sample, lowest.get(name))
 
 
-def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest], run: Run) -> Results[Lowest]:
+def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results[Lowest]:
     """The smallest ordinary value of each log column, over all rows."""
     if not requests:
         return Results({}, {})
-    source = sampled.source
+    run, source = sampled.run, sampled.run.source
     if not source.repeatable:
         raise InputError(
             f'{source.name}: column "{requests[0].name}": a logarithm needs the smallest value before the fit, but '
             "this source can be read only once; give a file or a table"
         )
     planned = map_columns(
-        run,
+        run.executor.threads,
         lambda request: lowest_plan(request, sampled.rows.column(request.name)),
         {request.name: request for request in requests},
     )
-    found = summarise_columns(list(planned.good.values()), source, run)
+    found = summarise_columns(list(planned.good.values()), run)
     if planned.good and not found.good and not found.failed:
         raise _rows_gone(source)
     return Results(found.good, planned.failed | found.failed)
 
 
 @quiet_k_means()
-def add_rows(
-    source: Source, model: TableModel, plans: Sequence[NumberPlan], old: Mapping[str, Summary], run: Run
-) -> FittedColumns:
+def add_rows(run: Run, model: TableModel, plans: Sequence[NumberPlan], old: Mapping[str, Summary]) -> FittedColumns:
     """Columns with more rows: new statistics merged into the old ones, and fitted again.
 
     Parameters
     ----------
-    source : Source
-        The new rows.
+    run : Run
+        The new rows, engine, executor and block size.
     model : TableModel
         The fitted columns.
     plans : sequence of NumberPlan
         Plans of the columns of numbers, with the grids of their summaries.
     old : mapping of str to Summary
         Their summaries.
-    run : Run
-        Engine, executor and block size.
     """
     others: tuple[Any, ...] = (*model.categorical, *model.identifiers)
     read: dict[str, Any] = {plan.name: plan for plan in plans} | {column.name: column.plan() for column in others}
     unread = {c.name: PassthroughPlan(c.name, c.type) for c in model.columns if c.kind == "pass"}
-    summarised = summarise_columns(list((read or unread).values()), source, run)
+    summarised = summarise_columns(list((read or unread).values()), run)
     for plan in plans:
         if plan.name in summarised.good:
-            refuse_infinite(source, plan, summarised.good[plan.name], run, fitted=True)
+            refuse_infinite(run, plan, summarised.good[plan.name], fitted=True)
     if summarised.failed:
         return FittedColumns(failed=summarised.failed)
     rows = max((statistics.rows for statistics in summarised.good.values()), default=0)
@@ -365,4 +343,4 @@ def add_rows(
     if rows:
         added = summarised.good | {column.name: summarised.good[column.name].shifted(offset) for column in others}
         counted |= {name: counted[name].merge(added[name]) for name in read}
-    return _fit_planned(None, read | unread, counted, offset + rows, run)
+    return _fit_planned(run, read | unread, counted, offset + rows, all_rows=False)

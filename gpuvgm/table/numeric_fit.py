@@ -33,7 +33,7 @@ from gpuvgm.execution.aggregate import COLUMN_PROBLEMS, map_columns, summarise_c
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.io import Block, Source
+from gpuvgm.io import Block
 from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
 from gpuvgm.mixture.em import Accumulate
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
@@ -67,14 +67,12 @@ class Counted:
 
 
 def fit_numbers(
-    source: Source | None,
-    plans: Sequence[NumberPlan],
-    summaries: Mapping[str, Summary],
-    run: Run,
+    run: Run, plans: Sequence[NumberPlan], summaries: Mapping[str, Summary], *, all_rows: bool = True
 ) -> tuple[Results[FittedColumn], dict[str, Summary]]:
     """Models of columns of numbers from their summaries; rows are read again only where these are not enough.
 
-    Without a source, or from one that can be read only once, fits that miss the promise are warned about.
+    Where they cannot be read again, fits that miss the promise are warned about: the source can be read only once, or
+    its rows are not all that were summarised.
 
     Returns
     -------
@@ -84,21 +82,21 @@ def fit_numbers(
         The summaries that the models came from.
     """
     columns = {plan.name: Counted(plan, summaries[plan.name]) for plan in plans}
-    checked = map_columns(run, partial(_check_counted, source, run), columns)
-    again = source if source is not None and source.repeatable else None
-    seeded = _seed_again(again, checked.good, run)
-    fitted = _fit_columns(again, seeded.good, run)
-    built = map_columns(run, partial(_fitted_column, run), fitted.good)
+    threads, repeatable = run.executor.threads, run.source.repeatable and all_rows
+    checked = map_columns(threads, partial(_check_counted, run, all_rows=all_rows), columns)
+    seeded = _seed_again(run, checked.good, repeatable=repeatable)
+    fitted = _fit_columns(run, seeded.good, repeatable=repeatable)
+    built = map_columns(threads, partial(_fitted_column, run), fitted.good)
     kept = {name: fitted.good[name].summary for name in built.good}
     return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
 
 
-def _check_counted(source: Source | None, run: Run, column: Counted) -> Counted:
+def _check_counted(run: Run, column: Counted, *, all_rows: bool) -> Counted:
     """The column, its kind and algorithm settled, unless its rows cannot be fitted."""
-    plan, summary = confirm(column.plan, column.summary), column.summary
-    if source is None:
+    source, plan, summary = run.source, confirm(column.plan, column.summary), column.summary
+    if not all_rows:
         return Counted(plan, summary)
-    refuse_infinite(source, plan, summary, run)
+    refuse_infinite(run, plan, summary)
     _refuse_overflow(plan.name, summary)
     check_reach(plan, summary)
     if plan.config.algorithm == "exact" and not plan.ranged and not source.repeatable:
@@ -117,25 +115,25 @@ def read_once(what: str) -> InputError:
     )
 
 
-def _seed_again(source: Source | None, columns: dict[str, Counted], run: Run) -> Results[Counted]:
+def _seed_again(run: Run, columns: dict[str, Counted], *, repeatable: bool) -> Results[Counted]:
     """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
     again = {
         name: replace(column, plan=reseed(column.plan, column.summary))
         for name, column in columns.items()
         if needs_more_rows(column.plan, column.summary)
     }
-    if not again or source is None:
+    if not again or not repeatable:
         return Results(columns | again, {})
     finer = {name: refine(column.plan, column.summary) for name, column in again.items()}
-    scanned = _scan_again(source, finer, run)
+    scanned = _scan_again(run, finer)
     counted = {name: Counted(finer[name], summary) for name, summary in scanned.good.items()}
     return Results(renewed(columns, Results(counted, scanned.failed)), scanned.failed)
 
 
-def _scan_again(source: Source, plans: Mapping[str, NumberPlan], run: Run) -> Results[Summary]:
+def _scan_again(run: Run, plans: Mapping[str, NumberPlan]) -> Results[Summary]:
     """Summaries of columns on finer grids, from another scan of the rows."""
     _LOG.info("another scan with a finer grid for %s", listed(plans))
-    return summarise_columns(list(plans.values()), source, run)
+    return summarise_columns(list(plans.values()), run)
 
 
 @dataclass(slots=True)
@@ -175,27 +173,27 @@ class Search:
             self.report()
 
 
-def _fit_columns(source: Source | None, columns: dict[str, Counted], run: Run) -> Results[Counted]:
-    """Fits of the columns; without a source that can be read again, from their summaries alone."""
+def _fit_columns(run: Run, columns: dict[str, Counted], *, repeatable: bool) -> Results[Counted]:
+    """Fits of the columns; where the rows cannot be read again, from their summaries alone."""
     plans = {name: one.plan for name, one in columns.items() if not one.plan.ranged and one.summary.ordinary > 0}
     begun = {name: numeric.column_of(plan, columns[name].summary) for name, plan in plans.items()}
-    if source is None:
+    if not repeatable:
         begun = {name: replace(column, asks_exact=False) for name, column in begun.items()}
 
-    def summarise(source: Source, grids: Mapping[str, Grid]) -> Results[Any]:
+    def summarise(grids: Mapping[str, Grid]) -> Results[Any]:
         for name, grid in grids.items():
             plans[name] = replace(plans[name], grid=grid, refinements=plans[name].refinements + 1, trusted=True)
-        return _scan_again(source, {name: plans[name] for name in grids}, run)
+        return _scan_again(run, {name: plans[name] for name in grids})
 
-    search = Search(run.searched, frozenset(plans), source is not None)
+    search = Search(run.searched, frozenset(plans), repeatable)
     accumulators = Accumulators(partial(_fit_each, run, search.note))
-    if source is not None:
-        exact = partial(_each_exactly, source, plans, run=run, search=search)
-        accumulators = replace(accumulators, summarise=partial(summarise, source), exact=exact)
+    if repeatable:
+        exact = partial(_each_exactly, run, search, plans)
+        accumulators = replace(accumulators, summarise=summarise, exact=exact)
     search.report()
     fitted = fit(accumulators, begun)
     search.end()
-    for name, column in fitted.good.items() if source is None else ():
+    for name, column in fitted.good.items() if not repeatable else ():
         if not column.is_good:
             _LOG.warning(
                 'column "%s": the fit may be %.1e sigma from the exact one; fit from a source that can be read again',
@@ -213,7 +211,7 @@ def _fit_each(run: Run, told: Callable[[str, Any], None], work: CellFit, columns
     """What `work` gives for each column: by the GPUs of a cluster that has some, else in threads of this process."""
     executor = run.executor
     if not isinstance(executor, DaskExecutor) or run.engine != "cuda":
-        return map_columns(run, partial(work, get_engine(run.here.engine)), columns, told)
+        return map_columns(executor.threads, partial(work, get_engine(run.here.engine)), columns, told)
     names, parts = list(columns), executor.worker_threads
     shares = [{name: columns[name] for name in names[i::parts]} for i in range(min(parts, len(names)))]
     fitted: dict[str, Any] = {}
@@ -227,14 +225,12 @@ def _fit_each(run: Run, told: Callable[[str, Any], None], work: CellFit, columns
 def _fit_share(work: CellFit, engine: str, columns: ColumnFits) -> dict[str, Any]:
     """What a worker's engine finds for some columns, or why it failed; their cells stay there."""
     with quiet_k_means():
-        fitted = map_columns(Run(engine, LocalExecutor()), partial(work, get_engine(engine)), columns)
+        fitted = map_columns(LocalExecutor().threads, partial(work, get_engine(engine)), columns)
     found = {name: {"starts": column.starts, "outcome": column.outcome} for name, column in fitted.good.items()}
     return found | fitted.failed
 
 
-def _each_exactly(
-    source: Source, plans: Mapping[str, NumberPlan], left: ColumnFits, run: Run, search: Search
-) -> Results[ColumnFit]:
+def _each_exactly(run: Run, search: Search, plans: Mapping[str, NumberPlan], left: ColumnFits) -> Results[ColumnFit]:
     """Exact EM for one column after the other."""
     missed = [name for name, column in left.items() if not column.asks_exact]
     if missed:
@@ -242,14 +238,14 @@ def _each_exactly(
     results: dict[str, Any] = {}
     for name, column in left.items():
         try:
-            results[name] = fit_exactly(source, plans[name], column, run)
+            results[name] = fit_exactly(run, plans[name], column)
         except COLUMN_PROBLEMS as problem:
             results[name] = naming(name, problem)
         search.note(name, results[name])
     return Results.of(results)
 
 
-def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
+def fit_exactly(run: Run, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
     """EM with every E-step over every row; the column is held in memory as float64, and on the device if it lies there.
 
     Where the user's limit of memory has no room for it, every E-step reads the source again instead. The rows of a
@@ -259,15 +255,15 @@ def fit_exactly(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -
     up keeps its centres; so do more rows on a device or a cluster than a sample has, which do not come to this process.
     """
     if run.spread:
-        with rows_on_workers(partial(partition_numbers, plan), run.blocks(source, [plan.name]), run) as workers:
+        with rows_on_workers(partial(partition_numbers, plan), run.blocks([plan.name]), run) as workers:
             return fit_over_workers(get_engine(run.here.engine), workers, plan, column)
     row_bytes = EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)  # k-means on all rows has many copies of them
     if run.room is not None and _summary_of(column).rows * row_bytes > run.room:
-        return _fit_over_blocks(source, plan, column, run)
+        return _fit_over_blocks(run, plan, column)
     engine, parts = get_engine(run.engine), list[Floats]()
     run.executor.map_blocks(
         lambda block: ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0],
-        run.blocks(source, [plan.name]),
+        run.blocks([plan.name]),
         parts.append,
     )
     numbers = widened(namespace_of(parts[0]).concatenate(parts)) if parts else np.empty(0)
@@ -318,7 +314,7 @@ def fit_over_workers(engine: Engine, rows: RowsOnWorkers, plan: NumberPlan, colu
     return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
 
 
-def _fit_over_blocks(source: Source, plan: NumberPlan, column: ColumnFit, run: Run) -> ColumnFit:
+def _fit_over_blocks(run: Run, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
     """The same without the column in memory: every E-step reads the source again."""
     if _starts_from_rows(plan):
         _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
@@ -328,7 +324,7 @@ def _fit_over_blocks(source: Source, plan: NumberPlan, column: ColumnFit, run: R
         return np.asarray(numbers, dtype=np.float64)[:, None]
 
     assert isinstance(run.executor, LocalExecutor)
-    blocks = partial(run.blocks, source, [plan.name])
+    blocks = partial(run.blocks, [plan.name])
     rows = RowsOfSource(np.empty((0, 1)), blocks=blocks, numbers_of=numbers_of, executor=run.executor)
     engine = get_engine(run.engine)
     return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame))
@@ -395,19 +391,20 @@ def _fitted_column(run: Run, column: Counted) -> FittedColumn:
     return numeric.summary_model(get_engine(run.here.engine), column.plan, column.summary, column.outcome)
 
 
-def refuse_infinite(source: Source, plan: NumberPlan, summary: Summary, run: Run, *, fitted: bool = False) -> None:
+def refuse_infinite(run: Run, plan: NumberPlan, summary: Summary, *, fitted: bool = False) -> None:
     """Refuse a column with infinite rows, naming the first; a `fitted` one may be too small for its logarithm."""
     if not summary.infinite:
         return
-    where = f" (first at {source.locate(_first_infinite(source, plan, run))})" if source.repeatable else ""
+    source = run.source
+    where = f" (first at {source.locate(_first_infinite(run, plan))})" if source.repeatable else ""
     problem, remedy = "values are infinite", 'pass inf="missing" or clean them'
     if fitted and plan.codec.infinite:
         problem, remedy = plan.codec.infinite, "fit again with all rows, or clean them"
     raise InputError(f'column "{plan.name}": {counted_values(summary.infinite, problem)}{where}; {remedy}')
 
 
-def _first_infinite(source: Source, plan: NumberPlan, run: Run) -> int:
-    for block in run.here.blocks(source, [plan.name]):
+def _first_infinite(run: Run, plan: NumberPlan) -> int:
+    for block in run.here.blocks([plan.name]):
         numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
         found = np.flatnonzero(to_numpy(namespace_of(numbers).isinf(numbers)))
         if len(found):

@@ -29,7 +29,7 @@ from gpuvgm.config import Compression
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
 from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
-from gpuvgm.execution.partitions import Partition, as_read_by
+from gpuvgm.execution.partitions import Partition
 from gpuvgm.files import remove_temporary, replace_folder, undisturbed
 from gpuvgm.io import (
     MANIFEST,
@@ -497,35 +497,31 @@ def _writer(executor: Executor) -> Executor:
 
 
 def write_rows(
-    run: Run, source: Source, columns: Sequence[str], parts: Parts, build: Callable[[], Encode], *, resume: bool
+    run: Run, columns: Sequence[str], parts: Parts, build: Callable[[], Encode], *, resume: bool
 ) -> RunSummary:
-    """Write the rows of a source, worked on: to one file where the name has an ending, else to a folder of files."""
+    """Write the rows of a run, worked on: to one file where the name has an ending, else to a folder of files."""
     encode = run.prepared(build)
     if not parts.out.suffix:
-        return write_parts(run, source, columns, parts, encode, resume=resume)
+        return write_parts(run, columns, parts, encode, resume=resume)
     started, out, schema = time.perf_counter(), parts.out, parts.schema
     if resume:
         _LOG.warning("--resume: one file is written as a whole; it begins again")
     sink = parts.sink(out, run.executor.threads, parts.first_row)
     with locked(out), sink:
         taking = Taking(sink, parts.columns)
-        _writer(run.executor).map_blocks(encode, run.blocks(source, columns, len(schema)), taking.take)
+        _writer(run.executor).map_blocks(encode, run.blocks(columns, len(schema)), taking.take)
     seconds = time.perf_counter() - started
-    taking.unseen.warn(source.place)
+    taking.unseen.warn(run.source.place)
     return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=taking.unseen.rows())
 
 
-def write_parts(
-    run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, *, resume: bool
-) -> RunSummary:
-    """Write the rows of a source, worked on, to a folder of files.
+def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, *, resume: bool) -> RunSummary:
+    """Write the rows of a run, worked on, to a folder of files.
 
     Parameters
     ----------
     run : Run
-        Where and how.
-    source : Source
-        The rows.
+        The rows, and where and how they are worked on.
     columns : sequence of str
         Columns to read.
     parts : Parts
@@ -541,7 +537,7 @@ def write_parts(
         Where the folder is something else, or the run to resume was another one, and where files of a run that was cut
         short are there that are not to be gone on with.
     """
-    began = time.perf_counter()
+    began, source = time.perf_counter(), run.source
     parts = parts.partitioned_as(source) if parts.options.partitioned else parts
     if resume and not source.identified:
         raise InputError(
@@ -559,7 +555,7 @@ def write_parts(
             if manifest.done:
                 _LOG.info("%s: going on after %s", parts.out, counted(len(manifest.done), "part"))
             manifest.write()
-            _work(run, source, columns, parts, encode, manifest)
+            _work(run, columns, parts, encode, manifest)
             _check_rows(source, parts, manifest)
             manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
             manifest.write()
@@ -616,37 +612,37 @@ def _fits(parts: Parts, name: str, entry: Mapping[str, Any], folder: Location | 
     return False
 
 
-def _work(run: Run, source: Source, columns: Sequence[str], parts: Parts, encode: Encode, manifest: Manifest) -> None:
+def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manifest: Manifest) -> None:
     """Write the parts that are missing.
 
     Workers write parts side by side where they can read their rows alone. Else this process writes one after the
     other, of what comes of blocks.
     """
     width = len(parts.schema)
-    cluster = run.cluster_for(source)
+    cluster = run.cluster
     if cluster is not None:
-        cuts = [0, *(stop for _, stop in parts.files(source.rows or 0))]
-        partitions = run.partitions(source, columns, width, cuts=cuts)
+        cuts = [0, *(stop for _, stop in parts.files(run.source.rows or 0))]
+        partitions = run.partitions(columns, width, cuts=cuts)
         left = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
         for partition, entry in cluster.each(partial(write_part, parts, encode), left):
             manifest.add(parts.name(partition.first_row), entry)
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
     with PartFiles(parts, manifest, run.executor.threads) as files:
-        _writer(run.executor).map_blocks(cut, _blocks(run, source, columns, cut), files.take)
+        _writer(run.executor).map_blocks(cut, _blocks(run, columns, cut), files.take)
         files.end()
 
 
-def _blocks(run: Run, source: Source, columns: Sequence[str], cut: Cut) -> Iterator[Any]:
+def _blocks(run: Run, columns: Sequence[str], cut: Cut) -> Iterator[Any]:
     """Blocks of the rows whose parts are missing."""
-    width, rows = len(cut.parts.schema), source.rows
-    if run.spread or not source.paths or rows is None:
-        return run.blocks(source, columns, width)
+    width, rows = len(cut.parts.schema), run.source.rows
+    if run.spread or not run.source.paths or rows is None:
+        return run.blocks(columns, width)
     missing = [file for file in cut.parts.files(rows) if cut.parts.name(file[0]) not in cut.done]
     borders = Counter(row for file in missing for row in file)
     ends = sorted(row for row, files in borders.items() if files == 1)  # where nothing missing lies on both sides
-    read = partial(as_read_by(run.engine, source).between, columns)
-    block_rows = run.rows_of(source, max(len(columns), width))
+    read = partial(run.as_read.between, columns)
+    block_rows = run.rows_of_blocks(max(len(columns), width))
     stretches = zip(ends[::2], ends[1::2], strict=True)
     return _one_after_the_other(read(start, stop, block_rows) for start, stop in stretches)
 

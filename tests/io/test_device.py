@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from decimal import Decimal as D
 from pathlib import Path
 from typing import Any
@@ -414,14 +415,14 @@ def test_all_partitions_of_ordinary_files_are_read_by_cudf(
 ) -> None:
     """Row groups once each, whatever the rows of partitions; pieces of them where files of so many rows are written."""
     cudf, source = use_strict_cudf(monkeypatch), open_source(ordinary)
-    run, read = Run("cuda", CallerExecutor(1)), []
+    run, read = Run(source, "cuda", CallerExecutor(1)), []
 
     def noted(path: str, columns: Any, row_groups: Any, use_pandas_metadata: bool) -> Any:
         read.extend((path, group) for group in row_groups[0])
         return read_parquet(path, columns, row_groups, use_pandas_metadata)
 
     monkeypatch.setattr(cudf, "read_parquet", noted)
-    cut = list(run.partitions(source, ["x", "n"], cuts=cuts, most=300))
+    cut = list(run.partitions(["x", "n"], cuts=cuts, most=300))
     opened = [partition.read() for partition in cut]
     assert len(cut) == (60 if cuts else 12)
     assert all(one.on_device for one in opened)
@@ -435,9 +436,9 @@ def test_all_partitions_of_ordinary_files_are_read_by_cudf(
 
 
 def test_a_row_group_that_is_longer_than_a_partition_is_one(ordinary: Any) -> None:
-    run, source = Run("cuda", CallerExecutor(1)), open_source(ordinary)
-    assert [one.rows for one in run.partitions(source, ["x"], most=100)][:8] == [128] * 7 + [104]
-    assert [one.rows for one in Run("native", CallerExecutor(1)).partitions(source, ["x"], most=1000)] == [1000] * 3
+    run = Run(open_source(ordinary), "cuda", CallerExecutor(1))
+    assert [one.rows for one in run.partitions(["x"], most=100)][:8] == [128] * 7 + [104]
+    assert [one.rows for one in replace(run, engine="native").partitions(["x"], most=1000)] == [1000] * 3
 
 
 def test_row_groups_are_taken_together_up_to_a_block() -> None:

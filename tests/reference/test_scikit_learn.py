@@ -26,8 +26,8 @@ ROWS = 8_000
 def fit(x: np.ndarray, random_state: int = 0, **settings: object) -> MixtureColumn:
     config = FitConfig(algorithm="exact", effort="research", standardize=False, random_state=random_state, **settings)  # type: ignore[arg-type]
     request = ColumnRequest(ColumnSpec("x", "continuous"), config, EncodingRules(tails="clip"))
-    run = Run("auto", LocalExecutor(1))
-    fitted = fit_table(take_sample(open_source({"x": x}), ["x"], run, random_state), [request], run, Stopwatch())
+    run = Run(open_source({"x": x}), "auto", LocalExecutor(1))
+    fitted = fit_table(take_sample(run, ["x"], random_state), [request], Stopwatch())
     assert not fitted.failed
     column = fitted.columns["x"]
     assert isinstance(column, MixtureColumn)

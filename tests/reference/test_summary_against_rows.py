@@ -100,10 +100,8 @@ def test_without_the_second_order_term_the_promise_would_break() -> None:
 
 def fit_table_of(blocks: list[np.ndarray], *, repeatable: bool) -> FittedColumns:
     source = {"x": np.concatenate(blocks)} if repeatable else ({"x": block} for block in blocks)
-    run = Run("auto", LocalExecutor(2))
-    return fit_table(
-        take_sample(open_source(source), ["x"], run, 0), [request(FitConfig(effort="research"))], run, Stopwatch()
-    )
+    run = Run(open_source(source), "auto", LocalExecutor(2))
+    return fit_table(take_sample(run, ["x"], 0), [request(FitConfig(effort="research"))], Stopwatch())
 
 
 def drifting() -> list[np.ndarray]:

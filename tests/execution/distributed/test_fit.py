@@ -66,11 +66,11 @@ def test_workers_read_the_sample_of_files(tmp_path, client, monkeypatch, fine):
         pq.write_table(table.slice(number * 10_000, 10_000), tmp_path / f"{number:02}.parquet", row_group_size=3000)
     monkeypatch.chdir(tmp_path)
     source = open_source("*.parquet")
-    expected = take_sample(source, ["row", "word"], Run("native", LocalExecutor(1)), 5, fine=fine).rows
-    assert take_sample(source, ["row", "word"], Run("native", LocalExecutor(3)), 5, fine=fine).rows.equals(expected)
+    expected = take_sample(Run(source, "native", LocalExecutor(1)), ["row", "word"], 5, fine=fine).rows
+    assert take_sample(Run(source, "native", LocalExecutor(3)), ["row", "word"], 5, fine=fine).rows.equals(expected)
     monkeypatch.setattr(FileSource, "sample", lambda *_: pytest.fail("the client read the sample"))
     run = Run.spread_over(DaskExecutor(client), source, "native")
-    assert take_sample(source, ["row", "word"], run, 5, fine=fine).rows.equals(expected)
+    assert take_sample(run, ["row", "word"], 5, fine=fine).rows.equals(expected)
     assert len(np.unique(expected["row"].to_numpy())) == len(expected) == 1 << 17
 
 

@@ -303,9 +303,9 @@ def test_what_others_hold_of_a_device_makes_blocks_shorter(strict_cupy: Any, mon
     assert device.free_memory == (3 << 20) - pool.used_bytes()
     assert device_memory(gpuvgm.engines.get_engine("cuda")) == strict_cupy.hardware.memory, "what others free counts"
     monkeypatch.setattr(context, "DEVICE_BLOCK_VALUES", 1)
-    source, run = open_source({"x": strict_cupy.empty(1 << 18)}), Run("cuda", CallerExecutor(1))
+    run = Run(open_source({"x": strict_cupy.empty(1 << 18)}), "cuda", CallerExecutor(1))
     pool.limit = pool.used_bytes() + (1 << 20)
-    assert next(run.blocks(source, ["x"], resident=1)).rows == (1 << 20) // context.RESIDENT_BYTES_A_VALUE
+    assert next(run.blocks(["x"], resident=1)).rows == (1 << 20) // context.RESIDENT_BYTES_A_VALUE
 
 
 GIBIBYTE = 1 << 30
@@ -326,8 +326,8 @@ def test_blocks_are_sized_by_what_is_free_in_a_pool_of_rmm(strict_cupy: Any, mon
         assert device.free_memory == hardware.memory - hardware.used[1] > free - held.nbytes, "each device has its own"
     monkeypatch.setattr(context, "DEVICE_BLOCK_VALUES", 1)
     monkeypatch.setattr(context, "RESIDENT_BYTES_A_VALUE", free // (1 << 17))
-    source, run = open_source({"x": strict_cupy.empty(1 << 18)}), Run("cuda", CallerExecutor(1))
-    rows = next(run.blocks(source, ["x"], resident=1)).rows
+    run = Run(open_source({"x": strict_cupy.empty(1 << 18)}), "cuda", CallerExecutor(1))
+    rows = next(run.blocks(["x"], resident=1)).rows
     expected = device.free_memory // context.RESIDENT_BYTES_A_VALUE
     assert expected <= rows < expected + CHUNK_ROWS and rows > (1 << 17) // 2
 
