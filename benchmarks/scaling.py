@@ -30,7 +30,7 @@ from benchmarks.measure import Measurement, best_times, seconds_of
 from gpuvgm.engines import get_engine
 from gpuvgm.estimator.worker_rows import rows_on_workers
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io.sink import ParquetSink
 from gpuvgm.mixture.accumulate import over_rows
 
@@ -125,7 +125,7 @@ def shares_of_client(partitions: int, engine: str, gpus: int | None) -> Iterator
         yield _client_share(client, f"fit of {WIDTH} columns", partitions, partial(transformer.fit, frame))
         mixture = fitted_column(LEAST_ROWS).mixture
         assert mixture is not None
-        run = Run.spread_over(gpuvgm.DaskExecutor(client), open_source(frame[["0"]]), engine)
+        run = Run.spread_over(gpuvgm.DaskExecutor(client), any_source(frame[["0"]]), engine)
         with rows_on_workers(_numbers, run.blocks(["0"]), run) as rows:
             iterate = partial(over_rows(get_engine(run.here.engine), rows, mixture.frame), mixture.posterior)
             iterate()  # the workers hold the rows then

@@ -38,8 +38,9 @@ from gpuvgm.execution.context import clone_beside_executor, executor_for
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import map_frames
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sources import is_dask_array, lazy_frame, open_source
+from gpuvgm.execution.sources import any_source, lazy_frame
 from gpuvgm.io import lies_on_device
+from gpuvgm.io.frames import is_loaded
 from gpuvgm.mixture.accumulate import moments_of
 from gpuvgm.mixture.em import Stopping, Verbosity
 from gpuvgm.mixture.estimator_fit import (
@@ -394,7 +395,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
             source: Any = frame
             if frame is None and not isinstance(self.executor, LocalExecutor | None):
                 host = read_rows(self, x, reset=reset)
-                source = open_source(host.array) if host.on_host and not host.lazy else None
+                source = any_source(host.array) if host.on_host and not host.lazy else None
             executor = None if source is None else executor_for(self.executor, source)
             if executor is not None:
                 with (
@@ -637,7 +638,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
 
     def _of_rows(self, x: Any, function: Callable[[Array], Array]) -> Array:
         check_is_fitted(self)
-        if is_dask_array(x):
+        if is_loaded("dask.array", "Array", x):
             return of_array(self._alone(), function, x)
         frame = lazy_frame(x)
         if frame is not None:

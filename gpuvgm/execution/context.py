@@ -20,7 +20,6 @@ from gpuvgm.execution.memory import Need, limits_of
 from gpuvgm.execution.partitions import (
     Partition,
     Reading,
-    as_read_by,
     blocks_of,
     file_rows,
     partitions,
@@ -115,7 +114,7 @@ class Run:
     Parameters
     ----------
     source : Source
-        The rows.
+        The rows; in this process, as the engine reads them.
     engine : str
         Name of the engine.
     executor : Executor
@@ -155,9 +154,9 @@ class Run:
         the rows of a single chunk.
         """
         name = choose_engine(engine, on_device=source.lies_on_device)
-        here = as_read_by(name, source).lies_on_device
+        source = source.as_read(on_device=runs_on_device(get_engine(name)))
         few = source.rows is not None and source.rows <= CHUNK_ROWS
-        kind = CallerExecutor if here else InlineExecutor if few else LocalExecutor
+        kind = CallerExecutor if source.lies_on_device else InlineExecutor if few else LocalExecutor
         return cls(source, name, kind(threads, progress), block_rows)
 
     @classmethod
@@ -209,22 +208,8 @@ class Run:
         """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
         if not self.spread:
             return self
-        return Run(self.source, "auto" if self.engine == "cuda" else self.engine, LocalExecutor(), self.block_rows)
-
-    @property
-    def as_read(self) -> Source:
-        """The source as the engine reads it."""
-        return as_read_by(self.engine, self.source)
-
-    def _rows_per_block(self, *, on_device: bool) -> int:
-        """Rows of a block in whole chunks."""
-        if self.block_rows:
-            return _in_chunks(self.block_rows)
-        if on_device:
-            return DEVICE_BLOCK_ROWS
-        if self.spread:
-            return STREAMED_BLOCK_ROWS if self.engine == "cuda" else BLOCK_ROWS
-        return STREAMED_BLOCK_ROWS if runs_on_device(get_engine(self.engine)) else BLOCK_ROWS
+        engine = "auto" if self.engine == "cuda" else self.engine
+        return Run(self.source.as_read(on_device=False), engine, LocalExecutor(), self.block_rows)
 
     def rows_of_batches(self, batch_rows: int, width: int) -> int:
         """Rows of a block that holds whole batches `width` columns wide: several small ones, one large one."""
@@ -262,7 +247,7 @@ class Run:
             rows = max(rows, self._resident_rows(resident))
         if self.spread:
             return self.partitions(columns, width, most=rows if width else None)
-        return self.as_read.blocks(columns, rows) if slices is None else slices(rows)
+        return self.source.blocks(columns, rows) if slices is None else slices(rows)
 
     def blocks_of(self, partition: Partition, columns: Sequence[str], resident: int = 0) -> Iterator[Block]:
         """Blocks of some columns of a partition of the rows."""
@@ -284,7 +269,7 @@ class Run:
             limits.append(_travelling(len(columns)))
         if self.source.repeatable:
             limits.append(most)
-        return here.as_read.blocks(columns, min(limits))
+        return here.source.blocks(columns, min(limits))
 
     def partitions(
         self,
@@ -312,8 +297,12 @@ class Run:
         """Rows of a block: few enough that every thread gets some, and that wide ones fit the memory."""
         source = self.source
         on_device = self.on_device or (self.spread and source.partitions_on_device and self.engine == "cuda")
-        values = DEVICE_BLOCK_VALUES if on_device else BLOCK_VALUES
-        rows = min(self._rows_per_block(on_device=on_device), max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
+        rows, values = STREAMED_BLOCK_ROWS if self.engine == "cuda" else BLOCK_ROWS, BLOCK_VALUES
+        if on_device:
+            rows, values = DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES
+        if self.block_rows:
+            rows = _in_chunks(self.block_rows)
+        rows = min(rows, max(CHUNK_ROWS, _in_chunks(values // max(width, 1))))
         if on_device:
             numbers = all(pa.types.is_primitive(field.type) for field in source.schema)
             return rows if numbers else min(rows, STREAMED_BLOCK_ROWS)  # an Arrow array of text has 2^31 bytes at most

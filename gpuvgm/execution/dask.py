@@ -579,7 +579,7 @@ class DaskExecutor:
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
         >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.execution.sources import open_source
+        >>> from gpuvgm.io import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 100), 400)
         >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client).map_merge(attrgetter("rows"), parts, add)
@@ -612,7 +612,7 @@ class DaskExecutor:
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
         >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.execution.sources import open_source
+        >>> from gpuvgm.io import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
         >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client).merge_each(lambda part, executor: part.rows, parts, add)
@@ -646,7 +646,7 @@ class DaskExecutor:
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
         >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.execution.sources import open_source
+        >>> from gpuvgm.io import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
         >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     DaskExecutor(client).map_blocks(attrgetter("rows"), parts, print)
@@ -680,7 +680,7 @@ class DaskExecutor:
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
         >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.execution.sources import open_source
+        >>> from gpuvgm.io import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
         >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     list(DaskExecutor(client).stream(attrgetter("rows"), parts))
@@ -710,7 +710,7 @@ class DaskExecutor:
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
         >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.execution.sources import open_source
+        >>> from gpuvgm.io import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
         >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     sorted(rows for _, rows in DaskExecutor(client).each(lambda part, executor: part.rows, parts))
@@ -740,7 +740,7 @@ class DaskExecutor:
         >>> from distributed import Client
         >>> from gpuvgm import DaskExecutor
         >>> from gpuvgm.execution.partitions import Reading, partitions
-        >>> from gpuvgm.execution.sources import open_source
+        >>> from gpuvgm.io import open_source
         >>> parts = partitions(open_source({"x": range(1000)}), Reading("auto", ("x",), 400), 400)
         >>> with Client(processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0") as client:
         ...     with DaskExecutor(client).hold(list, parts) as held:

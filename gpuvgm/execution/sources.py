@@ -1,4 +1,4 @@
-"""open_source: anything that holds a table, frames of Dask included."""
+"""any_source: whatever holds a table becomes a Source, frames of Dask included."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from gpuvgm.io import Source
 from gpuvgm.io.frames import is_loaded
 
 
-def open_source(source: object) -> Source:
-    """Open anything that holds a table.
+def any_source(source: object) -> Source:
+    """Open anything that holds a table, in this process or as a graph of Dask.
 
     Parameters
     ----------
@@ -29,22 +29,17 @@ def open_source(source: object) -> Source:
         When nothing readable is there, or the object is no table; the message says what to do.
     """
     lazy = lazy_frame(source)
-    return io.open_source(source, open_source) if lazy is None else lazy
+    return io.open_source(source, any_source) if lazy is None else lazy
 
 
 def lazy_frame(source: object) -> DaskFrame | None:
     """A DataFrame or an Array of Dask as a source; None for everything else."""
-    if is_dask_array(source):
-        return array_source(source, open_source)
-    return dask_source(source, open_source) if is_loaded("dask.dataframe", "DataFrame", source) else None
+    if is_loaded("dask.array", "Array", source):
+        return array_source(source, any_source)
+    return dask_source(source, any_source) if is_loaded("dask.dataframe", "DataFrame", source) else None
 
 
 def values_of_series(values: Any) -> Any:
     """A Series or an Array of Dask, computed; everything else as it is."""
-    lazy = is_dask_array(values) or is_loaded("dask.dataframe", "Series", values)
+    lazy = is_loaded("dask.array", "Array", values) or is_loaded("dask.dataframe", "Series", values)
     return values.compute() if lazy else values
-
-
-def is_dask_array(value: object) -> bool:
-    """Whether an object is an Array of Dask."""
-    return is_loaded("dask.array", "Array", value)

@@ -13,7 +13,7 @@ from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.rules import choice
 from gpuvgm.config import RESEARCH_FLOOR, InvalidRows
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io import Source
 from gpuvgm.table.transformer import TableTransformer
 
@@ -238,7 +238,7 @@ class DataTransformer:
 
 
 def _open_rows(rows: Any) -> Source:
-    source = open_source(rows)
+    source = any_source(rows)
     if source.flavour not in ("pandas", "matrix"):
         raise InputError(f"give a pandas DataFrame or a two-dimensional NumPy array, not {source.name}")
     return source

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -31,7 +31,7 @@ from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import fine_runs, sample_runs
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas
 from gpuvgm.shortage import ARROW_PROBLEMS
@@ -165,7 +165,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         _PARENTS(self.parents, "parents")
         _BINS(self.bins, "bins")
-        with _read_twice(open_source(source)) as table:
+        with _read_twice(any_source(source)) as table:
             if self.like is not None:
                 structure = self.like._fitted().structure
                 transformer, forms = self.like.transformer_, self.like.identifiers_
@@ -210,7 +210,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not hasattr(self, "network_"):
             return self.fit(source)
         network = self.network_
-        with _read_twice(open_source(source)) as table:
+        with _read_twice(any_source(source)) as table:
             counts = self._counts(self.transformer_, network.structure, table)
         self.network_ = Network(network.structure, network.counts.merge(counts))
         return self
@@ -369,7 +369,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         >>> bool(usual > odd)
         True
         """
-        network, table = self._fitted(), open_source(source)
+        network, table = self._fitted(), any_source(source)
         model = self.transformer_.model_
         names, columns = [bins.name for bins in network.structure.bins], model.by_name
         check_columns(table, model)
@@ -445,11 +445,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             raise InputError(f"{table.name}: there are no rows to fit on")
         return counts
 
-    @contextmanager
-    def _run(self, stage: str, table: Source) -> Iterator[Run]:
+    def _run(self, stage: str, table: Source) -> AbstractContextManager[Run]:
         settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-        with TableTransformer(**settings)._run(stage, table, lambda: Need.fit(table.schema)) as run:
-            yield run
+        return TableTransformer(**settings)._run(stage, table, lambda: Need.fit(table.schema))
 
     def _sampler(self, network: Network, conditions: Mapping[str, Any]) -> Sampler:
         """What draws rows that meet conditions."""
@@ -515,7 +513,7 @@ def _read_twice(table: Source) -> Iterator[Source]:
         with ParquetSink(path, table.schema) as sink:
             for block in table.blocks(table.schema.names, BLOCK_ROWS):
                 sink.write(block.batch)
-        yield open_source(path)
+        yield any_source(path)
 
 
 def sampled_rows(table: Source, model: TableModel) -> pa.Table:

@@ -6,7 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -57,7 +57,7 @@ from gpuvgm.execution.context import Run, executor_for
 from gpuvgm.execution.local import LocalExecutor, bounded
 from gpuvgm.execution.memory import Need, parse_memory
 from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Stages
 from gpuvgm.io import Source, frame_batches, joined, restore
 from gpuvgm.io.arrow import is_number_type, metadata_for_pandas
@@ -291,7 +291,7 @@ class BaseTransformer:
         >>> transformer.add_files("days").model_.rows
         1500
         """
-        table, known = open_source(source), self._fitted().source
+        table, known = any_source(source), self._fitted().source
         if "sample" in known:
             raise InputError(
                 f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
@@ -307,7 +307,7 @@ class BaseTransformer:
 
     def _fit(self, source: Any, before: TableModel | None = None) -> Self:
         """Fit, without warnings, the columns that a fit before has not finished; all, if there was none."""
-        table = open_source(source)
+        table = any_source(source)
         seed = self._fit_seed() if before is None else before.seed
         settings = self._settings() | {"random_state": seed}
         schema = TableSchema.declare(self.columns, table.schema, table.name)
@@ -403,7 +403,7 @@ class BaseTransformer:
             raise InputError(
                 f'column "{empty[0]}" had no value at fit, so rows cannot be added: fit again with all rows'
             )
-        table = open_source(source)
+        table = any_source(source)
         check_columns(table, model)
         settings = self._settings() | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
@@ -448,7 +448,7 @@ class BaseTransformer:
         >>> gpuvgm.TableTransformer().fit_transform(table, layout="onehot")[2:4].tolist()
         [[1.0, 0.0], [0.0, 1.0]]
         """
-        table = open_source(source)
+        table = any_source(source)
         if not table.repeatable:
             raise InputError(
                 f"{table.name}: fit_transform reads the rows twice, but this source can be read only once; "
@@ -544,7 +544,7 @@ class BaseTransformer:
         >>> matrix.shape == (1000, len(transformer.get_feature_names_out(layout="onehot")))
         True
         """
-        table, asked = open_source(source), self._asked(mode, layout, dtype, seed)
+        table, asked = any_source(source), self._asked(mode, layout, dtype, seed)
         asked |= {"names": names, "keep_original": keep_original}
         asked["layout"] = asked["layout"] or self._layout_of(table.flavour)
         if table.lazy and out is None:
@@ -666,7 +666,7 @@ class BaseTransformer:
         [400, 400, 200]
         [400, 400, 200]
         """
-        table = open_source(source)
+        table = any_source(source)
         batch_rows = whole(1)(batch_rows, "batch_rows")
         coding = self._coding(table, self._asked(mode, layout, dtype, seed), first_row, written=False)
         with self._run("transform", table, partial(_need_of, table, coding)) as cluster:
@@ -675,7 +675,7 @@ class BaseTransformer:
             coding = replace(coding, engine=engine)
             form, unseen = coding.form(table), UnseenCounts()
             rows = run.rows_of_batches(batch_rows, len(form.schema))
-            blocks = run.as_read.blocks(self._fitted().names, rows)
+            blocks = run.source.blocks(self._fitted().names, rows)
             flavour = self._flavour()
             in_frames = (flavour or (layout == "compact" and table.flavour)) == "pandas"
             for part, found in run.executor.stream(coding.parts(form), blocks):
@@ -802,7 +802,7 @@ class BaseTransformer:
         """
         model = self._fitted()
         choice(InvalidRows)(invalid, "invalid")
-        table = open_source(encoded)
+        table = any_source(encoded)
         template = check_origin(table, self._fingerprint(), names)
         if table.lazy and out is None:
             return decode_lazily(self._alone(), table, template.text, invalid, return_valid=return_valid)
@@ -879,8 +879,8 @@ class BaseTransformer:
         from gpuvgm.report import evaluate_table
 
         if compare is not None:
-            return self._compare(open_source(source), open_source(compare))
-        model, table, start = self._fitted(), open_source(source), time.perf_counter()
+            return self._compare(any_source(source), any_source(compare))
+        model, table, start = self._fitted(), any_source(source), time.perf_counter()
         check_columns(table, model)
         with self._run("evaluate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
             report = evaluate_table(model, run)
@@ -943,7 +943,7 @@ class BaseTransformer:
         """
         from gpuvgm.report import validate_table
 
-        model, table = self._fitted(), open_source(source)
+        model, table = self._fitted(), any_source(source)
         check_columns(table, model)
         with self._run("validate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
             return validate_table(model, run)
@@ -1176,36 +1176,29 @@ class BaseTransformer:
 
     @contextmanager
     def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> Iterator[Run]:
-        """Where and how a stage is done, which the log tells of unless `progress` is told of it."""
-        if self.progress is not None or not _LOG.isEnabledFor(logging.INFO):
-            with self._run_telling(self.progress, stage, table, need) as run:
-                yield run
-            return
-        with Stages().listen() as stages, self._run_telling(stages, stage, table, need) as run:
-            yield run
+        """Where and how a stage is done, which the log tells of unless `progress` is told of it.
 
-    @contextmanager
-    def _run_telling(
-        self, progress: Progress | None, stage: str, table: Source, need: Callable[[], Need]
-    ) -> Iterator[Run]:
-        """Where and how a stage is done; what it needs of the memory is asked only where that is limited."""
-        memory = None if self.memory is None else parse_memory(self.memory)
-        report = None if progress is None else lambda done: progress(stage, done, table.rows)
-        searched = None if progress is None else partial(progress, "search modes")
-        cluster = executor_for(self.executor, table)
-        if cluster is not None:
-            LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
-            with cluster.client.as_current():  # a frame counts its rows through the client that is current
-                run = Run.spread_over(cluster, table, self.engine, report, self.block_rows)
-                yield replace(run, searched=searched)
-            return
-        threads = self.threads
-        if isinstance(self.executor, LocalExecutor):
-            own = self.executor.progress
-            threads, report = self.executor.threads, report if own is None or self.progress is not None else own
-        run = replace(Run.over(table, self.engine, threads, report, self.block_rows), searched=searched)
-        with bounded(threads):
-            yield run if memory is None else run.within(memory, need())
+        What it needs of the memory is asked only where that is limited.
+        """
+        logged = self.progress is None and _LOG.isEnabledFor(logging.INFO)
+        with Stages().listen() if logged else nullcontext(self.progress) as progress:
+            memory = None if self.memory is None else parse_memory(self.memory)
+            report = None if progress is None else lambda done: progress(stage, done, table.rows)
+            searched = None if progress is None else partial(progress, "search modes")
+            cluster = executor_for(self.executor, table)
+            if cluster is not None:
+                LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
+                with cluster.client.as_current():  # a frame counts its rows through the client that is current
+                    run = Run.spread_over(cluster, table, self.engine, report, self.block_rows)
+                    yield replace(run, searched=searched)
+                return
+            threads = self.threads
+            if isinstance(self.executor, LocalExecutor):
+                own = self.executor.progress
+                threads, report = self.executor.threads, report if own is None or self.progress is not None else own
+            run = replace(Run.over(table, self.engine, threads, report, self.block_rows), searched=searched)
+            with bounded(threads):
+                yield run if memory is None else run.within(memory, need())
 
 
 _SETTINGS = tuple(signature(BaseTransformer).parameters)

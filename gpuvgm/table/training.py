@@ -25,7 +25,7 @@ from gpuvgm.columns.rules import choice, whole
 from gpuvgm.engines import copied_to, get_engine
 from gpuvgm.engines.base import OnehotPart
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.files import new_partial, partial_of, remove, remove_left_over
 from gpuvgm.io.locations import naming_file
 from gpuvgm.io.locks import locked
@@ -430,12 +430,12 @@ class TrainingRows:
         """All rows, encoded block by block and kept where they shall be, shape (rows, bytes of one)."""
         dtype = self._dtype
         names, rows = list(dtype.names or ()), max(1, BLOCK_BYTES // dtype.itemsize)
-        there = open_source(source)
+        there = any_source(source)
         closed = {NAMES.scalar(c.name): c.name for c in self._model.encoded if not c.all_known and not c.has_codes}
         first_row = 0
         with self._store.growing("rows", dtype, there.rows) as add:
             for part in transformer.iter_batches(there, rows, layout="compact", dtype="float32"):
-                for block in open_source(part).blocks(names, rows):
+                for block in any_source(part).blocks(names, rows):
                     records = np.zeros(block.rows, dtype)
                     for name in names:
                         records[name] = self._numbers(name, block.column(name), dtype[name])

@@ -641,7 +641,7 @@ def _blocks(run: Run, columns: Sequence[str], cut: Cut) -> Iterator[Any]:
     missing = [file for file in cut.parts.files(rows) if cut.parts.name(file[0]) not in cut.done]
     borders = Counter(row for file in missing for row in file)
     ends = sorted(row for row, files in borders.items() if files == 1)  # where nothing missing lies on both sides
-    read = partial(run.as_read.between, columns)
+    read = partial(run.source.between, columns)
     block_rows = run.rows_of_blocks(max(len(columns), width))
     stretches = zip(ends[::2], ends[1::2], strict=True)
     return _one_after_the_other(read(start, stop, block_rows) for start, stop in stretches)

@@ -22,7 +22,7 @@ from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import CHUNK_ROWS, RowRange
 from gpuvgm.errors import InputError
 from gpuvgm.execution.local import LocalExecutor
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io import location_of
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import digest_of_file, read_manifest
@@ -153,7 +153,7 @@ def test_runs_that_share_a_folder_have_a_manifest_each(whole, tmp_path):
     assert os.listdir(tmp_path) == ["g"]
     assert sorted(os.listdir(folder)) == ["_manifest.00001.json", "_manifest.json", *bodies(whole)]
     assert bodies(folder) == bodies(whole)
-    assert open_source(folder).rows == ROWS
+    assert any_source(folder).rows == ROWS
 
 
 def test_other_libraries_read_a_folder(tmp_path):
@@ -223,7 +223,7 @@ def test_a_file_that_no_run_lists_is_refused(tmp_path):
     made(tmp_path / "g", (0, 1), (1, 2))
     gpuvgm.generate(tmp_path / "g" / "mine.parquet", 10, kind="mixed-table")
     with pytest.raises(InputError, match=r"mine\.parquet: gpuvgm did not write it there; remove it"):
-        open_source(tmp_path / "g")
+        any_source(tmp_path / "g")
 
 
 def test_runs_share_a_folder_of_a_store(whole):
@@ -233,11 +233,11 @@ def test_runs_share_a_folder_of_a_store(whole):
         made(folder, (0, 2), executor=LocalExecutor(1))
     assert caught.value.__notes__ == [f"1 file is complete in {folder}: go on with resume=True"]
     with pytest.raises(InputError, match=r"_manifest\.json: the folder is unfinished; go on with resume=True"):
-        open_source(folder)
+        any_source(folder)
     with pytest.raises(InputError, match="is there already, of 2 .*: go on with resume=True, or remove them"):
         made(folder, (0, 2))
     made(folder, (0, 2), resume=True)
-    assert open_source(folder).rows == ROWS
+    assert any_source(folder).rows == ROWS
     found = {name: digest_of_file(location_of(f"{folder}/{name}")) for name in bodies(whole)}
     assert found == bodies(whole)
 

@@ -17,7 +17,7 @@ from gpuvgm import TableTransformer, engines
 from gpuvgm.engines import choose_engine, cuda_problem, get_engine, native_is_built, runs_on_device
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.execution.context import Run
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 
 HOST = "native" if native_is_built() else "auto"
 
@@ -137,6 +137,6 @@ def test_large_tables_and_files_of_the_host_stay_there(monkeypatch: pytest.Monke
     monkeypatch.setattr(engines, "_cuda_starts", lambda: True)
     one = np.broadcast_to(np.float64(1), (1 << 29,))  # 4 GiB of values in 8 bytes
     pq.write_table(pa.table({"a": [1.0]}), tmp_path / "a.parquet")
-    for table in (open_source({"a": one}), open_source(str(tmp_path / "a.parquet"))):
+    for table in (any_source({"a": one}), any_source(str(tmp_path / "a.parquet"))):
         assert Run.over(table, "auto").engine == HOST
         assert Run.over(table, "reference").engine == "reference"

@@ -16,7 +16,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import open_source as open_any
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io import open_source, scans
 from tests.harness.device.frames import use_strict_cudf
 from tests.io.conftest import rows_of
@@ -132,10 +132,10 @@ def test_frames_of_dask_are_refused(path: Path, filesystem: Any) -> None:
     dd = pytest.importorskip("dask.dataframe")
     frame = dd.read_parquet(path, filesystem=filesystem)
     with pytest.raises(InputError, match=r't\.parquet holds .*"t".* as INT96 timestamps, .*: pass the path itself'):
-        open_any(frame)
+        any_source(frame)
     with pytest.raises(InputError, match='holds "t" as INT96'):
-        open_any(frame.assign(year=frame["t"].dt.year)[["year"]])
-    assert open_any(frame[["x"]]).rows == 4
+        any_source(frame.assign(year=frame["t"].dt.year)[["year"]])
+    assert any_source(frame[["x"]]).rows == 4
 
 
 def test_nanoseconds_are_cut_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

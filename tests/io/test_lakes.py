@@ -20,7 +20,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
-from gpuvgm.execution.sources import open_source as open_any
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io import open_source
 from gpuvgm.io.files import file_source
 from tests.cli.running import invoke
@@ -180,12 +180,12 @@ def test_frames_of_dask_over_a_table_are_refused(tmp_path: Path, filesystem: Any
     dd = pytest.importorskip("dask.dataframe")
     put(tmp_path / "t", PARTITIONED)
     put(tmp_path / "plain", {"a.parquet": parquet(ROWS)})
-    assert open_any(dd.read_parquet(tmp_path / "plain", filesystem=filesystem)).rows == ROWS
+    assert any_source(dd.read_parquet(tmp_path / "plain", filesystem=filesystem)).rows == ROWS
     files = [str(file) for file in sorted((tmp_path / "t").rglob("*.parquet"))]
     for given in (tmp_path / "t", tmp_path / "t/date=2024-01-01", files[0]):
         frame = dd.read_parquet(given, filesystem=filesystem)
         with pytest.raises(InputError, match="a table of Delta Lake"):
-            open_any(frame[frame["x"] > 1])
+            any_source(frame[frame["x"] > 1])
 
 
 def test_a_dataset_of_a_table_is_read(tmp_path: Path) -> None:

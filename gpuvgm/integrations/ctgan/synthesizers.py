@@ -29,7 +29,7 @@ from gpuvgm.columns.rules import choice
 from gpuvgm.config import Effort, ModeChoice
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError, ModelFileError, counted, listed
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.integrations.ctgan.sampler import DataSampler
 from gpuvgm.integrations.ctgan.state import read_weights, write_weights
 from gpuvgm.integrations.ctgan.tables import SampledTable
@@ -227,7 +227,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             rows = train_data
             transformer.take(rows.transformer)
         else:
-            source = open_source(train_data)
+            source = any_source(train_data)
             if not source.repeatable:
                 raise InputError(
                     f"{source.name}: is read twice, to fit the encoder and to encode, which an iterator cannot be: "

@@ -23,7 +23,7 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Standardize
 from gpuvgm.engines import Engine, EngineName
 from gpuvgm.errors import InputError, counted_values, install_extra, listed, warn
-from gpuvgm.execution.sources import lazy_frame, open_source
+from gpuvgm.execution.sources import any_source, lazy_frame
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, texts_of
 from gpuvgm.io import Source
 from gpuvgm.io.arrow import is_number_type
@@ -156,7 +156,7 @@ class DataTransformer:
         2
         """
         frame = _frame_of(raw_data)
-        source = open_source(raw_data if frame is None else frame)
+        source = any_source(raw_data if frame is None else frame)
         discrete = [str(name) for name in list_names(discrete_columns) or ()]
         check_request(source.name, source.schema, discrete)
         kinds = self._kinds(source, discrete)

@@ -19,7 +19,7 @@ import gpuvgm
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution import dask as tasks
 from gpuvgm.execution.dask import WINDOW, DaskExecutor, in_shares
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from tests.execution.distributed.working import (
     Piece,
     is_clean,
@@ -256,7 +256,7 @@ def test_shares_hold_everything_in_order_and_fit(sizes, limit):
 
 def test_rows_in_memory_go_through_and_are_not_kept(executor):
     values = np.arange(50_000.0)
-    source = open_source({"x": values})
+    source = any_source({"x": values})
     merged = executor.map_merge(rows_and_sum, source.blocks(["x"], 4096), summed)
     assert merged == (50_000, values.sum())
 
@@ -270,7 +270,7 @@ def summed(one, other):
 
 
 def test_large_blocks_travel_without_a_warning(executor):
-    source = open_source({"x": np.zeros(1_500_000)})  # 12 MB, above what Dask warns of
+    source = any_source({"x": np.zeros(1_500_000)})  # 12 MB, above what Dask warns of
     assert executor.map_merge(rows_and_sum, source.blocks(["x"], 1_500_000), summed) == (1_500_000, 0.0)
 
 

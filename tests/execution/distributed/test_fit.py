@@ -19,7 +19,7 @@ from gpuvgm.execution.context import Run
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.sampling import take_sample
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io import FileSource
 from gpuvgm.table.model_file import fingerprint
 from tests.columns import tables
@@ -65,7 +65,7 @@ def test_workers_read_the_sample_of_files(tmp_path, client, monkeypatch, fine):
     for number in range(30):
         pq.write_table(table.slice(number * 10_000, 10_000), tmp_path / f"{number:02}.parquet", row_group_size=3000)
     monkeypatch.chdir(tmp_path)
-    source = open_source("*.parquet")
+    source = any_source("*.parquet")
     expected = take_sample(Run(source, "native", LocalExecutor(1)), ["row", "word"], 5, fine=fine).rows
     assert take_sample(Run(source, "native", LocalExecutor(3)), ["row", "word"], 5, fine=fine).rows.equals(expected)
     monkeypatch.setattr(FileSource, "sample", lambda *_: pytest.fail("the client read the sample"))

@@ -23,7 +23,7 @@ from gpuvgm.execution.context import executor_for
 from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.partitions import Reading
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from tests.columns import tables
 from tests.execution.distributed.working import model_of, wait_until
 
@@ -102,7 +102,7 @@ def test_a_scan_is_sent_as_one_graph(client, frame, one, monkeypatch, listened):
 
 
 def test_threads_that_dask_is_set_to_come_before_the_current_client(client, frame):
-    source = open_source(dd.from_pandas(frame, npartitions=2))
+    source = any_source(dd.from_pandas(frame, npartitions=2))
     assert executor_for(None, source).client is client
     with dask.config.set(scheduler="threads"):
         assert executor_for(None, source) is None
@@ -164,7 +164,7 @@ def test_a_fit_computes_partitions_once_and_counts_them(client, tmp_path, monkey
     """Where their lengths are known, once in all; and they are not kept when memory is short."""
     lazy = dd.from_map(noted, range(6), folder=tmp_path, meta=NO_ROWS)
     if not counted:
-        monkeypatch.setitem(dask_frames._COUNTED, open_source(lazy).frame._name, (400,) * 6)
+        monkeypatch.setitem(dask_frames._COUNTED, any_source(lazy).frame._name, (400,) * 6)
     settings = {"effort": "research", "max_iter": 3, "algorithm": algorithm}
     with dask.config.set(scheduler="threads" if where == "threads" else None):
         found = gpuvgm.TableTransformer(**settings).fit(lazy)
@@ -186,7 +186,7 @@ def with_text(number, folder):
 def test_partitions_are_kept_by_what_they_take(client, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_frames, "KEPT_BYTES", 500_000, raising=False)  # a worker; a partition takes 600 kB
     lazy = dd.from_map(with_text, range(6), folder=tmp_path, meta=NO_ROWS.astype({"y": str}))
-    monkeypatch.setitem(dask_frames._COUNTED, open_source(lazy).frame._name, (400,) * 6)
+    monkeypatch.setitem(dask_frames._COUNTED, any_source(lazy).frame._name, (400,) * 6)
     gpuvgm.TableTransformer(effort="research", max_iter=3).fit(lazy)
     reads = Counter(path.name.partition("-")[0] for path in (tmp_path / READS).iterdir())
     assert reads == {"0": 1, **dict.fromkeys("12345", 2)}
@@ -200,7 +200,7 @@ def test_partitions_that_a_fit_kept_are_forgotten_after_it(client, tmp_path):
 
 def test_of_a_partition_only_the_columns_that_are_read_are_looked_at(frame):
     """A persisted one comes whole, and types of Python objects are found by going through them."""
-    source, opened = open_source(split(frame, 1)), []
+    source, opened = any_source(split(frame, 1)), []
     (partition,) = source.partitions(Reading("reference", ("price", "city"), 10))
     partition = replace(partition, open=lambda part: opened.append(list(part.columns)) or source.open(part))
     assert partition.of(frame).rows == ROWS
@@ -220,7 +220,7 @@ def counting(method, calls):
 def test_a_frame_of_many_partitions_is_sampled_where_its_runs_lie(client, frame):
     lazy = split(frame, 7)
     runs = [(1900, 50), (3, 4), (250, 900), (0, 0), (5, 2)]  # in any order, over partitions and within
-    found = open_source(lazy).sample(["price", "age"], runs)
+    found = any_source(lazy).sample(["price", "age"], runs)
     rows = np.concatenate([np.arange(start, start + length) for start, length in runs])
     np.testing.assert_array_equal(found.column("price").to_numpy(), frame["price"].to_numpy()[rows])
     np.testing.assert_array_equal(found.column("age").to_numpy(), frame["age"].to_numpy()[rows])
@@ -324,7 +324,7 @@ def test_rows_of_parquet_files_are_known_without_reading(frame, one, tmp_path, m
     lazy = dd.read_parquet(tmp_path / "parts")
     read = Mock(side_effect=AssertionError("a partition was read"))
     monkeypatch.setattr("gpuvgm.execution.dask_frames.as_argument", read)
-    assert open_source(lazy).rows == ROWS
+    assert any_source(lazy).rows == ROWS
     encoded = one.transform(lazy)
     with dask.config.set(scheduler="threads"):
         pd.testing.assert_frame_equal(encoded.compute(), one.transform(frame))
@@ -351,7 +351,7 @@ def test_partitions_that_change_their_length_are_named(client, frame, tmp_path):
 
     parts = [frame[["price"]].iloc[:50], frame[["price"]].iloc[50:90]]
     lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0]).map_partitions(growing)
-    source = open_source(lazy)
+    source = any_source(lazy)
     assert source.rows == 90
     seen.touch()
     with pytest.raises(InputError, match="partition 1 has 80 rows now, and had 40 when they were counted: persist"):
@@ -388,9 +388,9 @@ def test_a_series_is_no_table(frame):
 
 def test_a_dask_frame_is_a_source(frame):
     with dask.config.set(scheduler="threads"):
-        source = open_source(split(frame, 7))
+        source = any_source(split(frame, 7))
         assert isinstance(source, DaskFrame)
-        alone = open_source(frame)
+        alone = any_source(frame)
         assert source.schema == alone.schema
         runs = [(3, 700), (1500, 2), (2000, 3)]
         assert source.sample(["age", "price"], runs).equals(alone.sample(["age", "price"], runs))

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gpuvgm.execution.partitions import Reading, partitions, rows_of_file, single_files, with_known_rows
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io.files import FileSource
 
 ROWS = 1003
@@ -63,7 +63,7 @@ def files(form: str) -> tuple[Path, ...]:
 def source_of(form: str):
     """The table in one of the forms, opened; files with the rows that a cluster counts."""
     if form in FORMATS:
-        source = open_source(list(files(form)))
+        source = any_source(list(files(form)))
         counts = [rows_of_file(file) for file in single_files(source)]
         assert counts == [rows for rows, path in zip(sizes_of(form), files(form), strict=True)]
         return with_known_rows(source, counts)
@@ -73,7 +73,7 @@ def source_of(form: str):
         "batches": lambda: iter(table().to_batches(max_chunksize=90)),
         "dict": lambda: {name: table().column(name).to_numpy(zero_copy_only=False) for name in table().schema.names},
     }
-    return open_source(forms[form]())
+    return any_source(forms[form]())
 
 
 def sizes_of(form: str) -> list[int]:
@@ -114,8 +114,8 @@ def test_rows_without_columns_are_counted():
 
 
 def test_an_empty_source_has_no_portions():
-    assert list(partitions(open_source(table().slice(0, 0)), Reading("reference", ("x",), 10), 10)) == []
-    nothing = open_source(files("parquet")[0])
+    assert list(partitions(any_source(table().slice(0, 0)), Reading("reference", ("x",), 10), 10)) == []
+    nothing = any_source(files("parquet")[0])
     assert isinstance(nothing, FileSource)
     assert list(partitions(nothing, Reading("reference", ("x",), 10), 10)) == []
 
@@ -126,7 +126,7 @@ def test_partitions_of_a_thousand_files_are_small(tmp_path, partition_rows):
     for number in range(1000):
         pq.write_table(rows, tmp_path / f"part-{number:04}.parquet")
     for given_as in (tmp_path, sorted(tmp_path.iterdir())):
-        cut = list(partitions(open_source(given_as), Reading("reference", ("x",), 1000), partition_rows))
+        cut = list(partitions(any_source(given_as), Reading("reference", ("x",), 1000), partition_rows))
         assert sum(partition.rows for partition in cut) == 5000
         sizes = [len(pickle.dumps(partition)) for partition in cut]
         files_each = max(len(partition.source.parts) for partition in cut)
@@ -136,6 +136,6 @@ def test_partitions_of_a_thousand_files_are_small(tmp_path, partition_rows):
 
 def test_a_pandas_frame_keeps_its_types_in_every_portion():
     words = pd.DataFrame({"word": pd.Series([None] * 10 + ["a"] * 10, dtype=object), "n": [1] * 20})
-    cut = list(partitions(open_source(words), Reading("reference", ("word", "n"), 5), 10))
+    cut = list(partitions(any_source(words), Reading("reference", ("word", "n"), 5), 10))
     schemas = {str(block.batch.schema) for partition in cut for block in partition.read().blocks}
     assert len(schemas) == 1

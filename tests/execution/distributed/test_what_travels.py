@@ -17,7 +17,7 @@ import pytest
 import gpuvgm
 from gpuvgm.execution import dask_frames
 from gpuvgm.execution.partitions import Reading
-from gpuvgm.execution.sources import open_source
+from gpuvgm.execution.sources import any_source
 from gpuvgm.io.arrow import Packed
 from gpuvgm.io.frames import TableSource
 from tests.execution.distributed.working import model_of
@@ -88,14 +88,14 @@ def split(frame: pd.DataFrame, partitions: int) -> Any:
 
 def slices_of(frame: pd.DataFrame, source: Any) -> pa.Table:
     """The sample as slices of the whole frame."""
-    return open_source(frame).sample(source.schema.names, runs()).cast(source.schema)
+    return any_source(frame).sample(source.schema.names, runs()).cast(source.schema)
 
 
 @pytest.mark.parametrize("name", DTYPES)
 @pytest.mark.parametrize("partitions", [1, 3])
 def test_a_task_gives_the_sampled_rows_alone(monkeypatch, name, partitions):
     frame = pd.DataFrame({"x": series(name)})
-    source = open_source(split(frame, partitions))
+    source = any_source(split(frame, partitions))
     found, sizes = read_of(monkeypatch, source)
     expected = slices_of(frame, source)
     assert found.schema == source.schema and found.to_pylist() == expected.to_pylist()
@@ -108,7 +108,7 @@ def test_a_dictionary_that_all_partitions_have_is_there_once():
     words = pd.Index([f"one of many words, {i}" for i in range(WORDS)], dtype=object)
     frame = pd.DataFrame({"x": pd.Categorical.from_codes(np.arange(ROWS) % WORDS, words)})
     for given in (frame, split(frame, 4)):
-        source = open_source(given)
+        source = any_source(given)
         with dask.config.set(scheduler="synchronous"):
             column = source.sample(["x"], runs()).column("x")
         places = {chunk.dictionary.buffers()[2].address for chunk in column.chunks if len(chunk)}
@@ -119,7 +119,7 @@ def test_a_dictionary_that_all_partitions_have_is_there_once():
 def test_partitions_with_dictionaries_of_their_own_keep_them():
     words = [["a", "b", "unused"], ["a", "b", "unused"], ["b", "c"], [None, "a"]]
     parts = [pd.DataFrame({"x": pd.arrays.ArrowExtensionArray(dictionary_of(one))}) for one in words]
-    source = open_source(dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0]))
+    source = any_source(dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0]))
     with dask.config.set(scheduler="synchronous"):
         column = source.sample(["x"], [(0, 400)]).column("x")
     assert column.to_pylist() == [value for part in parts for value in part["x"].array.__arrow_array__().to_pylist()]
@@ -134,7 +134,7 @@ def dictionary_of(words: list[Any]) -> pa.Array:
 def test_rows_that_go_with_their_partition_go_alone(kind):
     table = pa.table({"text": TEXTS, "number": np.arange(ROWS), "list": [[text] for text in TEXTS]})
     given = pytest.importorskip("polars").from_arrow(table) if kind == "polars" else table
-    source = open_source(given)
+    source = any_source(given)
     assert isinstance(source, TableSource)
     from gpuvgm.execution.dask import parts_of_task
     from gpuvgm.execution.partitions import partitions
