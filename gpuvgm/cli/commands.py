@@ -326,22 +326,22 @@ def train(
     """
     from gpuvgm.cli.synthesize import train_generator
     from gpuvgm.synthesis.identifiers import describe_unmodelled
-    from gpuvgm.table.transformer import TableTransformer
 
     if resume and with_ == "counts":
         terminal.tell("--resume: counts have nothing to go on with; they begin again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        machine: Any = {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
-        transformer = TableTransformer(parse_columns(columns), random_state=seed, **machine)
+        settings = {"columns": parse_columns(columns), "random_state": seed}
+        settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
         table = _open_table(source, delimiter)
-        trained = train_generator(with_, table, model, transformer, epochs=epochs, resume=resume)
+        trained = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)
     seconds = time.perf_counter() - start
-    rows = transformer.model_.rows
+    fitted = trained.transformer_.model_
+    rows = fitted.rows
     told = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
-    real = [*transformer.model_.real_values]  # of which the training has warned
+    real = [*fitted.real_values]  # of which the training has warned
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds, "real_values": real}
-    unmodelled = describe_unmodelled(transformer.model_, trained.identifiers_)
+    unmodelled = describe_unmodelled(fitted, trained.identifiers_)
     return Outcome(document, [told, *filter(None, [unmodelled])])
 
 

@@ -13,15 +13,14 @@ from gpuvgm.execution.sources import any_source
 from gpuvgm.io import location_of
 from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
 from gpuvgm.table.model_file import check_target, load_model
-from gpuvgm.table.transformer import TableTransformer
 
 _LOG = logging.getLogger("gpuvgm")
 
 
 def train_generator(
-    name: GeneratorName, source: Any, model: str, transformer: TableTransformer, *, epochs: int | None, resume: bool
+    name: GeneratorName, source: Any, model: str, settings: Mapping[str, Any], *, epochs: int | None, resume: bool
 ) -> Any:
-    """Fit the columns of a table, train a generator on them, and write it.
+    """Train a generator on a table, and write it.
 
     Parameters
     ----------
@@ -31,8 +30,8 @@ def train_generator(
         The table.
     model : str
         Where to write the generator. What an interruption leaves is kept beside it.
-    transformer : TableTransformer
-        With the columns, and the settings of this run.
+    settings : mapping
+        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`.
     epochs : int, optional
         Epochs of a neural network.
     resume : bool
@@ -46,37 +45,27 @@ def train_generator(
     check_target(model)
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
-    network = None if name == "counts" else _network(name, transformer.executor)
+    network = None if name == "counts" else _network(name, settings["executor"])
     place = location_of(model)
     checkpoint = place.with_name(f".{place.name}.training") if network and isinstance(place, Path) else None
     if network is not None and checkpoint is not None and not resume:
         network._refuse_to_forget(checkpoint, complete=True)  # before all else is done again
     source = any_source(source)  # once: text is read through for its types
-    _fit_columns(transformer, source)
-    if network is None:
-        shared = ("random_state", "executor", "memory", "threads", "progress")
-        settings = {key: getattr(transformer, key) for key in shared}
-        generator = TableSynthesizer(transformer, **settings).fit(source)
-        generator.save(model)
-        return generator
-    generator = network() if epochs is None else network(epochs=epochs)
-    generator.set_random_state(transformer.random_state)
-    go_on = resume and checkpoint is not None
-    generator.fit(source, columns=transformer, checkpoint=checkpoint, resume=go_on, progress=transformer.progress)
+    try:
+        if network is None:
+            generator = TableSynthesizer(**settings).fit(source)
+        else:
+            generator = network(encoding=settings, **({} if epochs is None else {"epochs": epochs}))
+            generator.set_random_state(settings["random_state"])
+            go_on = resume and checkpoint is not None
+            generator.fit(source, checkpoint=checkpoint, resume=go_on, progress=settings["progress"])
+    except ColumnsFailed as problem:
+        remedy = "give failed columns another kind: --columns NAME=KIND, or a TOML file"
+        raise InputError(problem.message(remedy)) from problem
     generator.save(model)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return generator
-
-
-def _fit_columns(transformer: TableTransformer, source: Any) -> None:
-    """Fit without a warning, as the generator warns of what samples have of each column."""
-    try:
-        transformer._fit(source)
-    except ColumnsFailed as problem:
-        raise InputError(
-            problem.message("give failed columns another kind: --columns NAME=KIND, or a TOML file")
-        ) from problem
 
 
 def sample_rows(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,8 +17,8 @@ from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
 from gpuvgm.engines import choose_engine, free_device_memory, get_engine, runs_on_device
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
-from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor
-from gpuvgm.execution.memory import Need, limits_of
+from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor, bounded
+from gpuvgm.execution.memory import Need, limits_of, parse_memory
 from gpuvgm.execution.partitions import (
     Partition,
     Reading,
@@ -28,6 +30,7 @@ from gpuvgm.execution.partitions import (
     single_files,
     with_known_rows,
 )
+from gpuvgm.execution.stages import SEARCH, Report, Stages
 from gpuvgm.io import Block, FileSource, Location, Source, lies_in_process
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
@@ -42,6 +45,7 @@ STREAMED_BLOCK_ROWS = 1 << 22
 #: Rows that go to a worker with their partition: 8 MiB, which the scheduler keeps until they are worked on.
 TRAVELLING_VALUES = 1 << 20
 R = TypeVar("R")
+_LOG = logging.getLogger("gpuvgm")
 
 
 def executor_for(given: Any, source: Source) -> DaskExecutor | None:
@@ -321,3 +325,56 @@ def _travelling(width: int) -> int:
 
 def _in_chunks(rows: int) -> int:
     return -(-rows // CHUNK_ROWS) * CHUNK_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """What a user chose of where and how the work is done.
+
+    Parameters
+    ----------
+    engine : str
+        Name of the engine, or "auto".
+    executor : DaskExecutor, distributed.Client, LocalExecutor or None
+        As for `executor_for`.
+    memory : int, str or None
+        Memory that the process may use.
+    threads : int, optional
+        Threads that compute.
+    progress : callable, optional
+        Called with a stage, and how much of it is done; without it the log tells of stages.
+    block_rows : int, optional
+        Rows of a block.
+    """
+
+    engine: str
+    executor: Any
+    memory: int | str | None
+    threads: int | None
+    progress: Report | None
+    block_rows: int | None = None
+
+    @contextmanager
+    def run(self, stage: str, source: Source, need: Callable[[], Need]) -> Iterator[Run]:
+        """Where and how a stage is done; what it needs of the memory is asked only where that is limited."""
+        with ExitStack() as stack:
+            progress = self.progress
+            if progress is None and _LOG.isEnabledFor(logging.INFO):
+                progress = stack.enter_context(Stages().listen())
+            memory = None if self.memory is None else parse_memory(self.memory)
+            report = None if progress is None else lambda done: progress(stage, done, source.rows)
+            searched = None if progress is None else partial(progress, SEARCH)
+            cluster = executor_for(self.executor, source)
+            if cluster is not None:
+                LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
+                stack.enter_context(cluster.client.as_current())  # through which a frame counts its rows
+                run = Run.spread_over(cluster, source, self.engine, report, self.block_rows)
+                yield replace(run, searched=searched)
+                return
+            threads = self.threads
+            if isinstance(self.executor, LocalExecutor):
+                own = self.executor.progress
+                threads, report = self.executor.threads, report if own is None or self.progress is not None else own
+            run = replace(Run.over(source, self.engine, threads, report, self.block_rows), searched=searched)
+            stack.enter_context(bounded(threads))
+            yield run if memory is None else run.within(memory, need())

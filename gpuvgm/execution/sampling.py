@@ -159,48 +159,69 @@ Column: TypeAlias = "pa.ChunkedArray[Any]"
 _LOG = logging.getLogger("gpuvgm")
 
 
-def sampled_source(source: Source, names: Sequence[str], count: int, seed: int, *, stratified: bool) -> SampleSource:
+@dataclass(frozen=True, slots=True)
+class RowSample:
     """A sample of a source, for a fit in its place.
 
     Parameters
     ----------
-    source : Source
-        The source.
-    names : sequence of str
-        Columns to read.
     count : int
         Rows of the sample; all rows where there are no more.
-    seed : int
-        Seed of the places.
     stratified : bool
         Whether each column takes its rows by strata of its own values, from at least four times as many rows. These
         are single rows of all parts of the source; of a source of more than 2^24 rows they are 2,048 runs.
-
-    Returns
-    -------
-    SampleSource
-        Of sources that do not know their number of rows: the first rows, which the log says.
     """
-    wanted = _to_read(count, stratified=stratified)
-    total = source.rows if source.repeatable else None
-    runs = [(0, wanted)]
-    if total is None:
-        table = _head(source, names, wanted)
-    elif stratified and wanted < total <= READ_THROUGH:
-        table = _single_rows(source, names, total, wanted, seed)
-    else:
-        runs = sample_runs(total, seed, wanted, runs=STRATIFIED_RUNS if stratified else SAMPLE_RUNS)
-        table = source.sample(names, runs)
-    by_strata = stratified and table.num_rows > count
-    if by_strata:
-        table = stratify(table, count, seed)
-    record = {"rows": table.num_rows, "of": total, "seed": seed, "stratified": stratified}
-    return SampleSource(source, table, record, None if by_strata else runs)
 
+    count: int
+    stratified: bool
 
-def _to_read(count: int, *, stratified: bool) -> int:
-    """Rows to read for a sample of `count` rows."""
-    return max(count * STRATIFIED_READS, STRATIFIED_ROWS) if stratified else count
+    @classmethod
+    def of(cls, sample_rows: object, *, stratified: bool) -> RowSample | None:
+        """The sample that is asked for; None for all rows.
+
+        Raises
+        ------
+        InputError
+            For less than one row, and for strata without a sample.
+        """
+        if sample_rows is None:
+            if stratified:
+                raise InputError("stratified=True is a way to take a sample: give sample_rows too")
+            return None
+        if not isinstance(sample_rows, (int, np.integer)) or isinstance(sample_rows, bool) or sample_rows < 1:
+            raise InputError(f"sample_rows must be an integer of at least 1, got {sample_rows!r}")
+        return cls(int(sample_rows), stratified)
+
+    def size(self, schema: pa.Schema, total: int | None) -> int:
+        """Bytes that it takes while it is read: its rows twice, or those to choose from and the chosen ones."""
+        rows = self._to_read if total is None else min(self._to_read, total)
+        return round(2 * rows * row_bytes(schema))
+
+    def take(self, source: Source, names: Sequence[str], seed: int) -> SampleSource:
+        """The sample of some columns, at places that a seed determines.
+
+        Of sources that do not know their number of rows it is the first rows, which the log says.
+        """
+        wanted = self._to_read
+        total = source.rows if source.repeatable else None
+        runs = [(0, wanted)]
+        if total is None:
+            table = _head(source, names, wanted)
+        elif self.stratified and wanted < total <= READ_THROUGH:
+            table = _single_rows(source, names, total, wanted, seed)
+        else:
+            runs = sample_runs(total, seed, wanted, runs=STRATIFIED_RUNS if self.stratified else SAMPLE_RUNS)
+            table = source.sample(names, runs)
+        by_strata = self.stratified and table.num_rows > self.count
+        if by_strata:
+            table = stratify(table, self.count, seed)
+        record = {"rows": table.num_rows, "of": total, "seed": seed, "stratified": self.stratified}
+        return SampleSource(source, table, record, None if by_strata else runs)
+
+    @property
+    def _to_read(self) -> int:
+        """Rows to read, of which the sample is taken."""
+        return max(self.count * STRATIFIED_READS, STRATIFIED_ROWS) if self.stratified else self.count
 
 
 def _single_rows(source: Source, names: Sequence[str], total: int, count: int, seed: int) -> pa.Table:
@@ -306,27 +327,3 @@ def _sortable(column: Column) -> Column:
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())
     return column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column
-
-
-def sample_bytes(schema: pa.Schema, total: int | None, count: int, *, stratified: bool) -> int:
-    """Bytes that a sample takes while it is read: its rows twice, or those to choose from and the chosen ones."""
-    read = _to_read(count, stratified=stratified)
-    rows = read if total is None else min(read, total)
-    return round(2 * rows * row_bytes(schema))
-
-
-def check_sample(sample_rows: object, *, stratified: bool) -> int | None:
-    """Rows of the sample that is asked for; None for all rows.
-
-    Raises
-    ------
-    InputError
-        For less than one row, and for strata without a sample.
-    """
-    if sample_rows is None:
-        if stratified:
-            raise InputError("stratified=True is a way to take a sample: give sample_rows too")
-        return None
-    if not isinstance(sample_rows, (int, np.integer)) or isinstance(sample_rows, bool) or sample_rows < 1:
-        raise InputError(f"sample_rows must be an integer of at least 1, got {sample_rows!r}")
-    return int(sample_rows)

@@ -22,7 +22,7 @@ from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.drawing import column_number
-from gpuvgm.table.transformer import TableTransformer
+from gpuvgm.table.fit_report import warnings_of_samples
 
 _LOG = logging.getLogger("gpuvgm")
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
@@ -207,9 +207,13 @@ def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -
     return {one.name: made.get(one.name, MADE["missing"]) for one in model.columns if not one.is_encoded}
 
 
-def tell_of_samples(table: TableTransformer, forms: Mapping[str, IdentifierForm], *, network: bool = False) -> None:
-    """Warn of choices that may not be wanted in samples, and log how columns are made that are not modelled."""
-    model = table.model_
+def tell_of_samples(
+    model: TableModel, forms: Mapping[str, IdentifierForm], *, fitted_by_user: bool, network: bool = False
+) -> None:
+    """Warn of choices that may not be wanted in samples, and log how columns are made that are not modelled.
+
+    Where the user fitted the columns, that fit has warned of its choices.
+    """
     ways = ways_of_unmodelled(model, forms)
     lost = [one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]]
     if lost:
@@ -217,7 +221,8 @@ def tell_of_samples(table: TableTransformer, forms: Mapping[str, IdentifierForm]
         warn(told, InferenceWarning)
     if model.real_values:
         warn(model.describe_real_values(), InferenceWarning)
-    table._warn(lost, network=network)
+    for text in () if fitted_by_user else warnings_of_samples(model, lost, network=network):
+        warn(text, InferenceWarning)
     if ways:
         _LOG.info("%s", describe_unmodelled(model, forms))
 

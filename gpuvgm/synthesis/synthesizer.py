@@ -27,7 +27,7 @@ from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine, runs_on_device
 from gpuvgm.errors import InputError, ModelFileError
-from gpuvgm.execution.context import Run, executor_for
+from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import fine_runs, sample_runs
@@ -45,7 +45,7 @@ from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
-from gpuvgm.table.base import Path_, Progress, transformer_of
+from gpuvgm.table.base import Path_, Progress, fit_for_samples, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import document_digest, load_model, save_model
@@ -177,7 +177,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             counts = self._counts(transformer, structure, table)
         self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
         if self.like is None:  # which has told of its own choices
-            tell_of_samples(transformer, forms)
+            by_user = isinstance(self.columns, TableTransformer)
+            tell_of_samples(transformer.model_, forms, fitted_by_user=by_user)
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
@@ -409,7 +410,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         given = self.columns
         if not isinstance(given, TableTransformer):
             settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-            return TableTransformer(given, random_state=self.random_state, **settings)._fit(table)
+            return fit_for_samples(TableTransformer(given, random_state=self.random_state, **settings), table)
         model = given._fitted()
         without = [column.name for column in model.numeric if column.name not in given.summaries_]
         if without:
@@ -447,7 +448,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def _run(self, stage: str, table: Source) -> AbstractContextManager[Run]:
         settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-        return TableTransformer(**settings)._run(stage, table, lambda: Need.fit(table.schema))
+        return RunSettings(**settings).run(stage, table, lambda: Need.fit(table.schema))
 
     def _sampler(self, network: Network, conditions: Mapping[str, Any]) -> Sampler:
         """What draws rows that meet conditions."""

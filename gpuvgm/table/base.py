@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -53,12 +52,10 @@ from gpuvgm.errors import (
     listed,
     warn,
 )
-from gpuvgm.execution.context import Run, executor_for
-from gpuvgm.execution.local import LocalExecutor, bounded
-from gpuvgm.execution.memory import Need, parse_memory
-from gpuvgm.execution.sampling import check_sample, sample_bytes, sampled_source
+from gpuvgm.execution.context import Run, RunSettings
+from gpuvgm.execution.memory import Need
+from gpuvgm.execution.sampling import RowSample
 from gpuvgm.execution.sources import any_source
-from gpuvgm.execution.stages import Stages
 from gpuvgm.io import Source, frame_batches, joined, restore
 from gpuvgm.io.arrow import is_number_type, metadata_for_pandas
 from gpuvgm.io.scans import Lazily, ScanSource
@@ -84,7 +81,7 @@ from gpuvgm.table.encode import (
     original_columns,
 )
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
-from gpuvgm.table.fit_report import FitReport, warnings_of, warnings_of_samples
+from gpuvgm.table.fit_report import FitReport, warnings_of
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, fingerprint, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of, write_rows
 
@@ -93,7 +90,6 @@ if TYPE_CHECKING:
 
 Path_ = str | PathLike[str]
 Progress = Callable[[str, int, int | None], None]
-_LOG = logging.getLogger("gpuvgm")
 _FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
 _FRAMES = ("pandas", "polars", "pyarrow")
 _WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
@@ -216,9 +212,7 @@ class BaseTransformer:
         >>> {name: column.kind for name, column in transformer.columns_.items()}
         {'amount': 'continuous', 'colour': 'categorical'}
         """
-        self._fit(source)
-        self._warn()
-        return self
+        return self._fit(source, None)
 
     def fit_failed(self, source: Any) -> Self:
         """Fit the columns that failed in the fit before, or that are declared differently now; keep the others.
@@ -257,9 +251,7 @@ class BaseTransformer:
         """
         if not hasattr(self, "unfinished_"):
             raise InputError("no column of this transformer failed: call fit")
-        self._fit(source, self.unfinished_)
-        self._warn()
-        return self
+        return self._fit(source, self.unfinished_)
 
     def add_files(self, source: Any) -> Self:
         """Add the files of a source that the model lacks, without reading the others again; see `partial_fit`.
@@ -305,8 +297,15 @@ class BaseTransformer:
         self.model_ = replace(self.model_, source=table.fingerprint() | added)
         return self
 
-    def _fit(self, source: Any, before: TableModel | None = None) -> Self:
-        """Fit, without warnings, the columns that a fit before has not finished; all, if there was none."""
+    def _fit(self, source: Any, before: TableModel | None) -> Self:
+        """Fit the columns that an earlier fit has not finished, or all, and warn of what was chosen."""
+        self._fit_columns(source, before)
+        for text in warnings_of(self.model_):
+            warn(text, InferenceWarning)
+        return self
+
+    def _fit_columns(self, source: Any, before: TableModel | None) -> None:
+        """The same without a warning."""
         table = any_source(source)
         seed = self._fit_seed() if before is None else before.seed
         settings = self._settings() | {"random_state": seed}
@@ -320,25 +319,16 @@ class BaseTransformer:
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
-        self._untold = True
-        return self
-
-    def _warn(self, samples_without: Collection[str] | None = None, *, network: bool = True) -> None:
-        """Warn once of what the fit chose: of transforms, or of the samples of a generator, which may lack columns."""
-        lost = samples_without
-        told = warnings_of(self.model_) if lost is None else warnings_of_samples(self.model_, lost, network=network)
-        for text in told if self.__dict__.pop("_untold", False) else ():
-            warn(text, InferenceWarning)
 
     def _sampled(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
         """The rows to fit on, all or a sample of them, and how many bytes of them a sample holds."""
-        count = check_sample(self.sample_rows, stratified=self.stratified)
-        if count is None:
+        sample = RowSample.of(self.sample_rows, stratified=self.stratified)
+        if sample is None:
             return table, 0
         chosen = _chosen(table, names)
-        held = sample_bytes(chosen, table.rows, count, stratified=self.stratified)
+        held = sample.size(chosen, table.rows)
         with self._run("fit", table, lambda: Need.fit(chosen, held)):
-            return sampled_source(table, names, count, seed, stratified=self.stratified), held
+            return sample.take(table, names, seed), held
 
     def _take(self, fitted: TableModel) -> None:
         """Become what is fitted, or what is left unfinished."""
@@ -1174,31 +1164,10 @@ class BaseTransformer:
             raise NotFittedError("this TableTransformer is not fitted yet: call fit, or load a model")
         return self.model_
 
-    @contextmanager
-    def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> Iterator[Run]:
-        """Where and how a stage is done, which the log tells of unless `progress` is told of it.
-
-        What it needs of the memory is asked only where that is limited.
-        """
-        logged = self.progress is None and _LOG.isEnabledFor(logging.INFO)
-        with Stages().listen() if logged else nullcontext(self.progress) as progress:
-            memory = None if self.memory is None else parse_memory(self.memory)
-            report = None if progress is None else lambda done: progress(stage, done, table.rows)
-            searched = None if progress is None else partial(progress, "search modes")
-            cluster = executor_for(self.executor, table)
-            if cluster is not None:
-                LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
-                with cluster.client.as_current():  # a frame counts its rows through the client that is current
-                    run = Run.spread_over(cluster, table, self.engine, report, self.block_rows)
-                    yield replace(run, searched=searched)
-                return
-            threads = self.threads
-            if isinstance(self.executor, LocalExecutor):
-                own = self.executor.progress
-                threads, report = self.executor.threads, report if own is None or self.progress is not None else own
-            run = replace(Run.over(table, self.engine, threads, report, self.block_rows), searched=searched)
-            with bounded(threads):
-                yield run if memory is None else run.within(memory, need())
+    def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> AbstractContextManager[Run]:
+        """Where and how a stage is done."""
+        settings = RunSettings(self.engine, self.executor, self.memory, self.threads, self.progress, self.block_rows)
+        return settings.run(stage, table, need)
 
 
 _SETTINGS = tuple(signature(BaseTransformer).parameters)
@@ -1233,6 +1202,25 @@ def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any
 
 
 Transformer = TypeVar("Transformer", bound=BaseTransformer)
+
+
+def fit_for_samples(transformer: Transformer, source: Any) -> Transformer:
+    """Fit a table for a generator, which warns of what is true of its samples instead of what `fit` warns of.
+
+    Parameters
+    ----------
+    transformer : TableTransformer
+        With the columns and settings.
+    source : object
+        As for `TableTransformer.fit`, which says what is raised.
+
+    Returns
+    -------
+    TableTransformer
+        The transformer itself.
+    """
+    transformer._fit_columns(source, None)
+    return transformer
 
 
 def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer:

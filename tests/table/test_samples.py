@@ -15,7 +15,7 @@ from gpuvgm import TableTransformer
 from gpuvgm.datasets import amount
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.execution import sampling
-from gpuvgm.execution.sampling import fine_runs, sample_runs, sampled_source, stratify
+from gpuvgm.execution.sampling import RowSample, fine_runs, sample_runs, stratify
 from gpuvgm.io import open_source
 
 ROWS = 50_000
@@ -50,7 +50,7 @@ def test_runs_are_as_many_rows_as_asked_for_in_order_and_apart(rows: int, count:
 
 def test_the_sample_is_spread_over_all_rows_and_follows_the_seed(table: pa.Table) -> None:
     one, again, other = (
-        sampled_source(open_source(table), ["row"], 3_200, seed, stratified=False).table["row"].to_numpy()
+        RowSample(3_200, stratified=False).take(open_source(table), ["row"], seed).table["row"].to_numpy()
         for seed in (0, 0, 1)
     )
     assert len(one) == 3_200 and np.array_equal(one, again) and not np.array_equal(one, other)
@@ -153,7 +153,7 @@ def test_deciles_keep_their_share_in_strata_whatever_the_order_of_rows(
 ) -> None:
     pq.write_table(ordered, tmp_path / "t.parquet", row_group_size=30_000)
     for source in (ordered, tmp_path / "t.parquet", ordered.to_pandas()):
-        sample = sampled_source(open_source(source), ordered.schema.names, count, 0, stratified=True).table
+        sample = RowSample(count, stratified=True).take(open_source(source), ordered.schema.names, 0).table
         assert sample.num_rows == count
         for name in ordered.schema.names:
             assert worst_decile(ordered[name].to_numpy(), sample[name].to_numpy()) <= 0.01
@@ -163,7 +163,7 @@ def test_deciles_of_sorted_columns_keep_their_share_in_runs_of_long_sources(
     ordered: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling, "READ_THROUGH", 100_000)
-    sample = sampled_source(open_source(ordered), ["sorted"], 10_000, 0, stratified=True).table["sorted"]
+    sample = RowSample(10_000, stratified=True).take(open_source(ordered), ["sorted"], 0).table["sorted"]
     assert worst_decile(ordered["sorted"].to_numpy(), sample.to_numpy()) <= 0.01
 
 
@@ -218,7 +218,7 @@ def test_a_level_that_the_sample_lacks_is_refused_or_ignored() -> None:
 def test_other_algorithms_fit_the_sampled_table(path: Path, algorithm: str, effort: str) -> None:
     settings = {"algorithm": algorithm, "effort": effort, "max_iter": 5}
     fitted = TableTransformer({"x": "continuous"}, sample_rows=1_000, **settings).fit(path)
-    source = sampled_source(open_source(path), ["x", "row", "category"], 1_000, 0, stratified=False)
+    source = RowSample(1_000, stratified=False).take(open_source(path), ["x", "row", "category"], 0)
     again = TableTransformer({"x": "continuous"}, **settings).fit(source.table)
     assert np.array_equal(fitted.columns_["x"].means, again.columns_["x"].means)
 

@@ -41,7 +41,7 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis.conditions import categories_that_meet
 from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
 from gpuvgm.synthesis.synthesizer import sampled_rows
-from gpuvgm.table.base import transformer_of
+from gpuvgm.table.base import fit_for_samples, transformer_of
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import SUFFIX, fingerprint, load_model, save_model
 from gpuvgm.table.training import Place, TrainingRows
@@ -120,6 +120,13 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         if not isinstance(model, cls):
             raise InputError(f"{path}: no model that {cls.__name__}.save wrote (it holds a {type(model).__name__})")
         return model
+
+    @property
+    def transformer_(self) -> TableTransformer:
+        """The fitted columns, of a fit that inferred the kinds."""
+        if self._table is None:
+            raise NotFittedError(f"this {type(self).__name__} knows no kinds: call fit without discrete_columns")
+        return self._table.transformer
 
     @property
     def identifiers_(self) -> Mapping[str, IdentifierForm]:
@@ -243,7 +250,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             else:
                 table = self._fitted_table(source, columns)
                 forms = IdentifierForm.of_columns(table.model_, sampled_rows(source, table.model_))
-                tell_of_samples(table, forms, network=True)
+                by_user = isinstance(columns, TableTransformer)
+                tell_of_samples(table.model_, forms, fitted_by_user=by_user, network=True)
                 transformer.take(table)
                 rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
         named = {name.lstrip("_"): _plain(value) for name, value in vars(self).items() if isinstance(value, PLAIN)}
@@ -262,8 +270,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         if columns is not None and "columns" in settings:
             raise InputError("columns are given twice: leave them out of encoding")
         settings["n_components"] = settings.pop("max_clusters", 10)
-        table = TableTransformer(**{"columns": columns, **settings})
-        table._fit(source)
+        table = fit_for_samples(TableTransformer(**{"columns": columns, **settings}), source)
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         return table
 

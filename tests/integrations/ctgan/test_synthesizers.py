@@ -255,9 +255,9 @@ def test_a_network_warns_once_of_inferred_kinds(kind, flights):
     unseen, codes = (str(warning.message) for warning in caught if warning.category is InferenceWarning)
     assert unseen.startswith('the model does not see "note" (') and unseen.endswith('"id" or "drop" if that is meant')
     assert codes.startswith('by their names these numbers may be codes: "zip" (')
-    fitted = TableTransformer(n_components=2)._fit(rows[["zip", "delay"]])
+    fitted = TableTransformer(n_components=2)
     with pytest.warns(InferenceWarning, match="may be codes") as caught:
-        made(kind).fit(rows[["zip", "delay"]], columns=fitted, steps=1)
+        fitted.fit(rows[["zip", "delay"]])
         made(kind).fit(rows[["zip", "delay"]], columns=fitted, steps=1)
     assert len([one for one in caught if one.category is InferenceWarning]) == 1
 
