@@ -20,7 +20,7 @@ from gpuvgm.cli.cluster import executor_of
 from gpuvgm.cli.console import (
     BOUND_FAILED,
     DONE,
-    Outcome,
+    CommandOutcome,
     Terminal,
     exit_code,
     explain,
@@ -101,7 +101,7 @@ def demo(
     *,
     out: Annotated[Path | None, option("--out", "Folder for the files; by default a new temporary folder.")] = None,
     rows: Annotated[int, option("--rows", "Maximum number of rows.", parser=parse_count, metavar="ROWS")] = 1_000_000,
-) -> Outcome:
+) -> CommandOutcome:
     """Fit, encode, decode and evaluate an example table."""
     from gpuvgm.cli.demo import demonstrate
 
@@ -129,7 +129,7 @@ def generate(
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Generate an example table.
 
     Any range of rows can be generated on its own (--first-row, --rows).
@@ -152,7 +152,7 @@ def generate(
             resume=resume,
             executor=LocalExecutor(threads, report) if cluster is None else cluster.reporting(report),
         )
-    return Outcome({**views.run_document(written), "seed": seed}, [views.run_line(written)])
+    return CommandOutcome({**views.run_document(written), "seed": seed}, [views.run_line(written)])
 
 
 @command
@@ -239,7 +239,7 @@ def fit(
     verbose: Annotated[
         bool, option("--verbose", "Also print what `gpuvgm info` does: reasons, ranges and fits.")
     ] = False,
-) -> Outcome:
+) -> CommandOutcome:
     """Fit a model to a table.
 
     SPEC.toml sets kinds and options of columns, for example:
@@ -296,7 +296,7 @@ def fit(
     report = fitted.fit_report_
     details = views.model_tables(fitted.model_) if verbose else [f"\n`gpuvgm info {shlex.quote(model)}` tells why"]
     notes = [textwrap.fill(note, WIDTH) for note in report.notes]
-    return Outcome(document, [line, *notes, f"\n{report.table}", *details])
+    return CommandOutcome(document, [line, *notes, f"\n{report.table}", *details])
 
 
 @command
@@ -319,7 +319,7 @@ def train(
     ] = False,
     scheduler: Scheduler = None,
     workers: Workers = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Train a generator of synthetic rows on a table.
 
     A network whose training was interrupted continues with --resume. sample draws rows from MODEL.
@@ -331,7 +331,7 @@ def train(
         terminal.tell("--resume: counts have nothing to go on with; they begin again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        settings = {"columns": parse_columns(columns), "random_state": seed}
+        settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed}
         settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
         table = _open_table(source, delimiter)
         trained = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)
@@ -342,7 +342,7 @@ def train(
     real = [*fitted.real_values]  # of which the training has warned
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds, "real_values": real}
     unmodelled = describe_unmodelled(fitted, trained.identifiers_)
-    return Outcome(document, [told, *filter(None, [unmodelled])])
+    return CommandOutcome(document, [told, *filter(None, [unmodelled])])
 
 
 @command
@@ -365,7 +365,7 @@ def sample(
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Draw synthetic rows from a model that train wrote: all columns of its table, in their order and types."""
     from gpuvgm.cli import tables as views
     from gpuvgm.cli.synthesize import sample_rows
@@ -377,7 +377,7 @@ def sample(
         written, share = sample_rows(model, rows, conditions, seed, path, resume=resume, **machine)
     document = {**views.run_document(written), "model": model}
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
-    return Outcome(document | {"condition_share": share}, [views.run_line(written), *met])
+    return CommandOutcome(document | {"condition_share": share}, [views.run_line(written), *met])
 
 
 @command
@@ -427,11 +427,13 @@ def transform(
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Encode the rows of a table as scalars and modes."""
     from gpuvgm.cli import tables as views
 
-    with _loaded(terminal, model, scheduler, workers, threads, block_rows=block_rows, memory=memory) as transformer:
+    with _model_at_work(
+        terminal, model, scheduler, workers, threads, block_rows=block_rows, memory=memory
+    ) as transformer:
         run = transformer.transform(
             _open_table(source, delimiter),
             mode=mode,
@@ -448,7 +450,7 @@ def transform(
             resume=resume,
         )
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
-    return Outcome(document, [views.run_line(run), *views.unseen_lines(run)])
+    return CommandOutcome(document, [views.run_line(run), *views.unseen_lines(run)])
 
 
 @command
@@ -471,11 +473,11 @@ def inverse(
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Decode rows into values of the original types."""
     from gpuvgm.cli import tables as views
 
-    with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
+    with _model_at_work(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         run = transformer.inverse_transform(
             encoded,
             names=names,
@@ -486,7 +488,7 @@ def inverse(
             row_group_rows=row_group_rows,
             resume=resume,
         )
-    return Outcome({**views.run_document(run), "model": model}, [views.run_line(run)])
+    return CommandOutcome({**views.run_document(run), "model": model}, [views.run_line(run)])
 
 
 @command
@@ -551,7 +553,7 @@ def evaluate(
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Measure what encoding and decoding change in a table, or compare it with synthetic rows.
 
     The exit code is 1 if a limit is exceeded.
@@ -577,7 +579,7 @@ def evaluate(
             raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
     from gpuvgm.table.base import BaseTransformer, load_as
 
-    with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
+    with _model_at_work(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         distance = None if against is None else transformer.distance_to(load_as(BaseTransformer, against))
         found = transformer.evaluate(_open_table(source, delimiter), compare=_open_synthetic(compare, delimiter))
     broken = found.broken({"min_score": min_score, **(limits if compare is None else {})})
@@ -594,7 +596,7 @@ def evaluate(
         name = PurePath(source).name
         title = f"Round trip of {name}" if compare is None else f"{PurePath(compare).name} beside {name}"
         write_bytes(page, found.to_html(title=title, first_rows=first_rows).encode())
-    return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
+    return CommandOutcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 
 @command
@@ -628,7 +630,7 @@ def validate(
     threads: Threads = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Check whether a table resembles the training table.
 
     The exit code is 1 if a column exceeds a limit.
@@ -642,19 +644,19 @@ def validate(
         "max_mean_shift": max_mean_shift,
         "max_tail_ratio": max_tail_ratio,
     }
-    with _loaded(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
+    with _model_at_work(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         found = transformer.validate(_open_table(source, delimiter))
     broken = found.broken(limits)
     document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
     view = [found.to_text(limits), f"\n{source}: {counted(found.rows, 'row')}"]
-    return Outcome(document, view, BOUND_FAILED if broken else DONE, broken)
+    return CommandOutcome(document, view, BOUND_FAILED if broken else DONE, broken)
 
 
 @command
 def info(
     terminal: Terminal,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that fit wrote.")],
-) -> Outcome:
+) -> CommandOutcome:
     """Print the contents of a model."""
     from gpuvgm.cli import tables as views
     from gpuvgm.table.description import model_document
@@ -666,7 +668,7 @@ def info(
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")
     line = f"{model}: {counted(len(stored.columns), 'column')}, fitted on {views.count_rows_of(stored)}"
     document = {"model": model, **model_document(stored)}
-    return Outcome(document, [line, *views.model_tables(stored), *views.modes_tables(stored)])
+    return CommandOutcome(document, [line, *views.model_tables(stored), *views.modes_tables(stored)])
 
 
 @command
@@ -684,7 +686,7 @@ def doctor(
     compile_only: Annotated[
         bool, option("--compile-only", "With --gpu: compile all kernels into CuPy's cache, and check nothing else.")
     ] = False,
-) -> Outcome:
+) -> CommandOutcome:
     """Check what this machine can run, and what is missing."""
     if not gpu and (cluster or compile_only):
         raise InputError("--cluster and --compile-only belong to --gpu; add it")
@@ -699,7 +701,7 @@ def doctor(
         outcome = examine(terminal.tell, cluster=cluster, compile_only=compile_only)
     else:
         diagnosis = gpuvgm.doctor()
-        outcome = Outcome(diagnosis.to_dict(), [str(diagnosis)])
+        outcome = CommandOutcome(diagnosis.to_dict(), [str(diagnosis)])
     if target is None:
         return outcome
     write_bytes(target, json_text(outcome.document).encode())
@@ -731,7 +733,7 @@ def serve(
         ),
     ] = None,
     threads: Threads = None,
-) -> Outcome:
+) -> CommandOutcome:
     """Serve models over HTTP: transform and inverse.
 
     Requires the extra "serve", and runs until SIGTERM or Ctrl-C.
@@ -767,7 +769,7 @@ def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
 
 
 @contextmanager
-def _loaded(
+def _model_at_work(
     terminal: Terminal, model: str, scheduler: str | None, workers: int | None, threads: int | None, **settings: Any
 ) -> Iterator[BaseTransformer]:
     """A model with this run's settings, where it runs; the engine that fitted it may not be there."""

@@ -38,7 +38,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CommandOutcome:
     """What a command found.
 
     Parameters
@@ -89,7 +89,7 @@ class Terminal:
     log_format: str = "text"
     stages: Stages = field(default_factory=Stages)
 
-    def show(self, outcome: Outcome) -> None:
+    def show(self, outcome: CommandOutcome) -> None:
         """Print what a command found."""
         if self.json and not outcome.written:
             write_json(outcome.document)

@@ -16,7 +16,7 @@ from rich.filesize import decimal
 
 import gpuvgm
 from gpuvgm.cli import tables as views
-from gpuvgm.cli.console import Outcome
+from gpuvgm.cli.console import CommandOutcome
 from gpuvgm.errors import counted, install_extra
 from gpuvgm.execution.stages import Report, speed
 from gpuvgm.synthesis.synthesizer import TableSynthesizer
@@ -28,7 +28,7 @@ SHOWN = 3  # synthetic rows
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
 
 
-def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
+def demonstrate(folder: Path | None, rows: int, progress: Report) -> CommandOutcome:
     """Fit, transform, inverse, evaluate, and generate a synthetic table; the files stay in `folder`.
 
     Parameters
@@ -77,7 +77,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Report) -> Outcome:
         "report": report.to_dict(),
         "comparison": comparison.to_dict(),
     }
-    return Outcome(document, _view(fitted, str(report), document, pq.ParquetFile(synthetic)))
+    return CommandOutcome(document, _view(fitted, str(report), document, pq.ParquetFile(synthetic)))
 
 
 def flights(folder: Path, rows: int) -> tuple[Path, str]:

@@ -32,7 +32,7 @@ from rich.table import Table
 
 import gpuvgm
 from gpuvgm.arrays import decimals
-from gpuvgm.cli.console import BOUND_FAILED, DONE, Outcome
+from gpuvgm.cli.console import BOUND_FAILED, DONE, CommandOutcome
 from gpuvgm.cli.doctor import OPTIONAL, version_of
 from gpuvgm.cli.record import commit, versions
 from gpuvgm.engines import cuda_problem, get_engine, native_is_built
@@ -62,7 +62,7 @@ ROW_BYTES = 32  # of a row, of what is made of it, and room beside
 SUMMARY_BYTES = 1 << 28  # of the cells of a summary, and some more
 ONEHOT_CODES = 10
 SETTINGS: dict[str, Any] = {"effort": "research", "max_iter": 30}
-KINDS: dict[str, Any] = {
+COLUMNS: dict[str, Any] = {
     "amount": {"kind": "mixed", "modal": [0.0]},
     "category": "categorical",
     "truth": "categorical",
@@ -187,7 +187,7 @@ def _describe_error(problem: Exception) -> str:
     return f"{type(problem).__name__}: {' '.join(str(problem).split())}"
 
 
-def examine(tell: Callable[[str], None], *, cluster: bool, compile_only: bool) -> Outcome:
+def examine(tell: Callable[[str], None], *, cluster: bool, compile_only: bool) -> CommandOutcome:
     """Run the checks one after the other, whatever comes of each.
 
     Parameters
@@ -221,7 +221,7 @@ def examine(tell: Callable[[str], None], *, cluster: bool, compile_only: bool) -
         "system": platform.platform(),
         "checks": [asdict(one) for one in results],
     }
-    return Outcome(
+    return CommandOutcome(
         document, [_results_table(results)], BOUND_FAILED if failed else DONE, [f"failed: {name}" for name in failed]
     )
 
@@ -353,8 +353,8 @@ def check_past_2_31_bytes() -> Found:
         host.transform(tile, table, Draw(3, 5, part.start), *wanted[:2])
         host.inverse_transform(*wanted[:2], inverse, wanted[2])
         for name, found, expected in zip(("scalar", "code"), (scalar, code), wanted, strict=False):
-            _check_same(f"{name} of rows {part.start} to {part.stop}", found[part], expected)
-        _check_same("the inverse", back[part], wanted[2], _inverse_tolerance())
+            _check_equal(f"{name} of rows {part.start} to {part.stop}", found[part], expected)
+        _check_equal("the inverse", back[part], wanted[2], _inverse_tolerance())
     grid = grid_of(tile)
     expected = reduce(Summary.merge, [host.summarise(tile, grid)] * tiles)
     _check_same_summary("the summary", engine.summarise(x, grid), expected)
@@ -366,7 +366,7 @@ def check_past_2_31_bytes() -> Found:
     read = xp.empty(wide, np.float32), xp.empty(wide, np.uint8)
     engine.read_onehot(matrix, [(*read, np.arange(ONEHOT_CODES), True)])
     for name, found, expected in zip(("scalar", "code"), read, (scalar, code), strict=True):
-        _check_same(f"the last {name} of one-hot rows", found[-size:], _down(expected[wide - size : wide]))
+        _check_equal(f"the last {name} of one-hot rows", found[-size:], _down(expected[wide - size : wide]))
     return {"rows": rows, "bytes": 8 * rows, "onehot_bytes": int(matrix.nbytes)}
 
 
@@ -445,7 +445,7 @@ def check_inverse() -> Found:
     for place in (encoded, _resident(encoded)):
         found, told = here.inverse_transform(place, return_valid=True)
         _check_same_columns(found, expected, _inverse_tolerance())
-        _check_same("valid", told, valid)
+        _check_equal("valid", told, valid)
     return {}
 
 
@@ -455,7 +455,7 @@ def check_onehot() -> Found:
     rows = columns_of_arrays(seed=1)
     expected = model.transform(rows, layout="onehot")
     matrix = here.transform(_resident(rows), layout="onehot")
-    _check_same("the matrix", matrix, expected)
+    _check_equal("the matrix", matrix, expected)
     _check_same_columns(here.inverse_transform(matrix), model.inverse_transform(expected), _inverse_tolerance())
     return {"columns": int(expected.shape[1])}
 
@@ -463,7 +463,7 @@ def check_onehot() -> Found:
 def check_synthesizer() -> Found:
     """Joint counts of a table's columns, and rows that are drawn."""
     rows = columns_of_arrays()
-    kinds = {name: kind for name, kind in KINDS.items() if name in rows}
+    kinds = {name: kind for name, kind in COLUMNS.items() if name in rows}
     expected = gpuvgm.TableSynthesizer(kinds, engine=_host().name).fit(rows)
     for place in (rows, _resident(rows)):
         found = gpuvgm.TableSynthesizer(kinds, engine="cuda").fit(place)
@@ -621,7 +621,7 @@ def _check_lazy(table: pa.Table, frame: Any) -> None:
     exact: Any = _fit(table, kinds=None, algorithm="exact")
     found: Any = _fit(frame, kinds=None, engine="auto", algorithm="exact")
     for name, column in exact.columns_.items():
-        _check_same(f"means of {name}, exact", found.columns_[name].means, column.means, 1e-9)
+        _check_equal(f"means of {name}, exact", found.columns_[name].means, column.means, 1e-9)
     x = table["two"].to_numpy()[:, None]
     _check_same_mixtures("the estimator", _estimator("auto", x).fit(frame[["two"]]), _estimator(_host().name, x).fit(x))
 
@@ -773,7 +773,7 @@ def _draw_table() -> DrawTable:
     return DrawTable(mixture, widths, np.arange(7.0), 1e-6, 0.99, 7)
 
 
-def _fit(rows: Any, kinds: Any = KINDS, **settings: Any) -> gpuvgm.TableTransformer:
+def _fit(rows: Any, kinds: Any = COLUMNS, **settings: Any) -> gpuvgm.TableTransformer:
     if isinstance(kinds, Mapping):
         kinds = {name: kind for name, kind in kinds.items() if name in rows}
     return gpuvgm.TableTransformer(kinds, **{"engine": _host().name, **SETTINGS, **settings}).fit(rows)
@@ -795,7 +795,7 @@ def _estimator(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
 # -- comparisons
 
 
-def _check_same(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
+def _check_equal(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
     """Refuse arrays that differ by more than a tolerance; without one in type or in any bit, but for those of NaN."""
     found, expected = np.asarray(_down(found)), np.asarray(expected)
     if tolerance:
@@ -813,7 +813,7 @@ def _check_same_columns(found: Mapping[str, Any], expected: Mapping[str, np.ndar
     if list(found) != list(expected):
         raise AssertionError(f"columns {list(found)} in the place of {list(expected)}")
     for name, values in expected.items():
-        _check_same(name, found[name], values, tolerance if values.dtype.kind == "f" else 0.0)
+        _check_equal(name, found[name], values, tolerance if values.dtype.kind == "f" else 0.0)
 
 
 def _check_same_tables(found: pa.Table, expected: pa.Table) -> None:
@@ -838,12 +838,12 @@ def _check_same_models(expected: gpuvgm.TableTransformer, found: gpuvgm.TableTra
 def _check_same_counts(expected: JointCounts, found: JointCounts) -> None:
     for part in ("pairs", "triples"):
         for place, one in enumerate(getattr(expected, part)):
-            _check_same(f"{part} of node {place}", getattr(found, part)[place], one)
+            _check_equal(f"{part} of node {place}", getattr(found, part)[place], one)
 
 
 def _check_same_mixtures(what: str, found: Any, expected: Any) -> None:
     for name in ("means_", "covariances_", "weights_"):
-        _check_same(f"{name}, {what}", getattr(found, name), getattr(expected, name), 1e-9)
+        _check_equal(f"{name}, {what}", getattr(found, name), getattr(expected, name), 1e-9)
 
 
 def _check_same_summary(what: str, found: Summary, expected: Summary) -> None:

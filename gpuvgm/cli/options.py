@@ -21,7 +21,7 @@ import gpuvgm
 from gpuvgm.cli.console import (
     DONE,
     WRONG_INPUT,
-    Outcome,
+    CommandOutcome,
     Terminal,
     discard,
     error_document,
@@ -227,14 +227,16 @@ def _columns_of_toml(text: str) -> dict[str, Any]:
 
 
 def _kinds_by_name(text: str, pairs: Sequence[str]) -> dict[str, Any]:
-    from gpuvgm.columns.schema import KINDS
+    from gpuvgm.columns.options import KIND_NAMES
 
     kinds: dict[str, Any] = {}
     for pair in pairs:
         name, kind = (side.strip() for side in pair.rsplit("=", 1))
-        if not name or kind not in KINDS:
+        if not name or kind not in KIND_NAMES:
             wrong = (
-                f'"{kind}" is not a kind; choose from {", ".join(KINDS)}' if name else f'"{pair}" has no column name'
+                f'"{kind}" is not a kind; choose from {", ".join(KIND_NAMES)}'
+                if name
+                else f'"{pair}" has no column name'
             )
             raise InputError(f'--columns "{text}": {wrong}. {_NEEDS_FILE}')
         if name in kinds:
@@ -372,7 +374,7 @@ COMMON: dict[str, tuple[Any, Any]] = {
 OPTIONS: dict[str, set[str]] = {}
 
 
-def command(function: Callable[..., Outcome]) -> Callable[..., Outcome]:
+def command(function: Callable[..., CommandOutcome]) -> Callable[..., CommandOutcome]:
     """Make a command of a function that takes a `Terminal` and its own options."""
     kind = inspect.Parameter.KEYWORD_ONLY
     common = [

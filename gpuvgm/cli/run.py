@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.cli.console import Outcome, Terminal, explain, json_text
+from gpuvgm.cli.console import CommandOutcome, Terminal, explain, json_text
 from gpuvgm.cli.record import RunRecord
 from gpuvgm.files import working
 from gpuvgm.io import check_document, write_bytes
@@ -21,7 +21,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 
 def run_command(
-    function: Callable[..., Outcome],
+    function: Callable[..., CommandOutcome],
     options: Mapping[str, Any],
     common: Mapping[str, Any],
     warnings: Iterable[str] = (),

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from gpuvgm.cli.console import Outcome, Terminal
+from gpuvgm.cli.console import CommandOutcome, Terminal
 from gpuvgm.errors import EnvironmentProblem, InputError, counted, install_extra
 
 TOKEN_VARIABLE = "GPUVGM_TOKEN"
@@ -24,7 +24,7 @@ def run_service(
     token_file: Path | None,
     limits: Mapping[str, int | float | None],
     terminal: Terminal,
-) -> Outcome:
+) -> CommandOutcome:
     """Serve until a signal comes.
 
     Parameters
@@ -63,7 +63,7 @@ def run_service(
         requests = serve(models, opened, Limits(**allowed), token, terminal.tell)
     seconds = time.perf_counter() - start
     document = {"models": list(models), "requests": requests, "seconds": seconds}
-    return Outcome(document, [f"stopped after {counted(requests, 'request')} in {seconds:.0f} s"])
+    return CommandOutcome(document, [f"stopped after {counted(requests, 'request')} in {seconds:.0f} s"])
 
 
 def token_of(file: Path | None) -> str | None:

@@ -46,12 +46,12 @@ def parse_where(text: str | None) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for tokens in [] if text is None else _conditions(text):
-        name, condition = _parsed(tokens)
-        found[name] = _joined(name, found[name], condition) if name in found else condition
+        name, condition = _condition(tokens)
+        found[name] = _one_range(name, found[name], condition) if name in found else condition
     return found
 
 
-def _joined(name: str, one: Any, other: Any) -> Any:
+def _one_range(name: str, one: Any, other: Any) -> Any:
     """A range of two conditions, of which each gives another end."""
     if isinstance(one, tuple) and isinstance(other, tuple):
         ends = [[end for end in both if end is not None] for both in zip(one, other, strict=True)]
@@ -85,7 +85,7 @@ def _tokens(text: str) -> Iterator[_Token]:
         place = found.end()
 
 
-def _parsed(tokens: Sequence[_Token]) -> tuple[str, Any]:
+def _condition(tokens: Sequence[_Token]) -> tuple[str, Any]:
     """Column and condition of the tokens of one condition."""
     verb = tokens[1].keyword if len(tokens) > 1 else ""
     shape = "".join(

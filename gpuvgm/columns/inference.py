@@ -356,7 +356,7 @@ def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:
         return Finding("categorical", f"{distinct} in {len(column):,} sampled rows{lacking}")
     found = _spikes(counts, rows) if spikes else 0
     if found:
-        shown = _shares(values, counts, found, rows) + _missing(column, numbers)
+        shown = _shown_shares(values, counts, found, rows) + _missing(column, numbers)
         return Finding("mixed", shown, tuple(value.item() for value in values[:found]))
     why = "; its options are not for categorical columns" if few else ""
     return Finding("continuous", f"{type_name(column.type)} with {distinct} in {rows:,}{why}")
@@ -385,7 +385,7 @@ def _spikes(counts: NDArray[np.int64], rows: int) -> int:
     return 0
 
 
-def _shares(values: NDArray[Any], counts: NDArray[np.int64], found: int, rows: int) -> str:
+def _shown_shares(values: NDArray[Any], counts: NDArray[np.int64], found: int, rows: int) -> str:
     shown = [(_percent(counts[i] / rows), str(values[i]).removesuffix(".0")) for i in range(found)]
     first = f"{shown[0][0]} of the sampled values are {shown[0][1]}"
     others = "".join(f", {share} are {value}" for share, value in shown[1:])

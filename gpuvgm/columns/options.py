@@ -34,7 +34,7 @@ from gpuvgm.errors import InputError, listed, suggestion
 Value = str | int | float | bool | None
 Setting = Value | list[Value]
 
-KINDS = ["continuous", "mixed", "categorical", "general", "id", "drop", "pass"]
+KIND_NAMES = ["continuous", "mixed", "categorical", "general", "id", "drop", "pass"]
 INFER = "infer"
 MIXTURE = ("continuous", "mixed")
 NUMBERS = ("continuous", "mixed", "general")
@@ -191,7 +191,7 @@ def checked_option(name: str, key: object, value: object) -> Setting:
 def kinds_with(options: Iterable[str]) -> tuple[str, ...]:
     """Kinds that have all of these options."""
     names = list(options)
-    return tuple(kind for kind in KINDS if all(kind in _OPTIONS[name].kinds for name in names))
+    return tuple(kind for kind in KIND_NAMES if all(kind in _OPTIONS[name].kinds for name in names))
 
 
 def fitting_kind(name: str, kind: str, options: Mapping[str, Setting]) -> str:

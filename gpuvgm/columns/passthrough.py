@@ -62,6 +62,10 @@ class PassthroughColumn(FittedColumn):
         """What hands parts of the column back."""
         return handed_back
 
+    def plan(self) -> ColumnPlan:
+        """Plan for more rows."""
+        return PassthroughPlan(self.name, self.type)
+
     def hashes(self, values: pa.Array[Any]) -> NDArray[np.uint64]:
         """Hashes of values, the same for a value of any type; 0 for missing ones, blank text among them.
 
@@ -70,14 +74,14 @@ class PassthroughColumn(FittedColumn):
         plain: Any = values
         with suppress(pa.ArrowNotImplementedError):  # of a dictionary whose entries Arrow does not take
             plain = plain_values(values)
-        texts = _bytes_of(plain)
+        texts = _as_bytes_or_text(plain)
         parts = [hashes_of_text(texts[at : at + _ROWS]) for at in range(0, len(texts), _ROWS)]
         missing = missing_rows(plain)
         hashes = np.concatenate([np.empty(0, np.uint64), *parts]) | np.uint64(1)
         return hashes if missing is None else np.where(missing, np.uint64(0), hashes)
 
 
-def _bytes_of(values: Any) -> pa.Array[Any]:
+def _as_bytes_or_text(values: Any) -> pa.Array[Any]:
     """Values as bytes, or as the text that Arrow writes; else which of them there are."""
     written: pa.Array[Any] = values.is_valid().cast(pa.large_string())
     for type_ in (pa.large_string(), pa.large_binary()):

@@ -122,7 +122,7 @@ def shape_of(
             return first
         spikes = _find_spikes(_Trial.on(codec, numbers, components), codec, numbers, room)
         spikes = spikes[spikes == codec.number(0)]  # of few, no other is sure
-        return _told(first, codec, codec, 0.0, _held(sample, every, spikes), numbers)
+        return _shape_with_spikes(first, codec, codec, 0.0, _held(sample, every, spikes), numbers)
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = best.codec is not codec, np.empty(0)
     if curved and zeros >= least_rows(len(numbers), LEAST_ZEROS):
@@ -134,7 +134,7 @@ def shape_of(
     if len(more):
         spikes = np.concatenate((spikes, more))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
-    return _told(first, codec, best.codec, gain, _held(sample, every, spikes), numbers)
+    return _shape_with_spikes(first, codec, best.codec, gain, _held(sample, every, spikes), numbers)
 
 
 def _held(
@@ -185,7 +185,7 @@ def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: 
     return Shape({}, (*first.modal, *_values_as_written(codec, modal)), "; ".join(reasons))
 
 
-def _told(
+def _shape_with_spikes(
     first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Mapping[float, Number], numbers: Floats
 ) -> Shape:
     """What was found after the values off the step, with the reasons; spikes are values by number."""

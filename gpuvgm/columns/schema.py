@@ -26,6 +26,7 @@ from gpuvgm.columns.inference import (
 )
 from gpuvgm.columns.options import (
     INFER,
+    KIND_NAMES,
     MIXTURE,
     NUMBERS,
     Setting,
@@ -36,8 +37,6 @@ from gpuvgm.columns.options import (
     kinds_with,
     narrowed_kind,
 )
-from gpuvgm.columns.options import KINDS as KINDS
-from gpuvgm.columns.options import check_settings as check_settings
 from gpuvgm.config import RESEARCH_FLOOR, EncodingRules, FitConfig
 from gpuvgm.errors import InputError, check_present, listed, suggestion
 from gpuvgm.io.arrow import is_datetime_type, is_number_type, is_plain_number_type, is_text_type
@@ -412,9 +411,9 @@ def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
 
 
 def _checked_kind(name: str, kind: object) -> str:
-    if not isinstance(kind, str) or kind not in (*KINDS, INFER):
-        hint = suggestion(str(kind), KINDS) or ";"
-        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint} kinds: {listed(KINDS)}')
+    if not isinstance(kind, str) or kind not in (*KIND_NAMES, INFER):
+        hint = suggestion(str(kind), KIND_NAMES) or ";"
+        raise InputError(f'column "{name}": kind {kind!r} is unknown{hint} kinds: {listed(KIND_NAMES)}')
     return kind
 
 

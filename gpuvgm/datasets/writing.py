@@ -24,7 +24,7 @@ Written = tuple[pa.RecordBatch, dict[str, Any]]  # nothing that a fit had not se
 Rows = Callable[[int, int, int], pa.RecordBatch]  # first row, rows, seed
 
 Kind = Literal["amount", "mixed-table"]
-KINDS: dict[Kind, tuple[pa.Schema, Rows]] = {
+TABLES: dict[Kind, tuple[pa.Schema, Rows]] = {
     "amount": (AMOUNT_SCHEMA, amount_rows),
     "mixed-table": (TABLE_SCHEMA, mixed_table_rows),
 }
@@ -237,7 +237,7 @@ def write_generated(
 def _generator(kind: Kind, seed: int, block_rows: int) -> Generator:
     if block_rows < 1:
         raise InputError(f"block_rows must be at least 1, got {block_rows}")
-    if kind not in KINDS:
-        raise InputError(f'kind "{kind}" cannot be generated; there is: {", ".join(KINDS)}')
-    schema, rows_of = KINDS[kind]
+    if kind not in TABLES:
+        raise InputError(f'kind "{kind}" cannot be generated; there is: {", ".join(TABLES)}')
+    schema, rows_of = TABLES[kind]
     return Generator(rows_of, schema, seed, block_rows, {"gpuvgm.kind": kind, "gpuvgm.seed": str(seed)})

@@ -314,10 +314,10 @@ def _read_runs(partition: DaskPartition, wanted: list[Piece], frame: Any, known:
     runs = [(low - partition.first_row, high - low) for _, low, high in wanted]
     rows = partition.of(frame).source.sample(partition.reading.columns, runs)
     entries = Packed.unpack(known)
-    return Packed(pa.table({name: _joined(rows.column(name), entries.get(name)) for name in rows.column_names}))
+    return Packed(pa.table({name: _as_codes(rows.column(name), entries.get(name)) for name in rows.column_names}))
 
 
-def _joined(column: Any, entries: Any) -> Any:
+def _as_codes(column: Any, entries: Any) -> Any:
     """A column in one piece, as codes where it has the known dictionary; as it is where it has others."""
     if pa.types.is_dictionary(column.type):
         if entries is None or not all(chunk.dictionary.equals(entries) for chunk in column.chunks):

@@ -13,7 +13,7 @@ from gpuvgm.errors import InputError, listed
 
 #: An option of numbers alone: no category and no identifier, while modal values and the scale are still inferred.
 NUMBERS = {"standardize": "auto"}
-KINDS: dict[str, Any] = {
+SDTYPES: dict[str, Any] = {
     "numerical": NUMBERS,
     "datetime": INFER,
     "categorical": "categorical",
@@ -58,13 +58,13 @@ def read_kinds(metadata: Any, table: str | None = None) -> dict[str, Any]:
     >>> read_kinds({"columns": columns, "primary_key": "customer"})
     {'customer': 'id', 'city': 'categorical', 'email': 'pass'}
     """
-    described = _table_of(_document_of(metadata), table)
+    described = _described_table(_metadata_document(metadata), table)
     keys = [described.get("primary_key"), *(described.get("alternate_keys") or [])]
     kinds = {str(name): "id" if name in keys else _kind_of(name, said) for name, said in described["columns"].items()}
     return {name: kind for name, kind in kinds.items() if kind != INFER}
 
 
-def _document_of(metadata: Any) -> Any:
+def _metadata_document(metadata: Any) -> Any:
     """Metadata as SDV writes it."""
     if isinstance(metadata, (str, PathLike)):
         try:
@@ -74,7 +74,7 @@ def _document_of(metadata: Any) -> Any:
     return metadata.to_dict() if hasattr(metadata, "to_dict") else metadata
 
 
-def _table_of(document: Any, name: str | None) -> Mapping[str, Any]:
+def _described_table(document: Any, name: str | None) -> Mapping[str, Any]:
     """The part about one table."""
     tables = document.get("tables", {name: document}) if isinstance(document, Mapping) else None
     if not isinstance(tables, Mapping) or not tables:
@@ -93,4 +93,4 @@ def _kind_of(name: str, said: Any) -> Any:
     """The kind of a column by what the metadata says of it."""
     if not isinstance(said, Mapping) or not isinstance(said.get("sdtype"), str):
         raise InputError(f'metadata: column "{name}" has no sdtype: give it one, or leave the column out')
-    return KINDS.get(said["sdtype"], "pass" if said.get("pii", True) else INFER)
+    return SDTYPES.get(said["sdtype"], "pass" if said.get("pii", True) else INFER)

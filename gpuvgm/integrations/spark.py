@@ -213,7 +213,7 @@ class SparkFrame(Source):
         """
         if self.lengths is not None:
             return self
-        lengths = dict(self.results(self.schema.names, _count_rows))
+        lengths = dict(self.results(self.schema.names, _rows_in))
         return SparkFrame(self.frame, self.schema, lengths)
 
     def of(self, names: Sequence[str]) -> SparkFrame:
@@ -228,14 +228,14 @@ class SparkFrame(Source):
             partial(_map_partition, reading, work, schema), from_arrow_schema(schema)
         )
 
-    def reading(self, columns: Sequence[str], block_rows: int) -> Reading:
+    def reading(self, columns: Sequence[str], block_rows: int) -> PartitionReader:
         """How an executor reads a partition."""
         schema = pa.schema([self.schema.field(name) for name in columns])
         if self.lengths is None:
-            return Reading(schema, block_rows)
+            return PartitionReader(schema, block_rows)
         order = sorted(self.lengths)
         starts = accumulate((self.lengths[number] for number in order), initial=0)
-        return Reading(schema, block_rows, dict(zip(order, starts, strict=False)), self.lengths)
+        return PartitionReader(schema, block_rows, dict(zip(order, starts, strict=False)), self.lengths)
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
         """Read the columns through in blocks: on the executors if their results are merged, else in this process."""
@@ -281,8 +281,8 @@ class SparkBlocks(RemoteBlocks):
     def _to_driver(self) -> Iterator[Block]:
         """The blocks one by one, in row order."""
         reading = self._source.reading(self._columns, self._block_rows)
-        rows = _results_of(self._source.frame, self._columns, partial(_read_partition, reading)).toLocalIterator()
-        return (block for row in rows for block in _unpickle(row.result))
+        rows = _results_of(self._source.frame, self._columns, partial(_blocks_of, reading)).toLocalIterator()
+        return (block for row in rows for block in _result_of_row(row.result))
 
     def map_merge(self, function: Callable[[Block], R], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks on the executors, in row order."""
@@ -302,7 +302,7 @@ class SparkBlocks(RemoteBlocks):
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PartitionReader:
     """How an executor reads a partition.
 
     Parameters
@@ -405,7 +405,7 @@ def _row(part: int, result: Any) -> pa.Table:
     return pa.Table.from_arrays(columns, names=["part", "result"])
 
 
-def _unpickle(result: bytes) -> Any:
+def _result_of_row(result: bytes) -> Any:
     """A result, of a frame of results; a failure is raised."""
     found = Packed.unpack(pickle.loads(result))  # what the same job has pickled
     if isinstance(found, Exception):
@@ -415,29 +415,29 @@ def _unpickle(result: bytes) -> Any:
 
 def _collect(results: DataFrame) -> list[tuple[int, Any]]:
     """The rows of a frame of results, by the number of the partition."""
-    return [(row.part, _unpickle(row.result)) for row in sorted(results.collect(), key=lambda row: row.part)]
+    return [(row.part, _result_of_row(row.result)) for row in sorted(results.collect(), key=lambda row: row.part)]
 
 
 def _merge_group(merge: Callable[[Any, Any], Any], rows: pa.Table) -> pa.Table:
     """Results of several partitions as one, in row order; a failure wins."""
     ordered = rows.sort_by("part")
     try:
-        merged = reduce(merge, (_unpickle(result.as_py()) for result in ordered["result"]))
+        merged = reduce(merge, (_result_of_row(result.as_py()) for result in ordered["result"]))
     except ValueError as problem:
         merged = problem
     return _row(ordered["part"][0].as_py(), merged)
 
 
-def _count_rows(_: int, batches: Iterable[pa.RecordBatch]) -> int:
+def _rows_in(_: int, batches: Iterable[pa.RecordBatch]) -> int:
     return sum(batch.num_rows for batch in batches)
 
 
-def _read_partition(reading: Reading, part: int, batches: Iterable[pa.RecordBatch]) -> list[Block]:
+def _blocks_of(reading: PartitionReader, part: int, batches: Iterable[pa.RecordBatch]) -> list[Block]:
     return list(reading.blocks(part, batches))
 
 
 def _take_runs(
-    reading: Reading, runs: Runs, part: int, batches: Iterable[pa.RecordBatch]
+    reading: PartitionReader, runs: Runs, part: int, batches: Iterable[pa.RecordBatch]
 ) -> list[tuple[int, int, pa.Table]]:
     """What a partition has of runs: number of the run, first row, rows."""
     return [
@@ -448,7 +448,7 @@ def _take_runs(
 
 
 def _merge_partition(
-    reading: Reading,
+    reading: PartitionReader,
     function: Callable[[Block], R],
     merge: Callable[[R, R], R],
     part: int,
@@ -459,7 +459,7 @@ def _merge_partition(
 
 
 def _map_partition(
-    reading: Reading, work: Callable[[Block], pa.Table], schema: pa.Schema, batches: Iterable[pa.RecordBatch]
+    reading: PartitionReader, work: Callable[[Block], pa.Table], schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """What a function gives for the blocks of a partition, as the frame of the results says."""
     part, rows = _number_partition(batches)

@@ -174,8 +174,8 @@ def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
     if comparable != type_.value_type:
         entries: Any = comparable  # the stubs know no dictionary of any type
         coded = pa.dictionary(type_.index_type, entries)
-        joined = joined_arrays([_with_entries(array, comparable) for array in arrays], coded)
-        return _with_entries(joined, type_.value_type, ordered=type_.ordered)
+        joined = joined_arrays([_with_entries_as(array, comparable) for array in arrays], coded)
+        return _with_entries_as(joined, type_.value_type, ordered=type_.ordered)
     try:
         return pa.concat_arrays([tidied(array) for array in arrays])
     except pa.ArrowNotImplementedError:  # entries that Arrow cannot compare, such as lists
@@ -190,7 +190,7 @@ def _joinable_type(type_: Any) -> pa.DataType:
     return stored
 
 
-def _with_entries(values: Array, type_: Any, *, ordered: bool = False) -> Array:
+def _with_entries_as(values: Array, type_: Any, *, ordered: bool = False) -> Array:
     """A dictionary array with the same entries, or what they are stored as, as another type."""
     entries = values.dictionary
     if isinstance(entries.type, pa.BaseExtensionType):
@@ -466,7 +466,7 @@ def viewed_bytes(array: Any) -> int:
         One whose buffers have the lengths that they need.
     """
     if is_view(array.type):
-        return int(np.sum(np.maximum(_words(array)[:, 0], 0), dtype=np.int64))
+        return int(np.sum(np.maximum(_view_words(array)[:, 0], 0), dtype=np.int64))
     return sum(viewed_bytes(part) for part in child_arrays(array))
 
 
@@ -479,7 +479,7 @@ def check_views(array: Any) -> None:
         Where there are any.
     """
     if is_view(array.type):
-        words = _words(array).astype(np.int64)
+        words = _view_words(array).astype(np.int64)
         length, _, index, start = words[words[:, 0] > _INLINE_BYTES].T
         sizes = np.array([buffer.size for buffer in array.buffers()[2:]] or [0])
         is_there = (index >= 0) & (index < len(sizes)) & (start >= 0)
@@ -490,7 +490,7 @@ def check_views(array: Any) -> None:
         check_views(part)
 
 
-def _words(array: Any) -> NDArray[np.int32]:
+def _view_words(array: Any) -> NDArray[np.int32]:
     """Length, prefix, buffer and place of each view."""
     buffer = array.buffers()[1]
     count = _VIEW_WORDS * (array.offset + len(array)) if buffer is not None else 0

@@ -36,8 +36,8 @@ from gpuvgm.io.text_types import (
     FLOAT,
     POINT_GROUPS,
     READINGS,
-    Reading,
     Text,
+    TextReading,
     common_readings,
     parse,
     parse_or_null,
@@ -51,9 +51,9 @@ _LOG = logging.getLogger("gpuvgm")
 DELIMITERS = ",;\t|"
 BLANKS = [" " * count for count in range(1, 17)] + ["\t"]
 NULLS = [*(pyarrow.csv.ConvertOptions().null_values or ()), *BLANKS]
-Readings = dict[str, tuple[Reading, ...]]
+Readings = dict[str, tuple[TextReading, ...]]
 _MARKS = "its {} may be of thousands or of decimals; write thousands without, decimals with two or four digits"
-DOUBTS: Mapping[Reading, str] = {
+DOUBTS: Mapping[TextReading, str] = {
     CODES: 'values such as "+49" and "1E5" may be codes; if they are numbers, write one with a point, such as "1.0E5"',
     COMMA_GROUPS: _MARKS.format("commas"),
     POINT_GROUPS: _MARKS.format("points"),
@@ -237,7 +237,7 @@ def narrow(left: Readings, path: Location, delimiter: str, doubtful: Sequence[st
     """
     types = dict.fromkeys(doubtful, pa.string())
 
-    def readings_in(text: pa.Buffer) -> list[tuple[Reading, ...]]:
+    def readings_in(text: pa.Buffer) -> list[tuple[TextReading, ...]]:
         columns = arrays_of(parse_rows(text, delimiter, types, as_text=True))
         return [readings_of(column, left[name]) for name, column in zip(doubtful, columns, strict=True)]
 
@@ -275,13 +275,15 @@ def types_of_columns(files: Sequence[tuple[Location, str]], left: Sequence[Readi
     return types
 
 
-def _are_decimal_commas(parts: Sequence[Sequence[Reading]]) -> bool:
+def _are_decimal_commas(parts: Sequence[Sequence[TextReading]]) -> bool:
     """Whether all values of a column can be read as numbers with decimal commas, and as nothing before that."""
     shared = [reading for reading in READINGS if all(reading in part for part in parts)]
     return bool(parts) and shared[:1] == [COMMA_FLOAT]
 
 
-def _may_be_thousands(parts: Sequence[Sequence[Reading]], groups: Reading, floats: Reading, others: Reading) -> bool:
+def _may_be_thousands(
+    parts: Sequence[Sequence[TextReading]], groups: TextReading, floats: TextReading, others: TextReading
+) -> bool:
     """Whether a column has marks, and none of them, in whatever part, can only be of decimals."""
     marked = [part for part in parts if floats in part and others not in part]
     return bool(marked) and all(groups in part for part in marked)

@@ -22,7 +22,7 @@ from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.block import Batch, Block, reblock
 from gpuvgm.io.csv import csv_parts
 from gpuvgm.io.device import cudf_tables, reads_with_cudf
-from gpuvgm.io.hive import completed, values_of, with_keys
+from gpuvgm.io.hive import folder_values, with_key_columns, with_keys
 from gpuvgm.io.ipc import ipc_part
 from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
 from gpuvgm.io.locations import Location, location_of, open_binary
@@ -124,7 +124,7 @@ def _matched(listings: Sequence[Listing], pattern: PurePath) -> Listing:
     found = join_listings(listings)
     first = next(place for place, part in enumerate(pattern.parts) if glob.has_magic(part))
     paths = {file: PurePosixPath(file.path) if isinstance(file, RemoteFile) else file for file in found.files}
-    return replace(found, values={file: values_of(path.parent.parts[first:]) for file, path in paths.items()})
+    return replace(found, values={file: folder_values(path.parent.parts[first:]) for file, path in paths.items()})
 
 
 def _files_within(folder: Location, files: Iterable[tuple[Location, PurePath]]) -> Listing:
@@ -136,7 +136,7 @@ def _files_within(folder: Location, files: Iterable[tuple[Location, PurePath]]) 
     if not chosen and not manifests:
         refuse_lakes_around({folder: folder})
         raise nothing_in(str(folder))
-    values = {file: values_of(name.parent.parts) for file, name in inside}
+    values = {file: folder_values(name.parent.parts) for file, name in inside}
     around = _targets(chosen)
     if any(map(_may_be_parquet, chosen)):  # a listing of a store told of what is in the folder itself
         around[folder if isinstance(folder, Path) else folder_of(folder)] = folder
@@ -430,7 +430,7 @@ class FileSource(Source):
                     pieces = part.sample(part.stored(columns), rows)
                     finer |= part.finer(columns, rows) if isinstance(part, ParquetPart) else set()
                 for (number, _), piece in zip(inside, pieces, strict=True):
-                    taken[number] += [self._uniform(completed(part, columns, batch)) for batch in piece]
+                    taken[number] += [self._uniform(with_key_columns(part, columns, batch)) for batch in piece]
         for name in sorted(finer):
             _warn_of_nanoseconds(str(self.parts[0].path), name)
         schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
@@ -513,7 +513,7 @@ class FileSource(Source):
                         yield from cudf_tables(part, columns, batch_rows, start, stop)
                     else:
                         for batch in part.between(part.stored(columns), batch_rows, start, stop):
-                            yield self._uniform(completed(part, columns, batch))
+                            yield self._uniform(with_key_columns(part, columns, batch))
 
     @contextmanager
     def _reading(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:

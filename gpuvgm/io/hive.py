@@ -21,7 +21,7 @@ _ESCAPED = re.compile(r"""[\x00-\x1f"#%'*/:=?\\{}\[\]^\x7f]""")
 Values = Mapping[str, str | None]
 
 
-def values_of(folders: Sequence[str]) -> dict[str, str | None]:
+def folder_values(folders: Sequence[str]) -> dict[str, str | None]:
     """What names of folders say, in their order; None for a missing value.
 
     Raises
@@ -42,11 +42,11 @@ def values_of(folders: Sequence[str]) -> dict[str, str | None]:
 
 def folder_names(keys: Sequence[FolderKey]) -> str:
     """Names of folders that say what keys are, as Hive escapes them; "" where there is none."""
-    values = ((key.name, MISSING if key.value is None else _escaped(key.value)) for key in keys)
-    return "/".join(f"{_escaped(name)}={value}" for name, value in values)
+    values = ((key.name, MISSING if key.value is None else _percent_escaped(key.value)) for key in keys)
+    return "/".join(f"{_percent_escaped(name)}={value}" for name, value in values)
 
 
-def _escaped(text: str) -> str:
+def _percent_escaped(text: str) -> str:
     return _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", text)
 
 
@@ -68,7 +68,7 @@ def _with_keys(part: Part, said: Values, types: Mapping[str, pa.DataType]) -> Pa
     return replace(part, schema=schema, keys=keys)
 
 
-def completed(part: Part, columns: Sequence[str], batch: pa.RecordBatch) -> pa.RecordBatch:
+def with_key_columns(part: Part, columns: Sequence[str], batch: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of a file with the columns that are asked for, those of its folders' names among them.
 
     Raises

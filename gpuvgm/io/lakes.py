@@ -90,7 +90,7 @@ def refuse_lakes_within(folder: str, names: Iterable[PurePath]) -> None:
     for name in names:
         for lake in () if logs.isdisjoint(name.parts) else LAKES:
             if (place := lake.lies_in(name.parts)) is not None:
-                _refuse(folder, lake, "/".join([folder.rstrip("/"), *name.parts[:place]]))
+                _refuse_lake(folder, lake, "/".join([folder.rstrip("/"), *name.parts[:place]]))
 
 
 def refuse_lakes_around(folders: Mapping[Location, Location]) -> None:
@@ -111,7 +111,7 @@ def refuse_lakes_around(folders: Mapping[Location, Location]) -> None:
     found = _root_above(folders)
     if found is not None:
         folder, lake, root = found
-        _refuse(str(folders[folder]), lake, str(root))
+        _refuse_lake(str(folders[folder]), lake, str(root))
 
 
 def refuse_lakes_of(names: Iterable[str]) -> None:
@@ -151,7 +151,7 @@ def folder_of(file: Location) -> Location:
     return file.at(name.rpartition("/")[0])
 
 
-def _refuse(given: str, lake: Lake, root: str) -> NoReturn:
+def _refuse_lake(given: str, lake: Lake, root: str) -> NoReturn:
     where = "is" if given.rstrip("/") == root else f"holds {root}," if root.startswith(given) else f"lies in {root},"
     raise InputError(
         f"{given}: {where} a table of {lake.name}, whose folder keeps files of rows that were deleted or replaced; "

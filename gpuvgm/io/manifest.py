@@ -102,7 +102,9 @@ def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp
     for place in manifests:
         document = manifest_document(place)
         if document is not None:
-            listed.setdefault(str(place).removesuffix(place.name), (place, {}))[1].update(_entries(place, document))
+            listed.setdefault(str(place).removesuffix(place.name), (place, {}))[1].update(
+                _file_entries(place, document)
+            )
     found = {}
     for place, entries in listed.values():
         folders = {"", *(name.rpartition("/")[0] for name in entries)}
@@ -122,7 +124,7 @@ def name_below(place: Location, file: Location) -> str | None:
     return file.path.removeprefix(folder) if file.path.startswith(folder) and place.shares_store(file) else None
 
 
-def _entries(place: Location, document: Mapping[str, Any]) -> dict[str, ManifestEntry]:
+def _file_entries(place: Location, document: Mapping[str, Any]) -> dict[str, ManifestEntry]:
     try:
         entries = {
             name: ManifestEntry(int(entry["rows"]), int(entry["bytes"]), str(entry["sha256"]))

@@ -21,7 +21,7 @@ def plain(value: Any, where: str = "model") -> Any:
     """JSON-able form of a value.
 
     A float that JSON lacks becomes ``{"$float": "inf"}``, an Arrow type ``{"$type": ...}`` with the base64 of an IPC
-    schema; see `_schema_of`.
+    schema; see `_schema_of_type`.
 
     Raises
     ------
@@ -39,11 +39,11 @@ def plain(value: Any, where: str = "model") -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(part, f"{where}: {key}") for key, part in value.items()}
     if isinstance(value, pa.DataType):
-        return {_TYPE: b64encode(_schema_of(value).serialize()).decode()}
+        return {_TYPE: b64encode(_schema_of_type(value).serialize()).decode()}
     raise InputError(f"{where}: a {type(value).__name__} cannot be stored in a model file")
 
 
-def _schema_of(type_: Any) -> pa.Schema:
+def _schema_of_type(type_: Any) -> pa.Schema:
     """One field of a type; or both parts of a dictionary of an extension type, of which IPC reads back no field."""
     if pa.types.is_dictionary(type_) and isinstance(type_.value_type, pa.BaseExtensionType):
         return pa.schema([("", type_.value_type), ("", type_.index_type)], {_ORDERED: str(type_.ordered)})

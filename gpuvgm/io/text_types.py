@@ -21,7 +21,7 @@ FEW = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class TextReading:
     """A way to read the texts of a column.
 
     Parameters
@@ -31,7 +31,7 @@ class Reading:
     pattern : str, optional
         Regular expression of the texts; by default they are what Arrow reads as the type. Whole numbers of more digits
         are read too where the type has their exact value.
-    wider : tuple of Reading
+    wider : tuple of TextReading
         Readings that every text has which has this one.
     number : (int, str or None), optional
         Most digits of whole numbers and the decimal mark, by which loops tell most texts of the pattern.
@@ -41,7 +41,7 @@ class Reading:
 
     type: pa.DataType
     pattern: str | None = None
-    wider: tuple[Reading, ...] = ()
+    wider: tuple[TextReading, ...] = ()
     number: tuple[int, str | None] | None = None
     padded: bool = False
 
@@ -54,7 +54,7 @@ class Reading:
     def holds(self, text: Text) -> bool:
         """Whether all text that is not missing can be read so."""
         if self.pattern is None:
-            return _are(trimmed(text, self.type) if self.padded else text, self.type)
+            return _are(_without_blanks(text, self.type) if self.padded else text, self.type)
         if self.number is not None and are_numbers(text, *self.number):
             return True
         others = text.filter(pc.invert(pc.match_substring_regex(text, rf"\A(?:{self.pattern})\z")))
@@ -68,45 +68,45 @@ def _blanks_around(pattern: str) -> str:
     return rf"[ \t]*(?:{pattern})[ \t]*"
 
 
-def _groups(mark: str) -> Reading:
+def _groups(mark: str) -> TextReading:
     """Numbers whose marks may separate thousands or decimals; they are text."""
-    return Reading(pa.string(), _blanks_around(rf"[+-]?({_WHOLE}|{_UNMARKED}|[1-9]\d{{0,2}}([{mark}]\d{{3}})+)"))
+    return TextReading(pa.string(), _blanks_around(rf"[+-]?({_WHOLE}|{_UNMARKED}|[1-9]\d{{0,2}}([{mark}]\d{{3}})+)"))
 
 
-def _floats(mark: str) -> Reading:
+def _float_reading(mark: str) -> TextReading:
     fraction = rf"({_WHOLE}[{mark}]\d*|[{mark}]\d+)([eE][+-]?\d+)?"
     number = rf"0|[1-9]\d{{0,14}}|{fraction}|{_UNMARKED}"
-    return Reading(pa.float64(), _blanks_around(f"[+-]?({number})"), number=(15, mark))
+    return TextReading(pa.float64(), _blanks_around(f"[+-]?({number})"), number=(15, mark))
 
 
-def _whole_numbers(type_: pa.DataType, digits: int, wider: tuple[Reading, ...]) -> Reading:
-    return Reading(type_, _blanks_around(rf"-?(0|[1-9]\d{{0,{digits - 1}}})"), wider, (digits, None))
+def _whole_numbers(type_: pa.DataType, digits: int, wider: tuple[TextReading, ...]) -> TextReading:
+    return TextReading(type_, _blanks_around(rf"-?(0|[1-9]\d{{0,{digits - 1}}})"), wider, (digits, None))
 
 
 _DAY_FIRST, _WHOLE_NUMBER = r"\s*\d{4}-\d\d-\d\d.*", _blanks_around(r"-?\d+")
 _WHOLE = r"(0|[1-9]\d*)"  # codes with leading zeros are no numbers
 _UNMARKED = rf"{_WHOLE}[eE][+-]?\d+|(?i:inf|infinity|nan)"  # says nothing about the marks of others
-FLOAT, COMMA_FLOAT = _floats("."), _floats(",")
+FLOAT, COMMA_FLOAT = _float_reading("."), _float_reading(",")
 COMMA_GROUPS, POINT_GROUPS = _groups(","), _groups(".")
 #: "+49" and "1E5" are codes, and text, where no other value of the column has a fraction or a sign in the exponent.
-CODES = Reading(pa.string(), _blanks_around(rf"[+-]?{_WHOLE}([eE]\d+)?"))
+CODES = TextReading(pa.string(), _blanks_around(rf"[+-]?{_WHOLE}([eE]\d+)?"))
 _TEXTS = (CODES, COMMA_GROUPS, POINT_GROUPS)
 EXACT = _whole_numbers(pa.decimal128(38, 0), 38, _TEXTS)
 LONG = _whole_numbers(pa.int64(), 18, (EXACT, *_TEXTS))
 #: Whole numbers that float64 has, too.
 SHORT = _whole_numbers(pa.int64(), 15, (LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT))
-BOOL = Reading(pa.bool_(), "true|True|TRUE|false|False|FALSE")  # 0 and 1 are numbers
+BOOL = TextReading(pa.bool_(), "true|True|TRUE|false|False|FALSE")  # 0 and 1 are numbers
 
 
-def _moments_in(zone: str | None) -> tuple[Reading, Reading]:
-    fine = Reading(pa.timestamp("us", zone))  # finer ones end in 2262
-    return Reading(pa.timestamp("s", zone), wider=(fine,)), fine
+def _moments_in(zone: str | None) -> tuple[TextReading, TextReading]:
+    fine = TextReading(pa.timestamp("us", zone))  # finer ones end in 2262
+    return TextReading(pa.timestamp("s", zone), wider=(fine,)), fine
 
 
-_PADDED_DAYS, _LOCAL = Reading(pa.date32(), padded=True), _moments_in(None)
-MOMENTS = (Reading(pa.date32(), wider=(_PADDED_DAYS, *_LOCAL)), _PADDED_DAYS, *_LOCAL, *_moments_in("UTC"))
+_PADDED_DAYS, _LOCAL = TextReading(pa.date32(), padded=True), _moments_in(None)
+MOMENTS = (TextReading(pa.date32(), wider=(_PADDED_DAYS, *_LOCAL)), _PADDED_DAYS, *_LOCAL, *_moments_in("UTC"))
 #: Of columns without values.
-NONE = Reading(pa.null(), r"[^\s\S]")
+NONE = TextReading(pa.null(), r"[^\s\S]")
 READINGS = (NONE, SHORT, LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT, BOOL, *MOMENTS)
 
 
@@ -136,11 +136,11 @@ def parse_or_null(text: Text, type_: Any) -> Text:
         return pa.concat_arrays([parse_or_null(text[:half], type_), parse_or_null(text[half:], type_)])
 
 
-def readings_of(text: Text, before: Sequence[Reading]) -> tuple[Reading, ...]:
+def readings_of(text: Text, before: Sequence[TextReading]) -> tuple[TextReading, ...]:
     """Of the readings of the values before, those that these texts have as well."""
     if text.null_count == len(text):
         return tuple(before)
-    left: list[Reading] = []
+    left: list[TextReading] = []
     first = text[:FEW].drop_null().to_pylist()
     for reading in before:
         if any(reading in narrower.wider for narrower in left) or (reading.may_hold(first) and reading.holds(text)):
@@ -148,7 +148,7 @@ def readings_of(text: Text, before: Sequence[Reading]) -> tuple[Reading, ...]:
     return tuple(left)
 
 
-def common_readings(parts: Sequence[Sequence[Reading]]) -> list[Reading]:
+def common_readings(parts: Sequence[Sequence[TextReading]]) -> list[TextReading]:
     """Readings that the values of all parts have; each may have a decimal mark of its own."""
     return [
         reading
@@ -157,12 +157,12 @@ def common_readings(parts: Sequence[Sequence[Reading]]) -> list[Reading]:
     ]
 
 
-def type_of_readings(readings: Sequence[Reading]) -> pa.DataType:
+def type_of_readings(readings: Sequence[TextReading]) -> pa.DataType:
     """Type of a column whose values have these readings, in the order of the table."""
     return readings[0].type if readings else pa.string()
 
 
-def trimmed(text: Text, type_: pa.DataType) -> Text:
+def _without_blanks(text: Text, type_: pa.DataType) -> Text:
     """Text without the white space around it that CSV's reader leaves out for a type."""
     return pc.ascii_trim_whitespace(text) if pa.types.is_date(type_) else text
 

@@ -252,7 +252,7 @@ def missing_shares(column: _OfTables) -> tuple[float, float]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept(Counts):
+class _ColumnRows(Counts):
     """What is kept of a column of one table; by blocks, its numbers with NaN for missing values, or codes."""
 
     counts: Any
@@ -270,13 +270,13 @@ class NumberPair(Counter):
     def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
         self._column, self._counter = column, NumberCounter(engine, column, sample)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_Kept, None]:
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
         """What is kept of consecutive rows."""
         rows = on_host(values)
         numbers = self._counter.codec.encode(rows)
-        return _Kept(self._counter.count(rows, numbers), (numbers,)), None
+        return _ColumnRows(self._counter.count(rows, numbers), (numbers,)), None
 
-    def compare(self, original: _Kept, synthetic: _Kept) -> NumberComparison:
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> NumberComparison:
         """The figures."""
         column: Any = self._column
         all_rows = [kept.rows for kept in (original, synthetic)]
@@ -308,12 +308,12 @@ class CategoryPair(Counter):
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column, self._codes = column, CategoryCodes(column)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_Kept, None]:
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
         """What is kept of consecutive rows."""
         rows = on_host(values)
-        return _Kept(CategoryCounts.of(rows, first_row), (self._codes.find(rows).astype(np.int32),)), None
+        return _ColumnRows(CategoryCounts.of(rows, first_row), (self._codes.find(rows).astype(np.int32),)), None
 
-    def compare(self, original: _Kept, synthetic: _Kept) -> CategoryComparison:
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> CategoryComparison:
         """The figures."""
         one, other = self._counts(original.counts), self._counts(synthetic.counts)
         missing, synthetic_missing = one.pop(MISSING, 0), other.pop(MISSING, 0)
@@ -349,11 +349,11 @@ class UnmodelledPair(Counter):
     def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None:
         self._column = column
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_Kept, None]:
+    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
         """What is kept of consecutive rows: hashes."""
-        return _Kept(None, (self._column.hashes(on_host(values)),)), None
+        return _ColumnRows(None, (self._column.hashes(on_host(values)),)), None
 
-    def compare(self, original: _Kept, synthetic: _Kept) -> UnmodelledComparison:
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> UnmodelledComparison:
         """The figures."""
         one, other = original.rows, synthetic.rows
         different = np.unique(one[one != 0])
@@ -519,11 +519,11 @@ class Comparison(Scored):
         columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
         low = [f"{name} ({_figure(column)})" for name, column in columns if column.lost >= LOST]
         pairs = [f"{pair.one} and {pair.other} ({score_text(pair.score)})" for pair in self.pairs if pair.lost >= LOST]
-        said = [_copied_rows(self.copies)] if self.copies.stand_out else []
+        said = [_share_of_copies(self.copies)] if self.copies.stand_out else []
         said.append(f"overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}")
         if low or not self.copies.stand_out:
-            said.append(f"look at {_named(low)}" if low else "no column stands out")
-        line = "; ".join([*said, f"pairs to look at: {_named(pairs)}"] if pairs else said)
+            said.append(f"look at {_first_named(low)}" if low else "no column stands out")
+        line = "; ".join([*said, f"pairs to look at: {_first_named(pairs)}"] if pairs else said)
         return line[0].upper() + line[1:]
 
     @property
@@ -570,7 +570,7 @@ class Comparison(Scored):
         rows: list[Row] = [(name, [*_text_cells(self.columns[name]), pairs.get(name, "")]) for name in self.worst_first]
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
-        said = [fill(f"{_copied_rows(self.copies)}: {_halves(self.copies)}", WIDTH)]
+        said = [fill(f"{_share_of_copies(self.copies)}: {_halves(self.copies)}", WIDTH)]
         said += [fill(f"{one.problem} {one.remedy}", WIDTH) for one in self._advice_on_keys()]
         return "\n\n".join([head, "\n".join(table), *overall, *said, _NOTE])
 
@@ -578,7 +578,7 @@ class Comparison(Scored):
         """What is to be said of whole rows."""
         if self.copies.stand_out:
             yield Advice(
-                f"{_copied_rows(self.copies)}: {_halves(self.copies)}.", "The generator repeats original rows."
+                f"{_share_of_copies(self.copies)}: {_halves(self.copies)}.", "The generator repeats original rows."
             )
         yield from self._advice_on_keys()
 
@@ -629,7 +629,7 @@ class Comparison(Scored):
         )
 
 
-def _copied_rows(copies: Copies) -> str:
+def _share_of_copies(copies: Copies) -> str:
     """How many synthetic rows are original ones."""
     return f"{share(copies.share)} of the synthetic rows equal an original row"
 
@@ -640,7 +640,7 @@ def _halves(copies: Copies) -> str:
     return f"{one} equal one of a half of the original rows, and {other} of the other half's rows do"
 
 
-def _named(found: Sequence[str]) -> str:
+def _first_named(found: Sequence[str]) -> str:
     """The first of some columns or pairs, and how many there are besides."""
     return ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")
 
@@ -725,7 +725,7 @@ def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
     yield (
         "copied rows",
         share(comparison.copies.share),
-        f"{_copied_rows(comparison.copies)}: {_halves(comparison.copies)}",
+        f"{_share_of_copies(comparison.copies)}: {_halves(comparison.copies)}",
     )
     yield "original rows", f"{comparison.rows:,}", "rows of the original table"
     yield "synthetic rows", f"{comparison.synthetic_rows:,}", "rows of the synthetic table"

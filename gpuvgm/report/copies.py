@@ -87,7 +87,7 @@ def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], mode
     answers = []
     for count in sorted({modelled, len(names)}):
         one, other = (_keys([table[name] for name in names[:count]], narrow) for table in (original, synthetic))
-        answers.append(_count(names[:count], one, other))
+        answers.append(_count_copies(names[:count], one, other))
     return max(answers, key=lambda answer: (answer.stand_out, answer.excess))
 
 
@@ -123,12 +123,12 @@ def _keys_of_block(columns: Sequence[NDArray[Any]], narrow: Sequence[bool]) -> W
     for part in cached_parts(keys):
         key = keys[part]
         for place, (values, as_float32) in enumerate(zip(columns, narrow, strict=False), 1):
-            key = mixed(key ^ _words(values[part], as_float32=as_float32), place)
+            key = mixed(key ^ _value_bits(values[part], as_float32=as_float32), place)
         keys[part] = key
     return keys
 
 
-def _words(values: NDArray[Any], *, as_float32: bool) -> Words:
+def _value_bits(values: NDArray[Any], *, as_float32: bool) -> Words:
     """64 bits for each value; one form of zero and of a missing value among numbers."""
     if values.dtype.kind != "f":
         return values.astype(np.uint64)
@@ -137,7 +137,7 @@ def _words(values: NDArray[Any], *, as_float32: bool) -> Words:
     return numbers.view(np.uint64)
 
 
-def _count(columns: tuple[str, ...], original: Words, synthetic: Words) -> Copies:
+def _count_copies(columns: tuple[str, ...], original: Words, synthetic: Words) -> Copies:
     """Rows of both tables by how often they occur in the original one."""
     different, rows = np.unique(original, return_counts=True)
     synthetic = np.sort(synthetic)

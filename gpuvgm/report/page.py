@@ -266,7 +266,7 @@ def _main_element(title: str, result: Scored, content: PageContent, mark: str = 
         None if result.first else tag("p", NO_FIRST_ROWS, class_="caption"),
         sections,
         _compressed(bodies.values()) if packed else None,
-        _left_out(result),
+        _list_of_left_out(result),
         tag("p", f"Made by gpuvgm. {content.foot}", class_="foot"),
         class_="gpuvgm",
     )
@@ -308,7 +308,7 @@ def _remedy(one: Advice) -> Markup:
 
 def _problems(content: PageContent, places: Places) -> Markup:
     """Warnings on the table and the first one on each column, a line for those alike; others stand with the columns."""
-    noted = {name: warnings for name, said in content.said.items() if (warnings := warnings_of(said))}
+    noted = {name: warnings for name, said in content.said.items() if (warnings := warnings_among(said))}
     if not noted and not content.warnings:
         return tag("p", "Nothing stands out.", class_="fine")
     alike: dict[str, list[str]] = {}
@@ -332,28 +332,32 @@ def _problem(names: list[str], warning: Advice, places: Places) -> Markup:
     return tag("li", links[0], ": ", warning.problem, also, " ", _remedy(warning))
 
 
-def _left_out(result: Scored) -> Markup | None:
+def _list_of_left_out(result: Scored) -> Markup | None:
     """Columns of the source that the model does not have."""
     reasons = [(name, reason) for name, reason in result.reasons.items() if name not in result.columns]
     items = [tag("li", tag("b", name), f": {reason}") for name, reason in reasons]
     return join(tag("h2", "Left out"), tag("ul", items)) if items else None
 
 
-def warnings_of(said: list[Advice]) -> list[Advice]:
+def warnings_among(said: list[Advice]) -> list[Advice]:
     """What is wrong, without what may be better."""
     return [one for one in said if one.sort == "warning"]
 
 
 def columns_to_look_at(said: Mapping[str, list[Advice]]) -> Tile:
     """How many columns have a warning."""
-    return "columns to look at", f"{sum(bool(warnings_of(one)) for one in said.values()):,}", "columns with a warning"
+    return (
+        "columns to look at",
+        f"{sum(bool(warnings_among(one)) for one in said.values()):,}",
+        "columns with a warning",
+    )
 
 
 def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
     """A table of all columns, which the script sorts and filters."""
     names = result.worst_first
     figures = {title: [cell(result.columns[name]) for name in names] for title, cell in content.overview.items()}
-    noted = [len(warnings_of(content.said[name])) for name in names]
+    noted = [len(warnings_among(content.said[name])) for name in names]
     figures["warnings"] = [(str(count or NOTHING), count) for count in noted]
     figures = {title: cells for title, cells in figures.items() if any(text.strip(NOTHING) for text, _ in cells)}
     titles = ["column", "kind", "values", *figures]

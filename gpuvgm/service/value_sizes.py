@@ -16,10 +16,10 @@ from gpuvgm.service.limits import JSON_VALUE_BYTES
 
 def written_bytes(array: pa.Array[Any]) -> int:
     """Bytes of an array in JSON at most, and of Python's objects on the way there; 0 for what takes a few a row."""
-    return _bytes_of(array) if is_shared(array.type) else 0
+    return _json_bytes(array) if is_shared(array.type) else 0
 
 
-def _bytes_of(array: Any) -> int:
+def _json_bytes(array: Any) -> int:
     type_ = array.type
     own = JSON_VALUE_BYTES * len(array)
     if pa.types.is_dictionary(type_):
@@ -33,7 +33,7 @@ def _bytes_of(array: Any) -> int:
     if pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_):
         return own + int(pc.sum(array.sizes).as_py() or 0) * _widest(array.values)
     if pa.types.is_nested(type_) or isinstance(type_, pa.BaseExtensionType):
-        return own + sum(map(_bytes_of, child_arrays(array)))
+        return own + sum(map(_json_bytes, child_arrays(array)))
     return own + (array.nbytes if has_offsets(type_) else 0)
 
 
@@ -43,4 +43,4 @@ def _widest(array: Any) -> int:
         return 0
     if has_offsets(array.type):
         return JSON_VALUE_BYTES + int(pc.max(pc.binary_length(array)).as_py() or 0)
-    return JSON_VALUE_BYTES if not is_shared(array.type) else _bytes_of(array)
+    return JSON_VALUE_BYTES if not is_shared(array.type) else _json_bytes(array)

@@ -82,7 +82,7 @@ def restricted_since(
     column, own = _numeric(columns[name]), bins[name]
     intervals = read_intervals(column, condition)
     inside = [interval for interval in intervals if interval is not None]
-    least, most = _reach(columns, bins, name)
+    least, most = _drawable_range(columns, bins, name)
     reached = [(low, high) for low, high in inside if low <= most and high >= least]
     modal = _modal_of_pieces(column, own)
     ordinary = np.isposinf(modal)
@@ -111,14 +111,14 @@ def _ends(column: NumericColumn) -> Interval:
     return plain.number(column.minimum), plain.number(column.maximum)
 
 
-def _reach(columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], name: str) -> Interval:
+def _drawable_range(columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], name: str) -> Interval:
     """Range of the numbers that may be drawn: datetimes are never on the wrong side of their origin."""
     low, high = _ends(_numeric(columns[name]))
     origin = origin_of(columns, bins[name])
     if origin is None:
         return low, high
     factor, shift = origin.scale
-    first, last = (end * factor + shift for end in _reach(columns, bins, origin.first.name))
+    first, last = (end * factor + shift for end in _drawable_range(columns, bins, origin.first.name))
     return (min(low, first), high) if origin.back else (low, max(high, last))
 
 
@@ -225,7 +225,7 @@ def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
         low, high = (None if end is None else parse_categories([end], type_)[0] for end in _two_ends(condition))
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
         return [at for one, at in numbers.items() if (low is None or one >= low) and (high is None or one <= high)]
-    wanted = [_category(value, type_) for value in _as_list(condition)]
+    wanted = [_category_value(value, type_) for value in _as_list(condition)]
     unknown = [value for value in wanted if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
@@ -238,7 +238,7 @@ def _two_ends(given: tuple[Any, ...]) -> tuple[Any, Any]:
     return given[0], given[1]
 
 
-def _category(value: Any, type_: pa.DataType) -> Any:
+def _category_value(value: Any, type_: pa.DataType) -> Any:
     try:
         return parse_categories([value], type_)[0]
     except ValueError:

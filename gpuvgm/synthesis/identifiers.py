@@ -65,9 +65,9 @@ class IdentifierForm:
     def of_columns(cls, model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
         """Forms of the columns of text that are not modelled, of those that have one, by a sample of the rows."""
         wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
-        forms = {name: form_of(rows.column(name), model.rows) for name in wanted}
+        forms = {name: identifier_form(rows.column(name), model.rows) for name in wanted}
         passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
-        forms |= {name: _shape_of(_distinct(rows.column(name))) for name in passed}
+        forms |= {name: _shape_of_texts(_different_texts(rows.column(name))) for name in passed}
         return {name: form for name, form in forms.items() if form is not None}
 
     def values(self, name: str, first_row: int, rows: int, seed: int) -> pa.Array[Any]:
@@ -127,7 +127,7 @@ def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> N
     return found
 
 
-def form_of(values: Any, rows: int) -> IdentifierForm | None:
+def identifier_form(values: Any, rows: int) -> IdentifierForm | None:
     """Form of a sample of identifiers.
 
     Parameters
@@ -142,7 +142,7 @@ def form_of(values: Any, rows: int) -> IdentifierForm | None:
     IdentifierForm or None
         None where they are no text, or have no form in common and are no sentences.
     """
-    texts = _distinct(values)
+    texts = _different_texts(values)
     if not texts:
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
@@ -154,10 +154,10 @@ def form_of(values: Any, rows: int) -> IdentifierForm | None:
         digits = [one[2] for one in found if one]
         width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
         return IdentifierForm("number", before, after, width, max(rows, *map(int, digits)) + 1)
-    return _shape_of(texts) or (IdentifierForm("missing") if _hold_spaces(texts) else None)
+    return _shape_of_texts(texts) or (IdentifierForm("missing") if _hold_spaces(texts) else None)
 
 
-def _distinct(values: Any) -> list[str]:
+def _different_texts(values: Any) -> list[str]:
     """The different texts of a column; none of another one."""
     plain = plain_column(values)
     texts: list[Any] = pc.unique(plain.drop_null().cast(pa.string())).to_pylist() if is_text_type(plain.type) else []
@@ -169,7 +169,7 @@ def _hold_spaces(texts: list[str]) -> bool:
     return any(" " in text.strip() for text in texts)
 
 
-def _shape_of(texts: list[str]) -> IdentifierForm | None:
+def _shape_of_texts(texts: list[str]) -> IdentifierForm | None:
     """The shape that all texts have, or that most of several single words have; None where they have none."""
     return _common_shape(texts) or (None if _hold_spaces(texts) else _usual_shape(texts))
 

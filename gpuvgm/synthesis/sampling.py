@@ -21,7 +21,7 @@ from gpuvgm.synthesis.conditions import Interval, interval_finder
 from gpuvgm.synthesis.drawing import Drawing, Drawn
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Network
-from gpuvgm.synthesis.values import Values, unmodelled_values, values_of
+from gpuvgm.synthesis.values import Values, unmodelled_values, value_maker
 
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
@@ -70,7 +70,7 @@ class Sampler:
         """Node of each column that is modelled, and what makes its values."""
         columns = self.model.by_name
         nodes = enumerate(self.network.structure.bins)
-        return {bins.name: (place, values_of(columns, bins)) for place, bins in nodes}
+        return {bins.name: (place, value_maker(columns, bins)) for place, bins in nodes}
 
     @cached_property
     def schema(self) -> pa.Schema:

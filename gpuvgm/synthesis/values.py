@@ -22,7 +22,7 @@ from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 Values = Callable[[Codes, Floats, Rows], Any]
 
 
-def values_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
+def value_maker(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
     """What makes values of drawn rows of a column, beside those of the other columns."""
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):

@@ -46,7 +46,7 @@ class Decoded:
         return Decoded(kept, self.valid[self.valid])
 
 
-def _decoded(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
+def _decoded_rows(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
     """Values of encoded rows; columns that are not there are left out."""
     arrays: dict[str, Column] = {}
     valid: Array | None = None
@@ -131,7 +131,7 @@ class CompactReader:
             For a mode that is missing or none of the column's one-hot columns, naming column and row.
         """
         coded = {column.name: self._read(column, block) for column in self._columns}
-        return Encoded(block.first_row, block.rows, _completed(self._model, coded, block))
+        return Encoded(block.first_row, block.rows, _all_parts(self._model, coded, block))
 
     def _read(self, column: FittedColumn, block: Block) -> Coded:
         if not column.is_encoded:
@@ -148,7 +148,7 @@ class CompactReader:
         return Coded(scalar, xp.zeros(block.rows, dtype=column.code_dtype))
 
 
-def _completed(model: TableModel, coded: dict[str, Coded], block: Block | MatrixBlock) -> dict[str, Coded]:
+def _all_parts(model: TableModel, coded: dict[str, Coded], block: Block | MatrixBlock) -> dict[str, Coded]:
     """Parts of all columns in order; identifiers that did not come with the rows get what stands for them."""
     parts = {
         column.name: coded.get(column.name) or column.absent(block.first_row, block.rows) for column in model.columns
@@ -251,7 +251,7 @@ class OnehotReader:
         self._engine.read_onehot(matrix, parts)
         if isinstance(block, Block):
             coded |= {name: Coded(passthrough=block.column(name)) for name in self.passthrough}
-        return Encoded(block.first_row, block.rows, _completed(self._model, coded, block))
+        return Encoded(block.first_row, block.rows, _all_parts(self._model, coded, block))
 
     def _refuse_blank(self, found: NDArray[np.int64], first_row: int) -> None:
         """Refuse NaN, but for scalars of columns that have a mode for missing values, where it stands for these."""
@@ -409,7 +409,7 @@ class Decoding:
 
         def decoded(block: Any) -> Decoded:
             try:
-                rows = _decoded(decoders, read(block))
+                rows = _decoded_rows(decoders, read(block))
             except InputError as problem:
                 raise InputError(f"{self.table.name}: {problem}") from problem
             return rows.kept() if self.drop else rows

@@ -190,7 +190,7 @@ def refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
         )
 
 
-def _beside(array: Array | None, other: Array) -> Array | None:
+def _beside_if_any(array: Array | None, other: Array) -> Array | None:
     return None if array is None else beside(array, other)
 
 
@@ -300,7 +300,7 @@ class OnehotLayout:
             part = encoded.columns[column.name]
             if not column.all_known and not column.has_codes:
                 refuse_unknown(column.name, part.scalar, encoded.first_row)
-            parts.append((_beside(part.scalar, out), _beside(part.code, out), column.width))
+            parts.append((_beside_if_any(part.scalar, out), _beside_if_any(part.code, out), column.width))
         self._engine.fill_onehot(parts, out)
         return out
 

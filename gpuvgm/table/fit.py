@@ -22,9 +22,9 @@ from gpuvgm.columns.numeric import (
     NumberPlan,
     lowest_plan,
 )
-from gpuvgm.columns.options import MIXTURE
-from gpuvgm.columns.passthrough import PassthroughColumn, PassthroughPlan, RowCount
-from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema, check_settings
+from gpuvgm.columns.options import MIXTURE, check_settings
+from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
+from gpuvgm.columns.schema import ColumnRequest, ColumnSpec, TableSchema
 from gpuvgm.config import FitConfig
 from gpuvgm.errors import InputError, Results, SourceChangedError, naming
 from gpuvgm.execution.aggregate import map_columns, summarise_columns
@@ -90,7 +90,7 @@ def fit_source(
     sampled = take_sample(run, schema.needed or schema.names, seed, fine=not research)
     declared, recognised = schema, partial(_recognised, source, settings)
     schema = schema.inferred(sampled.rows, source.name, recognised, run.executor.threads)
-    _check_names(schema)
+    _check_encoded_names(schema)
     watch.lap("sample and kinds")
     requests = requests_of(schema, settings, final=not source.repeatable)
     if not source.repeatable and any(r.config.algorithm == "exact" and r.spec.kind in MIXTURE for r in requests):
@@ -151,7 +151,7 @@ def _fit_otherwise(
     return spec, fit_table(Sampled(sampled.run, rows), requests, watch)
 
 
-def _check_names(schema: TableSchema) -> None:
+def _check_encoded_names(schema: TableSchema) -> None:
     """Refuse columns whose encoded parts would have the same name."""
     encoded = [spec.name for spec in schema.used if not issubclass(KINDS[spec.kind].column, PassthroughColumn)]
     names = Counter(set(schema.names).difference(encoded))
@@ -329,8 +329,9 @@ def add_rows(run: Run, model: TableModel, plans: Sequence[NumberPlan], old: Mapp
         Their summaries.
     """
     others: tuple[Any, ...] = (*model.categorical, *model.identifiers)
+    uncounted: tuple[Any, ...] = tuple(column for column in model.columns if column.kind == "pass")
     read: dict[str, Any] = {plan.name: plan for plan in plans} | {column.name: column.plan() for column in others}
-    unread = {c.name: PassthroughPlan(c.name, c.type) for c in model.columns if c.kind == "pass"}
+    unread = {column.name: column.plan() for column in uncounted}
     summarised = summarise_columns(list((read or unread).values()), run)
     for plan in plans:
         if plan.name in summarised.good:

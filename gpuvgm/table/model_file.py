@@ -139,7 +139,7 @@ def load_model(path: Given) -> TableModel:
     for _ in range(2):
         before = _identity(target)
         try:
-            return _loaded(target)
+            return _model_at(target)
         except (ModelFileError, FileNotFoundError):
             if _identity(target) == before:
                 raise
@@ -155,7 +155,7 @@ def _identity(target: Location) -> tuple[int, int] | None:
     return found and (found.st_ino, found.st_mtime_ns)
 
 
-def _loaded(target: Location) -> TableModel:
+def _model_at(target: Location) -> TableModel:
     if isinstance(target, Path) and target.is_dir():
         folder = target
         return _read_model(target, lambda name, most: _read_file(folder, name, most))
@@ -271,7 +271,7 @@ def _read_model(target: Location, read: _Reader, held: list[str] | None = None) 
     if foreign:
         raise ModelFileError(f"{target}: holds {foreign[0]!r}, which its manifest does not list; the file was changed")
     bodies = {name: _verified(target, name, entry, read) for name, entry in listed.items()}
-    document = _parsed(target, MODEL, bodies[MODEL])
+    document = _json_member(target, MODEL, bodies[MODEL])
     _check_format(target, document.get("format"))
     try:
         return _fitted_table(target, document, bodies)
@@ -338,7 +338,7 @@ def _no_model(target: Location) -> ModelFileError:
 
 def _listed_files(target: Location, body: bytes) -> dict[str, tuple[int, str]]:
     """Size and SHA-256 of every file that the manifest lists."""
-    document = _parsed(target, MANIFEST, body)
+    document = _json_member(target, MANIFEST, body)
     if document.get("library") != "gpuvgm":
         raise ModelFileError(f"{target}: its {MANIFEST} is not that of a gpuvgm model")
     _check_format(target, document.get("format"))
@@ -367,7 +367,7 @@ def _check_format(target: Location, found: object) -> None:
         )
 
 
-def _parsed(target: Location, name: str, body: bytes) -> dict[str, Any]:
+def _json_member(target: Location, name: str, body: bytes) -> dict[str, Any]:
     """A member that is JSON."""
     try:
         document = json.loads(body, object_hook=from_plain, parse_constant=_refuse_constant)

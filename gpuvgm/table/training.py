@@ -169,8 +169,8 @@ class TrainingRows:
         """Rows on the disk stay where they are, and their files are mapped again."""
         if self._store.folder is None:
             return self.__dict__
-        rows = _Kept(self._rows.dtype, self._rows.shape, self.digest)
-        index = _Kept(self.index.rows.dtype, self.index.rows.shape, self._index_digest)
+        rows = _ArrayMark(self._rows.dtype, self._rows.shape, self.digest)
+        index = _ArrayMark(self.index.rows.dtype, self.index.rows.shape, self._index_digest)
         return {**self.__dict__, "_rows": rows, "index": replace(self.index, rows=index)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -182,11 +182,11 @@ class TrainingRows:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the encoded rows."""
-        return _digest_of(to_numpy(self._rows))
+        return _array_digest(to_numpy(self._rows))
 
     @cached_property
     def _index_digest(self) -> str:
-        return _digest_of(self.index.rows)
+        return _array_digest(self.index.rows)
 
     @property
     def nbytes(self) -> int:
@@ -486,7 +486,7 @@ def _remove_own(folder: Path, lock: int | None, process: int) -> None:
             os.close(lock)
 
 
-def _write(file: FileIO, folder: Path, part: NDArray[Any]) -> None:
+def _write_array(file: FileIO, folder: Path, part: NDArray[Any]) -> None:
     """Add an array to a file; errors name the folder."""
     with naming_file(folder):
         left = part.reshape(-1).view(np.uint8).data
@@ -502,12 +502,12 @@ def _reserve(file: FileIO, size: int) -> None:
         file.truncate(size)
 
 
-def _digest_of(array: NDArray[Any]) -> str:
+def _array_digest(array: NDArray[Any]) -> str:
     letters: Any = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     return hashlib.sha256(letters).hexdigest()
 
 
-class _Kept(NamedTuple):
+class _ArrayMark(NamedTuple):
     """What tells an array in a file from others."""
 
     dtype: Any
@@ -556,7 +556,7 @@ class _Store:
         """Add parts to an array, of so many rows if that is known; see `whole`."""
         if self.folder is not None:
             with self._new(name) as file:
-                yield partial(_write, file, self.folder)
+                yield partial(_write_array, file, self.folder)
                 self._array = np.memmap(file, np.uint8, "r") if file.tell() else np.empty(0, np.uint8)
             return
         array, filled = np.zeros(rows or 0, dtype), 0  # also between fields: the digest counts all bytes
@@ -587,7 +587,7 @@ class _Store:
                 _reserve(file, int(np.prod(shape)) * np.dtype(dtype).itemsize)
             return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
 
-    def kept(self, name: str, what: _Kept) -> Any:
+    def kept(self, name: str, what: _ArrayMark) -> Any:
         """The array of a file that another object has written.
 
         Raises
@@ -599,7 +599,7 @@ class _Store:
             return np.empty(what.shape, what.dtype)
         with suppress(OSError, ValueError), self._file(name).open("rb") as file:
             array = np.asarray(np.memmap(file, what.dtype, "r", shape=what.shape))
-            if os.fstat(file.fileno()).st_size == array.nbytes and _digest_of(array) == what.digest:
+            if os.fstat(file.fileno()).st_size == array.nbytes and _array_digest(array) == what.digest:
                 return array
         raise InputError(
             f"{self.folder}: the rows of these TrainingRows are no longer there, or damaged; others may have been "

@@ -700,7 +700,7 @@ def _begun(parts: Parts, source: Source, *, resume: bool) -> Manifest:
     if resume:
         _LOG.info("%s: there is no unfinished run; it begins from the start", parts.out)
     else:
-        _refuse_to_forget(parts, source, found)
+        _refuse_to_overwrite(parts, source, found)
     if isinstance(parts.out, RemoteFile) and parts.numbers is None:
         _empty_store(parts.out)
     if isinstance(parts.place, Path):
@@ -725,7 +725,7 @@ def _left_by(found: Manifest, parts: Parts) -> str:
     return f"{parts.out}: a run that was cut short left {counted(len(found.done), 'complete file')} in {parts.place}"
 
 
-def _refuse_to_forget(parts: Parts, source: Source, found: Manifest | None) -> None:
+def _refuse_to_overwrite(parts: Parts, source: Source, found: Manifest | None) -> None:
     """Refuse to begin again where files of a run that was cut short are there."""
     if found is None or not found.done or (found.complete and parts.place == parts.out):
         return

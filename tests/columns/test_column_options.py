@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gpuvgm.columns.options import KINDS, checked_option, kinds_with
+from gpuvgm.columns.options import KIND_NAMES, checked_option, kinds_with
 from gpuvgm.errors import InputError
 
 DAY = datetime.date(2024, 1, 31)
@@ -122,7 +122,7 @@ def test_refusals_name_the_column(key, value, message):
 @pytest.mark.parametrize(
     ("options", "kinds"),
     [
-        ([], tuple(KINDS)),
+        ([], tuple(KIND_NAMES)),
         (["scale"], ("continuous", "mixed")),
         (["modal", "log"], ("continuous", "mixed")),
         (["log", "inf", "integer"], ("continuous", "mixed", "general")),

@@ -127,12 +127,12 @@ def whole_way(columns: dict[str, Any], folder: Any) -> gpuvgm.TableTransformer:
 
 
 def test_a_kind(tmp_path, monkeypatch):
-    options.KINDS.append("share")
+    options.KIND_NAMES.append("share")
     monkeypatch.setitem(model.KINDS, "share", model.Kind(lambda request, _, __: SharePlan(request.name), ShareColumn))
     try:
         loaded = whole_way({"x": "share"}, tmp_path)
     finally:
-        options.KINDS.remove("share")
+        options.KIND_NAMES.remove("share")
     assert isinstance(loaded.columns_["x"], ShareColumn)
     assert loaded.columns_["x"].describe()["rows"] == 2_000
 

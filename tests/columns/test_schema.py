@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
 from gpuvgm.cli import commands
-from gpuvgm.columns.options import SETTINGS
-from gpuvgm.columns.schema import KINDS, ColumnSpec, TableSchema, check_settings
+from gpuvgm.columns.options import KIND_NAMES, SETTINGS, check_settings
+from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.errors import InputError
 from gpuvgm.table.fit import requests_of
@@ -340,7 +340,7 @@ CATEGORICAL_OPTIONS = st.fixed_dictionaries(
         "unknown": st.sampled_from(["error", "ignore"]),
     },
 )
-DECLARED = st.sampled_from(KINDS) | MIXTURE_OPTIONS | CATEGORICAL_OPTIONS
+DECLARED = st.sampled_from(KIND_NAMES) | MIXTURE_OPTIONS | CATEGORICAL_OPTIONS
 
 
 @given(st.dictionaries(st.text(), DECLARED, max_size=5))

@@ -58,7 +58,7 @@ def interrupted_at(row):
         return mixed_table_rows(first_row, rows, seed)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(writing.KINDS, "mixed-table", (TABLE_SCHEMA, rows_of))
+        patch.setitem(writing.TABLES, "mixed-table", (TABLE_SCHEMA, rows_of))
         yield
 
 

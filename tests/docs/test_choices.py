@@ -64,4 +64,4 @@ def test_docstrings_list_the_choices_of_the_annotations(function: Callable[..., 
 
 
 def test_every_kind_of_generated_table_can_be_generated() -> None:
-    assert get_args(writing.Kind) == tuple(writing.KINDS)
+    assert get_args(writing.Kind) == tuple(writing.TABLES)

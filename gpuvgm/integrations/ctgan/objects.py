@@ -48,7 +48,7 @@ class ObjectTexts:
             For a value that cannot be a category since it has no hash, such as a list.
         """
         values = _factorized(column)[1]
-        return cls(str(column.name), values, tuple(_different_texts(values, set())), column.dtype)
+        return cls(str(column.name), values, tuple(_texts_of_values(values, set())), column.dtype)
 
     @property
     def are_values(self) -> bool:
@@ -61,7 +61,7 @@ class ObjectTexts:
 
         codes, values = _factorized(column)
         places = _index(self.values).get_indexer(_index(values))
-        others = iter(_different_texts(values[places < 0], set(self.texts)))
+        others = iter(_texts_of_values(values[places < 0], set(self.texts)))
         texts = [self.texts[place] if place >= 0 else next(others) for place in places.tolist()]
         return pandas.Series(_array([*texts, None])[codes], column.index, dtype=object)
 
@@ -89,7 +89,7 @@ class ObjectTexts:
         return [self.text(value) for value in condition]
 
 
-def texts_of(frame: Any, names: Collection[str]) -> dict[str, ObjectTexts]:
+def object_texts(frame: Any, names: Collection[str]) -> dict[str, ObjectTexts]:
     """Texts for the columns of a DataFrame, among those named, that hold objects or text.
 
     Raises
@@ -136,7 +136,7 @@ def _is_hashable(value: object) -> bool:
     return True
 
 
-def _different_texts(values: Objects, taken: set[str]) -> list[str]:
+def _texts_of_values(values: Objects, taken: set[str]) -> list[str]:
     """A text for each value, neither blank nor taken, which it then is; values that are texts come first."""
     texts: dict[int, str] = {}
     for number in sorted(range(len(values)), key=lambda number: not isinstance(values[number], str)):

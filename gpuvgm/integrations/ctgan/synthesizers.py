@@ -172,7 +172,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         stored = self._table.transformer._stored(summaries=False)
         named = inspect.signature(self.CTGANS.__init__).parameters
         values = {name: vars(self).get(f"_{name}", vars(self).get(name)) for name in named}
-        plain = {name: _plain(value) for name, value in values.items() if isinstance(value, PLAIN)}
+        plain = {name: _plain_value(value) for name, value in values.items() if isinstance(value, PLAIN)}
         own = {
             "with": type(self).__name__.lower(),
             "identifiers": {name: document_of(form) for name, form in self._table.identifiers.items()},
@@ -254,7 +254,9 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 tell_of_samples(table.model_, forms, fitted_by_user=by_user, network=True)
                 transformer.take(table)
                 rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
-        named = {name.lstrip("_"): _plain(value) for name, value in vars(self).items() if isinstance(value, PLAIN)}
+        named = {
+            name.lstrip("_"): _plain_value(value) for name, value in vars(self).items() if isinstance(value, PLAIN)
+        }
         meaning = {name: value for name, value in named.items() if name not in NOT_MEANT}
         meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": rows.digest}
         checkpoint.begin(meaning)
@@ -839,7 +841,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         self.decoder = self._new_decoder()
 
 
-def _plain(value: Any) -> Any:
+def _plain_value(value: Any) -> Any:
     """A value of NumPy's as Python's own, which is all that a checkpoint may hold."""
     return value.item() if isinstance(value, np.generic) else value
 

@@ -24,7 +24,7 @@ from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Standardize
 from gpuvgm.engines import Engine, EngineName
 from gpuvgm.errors import InputError, counted_values, install_extra, listed, warn
 from gpuvgm.execution.sources import any_source, lazy_frame
-from gpuvgm.integrations.ctgan.objects import ObjectTexts, texts_of
+from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
 from gpuvgm.io import Source
 from gpuvgm.io.arrow import is_number_type
 from gpuvgm.io.source import check_request
@@ -36,7 +36,7 @@ from gpuvgm.table.write import RunSummary
 
 RANDOM_STATE = 42  # of the k-means that CTGAN starts from
 STOCK = "ctgan.data_transformer"
-KINDS = ("continuous", "mixed", "general", "categorical")
+NETWORK_KINDS = ("continuous", "mixed", "general", "categorical")
 Options = Mapping[str, Any]
 
 
@@ -161,7 +161,7 @@ class DataTransformer:
         check_request(source.name, source.schema, discrete)
         kinds = self._kinds(source, discrete)
         numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
-        texts = {} if frame is None else texts_of(frame, set(kinds) - set(numbers))
+        texts = {} if frame is None else object_texts(frame, set(kinds) - set(numbers))
         types = {name: source.schema.field(name).type for name in numbers}
         others = [name for name, type_ in types.items() if not (is_number_type(type_) or pa.types.is_boolean(type_))]
         if others:
@@ -440,8 +440,8 @@ class DataTransformer:
         for name in source.schema.names:
             options, is_discrete = dict(self._columns.get(name, {})), name in discrete
             kind = options.setdefault("kind", "categorical" if is_discrete else "continuous")
-            if kind not in KINDS or (is_discrete and kind != "categorical"):
-                problem = "is discrete" if kind in KINDS else f"can be {listed(KINDS)}"
+            if kind not in NETWORK_KINDS or (is_discrete and kind != "categorical"):
+                problem = "is discrete" if kind in NETWORK_KINDS else f"can be {listed(NETWORK_KINDS)}"
                 raise InputError(f'column "{name}" {problem}, and columns says that it is {kind!r}')
             if kind == "categorical" and not {"encoding", "max_categories"} & set(options):
                 options["encoding"] = "onehot"

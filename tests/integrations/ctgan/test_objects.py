@@ -18,7 +18,7 @@ import pytest
 
 from gpuvgm.errors import InputError
 from gpuvgm.integrations import ctgan as drop_in
-from gpuvgm.integrations.ctgan.objects import ObjectTexts, texts_of
+from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
 
 NAN = float("nan")
 
@@ -145,8 +145,8 @@ def test_conditions_name_values_or_several():
 def test_only_objects_and_text_are_texts():
     frame = pd.concat([column.rename(name) for name, column in COLUMNS.items()], axis=1)
     kept = {"numbers", "integers of pandas", "categories of numbers"}
-    assert set(texts_of(frame, set(frame))) == set(frame) - kept
-    assert [*texts_of(frame, {"bytes"})] == ["bytes"]
+    assert set(object_texts(frame, set(frame))) == set(frame) - kept
+    assert [*object_texts(frame, {"bytes"})] == ["bytes"]
 
 
 @pytest.mark.parametrize("value", [[1], {"a": 1}, {1}])

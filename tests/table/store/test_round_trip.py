@@ -21,8 +21,8 @@ from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.model import column_of
+from gpuvgm.columns.options import KIND_NAMES
 from gpuvgm.columns.passthrough import PassthroughColumn
-from gpuvgm.columns.schema import KINDS
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.mixture.posterior import Posterior, StickBreaking
@@ -64,7 +64,7 @@ def test_no_pickle_and_plain_json(tmp_path, name):
 
     document = json.loads(read("model.json"), parse_constant=refuse)
     assert document["format"] == 7
-    assert {column["kind"] for column in document["columns"]} == set(KINDS) - {"drop"}
+    assert {column["kind"] for column in document["columns"]} == set(KIND_NAMES) - {"drop"}
     assert document["version"] == gpuvgm.__version__
     assert document["created"].endswith("+00:00")
     names = {"model.json", *(f"summaries/{number}.arrow" for number in range(3))}
