@@ -9,7 +9,6 @@ from typing import Any
 
 from gpuvgm.cli.options import GeneratorName
 from gpuvgm.errors import ColumnsFailed, InputError
-from gpuvgm.execution.sources import any_source
 from gpuvgm.io import location_of
 from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
 from gpuvgm.table.model_file import check_target, load_model
@@ -50,7 +49,6 @@ def train_generator(
     checkpoint = place.with_name(f".{place.name}.training") if network and isinstance(place, Path) else None
     if network is not None and checkpoint is not None and not resume:
         network._refuse_to_forget(checkpoint, complete=True)  # before all else is done again
-    source = any_source(source)  # once: text is read through for its types
     try:
         if network is None:
             generator = TableSynthesizer(**settings).fit(source)

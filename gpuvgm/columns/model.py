@@ -53,7 +53,7 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def column_of(document: Any) -> FittedColumn:
+def column_from_json(document: Any) -> FittedColumn:
     """Fitted column from what its `to_json` gave.
 
     Raises

@@ -8,14 +8,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from gpuvgm.columns.options import INFER
 from gpuvgm.errors import InputError, listed
 
 #: An option of numbers alone: no category and no identifier, while modal values and the scale are still inferred.
 NUMBERS = {"standardize": "auto"}
-SDTYPES: dict[str, Any] = {
+SDTYPES: dict[str, Any] = {  # None: the kind is inferred
     "numerical": NUMBERS,
-    "datetime": INFER,
+    "datetime": None,
     "categorical": "categorical",
     "ordinal": "categorical",
     "boolean": "categorical",
@@ -61,7 +60,7 @@ def read_kinds(metadata: Any, table: str | None = None) -> dict[str, Any]:
     described = _described_table(_metadata_document(metadata), table)
     keys = [described.get("primary_key"), *(described.get("alternate_keys") or [])]
     kinds = {str(name): "id" if name in keys else _kind_of(name, said) for name, said in described["columns"].items()}
-    return {name: kind for name, kind in kinds.items() if kind != INFER}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
 def _metadata_document(metadata: Any) -> Any:
@@ -90,7 +89,7 @@ def _described_table(document: Any, name: str | None) -> Mapping[str, Any]:
 
 
 def _kind_of(name: str, said: Any) -> Any:
-    """The kind of a column by what the metadata says of it."""
+    """The kind of a column by what the metadata says of it; None: it is inferred."""
     if not isinstance(said, Mapping) or not isinstance(said.get("sdtype"), str):
         raise InputError(f'metadata: column "{name}" has no sdtype: give it one, or leave the column out')
-    return SDTYPES.get(said["sdtype"], "pass" if said.get("pii", True) else INFER)
+    return SDTYPES.get(said["sdtype"], "pass" if said.get("pii", True) else None)

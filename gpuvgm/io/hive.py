@@ -52,6 +52,8 @@ def _percent_escaped(text: str) -> str:
 
 def with_keys(parts: Sequence[Part], folders: Sequence[Values]) -> list[Part]:
     """Files with the columns of their folders' names: whole numbers where all are written as such, else text."""
+    if not any(folders):
+        return [*parts]
     values: dict[str, list[str]] = {}
     for said in folders:
         for name, value in said.items():

@@ -33,17 +33,13 @@ def location_of(given: Given) -> Location:
     if isinstance(given, RemoteFile):
         return given
     text = os.fspath(given)
-    if not is_url(text):
+    scheme, mark, place = text.partition("://")
+    is_url = mark and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
+    if not is_url:
         return Path(given)
     if scheme_of(text) == "file":
-        return Path(unquote(text.partition("://")[2]).removeprefix("localhost"))
+        return Path(unquote(place).removeprefix("localhost"))
     return remote_file(text)
-
-
-def is_url(text: str) -> bool:
-    """Whether a name is a URL."""
-    scheme, mark, _ = text.partition("://")
-    return bool(mark) and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
 
 
 def open_binary(location: Location) -> BinaryIO:

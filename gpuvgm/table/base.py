@@ -114,6 +114,7 @@ class BaseTransformer:
     frame_: str = ""
     _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
     _path: str = ""  # of the file that holds the model
+    _further_settings: Mapping[str, Any] = MappingProxyType({})  # of fits, which are no parameters
 
     def __init__(
         self,
@@ -212,7 +213,8 @@ class BaseTransformer:
         >>> {name: column.kind for name, column in transformer.columns_.items()}
         {'amount': 'continuous', 'colour': 'categorical'}
         """
-        return self._fit(source, None)
+        self._fit(source)
+        return self
 
     def fit_failed(self, source: Any) -> Self:
         """Fit the columns that failed in the fit before, or that are declared differently now; keep the others.
@@ -251,7 +253,8 @@ class BaseTransformer:
         """
         if not hasattr(self, "unfinished_"):
             raise InputError("no column of this transformer failed: call fit")
-        return self._fit(source, self.unfinished_)
+        self._fit(source, self.unfinished_)
+        return self
 
     def add_files(self, source: Any) -> Self:
         """Add the files of a source that the model lacks, without reading the others again; see `partial_fit`.
@@ -297,18 +300,12 @@ class BaseTransformer:
         self.model_ = replace(self.model_, source=table.fingerprint() | added)
         return self
 
-    def _fit(self, source: Any, before: TableModel | None) -> Self:
+    def _fit(self, source: Any, before: TableModel | None = None, *, silent: bool = False) -> None:
         """Fit the columns that an earlier fit has not finished, or all, and warn of what was chosen."""
-        self._fit_columns(source, before)
-        for text in warnings_of(self.model_):
-            warn(text, InferenceWarning)
-        return self
-
-    def _fit_columns(self, source: Any, before: TableModel | None) -> None:
-        """The same without a warning."""
         table = any_source(source)
-        seed = self._fit_seed() if before is None else before.seed
-        settings = self._settings() | {"random_state": seed}
+        seed = secrets.randbits(32) if self.random_state is None else int(_FIT_SEED(self.random_state, "random_state"))
+        seed = seed if before is None else before.seed
+        settings = settings_of(self) | self._further_settings | {"random_state": seed}
         schema = TableSchema.declare(self.columns, table.schema, table.name)
         rows, held = self._sampled(table, schema.names, seed)
         with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run:
@@ -319,6 +316,8 @@ class BaseTransformer:
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
+        for text in () if silent else warnings_of(self.model_):
+            warn(text, InferenceWarning)
 
     def _sampled(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
         """The rows to fit on, all or a sample of them, and how many bytes of them a sample holds."""
@@ -340,9 +339,6 @@ class BaseTransformer:
         self.model_ = replace(fitted, schema=fitted.final_schema, summaries={})
         self.summaries_ = fitted.summaries
         self._path = ""
-
-    def _fit_seed(self) -> int:
-        return secrets.randbits(32) if self.random_state is None else int(_FIT_SEED(self.random_state, "random_state"))
 
     def partial_fit(self, source: Any, y: Any = None) -> Self:
         """Add rows: merge their counts with those of the rows before, and fit the columns again.
@@ -395,7 +391,7 @@ class BaseTransformer:
             )
         table = any_source(source)
         check_columns(table, model)
-        settings = self._settings() | {"random_state": model.seed}
+        settings = settings_of(self) | self._further_settings | {"random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name]) for column in numeric]
         with self._run("fit", table, lambda: Need.fit(_chosen(table, model.names))) as run:
@@ -718,10 +714,6 @@ class BaseTransformer:
         encoded = encoded_schema(model, layout, options.dtype, table.schema, names, written=written)
         schema = check_distinct(pa.schema([*_chosen(table, kept), *encoded], marks), names)
         return Coding(self.engine, model, options, drawn, layout, schema, kept)
-
-    def _settings(self) -> dict[str, Any]:
-        """What columns are fitted with unless they say otherwise."""
-        return settings_of(self)
 
     def _alone(self) -> Self:
         """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""
@@ -1219,7 +1211,7 @@ def fit_for_samples(transformer: Transformer, source: Any) -> Transformer:
     TableTransformer
         The transformer itself.
     """
-    transformer._fit_columns(source, None)
+    transformer._fit(source, silent=True)
     return transformer
 
 

@@ -173,7 +173,8 @@ def _of_columns(model: TableModel, kinds: str, lost: Collection[str]) -> list[st
     """What is true of columns of whatever is learnt; `kinds` are those to declare where none is to be learnt."""
     inferred = [spec for spec in model.schema.columns if not spec.is_declared]
     beside = {column.name for column in model.numeric if column.codec.plain.word_values}
-    codes = {column.name for column in model.numeric if is_named_as_code(column)}
+    whole = [column.name for column in model.numeric if pa.types.is_integer(column.decoded_type)]
+    codes = {*filter(CODE_NAME.search, whole)}  # movie_id, movieId or ZIP, whose size says nothing
     unseen = [spec for spec in inferred if spec.kind in ("id", "pass") and spec.name not in lost]
     told = [
         _told(unseen, "the model does not see", f"declare their kind, or {kinds} if that is meant"),
@@ -207,11 +208,6 @@ def _of_network(model: TableModel, kinds: str) -> list[str]:
     elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
         told.append(f"{widths_line(model.widths)}: declare the kind {kinds}, or max_categories")
     return told
-
-
-def is_named_as_code(column: FittedColumn) -> bool:
-    """Whether a column of whole numbers has a name such as movie_id, movieId or ZIP, whose size says nothing."""
-    return bool(pa.types.is_integer(column.decoded_type) and CODE_NAME.search(column.name))
 
 
 def _told(specs: Sequence[ColumnSpec], what: str, remedy: str) -> str:

@@ -26,7 +26,7 @@ from typing import Annotated, Any, BinaryIO, NoReturn, cast
 import pyarrow as pa
 
 import gpuvgm
-from gpuvgm.columns.model import TableModel, check_column, column_of
+from gpuvgm.columns.model import TableModel, check_column, column_from_json
 from gpuvgm.columns.records import LARGEST_WHOLE, Count, read_record, text
 from gpuvgm.columns.records import refuse as refuse_part
 from gpuvgm.columns.rules import whole
@@ -289,7 +289,7 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
         held = [column.get("name") for column in document[part] if isinstance(column, dict)]
         if len({str(name) for name in held}) < len(held):
             raise ValueError(f"{part} has a name twice")
-    columns = {column.name: column for column in map(column_of, document["columns"])}
+    columns = {column.name: column for column in map(column_from_json, document["columns"])}
     for column in columns.values():
         check_column(column)
     summaries = {}

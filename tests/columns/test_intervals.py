@@ -16,7 +16,7 @@ import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.columns.categorical import CategoricalColumn, IntervalColumn
 from gpuvgm.columns.intervals import END, INNER, Intervals
-from gpuvgm.columns.model import check_column, column_of
+from gpuvgm.columns.model import check_column, column_from_json
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.table.conditions import Conditions
@@ -195,7 +195,7 @@ def test_models_are_saved_and_loaded(fitted: TableTransformer, table: pa.Table, 
     loaded.inverse_transform(fitted.transform(table))
     document = json.loads(json.dumps(plain(fitted.columns_["city"].to_json())), object_hook=from_plain)
     assert document["encoding"] == "interval"
-    assert column_of(document) == fitted.columns_["city"]
+    assert column_from_json(document) == fitted.columns_["city"]
     assert fitted.columns_["shop"].to_json()["encoding"] == "onehot"
 
 
@@ -406,6 +406,6 @@ OF_TWO = TableTransformer({"x": {"encoding": "interval"}}).fit({"x": np.array(["
 )
 def test_wrong_documents_are_refused(changed: dict[str, Any], message: str) -> None:
     document = json.loads(json.dumps(plain(OF_TWO.to_json())), object_hook=from_plain)
-    check_column(column_of(document))
+    check_column(column_from_json(document))
     with pytest.raises(ValueError, match=message):
-        check_column(column_of(document | changed))
+        check_column(column_from_json(document | changed))

@@ -7,6 +7,7 @@ from copy import copy
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -507,8 +508,7 @@ def _give_booleans(table: TableTransformer, names: Collection[str]) -> None:
 class _ByWeight(TableTransformer):
     """Takes every component above the weight threshold for a mode, in the order of the components."""
 
-    def _settings(self) -> dict[str, Any]:
-        return {**super()._settings(), "active_by": "weight"}
+    _further_settings = MappingProxyType({"active_by": "weight"})
 
 
 def stock_transformers() -> Any:

@@ -20,7 +20,7 @@ from gpuvgm.columns.codecs import DatetimeCodec, DecimalCodec, FloatCodec, Integ
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
-from gpuvgm.columns.model import column_of
+from gpuvgm.columns.model import column_from_json
 from gpuvgm.columns.options import KIND_NAMES
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.errors import InputError
@@ -90,7 +90,7 @@ def test_columns_survive_json(values, base, end, active):
         maximum=max(base, end),
     )
     text = json.dumps(plain(column.to_json()), allow_nan=False)
-    assert bits(column_of(json.loads(text, object_hook=from_plain))) == bits(column)
+    assert bits(column_from_json(json.loads(text, object_hook=from_plain))) == bits(column)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
