@@ -21,7 +21,7 @@ Array = Any  # an array of any namespace; mypy knows no protocol of the array AP
 
 
 def namespace_of(x: Array) -> Any:
-    """Namespace of an array's functions: what the array itself names; CuPy's arrays name none, their module serves."""
+    """Return the module of an array's functions; CuPy's arrays do not name theirs."""
     if isinstance(x, np.ndarray):
         return np
     if hasattr(x, "__array_namespace__"):
@@ -53,7 +53,7 @@ def to_numpy(x: Array) -> Any:
 
 
 def ascending(values: NDArray[Any]) -> NDArray[Any]:
-    """Values of the host in ascending order: themselves where they are so already, as most samples of columns are."""
+    """Return values of the host in ascending order; an array that is sorted already is returned as it is."""
     return values if _ascend(values) else np.sort(values)
 
 
@@ -62,18 +62,18 @@ def _ascend(values: NDArray[Any]) -> bool:
 
 
 def at_rank(values: NDArray[Any], rank: int) -> Any:
-    """The value of the host that so many others precede in ascending order."""
+    """Return the value of the host that has `rank` others before it in ascending order."""
     return (values if _ascend(values) else np.partition(values, rank))[rank]
 
 
 def distinct_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Different values of the host in ascending order, none of them NaN, and how often each occurs."""
-    ordered = ascending(values)
-    rises = ordered[1:] != ordered[:-1]
+    """Return the distinct values of the host, none of them NaN, in ascending order, and their counts."""
+    sorted_values = ascending(values)
+    rises = sorted_values[1:] != sorted_values[:-1]
     if rises.all():
-        return ordered, np.ones(len(ordered), np.int64)
+        return sorted_values, np.ones(len(sorted_values), np.int64)
     first = np.append(0, np.flatnonzero(rises) + 1)
-    return ordered[first], np.diff(first, append=len(ordered))
+    return sorted_values[first], np.diff(first, append=len(sorted_values))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +102,7 @@ class DeviceColumn:
         return int(self.values.shape[0])
 
     def to_arrow(self) -> pa.Array[Any]:
-        """The same rows in the memory of the host."""
+        """Return the rows in the memory of the host."""
         values = to_numpy(self.values)
         if pa.types.is_boolean(self.type):
             values = values.astype(np.bool_, copy=False)
@@ -121,16 +121,16 @@ class DeviceColumn:
         return self.filter(slice(first_row, first_row + length))
 
     def filter(self, rows: Any) -> DeviceColumn:
-        """The rows of a mask of the device, or of a slice."""
+        """Return the rows that a mask on the device, or a slice, selects."""
         missing = None if self.missing is None else self.missing[rows]
         return DeviceColumn(self.values[rows], self.type, missing, self.dictionary)
 
     def stored(self) -> DeviceColumn:
-        """The column as the integers or floats that it is stored as."""
+        """Return the column as the integers or floats that store it."""
         return DeviceColumn(self.values, pa.from_numpy_dtype(self.values.dtype), self.missing)
 
     def replaced(self, rows: Array, value: int | float) -> DeviceColumn:
-        """The column with one value, in the unit of its type, in some rows."""
+        """Return the column with one value, in the unit of its type, in some rows."""
         xp = namespace_of(self.values)
         missing = None if self.missing is None else self.missing & ~rows
         if missing is not None and not missing.any():
@@ -139,8 +139,9 @@ class DeviceColumn:
 
 
 def decimals(unscaled: NDArray[Any], type_: pa.DataType, missing: NDArray[np.bool_] | None) -> pa.Array[Any]:
-    """Decimal column of integers without their decimal point, or of the two words of such a row; null where missing."""
+    """Return a decimal column of unscaled integers, or of two 64-bit words each; null where missing."""
     if unscaled.ndim == 1 and type_.bit_width == 128:
+        # The upper word of 128 bits is the sign of the lower one.
         unscaled = np.column_stack([unscaled, unscaled.astype(np.int64) >> 63])
     words = unscaled.astype("<i4" if type_.bit_width == 32 else "<i8", copy=False)
     holds = None if missing is None or not missing.any() else pa.array(~missing).buffers()[1]
@@ -152,12 +153,12 @@ Column: TypeAlias = "pa.Array[Any] | DeviceColumn"
 
 
 def is_array(column: DeviceColumn) -> bool:
-    """Whether the values are those of the column, and stand for no decimals or words."""
+    """Return whether `values` are the column's own values, not unscaled decimals or dictionary codes."""
     return column.dictionary is None and not pa.types.is_decimal(column.type)
 
 
 def column_of(values: Array, type_: pa.DataType, missing: Array | None) -> Column:
-    """Column of stored values where these lie: an Arrow array on the host, a `DeviceColumn` elsewhere."""
+    """Return a column of stored values: an Arrow array on the host, a `DeviceColumn` on a device."""
     column = DeviceColumn(values, type_, missing)
     return column if is_on_device(values) else column.to_arrow()
 
@@ -168,12 +169,12 @@ def on_host(column: Column) -> pa.Array[Any]:
 
 
 def is_on_device(array: Array) -> bool:
-    """Whether an array lies anywhere but in the memory of the host."""
+    """Return whether an array lies anywhere but in the memory of the host."""
     return namespace_of(array) is not np
 
 
 def beside(array: Array, other: Array) -> Array:
-    """An array where the other one lies."""
+    """Move an array to the memory that another array lies in."""
     xp = namespace_of(other)
     if xp is np:
         return to_numpy(array)
@@ -181,7 +182,7 @@ def beside(array: Array, other: Array) -> Array:
 
 
 def widened(numbers: Array) -> Array:
-    """Floats in float64, exactly: on a device a plain conversion takes subnormal float32 for 0."""
+    """Return floats exactly as float64; on a device a plain conversion flushes subnormal float32 to 0."""
     if not is_on_device(numbers) or numbers.dtype != np.float32:
         return numbers.astype(np.float64, copy=False)
     bits = numbers.view(np.uint32)
@@ -204,14 +205,14 @@ def narrowed(numbers: Array) -> Array:
 
 
 def mixed(numbers: NDArray[np.uint64], *keys: int) -> NDArray[np.uint64]:
-    """64 bits for each number, as random as those of a generator: the finaliser of SplitMix64 (Steele et al. 2014).
+    """Hash each number to 64 random bits: the finaliser of SplitMix64 (Steele et al. 2014).
 
     Parameters
     ----------
     numbers : ndarray of uint64
-        What is mixed.
+        Numbers to hash.
     *keys : int
-        Whole numbers; each set of them mixes otherwise.
+        Whole numbers; different keys give independent bits.
     """
     words = numbers
     for key in keys:

@@ -17,7 +17,7 @@ REBUILD = "pip install --force-reinstall --no-deps --no-cache-dir " + (
 
 
 def install_extra(name: str) -> str:
-    """The command that adds an extra to the installation at hand, from wherever that came."""
+    """Return the command that adds an optional extra to this installation."""
     return f'pip install "gpuvgm[{name}]"'
 
 
@@ -47,39 +47,41 @@ class ColumnsFailed(InputError):
         super().__init__(self.message("declare what failed otherwise, then call fit_failed with the same source"))
 
     def message(self, remedy: str) -> str:
-        """What failed, and what to do."""
-        first, *others = self.failed.values()
-        more = f"; {len(others)} more failed: {listed(list(self.failed)[1:])}" if others else ""
-        kept = f"{self.fitted} other {'column is' if self.fitted == 1 else 'columns are'} fitted"
-        return f"{first}{more} ({kept}: {remedy})"
+        """Return the cause of the first failure, the names of the other columns that failed, and the remedy."""
+        first, *other_causes = self.failed.values()
+        other_failures = f"; {len(other_causes)} more failed: {listed(list(self.failed)[1:])}" if other_causes else ""
+        outcome = f"{self.fitted} other {'column is' if self.fitted == 1 else 'columns are'} fitted"
+        return f"{first}{other_failures} ({outcome}: {remedy})"
 
     def __reduce__(self) -> tuple[type[ColumnsFailed], tuple[dict[str, str], int]]:
+        # Exceptions are pickled with the arguments of Exception.__init__, here the message alone.
         return type(self), (self.failed, self.fitted)
 
 
 def naming(column: str, problem: Exception) -> Exception:
-    """The problem with a message that names the column."""
+    """Return the problem, with a message that names the column."""
     if f'"{column}"' in str(problem):
         return problem
     text = str(problem) if isinstance(problem, InputError) else f"{type(problem).__name__}: {problem}"
-    named = InputError(f'column "{column}": {text}')
-    named.__cause__ = problem
-    return named
+    error = InputError(f'column "{column}": {text}')
+    error.__cause__ = problem
+    return error
 
 
 class InferenceWarning(UserWarning):
-    """What a fit chose for columns of its own accord, where it may not be what is wanted."""
+    """Choices that a fit made for columns by itself, where they may not be intended."""
 
 
 class InMemoryWarning(UserWarning):
-    """A lazy table whose result is held in memory, because its library does not give what was asked for lazily."""
+    """The result of a lazy table is held in memory, because its library cannot compute it lazily."""
 
 
 _BETWEEN = {"gpuvgm", "sklearn", "joblib", "ctgan", "rdt", "sdv"}  # packages that lead from a user's line to a warning
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the user's line that led here, through whichever methods, pipelines or drop-ins."""
+    """Warn at the line of the user's code that led here, past pipelines and drop-ins."""
+    # A stacklevel of 1 is this function, 2 its caller.
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
@@ -87,55 +89,55 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 class EnvironmentProblem(RuntimeError):
-    """The machine lacks something: an engine is missing, a disk is full (exit code 3)."""
+    """The machine lacks something, such as an engine or space on the disk (exit code 3)."""
 
 
 class ModelFileError(InputError):
-    """A model file that is damaged, truncated, tampered with or newer than this library."""
+    """A model file is damaged, truncated, tampered with, or newer than this library."""
 
 
 class SourceChangedError(InputError):
-    """A source that must be read twice was different the second time."""
+    """A source was different when it was read again."""
 
 
 LONGEST_NAME, LONGEST_LIST = 60, 300  # letters of a name, and of a list of them or a cause, in a message
 
 
 def printable(text: str) -> str:
-    """The text with escapes for what cannot be shown."""
+    """Return the text with escapes in place of characters that cannot be printed."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape", "backslashreplace").decode() for c in text)
 
 
 def counted(count: int, word: str) -> str:
-    """So many of something: "1 row", "3 rows"."""
+    """Return a count with its noun: "1 row", "3 rows"."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
 def counted_values(count: int, problem: str) -> str:
-    """So many values with a problem: "1 value is missing" of "values are missing"."""
+    """Return a count with a problem of values: "1 value is missing" for "values are missing"."""
     if count != 1:
         return f"{count:,} {problem}"
-    noun, _, rest = problem.partition(" ")
-    return f"1 {noun.removesuffix('s')} {f' {rest}'.replace(' are ', ' is ', 1).strip()}"
+    noun, _, predicate = problem.partition(" ")
+    return f"1 {noun.removesuffix('s')} {f' {predicate}'.replace(' are ', ' is ', 1).strip()}"
 
 
 def shortened(text: str, longest: int = LONGEST_NAME) -> str:
-    """The text, cut where it is long."""
+    """Return the text, cut to a number of characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def listed(names: Iterable[str], limit: int = 20) -> str:
-    """Names in quotes for a message: the first `limit` of them, or those that have room, each cut where it is long."""
+    """Return names in quotes for a message: the first `limit`, or as many as have room, each cut where it is long."""
     names = list(names)
-    shown = [f'"{shortened(printable(name))}"' for name in names[:limit]]
-    while len(shown) > 1 and sum(map(len, shown)) > LONGEST_LIST:
-        shown.pop()
-    left = len(names) - len(shown)
-    return ", ".join(shown) + (f" and {left} more" if left else "")
+    labels = [f'"{shortened(printable(name))}"' for name in names[:limit]]
+    while len(labels) > 1 and sum(map(len, labels)) > LONGEST_LIST:
+        labels.pop()
+    surplus = len(names) - len(labels)
+    return ", ".join(labels) + (f" and {surplus} more" if surplus else "")
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:
-    """Names close to a wrong one, as the end of a message; may be empty."""
+    """Return names close to a wrong one, as the end of a message; empty where there are none."""
     close = difflib.get_close_matches(name, names, n=3)
     return f"; did you mean {listed(close)}?" if close else ""
 
@@ -148,8 +150,8 @@ def check_present(source: str, wanted: Iterable[str], names: Sequence[str]) -> N
     InputError
         Naming all of them, names that are close where one is missing, and the columns that there are.
     """
-    known = set(names)
-    missing = [name for name in wanted if name not in known]
+    column_names = set(names)
+    missing = [name for name in wanted if name not in column_names]
     if len(missing) == 1:
         hint = suggestion(missing[0], names) or ";"
         raise InputError(f"{source}: no column {listed(missing)}{hint} columns: {listed(names)}")
@@ -159,14 +161,14 @@ def check_present(source: str, wanted: Iterable[str], names: Sequence[str]) -> N
 
 @dataclass(frozen=True, slots=True)
 class Results(Generic[T]):
-    """What came of the columns, by name: those that went well, and why the others failed."""
+    """Results of the columns that succeeded, and errors of those that failed, by name."""
 
     good: dict[str, T]
     failed: dict[str, Exception]
 
     @classmethod
     def of(cls, results: Mapping[str, T | Exception]) -> Results[T]:
-        """Results told apart."""
+        """Separate results from errors."""
         return cls(
             {name: result for name, result in results.items() if not isinstance(result, Exception)},
             {name: result for name, result in results.items() if isinstance(result, Exception)},

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: they are written beside and renamed, and signals wait for what is under way.
+"""Files appear whole or not at all: they are written under a partial name, then renamed; signals wait meanwhile.
 
 A lock ends with the process that holds it, so what a killed process left has none. The next process that writes to the
 same name removes it. Windows has no such locks: there it stays until someone removes it.
@@ -32,7 +32,7 @@ _LEFT_OVER = re.compile(r"\.[0-9a-f]{8}\.(partial|old)")
 
 @contextmanager
 def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
-    """Make a partial file, or folder, beside a final name; it is removed at the end unless it was renamed.
+    """Make a partial file, or folder, next to a final name; it is removed at the end unless it was renamed.
 
     Parameters
     ----------
@@ -42,31 +42,33 @@ def partial_of(final: Path, *, folder: bool = False) -> Iterator[Path]:
         Make a folder.
     """
     remove_left_over(final)
-    made: list[tuple[Path, int | None]] = []
+    partials: list[tuple[Path, int | None]] = []
     try:
         with undisturbed():
-            made.append(new_partial(final, folder=folder))
-        yield made[0][0]
+            # A signal between creating and noting the file would leave it behind.
+            partials.append(new_partial(final, folder=folder))
+        yield partials[0][0]
     finally:
         with undisturbed():
-            for partial, lock in made:
+            for partial, lock in partials:
                 remove(partial)
                 if lock is not None:
                     os.close(lock)
 
 
 def replace_folder(new: Path, final: Path) -> None:
-    """Give a new folder its name; the old one is removed afterwards, or gets its name back if that fails."""
+    """Give a new folder its final name; the old one is removed, or gets its name back if that fails."""
     with undisturbed():
-        while not _renamed(new, final):
+        while not _try_replace(new, final):
             pass
         remove_left_over(final)
 
 
-def _renamed(new: Path, final: Path) -> bool:
-    """Rename a folder; false where another process gave its own folder the name in between."""
+def _try_replace(new: Path, final: Path) -> bool:
+    """Replace a folder; return False where another process gave its own folder the name in between."""
     old = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
     with suppress(FileNotFoundError):
+        # A folder that is not empty cannot be renamed over: it gets another name first.
         final.rename(old)
     try:
         new.rename(final)
@@ -82,11 +84,11 @@ def _renamed(new: Path, final: Path) -> bool:
 
 
 def remove_left_over(final: Path) -> None:
-    """Remove what ended processes left beside a name; an old folder only where there is a newer one."""
+    """Remove what ended processes left next to a name; an old folder only where there is a newer one."""
     start = f".{final.name}"
     for name in _names_in(final.parent):
-        found = _LEFT_OVER.fullmatch(name.removeprefix(start)) if name.startswith(start) else None
-        if found is not None and (found[1] == "partial" or final.exists()):
+        match = _LEFT_OVER.fullmatch(name.removeprefix(start)) if name.startswith(start) else None
+        if match is not None and (match[1] == "partial" or final.exists()):
             _remove_unowned(final.with_name(name))
 
 
@@ -114,9 +116,9 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def new_partial(final: Path, *, folder: bool) -> tuple[Path, int | None]:
-    """A partial file or folder that no other process removes while the descriptor is open that holds its lock.
+    """Create and lock a partial file or folder, which no other process removes while the descriptor is open.
 
-    There is none where there are no locks.
+    The descriptor is None where there are no locks.
     """
     while True:
         path = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
@@ -132,13 +134,13 @@ def new_partial(final: Path, *, folder: bool) -> tuple[Path, int | None]:
             raise
         with suppress(OSError):  # on file systems without locks nothing counts as left over
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if has_name(lock, path):
+        if has_name(lock, path):  # else it was removed as left over before it was locked
             return path, lock
         os.close(lock)
 
 
 def has_name(descriptor: int, path: Path) -> bool:
-    """Whether an open file still has its name."""
+    """Return whether an open file still has its name."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -152,6 +154,7 @@ def _remove_unowned(path: Path) -> None:
     with suppress(OSError):
         if not (stat.S_ISREG(kind := path.lstat().st_mode) or stat.S_ISDIR(kind)):
             return
+        # Follow no link, and wait for no writer of a pipe, if the name changed since it was looked at.
         lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -187,16 +190,16 @@ class _Signals:
         self.shields = 0
         self.waiting: KeyboardInterrupt | None = None
         self.last: float | None = None
-        self.outside: Callable[[KeyboardInterrupt], Any] | None = None
+        self.idle_handler: Callable[[KeyboardInterrupt], Any] | None = None
 
     def receive(self, number: int, _: object) -> None:
         """Handle a signal; further ones are ignored while the run cleans up."""
-        now = time.monotonic()
-        if self.last is not None and now < self.last + PATIENCE:
+        arrival = time.monotonic()
+        if self.last is not None and arrival < self.last + PATIENCE:
             return
-        self.last, problem = now, RAISED[number]()
-        if self.outside is not None:
-            self.outside(problem)
+        self.last, problem = arrival, RAISED[number]()
+        if self.idle_handler is not None:
+            self.idle_handler(problem)
         elif self.shields:
             self.waiting = problem
         else:
@@ -206,47 +209,47 @@ class _Signals:
 _SIGNALS = _Signals()
 
 
-def listen(outside: Callable[[KeyboardInterrupt], Any]) -> None:
+def listen(idle_handler: Callable[[KeyboardInterrupt], Any]) -> None:
     """Install the handlers; signals that are ignored stay so, as SIGHUP after ``nohup``, but not SIGTERM.
 
     Parameters
     ----------
-    outside : callable
+    idle_handler : callable
         Called where a signal comes before the work begins or after its end (see `working`); ends the process.
     """
-    _SIGNALS.outside = outside
+    _SIGNALS.idle_handler = idle_handler
     for number in RAISED:
         if number == signal.SIGTERM or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _SIGNALS.receive)
 
 
 def is_interrupted() -> bool:
-    """Whether a signal has come that ends the command."""
+    """Return whether a signal that ends the command has arrived."""
     return _SIGNALS.last is not None
 
 
 @contextmanager
 def working() -> Iterator[None]:
-    """In the body, signals raise an exception."""
-    outside, _SIGNALS.outside = _SIGNALS.outside, None
+    """Raise an exception in the body when a signal arrives."""
+    idle_handler, _SIGNALS.idle_handler = _SIGNALS.idle_handler, None
     try:
         yield
     finally:
-        _SIGNALS.outside = outside
+        _SIGNALS.idle_handler = idle_handler
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """In the body, signals wait: it makes or removes files that the code around it keeps track of.
+    """Defer signals in the body, which makes or removes files that the code around it keeps track of.
 
     It has an effect only after `listen`, and in the main thread.
     """
-    here = threading.current_thread() is threading.main_thread()
-    _SIGNALS.shields += here
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    _SIGNALS.shields += in_main_thread
     try:
         yield
     finally:
-        _SIGNALS.shields -= here
-        if here and not _SIGNALS.shields and _SIGNALS.waiting is not None:
+        _SIGNALS.shields -= in_main_thread
+        if in_main_thread and not _SIGNALS.shields and _SIGNALS.waiting is not None:
             problem, _SIGNALS.waiting = _SIGNALS.waiting, None
             raise problem

@@ -33,8 +33,9 @@ ARROW_PROBLEMS = (
     pa.ArrowSerializationError,
 )
 _ERRORS = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+# "failed to map segment" is the dynamic linker's, in an ImportError.
 _MEMORY = re.compile("not enough memory|cannot allocate memory|failed to map segment|memory allocation", re.IGNORECASE)
-_ASKED = re.compile(r"alloc of size (\d+) failed")
+_ALLOCATION = re.compile(r"alloc of size (\d+) failed")
 _THREADS = re.compile("can't start new thread|failed to launch worker thread", re.IGNORECASE)
 
 
@@ -46,19 +47,19 @@ def machine_memory() -> int:
 
 
 def lacks_memory(problem: BaseException) -> bool:
-    """Whether memory ran out; some libraries say so only in their message."""
+    """Return whether memory ran out; some libraries say so in their message alone."""
     if isinstance(problem, MemoryError) or (isinstance(problem, OSError) and problem.errno == errno.ENOMEM):
         return True
     return isinstance(problem, (OSError, ImportError)) and bool(_MEMORY.search(str(problem)))
 
 
 def lacks_threads(problem: BaseException) -> bool:
-    """Whether the system starts no more threads, as where memory or their number is limited."""
+    """Return whether the system starts no more threads, for lack of memory or because of a limit."""
     return isinstance(problem, (RuntimeError, pa.ArrowException)) and bool(_THREADS.search(str(problem)))
 
 
 def is_shortage(problem: BaseException) -> bool:
-    """Whether the machine, and not the input, is the reason."""
+    """Return whether the machine, not the input, is the cause of a problem."""
     if lacks_memory(problem) or lacks_threads(problem):
         return True
     return isinstance(problem, OSError) and problem.errno in _ERRORS
@@ -66,7 +67,7 @@ def is_shortage(problem: BaseException) -> bool:
 
 @contextmanager
 def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception]) -> Iterator[None]:
-    """Raise errors that Arrow meets in a damaged file as errors that explain it; a shortage is raised as it is.
+    """Raise errors that Arrow meets in a damaged file as errors that explain it, but shortages as they are.
 
     A buffer for which the file claims more bytes than the process can ever have is damage: nothing makes room for it.
 
@@ -87,9 +88,9 @@ def damage_as(explain: Callable[[Exception], Exception], *others: type[Exception
 
 
 def _asks_too_much(problem: Exception) -> bool:
-    """Whether one buffer was to have more bytes than the machine, or than the process may ever have."""
-    asked = _ASKED.search(str(problem))
-    return asked is not None and int(asked[1]) > _most_memory()
+    """Return whether one buffer needed more bytes than the machine has, or than the process may have."""
+    request = _ALLOCATION.search(str(problem))
+    return request is not None and int(request[1]) > _most_memory()
 
 
 def _most_memory() -> int:
@@ -101,6 +102,6 @@ def _most_memory() -> int:
 
 
 def reason(problem: Exception) -> str:
-    """What a library said, on one line; it may repeat a value of any length."""
-    said = printable(" ".join(str(problem).split()).rstrip("."))
-    return said if len(said) <= MOST_SAID else f"{said[: MOST_SAID - 1]}…"
+    """Return a library's message on one line; it is cut, as it may repeat a value of any length."""
+    text = printable(" ".join(str(problem).split()).rstrip("."))
+    return text if len(text) <= MOST_SAID else f"{text[: MOST_SAID - 1]}…"

@@ -46,7 +46,7 @@ def amount(first_row: int, rows: int, seed: int = 0) -> np.ndarray[Any, np.dtype
 
 
 def amount_chunk(chunk: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Rows [chunk, chunk + 1) * CHUNK_ROWS, from a Philox generator of their own with key (seed, chunk)."""
+    """Rows [chunk, chunk + 1) * CHUNK_ROWS, from a Philox generator with key (seed, chunk)."""
     draws = np.random.Generator(np.random.Philox(key=np.array([seed, chunk], dtype=np.uint64)))
     uniform = draws.random(CHUNK_ROWS)
     component = np.zeros(CHUNK_ROWS, dtype=np.intp)
@@ -61,7 +61,7 @@ def amount_chunk(chunk: int, seed: int) -> np.ndarray[Any, np.dtype[np.float64]]
 
 
 def to_cents(values: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Values capped and rounded to cents, in place."""
+    """Cap values and round them to cents, in place."""
     np.minimum(values, AMOUNT_CAP, out=values)
     values *= 100.0
     np.rint(values, out=values)

@@ -103,8 +103,8 @@ def _balance(draws: np.random.Generator) -> Any:
 
 
 def _quantity(draws: np.random.Generator) -> NDArray[np.int64]:
-    ordered = np.minimum(draws.geometric(0.4, CHUNK_ROWS), MOST_QUANTITY)
-    return np.where(draws.random(CHUNK_ROWS) < 0.41, 0, ordered)
+    counts = np.minimum(draws.geometric(0.4, CHUNK_ROWS), MOST_QUANTITY)
+    return np.where(draws.random(CHUNK_ROWS) < 0.41, 0, counts)
 
 
 def _moments(draws: np.random.Generator) -> NDArray[np.int64]:

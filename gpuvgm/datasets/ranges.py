@@ -28,7 +28,7 @@ class RowRange:
 
 
 def chunks_of(first_row: int, rows: int) -> Iterator[tuple[int, slice, slice]]:
-    """The chunks of a range: which, the rows of the chunk that lie in the range, and where these are in the range."""
+    """Chunks of a range: number, slice of its rows that lie in the range, and slice of the range."""
     stop = first_row + rows
     for chunk in range(first_row // CHUNK_ROWS, -(-stop // CHUNK_ROWS) if rows else 0):
         start = chunk * CHUNK_ROWS
@@ -52,7 +52,7 @@ def stream_of(seed: int, chunk: int, name: int) -> np.random.Generator:
 
 
 def check_row_range(first_row: int, rows: int, seed: int) -> None:
-    """Refuse what no range of rows can be."""
+    """Refuse an impossible range of rows or seed."""
     if first_row < 0 or rows < 0:
         raise InputError(f"rows must not be negative, got first_row={first_row}, rows={rows}")
     if not 0 <= seed < 1 << 64:

@@ -1,4 +1,4 @@
-"""Generated rows into files: one of Parquet or CSV, or a folder of Parquet that several machines may fill."""
+"""Write generated rows: one file of Parquet or CSV, or a folder of Parquet files that several machines may fill."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TABLES: dict[Kind, tuple[pa.Schema, Rows]] = {
 
 @dataclass(frozen=True, slots=True)
 class GeneratedParts(Parts):
-    """Files of generated rows; each says with which row it begins.
+    """Files of generated rows, each with the number of its first row.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class GeneratedParts(Parts):
 
 @dataclass(frozen=True, slots=True)
 class Generator:
-    """What is generated.
+    """Generator of the rows of a table.
 
     Parameters
     ----------
@@ -76,25 +76,25 @@ class Generator:
     described: Mapping[str, str]
 
     def parts(self, out: Location, part: RowRange, file_rows: int) -> GeneratedParts:
-        """The files of a range of rows, numbered by these."""
-        said = {key.removeprefix("gpuvgm."): text for key, text in self.described.items() if key != "pandas"}
-        asked = {**said, "first_row": part.first_row, "rows": part.rows, "part_rows": file_rows}
-        asked["row_group_rows"] = self.block_rows
+        """Files of a range of rows, numbered by their rows."""
+        description = {key.removeprefix("gpuvgm."): text for key, text in self.described.items() if key != "pandas"}
+        request = {**description, "first_row": part.first_row, "rows": part.rows, "part_rows": file_rows}
+        request["row_group_rows"] = self.block_rows
         schema = self.schema.with_metadata(dict(self.described))
-        parts = GeneratedParts(out, schema, asked, file_rows, decoded=True, block_rows=self.block_rows)
+        parts = GeneratedParts(out, schema, request, file_rows, decoded=True, block_rows=self.block_rows)
         return parts.numbered(part.first_row, part.rows)
 
     def encoder(self) -> Callable[[RowRange], Written]:
-        """What makes rows."""
-        return self._written
+        """Function that generates the rows of a range."""
+        return self._generate_rows
 
-    def _written(self, part: RowRange) -> Written:
+    def _generate_rows(self, part: RowRange) -> Written:
         return self.rows_of(part.first_row, part.rows, self.seed), {}
 
 
 @dataclass(frozen=True, slots=True)
 class GeneratedRows(Source):
-    """Ranges of rows to be made, as a source and as partitions of it.
+    """Ranges of rows to generate, as a source and as its partitions.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class GeneratedRows(Source):
         return self.part.rows
 
     def blocks(self, *_: Any) -> Iterator[Any]:
-        """The rows in blocks of the length that they are always made in, none of which has rows of two files."""
+        """The rows in blocks of constant length, none of which crosses a border of files."""
         return (block for file in self.part.ranges(self.file_rows) for block in file.ranges(self.block_rows))
 
     def partitions(self, _: Any) -> Iterator[GeneratedRows]:
@@ -135,12 +135,12 @@ class GeneratedRows(Source):
         return (replace(self, part=file) for file in self.part.ranges(self.file_rows))
 
     def read(self) -> OpenPartition:
-        """The rows as a worker makes them."""
+        """The rows as a worker generates them."""
         return OpenPartition(on_device=False, blocks=self.blocks())
 
 
 class RowsInOrder(GeneratedRows):
-    """Rows that are drawn one after the other, of which none comes again."""
+    """Rows that are drawn one after the other, and cannot be drawn again."""
 
     __slots__ = ()
     identified = False
@@ -210,18 +210,19 @@ def generate(
     """
     generator = _generator(kind, seed, block_rows)
     check_row_range(first_row, rows, seed)
-    chosen = LocalExecutor() if executor is None else executor
-    return write_generated(generator, path, RowRange(first_row, rows), file_rows, chosen, resume=resume)
+    runner = LocalExecutor() if executor is None else executor
+    return write_generated(generator, path, RowRange(first_row, rows), file_rows, runner, resume=resume)
 
 
 def write_generated(
-    generator: Generator, path: Given, part: RowRange, file_rows: int, chosen: Executor, *, resume: bool | None
+    generator: Generator, path: Given, part: RowRange, file_rows: int, executor: Executor, *, resume: bool | None
 ) -> RunSummary:
     """Write a range of rows, as `generate` describes; `resume` is None where a run that was cut short cannot go on."""
     out = location_of(path)
     if out.suffix:
+        # One file has all rows, and one process writes it.
         file_rows = max(1, part.rows)
-        chosen = chosen if isinstance(chosen, LocalExecutor) else LocalExecutor(progress=chosen.progress)
+        executor = executor if isinstance(executor, LocalExecutor) else LocalExecutor(progress=executor.progress)
     elif file_rows < 1 or part.first_row % file_rows:
         raise InputError(
             f"first_row must be a multiple of file_rows in a folder, got first_row={part.first_row} and "
@@ -230,7 +231,7 @@ def write_generated(
     kind = RowsInOrder if resume is None else GeneratedRows
     source = kind("generated rows", generator.schema, part, file_rows, generator.block_rows)
     parts = generator.parts(target_of(source, out), part, file_rows)
-    run = Run(source, "reference", chosen)
+    run = Run(source, "reference", executor)
     return write_rows(run, generator.schema.names, parts, generator.encoder, resume=bool(resume))
 
 

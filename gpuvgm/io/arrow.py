@@ -45,34 +45,34 @@ def metadata_for_pandas(dtypes: Mapping[str, object], schema: pa.Schema) -> dict
 
 
 def is_text_type(type_: pa.DataType) -> bool:
-    """Whether values of the type are text."""
+    """Return whether values of the type are text."""
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
 def is_datetime_type(type_: pa.DataType) -> bool:
-    """Whether values of the type are points in time, times of day or durations."""
+    """Return whether values of the type are points in time, times of day or durations."""
     of_a_day = pa.types.is_date(type_) or pa.types.is_time(type_)
     return bool(of_a_day or pa.types.is_timestamp(type_) or pa.types.is_duration(type_))
 
 
 def is_moment_type(type_: pa.DataType) -> bool:
-    """Whether values of the type are points in time, whose zero is a day like others."""
+    """Return whether values of the type are points in time, whose zero is an ordinary day."""
     return bool(pa.types.is_timestamp(type_) or pa.types.is_date(type_))
 
 
 def is_number_type(type_: pa.DataType) -> bool:
-    """Whether a continuous, mixed or general column can hold the type: numbers, decimals, datetimes, or no values."""
+    """Return whether a continuous, mixed or general column can hold the type: numbers, datetimes, or no values."""
     decimal = pa.types.is_decimal(type_) and not pa.types.is_decimal256(type_)
     return bool(is_plain_number_type(type_) or decimal or is_datetime_type(type_) or pa.types.is_null(type_))
 
 
 def is_plain_number_type(type_: pa.DataType) -> bool:
-    """Whether values of the type are integers or floating-point numbers."""
+    """Return whether values of the type are integers or floating-point numbers."""
     return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_))
 
 
 def row_bytes(schema: pa.Schema) -> float:
-    """Bytes that a row takes in Arrow arrays; of values without a fixed width a guess."""
+    """Bytes of a row in Arrow arrays; a guess for values without a fixed width."""
     return float(sum(_value_bytes(field.type) for field in schema))
 
 
@@ -86,7 +86,7 @@ def _value_bytes(type_: pa.DataType) -> float:
 
 
 def with_wide_indices(schema: pa.Schema) -> pa.Schema:
-    """The schema of several parts of a table: dictionaries with indices that hold any number of entries.
+    """Schema for several parts of a table: dictionary indices are wide enough for any number of entries.
 
     What writes a part alone may number its entries with 8 bits, and those of the next one with 16.
     """
@@ -97,7 +97,7 @@ def with_wide_indices(schema: pa.Schema) -> pa.Schema:
 
 
 def with_wide_index(type_: Any) -> pa.DataType:
-    """A dictionary's type with indices that hold any number of entries."""
+    """A dictionary's type with indices wide enough for any number of entries."""
     return pa.dictionary(pa.int32(), type_.value_type, type_.ordered)
 
 
@@ -106,23 +106,23 @@ LARGEST_WHOLE = 2**53  # float64 holds every integer from -2^53 to 2^53
 
 
 def plain_column(column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    """A column as the values that it stands for: no dictionary, no runs, and the storage of extension types."""
+    """The values that a column stands for: without dictionaries, runs and extension types."""
     type_: Any = plain_type(column.type)
     return column if type_ == column.type else pa.chunked_array([plain_values_of(c) for c in column.chunks], type_)
 
 
 def plain_type(type_: Any) -> pa.DataType:
-    """Type of the values that a column of a type stands for; within dictionaries, text instead of views of text."""
+    """Type of the values that a column stands for; text in dictionaries is never a view."""
     if pa.types.is_dictionary(type_):
         return plain_type(_taken_type(type_.value_type))
     if pa.types.is_run_end_encoded(type_):
         return plain_type(type_.value_type)
-    plain: pa.DataType = plain_type(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else type_
-    return plain
+    storage_type: pa.DataType = plain_type(type_.storage_type) if isinstance(type_, pa.BaseExtensionType) else type_
+    return storage_type
 
 
 def plain_values_of(values: Array) -> Array:
-    """An array as the values that it stands for, as in `plain_column`."""
+    """The values that an array stands for, as in `plain_column`."""
     if pa.types.is_dictionary(values.type):
         return plain_values_of(out_of_dictionary(values))
     if pa.types.is_run_end_encoded(values.type):
@@ -131,20 +131,20 @@ def plain_values_of(values: Array) -> Array:
 
 
 def out_of_dictionary(values: Array) -> Array:
-    """Entries of a dictionary array, one a row: null where the index is null, and where the entry is."""
+    """Values of a dictionary array by row; null where the index or the entry is null."""
     entries, type_ = values.dictionary, _taken_type(values.type.value_type)
     return (entries if entries.type == type_ else entries.cast(type_)).take(values.indices)
 
 
 def _taken_type(type_: pa.DataType) -> pa.DataType:
-    """The type as which Arrow's `take` works: it does not take views."""
+    """Type for Arrow's `take`, which does not support views."""
     if is_text_type(type_) and not pa.types.is_string(type_):
         return pa.large_string()
     return pa.large_binary() if pa.types.is_binary_view(type_) else type_
 
 
 def tidied(values: Array) -> Array:
-    """A dictionary array whose entries are neither missing nor double, as pandas and Arrow's joins need them."""
+    """A dictionary array without missing or duplicate entries, as pandas and Arrow's joins need them."""
     entries = values.dictionary
     try:
         codes = entries.dictionary_encode()
@@ -157,7 +157,7 @@ def tidied(values: Array) -> Array:
 
 
 def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
-    """Arrays of one type as one, also where their dictionaries differ and hold missing entries.
+    """Arrays of one type concatenated, also where their dictionaries differ or hold missing entries.
 
     Raises
     ------
@@ -174,24 +174,24 @@ def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
     if comparable != type_.value_type:
         entries: Any = comparable  # the stubs know no dictionary of any type
         coded = pa.dictionary(type_.index_type, entries)
-        joined = joined_arrays([_with_entries_as(array, comparable) for array in arrays], coded)
-        return _with_entries_as(joined, type_.value_type, ordered=type_.ordered)
+        storage_array = joined_arrays([_with_entries_as(array, comparable) for array in arrays], coded)
+        return _with_entries_as(storage_array, type_.value_type, ordered=type_.ordered)
     try:
         return pa.concat_arrays([tidied(array) for array in arrays])
     except pa.ArrowNotImplementedError:  # entries that Arrow cannot compare, such as lists
-        return _one_behind_the_other(arrays, type_)
+        return _concat_dictionaries(arrays, type_)
 
 
 def _joinable_type(type_: Any) -> pa.DataType:
-    """The type as which Arrow joins different dictionaries; Arrow 26 joins those of float16 wrongly."""
+    """Type as which Arrow joins different dictionaries; Arrow 26 joins those of float16 wrongly."""
     if pa.types.is_float16(type_):
         return pa.uint16()
-    stored: pa.DataType = type_.storage_type if isinstance(type_, pa.BaseExtensionType) else type_
-    return stored
+    storage_type: pa.DataType = type_.storage_type if isinstance(type_, pa.BaseExtensionType) else type_
+    return storage_type
 
 
 def _with_entries_as(values: Array, type_: Any, *, ordered: bool = False) -> Array:
-    """A dictionary array with the same entries, or what they are stored as, as another type."""
+    """A dictionary array with its entries, or their storage, as another type."""
     entries = values.dictionary
     if isinstance(entries.type, pa.BaseExtensionType):
         entries = entries.storage
@@ -202,12 +202,12 @@ def _with_entries_as(values: Array, type_: Any, *, ordered: bool = False) -> Arr
     return pa.DictionaryArray.from_arrays(values.indices, entries, ordered=ordered)
 
 
-def _one_behind_the_other(arrays: Sequence[Array], type_: Any) -> Array:
-    """Dictionary arrays as one whose dictionary holds the different dictionaries of all."""
+def _concat_dictionaries(arrays: Sequence[Array], type_: Any) -> Array:
+    """Dictionary arrays as one, whose dictionary concatenates the different dictionaries."""
     dictionaries: list[Array] = []
     indices = []
     for array in arrays:
-        at = next((i for i, known in enumerate(dictionaries) if known.equals(array.dictionary)), len(dictionaries))
+        at = next((i for i, words in enumerate(dictionaries) if words.equals(array.dictionary)), len(dictionaries))
         dictionaries[at:] = dictionaries[at:] or [array.dictionary]
         start = sum(map(len, dictionaries[:at]))
         indices.append(pc.add(array.indices.cast(pa.int64()), start).cast(type_.index_type))
@@ -216,7 +216,7 @@ def _one_behind_the_other(arrays: Sequence[Array], type_: Any) -> Array:
 
 
 def taken(values: Array, rows: NDArray[np.int64]) -> Array:
-    """Rows of an array or a chunked array; one after the other for types that Arrow's `take` does not know."""
+    """Rows of an array or a chunked array, also of types that Arrow's `take` does not support."""
     try:
         return values.take(pa.array(rows, pa.int64()))
     except pa.ArrowNotImplementedError:
@@ -234,7 +234,7 @@ SLACK = 1.125  # of buffers over the rows that they hold: ends of offsets, and b
 
 
 def copied(values: Array) -> Array:
-    """The same values in memory of their own: a slice, and its pickle, hold the buffers of all that it was cut from.
+    """A copy without other rows; a slice, and its pickle, hold all buffers that it was cut from.
 
     Of dictionaries all entries are kept: a fit knows from them what may occur.
     """
@@ -249,26 +249,28 @@ def copied(values: Array) -> Array:
     with suppress(pa.ArrowTypeError):  # of views of lists, before pyarrow 25
         if not is_shared_inside and values.get_total_buffer_size() <= SLACK * values.nbytes + 64:
             return values
-    whole = pa.concat_arrays([values, values.slice(0, 0)])
-    return _with_copied_children(whole) if is_shared_inside else whole
+    array = pa.concat_arrays([values, values.slice(0, 0)])
+    return _with_copied_children(array) if is_shared_inside else array
 
 
 def _shares_inside(type_: Any) -> bool:
-    """Whether dictionaries or views are within a nested type; unions, whose parts cannot be put together, count not."""
+    """Return whether a nested type holds dictionaries or views; unions do not count, as they cannot be joined."""
     if pa.types.is_union(type_):
         return False
-    inside = [type_.field(i).type for i in range(type_.num_fields)]
-    return any(pa.types.is_dictionary(one) or is_view(one) or _shares_inside(one) for one in inside)
+    child_types = [type_.field(i).type for i in range(type_.num_fields)]
+    return any(pa.types.is_dictionary(child) or is_view(child) or _shares_inside(child) for child in child_types)
 
 
 def _with_copied_children(values: Array) -> Array:
-    """A nested array that begins where its buffers do, with copies of what it consists of."""
+    """A nested array that begins where its buffers do, with copies of its children."""
     type_ = values.type
     if pa.types.is_run_end_encoded(type_):
         return pa.RunEndEncodedArray.from_arrays(values.run_ends, copied(values.values), type_)
-    inside = [values.field(i) for i in range(type_.num_fields)] if pa.types.is_struct(type_) else [values.values]
-    own = values.buffers()[: type_.num_buffers]
-    return pa.Array.from_buffers(type_, len(values), own, values.null_count, children=[copied(one) for one in inside])
+    children = [values.field(i) for i in range(type_.num_fields)] if pa.types.is_struct(type_) else [values.values]
+    buffers = values.buffers()[: type_.num_buffers]
+    return pa.Array.from_buffers(
+        type_, len(values), buffers, values.null_count, children=[copied(child) for child in children]
+    )
 
 
 class _Pickler(pickle.Pickler):
@@ -279,28 +281,28 @@ class _Pickler(pickle.Pickler):
         self._dictionaries: list[Array] = []
 
     def reducer_override(self, value: Any) -> Any:
-        """What an array is made of; everything else as Python does it."""
+        """Constructor and parts of an Arrow array; other objects are pickled as Python does."""
         if not isinstance(value, pa.Array):
             return NotImplemented
         if not isinstance(value, pa.DictionaryArray):
             return copied(value).__reduce__()
-        parts = value.indices, self._once(value.dictionary), None, value.type.ordered
+        parts = value.indices, self._shared_entries(value.dictionary), None, value.type.ordered
         return pa.DictionaryArray.from_arrays, parts
 
-    def _once(self, entries: Array) -> Array:
-        """The entries, or those equal to them that are in the pickle."""
-        equal = (known for known in self._dictionaries if known.type == entries.type and known.equals(entries))
-        known = next(equal, None)
-        if known is None:
+    def _shared_entries(self, entries: Array) -> Array:
+        """The entries, or equal ones that are in the pickle already."""
+        pickled = (words for words in self._dictionaries if words.type == entries.type and words.equals(entries))
+        twin = next(pickled, None)
+        if twin is None:
             self._dictionaries.append(entries)
-        return entries if known is None else known
+        return entries if twin is None else twin
 
 
 BUFFERS_ASIDE = 5  # from this version on pickles have buffers aside; Dask's scheduler writes version 4
 
 
 class Packed:
-    """A value for its way to another process: its pickle, in which slices of rows hold no others.
+    """A value on its way to another process: its pickle, in which slices hold no other rows.
 
     Parameters
     ----------
@@ -316,7 +318,7 @@ class Packed:
 
     @classmethod
     def pack(cls, value: Any) -> Any:
-        """The value packed, or as it is where only Dask can pickle it."""
+        """Pack a value; one that only Dask can pickle is returned as it is."""
         try:
             return cls(value)
         except (pickle.PicklingError, AttributeError, TypeError):
@@ -324,7 +326,7 @@ class Packed:
 
     @classmethod
     def unpack(cls, value: Any) -> Any:
-        """What was packed; its arrays lie in the buffers."""
+        """Unpack a value, whose arrays lie in the buffers; others are returned as they are."""
         return pickle.loads(value._pickle, buffers=value._buffers) if isinstance(value, cls) else value
 
     def __reduce_ex__(self, version: Any) -> tuple[Any, ...]:
@@ -336,7 +338,7 @@ class Packed:
 
 
 def exactly_cast(values: Array, type_: pa.DataType) -> Array:
-    """An array as another type that holds all its values.
+    """Cast an array to a type that holds all its values exactly.
 
     Raises
     ------
@@ -346,18 +348,18 @@ def exactly_cast(values: Array, type_: pa.DataType) -> Array:
     cast, kind = values.cast(type_), values.type
     if kind == type_ or is_text_type(type_) or not _is_rounded(kind):
         return cast
-    compared: Any = pc.equal(cast.cast(kind), values)
-    same = compared.fill_null(fill_value=True)
+    equal: Any = pc.equal(cast.cast(kind), values)
+    matches = equal.fill_null(fill_value=True)
     if pa.types.is_floating(kind):
-        nan: Any = pc.is_nan(values)
-        same = pc.or_(same, nan.fill_null(fill_value=True))
-    if not pc.all(same, min_count=0).as_py():
+        nan: Any = pc.is_nan(values)  # which differs from itself
+        matches = pc.or_(matches, nan.fill_null(fill_value=True))
+    if not pc.all(matches, min_count=0).as_py():  # of no rows: true, not null
         raise pa.ArrowInvalid(f"{type_} does not hold all values of {kind}")
     return cast
 
 
 def _is_rounded(type_: pa.DataType) -> bool:
-    """Whether Arrow's casts of a type may round; float16 fits into every float type."""
+    """Return whether Arrow's casts of a type may round; float16 fits into every float type."""
     floats = pa.types.is_floating(type_) and not pa.types.is_float16(type_)
     return bool(floats or pa.types.is_decimal(type_) or pa.types.is_temporal(type_))
 
@@ -394,7 +396,7 @@ def _check_type(name: str, type_: Any) -> None:
 
 
 def reading_options(**options: Any) -> Any:
-    """Options of reading IPC: memory aligned as the types want it."""
+    """Options for reading IPC, with memory aligned as the types need it."""
     ipc: Any = pa.ipc  # the stubs know no alignment
     return ipc.IpcReadOptions(ensure_alignment=ipc.Alignment.DataTypeSpecific, **options)
 
@@ -428,7 +430,7 @@ def check_buffers(field: pa.Field[Any], column: pa.Array[Any]) -> None:
 
 
 def check_values(field: pa.Field[Any], column: pa.Array[Any]) -> None:
-    """Refuse offsets, indices and views that lead elsewhere, and text that is no UTF-8; the buffers are checked.
+    """Refuse offsets, indices and views that point elsewhere, and text that is not UTF-8; buffers are checked before.
 
     Raises
     ------
@@ -452,13 +454,13 @@ _INLINE_BYTES = 12  # of texts that stand in the view itself
 
 
 def is_shared(type_: pa.DataType) -> bool:
-    """Whether values of a type may point to what others point to, or hold any number of values."""
+    """Return whether values of a type may point to shared bytes, or stand for any number of values."""
     is_fixed = pa.types.is_fixed_size_binary(type_) or pa.types.is_decimal(type_)
     return not (is_fixed or pa.types.is_primitive(type_) or pa.types.is_null(type_) or has_offsets(type_))
 
 
 def viewed_bytes(array: Any) -> int:
-    """Bytes of the texts that views in an array stand for; those of missing rows count.
+    """Bytes of the texts that the views in an array stand for; those of missing rows count.
 
     Parameters
     ----------
@@ -471,7 +473,7 @@ def viewed_bytes(array: Any) -> int:
 
 
 def check_views(array: Any) -> None:
-    """Refuse views that point out of their buffers, those of missing rows too: Arrow's casts follow them.
+    """Refuse views that point out of their buffers, also in missing rows, as Arrow's casts follow them.
 
     Raises
     ------
@@ -513,12 +515,12 @@ def child_arrays(array: Any) -> list[pa.Array[Any]]:
 
 
 def is_view(type_: pa.DataType) -> bool:
-    """Whether values are views of bytes elsewhere."""
+    """Return whether values are views of bytes elsewhere."""
     return pa.types.is_string_view(type_) or pa.types.is_binary_view(type_)
 
 
 def has_offsets(type_: pa.DataType) -> bool:
-    """Whether values are bytes between two offsets."""
+    """Return whether values are bytes between two offsets."""
     return any(
         is_one(type_)
         for is_one in (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)

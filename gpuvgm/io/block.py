@@ -1,4 +1,4 @@
-"""Blocks of rows: the unit that is read, computed and written; re-blocking over the borders of batches."""
+"""Blocks of rows, the unit of reading, computing and writing, and batches cut to a number of rows."""
 
 from __future__ import annotations
 
@@ -50,13 +50,15 @@ class DeviceTable:
         return DeviceTable(columns, length)
 
     def filter(self, rows: Array) -> DeviceTable:
-        """The rows of a mask, which lies on the device or on the host."""
-        chosen = np.flatnonzero(to_numpy(rows))
+        """The rows that a mask on the device or on the host selects."""
+        row_numbers = np.flatnonzero(to_numpy(rows))
         columns: dict[str, Column] = {
-            name: one.filter(beside(rows, one.values)) if isinstance(one, DeviceColumn) else taken(one, chosen)
-            for name, one in self.columns.items()
+            name: column.filter(beside(rows, column.values))
+            if isinstance(column, DeviceColumn)
+            else taken(column, row_numbers)
+            for name, column in self.columns.items()
         }
-        return DeviceTable(columns, len(chosen))
+        return DeviceTable(columns, len(row_numbers))
 
     def to_arrow(self) -> pa.RecordBatch:
         """The rows in the memory of the host."""
@@ -111,7 +113,7 @@ class Block:
         return self.table.column(name)
 
     def halves(self) -> list[Block]:
-        """The block as two."""
+        """Both halves of the block."""
         half = self.rows // 2
         return [self.between(0, half), self.between(half, self.rows)]
 
@@ -121,7 +123,7 @@ class Block:
 
 
 class Gatherer:
-    """Turns batches of any length into batches of exactly `rows` rows; slices, and copies only at borders.
+    """Cuts batches of any length into batches of exactly `rows` rows: slices, and copies at borders only.
 
     Parameters
     ----------
@@ -129,42 +131,42 @@ class Gatherer:
         Rows of every batch handed out, the last one excepted.
     """
 
-    __slots__ = ("_held", "_parts", "rows")
+    __slots__ = ("_waiting_rows", "_parts", "rows")
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self._parts: deque[Batch] = deque()
-        self._held = 0
+        self._waiting_rows = 0
 
     def add(self, batch: Batch) -> Iterator[Batch]:
-        """Take one batch in and yield every full batch that is there now."""
+        """Add a batch, and yield every full batch."""
         if batch.num_rows:
             self._parts.append(batch)
-            self._held += batch.num_rows
-        while self._held >= self.rows:
+            self._waiting_rows += batch.num_rows
+        while self._waiting_rows >= self.rows:
             yield self._take(self.rows)
 
     def rest(self) -> Iterator[Batch]:
-        """Yield what is left, if anything."""
-        if self._held:
-            yield self._take(self._held)
+        """Yield the remaining rows, if any."""
+        if self._waiting_rows:
+            yield self._take(self._waiting_rows)
 
     def _take(self, rows: int) -> Batch:
-        taken: list[Batch] = []
+        pieces: list[Batch] = []
         missing = rows
         while missing:
             part = self._parts.popleft()
             if part.num_rows > missing:
                 self._parts.appendleft(part[missing:])
                 part = part[:missing]
-            taken.append(part)
+            pieces.append(part)
             missing -= part.num_rows
-        self._held -= rows
-        return join_batches(taken)
+        self._waiting_rows -= rows
+        return join_batches(pieces)
 
 
 def join_batches(parts: list[Batch]) -> Batch:
-    """One batch from several of the same schema, wherever they lie; a single one is returned as it is."""
+    """One batch of several with the same schema, wherever they lie; a single one is returned as it is."""
     if len(parts) == 1:
         return parts[0]
     schema = parts[0].schema
@@ -178,17 +180,17 @@ def join_batches(parts: list[Batch]) -> Batch:
 
 def _joined_column(field: pa.Field[Any], arrays: list[pa.Array[Any]]) -> pa.Array[Any]:
     try:
-        joined: pa.Array[Any] = joined_arrays(arrays, field.type)
+        array: pa.Array[Any] = joined_arrays(arrays, field.type)
     except pa.ArrowInvalid as problem:
         raise InputError(
             f'column "{field.name}": its dictionaries cannot be put together ({problem}); '
             "cast it to a dictionary with wider indices, or to its values"
         ) from problem
-    return joined
+    return array
 
 
 def kept_rows(batch: pa.RecordBatch, rows: NDArray[np.bool_]) -> pa.RecordBatch:
-    """The rows of a mask."""
+    """The rows that a mask selects."""
     try:
         return batch.filter(pa.array(rows))
     except pa.ArrowNotImplementedError:  # Arrow picks no rows of views and runs
@@ -204,17 +206,18 @@ def copied_rows(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatc
 
 def rows_only(rows: int) -> pa.RecordBatch:
     """A batch of rows without columns."""
+    # Arrow counts no rows in a batch that is made without columns.
     return pa.record_batch({"row": pa.nulls(rows)}).select([])
 
 
 def trimmed(batches: Iterable[Batch], skip: int, rows: int) -> Iterator[Batch]:
-    """Batches without their first `skip` rows, and no more than `rows` rows of the others."""
+    """Batches without their first `skip` rows, up to `rows` rows."""
     for batch in batches:
-        taken = batch[skip : skip + rows]
+        piece = batch[skip : skip + rows]
         skip = max(0, skip - batch.num_rows)
-        if taken.num_rows:
-            rows -= taken.num_rows
-            yield taken
+        if piece.num_rows:
+            rows -= piece.num_rows
+            yield piece
         if not rows:
             return
 
@@ -241,31 +244,36 @@ def reblock(batches: Iterable[Batch], block_rows: int, first_row: int = 0) -> It
 
 
 def joined(parts: Sequence[pa.RecordBatch | DeviceTable], schema: pa.Schema) -> Table:
-    """Blocks as one table: of the host where all lie there, else on the device, column by column."""
+    """Blocks as one table: on the host where all lie there, else on the device, column by column."""
     if not any(isinstance(part, DeviceTable) for part in parts):
         return pa.Table.from_batches(parts, schema)  # type: ignore[arg-type]
-    columns = {name: _joined([part.column(name) for part in parts]) for name in schema.names}
+    columns = {name: _concat_columns([part.column(name) for part in parts]) for name in schema.names}
     return DeviceTable(columns, sum(part.num_rows for part in parts))
 
 
-def _joined(parts: Sequence[Column]) -> Column:
+def _concat_columns(parts: Sequence[Column]) -> Column:
     if len(parts) == 1:
         return parts[0]
-    here = [part for part in parts if isinstance(part, DeviceColumn)]
-    if len(here) < len(parts) or not _share_words(here):
-        together: Any = [on_host(part) for part in parts]
-        whole: Column = joined_arrays(together, parts[0].type)
-        return whole
-    xp = namespace_of(here[0].values)
+    device_parts = [part for part in parts if isinstance(part, DeviceColumn)]
+    if len(device_parts) < len(parts) or not _share_words(device_parts):
+        arrays: Any = [on_host(part) for part in parts]
+        column: Column = joined_arrays(arrays, parts[0].type)
+        return column
+    xp = namespace_of(device_parts[0].values)
     missing = None
-    if any(part.missing is not None for part in here):
-        masks = [xp.zeros(len(part), dtype=np.bool_) if part.missing is None else part.missing for part in here]
+    if any(part.missing is not None for part in device_parts):
+        masks = [xp.zeros(len(part), dtype=np.bool_) if part.missing is None else part.missing for part in device_parts]
         missing = xp.concatenate(masks)
-    return DeviceColumn(xp.concatenate([part.values for part in here]), here[0].type, missing, here[0].dictionary)
+    return DeviceColumn(
+        xp.concatenate([part.values for part in device_parts]),
+        device_parts[0].type,
+        missing,
+        device_parts[0].dictionary,
+    )
 
 
 def _share_words(parts: Sequence[DeviceColumn]) -> bool:
-    """Whether places mean the same word in all parts."""
+    """Return whether codes mean the same word in all parts."""
     words = parts[0].dictionary
     return words is None or all(part.dictionary is not None and words.equals(part.dictionary) for part in parts)
 

@@ -36,12 +36,12 @@ _FILES_KNOWN = 1 << 12
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the first bytes of a file on this machine must be.
+    """Number and SHA-256 of the first bytes of a file on this machine.
 
     Parameters
     ----------
     stop : int
-        How many bytes.
+        Number of bytes.
     sha256 : str
         Their SHA-256, as hexadecimal digits.
     remedy : str
@@ -64,14 +64,14 @@ class Content:
             Naming the file.
         """
         with _turn(path, self.opening):
-            found = _digest_of_start(path, self.stop, self.opening)
-        if found != self.sha256:
+            digest = _digest_of_start(path, self.stop, self.opening)
+        if digest != self.sha256:
             raise InputError(f"{path}: damaged: its bytes are not those that were written (SHA-256); {self.remedy}")
 
 
 @lru_cache(_FILES_KNOWN)
 def _turn(path: Path, opening: str) -> Lock:
-    """Lock of a digest: one thread computes it, and the others wait."""
+    """Lock of a digest: one thread computes it while the others wait."""
     return Lock()
 
 
@@ -83,6 +83,7 @@ def _digest_of_start(path: Path, stop: int, opening: str) -> str:
 def sha256_of(path: Path, stop: int) -> str:
     """SHA-256 of the first bytes of a file."""
     growing, buffer = hashlib.sha256(), memoryview(bytearray(_BUFFER_BYTES))
+    # A buffered file would copy every byte once more.
     with path.open("rb", buffering=0) as file:
         while stop > 0 and (count := file.readinto(buffer[: min(stop, _BUFFER_BYTES)])):
             growing.update(buffer[:count])
@@ -91,12 +92,12 @@ def sha256_of(path: Path, stop: int) -> str:
 
 
 def checksums_beside(data: str) -> dict[str, str]:
-    """Key/value metadata for a footer: the SHA-256 of all before it, and the place of its own, for `sealed`."""
+    """Key/value metadata for a footer: the SHA-256 of all bytes before it, and room for its own, see `sealed`."""
     return {DATA_KEY: data, FOOTER_KEY: _NO_DIGEST.decode()}
 
 
 def sealed(footer: bytes) -> bytes:
-    """A footer, with the length and magic after it, that holds its own SHA-256."""
+    """A footer, with its length and magic, into which its own SHA-256 is written."""
     place = _FOOTER.search(footer)
     assert place is not None
     digest = hashlib.sha256(footer).hexdigest().encode()
@@ -104,7 +105,7 @@ def sealed(footer: bytes) -> bytes:
 
 
 def footer_of(file: pa.NativeFile) -> bytes | None:
-    """The footer of a Parquet file with the length and magic after it; None where there is no such."""
+    """Footer of a Parquet file with its length and magic; None where there is none."""
     size = file.size()
     tail = _read_end(file, size, min(size, _TAIL_BYTES))
     length = int.from_bytes(tail[-TRAILER_BYTES:-4], "little") + TRAILER_BYTES
@@ -119,9 +120,9 @@ def _read_end(file: pa.NativeFile, size: int, length: int) -> bytes:
 
 
 def check_footer(name: str, footer: bytes) -> None:
-    """Refuse a footer that is not the one that was written; those without checksums are taken as they are.
+    """Refuse a footer that was changed after it was written; footers without checksums pass.
 
-    So are those that pyarrow has written again with the metadata of a file that had checksums: it stores the metadata
+    So do those that pyarrow has written again with the metadata of a file that had checksums: it stores the metadata
     of a table within the Arrow schema too, where `ParquetSink` puts nothing.
 
     Parameters
@@ -138,11 +139,11 @@ def check_footer(name: str, footer: bytes) -> None:
     """
     data, place = _DATA.search(footer), _FOOTER.search(footer)
     if data is not None and place is not None:
-        whole = footer[: place.start(1)] + _NO_DIGEST + footer[place.end(1) :]
-        if hashlib.sha256(whole).hexdigest().encode() == place[1]:
+        unsealed_footer = footer[: place.start(1)] + _NO_DIGEST + footer[place.end(1) :]
+        if hashlib.sha256(unsealed_footer).hexdigest().encode() == place[1]:
             return
-    without = DATA_KEY.encode() not in footer and FOOTER_KEY.encode() not in footer
-    if without or _holds_checksums(footer):
+    has_no_checksums = DATA_KEY.encode() not in footer and FOOTER_KEY.encode() not in footer
+    if has_no_checksums or _holds_checksums(footer):
         return
     raise InputError(
         f"{name}: damaged Parquet file: its footer is not the one that was written (SHA-256); write or copy the file "
@@ -151,7 +152,7 @@ def check_footer(name: str, footer: bytes) -> None:
 
 
 def _holds_checksums(footer: bytes) -> bool:
-    """Whether the Arrow schema in a footer does."""
+    """Return whether the Arrow schema in a footer holds checksums."""
     schema = _SCHEMA.search(footer)
     with suppress(ValueError):  # of a schema that is damaged
         return schema is not None and DATA_KEY.encode() in b64decode(schema[1])

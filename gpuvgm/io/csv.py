@@ -1,4 +1,4 @@
-"""CSV files: read in blocks by pyarrow, and what is wrong with one said by row and column.
+"""CSV files, read in blocks by pyarrow; errors name row and column.
 
 Delimiters are those of each file's header: commas, semicolons, tabs or vertical bars; or the one that is given.
 """
@@ -84,23 +84,23 @@ class CsvPart(Part):
     def read(
         self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Read the columns through; batches follow blocks of 1 MiB of text."""
-        asked = columns or self.stored(self.schema.names)[:1]
-        types = {name: self.schema.field(name).type for name in asked}
-        types |= dict.fromkeys(self.decimal_commas.intersection(asked), pa.string())
+        """Read the columns in batches, one for each block of 1 MiB of text."""
+        names = columns or self.stored(self.schema.names)[:1]
+        types = {name: self.schema.field(name).type for name in names}
+        types |= dict.fromkeys(self.decimal_commas.intersection(names), pa.string())
 
         def batch(text: pa.Buffer) -> pa.RecordBatch:
             table = parse_rows(text, self.delimiter, types)
             if not columns:
                 return rows_only(table.num_rows)
             pairs = zip(columns, arrays_of(table), strict=True)
-            return pa.RecordBatch.from_arrays(list(starmap(self._finished, pairs)), names=list(columns))
+            return pa.RecordBatch.from_arrays(list(starmap(self._to_values, pairs)), names=list(columns))
 
-        with damage_as(partial(csv_problem, self.path, self.delimiter, asked)):
+        with damage_as(partial(csv_problem, self.path, self.delimiter, names)):
             yield from in_order(batch, row_blocks(self.path, self.delimiter))
 
-    def _finished(self, name: str, column: Text) -> Text:
-        """A column with missing values where text is blank, and numbers where they have decimal commas."""
+    def _to_values(self, name: str, column: Text) -> Text:
+        """A column with blank text as missing, and text with decimal commas as numbers."""
         if name in self.decimal_commas:
             return comma_numbers(column)
         return blank_to_missing(column) if pa.types.is_string(column.type) else column
@@ -114,7 +114,7 @@ def parse_options(delimiter: str, **options: Any) -> pyarrow.csv.ParseOptions:
 def parse_rows(
     text: pa.Buffer, delimiter: str, types: Mapping[str, pa.DataType] | None = None, *, as_text: bool = False
 ) -> pa.Table:
-    """Rows with their header as a table of these columns with these types; of all with inferred types by default."""
+    """Rows with their header as a table, of these columns and types; by default of all, with inferred types."""
     convert = pyarrow.csv.ConvertOptions(
         null_values=NULLS,
         strings_can_be_null=as_text,
@@ -125,20 +125,21 @@ def parse_rows(
 
 
 def _parse_block(
-    text: pa.Buffer, options: pyarrow.csv.ParseOptions, convert: pyarrow.csv.ConvertOptions | None = None, **read: Any
+    text: pa.Buffer, options: pyarrow.csv.ParseOptions, convert: pyarrow.csv.ConvertOptions | None = None, **args: Any
 ) -> pa.Table:
-    whole = pyarrow.csv.ReadOptions(use_threads=False, block_size=2 * text.size + 1, **read)  # longer once it is UTF-8
+    # Text of another encoding is longer once it is UTF-8.
+    read_options = pyarrow.csv.ReadOptions(use_threads=False, block_size=2 * text.size + 1, **args)
     file: Any = pa.BufferReader(text)  # the stubs want a file of Python
-    return pyarrow.csv.read_csv(file, whole, options, convert)
+    return pyarrow.csv.read_csv(file, read_options, options, convert)
 
 
 def arrays_of(table: pa.Table) -> Iterator[Text]:
-    """Columns that were read as one block."""
+    """The columns of a table that was read as one block, each as one array."""
     return (joined_arrays(column.chunks, column.type) for column in table.columns)
 
 
 def row_blocks(path: Location, delimiter: str) -> Generator[pa.Buffer]:
-    """The text of a file, decompressed, some rows at a time, and each time with the header before them.
+    """Decompressed text of a file in blocks of whole rows, each with the header in front.
 
     A header without rows is given alone.
 
@@ -154,27 +155,28 @@ def row_blocks(path: Location, delimiter: str) -> Generator[pa.Buffer]:
 
 
 def header_of(text: bytes, delimiter: str) -> bytes:
-    """The first row that is not empty, and what is before it; all of the text where that is a row without an end."""
+    """The first row that is not empty, and what is before it; all of the text where that row does not end."""
     length = first_row(text, delimiter)
+    # Shorter text is all of the file.
     if not length and len(text) >= BLOCK - len(BOM):
         raise LongRowError(f"the header is longer than {BLOCK >> 20} MiB")
     return text[:length] if length else text
 
 
 def blank_to_missing(column: Text) -> Text:
-    """Text that is empty or white space becomes missing."""
+    """Replace text that is empty or white space by missing values."""
     blank: Any = pc.or_(pc.equal(column, pa.scalar("")), pc.utf8_is_space(column))
     return pc.if_else(blank, pa.scalar(None, column.type), column) if pc.any(blank).as_py() else column
 
 
 def comma_numbers(column: Text) -> Text:
-    """Numbers from text with decimal commas."""
+    """Parse text with decimal commas as numbers."""
     present = pc.if_else(pc.is_in(column, pa.array(NULLS)), pa.scalar(None, column.type), column)
     return parse(pc.replace_substring(pc.ascii_trim_whitespace(present), ",", "."), FLOAT.type)
 
 
 def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[CsvPart]:
-    """Open CSV files that form one table, with this delimiter, or each with the one of its header.
+    """Open CSV files that form one table, with one delimiter, or each with that of its header.
 
     Raises
     ------
@@ -186,49 +188,49 @@ def csv_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[C
     files = files_with_delimiters(paths, delimiter)
     readings: list[Readings] = []
     text: set[str] = set()
-    for path, its in files:
-        readings.append(readings_of_file(path, its, text))
-        text.update(name for name, others in readings[-1].items() if not others)
+    for path, mark in files:
+        readings.append(readings_of_file(path, mark, text))
+        text.update(name for name, choices in readings[-1].items() if not choices)
     types = types_of_columns(files, readings)
     return [
         CsvPart(
             path,
-            pa.schema([(name, types[name]) for name in left]),
-            delimiter=its,
-            decimal_commas=frozenset(name for name in left if types[name] == FLOAT.type and FLOAT not in left[name]),
+            pa.schema([(name, types[name]) for name in columns]),
+            delimiter=mark,
+            decimal_commas=frozenset(n for n in columns if types[n] == FLOAT.type and FLOAT not in columns[n]),
         )
-        for (path, its), left in zip(files, readings, strict=True)
+        for (path, mark), columns in zip(files, readings, strict=True)
     ]
 
 
 def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> list[tuple[Location, str]]:
-    """Files, each with its delimiter; a header alone is split into the names of the first file that has rows."""
-    found = [(path, *delimiter_of(path, delimiter)) for path in read_ahead(paths)]
+    """Files and their delimiters; a file of a header alone has one that gives the names of the first with rows."""
+    headers = [(path, *delimiter_of(path, delimiter)) for path in read_ahead(paths)]
     names, usual = next(
-        ((fields(header, its), its) for _, header, its in found if its is not None), ([], DELIMITERS[0])
+        ((fields(header, mark), mark) for _, header, mark in headers if mark is not None), ([], DELIMITERS[0])
     )
 
     def splits(header: str) -> str:
-        return next((its for its in DELIMITERS if sorted(fields(header, its)) == sorted(names)), usual)
+        return next((mark for mark in DELIMITERS if sorted(fields(header, mark)) == sorted(names)), usual)
 
-    return [(path, splits(header) if its is None else its) for path, header, its in found]
+    return [(path, splits(header) if mark is None else mark) for path, header, mark in headers]
 
 
 def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> Readings:
-    """What the columns of a file may be read as; nothing where they are text, as those are that are text in others."""
+    """Possible readings of a file's columns; none of columns of text, in this file or in others."""
     with damage_as(partial(csv_problem, path, delimiter, ())), pa.input_stream(arrow_input(path)) as file:
         names = parse_rows(pa.py_buffer(header_of(first_text(file), delimiter)), delimiter).column_names
     check_unique(str(path), names)
-    every = tuple(reading for reading in READINGS if delimiter != "," or reading is not COMMA_FLOAT)
-    left: Readings = {name: () if name in text else every for name in names}
-    doubtful = [name for name in names if left[name]]
+    usual_readings = tuple(reading for reading in READINGS if delimiter != "," or reading is not COMMA_FLOAT)
+    readings: Readings = {name: () if name in text else usual_readings for name in names}
+    doubtful = [name for name in names if readings[name]]
     while doubtful:
-        doubtful = narrow(left, path, delimiter, doubtful)
-    return left
+        doubtful = narrow(readings, path, delimiter, doubtful)
+    return readings
 
 
-def narrow(left: Readings, path: Location, delimiter: str, doubtful: Sequence[str]) -> list[str]:
-    """Of the readings of columns leave those that all values have; memory holds a few blocks of text.
+def narrow(readings: Readings, path: Location, delimiter: str, doubtful: Sequence[str]) -> list[str]:
+    """Narrow the readings of columns to those that all values have; memory holds a few blocks of text.
 
     Returns
     -------
@@ -239,29 +241,30 @@ def narrow(left: Readings, path: Location, delimiter: str, doubtful: Sequence[st
 
     def readings_in(text: pa.Buffer) -> list[tuple[TextReading, ...]]:
         columns = arrays_of(parse_rows(text, delimiter, types, as_text=True))
-        return [readings_of(column, left[name]) for name, column in zip(doubtful, columns, strict=True)]
+        return [readings_of(column, readings[name]) for name, column in zip(doubtful, columns, strict=True)]
 
     with (
         damage_as(partial(csv_problem, path, delimiter, doubtful)),
+        # Closing ends the threads when the loop returns early.
         closing(in_order(readings_in, row_blocks(path, delimiter))) as blocks,
     ):
-        for found in blocks:
-            for name, its in zip(doubtful, found, strict=True):
-                left[name] = tuple(reading for reading in left[name] if reading in its)
-            others = [name for name in doubtful if left[name]]
-            if 2 * len(others) <= len(doubtful):
-                return others
+        for block_readings in blocks:
+            for name, choices in zip(doubtful, block_readings, strict=True):
+                readings[name] = tuple(reading for reading in readings[name] if reading in choices)
+            names = [name for name in doubtful if readings[name]]
+            if 2 * len(names) <= len(doubtful):
+                return names
     return []
 
 
-def types_of_columns(files: Sequence[tuple[Location, str]], left: Sequence[Readings]) -> dict[str, pa.DataType]:
+def types_of_columns(files: Sequence[tuple[Location, str]], by_file: Sequence[Readings]) -> dict[str, pa.DataType]:
     """Types that hold all values of the columns in all files; warns of columns of text that may be numbers."""
-    names = dict.fromkeys(name for readings in left for name in readings)
-    mixed = [readings for (_, delimiter), readings in zip(files, left, strict=True) if delimiter != ","]
+    names = dict.fromkeys(name for readings in by_file for name in readings)
+    mixed = [readings for (_, delimiter), readings in zip(files, by_file, strict=True) if delimiter != ","]
     commas = any(_are_decimal_commas([readings[name] for readings in mixed if name in readings]) for name in names)
     types = {}
     for name in names:
-        of_all, of_mixed = ([readings[name] for readings in part if name in readings] for part in (left, mixed))
+        of_all, of_mixed = ([readings[name] for readings in part if name in readings] for part in (by_file, mixed))
         readings = common_readings(of_all)
         if FLOAT in readings:
             numbers = [reading for reading in readings if reading not in (COMMA_GROUPS, POINT_GROUPS)]
@@ -269,30 +272,30 @@ def types_of_columns(files: Sequence[tuple[Location, str]], left: Sequence[Readi
             doubts += [POINT_GROUPS] * (commas and _may_be_thousands(of_mixed, POINT_GROUPS, FLOAT, COMMA_FLOAT))
             readings = doubts + numbers
             if readings[0] in DOUBTS:
-                told = DOUBTS[readings[0]]
-                _LOG.warning('%s: column "%s" is read as text: %s', files[0][0], printable(name), told)
+                doubt = DOUBTS[readings[0]]
+                _LOG.warning('%s: column "%s" is read as text: %s', files[0][0], printable(name), doubt)
         types[name] = type_of_readings(readings)
     return types
 
 
 def _are_decimal_commas(parts: Sequence[Sequence[TextReading]]) -> bool:
-    """Whether all values of a column can be read as numbers with decimal commas, and as nothing before that."""
-    shared = [reading for reading in READINGS if all(reading in part for part in parts)]
-    return bool(parts) and shared[:1] == [COMMA_FLOAT]
+    """Return whether all values of a column can be read as numbers with decimal commas, and in no way before."""
+    candidates = [reading for reading in READINGS if all(reading in part for part in parts)]
+    return bool(parts) and candidates[:1] == [COMMA_FLOAT]
 
 
 def _may_be_thousands(
-    parts: Sequence[Sequence[TextReading]], groups: TextReading, floats: TextReading, others: TextReading
+    parts: Sequence[Sequence[TextReading]], groups: TextReading, floats: TextReading, opposite: TextReading
 ) -> bool:
-    """Whether a column has marks, and none of them, in whatever part, can only be of decimals."""
-    marked = [part for part in parts if floats in part and others not in part]
+    """Return whether a column has marks, and all of them may separate thousands."""
+    marked = [part for part in parts if floats in part and opposite not in part]
     return bool(marked) and all(groups in part for part in marked)
 
 
 def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str | None]:
-    """Header of a file, and its delimiter: the one that is given, or that splits header and first row into as many.
+    """Header and delimiter of a file: the one given, or one that splits header and first row into equally many.
 
-    A comma goes before the others; None where no one splits both, as in a file without rows.
+    Commas are preferred; None where no delimiter splits both, as in a file without rows.
 
     Raises
     ------
@@ -315,7 +318,7 @@ def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str
 
 
 def check_delimiter(delimiter: str) -> None:
-    """Refuse what cannot stand between two fields.
+    """Refuse a delimiter that cannot stand between two fields.
 
     Raises
     ------
@@ -362,21 +365,21 @@ _MAGIC = {
 
 
 def csv_problem(path: Location, delimiter: str, columns: Sequence[str], problem: Exception) -> InputError:
-    """The error for a CSV file that pyarrow refused, with column and row (counted from 1 after the header) if found."""
+    """The error for a CSV file that pyarrow refused, with column and row (from 1 after the header) where known."""
     if isinstance(problem, OSError) and problem.errno:
         return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
     place = ragged_row(path, delimiter) or foreign_value(path, delimiter, columns)
-    told = re.sub(r"Row #\d+: ", "", reason(problem))  # counted from the beginning of a block
-    return InputError(f"{path}: {place or f'not a readable CSV file ({told})'}")
+    message = re.sub(r"Row #\d+: ", "", reason(problem))  # counted from the beginning of a block
+    return InputError(f"{path}: {place or f'not a readable CSV file ({message})'}")
 
 
 def start_of_text(path: Location) -> bytes:
-    """The first bytes; refuses what is no text or has no readable header, which pyarrow may read as CSV all the same.
+    """Read the first bytes, and refuse what pyarrow may read as CSV though it is no text, or has no header.
 
     Raises
     ------
     InputError
-        Saying what it seems to be.
+        Naming the format that the file seems to have.
     """
     try:
         with open_text(path) as file:
@@ -385,28 +388,28 @@ def start_of_text(path: Location) -> bytes:
         text = b""  # pyarrow says what is wrong with it
     except OSError as problem:
         raise csv_problem(path, DELIMITERS[0], (), problem) from problem
-    found = foreign_bytes(path, text) or bad_header(text)
-    if found:
-        raise InputError(f"{path}: {found}")
+    fault = foreign_bytes(path, text) or bad_header(text)
+    if fault:
+        raise InputError(f"{path}: {fault}")
     return text
 
 
-def foreign_bytes(path: Location, text: bytes, wanted: str = "CSV text") -> str | None:
-    """What a file is whose first bytes are not those of text."""
+def foreign_bytes(path: Location, text: bytes, expected_kind: str = "CSV text") -> str | None:
+    """Describe a file whose first bytes are not those of text; None for text."""
     if path.suffix.lower() != ".gz":
         for magic, (kind, ending) in _MAGIC.items():
             if text.startswith(magic):
                 name = ending.format(path.suffix)
-                return f"not {wanted}: is this {kind}? rename it so that it ends in {name}"
+                return f"not {expected_kind}: is this {kind}? rename it so that it ends in {name}"
     if text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16 text; convert it, for example: iconv -f utf-16 -t utf-8"
     if b"\0" in text:
-        return f"not {wanted}, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
+        return f"not {expected_kind}, it holds NUL bytes: is this a Parquet file? rename it so that it ends in .parquet"
     return None
 
 
 def bad_header(text: bytes) -> str | None:
-    """The first line, where it is not UTF-8."""
+    """Describe a header that is not UTF-8; None for one that is."""
     line = text.partition(b"\n")[0]
     if len(line) < HEAD:
         try:
@@ -417,14 +420,14 @@ def bad_header(text: bytes) -> str | None:
 
 
 def ragged_row(path: Location, delimiter: str) -> str | None:
-    """The first row with more or fewer values than the header, or that is longer than what is read at a time."""
-    found: list[str] = []
-    done = 0
+    """Describe the first row with more or fewer values than the header, or longer than a block."""
+    messages: list[str] = []
+    count = 0
 
     def note(row: pyarrow.csv.InvalidRow) -> Literal["error"]:
-        at = "a row" if row.number is None else f"row {done + row.number - 1}"
-        text = _readable(row.text.encode("latin-1"))
-        found.append(
+        at = "a row" if row.number is None else f"row {count + row.number - 1}"
+        text = _readable(row.text.encode("latin-1"))  # the bytes of the file, whatever its encoding
+        messages.append(
             f"{at} has {counted(row.actual_columns, 'value')}, the header has {row.expected_columns} ({text!r}); "
             f"quote values that hold {_NAMES.get(delimiter, repr(delimiter))}"
         )
@@ -433,19 +436,20 @@ def ragged_row(path: Location, delimiter: str) -> str | None:
     try:
         options = parse_options(delimiter, invalid_row_handler=note)
         for text in row_blocks(path, delimiter):
-            done += _parse_block(text, options, encoding="latin-1").num_rows  # else text of other encodings fails
+            # Latin-1 has a letter for every byte, so that text of any encoding can be read.
+            count += _parse_block(text, options, encoding="latin-1").num_rows
     except LongRowError:
-        found.append(
-            f"a row after row {done} is longer than the {BLOCK >> 20} MiB of text that are read at a time; is a quote "
+        messages.append(
+            f"a row after row {count} is longer than the {BLOCK >> 20} MiB of text that are read at a time; is a quote "
             "not closed?"
         )
     except (*ARROW_PROBLEMS, OSError):
         pass
-    return found[0] if found else None
+    return messages[0] if messages else None
 
 
 def foreign_value(path: Location, delimiter: str, columns: Sequence[str]) -> str | None:
-    """The first value that is not UTF-8."""
+    """Describe the first value that is not UTF-8."""
     if not columns:
         return None
     row = 1
@@ -456,8 +460,8 @@ def foreign_value(path: Location, delimiter: str, columns: Sequence[str]) -> str
                 foreign = parse_or_null(values, pa.string()).is_null()
                 if pc.any(foreign).as_py():
                     at = pc.index(foreign, pa.scalar(value=True)).as_py()
-                    shown = _readable(values[at].as_py())
-                    return f'column "{printable(name)}", row {row + at}: {shown!r} is {NOT_UTF8}'
+                    excerpt = _readable(values[at].as_py())
+                    return f'column "{printable(name)}", row {row + at}: {excerpt!r} is {NOT_UTF8}'
             row += table.num_rows
     except (*ARROW_PROBLEMS, OSError):
         pass

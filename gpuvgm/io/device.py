@@ -1,4 +1,4 @@
-"""Tables on a device: arrays of CuPy, frames of cuDF, Parquet read there, and results that lie there."""
+"""Tables on a device: arrays of CuPy, frames of cuDF, and Parquet files that cuDF reads."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CUDA = (2, 13)  # DLPack's numbers of CUDA memory and CUDA managed memory
 
 
 def array_on_device(values: Array) -> SourceColumn:
-    """A column over a one-dimensional array; slices are views of it, or contiguous copies of columns of a matrix."""
+    """A column over a one-dimensional array; slices are views, or contiguous copies where it is of a matrix."""
     xp, type_ = namespace_of(values), pa.from_numpy_dtype(values.dtype)
     return SourceColumn(
         type_,
@@ -44,7 +44,7 @@ def array_on_device(values: Array) -> SourceColumn:
 
 
 def cudf_column(series: Any) -> SourceColumn:
-    """A column over a cuDF Series, by its dtype if that is NumPy's, or else by what Arrow makes of none of its rows.
+    """A column over a cuDF Series, typed by its NumPy dtype, or by what Arrow makes of none of its rows.
 
     Its null mask becomes one bool a row, for the rows of a slice alone; the words of categories are on the host.
     """
@@ -59,56 +59,57 @@ def cudf_column(series: Any) -> SourceColumn:
             type_ = with_wide_index(type_)
             words = empty.dictionary if holds_words(type_) else None
 
-    stays = is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
+    is_on_device = is_plain(type_) or holds_words(type_) or is_short_decimal(type_)
 
     def convert(rows: Any) -> Column:
-        if stays:
+        if is_on_device:
             return _rows_in_place(rows, type_, words)
         array = flat(rows.to_arrow())
         return array if array.type == type_ else array.cast(type_)
 
-    def taken(rows: Any) -> Column:
-        if stays:
+    def take(rows: Any) -> Column:
+        if is_on_device:
             _stored_values(series, type_, words)  # those of another device are refused before cuDF reads them
         return convert(series.iloc[rows])
 
-    return SourceColumn(type_, lambda start, stop: convert(series.iloc[start:stop]), taken)
+    return SourceColumn(type_, lambda start, stop: convert(series.iloc[start:stop]), take)
 
 
 def _rows_in_place(series: Any, type_: pa.DataType, words: pa.Array[Any] | None) -> DeviceColumn:
-    """Rows of a cuDF Series where they lie."""
+    """Rows of a cuDF Series on the device."""
     values, column = _stored_values(series, type_, words)
     missing = nulls_of(column, usable_cupy()) if series.null_count else None
+    # The first word of each value is every other number: engines need contiguous rows.
     return DeviceColumn(values if values.ndim == 1 else values[:, 0].copy(), type_, missing, words)
 
 
 def _stored_values(series: Any, type_: pa.DataType, words: pa.Array[Any] | None) -> tuple[Array, Any]:
-    """Values of a cuDF Series where they lie, shape (rows,) or (rows, words of a value), and the column they are of."""
-    stored = series if words is None else series.cat.codes
-    column = stored._column.plc_column
+    """Values of a cuDF Series on the device, shape (rows,) or (rows, words of a value), and their column."""
+    numbers = series if words is None else series.cat.codes
+    column = numbers._column.plc_column
     cupy = usable_cupy()  # cuDF works on the null stream, which the caller's need not wait for
     cupy.cuda.get_current_stream().wait_event(cupy.cuda.Stream.null.record())
-    values = buffer_values(column, *_stored_dtype(type_, stored), cupy)
+    values = buffer_values(column, *_stored_dtype(type_, numbers), cupy)
     check_device(values, cupy.cuda.Device().id)
     return values, column
 
 
-def _stored_dtype(type_: pa.DataType, stored: Any) -> tuple[np.dtype[Any], int]:
-    """Dtype of what cuDF stores of a type, and how many such a row has; the first holds all of a short decimal."""
+def _stored_dtype(type_: pa.DataType, numbers: Any) -> tuple[np.dtype[Any], int]:
+    """Dtype of cuDF's words for a type, and words in a row; the first word holds all of a short decimal."""
     if pa.types.is_decimal(type_):
         return np.dtype(np.int32 if type_.bit_width == 32 else np.int64), max(1, type_.bit_width // 64)
     if pa.types.is_temporal(type_):
         return np.dtype(np.int64), 1
-    return (np.dtype(type_.to_pandas_dtype()) if is_plain(type_) else stored.dtype), 1
+    return (np.dtype(type_.to_pandas_dtype()) if is_plain(type_) else numbers.dtype), 1
 
 
 def is_short_decimal(type_: pa.DataType) -> bool:
-    """Whether 64 bits hold every decimal of the type."""
+    """Return whether 64 bits hold every decimal of the type."""
     return pa.types.is_decimal(type_) and type_.precision <= SHORT
 
 
 def holds_words(type_: pa.DataType) -> bool:
-    """Whether cuDF holds the type as places in a dictionary of words."""
+    """Return whether cuDF stores the type as codes of a dictionary of words."""
     if not pa.types.is_dictionary(type_):
         return False
     coded: Any = type_
@@ -116,7 +117,7 @@ def holds_words(type_: pa.DataType) -> bool:
 
 
 def is_plain(type_: pa.DataType) -> bool:
-    """Whether cuDF holds the type as one array of numbers that engines work on."""
+    """Return whether cuDF stores the type as one array of numbers that engines work on."""
     if pa.types.is_timestamp(type_):
         return type_.tz is None
     numbers = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
@@ -124,7 +125,7 @@ def is_plain(type_: pa.DataType) -> bool:
 
 
 def lies_on_device(value: Any) -> bool:
-    """Whether an object is an array on a CUDA device, asked of DLPack or of its type; nothing is imported."""
+    """Return whether an object is an array on a CUDA device, by DLPack or its type; nothing is imported."""
     kind = type(value)
     if kind is np.ndarray or kind.__module__.partition(".")[0] in ("pyarrow", "pandas", "polars"):
         return False
@@ -160,7 +161,7 @@ def device_array(name: str, value: Any) -> Array:
 
 
 def holds_device_rows(value: Any) -> bool:
-    """Whether an object is an array, a Series or a frame on a CUDA device."""
+    """Return whether an object is an array, a Series or a frame on a CUDA device."""
     return is_loaded("cudf", "Series", value) or is_loaded("cudf", "DataFrame", value) or lies_on_device(value)
 
 
@@ -209,7 +210,7 @@ def usable_cupy() -> Any:
 
 
 def callers_stream() -> Callable[[], None]:
-    """What makes the device and the stream that are current in this thread those of another."""
+    """A function that makes this thread's current device and stream the current ones of the thread that calls it."""
     cupy = usable_cupy()
     device, stream = cupy.cuda.Device(), cupy.cuda.get_current_stream()
 
@@ -221,14 +222,14 @@ def callers_stream() -> Callable[[], None]:
 
 
 def frame_source(frame: Any) -> ArraySource:
-    """A source over a cuDF DataFrame; its index is remembered for `restore`."""
+    """A source over a cuDF DataFrame, which keeps its index for `restore`."""
     name = "cudf.DataFrame"
-    columns = {label: cudf_column(one) for label, one in named_series(name, frame).items()}
+    columns = {label: cudf_column(series) for label, series in named_series(name, frame).items()}
     return ArraySource(name, "cudf", columns, len(frame), index=frame.index, arrays=usable_cupy())
 
 
 def open_column(source: str, name: str, values: Any) -> SourceColumn:
-    """A column over an array or a cuDF Series on the device, or over anything that the host can read."""
+    """A column over an array or a cuDF Series on the device, or over values of the host."""
     if is_loaded("cudf", "Series", values):
         return cudf_column(values)
     if not lies_on_device(values):
@@ -262,75 +263,77 @@ def device_source(source: Any) -> ArraySource | None:
 def cudf_tables(
     part: ParquetPart, columns: Sequence[str], rows: int, start: int, stop: int | None
 ) -> Iterator[DeviceTable]:
-    """Rows [start, stop) of a Parquet file, read by cuDF as far as it reads the types as Arrow does.
+    """Rows [start, stop) of a Parquet file, read by cuDF where it reads the types as Arrow does.
 
-    It reads whole row groups, those that hold some of the rows.
+    Row groups that hold any of the rows are read in full.
     """
     part.check()
     length = sum(part.group_rows) if stop is None else stop - start
-    wanted = [*shares_of_runs([(start, length)], part.group_rows)]
-    if not wanted:
+    groups = [*shares_of_runs([(start, length)], part.group_rows)]
+    if not groups:
         return iter(())
-    tables = _row_groups(part, columns, wanted, rows)
-    return trimmed(tables, start - sum(part.group_rows[: wanted[0]]), length)
+    tables = _row_groups(part, columns, groups, rows)
+    return trimmed(tables, start - sum(part.group_rows[: groups[0]]), length)
 
 
-def _row_groups(part: ParquetPart, columns: Sequence[str], wanted: Sequence[int], rows: int) -> Iterator[DeviceTable]:
-    """Consecutive row groups, those of at most `rows` rows together."""
+def _row_groups(part: ParquetPart, columns: Sequence[str], numbers: Sequence[int], rows: int) -> Iterator[DeviceTable]:
+    """Tables of consecutive row groups with at most `rows` rows together."""
     cudf = import_module("cudf")
     types = {name: part.schema.field(name).type for name in columns}
     fixed = [name for name in columns if is_plain(types[name]) or is_short_decimal(types[name])]
     # cuDF has no floats of 16 bits, and reads INT96 in nanoseconds, which no years beyond 1677 and 2262 fit
-    here = [name for name in fixed if not pa.types.is_float16(types[name]) and name not in part.int96]
-    others = [name for name in columns if name not in here]
-    for places in grouped([part.group_rows[group] for group in wanted], rows):
-        groups = [wanted[place] for place in places]
-        found: dict[str, Column] = {}
-        if here:
-            frame = cudf.read_parquet(str(part.path), columns=here, row_groups=[groups], use_pandas_metadata=False)
-            found = {name: _of_series(frame[name], types[name]) for name in here}
-        if others:
+    device_names = [name for name in fixed if not pa.types.is_float16(types[name]) and name not in part.int96]
+    host_names = [name for name in columns if name not in device_names]
+    for places in grouped([part.group_rows[group] for group in numbers], rows):
+        groups = [numbers[place] for place in places]
+        arrays: dict[str, Column] = {}
+        if device_names:
+            frame = cudf.read_parquet(
+                str(part.path), columns=device_names, row_groups=[groups], use_pandas_metadata=False
+            )
+            arrays = {name: _of_series(frame[name], types[name]) for name in device_names}
+        if host_names:
             with open_parquet(part.path) as file:
-                table = file.read_row_groups(groups, columns=others)
-            found |= {name: flat(table.column(name)) for name in others}
-        yield DeviceTable({name: found[name] for name in columns}, sum(part.group_rows[group] for group in groups))
+                table = file.read_row_groups(groups, columns=host_names)
+            arrays |= {name: flat(table.column(name)) for name in host_names}
+        yield DeviceTable({name: arrays[name] for name in columns}, sum(part.group_rows[group] for group in groups))
 
 
 def _of_series(series: Any, type_: pa.DataType) -> Column:
-    """A column that cuDF read; where it took another type for it, as Arrow would have read it."""
-    held = cudf_column(series)
-    column = held.slice(0, len(series))
+    """A column that cuDF read, with the type that Arrow reads."""
+    source = cudf_column(series)
+    column = source.slice(0, len(series))
     if isinstance(column, DeviceColumn):
-        if _same_digits(held.type, type_):
+        if _same_digits(source.type, type_):
             return replace(column, type=type_)
         column = column.to_arrow()
     rows: pa.Array[Any] = column if column.type == type_ else column.cast(type_)
     return rows
 
 
-def _same_digits(held: Any, type_: Any) -> bool:
-    """Whether two types are the same but for the bits of decimals."""
-    if pa.types.is_decimal(held) and pa.types.is_decimal(type_):
-        return bool((held.precision, held.scale) == (type_.precision, type_.scale))
-    return bool(held == type_)
+def _same_digits(stored_type: Any, type_: Any) -> bool:
+    """Return whether two types are equal, up to the bits of decimals."""
+    if pa.types.is_decimal(stored_type) and pa.types.is_decimal(type_):
+        return bool((stored_type.precision, stored_type.scale) == (type_.precision, type_.scale))
+    return bool(stored_type == type_)
 
 
 def grouped(group_rows: Sequence[int], rows: int) -> Iterator[list[int]]:
-    """Consecutive row groups of at most `rows` rows together; a longer one stands alone."""
-    taken: list[int] = []
-    held = 0
+    """Runs of consecutive row groups with at most `rows` rows together; a longer group is a run of its own."""
+    run: list[int] = []
+    run_rows = 0
     for group, count in enumerate(group_rows):
-        if taken and held + count > rows:
-            yield taken
-            taken, held = [], 0
-        taken.append(group)
-        held += count
-    if taken:
-        yield taken
+        if run and run_rows + count > rows:
+            yield run
+            run, run_rows = [], 0
+        run.append(group)
+        run_rows += count
+    if run:
+        yield run
 
 
 def reads_with_cudf(parts: Iterable[Part]) -> bool:
-    """Whether cuDF reads files into the device: Parquet files of this machine, where cuDF is there and not broken."""
+    """Return whether cuDF reads files into the device: Parquet files of this machine, where cuDF works."""
     local = all(isinstance(part, ParquetPart) and isinstance(part.path, Path) and not part.keys for part in parts)
     if not local or util.find_spec("cudf") is None:  # Arrow reads files of stores, with retries
         return False

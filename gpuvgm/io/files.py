@@ -1,4 +1,4 @@
-"""Files as sources: paths, globs, folders, files that change while they are read, text in columns of numbers."""
+"""Files as sources: paths, globs and folders; files that change while they are read are refused."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ MAGIC: Mapping[bytes, str] = {b"PAR1": "parquet", b"ARRO": "ipc"}
 class Listing:
     """Files to read, sorted, manifests of the folders that they lie in, and folders and patterns of stores to list.
 
-    `values` are what the folders of each file say, below what was given; `around` are folders that may lie in a table
-    of Delta Lake and the like, with what was given.
+    `values` are what the folders of each file say, below what was given; `lake_folders` are folders
+    that may lie in a table of Delta Lake and the like, with what was given.
     """
 
     files: list[Location]
     manifests: list[Location]
     folders: list[RemoteFile] = field(default_factory=list)
     values: dict[Location, dict[str, str | None]] = field(default_factory=dict)
-    around: dict[Location, Location] = field(default_factory=dict)
+    lake_folders: dict[Location, Location] = field(default_factory=dict)
 
     @property
     def formats(self) -> set[str]:
@@ -61,15 +61,15 @@ class Listing:
         return set(map(format_of, self.files))
 
 
-def expand(given: str) -> Listing:
-    """The files that a path, URL, glob or folder stands for.
+def expand(name: str) -> Listing:
+    """List the files that a path, URL, glob or folder stands for.
 
     Raises
     ------
     InputError
         When there are none.
     """
-    location = location_of(given)
+    location = location_of(name)
     if isinstance(location, RemoteFile):
         return _expand_remote(location)
     path = location.expanduser()
@@ -80,87 +80,92 @@ def expand(given: str) -> Listing:
     if glob.has_magic(str(path)):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
         if not matches:
-            raise InputError(f"{given}: no file matches this pattern")
+            raise InputError(f"{name}: no file matches this pattern")
         listings = [expand(str(match)) if match.is_dir() else _one_file(match) for match in matches]
-        return _matched(listings, path)
-    raise no_such_file(given)
+        return _join_matches(listings, path)
+    raise no_such_file(name)
 
 
-def _expand_remote(given: RemoteFile) -> Listing:
-    entry = given.known or given.entry()
+def _expand_remote(location: RemoteFile) -> Listing:
+    entry = location.known or location.entry()
     if entry is not None and not entry.is_folder:
-        return _one_file(replace(given, known=entry))
+        return _one_file(replace(location, known=entry))
     if entry is not None:
-        folder = PurePosixPath(given.path)
-        found = _files_within(given, [(file, PurePosixPath(file.path).relative_to(folder)) for file in given.files()])
-        return replace(found, folders=[replace(given, known=entry)])
-    if not glob.has_magic(given.path):
-        raise no_such_file(given.url)
-    matches = [match for match in given.matches() if not match.name.startswith(".")]
+        folder = PurePosixPath(location.path)
+        listing = _files_within(
+            location, [(file, PurePosixPath(file.path).relative_to(folder)) for file in location.files()]
+        )
+        return replace(listing, folders=[replace(location, known=entry)])
+    if not glob.has_magic(location.path):
+        raise no_such_file(location.url)
+    # Python's glob leaves out such names, that of fsspec does not.
+    matches = [match for match in location.matches() if not match.name.startswith(".")]
     if not matches:
-        raise InputError(f"{given}: no file matches this pattern")
-    found = _matched([_expand_remote(match) for match in matches], PurePosixPath(given.path))
-    return replace(found, folders=[given, *found.folders])
+        raise InputError(f"{location}: no file matches this pattern")
+    listing = _join_matches([_expand_remote(match) for match in matches], PurePosixPath(location.path))
+    return replace(listing, folders=[location, *listing.folders])
 
 
 def _one_file(file: Location) -> Listing:
-    """A file that was given, or matches a pattern."""
-    return Listing([file], [], around={folder_of(file): file, **_targets([file])} if _may_be_parquet(file) else {})
+    """Listing of one file that was named, or matches a pattern."""
+    return Listing(
+        [file], [], lake_folders={folder_of(file): file, **_targets([file])} if _may_be_parquet(file) else {}
+    )
 
 
 def _may_be_parquet(file: Location) -> bool:
-    """Whether a file may be one of a table of Delta Lake and the like, which hold no text."""
+    """Return whether a file may belong to a table of Delta Lake and the like, whose files hold no text."""
     return FORMATS.get(ending_of(file), "parquet") == "parquet"
 
 
 def _targets(files: Sequence[Location]) -> dict[Location, Location]:
-    """The folders that links among files lead to."""
+    """Folders that links among files lead to, each with such a link."""
     links = (file for file in files if isinstance(file, Path) and os.path.islink(file))
     return {Path(os.path.realpath(link)).parent: link for link in links if _may_be_parquet(link)}
 
 
-def _matched(listings: Sequence[Listing], pattern: PurePath) -> Listing:
-    """What the names that match a pattern stand for; folders count from the first part of the pattern that varies."""
-    found = join_listings(listings)
+def _join_matches(listings: Sequence[Listing], pattern: PurePath) -> Listing:
+    """Join the listings of a pattern's matches; folders say values from the pattern's first variable part on."""
+    listing = join_listings(listings)
     first = next(place for place, part in enumerate(pattern.parts) if glob.has_magic(part))
-    paths = {file: PurePosixPath(file.path) if isinstance(file, RemoteFile) else file for file in found.files}
-    return replace(found, values={file: folder_values(path.parent.parts[first:]) for file, path in paths.items()})
+    paths = {file: PurePosixPath(file.path) if isinstance(file, RemoteFile) else file for file in listing.files}
+    return replace(listing, values={file: folder_values(path.parent.parts[first:]) for file, path in paths.items()})
 
 
 def _files_within(folder: Location, files: Iterable[tuple[Location, PurePath]]) -> Listing:
-    """Of the files in a folder, with their names in it, those to read."""
-    inside = sorted(files, key=lambda pair: pair[1].parts)
-    refuse_lakes_within(str(folder), [name for _, name in inside])
-    chosen = [file for file, name in inside if not _is_hidden(name) and ending_of(name) in FORMATS]
-    manifests = [file for file, name in inside if MANIFESTS.fullmatch(name.name) and not _is_hidden(name.parent)]
-    if not chosen and not manifests:
+    """Select the files to read from those in a folder, given with their names in it."""
+    pairs = sorted(files, key=lambda pair: pair[1].parts)
+    refuse_lakes_within(str(folder), [name for _, name in pairs])
+    tables = [file for file, name in pairs if not _is_hidden(name) and ending_of(name) in FORMATS]
+    manifests = [file for file, name in pairs if MANIFESTS.fullmatch(name.name) and not _is_hidden(name.parent)]
+    if not tables and not manifests:
         refuse_lakes_around({folder: folder})
         raise nothing_in(str(folder))
-    values = {file: folder_values(name.parent.parts) for file, name in inside}
-    around = _targets(chosen)
-    if any(map(_may_be_parquet, chosen)):  # a listing of a store told of what is in the folder itself
-        around[folder if isinstance(folder, Path) else folder_of(folder)] = folder
-    return Listing(chosen, manifests, values={file: values[file] for file in chosen}, around=around)
+    values = {file: folder_values(name.parent.parts) for file, name in pairs}
+    lake_folders = _targets(tables)
+    if any(map(_may_be_parquet, tables)):  # a listing of a store told of what is in the folder itself
+        lake_folders[folder if isinstance(folder, Path) else folder_of(folder)] = folder
+    return Listing(tables, manifests, values={file: values[file] for file in tables}, lake_folders=lake_folders)
 
 
 def join_listings(listings: Sequence[Listing]) -> Listing:
-    """Listings as one, in their order."""
+    """Join listings, in their order."""
     return Listing(
         [file for listing in listings for file in listing.files],
         [place for listing in listings for place in listing.manifests],
-        [given for listing in listings for given in listing.folders],
-        {file: its for listing in listings for file, its in listing.values.items()},
-        {folder: given for listing in listings for folder, given in listing.around.items()},
+        [folder for listing in listings for folder in listing.folders],
+        {file: keys for listing in listings for file, keys in listing.values.items()},
+        {folder: origin for listing in listings for folder, origin in listing.lake_folders.items()},
     )
 
 
 def nothing_in(folder: str) -> InputError:
-    """The refusal of a folder without tables."""
+    """The error for a folder without tables."""
     return InputError(f"{folder}: the folder holds no file to read; known endings: {ENDINGS}")
 
 
 def belongs(file: PurePath, folder: PurePath) -> bool:
-    """Whether a file in a folder is read when the folder is the source."""
+    """Return whether a file in a folder is read when the folder is the source."""
     name = file.relative_to(folder)
     return not _is_hidden(name) and ending_of(name) in FORMATS
 
@@ -170,14 +175,14 @@ def _is_hidden(name: PurePath) -> bool:
 
 
 def ending_of(path: PurePath | RemoteFile) -> str:
-    """The ending that tells the format, in lower case."""
+    """The ending that gives the format, in lower case."""
     name = path.name.lower()
     zipped = (ending for ending in FORMATS if ending.endswith(".gz") and name.endswith(ending))
     return next(zipped, path.suffix.lower())
 
 
 def format_of(path: Location) -> str:
-    """The format by the file's ending, otherwise by its first bytes.
+    """Format by the file's ending, or by its first bytes.
 
     Raises
     ------
@@ -195,7 +200,7 @@ def format_of(path: Location) -> str:
 
 
 def stamp_of(path: Location, *, listed: bool = False) -> Stamp:
-    """Size and time of change, or ETag; where `listed`, what its store said when it was listed, if it did.
+    """Size and time of change, or ETag; with `listed` as its store listed it, if it did.
 
     Raises
     ------
@@ -215,13 +220,13 @@ def stamp_of(path: Location, *, listed: bool = False) -> Stamp:
 
 
 def with_entry(path: Location) -> Location:
-    """A file with what its store says of it, which is asked where it has not been."""
+    """A file with the entry of its store, which is requested unless a listing had it."""
     return replace(path, known=path.entry()) if isinstance(path, RemoteFile) and path.known is None else path
 
 
 @contextmanager
 def unchanged(path: Location, stamp: Stamp, *, listed: bool = False) -> Iterator[None]:
-    """While a file is read, refuse one that was changed since it was opened, or is changed now.
+    """Refuse a file that was changed since it was opened, or changes while it is read.
 
     Parameters
     ----------
@@ -250,7 +255,7 @@ def unchanged(path: Location, stamp: Stamp, *, listed: bool = False) -> Iterator
 
 
 def _inode_of(path: Location) -> int | None:
-    """Number of the file that has a name of this machine now."""
+    """Number of the file that has a name of this machine at present."""
     try:
         return None if isinstance(path, RemoteFile) else path.stat().st_ino
     except OSError:
@@ -258,7 +263,7 @@ def _inode_of(path: Location) -> int | None:
 
 
 def check_unchanged(path: Location, stamp: Stamp) -> None:
-    """Refuse a file that is not the one that was opened.
+    """Refuse a file that was changed since it was opened.
 
     Raises
     ------
@@ -266,36 +271,37 @@ def check_unchanged(path: Location, stamp: Stamp) -> None:
         Naming the file.
     """
     try:
-        now = stamp_of(path)
+        current_stamp = stamp_of(path)
     except InputError:
         if path.exists():
             raise
         raise SourceChangedError(f"{path}: the file was removed while it was in use") from None
-    if now != stamp:
-        raise _changed(path)
+    if current_stamp != stamp:
+        raise _change_error(path)
 
 
-def _changed(path: Location) -> SourceChangedError:
+def _change_error(path: Location) -> SourceChangedError:
+    # Some stores give versions in whole seconds: bytes kept from before could pass for new ones.
     KEPT.clear()
     return SourceChangedError(f"{path}: the file was changed while it was in use; run again when it is complete")
 
 
 def check_listed(folders: Sequence[RemoteFile], stamps: Mapping[RemoteFile, Stamp]) -> None:
-    """Refuse files that are not those that were opened, by listing the folders and patterns of a store again.
+    """Refuse files that were changed since they were opened, by listing the folders and patterns of a store again.
 
     Raises
     ------
     SourceChangedError
         Naming the first.
     """
-    listings = [given.matches() if given.known is None else given.files() for given in folders]
-    now = {file: file.known for listing in listings for file in listing}
+    listings = [folder.matches() if folder.known is None else folder.files() for folder in folders]
+    entries = {file: file.known for listing in listings for file in listing}
     for path, stamp in stamps.items():
-        found = now.get(path)
-        if found is None:
+        entry = entries.get(path)
+        if entry is None:
             check_unchanged(path, stamp)
-        elif (found.size, found.version) != stamp:
-            raise _changed(path)
+        elif (entry.size, entry.version) != stamp:
+            raise _change_error(path)
 
 
 _LOG = logging.getLogger("gpuvgm")
@@ -309,7 +315,7 @@ T = TypeVar("T")
 
 
 def side_by_side(function: Callable[[Location], T], paths: Sequence[Location]) -> list[T]:
-    """What a function gives for each file; those of stores are read several at a time."""
+    """Apply a function to each file; those of stores are read several at a time."""
     if not any(isinstance(path, RemoteFile) for path in paths):
         return [function(path) for path in paths]
     with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-open") as threads:
@@ -344,7 +350,7 @@ LISTED_AT_ONCE = 1000  # names that a store tells in one answer
 
 @dataclass(frozen=True, slots=True)
 class FileSource(Source):
-    """Files of the same columns and types, read one after the other.
+    """Files with the same columns and types, read one after the other.
 
     Parameters
     ----------
@@ -394,7 +400,7 @@ class FileSource(Source):
         return sum(counts) if len(counts) == len(self.parts) else None
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks, across the borders of files."""
+        """Read the columns in blocks, across the borders of files."""
         check_request(self.name, self.schema, columns, block_rows)
         rows = {number: (0, part.rows) for number, part in enumerate(self.parts)}
         return reblock(self._batches(columns, block_rows, rows), block_rows)
@@ -407,58 +413,58 @@ class FileSource(Source):
         return reblock(self._batches(columns, block_rows, rows), block_rows, start)
 
     def holding(self, runs: Runs) -> tuple[FileSource, Runs]:
-        """The files alone that hold rows of runs, and where the runs lie in them; only where `rows` is known."""
-        held = shares_of_runs(runs, [part.rows or 0 for part in self.parts])
-        left_out = [0 if number in held else part.rows or 0 for number, part in enumerate(self.parts)]
-        before = [*accumulate(left_out, initial=0)]
-        skipped = {number: before[file] for file, inside in held.items() for number, _ in inside}
+        """The files that hold rows of runs, and where the runs lie in them; only where `rows` is known."""
+        by_file = shares_of_runs(runs, [part.rows or 0 for part in self.parts])
+        left_out = [0 if number in by_file else part.rows or 0 for number, part in enumerate(self.parts)]
+        rows_before = [*accumulate(left_out, initial=0)]
+        skipped = {number: rows_before[file] for file, shares in by_file.items() for number, _ in shares}
         files = replace(
-            self, parts=tuple(self.parts[i] for i in held), stamps=tuple(self.stamps[i] for i in held), given=()
+            self, parts=tuple(self.parts[i] for i in by_file), stamps=tuple(self.stamps[i] for i in by_file), given=()
         )
         return files, [(start - skipped[number], length) for number, (start, length) in enumerate(runs)]
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Rows of each run, one after the other; only what holds them is read."""
+        """Rows of each run, one after the other; only the files and row groups that hold them are read."""
         self.check_sample(columns, runs)
-        taken: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        batches: list[list[pa.RecordBatch]] = [[] for _ in runs]
         finer: set[str] = set()
-        wanted = shares_of_runs(runs, [part.rows or 0 for part in self.parts])
-        with self._reading([*wanted]) as parts:
-            for (part, check), inside in zip(parts, wanted.values(), strict=True):
+        file_runs = shares_of_runs(runs, [part.rows or 0 for part in self.parts])
+        with self._guarded_parts([*file_runs]) as parts:
+            for (part, check), shares in zip(parts, file_runs.values(), strict=True):
                 with check:
-                    rows = [run for _, run in inside]
+                    rows = [run for _, run in shares]
                     pieces = part.sample(part.stored(columns), rows)
                     finer |= part.finer(columns, rows) if isinstance(part, ParquetPart) else set()
-                for (number, _), piece in zip(inside, pieces, strict=True):
-                    taken[number] += [self._uniform(with_key_columns(part, columns, batch)) for batch in piece]
+                for (number, _), piece in zip(shares, pieces, strict=True):
+                    batches[number] += [self._uniform(with_key_columns(part, columns, batch)) for batch in piece]
         for name in sorted(finer):
             _warn_of_nanoseconds(str(self.parts[0].path), name)
         schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
-        return pa.Table.from_batches([batch for run in taken for batch in run], schema=schema)
+        return pa.Table.from_batches([batch for run in batches for batch in run], schema=schema)
 
     def fingerprint(self) -> dict[str, Any]:
         """File names, sizes and times of change, or ETags."""
         files = [
-            {"name": part.path.name, "bytes": size, "changed_ns" if isinstance(changed, int) else "etag": changed}
-            for part, (size, changed) in zip(self.parts, self.stamps, strict=True)
+            {"name": part.path.name, "bytes": size, "changed_ns" if isinstance(version, int) else "etag": version}
+            for part, (size, version) in zip(self.parts, self.stamps, strict=True)
         ]
         return {"kind": "files", "files": files}
 
     def metadata(self) -> dict[str, dict[str, str]]:
         """Key/value metadata of the Parquet files."""
         files = {part.path: part for part in self.parts}
-        found = zip(files, side_by_side(lambda path: files[path].metadata(), list(files)), strict=True)
-        return {str(path): pairs for path, pairs in found if pairs is not None}
+        by_file = zip(files, side_by_side(lambda path: files[path].metadata(), list(files)), strict=True)
+        return {str(path): pairs for path, pairs in by_file if pairs is not None}
 
     def locate(self, row: int) -> str:
-        """The file that holds a row, and the row in it, counted from 1."""
-        left = row
+        """The file that holds a row, and its number there, counted from 1."""
+        row_in_file = row
         for part in self.parts:
             if part.rows is None and part is not self.parts[-1]:
                 return f"{self.name}, row {row + 1}"
-            if part.rows is None or left < part.rows:
-                return f"{part.path}, row {left + 1}"
-            left -= part.rows
+            if part.rows is None or row_in_file < part.rows:
+                return f"{part.path}, row {row_in_file + 1}"
+            row_in_file -= part.rows
         raise InputError(f"{self.name}: there is no row {row} after the last")
 
     @property
@@ -467,19 +473,19 @@ class FileSource(Source):
         return self.locate
 
     def as_read(self, *, on_device: bool) -> Source:
-        """The files, read into a device by cuDF where it is installed and reads them."""
+        """The files, read into a device by cuDF where it is installed and supports them."""
         return replace(self, lies_on_device=on_device and reads_with_cudf(self.parts))
 
     def new_since(self, known: Mapping[str, Any]) -> FileSource | None:
-        """The files that a fingerprint does not list, also not as added; None where all are known."""
+        """The files that a fingerprint neither lists nor had added; None where there are none."""
         if known.get("kind") != "files":
             Source.new_since(self, known)
-        now = self.fingerprint()["files"]
-        new, gone = told_apart(known["files"], now)
-        unknown, _ = told_apart(known.get("added", ()), [now[i] for i in new])
+        files = self.fingerprint()["files"]
+        new, missing_files = told_apart(known["files"], files)
+        unknown, _ = told_apart(known.get("added", ()), [files[i] for i in new])
         new = [new[i] for i in unknown]
         names = {self.parts[i].path.name for i in new}
-        for file in gone:
+        for file in missing_files:
             if file["name"] in names:
                 raise SourceChangedError(f"{self.name}: {file['name']} was changed since it was fitted; fit all again")
             raise SourceChangedError(f"{self.name}: {file['name']} was fitted and is gone; fit all again")
@@ -489,15 +495,15 @@ class FileSource(Source):
         return replace(self, parts=tuple(self.parts[i] for i in new), stamps=tuple(self.stamps[i] for i in new))
 
     def added_to(self, known: Mapping[str, Any]) -> dict[str, Any]:
-        """A fingerprint that also lists these files, whose rows were added to those of another source."""
+        """A fingerprint that also lists these files, as added to another source."""
         return {**known, "added": [*known.get("added", ()), *self.fingerprint()["files"]]}
 
     def note_changes(self, known: Mapping[str, Any]) -> None:
-        """Log the files that have the name of one in a fingerprint, and are others."""
+        """Log files with the name of one in a fingerprint that are different files."""
         if known.get("kind") != "files":
             return
-        new, gone = told_apart(known["files"], self.fingerprint()["files"])
-        fitted = {file["name"] for file in gone}
+        new, missing_files = told_apart(known["files"], self.fingerprint()["files"])
+        fitted = {file["name"] for file in missing_files}
         for position in new:
             if self.parts[position].path.name in fitted:
                 _LOG.info("%s: changed since the fit, or another file of its name", self.parts[position].path)
@@ -505,8 +511,8 @@ class FileSource(Source):
     def _batches(
         self, columns: Sequence[str], batch_rows: int, rows: Mapping[int, tuple[int, int | None]]
     ) -> Iterator[Batch]:
-        """Rows [start, stop) of files by their number; None as the stop where it is unknown."""
-        with self._reading([*rows]) as parts:
+        """Rows [start, stop) of files, by number of the file; a stop of None is the end."""
+        with self._guarded_parts([*rows]) as parts:
             for (part, check), (start, stop) in zip(parts, rows.values(), strict=True):
                 with check:
                     if self.lies_on_device and isinstance(part, ParquetPart):
@@ -516,24 +522,24 @@ class FileSource(Source):
                             yield self._uniform(with_key_columns(part, columns, batch))
 
     @contextmanager
-    def _reading(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:
-        """Some of the files, each with the context to read it in, which refuses one that was changed.
+    def _guarded_parts(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:
+        """Parts for some of the files, each with the context for reading, which refuses a changed file.
 
         Many files of a store are compared together, in a listing at the end.
         """
-        chosen = [(self.parts[number], self.stamps[number]) for number in numbers]
-        remote = {part.path: stamp for part, stamp in chosen if isinstance(part.path, RemoteFile)}
-        together = bool(self.folders) and len(remote) > 2 + len(self.parts) // LISTED_AT_ONCE
-        with closing(_checked_ahead(read_ahead(chosen, lambda pair: pair[0].path))) as following:
+        pairs = [(self.parts[number], self.stamps[number]) for number in numbers]
+        remote = {part.path: stamp for part, stamp in pairs if isinstance(part.path, RemoteFile)}
+        is_compared_at_end = bool(self.folders) and len(remote) > 2 + len(self.parts) // LISTED_AT_ONCE
+        with closing(_check_ahead(read_ahead(pairs, lambda pair: pair[0].path))) as following:
             yield (
-                (part, unchanged(part.path, stamp, listed=together and part.path in remote))
+                (part, unchanged(part.path, stamp, listed=is_compared_at_end and part.path in remote))
                 for part, stamp in following
             )
-        if together:
+        if is_compared_at_end:
             check_listed(self.folders, remote)
 
     def _uniform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The arrays with the types of all files, without field metadata and nullability, in which files may differ."""
+        """Arrays with the types of all files, without field metadata and nullability, which may differ."""
         if not batch.columns:
             return batch
         types = [self.schema.field(name).type for name in batch.schema.names]
@@ -544,14 +550,14 @@ class FileSource(Source):
 
 @lru_cache(64)  # the threads of a sample and the samples of a fit say it once
 def _warn_of_nanoseconds(path: str, column: str) -> None:
-    told = "INT96 timestamps are read in microseconds, and the nanoseconds that some have are cut"
-    _LOG.warning('%s: column "%s": %s; pyarrow.parquet.read_table keeps them', path, printable(column), told)
+    message = "INT96 timestamps are read in microseconds, and the nanoseconds that some have are cut"
+    _LOG.warning('%s: column "%s": %s; pyarrow.parquet.read_table keeps them', path, printable(column), message)
 
 
-def _checked_ahead(chosen: Generator[tuple[Part, Stamp]]) -> Generator[tuple[Part, Stamp]]:
-    """The same files, while the bytes of the one that follows are checked, which tells its problem when it is read."""
-    with closing(chosen), ThreadPoolExecutor(1, "gpuvgm-check") as thread:
-        first, second = tee(chosen)
+def _check_ahead(pairs: Generator[tuple[Part, Stamp]]) -> Generator[tuple[Part, Stamp]]:
+    """Yield the files while the bytes of the next are checked, whose error is raised when it is read."""
+    with closing(pairs), ThreadPoolExecutor(1, "gpuvgm-check") as thread:
+        first, second = tee(pairs)
         next(second, None)
         for pair, following in zip_longest(first, second):
             if following is not None:
@@ -562,35 +568,35 @@ def _checked_ahead(chosen: Generator[tuple[Part, Stamp]]) -> Generator[tuple[Par
 def told_apart(
     before: Sequence[Mapping[str, Any]], now: Sequence[Mapping[str, Any]]
 ) -> tuple[list[int], list[Mapping[str, Any]]]:
-    """Files that are new since the last fit, and those that are no longer there; names may occur again.
+    """Compare two lists of files: those that are new, and those that are gone; names may occur again.
 
     Returns
     -------
     new : list of int
-        Places among the files now.
+        Places among the current files.
     gone : list of mapping
-        The others of before.
+        Earlier files without a current one.
     """
-    left = [dict(file) for file in before]
+    unmatched = [dict(file) for file in before]
     new = []
     for place, file in enumerate(now):
-        if file in left:
-            left.remove(dict(file))
+        if file in unmatched:
+            unmatched.remove(dict(file))
         else:
             new.append(place)
-    return new, [*left]
+    return new, [*unmatched]
 
 
 def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
-    """Open files, globs and folders as one source; CSV files with this delimiter, or each with the one of its header.
+    """Open files, globs and folders as one source.
 
     Raises
     ------
     InputError
         When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
     """
-    listing = join_listings([expand(os.fspath(given)) for given in paths])
-    refuse_lakes_around(listing.around)
+    listing = join_listings([expand(os.fspath(path)) for path in paths])
+    refuse_lakes_around(listing.lake_folders)
     files = [with_entry(file) for file in listing.files]
     name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
     stamps = tuple(stamp_of(file, listed=True) for file in files)
@@ -601,20 +607,20 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
         check_name(str(path))
         if size == 0:
             raise InputError(f"{path}: {_why_empty(path)}")
-    opened = [as_recorded(part, recorded) for part in open_parts(files, delimiter)]
-    parts = tuple(with_keys(opened, [listing.values.get(file, {}) for file in listing.files]))
+    file_parts = [as_recorded(part, recorded) for part in open_parts(files, delimiter)]
+    parts = tuple(with_keys(file_parts, [listing.values.get(file, {}) for file in listing.files]))
     check_unique(str(parts[0].path), parts[0].schema.names)
     if len(parts) > 1 and any(map(pa.types.is_dictionary, parts[0].schema.types)):
         parts = tuple(replace(part, schema=with_wide_indices(part.schema)) for part in parts)
     for part in parts[1:]:
         if not part.schema.equals(parts[0].schema):
             check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
-    names = tuple(os.fspath(given) for given in paths)
+    names = tuple(os.fspath(path) for path in paths)
     return FileSource(name, parts, stamps, given=names, folders=tuple(listing.folders))
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that is no text in UTF-8, which Arrow opens no file by, and a model cannot tell of.
+    """Refuse a name that is not UTF-8: Arrow cannot open it, and a model cannot store it.
 
     Raises
     ------
@@ -634,13 +640,13 @@ def _why_empty(path: Location) -> str:
 
 
 def open_parts(paths: Sequence[Location], delimiter: str | None = None) -> list[Part]:
-    """Open every file by its format; files of one format are opened together, the order is kept."""
+    """Open every file by its format, those of one format together; the order is kept."""
     formats = [format_of(path) for path in paths]
     openers: Mapping[str, Opener] = {**OPENERS, "csv": partial(csv_parts, delimiter=delimiter)}
     if delimiter is not None and "csv" not in formats:
         raise InputError(f"{paths[0]}: a delimiter is given, but this is not a CSV file; leave it out")
-    opened: dict[Location, Part] = {}
+    parts: dict[Location, Part] = {}
     for name in dict.fromkeys(formats):
-        chosen = [path for path, its in zip(paths, formats, strict=True) if its == name]
-        opened.update(zip(chosen, openers[name](chosen), strict=True))
-    return [opened[path] for path in paths]
+        group = [path for path, form in zip(paths, formats, strict=True) if form == name]
+        parts.update(zip(group, openers[name](group), strict=True))
+    return [parts[path] for path in paths]

@@ -55,7 +55,7 @@ class TableSource(Source):
         return int(self.table.num_rows)
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks; slices where a block lies within one chunk."""
+        """Read the columns in blocks; these are slices where they lie within one chunk."""
         check_request(self.name, self.schema, columns, block_rows)
         return reblock(self.table.select(list(columns)).to_batches(), block_rows)
 
@@ -67,13 +67,13 @@ class TableSource(Source):
 
 
 def is_loaded(module: str, name: str, source: object) -> bool:
-    """Whether `source` is an instance of module.name, without importing the module."""
-    loaded = sys.modules.get(module)
-    return loaded is not None and isinstance(source, getattr(loaded, name, ()))
+    """Return whether `source` is an instance of module.name, without importing the module."""
+    library = sys.modules.get(module)
+    return library is not None and isinstance(source, getattr(library, name, ()))
 
 
 def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | ArraySource:
-    """A source over a polars DataFrame, through Arrow's C streams; what Arrow has no type for is refused when read.
+    """A source over a polars DataFrame, through Arrow's C streams; types that Arrow lacks are refused when read.
 
     A table of Arrow's reads many chunks faster, a column by itself says which one Arrow has no type for.
     """
@@ -82,7 +82,7 @@ def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | A
         enums = {label: dtype for label, dtype in frame.schema.items() if isinstance(dtype, enum)}
         with suppress(*ARROW_PROBLEMS):
             return TableSource(name, "polars", pa.table(frame), enums)
-    columns = {one.name: stream_column(name, one.name, one) for one in frame.get_columns()}
+    columns = {series.name: stream_column(name, series.name, series) for series in frame.get_columns()}
     return ArraySource(name, "polars", columns, len(frame))
 
 
@@ -148,17 +148,17 @@ class ArraySource(Source):
 
     @property
     def lies_on_device(self) -> bool:
-        """Whether blocks lie on a device, and are not copied to the host."""
+        """True if blocks lie on a device, and are not copied to the host."""
         return self.arrays is not np and not self.hosted
 
     def as_read(self, *, on_device: bool) -> ArraySource:
-        """The rows; for engines of the host, those of a device in blocks that are copied there one by one."""
+        """The source; for engines of the host, rows on a device are copied there block by block."""
         if on_device or not self.lies_on_device:
             return self
         return replace(self, hosted=True, matrix=None if self.matrix is None else _HostSlices(self.matrix))
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks of Arrow batches, or of `DeviceTable` where they lie on a device."""
+        """Read the columns in blocks of Arrow batches, or of `DeviceTable` where they lie on a device."""
         check_request(self.name, self.schema, columns, block_rows)
         if self.hosted:  # the host reads from another thread: it waits for what the caller's stream still writes
             self.arrays.cuda.get_current_stream().synchronize()
@@ -172,17 +172,17 @@ class ArraySource(Source):
             return pa.Table.from_batches([self._batch(columns, start, start + rows) for start, rows in [*runs, (0, 0)]])
         starts, lengths = np.array(runs, np.int64).reshape(-1, 2).T
         rows = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
-        arrays = [self._sampled(name, runs, rows) for name in columns]
+        arrays = [self._sample_column(name, runs, rows) for name in columns]
         return pa.Table.from_arrays(arrays, schema=self._schema_of(columns))
 
-    def _sampled(self, name: str, runs: Runs, rows: NDArray[np.int64]) -> pa.Array[Any]:
-        """Rows of runs; those of a device are put together there, which waits once."""
+    def _sample_column(self, name: str, runs: Runs, rows: NDArray[np.int64]) -> pa.Array[Any]:
+        """Rows of runs; on a device they are collected there, and the host waits once."""
         column = self.columns[name]
         if column.take is not None:
             return on_host(column.take(rows))
         parts: Any = [on_host(self._slice(name, start, start + length)) for start, length in runs]
-        whole: pa.Array[Any] = joined_arrays(parts, column.type)
-        return whole
+        array: pa.Array[Any] = joined_arrays(parts, column.type)
+        return array
 
     def _table(self, columns: Sequence[str], start: int, stop: int) -> pa.RecordBatch | DeviceTable:
         if not self.lies_on_device:
@@ -214,7 +214,7 @@ class ArraySource(Source):
 
 
 class _HostSlices:
-    """A matrix on a device whose rows are copied to the host slice by slice."""
+    """A matrix on a device whose slices are copied to the host."""
 
     def __init__(self, matrix: Array) -> None:
         self._matrix = matrix
@@ -227,7 +227,7 @@ class _HostSlices:
 
 
 def first_failure(column: SourceColumn, start: int, stop: int) -> int:
-    """First row in [start, stop) that cannot be converted, found by halving."""
+    """First row in [start, stop) that cannot be converted, by bisection."""
     while stop - start > 1:
         middle = (start + stop) // 2
         try:
@@ -260,7 +260,7 @@ def array_column(source: str, name: str, values: Any) -> SourceColumn:
         raise InputError(f'{source}: column "{name}" has {array.ndim} dimensions, a column has one')
     if array.dtype.hasobject:
         return object_column(array)
-    native = array.dtype.newbyteorder("=")
+    native = array.dtype.newbyteorder("=")  # Arrow refuses other byte orders
     try:
         arrow_type = pa.from_numpy_dtype(native)
     except ARROW_PROBLEMS:
@@ -275,7 +275,7 @@ def array_column(source: str, name: str, values: Any) -> SourceColumn:
 
 
 def stream_column(source: str, name: str, values: Any) -> SourceColumn:
-    """A column over what gives a stream of Arrow's, such as a polars Series; of objects polars gives the addresses."""
+    """A column over an Arrow stream, such as a polars Series; polars' objects are refused, as it gives addresses."""
     dtype = str(getattr(values, "dtype", type(values).__name__))
     if dtype != "Object":
         with suppress(*ARROW_PROBLEMS):  # of Int128, which Arrow does not have
@@ -284,12 +284,12 @@ def stream_column(source: str, name: str, values: Any) -> SourceColumn:
 
 
 def _as_array(values: Any) -> np.ndarray[Any, Any]:
-    """The values as an array; integers of a list that floats would change stay Python's."""
+    """The values as an array; Python integers that floats would round stay objects."""
     array: np.ndarray[Any, Any] = np.asanyarray(values)
     if array.dtype.kind != "f" or hasattr(values, "dtype"):
         return array
-    changed = any(isinstance(value, int) and abs(value) > LARGEST_WHOLE for value in values)
-    return np.array(values, dtype=object) if changed else array
+    is_rounded = any(isinstance(value, int) and abs(value) > LARGEST_WHOLE for value in values)
+    return np.array(values, dtype=object) if is_rounded else array
 
 
 def object_column(array: np.ndarray[Any, Any]) -> SourceColumn:
@@ -297,8 +297,9 @@ def object_column(array: np.ndarray[Any, Any]) -> SourceColumn:
     try:
         arrow_type = infer_type(array, from_pandas=True)
     except (*ARROW_PROBLEMS, TypeError):
-        known = next((value for value in array if value is not None and value == value), None)
-        arrow_type = infer_type([known]) if isinstance(known, (bool, int, float, str, bytes)) else pa.string()
+        # Arrow finds no type for mixed values; reading names the first row that differs in type.
+        first = next((value for value in array if value is not None and value == value), None)
+        arrow_type = infer_type([first]) if isinstance(first, (bool, int, float, str, bytes)) else pa.string()
 
     def convert(start: int, stop: int) -> pa.Array[Any]:
         return flat(pa.array(array[start:stop], type=arrow_type, from_pandas=True))
@@ -307,7 +308,7 @@ def object_column(array: np.ndarray[Any, Any]) -> SourceColumn:
 
 
 def refused_column(source: str, name: str, dtype: object) -> SourceColumn:
-    """A column that may be there but cannot be read; reading it says so."""
+    """A column that cannot be read; reading it raises the error, so it may be left out."""
 
     def refuse(_start: int, _stop: int) -> pa.Array[Any]:
         raise InputError(
@@ -355,42 +356,42 @@ def _arrow_array(values: Any) -> Any:
 
 
 def _entries_of(values: Any) -> pa.Array[Any]:
-    """The categories of pandas' categorical values, which all slices of a column share."""
-    held = held_by_arrow(values.categories)  # text without any has no type in pandas 2
-    return pa.array(held, None if held is values.categories else pa.string(), from_pandas=True)
+    """The categories of pandas' categorical values, shared by all slices of a column."""
+    categories = arrow_categories(values.categories)  # text without any has no type in pandas 2
+    return pa.array(categories, None if categories is values.categories else pa.string(), from_pandas=True)
 
 
 def _coded(entries: pa.Array[Any], values: Any) -> pa.Array[Any]:
-    """Pandas' categorical values, whose categories are there."""
+    """Pandas' categorical values as a dictionary array over these entries."""
     indices = pa.array(values.codes.astype(np.int32), mask=values.codes < 0)
     coded: pa.Array[Any] = pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)
     return coded
 
 
-def held_by_arrow(categories: Any) -> Any:
-    """An index of categories; of intervals and periods their text."""
+def arrow_categories(categories: Any) -> Any:
+    """An index of categories; intervals and periods become text, as Arrow has neither."""
     foreign = any(is_loaded("pandas", name, categories.dtype) for name in ("IntervalDtype", "PeriodDtype"))
     return categories.astype(str) if foreign else categories
 
 
 def flat(values: pa.Array[Any] | pa.ChunkedArray[Any]) -> pa.Array[Any]:
-    """One contiguous array."""
+    """One contiguous array of an array or a chunked array."""
     chunks: list[pa.Array[Any]] = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
-    whole: pa.Array[Any] = chunks[0] if len(chunks) == 1 else joined_arrays(chunks, values.type)
-    return whole
+    array: pa.Array[Any] = chunks[0] if len(chunks) == 1 else joined_arrays(chunks, values.type)
+    return array
 
 
 def pandas_source(frame: Any) -> ArraySource:
-    """A source over a pandas DataFrame; its index and dtypes are remembered for `restore`."""
+    """A source over a pandas DataFrame, which keeps its index and dtypes for `restore`."""
     name = "pandas.DataFrame"
     series = named_series(name, frame)
-    columns = {label: series_column(name, label, one) for label, one in series.items()}
-    dtypes = {label: one.dtype for label, one in series.items()}
+    columns = {label: series_column(name, label, column) for label, column in series.items()}
+    dtypes = {label: column.dtype for label, column in series.items()}
     return ArraySource(name, "pandas", columns, len(frame), index=frame.index, dtypes=dtypes)
 
 
 def named_series(source: str, frame: Any) -> dict[str, Any]:
-    """The Series of a pandas or cuDF DataFrame by their names as text."""
+    """Series of a pandas or cuDF DataFrame by their names as text."""
     names = [str(label) for label in frame.columns]
     check_unique(source, names)
     return {name: frame.iloc[:, position] for position, name in enumerate(names)}
@@ -423,9 +424,9 @@ def dict_source(
     check_unique(name, [str(key) for key in arrays])
     columns, rows = {}, {}
     for key, values in arrays.items():
-        held = values if hasattr(values, "__len__") else np.atleast_1d(values)
-        columns[str(key)] = open_column(name, str(key), held)
-        rows[str(key)] = len(held)
+        array = values if hasattr(values, "__len__") else np.atleast_1d(values)
+        columns[str(key)] = open_column(name, str(key), array)
+        rows[str(key)] = len(array)
     return ArraySource(name, "dict", columns, check_lengths(name, rows), arrays=namespace)
 
 
@@ -433,13 +434,13 @@ def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:
     """A source over a two-dimensional array; columns are named "0", "1" and so on."""
     name = "numpy.ndarray"
     columns = {str(j): array_column(name, str(j), matrix[:, j]) for j in range(matrix.shape[1])}
-    whole = np.ma.filled(matrix.astype(np.float64), np.nan) if np.ma.is_masked(matrix) else np.asarray(matrix)
-    return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=whole)
+    numbers = np.ma.filled(matrix.astype(np.float64), np.nan) if np.ma.is_masked(matrix) else np.asarray(matrix)
+    return ArraySource(name, "matrix", columns, matrix.shape[0], matrix=numbers)
 
 
 @dataclass(frozen=True, slots=True)
 class SampleSource(Source):
-    """Rows of a source as a source of their own.
+    """Sampled rows of a source, as a source.
 
     Parameters
     ----------
@@ -476,26 +477,26 @@ class SampleSource(Source):
         return int(self.table.num_rows)
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in blocks."""
-        return self._held.blocks(columns, block_rows)
+        """Read the columns in blocks."""
+        return self._table_source.blocks(columns, block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Sampled rows by their position in the sample."""
-        return self._held.sample(columns, runs)
+        return self._table_source.sample(columns, runs)
 
     def fingerprint(self) -> dict[str, Any]:
-        """That of the origin, and how the sample was taken."""
+        """Fingerprint of the origin, and how the sample was taken."""
         return self.origin.fingerprint() | {"sample": self.record}
 
     def locate(self, row: int) -> str:
         """Where a row of the sample lies in the origin, as far as that is known."""
-        left = row
+        offset = row
         for start, length in self.runs or ():
-            if left < length:
-                return self.origin.locate(start + left)
-            left -= length
+            if offset < length:
+                return self.origin.locate(start + offset)
+            offset -= length
         return Source.locate(self, row)
 
     @property
-    def _held(self) -> TableSource:
+    def _table_source(self) -> TableSource:
         return TableSource(self.name, self.flavour, self.table)

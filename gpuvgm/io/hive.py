@@ -16,54 +16,54 @@ from gpuvgm.io.arrow import plain_values_of
 from gpuvgm.io.source import FolderKey, Part
 
 MISSING = "__HIVE_DEFAULT_PARTITION__"
-_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")
+_WHOLE = re.compile(r"0|-?[1-9]\d{0,17}")  # that int64 holds; leading zeros make a code
 _ESCAPED = re.compile(r"""[\x00-\x1f"#%'*/:=?\\{}\[\]^\x7f]""")
 Values = Mapping[str, str | None]
 
 
 def folder_values(folders: Sequence[str]) -> dict[str, str | None]:
-    """What names of folders say, in their order; None for a missing value.
+    """Values that names of folders give, by key and in their order; None for a missing value.
 
     Raises
     ------
     InputError
         For a key that occurs twice.
     """
-    found: dict[str, str | None] = {}
+    values: dict[str, str | None] = {}
     for folder in folders:
         key, equals, value = folder.partition("=")
         if key and equals:
             name = unquote(key)
-            if name in found:
+            if name in values:
                 raise InputError(f"{'/'.join(folders)}: two folders say what {name} is; rename one")
-            found[name] = None if value == MISSING else unquote(value)
-    return found
+            values[name] = None if value == MISSING else unquote(value)
+    return values
 
 
 def folder_names(keys: Sequence[FolderKey]) -> str:
-    """Names of folders that say what keys are, as Hive escapes them; "" where there is none."""
+    """Names of folders for keys, escaped as Hive does; "" where there are none."""
     values = ((key.name, MISSING if key.value is None else _percent_escaped(key.value)) for key in keys)
     return "/".join(f"{_percent_escaped(name)}={value}" for name, value in values)
 
 
 def _percent_escaped(text: str) -> str:
-    return _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", text)
+    return _ESCAPED.sub(lambda match: f"%{ord(match[0]):02X}", text)
 
 
 def with_keys(parts: Sequence[Part], folders: Sequence[Values]) -> list[Part]:
-    """Files with the columns of their folders' names: whole numbers where all are written as such, else text."""
+    """Files with the columns of their folders' names: integers where all are written as such, else text."""
     if not any(folders):
         return [*parts]
     values: dict[str, list[str]] = {}
-    for said in folders:
-        for name, value in said.items():
+    for file_values in folders:
+        for name, value in file_values.items():
             values.setdefault(name, []).extend([] if value is None else [value])
-    types = {name: pa.int64() if all(map(_WHOLE.fullmatch, its)) else pa.string() for name, its in values.items()}
-    return [_with_keys(part, said, types) for part, said in zip(parts, folders, strict=True)]
+    types = {name: pa.int64() if all(map(_WHOLE.fullmatch, texts)) else pa.string() for name, texts in values.items()}
+    return [_with_keys(part, file_values, types) for part, file_values in zip(parts, folders, strict=True)]
 
 
-def _with_keys(part: Part, said: Values, types: Mapping[str, pa.DataType]) -> Part:
-    keys = tuple(FolderKey(name, value, stored=name in part.schema.names) for name, value in said.items())
+def _with_keys(part: Part, values: Values, types: Mapping[str, pa.DataType]) -> Part:
+    keys = tuple(FolderKey(name, value, stored=name in part.schema.names) for name, value in values.items())
     schema = part.schema
     for key in keys:
         schema = schema if key.stored else schema.append(pa.field(key.name, types[key.name]))
@@ -71,7 +71,7 @@ def _with_keys(part: Part, said: Values, types: Mapping[str, pa.DataType]) -> Pa
 
 
 def with_key_columns(part: Part, columns: Sequence[str], batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Rows of a file with the columns that are asked for, those of its folders' names among them.
+    """Rows of a file with the columns asked for, including those of its folders.
 
     Raises
     ------
@@ -92,10 +92,10 @@ def with_key_columns(part: Part, columns: Sequence[str], batch: pa.RecordBatch) 
 
 def _check(part: Part, key: FolderKey, column: pa.Array[Any]) -> None:
     text: Any = plain_values_of(column).cast(pa.string())
-    same: Any = text.is_null() if key.value is None else pc.fill_null(pc.equal(text, pa.scalar(key.value)), False)  # noqa: FBT003
-    if not pc.all(same).as_py():
-        other = text.filter(pc.invert(same))[0].as_py()
+    matches: Any = text.is_null() if key.value is None else pc.fill_null(pc.equal(text, pa.scalar(key.value)), False)  # noqa: FBT003
+    if not pc.all(matches).as_py():
+        value = text.filter(pc.invert(matches))[0].as_py()
         raise InputError(
-            f'{part.path}: column "{printable(key.name)}" holds {other!r}, its folder says {key.value!r}; '
+            f'{part.path}: column "{printable(key.name)}" holds {value!r}, its folder says {key.value!r}; '
             "rename the folder, or write the file without the column"
         )

@@ -37,38 +37,38 @@ class IpcPart(Part):
     """
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[list[pa.RecordBatch]]:
-        """Copies of each run's rows; only the record batches that hold some are read, each once."""
-        found: list[list[pa.RecordBatch]] = [[] for _ in runs]
-        wanted = shares_of_runs(runs, self.group_rows or ())
-        for pieces, batch in zip(wanted.values(), self.read(columns, 0, [*wanted]), strict=True):
+        """Copies of each run's rows; only record batches that hold some are read, each once."""
+        batches: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        shares = shares_of_runs(runs, self.group_rows or ())
+        for pieces, batch in zip(shares.values(), self.read(columns, 0, [*shares]), strict=True):
             for number, (start, length) in pieces:
-                found[number].append(copied_rows(batch, start, length))
-        return found
+                batches[number].append(copied_rows(batch, start, length))
+        return batches
 
     def read(
         self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Record batches of the file as they are, all or those of some numbers, checked."""
-        done, fields = 0, [self.schema.get_field_index(name) for name in columns]
+        """Checked record batches of the file, all or those with some numbers."""
+        row, fields = 0, [self.schema.get_field_index(name) for name in columns]
 
         def explain(problem: Exception) -> InputError:
             return InputError(
-                f"{self.path}: damaged Arrow file, cannot be read after row {done} ({reason(problem)}); write or copy "
+                f"{self.path}: damaged Arrow file, cannot be read after row {row} ({reason(problem)}); write or copy "
                 "the file again"
             )
 
         with damage_as(explain, InputError), open_ipc(self.path, fields) as reader:
             for order, batch in enumerate(each_batch(reader, groups)):
                 if groups is not None:
-                    done = sum((self.group_rows or ())[: groups[order]])
-                chosen = batch.select(list(columns))
-                check_batch(chosen)
-                yield chosen
-                done += batch.num_rows
+                    row = sum((self.group_rows or ())[: groups[order]])
+                selection = batch.select(list(columns))
+                check_batch(selection)
+                yield selection
+                row += batch.num_rows
 
 
 def each_batch(reader: Any, numbers: Sequence[int] | None = None) -> Iterator[pa.RecordBatch]:
-    """The record batches of a reader of either format; those of some numbers where it has an index."""
+    """Record batches of a reader of either format; those with some numbers where it has an index."""
     if isinstance(reader, pa.ipc.RecordBatchFileReader):
         return map(reader.get_batch, range(reader.num_record_batches) if numbers is None else numbers)
     return iter(reader)
@@ -76,7 +76,7 @@ def each_batch(reader: Any, numbers: Sequence[int] | None = None) -> Iterator[pa
 
 @contextmanager
 def open_ipc(path: Location, fields: list[int] | None = None) -> Iterator[Any]:
-    """A reader of the file that decodes the columns at these positions only."""
+    """Open a reader that decodes only the columns at these positions."""
     with arrow_input(path) if isinstance(path, RemoteFile) else pa.memory_map(str(path)) as file:
         is_file = file.read(len(FILE_MAGIC)) == FILE_MAGIC
         file.seek(0)
@@ -107,7 +107,7 @@ def ipc_part(path: Location) -> IpcPart:
 
 
 def _rows_of_batches(path: Location) -> tuple[int, ...]:
-    """Rows of each record batch of the file format; that its first column has so many is checked."""
+    """Rows of each record batch of the file format; the first column is read to check them."""
     rows = []
     with open_ipc(path, [0]) as reader:
         for batch in each_batch(reader):

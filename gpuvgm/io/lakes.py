@@ -21,18 +21,18 @@ from gpuvgm.io.remote import READ_ONLY, SMALL_AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class Lake:
-    """A format of tables.
+    """A table format.
 
     Parameters
     ----------
     name : str
-        What it is called.
+        Name for messages.
     log : str
         The folder in a table's root that makes it one.
     endings : tuple of str
-        What a file in that folder must end in, if any folder of this name is not enough.
+        Endings, one of which a file in that folder must have; empty where any folder of this name counts.
     read : str
-        What gives the rows of a table; {} stands for its root.
+        Expression that gives the rows of a table; {} stands for its root.
     """
 
     name: str
@@ -41,20 +41,20 @@ class Lake:
     read: str
 
     def lies_in(self, parts: tuple[str, ...]) -> int | None:
-        """How many parts of a file's name are the root of a table, if the file is one of its log."""
+        """Number of leading parts of a file's name that are the root of a table, if the file is one of its log."""
         if self.log not in parts[:-1] or not parts[-1].endswith(self.endings or ""):
             return None
         place = parts.index(self.log)
         return place if not self.endings or place == len(parts) - 2 else None
 
     def has_root(self, folder: Location) -> bool:
-        """Whether a folder is the root of a table; false where that cannot be told."""
+        """Return whether a folder is the root of a table; False where that cannot be found out."""
         with suppress(OSError, EnvironmentProblem, InputError):
             if isinstance(folder, Path):
                 log = f"{folder}/{self.log}"
                 return os.path.isdir(log) and (not self.endings or self._ends(os.listdir(log)))
-            there = folder.at(f"{folder.path.rstrip('/')}/{self.log}")
-            return there.is_folder() and (not self.endings or self._ends(there.names()))
+            log_folder = folder.at(f"{folder.path.rstrip('/')}/{self.log}")
+            return log_folder.is_folder() and (not self.endings or self._ends(log_folder.names()))
         return False
 
     def _ends(self, names: Iterable[str]) -> bool:
@@ -79,7 +79,7 @@ LAKES = (
 
 
 def refuse_lakes_within(folder: str, names: Iterable[PurePath]) -> None:
-    """Refuse a folder that is a table of such a format, or holds one, by the names of the files in it.
+    """Refuse a folder that is or holds a table of such a format, by the names of its files.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def refuse_lakes_within(folder: str, names: Iterable[PurePath]) -> None:
 
 
 def refuse_lakes_around(folders: Mapping[Location, Location]) -> None:
-    """Refuse what lies in a table of such a format; each folder above is looked at once.
+    """Refuse what lies in a table of such a format; each parent folder is looked at once.
 
     In a store that takes one request for each format and folder, but none where its listing was just asked for.
 
@@ -108,9 +108,9 @@ def refuse_lakes_around(folders: Mapping[Location, Location]) -> None:
     InputError
         With what reads the table.
     """
-    found = _root_above(folders)
-    if found is not None:
-        folder, lake, root = found
+    table = _root_above(folders)
+    if table is not None:
+        folder, lake, root = table
         _refuse_lake(str(folders[folder]), lake, str(root))
 
 
@@ -134,9 +134,9 @@ def refuse_to_write_into_lakes(target: Location) -> None:
     InputError
         Naming the table.
     """
-    found = _root_above([target])
-    if found is not None:
-        _, lake, root = found
+    table = _root_above([target])
+    if table is not None:
+        _, lake, root = table
         raise InputError(
             f"{target}: lies in {root}, a table of {lake.name}, whose readers skip files that its log does not name, "
             "and whose cleaning removes them; write elsewhere"
@@ -144,40 +144,42 @@ def refuse_to_write_into_lakes(target: Location) -> None:
 
 
 def folder_of(file: Location) -> Location:
-    """The folder that a file lies in."""
+    """The folder of a file."""
     if isinstance(file, Path):
         return file.parent
     name = file.path.partition("?")[0] if file.scheme in READ_ONLY else file.path
     return file.at(name.rpartition("/")[0])
 
 
-def _refuse_lake(given: str, lake: Lake, root: str) -> NoReturn:
-    where = "is" if given.rstrip("/") == root else f"holds {root}," if root.startswith(given) else f"lies in {root},"
+def _refuse_lake(name: str, lake: Lake, root: str) -> NoReturn:
+    relation = "is" if name.rstrip("/") == root else f"holds {root}," if root.startswith(name) else f"lies in {root},"
     raise InputError(
-        f"{given}: {where} a table of {lake.name}, whose folder keeps files of rows that were deleted or replaced; "
+        f"{name}: {relation} a table of {lake.name}, whose folder keeps files of rows that were deleted or replaced; "
         f"pass {lake.read.format(root)} instead of the path"
     )
 
 
 def _root_above(folders: Iterable[Location]) -> tuple[Location, Lake, Location] | None:
-    """The first folder that is or lies in the root of a table, the format and the root."""
-    above: dict[Location, Location] = {}
+    """The first folder that is or lies in the root of a table, with the format and the root."""
+    origins: dict[Location, Location] = {}
     for folder in folders:
         for start in _as_named(folder):
             root: Location | None = start
-            while root is not None and root not in above:
-                above[root] = folder
+            while root is not None and root not in origins:
+                origins[root] = folder
                 root = _parent(root)
-    pairs = [(root, lake) for root in above for lake in LAKES]
-    if all(isinstance(root, Path) for root in above):
-        return next(((above[root], lake, root) for root, lake in pairs if lake.has_root(root)), None)
+    pairs = [(root, lake) for root in origins for lake in LAKES]
+    if all(isinstance(root, Path) for root in origins):
+        return next(((origins[root], lake, root) for root, lake in pairs if lake.has_root(root)), None)
     with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-lakes") as threads:
-        told = list(threads.map(lambda pair: pair[1].has_root(pair[0]), pairs))
-    return next(((above[root], lake, root) for (root, lake), is_root in zip(pairs, told, strict=True) if is_root), None)
+        answers = list(threads.map(lambda pair: pair[1].has_root(pair[0]), pairs))
+    return next(
+        ((origins[root], lake, root) for (root, lake), is_root in zip(pairs, answers, strict=True) if is_root), None
+    )
 
 
 def _as_named(folder: Location) -> Iterable[Location]:
-    """A folder by its whole name, and by the one that links lead to."""
+    """A folder by its absolute name, and by the one that its links lead to."""
     if isinstance(folder, Path):
         return map(Path, {os.path.abspath(folder), os.path.realpath(folder)})
     name = folder.path.rstrip("/")
@@ -185,7 +187,7 @@ def _as_named(folder: Location) -> Iterable[Location]:
 
 
 def _parent(folder: Location) -> Location | None:
-    """The folder above; None above the root of this machine, and above a bucket."""
+    """The parent folder; None for the root of this machine, and for a bucket."""
     if isinstance(folder, Path):
         return folder.parent if folder.name else None
     name = folder.path.rpartition("/")[0]

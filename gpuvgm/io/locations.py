@@ -1,4 +1,4 @@
-"""Where files are: paths of this machine, which pathlib stands for, and URLs of stores."""
+"""Locations of files: paths of this machine, and URLs of stores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Given = str | os.PathLike[str] | RemoteFile
 
 
 def location_of(given: Given) -> Location:
-    """The file that a path or URL names; file:// is this machine.
+    """The path or file of a store that a name or URL means; file:// is this machine.
 
     Raises
     ------
@@ -43,19 +43,19 @@ def location_of(given: Given) -> Location:
 
 
 def open_binary(location: Location) -> BinaryIO:
-    """The file for reading."""
+    """Open a file for reading."""
     return location.open("rb") if isinstance(location, Path) else cast(BinaryIO, range_reader(location))
 
 
 @contextmanager
 def open_text(location: Location) -> Iterator[Any]:
-    """A file of text for reading, decompressed where its name ends in .gz."""
-    with open_binary(location) as raw:
-        yield gzip.GzipFile(fileobj=raw) if location.suffix.lower() == ".gz" else raw
+    """Open a text file for reading, decompressed where its name ends in .gz."""
+    with open_binary(location) as file:
+        yield gzip.GzipFile(fileobj=file) if location.suffix.lower() == ".gz" else file
 
 
 def range_reader(file: RemoteFile) -> RangeReader:
-    """A file of a store for reading.
+    """Open a file of a store for reading.
 
     Raises
     ------
@@ -69,15 +69,16 @@ def range_reader(file: RemoteFile) -> RangeReader:
 
 
 def arrow_input(location: Location) -> Any:
-    """What pyarrow opens: the path, or the file of a store, decompressed where it ends in .gz."""
+    """Input for pyarrow: the path, or the file of a store, decompressed where its name ends in .gz."""
     if isinstance(location, Path):
         return location
     file = pa.PythonFile(range_reader(location), mode="r")
+    # pyarrow decompresses by the ending of a path, but has none of a file object.
     return pa.CompressedInputStream(file, "gzip") if location.suffix.lower() == ".gz" else file
 
 
 def refuse_read_only(location: Location) -> None:
-    """Refuse to write where only reading is possible, and names of folders."""
+    """Refuse to write to a read-only store, or to the name of a folder."""
     if isinstance(location, Path):
         return
     if location.scheme in READ_ONLY:
@@ -87,7 +88,7 @@ def refuse_read_only(location: Location) -> None:
 
 
 def write_bytes(location: Location, body: bytes) -> None:
-    """Write a file as one: under its name there is all of it, or what was there before."""
+    """Write a file atomically: its name has all bytes, or what it had before."""
     if isinstance(location, RemoteFile):
         location.write_bytes(body)
         return
@@ -96,13 +97,13 @@ def write_bytes(location: Location, body: bytes) -> None:
         with partial.open("wb") as file:
             file.write(body)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(file.fileno())  # or a crash after the rename may leave an empty file
         partial.replace(final)
 
 
 @contextmanager
 def naming_file(path: Path | str) -> Iterator[None]:
-    """Errors of the operating system name the file that was asked for, not the partial one."""
+    """Make errors of the operating system name the file asked for, not the partial one."""
     try:
         yield
     except OSError as problem:

@@ -1,4 +1,4 @@
-"""Locks: one run at a time writes to a name, or to each of a folder's numbered files."""
+"""Locks: one run at a time writes to a name, or to each numbered file of a folder."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gpuvgm.io.locations import Location, naming_file
 from gpuvgm.io.remote import RemoteFile
 
 try:
+    # Locks of open file descriptions also exclude other threads, and outlast other descriptors of the file.
     from fcntl import F_OFD_SETLK, F_WRLCK, fcntl
 except ImportError:  # not Linux
     LOCKS = False
@@ -51,21 +52,21 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     final = Path(os.path.realpath(target))
     place = final.with_name(f".{final.name}.lock")
     span = range(0, 0) if numbers is None else numbers
-    held: list[int] = []
+    locks: list[int] = []
     try:
         with undisturbed():
-            held.append(_acquire(place, target, span))
+            locks.append(_acquire(place, target, span))
         yield
     finally:
         with undisturbed():
-            for lock in held:
+            for lock in locks:
                 if _lock(lock, range(0, 0)):  # no other run holds a part of it
                     place.unlink(missing_ok=True)
                 os.close(lock)
 
 
 def _acquire(place: Path, target: Path, span: range) -> int:
-    """The descriptor of a lock that no other run holds; closing it lets the lock go."""
+    """Acquire a lock; closing its descriptor releases it."""
     while True:
         with naming_file(target):
             lock = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
@@ -86,10 +87,11 @@ def _acquire(place: Path, target: Path, span: range) -> int:
 
 
 def _lock(lock: int, span: range) -> bool:
-    """Lock some bytes of a file, all where there are none in the span; false where another run holds one of them."""
-    asked = struct.pack("hhqqi", F_WRLCK, os.SEEK_SET, span.start, len(span), 0)
+    """Lock a span of bytes of a file, all if it is empty; return False where another run holds some of them."""
+    # A struct flock; a length of 0 reaches to the end of the file.
+    request = struct.pack("hhqqi", F_WRLCK, os.SEEK_SET, span.start, len(span), 0)
     try:
-        fcntl(lock, F_OFD_SETLK, asked)
+        fcntl(lock, F_OFD_SETLK, request)
     except OSError as problem:
         if problem.errno in (errno.EAGAIN, errno.EACCES):
             return False

@@ -1,4 +1,4 @@
-"""Manifests of folders and runs: what a folder holds, what a run reads and was asked for, and what of it is done."""
+"""Manifests of folders and runs: the files of a folder, the inputs and options of a run, and its progress."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PARTS = {"library", "asked", "done"}
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """What a manifest says of a file."""
+    """Entry of a file in a manifest."""
 
     rows: int
     bytes: int
@@ -40,13 +40,13 @@ class ManifestEntry:
 
 
 def manifest_text(document: Mapping[str, Any]) -> bytes:
-    """A manifest as it is written: with its format and a checksum of its own content."""
-    whole = {"format": FORMAT, **document}
-    return json.dumps(whole | {_CHECKSUM: _digest_of_document(whole)}, indent=1).encode()
+    """A manifest as text, with its format and a checksum of its content."""
+    content = {"format": FORMAT, **document}
+    return json.dumps(content | {_CHECKSUM: _digest_of_document(content)}, indent=1).encode()
 
 
 def manifest_document(place: Location) -> dict[str, Any] | None:
-    """A manifest of gpuvgm's; None for another program's.
+    """A manifest of gpuvgm as a document; None for one of another program.
 
     Raises
     ------
@@ -57,7 +57,7 @@ def manifest_document(place: Location) -> dict[str, Any] | None:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as problem:
-        raise _damaged(place, "no JSON") from problem
+        raise _damage_error(place, "no JSON") from problem
     if not isinstance(document, dict) or not _PARTS & document.keys():
         return None
     checksum = document.pop(_CHECKSUM, None)
@@ -65,25 +65,25 @@ def manifest_document(place: Location) -> dict[str, Any] | None:
     if isinstance(number, int) and number > FORMAT and document.get("library") == "gpuvgm":
         raise InputError(f"{place}: was written in format {number}, by a newer gpuvgm; install that")
     if number != FORMAT or checksum != _digest_of_document(document):
-        raise _damaged(place, "its checksum does not fit")
+        raise _damage_error(place, "its checksum does not fit")
     return document
 
 
 def _digest_of_document(document: Mapping[str, Any]) -> str:
-    """SHA-256 of what a manifest says, however it is laid out."""
+    """SHA-256 of a manifest's content, however it is laid out."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _damaged(place: Location, why: str) -> InputError:
+def _damage_error(place: Location, fault: str) -> InputError:
     return InputError(
-        f"{place}: damaged manifest ({why}), so the files beside it cannot be checked; write the rows to "
+        f"{place}: damaged manifest ({fault}), so the files beside it cannot be checked; write the rows to "
         f"another folder, {_AS_IT_IS}"
     )
 
 
 def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp]) -> dict[Location, ManifestEntry]:
-    """What manifests say of files; every file must be there with its size, and no other may lie beside it.
+    """Entries of files in manifests; every file must exist with its size, and the folder holds no other.
 
     Parameters
     ----------
@@ -98,24 +98,24 @@ def recorded_files(manifests: Sequence[Location], files: Mapping[Location, Stamp
         Naming the first file that is missing, not listed, or of another size; for manifests that are damaged, and
         folders that are unfinished.
     """
-    listed: dict[str, tuple[Location, dict[str, ManifestEntry]]] = {}
+    by_folder: dict[str, tuple[Location, dict[str, ManifestEntry]]] = {}
     for place in manifests:
         document = manifest_document(place)
         if document is not None:
-            listed.setdefault(str(place).removesuffix(place.name), (place, {}))[1].update(
+            by_folder.setdefault(str(place).removesuffix(place.name), (place, {}))[1].update(
                 _file_entries(place, document)
             )
-    found = {}
-    for place, entries in listed.values():
+    entries_of_files = {}
+    for place, entries in by_folder.values():
         folders = {"", *(name.rpartition("/")[0] for name in entries)}
         names = ((name_below(place, file), file) for file in files)
-        below = {name: file for name, file in names if name and name.rpartition("/")[0] in folders}
-        found.update(_compared(place, entries, below, files))
-    return found
+        folder_files = {name: file for name, file in names if name and name.rpartition("/")[0] in folders}
+        entries_of_files.update(_match_entries(place, entries, folder_files, files))
+    return entries_of_files
 
 
 def name_below(place: Location, file: Location) -> str | None:
-    """Name of a file in the folder of a manifest, or in a folder of that; None for one that lies elsewhere."""
+    """Name of a file relative to the folder of a manifest; None for one that lies elsewhere."""
     if isinstance(place, Path) and isinstance(file, Path):
         return file.relative_to(place.parent).as_posix() if file.is_relative_to(place.parent) else None
     if isinstance(place, Path) or isinstance(file, Path):
@@ -132,48 +132,48 @@ def _file_entries(place: Location, document: Mapping[str, Any]) -> dict[str, Man
         }
         is_complete = document["complete"]
     except (KeyError, TypeError, ValueError, AttributeError) as problem:
-        raise _damaged(place, "entries are missing") from problem
+        raise _damage_error(place, "entries are missing") from problem
     if is_complete is not True:
         raise InputError(f"{place}: the folder is unfinished; go on with resume=True (--resume), {_AS_IT_IS}")
     return entries
 
 
-def _compared(
+def _match_entries(
     place: Location,
     entries: Mapping[str, ManifestEntry],
-    beside: Mapping[str, Location],
+    folder_files: Mapping[str, Location],
     files: Mapping[Location, Stamp],
 ) -> dict[Location, ManifestEntry]:
-    for name in sorted({*entries, *beside}):
-        if name not in beside:
+    for name in sorted({*entries, *folder_files}):
+        if name not in folder_files:
             raise InputError(f"{str(place).removesuffix(place.name)}{name}: is missing; {_AGAIN}, {_AS_IT_IS}")
         if name not in entries:
-            raise InputError(f"{beside[name]}: gpuvgm did not write it there; remove it, {_AS_IT_IS}")
-        size, _ = files[beside[name]]
+            raise InputError(f"{folder_files[name]}: gpuvgm did not write it there; remove it, {_AS_IT_IS}")
+        size, _ = files[folder_files[name]]
         if size != entries[name].bytes:
             raise InputError(
-                f"{beside[name]}: has {size} bytes, {entries[name].bytes} were written; {_AGAIN}, {_AS_IT_IS}"
+                f"{folder_files[name]}: has {size} bytes, {entries[name].bytes} were written; {_AGAIN}, {_AS_IT_IS}"
             )
-    return {beside[name]: recorded for name, recorded in entries.items()}
+    return {folder_files[name]: recorded for name, recorded in entries.items()}
 
 
 def as_recorded(part: Any, recorded: Mapping[Location, ManifestEntry]) -> Any:
-    """A file that is checked against its manifest, if it has one: its rows now, its bytes when they are read.
+    """A file that is checked against its manifest entry, if any: its rows now, its bytes before reading.
 
     Raises
     ------
     InputError
         For other rows.
     """
-    expected = recorded.get(part.path)
-    if expected is None or not isinstance(part, ParquetPart):
+    entry = recorded.get(part.path)
+    if entry is None or not isinstance(part, ParquetPart):
         return part
-    if part.rows != expected.rows:
-        held = counted(sum(part.group_rows), "row")
-        raise InputError(f"{part.path}: holds {held}, {expected.rows:,} were written; {_AGAIN}, {_AS_IT_IS}")
+    if part.rows != entry.rows:
+        count = counted(sum(part.group_rows), "row")
+        raise InputError(f"{part.path}: holds {count}, {entry.rows:,} were written; {_AGAIN}, {_AS_IT_IS}")
     if not isinstance(part.path, Path):
         return part
-    return replace(part, content=Content(expected.bytes, expected.sha256, f"{_AGAIN}, {_AS_IT_IS}"))
+    return replace(part, content=Content(entry.bytes, entry.sha256, f"{_AGAIN}, {_AS_IT_IS}"))
 
 
 NAME = "manifest.json"
@@ -181,18 +181,18 @@ NAME = "manifest.json"
 
 @dataclass(slots=True)
 class Manifest:
-    """A manifest and where it lies.
+    """A manifest and its place.
 
     Parameters
     ----------
     place : Location
         The file.
     asked : dict
-        What decides the result: the command, model, options and inputs.
+        All that determines the result: the command, model, options and inputs.
     done : dict
-        What is there already: by name of the file, its size, SHA-256 and more.
+        Finished files by name, with size, SHA-256 and more.
     complete : bool
-        Whether all of it is.
+        Whether all files are finished.
     """
 
     place: Location
@@ -201,19 +201,19 @@ class Manifest:
     complete: bool = False
 
     def write(self) -> None:
-        """Write it; the old one is there until the new one is."""
+        """Write the manifest; the old one stays until the new one is complete."""
         header = {"library": "gpuvgm", "version": gpuvgm.__version__}
         document = {**header, "complete": self.complete, "asked": self.asked, "done": self.done}
         write_bytes(self.place, manifest_text(plain(document, "manifest")))
 
     def add(self, name: str, entry: Mapping[str, Any]) -> None:
-        """Note what is done."""
+        """Record a finished file."""
         self.done[name] = dict(entry)
         self.write()
 
 
 def read_manifest(place: Location) -> Manifest | None:
-    """A manifest that was written there; None where there is none, or no whole one."""
+    """Read a manifest; None where there is none, or it is damaged."""
     try:
         document = manifest_document(place)
         if document is None or document["library"] != "gpuvgm":
@@ -224,9 +224,9 @@ def read_manifest(place: Location) -> Manifest | None:
 
 
 def refuse_other_run(
-    found: Manifest, asked: Mapping[str, Any], name: str, otherwise: str = "run without resume=True"
+    manifest: Manifest, asked: Mapping[str, Any], name: str, otherwise: str = "run without resume=True"
 ) -> None:
-    """Refuse to go on with a run that read or did something else; the message says what to do otherwise.
+    """Refuse to resume a run that had other inputs or options.
 
     Raises
     ------
@@ -235,30 +235,31 @@ def refuse_other_run(
     InputError
         For another command, model or options.
     """
-    wanted = json.loads(json.dumps(plain(asked, "manifest")))
-    known = json.loads(json.dumps(plain(found.asked, "manifest")))
-    if known.get("inputs") != wanted.get("inputs"):
-        raise SourceChangedError(f"{name}: {changed_input(known['inputs'], wanted['inputs'])}; {otherwise}")
-    for key in sorted({*known, *wanted}):
-        if known.get(key) != wanted.get(key):
+    # As JSON gives them back, with lists for tuples and text for keys.
+    request = json.loads(json.dumps(plain(asked, "manifest")))
+    original = json.loads(json.dumps(plain(manifest.asked, "manifest")))
+    if original.get("inputs") != request.get("inputs"):
+        raise SourceChangedError(f"{name}: {changed_input(original['inputs'], request['inputs'])}; {otherwise}")
+    for key in sorted({*original, *request}):
+        if original.get(key) != request.get(key):
             raise InputError(
-                f"{name}: the run to resume had {key} {known.get(key)!r}, this one has {wanted.get(key)!r}; run as "
+                f"{name}: the run to resume had {key} {original.get(key)!r}, this one has {request.get(key)!r}; run as "
                 f"before, or {otherwise}"
             )
 
 
-def changed_input(known: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """What is different about the inputs, in words."""
-    old = {file["name"]: file for file in known.get("files", ())}
-    new = {file["name"]: file for file in found.get("files", ())}
+def changed_input(original: Mapping[str, Any], current: Mapping[str, Any]) -> str:
+    """Describe the first difference between the inputs of two runs."""
+    old = {file["name"]: file for file in original.get("files", ())}
+    new = {file["name"]: file for file in current.get("files", ())}
     for name in [*old, *new]:
         if name not in new:
             return f"{name} was removed since the run began"
         if name not in old:
             return f"{name} was added since the run began"
         if old[name] != new[name]:
-            what = "size" if old[name]["bytes"] != new[name]["bytes"] else "contents or time of change"
-            return f"{name} was changed since the run began ({what})"
+            difference = "size" if old[name]["bytes"] != new[name]["bytes"] else "contents or time of change"
+            return f"{name} was changed since the run began ({difference})"
     return "the source is another one than that of the run that began"
 
 
@@ -270,7 +271,7 @@ def digest_of_file(location: Location) -> tuple[int, str]:
 
 
 def still_fits(location: Location, entry: Mapping[str, Any]) -> bool:
-    """Whether a file is the one that a manifest lists."""
+    """Return whether a file is the one that a manifest lists."""
     try:
         return location.exists() and digest_of_file(location) == (entry["bytes"], entry["sha256"])
     except (OSError, InputError):

@@ -1,4 +1,4 @@
-"""open_source: whatever the caller gives becomes a Source."""
+"""`open_source` makes a `Source` of whatever the caller gives."""
 
 from __future__ import annotations
 
@@ -95,9 +95,10 @@ def _from_memory(source: object, open_part: Opener) -> Source:
             "a DataFrame of Spark is not brought to this process: gpuvgm.integrations.spark has fit, encode and "
             "decode, which work where its rows are; frame.toArrow() is all of them here"
         )
-    opened = device_source(source) or _from_frame(source)
-    if opened is not None:
-        return opened
+    # Before dictionaries: some of their arrays may lie on a device.
+    table = device_source(source) or _from_frame(source)
+    if table is not None:
+        return table
     if isinstance(source, Mapping):
         return dict_source(source)
     if isinstance(source, np.ndarray):
@@ -110,9 +111,9 @@ def _from_memory(source: object, open_part: Opener) -> Source:
 
 
 def _from_frame(source: Any) -> Source | None:
-    for module, kind, opened in _OF_LIBRARIES:
+    for module, kind, opener in _OF_LIBRARIES:
         if is_loaded(module, kind, source):
-            return opened(source)
+            return opener(source)
     if isinstance(source, pa.Table):
         return TableSource("pyarrow.Table", "pyarrow", source)
     if isinstance(source, pa.RecordBatch):
@@ -125,7 +126,7 @@ def _from_frame(source: Any) -> Source | None:
 
 
 def refuse_no_table(source: Any) -> None:
-    """Refuse what looks like a table but is none, a single column above all.
+    """Refuse objects that look like a table but are none, above all single columns.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One Parquet file: read in batches with bounded memory, or sampled by position."""
+"""Single Parquet files, read in batches with bounded memory, or sampled by position."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ParquetPart(Part):
     group_rows : tuple of int
         Rows of each row group.
     content : Content, optional
-        What its bytes are, where that is known; they are checked once, before the first row is read.
+        Expected bytes, where known; they are checked once, before the first row is read.
     dtypes : mapping of str to str
         Nullable dtypes of pandas by column, if it wrote the file.
     int96 : frozenset of str
@@ -77,54 +77,54 @@ class ParquetPart(Part):
             self.content.check(self.path)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> list[list[pa.RecordBatch]]:
-        """Batches of each run; only row groups that hold some are read, and none beyond its last row asked for."""
-        found: list[list[pa.RecordBatch]] = [[] for _ in runs]
-        for group, inside in shares_of_runs(runs, self.group_rows).items():
-            pieces = rows_of_runs(self.read(columns, SAMPLE_ROWS, [group]), [run for _, run in inside])
-            for (number, _), piece in zip(inside, pieces, strict=True):
-                found[number] += piece
-        return found
+        """Batches of each run; only row groups that hold some are read, each up to the last row asked for."""
+        batches: list[list[pa.RecordBatch]] = [[] for _ in runs]
+        for group, group_runs in shares_of_runs(runs, self.group_rows).items():
+            pieces = rows_of_runs(self.read(columns, SAMPLE_ROWS, [group]), [run for _, run in group_runs])
+            for (number, _), piece in zip(group_runs, pieces, strict=True):
+                batches[number] += piece
+        return batches
 
     def finer(self, columns: Sequence[str], runs: Runs) -> set[str]:
-        """Columns of INT96 whose rows of runs have nanoseconds, which reading them in microseconds cuts."""
+        """Columns of INT96 whose rows in runs have nanoseconds, which are lost when read in microseconds."""
         names = [name for name in columns if name in self.int96 and pa.types.is_timestamp(self.schema.field(name).type)]
-        found = set()
-        for group, inside in shares_of_runs(runs, self.group_rows).items() if names else ():
-            wanted = [run for _, run in inside]
-            whole, fine = (
+        finer_names = set()
+        for group, group_runs in shares_of_runs(runs, self.group_rows).items() if names else ():
+            rows = [run for _, run in group_runs]
+            coarse, fine = (
                 pa.Table.from_batches(
-                    batch for run in rows_of_runs(self.read(names, SAMPLE_ROWS, [group], unit), wanted) for batch in run
+                    batch for run in rows_of_runs(self.read(names, SAMPLE_ROWS, [group], unit), rows) for batch in run
                 )
                 for unit in (INT96_UNIT, "ns")
             )
             for name in names:
-                kept: Any = pc.multiply(whole[name].cast(pa.int64()), 1000)  # wraps as the nanoseconds do
-                if pc.any(pc.not_equal(kept, fine[name].cast(pa.int64()))).as_py():
-                    found.add(name)
-        return found
+                nanoseconds: Any = pc.multiply(coarse[name].cast(pa.int64()), 1000)  # wraps as the nanoseconds do
+                if pc.any(pc.not_equal(nanoseconds, fine[name].cast(pa.int64()))).as_py():
+                    finer_names.add(name)
+        return finer_names
 
     def read(
         self, columns: Sequence[str], batch_rows: int, groups: Sequence[int] | None = None, unit: str = INT96_UNIT
     ) -> Iterator[pa.RecordBatch]:
-        """Row groups, all or some, timestamps of INT96 in a unit; a batch has at most `batch_rows` rows."""
+        """Row groups, all or some, in batches of at most `batch_rows` rows, with INT96 timestamps in a unit."""
         groups = range(len(self.group_rows)) if groups is None else groups
-        done = 0
+        row = 0
         self.check()
 
         def explain(problem: Exception) -> Exception:
-            return self._damage(columns, groups, done, problem)
+            return self._damage(columns, groups, row, problem)
 
-        opened = open_parquet(self.path, columns, groups, check_pages=self.content is None, int96_unit=unit)
-        with damage_as(explain), opened as file:
+        context = open_parquet(self.path, columns, groups, check_pages=self.content is None, int96_unit=unit)
+        with damage_as(explain), context as file:
             for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
-                yield _checked(batch)
-                done += batch.num_rows
+                yield _validate(batch)
+                row += batch.num_rows
 
-    def _damage(self, columns: Sequence[str], groups: Sequence[int], done: int, problem: Exception) -> Exception:
+    def _damage(self, columns: Sequence[str], groups: Sequence[int], rows_before: int, problem: Exception) -> Exception:
         if isinstance(problem, OSError) and problem.errno:
             return problem
         column = next((name for name in columns if not self._readable(name, groups)), columns[0] if columns else "")
-        row = sum(self.group_rows[: groups[0]]) + done
+        row = sum(self.group_rows[: groups[0]]) + rows_before
         return InputError(
             f'{self.path}: damaged Parquet file: column "{column}" cannot be read after row {row} ({reason(problem)}); '
             "write or copy the file again"
@@ -134,14 +134,14 @@ class ParquetPart(Part):
         try:
             with open_parquet(self.path, [column], groups) as file:
                 for batch in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
-                    _checked(batch)
+                    _validate(batch)
         except (*ARROW_PROBLEMS, OSError, UnicodeError):
             return False
         return True
 
 
-def _checked(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch itself; Arrow reads text, indices, decimals and times as they are, also where they cannot be."""
+def _validate(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, validated: Arrow reads invalid text, indices, decimals and times without an error."""
     batch.validate(full=True)
     return batch
 
@@ -155,7 +155,7 @@ def open_parquet(
     check_pages: bool = True,
     int96_unit: str = INT96_UNIT,
 ) -> Iterator[pq.ParquetFile]:
-    """The file, read through a small buffer; what is said of columns and row groups spares a store requests.
+    """Open a file, read through a small buffer; naming columns and row groups saves requests to a store.
 
     The checksums of pages are checked as far as there are any, unless all bytes were checked before.
 
@@ -183,7 +183,7 @@ def open_parquet(
 
 
 def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData | None:
-    """What the footer says; None where there is none, which pyarrow refuses in words."""
+    """Metadata of a checked footer; None where there is no footer, which pyarrow refuses by name."""
     footer = footer_of(source)
     if footer is None:
         return None
@@ -192,16 +192,17 @@ def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData 
 
 
 def _column_chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
-    """Where the columns lie in a row group."""
+    """Byte ranges of the columns in a row group."""
     nested = tuple(f"{name}." for name in columns)
-    found = []
+    ranges = []
     for chunk in map(group.column, range(group.num_columns)):
         if chunk.path_in_schema in columns or chunk.path_in_schema.startswith(nested):
             first = chunk.data_page_offset
             if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
+                # The page of the dictionary comes before those of values.
                 first = min(first, chunk.dictionary_page_offset)
-            found.append((first, first + chunk.total_compressed_size))
-    return found
+            ranges.append((first, first + chunk.total_compressed_size))
+    return ranges
 
 
 def parquet_part(path: Location) -> ParquetPart:
@@ -231,9 +232,11 @@ def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> frozenset[str]:
 
 
 def holds_int96(fragments: Sequence[Any]) -> bool:
-    """Whether any of Arrow's fragments of Parquet files has timestamps as INT96; their footers are read."""
+    """Return whether any of Arrow's fragments of Parquet files has INT96 timestamps; their footers are read."""
     with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-int96") as threads:
-        return any(threads.map(lambda one: bool(int96_columns(one.metadata, one.physical_schema)), fragments))
+        return any(
+            threads.map(lambda fragment: bool(int96_columns(fragment.metadata, fragment.physical_schema)), fragments)
+        )
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:
@@ -245,7 +248,7 @@ def _incomplete(path: Location, problem: Exception) -> InputError:
 
 
 def _content(path: Location, footer: pq.FileMetaData) -> Content | None:
-    """What a file of this machine holds before its footer, where that says it and the file is not read twice for it."""
+    """Expected bytes before the footer; None where it has no checksum, in stores, and for files too large to hash."""
     sha256 = (footer.metadata or {}).get(DATA_KEY.encode())
     if sha256 is None or isinstance(path, RemoteFile) or (size := path.stat().st_size) > MOST_HASHED_BYTES:
         return None
@@ -273,5 +276,5 @@ def read_metadata(path: str | Location) -> dict[str, str]:
     location = location_of(path)
     with damage_as(partial(_incomplete, location)), open_parquet(location) as file:
         pairs = file.metadata.metadata or {}
-    stored = {key: value for key, value in pairs.items() if key != b"ARROW:schema"}
-    return without_checksums(text_of_metadata(str(location), stored))
+    entries = {key: value for key, value in pairs.items() if key != b"ARROW:schema"}
+    return without_checksums(text_of_metadata(str(location), entries))

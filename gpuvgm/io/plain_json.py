@@ -44,14 +44,14 @@ def plain(value: Any, where: str = "model") -> Any:
 
 
 def _schema_of_type(type_: Any) -> pa.Schema:
-    """One field of a type; or both parts of a dictionary of an extension type, of which IPC reads back no field."""
+    """Schema of one field; for a dictionary of an extension type, which IPC cannot read, its two types as fields."""
     if pa.types.is_dictionary(type_) and isinstance(type_.value_type, pa.BaseExtensionType):
         return pa.schema([("", type_.value_type), ("", type_.index_type)], {_ORDERED: str(type_.ordered)})
     return pa.schema([("", type_)])
 
 
 def from_plain(document: dict[str, Any]) -> Any:
-    """What `plain` wrote; for ``json.loads(..., object_hook=from_plain)``."""
+    """Value of a document that `plain` wrote; for ``json.loads(..., object_hook=from_plain)``."""
     if document.keys() == {_TYPE}:
         return _type_of(document[_TYPE])
     if document.keys() != {_FLOAT}:
@@ -65,17 +65,17 @@ def _type_of(text: Any) -> Any:
     try:
         schema = pa.ipc.read_schema(pa.py_buffer(b64decode(text, validate=True)))
         check_schema(schema)
-        first, *others = schema.types
-        if not others:
+        first, *index_types = schema.types
+        if not index_types:
             return first
         coded: Any = pa.dictionary  # the stubs know none of any type
-        return coded(*others, first, ordered=(schema.metadata or {}).get(_ORDERED.encode()) == b"True")
+        return coded(*index_types, first, ordered=(schema.metadata or {}).get(_ORDERED.encode()) == b"True")
     except Exception as problem:  # what an extension type raises may be anything
         raise ValueError(f"{text!r:.60} is no Arrow type ({reason(problem)})") from problem
 
 
 def check_storable(source: str, field: pa.Field[Any]) -> None:
-    """Refuse a column of a type that no model can hold, or few rows.
+    """Refuse a column whose type no model can hold, or that holds only few rows.
 
     Raises
     ------
@@ -87,9 +87,11 @@ def check_storable(source: str, field: pa.Field[Any]) -> None:
         from_plain(plain(type_))
     except Exception as problem:  # what an extension type raises may be anything
         cause = problem.__cause__ if isinstance(problem.__cause__, Exception) else problem
-        why, remedy = f"a model cannot hold ({reason(cause)})", "convert it"
+        fault, remedy = f"a model cannot hold ({reason(cause)})", "convert it"
     else:
         if not (pa.types.is_run_end_encoded(type_) and type_.run_end_type == pa.int16()):
             return
-        why, remedy = "holds at most 32,767 rows", "decode it with pyarrow.compute.run_end_decode"
-    raise InputError(f'{source}: column "{field.name}" is of type {type_}, which {why}: {remedy}, or declare it "drop"')
+        fault, remedy = "holds at most 32,767 rows", "decode it with pyarrow.compute.run_end_decode"
+    raise InputError(
+        f'{source}: column "{field.name}" is of type {type_}, which {fault}: {remedy}, or declare it "drop"'
+    )

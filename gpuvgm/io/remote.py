@@ -1,4 +1,4 @@
-"""Files in object stores: reading ahead in ranges, small files as a whole, and requests that are tried again."""
+"""Files in object stores: ranges are read ahead, small files in one request, and failed requests repeated."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ PASSING_NAMES = {
 
 
 class ShortRead(OSError):
-    """Fewer bytes came than were asked for."""
+    """A store sent fewer bytes than were asked for."""
 
 
 def persistently(action: Callable[[], T], doing: str) -> T:
-    """The result of an action, which is tried again as `RETRIES` says where it fails for reasons that pass.
+    """Run an action, again as `RETRIES` says where it fails for reasons that pass.
 
     Parameters
     ----------
@@ -79,29 +79,29 @@ def persistently(action: Callable[[], T], doing: str) -> T:
         except Exception as problem:
             if not passes(problem):
                 raise
-            last = f"{type(problem).__name__}: {library_message(problem)}"
+            cause = f"{type(problem).__name__}: {library_message(problem)}"
             if attempt == RETRIES.attempts:
                 raise EnvironmentProblem(
-                    f"{doing} failed {attempt} times, at last with {last}; try again when the store answers"
+                    f"{doing} failed {attempt} times, at last with {cause}; try again when the store answers"
                 ) from problem
         delay = delay_after(attempt)
-        LOG.info("%s failed (attempt %d of %d, %s); again in %.2f s", doing, attempt, RETRIES.attempts, last, delay)
+        LOG.info("%s failed (attempt %d of %d, %s); again in %.2f s", doing, attempt, RETRIES.attempts, cause, delay)
         time.sleep(delay)
-    raise AssertionError
+    raise AssertionError  # the last attempt returns or raises
 
 
 def delay_after(attempt: int) -> float:
     """Seconds to wait after an attempt, counted from 1: doubled every time, and between half and all of that."""
     longest: float = min(RETRIES.longest_delay, RETRIES.first_delay * 2 ** (attempt - 1))
-    return longest * random.uniform(0.5, 1)
+    return longest * random.uniform(0.5, 1)  # or clients that failed together would return together
 
 
 def passes(problem: BaseException) -> bool:
-    """Whether the same request may succeed a moment later."""
-    for one in chain_of(problem):
-        if _passes(one):
+    """Return whether the same request may succeed a moment later."""
+    for cause in chain_of(problem):
+        if _passes(cause):
             return True
-        status = own_status(one)
+        status = own_status(cause)
         if status is not None:
             return status in PASSING_STATUS or (status >= 500 and status not in LASTING_STATUS)
     return False
@@ -118,29 +118,29 @@ def _passes(problem: BaseException) -> bool:
 
 
 def status_of(problem: BaseException) -> int | None:
-    """The HTTP status that a store answered with, wherever its library keeps it."""
+    """HTTP status that a store answered with, wherever its library keeps it."""
     return next((status for status in map(own_status, chain_of(problem)) if status is not None), None)
 
 
 def own_status(problem: BaseException) -> int | None:
-    """The HTTP status that an exception itself holds."""
+    """HTTP status of an exception itself."""
     response = getattr(problem, "response", None)
-    found = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
-    for status in (found, *(getattr(problem, name, None) for name in ("status", "status_code", "code"))):
+    s3_status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
+    for status in (s3_status, *(getattr(problem, name, None) for name in ("status", "status_code", "code"))):
         if isinstance(status, int) and 100 <= status < 600:
             return int(status)
     return None
 
 
 def chain_of(problem: BaseException | None) -> Iterator[BaseException]:
-    """A problem and what caused it."""
+    """A problem and its causes."""
     while problem is not None:
         yield problem
         problem = problem.__cause__
 
 
 def library_message(problem: BaseException) -> str:
-    """What a library said, on one line."""
+    """A library's message, on one line."""
     return printable(" ".join(str(problem).split()).rstrip(".")) or type(problem).__name__
 
 
@@ -158,21 +158,21 @@ ALONE, READ_ON = -1, -2  # in place of the number: of no chunk, and what follows
 
 
 def spans_of_chunks(chunks: Iterable[tuple[int, int]], longest: int) -> list[Span]:
-    """Spans of chunks: short ones beside each other in one, long ones in several."""
+    """Spans that cover chunks: neighbouring short ones together, long ones in several."""
     spans: list[Span] = []
     for number, (start, stop) in enumerate(sorted(chunks)):
         if spans:
-            first, end, before = spans[-1]
-            is_whole = len(spans) < 2 or spans[-2][2] != before
+            first, end, last_number = spans[-1]
+            is_whole = len(spans) < 2 or spans[-2][2] != last_number
             if is_whole and start - end <= GAP_BYTES and stop - first <= longest:
-                spans[-1] = first, stop, before
+                spans[-1] = first, stop, last_number
                 continue
         spans += [(first, min(stop, first + longest), number) for first in range(start, stop, longest)]
     return spans
 
 
 class RangeReader(io.RawIOBase):
-    """Reads a file by ranges, ahead of what is asked for, and the next range while the last one is worked on.
+    """Reads a file by ranges, in advance: the next range is requested while the last one is worked on.
 
     Where the file's chunks are known (`expect`), a request reads a part of one, or several whole ones. Elsewhere they
     grow from 1 to 8 MiB while the file is read on. The last 64 KiB, where formats have their index, are one request and
@@ -199,13 +199,13 @@ class RangeReader(io.RawIOBase):
         self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE, "gpuvgm-read")
         self._tail: Span = (0 if whole else max(0, size - GAP_BYTES), size, -1)
         self._plan: list[Span] = []
-        self._in_order, self._held = True, HELD_BYTES
-        self._grown, self._grown_to = FIRST_BYTES, -1
-        self._coming: dict[Span, Future[bytes]] = {}
+        self._in_order, self._capacity = True, HELD_BYTES
+        self._request_bytes, self._read_to = FIRST_BYTES, -1
+        self._requests: dict[Span, Future[bytes]] = {}
         self._unread: dict[Span, int] = {}  # bytes of every span that was begun
 
     def expect(self, groups: Sequence[Sequence[tuple[int, int]]]) -> None:
-        """Tell what is going to be read: starts and stops of chunks, those of a group side by side.
+        """Announce what is going to be read: starts and stops of chunks, those of a group together.
 
         Where a group is too large to be held, requests are short enough that there are two for every chunk.
         """
@@ -214,14 +214,14 @@ class RangeReader(io.RawIOBase):
         if not self._in_order:
             at_once = 2 * max(map(len, groups))
             longest = min(WINDOW_BYTES, max(FIRST_BYTES, HELD_BYTES // at_once))
-            self._held = max(HELD_BYTES, longest * at_once)
-        self._held += 2 * WINDOW_BYTES
+            self._capacity = max(HELD_BYTES, longest * at_once)
+        self._capacity += 2 * WINDOW_BYTES
         self._plan = spans_of_chunks((chunk for group in groups for chunk in group), longest)
 
     def close(self) -> None:
-        """Let go of what was read ahead."""
+        """Release what was read in advance."""
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self._coming.clear()
+        self._requests.clear()
         super().close()
 
     def readable(self) -> bool:
@@ -239,35 +239,35 @@ class RangeReader(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: object) -> int:
-        """The next bytes into a buffer; fewer than there is room for at the end only."""
+        """Read the next bytes into a buffer; fewer than fit only at the end."""
         view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        wanted = min(len(view), max(0, self._size - self._position))
-        done = 0
-        while done < wanted:
-            piece = self._piece(wanted - done)
-            view[done : done + len(piece)] = piece
+        length = min(len(view), max(0, self._size - self._position))
+        count = 0
+        while count < length:
+            piece = self._piece(length - count)
+            view[count : count + len(piece)] = piece
             self._position += len(piece)
-            done += len(piece)
-        return wanted
+            count += len(piece)
+        return length
 
-    def _piece(self, wanted: int) -> bytes:
-        """Up to `wanted` bytes of one span, which goes when all of it has been read."""
+    def _piece(self, length: int) -> bytes:
+        """Up to `length` bytes of one span, which is dropped once all of it was read."""
         span = self._span()
-        if span not in self._coming:
+        if span not in self._requests:
             self._start(span)
         if self._unread[span] == span[1] - span[0]:
             self._look_ahead(span)
         start = self._position - span[0]
-        piece = self._coming[span].result()[start : start + wanted]
+        piece = self._requests[span].result()[start : start + length]
         self._unread[span] -= len(piece)
         if self._unread[span] <= 0 and span != self._tail:
-            del self._coming[span]
+            del self._requests[span]
         return piece
 
     def _span(self) -> Span:
-        """What to read for the next byte: what is there already, else what was planned."""
+        """Span of the next byte: one that is requested already, else a planned one, else the tail or a new one."""
         at = self._position
-        for span in self._coming:
+        for span in self._requests:
             if span[0] <= at < span[1]:
                 return span
         number = bisect_right(self._plan, (at, self._size, 0)) - 1
@@ -276,27 +276,27 @@ class RangeReader(io.RawIOBase):
         return self._tail if at >= self._tail[0] else self._unplanned(at)
 
     def _unplanned(self, first: int) -> Span:
-        on = first == self._grown_to
-        self._grown = min(2 * self._grown, WINDOW_BYTES) if on else FIRST_BYTES
-        self._grown_to = min(self._size, first + self._grown)
-        return first, self._grown_to, READ_ON if on else ALONE
+        on = first == self._read_to
+        self._request_bytes = min(2 * self._request_bytes, WINDOW_BYTES) if on else FIRST_BYTES
+        self._read_to = min(self._size, first + self._request_bytes)
+        return first, self._read_to, READ_ON if on else ALONE
 
     def _start(self, span: Span) -> None:
-        """Begin to read a span; those that were begun first go where there are too many."""
-        self._coming[span] = self._threads.submit(self._fetch, span[0], span[1])
+        """Request a span; the oldest requests are dropped where all take too much memory."""
+        self._requests[span] = self._threads.submit(self._fetch, span[0], span[1])
         self._unread[span] = span[1] - span[0]
-        while len(self._coming) > 1 and sum(stop - first for first, stop, _ in self._coming) > self._held:
-            del self._coming[next(iter(self._coming))]
+        while len(self._requests) > 1 and sum(stop - first for first, stop, _ in self._requests) > self._capacity:
+            del self._requests[next(iter(self._requests))]
 
     def _look_ahead(self, span: Span) -> None:
-        """Begin to read what follows a span; columns may be read in any order, so that it may have been read before."""
+        """Request what follows a span, unless it was read before, as columns come in any order."""
         _, stop, chunk = span
         following = self._plan[bisect_right(self._plan, span) :][:1] if chunk >= 0 else []
         if chunk == READ_ON and stop < self._size:
             following = [self._unplanned(stop)]
-        for one in following:
-            if (self._in_order or one[2] == chunk) and one not in self._unread:
-                self._start(one)
+        for next_span in following:
+            if (self._in_order or next_span[2] == chunk) and next_span not in self._unread:
+                self._start(next_span)
 
 
 #: Of beginnings, ends and small files, which are wanted again: a file is opened, then read, often several times.
@@ -306,41 +306,42 @@ SMALL_AT_ONCE = 8
 
 
 class KeptRanges:
-    """The first and last bytes of files that were read last, each version of a file for itself; one for a process."""
+    """Cache of the first and last bytes of files, by version of the file; one for the process."""
 
     def __init__(self) -> None:
         self._lock, self._bytes = threading.Lock(), 0
         self._ranges: OrderedDict[tuple[Any, ...], tuple[int, Future[bytes]]] = OrderedDict()
 
     def read(self, file: RemoteFile, entry: Entry, start: int, stop: int) -> bytes:
-        """Some bytes of a file; threads that want the same send one request."""
+        """Read some bytes of a file; threads that ask for the same bytes share one request."""
         is_end = start == 0 or stop == entry.size
         if not entry.version or not is_end or stop - start > FIRST_BYTES:
             return file.read_range(start, stop)
-        key, mine = _key(file, entry, start, stop), Future[bytes]()
+        key, request = _key(file, entry, start, stop), Future[bytes]()
         with self._lock:
-            _, coming = self._ranges.setdefault(key, (stop - start, mine))
+            _, future = self._ranges.setdefault(key, (stop - start, request))
             self._ranges.move_to_end(key)
-            self._bytes += stop - start if coming is mine else 0
+            self._bytes += stop - start if future is request else 0
             while self._bytes > KEPT_BYTES:
                 self._bytes -= self._ranges.popitem(last=False)[1][0]
-        if coming is mine:
+        if future is request:
             try:
-                mine.set_result(file.read_range(start, stop))
+                request.set_result(file.read_range(start, stop))
             except BaseException as problem:
                 with self._lock:
+                    # Waiting threads get the error; whoever asks later sends a new request.
                     self._bytes -= self._ranges.pop(key, (0, None))[0]
-                mine.set_exception(problem)
-        return coming.result()
+                request.set_exception(problem)
+        return future.result()
 
     def reader(self, file: RemoteFile, entry: Entry) -> RangeReader:
-        """A file for reading: as a whole where it is small, or has been fetched ahead."""
+        """Open a file for reading, in one request where it is small, or its bytes are cached."""
         with self._lock:
-            ahead = _key(file, entry, 0, entry.size) in self._ranges
-        return RangeReader(partial(self.read, file, entry), entry.size, whole=ahead or entry.size <= SMALL_BYTES)
+            is_kept = _key(file, entry, 0, entry.size) in self._ranges
+        return RangeReader(partial(self.read, file, entry), entry.size, whole=is_kept or entry.size <= SMALL_BYTES)
 
     def clear(self) -> None:
-        """Forget all."""
+        """Empty the cache."""
         with self._lock:
             self._ranges.clear()
             self._bytes = 0
@@ -354,7 +355,7 @@ KEPT = KeptRanges()
 
 
 def read_ahead(items: Iterable[T], file_of: Callable[[T], object] | None = None) -> Generator[T]:
-    """The same items, while files of stores up to 1 MiB among those that follow are fetched.
+    """Yield the items while the next files of stores, up to 1 MiB each, are fetched.
 
     Parameters
     ----------
@@ -367,9 +368,9 @@ def read_ahead(items: Iterable[T], file_of: Callable[[T], object] | None = None)
     try:
         for item in items:
             file = item if file_of is None else file_of(item)
-            if isinstance(file, RemoteFile) and (known := file.known) is not None:
-                if known.version and 0 < known.size <= FIRST_BYTES:  # no other would be kept
-                    threads.submit(KEPT.read, file, known, 0, known.size)
+            if isinstance(file, RemoteFile) and (entry := file.known) is not None:
+                if entry.version and 0 < entry.size <= FIRST_BYTES:  # no other would be kept
+                    threads.submit(KEPT.read, file, entry, 0, entry.size)
             following.append(item)
             if len(following) > SMALL_AT_ONCE:
                 yield following.popleft()
@@ -407,7 +408,7 @@ SAME_EVERYWHERE = ("etag", "generation")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a store says of a name.
+    """A store's entry for a name.
 
     Parameters
     ----------
@@ -426,7 +427,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file in a store, or the name of one to write; it holds no connection and can be pickled.
+    """A file in a store, or a name to write to; it holds no connection and can be pickled.
 
     Parameters
     ----------
@@ -450,7 +451,7 @@ class RemoteFile:
 
     @property
     def scheme(self) -> str:
-        """What stands before "://"."""
+        """Scheme of the URL, before "://"."""
         return scheme_of(self.store)
 
     @property
@@ -464,7 +465,7 @@ class RemoteFile:
         return PurePosixPath(self.path).suffix
 
     def with_name(self, name: str) -> RemoteFile:
-        """A file beside this one."""
+        """A file in the same folder."""
         path = self.path[: len(self.path) - len(self.name)] + name
         return RemoteFile(self.url.removesuffix(self.name) + name, path, self.store)
 
@@ -475,18 +476,19 @@ class RemoteFile:
         return RemoteFile(str(self.filesystem().unstrip_protocol(path)), path, self.store)
 
     def filesystem(self, *, in_parts: bool = False) -> Any:
-        """The store as fsspec's filesystem object."""
+        """The store as fsspec's filesystem."""
         return _filesystem(self.store, in_parts=in_parts)[0]
 
     def shares_store(self, other: object) -> TypeGuard[RemoteFile]:
-        """Whether another file lies in the same store."""
+        """Return whether another file lies in the same store."""
         return isinstance(other, RemoteFile) and bool(self.filesystem() == other.filesystem())
 
     def entry(self) -> Entry | None:
-        """What is there now; None where nothing is."""
+        """Request the store's current entry; None where it has none."""
         system = self.filesystem()
 
         def look() -> Any:
+            # fsspec answers from the listings that it keeps.
             system.invalidate_cache(self.path)
             try:
                 return system.info(self.path)
@@ -495,33 +497,33 @@ class RemoteFile:
                     raise
                 return None
 
-        found = self.call("looking it up", look)
-        return None if found is None else entry_of(found)
+        answer = self.call("looking it up", look)
+        return None if answer is None else entry_of(answer)
 
     def exists(self) -> bool:
-        """Whether there is a file or folder of this name."""
+        """Return whether a file or folder has this name."""
         return self.entry() is not None
 
     def is_folder(self) -> bool:
-        """Whether there are files in a folder of this name; no request where a listing just told it."""
+        """Return whether files lie in a folder of this name; no request is needed just after a listing."""
         system = self.filesystem()
         return self.call("looking it up", lambda: bool(system.isdir(self.path)))
 
     def names(self) -> list[str]:
-        """Names of what lies in this folder."""
+        """Names of the files in this folder."""
         system = self.filesystem()
         return self.call("listing", lambda: [str(name) for name in system.ls(self.path, detail=False)])
 
     def files(self) -> list[RemoteFile]:
-        """Every file in this folder and the folders in it."""
-        return self._listed(lambda system: system.find(self.path, detail=True))
+        """All files in this folder and its subfolders."""
+        return self._list_files(lambda system: system.find(self.path, detail=True))
 
     def matches(self) -> list[RemoteFile]:
-        """The files and folders that this pattern stands for."""
-        return self._listed(lambda system: system.glob(self.path, detail=True))
+        """The files and folders that match this pattern."""
+        return self._list_files(lambda system: system.glob(self.path, detail=True))
 
     def read_range(self, start: int, stop: int) -> bytes:
-        """Some of its bytes."""
+        """Read some bytes."""
         system = self.filesystem()
 
         def read() -> bytes:
@@ -533,20 +535,20 @@ class RemoteFile:
         return self.call(f"reading bytes {start} to {stop}", read)
 
     def read_bytes(self) -> bytes:
-        """All of its bytes."""
+        """Read all bytes."""
         entry = self.entry()
         if entry is None or entry.is_folder:
             raise no_such_file(self.url)
         return self.read_range(0, entry.size) if entry.size else b""
 
     def write_bytes(self, body: bytes) -> None:
-        """Write the file as one; what was there stays until all has arrived."""
+        """Write the file atomically; its old content stays until all bytes have arrived."""
         KEPT.clear()  # versions of some stores are times in seconds
         system = self.filesystem()
         self.call("writing", lambda: system.pipe_file(self.path, body))
 
     def put(self, file: Path) -> None:
-        """Write what a file of this machine holds, as one; large ones in parts."""
+        """Upload a file of this machine atomically; a large one in parts."""
         KEPT.clear()
         system = self.filesystem(in_parts=file.stat().st_size >= IN_PARTS_BYTES)
         self.call("writing", lambda: system.put_file(os.fspath(file), self.path))
@@ -559,29 +561,29 @@ class RemoteFile:
         self.call("removing", lambda: system.rm_file(self.path))
 
     def call(self, doing: str, action: Callable[[], T]) -> T:
-        """The result of an action on the store, tried again where that helps; else an error that names the URL."""
+        """Run an action on the store, again where that may help; errors name the URL."""
         try:
             return persistently(action, f"{self.url}: {doing}")
         except Exception as problem:
-            said = refusal(self, problem)
-            if said is None:
+            error = refusal(self, problem)
+            if error is None:
                 raise
-            raise said from problem
+            raise error from problem
 
-    def _listed(self, look: Callable[[Any], Mapping[str, Mapping[str, Any]]]) -> list[RemoteFile]:
+    def _list_files(self, look: Callable[[Any], Mapping[str, Mapping[str, Any]]]) -> list[RemoteFile]:
         system = self.filesystem()
 
         def names() -> Mapping[str, Mapping[str, Any]]:
             system.invalidate_cache()
             return look(system)
 
-        found = self.call("listing", names)
-        order = sorted(found, key=lambda name: PurePosixPath(name).parts)
-        return [replace(self.at(name), known=entry_of(found[name], listed=True)) for name in order]
+        answers = self.call("listing", names)
+        order = sorted(answers, key=lambda name: PurePosixPath(name).parts)
+        return [replace(self.at(name), known=entry_of(answers[name], listed=True)) for name in order]
 
 
 def scheme_of(url: str) -> str:
-    """What stands before "://"."""
+    """Scheme of a URL, before "://"."""
     return url.partition("://")[0].lower()
 
 
@@ -604,7 +606,7 @@ def remote_file(url: str) -> RemoteFile:
 
 
 def _filesystem(url: str, *, in_parts: bool = False) -> tuple[Any, str]:
-    """Filesystem object and the name within it; objects are kept by fsspec, one for a process."""
+    """Filesystem and name within it; fsspec keeps one filesystem of each kind for the process."""
     scheme = scheme_of(url)
     remedy = install_extra(STORES[scheme][0] if scheme in STORES else "s3")
     try:
@@ -617,8 +619,8 @@ def _filesystem(url: str, *, in_parts: bool = False) -> tuple[Any, str]:
         raise EnvironmentProblem(f"{url}: {scheme}:// needs a package that is not installed: {remedy}") from problem
     except ValueError as problem:
         if "protocol not known" in str(problem).lower():
-            known = "s3, gs, abfs, memory, file"
-            raise InputError(f"{url}: unknown kind of URL; known are {known} and all others of fsspec") from problem
+            schemes = "s3, gs, abfs, memory, file"
+            raise InputError(f"{url}: unknown kind of URL; known are {schemes} and all others of fsspec") from problem
         raise EnvironmentProblem(f"{url}: {library_message(problem)}{_settings(scheme)}") from problem
     if scheme in ("s3", "s3a"):
         system.retries = 1  # the policy of `retries` counts every attempt
@@ -635,40 +637,40 @@ def _options(scheme: str, *, in_parts: bool) -> dict[str, Any]:
     }
 
 
-def entry_of(found: Mapping[str, Any], *, listed: bool = False) -> Entry | None:
-    """What a store says of a name, in our words.
+def entry_of(answer: Mapping[str, Any], *, listed: bool = False) -> Entry | None:
+    """A store's answer about a name, as an `Entry`.
 
-    None for a file in a listing that lacks the size, or what the store tells in the same way elsewhere.
+    None for a file in a listing without its size, or without a version that other requests give in the same form.
     """
-    said = {str(key).lower().replace("-", "").replace("_", ""): value for key, value in found.items()}
-    version = next((name for name in VERSIONS if said.get(name)), "")
-    is_folder = said.get("type") == "directory"
-    if listed and not is_folder and (said.get("size") is None or version not in SAME_EVERYWHERE):
+    details = {str(key).lower().replace("-", "").replace("_", ""): value for key, value in answer.items()}
+    version = next((name for name in VERSIONS if details.get(name)), "")
+    is_folder = details.get("type") == "directory"
+    if listed and not is_folder and (details.get("size") is None or version not in SAME_EVERYWHERE):
         return None
-    return Entry(int(said.get("size") or 0), str(said.get(version, "")).strip('"'), is_folder)
+    return Entry(int(details.get("size") or 0), str(details.get(version, "")).strip('"'), is_folder)
 
 
 def no_bucket(problem: BaseException) -> bool:
-    """Whether the bucket or container itself is missing."""
+    """Return whether the bucket or container itself is missing."""
     words = ("nosuchbucket", "bucket does not exist", "containernotfound", "container does not exist")
-    said = " ".join(f"{one} {getattr(one, 'response', '')}" for one in chain_of(problem)).lower()
-    return any(word in said for word in words)
+    text = " ".join(f"{cause} {getattr(cause, 'response', '')}" for cause in chain_of(problem)).lower()
+    return any(word in text for word in words)
 
 
 def no_such_file(url: str) -> InputError:
-    """The refusal of a name that nothing is under."""
+    """The error for a name that does not exist."""
     return InputError(f"{url}: no such file or folder")
 
 
 def refusal(file: RemoteFile, problem: Exception) -> Exception | None:
-    """What to tell of a problem that lasts; None for what is no answer of a store."""
+    """The error for a problem that lasts; None where it is not a response of a store."""
     status = status_of(problem)
     if no_bucket(problem):
         return InputError(f"{file.url}: there is no bucket of this name; create it first, or check AWS_ENDPOINT_URL")
     if isinstance(problem, FileNotFoundError) or status == 404:
         return no_such_file(file.url)
     denied = isinstance(problem, PermissionError) or status in (401, 403)
-    if denied or any("Credentials" in type(one).__name__ for one in chain_of(problem)):
+    if denied or any("Credentials" in type(cause).__name__ for cause in chain_of(problem)):
         return EnvironmentProblem(f"{file.url}: access refused ({library_message(problem)}){_settings(file.scheme)}")
     origin = type(problem).__module__.partition(".")[0]
     if isinstance(problem, OSError) or origin in ("botocore", "aiohttp", "gcsfs", "google", "azure"):
@@ -681,5 +683,5 @@ def _settings(scheme: str) -> str:
 
 
 def lies_in_process(location: object) -> bool:
-    """Whether a file lies in the memory of one process, where no other can reach it."""
+    """Return whether a file lies in the memory of one process, where no other can reach it."""
     return isinstance(location, RemoteFile) and location.scheme == "memory"

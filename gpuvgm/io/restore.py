@@ -1,4 +1,4 @@
-"""Tables back to the type the caller gave."""
+"""Results as tables of the type that the caller gave."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_column, tidied
 from gpuvgm.io.block import Table, host_table
 from gpuvgm.io.device import is_plain
-from gpuvgm.io.frames import ArraySource, held_by_arrow
+from gpuvgm.io.frames import ArraySource, arrow_categories
 from gpuvgm.io.source import Source
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 
 def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = None, flavour: str | None = None) -> Any:
-    """Give a table back as what the source was.
+    """Return a table as the type that the source had.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def _polars_column(name: str, column: pa.ChunkedArray[Any]) -> Any:
 
 
 def _polars_type(type_: Any) -> pa.DataType:
-    """The type that polars can take: no views (some versions crash), no seconds (it multiplies them unchecked)."""
+    """Type that polars can take: no views (some versions crash), no seconds (it multiplies them unchecked)."""
     if pa.types.is_dictionary(type_):
         entries: Any = _polars_type(type_.value_type)
         return pa.dictionary(type_.index_type, entries, type_.ordered)
@@ -93,8 +93,8 @@ def _polars_type(type_: Any) -> pa.DataType:
         return pa.timestamp("ms", type_.tz)
     if pa.types.is_binary_view(type_):
         return pa.large_binary()
-    taken: pa.DataType = pa.large_string() if pa.types.is_string_view(type_) else type_
-    return pa.duration("ms") if taken == pa.duration("s") else taken
+    arrow_type: pa.DataType = pa.large_string() if pa.types.is_string_view(type_) else type_
+    return pa.duration("ms") if arrow_type == pa.duration("s") else arrow_type
 
 
 def to_arrays(table: pa.Table) -> dict[str, np.ndarray[Any, Any]]:
@@ -117,12 +117,12 @@ def to_pandas(table: pa.Table, like: Source, dtypes: Mapping[str, object]) -> An
     index = getattr(like, "index", None)
     if index is None or len(index) != table.num_rows:
         index = pandas.RangeIndex(table.num_rows)
-    columns = {name: pandas.Series(one.array, index, one.dtype, copy=False) for name, one in series.items()}
+    columns = {name: pandas.Series(s.array, index, s.dtype, copy=False) for name, s in series.items()}
     return pandas.DataFrame(columns, index=index, copy=False)
 
 
 def frame_batches(frame: Any, rows: int) -> Iterator[Any]:
-    """A pandas DataFrame in batches of so many rows, each with an index of its own, from 0 on."""
+    """A pandas DataFrame in batches of so many rows, each with an index from 0 on."""
     for start in range(0, len(frame), rows):
         yield frame if len(frame) <= rows else frame.iloc[start : start + rows].reset_index(drop=True)
 
@@ -137,57 +137,58 @@ def to_series(column: pa.ChunkedArray[Any], dtype: Any) -> Any:
         entry = column.type.value_type
         if isinstance(entry, pa.BaseExtensionType) or pa.types.is_nested(entry):
             return _nested_categories(column.chunk(0), dtype)
-    plain = _plain_series(column)
+    series = _plain_series(column)
     if dtype is None:
-        return plain
+        return series
     try:
         if pa.types.is_null(column.type):
-            return plain.astype(dtype)
+            return series.astype(dtype)
         if isinstance(dtype, pandas.PeriodDtype):
-            return plain.dt.to_period(dtype.freq)
+            return series.dt.to_period(dtype.freq)
         if isinstance(dtype, pandas.IntervalDtype):
-            return _intervals(plain, dtype)
+            return _intervals(series, dtype)
         if isinstance(dtype, pandas.CategoricalDtype) and dtype.categories is not None:
-            return _as_categories(plain, dtype)
+            return _as_categories(series, dtype)
         if hasattr(dtype, "__from_arrow__"):
             return pandas.Series(dtype.__from_arrow__(column))
-        return _as_dtype(plain, dtype)
+        return _as_dtype(series, dtype)
     except (TypeError, ValueError, AttributeError, *ARROW_PROBLEMS):
-        return plain
+        return series
 
 
 def _as_dtype(series: Any, dtype: Any) -> Any:
     """A Series of a dtype; objects are None where they are missing."""
     import pandas
 
-    found = series.astype(dtype)
-    return found.where(found.notna(), None) if pandas.api.types.is_object_dtype(found) else found
+    result = series.astype(dtype)
+    return result.where(result.notna(), None) if pandas.api.types.is_object_dtype(result) else result
 
 
 def _as_categories(series: Any, dtype: Any) -> Any:
-    """Categories as those of a dtype, whose intervals or periods may be there as text; else as they are."""
+    """Categories with a dtype, whose intervals or periods may be present as text; else as they are."""
     import pandas
 
-    categories, held = held_by_arrow(dtype.categories), series.cat.categories
-    if not set(held) <= set(categories):
+    categories, labels = arrow_categories(dtype.categories), series.cat.categories
+    if not set(labels) <= set(categories):
         return series
-    codes = np.append(categories.get_indexer(held), -1)[series.cat.codes]
+    # The code of missing values, -1, takes the last entry.
+    codes = np.append(categories.get_indexer(labels), -1)[series.cat.codes]
     return pandas.Series(pandas.Categorical.from_codes(codes, dtype=dtype))
 
 
 def _intervals(series: Any, dtype: Any) -> Any:
-    """Intervals of their text."""
+    """Parse intervals from their text."""
     import pandas
 
     categories = series.astype("category").cat
     ends = [str(text)[1:-1].split(", ") for text in categories.categories]
     left, right = (pandas.array([pair[side] for pair in ends], "str").astype(dtype.subtype) for side in (0, 1))
-    known = pandas.arrays.IntervalArray.from_arrays(left, right, dtype.closed)
-    return pandas.Series(known.take(categories.codes, allow_fill=True))
+    intervals = pandas.arrays.IntervalArray.from_arrays(left, right, dtype.closed)
+    return pandas.Series(intervals.take(categories.codes, allow_fill=True))
 
 
 def _dtype_of(dtype: Any, type_: pa.DataType) -> Any:
-    """The dtype of a name, or None where pandas knows none of that name."""
+    """The dtype with a name; None where pandas knows no such name."""
     import pandas
 
     try:
@@ -197,7 +198,7 @@ def _dtype_of(dtype: Any, type_: pa.DataType) -> Any:
 
 
 def _one_dictionary(column: pa.ChunkedArray[Any]) -> Any:
-    """A column with one dictionary, without missing or double entries; with wider indices where it needs them."""
+    """A column with one dictionary, without missing or duplicate entries; with wider indices where needed."""
     try:
         return tidied(joined_arrays(column.chunks, column.type))
     except pa.ArrowInvalid:
@@ -205,19 +206,19 @@ def _one_dictionary(column: pa.ChunkedArray[Any]) -> Any:
         return tidied(joined_arrays([chunk.cast(wide) for chunk in column.chunks], wide))
 
 
-def _nested_categories(whole: Any, dtype: Any) -> Any:
-    """Categories such as intervals, by their codes where the dtype knows them; else the entries as dicts."""
+def _nested_categories(array: Any, dtype: Any) -> Any:
+    """Categories such as intervals, by code where the dtype has them; else entries as dicts."""
     import pandas
 
     if isinstance(dtype, pandas.CategoricalDtype) and dtype.categories is not None:
-        codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        if len(whole.dictionary) == len(dtype.categories):
+        codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        if len(array.dictionary) == len(dtype.categories):
             return pandas.Series(pandas.Categorical.from_codes(codes, dtype=dtype))
-    return whole.dictionary.take(whole.indices).to_pandas()
+    return array.dictionary.take(array.indices).to_pandas()
 
 
 def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
-    """A Series of pandas' own dtype for the values, or of Arrow's where pandas has none that holds them."""
+    """A Series of pandas' own dtype for the values, or of Arrow's where no such dtype holds them."""
     import pandas
 
     if pa.types.is_run_end_encoded(column.type) or _is_of_integers(column.type):
@@ -234,17 +235,17 @@ def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
     return pandas.Series(pandas.arrays.ArrowExtensionArray(column))
 
 
-def _zoned_categories(whole: Any) -> Any:
+def _zoned_categories(array: Any) -> Any:
     """Categories of datetimes in their time zone, which Arrow's own conversion leaves out."""
     import pandas
 
-    codes = whole.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    categories = pandas.Index(_plain_series(pa.chunked_array([whole.dictionary])))
-    return pandas.Series(pandas.Categorical.from_codes(codes, categories, ordered=whole.type.ordered))
+    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    categories = pandas.Index(_plain_series(pa.chunked_array([array.dictionary])))
+    return pandas.Series(pandas.Categorical.from_codes(codes, categories, ordered=array.type.ordered))
 
 
 def _is_of_integers(type_: pa.DataType) -> bool:
-    """Whether an extension type, of which pandas knows nothing, stands for integers."""
+    """Return whether an extension type that pandas does not know stores integers."""
     if not isinstance(type_, pa.BaseExtensionType) or not pa.types.is_integer(type_.storage_type):
         return False
     try:
@@ -254,7 +255,7 @@ def _is_of_integers(type_: pa.DataType) -> bool:
 
 
 def _nullable(type_: pa.DataType) -> Any:
-    """The dtype of pandas that has missing values beside integers or booleans."""
+    """Dtype of pandas for integers or booleans with missing values."""
     import pandas
 
     name = str(type_).replace("uint", "UInt").replace("int", "Int").replace("bool", "boolean")
@@ -291,6 +292,7 @@ def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
         column = column.cast(pa.int64()).cast(pa.duration("ns"))
     try:
         if loses_digits(column):
+            # np.array would make lists of one length a matrix.
             return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
         values = np.asarray(column.to_numpy())
     except (*ARROW_PROBLEMS, ValueError, OverflowError) as problem:
@@ -298,18 +300,18 @@ def numpy_array(name: str, column: Any) -> np.ndarray[Any, Any]:
             f'column "{name}" holds {column.type} values that NumPy cannot have ({reason(problem)}); '
             "take the result as a pyarrow table"
         ) from problem
-    return values if values.flags.writeable else values.copy()
+    return values if values.flags.writeable else values.copy()  # Arrow's memory is read-only
 
 
 def loses_digits(column: pa.ChunkedArray[Any]) -> bool:
-    """Whether integers, in lists and structs too, would become floats that are not equal to them."""
+    """Return whether integers, also in lists and structs, would become floats that differ from them."""
     if not column.null_count and not pa.types.is_nested(column.type):
         return False
     return any(_beyond_floats(leaf) for chunk in column.chunks for leaf in _leaves(chunk))
 
 
 def _leaves(values: Any) -> Iterator[Any]:
-    """Arrays of the values within lists, maps and structs; an array of none of these itself."""
+    """Arrays of the values within lists, maps and structs; an array of none of these as it is."""
     type_ = values.type
     if not pa.types.is_nested(type_) or pa.types.is_union(type_):
         yield values
@@ -329,7 +331,7 @@ def _beyond_floats(values: Any) -> bool:
 
 
 def to_device(table: Table, like: ArraySource) -> Any:
-    """A table as what lay on the device: a cuDF frame with its index, or a dict of arrays.
+    """A table as the type that was given on the device: a cuDF frame with its index, or a dict of arrays.
 
     A dict has the device's arrays for numbers (float64 with NaN where values are missing) and NumPy's, as
     `numpy_array` makes them, for everything that the device's arrays cannot hold.
@@ -340,7 +342,7 @@ def to_device(table: Table, like: ArraySource) -> Any:
 
 
 def to_array(name: str, column: Any, namespace: Any) -> Any:
-    """One column as an array of the device, where the device has such."""
+    """A column as an array on the device, where that can hold it."""
     if not isinstance(column, DeviceColumn):
         values = numpy_array(name, column)
         return namespace.asarray(values) if values.dtype.kind in "fiub" else values
@@ -354,7 +356,7 @@ def to_array(name: str, column: Any, namespace: Any) -> Any:
 
 
 def _device_beyond_floats(column: DeviceColumn) -> bool:
-    """Whether a column has missing values, and integers that float64 may not hold."""
+    """Return whether a column has missing values, and integers that float64 may not hold."""
     values, missing = column.values, column.missing
     if missing is None or values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not missing.any():
         return False
@@ -377,7 +379,7 @@ def to_cudf(table: Table, like: ArraySource) -> Any:
 
 
 def to_cudf_series(column: Any) -> Any:
-    """One column as a cuDF Series: arrays of the device without a copy through the host."""
+    """A column as a cuDF Series; arrays on the device are not copied through the host."""
     import cudf
 
     if not isinstance(column, DeviceColumn) or not is_plain(column.type):

@@ -1,4 +1,4 @@
-"""Row groups that were written apart, put together as those of one Parquet file.
+"""Row groups that were written separately, joined into one Parquet file.
 
 Each is a whole file in memory at first, so that threads can write some at a time. In the file the pages of all follow
 each other; its footer is that of a file without rows, with what the others' footers say of their row groups, and
@@ -17,16 +17,16 @@ from gpuvgm.io.checksums import MAGIC, TRAILER_BYTES
 
 _BYTE, _DOUBLE, _BINARY, _LIST, _STRUCT = 3, 7, 8, 9, 12  # types; below are booleans, 4 to 6 are whole numbers
 _LONG_LIST = 15  # in the place of the number of elements, which follows
-Wanted: TypeAlias = "Mapping[int, tuple[str, Wanted]]"  # fields of a struct, or of the structs of a list
-_OFFSET: tuple[str, Wanted] = ("offset", {})
-_COLUMN: Wanted = {9: _OFFSET, 11: _OFFSET}  # pages, and dictionary
-_CHUNK: Wanted = {2: _OFFSET, 3: ("metadata", _COLUMN), 4: _OFFSET, 6: _OFFSET}  # metadata, and two indices of pages
-_GROUP: Wanted = {1: ("chunks", _CHUNK), 5: _OFFSET}
-_FILE: Wanted = {3: ("rows", {}), 4: ("groups", _GROUP)}
+Fields: TypeAlias = "Mapping[int, tuple[str, Fields]]"  # fields of a struct, or of the structs of a list
+_OFFSET: tuple[str, Fields] = ("offset", {})
+_COLUMN: Fields = {9: _OFFSET, 11: _OFFSET}  # pages, and dictionary
+_CHUNK: Fields = {2: _OFFSET, 3: ("metadata", _COLUMN), 4: _OFFSET, 6: _OFFSET}  # metadata, and two indices of pages
+_GROUP: Fields = {1: ("chunks", _CHUNK), 5: _OFFSET}
+_FILE: Fields = {3: ("rows", {}), 4: ("groups", _GROUP)}
 
 
 class _Place(NamedTuple):
-    """Where the value of a field stands."""
+    """Position of a field's value."""
 
     start: int
     stop: int
@@ -41,7 +41,7 @@ def parted(file: memoryview) -> tuple[memoryview, bytes]:
 
 
 def moved_group(footer: bytes, by: int) -> bytes:
-    """What a footer says of its one row group, once that lies elsewhere.
+    """Metadata of the only row group in a footer, with offsets for another place in a file.
 
     Parameters
     ----------
@@ -52,43 +52,44 @@ def moved_group(footer: bytes, by: int) -> bytes:
     """
     places = _places(footer)
     groups = next(place for place in places if place.name == "groups")
-    parts, done = [], groups.start + 1  # after the byte that says that there is one
+    parts, position = [], groups.start + 1  # after the byte that says that there is one
     for place in places:
         offset = _varint(footer, place.start)[0] >> 1 if place.name == "offset" else 0
         if offset:  # 0 says that there is none
-            parts += [footer[done : place.start], _as_varint(offset + by << 1)]
-            done = place.stop
-    return b"".join([*parts, footer[done : groups.stop]])
+            parts += [footer[position : place.start], _as_varint(offset + by << 1)]
+            position = place.stop
+    return b"".join([*parts, footer[position : groups.stop]])
 
 
 def with_groups(footer: bytes, groups: Sequence[bytes], rows: int) -> bytes:
-    """The footer of a file without rows, with row groups.
+    """The footer of a file without rows, with row groups added.
 
     Parameters
     ----------
     footer : bytes
         The footer.
     groups : sequence of bytes
-        What is said of each row group.
+        Metadata of each row group.
     rows : int
         Rows of all of them.
     """
     number, none = (next(place for place in _places(footer) if place.name == name) for name in ("rows", "groups"))
     short = len(groups) < _LONG_LIST
     size = bytes([(len(groups) if short else _LONG_LIST) << 4 | _STRUCT]) + (b"" if short else _as_varint(len(groups)))
-    between, after = footer[number.stop : none.start], footer[none.stop :]
-    return b"".join([footer[: number.start], _as_varint(rows << 1), between, size, *groups, after])
+    middle, tail = footer[number.stop : none.start], footer[none.stop :]
+    # Thrift writes whole numbers zigzag, so that positive ones are doubled.
+    return b"".join([footer[: number.start], _as_varint(rows << 1), middle, size, *groups, tail])
 
 
 def _places(footer: bytes) -> list[_Place]:
-    """Places of the fields that change, in their order; what holds others comes after them."""
-    found: list[_Place] = []
-    _pass_struct(footer, 0, _FILE, found)
-    return found
+    """Positions of the fields that change, in order; a struct or list comes after its fields."""
+    places: list[_Place] = []
+    _skip_struct(footer, 0, _FILE, places)
+    return places
 
 
-def _pass(data: bytes, at: int, kind: int, wanted: Wanted, found: list[_Place]) -> int:
-    """Where a value ends; notes the fields of it that are wanted."""
+def _skip_value(data: bytes, at: int, kind: int, fields: Fields, places: list[_Place]) -> int:
+    """Return the position after a value, and collect the positions of some of its fields."""
     if _BYTE < kind < _DOUBLE:
         while data[at] > 0x7F:
             at += 1
@@ -102,14 +103,14 @@ def _pass(data: bytes, at: int, kind: int, wanted: Wanted, found: list[_Place]) 
         if size == _LONG_LIST:
             size, at = _varint(data, at)
         for _ in range(size):
-            at = _pass(data, at, kind, wanted, found)
+            at = _skip_value(data, at, kind, fields, places)
         return at
     if kind == _STRUCT:
-        return _pass_struct(data, at, wanted, found)
+        return _skip_struct(data, at, fields, places)
     return at + {_BYTE: 1, _DOUBLE: 8}.get(kind, 0)  # booleans lie in their types
 
 
-def _pass_struct(data: bytes, at: int, wanted: Wanted, found: list[_Place]) -> int:
+def _skip_struct(data: bytes, at: int, fields: Fields, places: list[_Place]) -> int:
     number = 0
     while head := data[at]:
         step, start = head >> 4, at + 1
@@ -117,15 +118,15 @@ def _pass_struct(data: bytes, at: int, wanted: Wanted, found: list[_Place]) -> i
         if not step:  # to a number that is written out, doubled
             double, start = _varint(data, start)
             number = double >> 1
-        name, inner = wanted.get(number, ("", {}))
-        at = _pass(data, start, head & 15, inner, found)
+        name, inner = fields.get(number, ("", {}))
+        at = _skip_value(data, start, head & 15, inner, places)
         if name:
-            found.append(_Place(start, at, name))
+            places.append(_Place(start, at, name))
     return at + 1
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A whole number of seven bits a byte, and where it ends."""
+    """An integer of seven bits a byte, and the position after it."""
     value = shift = 0
     while data[at] > 0x7F:
         value |= (data[at] & 0x7F) << shift
@@ -134,8 +135,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _as_varint(value: int) -> bytes:
-    found = bytearray()
+    digits = bytearray()
     while value > 0x7F:
-        found.append(value & 0x7F | 0x80)
+        digits.append(value & 0x7F | 0x80)
         value >>= 7
-    return bytes([*found, value])
+    return bytes([*digits, value])

@@ -1,4 +1,4 @@
-"""Tables that other libraries scan: streams and datasets of Arrow, relations of DuckDB, lazy frames of polars."""
+"""Tables that other libraries scan: Arrow streams and datasets, DuckDB relations, and polars lazy frames."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BATCH_ROWS = 1 << 16  # at most; the libraries read several batches ahead
 
 @dataclass(frozen=True, slots=True)
 class ScanSource(Source):
-    """A table that is scanned anew for every reading.
+    """A table that is scanned anew for every read.
 
     Parameters
     ----------
@@ -60,24 +60,24 @@ class ScanSource(Source):
         """Scan the columns in blocks; without columns, the first one is scanned for the number of rows."""
         check_request(self.name, self.schema, columns, block_rows)
         batches = self.scan(columns or self.schema.names[:1], block_rows)
-        return reblock(self._checked(batches, columns), block_rows)
+        return reblock(self._check_batches(batches, columns), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
-        """Rows of each run, one after the other; scans up to the last of them, and copies them."""
+        """Rows of each run, one after the other; the scan ends after the last of them, and they are copied."""
         self.check_sample(columns, runs)
         pieces = rows_of_runs((block.batch for block in self.blocks(columns, BATCH_ROWS)), runs)
         schema = pa.schema([self.schema.field(name) for name in columns])
         return pa.Table.from_batches([batch for run in pieces for batch in run], schema)
 
-    def _checked(self, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        wanted = pa.schema([self.schema.field(name) for name in columns])
+    def _check_batches(self, batches: Iterable[pa.RecordBatch], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([self.schema.field(name) for name in columns])
         rows = 0
         for batch in batches:
             rows += batch.num_rows
             if not columns:
                 yield batch.select([])
-            elif batch.schema.types == wanted.types:
-                yield pa.RecordBatch.from_arrays(batch.columns, schema=wanted)
+            elif batch.schema.types == schema.types:
+                yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
             else:
                 raise SourceChangedError(f"{self.name}: its columns changed between two scans; give a table that stays")
         if self.rows not in (None, rows):
@@ -88,7 +88,7 @@ class ScanSource(Source):
 
 
 def stream_source(name: str, stream: Any) -> ScanSource:
-    """A source over a RecordBatchReader, read once, or what gives a new stream whenever `__arrow_c_stream__` is called.
+    """A source over a RecordBatchReader, read once, or an object that gives a new Arrow stream for every read.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def stream_source(name: str, stream: Any) -> ScanSource:
 
 
 def refuse_second_reading(name: str) -> InputError:
-    """The refusal of a second reading."""
+    """The error for a second read."""
     return InputError(f"{name}: can be read only once; give a file, a table or a new iterator")
 
 
@@ -127,7 +127,7 @@ def iterator_source(parts: Iterator[Any], open_part: Callable[[object], Source])
     """
     name = type(parts).__name__
 
-    def opened(number: int, part: Any) -> Source:
+    def open_numbered(number: int, part: Any) -> Source:
         try:
             return open_part(part)
         except InputError as problem:
@@ -136,7 +136,7 @@ def iterator_source(parts: Iterator[Any], open_part: Callable[[object], Source])
     start = next(parts, None)
     if start is None:
         raise InputError(f"{name}: the iterator gave nothing; it may have been read before, give a new one")
-    first = opened(0, start)
+    first = open_numbered(0, start)
     unread = [chain([first], parts)]
 
     def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
@@ -144,26 +144,26 @@ def iterator_source(parts: Iterator[Any], open_part: Callable[[object], Source])
             raise refuse_second_reading(name)
         return batches(unread.pop(), columns, rows)
 
-    def batches(ahead: Iterator[Any], columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        wanted = pa.schema([first.schema.field(column) for column in columns])
-        for number, part in enumerate(ahead):
-            source = opened(number, part)
+    def batches(tables: Iterator[Any], columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        schema = pa.schema([first.schema.field(column) for column in columns])
+        for number, part in enumerate(tables):
+            source = open_numbered(number, part)
             check_request(f"{name}, part {number}", source.schema, columns)
             for block in source.blocks(columns, rows):
-                yield _as_first(f"{name}, part {number}", block.batch, wanted)
+                yield _as_first(f"{name}, part {number}", block.batch, schema)
 
     return ScanSource(name, "stream", first.schema, scan, repeatable=False, part_flavour=first.flavour)
 
 
-def _as_first(name: str, batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
-    """Rows of a part with the types of the first one."""
-    if batch.schema.types == wanted.types:
+def _as_first(name: str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Rows of a part with the types of the first part."""
+    if batch.schema.types == schema.types:
         return batch
     try:
-        columns = [exactly_cast(*pair) for pair in zip(batch.columns, wanted.types, strict=True)]
-        return pa.RecordBatch.from_arrays(columns, schema=wanted)
+        columns = [exactly_cast(*pair) for pair in zip(batch.columns, schema.types, strict=True)]
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
     except ARROW_PROBLEMS:
-        check_same(name, "part 0", wanted, batch.schema)
+        check_same(name, "part 0", schema, batch.schema)
         raise
 
 
@@ -194,26 +194,26 @@ def dataset_source(dataset: Any) -> ScanSource:
 
 
 def _with_int96(dataset: Any) -> Any:
-    """The dataset, with the timestamps that Parquet files hold as INT96 in microseconds; else far ones would wrap."""
+    """The dataset with INT96 timestamps of Parquet files in microseconds: in nanoseconds distant ones wrap around."""
     if "timestamp[ns" not in str(dataset.schema.types) and "timestamp[us" not in str(dataset.schema.types):
         return dataset
-    whole, chosen = dataset.replace_schema(dataset.schema), dataset._scan_options.get("filter")
-    whole._scan_options = {}  # pyarrow gives the files of a filtered dataset without its filter alone
-    found = _in_microseconds(whole)
-    if found is whole:
+    unfiltered, row_filter = dataset.replace_schema(dataset.schema), dataset._scan_options.get("filter")
+    unfiltered._scan_options = {}  # pyarrow gives the files of a filtered dataset without its filter alone
+    result = _in_microseconds(unfiltered)
+    if result is unfiltered:
         return dataset
-    return found if chosen is None else found.filter(chosen)
+    return result if row_filter is None else result.filter(row_filter)
 
 
 def _in_microseconds(dataset: Any) -> Any:
-    """A dataset without a filter; the same one where no file has INT96, or its reader was told the unit."""
+    """A dataset without a filter; the same object where no file has INT96, or its reader has a unit already."""
     kinds = sys.modules["pyarrow.dataset"]
     if isinstance(dataset, kinds.UnionDataset):
         pairs = [(child, _in_microseconds(child)) for child in dataset.children]
-        if all(before is after for before, after in pairs):
+        if all(old is new for old, new in pairs):
             return dataset
-        schema = _as_inferred(dataset.schema, [(before.schema, after.schema) for before, after in pairs])
-        return kinds.UnionDataset(schema, [after.replace_schema(schema) for _, after in pairs])
+        schema = _as_inferred(dataset.schema, [(old.schema, new.schema) for old, new in pairs])
+        return kinds.UnionDataset(schema, [new.replace_schema(schema) for _, new in pairs])
     options: Any = getattr(getattr(dataset, "format", None), "read_options", None)  # a copy
     if getattr(options, "coerce_int96_timestamp_unit", None) != "ns":
         return dataset
@@ -222,32 +222,37 @@ def _in_microseconds(dataset: Any) -> Any:
         return dataset
     options.coerce_int96_timestamp_unit = INT96_UNIT
     form = kinds.ParquetFileFormat(options, default_fragment_scan_options=dataset.format.default_fragment_scan_options)
-    made = [
-        form.make_fragment(one.path, one.filesystem, one.partition_expression, [group.id for group in one.row_groups])
-        for one in fragments
+    new_fragments = [
+        form.make_fragment(
+            fragment.path,
+            fragment.filesystem,
+            fragment.partition_expression,
+            [group.id for group in fragment.row_groups],
+        )
+        for fragment in fragments
     ]
-    pairs = [(old.physical_schema, new.physical_schema) for old, new in zip(fragments, made, strict=True)]
-    return kinds.FileSystemDataset(made, _as_inferred(dataset.schema, pairs), form, dataset.filesystem)
+    pairs = [(old.physical_schema, new.physical_schema) for old, new in zip(fragments, new_fragments, strict=True)]
+    return kinds.FileSystemDataset(new_fragments, _as_inferred(dataset.schema, pairs), form, dataset.filesystem)
 
 
 def _as_inferred(schema: pa.Schema, pairs: Iterable[tuple[pa.Schema, pa.Schema]]) -> pa.Schema:
-    """A schema with the types of schemas after a change, where it had those before."""
+    """A schema in which types that a change gave other schemas replace their old types."""
     types = {(field.name, field.type): new.field(field.name).type for old, new in pairs for field in old}
     return pa.schema([field.with_type(types.get((field.name, field.type), field.type)) for field in schema])
 
 
 def _fragment_options(dataset: Any) -> dict[str, Any]:
-    """Keywords of a scan of Parquet files: no buffers beforehand, which hold a file until it is read to its end.
+    """Options for scanning Parquet files: without pre-buffering, which holds a file until it is read to its end.
 
     A dataset that has options of its own keeps these.
     """
     kind = sys.modules["pyarrow.dataset"].ParquetFragmentScanOptions
-    chosen = getattr(getattr(dataset, "format", None), "default_fragment_scan_options", None)
-    return {"fragment_scan_options": kind(pre_buffer=False)} if isinstance(chosen, kind) and chosen == kind() else {}
+    options = getattr(getattr(dataset, "format", None), "default_fragment_scan_options", None)
+    return {"fragment_scan_options": kind(pre_buffer=False)} if isinstance(options, kind) and options == kind() else {}
 
 
 def relation_source(relation: Any) -> ScanSource:
-    """A source over a DuckDB relation; its query runs for the number of rows, and for every scan."""
+    """A source over a DuckDB relation; its query runs once for the number of rows, and once for every scan."""
     name, problem = "duckdb.DuckDBPyRelation", sys.modules["duckdb"].Error
 
     def scan(columns: Sequence[str], _rows: int) -> Iterator[pa.RecordBatch]:
@@ -264,14 +269,14 @@ def relation_source(relation: Any) -> ScanSource:
 
 
 def lazy_source(frame: Any) -> ScanSource:
-    """A source over a polars LazyFrame; its query runs for the number of rows, and for every scan."""
+    """A source over a polars LazyFrame; its query runs once for the number of rows, and once for every scan."""
     name, polars = "polars.LazyFrame", sys.modules["polars"]
     problem = polars.exceptions.PolarsError
 
     def scan(columns: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
-        chosen = frame.select(polars.nth([schema.get_field_index(column) for column in columns]))
+        query = frame.select(polars.nth([schema.get_field_index(column) for column in columns]))
         with _explain_scan(name, problem):
-            for part in chosen.collect_batches(chunk_size=min(rows, BATCH_ROWS), maintain_order=True):
+            for part in query.collect_batches(chunk_size=min(rows, BATCH_ROWS), maintain_order=True):
                 yield from (block.batch for block in polars_source(part, name).blocks(columns, rows))
 
     with _explain_scan(name, problem):
@@ -282,24 +287,24 @@ def lazy_source(frame: Any) -> ScanSource:
 
 
 def _lazy_frame_of(schema: pa.Schema, batches: Callable[[], Iterator[pa.RecordBatch]]) -> Any:
-    """A LazyFrame whose rows polars takes batch by batch."""
+    """A LazyFrame that takes its rows from batches."""
     from polars.io.plugins import register_io_source
 
     def rows(columns: list[str] | None, predicate: Any, n_rows: int | None, _batch_rows: int | None) -> Iterator[Any]:
-        left = sys.maxsize if n_rows is None else n_rows
-        for batch in batches() if left else ():
-            part = to_polars(pa.Table.from_batches([batch]), {}).head(left)
-            left -= len(part)
+        remaining = sys.maxsize if n_rows is None else n_rows
+        for batch in batches() if remaining else ():
+            part = to_polars(pa.Table.from_batches([batch]), {}).head(remaining)
+            remaining -= len(part)
             part = part if predicate is None else part.filter(predicate)
             yield part if columns is None else part.select(columns)
-            if not left:
+            if not remaining:
                 return
 
     return register_io_source(rows, schema=to_polars(schema.empty_table(), {}).schema)
 
 
 def _explain_scan(name: str, *problems: type[Exception]) -> AbstractContextManager[None]:
-    """Errors of the library that scans as errors that say what was scanned."""
+    """Raise errors of the library that scans with the name of the source."""
     return damage_as(
         lambda problem: InputError(
             f"{name}: its scan failed: {reason(problem)}; correct it, or pass its rows as a table"

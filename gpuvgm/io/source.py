@@ -1,4 +1,4 @@
-"""What every source offers, and the checks that all of them make on columns."""
+"""The interface of sources, and checks of their columns."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Runs = Sequence[tuple[int, int]]
 
 
 class Source:
-    """A table that can be read through in blocks, whatever it came from; sources replace what differs.
+    """A table that can be read in blocks, wherever it comes from; subclasses override what differs.
 
     Attributes
     ----------
     name : str
         For messages: the path, or the type of the object given.
     flavour : str
-        What the caller gave: "pandas", "polars", "pyarrow", "cudf", "dict", "matrix", "path", "stream", "dask" or
+        Kind of the object given: "pandas", "polars", "pyarrow", "cudf", "dict", "matrix", "path", "stream", "dask" or
         "sample".
     schema : pyarrow.Schema
         Columns and Arrow types as given.
@@ -50,6 +50,7 @@ class Source:
     lazy: ClassVar[bool] = False
     in_memory: ClassVar[bool] = False
 
+    # For type checkers alone: dataclasses would take these properties for the defaults of their fields.
     if TYPE_CHECKING:
 
         @property
@@ -58,7 +59,7 @@ class Source:
 
         @property
         def flavour(self) -> str:
-            """What the caller gave."""
+            """Kind of the object given."""
 
         @property
         def schema(self) -> pa.Schema:
@@ -69,7 +70,7 @@ class Source:
             """Number of rows."""
 
         def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-            """Read the columns through, in blocks of `block_rows` rows (the last one may be shorter).
+            """Read the columns in blocks of `block_rows` rows (the last one may be shorter).
 
             Blocks of sources on a device hold a `DeviceTable`, of all others Arrow batches.
             """
@@ -82,7 +83,7 @@ class Source:
 
     @property
     def repeatable(self) -> bool:
-        """Whether `blocks` can be called again."""
+        """True if `blocks` can be called again."""
         return True
 
     @property
@@ -92,26 +93,26 @@ class Source:
 
     @property
     def read_apart(self) -> bool:
-        """Whether other processes can read rows by themselves, wherever they begin."""
+        """True if other processes can read any rows by themselves."""
         return bool(self.paths)
 
     @property
     def lies_on_device(self) -> bool:
-        """Whether blocks lie on a device."""
+        """True if blocks lie on a device."""
         return False
 
     @property
     def partitions_on_device(self) -> bool:
-        """Whether the partitions of a frame of Dask lie on the devices of workers."""
+        """True if the partitions of a Dask frame lie on the devices of workers."""
         return False
 
     @property
     def arrays(self) -> Any:
-        """Namespace of arrays that lie where the rows do."""
+        """Module for arrays in the memory that the rows lie in."""
         return np
 
     def check_sample(self, columns: Sequence[str], runs: Runs) -> None:
-        """Refuse columns that are not there, runs of rows outside the source, and any of one of unknown length.
+        """Refuse missing columns, runs of rows outside the source, and all runs where its length is unknown.
 
         Raises
         ------
@@ -122,16 +123,16 @@ class Source:
         check_runs(self.name, self.rows, runs)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What identifies the source later, JSON-able: kind and shape, as far as it is known."""
+        """Identity of the source for later comparison, JSON-able: kind and shape, as far as known."""
         rows = {} if self.rows is None else {"rows": self.rows}
         return {"kind": self.name, **rows, "columns": len(self.schema.names)}
 
     def metadata(self) -> dict[str, dict[str, str]]:
-        """Key/value metadata of what the source holds: by file for Parquet files, else that of the schema."""
+        """Key/value metadata: by file for Parquet files, else that of the schema."""
         return {self.name: text_of_metadata(self.name, self.schema.metadata or {})}
 
     def locate(self, row: int) -> str:
-        """Where a global row, counted from 0, lies, for messages.
+        """Describe the place of a global row, counted from 0, for messages.
 
         Returns
         -------
@@ -141,12 +142,12 @@ class Source:
         return f"{self.name}, row {row}"
 
     def keep_sampled(self, columns: Sequence[str], runs: Runs, room: int | None) -> Source:
-        """The source with what a sample reads of it in memory, where it would have to be computed again."""
+        """The source with the sampled rows in memory, if they would have to be computed again."""
         return self
 
     @property
     def place(self) -> Callable[[int], str]:
-        """`locate` without the rows, so that it can travel to another process."""
+        """`locate` without the rows, which can be sent to another process."""
         return f"{self.name}, row {{}}".format
 
     def as_read(self, *, on_device: bool) -> Source:
@@ -154,7 +155,7 @@ class Source:
         return self
 
     def new_since(self, known: Mapping[str, Any]) -> Source | None:
-        """The files that a fingerprint does not list, also not as added; None where all are known.
+        """The files that a fingerprint neither lists nor had added; None where there are none.
 
         Raises
         ------
@@ -166,15 +167,15 @@ class Source:
         raise InputError(f"{self.name}: only files can be told apart from those that were fitted; use partial_fit")
 
     def added_to(self, known: Mapping[str, Any]) -> dict[str, Any]:
-        """A fingerprint that also lists the files whose rows were added to those of another source."""
+        """A fingerprint that also lists these files, as added to another source."""
         return dict(known)
 
     def note_changes(self, known: Mapping[str, Any]) -> None:
-        """Log the files that have the name of one in a fingerprint, and are others."""
+        """Log files with the name of one in a fingerprint that are different files."""
 
 
 class FolderKey(NamedTuple):
-    """A column that the name of a file's folder says.
+    """A column that the name of a file's folder gives.
 
     Parameters
     ----------
@@ -193,7 +194,7 @@ class FolderKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One file of a source; formats replace what differs from text, whose rows are reached through all before them.
+    """One file of a source; the defaults are those of text, which is read from its beginning.
 
     Parameters
     ----------
@@ -221,16 +222,16 @@ class Part:
             """Read the columns through, or some of the groups."""
 
     def check(self) -> None:
-        """Refuse a file that holds other bytes than were written, where these are known."""
+        """Refuse a file whose bytes are not those that were written, where these are known."""
 
     def stored(self, columns: Sequence[str]) -> list[str]:
-        """Of columns, those that the file has."""
-        others = [key.name for key in self.keys if not key.stored]
-        return [name for name in columns if name not in others]
+        """Select the columns that the file itself has."""
+        folder_columns = [key.name for key in self.keys if not key.stored]
+        return [name for name in columns if name not in folder_columns]
 
     @property
     def sequential(self) -> bool:
-        """Whether rows in the middle are reached through all before them."""
+        """True if rows are reached only through all rows before them."""
         return self.group_rows is None
 
     def between(self, columns: Sequence[str], batch_rows: int, start: int, stop: int | None) -> Iterator[Batch]:
@@ -283,7 +284,7 @@ def check_unique(source: str, names: Iterable[str]) -> None:
 
 
 def check_request(source: str, schema: pa.Schema, columns: Sequence[str], block_rows: int = 1) -> None:
-    """Refuse columns that are not there and impossible block lengths.
+    """Refuse columns that do not exist, and impossible block lengths.
 
     Raises
     ------
@@ -296,7 +297,7 @@ def check_request(source: str, schema: pa.Schema, columns: Sequence[str], block_
 
 
 def check_runs(source: str, rows: int | None, runs: Runs) -> None:
-    """Refuse runs of rows outside the source, or any where the number of rows is unknown."""
+    """Refuse runs of rows outside the source, or any where its number of rows is unknown."""
     if rows is None:
         raise InputError(f"{source}: rows cannot be picked by position, their number is unknown; read blocks instead")
     for start, length in runs:
@@ -305,17 +306,17 @@ def check_runs(source: str, rows: int | None, runs: Runs) -> None:
 
 
 def runs_within(runs: Runs, first: int, rows: int) -> list[tuple[int, tuple[int, int]]]:
-    """Of runs, those with some of the `rows` rows from `first` on: the number of each, and what it has of them."""
-    inside = []
+    """Runs that have some of the `rows` rows from `first` on: the number of each, and its share of them."""
+    shares = []
     for number, (start, length) in enumerate(runs):
         low, high = max(start - first, 0), min(start + length - first, rows)
         if low < high:
-            inside.append((number, (low, high - low)))
-    return inside
+            shares.append((number, (low, high - low)))
+    return shares
 
 
 def shares_of_runs(runs: Runs, counts: Sequence[int]) -> dict[int, list[tuple[int, tuple[int, int]]]]:
-    """By the number of each part (file, row group) that holds rows of runs: what `runs_within` says of it.
+    """Shares of runs, as `runs_within` gives them, by the number of each part (file, row group) that has some.
 
     Parameters
     ----------
@@ -326,11 +327,11 @@ def shares_of_runs(runs: Runs, counts: Sequence[int]) -> dict[int, list[tuple[in
     """
     firsts = accumulate(counts, initial=0)
     shares = (runs_within(runs, first, rows) for first, rows in zip(firsts, counts, strict=False))
-    return {number: inside for number, inside in enumerate(shares) if inside}
+    return {number: share for number, share in enumerate(shares) if share}
 
 
 def rows_of_runs(batches: Iterable[pa.RecordBatch], runs: Runs) -> list[list[pa.RecordBatch]]:
-    """Copies of each run's rows out of consecutive batches; none is read after the last of them."""
+    """Copies of each run's rows from consecutive batches; none is read after the last of them."""
     pieces: list[list[pa.RecordBatch]] = [[] for _ in runs]
     first, end = 0, max((start + length for start, length in runs), default=0)
     for batch in batches if end else ():
@@ -343,18 +344,18 @@ def rows_of_runs(batches: Iterable[pa.RecordBatch], runs: Runs) -> list[list[pa.
 
 
 def check_lengths(source: str, rows: Mapping[str, int]) -> int:
-    """Number of rows of columns, which must be the same of all.
+    """Number of rows of columns, which must be equal.
 
     Raises
     ------
     InputError
         Naming the first column that has more or fewer than the first.
     """
-    (first, length), *others = rows.items()
-    for other, count in others:
+    (first, length), *other_columns = rows.items()
+    for name, count in other_columns:
         if count != length:
             raise InputError(
-                f'{source}: column "{other}" has {counted(count, "row")}, column "{first}" has {length:,}; '
+                f'{source}: column "{name}" has {counted(count, "row")}, column "{first}" has {length:,}; '
                 "cut them to one length"
             )
     return length
@@ -375,8 +376,8 @@ def check_same(source: str, first: str, expected: pa.Schema, schema: pa.Schema) 
     if extra:
         raise InputError(f'{source}: column "{extra[0]}" is not in {first}; all parts need the same columns')
     for field in expected:
-        got = schema.field(field.name).type
-        if got != field.type:
+        type_ = schema.field(field.name).type
+        if type_ != field.type:
             raise InputError(
-                f'{source}: column "{field.name}" has type {got}, in {first} {field.type}; cast it so that all agree'
+                f'{source}: column "{field.name}" has type {type_}, in {first} {field.type}; cast it so that all agree'
             )

@@ -1,4 +1,4 @@
-"""Text of files in blocks of whole rows, and what is told of text without parsing it."""
+"""Text of files in blocks of complete rows, and checks of text without parsing it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def byte_array(text: Any) -> Bytes:
 
 
 def first_text(file: Any) -> bytes:
-    """What a file begins with, without a byte-order mark."""
+    """First bytes of a file, without a byte-order mark."""
     return bytes(file.read(BLOCK)).removeprefix(BOM)
 
 
-def text_blocks(file: Any, start: bytes, whole: Callable[[Bytes], int], header: int = 0) -> Generator[pa.Buffer]:
-    """The text of a file in blocks of whole rows; if there is none, what was read of it.
+def text_blocks(file: Any, start: bytes, length_of: Callable[[Bytes], int], header: int = 0) -> Generator[pa.Buffer]:
+    """Text of a file in blocks of complete rows; where it has none, all that was read.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ def text_blocks(file: Any, start: bytes, whole: Callable[[Bytes], int], header: 
         What is left to read; the text is copied once, from here to its block.
     start : bytes
         What was read before.
-    whole : callable
-        Length of the whole rows that a text begins with.
+    length_of : callable
+        Length of the complete rows at the beginning of a text.
     header : int
         Length of what goes before the rows of each block: the first bytes of `start`.
 
@@ -51,49 +51,50 @@ def text_blocks(file: Any, start: bytes, whole: Callable[[Bytes], int], header: 
     LongRowError
         For a row without an end.
     """
-    rest, given = start[header:], False
+    remainder, has_block = start[header:], False
     while True:
-        known = start[:header] + rest
-        block = pa.allocate_buffer(len(known) + BLOCK)
+        prefix = start[:header] + remainder
+        block = pa.allocate_buffer(len(prefix) + BLOCK)
         view = memoryview(block).cast("B")
-        view[: len(known)] = known
-        read = file.readinto(view[len(known) :])
-        text = view[: len(known) + read]
-        rows = whole(byte_array(text)) if read else len(text)
-        if rows > header or not (read or given):
+        view[: len(prefix)] = prefix
+        count = file.readinto(view[len(prefix) :])
+        text = view[: len(prefix) + count]
+        rows = length_of(byte_array(text)) if count else len(text)
+        if rows > header or not (count or has_block):
             yield block.slice(0, rows)
-            given = True
-        elif len(rest) > BLOCK:
+            has_block = True
+        elif len(remainder) > BLOCK:
             raise LongRowError(f"a row is longer than {BLOCK >> 20} MiB")
-        if not read:
+        if not count:
             break
-        rest = bytes(text[rows:])
+        remainder = bytes(text[rows:])
 
 
 def first_row(text: bytes, delimiter: str) -> int:
-    """Length in bytes of the first row of CSV that is not empty, and of what is before it; 0 where it has no end."""
-    found = re.compile(rf"[\r\n]*+{_row_pattern(delimiter)}(?:\r\n|[\r\n])".encode()).match(text)
-    return found.end() if found else 0
+    """Length in bytes of the first CSV row that is not empty, with what is before it; 0 where it does not end."""
+    match = re.compile(rf"[\r\n]*+{_row_pattern(delimiter)}(?:\r\n|[\r\n])".encode()).match(text)
+    return match.end() if match else 0
 
 
 def _length_of_rows(text: Bytes, delimiter: str) -> int:
-    """Length in bytes of the whole rows that a text of CSV begins with.
+    """Length in bytes of the complete rows at the beginning of CSV text.
 
     As for Arrow, a quote counts where a field begins; line feeds and carriage returns elsewhere end a row.
     """
-    found = re.compile(rf"(?:{_row_pattern(delimiter)}[\r\n])*+".encode()).match(text.tobytes())
-    return found.end() if found else 0
+    match = re.compile(rf"(?:{_row_pattern(delimiter)}[\r\n])*+".encode()).match(text.tobytes())
+    return match.end() if match else 0
 
 
 def _row_pattern(delimiter: str) -> str:
-    """Pattern of a row without its end."""
+    """Pattern of a row without its line end."""
     mark = re.escape(delimiter)
+    # Possessive quantifiers: no backtracking in a row without an end.
     field = rf'(?:"[^"]*+(?:""[^"]*+)*+"|(?!"))[^{mark}\r\n]*+'
     return rf"{field}(?:{mark}{field})*+"
 
 
 def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
-    """Whether texts are plain numbers, with blanks around them or not; False as well where only patterns can tell.
+    """Return whether texts are plain numbers, also between blanks; False too where only patterns can decide.
 
     Parameters
     ----------
@@ -107,9 +108,9 @@ def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
     if _native is None:
         return False
     for chunk in text.chunks if isinstance(text, pa.ChunkedArray) else [text]:
-        there = chunk.drop_null()
-        _, offsets, texts = there.buffers()
-        ends = byte_array(offsets).view(np.int32)[there.offset : there.offset + len(there) + 1]
+        values = chunk.drop_null()
+        _, offsets, texts = values.buffers()
+        ends = byte_array(offsets).view(np.int32)[values.offset : values.offset + len(values) + 1]
         if not _native.are_numbers(ends, byte_array(texts or b""), digits, mark):
             return False
     return True

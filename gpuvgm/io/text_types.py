@@ -1,4 +1,4 @@
-"""What text is read as: the one table of types for CSV and columns of text, and the parser of both.
+"""Types of text: the table of readings for CSV and columns of text, and the parser of both.
 
 A column has the type of the first reading in the table that all its values have, in whatever order they come.
 """
@@ -46,25 +46,25 @@ class TextReading:
     padded: bool = False
 
     def may_hold(self, texts: Sequence[str]) -> bool:
-        """Whether a few texts look so, which takes less time than to ask Arrow what they are."""
+        """Return whether a few texts look so, which is faster than asking Arrow."""
         pattern = _DAY_FIRST if self.pattern is None else self.pattern
         looks = re.compile(pattern if self.number is None else rf"{pattern}|{_WHOLE_NUMBER}", re.DOTALL)
         return all(map(looks.fullmatch, texts))
 
     def holds(self, text: Text) -> bool:
-        """Whether all text that is not missing can be read so."""
+        """Return whether all text that is not missing can be read so."""
         if self.pattern is None:
             return _are(_without_blanks(text, self.type) if self.padded else text, self.type)
         if self.number is not None and are_numbers(text, *self.number):
             return True
-        others = text.filter(pc.invert(pc.match_substring_regex(text, rf"\A(?:{self.pattern})\z")))
-        if not len(others):
+        exceptions = text.filter(pc.invert(pc.match_substring_regex(text, rf"\A(?:{self.pattern})\z")))
+        if not len(exceptions):
             return True
-        return self in (LONG, FLOAT, COMMA_FLOAT) and EXACT.holds(others) and _are_exact(others, self.type)
+        return self in (LONG, FLOAT, COMMA_FLOAT) and EXACT.holds(exceptions) and _are_exact(exceptions, self.type)
 
 
 def _blanks_around(pattern: str) -> str:
-    """A pattern with the white space that CSV's reader leaves out around numbers."""
+    """Add to a pattern the white space around numbers that the CSV reader removes."""
     return rf"[ \t]*(?:{pattern})[ \t]*"
 
 
@@ -111,7 +111,7 @@ READINGS = (NONE, SHORT, LONG, EXACT, *_TEXTS, FLOAT, COMMA_FLOAT, BOOL, *MOMENT
 
 
 def parse(text: Text, type_: Any) -> Text:
-    """Text as values of a type; a time of the day as well, which Arrow casts no text to.
+    """Parse text as values of a type; as times of day too, to which Arrow casts no text.
 
     Raises
     ------
@@ -121,12 +121,12 @@ def parse(text: Text, type_: Any) -> Text:
     if not pa.types.is_time(type_):
         return text.cast(type_)
     moments: Any = pc.binary_join_element_wise("1970-01-01", text, " ")
-    stored = pa.int32() if type_.bit_width == 32 else pa.int64()
-    return moments.cast(pa.timestamp(type_.unit)).cast(pa.int64()).cast(stored).cast(type_)
+    storage = pa.int32() if type_.bit_width == 32 else pa.int64()
+    return moments.cast(pa.timestamp(type_.unit)).cast(pa.int64()).cast(storage).cast(type_)
 
 
 def parse_or_null(text: Text, type_: Any) -> Text:
-    """Text as values of a type, null where it is none, which is found by halving."""
+    """Parse text as values of a type; what cannot be parsed, found by bisection, is null."""
     try:
         return parse(text, type_)
     except ARROW_PROBLEMS:
@@ -137,19 +137,19 @@ def parse_or_null(text: Text, type_: Any) -> Text:
 
 
 def readings_of(text: Text, before: Sequence[TextReading]) -> tuple[TextReading, ...]:
-    """Of the readings of the values before, those that these texts have as well."""
+    """Of the readings of the values before, those that fit these texts too."""
     if text.null_count == len(text):
         return tuple(before)
-    left: list[TextReading] = []
+    readings: list[TextReading] = []
     first = text[:FEW].drop_null().to_pylist()
     for reading in before:
-        if any(reading in narrower.wider for narrower in left) or (reading.may_hold(first) and reading.holds(text)):
-            left.append(reading)
-    return tuple(left)
+        if any(reading in narrower.wider for narrower in readings) or (reading.may_hold(first) and reading.holds(text)):
+            readings.append(reading)
+    return tuple(readings)
 
 
 def common_readings(parts: Sequence[Sequence[TextReading]]) -> list[TextReading]:
-    """Readings that the values of all parts have; each may have a decimal mark of its own."""
+    """Readings that fit the values of all parts; each part may have a decimal mark of its own."""
     return [
         reading
         for reading in READINGS
@@ -158,17 +158,17 @@ def common_readings(parts: Sequence[Sequence[TextReading]]) -> list[TextReading]
 
 
 def type_of_readings(readings: Sequence[TextReading]) -> pa.DataType:
-    """Type of a column whose values have these readings, in the order of the table."""
+    """Type of a column whose values fit these readings, in the order of the table."""
     return readings[0].type if readings else pa.string()
 
 
 def _without_blanks(text: Text, type_: pa.DataType) -> Text:
-    """Text without the white space around it that CSV's reader leaves out for a type."""
+    """Text without the white space that the CSV reader removes for a type."""
     return pc.ascii_trim_whitespace(text) if pa.types.is_date(type_) else text
 
 
 def _are(text: Text, type_: pa.DataType) -> bool:
-    """Whether Arrow reads all text as a type."""
+    """Return whether Arrow parses all text as a type."""
     try:
         parse(text, type_)
     except ARROW_PROBLEMS:
@@ -177,7 +177,7 @@ def _are(text: Text, type_: pa.DataType) -> bool:
 
 
 def _are_exact(text: Text, type_: pa.DataType) -> bool:
-    """Whether a type has the exact values of whole numbers."""
+    """Return whether a type can hold whole numbers exactly."""
     numbers: Any = pc.ascii_trim_whitespace(text).cast(EXACT.type)
     try:
         return bool(numbers.cast(type_).cast(EXACT.type).equals(numbers))

@@ -1,4 +1,4 @@
-"""Work on what a file gives piece by piece: side by side, and in its order."""
+"""Work on the pieces of a file in threads, with results in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ R = TypeVar("R")
 
 
 def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
-    """What a function gives for each piece, in the order of the pieces, computed on as many threads as Arrow has.
+    """Apply a function to each piece on as many threads as Arrow has, and yield the results in order.
 
     Pieces are read in the caller's thread, at most two more than are worked on; one that is alone is worked on there.
     What reading a piece or the function raises is raised in its turn; whatever follows is given up then, as it is when
@@ -24,7 +24,7 @@ def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
     Parameters
     ----------
     function : callable
-        What is computed of each piece; Arrow's functions leave Python's lock to others.
+        Computes the result of a piece; Arrow's functions release Python's lock.
     pieces : iterable
         The pieces.
     """
@@ -47,17 +47,17 @@ def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
 
 
 def _with_problem(pieces: Iterable[P]) -> Iterator[P | Future[Any]]:
-    """The pieces, and then what ended them too early, as a result to come."""
+    """The pieces, then the error that ended them, as a future."""
     try:
         yield from pieces
     except Exception as problem:  # whoever waits for it raises it
-        failed = Future[Any]()
-        failed.set_exception(problem)
-        yield failed
+        future = Future[Any]()
+        future.set_exception(problem)
+        yield future
 
 
 def result_of(future: Future[R]) -> R:
-    """Wait for what another thread gives; an interrupt of this one is raised as such."""
+    """Wait for the result of another thread; an interrupt of this one is raised as such."""
     try:
         return future.result()
     except RuntimeError as problem:

@@ -66,16 +66,16 @@ router = APIRouter()
 
 
 def create_app(models: Mapping[str, Served], limits: Limits | None = None, token: str | None = None) -> Guard:
-    """The application that serves some models.
+    """Create the application that serves some models.
 
     Parameters
     ----------
     models : mapping of str to Served
         The models by name; requests reach nothing else.
     limits : Limits, optional
-        What a request may take.
+        Limits of a request.
     token : str, optional
-        What clients have to show, but for health and readiness.
+        Token that clients must send, except for health and readiness.
     """
     app = FastAPI(
         title="gpuvgm",
@@ -114,13 +114,13 @@ async def documentation(request: Request) -> Response:
 
 @router.get("/health")
 async def health() -> Response:
-    """Whether the process answers."""
+    """Report that the process answers."""
     return JSONResponse({"status": "ok", "version": gpuvgm.__version__})
 
 
 @router.get("/ready")
 async def ready(request: Request) -> Response:
-    """Whether the service accepts requests."""
+    """Report whether the service accepts requests."""
     stopping = request.app.state.gate.stopping
     return JSONResponse({"status": "stopping" if stopping else "ready"}, 503 if stopping else 200)
 
@@ -134,11 +134,11 @@ async def metrics_text(request: Request) -> Response:
 @router.get("/v1/models")
 async def list_models(request: Request) -> Response:
     """Names, training rows and columns of all models."""
-    listed = [
+    documents = [
         {"name": name, "rows": served.document["rows"], "columns": list(served.document["columns"])}
         for name, served in request.app.state.models.items()
     ]
-    return JSONResponse({"models": listed})
+    return JSONResponse({"models": documents})
 
 
 @router.get("/v1/models/{name}")
@@ -164,13 +164,13 @@ async def _answer_rows(route: str, name: str, request: Request, options: Transfo
     limits = gate.limits
     deadline = Deadline(limits.timeout)
     try:
-        served, given = _model(name, request), body_type(request.headers)
-        work = Work(served, options, given, answer_type(request.headers, given), limits, deadline)
-        most = limits.json_bytes if given == json_bodies.MEDIA_TYPE else limits.max_bytes
-        body = await read_body(request, most, deadline)
+        served, media_type = _model(name, request), body_type(request.headers)
+        work = Work(served, options, media_type, answer_type(request.headers, media_type), limits, deadline)
+        limit = limits.json_bytes if media_type == json_bodies.MEDIA_TYPE else limits.max_bytes
+        body = await read_body(request, limit, deadline)
         rows, answer = await gate.run(partial(work, body), deadline)
         request.app.state.metrics.rows.labels(route, name).inc(rows)
-        return rows_response(answer, work.wanted)
+        return rows_response(answer, work.answer_type)
     except ClientDisconnect:
         raise
     except Exception as problem:
@@ -185,7 +185,7 @@ def _model(name: str, request: Request) -> Served:
 
 
 async def _http_error(_: Request, problem: Exception) -> Response:
-    """What no route answers, or refuses."""
+    """Answer for an address that no route has, or a method that it refuses."""
     assert isinstance(problem, HTTPException)
     if isinstance(problem, Refused):
         return problem.response
@@ -194,20 +194,26 @@ async def _http_error(_: Request, problem: Exception) -> Response:
 
 
 async def _wrong_query(request: Request, problem: Exception) -> Response:
-    """Options that are none, or have no such value."""
+    """Answer for unknown options, or values that they do not have."""
     assert isinstance(problem, RequestValidationError)
     options = TransformOptions if request.url.path.endswith("/transform") else InverseOptions
-    known = f"unknown option; choose from {', '.join(options.model_fields)}"
-    found = [
-        f"{'.'.join(map(str, one['loc'][1:]))}: {known if one['type'] == 'extra_forbidden' else one['msg']}"
-        for one in problem.errors()
+    remedy = f"unknown option; choose from {', '.join(options.model_fields)}"
+    faults = [
+        f"{'.'.join(map(str, error['loc'][1:]))}: {remedy if error['type'] == 'extra_forbidden' else error['msg']}"
+        for error in problem.errors()
     ]
-    return Refused(400, "InputError", f"wrong options in the query: {'; '.join(found)}").response
+    return Refused(400, "InputError", f"wrong options in the query: {'; '.join(faults)}").response
 
 
 def _describe(operation: Mapping[str, Any]) -> str:
-    """What an operation does, and its options with their values."""
-    given = {one["name"]: one["schema"] for one in operation.get("parameters", ()) if one["in"] == "query"}
-    options = [f"{name} ({', '.join(schema['enum'])})" if "enum" in schema else name for name, schema in given.items()]
-    told = operation.get("description") or operation["summary"]
-    return f"{told} Options: {', '.join(options)}." if options else str(told)
+    """Description of an operation, with its options and their values."""
+    schemas = {
+        parameter["name"]: parameter["schema"]
+        for parameter in operation.get("parameters", ())
+        if parameter["in"] == "query"
+    }
+    options = [
+        f"{name} ({', '.join(schema['enum'])})" if "enum" in schema else name for name, schema in schemas.items()
+    ]
+    summary = operation.get("description") or operation["summary"]
+    return f"{summary} Options: {', '.join(options)}." if options else str(summary)

@@ -1,4 +1,4 @@
-"""Tables from and to Arrow IPC streams; what comes from a client is validated in full before it is used."""
+"""Tables from and to Arrow IPC streams; data of clients is validated in full before it is used."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ MEDIA_TYPE = "application/vnd.apache.arrow.stream"
 MOST_BATCHES = 1 << 13  # each costs some 0.1 ms, whatever it holds
 
 
-def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Table:
-    """The table of a stream, over the body's own memory where it is not compressed.
+def read_stream(body: bytearray | bytes, limit: int, deadline: Deadline) -> pa.Table:
+    """The table of a stream; uncompressed, it uses the memory of the body.
 
     Parameters
     ----------
     body : bytes
         The stream.
-    most : int
+    limit : int
         Bytes that it may have once decompressed.
     deadline : Deadline
         When to give up.
@@ -38,42 +38,42 @@ def read_stream(body: bytearray | bytes, most: int, deadline: Deadline) -> pa.Ta
     """
     stream = pa.py_buffer(body)
     with damage_as(lambda problem: InputError(f"the body is not a valid Arrow IPC stream: {reason(problem)}")):
-        _check_size(stream, most, deadline)
-        return _read_table(stream, most, deadline)
+        _check_size(stream, limit, deadline)
+        return _read_table(stream, limit, deadline)
 
 
-def _check_size(stream: pa.Buffer, most: int, deadline: Deadline) -> None:
+def _check_size(stream: pa.Buffer, limit: int, deadline: Deadline) -> None:
     total = 0
     for number, size in enumerate(decoded_bytes(stream)):
         deadline.check()
         if number > MOST_BATCHES:
             raise Refused(413, "TooLarge", f"the stream has more than {MOST_BATCHES} batches; send larger ones")
         total += size
-        if total > most:
-            raise Refused(413, "TooLarge", f"the stream has more than {most} bytes when decompressed; send fewer rows")
+        if total > limit:
+            raise Refused(413, "TooLarge", f"the stream has more than {limit} bytes when decompressed; send fewer rows")
 
 
-def _read_table(stream: pa.Buffer, most: int, deadline: Deadline) -> pa.Table:
-    batches, left = [], ANSWER_SHARE * most
+def _read_table(stream: pa.Buffer, limit: int, deadline: Deadline) -> pa.Table:
+    batches, budget = [], ANSWER_SHARE * limit
     with pa.ipc.open_stream(stream, options=reading_options(use_threads=False)) as reader:
         schema = reader.schema
         check_width(len(schema))
         check_schema(schema)
         for batch in reader:
-            left -= _check_batch_of_client(batch, left, deadline)
+            budget -= _check_batch_of_client(batch, budget, deadline)
             batches.append(batch)
     return pa.Table.from_batches(batches, schema)
 
 
-def _check_batch_of_client(batch: pa.RecordBatch, most: int, deadline: Deadline) -> int:
-    """Bytes of the texts that views stand for: to look through all of them may take for ever, so they are bounded."""
+def _check_batch_of_client(batch: pa.RecordBatch, limit: int, deadline: Deadline) -> int:
+    """Validate a batch, and return the bytes of its views, limited as checking them takes time."""
     viewed = 0
     for field, column in zip(batch.schema, batch.columns, strict=True):
         deadline.check()
         check_buffers(field, column)
         if is_shared(field.type):
             viewed += viewed_bytes(column)
-        if viewed > most:
+        if viewed > limit:
             text = f'views up to column "{printable(field.name)}" stand for too many bytes; send fewer rows'
             raise Refused(413, "TooLarge", text)
         check_values(field, column)
@@ -81,7 +81,7 @@ def _check_batch_of_client(batch: pa.RecordBatch, most: int, deadline: Deadline)
 
 
 def write_stream(table: pa.Table) -> memoryview:
-    """A table as a stream, in memory of just its size."""
+    """A table as a stream, in memory of exactly its size."""
     size = pa.MockOutputStream()
     _write_to(table, size)
     target = pa.allocate_buffer(size.size())

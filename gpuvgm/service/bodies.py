@@ -1,4 +1,4 @@
-"""Bodies of requests and answers on their way: what they are, how large they may be, how long they may take."""
+"""Bodies of requests and answers: their types, size and time limits."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ def body_type(headers: Headers) -> str:
     Refused
         With 415 for any that is not read here.
     """
-    given = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given not in MEDIA_TYPES:
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in MEDIA_TYPES:
         raise Refused(415, "UnsupportedMediaType", f"Content-Type must be one of {', '.join(MEDIA_TYPES)}")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(
             415, "UnsupportedMediaType", "Content-Encoding is not supported; compress the Arrow stream itself"
         )
-    return given
+    return media_type
 
 
-def answer_type(headers: Headers, given: str) -> str:
-    """Media type that a client wants; that of its body where anything suits it.
+def answer_type(headers: Headers, default: str) -> str:
+    """Media type that a client prefers; the default where it accepts any.
 
     Raises
     ------
     Refused
         With 406 where only others suit it.
     """
-    accepted = [_preference(part) for part in headers.get("accept", "*/*").split(",")]
-    for range_, quality in sorted(accepted, key=lambda pair: -pair[1]):
+    preferences = [_preference(part) for part in headers.get("accept", "*/*").split(",")]
+    for range_, quality in sorted(preferences, key=lambda pair: -pair[1]):
         if quality > 0 and range_ in MEDIA_TYPES:
             return range_
         if quality > 0 and range_ in ("*/*", "application/*"):
-            return given
+            return default
     raise Refused(406, "NotAcceptable", f"Accept must name one of {', '.join(MEDIA_TYPES)}")
 
 
@@ -61,23 +61,24 @@ def _preference(part: str) -> tuple[str, float]:
         return range_, 0.0
 
 
-async def read_body(request: Request, most: int, deadline: Deadline) -> bytearray:
-    """The body of a request; no more of it is kept than it may have.
+async def read_body(request: Request, limit: int, deadline: Deadline) -> bytearray:
+    """Read the body of a request, and stop where it is too large.
 
     Raises
     ------
     Refused
         With 413 for one that is larger, and 408 for one that does not arrive in time.
     """
-    too_large = Refused(413, "TooLarge", f"the body has more than {most} bytes; send fewer rows at a time")
-    claimed = request.headers.get("content-length", "0")
-    if claimed.isdecimal() and int(claimed[:20]) > most:
+    too_large = Refused(413, "TooLarge", f"the body has more than {limit} bytes; send fewer rows at a time")
+    length = request.headers.get("content-length", "0")
+    # Twenty digits exceed every limit, and int() refuses thousands of them.
+    if length.isdecimal() and int(length[:20]) > limit:
         raise too_large
     body = bytearray()
     try:
-        async with asyncio.timeout(deadline.left):
+        async with asyncio.timeout(deadline.remaining):
             async for piece in request.stream():
-                if len(body) + len(piece) > most:
+                if len(body) + len(piece) > limit:
                     raise too_large
                 body += piece
     except TimeoutError:
@@ -93,6 +94,6 @@ def rows_response(body: bytes | memoryview, media_type: str) -> StreamingRespons
 
 
 async def _pieces(body: bytes | memoryview) -> AsyncIterator[memoryview]:
-    """Pieces of a body, each when the one before has left."""
+    """Yield pieces of a body, each once the previous one was sent."""
     for start in range(0, len(body), PIECE_BYTES):
         yield memoryview(body)[start : start + PIECE_BYTES]

@@ -1,4 +1,4 @@
-"""What stands before every route: the token, the count of requests, their figures, and errors as JSON."""
+"""ASGI application in front of every route: token, count of requests, metrics, and errors as JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOG = logging.getLogger("gpuvgm.service")
 
 @dataclass(slots=True)
 class Exchange:
-    """One request, as it is counted."""
+    """One request and its figures."""
 
     route: str
     start: float = field(default_factory=time.perf_counter)
@@ -35,34 +35,34 @@ class Exchange:
 
 
 def route_of(path: str) -> str:
-    """A route's name for figures, whatever a client asks for."""
+    """Route of a path for metrics, one of few whatever clients ask for."""
     if path.startswith("/v1/models"):
-        last = path.rpartition("/")[2]
-        return last if last in (*ROWS, "models") else "model"
+        name = path.rpartition("/")[2]
+        return name if name in (*ROWS, "models") else "model"
     return path[1:] if path in (*OPEN, "/metrics") else "other"
 
 
 class Guard:
-    """ASGI application before another.
+    """ASGI application in front of another.
 
     Parameters
     ----------
     app : callable
-        The other one.
+        The application behind it.
     gate : Gate
         Counts requests for rows.
     metrics : Metrics
         Counts everything.
     token : str, optional
-        What clients have to show.
+        Token that clients must send.
     """
 
     def __init__(self, app: ASGIApp, gate: Gate, metrics: Metrics, token: str | None) -> None:
         self._app, self.gate, self.metrics = app, gate, metrics
-        self._expected = None if token is None else f"Bearer {token}".encode()
+        self._authorization = None if token is None else f"Bearer {token}".encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; everything but HTTP is left to the application."""
+        """Answer a request; protocols other than HTTP are left to the application."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -101,10 +101,11 @@ class Guard:
             await refusal_of(problem).response(scope, receive, counted_send)
 
     def _check_token(self, path: str, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        if self._expected is None or path in OPEN:
+        if self._authorization is None or path in OPEN:
             return
-        given = next((value for name, value in headers if name == b"authorization"), b"")
-        if not hmac.compare_digest(given, self._expected):
+        header = next((value for name, value in headers if name == b"authorization"), b"")
+        # In constant time, so that the answer does not tell how much of a token is right.
+        if not hmac.compare_digest(header, self._authorization):
             text = "a token is required; send the header Authorization: Bearer TOKEN"
             raise Refused(401, "Unauthorized", text, {"www-authenticate": "Bearer"})
 

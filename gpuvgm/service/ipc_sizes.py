@@ -1,7 +1,7 @@
-"""How large an Arrow IPC stream is once it is decompressed, told before anything is.
+"""Size of an Arrow IPC stream once decompressed, read before anything is decompressed.
 
 Buffers of compressed record batches begin with their decompressed length (Arrow columnar format, "Serialization and
-interprocess communication"), which Arrow allocates at once, whatever is claimed there.
+interprocess communication"), which Arrow allocates at once, however large it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PREFIX = struct.Struct("<q")
 
 
 def decoded_bytes(stream: pa.Buffer) -> Iterator[int]:
-    """Bytes that each message of a stream takes in memory, decompressed.
+    """Bytes that each message of a stream takes in memory once decompressed.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def _decoded_bytes(message: pa.ipc.Message) -> int:
 
 
 def _prefix(body: memoryview, start: int, length: int) -> int:
-    """The decompressed length that a buffer claims; -1 marks one that is not compressed."""
+    """Decompressed length that a buffer claims; -1 there marks one that is not compressed."""
     if length < PREFIX.size or not 0 <= start <= len(body) - PREFIX.size:
         return 0  # empty, or refused by Arrow
-    claimed: int = PREFIX.unpack_from(body, start)[0]
-    return max(claimed, 0)
+    size: int = PREFIX.unpack_from(body, start)[0]
+    return max(size, 0)
 
 
 class _FlatTable:

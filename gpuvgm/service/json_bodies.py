@@ -27,7 +27,7 @@ _TOP = "columns"
 
 
 def read_document(body: bytearray | bytes, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The table of a JSON body.
+    """Parse a JSON body as a table.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ def _refuse_nan(text: str) -> NoReturn:
 
 
 def _object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, value in pairs:
-        if name in found or name.encode(errors="replace").decode() != name:  # JSON may hold halves of letters
-            wrong = "more than once" if name in found else "which is not valid text"
+        if name in members or name.encode(errors="replace").decode() != name:  # JSON may hold halves of letters
+            wrong = "more than once" if name in members else "which is not valid text"
             raise InputError(f'the body has the key "{printable(name)}", {wrong}')
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
 def _array_of_json(name: str, values: Any, type_: pa.DataType | None) -> pa.Array[Any]:
@@ -101,12 +101,12 @@ def _unsigned(name: str, values: list[Any]) -> pa.Array[Any]:
 
 
 def _is_itself(type_: pa.DataType) -> bool:
-    """Whether JSON has values of the type."""
+    """Return whether JSON has values of the type."""
     return is_plain_number_type(type_) or is_text_type(type_) or pa.types.is_boolean(type_) or pa.types.is_null(type_)
 
 
 def _convert(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any]:
-    """Values of a type that JSON lacks, from text or whole numbers."""
+    """Convert text or whole numbers to values of a type that JSON lacks."""
     if pa.types.is_dictionary(type_):
         return _array_of_json(name, values, type_.value_type).cast(type_)
     spelt = type_ if pa.types.is_nested(type_) else _spelling(type_)
@@ -126,22 +126,22 @@ def _convert(name: str, values: list[Any], type_: pa.DataType) -> pa.Array[Any]:
 
 
 def _decimal_texts(name: str, values: list[Any], type_: Any) -> list[Any]:
-    """Decimals as text that Arrow reads right; of very many digits it makes other numbers without a word (Arrow 26)."""
+    """Decimals as text that Arrow reads correctly; Arrow 26 misreads those of very many digits silently."""
     texts = [str(value) if isinstance(value, (int, float)) else value for value in values]
-    most = max(DECIMAL_LETTERS, type_.precision + 2)  # a sign and a point
+    limit = max(DECIMAL_LETTERS, type_.precision + 2)  # a sign and a point
     for row, text in enumerate(texts):
-        if isinstance(text, str) and len(text) > most:
+        if isinstance(text, str) and len(text) > limit:
             raise InputError(f'column "{name}", row {row} is not a valid {type_}: it has {len(text)} digits')
     return texts
 
 
 def _spelling(type_: pa.DataType) -> pa.DataType:
-    """What stands in JSON for a type that it lacks."""
+    """Type whose values stand in JSON for a type that it lacks."""
     return pa.int64() if pa.types.is_duration(type_) else pa.string()
 
 
 def _refuse_mixture(name: str, values: list[Any]) -> NoReturn:
-    """Name the first value that does not go with those before it."""
+    """Refuse the first value whose type differs from those before it."""
     low, high = 0, len(values)
     while high - low > 1:
         middle = (low + high) // 2
@@ -150,14 +150,14 @@ def _refuse_mixture(name: str, values: list[Any]) -> NoReturn:
             low = middle
         except (*ARROW_PROBLEMS, OverflowError, ValueError, TypeError):
             high = middle
-    told = printable(repr(values[low])[:40])
+    excerpt = printable(repr(values[low])[:40])
     raise InputError(
-        f'column "{name}", row {low}: {told} is out of range, or of another type than the values before it'
+        f'column "{name}", row {low}: {excerpt} is out of range, or of another type than the values before it'
     )
 
 
-def write_document(table: pa.Table, beside: Mapping[str, Any] = MappingProxyType({})) -> bytes:
-    """A table as JSON, and what stands beside its columns; numbers that JSON lacks are null.
+def write_document(table: pa.Table, members: Mapping[str, Any] = MappingProxyType({})) -> bytes:
+    """A table as JSON, with other members of the document; numbers that JSON lacks are null.
 
     Raises
     ------
@@ -169,13 +169,13 @@ def write_document(table: pa.Table, beside: Mapping[str, Any] = MappingProxyType
         try:
             columns[name] = _json_values(table.column(name))
         except (*ARROW_PROBLEMS, UnicodeDecodeError) as problem:
-            told = f'column "{name}" has the type {table.schema.field(name).type}, which JSON lacks'
-            raise InputError(f"{told}; ask for Arrow ({reason(problem)})") from None
-    return _json_of({"rows": table.num_rows, _TOP: columns, **beside})
+            message = f'column "{name}" has the type {table.schema.field(name).type}, which JSON lacks'
+            raise InputError(f"{message}; ask for Arrow ({reason(problem)})") from None
+    return _json_of({"rows": table.num_rows, _TOP: columns, **members})
 
 
 def _json_of(value: Any) -> bytes:
-    """JSON of dicts, lists and what they hold, written in pieces."""
+    """JSON of dicts, lists and their contents, written in pieces."""
     if isinstance(value, dict):
         return b"{" + b",".join(_dump(name) + b":" + _json_of(part) for name, part in value.items()) + b"}"
     if not isinstance(value, list):
@@ -196,5 +196,5 @@ def _json_values(column: pa.ChunkedArray[Any]) -> list[Any]:
         column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, type_))
     elif not _is_itself(type_) and not pa.types.is_nested(type_):
         column = column.cast(_spelling(type_))
-    listed: list[Any] = column.to_pylist()
-    return listed
+    values: list[Any] = column.to_pylist()
+    return values

@@ -1,4 +1,4 @@
-"""What one request may take, and how many may be under way."""
+"""Limits of one request, and of requests at a time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a request has to be answered.
+    """Time by which a request must be answered.
 
     Parameters
     ----------
@@ -69,23 +69,23 @@ class Deadline:
     start: float = field(default_factory=time.monotonic)
 
     @property
-    def left(self) -> float:
-        """Seconds left."""
+    def remaining(self) -> float:
+        """Remaining seconds."""
         return max(0.0, self.start + self.seconds - time.monotonic())
 
     def check(self, *_: object) -> None:
-        """Refuse to go on after it.
+        """Refuse to go on after the deadline.
 
         Raises
         ------
         Refused
             With status 504.
         """
-        if not self.left:
-            raise self.passed()
+        if not self.remaining:
+            raise self.timeout_error()
 
-    def passed(self) -> Refused:
-        """What is said after it."""
+    def timeout_error(self) -> Refused:
+        """The refusal after the deadline."""
         return Refused(504, "Timeout", f"not finished within {self.seconds:g} s; send fewer rows at a time")
 
 
@@ -104,7 +104,7 @@ def check_width(columns: int) -> None:
 
 
 class Gate:
-    """Counts requests, and runs their work in a pool.
+    """Counts requests, and runs their work in a thread pool.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ class Gate:
             self.under_way -= 1
 
     async def run(self, function: Callable[[], T], deadline: Deadline) -> T:
-        """What a function returns, which runs in the pool.
+        """Run a function in the pool, and return its result.
 
         Raises
         ------
@@ -148,16 +148,16 @@ class Gate:
         """
         future = self._pool.submit(function)
         result = asyncio.wrap_future(future)
-        done, _ = await asyncio.wait([result], timeout=deadline.left)
+        done, _ = await asyncio.wait([result], timeout=deadline.remaining)
         if done:
             return result.result()
         if not future.cancel():
             self.under_way += 1
             result.add_done_callback(self._end)
-        raise deadline.passed()
+        raise deadline.timeout_error()
 
     def close(self) -> None:
-        """End the pool; work that has not begun is dropped."""
+        """Shut down the pool; work that has not begun is dropped."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _end(self, result: asyncio.Future[Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a service counts, as Prometheus reads it."""
+"""Metrics of a service for Prometheus."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ class Metrics:
         self.in_flight = Gauge("gpuvgm_requests_in_flight", "Requests in progress.", registry=registry)
 
     def text(self) -> bytes:
-        """All of them in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return text_of(self.registry)

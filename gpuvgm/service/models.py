@@ -1,4 +1,4 @@
-"""The models that a service has: found once, at its start, and known by their names alone."""
+"""Models of a service: found once at its start, and addressed by name alone."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Served:
 
     @classmethod
     def of(cls, name: str, transformer: BaseTransformer) -> Served:
-        """A model that is loaded; it encodes no rows once, so that the first request finds everything at hand."""
+        """Prepare a loaded model; encoding no rows loads everything that the first request needs."""
         transformer.engine, transformer.threads = "auto", 1
         transformer.set_output(transform="pyarrow")
         model = transformer.model_
@@ -64,14 +64,14 @@ class Served:
         return cls(name, transformer, jsonable(document), widths, types)
 
     def reporting(self, progress: Callable[..., None]) -> BaseTransformer:
-        """The model for one request, which tells how far it is after every block."""
-        alone = copy.copy(self.transformer)
-        alone.progress = progress
-        return alone
+        """A copy of the model for one request, which reports progress after every block."""
+        transformer = copy.copy(self.transformer)
+        transformer.progress = progress
+        return transformer
 
 
 def _decoded_width(model: TableModel, types: Mapping[str, pa.DataType]) -> float:
-    """Bytes of a decoded row at most; the longest category counts for a column of text."""
+    """Maximum bytes of a decoded row; columns of text count with their longest category."""
     width = row_bytes(decoded_schema(model, {name: pa.field(name, types[name]) for name in model.names}))
     for column in model.categorical:
         if is_text_type(column.type):
@@ -80,7 +80,7 @@ def _decoded_width(model: TableModel, types: Mapping[str, pa.DataType]) -> float
 
 
 def load_models(place: Path) -> dict[str, Served]:
-    """One model, or all models of a folder, by name.
+    """Load one model, or all models of a folder, by name.
 
     Parameters
     ----------
@@ -92,21 +92,21 @@ def load_models(place: Path) -> dict[str, Served]:
     InputError
         Where there is none, or two have one name.
     """
-    found: dict[str, Served] = {}
+    models: dict[str, Served] = {}
     for path in _paths(place):
         name = path.name.removesuffix(SUFFIX)
-        if name in found:
+        if name in models:
             raise InputError(f'{place}: two models are called "{name}"; rename one of them')
         transformer = load_as(BaseTransformer, path)
         if hasattr(transformer, "unfinished_"):
             _LOG.warning("%s: not served, some of its columns are not fitted yet (gpuvgm fit --resume)", path)
         else:
-            found[name] = Served.of(name, transformer)
-    if not found:
+            models[name] = Served.of(name, transformer)
+    if not models:
         raise InputError(
             f"{place}: no model found; give a file that ends in {SUFFIX}, a model folder, or a folder of models"
         )
-    return found
+    return models
 
 
 def _paths(place: Path) -> Iterator[Path]:

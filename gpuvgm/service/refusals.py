@@ -1,4 +1,4 @@
-"""Refused requests, and what clients are told of errors: a status, a type and one line, never a traceback."""
+"""Refused requests, and the errors that clients see: a status, a type and one line, never a traceback."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def one_line(message: object) -> str:
 
 
 def refusal_of(problem: BaseException) -> Refused:
-    """What a client is told of an error; what it cannot have caused goes to the log."""
+    """The refusal for an error; details that clients did not cause go to the log alone."""
     if isinstance(problem, Refused):
         return problem
     if isinstance(problem, InputError):

@@ -1,4 +1,4 @@
-"""The service as a process: a socket, signals, and an end that loses no request."""
+"""The service as a process: its socket, signals, and a shutdown that loses no request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRACE_SECONDS = 5  # beyond the time to answer a request, and as much to send th
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server; the first signal lets requests under way finish, the second does not.
+    """Uvicorn's server; the first signal lets running requests finish, the second does not.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
         self._stop: asyncio.Task[None] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """What a signal does; /ready says 503 from the first one on."""
+        """Handle a signal; /ready answers 503 from the first one on."""
         if self._gate.stopping:
             self.should_exit = self.force_exit = True
             return
@@ -56,7 +56,7 @@ class Server(uvicorn.Server):
 
 
 def listen_on(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Open a socket that listens.
 
     Raises
     ------
@@ -65,17 +65,17 @@ def listen_on(host: str, port: int) -> socket.socket:
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        both = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
+        is_dual_stack = family == socket.AF_INET6 and socket.has_dualstack_ipv6()
         # it listens at once, so that whoever is told of the service may come
-        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=both)
+        return socket.create_server(address, family=family, backlog=BACKLOG, dualstack_ipv6=is_dual_stack)
     except OSError as problem:
-        told = str(problem.strerror).partition(" (while")[0]  # without the address, once more
-        raise InputError(f"cannot listen on {host} port {port}: {told}") from problem
+        cause = str(problem.strerror).partition(" (while")[0]  # without the address, once more
+        raise InputError(f"cannot listen on {host} port {port}: {cause}") from problem
 
 
 def serve(
     models: Mapping[str, Served],
-    opened: socket.socket,
+    listener: socket.socket,
     limits: Limits,
     token: str | None,
     tell: Callable[[str], None],
@@ -86,12 +86,12 @@ def serve(
     ----------
     models : mapping of str to Served
         The models.
-    opened : socket
-        Where.
+    listener : socket
+        Socket that listens.
     limits : Limits
-        What requests may take.
+        Limits of requests.
     token : str, optional
-        What clients have to show.
+        Token that clients must send.
     tell : callable
         Called with one line when the service begins.
 
@@ -114,13 +114,13 @@ def serve(
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
     server = Server(config, guard.gate)
-    host, port = opened.getsockname()[:2]
+    host, port = listener.getsockname()[:2]
     tell(f"serving {', '.join(models)} at http://{f'[{host}]' if ':' in host else host}:{port}")
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     logging.getLogger("uvicorn").parent = logging.getLogger("gpuvgm")  # its log goes where gpuvgm's goes
     try:
-        server.run([opened])
+        server.run([listener])
     finally:
         guard.gate.close()
         sys.setswitchinterval(interval)

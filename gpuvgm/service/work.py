@@ -1,4 +1,4 @@
-"""What a request for rows does: from the bytes of its body to those of its answer, in a thread of the pool."""
+"""The work of a request for rows, from the bytes of its body to those of its answer, in a thread of the pool."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VALID, UNSEEN = "valid", "unseen"
 
 
 class TransformOptions(BaseModel):
-    """What a transform may be asked for, in the query."""
+    """Options of a transform, in the query."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -35,7 +35,7 @@ class TransformOptions(BaseModel):
 
 
 class InverseOptions(BaseModel):
-    """What an inverse may be asked for, in the query."""
+    """Options of an inverse, in the query."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,24 +52,24 @@ class Work:
     served : Served
         The model.
     options : TransformOptions or InverseOptions
-        What to do with the rows.
-    given, wanted : str
+        Options for the rows.
+    body_type, answer_type : str
         Media types of body and answer.
     limits : Limits
         How large both may be.
     deadline : Deadline
-        When it has to be done; it is looked at after every block.
+        Time by which it must be done; checked after every block.
     """
 
     served: Served
     options: TransformOptions | InverseOptions
-    given: str
-    wanted: str
+    body_type: str
+    answer_type: str
     limits: Limits
     deadline: Deadline
 
     def __call__(self, body: bytearray) -> tuple[int, bytes | memoryview]:
-        """How many rows came in, and the body of the answer.
+        """Number of rows received, and the body of the answer.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Work:
             For what cannot be answered.
         """
         self.deadline.check()
-        rows = self._read(body)
+        rows = self._parse_body(body)
         self._check_answer(rows)
         source: Any = TableSource(SOURCE, "pyarrow", rows)
         model = self.served.reporting(self.deadline.check)
@@ -87,43 +87,43 @@ class Work:
         values, valid = model.inverse_transform(source, return_valid=True, invalid=self.options.invalid)
         return rows.num_rows, self._answer(values, valid if self.options.return_valid else None)
 
-    def _read(self, body: bytearray) -> pa.Table:
-        if self.given == json_bodies.MEDIA_TYPE:
+    def _parse_body(self, body: bytearray) -> pa.Table:
+        if self.body_type == json_bodies.MEDIA_TYPE:
             return json_bodies.read_document(body, self.served.types)
         return arrow_bodies.read_stream(body, self.limits.max_bytes, self.deadline)
 
     def _check_answer(self, rows: pa.Table) -> None:
-        """Refuse what would become too large; a table of no bytes may still claim any number of rows."""
+        """Refuse rows whose answer would be too large; a table of no bytes may claim any number of rows."""
         options = self.options
         width = self.served.widths[options.layout if isinstance(options, TransformOptions) else "inverse"]
-        if self.wanted == json_bodies.MEDIA_TYPE:
+        if self.answer_type == json_bodies.MEDIA_TYPE:
             width = max(width / 8, 1.0) * JSON_VALUE_BYTES
-        most = int(self.limits.answer_bytes / max(width, 1.0))
-        if rows.num_rows > most:
-            told = f"{rows.num_rows} rows would become more than {self.limits.answer_bytes} bytes"
-            raise Refused(413, "TooLarge", f"{told}; send at most {most} rows at a time")
-        if self.wanted == json_bodies.MEDIA_TYPE != self.given:
+        limit = int(self.limits.answer_bytes / max(width, 1.0))
+        if rows.num_rows > limit:
+            fault = f"{rows.num_rows} rows would become more than {self.limits.answer_bytes} bytes"
+            raise Refused(413, "TooLarge", f"{fault}; send at most {limit} rows at a time")
+        if self.answer_type == json_bodies.MEDIA_TYPE != self.body_type:
             self._check_written(rows)
 
     def _check_written(self, rows: pa.Table) -> None:
-        """Refuse columns that are handed through and would become too large as text."""
-        left = self.limits.answer_bytes
+        """Refuse columns that are passed through and would be too large as text."""
+        budget = self.limits.answer_bytes
         for name, column in zip(rows.schema.names, rows.columns, strict=True):
             self.deadline.check()
-            left -= sum(map(written_bytes, column.chunks))
-            if left < 0:
-                told = f'column "{printable(name)}" would become more than {self.limits.answer_bytes} bytes of JSON'
-                raise Refused(413, "TooLarge", f"{told}; send fewer rows, or ask for Arrow")
+            budget -= sum(map(written_bytes, column.chunks))
+            if budget < 0:
+                fault = f'column "{printable(name)}" would become more than {self.limits.answer_bytes} bytes of JSON'
+                raise Refused(413, "TooLarge", f"{fault}; send fewer rows, or ask for Arrow")
 
     def _answer(
         self, table: pa.Table, valid: Any = None, unseen: Mapping[str, Any] | None = None
     ) -> bytes | memoryview:
         self.deadline.check()
-        if self.wanted == json_bodies.MEDIA_TYPE:
-            listed = None if valid is None else valid.tolist()
-            beside = {VALID: listed, UNSEEN: unseen}
-            known = {name: value for name, value in beside.items() if value not in (None, {})}
-            return json_bodies.write_document(table, known)
+        if self.answer_type == json_bodies.MEDIA_TYPE:
+            mask = None if valid is None else valid.tolist()
+            entries = {VALID: mask, UNSEEN: unseen}
+            members = {name: value for name, value in entries.items() if value not in (None, {})}
+            return json_bodies.write_document(table, members)
         if valid is not None:
             table = table.append_column(VALID, pa.array(valid))
         if unseen:

@@ -44,7 +44,7 @@ def test_what_comes_while_a_run_clears_up_changes_nothing(signals, monkeypatch):
 
 def test_before_and_after_the_work_a_signal_ends_the_process(signals):
     ended = []
-    signals.outside = ended.append
+    signals.idle_handler = ended.append
     with working(), pytest.raises(KeyboardInterrupt):
         signals.receive(signal.SIGINT, None)
     signals.last = None
@@ -70,7 +70,7 @@ def test_a_signal_while_a_thread_starts_to_write_is_no_reason_to_leave_it(
     signals, tmp_path, monkeypatch, row_group_rows, kept
 ):
     """Python's pool of threads does not know the thread yet, which encodes a row group or ends a file."""
-    started, written = threading.Thread.start, ParquetSink._written
+    started, written = threading.Thread.start, ParquetSink._encode_group
 
     def interrupted(thread):
         started(thread)
@@ -82,7 +82,7 @@ def test_a_signal_while_a_thread_starts_to_write_is_no_reason_to_leave_it(
         return written(*arguments)
 
     monkeypatch.setattr(threading.Thread, "start", interrupted)
-    monkeypatch.setattr(ParquetSink, "_written", slowly)
+    monkeypatch.setattr(ParquetSink, "_encode_group", slowly)
     table = {"x": np.arange(1_000.0)}
     fitted = TableTransformer(effort="research", max_iter=3, threads=2).fit(table)
     with pytest.raises(KeyboardInterrupt):

@@ -178,15 +178,15 @@ def test_rows_that_come_once_begin_again(tmp_path):
         return mixed_table_rows(first_row, rows, seed)
 
     with pytest.raises(Interrupted) as caught:
-        write(replace(generator, rows_of=rows_of), chosen=LocalExecutor(1), resume=None)
+        write(replace(generator, rows_of=rows_of), executor=LocalExecutor(1), resume=None)
     place = tmp_path / ".g.unfinished"
     assert caught.value.__notes__ == [f"1 file is complete in {place}: remove that folder to begin again"]
     with pytest.raises(InputError, match=r"left 1 complete file in .*, of 3: remove that folder to begin again"):
-        write(generator, chosen=LocalExecutor(1), resume=None)
+        write(generator, executor=LocalExecutor(1), resume=None)
     shutil.rmtree(place)
-    assert write(generator, chosen=LocalExecutor(1), resume=None).files == 3
+    assert write(generator, executor=LocalExecutor(1), resume=None).files == 3
     with pytest.raises(InputError, match=r"3 files are there already, of 3 \(first part-00000\.parquet\): remove them"):
-        write(generator, chosen=LocalExecutor(1), resume=None)
+        write(generator, executor=LocalExecutor(1), resume=None)
 
 
 def test_a_folder_of_no_rows_has_the_columns(tmp_path):

@@ -180,7 +180,7 @@ def test_a_full_disk_is_an_os_error_and_leaves_nothing(tmp_path, encoded, monkey
 
 def test_threads_encode_row_groups_side_by_side(tmp_path, encoded, monkeypatch):
     """Each of the first three waits until three are begun."""
-    encode, begun, together = ParquetSink._written, count(), threading.Barrier(3)
+    encode, begun, together = ParquetSink._encode_group, count(), threading.Barrier(3)
 
     def waiting(sink, group, pairs=None):
         if group.num_rows and next(begun) < 3:
@@ -189,7 +189,7 @@ def test_threads_encode_row_groups_side_by_side(tmp_path, encoded, monkeypatch):
 
     for threads in (1, 2):
         write(tmp_path / f"{threads}.parquet", encoded, 77, row_group_rows=300, threads=threads)
-    monkeypatch.setattr(ParquetSink, "_written", waiting)
+    monkeypatch.setattr(ParquetSink, "_encode_group", waiting)
     write(tmp_path / "3.parquet", encoded, 77, row_group_rows=300, threads=3)
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
     assert pq.read_table(tmp_path / "3.parquet").equals(pa.Table.from_batches([encoded]))
@@ -197,14 +197,14 @@ def test_threads_encode_row_groups_side_by_side(tmp_path, encoded, monkeypatch):
 
 @pytest.mark.parametrize("failing", [0, 2, 5])  # of five row groups of 1,000 rows, and the footer
 def test_a_row_group_that_cannot_be_encoded_ends_the_file(tmp_path, encoded, monkeypatch, failing):
-    encode, begun = ParquetSink._written, count()
+    encode, begun = ParquetSink._encode_group, count()
 
     def refusing(sink, group, pairs=None):
         if next(begun) == failing:
             raise MemoryError("no room for a row group")
         return encode(sink, group, pairs)
 
-    monkeypatch.setattr(ParquetSink, "_written", refusing)
+    monkeypatch.setattr(ParquetSink, "_encode_group", refusing)
     with pytest.raises(MemoryError, match="no room for a row group"):
         write(tmp_path / "o.parquet", encoded, 1000, row_group_rows=1000, threads=2)
     assert list(tmp_path.iterdir()) == []

@@ -39,7 +39,7 @@ class Fetch:
 
 
 def held(reader):
-    return sum(stop - first for first, stop, _ in reader._coming)
+    return sum(stop - first for first, stop, _ in reader._requests)
 
 
 def test_any_reads_give_what_a_file_gives():
@@ -77,7 +77,7 @@ def test_small_chunks_beside_each_other_come_together():
         for start, _ in chunks:
             reader.seek(start + at)
             assert reader.read(2500) == BODY[start + at : start + at + 2500]
-    assert [coming.result() for coming in reader._coming.values()] == [BODY[3 * MIB : 3 * MIB + 50]]
+    assert [request.result() for request in reader._requests.values()] == [BODY[3 * MIB : 3 * MIB + 50]]
     assert fetch.spans == [(1000, 201_000), (3 * MIB, 3 * MIB + 50)]  # the last one ahead of time
     assert held(reader) == 50
 

@@ -137,7 +137,7 @@ def test_of_runs_that_generate_at_once_one_wins(tmp_path, options):
 
 @pytest.mark.parametrize("name", ["g", "g.parquet"])
 def test_a_second_generate_takes_nothing_from_the_first(tmp_path, monkeypatch, name):
-    refused, rows_of = [], writing.Generator._written
+    refused, rows_of = [], writing.Generator._generate_rows
 
     def written(self, part):
         if not refused:
@@ -148,6 +148,6 @@ def test_a_second_generate_takes_nothing_from_the_first(tmp_path, monkeypatch, n
                 refused.append(sorted(tmp_path.rglob("*")) == before)
         return rows_of(self, part)
 
-    monkeypatch.setattr(writing.Generator, "_written", written)
+    monkeypatch.setattr(writing.Generator, "_generate_rows", written)
     gpuvgm.generate(tmp_path / name, 1000)
     assert refused == [True]
