@@ -1,4 +1,4 @@
-"""What the columns of all kinds have in common: requests, encoded parts, and what a fitted column offers."""
+"""Base of the columns of all kinds: encoding options, encoded parts, plans and fitted columns."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Place = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True)
 class EncodingOptions:
-    """How a transform is done.
+    """Options of encoding a table.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """An encoded part of a column: what its kind has of scalar and code, or the values of a passthrough column.
+    """An encoded part of a column: scalars, codes or both, by its kind, or the values of a passthrough column.
 
     Scalars and codes lie where the column's numbers do: on the device for floats, integers, datetimes, short decimals
     and codes that came from there, on the host for text and logarithms. `unseen` counts values that the fit had not
@@ -91,7 +91,7 @@ class Coded:
     pending: Pending | None = None
 
     def with_counts(self, counts: Array) -> Coded:
-        """The encoded part with the counts that were pending, once they have come to the host.
+        """The encoded part with its pending counts, which have reached the host.
 
         Raises
         ------
@@ -159,7 +159,7 @@ class FitRecord:
 
 
 class ColumnPlan:
-    """What is settled about a column before its rows are read; kinds say how its statistics are taken.
+    """Plan of a column, made before its rows are read; kinds define how its statistics are taken.
 
     Attributes
     ----------
@@ -182,7 +182,7 @@ class ColumnPlan:
             """The column."""
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type that lie on a device are worked on there; see `Codec.works_on_device`."""
+        """Return whether rows of a type are processed on the device they lie on; see `Codec.works_on_device`."""
         return False
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Any:
@@ -199,7 +199,7 @@ class ColumnPlan:
 
 
 class FittedColumn:
-    """What a fitted column of any kind has and does; kinds replace what differs.
+    """A fitted column of any kind; kinds override attributes and methods.
 
     Attributes
     ----------
@@ -224,7 +224,7 @@ class FittedColumn:
     without_meaning: ClassVar[tuple[str, ...]] = ("fit",)
 
     def __getstate__(self) -> dict[str, Any]:
-        """The parameters alone: what is made of them is made again in another process."""
+        """Return the parameters alone: another process derives the cached tables again."""
         parts = fields(self)  # type: ignore[arg-type]  # columns are dataclasses
         return {part.name: getattr(self, part.name) for part in parts}
 
@@ -251,7 +251,7 @@ class FittedColumn:
             """One-hot columns."""
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type that lie on a device are encoded and decoded there."""
+        """Return whether rows of a type are encoded and decoded on the device they lie on."""
         return False
 
     def __repr__(self) -> str:
@@ -260,42 +260,42 @@ class FittedColumn:
 
     @property
     def scalar_dtype(self) -> str | None:
-        """The type that scalars have whatever is asked for; None: what is asked for."""
+        """Fixed type of the scalars; None where the caller's `dtype` decides."""
         return None
 
     @property
     def encoding_reason(self) -> str:
-        """What to say, beside the reason for the kind, of how the column is encoded; the same after more rows."""
+        """Note on the column's encoding, appended to the reason for its kind; more rows do not change it."""
         return ""
 
     @property
     def is_encoded(self) -> bool:
-        """Whether the column is part of the onehot matrix."""
+        """True if the column is part of the onehot matrix."""
         return self.has_scalar or self.has_codes
 
     def tells_apart(self, different: int) -> bool:
-        """Whether so many different values may each name someone or something: text of more than 255 values."""
+        """Return whether so many different values may each name someone or something: text of more than 255 values."""
         type_: Any = self.decoded_type
         return different > MOST_ORDINARY and is_text_type(getattr(type_, "value_type", type_))
 
     @property
     def draws_modes(self) -> bool:
-        """Whether a mode is drawn for each row."""
+        """True if a mode is drawn for each row."""
         return self.has_scalar and self.has_codes
 
     @property
     def takes_uniforms(self) -> bool:
-        """Whether encoding a row takes a uniform."""
+        """True if encoding a row takes a uniform."""
         return self.draws_modes
 
     @cached_property
     def column_id(self) -> int:
-        """Column part of the generator's counter: first 64 bits of SHA-256 of the name."""
+        """Column part of the generator's counter: the first 64 bits of SHA-256 of the name."""
         return int.from_bytes(sha256(self.name.encode()).digest()[:8], "big")
 
     @property
     def all_known(self) -> bool:
-        """Whether every row has a 1 in a one-hot column."""
+        """True if every row has a 1 in a one-hot column."""
         return True
 
     @cached_property
@@ -313,9 +313,9 @@ class FittedColumn:
 
     @property
     def matrix_parts(self) -> list[tuple[int, str]]:
-        """Width and activation of what the column has in the onehot matrix: "tanh" for a scalar, else "softmax"."""
-        both = (int(self.has_scalar), "tanh"), (self.width, "softmax")
-        return [(width, activation) for width, activation in both if width]
+        """Width and activation of each part in the onehot matrix: "tanh" for a scalar, else "softmax"."""
+        parts = (int(self.has_scalar), "tanh"), (self.width, "softmax")
+        return [(width, activation) for width, activation in parts if width]
 
     def compact_names(self, names: NameTemplate = NAMES) -> list[str]:
         """Names of the column's parts in the compact layout."""
@@ -330,8 +330,8 @@ class FittedColumn:
     @property
     def row_type(self) -> pa.DataType:
         """Arrow type of rows: that of the values, or of the text that these are read from."""
-        own: pa.DataType = self.type
-        return own
+        type_: pa.DataType = self.type
+        return type_
 
     @property
     def decoded_type(self) -> pa.DataType:
@@ -339,7 +339,7 @@ class FittedColumn:
         return self.row_type
 
     def absent(self, first_row: int, rows: int) -> Coded | None:
-        """What stands for consecutive rows that come without the column; None where they stay without."""
+        """Values for consecutive rows of a table without the column; None where they stay without."""
         return None
 
     def mode_codes(self) -> Ints:
@@ -347,22 +347,22 @@ class FittedColumn:
         return np.arange(self.width)
 
     def code_of(self, value: object) -> int | None:
-        """One-hot column of what a user writes for a value; None for what has none of its own."""
+        """One-hot column of a value as a user writes it; None for a value without one of its own."""
         return None
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What encodes parts of the column on an engine."""
+        """Return a function that encodes parts of the column on an engine."""
         raise NotImplementedError
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What decodes parts of the column; with `check` it finds out which rows lie in the training range."""
+        """Return a function that decodes parts of the column; with `check` it marks rows in the training range."""
         raise NotImplementedError
 
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
         """Refuse to encode values of an Arrow type; `source` names the table."""
 
     def is_comparable(self, other: FittedColumn) -> bool:
-        """Whether the distance to another fitted column has a meaning."""
+        """Return whether the distance to another fitted column has a meaning."""
         return self.kind == other.kind
 
     def to_json(self) -> dict[str, Any]:
@@ -371,7 +371,7 @@ class FittedColumn:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> FittedColumn:
-        """Column from what `to_json` gave, whose parts may not fit together yet; see `check`."""
+        """Read a column that `to_json` wrote; its parts may not fit together yet, see `check`."""
         return read_record(cls, document, where)
 
     def meaning(self) -> dict[str, Any]:
@@ -419,8 +419,8 @@ def refuse_rows(
     """Refuse rows of a part of a column that begins at `first_row`, naming the first."""
     rows = to_numpy(rows)
     first = place(first_row + int(np.argmax(rows)))
-    told = counted_values(int(np.count_nonzero(rows)), problem)
-    raise InputError(f'column "{column.name}": {told} (first at {first}); {remedy}')
+    problem_count = counted_values(int(np.count_nonzero(rows)), problem)
+    raise InputError(f'column "{column.name}": {problem_count} (first at {first}); {remedy}')
 
 
 def refuse_code(column: FittedColumn, row: int, code: object) -> NoReturn:

@@ -112,8 +112,8 @@ class CategoricalColumn(FittedColumn):
     @property
     def own(self) -> tuple[Category, ...]:
         """Categories that share their column with no other."""
-        most = self.max_categories
-        return self.categories if most is None or len(self.categories) <= most else self.categories[: most - 1]
+        limit = self.max_categories
+        return self.categories if limit is None or len(self.categories) <= limit else self.categories[: limit - 1]
 
     @property
     def infrequent(self) -> tuple[Category, ...]:
@@ -122,19 +122,21 @@ class CategoricalColumn(FittedColumn):
 
     @property
     def encoding_reason(self) -> str:
-        """That categories share a one-hot column, if some do."""
+        """Note on categories that share a one-hot column, if some do."""
         return "infrequent categories share a one-hot column" if self.infrequent else ""
 
     @property
     def holds_keys(self) -> bool:
-        """Whether the categories are values of rows that may each name someone or something; see `tells_apart`."""
+        """True if the categories may each name someone or something; see `tells_apart`."""
         return not self.declared and self.tells_apart(len(self.categories) - (MISSING in self.categories))
 
     @property
     def code_counts(self) -> Floats:
         """Training rows of each one-hot column."""
-        own = len(self.own)
-        return np.array([*self.counts[:own], *([sum(self.counts[own:])] * bool(self.infrequent))], np.float64)
+        own_count = len(self.own)
+        return np.array(
+            [*self.counts[:own_count], *([sum(self.counts[own_count:])] * bool(self.infrequent))], np.float64
+        )
 
     @cached_property
     def positions(self) -> dict[Category, int]:
@@ -159,11 +161,11 @@ class CategoricalColumn(FittedColumn):
 
     @property
     def all_known(self) -> bool:
-        """Whether every row has a 1 in a one-hot column."""
+        """True if every row has a 1 in a one-hot column."""
         return self.unknown != "ignore"
 
     def code_of(self, value: object) -> int | None:
-        """One-hot column of what a user writes for a category; None for what is no category."""
+        """One-hot column of a category as a user writes it; None for what is no category."""
         try:
             (category,) = parse_categories([value], value_type(self.type))
         except ValueError:
@@ -171,11 +173,11 @@ class CategoricalColumn(FittedColumn):
         return self.positions.get(category)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What encodes parts of the column; categories are found by Arrow, on the host."""
+        """Return a function that encodes parts of the column; Arrow looks categories up on the host."""
         return CategoryEncoder(self, options)
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What decodes parts of the column."""
+        """Return a function that decodes parts of the column."""
         return partial(self._decode, CategoryValues(self, self.own))
 
     def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
@@ -190,15 +192,15 @@ class CategoricalColumn(FittedColumn):
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> FittedColumn:
-        """Column from what `to_json` gave."""
+        """Read a column that `to_json` wrote."""
         kinds = {kind.encoding: kind for kind in (CategoricalColumn, IntervalColumn, ConstantColumn)}
         return read_record(kinds[one_of(*kinds)(document.get("encoding"), f"{where}: encoding")], document, where)
 
     def describe(self) -> dict[str, Any]:
         """The column for people and other programs."""
-        apart = {"unknown": self.unknown, "declared": self.declared, "dictionary": self.dictionary}
-        shared = {"max_categories": self.max_categories, "infrequent": len(self.infrequent)}
-        return super().describe() | apart | {"encoding": self.encoding} | shared | {"levels": self.describe_codes()}
+        settings = {"unknown": self.unknown, "declared": self.declared, "dictionary": self.dictionary}
+        sharing = {"max_categories": self.max_categories, "infrequent": len(self.infrequent)}
+        return super().describe() | settings | {"encoding": self.encoding} | sharing | {"levels": self.describe_codes()}
 
     def describe_codes(self) -> list[dict[str, Any]]:
         """The categories by falling frequency, with one-hot column each; `first_row` is -1 where one did not occur."""
@@ -215,8 +217,8 @@ class CategoricalColumn(FittedColumn):
         check_categories(len(self.categories))
         positions = np.arange(len(self.categories))
         values = CategoryValues(self, self.categories)(positions)
-        found = self.index.find(values)
-        if not np.array_equal(found, positions):
+        places = self.index.find(values)
+        if not np.array_equal(places, positions):
             raise ValueError(f"its categories are not {len(positions)} different values of {self.type}")
 
     def plot(self, ax: Any = None, *, rows: Any = None) -> Any:
@@ -262,13 +264,13 @@ class IntervalColumn(CategoricalColumn):
 
     @property
     def encoding_reason(self) -> str:
-        """That there are no one-hot columns, and why."""
+        """Note on the single scalar, and why there are no one-hot columns."""
         why = f"more than {MOST_ONEHOT} categories: " if self.automatic else ""
         return f"{why}one scalar, in which each category owns an interval"
 
     @property
     def takes_uniforms(self) -> bool:
-        """Whether encoding a row takes a uniform."""
+        """Always true: encoding a row takes a uniform."""
         return True
 
     @property
@@ -286,25 +288,25 @@ class IntervalColumn(CategoricalColumn):
         return None
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What encodes parts of the column; categories are found by Arrow, on the host."""
+        """Return a function that encodes parts of the column; Arrow looks categories up on the host."""
         return IntervalEncoder(self, options)
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What decodes parts of the column."""
+        """Return a function that decodes parts of the column."""
         return partial(self._decode, CategoryValues(self, self.categories))
 
     def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
         """Values of scalars; missing for NaN, where values that are no category were no error."""
         assert part.scalar is not None
         scalar = to_numpy(part.scalar)
-        positions, blank = self.intervals.find(scalar), np.isnan(scalar)
-        if np.any(blank):
+        positions, is_missing = self.intervals.find(scalar), np.isnan(scalar)
+        if np.any(is_missing):
             if self.unknown == "error":
                 problem = "scalars are NaN"
                 refuse_rows(
-                    self, blank, first_row, "row {}".format, problem, "a model writes none; check what made them"
+                    self, is_missing, first_row, "row {}".format, problem, "a model writes none; check what made them"
                 )
-            positions[blank] = len(self.categories)
+            positions[is_missing] = len(self.categories)
         return Values(values(positions))
 
     def describe_codes(self) -> list[dict[str, Any]]:
@@ -342,7 +344,7 @@ class ConstantColumn(CategoricalColumn):
 
     @property
     def encoding_reason(self) -> str:
-        """That the column takes no part in the matrix."""
+        """Note on the column's absence from the matrix."""
         return "the same in all rows, which takes no column of the matrix"
 
     @property
@@ -359,11 +361,11 @@ class ConstantColumn(CategoricalColumn):
         return None
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What hands parts of the column through that hold its category alone."""
+        """Return a function that passes parts of the column through and refuses other categories."""
         return ConstantEncoder(self, options)
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What hands parts of the column back."""
+        """Return a function that passes parts of the column back."""
         return handed_back
 
     def describe_codes(self) -> list[dict[str, Any]]:
@@ -379,7 +381,7 @@ class ConstantColumn(CategoricalColumn):
 
 @dataclass(frozen=True, slots=True)
 class CategoricalPlan(ColumnPlan):
-    """What is settled about a categorical column before its rows are read.
+    """Plan of a categorical column, made before its rows are read.
 
     Parameters
     ----------
@@ -445,21 +447,23 @@ class CategoricalPlan(ColumnPlan):
         Refuted
             For many different numbers, of which the sample had few.
         """
-        ordered = counts.ordered()
-        missing = ordered.counts[ordered.categories.index(MISSING)] if MISSING in ordered.categories else 0
-        numbers = [category for category in ordered.categories if category != MISSING]
+        sorted_counts = counts.ordered()
+        missing = (
+            sorted_counts.counts[sorted_counts.categories.index(MISSING)] if MISSING in sorted_counts.categories else 0
+        )
+        numbers = [category for category in sorted_counts.categories if category != MISSING]
         if self.few_numbers and len(numbers) > MOST_VALUES:
             raise Refuted(
                 f'column "{self.name}": {len(numbers):,} distinct values, of which the sample has at most '
                 f'{MOST_VALUES}; declare it "categorical", or another kind',
                 array_of(numbers[-MOST_VALUES - 1 :], self.type).to_pylist(),
             )
-        return _column_class(self, len(ordered.categories))(
+        return _column_class(self, len(sorted_counts.categories))(
             name=self.name,
-            type=self._roomy(ordered.categories),
-            categories=ordered.categories,
-            counts=tuple(int(count) for count in ordered.counts),
-            first_rows=tuple(int(row) for row in ordered.first_rows),
+            type=self._roomy(sorted_counts.categories),
+            categories=sorted_counts.categories,
+            counts=tuple(int(count) for count in sorted_counts.counts),
+            first_rows=tuple(int(row) for row in sorted_counts.first_rows),
             unknown=self.unknown,
             dictionary=self.dictionary,
             declared=self.declared is not None,
@@ -473,17 +477,17 @@ class CategoricalPlan(ColumnPlan):
         if not pa.types.is_dictionary(self.type):
             return self.type  # type: ignore[no-any-return]
         entries = len({*(self.dictionary or ()), *categories} - {MISSING})
-        most = np.iinfo(np.dtype(str(self.type.index_type))).max
-        roomy: pa.DataType = self.type if entries <= most + 1 else with_wide_index(self.type)
+        largest_index = np.iinfo(np.dtype(str(self.type.index_type))).max
+        roomy: pa.DataType = self.type if entries <= largest_index + 1 else with_wide_index(self.type)
         return roomy
 
 
 def _column_class(plan: CategoricalPlan, categories: int) -> type[CategoricalColumn]:
-    """How so many categories are encoded."""
+    """Class of a column with this number of categories."""
     if plan.encoding == "auto" and categories == 1 and plan.unknown == "error":
         return ConstantColumn
-    wanted = plan.encoding == "interval" or (plan.encoding == "auto" and categories > MOST_ONEHOT)
-    return IntervalColumn if wanted and plan.max_categories is None else CategoricalColumn
+    is_interval = plan.encoding == "interval" or (plan.encoding == "auto" and categories > MOST_ONEHOT)
+    return IntervalColumn if is_interval and plan.max_categories is None else CategoricalColumn
 
 
 def plan_categories(request: ColumnRequest, sample: pa.ChunkedArray[Any]) -> CategoricalPlan:
@@ -525,19 +529,19 @@ def _dictionary_of(sample: Any) -> tuple[Category, ...] | None:
 
 def _with_declared(declared: Sequence[Category], counts: CategoryCounts) -> CategoryCounts:
     """Counts of the declared categories, those that did not occur included, and of no others."""
-    at = {category: i for i, category in enumerate(counts.categories)}
-    found = [at.get(category) for category in declared]
+    places = {category: i for i, category in enumerate(counts.categories)}
+    declared_places = [places.get(category) for category in declared]
     return CategoryCounts(
         counts.type,
         counts.rows,
         tuple(declared),
-        np.array([0 if i is None else counts.counts[i] for i in found], np.int64),
-        np.array([-1 if i is None else counts.first_rows[i] for i in found], np.int64),
+        np.array([0 if i is None else counts.counts[i] for i in declared_places], np.int64),
+        np.array([-1 if i is None else counts.first_rows[i] for i in declared_places], np.int64),
     )
 
 
 def _is_coded_there(values: Column) -> bool:
-    """Whether rows are integers, booleans or places in a dictionary on a device."""
+    """Return whether rows are integers, booleans or dictionary indices on a device."""
     if not isinstance(values, DeviceColumn) or not len(values):
         return False
     return values.dictionary is not None or pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)
@@ -567,8 +571,8 @@ class CategoryEncoder:
 
     def _unseen(self, part: Slice, positions: Ints) -> dict[str, Unseen]:
         column = self._column
-        shared = positions >= len(column.own) if column.infrequent else None
-        return Unseen.of(part.first_row, unknown=positions < 0, infrequent=shared)
+        is_infrequent = positions >= len(column.own) if column.infrequent else None
+        return Unseen.of(part.first_row, unknown=positions < 0, infrequent=is_infrequent)
 
     def _positions(self, part: Slice) -> Ints:
         """Position of each row's category, where the rows lie; -1 for values that are none, where they are no error."""
@@ -581,6 +585,7 @@ class CategoryEncoder:
 
     def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
         value = values[int(np.argmax(unknown))].as_py()
+        # NaN does not equal itself.
         blank = value is None or value != value or (isinstance(value, str) and not value.strip())
         problem = "values are missing" if blank else f"values (such as {shown(value)}) are no category"
         where = "in a column that had none missing at fit" if blank else "that was there at fit"
@@ -637,11 +642,11 @@ class CategoryValues:
         self._values = pa.concat_arrays([values, pa.nulls(1, values.type)])
         self._type, self._entries, self._codes = type_, None, np.empty(0, np.int64)
         if pa.types.is_dictionary(type_):
-            known = dict.fromkeys((*(column.dictionary or ()), *column.categories))  # those at fit, then later ones
-            entries = [category for category in known if category is not MISSING]
+            union = dict.fromkeys((*(column.dictionary or ()), *column.categories))  # those at fit, then later ones
+            entries = [category for category in union if category is not MISSING]
             self._entries = array_of(entries, type_.value_type)
-            at: dict[Category, int] = {category: code for code, category in enumerate(entries)}
-            self._codes = np.array([at.get(category, -1) for category in (*categories, MISSING)])
+            code_of: dict[Category, int] = {category: code for code, category in enumerate(entries)}
+            self._codes = np.array([code_of.get(category, -1) for category in (*categories, MISSING)])
 
     def __call__(self, positions: NDArray[np.integer[Any]]) -> pa.Array[Any]:
         """Values of positions."""

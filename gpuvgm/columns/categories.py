@@ -27,22 +27,25 @@ def value_type(type_: pa.DataType) -> pa.DataType:
 
     Arrow's tables of values take no views of text, no 16-bit floats and no decimals of fewer than 128 bits.
     """
-    held: Any = type_.value_type if pa.types.is_dictionary(type_) else type_
-    if pa.types.is_string_view(held):
+    inner: Any = type_.value_type if pa.types.is_dictionary(type_) else type_
+    if pa.types.is_string_view(inner):
         return pa.large_string()
-    if pa.types.is_float16(held):
+    if pa.types.is_float16(inner):
         return pa.float32()
-    return pa.decimal128(held.precision, held.scale) if pa.types.is_decimal(held) and held.bit_width < 128 else held
+    return (
+        pa.decimal128(inner.precision, inner.scale) if pa.types.is_decimal(inner) and inner.bit_width < 128 else inner
+    )
 
 
 def plain_values(values: Array) -> Array:
-    """Values with one form of each: no dictionary, NaN and blank text missing, no negative zero."""
+    """Values in one normal form: no dictionary, NaN and blank text missing, no negative zero."""
     if pa.types.is_dictionary(values.type):
         values = out_of_dictionary(values)
     if values.type != value_type(values.type):
         values = values.cast(value_type(values.type))
     if pa.types.is_floating(values.type):
         wide = values.to_numpy(zero_copy_only=False)
+        # Adding 0 turns negative zero into 0; from_pandas turns NaN into null.
         return pa.array(wide + wide.dtype.type(0), values.type, from_pandas=True)
     if is_text_type(values.type):
         length: Array = pc.utf8_length(pc.utf8_trim_whitespace(values))
@@ -72,8 +75,8 @@ def array_of(categories: Sequence[Category], type_: pa.DataType) -> Array:
     return array
 
 
-def parse_categories(given: Sequence[object], type_: pa.DataType) -> tuple[Category, ...]:
-    """Categories from what a user writes.
+def parse_categories(literals: Sequence[object], type_: pa.DataType) -> tuple[Category, ...]:
+    """Categories as a user writes them, in their plain form.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def parse_categories(given: Sequence[object], type_: pa.DataType) -> tuple[Categ
         For a value that is none of the type, or one that is given twice.
     """
     try:
-        array = pa.array([one.item() if isinstance(one, np.generic) else one for one in given])
+        array = pa.array([literal.item() if isinstance(literal, np.generic) else literal for literal in literals])
         categories = categories_of(plain_values(array.cast(type_)))
     except (*ARROW_PROBLEMS, TypeError) as problem:
         raise ValueError(f"not all are values of a column of type {type_}") from problem
@@ -91,7 +94,7 @@ def parse_categories(given: Sequence[object], type_: pa.DataType) -> tuple[Categ
 
 
 def coded_values(column: Column) -> tuple[Array, Any]:
-    """Values that may occur in a column, which may be alike, and the place of each row's value, where the rows lie.
+    """Candidate values of a column, perhaps with repeats, and the place of each row's value, where the rows lie.
 
     The last value is null: that of rows without one.
     """
@@ -106,22 +109,22 @@ def coded_values(column: Column) -> tuple[Array, Any]:
         xp = namespace_of(column.values)
         values, places = column.dictionary, column.values
         if values is None:
-            stored = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
-            distinct = xp.unique(stored)
+            keys = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
+            distinct = xp.unique(keys)
             values = DeviceColumn(distinct.astype(column.values.dtype), column.type).to_arrow()
-            places = xp.searchsorted(distinct, stored)
+            places = xp.searchsorted(distinct, keys)
         if column.missing is not None:
             places = xp.where(column.missing, len(values), places.astype(np.int64))
     return pa.concat_arrays([values, pa.nulls(1, values.type)]), places
 
 
-def check_categories(count: int, most: int = MOST_CATEGORIES) -> None:
+def check_categories(count: int, limit: int = MOST_CATEGORIES) -> None:
     """Refuse more categories than a column can have."""
-    if count > most:
-        others = "" if most == MOST_CATEGORIES else ", or give max_categories, so that infrequent ones share a column"
+    if count > limit:
+        remedy = "" if limit == MOST_CATEGORIES else ", or give max_categories, so that infrequent ones share a column"
         raise InputError(
-            f"more than {most:,} categories: is it an identifier or free text? declare it "
-            f'"id", "pass" or "drop", or "continuous" if it holds numbers{others}'
+            f"more than {limit:,} categories: is it an identifier or free text? declare it "
+            f'"id", "pass" or "drop", or "continuous" if it holds numbers{remedy}'
         )
 
 
@@ -129,8 +132,8 @@ def _negative(values: Array) -> NDArray[np.bool_]:
     """Rows below 0; a number that wrapped around is on the other side."""
     if pa.types.is_boolean(values.type):
         return np.zeros(len(values), np.bool_)
-    below: Array = pc.less(values, pa.scalar(0, values.type))
-    return np.asarray(below.fill_null(fill_value=False).to_numpy(zero_copy_only=False))
+    is_below: Array = pc.less(values, pa.scalar(0, values.type))
+    return np.asarray(is_below.fill_null(fill_value=False).to_numpy(zero_copy_only=False))
 
 
 def _has_zone(type_: Any) -> bool:
@@ -175,38 +178,38 @@ class CategoryCounts:
             occurring = np.flatnonzero(counts)
             counts, first = counts[occurring], first[occurring]
         values = plain_values(values).take(pa.array(occurring, pa.int64()))  # views of text cannot be taken from
-        return cls._grouped(values, len(column), counts, first + first_row)
+        return cls._of_values(values, len(column), counts, first + first_row)
 
     def merge(self, other: CategoryCounts) -> CategoryCounts:
-        """Counts of both sets of rows; the same in any order.
+        """Counts of both sets of rows; the order of merging does not matter.
 
         Raises
         ------
         InputError
             For more categories than the column may have.
         """
-        most = min(self.most, other.most)
+        limit = min(self.most, other.most)
         values = array_of((*self.categories, *other.categories), self.type)
         counts = np.concatenate((self.counts, other.counts))
         first = np.concatenate((self.first_rows, other.first_rows))
-        both = self._grouped(values, self.rows + other.rows, counts, first)
-        check_categories(len(both.categories), most)
-        return replace(both, most=most)
+        merged = self._of_values(values, self.rows + other.rows, counts, first)
+        check_categories(len(merged.categories), limit)
+        return replace(merged, most=limit)
 
     @classmethod
-    def _grouped(cls, values: Array, rows: int, counts: NDArray[Any], first_rows: NDArray[Any]) -> CategoryCounts:
-        """Counts of values, of which several may be equal."""
-        both, never = values.dictionary_encode(null_encoding="encode"), np.iinfo(np.int64).max
-        codes = both.indices.to_numpy()
-        together = np.zeros(len(both.dictionary), np.int64)
-        np.add.at(together, codes, counts)
-        first = np.full(len(together), never)
+    def _of_values(cls, values: Array, rows: int, counts: NDArray[Any], first_rows: NDArray[Any]) -> CategoryCounts:
+        """Counts of values; those of equal values are added."""
+        encoded, never = values.dictionary_encode(null_encoding="encode"), np.iinfo(np.int64).max
+        codes = encoded.indices.to_numpy()
+        totals = np.zeros(len(encoded.dictionary), np.int64)
+        np.add.at(totals, codes, counts)
+        first = np.full(len(totals), never)
         np.minimum.at(first, codes, np.where(first_rows < 0, never, first_rows))
         first[first == never] = -1
-        return cls(values.type, rows, categories_of(both.dictionary), together, first)
+        return cls(values.type, rows, categories_of(encoded.dictionary), totals, first)
 
     def of_type(self, type_: pa.DataType) -> CategoryCounts:
-        """The same with categories of another type, which must mean the same.
+        """Counts with categories of another type, which must mean the same.
 
         Raises
         ------
@@ -218,21 +221,21 @@ class CategoryCounts:
         values = array_of(self.categories, self.type)
         try:
             cast = plain_values(values.cast(type_))
-            same = CategoryIndex(categories_of(cast), type_).find(values)
+            places = CategoryIndex(categories_of(cast), type_).find(values)
         except ARROW_PROBLEMS:
-            same = np.full(len(self.categories), -1)
-        if np.any(same < 0):
+            places = np.full(len(self.categories), -1)
+        if np.any(places < 0):
             raise InputError(
                 f"holds {self.type} values that {type_}, the type that was fitted, does not hold; convert it"
             )
         return replace(self, type=type_, categories=categories_of(cast))
 
     def shifted(self, rows: int) -> CategoryCounts:
-        """The same for rows that come after so many others."""
+        """Counts for the same rows at a place further down, after `rows` others."""
         return replace(self, first_rows=np.where(self.first_rows < 0, -1, self.first_rows + rows))
 
     def ordered(self) -> CategoryCounts:
-        """The same by falling count; of equal counts the one that occurred first."""
+        """Counts by falling number of rows; among equal ones the first to occur comes first."""
         never = np.where(self.first_rows < 0, np.iinfo(np.int64).max, self.first_rows)
         order = np.lexsort((never, -self.counts))
         categories = tuple(self.categories[i] for i in order)
@@ -262,25 +265,26 @@ class CategoryIndex:
             values = values.cast(value_type(values.type))
         if values.type != self._set.type:
             return self._find_others(plain_values(values))
-        found = self._look_up(values)
-        unknown = np.flatnonzero(found < 0)
+        codes = self._look_up(values)
+        unknown = np.flatnonzero(codes < 0)
         if len(unknown):  # other forms of a category among them: blank text, NaN, negative zero
-            found[unknown] = self._look_up(plain_values(values.take(pa.array(unknown))))
-        return found
+            codes[unknown] = self._look_up(plain_values(values.take(pa.array(unknown))))
+        return codes
 
     def _find_others(self, values: Array) -> NDArray[np.int64]:
         """Places of plain values of another type, each by itself: what the categories' type cannot hold is none."""
         type_ = self._set.type
         if is_plain_number_type(values.type) and (pa.types.is_integer(type_) or pa.types.is_boolean(type_)):
             near = values.cast(type_, safe=False)
-            same = pc.equal(near.cast(values.type, safe=False), values).fill_null(fill_value=True)
-            kept = np.asarray(same.to_numpy(zero_copy_only=False)) & (_negative(near) == _negative(values))
-            return np.where(kept, self._look_up(near), -1)
+            is_equal = pc.equal(near.cast(values.type, safe=False), values).fill_null(fill_value=True)
+            is_exact = np.asarray(is_equal.to_numpy(zero_copy_only=False)) & (_negative(near) == _negative(values))
+            return np.where(is_exact, self._look_up(near), -1)
         distinct = values.dictionary_encode(null_encoding="encode")
         return np.asarray(self._cast_and_look_up(distinct.dictionary)[distinct.indices.to_numpy()])
 
     def _cast_and_look_up(self, values: Array) -> NDArray[np.int64]:
         """Places of values of another type, in halves wherever some of them cannot be cast."""
+        # A cast would take moments without a time zone for moments in UTC.
         if _has_zone(values.type) != _has_zone(self._set.type):
             return np.where(
                 values.is_null().to_numpy(zero_copy_only=False), self._look_up(pa.nulls(1, self._set.type)), -1
@@ -296,6 +300,6 @@ class CategoryIndex:
             return np.concatenate([self._cast_and_look_up(part) for part in (values[:half], values[half:])])
 
     def _look_up(self, values: Array) -> NDArray[np.int64]:
-        found: Array = pc.index_in(values, value_set=self._set)
-        known = found.fill_null(-1) if found.null_count else found
-        return np.array(known.to_numpy(zero_copy_only=False), np.int64)
+        indices: Array = pc.index_in(values, value_set=self._set)
+        filled = indices.fill_null(-1) if indices.null_count else indices
+        return np.array(filled.to_numpy(zero_copy_only=False), np.int64)

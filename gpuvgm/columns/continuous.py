@@ -62,7 +62,7 @@ def falling(counts: Sequence[int] | Floats) -> tuple[int, ...]:
 
 @dataclass(frozen=True, repr=False)  # no slots: the tables are cached
 class MixtureColumn(NumericColumn):
-    """A continuous or mixed column: everything that transform and inverse need to know of it.
+    """A continuous or mixed column, with all that transform and inverse need.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ class MixtureColumn(NumericColumn):
 
     @property
     def scalar_dtype(self) -> str | None:
-        """The type that scalars have whatever is asked for."""
+        """Fixed type "float64" of the scalars; None where the caller's `dtype` decides."""
         return "float64" if self.wide_scalars else None
 
     @property
@@ -139,7 +139,7 @@ class MixtureColumn(NumericColumn):
 
     @cached_property
     def _means_and_widths(self) -> tuple[Floats, Floats]:
-        """Of the active components, then of the tail modes, in the frame's coordinates."""
+        """Means and widths of the active components, then of the tail modes, in the frame's coordinates."""
         assert self.mixture is not None
         means, widths = modes_of_tails(self.mixture.tails, self.rules.scalar_limit)
         return (
@@ -163,8 +163,8 @@ class MixtureColumn(NumericColumn):
         means = self.mixture.frame.invert(means) * FLOAT32_STEP
         steps = np.maximum(np.abs(low * FLOAT32_STEP - means), np.abs(high * FLOAT32_STEP - means))
         with np.errstate(over="ignore"):
-            cut = self.rules.scalar_limit * (widths / self.mixture.frame.scale * FLOAT32_STEP)
-        error = error_of(float(np.max(np.minimum(steps, cut))), low, high, wide=self.wide_scalars)
+            largest_step = self.rules.scalar_limit * (widths / self.mixture.frame.scale * FLOAT32_STEP)
+        error = error_of(float(np.max(np.minimum(steps, largest_step))), low, high, wide=self.wide_scalars)
         return self.codec.value_error(error, self.minimum, self.maximum)
 
     @cached_property
@@ -183,10 +183,10 @@ class MixtureColumn(NumericColumn):
         if self.mixture is None:
             return None
         active, positions, modal = self.active_components, self.mode_codes(), len(self.modal_values)
-        taking_part = np.flatnonzero(~self.active) if self.rules.floor is not None else np.empty(0, np.int64)
+        other_components = np.flatnonzero(~self.active) if self.rules.floor is not None else np.empty(0, np.int64)
         table = self.mixture.posterior.kernel_table(self.mixture.frame)
         return DrawTable(
-            mixture=table.take(np.concatenate((active, taking_part))),
+            mixture=table.take(np.concatenate((active, other_components))),
             widths=self.rules.scale * self.mixture.deviations[active],
             codes=positions[modal : modal + len(active)].astype(np.float64),
             floor=self.rules.floor or 0.0,
@@ -251,8 +251,8 @@ class MixtureColumn(NumericColumn):
         """Rows whose number lies within `bounds`."""
         numbers = widened(numbers)  # bounds must not be rounded to the rows' precision
         low, high = self.bounds
-        inside: NDArray[np.bool_] = (numbers >= low) & (numbers <= high)
-        return inside
+        is_inside: NDArray[np.bool_] = (numbers >= low) & (numbers <= high)
+        return is_inside
 
     @cached_property
     def own_rules(self) -> tuple[pa.DataType, RowRules | None]:
@@ -268,11 +268,11 @@ class MixtureColumn(NumericColumn):
         return rules_for(self.codec, self.modal_values, values)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What encodes parts of the column on an engine."""
+        """Return a function that encodes parts of the column on an engine."""
         return MixtureEncoder(engine, self, options)
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What decodes parts of the column; with `check` it finds out which rows lie in the training range."""
+        """Return a function that decodes parts of the column; with `check` it marks rows in the training range."""
         return MixtureDecoder(engine, self, check=check)
 
     def meaning(self) -> dict[str, Any]:
@@ -297,21 +297,21 @@ class MixtureColumn(NumericColumn):
         """The one-hot columns in their order; means and deviations of log columns are of logarithms."""
         active = self.active_components
         modal = len(self.modal_values)
-        out: list[dict[str, Any]] = []
+        codes: list[dict[str, Any]] = []
         for code, (index, rows) in enumerate(zip(self.order, self.code_counts, strict=True)):
             if index < modal:
                 value = self.modal_values[index]
-                shown: dict[str, Any] = {"modal_value": value, "text": modal_text(self.codec, value)}
+                description: dict[str, Any] = {"modal_value": value, "text": modal_text(self.codec, value)}
             elif index < modal + len(active):
                 k = int(active[index - modal])
                 figures = {"mean": self.means[k], "sd": self.stds[k], "weight": self.weights[k]}
-                shown = {"component": k, **{name: float(value) for name, value in figures.items()}}
+                description = {"component": k, **{name: float(value) for name, value in figures.items()}}
             else:
                 ends = self._tail(index - modal - len(active))
                 text = " to ".join(value_text(self.codec, self.codec.value(end)) for end in ends)
-                shown = {"tail": ends, "text": text}
-            out.append({"code": code, **shown, "rows": int(rows)})
-        return out
+                description = {"tail": ends, "text": text}
+            codes.append({"code": code, **description, "rows": int(rows)})
+        return codes
 
     def plot(self, ax: Any = None, *, rows: Any = None) -> Any:
         """Draw the modes, over the histogram of rows if given; see `FittedColumn.plot`."""
@@ -414,14 +414,14 @@ class MixtureEncoder:
         """Codes with those of modal values; on a device without waiting for how many there are."""
         xp = namespace_of(code)
         if xp is not np:
-            chosen: Modes = xp.where(modal, xp.asarray(self._modal_codes)[which], code)
-            return chosen
+            codes: Modes = xp.where(modal, xp.asarray(self._modal_codes)[which], code)
+            return codes
         rows = np.flatnonzero(modal)
         code[rows] = self._modal_codes[which[rows]]
         return code
 
     def _unseen(self, part: Slice, counts: Ints) -> dict[str, Unseen]:
-        """What the counts of `Engine.hold` say of a part; refuses what the column has no place for."""
+        """Unseen values of a part, from the counts of `Engine.hold`; refuses values that have no place."""
         if not counts.any():
             return {}
         column, sorts = self._column, 2 * len(SORTS)
@@ -443,8 +443,8 @@ class MixtureEncoder:
         if infinite.any():
             refuse_infinite_rows(column, infinite, first_row, place)
         if column.mixture is None and finite.any():
-            shown = column.codec.show(column.codec.value(float(numbers[finite][0])))
-            problem = f"values (such as {shown}) are present in a column that had none at fit"
+            example = column.codec.show(column.codec.value(float(numbers[finite][0])))
+            problem = f"values (such as {example}) are present in a column that had none at fit"
             refuse_rows(column, finite, first_row, place, problem, "fit again with these rows")
         missing = ~finite if which is None else ~finite & (which == ORDINARY)
         if column.missing_code < 0 and missing.any():
@@ -488,9 +488,9 @@ class MixtureDecoder:
         codes = part.code if isinstance(array, DeviceColumn) else to_numpy(part.code)
         valid = within_bounds(column, column.codec.encode(array), codes) if self._check else None
         for code, value in self._modal:
-            held = codes == code
-            if held.any():
-                array = with_value(column.codec, array, held, value)
+            has_code = codes == code
+            if has_code.any():
+                array = with_value(column.codec, array, has_code, value)
         return Values(array, valid)
 
     def _by_engine(self, codes: Modes, numbers: Floats) -> Values:
@@ -512,6 +512,6 @@ def within_bounds(column: MixtureColumn, numbers: Floats, code: Modes) -> NDArra
     """
     modal = np.zeros(column.width, np.bool_)
     modal[column.mode_codes()[: len(column.modal_values)]] = True
-    inside: NDArray[np.bool_] = beside(modal, code)[code]
-    inside |= column.in_range(numbers)
-    return inside
+    is_valid: NDArray[np.bool_] = beside(modal, code)[code]
+    is_valid |= column.in_range(numbers)
+    return is_valid

@@ -1,4 +1,4 @@
-"""Modes that hold every training row: the active components, others that are needed, and tail modes for the rest."""
+"""Modes that cover every training row: active components, further ones where needed, and tail modes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MARGIN = 2.0**-20  # of a tail mode's width: its ends have scalars just within t
 
 @dataclass(frozen=True, slots=True)
 class Stretches:
-    """Where rows lie: intervals, in ascending order of their lower ends.
+    """Intervals that hold rows, in ascending order of their lower ends.
 
     Parameters
     ----------
@@ -28,27 +28,28 @@ class Stretches:
 
     @classmethod
     def of(cls, masses: Masses, minimum: float, maximum: float) -> Stretches:
-        """The cells of a summary, none of which goes beyond the rows' range."""
+        """Intervals of a summary's cells, clipped to the range of the rows."""
         low, high = values_of(masses.low), values_of(masses.high)
         return cls(np.clip(low, minimum, maximum), np.clip(high, minimum, maximum))
 
     def beyond(self, covered: list[tuple[float, float]]) -> Stretches:
-        """Those that do not lie within one of some intervals, which are apart and ascending."""
+        """The intervals that do not lie within one of `covered`, which are disjoint and ascending."""
         if not covered:
             return self
         starts, ends = np.array(covered).T
-        at = np.searchsorted(starts, self.low, side="right") - 1
-        held = (at >= 0) & (self.high <= ends[np.maximum(at, 0)])
-        return Stretches(self.low[~held], self.high[~held])
+        places = np.searchsorted(starts, self.low, side="right") - 1
+        is_covered = (places >= 0) & (self.high <= ends[np.maximum(places, 0)])
+        return Stretches(self.low[~is_covered], self.high[~is_covered])
 
     def meet(self, low: float, high: float) -> bool:
-        """Whether one of them has a point in common with an interval."""
+        """Return whether any of the intervals has a point in common with [low, high]."""
         return bool(np.any((self.low <= high) & (self.high >= low)))
 
 
 def covered_by(means: Floats, reaches: Floats) -> list[tuple[float, float]]:
-    """What intervals around means cover together, in intervals that are apart and ascending."""
+    """Union of intervals around means, as disjoint ascending intervals."""
     low, high = means - reaches, means + reaches
+    # Shrunk by a few roundings, so that rows at an end are held however their scalars are rounded.
     slack = 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
     covered: list[tuple[float, float]] = []
     for start, end in sorted(zip((low + slack).tolist(), (high - slack).tolist(), strict=True)):
@@ -64,7 +65,7 @@ def covered_by(means: Floats, reaches: Floats) -> list[tuple[float, float]]:
 def with_needed(
     active: NDArray[np.bool_], weights: Floats, means: Floats, reaches: Floats, rows: Stretches
 ) -> NDArray[np.bool_]:
-    """The active components, and those of the others that hold rows which no active one holds, the heaviest first.
+    """Active components, with others added, the heaviest first, while they hold rows that no active one holds.
 
     Parameters
     ----------
@@ -76,13 +77,15 @@ def with_needed(
         Where the training rows lie.
     """
     active = active.copy()
-    left = rows.beyond(covered_by(means[active], reaches[active]))
+    uncovered = rows.beyond(covered_by(means[active], reaches[active]))
     for k in np.argsort(-weights, kind="stable"):
-        if not len(left.low):
+        if not len(uncovered.low):
             break
-        if not active[k] and len(left.beyond(covered_by(means[k : k + 1], reaches[k : k + 1])).low) < len(left.low):
+        if not active[k] and len(uncovered.beyond(covered_by(means[k : k + 1], reaches[k : k + 1])).low) < len(
+            uncovered.low
+        ):
             active[k] = True
-            left = rows.beyond(covered_by(means[active], reaches[active]))
+            uncovered = rows.beyond(covered_by(means[active], reaches[active]))
     return active
 
 
@@ -107,8 +110,8 @@ def tail_modes(means: Floats, reaches: Floats, rows: Stretches, minimum: float, 
         Lower and upper ends, ascending.
     """
     covered = covered_by(means, reaches)
-    left = rows.beyond(covered)
-    if not len(left.low):
+    uncovered = rows.beyond(covered)
+    if not len(uncovered.low):
         return np.empty((0, 2))
     if not covered:
         return np.array([[minimum, maximum]])
@@ -116,7 +119,7 @@ def tail_modes(means: Floats, reaches: Floats, rows: Stretches, minimum: float, 
     tiles = [(-high, -low) for low, high in _tiles(-covered[0][0], -minimum, 2 * reaches[lowest])][::-1]
     tiles += [(end, start) for (_, end), (start, _) in zip(covered[:-1], covered[1:], strict=True)]
     tiles += _tiles(covered[-1][1], maximum, 2 * reaches[highest])
-    return np.array([tile for tile in tiles if left.meet(*tile)]).reshape(-1, 2)
+    return np.array([tile for tile in tiles if uncovered.meet(*tile)]).reshape(-1, 2)
 
 
 def _tiles(start: float, end: float, width: float) -> list[tuple[float, float]]:
@@ -125,6 +128,7 @@ def _tiles(start: float, end: float, width: float) -> list[tuple[float, float]]:
         return []
     ratio = (end - start) / width
     count = 1 if ratio <= 2 else 2 if ratio <= 8 else MOST_TAILS
+    # Widths 1, g, g^2 times the first make up the whole: 1 + g = ratio, or 1 + g + g^2 = ratio.
     growth = {1: 1.0, 2: ratio - 1, 3: (np.sqrt(4 * ratio - 3) - 1) / 2 if ratio > 1 else 1.0}[count]
     shares = np.cumsum(growth ** np.arange(count))
     edges = [start, *(start + (end - start) * shares / shares[-1]).tolist()]

@@ -97,7 +97,7 @@ class GeneralColumn(NumericColumn):
 
     @property
     def resolution(self) -> float:
-        """Largest distance of a training value from what comes back for it, as for `MixtureColumn`."""
+        """Largest distance of a training value from its decoded value, as for `MixtureColumn`."""
         if self.minimum is None or self.maximum is None:
             return 0.0
         error = error_of((self.high - self.low) / 2 * FLOAT32_STEP, self.low, self.high)
@@ -105,11 +105,11 @@ class GeneralColumn(NumericColumn):
 
     def in_range(self, numbers: Floats) -> NDArray[np.bool_]:
         """Rows whose number lies in the range that is encoded."""
-        inside: NDArray[np.bool_] = (numbers >= self.low) & (numbers <= self.high)
-        return inside
+        is_inside: NDArray[np.bool_] = (numbers >= self.low) & (numbers <= self.high)
+        return is_inside
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What encodes parts of the column; no engine is needed for a range."""
+        """Return a function that encodes parts of the column; a range needs no engine."""
         return partial(self._encode, options.place)
 
     def _encode(self, place: Place, part: Slice) -> Coded:
@@ -123,12 +123,12 @@ class GeneralColumn(NumericColumn):
             refuse_missing_rows(self, xp.isnan(numbers), part.first_row, place)
         low, span = self.low, self.high - self.low
         scalar = 2 * ((numbers - low) / span) - 1 if span > 0 else xp.zeros(len(numbers))
-        outside = ~self.in_range(numbers)
-        unseen = Unseen.of(part.first_row, outside=outside, clipped=outside if self.clip else None)
+        is_outside = ~self.in_range(numbers)
+        unseen = Unseen.of(part.first_row, outside=is_outside, clipped=is_outside if self.clip else None)
         return Coded(scalar=xp.clip(scalar, -1, 1) if self.clip else scalar, unseen=unseen)
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What decodes parts of the column, all of whose values lie in the training range."""
+        """Return a function that decodes parts of the column; all values lie in the training range."""
         return self._decode
 
     def _decode(self, part: Coded, first_row: int) -> Values:

@@ -54,8 +54,8 @@ class Histogram:
         Rows before the round trip that lie outside all bins.
     curves : tuple of Curve
         For each active component, by rising mean, the rows that it expects.
-    whole : Curve or None
-        The same of the whole mixture, components that are no modes among it.
+    mixture : Curve or None
+        The rows that the whole mixture expects, with components that are no modes.
     """
 
     edges: tuple[float, ...]
@@ -67,7 +67,7 @@ class Histogram:
     below: int
     above: int
     curves: tuple[Curve, ...] = ()
-    whole: Curve | None = None
+    mixture: Curve | None = None
 
 
 def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = None) -> Histogram:
@@ -88,7 +88,7 @@ def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = N
         below=round(float(np.sum(count[place < edges[0]]))),
         above=round(float(np.sum(count[place > edges[-1]]))),
         curves=tuple(curve for curve in curves[:-1] if curve is not None),
-        whole=curves[-1],
+        mixture=curves[-1],
     )
 
 
@@ -106,9 +106,9 @@ def _rows_in(edges: Floats, pieces: Pieces) -> tuple[int, ...]:
 def _bin_edges(pieces: Pieces, base: float, *, has_zero: bool) -> tuple[Floats, bool]:
     """Bins over nearly all rows, and whether their axis is logarithmic, where zeros are left out."""
     place, count = pieces.places(), pieces.count
-    low, middle, high = _axis_quantiles(place, count)
+    low, median, high = _axis_quantiles(place, count)
     steps = Steps.of(place, count)
-    if has_zero and pieces.minimum + base >= 0 and middle + base > 0 and high + base > _SKEWED * (middle + base):
+    if has_zero and pieces.minimum + base >= 0 and median + base > 0 and high + base > _SKEWED * (median + base):
         edges = _even_ratios(place + base, count) - base
         if steps:
             edges = steps.between(np.concatenate((edges[:1] - steps.unit, edges)))
@@ -136,12 +136,12 @@ class Steps:
         usual = np.max(np.abs(_axis_quantiles(place, count)))  # the values of a column may all be tiny
         for scale in _SCALES:
             scaled = place * scale
-            whole = np.rint(scaled)
+            integers = np.rint(scaled)
             near = _ROUNDING * np.maximum(min(1.0, usual * scale), np.abs(scaled))
-            on_step = np.abs(scaled - whole) <= np.minimum(near, _CLOSE)
+            on_step = np.abs(scaled - integers) <= np.minimum(near, _CLOSE)
             if np.max(np.abs(scaled)) < _EXACT and np.sum(count[on_step]) >= _MOST * np.sum(count):
-                gaps = np.diff(np.sort(whole[on_step])).astype(np.int64)
-                return cls(float(whole[on_step][0] / scale), float(np.gcd.reduce(gaps) or 1) / scale)
+                gaps = np.diff(np.sort(integers[on_step])).astype(np.int64)
+                return cls(float(integers[on_step][0] / scale), float(np.gcd.reduce(gaps) or 1) / scale)
         return None
 
     def between(self, values: Floats) -> Floats:
@@ -151,28 +151,29 @@ class Steps:
 
 def _distinct_edges(edges: Floats) -> Floats:
     """The edges without those that rounding puts on others, or past the largest number; at least two."""
-    kept = np.unique(edges[np.isfinite(edges)])
-    if len(kept) > 1:
-        return kept
-    at = float(kept[0]) if len(kept) else 0.0
-    room = max(0.5, _STEPS * abs(at))
-    return np.array([at - room, at + room])
+    distinct = np.unique(edges[np.isfinite(edges)])
+    if len(distinct) > 1:
+        return distinct
+    middle = float(distinct[0]) if len(distinct) else 0.0
+    room = max(0.5, _STEPS * abs(middle))
+    return np.array([middle - room, middle + room])
 
 
 def _axis_quantiles(place: Floats, count: Floats) -> Floats:
     order = np.argsort(place, kind="stable")
-    below = np.cumsum(count[order])
-    return np.asarray(place[order][np.searchsorted(below, below[-1] * np.array(_ENDS))])
+    cumulative = np.cumsum(count[order])
+    return np.asarray(place[order][np.searchsorted(cumulative, cumulative[-1] * np.array(_ENDS))])
 
 
 def _even_ratios(values: Floats, count: Floats) -> Floats:
     """Edges of even ratios over nearly all values above 0."""
     positive = values > 0
     ends = np.log(_axis_quantiles(values[positive], count[positive])[[0, 2]])
-    least, most = np.log(np.min(values[positive])), np.log(np.max(values[positive]))
+    lowest, highest = np.log(np.min(values[positive])), np.log(np.max(values[positive]))
     room = _NEAR * (ends[1] - ends[0])
-    low = least if ends[0] - least <= room else ends[0]
-    return np.asarray(np.exp(np.linspace(low, max(most, np.nextafter(low, np.inf)), HISTOGRAM_BINS + 1)))
+    low = lowest if ends[0] - lowest <= room else ends[0]
+    # Edges ascend even where all values are equal.
+    return np.asarray(np.exp(np.linspace(low, max(highest, np.nextafter(low, np.inf)), HISTOGRAM_BINS + 1)))
 
 
 def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -> list[Curve]:
@@ -184,14 +185,14 @@ def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -
     means = mixture.frame.invert(mixture.posterior.means)[k, None]
     last = len(edges) - 1
     bins, ends = np.arange(-1, last + 2), np.linspace(-1, last + 1, _POINTS * (last + 2) + 1)
-    numbers, at = (np.interp(ends, bins, _extended(one)) for one in (edges, places))
+    numbers, at = (np.interp(ends, bins, _extended(axis)) for axis in (edges, places))
     shares = column.weights[k, None] * np.diff(
         normal_cdf((column.codec.of_inner(numbers) - means) / column.stds[k, None])
     )
     heights = np.nan_to_num(rows * _smooth(shares) / np.maximum(np.diff(at), _NARROW))[:, _POINTS:-_POINTS]
     middles = ((at[:-1] + at[1:]) / 2)[_POINTS:-_POINTS]
-    whole = _visible(middles, np.sum(heights, axis=0), 2 * _MOST_POINTS)
-    return [*(_visible(middles, row) for row in heights[: len(active)]), whole]
+    mixture_curve = _visible(middles, np.sum(heights, axis=0), 2 * _MOST_POINTS)
+    return [*(_visible(middles, row) for row in heights[: len(active)]), mixture_curve]
 
 
 def _smooth(shares: Floats) -> Floats:
@@ -199,6 +200,7 @@ def _smooth(shares: Floats) -> Floats:
 
     A mode within one bin becomes a bell as high as the bar would be, and a wide one stays as it is.
     """
+    # The window without its ends, which are 0.
     window = np.hanning(2 * _POINTS + 1)[1:-1]
     return np.array([np.convolve(row, window / np.sum(window), "same") for row in shares])
 
@@ -208,12 +210,13 @@ def _extended(edges: Floats) -> Floats:
     return np.concatenate((2 * edges[:1] - edges[1:2], edges, 2 * edges[-1:] - edges[-2:-1]))
 
 
-def _visible(places: Floats, heights: Floats, most: int = _MOST_POINTS) -> Curve:
+def _visible(places: Floats, heights: Floats, most_points: int = _MOST_POINTS) -> Curve:
     """The part of a curve that can be seen, with at most about so many points."""
-    seen = np.flatnonzero(heights > _VISIBLE * np.max(heights))
-    part = np.arange(max(seen[0] - 1, 0), min(seen[-1] + 2, len(places))) if len(seen) else seen
-    if len(part) > most:  # the denser, the more the curve bends: then straight lines between them follow it closest
+    visible = np.flatnonzero(heights > _VISIBLE * np.max(heights))
+    part = np.arange(max(visible[0] - 1, 0), min(visible[-1] + 2, len(places))) if len(visible) else visible
+    # The denser, the more the curve bends: then straight lines between the points follow it closest.
+    if len(part) > most_points:
         bend = np.sqrt(np.abs(np.diff(heights[part], 2, prepend=heights[part[0]], append=heights[part[-1]])))
         along = np.cumsum(bend + np.mean(bend) / 2)
-        part = part[np.unique(np.searchsorted(along, np.linspace(along[0], along[-1], most)))]
+        part = part[np.unique(np.searchsorted(along, np.linspace(along[0], along[-1], most_points)))]
     return Curve(tuple(places[part].tolist()), tuple(heights[part].tolist()))

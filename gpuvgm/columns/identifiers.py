@@ -41,7 +41,7 @@ class IdColumn(PassthroughColumn):
     fit : FitRecord
         Rows.
     regenerate : {"sequence", "missing"}
-        What rows get that come without the column.
+        Values of rows that come without the column.
     first, step : int
         Least training value and distance of neighbouring ones; 0 and 1 for text.
     """
@@ -60,9 +60,9 @@ class IdColumn(PassthroughColumn):
         InputError
             Where the column's type holds no numbers so large.
         """
-        own: Any = self.decoded_type
+        type_: Any = self.decoded_type
         if self.regenerate == "missing":
-            return Coded(passthrough=pa.nulls(rows, own))
+            return Coded(passthrough=pa.nulls(rows, type_))
         last = self.first + self.step * (first_row + rows - 1)
         if last >= 2 * _END or (self.first < 0 and last >= _END):
             raise self._too_many(last)
@@ -70,7 +70,7 @@ class IdColumn(PassthroughColumn):
         places = np.arange(first_row, first_row + rows).astype(kind)
         numbers: Any = pa.array(kind(self.first) + places * kind(self.step))
         try:
-            return Coded(passthrough=numbers.cast(pa.string() if is_text_type(own) else own).cast(own))
+            return Coded(passthrough=numbers.cast(pa.string() if is_text_type(type_) else type_).cast(type_))
         except pa.ArrowInvalid:
             raise self._too_many(last) from None
 
@@ -89,16 +89,16 @@ class IdColumn(PassthroughColumn):
         return IdPlan(self.name, self.type, self.regenerate, unique=False)
 
     def counted(self) -> IdStatistics:
-        """What is known of the training rows."""
-        own: Any = self.decoded_type
-        empty = IdStatistics.of(pa.nulls(0, own))
-        held = None if is_text_type(own) or self.fit.rows == 0 else self.first
-        return replace(empty, rows=self.fit.rows, missing=self.fit.missing, least=held, most=held, step=self.step)
+        """Statistics of the training rows, without the registers of their values."""
+        type_: Any = self.decoded_type
+        empty = IdStatistics.of(pa.nulls(0, type_))
+        first = None if is_text_type(type_) or self.fit.rows == 0 else self.first
+        return replace(empty, rows=self.fit.rows, missing=self.fit.missing, least=first, most=first, step=self.step)
 
 
 @dataclass(frozen=True, slots=True)
 class IdStatistics:
-    """What is counted of an identifier; merging does not depend on the order.
+    """Statistics of an identifier; merging does not depend on the order.
 
     Parameters
     ----------
@@ -123,44 +123,45 @@ class IdStatistics:
     def of(cls, values: pa.Array[Any]) -> IdStatistics:
         """Statistics of some rows."""
         present = plain_values_of(values).drop_null()
-        held = len(values), len(values) - len(present)
+        row_counts = len(values), len(values) - len(present)
         if not pa.types.is_integer(present.type):
-            return cls(*held, None, None, 0, _registers(hashes_of_text(present)))
+            return cls(*row_counts, None, None, 0, _registers(hashes_of_text(present)))
         numbers = present.to_numpy(zero_copy_only=False)
         registers = _registers(mixed(numbers.astype(np.int64).view(np.uint64), 0))
         if not len(numbers):
-            return cls(*held, None, None, 0, registers)
+            return cls(*row_counts, None, None, 0, registers)
         least = numbers.min()
-        apart = numbers.astype(np.uint64) - np.uint64(int(least) % 2**64)  # modulo 2^64: exact whatever the signs
-        return cls(*held, int(least), int(numbers.max()), int(np.gcd.reduce(apart)), registers)
+        offsets = numbers.astype(np.uint64) - np.uint64(int(least) % 2**64)  # modulo 2^64: exact whatever the signs
+        return cls(*row_counts, int(least), int(numbers.max()), int(np.gcd.reduce(offsets)), registers)
 
     def merge(self, other: IdStatistics) -> IdStatistics:
         """Statistics of both sets of rows."""
-        step, known = math.gcd(self.step, other.step), [one for one in (self, other) if one.least is not None]
-        if len(known) == 2:
+        step, with_numbers = math.gcd(self.step, other.step), [part for part in (self, other) if part.least is not None]
+        if len(with_numbers) == 2:
             step = math.gcd(step, abs((self.least or 0) - (other.least or 0)))
-        one, two = (np.frombuffer(part.registers, np.uint8) for part in (self, other))
+        registers, other_registers = (np.frombuffer(part.registers, np.uint8) for part in (self, other))
         return IdStatistics(
             self.rows + other.rows,
             self.missing + other.missing,
-            min((one.least for one in known if one.least is not None), default=None),
-            max((one.most for one in known if one.most is not None), default=None),
+            min((part.least for part in with_numbers if part.least is not None), default=None),
+            max((part.most for part in with_numbers if part.most is not None), default=None),
             step,
-            np.maximum(one, two).tobytes(),
+            np.maximum(registers, other_registers).tobytes(),
         )
 
     def shifted(self, rows: int) -> IdStatistics:
-        """The same of rows that stand further down."""
+        """Statistics of the rows at a place further down: no part of them depends on it."""
         return self
 
     @property
     def distinct(self) -> float:
         """About how many different values there are; the standard error is 1.6 %."""
         registers = np.frombuffer(self.registers, np.uint8)
-        many = len(registers)
-        estimate = 0.7213 / (1 + 1.079 / many) * many**2 / float(np.sum(2.0 ** -registers.astype(np.float64)))
+        size = len(registers)
+        # The bias correction of HyperLogLog, and below 2.5 values a register its linear counting.
+        estimate = 0.7213 / (1 + 1.079 / size) * size**2 / float(np.sum(2.0 ** -registers.astype(np.float64)))
         empty = int(np.count_nonzero(registers == 0))
-        return many * math.log(many / empty) if empty and estimate <= 2.5 * many else estimate
+        return size * math.log(size / empty) if empty and estimate <= 2.5 * size else estimate
 
     @property
     def filled(self) -> float:
@@ -173,8 +174,8 @@ class IdStatistics:
 def _registers(hashes: NDArray[np.uint64]) -> bytes:
     """For each class of hashes, told by their first bits, the most leading zeros of the others plus one."""
     registers = np.zeros(1 << REGISTER_BITS, np.uint8)
-    others = hashes << np.uint64(REGISTER_BITS) | np.uint64(1 << (REGISTER_BITS - 1))  # never 0
-    zeros = 54 - np.frexp((others >> np.uint64(11)).astype(np.float64))[1]  # of 53 bits, which floats hold
+    low_bits = hashes << np.uint64(REGISTER_BITS) | np.uint64(1 << (REGISTER_BITS - 1))  # never 0
+    zeros = 54 - np.frexp((low_bits >> np.uint64(11)).astype(np.float64))[1]  # of 53 bits, which floats hold
     np.maximum.at(registers, (hashes >> np.uint64(64 - REGISTER_BITS)).astype(np.int64), zeros.astype(np.uint8))
     return registers.tobytes()
 
@@ -190,7 +191,7 @@ class IdPlan(ColumnPlan):
     type : pyarrow.DataType
         Its Arrow type.
     regenerate : str
-        What rows get that come without the column.
+        Values of rows that come without the column.
     unique : bool
         Whether it was taken for one because all values of the sample are different; all rows must confirm it.
     """

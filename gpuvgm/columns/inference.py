@@ -64,7 +64,7 @@ NO_VALUE = "no value in the sample"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a sample says of a column.
+    """Kind of a column, inferred from a sample.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """What is told apart beside the types of columns.
+    """Settings of inference: what is recognised beside the types of columns.
 
     Parameters
     ----------
@@ -116,12 +116,12 @@ class Recognised:
 
 
 class Refuted(InputError):
-    """What a sample said of a column is not so for all rows.
+    """All rows contradict what a sample showed of a column.
 
     Parameters
     ----------
     message : str
-        What is so.
+        What the rows show instead.
     values : sequence of object
         Values that the sample lacked, of the column's own type.
     """
@@ -135,9 +135,9 @@ class Refuted(InputError):
 
 
 def can_identify(type_: pa.DataType) -> bool:
-    """Whether an identifier can hold the type: whole numbers and text."""
-    held = plain_type(type_)
-    return is_text_type(held) or bool(pa.types.is_integer(held))
+    """Return whether an identifier can hold the type: whole numbers and text."""
+    values = plain_type(type_)
+    return is_text_type(values) or bool(pa.types.is_integer(values))
 
 
 def are_unique(column: Column) -> bool:
@@ -151,7 +151,7 @@ def are_unique(column: Column) -> bool:
 
 
 def is_category_type(type_: pa.DataType) -> bool:
-    """Whether a categorical column can hold the type: numbers, datetimes, booleans, text, or a dictionary of these."""
+    """Return whether a categorical column can hold the type: numbers, datetimes, booleans, text, dictionaries."""
     if pa.types.is_dictionary(type_):
         return not pa.types.is_dictionary(type_.value_type) and is_category_type(type_.value_type)
     return is_number_type(type_) or is_text_type(type_) or bool(pa.types.is_boolean(type_))
@@ -189,11 +189,11 @@ def infer_kind(
     type_ = column.type
     if not is_category_type(type_):
         return Finding("pass", f"{type_name(type_)} values, which only pass through")
-    held = plain_column(column)
-    if is_text_type(held.type):
+    plain = plain_column(column)
+    if is_text_type(plain.type):
         form = form_recognised(column, recognised)
-        found = None if form is None else _of_form(form, held, recognised, categorical=categorical, spikes=spikes)
-        return found or _of_text(held, type_name(type_), recognised)
+        finding = None if form is None else _of_form(form, plain, recognised, categorical=categorical, spikes=spikes)
+        return finding or _of_text(plain, type_name(type_), recognised)
     if not is_number_type(type_):
         return Finding("categorical", NO_VALUE if column.null_count == len(column) else type_name(type_))
     if categorical and recognised.texts and _are_equal(column):
@@ -204,32 +204,37 @@ def infer_kind(
     if not is_plain_number_type(type_):
         return Finding("continuous", type_name(type_))
     numbered, hint = _numbered(column, recognised, type_name(type_))
-    found = _of_numbers(column, categorical=categorical, spikes=spikes)
-    return numbered or replace(found, reason=found.reason + hint)
+    finding = _of_numbers(column, categorical=categorical, spikes=spikes)
+    return numbered or replace(finding, reason=finding.reason + hint)
 
 
 def _are_equal(column: Column) -> bool:
-    """Whether all values of numbers or datetimes are the same, or all are missing."""
+    """Return whether all values of numbers or datetimes are equal, or all are missing."""
     column = column.cast(value_type(column.type))  # Arrow, or older ones, have no distinct values of rare types
     return all(len(plain_values(part.unique()).unique()) <= 1 for part in (column.slice(0, _FIRST), column))
 
 
 def _numbered(column: Column, recognised: Recognised, name: str) -> tuple[Finding | None, str]:
     """Whole numbers that are all different and run in steps (None for others), and a hint where they do not run."""
-    many = len(column)
-    if not recognised.identifiers or many < LEAST_NUMBERED or not pa.types.is_integer(column.type):
+    row_count = len(column)
+    if not recognised.identifiers or row_count < LEAST_NUMBERED or not pa.types.is_integer(column.type):
         return None, ""
     if not are_unique(column):
         return None, ""
     numbers = column.to_numpy()
-    apart = numbers.astype(np.uint64) - numbers.min().astype(np.uint64)  # modulo 2^64, which no difference reaches
-    step, span = int(np.gcd.reduce(apart)), int(apart.max())
-    filled = max(recognised.rows or 0, many) / (span // step + 1)
-    if filled < FILLED:
-        return None, f'; all different, and {_percent(filled)} of their range: declare it "id" if it tells rows apart'
+    offsets = numbers.astype(np.uint64) - numbers.min().astype(np.uint64)  # modulo 2^64, which no difference reaches
+    step, span = int(np.gcd.reduce(offsets)), int(offsets.max())
+    share_filled = max(recognised.rows or 0, row_count) / (span // step + 1)
+    if share_filled < FILLED:
+        return (
+            None,
+            f'; all different, and {_percent(share_filled)} of their range: declare it "id" if it tells rows apart',
+        )
     if FIRST_YEAR <= numbers.min() and numbers.max() <= LAST_YEAR:
         return None, '; all different, and perhaps years: declare it "id" if it tells rows apart'
-    return Finding("id", f"{name}, all {many:,} sampled values different, in steps of {step:,}", distinct=many), ""
+    return Finding(
+        "id", f"{name}, all {row_count:,} sampled values different, in steps of {step:,}", distinct=row_count
+    ), ""
 
 
 def _of_form(
@@ -237,20 +242,22 @@ def _of_form(
 ) -> Finding | None:
     """Kind of text that is dates, times or numbers; None where it is categorical as numbers, too."""
     values = values_of_texts(form, column)
-    shown = f'text such as "{form.example}"'
+    description = f'text such as "{form.example}"'
     if form.words:
-        shown += f" beside {listed(form.words)}"
+        description += f" beside {listed(form.words)}"
     if is_datetime_type(values.type):
         if categorical and _are_equal(values):
             return None
-        return Finding("mixed" if form.words else "continuous", f"{shown}: {type_name(values.type)}")
-    numbered, hint = _numbered(values, recognised, shown)
+        return Finding("mixed" if form.words else "continuous", f"{description}: {type_name(values.type)}")
+    numbered, hint = _numbered(values, recognised, description)
     if numbered is not None:
         return numbered
     numbers = values if pa.types.is_integer(values.type) else values.cast(pa.float64())
-    found = _of_numbers(numbers, categorical=categorical, spikes=spikes)
-    kind = "mixed" if form.words and found.kind == "continuous" else found.kind
-    return None if kind == "categorical" else replace(found, kind=kind, reason=f"{shown}: {found.reason}{hint}")
+    finding = _of_numbers(numbers, categorical=categorical, spikes=spikes)
+    kind = "mixed" if form.words and finding.kind == "continuous" else finding.kind
+    return (
+        None if kind == "categorical" else replace(finding, kind=kind, reason=f"{description}: {finding.reason}{hint}")
+    )
 
 
 def form_recognised(column: Column, recognised: Recognised) -> TextForm | None:
@@ -267,7 +274,7 @@ def values_of_texts(form: TextForm, column: Column) -> Column:
 
 
 def index_of_pandas(name: str, column: Column) -> Finding | None:
-    """What to do with the index that pandas writes beside a table's columns; None for other columns."""
+    """Kind of the index that pandas writes beside a table's columns; None for other columns."""
     if _PARQUET_INDEX.fullmatch(name):
         return Finding("pass", "the index of a pandas table")
     if name or not pa.types.is_integer(column.type) or not are_unique(column):
@@ -350,20 +357,20 @@ def _of_numbers(column: Column, *, categorical: bool, spikes: bool) -> Finding:
     rows, missing = len(numbers), len(column) - len(numbers)
     infinite = int(np.sum(counts)) < rows
     distinct = counted(len(values), "distinct value")
-    few = not infinite and len(values) <= MOST_VALUES and rows >= LEAST_ROWS_PER_VALUE * len(values)
-    if few and categorical:
+    has_few_values = not infinite and len(values) <= MOST_VALUES and rows >= LEAST_ROWS_PER_VALUE * len(values)
+    if has_few_values and categorical:
         lacking = f", {missing:,} of them missing" if missing else ""
         return Finding("categorical", f"{distinct} in {len(column):,} sampled rows{lacking}")
-    found = _spikes(counts, rows) if spikes else 0
-    if found:
-        shown = _shown_shares(values, counts, found, rows) + _missing(column, numbers)
-        return Finding("mixed", shown, tuple(value.item() for value in values[:found]))
-    why = "; its options are not for categorical columns" if few else ""
+    spike_count = _spikes(counts, rows) if spikes else 0
+    if spike_count:
+        reason = _shown_shares(values, counts, spike_count, rows) + _missing(column, numbers)
+        return Finding("mixed", reason, tuple(value.item() for value in values[:spike_count]))
+    why = "; its options are not for categorical columns" if has_few_values else ""
     return Finding("continuous", f"{type_name(column.type)} with {distinct} in {rows:,}{why}")
 
 
 def _drop_missing(column: Column) -> NDArray[Any]:
-    """Numbers that are there: neither null nor NaN."""
+    """Numbers that are neither null nor NaN."""
     numbers: NDArray[Any] = column.drop_null().to_numpy()
     return numbers if numbers.dtype.kind != "f" else numbers[~np.isnan(numbers)]
 
@@ -377,19 +384,19 @@ def _by_frequency(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64
 
 
 def _spikes(counts: NDArray[np.int64], rows: int) -> int:
-    """How many of the leading values stand out from the first that does not."""
-    for many in range(min(MOST_SPIKES, len(counts) - 1), 0, -1):
-        least = counts[many - 1]
-        if least >= LEAST_SHARE * rows and least >= LEAST_RATIO * counts[many]:
-            return many
+    """Number of leading values that stand out from the first that does not."""
+    for spike_count in range(min(MOST_SPIKES, len(counts) - 1), 0, -1):
+        rarest = counts[spike_count - 1]
+        if rarest >= LEAST_SHARE * rows and rarest >= LEAST_RATIO * counts[spike_count]:
+            return spike_count
     return 0
 
 
-def _shown_shares(values: NDArray[Any], counts: NDArray[np.int64], found: int, rows: int) -> str:
-    shown = [(_percent(counts[i] / rows), str(values[i]).removesuffix(".0")) for i in range(found)]
-    first = f"{shown[0][0]} of the sampled values are {shown[0][1]}"
-    others = "".join(f", {share} are {value}" for share, value in shown[1:])
-    return f"{first}{others}, the next most frequent value has {_percent(counts[found] / rows)}"
+def _shown_shares(values: NDArray[Any], counts: NDArray[np.int64], spike_count: int, rows: int) -> str:
+    spikes = [(_percent(counts[i] / rows), str(values[i]).removesuffix(".0")) for i in range(spike_count)]
+    first = f"{spikes[0][0]} of the sampled values are {spikes[0][1]}"
+    further_spikes = "".join(f", {share} are {value}" for share, value in spikes[1:])
+    return f"{first}{further_spikes}, the next most frequent value has {_percent(counts[spike_count] / rows)}"
 
 
 def _percent(share: float) -> str:
@@ -398,6 +405,6 @@ def _percent(share: float) -> str:
 
 
 def _missing(column: Column, present: Any) -> str:
-    """How many values are missing, if any."""
+    """Text on the number of missing values; empty if there are none."""
     missing = len(column) - len(present)
     return f", {missing:,} of {len(column):,} missing" if missing else ""

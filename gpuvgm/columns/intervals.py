@@ -64,6 +64,7 @@ class Intervals:
         low, end = self.edges[:-1].astype(np.float64), self.edges[1:]
         start, length = low + (1 - INNER) / 2 * (end - low), INNER * (end - low)
         scalars = (start[categories] + length[categories] * uniforms).astype(np.float32)
+        # Rounding to float32 may reach the end, which belongs to the next category.
         last = np.nextafter(end, np.float32(-1))
         return np.asarray(np.minimum(scalars, last[categories]))
 

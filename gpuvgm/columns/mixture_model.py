@@ -1,4 +1,4 @@
-"""What is fitted of a column of numbers: its mixture, and where its ordinary training values lay."""
+"""Fitted parts of a column of numbers: its mixture, and quantiles of its ordinary training values."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _write_posterior(posterior: Posterior) -> dict[str, Any]:
 
 
 def _read_posterior(document: Any, where: str) -> Posterior:
-    given = read_record(_Parameters, document, where)
-    return Posterior(StickBreaking(given.sticks), *(getattr(given, part) for part in _GAUSSIANS))
+    parameters = read_record(_Parameters, document, where)
+    return Posterior(StickBreaking(parameters.sticks), *(getattr(parameters, part) for part in _GAUSSIANS))
 
 
 def _read_tails(document: Any, where: str) -> Floats:
@@ -127,12 +127,12 @@ class Quantiles:
     def of(cls, cells: Cells, frame: Frame) -> Quantiles:
         """Quantiles of the rows of a summary; at least one."""
         mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
-        below = np.cumsum(cells.weight)[:-1] / cells.rows
-        at = np.unique(np.searchsorted(below, SHARES))
-        at = at[at < len(below)]
-        between = frame.invert((cells.mean[at] + cells.mean[at + 1]) / 2) if len(at) else np.empty(0)
+        cumulative = np.cumsum(cells.weight)[:-1] / cells.rows
+        places = np.unique(np.searchsorted(cumulative, SHARES))
+        places = places[places < len(cumulative)]
+        borders = frame.invert((cells.mean[places] + cells.mean[places + 1]) / 2) if len(places) else np.empty(0)
         place, sd = float(frame.invert(np.array([mean]))[0]), float(np.sqrt(variance)) / frame.scale
-        return cls(place, sd, tuple(between.tolist()), tuple(below[at].tolist()))
+        return cls(place, sd, tuple(borders.tolist()), tuple(cumulative[places].tolist()))
 
     def check(self) -> None:
         """Raise ValueError where numbers or shares do not ascend, or differ in length."""

@@ -54,7 +54,7 @@ KINDS: dict[str, Kind] = {
 
 
 def column_from_json(document: Any) -> FittedColumn:
-    """Fitted column from what its `to_json` gave.
+    """Read a fitted column that its `to_json` wrote.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def check_column(column: FittedColumn) -> None:
 
 @dataclass(frozen=True, slots=True)
 class TableModel:
-    """What is fitted of a table: what a fit gives, a file holds, workers get, and an unfinished fit goes on from.
+    """A fitted table: the result of a fit, the content of a model file, and what workers get.
 
     Parameters
     ----------
@@ -144,9 +144,9 @@ class TableModel:
         spans: dict[str, list[Span]] = {}
         start = 0
         for column in self.encoded:
-            spans[column.name] = own = []
+            spans[column.name] = column_spans = []
             for width, activation in column.matrix_parts:
-                own.append((start, start + width, activation))
+                column_spans.append((start, start + width, activation))
                 start += width
         return spans
 
@@ -185,7 +185,7 @@ class TableModel:
         return tuple(column.name for column in self.categorical if column.holds_keys)
 
     def describe_real_values(self) -> str:
-        """What samples hold of these, as text, and what to do; empty where there are none."""
+        """Warning about `real_values` in samples, with the remedy; empty where there are none."""
         if not self.real_values:
             return ""
         return (
@@ -200,7 +200,7 @@ class TableModel:
 
     @property
     def final_schema(self) -> TableSchema:
-        """The schema with what the rows made of it: missing rows make numbers mixed, many categories one scalar."""
+        """The schema after the fit: missing rows make numbers mixed, many categories one scalar."""
         columns = {column.name: column for column in self.columns}
         return TableSchema(
             tuple(_final(spec, columns[spec.name]) if spec.name in columns else spec for spec in self.schema.columns)
@@ -210,8 +210,8 @@ class TableModel:
 def _final(spec: ColumnSpec, column: FittedColumn) -> ColumnSpec:
     """A column as it was fitted."""
     if column.kind == spec.kind:
-        beside = column.encoding_reason
-        return replace(spec, reason=f"{spec.reason}; {beside}") if beside not in spec.reason else spec
+        encoding_reason = column.encoding_reason
+        return replace(spec, reason=f"{spec.reason}; {encoding_reason}") if encoding_reason not in spec.reason else spec
     options = {name: value for name, value in spec.options.items() if column.kind in kinds_with([name])}
     missing = column.fit.missing
     reason = f"{spec.reason}; {missing:,} {'row is' if missing == 1 else 'rows are'} missing"

@@ -11,7 +11,7 @@ from gpuvgm.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class NameTemplate:
-    """What the encoded parts of a column are called.
+    """Names of the encoded parts of a column.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ class NameTemplate:
             parsed = list(Formatter().parse(self.text))
         except (ValueError, TypeError) as problem:
             raise InputError(f"names {self.text!r}: is no template ({problem}); double braces of its own") from None
-        before = {name: literal[-1:] for literal, name, _, _ in parsed}
+        preceding = {name: literal[-1:] for literal, name, _, _ in parsed}
         fields = Counter(name for _, name, _, _ in parsed if name is not None)
         if any(spec or conversion for _, _, spec, conversion in parsed) or not fields.keys() <= {"column", "part"}:
             raise InputError(f"names {self.text!r}: has fields other than {{column}} and {{part}}; leave them out")
         if fields["column"] != 1 or fields["part"] > 1:
             raise InputError(f"names {self.text!r}: needs {{column}} once, and {{part}} at most once")
         object.__setattr__(self, "_modes", self.text if "part" in fields else self.text + "_{part}")
-        object.__setattr__(self, "_before_code", before.get("part") or "_")
+        object.__setattr__(self, "_before_code", preceding.get("part") or "_")
 
     def scalar(self, column: str) -> str:
         """Name of a column's scalars."""

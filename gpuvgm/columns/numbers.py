@@ -1,4 +1,4 @@
-"""What the kinds of columns of numbers have in common: codec and range, their documents, values as numbers."""
+"""Base of the columns of numbers: codec and range, their documents, values as numbers."""
 
 from __future__ import annotations
 
@@ -80,15 +80,15 @@ class NumericColumn(FittedColumn):
         return tuple(value for value in self.modal_values if value is not MISSING)
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type that lie on a device are encoded and decoded there; see `Codec.works_on_device`."""
+        """Return whether rows of a type are encoded and decoded on their device; see `Codec.works_on_device`."""
         return self.codec.works_on_device(type_) and not pa.types.is_float16(self.type)
 
     @property
     def row_type(self) -> pa.DataType:
         """Arrow type of rows: that of the values, or of the text that these are read from."""
         inner = self.codec.plain
-        own: pa.DataType = inner.text.type if isinstance(inner, OfText) else self.type
-        return own
+        type_: pa.DataType = inner.text.type if isinstance(inner, OfText) else self.type
+        return type_
 
     @cached_property
     def decoded_type(self) -> pa.DataType:
@@ -114,7 +114,7 @@ class NumericColumn(FittedColumn):
 
     @property
     def active(self) -> NDArray[np.bool_]:
-        """Which of the K components rows may be given to."""
+        """Mask of the K components that rows may be given to."""
         return np.empty(0, np.bool_) if self.mixture is None else self.mixture.active
 
     @property
@@ -132,7 +132,7 @@ class NumericColumn(FittedColumn):
             )
 
     def is_comparable(self, other: FittedColumn) -> bool:
-        """Whether numbers of both columns differ by their origin only; origins of logarithms are looked at too."""
+        """Return whether numbers of both columns mean the same, but for their origin; see `Codec.is_comparable`."""
         if type(self) is not type(other) or not isinstance(other, NumericColumn):
             return False
         return self.codec.is_comparable(other.codec)
@@ -160,9 +160,9 @@ class NumericColumn(FittedColumn):
             check_value(codec, value, "modal_values", infinite=True)
         if len(set(self.modal_values)) < len(self.modal_values):
             raise ValueError("it has a modal value twice")
-        for shown in (low, high, *self.modal_numbers):
-            if shown is not None:
-                codec.show(shown)
+        for number in (low, high, *self.modal_numbers):
+            if number is not None:
+                codec.show(number)
 
     def check_summary(self, summary: Summary) -> None:
         """Refuse a summary with more modal values than the column has, or with ends that are no values of it."""
@@ -206,10 +206,10 @@ def ordinary_numbers(
     for index, value in enumerate(modal):
         if value is MISSING:
             continue
-        found = codec.equals(values, value)
-        if xp is not np or found.any():  # which would wait for a device
+        is_equal = codec.equals(values, value)
+        if xp is not np or is_equal.any():  # which would wait for a device
             which = xp.full(len(numbers), ORDINARY) if which is None else which
-            which[found] = index
+            which[is_equal] = index
     if which is None:
         return numbers, None
     return xp.where(which == ORDINARY, numbers, numbers.dtype.type(np.nan)), which

@@ -56,7 +56,7 @@ class _Option:
 
 
 def _is_list(value: object) -> bool:
-    """Whether a value is a list, a tuple or an array."""
+    """Return whether a value is a list, a tuple or an array."""
     return isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping, Set))
 
 
@@ -94,8 +94,8 @@ def _distinct(values: list[Value]) -> list[Value]:
     """The values, refused where one stands there twice; 1, 1.0 and true are one value."""
     double = [value for value, count in Counter(values).items() if count > 1]
     if double:
-        shown = "the missing value" if double[0] is None else repr(double[0])
-        raise ValueError(f"holds {shown} more than once; list every value once")
+        text = "the missing value" if double[0] is None else repr(double[0])
+        raise ValueError(f"holds {text} more than once; list every value once")
     return values
 
 
@@ -164,7 +164,7 @@ def check_settings(settings: Mapping[str, object]) -> None:
 
 
 def checked_option(name: str, key: object, value: object) -> Setting:
-    """An option's value as it is kept: JSON-able, and of one type for each meaning.
+    """Check an option's value and return it in its stored form: JSON-able, of one type for each meaning.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def checked_option(name: str, key: object, value: object) -> Setting:
     key : object
         The option.
     value : object
-        What the user gave.
+        The value from the user.
 
     Raises
     ------
@@ -181,11 +181,11 @@ def checked_option(name: str, key: object, value: object) -> Setting:
         For an unknown option or an impossible value.
     """
     if not isinstance(key, str) or key not in _OPTIONS:
-        known = ["kind", *_OPTIONS]
-        hint = suggestion(str(key), known) or ";"
-        raise InputError(f'column "{name}": option "{key}" is unknown{hint} options: {", ".join(known)}')
-    taken: Setting = _OPTIONS[key].values(value, f'column "{name}": {key}')
-    return taken
+        names = ["kind", *_OPTIONS]
+        hint = suggestion(str(key), names) or ";"
+        raise InputError(f'column "{name}": option "{key}" is unknown{hint} options: {", ".join(names)}')
+    setting: Setting = _OPTIONS[key].values(value, f'column "{name}": {key}')
+    return setting
 
 
 def kinds_with(options: Iterable[str]) -> tuple[str, ...]:
@@ -226,10 +226,10 @@ def narrowed_kind(name: str, options: Mapping[str, Setting]) -> tuple[str, str]:
     first = min(options, key=lambda option: len(_OPTIONS[option].kinds))
     if possible:
         return possible[0], f'option "{first}"'
-    other = next(option for option in options if not set(_OPTIONS[option].kinds) & set(_OPTIONS[first].kinds))
+    conflicting = next(option for option in options if not set(_OPTIONS[option].kinds) & set(_OPTIONS[first].kinds))
     raise InputError(
-        f'column "{name}": no kind has both options "{first}" and "{other}": {holders(first)} have the '
-        f"first, {holders(other)} the second"
+        f'column "{name}": no kind has both options "{first}" and "{conflicting}": {holders(first)} have the '
+        f"first, {holders(conflicting)} the second"
     )
 
 
@@ -241,7 +241,7 @@ def holders(option: str) -> str:
 
 
 def is_null(value: object) -> bool:
-    """Whether a value is None, or pandas' NA or NaT."""
+    """Return whether a value is None, or pandas' NA or NaT."""
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
@@ -264,6 +264,7 @@ def json_value(value: object) -> Value:
     if isinstance(value, (date, time)):
         return value.isoformat()
     if isinstance(value, timedelta):
+        # pandas' Timedelta has nanoseconds beside the parts of a timedelta.
         seconds = 86_400 * value.days + value.seconds
         return nanoseconds_text(10**9 * seconds + 1_000 * value.microseconds + getattr(value, "nanoseconds", 0))
     if not isinstance(value, (Real, Decimal)):
@@ -287,6 +288,7 @@ def _numpy_time(value: np.datetime64 | np.timedelta64) -> str | None:
     if np.isnat(value):
         return None
     if isinstance(value, np.datetime64):
+        # NumPy's text of years and months has no day, that of hours no minutes.
         finer = {"Y": "D", "M": "D", "h": "m"}.get(np.datetime_data(value.dtype)[0])
         return str(value if finer is None else value.astype(f"datetime64[{finer}]"))
     return nanoseconds_text(int(value.astype("timedelta64[ns]").astype(np.int64)))

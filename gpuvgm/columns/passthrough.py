@@ -55,11 +55,11 @@ class PassthroughColumn(FittedColumn):
     without_meaning: ClassVar[tuple[str, ...]] = ("fit", "type")
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """What hands parts of the column through."""
+        """Return a function that passes parts of the column through."""
         return handed_through
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What hands parts of the column back."""
+        """Return a function that passes parts of the column back."""
         return handed_back
 
     def plan(self) -> ColumnPlan:
@@ -77,17 +77,18 @@ class PassthroughColumn(FittedColumn):
         texts = _as_bytes_or_text(plain)
         parts = [hashes_of_text(texts[at : at + _ROWS]) for at in range(0, len(texts), _ROWS)]
         missing = missing_rows(plain)
+        # Odd, so that none is the 0 of missing values.
         hashes = np.concatenate([np.empty(0, np.uint64), *parts]) | np.uint64(1)
         return hashes if missing is None else np.where(missing, np.uint64(0), hashes)
 
 
 def _as_bytes_or_text(values: Any) -> pa.Array[Any]:
-    """Values as bytes, or as the text that Arrow writes; else which of them there are."""
-    written: pa.Array[Any] = values.is_valid().cast(pa.large_string())
+    """Values as bytes, or as the text that Arrow writes; of other types only which rows have a value."""
+    texts: pa.Array[Any] = values.is_valid().cast(pa.large_string())
     for type_ in (pa.large_string(), pa.large_binary()):
         with suppress(pa.ArrowNotImplementedError, pa.ArrowInvalid):  # no text
-            written = values.cast(type_)
-    return written
+            texts = values.cast(type_)
+    return texts
 
 
 def handed_through(part: Slice) -> Coded:
@@ -109,7 +110,7 @@ class RowCount:
     missing: int
 
     def merge(self, other: RowCount) -> RowCount:
-        """Both."""
+        """Add both counts."""
         return RowCount(self.rows + other.rows, self.missing + other.missing)
 
 
@@ -142,9 +143,11 @@ def hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
     body = binary.buffers()[2]
     if body is None or not lengths.any():
         return mixed(lengths.astype(np.uint64), 0)
-    every = np.frombuffer(body, np.uint8)
+    body_bytes = np.frombuffer(body, np.uint8)
     starts = np.cumsum(lengths) - lengths
     place = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
-    letters = every[np.repeat(offsets[:-1], lengths) + place].astype(np.uint64) + np.uint64(1)
+    # One more, so that zero bytes count too.
+    letters = body_bytes[np.repeat(offsets[:-1], lengths) + place].astype(np.uint64) + np.uint64(1)
     products = np.concatenate((np.zeros(1, np.uint64), np.cumsum(letters * _FACTORS[place])))
+    # Sums and their differences wrap around modulo 2^64, so that the difference is exact.
     return mixed(products[starts + lengths] - products[starts] + lengths.astype(np.uint64), 0)

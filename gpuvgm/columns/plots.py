@@ -61,8 +61,8 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
         share = "< 0.1" if column.weights[k] < _LEAST_SHARE else f"{100 * column.weights[k]:.1f}"
         line = ax.plot(*points(curve), label=f"{label}   {share} %")[0]
         ax.fill_between(*points(curve), alpha=0.2, color=line.get_color(), linewidth=0)
-    if histogram.whole is not None:
-        ax.plot(*points(histogram.whole), color="black", linewidth=1, linestyle="--", label="whole mixture")
+    if histogram.mixture is not None:
+        ax.plot(*points(histogram.mixture), color="black", linewidth=1, linestyle="--", label="whole mixture")
     ax.set_xscale("log" if histogram.logarithmic else "linear")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:,g}")
@@ -113,10 +113,10 @@ def _row_numbers(column: NumericColumn, rows: Floats | Summary) -> tuple[Floats,
         cells = rows.cells()
         numbers, weight = column.codec.linear(rows.grid.frame.invert(cells.mean)), cells.weight
     else:
-        given = np.asarray(rows)
-        if given.ndim != 1 or given.dtype.kind not in "biufmM":
+        values = np.asarray(rows)
+        if values.ndim != 1 or values.dtype.kind not in "biufmM":
             raise InputError(f'column "{column.name}": rows must be an array of one dimension that holds numbers')
-        numbers = given[np.isfinite(given)].astype(np.float64) - column.codec.plain.base
+        numbers = values[np.isfinite(values)].astype(np.float64) - column.codec.plain.base
         weight = np.ones(len(numbers))
     if not len(numbers):
         raise InputError(f'column "{column.name}": there is no value to draw but modal and missing ones')

@@ -70,7 +70,7 @@ def read_record(cls: type[Record], document: Any, where: str) -> Record:
     if not isinstance(document, dict):
         refuse(document, where, "an object")
     kind: Any = cls
-    forms, tags, found = _forms_of(kind), _tags_of(cls), dict[str, Any]()
+    forms, tags, arguments = _forms_of(kind), _tags_of(cls), dict[str, Any]()
     for name, value in document.items():
         if name not in forms and name not in tags:
             raise ValueError(f"{where} holds {name!r:.60}, which is not known")
@@ -78,10 +78,10 @@ def read_record(cls: type[Record], document: Any, where: str) -> Record:
             refuse(value, f"{where}: {name}", f'"{tags[name]}"')
     for part in fields(cls):  # type: ignore[arg-type]  # records are dataclasses
         if part.name in document:
-            found[part.name] = forms[part.name].read(document[part.name], f"{where}: {part.name}")
+            arguments[part.name] = forms[part.name].read(document[part.name], f"{where}: {part.name}")
         else:
             raise ValueError(f"{where} lacks {part.name}")
-    return cls(**found)
+    return cls(**arguments)
 
 
 def _tags_of(cls: type) -> dict[str, Any]:
@@ -96,12 +96,12 @@ def _forms_of(cls: Any) -> dict[str, Form]:
 
 
 def _form_of_type(type_: Any) -> Form:
-    own = [one for one in getattr(type_, "__metadata__", ()) if isinstance(one, Form)]
-    return own[0] if own else Form(_write_value, reader_of(type_))
+    forms = [rule for rule in getattr(type_, "__metadata__", ()) if isinstance(rule, Form)]
+    return forms[0] if forms else Form(_write_value, reader_of(type_))
 
 
 def reader_of(type_: Any) -> Reader:
-    """What reads documents of a type."""
+    """Return a function that reads documents of a type."""
     origin, parts = get_origin(type_), get_args(type_)
     if origin is Annotated:
         inner, rule = parts
@@ -120,8 +120,8 @@ def reader_of(type_: Any) -> Reader:
 
 def _element_dtype(array: Any) -> Any:
     """The dtype of an annotation of an array, which holds it as it is from NumPy 2.5 on, and before as a dtype's."""
-    (*_, held) = get_args(array)
-    return get_args(held)[0] if get_args(held) else held
+    (*_, dtype) = get_args(array)
+    return get_args(dtype)[0] if get_args(dtype) else dtype
 
 
 def _optional(read: Reader, value: Any, where: str) -> Any:

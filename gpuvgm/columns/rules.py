@@ -1,4 +1,4 @@
-"""What a value may be: rules for the settings of a table, the options of columns and the parts of documents."""
+"""Rules for values: settings of a table, options of columns and parts of documents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _as_it_is(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a value may be, in words and as a test, and what it is kept as.
+    """A rule for a value: its text, a test, and a conversion to the stored form.
 
     Tables map names to rules; ``rule(value, name)`` checks a value, ``one | other`` allows of both.
 
@@ -30,17 +30,17 @@ class Rule:
     text : str
         What is allowed, as it goes on after "must be".
     allows : callable
-        Whether a value is allowed.
-    kept : callable, optional
-        What an allowed value is kept as; raises a ValueError for what is wrong in one of the right form.
+        Test of a value.
+    convert : callable, optional
+        Stored form of an allowed value; raises a ValueError for what is wrong in one of the right form.
     """
 
     text: str
     allows: Callable[[Any], bool]
-    kept: Callable[[Any], Any] = _as_it_is
+    convert: Callable[[Any], Any] = _as_it_is
 
     def __call__(self, value: Any, name: str) -> Any:
-        """The value as it is kept.
+        """Check a value and return its stored form.
 
         Raises
         ------
@@ -50,7 +50,7 @@ class Rule:
         if not self.allows(value):
             raise InputError(f"{name} must be {self.text}, got {shown(value)}")
         try:
-            return self.kept(value)
+            return self.convert(value)
         except ValueError as problem:
             raise InputError(f"{name} {problem}") from None
 
@@ -58,17 +58,17 @@ class Rule:
         return Rule(
             f"{self.text}{',' if ' or ' in other.text else ' or'} {other.text}",
             lambda value: self.allows(value) or other.allows(value),
-            lambda value: (self.kept if self.allows(value) else other.kept)(value),
+            lambda value: (self.convert if self.allows(value) else other.convert)(value),
         )
 
 
 def shown(value: object) -> str:
     """A value in a message, cut short where it is long."""
     try:
-        whole = repr(value)
+        representation = repr(value)
     except (ValueError, RecursionError):  # integers of very many digits, deep lists
-        whole = f"a {type(value).__name__}"
-    return whole if len(whole) <= _SHOWN else f"{whole[: _SHOWN - 1]}…"
+        representation = f"a {type(value).__name__}"
+    return representation if len(representation) <= _SHOWN else f"{representation[: _SHOWN - 1]}…"
 
 
 def numbers(text: str, least: float = 0.0, end: float = math.inf, *, above: bool = False) -> Rule:
@@ -85,8 +85,8 @@ def whole(least: int = 0, most: int = MOST) -> Rule:
 
 def one_of(*values: str) -> Rule:
     """One of these texts."""
-    *others, last = (f'"{value}"' for value in values)
-    text = f"{', '.join(others)} or {last}" if others else last
+    *first_values, last_value = (f'"{value}"' for value in values)
+    text = f"{', '.join(first_values)} or {last_value}" if first_values else last_value
     return Rule(text, lambda value: isinstance(value, str) and value in values)
 
 
@@ -97,7 +97,7 @@ def choice(literal: Any) -> Rule:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number, infinities and NaN too, and no integer that is too large."""
+    """Return whether a value is a number, with infinities and NaN, but no integer that is too large."""
     return _is(value, float, Real) and not (isinstance(value, int) and abs(value) > MOST)
 
 

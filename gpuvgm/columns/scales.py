@@ -1,4 +1,4 @@
-"""Scale and spikes of a column of numbers: what makes a mixture of a few Gaussians likeliest for a sample of it.
+"""Scale and spikes of a column of numbers that make a mixture of a few Gaussians likeliest for a sample of it.
 
 Amounts of money need most components for the long tail of their values, and none for that of their logarithms.
 Candidates are compared by the log-likelihood of values that they were not fitted to, in the unit of the values.
@@ -63,7 +63,7 @@ LEAST_SPIKE_GAIN = 0.02  # nats a row: a spike costs a one-hot column
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What suits a column.
+    """Scale and modal values that suit a column.
 
     Parameters
     ----------
@@ -102,13 +102,15 @@ def shape_of(
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(codec.parse(value)) for value in modal])
     values, counts = distinct_values(numbers[ordinary])
     shares = dict(zip(values.tolist(), (counts / counts.sum()).tolist(), strict=True))
-    apart = _held(sample, numbers, find_sentinels(values, counts), max(0, MOST_SPIKES - len(modal)))
-    rare = _held(sample, numbers, np.setdiff1d(find_sentinels(values, counts, LEAST_SHARE_NAMED), [*apart]))
-    first = _with_sentinels(codec, apart, rare, shares)
-    ordinary &= ~np.isin(numbers, [*apart])
+    sentinels = _values_of(sample, numbers, find_sentinels(values, counts), max(0, MOST_SPIKES - len(modal)))
+    rare_sentinels = _values_of(
+        sample, numbers, np.setdiff1d(find_sentinels(values, counts, LEAST_SHARE_NAMED), [*sentinels])
+    )
+    first = _with_sentinels(codec, sentinels, rare_sentinels, shares)
+    ordinary &= ~np.isin(numbers, [*sentinels])
     codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
-    every = codec.encode_chunks(sample)
-    numbers = every[ordinary]
+    all_numbers = codec.encode_chunks(sample)
+    numbers = all_numbers[ordinary]
     off = np.isin(numbers, [codec.number(value) for value in strays])
     if strays:
         first = _with_strays(first, codec, strays, numbers[off], is_exact=is_exact)
@@ -122,36 +124,36 @@ def shape_of(
             return first
         spikes = _find_spikes(_Trial.on(codec, numbers, components), codec, numbers, room)
         spikes = spikes[spikes == codec.number(0)]  # of few, no other is sure
-        return _shape_with_spikes(first, codec, codec, 0.0, _held(sample, every, spikes), numbers)
+        return _shape_with_spikes(first, codec, codec, 0.0, _values_of(sample, all_numbers, spikes), numbers)
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = best.codec is not codec, np.empty(0)
     if curved and zeros >= least_rows(len(numbers), LEAST_ZEROS):
         spikes = numbers[is_zero][:1]
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
-    more = _find_spikes(best, codec, numbers, MOST_SPIKES)
-    more = more[~np.isin(more, spikes)][: max(0, room - len(spikes))]
-    if len(more):
-        spikes = np.concatenate((spikes, more))
+    further_spikes = _find_spikes(best, codec, numbers, MOST_SPIKES)
+    further_spikes = further_spikes[~np.isin(further_spikes, spikes)][: max(0, room - len(spikes))]
+    if len(further_spikes):
+        spikes = np.concatenate((spikes, further_spikes))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
-    return _shape_with_spikes(first, codec, best.codec, gain, _held(sample, every, spikes), numbers)
+    return _shape_with_spikes(first, codec, best.codec, gain, _values_of(sample, all_numbers, spikes), numbers)
 
 
-def _held(
-    sample: pa.ChunkedArray[Any], numbers: Floats, chosen: Floats, most: int = MOST_SPIKES
+def _values_of(
+    sample: pa.ChunkedArray[Any], numbers: Floats, candidates: Floats, limit: int = MOST_SPIKES
 ) -> dict[float, Number]:
-    """The values that the rows of some numbers hold, of the first few that stand for one value each.
+    """Values of some numbers in the sample, of the first few numbers that stand for one value each.
 
     Far from a codec's base float64 does not tell whole numbers apart.
     """
-    found: dict[float, Number] = {}
-    for number in chosen.tolist():
+    values: dict[float, Number] = {}
+    for number in candidates.tolist():
         rows = sample.filter(pa.array(numbers == number))
         nearby = codec_for("", rows.type, rows)
-        own = nearby.encode_chunks(rows)
-        if len(found) < most and not np.ptp(own):
-            found[number] = nearby.value(float(own[0]) + 0.0)  # zero without a sign
-    return found
+        nearby_numbers = nearby.encode_chunks(rows)
+        if len(values) < limit and not np.ptp(nearby_numbers):
+            values[number] = nearby.value(float(nearby_numbers[0]) + 0.0)  # zero without a sign
+    return values
 
 
 def _values_as_written(codec: Codec, values: Sequence[Number]) -> tuple[int | float | str, ...]:
@@ -160,41 +162,47 @@ def _values_as_written(codec: Codec, values: Sequence[Number]) -> tuple[int | fl
 
 
 def _with_sentinels(
-    codec: Codec, apart: Mapping[float, Number], rare: Mapping[float, Number], shares: Mapping[float, float]
+    codec: Codec,
+    sentinels: Mapping[float, Number],
+    rare_sentinels: Mapping[float, Number],
+    shares: Mapping[float, float],
 ) -> Shape:
     """Values that lie apart as modal ones; those that too few rows hold are named alone. All are given by number."""
     reasons = []
-    for found, words in ((apart, "lie apart"), (rare, "lie apart in few rows: modal if declared")):
-        if found:
-            shown = ", ".join(f"{codec.show(value)} ({100 * shares[number]:.2g} %)" for number, value in found.items())
-            reasons.append(f"{shown} {words if len(found) > 1 else words.replace('lie', 'lies', 1)}")
-    return Shape({}, _values_as_written(codec, [*apart.values()]), "; ".join(reasons))
+    for values, words in ((sentinels, "lie apart"), (rare_sentinels, "lie apart in few rows: modal if declared")):
+        if values:
+            texts = ", ".join(f"{codec.show(value)} ({100 * shares[number]:.2g} %)" for number, value in values.items())
+            reasons.append(f"{texts} {words if len(values) > 1 else words.replace('lie', 'lies', 1)}")
+    return Shape({}, _values_as_written(codec, [*sentinels.values()]), "; ".join(reasons))
 
 
 def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: Floats, *, is_exact: bool) -> Shape:
     """With values off the step of all others as modal ones; floating-point dust is rounded to it."""
     counts = np.array([np.count_nonzero(numbers == codec.number(value)) for value in strays])
     is_modal = is_exact | ~are_dust(codec, strays)
-    reasons, modal = [first.reason] * bool(first.reason), [v for v, own in zip(strays, is_modal, strict=True) if own]
-    for chosen, outcome in ((is_modal, ""), (~is_modal, ": rounded to one")):
-        shown = [codec.show(value) for value, own in zip(strays, chosen, strict=True) if own]
-        rows = int(counts[chosen].sum())
-        are = "is no multiple" if len(shown) == 1 else "are no multiples"
-        text = f"{', '.join(shown)} ({rows:,} row{'s' * (rows != 1)}) {are} of {step_text(codec)}, as all others are"
-        reasons += [text + outcome] * bool(shown)
+    reasons, modal = (
+        [first.reason] * bool(first.reason),
+        [v for v, is_chosen in zip(strays, is_modal, strict=True) if is_chosen],
+    )
+    for mask, outcome in ((is_modal, ""), (~is_modal, ": rounded to one")):
+        texts = [codec.show(value) for value, is_chosen in zip(strays, mask, strict=True) if is_chosen]
+        rows = int(counts[mask].sum())
+        are = "is no multiple" if len(texts) == 1 else "are no multiples"
+        text = f"{', '.join(texts)} ({rows:,} row{'s' * (rows != 1)}) {are} of {step_text(codec)}, as all others are"
+        reasons += [text + outcome] * bool(texts)
     return Shape({}, (*first.modal, *_values_as_written(codec, modal)), "; ".join(reasons))
 
 
 def _shape_with_spikes(
     first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Mapping[float, Number], numbers: Floats
 ) -> Shape:
-    """What was found after the values off the step, with the reasons; spikes are values by number."""
+    """Shape with a scale and spikes added to `first`, with their reasons; spikes are values by number."""
     reasons = [first.reason] if first.reason else []
     if codec.formula:
         reasons.append(f"fitted as {codec.formula}, likelier by {gain:.2g} nats a row")
-    shown = [f"{plain.show(value)} ({100 * np.mean(numbers == spike):.2g} %)" for spike, value in spikes.items()]
-    if shown:
-        reasons.append(f"{', '.join(shown)} stand{'s' * (len(shown) == 1)} out")
+    texts = [f"{plain.show(value)} ({100 * np.mean(numbers == spike):.2g} %)" for spike, value in spikes.items()]
+    if texts:
+        reasons.append(f"{', '.join(texts)} stand{'s' * (len(texts) == 1)} out")
     return Shape(codec.declared, (*first.modal, *_values_as_written(plain, [*spikes.values()])), "; ".join(reasons))
 
 
@@ -219,60 +227,63 @@ class _Trial:
     @classmethod
     def on(cls, codec: Codec, numbers: Floats, components: int) -> _Trial:
         """Mixture on the scale of a codec; the numbers are those of the plain one, ascending."""
-        placed = codec.of_inner(numbers)
-        frame, config = Frame.around(placed), FitConfig(components, effort="research")  # whose prior wants few modes
-        y, counts = distinct_values(frame.apply(placed))
-        weight, none = counts.astype(np.float64), np.zeros(len(y))
-        cells = Cells(y, weight, none, none.astype(np.int64), none.astype(np.int64), none)
-        least = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, none[:1])[0])
-        prior = prior_of(*mean_and_variance(y, weight, none), frame, config, least)
+        inner = codec.of_inner(numbers)
+        frame, config = Frame.around(inner), FitConfig(components, effort="research")  # whose prior wants few modes
+        y, counts = distinct_values(frame.apply(inner))
+        weight, zeros = counts.astype(np.float64), np.zeros(len(y))
+        cells = Cells(y, weight, zeros, zeros.astype(np.int64), zeros.astype(np.int64), zeros)
+        least = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, zeros[:1])[0])
+        prior = prior_of(*mean_and_variance(y, weight, zeros), frame, config, least)
         objective = cell_objective(get_engine(), cells, prior, sound=True)
         ascents = objective.ascents([quantile_start(cells, components)])
         objective.run(ascents, ITERATIONS, QUIET)
         posterior = ascents[0].best.posterior
         assert posterior is not None  # statistics of one feature always have one
-        wide = np.maximum(posterior.covariances, rounding_in(codec, frame, posterior.means))
-        return cls(codec, frame, replace(posterior, covariances=wide, slack=0.0))
+        variances = np.maximum(posterior.covariances, rounding_in(codec, frame, posterior.means))
+        return cls(codec, frame, replace(posterior, covariances=variances, slack=0.0))
 
     def log_density(self, numbers: Floats) -> Floats:
         """Logarithm of the density of numbers of the plain scale, in their unit."""
-        placed = self.codec.of_inner(numbers)
+        inner = self.codec.of_inner(numbers)
         means, variances = self.posterior.means[:, None], self.posterior.covariances[:, None]
-        parts = -0.5 * (self.frame.apply(placed) - means) ** 2 / variances - 0.5 * np.log(2 * np.pi * variances)
+        parts = -0.5 * (self.frame.apply(inner) - means) ** 2 / variances - 0.5 * np.log(2 * np.pi * variances)
         top = np.max(parts, axis=0)
         shares = self.posterior.weights[:, None] * np.exp(parts - top)
         density = np.log(np.sum(shares, axis=0)) + top + np.log(self.frame.scale)
         if isinstance(self.codec, CurvedCodec):
-            density -= np.log(self.codec.slope(placed) * self.codec.unit)
+            density -= np.log(self.codec.slope(inner) * self.codec.unit)
         return np.asarray(density)
 
     def below(self, numbers: Floats) -> Floats:
         """Distribution function at numbers of the plain scale."""
         y = self.frame.apply(self.codec.of_inner(numbers))
-        each = normal_cdf((y - self.posterior.means[:, None]) / np.sqrt(self.posterior.covariances[:, None]))
-        return np.asarray(self.posterior.weights @ each)
+        component_shares = normal_cdf(
+            (y - self.posterior.means[:, None]) / np.sqrt(self.posterior.covariances[:, None])
+        )
+        return np.asarray(self.posterior.weights @ component_shares)
 
 
 def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float]:
     """The likeliest scale of numbers, which ascend, and what it gains over the plain one in nats a row."""
-    few = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_VALUES)).astype(np.int64)]
-    learnt, tested = np.append(few[::2], few[-1:][len(few) % 2 :]), few[1::2]  # both ends are learnt
-    anywhere = np.log(1 / len(few)) - np.log(max(few[-1] - few[0], np.finfo(float).tiny))  # one row may lie anywhere
-    best = _Trial.on(codec, learnt, components)
-    first = reached = float(np.mean(np.logaddexp(best.log_density(tested), anywhere)))
-    for size in _sizes(codec, few):
-        trial = _Trial.on(AsinhCodec.around(codec, size), learnt, components)
-        likelihood = float(np.mean(np.logaddexp(trial.log_density(tested), anywhere)))
-        if likelihood > reached + (LEAST_GAIN if reached == first else LEAST_MORE):
-            best, reached = trial, likelihood
-    return best, reached - first
+    sample = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_VALUES)).astype(np.int64)]
+    training, held_out = np.append(sample[::2], sample[-1:][len(sample) % 2 :]), sample[1::2]  # both ends are learnt
+    # One row may lie anywhere.
+    floor = np.log(1 / len(sample)) - np.log(max(sample[-1] - sample[0], np.finfo(float).tiny))
+    best = _Trial.on(codec, training, components)
+    first = highest = float(np.mean(np.logaddexp(best.log_density(held_out), floor)))
+    for size in _sizes(codec, sample):
+        trial = _Trial.on(AsinhCodec.around(codec, size), training, components)
+        likelihood = float(np.mean(np.logaddexp(trial.log_density(held_out), floor)))
+        if likelihood > highest + (LEAST_GAIN if highest == first else LEAST_MORE):
+            best, highest = trial, likelihood
+    return best, highest - first
 
 
 def _sizes(codec: Codec, numbers: Floats) -> list[float]:
     """Sizes where a scale may turn into a logarithm, the largest first; none for columns that need no such scale."""
     low, lower, middle, upper, high = np.quantile(numbers, [0.005, 0.25, 0.5, 0.75, 0.995])
-    spread, whole = upper - lower, numbers[-1] - numbers[0]
-    if not (max(high - middle, middle - low) > LEAST_TAIL * spread or whole > FAR_OUT * spread):
+    quartile_range, full_range = upper - lower, numbers[-1] - numbers[0]
+    if not (max(high - middle, middle - low) > LEAST_TAIL * quartile_range or full_range > FAR_OUT * quartile_range):
         return []
     unit = unit_of(codec)
     values = np.abs(numbers + codec.base) / unit
@@ -283,7 +294,7 @@ def _sizes(codec: Codec, numbers: Floats) -> list[float]:
     return [float(size), float(small), float(smallest) / FAR_BELOW]
 
 
-def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Floats:
+def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, limit: int) -> Floats:
     """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend.
 
     What a spike gains must pay for its one-hot column, and in few rows for telling which of the values it is and how
@@ -293,20 +304,22 @@ def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, most: int) -> Flo
     values, counts = distinct_values(numbers)
     shares = counts / len(numbers)
     frequent = np.flatnonzero(counts >= least_rows(len(numbers), LEAST_SPIKE))
-    found = frequent[np.argsort(-shares[frequent], kind="stable")][:most]
-    if len(values) < 2 or not len(found):
+    candidates = frequent[np.argsort(-shares[frequent], kind="stable")][:limit]
+    if len(values) < 2 or not len(candidates):
         return np.empty(0)
-    half = np.maximum(codec.spacing, _local_spacing(values, found)) / 2
-    p = shares[found]
-    q = np.clip(trial.below(values[found] + half) - trial.below(values[found] - half), 1e-12, 1 - 1e-12)
+    half = np.maximum(codec.spacing, _local_spacing(values, candidates)) / 2
+    p = shares[candidates]
+    q = np.clip(trial.below(values[candidates] + half) - trial.below(values[candidates] - half), 1e-12, 1 - 1e-12)
     gain = p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q))
-    told = (np.log(len(values)) + np.log(len(numbers)) / 2) / len(numbers)
-    return np.asarray(values[found][(p >= LEAST_SPIKE_RATIO * q) & (gain > max(LEAST_SPIKE_GAIN, told))])
+    description_length = (np.log(len(values)) + np.log(len(numbers)) / 2) / len(numbers)
+    return np.asarray(
+        values[candidates][(p >= LEAST_SPIKE_RATIO * q) & (gain > max(LEAST_SPIKE_GAIN, description_length))]
+    )
 
 
 def _local_spacing(values: Floats, places: NDArray[np.int64]) -> Floats:
     """Median distance of neighbours around some of different values, which ascend."""
     gaps = np.diff(values)
     first = np.clip(places - NEIGHBOURS // 2, 0, max(0, len(gaps) - NEIGHBOURS))
-    around = np.minimum(first[:, None] + np.arange(NEIGHBOURS), len(gaps) - 1)
-    return np.asarray(np.median(gaps[around], axis=1))
+    neighbours = np.minimum(first[:, None] + np.arange(NEIGHBOURS), len(gaps) - 1)
+    return np.asarray(np.median(gaps[neighbours], axis=1))

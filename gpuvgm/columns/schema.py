@@ -76,7 +76,7 @@ class ColumnSpec:
 
     @classmethod
     def declare(cls, name: str, declared: str | Mapping[str, Any], reason: str | None = None) -> ColumnSpec:
-        """Column from what the user says of it: a kind, or a mapping of kind and options.
+        """Declare a column by a kind, or by a mapping of kind and options.
 
         Without a kind the options decide as far as they can: modal values make the column mixed, categories make it
         categorical. Modal values make a continuous column mixed, too.
@@ -91,35 +91,37 @@ class ColumnSpec:
             raise InputError(
                 f'column "{name}": declare a kind or a dict of kind and options, not {type(declared).__name__}'
             )
-        given = {"kind": declared} if isinstance(declared, str) else dict(declared)
-        kind = _checked_kind(name, given.pop("kind", INFER))
-        options = {key: checked_option(name, key, value) for key, value in given.items()}
+        declaration = {"kind": declared} if isinstance(declared, str) else dict(declared)
+        kind = _checked_kind(name, declaration.pop("kind", INFER))
+        options = {key: checked_option(name, key, value) for key, value in declaration.items()}
         if options.get("encoding") == "interval" and options.get("max_categories") is not None:
             raise InputError(
                 f'column "{name}": option "max_categories" makes one-hot columns, encoding="interval" makes none: '
                 "leave one of them out"
             )
-        kind, why = narrowed_kind(name, options) if kind == INFER else (fitting_kind(name, kind, options), "declared")
-        return cls(name, kind, why if reason is None else reason, options)
+        kind, kind_reason = (
+            narrowed_kind(name, options) if kind == INFER else (fitting_kind(name, kind, options), "declared")
+        )
+        return cls(name, kind, kind_reason if reason is None else reason, options)
 
     def fit_config(self, config: FitConfig) -> FitConfig:
         """The table's `config` with this column's own settings."""
-        own = {key: value for key, value in self.options.items() if key in FitConfig.__dataclass_fields__}
-        return replace(config, **own)  # type: ignore[arg-type]
+        column_settings = {key: value for key, value in self.options.items() if key in FitConfig.__dataclass_fields__}
+        return replace(config, **column_settings)  # type: ignore[arg-type]
 
     def encoding_rules(self, settings: Mapping[str, Any], effort: str) -> EncodingRules:
         """The table's settings with this column's own.
 
         What is left to the effort is what the research code does, or what brings every row back.
         """
-        given = {part: self.options.get(part, settings[part]) for part in EncodingRules.__dataclass_fields__}
+        rules = {part: self.options.get(part, settings[part]) for part in EncodingRules.__dataclass_fields__}
         research = self.options.get("effort", effort) == "research"
-        if given["tails"] is None:
-            given["tails"] = "clip" if research else "modes"
-        if given["floor"] is None and "floor" not in self.options and research:
-            given["floor"] = RESEARCH_FLOOR
-        given["floor"] = given["floor"] or None  # without one, components that are not active take no part
-        return EncodingRules(**given)
+        if rules["tails"] is None:
+            rules["tails"] = "clip" if research else "modes"
+        if rules["floor"] is None and "floor" not in self.options and research:
+            rules["floor"] = RESEARCH_FLOOR
+        rules["floor"] = rules["floor"] or None  # without one, components that are not active take no part
+        return EncodingRules(**rules)
 
     def encoding(self, effort: str) -> str:
         """How categories are encoded: as the column says, else one-hot with the research code, else by their number."""
@@ -128,22 +130,22 @@ class ColumnSpec:
     def max_categories(self, setting: int | None) -> int | None:
         """At most so many one-hot columns of categories; `setting` is the table's, which intervals have no use for."""
         default = None if self.options.get("encoding") == "interval" else setting
-        found = self.options.get("max_categories", default)
-        return None if found is None else int(found)  # type: ignore[arg-type]  # the option is a whole number
+        limit = self.options.get("max_categories", default)
+        return None if limit is None else int(limit)  # type: ignore[arg-type]  # the option is a whole number
 
     @property
     def modal(self) -> tuple[Value, ...]:
         """Modal values as they were given: numbers, text for dates and decimals, None for missing."""
-        return self._listed("modal")
+        return self._values_of("modal")
 
     @property
     def categories(self) -> tuple[Value, ...] | None:
         """Categories that were given, None among them for missing; None where the rows decide."""
-        return self._listed("categories") if "categories" in self.options else None
+        return self._values_of("categories") if "categories" in self.options else None
 
     @property
     def integer(self) -> bool:
-        """Whether decoded values are rounded to whole numbers."""
+        """True if decoded values are rounded to whole numbers."""
         return bool(self.options.get("integer", False))
 
     @property
@@ -154,7 +156,7 @@ class ColumnSpec:
     @property
     def na_values(self) -> tuple[str, ...]:
         """Text that means a missing value."""
-        return tuple(map(str, self._listed("na_values")))
+        return tuple(map(str, self._values_of("na_values")))
 
     @property
     def curve(self) -> tuple[str, Setting] | None:
@@ -163,22 +165,22 @@ class ColumnSpec:
 
     @property
     def needs_lowest(self) -> bool:
-        """Whether the function that is fitted depends on the least value of all rows."""
+        """True if the fitted function of the values depends on the least value of all rows."""
         return self.curve is not None and SCALES[self.curve[0]].needs_lowest
 
     @property
     def clip(self) -> bool:
-        """Whether values beyond the training range are clipped on the way in."""
+        """True if values beyond the training range are clipped when encoded."""
         return bool(self.options.get("clip", False))
 
     @property
     def regenerate(self) -> str:
-        """What rows get that come without an identifier: "sequence" (running numbers) or "missing"."""
+        """Values of rows without an identifier: "sequence" (running numbers) or "missing"."""
         return str(self.options.get("regenerate", "sequence"))
 
     @property
     def is_declared(self) -> bool:
-        """Whether the user said of which kind the column is, by its options at least."""
+        """True if the user declared the column's kind, at least by its options."""
         return is_declared(self.reason)
 
     def to_json(self) -> dict[str, Any]:
@@ -187,23 +189,23 @@ class ColumnSpec:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ColumnSpec:
-        """Column from what `to_json` gave, checked again."""
+        """Read a column that `to_json` wrote, and check it again."""
         declared = {"kind": document["kind"], **document["options"]}
         return cls.declare(str(document["name"]), declared, str(document["reason"]))
 
-    def _listed(self, key: str) -> tuple[Value, ...]:
+    def _values_of(self, key: str) -> tuple[Value, ...]:
         values = self.options.get(key)
         return tuple(values) if isinstance(values, list) else ()
 
 
 def is_declared(reason: str) -> bool:
-    """Whether the reason for a column's kind is that the user said so."""
+    """Return whether the user declared the kind, by the reason for it."""
     return reason.startswith(("declared", "option "))
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnRequest:
-    """What is asked for one column.
+    """Request for one column: how to fit and encode it.
 
     Parameters
     ----------
@@ -240,7 +242,7 @@ class ColumnRequest:
 
     @property
     def keeps_dust(self) -> bool:
-        """Whether values that are a multiple of the step but for floating-point rounding come back as they are."""
+        """True if multiples of the step with floating-point noise come back with the noise."""
         return self.spec.is_declared or self.rules.tails == "exact"
 
     @property
@@ -285,7 +287,7 @@ class TableSchema:
         return "\n".join(f"{s.name:{wide}}  {s.kind:{kind}}  {s.reason}" for s in self.columns)
 
     def _repr_html_(self) -> str:
-        """What notebooks show."""
+        """HTML that notebooks show."""
         from gpuvgm.columns.text import html_table
 
         return html_table(("column", "kind", "reason"), [(s.name, s.kind, s.reason) for s in self.columns])
@@ -332,8 +334,8 @@ class TableSchema:
             specs = list(declared.values())
         schema = cls(tuple(specs))
         if not schema.used:
-            held = listed(arrow_schema.names) or "none"
-            raise InputError(f"{source_name}: no column is left to fit; it has {held}")
+            names = listed(arrow_schema.names) or "none"
+            raise InputError(f"{source_name}: no column is left to fit; it has {names}")
         for spec in schema.used:
             check_storable(source_name, arrow_schema.field(spec.name))
         return schema
@@ -345,7 +347,7 @@ class TableSchema:
         recognised: Callable[[ColumnSpec], Recognised] = lambda _: Recognised(),
         threads: int = 1,
     ) -> TableSchema:
-        """The same columns, each with a kind and the reason for it, checked against the types.
+        """Infer kinds: the columns, each with a kind and the reason for it, checked against the types.
 
         Parameters
         ----------
@@ -385,12 +387,12 @@ class TableSchema:
 
     @classmethod
     def from_json(cls, document: Iterable[Mapping[str, Any]]) -> TableSchema:
-        """Schema from what `to_json` gave."""
+        """Read a schema that `to_json` wrote."""
         return cls(tuple(ColumnSpec.from_json(column) for column in document))
 
 
 def _declarations(columns: Declared) -> dict[str, ColumnSpec]:
-    """What the user said, by name."""
+    """Declared columns by name."""
     if columns is None:
         return {}
     if isinstance(columns, str):
@@ -444,19 +446,19 @@ def _with_kind(spec: ColumnSpec, column: Column, source_name: str, recognised: R
 def _inferred(spec: ColumnSpec, column: Column, where: str, recognised: Recognised) -> ColumnSpec:
     """Kind from the sample, among those that have the column's options."""
     options = spec.options
-    found = (None if options else index_of_pandas(spec.name, column)) or infer_kind(
+    finding = (None if options else index_of_pandas(spec.name, column)) or infer_kind(
         column,
         categorical="categorical" in kinds_with(options),
         spikes="modal" not in options,
         recognised=replace(recognised, identifiers=recognised.identifiers and not options),
     )
-    foreign = [option for option in options if found.kind not in kinds_with([option])]
+    foreign = [option for option in options if finding.kind not in kinds_with([option])]
     if foreign:
         raise InputError(
-            f'{where} is "{found.kind}" ({found.reason}) and has no option "{foreign[0]}", which {holders(foreign[0])} '
-            f"have: leave the option out, or convert the column first"
+            f'{where} is "{finding.kind}" ({finding.reason}) and has no option "{foreign[0]}", which '
+            f"{holders(foreign[0])} have: leave the option out, or convert the column first"
         )
-    return _with_finding(spec, found)
+    return _with_finding(spec, finding)
 
 
 def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnSpec:
@@ -470,12 +472,12 @@ def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnS
         return spec
     from gpuvgm.columns.scales import shape_of
 
-    given = [value for value in spec.modal if isinstance(value, (int, float))]
+    modal = [value for value in spec.modal if isinstance(value, (int, float))]
     is_exact = recognised.is_exact or form is not None  # text comes back letter by letter
-    shape = shape_of(column, given, recognised.components, is_exact=is_exact)
+    shape = shape_of(column, modal, recognised.components, is_exact=is_exact)
     options = {**spec.options, **shape.scale}
     if shape.modal:
-        options["modal"] = [*given, *shape.modal]
+        options["modal"] = [*modal, *shape.modal]
     kind = "mixed" if options.get("modal") else spec.kind
     return ColumnSpec(spec.name, kind, "; ".join(filter(None, (spec.reason, shape.reason))), options)
 
@@ -487,15 +489,15 @@ def _with_spikes(spec: ColumnSpec, column: Column, where: str, recognised: Recog
             f"{where} holds {type_name(column.type)} values; a mixed column of these needs its modal values: declare "
             '{"kind": "mixed", "modal": [...]}, or "continuous"'
         )
-    found = infer_kind(column, categorical=False, recognised=replace(recognised, identifiers=False))
-    if found.kind == "mixed":
-        return replace(_with_finding(spec, found), reason=f"{spec.reason}; {found.reason}")
+    finding = infer_kind(column, categorical=False, recognised=replace(recognised, identifiers=False))
+    if finding.kind == "mixed":
+        return replace(_with_finding(spec, finding), reason=f"{spec.reason}; {finding.reason}")
     return replace(spec, reason=f"{spec.reason}; no value stands out in the sample")
 
 
-def _with_finding(spec: ColumnSpec, found: Finding) -> ColumnSpec:
-    modal: dict[str, Setting] = {"modal": [*found.modal]} if found.modal else {}
-    return ColumnSpec(spec.name, found.kind, found.reason, {**spec.options, **modal})
+def _with_finding(spec: ColumnSpec, finding: Finding) -> ColumnSpec:
+    modal: dict[str, Setting] = {"modal": [*finding.modal]} if finding.modal else {}
+    return ColumnSpec(spec.name, finding.kind, finding.reason, {**spec.options, **modal})
 
 
 def _no_number(spec: ColumnSpec, column: Column, where: str) -> str:
@@ -506,8 +508,8 @@ def _no_number(spec: ColumnSpec, column: Column, where: str) -> str:
     if pa.types.is_decimal256(type_):
         remedy = 'convert it to decimal128 or to floating-point numbers, or declare it "pass" or "drop"'
     else:
-        others = ('"categorical", ' if is_category_type(type_) else "") + '"pass" or "drop"'
-        remedy = f"declare it {others}, or convert it first"
+        kinds = ('"categorical", ' if is_category_type(type_) else "") + '"pass" or "drop"'
+        remedy = f"declare it {kinds}, or convert it first"
     return (
         f'{where} holds {type_name(type_)} values; a "{spec.kind}" column{why} holds numbers, decimals, dates or '
         f"times: {remedy}{f'; {hint}' if hint else ''}"

@@ -43,18 +43,18 @@ def find_sentinels(values: Floats, counts: NDArray[np.int64], least_share: float
     gaps = np.diff(values)
     group = np.append(0, np.cumsum(gaps > FAR * np.median(gaps)))
     small = np.bincount(group) <= MOST_TOGETHER
-    together = np.bincount(group, ~frequent) == 0
-    apart = (small & together)[group]
-    if not 0 < np.count_nonzero(apart) <= MOST_APART:
+    all_frequent = np.bincount(group, ~frequent) == 0
+    is_apart = (small & all_frequent)[group]
+    if not 0 < np.count_nonzero(is_apart) <= MOST_APART:
         return values[:0]
-    rest, held = values[~apart], counts[~apart]
-    low, high = rest[np.searchsorted(np.cumsum(held), np.array([0.01, 0.99]) * held.sum())]
-    bulk = rest[(rest >= low) & (rest <= high)]
+    other_values, other_counts = values[~is_apart], counts[~is_apart]
+    low, high = other_values[np.searchsorted(np.cumsum(other_counts), np.array([0.01, 0.99]) * other_counts.sum())]
+    bulk = other_values[(other_values >= low) & (other_values <= high)]
     if len(bulk) < 2:
         return values[:0]
-    candidates = values[apart]
-    place = np.searchsorted(rest, candidates)
-    below, above = np.r_[-np.inf, rest][place], np.r_[rest, np.inf][place]
-    is_far = np.minimum(candidates - below, above - candidates) > FAR * np.quantile(np.diff(bulk), USUAL)
-    outside = np.maximum(low - candidates, candidates - high) > FAR_OUT * (high - low)
-    return np.asarray(candidates[is_far | outside])
+    candidates = values[is_apart]
+    place = np.searchsorted(other_values, candidates)
+    next_below, next_above = np.r_[-np.inf, other_values][place], np.r_[other_values, np.inf][place]
+    is_far = np.minimum(candidates - next_below, next_above - candidates) > FAR * np.quantile(np.diff(bulk), USUAL)
+    is_outside = np.maximum(low - candidates, candidates - high) > FAR_OUT * (high - low)
+    return np.asarray(candidates[is_far | is_outside])

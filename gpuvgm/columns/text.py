@@ -46,8 +46,8 @@ def texts_of(values: pa.Array[Any]) -> list[str]:
     """Values of any column; "missing" where there is none."""
     if not is_category_type(values.type):
         return [category_text(pa.string(), None if value is None else str(value)) for value in values.to_pylist()]
-    held = plain_values(values)
-    texts = ((value, category_text(held.type, value)) for value in categories_of(held))
+    plain = plain_values(values)
+    texts = ((value, category_text(plain.type, value)) for value in categories_of(plain))
     return [
         _shorten_float(value, text.removesuffix(".0")) if isinstance(value, float) else text for value, text in texts
     ]
@@ -82,9 +82,9 @@ def length_text(type_: Any, length: float, digits: int = 4) -> str:
 
 def mean_text(codec: Codec, mean: float, sd: float) -> str:
     """A component's mean as a value, or as the text that its scale has for it."""
-    written = codec.number_text(mean)
-    if written is not None:
-        return written
+    text = codec.number_text(mean)
+    if text is not None:
+        return text
     if isinstance(codec, (CurvedCodec, DatetimeCodec, DecimalCodec)):
         return value_text(codec, codec.value(mean - codec.base))
     return number_beside(mean, sd)
@@ -147,7 +147,7 @@ def tick_of(type_: pa.DataType) -> float:
 
 
 def widths_line(widths: Mapping[str, int]) -> str:
-    """How wide the one-hot matrix is, which a network sees, and because of which columns of the table."""
+    """Sentence on the width of the one-hot matrix, and the columns of the table that make it wide."""
     if not any(widths.values()):
         return "the one-hot matrix has no columns, because no column of the table is encoded"
     widest = ", ".join(f"{name} ({widths[name]:,})" for name in by_width(widths)[:WIDEST])

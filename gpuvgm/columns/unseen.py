@@ -16,7 +16,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """How many rows of a column are of one sort, and the first of them in the source."""
+    """Number of a column's rows of one sort, and the first of them in the source."""
 
     rows: int
     first_row: int
@@ -34,19 +34,19 @@ class Unseen:
             end of their mode), "off_step", "unknown" (no category), and "infrequent" (of those that share a
             one-hot column).
         """
-        found = {}
-        for sort, held in sorts.items():
-            if held is not None and held.any():
-                found[sort] = cls(int(held.sum()), first_row + int(held.argmax()))
-        return found
+        unseen = {}
+        for sort, is_of_sort in sorts.items():
+            if is_of_sort is not None and is_of_sort.any():
+                unseen[sort] = cls(int(is_of_sort.sum()), first_row + int(is_of_sort.argmax()))
+        return unseen
 
     @classmethod
     def counted(cls, first_row: int, **sorts: Array) -> dict[str, Unseen]:
-        """The same where each sort is counted: how many rows of the part there are, and the first of them."""
+        """Rows of a part by sort, from a count of each sort and its first row in the part."""
         return {sort: cls(int(rows), first_row + int(first)) for sort, (rows, first) in sorts.items() if rows}
 
     def merge(self, other: Unseen) -> Unseen:
-        """Both together."""
+        """Add both counts."""
         return Unseen(self.rows + other.rows, min(self.first_row, other.first_row))
 
 
@@ -71,16 +71,16 @@ UnseenRows = Mapping[str, Mapping[str, Unseen]]  # of a block, by column and sor
 
 @dataclass(slots=True)
 class UnseenCounts:
-    """Those of a table, by column and sort."""
+    """Unseen values of a table, by column and sort."""
 
     columns: dict[str, dict[str, Unseen]] = field(default_factory=dict)
 
-    def add(self, found: UnseenRows) -> None:
-        """Add those of a block."""
-        for column, sorts in found.items():
-            held = self.columns.setdefault(column, {})
+    def add(self, counts: UnseenRows) -> None:
+        """Add the unseen values of a block."""
+        for column, sorts in counts.items():
+            column_counts = self.columns.setdefault(column, {})
             for sort, rows in sorts.items():
-                held[sort] = rows.merge(held[sort]) if sort in held else rows
+                column_counts[sort] = rows.merge(column_counts[sort]) if sort in column_counts else rows
 
     def to_json(self) -> dict[str, Any]:
         """Rows and first row by column and sort."""
@@ -104,7 +104,7 @@ class UnseenCounts:
         return {column: {sort: rows.rows for sort, rows in sorts.items()} for column, sorts in self.columns.items()}
 
     def warn(self, place: Callable[[int], str]) -> None:
-        """Tell of the columns whose values may not come back; unknown ones are ignored as users asked."""
+        """Log the columns whose values may not come back; unknown ones are ignored as users asked."""
         for column, sorts in self.columns.items():
             for sort, what in _TOLD.items():
                 if sort in sorts:

@@ -389,9 +389,9 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         Responsibilities that are drawn in row order are drawn in this process, which then reads the rows.
         """
         frame = lazy_frame(x)
-        given = x if frame is None else frame
-        drawn = isinstance(self.init_params, str) and self.init_params == "random"
-        if not drawn:
+        frame_or_array = x if frame is None else frame
+        draws_responsibilities = isinstance(self.init_params, str) and self.init_params == "random"
+        if not draws_responsibilities:
             source: Any = frame
             if frame is None and not isinstance(self.executor, LocalExecutor | None):
                 host = read_rows(self, x, reset=reset)
@@ -400,12 +400,12 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
             if executor is not None:
                 with (
                     executor.client.as_current(),  # a frame counts its rows through the client that is current
-                    rows_on_cluster(self, source, executor, sample_weight, reset=reset) as spread,
+                    rows_on_cluster(self, source, executor, sample_weight, reset=reset) as rows,
                 ):
-                    yield spread
+                    yield rows
                 return
-        with self._in_threads(training_rows(self, given, sample_weight, reset=reset)) as shared:
-            yield shared
+        with self._in_threads(training_rows(self, frame_or_array, sample_weight, reset=reset)) as threaded_rows:
+            yield threaded_rows
 
     def _problem(self, rows: Rows, moments: Moments) -> Problem:
         warm = self._posterior() if self.warm_start and hasattr(self, "converged_") else None
@@ -598,8 +598,9 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         ((100, 2), (100,))
         """
         check_is_fitted(self)
-        given: Any = n_samples
-        if isinstance(given, bool) or not isinstance(given, Integral):
+        number: Any = n_samples
+        # A bool is an Integral too.
+        if isinstance(number, bool) or not isinstance(number, Integral):
             raise InputError(f"n_samples is a whole number of rows, got {n_samples!r}")
         if n_samples < 1:
             raise ValueError(f"Invalid value for 'n_samples': {n_samples} . The sampling requires at least one sample.")
@@ -618,12 +619,14 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
 
     def _posterior(self) -> Posterior:
         """The fitted mixture, from the attributes that people see."""
-        given: Any = self.weight_concentration_
-        process = isinstance(given, tuple)
+        concentration: Any = self.weight_concentration_
+        process = isinstance(concentration, tuple)
         form, shape = self._covariance_type, self.means_.shape
         return Posterior(
             concentration=(
-                StickBreaking(np.stack(given)) if process else Dirichlet(given, self.weight_concentration_prior_)
+                StickBreaking(np.stack(concentration))
+                if process
+                else Dirichlet(concentration, self.weight_concentration_prior_)
             ),
             mean_precision=self.mean_precision_,
             means=self.means_[:, 0] if shape[1] == 1 else self.means_,
@@ -644,8 +647,8 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         if frame is not None:
             return map_frames(frame, partial(of_partition, self._alone(), function), numbered=False)
         rows = read_rows(self, x, reset=False)
-        with self._in_threads(rows) as shared:
-            return of_rows(self._engine(rows), shared, self._posterior(), function)
+        with self._in_threads(rows) as threaded_rows:
+            return of_rows(self._engine(rows), threaded_rows, self._posterior(), function)
 
     def _engine(self, rows: Rows) -> Engine:
         if rows.spread and self.engine == "cuda":  # the workers' engine, which this process need not have
@@ -658,10 +661,10 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         return get_engine("cuda" if name == "cuda" else "reference")
 
     def _alone(self) -> BayesianGaussianMixture:
-        """The mixture as it travels to workers: without the rows that `partial_fit` has seen."""
-        alone = copy(self)
-        alone._seen, alone.executor = None, LocalExecutor(1)
-        return alone
+        """Return the mixture as it is sent to workers: without the rows that `partial_fit` has seen."""
+        portable = copy(self)
+        portable._seen, portable.executor = None, LocalExecutor(1)
+        return portable
 
     @contextmanager
     def _in_threads(self, rows: Rows) -> Iterator[Rows]:
@@ -685,7 +688,7 @@ def _as_attribute(values: Floats, form: CovarianceType, features: int) -> Floats
 
 
 def _of_components(attribute: Floats, form: CovarianceType, shape: tuple[int, ...]) -> Floats:
-    """The way back, for means of shape (K, D)."""
+    """Invert `_as_attribute`, for means of shape (K, D)."""
     k, d = shape
     if d == 1:
         return np.array(np.broadcast_to(attribute.ravel(), (k,)))
@@ -696,13 +699,14 @@ def _of_components(attribute: Floats, form: CovarianceType, shape: tuple[int, ..
 
 def _refuse_few(estimator: Any, rows: Rows) -> None:
     """Refuse fewer rows than components; a row with a weight stands for so many."""
-    most = int(rows.total)
+    row_count = int(rows.total)
     if rows.weight is not None:
         xp = namespace_of(rows.weight)
-        most = max(most, int(xp.sum(xp.sign(rows.weight))))
-    if most < estimator.n_components:
+        row_count = max(row_count, int(xp.sum(xp.sign(rows.weight))))
+    if row_count < estimator.n_components:
         raise ValueError(
-            f"Expected n_samples >= n_components but got n_components = {estimator.n_components}, n_samples = {most}"
+            f"Expected n_samples >= n_components but got n_components = {estimator.n_components}, "
+            f"n_samples = {row_count}"
         )
 
 
@@ -712,23 +716,23 @@ def _refuse_summary(estimator: Any, features: int) -> None:
         raise InputError(f'algorithm="summary" needs one feature, but X has {features}; use "exact" or "auto"')
 
 
-def _refuse_changes(estimator: Any, before: dict[str, Any]) -> None:
+def _refuse_changes(estimator: Any, parameters: dict[str, Any]) -> None:
     """Refuse other parameters than those that rows seen before were taken in with."""
-    for name, value in before.items():
-        now = getattr(estimator, name)
-        if now is not value and not np.array_equal(now, value):
+    for name, value in parameters.items():
+        current = getattr(estimator, name)
+        if current is not value and not np.array_equal(current, value):
             raise InputError(f"{name} has changed since the first partial_fit: call fit, or use a new estimator")
 
 
 def _refuse_other_form(estimator: Any, warm: Posterior, features: int) -> None:
     """Refuse a warm start with another kind of mixture."""
     process = estimator.weight_concentration_prior_type == "dirichlet_process"
-    same = {
+    checks = {
         "n_components": len(warm.means) == estimator.n_components,
         "covariance_type": estimator._covariance_type == estimator.covariance_type,
         "weight_concentration_prior_type": isinstance(warm.concentration, StickBreaking) == process,
         "the number of features": warm.features == features,
     }
-    for name, kept in same.items():
-        if not kept:
+    for name, is_equal in checks.items():
+        if not is_equal:
             raise InputError(f"{name} has changed since the last fit: go on from it no more, and set warm_start=False")

@@ -1,4 +1,4 @@
-"""What an estimator predicts: functions of the components' log densities at rows."""
+"""Predictions of an estimator: functions of the components' log densities at rows."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def of_rows(engine: Engine, rows: Rows, posterior: Posterior, function: Callable
     Parameters
     ----------
     engine : Engine
-        Who computes densities.
+        Engine that computes densities.
     rows : Rows
         The rows.
     posterior : Posterior
@@ -64,18 +64,18 @@ def of_rows(engine: Engine, rows: Rows, posterior: Posterior, function: Callable
     """
     table: GaussianTable = posterior.gaussian_table(np.zeros(rows.features))
     wide = max(table.components, rows.features)
-    most = BLOCK_VALUES if rows.on_host else max(1, DENSITY_VALUES // wide) * rows.features
-    blocks = list(rows.each(lambda _, x, weight: function(engine.log_prob(x, table)), most))
+    block_values = BLOCK_VALUES if rows.on_host else max(1, DENSITY_VALUES // wide) * rows.features
+    blocks = list(rows.each(lambda _, x, weight: function(engine.log_prob(x, table)), block_values))
     return namespace_of(blocks[0]).concat(blocks, axis=0)
 
 
 def of_array(mixture: Any, function: Callable[[Array], Array], array: Any) -> Any:
     """A function of the log densities of a Dask array's rows, as a Dask array whose chunks lie where the rows' do."""
-    whole = whole_rows(array)
-    check_features(mixture, (1, whole.shape[1]), None, reset=False)
-    meta = of_chunk(mixture, function, namespace_of(whole._meta).zeros((0, whole.shape[1])))
-    shape = {"drop_axis": 1} if meta.ndim == 1 else {"chunks": (whole.chunks[0], (meta.shape[1],))}
-    return whole.map_blocks(partial(of_chunk, mixture, function), meta=meta, **shape)
+    rows = whole_rows(array)
+    check_features(mixture, (1, rows.shape[1]), None, reset=False)
+    meta = of_chunk(mixture, function, namespace_of(rows._meta).zeros((0, rows.shape[1])))
+    shape = {"drop_axis": 1} if meta.ndim == 1 else {"chunks": (rows.chunks[0], (meta.shape[1],))}
+    return rows.map_blocks(partial(of_chunk, mixture, function), meta=meta, **shape)
 
 
 def of_chunk(mixture: Any, function: Callable[[Array], Array], x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""What is given as X and sample_weight, validated and made rows of the kernel: arrays, memory maps, frames, sources."""
+"""Validating X and sample_weight, and making rows of the kernel of arrays, memory maps, frames and sources."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RowsOfSource(Rows):
     numbers_of : callable
         The rows of a block, shape (rows, D).
     executor : Executor
-        What works on the blocks.
+        Executor that works on the blocks.
     """
 
     blocks: Callable[[], Iterable[Block]]
@@ -44,7 +44,7 @@ class RowsOfSource(Rows):
     lazy: bool = True
 
     def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
-        """What a function gives for each block, by the executor; see `Rows.each`."""
+        """Results of a function for each block, by the executor; see `Rows.each`."""
 
         def apply(block: Block) -> T:
             part = slice(block.first_row, block.first_row + block.rows)
@@ -85,7 +85,7 @@ def training_rows(estimator: Any, x: Any, sample_weight: Any, *, reset: bool = T
 
 
 def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
-    """Rows as they are given; `reset` for those of a fit."""
+    """Read rows with all weights; `reset` for those of a fit."""
     from sklearn.utils.validation import validate_data
 
     if isinstance(x, Source):  # a frame of Dask
@@ -110,12 +110,12 @@ def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
 
 def local_executor(estimator: Any) -> LocalExecutor:
     """Threads of this process, where it does the work."""
-    given = estimator.executor
-    return given if isinstance(given, LocalExecutor) else LocalExecutor()
+    executor = estimator.executor
+    return executor if isinstance(executor, LocalExecutor) else LocalExecutor()
 
 
 def _is_on_disk(x: Any) -> bool:
-    """Something larger than memory should hold that only its slices turn into arrays."""
+    """Return whether rows are larger than memory should hold and only their slices turn into arrays."""
     if isinstance(x, np.memmap):
         return x.ndim == 2 and x.dtype not in Rows.TYPES and x.dtype.kind in "iuf" and x.size > MAPPED_VALUES
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None)
@@ -125,8 +125,8 @@ def _is_on_disk(x: Any) -> bool:
 
 
 def _is_foreign(x: Any) -> bool:
-    named = hasattr(x, "__array_namespace__") or holds_device_rows(x)
-    return named and not isinstance(x, np.ndarray)
+    has_namespace = hasattr(x, "__array_namespace__") or holds_device_rows(x)
+    return has_namespace and not isinstance(x, np.ndarray)
 
 
 def _foreign_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
@@ -182,7 +182,7 @@ def _float64_numbers(name: str, column: Column) -> Array:
 
 
 def check_features(estimator: Any, shape: tuple[int, ...], names: Sequence[str] | None, *, reset: bool) -> None:
-    """Take number and names of the features, or compare with them.
+    """Record number and names of the features, or compare with those of the fit.
 
     Raises
     ------
@@ -193,9 +193,10 @@ def check_features(estimator: Any, shape: tuple[int, ...], names: Sequence[str] 
 
     if names is not None:
         _check_feature_names(estimator, pa.table({name: pa.nulls(0) for name in names}), reset=reset)
-    least = 2 if reset else 1
-    if shape[0] < least or shape[1] == 0:
-        raise InputError(f"X has shape {tuple(shape)}, but a minimum of {least} rows and 1 feature is required")
+    least_rows = 2 if reset else 1
+    if shape[0] < least_rows or shape[1] == 0:
+        raise InputError(f"X has shape {tuple(shape)}, but a minimum of {least_rows} rows and 1 feature is required")
+    # Only its shape is looked at, so an array that takes no memory stands for the rows.
     _check_n_features(estimator, np.broadcast_to(0.0, shape), reset=reset)
 
 
@@ -210,18 +211,18 @@ def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Array | None:
     if sample_weight is None:
         return None
     count = (x.rows or 0) if isinstance(x, Source) else int(_num_samples(x))
-    given = values_of_series(sample_weight)
-    if holds_device_rows(given) and holds_device_rows(x):
-        there = device_rows("sample_weight", given)
-        if there.shape == (count,) and there.dtype.kind in "fiub":
-            there = there.astype(np.float64)
-            can_count, total, is_one = _look_at(there)
+    weights = values_of_series(sample_weight)
+    if holds_device_rows(weights) and holds_device_rows(x):
+        device_weights = device_rows("sample_weight", weights)
+        if device_weights.shape == (count,) and device_weights.dtype.kind in "fiub":
+            device_weights = device_weights.astype(np.float64)
+            can_count, total, is_one = _look_at(device_weights)
             if can_count and (total > 1 or not reset):
-                return None if is_one else there
-    given = hosted("sample_weight", given)  # what is wrong with those of a device is said of them there
-    if not reset and np.shape(given) == (count,) and not np.any(np.asarray(given)):
+                return None if is_one else device_weights
+    weights = hosted("sample_weight", weights)  # what is wrong with those of a device is said of them there
+    if not reset and np.shape(weights) == (count,) and not np.any(np.asarray(weights)):
         return np.zeros(count)
-    weight: Floats = _check_sample_weight(given, np.broadcast_to(0.0, (count, 1)), dtype=np.float64)
+    weight: Floats = _check_sample_weight(weights, np.broadcast_to(0.0, (count, 1)), dtype=np.float64)
     if np.any(weight < 0):
         raise InputError(f"sample_weight is negative at row {int(np.argmax(weight < 0))}: weights count rows")
     total = float(np.sum(weight))
@@ -234,15 +235,15 @@ def checked_weight(x: Any, sample_weight: Any, *, reset: bool) -> Array | None:
 
 
 def _look_at(weight: Array) -> tuple[bool, float, bool]:
-    """Whether all weights are finite and none is negative, their sum, and whether all are 1: one wait for a device."""
+    """Return whether weights are finite and not negative, their sum, and whether all are 1; waits for a device once."""
     xp = namespace_of(weight)
     can_count = xp.all(xp.isfinite(weight) & (weight >= 0))
-    found = to_numpy(xp.stack([can_count.astype(np.float64), xp.sum(weight), xp.all(weight == 1).astype(np.float64)]))
-    return bool(found[0]), float(found[1]), bool(found[2])
+    answers = to_numpy(xp.stack([can_count.astype(np.float64), xp.sum(weight), xp.all(weight == 1).astype(np.float64)]))
+    return bool(answers[0]), float(answers[1]), bool(answers[2])
 
 
 def hosted(name: str, values: Any) -> Any:
-    """What lies on a device as an array of the host; everything else as it is."""
+    """Return values of a device as an array of the host; everything else as it is."""
     return to_numpy(device_rows(name, values)) if holds_device_rows(values) else values
 
 

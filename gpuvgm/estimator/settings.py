@@ -31,7 +31,7 @@ def checked_prior(estimator: Any, moments: Moments) -> Prior:
     """
     features = len(moments.mean)
     concentration, precision = estimator.weight_concentration_prior, estimator.mean_precision_prior
-    mean = moments.mean if estimator.mean_prior is None else _given(estimator.mean_prior, (features,), "means")
+    mean = moments.mean if estimator.mean_prior is None else _checked_array(estimator.mean_prior, (features,), "means")
     covariance = _covariance(
         estimator.covariance_prior, estimator.covariance_type, moments.scatter / (moments.total - 1)
     )
@@ -49,25 +49,25 @@ def checked_prior(estimator: Any, moments: Moments) -> Prior:
     )
 
 
-def _degrees_of_freedom(given: float | None, features: int) -> float:
-    if given is None:
+def _degrees_of_freedom(prior: float | None, features: int) -> float:
+    if prior is None:
         return features
-    if given <= features - 1.0:
+    if prior <= features - 1.0:
         raise ValueError(
-            f"The parameter 'degrees_of_freedom_prior' should be greater than {features - 1}, but got {given:.3f}."
+            f"The parameter 'degrees_of_freedom_prior' should be greater than {features - 1}, but got {prior:.3f}."
         )
-    return given
+    return prior
 
 
-def _covariance(given: Any, covariance_type: CovarianceType, of_rows: Floats) -> Floats:
-    features, given = len(of_rows), hosted("covariance_prior", given)
-    if given is None:
+def _covariance(prior: Any, covariance_type: CovarianceType, of_rows: Floats) -> Floats:
+    features, prior = len(of_rows), hosted("covariance_prior", prior)
+    if prior is None:
         variances = np.diagonal(of_rows).copy()
         forms = {"diag": variances, "spherical": np.mean(variances)}
         return np.asarray(forms.get(covariance_type, of_rows))
     if covariance_type == "spherical":
-        return np.asarray(given, dtype=np.float64)
-    covariance = _given(given, prior_shape(covariance_type, features), f"{covariance_type} covariance_prior")
+        return np.asarray(prior, dtype=np.float64)
+    covariance = _checked_array(prior, prior_shape(covariance_type, features), f"{covariance_type} covariance_prior")
     if covariance_type == "diag":
         if np.any(covariance <= 0):
             raise ValueError(f"'{covariance_type} precision' should be positive")
@@ -83,7 +83,7 @@ def prior_shape(covariance_type: CovarianceType, features: int) -> tuple[int, ..
     return (features,) if covariance_type == "diag" else ()
 
 
-def _given(values: Any, shape: tuple[int, ...], name: str) -> Floats:
+def _checked_array(values: Any, shape: tuple[int, ...], name: str) -> Floats:
     from sklearn.utils import check_array
 
     array: Floats = check_array(hosted(name, values), dtype=[np.float64, np.float32], ensure_2d=False)

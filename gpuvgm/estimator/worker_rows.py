@@ -56,13 +56,13 @@ class RowsOnWorkers(Rows):
         return total
 
     def merged(self, engine: Engine, function: Callable[..., T]) -> T:
-        """What a function gives for all blocks; see `Rows.merged`."""
+        """Merged result of a function for all blocks; see `Rows.merged`."""
         parts: T = merged(self.held.map(_merged, self.engine, self.chosen, function))
         return parts
 
     def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
-        """What a function gives for each block of each partition; see `Rows.each`."""
-        return chain.from_iterable(self.held.map(_each, self.chosen, function, values))
+        """Results of a function for each block of each partition; see `Rows.each`."""
+        return chain.from_iterable(self.held.map(_results_of_blocks, self.chosen, function, values))
 
 
 def _rows_of(chunks: HeldChunks, chosen: Choice | None = None) -> Rows:
@@ -85,12 +85,12 @@ def _nodes(
 
 
 def _merged(chunks: HeldChunks, engine: str, chosen: Choice | None, function: Callable[..., T]) -> T:
-    """What a function gives for the blocks of a partition."""
+    """Merged result of a function for the blocks of a partition."""
     return _rows_of(chunks, chosen).merged(get_engine(engine), function)
 
 
-def _each(chunks: HeldChunks, chosen: Choice | None, function: Callable[..., T], values: int) -> list[T]:
-    """What a function gives for each block of a partition."""
+def _results_of_blocks(chunks: HeldChunks, chosen: Choice | None, function: Callable[..., T], values: int) -> list[T]:
+    """Results of a function for each block of a partition."""
     return list(_rows_of(chunks, chosen).each(function, values))
 
 
@@ -118,9 +118,9 @@ def rows_on_workers(
         Weights of the rows.
     """
     assert isinstance(run.executor, DaskExecutor)
-    with run.executor.hold(function, partitions) as held:
-        shares = in_whole_chunks(held, weight)
-        del held  # the workers drop the partitions of before
+    with run.executor.hold(function, partitions) as worker_partitions:
+        shares = in_whole_chunks(worker_partitions, weight)
+        del worker_partitions  # the workers drop the partitions of before
         yield RowsOnWorkers(np.broadcast_to(0.0, shape), weight, held=shares, engine=run.engine)
 
 

@@ -123,8 +123,8 @@ class DataTransformer:
         self._table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         self._empty = self.train_data[:0].copy()
         self.model: list[FittedColumn] = list(self._table.columns_.values())
-        held = {column.name: column for column in self._table.model_.mixtures}
-        mixtures = [held.get(column.name) for column in self.model]
+        mixture_columns = {column.name: column for column in self._table.model_.mixtures}
+        mixtures = [mixture_columns.get(column.name) for column in self.model]
         self.components = [None if column is None else column.active for column in mixtures]
         self.ordering = [None if column is None else np.array(column.order) for column in mixtures]
         self.output_info = [part for column in self.model for part in _flagged_parts(column)]
@@ -215,14 +215,14 @@ class DataTransformer:
     def _kinds(self, names: Sequence[str], labels: Sequence[Any]) -> dict[str, dict[str, Any]]:
         """Kind and options of every column."""
 
-        def named(argument: str, given: Iterable[Any]) -> list[str]:
-            positions = [_position(argument, one, labels) for one in given]
+        def names_of(argument: str, labels_or_positions: Iterable[Any]) -> list[str]:
+            positions = [_position(argument, column, labels) for column in labels_or_positions]
             return [names[position] for position in positions]
 
-        categorical = set(named("categorical_list", self.categorical_columns))
-        categorical -= set(named("non_categorical_list", self.non_categorical_columns))
-        general = named("general_list", self.general_columns)
-        mixed = named("mixed_dict", self.mixed_columns)
+        categorical = set(names_of("categorical_list", self.categorical_columns))
+        categorical -= set(names_of("non_categorical_list", self.non_categorical_columns))
+        general = names_of("general_list", self.general_columns)
+        mixed = names_of("mixed_dict", self.mixed_columns)
         modal = dict(zip(mixed, self.mixed_columns.values(), strict=True))
         if len(modal) < len(mixed):
             raise InputError("mixed_dict names a column by its label and by its position; give it once")
@@ -244,14 +244,14 @@ def _open_rows(rows: Any) -> Source:
     return source
 
 
-def _position(argument: str, given: Any, labels: Sequence[Any]) -> int:
+def _position(argument: str, column: Any, labels: Sequence[Any]) -> int:
     """Position of a column that is named by its label or by its position."""
-    if given in labels:
-        return labels.index(given)
-    if isinstance(given, (int, np.integer)) and 0 <= given < len(labels):
-        return int(given)
-    shown = ", ".join(map(repr, labels[:20])) + (", …" if len(labels) > 20 else "")
-    raise InputError(f"{argument}: there is no column {given!r}; the columns are {shown}")
+    if column in labels:
+        return labels.index(column)
+    if isinstance(column, (int, np.integer)) and 0 <= column < len(labels):
+        return int(column)
+    label_texts = ", ".join(map(repr, labels[:20])) + (", …" if len(labels) > 20 else "")
+    raise InputError(f"{argument}: there is no column {column!r}; the columns are {label_texts}")
 
 
 def _flagged_parts(column: FittedColumn) -> list[tuple[Any, ...]]:

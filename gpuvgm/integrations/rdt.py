@@ -1,4 +1,4 @@
-"""RDT's cluster-based normalizer on gpuvgm's engines: same columns, same draws, in a fraction of the time.
+"""RDT's cluster-based normalizer on gpuvgm's engines: the columns and draws of RDT, in a fraction of the time.
 
 For RDT 1.18 and later, RDT 2 included. What concerns missing values, rounding and bounds is RDT's own.
 """
@@ -53,15 +53,15 @@ CHOICES = {
 
 
 class OnePassMixture(BayesianGaussianMixture):
-    """The estimator with a summary that is planned on fewer rows, and whose error is looked at only where EM ends.
+    """BayesianGaussianMixture whose summary is planned on fewer rows, and its error estimated only where EM ends.
 
     `fit_error_` of a summary is what the cells cost in the last iterations; where that is more than 1e-6 sigma, the
     estimator's own fit follows.
     """
 
     def _estimate(self, problem: Problem) -> Estimate:
-        few = problem.rows.count < SUMMARY_ROWS
-        if self.effort == "best" or self.algorithm == "exact" or (self.algorithm == "auto" and few):
+        is_small = problem.rows.count < SUMMARY_ROWS
+        if self.effort == "best" or self.algorithm == "exact" or (self.algorithm == "auto" and is_small):
             return super()._estimate(problem)
         frame, starts, grid = plan(replace(problem, rows=problem.rows.sample(PLANNING_ROWS)))
         sums = summarise_rows(problem.engine, problem.rows, grid)
@@ -167,15 +167,16 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
             raise InputError(
                 f'column "{self._column}" has numbers beyond {LARGEST_NUMBER:g}: divide them before the fit'
             )
-        few = isinstance(self.max_clusters, (int, np.integer)) and len(numbers) < self.max_clusters
+        lacks_rows = isinstance(self.max_clusters, (int, np.integer)) and len(numbers) < self.max_clusters
         mixture = OnePassMixture(
-            n_components=len(numbers) if few else self.max_clusters,
+            n_components=len(numbers) if lacks_rows else self.max_clusters,
             weight_concentration_prior=WEIGHT_CONCENTRATION,
             reg_covar=self._least_variance(numbers),
             random_state=int(self.random_states["fit"].get_state()[1][0]),
             algorithm=self.algorithm,
             effort=self.effort,
         )
+        # The estimator refuses a single row; two equal ones have its mean and variance.
         rows = numbers if len(numbers) > 1 else np.repeat(numbers, 2)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -186,20 +187,20 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         self.valid_component_indicator = valid if np.any(valid) else heaviest
 
     def _learn_values(self, values: Floats) -> Floats:
-        """Read the options for the column's values, and give the numbers that the mixture is fitted to."""
+        """Set codec and modal values from the options; return the numbers that the mixture is fitted to."""
         column = self._column
         log, integer = checked_option(column, "log", self.log), checked_option(column, "integer", self.integer)
-        listed: Any = checked_option(column, "modal", self.modal)
+        option: Any = checked_option(column, "modal", self.modal)
         precision = {"float16": pa.float16(), "float32": pa.float32()}.get(str(self._dtype).lower(), pa.float64())
-        found: Any = modal_values(column, listed, FloatCodec(precision))
-        if None in found:
+        modal: Any = modal_values(column, option, FloatCodec(precision))
+        if None in modal:
             raise InputError(
                 f'column "{column}": modal holds the missing value; leave it out, missing_value_generation says what '
                 "becomes of missing ones"
             )
-        self._modal = found
+        self._modal = modal
         self._codec = replace(FLOATS, integer=bool(integer))
-        ordinary = values[~np.isin(values, found)]
+        ordinary = values[~np.isin(values, modal)]
         fitted = ordinary if len(ordinary) else values  # of modal values alone: a component that gets no row
         if log:
             self._codec = LogCodec.around(self._codec, log, float(np.min(fitted)))
@@ -222,12 +223,12 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def _reverse_transform(self, data: Any) -> Any:
         encoded = np.asarray(data, dtype=np.float64)
         mixture, valid = self._bgm_transformer, self.valid_component_indicator
-        none = np.zeros(len(self._modal))
-        means = np.append(mixture.means_[valid, 0], none)
-        deviations = np.append(np.sqrt(mixture.covariances_[valid, 0, 0]), none)
-        drawn = np.clip(np.rint(encoded[:, 1]), 0, len(means) - 1)
-        unknown = np.isnan(drawn)
-        component = np.where(unknown, 0, drawn).astype(np.intp)
+        no_width = np.zeros(len(self._modal))
+        means = np.append(mixture.means_[valid, 0], no_width)
+        deviations = np.append(np.sqrt(mixture.covariances_[valid, 0, 0]), no_width)
+        codes = np.clip(np.rint(encoded[:, 1]), 0, len(means) - 1)
+        unknown = np.isnan(codes)
+        component = np.where(unknown, 0, codes).astype(np.intp)
         numbers = np.clip(encoded[:, 0], -1, 1) * (self.STD_MULTIPLIER * deviations)[component] + means[component]
         numbers = np.array(FLOATS.encode(self._codec.decode(numbers)))
         for index, value in enumerate(self._modal, len(means) - len(self._modal)):
@@ -243,9 +244,9 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def _draw_table(self) -> DrawTable:
         posterior = self._bgm_transformer._posterior()
         valid = np.flatnonzero(self.valid_component_indicator)
-        others = np.flatnonzero(~self.valid_component_indicator)
+        invalid = np.flatnonzero(~self.valid_component_indicator)
         return DrawTable(
-            mixture=posterior.kernel_table(ROWS).take(np.concatenate((valid, others))),
+            mixture=posterior.kernel_table(ROWS).take(np.concatenate((valid, invalid))),
             widths=self.STD_MULTIPLIER * np.sqrt(posterior.covariances[valid]),
             codes=np.arange(len(valid), dtype=np.float64),
             floor=RESEARCH_FLOOR,
@@ -254,7 +255,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         )
 
     def _values(self, formatted: NDArray[Any]) -> Floats:
-        """The column's values from what RDT made of it: numbers, and a column of their own for missing ones."""
+        """Values of the column from RDT's formatted data: numbers, and perhaps a second column for missing ones."""
         values = np.ascontiguousarray(formatted if formatted.ndim == 1 else formatted[:, 0], dtype=np.float64)
         remedy = "replace infinite ones, and let missing_value_replacement stand for missing ones"
         self._refuse(~np.isfinite(values), "values are infinite or missing", remedy)
@@ -263,8 +264,8 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     def _refuse(self, rows: NDArray[np.bool_], problem: str, remedy: str) -> None:
         if np.any(rows):
             wrong = np.flatnonzero(rows)
-            told = counted_values(len(wrong), problem)
-            raise InputError(f'column "{self._column}": {told} (first at row {wrong[0]}); {remedy}')
+            problem_count = counted_values(len(wrong), problem)
+            raise InputError(f'column "{self._column}": {problem_count} (first at row {wrong[0]}); {remedy}')
 
     def _least_variance(self, numbers: Floats) -> float:
         deviation = float(np.std(numbers))
@@ -277,7 +278,9 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
 
 
 #: The constructor has the signature of RDT's, which differs between versions, with its own keywords behind.
-_own = [p for p in inspect.signature(ClusterBasedNormalizer.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
-_theirs = inspect.signature(transformers.ClusterBasedNormalizer.__init__)
+_keyword_only = [
+    p for p in inspect.signature(ClusterBasedNormalizer.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY
+]
+_rdt_signature = inspect.signature(transformers.ClusterBasedNormalizer.__init__)
 _constructor: Any = ClusterBasedNormalizer.__init__
-_constructor.__signature__ = _theirs.replace(parameters=[*_theirs.parameters.values(), *_own])
+_constructor.__signature__ = _rdt_signature.replace(parameters=[*_rdt_signature.parameters.values(), *_keyword_only])

@@ -59,7 +59,7 @@ def read_kinds(metadata: Any, table: str | None = None) -> dict[str, Any]:
     """
     described = _described_table(_metadata_document(metadata), table)
     keys = [described.get("primary_key"), *(described.get("alternate_keys") or [])]
-    kinds = {str(name): "id" if name in keys else _kind_of(name, said) for name, said in described["columns"].items()}
+    kinds = {str(name): "id" if name in keys else _kind_of(name, entry) for name, entry in described["columns"].items()}
     return {name: kind for name, kind in kinds.items() if kind is not None}
 
 
@@ -74,7 +74,7 @@ def _metadata_document(metadata: Any) -> Any:
 
 
 def _described_table(document: Any, name: str | None) -> Mapping[str, Any]:
-    """The part about one table."""
+    """The entry of one table."""
     tables = document.get("tables", {name: document}) if isinstance(document, Mapping) else None
     if not isinstance(tables, Mapping) or not tables:
         raise InputError(NO_METADATA)
@@ -88,8 +88,8 @@ def _described_table(document: Any, name: str | None) -> Mapping[str, Any]:
     return described
 
 
-def _kind_of(name: str, said: Any) -> Any:
-    """The kind of a column by what the metadata says of it; None: it is inferred."""
-    if not isinstance(said, Mapping) or not isinstance(said.get("sdtype"), str):
+def _kind_of(name: str, entry: Any) -> Any:
+    """Kind of a column by its entry in the metadata; None: it is inferred."""
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("sdtype"), str):
         raise InputError(f'metadata: column "{name}" has no sdtype: give it one, or leave the column out')
-    return SDTYPES.get(said["sdtype"], "pass" if said.get("pii", True) else None)
+    return SDTYPES.get(entry["sdtype"], "pass" if entry.get("pii", True) else None)

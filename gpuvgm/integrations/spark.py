@@ -126,13 +126,13 @@ def encode(
     >>> [row["colour.mode"] for row in spark.encode(transformer, frame).collect()]
     [0, 0, 1, 0]
     """
-    alone = transformer._alone().set_output(transform="pyarrow")
-    given = _open_frame(frame)
-    check_request(given.name, given.schema, alone.model_.names)
-    rows = given.of(alone.model_.names)
+    portable = transformer._alone().set_output(transform="pyarrow")
+    source = _open_frame(frame)
+    check_request(source.name, source.schema, portable.model_.names)
+    rows = source.of(portable.model_.names)
     options = {"mode": mode, "layout": layout, "dtype": dtype, "seed": seed}
-    work = partial(_encode_block, alone, options, whole()(first_row, "first_row"))
-    return rows.map(work, work(Block(0, rows.nothing)).schema, numbered=(mode or alone.mode) != "argmax")
+    work = partial(_encode_block, portable, options, whole()(first_row, "first_row"))
+    return rows.map(work, work(Block(0, rows.nothing)).schema, numbered=(mode or portable.mode) != "argmax")
 
 
 def decode(transformer: TableTransformer, frame: DataFrame, *, invalid: InvalidRows = "mask") -> DataFrame:
@@ -170,9 +170,9 @@ def decode(transformer: TableTransformer, frame: DataFrame, *, invalid: InvalidR
     ['red', 'red', 'blue', 'red']
     """
     choice(InvalidRows)(invalid, "invalid")
-    alone, rows = transformer._alone(), _open_frame(frame)
-    work = partial(_decode_block, alone, invalid)
-    numbered = bool(running_identifiers(alone, rows.schema.names))
+    portable, rows = transformer._alone(), _open_frame(frame)
+    work = partial(_decode_block, portable, invalid)
+    numbered = bool(running_identifiers(portable, rows.schema.names))
     return rows.map(work, _spark_schema(work(Block(0, rows.nothing)).schema), numbered=numbered)
 
 
@@ -221,7 +221,7 @@ class SparkFrame(Source):
         return SparkFrame(self.frame, pa.schema([self.schema.field(name) for name in names]))
 
     def map(self, work: Callable[[Block], pa.Table], schema: pa.Schema, *, numbered: bool) -> DataFrame:
-        """A lazy frame of what a function gives for blocks; without numbers a partition begins with row 0."""
+        """A lazy frame of a function's results for blocks; without numbers a partition begins with row 0."""
         rows = self.counted() if numbered else self
         reading = rows.reading(self.schema.names, ENCODED_ROWS)
         return _number_rows(self.frame, self.schema.names).mapInArrow(
@@ -229,7 +229,7 @@ class SparkFrame(Source):
         )
 
     def reading(self, columns: Sequence[str], block_rows: int) -> PartitionReader:
-        """How an executor reads a partition."""
+        """Record of how an executor reads a partition."""
         schema = pa.schema([self.schema.field(name) for name in columns])
         if self.lengths is None:
             return PartitionReader(schema, block_rows)
@@ -246,13 +246,13 @@ class SparkFrame(Source):
         """Rows of each run, one after the other."""
         self.check_sample(columns, runs)
         take = partial(_take_runs, self.reading(columns, ENCODED_ROWS), tuple(runs))
-        found = (piece for _, pieces in self.results(columns, take) for piece in pieces)
-        picked = [table for *_, table in sorted(found, key=lambda piece: piece[:2])]
+        pieces_of_runs = (piece for _, pieces in self.results(columns, take) for piece in pieces)
+        tables = [table for *_, table in sorted(pieces_of_runs, key=lambda piece: piece[:2])]
         schema = pa.schema([self.schema.field(name) for name in columns])
-        return pa.concat_tables([pa.Table.from_batches([], schema), *picked])
+        return pa.concat_tables([pa.Table.from_batches([], schema), *tables])
 
     def results(self, columns: Sequence[str], function: PartFunction) -> list[tuple[int, Any]]:
-        """What a function gives for the batches of each partition that has rows, with the partition's number."""
+        """Results of a function for the batches of each partition that has rows, with the partition's number."""
         return _collect(_results_of(self.frame, columns, function))
 
 
@@ -271,12 +271,12 @@ class SparkBlocks(RemoteBlocks):
 
     def __init__(self, source: SparkFrame, columns: tuple[str, ...], block_rows: int) -> None:
         self._source, self._columns, self._block_rows = source, columns, block_rows
-        self._here: Iterator[Block] | None = None
+        self._iterator: Iterator[Block] | None = None
 
     def __next__(self) -> Block:
-        if self._here is None:
-            self._here = self._to_driver()
-        return next(self._here)
+        if self._iterator is None:
+            self._iterator = self._to_driver()
+        return next(self._iterator)
 
     def _to_driver(self) -> Iterator[Block]:
         """The blocks one by one, in row order."""
@@ -297,8 +297,8 @@ class SparkBlocks(RemoteBlocks):
             width *= BRANCHES
             groups = functions.floor(results["part"] / width)
             results = results.groupBy(groups).applyInArrow(merge_group, _RESULTS)
-        found = [result for _, result in _collect(results)]
-        return reduce(merge, found) if found else None
+        merged = [result for _, result in _collect(results)]
+        return reduce(merge, merged) if merged else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +335,7 @@ class PartitionReader:
         rows = 0
         for block in reblock(typed, self.block_rows):
             rows += block.rows
+            # Rows beyond the count would take the numbers of the next partition.
             if lengths is not None and rows > lengths.get(part, 0):
                 break
             yield Block(starts.get(part, 0) + block.first_row, block.table)
@@ -375,20 +376,20 @@ def _number_rows(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
 
 def _number_partition(batches: Iterable[pa.RecordBatch]) -> tuple[int, Iterator[pa.RecordBatch]]:
     """The number of the partition of consecutive batches, and these; -1 where there are no rows."""
-    left = (batch for batch in batches if batch.num_rows)
-    first = next(left, None)
+    filled = (batch for batch in batches if batch.num_rows)
+    first = next(filled, None)
     if first is None:
         return -1, iter(())
-    return first.column(first.num_columns - 1)[0].as_py() >> 33, chain([first], left)
+    return first.column(first.num_columns - 1)[0].as_py() >> 33, chain([first], filled)
 
 
 def _results_of(frame: DataFrame, columns: Sequence[str], function: PartFunction) -> DataFrame:
-    """A lazy frame of what a function gives for the batches of each partition, or of its exception."""
+    """A lazy frame of a function's results for the batches of each partition, or of its exceptions."""
     return _number_rows(frame, columns).mapInArrow(partial(_call, function), _RESULTS)
 
 
 def _call(function: PartFunction, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """What a function gives for a partition, as a row of a frame of results; none for a partition without rows."""
+    """Result of a function for a partition, as a row of a frame of results; none for a partition without rows."""
     part, rows = _number_partition(batches)
     if part < 0:
         return
@@ -407,10 +408,10 @@ def _row(part: int, result: Any) -> pa.Table:
 
 def _result_of_row(result: bytes) -> Any:
     """A result, of a frame of results; a failure is raised."""
-    found = Packed.unpack(pickle.loads(result))  # what the same job has pickled
-    if isinstance(found, Exception):
-        raise found
-    return found
+    unpacked = Packed.unpack(pickle.loads(result))  # what the same job has pickled
+    if isinstance(unpacked, Exception):
+        raise unpacked
+    return unpacked
 
 
 def _collect(results: DataFrame) -> list[tuple[int, Any]]:
@@ -420,12 +421,12 @@ def _collect(results: DataFrame) -> list[tuple[int, Any]]:
 
 def _merge_group(merge: Callable[[Any, Any], Any], rows: pa.Table) -> pa.Table:
     """Results of several partitions as one, in row order; a failure wins."""
-    ordered = rows.sort_by("part")
+    in_row_order = rows.sort_by("part")
     try:
-        merged = reduce(merge, (_result_of_row(result.as_py()) for result in ordered["result"]))
+        merged = reduce(merge, (_result_of_row(result.as_py()) for result in in_row_order["result"]))
     except ValueError as problem:
         merged = problem
-    return _row(ordered["part"][0].as_py(), merged)
+    return _row(in_row_order["part"][0].as_py(), merged)
 
 
 def _rows_in(_: int, batches: Iterable[pa.RecordBatch]) -> int:
@@ -439,7 +440,7 @@ def _blocks_of(reading: PartitionReader, part: int, batches: Iterable[pa.RecordB
 def _take_runs(
     reading: PartitionReader, runs: Runs, part: int, batches: Iterable[pa.RecordBatch]
 ) -> list[tuple[int, int, pa.Table]]:
-    """What a partition has of runs: number of the run, first row, rows."""
+    """Rows of runs that lie in a partition: number of the run, first row, rows."""
     return [
         (number, block.first_row + low, pa.Table.from_batches([block.batch]).slice(low, rows))
         for block in reading.blocks(part, batches)
@@ -461,31 +462,31 @@ def _merge_partition(
 def _map_partition(
     reading: PartitionReader, work: Callable[[Block], pa.Table], schema: pa.Schema, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """What a function gives for the blocks of a partition, as the frame of the results says."""
+    """Results of a function for the blocks of a partition, in the schema of the results."""
     part, rows = _number_partition(batches)
     for block in reading.blocks(part, rows) if part >= 0 else ():
         try:
-            done = work(block)
+            table = work(block)
         except InputError as problem:
             where = f"partition {part}" if reading.starts is None else f"the block that begins at row {block.first_row}"
             raise InputError(f"{where} of the Spark frame: {problem}") from problem
-        yield from done.cast(schema).to_batches()
+        yield from table.cast(schema).to_batches()
 
 
-def _encode_block(alone: TableTransformer, options: Mapping[str, Any], first_row: int, block: Block) -> pa.Table:
+def _encode_block(transformer: TableTransformer, options: Mapping[str, Any], first_row: int, block: Block) -> pa.Table:
     """A block, encoded."""
-    encoded: pa.Table = alone.transform(block.batch, **options, first_row=first_row + block.first_row)
+    encoded: pa.Table = transformer.transform(block.batch, **options, first_row=first_row + block.first_row)
     return encoded
 
 
-def _decode_block(alone: TableTransformer, invalid: InvalidRows, block: Block) -> pa.Table:
+def _decode_block(transformer: TableTransformer, invalid: InvalidRows, block: Block) -> pa.Table:
     """A block, decoded; identifiers that run are numbered with the rows of the frame."""
-    values, valid = alone.inverse_transform(pa.Table.from_batches([block.batch]), return_valid=True)
-    for column in running_identifiers(alone, block.batch.schema.names):
+    values, valid = transformer.inverse_transform(pa.Table.from_batches([block.batch]), return_valid=True)
+    for column in running_identifiers(transformer, block.batch.schema.names):
         numbers = column.absent(block.first_row, block.rows).passthrough
         values = values.set_column(values.schema.names.index(column.name), column.name, numbers)
-    kept: pa.Table = values.filter(pa.array(valid)) if invalid == "drop" else values
-    return kept
+    rows: pa.Table = values.filter(pa.array(valid)) if invalid == "drop" else values
+    return rows
 
 
 _SIGNED: dict[Any, Any] = {

@@ -65,9 +65,9 @@ class TrainingDataset(IterableDataset):  # type: ignore[misc]  # PyTorch may be 
         shuffle: bool = True,
         drop_last: bool = False,
     ) -> None:
-        own, count = processes()
+        process, count = processes()
         self._rows, self._batch_rows = rows, batch_rows
-        self._rank = (own if rank is None else rank, count if num_replicas is None else num_replicas)
+        self._rank = (process if rank is None else rank, count if num_replicas is None else num_replicas)
         self._shuffle, self._drop_last = shuffle, drop_last
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()  # workers that live on see it change
         next(self._batches((0, 1)), None)  # refuses here what it would refuse in a worker

@@ -1,4 +1,4 @@
-"""What a column's figures say in words, and what to do about it."""
+"""Advice on columns: sentences about problems that their figures show, and remedies."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _AS_IDENTIFIER = 'If it tells rows apart, kind="id" keeps it out of the model; k
 
 
 def advice(name: str, column: ColumnFigures) -> list[Advice]:
-    """What is to be said of a column, the worst first; empty where nothing is.
+    """Return the advice on a column, the worst problem first; empty if its figures show none.
 
     Parameters
     ----------
@@ -55,16 +55,16 @@ def advice(name: str, column: ColumnFigures) -> list[Advice]:
         return list(_of_categories(column))
     if not isinstance(column, NumberFigures):
         return []
-    found = list(_of_values(column))
+    problems = list(_of_values(column))
     if column.profile is not None and column.has_modes:
-        found += [*_of_fit(column.profile), *_of_modes(column, column.profile), *_of_spikes(name, column.profile)]
-    return found
+        problems += [*_of_fit(column.profile), *_of_modes(column, column.profile), *_of_spikes(name, column.profile)]
+    return problems
 
 
 def advice_on_kind(levels: Sequence[ValueCount], reason: str) -> Iterator[Advice]:
-    """What is to be said of a column whose categories are numbers or dates, though nobody declared it categorical.
+    """Yield advice on an undeclared categorical column whose categories are numbers or dates.
 
-    Nothing of two categories: they have no more order and distance than two numbers.
+    Two categories need no advice: their order and distance are no more than those of two numbers.
 
     Parameters
     ----------
@@ -73,24 +73,24 @@ def advice_on_kind(levels: Sequence[ValueCount], reason: str) -> Iterator[Advice
     reason : str
         Why it has its kind.
     """
-    texts = [one.text for one in levels if one.value is not MISSING]
-    what = values_in(pa.array(texts)) if len(texts) > 2 and reason and not is_declared(reason) else ""
-    if what:
+    texts = [count.text for count in levels if count.value is not MISSING]
+    content = values_in(pa.array(texts)) if len(texts) > 2 and reason and not is_declared(reason) else ""
+    if content:
         yield Advice(
-            f"The {what} count as categories, so that nothing is said of their order and distances.",
+            f"The {content} count as categories, so that nothing is said of their order and distances.",
             'Declare the kind "continuous" if they are quantities; text of several forms must be converted first.',
         )
 
 
 def _of_categories(column: CategoryFigures) -> Iterator[Advice]:
-    held = column.rows - column.missing
-    if not held:
+    present = column.rows - column.missing
+    if not present:
         yield _NO_VALUE
     elif column.level_count == 1 and not column.missing and not column.unknown_rows:
         yield _CONSTANT
-    elif column.distinct >= max(LEAST_CATEGORIES, OWN_CATEGORY * held):
+    elif column.distinct >= max(LEAST_CATEGORIES, OWN_CATEGORY * present):
         yield Advice(
-            f"{column.distinct:,} different values in {counted(held, 'row')}: it looks like an identifier or free "
+            f"{column.distinct:,} different values in {counted(present, 'row')}: it looks like an identifier or free "
             "text, of which a model learns nothing.",
             _AS_IDENTIFIER,
         )
@@ -152,8 +152,8 @@ def _where(column: NumberFigures) -> str:
     mode = max(profile.modes, key=lambda mode: mode.below + mode.above)
     total = profile.below + profile.above
     ends = [word for word, rows in (("below", profile.below), ("above", profile.above)) if rows > 0.8 * total]
-    most = f"most of them in mode {mode.code}" if 2 * (mode.below + mode.above) > total else ""
-    words = ", ".join(filter(None, [f"mostly {ends[0]}" if ends else "", most]))
+    worst_mode = f"most of them in mode {mode.code}" if 2 * (mode.below + mode.above) > total else ""
+    words = ", ".join(filter(None, [f"mostly {ends[0]}" if ends else "", worst_mode]))
     return f" ({words})" if words else ""
 
 
@@ -196,33 +196,33 @@ def _of_modes(column: NumberFigures, profile: NumberProfile) -> Iterator[Advice]
             "note",
         )
     modes = [mode for mode in profile.modes if mode.weight is not None]
-    drawn = sum(mode.rows for mode in modes)
-    others = profile.other_weight
-    apart = [(_drift(mode, drawn, others), mode) for mode in modes] if drawn else []
-    drift, mode = max(apart, default=(0.0, None), key=lambda found: found[0])
+    mode_rows = sum(mode.rows for mode in modes)
+    inactive_weight = profile.other_weight
+    drifts = [(_drift(mode, mode_rows, inactive_weight), mode) for mode in modes] if mode_rows else []
+    drift, mode = max(drifts, default=(0.0, None), key=lambda pair: pair[0])
     if mode is not None and mode.weight is not None and drift >= DRIFT:
         yield Advice(
-            f"Mode {mode.code} has a fitted weight of {share(mode.weight)} but was drawn by {share(mode.rows / drawn)} "
-            "of the rows: these rows are not distributed as those of the fit.",
+            f"Mode {mode.code} has a fitted weight of {share(mode.weight)} but was drawn by "
+            f"{share(mode.rows / mode_rows)} of the rows: these rows are not distributed as those of the fit.",
             "Fit again if the data has changed.",
         )
 
 
-def _drift(mode: ModeProfile, drawn: int, others: float) -> float:
+def _drift(mode: ModeProfile, mode_rows: int, inactive_weight: float) -> float:
     """How far a mode's rows are from its weight, or from that and what it may get of components that are no modes."""
-    part, weight = mode.rows / drawn, mode.weight or 0.0
-    return max(weight - part, part - weight - others)
+    part, weight = mode.rows / mode_rows, mode.weight or 0.0
+    return max(weight - part, part - weight - inactive_weight)
 
 
 def _of_spikes(name: str, profile: NumberProfile) -> Iterator[Advice]:
     spike = profile.spike
     if spike is not None:
         column = json.dumps(name, ensure_ascii=False)
-        more = "".join(f', "{option}": {value}' for option, value in spike.options.items())
+        other_options = "".join(f', "{option}": {value}' for option, value in spike.options.items())
         yield Advice(
             f"The value {spike.text} alone makes up {share(spike.share)} of the rows and stands out.",
             "Give it a one-hot column of its own: "
-            f'columns={{{column}: {{"kind": "mixed", "modal": {spike.declared}{more}}}}}.',
+            f'columns={{{column}: {{"kind": "mixed", "modal": {spike.declared}{other_options}}}}}.',
         )
 
 

@@ -102,18 +102,18 @@ def steps_path(places: Sequence[float] | Floats, heights: Sequence[float] | Floa
 def curve(places: Sequence[float] | Floats, heights: Sequence[float] | Floats) -> str:
     """Path through points from 0 to 1, where it is high enough to be seen, closed along the axis; empty elsewhere."""
     x, y = _units(places), _units(heights)
-    held = [i for i, height in enumerate(y) if height >= _NOTHING]
-    if not held:
+    visible = [i for i, height in enumerate(y) if height >= _NOTHING]
+    if not visible:
         return ""
-    first, last = max(held[0] - 1, 0), min(held[-1] + 1, len(y) - 1)
+    first, last = max(visible[0] - 1, 0), min(visible[-1] + 1, len(y) - 1)
     x, y = x[first : last + 1], [SIDE - height for height in y[first : last + 1]]
     moves = [f"l{b - a} {d - c}" for a, b, c, d in zip(x, x[1:], y, y[1:], strict=False)]
     return f"M{x[0]} {SIDE}V{y[0]}{''.join(moves)}V{SIDE}"
 
 
 def _units(values: Sequence[float] | Floats) -> list[int]:
-    inside = np.minimum(np.maximum(values, 0.0), 1.0)
-    units: list[int] = np.rint(SIDE * inside).astype(np.int64).tolist()
+    clipped = np.minimum(np.maximum(values, 0.0), 1.0)
+    units: list[int] = np.rint(SIDE * clipped).astype(np.int64).tolist()
     return units
 
 
@@ -141,11 +141,11 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     ticks = [tick for tick in linear_ticks(0, bar, ROW_TICKS) if 0 < tick < _ROOM_FOR_TICKS * bar]
     paths = [rule(tick / bar, "grid") for tick in ticks]
     paths.append(path(steps_path(histogram.places, before / top, closed=True), "bars"))
-    for place, (drawn, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
+    for place, (density, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
         title = f"mode {mode.code}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
-        paths.append(path(_curve(drawn, top), f"mode {colour(place)}", title))
-    if histogram.whole:
-        paths.append(path(_curve(histogram.whole, top), "whole"))
+        paths.append(path(_curve(density, top), f"mode {colour(place)}", title))
+    if histogram.mixture:
+        paths.append(path(_curve(histogram.mixture, top), "whole"))
     paths.append(path(steps_path(histogram.places, after / top, closed=False), "after"))
     labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, profile.modes, top)]
     units = [""] * (len(ticks) - 1) + [" rows"]
@@ -157,8 +157,8 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     return chart(words, HEIGHT, paths, labels, "histogram")
 
 
-def _curve(drawn: Curve, top: float) -> str:
-    return curve(drawn.places, [height / top for height in drawn.heights])
+def _curve(density: Curve, top: float) -> str:
+    return curve(density.places, [height / top for height in density.heights])
 
 
 def colour(place: int) -> str:
@@ -168,13 +168,14 @@ def colour(place: int) -> str:
 
 def _highest(histogram: Histogram) -> float:
     """Height of the curves, without one that would dwarf all others."""
-    first, second, *_ = sorted((max(drawn.heights, default=0.0) for drawn in histogram.curves), reverse=True) + [
+    # Two zeros stand for curves where there are fewer than two.
+    first, second, *_ = sorted((max(density.heights, default=0.0) for density in histogram.curves), reverse=True) + [
         0.0,
         0.0,
     ]
-    if histogram.whole is None or (second > 0 and first > _DWARFING * second):
+    if histogram.mixture is None or (second > 0 and first > _DWARFING * second):
         return second * _TALL
-    return max(histogram.whole.heights, default=0.0)
+    return max(histogram.mixture.heights, default=0.0)
 
 
 def _top(before: Floats, highest_curve: float) -> float:
@@ -185,22 +186,22 @@ def _top(before: Floats, highest_curve: float) -> float:
 
 def _mode_labels(curves: Sequence[Curve], modes: Sequence[ModeProfile], top: float) -> list[Label]:
     """The number of each mode above its curve, where there is room for it."""
-    found: list[Label] = []
-    for place, (drawn, mode) in enumerate(zip(curves, modes, strict=False), 1):
-        height, at = max(zip(drawn.heights, drawn.places, strict=True), default=(0.0, 0.0))
+    labels: list[Label] = []
+    for place, (density, mode) in enumerate(zip(curves, modes, strict=False), 1):
+        height, at = max(zip(density.heights, density.places, strict=True), default=(0.0, 0.0))
         height /= top
-        near = any(abs(at - other.place) < 0.03 and abs(1 - height - (other.top or 0)) < 0.1 for other in found)
+        near = any(abs(at - label.place) < 0.03 and abs(1 - height - (label.top or 0)) < 0.1 for label in labels)
         if height > 0.02 and not near:
-            found.append(Label(at, str(mode.code), max(1 - height - 0.02, 0.06), f"number {colour(place)}"))
-    return found
+            labels.append(Label(at, str(mode.code), max(1 - height - 0.02, 0.06), f"number {colour(place)}"))
+    return labels
 
 
 def _cut_labels(histogram: Histogram, before: Floats, top: float) -> list[Label]:
     """A mark above bars that are higher than the chart: the highest ones, and the highest of all with its rows."""
-    cut = np.flatnonzero(before > top)
-    cut = cut[np.argsort(-before[cut], kind="stable")[:_MOST_CUT]]
-    places = [(histogram.places[i] + histogram.places[i + 1]) / 2 for i in cut]
-    words = [Label(places[0], f"▲ {counted(histogram.before[cut[0]], 'row')}", 0.0, "cut")] if places else []
+    bars = np.flatnonzero(before > top)
+    bars = bars[np.argsort(-before[bars], kind="stable")[:_MOST_CUT]]
+    places = [(histogram.places[i] + histogram.places[i + 1]) / 2 for i in bars]
+    words = [Label(places[0], f"▲ {counted(histogram.before[bars[0]], 'row')}", 0.0, "cut")] if places else []
     return words + [Label(place, "▲", 0.0, "cut") for place in places[1:] if abs(place - places[0]) > _WORDS]
 
 
@@ -217,8 +218,8 @@ def _chart_words(profile: NumberProfile, histogram: Histogram) -> str:
 
 def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
     """Ticks of a histogram, in the column's own values."""
-    own, base = profile.type, float(histogram.base)
-    size = 10.0**-own.scale if pa.types.is_decimal(own) else 1.0  # decimals are integers without their point
+    type_, base = profile.type, float(histogram.base)
+    size = 10.0**-type_.scale if pa.types.is_decimal(type_) else 1.0  # decimals are integers without their point
     low, high = ((histogram.edges[i] + base) * size for i in (0, -1))
     if not high > low:
         return []
@@ -270,25 +271,25 @@ def number_text(value: float, span: float | None = None) -> str:
 
 def preview_chart(words: tuple[str, str], before: Sequence[float], after: Sequence[float]) -> Markup:
     """Shares of rows in a few bars, and as an outline afterwards: as small as a line of a table."""
-    together = -(-len(before) // PREVIEW_BARS)
-    starts = np.arange(0, len(before), together)
-    one, other = (np.add.reduceat(np.array(counts, np.float64), starts) for counts in (before, after))
-    one, other = (counts / max(float(np.sum(counts)), 1.0) for counts in (one, other))
-    top = _ROOM * max(float(np.max(one)), float(np.max(other)), 1e-300)
+    bins_per_bar = -(-len(before) // PREVIEW_BARS)
+    starts = np.arange(0, len(before), bins_per_bar)
+    bars, outline = (np.add.reduceat(np.array(counts, np.float64), starts) for counts in (before, after))
+    bars, outline = (counts / max(float(np.sum(counts)), 1.0) for counts in (bars, outline))
+    top = _ROOM * max(float(np.max(bars)), float(np.max(outline)), 1e-300)
     edges = np.arange(len(starts) + 1) / len(starts)
     paths = [
-        path(steps_path(edges, one / top, closed=True), "bars"),
-        path(steps_path(edges, other / top, closed=False), "after"),
+        path(steps_path(edges, bars / top, closed=True), "bars"),
+        path(steps_path(edges, outline / top, closed=False), "after"),
     ]
     return chart(words, PREVIEW_HEIGHT, paths, (), "spark")
 
 
 def errors_chart(name: str, column: NumberFigures, profile: NumberProfile) -> Markup | None:
     """Errors of the round trip on logarithmic axes, with median, 99.9th percentile and maximum; None without any."""
-    held = [i for i, count in enumerate(profile.errors) if count]
-    if not held or column.maximum_error <= 0:
+    occupied = [i for i, count in enumerate(profile.errors) if count]
+    if not occupied or column.maximum_error <= 0:
         return None
-    first, slots = held[0] - 1, held[-1] - held[0] + 3
+    first, slots = occupied[0] - 1, occupied[-1] - occupied[0] + 3
     low = math.log2(profile.error_unit) + LEAST_EXPONENT + first
     exact = max(2, slots // 6) if profile.no_errors else 0  # for rows without an error, the last of them a gap
     total = exact + slots + max(1, slots // 10)  # room for labels
@@ -297,14 +298,14 @@ def errors_chart(name: str, column: NumberFigures, profile: NumberProfile) -> Ma
         return (exact + slot) / total
 
     gap = [0] if exact else []
-    counts = [profile.no_errors] * (exact - 1) + gap + [0, *profile.errors[held[0] : held[-1] + 1], 0]
-    most = max(*counts, 10)
-    powers = range(1, len(str(most)))
-    paths = [rule(_rows_height(10**power, most), "grid") for power in powers]
+    counts = [profile.no_errors] * (exact - 1) + gap + [0, *profile.errors[occupied[0] : occupied[-1] + 1], 0]
+    peak = max(*counts, 10)
+    powers = range(1, len(str(peak)))
+    paths = [rule(_rows_height(10**power, peak), "grid") for power in powers]
     places = [place(slot) for slot in range(-exact, slots + 1)]
-    paths.append(path(steps_path(places, [_rows_height(count, most) for count in counts], closed=True), "bars"))
+    paths.append(path(steps_path(places, [_rows_height(count, peak) for count in counts], closed=True), "bars"))
     labels = [
-        Label(1.0, _power_text(power), 1 - _rows_height(10**power, most)) for power in powers[:: -(-len(powers) // 3)]
+        Label(1.0, _power_text(power), 1 - _rows_height(10**power, peak)) for power in powers[:: -(-len(powers) // 3)]
     ]
     labels += [
         Label(place(power / math.log10(2) - low), "1 sd" if power == 0 else _power_text(power))
@@ -317,14 +318,17 @@ def errors_chart(name: str, column: NumberFigures, profile: NumberProfile) -> Ma
             at = place(math.log2(value) - low)
             paths.append(line(at, "quantile"))
             labels.append(Label(at, word, 0.1 + 0.13 * top, "quantile-name"))
-    listed = ", ".join(f"{word} {short(value)}" for word, value in quantiles)
-    words = (f"Errors of {name}", f"Round-trip errors in standard deviations: {listed}. Both axes are logarithmic.")
+    quantile_words = ", ".join(f"{word} {short(value)}" for word, value in quantiles)
+    words = (
+        f"Errors of {name}",
+        f"Round-trip errors in standard deviations: {quantile_words}. Both axes are logarithmic.",
+    )
     return chart(words, ERROR_HEIGHT, paths, labels, "errors")
 
 
-def _rows_height(count: int, most: int) -> float:
+def _rows_height(count: int, peak: int) -> float:
     """Height of a number of rows on a logarithmic axis; one row can still be seen."""
-    return 0.94 * math.log10(1 + count) / math.log10(1 + most) if count else 0.0
+    return 0.94 * math.log10(1 + count) / math.log10(1 + peak) if count else 0.0
 
 
 def _error_ticks(low: float, octaves: int) -> Sequence[int]:
@@ -335,14 +339,14 @@ def _error_ticks(low: float, octaves: int) -> Sequence[int]:
 
 
 def _power_text(power: int) -> str:
-    raised = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return "10" if power == 1 else f"10{raised}"
+    superscript = str(power).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return "10" if power == 1 else f"10{superscript}"
 
 
 def scalars_chart(place: int, mode: ModeProfile) -> Markup:
     """Scalars of one mode between -1 and 1, beside what a normal distribution would give."""
-    below, *inside, above = mode.scalars
-    counts = np.array([inside[0] + below, *inside[1:-1], inside[-1] + above], np.float64)
+    below_range, *bins, above_range = mode.scalars
+    counts = np.array([bins[0] + below_range, *bins[1:-1], bins[-1] + above_range], np.float64)
     normal = np.exp(-0.5 * (_SCALARS / mode.scalar_sd) ** 2)
     normal *= max(mode.rows, 1) / np.sum(normal)
     top = _ROOM * max(float(np.max(normal)), min(float(np.max(counts)), _TALL * float(np.max(normal))))
@@ -351,10 +355,10 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
         path(curve(_SCALAR_PLACES, normal / top), "whole"),
         line(0.5, "grid"),
     ]
-    cut = f"; {counted(mode.below, 'row')} cut below and {mode.above:,} above" if mode.below + mode.above else ""
+    cut_words = f"; {counted(mode.below, 'row')} cut below and {mode.above:,} above" if mode.below + mode.above else ""
     words = (
         f"Scalars of mode {mode.code}",
-        f"From -1 to 1, {counted(mode.rows, 'row')}{cut}; dashed: a normal distribution",
+        f"From -1 to 1, {counted(mode.rows, 'row')}{cut_words}; dashed: a normal distribution",
     )
     return chart(words, SCALAR_HEIGHT, paths, (), "spark")
 

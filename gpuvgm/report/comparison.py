@@ -100,7 +100,7 @@ _NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is
 
 
 class _OfTables(Reached):
-    """What both kinds of columns have."""
+    """Rows and missing rows of a column in both tables, and how much of it is lost."""
 
     __slots__ = ()
     rows: int
@@ -110,7 +110,7 @@ class _OfTables(Reached):
 
     @property
     def missing_lost(self) -> float:
-        """By how much more than by chance the shares of missing values differ."""
+        """Difference of the shares of missing values, less what chance explains."""
         before, after = missing_shares(self)
         rows = self.rows, self.synthetic_rows
         p = (self.missing + self.synthetic_missing) / max(sum(rows), 1)
@@ -118,7 +118,7 @@ class _OfTables(Reached):
 
     @property
     def lost(self) -> float:
-        """How far the score is below what is reachable, or how far apart the shares of missing values are."""
+        """The larger of the score's distance below what is reachable and `missing_lost`."""
         return max(super().lost, self.missing_lost)
 
 
@@ -212,7 +212,7 @@ class CategoryComparison(_OfTables):
 
 @dataclass(frozen=True, slots=True)
 class UnmodelledComparison(_OfTables):
-    """What two tables have of a column that no model sees: an identifier, or one that is handed through.
+    """Comparison of a column that is not modelled: an identifier or a passthrough column.
 
     Parameters
     ----------
@@ -253,7 +253,7 @@ def missing_shares(column: _OfTables) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _ColumnRows(Counts):
-    """What is kept of a column of one table; by blocks, its numbers with NaN for missing values, or codes."""
+    """Counts and rows of a column of one table: blocks of numbers, NaN for missing values, or of codes."""
 
     counts: Any
     blocks: tuple[NDArray[Any], ...]
@@ -280,24 +280,25 @@ class NumberPair(Counter):
         """The figures."""
         column: Any = self._column
         all_rows = [kept.rows for kept in (original, synthetic)]
-        one, other = (numbers[~np.isnan(numbers)] for numbers in all_rows)
-        found = self._counter.difference(original.counts, synthetic.counts)
-        before, after = found.pieces
-        sd = found.described[0].sd if found.described[0] and after.rows else 0.0
+        original_numbers, synthetic_numbers = (numbers[~np.isnan(numbers)] for numbers in all_rows)
+        difference = self._counter.difference(original.counts, synthetic.counts)
+        before, after = difference.pieces
+        # Distances from an empty table are 0, which would read as agreement: without an sd they become None.
+        sd = difference.described[0].sd if difference.described[0] and after.rows else 0.0
         scaled = replace(after, count=after.count * (before.rows / max(after.rows, 1.0)))
         encoded = EncodedCounts.of_nothing(column.width if column.draws_modes else 0)
         return NumberComparison(
             kind=column.kind,
             rows=len(all_rows[0]),
-            missing=len(all_rows[0]) - len(one),
+            missing=len(all_rows[0]) - len(original_numbers),
             synthetic_rows=len(all_rows[1]),
-            synthetic_missing=len(all_rows[1]) - len(other),
-            score=ks_complement(one, other),
-            reachable=1 - ks_by_chance([len(one), len(other)]),
-            wasserstein=found.distances.wasserstein / sd if sd else None,
-            before=found.described[0],
-            after=found.described[1],
-            modal=found.modal,
+            synthetic_missing=len(all_rows[1]) - len(synthetic_numbers),
+            score=ks_complement(original_numbers, synthetic_numbers),
+            reachable=1 - ks_by_chance([len(original_numbers), len(synthetic_numbers)]),
+            wasserstein=difference.distances.wasserstein / sd if sd else None,
+            before=difference.described[0],
+            after=difference.described[1],
+            modal=difference.modal,
             profile=profile_of(column, before, scaled, encoded, ErrorHistogram()),
         )
 
@@ -315,32 +316,32 @@ class CategoryPair(Counter):
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> CategoryComparison:
         """The figures."""
-        one, other = self._counts(original.counts), self._counts(synthetic.counts)
-        missing, synthetic_missing = one.pop(MISSING, 0), other.pop(MISSING, 0)
-        rows = one | {key: one.get(key, 0) + count for key, count in other.items()}
-        levels, *others = most_frequent(self._column.type, one, other, rows)
+        original_rows, synthetic_rows = self._counts(original.counts), self._counts(synthetic.counts)
+        missing, synthetic_missing = original_rows.pop(MISSING, 0), synthetic_rows.pop(MISSING, 0)
+        rows = original_rows | {key: original_rows.get(key, 0) + count for key, count in synthetic_rows.items()}
+        levels, *unlisted = most_frequent(self._column.type, original_rows, synthetic_rows, rows)
         return CategoryComparison(
             rows=original.counts.rows,
             missing=missing,
             synthetic_rows=synthetic.counts.rows,
             synthetic_missing=synthetic_missing,
-            score=tv_complement(one, other),
-            reachable=1 - tv_by_chance(one, other),
-            new_rows=sum(rows for category, rows in other.items() if category not in one),
+            score=tv_complement(original_rows, synthetic_rows),
+            reachable=1 - tv_by_chance(original_rows, synthetic_rows),
+            new_rows=sum(rows for category, rows in synthetic_rows.items() if category not in original_rows),
             categories=len(rows),
             levels=levels,
-            other_rows_before=others[0],
-            other_rows_after=others[1],
+            other_rows_before=unlisted[0],
+            other_rows_after=unlisted[1],
             holds_keys=self._column.holds_keys,
         )
 
     def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
         """Rows by category, the first to occur first."""
         try:
-            ordered = counts.of_type(value_type(self._column.type)).ordered()
+            sorted_counts = counts.of_type(value_type(self._column.type)).ordered()
         except ValueError as problem:
             raise naming(self._column.name, problem) from None
-        return dict(zip(ordered.categories, ordered.counts.tolist(), strict=True))
+        return dict(zip(sorted_counts.categories, sorted_counts.counts.tolist(), strict=True))
 
 
 class UnmodelledPair(Counter):
@@ -350,20 +351,20 @@ class UnmodelledPair(Counter):
         self._column = column
 
     def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
-        """What is kept of consecutive rows: hashes."""
+        """Hashes of consecutive rows."""
         return _ColumnRows(None, (self._column.hashes(on_host(values)),)), None
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> UnmodelledComparison:
         """The figures."""
-        one, other = original.rows, synthetic.rows
-        different = np.unique(one[one != 0])
+        original_hashes, synthetic_hashes = original.rows, synthetic.rows
+        different = np.unique(original_hashes[original_hashes != 0])
         return UnmodelledComparison(
             kind=self._column.kind,
-            rows=len(one),
-            missing=int(np.count_nonzero(one == 0)),
-            synthetic_rows=len(other),
-            synthetic_missing=int(np.count_nonzero(other == 0)),
-            known_rows=int(np.count_nonzero(np.isin(other, different))),
+            rows=len(original_hashes),
+            missing=int(np.count_nonzero(original_hashes == 0)),
+            synthetic_rows=len(synthetic_hashes),
+            synthetic_missing=int(np.count_nonzero(synthetic_hashes == 0)),
+            known_rows=int(np.count_nonzero(np.isin(synthetic_hashes, different))),
             different=len(different),
             holds_keys=self._column.tells_apart(len(different)),
         )
@@ -382,7 +383,7 @@ _UNMODELLED = ("pass", "id")  # kinds, whose columns come last
 
 
 def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[dict[str, Pair], TableCounts]:
-    """What is kept of the original table, and how to count the other one in the same way.
+    """Count the original table; also return the counters, which count the synthetic table the same way.
 
     The numbers of a column are kept as they are, 8 bytes each, so that the distance of two tables is exact.
 
@@ -402,6 +403,7 @@ def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[d
     """
     refuse_types(model, run.source)
     columns = [column for column in model.columns if column.name in names]
+    # compare_counts and copies take the first columns as those that are modelled.
     columns.sort(key=lambda column: _UNMODELLED.count(column.kind))
     names = [column.name for column in columns]
     if not names or columns[0].kind in _UNMODELLED:
@@ -413,7 +415,7 @@ def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[d
 
 
 def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts:
-    """What is kept of the synthetic table. Parameters and errors as for `count_original`."""
+    """Count the synthetic table. Parameters and errors as for `count_original`."""
     refuse_types(model, run.source)
     return count_table(run, pairs, "compare")
 
@@ -430,20 +432,23 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
     """
     columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
     modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
-    few = min(original.rows, synthetic.rows, FIRST_ROWS)
+    row_count = min(original.rows, synthetic.rows, FIRST_ROWS)
     tables = (original, synthetic)
     before, after = (
-        {name: texts[:few] for name, texts in counts.first.before.items() if name in modelled} for counts in tables
+        {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
+        for counts in tables
     )
-    one, other = ({name: thinned(counts.columns[name].rows) for name in modelled[:FIRST_COLUMNS]} for counts in tables)
-    compared = [name for name, column in columns.items() if column.kind != "id"]
-    rows = [{name: counts.columns[name].blocks for name in compared} for counts in tables]
+    original_sample, synthetic_sample = (
+        {name: thinned(counts.columns[name].rows) for name in modelled[:FIRST_COLUMNS]} for counts in tables
+    )
+    row_columns = [name for name, column in columns.items() if column.kind != "id"]
+    rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
     return Comparison(
         rows=original.rows,
         synthetic_rows=synthetic.rows,
         columns=columns,
         first=FirstRows(0, before, after),
-        pairs=pair_trends(one, other),
+        pairs=pair_trends(original_sample, synthetic_sample),
         copies=copies(rows[0], rows[1], len(modelled)),
     )
 
@@ -487,19 +492,19 @@ class Comparison(Scored):
                 in_pairs[name] += max(pair.lost, 0.0)
         lost = {name: column.lost for name, column in self.columns.items()}
         for pair in self.pairs:
-            both = in_pairs[pair.one] + in_pairs[pair.other]
+            total = in_pairs[pair.one] + in_pairs[pair.other]
             for name in (pair.one, pair.other):
-                lost[name] = max(lost[name], pair.lost * in_pairs[name] / (both or 1.0))
+                lost[name] = max(lost[name], pair.lost * in_pairs[name] / (total or 1.0))
         return sorted(self.columns, key=lost.__getitem__, reverse=True)
 
     @property
     def column_pair_scores(self) -> dict[str, float]:
         """Mean score of the pairs of every column that is in one with a score."""
-        found: dict[str, list[float]] = {}
+        scores_by_name: dict[str, list[float]] = {}
         for pair in self.pairs:
             for name in (pair.one, pair.other):
-                found.setdefault(name, []).extend([] if pair.score is None else [pair.score])
-        return {name: fmean(scores) for name, scores in found.items() if scores}
+                scores_by_name.setdefault(name, []).extend([] if pair.score is None else [pair.score])
+        return {name: fmean(scores) for name, scores in scores_by_name.items() if scores}
 
     @property
     def real_values(self) -> list[str]:
@@ -519,11 +524,11 @@ class Comparison(Scored):
         columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
         low = [f"{name} ({_figure(column)})" for name, column in columns if column.lost >= LOST]
         pairs = [f"{pair.one} and {pair.other} ({score_text(pair.score)})" for pair in self.pairs if pair.lost >= LOST]
-        said = [_share_of_copies(self.copies)] if self.copies.stand_out else []
-        said.append(f"overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}")
+        sentences = [_share_of_copies(self.copies)] if self.copies.stand_out else []
+        sentences.append(f"overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}")
         if low or not self.copies.stand_out:
-            said.append(f"look at {_first_named(low)}" if low else "no column stands out")
-        line = "; ".join([*said, f"pairs to look at: {_first_named(pairs)}"] if pairs else said)
+            sentences.append(f"look at {_first_names(low)}" if low else "no column stands out")
+        line = "; ".join([*sentences, f"pairs to look at: {_first_names(pairs)}"] if pairs else sentences)
         return line[0].upper() + line[1:]
 
     @property
@@ -548,7 +553,7 @@ class Comparison(Scored):
         return self._score_below(bounds.get("min_score"))
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dict that JSON can hold."""
+        """Return the comparison as a dict that JSON can hold."""
         return {
             "rows": self.rows,
             "synthetic_rows": self.synthetic_rows,
@@ -570,12 +575,12 @@ class Comparison(Scored):
         rows: list[Row] = [(name, [*_text_cells(self.columns[name]), pairs.get(name, "")]) for name in self.worst_first]
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
-        said = [fill(f"{_share_of_copies(self.copies)}: {_halves(self.copies)}", WIDTH)]
-        said += [fill(f"{one.problem} {one.remedy}", WIDTH) for one in self._advice_on_keys()]
-        return "\n\n".join([head, "\n".join(table), *overall, *said, _NOTE])
+        remarks = [fill(f"{_share_of_copies(self.copies)}: {_halves(self.copies)}", WIDTH)]
+        remarks += [fill(f"{advice.problem} {advice.remedy}", WIDTH) for advice in self._advice_on_keys()]
+        return "\n\n".join([head, "\n".join(table), *overall, *remarks, _NOTE])
 
     def _advice_on_rows(self) -> Iterator[Advice]:
-        """What is to be said of whole rows."""
+        """Yield advice on whole rows."""
         if self.copies.stand_out:
             yield Advice(
                 f"{_share_of_copies(self.copies)}: {_halves(self.copies)}.", "The generator repeats original rows."
@@ -583,7 +588,7 @@ class Comparison(Scored):
         yield from self._advice_on_keys()
 
     def _advice_on_keys(self) -> Iterator[Advice]:
-        """What is to be said of columns whose synthetic values are original ones."""
+        """Yield advice on columns whose synthetic values are original ones."""
         if self.real_values:
             yield Advice(
                 f"Synthetic rows hold real values of {listed(self.real_values)}: text of many values, each of which "
@@ -592,10 +597,10 @@ class Comparison(Scored):
             )
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
-        """What is to be said of a column: of its values, and of the pair that has changed most."""
+        """Yield advice on a column: on its values, and on the pair of it that has changed most."""
         yield from _advice_on_values(column)
-        changed = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= LOST)
-        pair = max(changed, key=lambda pair: pair.lost, default=None)
+        changed_pairs = (pair for pair in self.pairs if name in (pair.one, pair.other) and pair.lost >= LOST)
+        pair = max(changed_pairs, key=lambda pair: pair.lost, default=None)
         if pair is not None:
             yield _advice_on_pair(name, pair)
 
@@ -630,23 +635,25 @@ class Comparison(Scored):
 
 
 def _share_of_copies(copies: Copies) -> str:
-    """How many synthetic rows are original ones."""
+    """Share of synthetic rows that equal an original row, as words."""
     return f"{share(copies.share)} of the synthetic rows equal an original row"
 
 
 def _halves(copies: Copies) -> str:
-    """The yardstick of copied rows."""
-    one, other = share(copies.half_share), share(copies.other_half_share)
-    return f"{one} equal one of a half of the original rows, and {other} of the other half's rows do"
+    """Shares of rows that equal one of half the original table, as words: the yardstick for copied rows."""
+    synthetic_share, original_share = share(copies.half_share), share(copies.other_half_share)
+    return (
+        f"{synthetic_share} equal one of a half of the original rows, and {original_share} of the other half's rows do"
+    )
 
 
-def _first_named(found: Sequence[str]) -> str:
-    """The first of some columns or pairs, and how many there are besides."""
-    return ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else "")
+def _first_names(names: Sequence[str]) -> str:
+    """First few names of columns or pairs, and how many more there are."""
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
 def _figure(column: ColumnComparison) -> str:
-    """What a column has lost most of."""
+    """Text of the figure in which a column has lost most: its score, or shares of missing values."""
     if column.missing_lost < column.lost:
         return score_text(column.score)
     before, after = map(share, missing_shares(column))
@@ -655,9 +662,9 @@ def _figure(column: ColumnComparison) -> str:
 
 def _text_cells(column: ColumnComparison) -> list[str]:
     score = "" if column.score is None else f"{column.score:.3f}"
-    apart = getattr(column, "wasserstein", None)
+    wasserstein = getattr(column, "wasserstein", None)
     missing = [f"{100 * part:.2f} %" for part in missing_shares(column)]
-    return [column.metric, score, *missing, "" if apart is None else f"{apart:.2g}"]
+    return [column.metric, score, *missing, "" if wasserstein is None else f"{wasserstein:.2g}"]
 
 
 def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
@@ -699,18 +706,18 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
 
 def _lost_rows(column: CategoryComparison) -> int:
     """Original rows of the listed categories that the synthetic table lacks, where that is no chance."""
-    expected = column.synthetic_rows / max(column.rows, 1)
-    lost = [one.rows_before for one in column.levels if not one.rows_after]
-    return sum(rows for rows in lost if rows * expected >= _NO_CHANCE)
+    scale = column.synthetic_rows / max(column.rows, 1)
+    absent = [count.rows_before for count in column.levels if not count.rows_after]
+    return sum(rows for rows in absent if rows * scale >= _NO_CHANCE)
 
 
 def _advice_on_pair(name: str, pair: PairTrend) -> Advice:
-    """What is to be said of a column whose dependence on another one has changed."""
-    other = pair.other if name == pair.one else pair.one
+    """Advice on a column whose dependence on another one has changed."""
+    partner = pair.other if name == pair.one else pair.one
     if pair.before is None or pair.after is None:
-        problem = f"The contingency score with {other} is {score_text(pair.score)}."
+        problem = f"The contingency score with {partner} is {score_text(pair.score)}."
     else:
-        problem = f"The correlation with {other} is {pair.after:z.2f}, in the original table {pair.before:z.2f}."
+        problem = f"The correlation with {partner} is {pair.after:z.2f}, in the original table {pair.before:z.2f}."
     return Advice(problem, "The generator does not know how these columns depend on each other.")
 
 
@@ -769,8 +776,8 @@ def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
 
 def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], caption: str) -> Markup:
     parts = [
-        (one.text, one.rows_before / max(column.rows, 1), one.rows_after / max(column.synthetic_rows, 1))
-        for one in counts
+        (count.text, count.rows_before / max(column.rows, 1), count.rows_after / max(column.synthetic_rows, 1))
+        for count in counts
     ]
     longest = max((max(pair) for _, *pair in parts), default=1.0) or 1.0
     rows = [(text, *(share_bar(part, part / longest, "m0") for part in pair)) for text, *pair in parts]

@@ -1,4 +1,4 @@
-"""How many synthetic rows are rows of the original table, and how many are so by themselves."""
+"""Synthetic rows that are copies of original rows, beside how often original rows repeat each other."""
 
 from __future__ import annotations
 
@@ -54,18 +54,18 @@ class Copies:
 
     @property
     def excess(self) -> float:
-        """By how much more than the other half of the original rows synthetic rows equal those of one half."""
+        """Difference of the two shares: `half_share` less `other_half_share`."""
         return self.half_share - self.other_half_share
 
     @property
     def stand_out(self) -> bool:
-        """Whether the excess is more than chance, and at least 0.01."""
+        """True if the excess is more than chance explains, and at least 0.01."""
         rows = self.synthetic_rows, self.rows
         mean = (rows[0] * self.half_share + rows[1] * self.other_half_share) / sum(rows)
         return self.excess >= max(LEAST, distance_by_chance(rows, np.sqrt(mean * (1 - mean))))
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dict that JSON can hold."""
+        """Return the counts and shares as a dict that JSON can hold."""
         return asdict(self) | {"columns": [*self.columns], "share": self.share, "stand_out": self.stand_out}
 
 
@@ -73,7 +73,7 @@ def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], mode
     """Compare the rows of two tables: in the columns that are modelled, and in all.
 
     Samples have values of their own in columns that no model sees, so that rows are equal in the others alone; where
-    these say little, all columns may say more. What stands out most is told.
+    these say little, all columns may say more. The answer that stands out most is returned.
 
     Parameters
     ----------
@@ -86,13 +86,15 @@ def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], mode
     narrow = [_is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names]
     answers = []
     for count in sorted({modelled, len(names)}):
-        one, other = (_keys([table[name] for name in names[:count]], narrow) for table in (original, synthetic))
-        answers.append(_count_copies(names[:count], one, other))
+        original_keys, synthetic_keys = (
+            _keys([table[name] for name in names[:count]], narrow) for table in (original, synthetic)
+        )
+        answers.append(_count_copies(names[:count], original_keys, synthetic_keys))
     return max(answers, key=lambda answer: (answer.stand_out, answer.excess))
 
 
 def _is_narrow(blocks: Blocks) -> bool:
-    """Whether all values are numbers that float32 holds."""
+    """Return whether all values are numbers that float32 represents exactly."""
     return all(
         values.dtype.kind == "f" and np.array_equal(values, _as_float32(values), equal_nan=True) for values in blocks
     )
@@ -132,7 +134,9 @@ def _value_bits(values: NDArray[Any], *, as_float32: bool) -> Words:
     """64 bits for each value; one form of zero and of a missing value among numbers."""
     if values.dtype.kind != "f":
         return values.astype(np.uint64)
+    # Adding 0.0 turns -0.0 into 0.0, which compares equal but has other bits.
     numbers = (_as_float32(values) if as_float32 else values).astype(np.float64) + 0.0
+    # NaN has many bit patterns; all rows take the same one.
     numbers[np.isnan(numbers)] = np.nan
     return numbers.view(np.uint64)
 
@@ -143,6 +147,8 @@ def _count_copies(columns: tuple[str, ...], original: Words, synthetic: Words) -
     synthetic = np.sort(synthetic)
     place = np.minimum(np.searchsorted(different, synthetic), len(different) - 1)
     equal = np.where(different[place] == synthetic, rows[place], 0)
+    # A row that occurs n times lies in a random half with a probability of 1 - 2^-n; an original row does not
+    # count itself, so that n - 1 others are left.
     return Copies(
         columns,
         len(original),

@@ -1,4 +1,4 @@
-"""What reports count of the rows of a table, and how the counts of all blocks come together."""
+"""Counts of the rows of a table for reports, merged over blocks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WIDTH = SCALAR_BINS + 2
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What is counted of some rows; merging is commutative to the last bit."""
+    """Counts of some rows; merging is commutative to the last bit."""
 
     def merge(self, other: Self) -> Self:
         """Counts of both sets of rows: each part merged or added; a part that is None stays so."""
@@ -43,17 +43,17 @@ class Counts:
         return replace(self, **{name: _merge_parts(getattr(self, name), getattr(other, name)) for name in parts})
 
 
-def _merge_parts(one: Any, other: Any) -> Any:
-    if isinstance(one, dict):
-        return {name: _merge_parts(counts, other[name]) for name, counts in one.items()}
-    if one is None:
+def _merge_parts(left: Any, right: Any) -> Any:
+    if isinstance(left, dict):
+        return {name: _merge_parts(counts, right[name]) for name, counts in left.items()}
+    if left is None:
         return None
-    return one.merge(other) if hasattr(one, "merge") else one + other
+    return left.merge(right) if hasattr(left, "merge") else left + right
 
 
 @dataclass(frozen=True, slots=True)
 class FirstRows:
-    """Some rows of a table from its first on, as texts, beside what became of them.
+    """The first rows of a table as texts, before and after the round trip.
 
     Parameters
     ----------
@@ -69,13 +69,13 @@ class FirstRows:
 
     @classmethod
     def of(cls, block: Block, counters: Mapping[str, Counter]) -> FirstRows:
-        """Those of the first rows that a block holds, and what comes back of them where they are decoded."""
+        """First rows of the table that lie in a block, and their decoded values where they are decoded."""
         before: dict[str, tuple[str, ...]] = {}
         after: dict[str, tuple[str, ...]] = {}
         if block.first_row < FIRST_ROWS:
-            few = block.batch[: FIRST_ROWS - block.first_row]
+            first_rows = block.batch[: FIRST_ROWS - block.first_row]
             for name, counter in islice(counters.items(), FIRST_COLUMNS):
-                values = few.column(name)
+                values = first_rows.column(name)
                 before[name] = tuple(texts_of(on_host(values)))
                 decoded = counter.decoded(values, block.first_row)
                 if decoded is not None:
@@ -84,24 +84,24 @@ class FirstRows:
 
     def merge(self, other: FirstRows) -> FirstRows:
         """Rows of both in the order of the table."""
-        one, more = sorted((self, other), key=lambda rows: rows.first_row)
+        earlier, later = sorted((self, other), key=lambda rows: rows.first_row)
         before, after = (
-            {name: texts + later.get(name, ()) for name, texts in first.items()}
-            for first, later in ((one.before, more.before), (one.after, more.after))
+            {name: texts + second.get(name, ()) for name, texts in first.items()}
+            for first, second in ((earlier.before, later.before), (earlier.after, later.after))
         )
-        return FirstRows(one.first_row, before or more.before, after or more.after)
+        return FirstRows(earlier.first_row, before or later.before, after or later.after)
 
 
 @dataclass(frozen=True, slots=True)
 class TableCounts(Counts):
-    """What is counted of a table.
+    """Counts of the rows of a table.
 
     Parameters
     ----------
     rows : int
         All rows.
     columns : dict of str to object
-        What is counted of each column.
+        Counts of each column.
     first : FirstRows
         The first rows.
     invalid : int
@@ -119,10 +119,10 @@ class Counter(ABC):
 
     @abstractmethod
     def count(self, values: pa.Array[Any], first_row: int) -> tuple[Any, NDArray[np.bool_] | None]:
-        """What is counted of consecutive rows, and which of them are valid (None: all)."""
+        """Counts of consecutive rows, and which of the rows are valid (None: all)."""
 
     def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any] | None:
-        """What comes back of consecutive rows; None where nothing is decoded."""
+        """Consecutive rows after encoding and decoding; None if the counter does not decode."""
         return None
 
 
@@ -133,7 +133,7 @@ def refuse_types(model: TableModel, source: Source) -> None:
 
 
 def _count_block(counters: Mapping[str, Counter], place: Callable[[int], str], block: Block) -> TableCounts:
-    """What is counted of a block; text that cannot be read is an error that names column and place."""
+    """Count a block; text that cannot be read is an error that names column and place."""
     counts, valid = {}, np.ones(block.rows, np.bool_)
     for name, counter in counters.items():
         try:
@@ -149,7 +149,7 @@ def _count_block(counters: Mapping[str, Counter], place: Callable[[int], str], b
 def count_table(
     run: Run, counters: Mapping[str, Counter], purpose: str, blocks: Iterable[Any] | None = None
 ) -> TableCounts:
-    """What is counted of a table.
+    """Count all blocks of a table.
 
     Parameters
     ----------
@@ -199,22 +199,24 @@ class EncodedCounts(Counts):
         counts = np.zeros(modes * _WIDTH, np.int64)
         ends = np.zeros((2, modes), np.int64)
         for part in cached_parts(scalar):
-            some, drawn = scalar[part], mode[part]
-            cut = np.flatnonzero(np.abs(some) >= edge)
-            np.add.at(ends, ((some[cut] > 0).astype(np.intp), drawn[cut]), 1)
-            place = some * half
+            scalars, modes_of_part = scalar[part], mode[part]
+            cut_rows = np.flatnonzero(np.abs(scalars) >= edge)
+            # Unbuffered: a mode occurs many times in a part, and `ends[...] += 1` would count it once.
+            np.add.at(ends, ((scalars[cut_rows] > 0).astype(np.intp), modes_of_part[cut_rows]), 1)
+            place = scalars * half
             place += half + 1
+            # Scalars below a limit under 1 never leave the bins.
             if edge >= 1:
                 np.clip(place, 0, _WIDTH - 1, out=place)
             bins = place.astype(np.int64)
-            bins += drawn * np.int64(_WIDTH)
+            bins += modes_of_part * np.int64(_WIDTH)
             counts += np.bincount(bins, minlength=len(counts))
         return cls(counts.reshape(modes, _WIDTH), ends[0], ends[1])
 
     @classmethod
     def of_range(cls, numbers: Floats, low: float, high: float) -> EncodedCounts:
         """Counts of rows of a general column, which has no modes: those outside its range."""
-        below, above = (np.array([np.count_nonzero(outside)]) for outside in (numbers < low, numbers > high))
+        below, above = (np.array([np.count_nonzero(is_outside)]) for is_outside in (numbers < low, numbers > high))
         return cls(np.zeros((0, _WIDTH), np.int64), below, above)
 
     @classmethod
@@ -267,6 +269,7 @@ class ErrorHistogram:
         cumulative = np.cumsum(self.counts)
         if cumulative[-1] == 0:
             return 0.0
+        # At least one row: the quantile of share 0 is in the first bin that has rows.
         at = int(np.searchsorted(cumulative, min(max(share * cumulative[-1], 1), cumulative[-1])))
         if at == 0:
             return 0.0

@@ -1,4 +1,4 @@
-"""Two sets of values of one column beside each other: what evaluating, comparing and validating have in common."""
+"""Differences of two sets of values of one column, for evaluating, comparing and validating."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ RARE_KS = 1.9495  # the quantile of Kolmogorov's distribution for 0.999 (Smirnov
 
 def total_variation(one: NDArray[Any], other: NDArray[Any]) -> float:
     """Half the sum of the differences between the shares of two sets of counts; 0 to 1."""
-    shares, others = (counts / max(np.sum(counts), 1) for counts in (one, other))
-    return float(np.sum(np.abs(shares - others)) / 2)
+    shares, other_shares = (counts / max(np.sum(counts), 1) for counts in (one, other))
+    return float(np.sum(np.abs(shares - other_shares)) / 2)
 
 
 def category_variation(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
@@ -61,24 +61,24 @@ def tv_complement(one: Mapping[Any, int], other: Mapping[Any, int]) -> float | N
     That of SDMetrics, which leaves out missing values too, and counts a category that `one` lacks as a millionth of a
     row there.
     """
-    some = [any(one.values()), any(other.values())]
-    return 1.0 - category_variation(one, other) if all(some) else 0.0 if any(some) else None
+    have_rows = [any(one.values()), any(other.values())]
+    return 1.0 - category_variation(one, other) if all(have_rows) else 0.0 if any(have_rows) else None
 
 
 def distance_by_chance(rows: Sequence[int], sd: float = 1.0) -> float:
-    """What the distance of two means of so many values with a standard deviation hardly ever exceeds by chance."""
+    """Distance of two sample means that chance hardly ever exceeds, from both numbers of rows and the deviation."""
     return float(RARE * sd * np.sqrt(sum(1 / max(count, 1) for count in rows)))
 
 
 def variation_by_chance(one: Floats, other: Floats, rows: Sequence[int]) -> float:
-    """The same of the total variation distance of two samples of so many rows, with these shares; its mean and `RARE`.
+    """Total variation distance of two samples that chance hardly ever exceeds: its mean plus `RARE` deviations.
 
     Differences of shares are taken for normal and independent.
     """
     mean = (one + other) / 2
     variances = mean * (1 - mean) * sum(1 / max(count, 1) for count in rows)
-    expected, spread = np.sqrt(2 / np.pi) * np.sum(np.sqrt(variances)), np.sqrt((1 - 2 / np.pi) * np.sum(variances))
-    return float(expected + RARE * spread) / 2
+    mean_sum, deviation = np.sqrt(2 / np.pi) * np.sum(np.sqrt(variances)), np.sqrt((1 - 2 / np.pi) * np.sum(variances))
+    return float(mean_sum + RARE * deviation) / 2
 
 
 def tv_by_chance(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
@@ -89,9 +89,9 @@ def tv_by_chance(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
 
 
 def ks_by_chance(rows: Sequence[int]) -> float:
-    """The same of the Kolmogorov-Smirnov distance of two samples of so many values; 0 where there are none.
+    """Kolmogorov-Smirnov distance of two samples that chance hardly ever exceeds; 0 where one is empty.
 
-    One in a thousand exceeds it.
+    One pair of samples in a thousand exceeds it.
     """
     return float(RARE_KS * np.sqrt(sum(1 / count for count in rows))) if all(rows) else 0.0
 
@@ -104,14 +104,14 @@ def ks_complement(one: Floats, other: Floats) -> float | None:
     if not len(one) or not len(other):
         return 0.0 if len(one) or len(other) else None
     one, other = np.sort(one), np.sort(other)
-    at = np.concatenate((one, other))
-    shares, others = (np.searchsorted(numbers, at, side="right") / len(numbers) for numbers in (one, other))
-    return 1.0 - float(np.max(np.abs(shares - others)))
+    points = np.concatenate((one, other))
+    shares, other_shares = (np.searchsorted(numbers, points, side="right") / len(numbers) for numbers in (one, other))
+    return 1.0 - float(np.max(np.abs(shares - other_shares)))
 
 
 @dataclass(frozen=True, slots=True)
 class NumberCounts(Counts):
-    """What is counted of some numbers: their summary, and the rows of each modal value."""
+    """Summary of numbers of a column, and the rows of each modal value."""
 
     summary: Summary
     modal: Ints
@@ -171,16 +171,18 @@ class NumberCounter:
         return NumberCounts(self._engine.summarise(numbers, self._grid), np.array(modal, np.int64))
 
     def difference(self, before: NumberCounts, after: NumberCounts) -> NumberDifference:
-        """What two sets of values have apart."""
-        whole = self.codec.name != "float"
-        one, other = (Pieces.of(counts.summary, whole=whole) for counts in (before, after))
+        """Distances, descriptions and modal counts of two sets of values."""
+        are_integers = self.codec.name != "float"
+        first, second = (Pieces.of(counts.summary, whole=are_integers) for counts in (before, after))
         return NumberDifference(
-            (one, other),
-            (_description(self.codec, one), _description(self.codec, other)),
-            distances(one, other) if one.rows and other.rows else Distances(0.0, 0.0, 0.0, 0.0),
+            (first, second),
+            (_description(self.codec, first), _description(self.codec, second)),
+            distances(first, second) if first.rows and second.rows else Distances(0.0, 0.0, 0.0, 0.0),
             tuple(
-                ValueCount(value, modal_text(self.codec, value), int(rows), int(others))
-                for value, rows, others in zip(self._column.modal_values, before.modal, after.modal, strict=True)
+                ValueCount(value, modal_text(self.codec, value), int(rows_before), int(rows_after))
+                for value, rows_before, rows_after in zip(
+                    self._column.modal_values, before.modal, after.modal, strict=True
+                )
             ),
         )
 
@@ -202,7 +204,7 @@ def _description(codec: Codec, pieces: Pieces) -> Description | None:
 
 
 class CategoryCodes:
-    """Places of a column's categories; two more stand for values of no category, and for missing ones without one."""
+    """Codes of a column's categories; two more are for unknown values, and for missing ones that are no category."""
 
     def __init__(self, column: CategoricalColumn) -> None:
         self._index = column.index
@@ -212,10 +214,10 @@ class CategoryCodes:
     def find(self, values: pa.Array[Any]) -> Ints:
         """The place of each value."""
         codes = self._index.find(values)
-        other = codes < 0
-        if np.any(other):
+        uncategorised = codes < 0
+        if np.any(uncategorised):
             missing = plain_values(values).is_null().to_numpy(zero_copy_only=False)
-            codes[other] = np.where(missing, self.missing, self.unknown)[other]
+            codes[uncategorised] = np.where(missing, self.missing, self.unknown)[uncategorised]
         return codes
 
     def count(self, codes: Ints) -> Ints:
@@ -228,6 +230,6 @@ def most_frequent(
 ) -> tuple[tuple[ValueCount, ...], int, int]:
     """Rows of the categories that rank highest in two tables, and the rows of all others in both."""
     top = sorted(rank, key=lambda category: -rank[category])[:LISTED_CATEGORIES]
-    listed = tuple(ValueCount(key, category_text(type_, key), before.get(key, 0), after.get(key, 0)) for key in top)
-    left = sum(before.values()) - sum(one.rows_before for one in listed)
-    return listed, left, sum(after.values()) - sum(one.rows_after for one in listed)
+    top_counts = tuple(ValueCount(key, category_text(type_, key), before.get(key, 0), after.get(key, 0)) for key in top)
+    other_rows = sum(before.values()) - sum(count.rows_before for count in top_counts)
+    return top_counts, other_rows, sum(after.values()) - sum(count.rows_after for count in top_counts)

@@ -1,4 +1,4 @@
-"""How far two fitted models of one table are from each other: their densities, modal shares and categories."""
+"""Distance of two fitted models of one table: of their densities, modal shares and categories."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class ModelDistance:
     columns: Mapping[str, ColumnDistance]
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dict that JSON can hold."""
+        """Return the distances as a dict that JSON can hold."""
         columns = {name: asdict(column) for name, column in self.columns.items()}
         return {"rows": self.rows, "other_rows": self.other_rows, "columns": columns}
 
@@ -115,7 +115,9 @@ class ModelDistance:
         """Tables for people, 80 columns wide."""
         parts = [f"fitted on {self.rows:,} rows, the other on {self.other_rows:,}"]
         for kind, (titles, cells, note) in _TABLES.items():
-            rows: list[Row] = [(name, cells(one)) for name, one in self.columns.items() if isinstance(one, kind)]
+            rows: list[Row] = [
+                (name, cells(distance)) for name, distance in self.columns.items() if isinstance(distance, kind)
+            ]
             parts += ["\n".join([*aligned(titles, rows), *note.splitlines()])] * bool(rows)
         return "\n\n".join(parts)
 
@@ -164,33 +166,37 @@ def model_distance(model: TableModel, other: TableModel) -> ModelDistance:
     InputError
         For a column that is of another kind, type or logarithm in the other model, and where no column is in both.
     """
-    known = {column.name: column for column in other.encoded}
-    pairs = {column.name: (column, known[column.name]) for column in model.encoded if column.name in known}
+    other_columns = {column.name: column for column in other.encoded}
+    pairs = {
+        column.name: (column, other_columns[column.name]) for column in model.encoded if column.name in other_columns
+    }
     if not pairs:
         raise InputError("the two models have no column in common; compare fits of the same table")
-    for here, there in pairs.values():
-        if not here.is_comparable(there):
+    for column, other_fit in pairs.values():
+        if not column.is_comparable(other_fit):
             raise InputError(
-                f'column "{here.name}": is {here.kind} of type {here.type} here and {there.kind} of type {there.type} '
-                "in the other model, so they cannot be compared: declare the same kind and options for both fits"
+                f'column "{column.name}": is {column.kind} of type {column.type} here and '
+                f"{other_fit.kind} of type {other_fit.type} in the other model, so they cannot "
+                "be compared: declare the same kind and options for both fits"
             )
     columns = {name: _DISTANCES[pair[0].kind](*pair) for name, pair in pairs.items()}
     return ModelDistance(model.rows, other.rows, columns)
 
 
 def _categories_distance(one: CategoricalColumn, other: CategoricalColumn) -> CategoriesDistance:
-    counts, others = (dict(zip(column.categories, column.counts, strict=True)) for column in (one, other))
-    return CategoriesDistance(len(counts), len(others), category_variation(counts, others))
+    counts, other_counts = (dict(zip(column.categories, column.counts, strict=True)) for column in (one, other))
+    return CategoriesDistance(len(counts), len(other_counts), category_variation(counts, other_counts))
 
 
 def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:
     place, _ = _coordinates(one.codec, other.codec)
-    least, most = (float(end) + one.codec.base for end in place(np.array([one.low, one.high])))
+    lowest, highest = (float(end) + one.codec.base for end in place(np.array([one.low, one.high])))
     low, high = other.low + other.codec.base, other.high + other.codec.base
+    # A range of one value has no length to take a share of: it is covered or it is not.
     if not high > low:
-        return RangeDistance(float(least <= low <= most))
-    within = min(most, high) - max(least, low)
-    return RangeDistance(max(0.0, within) / (high - low))
+        return RangeDistance(float(lowest <= low <= highest))
+    overlap = min(highest, high) - max(lowest, low)
+    return RangeDistance(max(0.0, overlap) / (high - low))
 
 
 def _numbers_distance(one: MixtureColumn, other: MixtureColumn) -> NumbersDistance:
@@ -249,28 +255,30 @@ def _distribution(column: MixtureColumn, codec: Codec) -> tuple[Floats, Callable
         Shares of rows at or below each of some points, and of those below it.
     """
     counts = zip(column.modal_values, column.modal_counts, strict=True)
-    given = [
+    modal_rows = [
         (value, rows) for value, rows in counts if value is not MISSING and column.codec.plain.word_of(value) is None
     ]
-    held = column.fit.rows - sum(column.modal_counts) + sum(rows for _, rows in given)
+    number_rows = column.fit.rows - sum(column.modal_counts) + sum(rows for _, rows in modal_rows)
     means = _means(column, codec)
     numbers = means, column.stds, column.weights
-    place, back = _coordinates(column.codec, codec)
+    place, to_own = _coordinates(column.codec, codec)
     points = np.sort(np.ravel(numbers[0] + numbers[1] * np.linspace(-REACH, REACH, POINTS)[:, None]))
-    least = float(place(points[:1])[0]) if len(points) else None
+    lowest = float(place(points[:1])[0]) if len(points) else None
     jumps: dict[float, float] = {}
-    for value, count in given:
-        at = codec.number(value)
-        at = at if np.isfinite(at) or least is None else least  # zero has no logarithm: it lies at the lower end
-        jumps[at] = jumps.get(at, 0.0) + count / max(held, 1)
+    for value, count in modal_rows:
+        number = codec.number(value)
+        number = (
+            number if np.isfinite(number) or lowest is None else lowest
+        )  # zero has no logarithm: it lies at the lower end
+        jumps[number] = jumps.get(number, 0.0) + count / max(number_rows, 1)
     ordinary = 1.0 - sum(jumps.values())
     places, parts = np.array(list(jumps)), np.array(list(jumps.values()))
 
     def shares(x: Floats) -> tuple[Floats, Floats]:
         lower, equal = (
-            np.sum(np.where(held, parts, 0.0), axis=1) for held in (x[:, None] >= places, x[:, None] == places)
+            np.sum(np.where(mask, parts, 0.0), axis=1) for mask in (x[:, None] >= places, x[:, None] == places)
         )
-        after = lower + ordinary * _mixture_function(back(x), *numbers)
+        after = lower + ordinary * _mixture_function(to_own(x), *numbers)
         return after, after - equal
 
     return np.concatenate((place(points), places)), shares

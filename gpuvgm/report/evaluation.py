@@ -66,7 +66,7 @@ def evaluate_table(model: TableModel, run: Run) -> Report:
 
 
 def _all_good(results: Results[Any]) -> dict[str, Any]:
-    """What came of the columns, unless one failed."""
+    """Results of all columns; raise the first problem if one failed."""
     for problem in results.failed.values():
         raise problem
     return results.good
@@ -76,8 +76,8 @@ def _grid_rows(model: TableModel, sample: pa.Table) -> pa.Table:
     """At most `GRID_ROWS` rows of a sample, of the columns of numbers."""
     if sample.num_rows <= GRID_ROWS:
         return sample
-    kept = even_steps(sample.num_rows, GRID_ROWS)
-    return sample.select([column.name for column in model.numeric]).take(pa.array(kept, pa.int64()))
+    places = even_steps(sample.num_rows, GRID_ROWS)
+    return sample.select([column.name for column in model.numeric]).take(pa.array(places, pa.int64()))
 
 
 def _sample_correlations(

@@ -42,7 +42,7 @@ class Description:
 
 
 class Reached:
-    """What has a score from 0 to 1, and one that is `reachable`, which chance leaves."""
+    """Base of figures with a score from 0 to 1, and the score that is `reachable` despite chance."""
 
     __slots__ = ()
     score: float | None
@@ -50,7 +50,7 @@ class Reached:
 
     @property
     def lost(self) -> float:
-        """How far the score is below what is reachable; negative where it is above, 0 without a score."""
+        """`reachable` less the score; 0 without a score."""
         return 0.0 if self.score is None else self.reachable - self.score
 
 
@@ -143,12 +143,12 @@ class NumberFigures:
 
     @property
     def has_modes(self) -> bool:
-        """Whether rows have modes; otherwise their scalars are places in a range."""
+        """True if rows have modes; otherwise their scalars are places in a range."""
         return self.mode_agreement is not None
 
     @property
     def unchanged(self) -> bool:
-        """Whether every value lies in the training range and comes back to the bit."""
+        """True if every value lies in the training range and comes back to the bit."""
         return self.unequal_rows == self.invalid_rows == 0
 
     @property
@@ -207,7 +207,7 @@ class CategoryFigures:
 
     @property
     def comes_back(self) -> bool:
-        """Whether every category comes back."""
+        """True if every category comes back."""
         return self.level_agreement == 1
 
     unchanged = comes_back
@@ -236,11 +236,11 @@ class Overall:
 ColumnFigures = NumberFigures | CategoryFigures | PassedFigures
 
 
-def check_limits(names: Iterable[str], known: Collection[str]) -> None:
-    """Raise InputError for limits of other names."""
+def check_limits(names: Iterable[str], limit_names: Collection[str]) -> None:
+    """Raise InputError for a limit whose name is not known."""
     for name in names:
-        if name not in known:
-            raise InputError(f'no limit is called "{name}": choose from {", ".join(known)}')
+        if name not in limit_names:
+            raise InputError(f'no limit is called "{name}": choose from {", ".join(limit_names)}')
 
 
 def column_document(column: Any) -> dict[str, Any]:
@@ -314,7 +314,7 @@ class RunFacts:
     synthetic: str = ""
 
     def line(self, rows: int, synthetic_rows: int = 0) -> str:
-        """All of it; of paths the last part, which tells no folder and no credentials."""
+        """One line of all facts; of paths only the last part, so that no folder or credentials are shown."""
         tables = f"{_file(self.source)}: {counted(rows, 'row')}"
         if self.synthetic:
             tables += f", {_file(self.synthetic)}: {counted(synthetic_rows, 'row')},"

@@ -9,6 +9,7 @@ from html import escape
 
 from gpuvgm.errors import printable
 
+# Controls and lone surrogates, which HTML and UTF-8 cannot hold, and marks that reorder the text that is shown.
 _HIDDEN = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _SHOWN = re.compile(f"[{_HIDDEN}]")
 _CHANGED = re.compile(f"[&<>\"'{_HIDDEN}]")
@@ -37,14 +38,14 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
         A trailing underscore is dropped, others become hyphens; None leaves an attribute out, True gives it no value.
         Markup is taken as it is: it may hold no quotation mark.
     """
-    opened = name
+    start_tag = name
     for key, value in attributes.items():
         if value is True:
-            opened += f" {_word(key)}"
+            start_tag += f" {_word(key)}"
         elif value is not None and value is not False:
             text = value if isinstance(value, Markup) else escaped(str(value))
-            opened += f' {_word(key)}="{text}"'
-    return Markup(f"<{opened}>" if name in VOID else f"<{opened}>{join(*children)}</{name}>")
+            start_tag += f' {_word(key)}="{text}"'
+    return Markup(f"<{start_tag}>" if name in VOID else f"<{start_tag}>{join(*children)}</{name}>")
 
 
 @cache
@@ -57,7 +58,7 @@ def escaped(text: str) -> str:
     """Text as HTML can hold it; controls, halves of letters and what turns the direction of writing become visible."""
     if _CHANGED.search(text) is None:  # as nearly all is
         return text
-    return escape(_SHOWN.sub(lambda found: printable(found[0]), text))
+    return escape(_SHOWN.sub(lambda match: printable(match[0]), text))
 
 
 def join(*children: Child) -> Markup:

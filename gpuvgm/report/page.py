@@ -1,4 +1,4 @@
-"""What the pages of all reports have in common: one HTML page that needs nothing else.
+"""HTML pages of all reports: one page that needs no other file.
 
 No script, style, font or picture comes from elsewhere.
 """
@@ -41,7 +41,7 @@ Tile = tuple[str, str, str]  # what a figure is, its value, and what that means
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
-    """What a page says beside what its result holds.
+    """Parts of a page that are not figures of its result.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ class PageContent:
     figures : sequence of tuple of str
         Tiles of the table.
     said : mapping of str to list of Advice
-        What is to be said of each column.
+        Advice on each column.
     remedies : str
         How to read what to do.
     overview : mapping of str to callable
@@ -130,15 +130,15 @@ class Scored(ABC):
 
     @abstractmethod
     def _content(self) -> PageContent:
-        """What the page says."""
+        """Parts of the result's page."""
 
     def _said(self, advice: Callable[[str, Any], Iterable[Advice]]) -> dict[str, list[Advice]]:
-        """What `advice` says of the columns, the worst first, and where numbers or dates have become categories."""
-        said = {name: [*advice(name, self.columns[name])] for name in self.worst_first}
-        for name, found in said.items():
+        """Advice on each column, the worst column first, with that on numbers or dates that are categories."""
+        advice_by_column = {name: [*advice(name, self.columns[name])] for name in self.worst_first}
+        for name, items in advice_by_column.items():
             levels = getattr(self.columns[name], "levels", ())
-            found += advice_on_kind(levels, self.reasons.get(name, ""))
-        return said
+            items += advice_on_kind(levels, self.reasons.get(name, ""))
+        return advice_by_column
 
     @property
     def score(self) -> float | None:
@@ -183,8 +183,8 @@ class Scored(ABC):
             For a path that cannot be written.
         """
         target = None if path is None else check_document(path, PAGE_ENDINGS)
-        shown = self if first_rows else replace(self, first=None)
-        text = page(self.TITLE if title is None else title, shown, shown._content())
+        result = self if first_rows else replace(self, first=None)
+        text = page(self.TITLE if title is None else title, result, result._content())
         if target is not None:
             write_bytes(target, text.encode())
         return text
@@ -193,9 +193,9 @@ class Scored(ABC):
         return self.to_text()
 
     def _repr_html_(self) -> str:
-        """What notebooks show."""
-        shown = replace(self, first=None)
-        return fragment(self.TITLE, shown, shown._content())
+        """HTML that notebooks show."""
+        result = replace(self, first=None)
+        return fragment(self.TITLE, result, result._content())
 
 
 def _mean(scores: list[float]) -> float | None:
@@ -203,7 +203,7 @@ def _mean(scores: list[float]) -> float | None:
 
 
 def page(title: str, result: Scored, content: PageContent) -> str:
-    """The whole page."""
+    """HTML of the page."""
     script = _resource("page.js")
     head = tag(
         "head",
@@ -216,21 +216,23 @@ def page(title: str, result: Scored, content: PageContent) -> str:
         tag("style", Markup(_resource("page.css"))),
     )
     packed = len(result.columns) > WIDE
-    none = tag("noscript", tag("p", NO_SCRIPT)) if packed else None
-    body = tag("body", none, _main_element(title, result, content, packed=packed), tag("script", Markup(script)))
+    script_note = tag("noscript", tag("p", NO_SCRIPT)) if packed else None
+    body = tag("body", script_note, _main_element(title, result, content, packed=packed), tag("script", Markup(script)))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
 def fragment(title: str, result: Scored, content: PageContent) -> str:
-    """The same for a notebook: without a script, columns folded."""
-    said = repr((result.verdict, result.facts_line, content.figures, result.columns))
-    mark = hashlib.sha256(said.encode("utf-8", "replace")).hexdigest()[:8]  # there may be others in the notebook
+    """HTML of a result for a notebook: without a script, columns folded."""
+    content_text = repr((result.verdict, result.facts_line, content.figures, result.columns))
+    # Anchors must differ between the reports of one notebook.
+    mark = hashlib.sha256(content_text.encode("utf-8", "replace")).hexdigest()[:8]
     return join(tag("style", Markup(_resource("page.css"))), _main_element(title, result, content, mark))
 
 
 def _policy(script: str) -> str:
     """Content security policy: nothing is loaded, and no script but ours runs."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    # The hash lets the page's own script run and no other, without allowing inline scripts in general.
     return f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
 
 
@@ -239,7 +241,7 @@ def _resource(name: str) -> str:
 
 
 def _main_element(title: str, result: Scored, content: PageContent, mark: str = "", *, packed: bool = False) -> Markup:
-    """What a page holds; with a mark for its anchors, all columns are folded and none is packed."""
+    """Main element of a page; with a mark for its anchors, all columns are folded and none is packed."""
     places = {name: f"{mark or 'column'}-{i}" for i, name in enumerate(result.columns, 1)}
     bodies = {name: _column_body(result, content, name) for name in result.worst_first}
     sections = [
@@ -273,7 +275,7 @@ def _main_element(title: str, result: Scored, content: PageContent, mark: str = 
 
 
 def _compressed(bodies: Iterable[Markup]) -> Markup:
-    """What stands in the sections, one after the other and compressed, for the script to write out."""
+    """Bodies of all sections in one compressed text, which the page's script unpacks."""
     text = base64.b64encode(zlib.compress("\0".join(bodies).encode(), PACKING)).decode()
     return tag("template", Markup(text), class_="packed")
 
@@ -293,42 +295,42 @@ def _column_body(result: Scored, content: PageContent, name: str) -> Markup:
     return join(why, _advice_list(content.said[name]), *content.body(name, column))
 
 
-def _advice_list(said: Sequence[Advice]) -> Markup:
+def _advice_list(advice: Sequence[Advice]) -> Markup:
     """Problems, each with what to do."""
     lists = []
     for sort in ("warning", "note"):
-        items = [tag("li", one.problem, " ", _remedy(one)) for one in said if one.sort == sort]
+        items = [tag("li", item.problem, " ", _remedy(item)) for item in advice if item.sort == sort]
         lists += [tag("ul", items, class_=f"advice {sort}")] if items else []
     return join(lists)
 
 
-def _remedy(one: Advice) -> Markup:
-    return tag("span", one.remedy, class_="remedy")
+def _remedy(advice: Advice) -> Markup:
+    return tag("span", advice.remedy, class_="remedy")
 
 
 def _problems(content: PageContent, places: Places) -> Markup:
-    """Warnings on the table and the first one on each column, a line for those alike; others stand with the columns."""
-    noted = {name: warnings for name, said in content.said.items() if (warnings := warnings_among(said))}
-    if not noted and not content.warnings:
+    """Warnings on the table and the first one on each column; columns with the same remedy share a line."""
+    first_warnings = {name: warnings for name, said in content.said.items() if (warnings := warnings_among(said))}
+    if not first_warnings and not content.warnings:
         return tag("p", "Nothing stands out.", class_="fine")
     alike: dict[str, list[str]] = {}
-    for name, warnings in noted.items():
+    for name, warnings in first_warnings.items():
         alike.setdefault(warnings[0].remedy, []).append(name)
-    items = [tag("li", one.problem, " ", _remedy(one)) for one in content.warnings]
-    items += [_problem(names, noted[names[0]][0], places) for names in list(alike.values())[:LISTED]]
-    left = sum(map(len, list(alike.values())[LISTED:]))
-    if left:
-        items.append(tag("li", f"and {counted(left, 'more column')}: see the warnings below"))
-    meant = tag("p", content.remedies, class_="caption")
-    return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"), meant)
+    items = [tag("li", warning.problem, " ", _remedy(warning)) for warning in content.warnings]
+    items += [_problem(names, first_warnings[names[0]][0], places) for names in list(alike.values())[:LISTED]]
+    remaining_columns = sum(map(len, list(alike.values())[LISTED:]))
+    if remaining_columns:
+        items.append(tag("li", f"and {counted(remaining_columns, 'more column')}: see the warnings below"))
+    explanation = tag("p", content.remedies, class_="caption")
+    return join(tag("h2", "What to look at"), tag("ul", items, class_="advice warning"), explanation)
 
 
 def _problem(names: list[str], warning: Advice, places: Places) -> Markup:
     """A warning on a column, and the others that have one like it, with other figures."""
     links = [link(name, places) for name in names[: 1 + ALIKE]]
-    others = join([join(", " if i else "", one) for i, one in enumerate(links[1:])])
-    more = f" and {len(names) - len(links):,} more" if len(names) > len(links) else ""
-    also = join(" Much the same in ", others, more, ".") if others else None
+    other_links = join([join(", " if i else "", other) for i, other in enumerate(links[1:])])
+    remaining_words = f" and {len(names) - len(links):,} more" if len(names) > len(links) else ""
+    also = join(" Much the same in ", other_links, remaining_words, ".") if other_links else None
     return tag("li", links[0], ": ", warning.problem, also, " ", _remedy(warning))
 
 
@@ -340,15 +342,15 @@ def _list_of_left_out(result: Scored) -> Markup | None:
 
 
 def warnings_among(said: list[Advice]) -> list[Advice]:
-    """What is wrong, without what may be better."""
-    return [one for one in said if one.sort == "warning"]
+    """Warnings of a list of advice, without its notes."""
+    return [item for item in said if item.sort == "warning"]
 
 
 def columns_to_look_at(said: Mapping[str, list[Advice]]) -> Tile:
     """How many columns have a warning."""
     return (
         "columns to look at",
-        f"{sum(bool(warnings_among(one)) for one in said.values()):,}",
+        f"{sum(bool(warnings_among(advice)) for advice in said.values()):,}",
         "columns with a warning",
     )
 
@@ -357,8 +359,8 @@ def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
     """A table of all columns, which the script sorts and filters."""
     names = result.worst_first
     figures = {title: [cell(result.columns[name]) for name in names] for title, cell in content.overview.items()}
-    noted = [len(warnings_among(content.said[name])) for name in names]
-    figures["warnings"] = [(str(count or NOTHING), count) for count in noted]
+    warning_counts = [len(warnings_among(content.said[name])) for name in names]
+    figures["warnings"] = [(str(count or NOTHING), count) for count in warning_counts]
     figures = {title: cells for title, cells in figures.items() if any(text.strip(NOTHING) for text, _ in cells)}
     titles = ["column", "kind", "values", *figures]
     head = [tag("th", title, scope="col", class_=None if i < 2 else "n") for i, title in enumerate(titles)]
@@ -367,8 +369,8 @@ def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
         column = result.columns[name]
         heading = tag("th", link(name, places), scope="row", data_v=name)
         preview = tag("td", _preview(name, column, result.SHOWN), class_="n", data_v="")
-        shown = [tag("td", text, class_="n", data_v=key) for text, key in cells]
-        body.append(tag("tr", heading, tag("td", column.kind, data_v=column.kind), preview, shown))
+        figure_cells = [tag("td", text, class_="n", data_v=key) for text, key in cells]
+        body.append(tag("tr", heading, tag("td", column.kind, data_v=column.kind), preview, figure_cells))
     rows = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), class_="overview", aria_label="All columns")
     caption = tag("p", f"{result.SHOWN}.", class_="caption")
     return join(tag("h2", "Columns"), caption, tag("div", rows, class_="scroll", tabindex=0))
@@ -377,7 +379,7 @@ def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
 def _preview(name: str, column: Any, shown: str) -> Markup | None:
     """The values of a column as small as a line: numbers in bins, or the most frequent categories."""
     if getattr(column, "levels", ()):
-        counts = [(one.rows_before, one.rows_after) for one in column.levels]
+        counts = [(level.rows_before, level.rows_after) for level in column.levels]
     elif getattr(column, "profile", None) is not None and column.profile.histogram is not None:
         histogram = column.profile.histogram
         counts = [*zip(histogram.before, histogram.after, strict=True)]
@@ -453,9 +455,9 @@ def histogram_figure(name: str, profile: NumberProfile, *, shown: str, curves: s
     if histogram.logarithmic:
         parts.append("The axis is logarithmic.")
     beyond = ((histogram.below, "below"), (histogram.above, "above"))
-    left = " and ".join(f"{counted(count, 'row')} {side} it" for count, side in beyond if count)
-    if left:
-        parts.append(f"Not on the axis: {left}.")
+    outside_words = " and ".join(f"{counted(count, 'row')} {side} it" for count, side in beyond if count)
+    if outside_words:
+        parts.append(f"Not on the axis: {outside_words}.")
     if has_modal:
         parts.append("Modal values and missing rows are in the table below.")
     return chart_figure(histogram_chart(name, profile, histogram), " ".join(parts))
@@ -473,8 +475,8 @@ def scroll_table(titles: Sequence[str], rows: Iterable[Sequence[Child]], caption
         )
         for row in rows
     ]
-    whole = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), aria_label=caption.partition(".")[0])
-    return join(tag("p", caption, class_="caption"), tag("div", whole, class_="scroll", tabindex=0))
+    table = tag("table", tag("thead", tag("tr", head)), tag("tbody", body), aria_label=caption.partition(".")[0])
+    return join(tag("p", caption, class_="caption"), tag("div", table, class_="scroll", tabindex=0))
 
 
 def share_bar(part: float, length: float, style: str) -> Markup:
@@ -485,9 +487,12 @@ def share_bar(part: float, length: float, style: str) -> Markup:
 
 def with_others(column: Any, categories: int) -> list[ValueCount]:
     """The listed categories of a column, and all others of so many in one."""
-    left = categories - len(column.levels)
-    words = f"{left:,} other{'s' * (left > 1)}"
-    return [*column.levels, *[ValueCount(None, words, column.other_rows_before, column.other_rows_after)] * (left > 0)]
+    unlisted = categories - len(column.levels)
+    words = f"{unlisted:,} other{'s' * (unlisted > 1)}"
+    return [
+        *column.levels,
+        *[ValueCount(None, words, column.other_rows_before, column.other_rows_after)] * (unlisted > 0),
+    ]
 
 
 def description_table(one: Description, other: Description, titles: tuple[str, str]) -> Markup:
@@ -523,5 +528,5 @@ def first_rows_table(shown: FirstRows, after: str, caption: str, columns: int, *
         for name, before in shown.before.items()
     ]
     rows = [(f"{place:,}", *chain.from_iterable(cells)) for place, cells in enumerate(zip(*pairs, strict=True), 1)]
-    left = f" Shown are the first {len(pairs)} of {columns:,} columns." if columns > len(pairs) else ""
-    return join(tag("h2", "First rows"), scroll_table(titles, rows, caption + left, text=len(titles)))
+    columns_note = f" Shown are the first {len(pairs)} of {columns:,} columns." if columns > len(pairs) else ""
+    return join(tag("h2", "First rows"), scroll_table(titles, rows, caption + columns_note, text=len(titles)))

@@ -66,21 +66,23 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
     numbers = {name for name, rows in original.items() if rows.dtype.kind == "f"}
     only_numbers = len(numbers) == len(original)
     codes = {} if only_numbers else {name: _codes_of_both(rows, synthetic[name]) for name, rows in original.items()}
-    alone = {name: _similarity(*_shares(pair, _width(pair))) for name, pair in codes.items()}
+    column_similarity = {name: _similarity(*_shares(pair, _width(pair))) for name, pair in codes.items()}
     tables = (original, synthetic)
     rows = [len(values) for table in tables for values in [*table.values()][:1]]
-    found = []
+    trends = []
     for one, other in combinations(original, 2):
         if numbers >= {one, other}:
-            (before, after), held = zip(*(_correlation(table[one], table[other]) for table in tables), strict=True)
+            (before, after), common_rows = zip(
+                *(_correlation(table[one], table[other]) for table in tables), strict=True
+            )
             score = None if before is None or after is None else 1 - abs(before - after) / 2
-            reachable = 1 - distance_by_chance(held) / 2
-            found.append(PairTrend(one, other, "correlation", score, reachable, before, after))
+            reachable = 1 - distance_by_chance(common_rows) / 2
+            trends.append(PairTrend(one, other, "correlation", score, reachable, before, after))
         else:
             shares = _joint_shares(codes[one], codes[other])
-            reachable = alone[one] * alone[other] - variation_by_chance(*shares, rows)
-            found.append(PairTrend(one, other, "contingency", _similarity(*shares), reachable))
-    return tuple(sorted(found, key=lambda pair: (pair.score is None, -pair.lost)))
+            reachable = column_similarity[one] * column_similarity[other] - variation_by_chance(*shares, rows)
+            trends.append(PairTrend(one, other, "contingency", _similarity(*shares), reachable))
+    return tuple(sorted(trends, key=lambda pair: (pair.score is None, -pair.lost)))
 
 
 def thinned(rows: Rows) -> Rows:
@@ -89,17 +91,18 @@ def thinned(rows: Rows) -> Rows:
 
 
 def even_steps(rows: int, most: int) -> NDArray[np.int64]:
-    """Places of at most so many of some rows, at even steps."""
+    """Indices of at most `most` of `rows` rows, at even steps."""
     count = min(rows, most)
     return np.arange(count) * rows // max(count, 1)
 
 
 def _correlation(one: Floats, other: Floats) -> tuple[float | None, int]:
     """Pearson's correlation of the rows that have both values, None where one of them is constant; and these rows."""
-    held = np.isfinite(one) & np.isfinite(other)
-    x, y = one[held], other[held]
+    have_both = np.isfinite(one) & np.isfinite(other)
+    x, y = one[have_both], other[have_both]
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None, len(x)
+    # Correlations do not change with scale; dividing by the range keeps squares of huge numbers finite.
     x, y = ((values - np.mean(values)) / np.ptp(values) for values in (x, y))
     return float(np.clip(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)), -1, 1)), len(x)
 
@@ -128,8 +131,8 @@ def _joint_shares(one: tuple[Codes, Codes], other: tuple[Codes, Codes]) -> tuple
     keys = [first * widths[1] + second for first, second in zip(one, other, strict=True)]
     if widths[0] * widths[1] <= DENSE:
         return _shares(keys, widths[0] * widths[1])
-    both = np.unique(np.concatenate(keys), return_inverse=True)[1]
-    return _shares([both[: len(keys[0])], both[len(keys[0]) :]], int(np.max(both)) + 1)
+    codes = np.unique(np.concatenate(keys), return_inverse=True)[1]
+    return _shares([codes[: len(keys[0])], codes[len(keys[0]) :]], int(np.max(codes)) + 1)
 
 
 def _width(codes: Sequence[Codes]) -> int:

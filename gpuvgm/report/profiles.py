@@ -1,4 +1,4 @@
-"""What a page shows of a column of numbers beside its figures: histograms, modes, errors and how the fit went."""
+"""Profile of a column of numbers for a page: histogram, modes, errors and how the fit went."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Spike:
     declared : str
         How one would write the column's modal values with this one among them.
     options : mapping of str to float or bool
-        What else was declared of the column, as far as its values need it.
+        Other declared options of the column that its values need.
     """
 
     text: str
@@ -136,26 +136,28 @@ class NumberProfile:
 
 
 def without(pieces: Pieces, numbers: Sequence[float]) -> Pieces:
-    """The pieces without those that hold given numbers only, which have pieces of their own."""
+    """Pieces of the distribution without those of the given numbers, each of which has a piece of its own."""
     keys = keys_of(pieces.frame.apply(np.array(numbers, np.float64)))
-    kept = ~np.isin(pieces.start, keys)
-    if np.all(kept):
+    is_other = ~np.isin(pieces.start, keys)
+    if np.all(is_other):
         return pieces
     parts = ("start", "last", "count", "mean", "scatter", "unit")
-    left = replace(pieces, **{part: getattr(pieces, part)[kept] for part in parts})
-    place = left.places()
-    return replace(left, minimum=float(np.min(place, initial=np.inf)), maximum=float(np.max(place, initial=-np.inf)))
+    remaining = replace(pieces, **{part: getattr(pieces, part)[is_other] for part in parts})
+    place = remaining.places()
+    return replace(
+        remaining, minimum=float(np.min(place, initial=np.inf)), maximum=float(np.max(place, initial=-np.inf))
+    )
 
 
 def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile, ...]:
     """The one-hot columns of a column: components by rising mean, tail modes, then modal values."""
     positions, modal = column.mode_codes(), len(column.modal_values)
     rows = np.sum(counts.scalars, axis=1)
-    found = []
+    modes = []
     active, weights = column.active_components.tolist(), column.weights
     for k in components_by_mean(column).tolist():
         code = int(positions[modal + active.index(k)])
-        found.append(
+        modes.append(
             ModeProfile(
                 code=code,
                 name=rounded_mean_text(column.codec, float(column.means[k]), float(column.stds[k])),
@@ -171,10 +173,10 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
     for tail in (code for code in column.describe_codes() if "tail" in code):
         code = tail["code"]
         below, above = int(counts.below[code]), int(counts.above[code])
-        found.append(ModeProfile(code, tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
+        modes.append(ModeProfile(code, tail["text"], "", None, int(rows[code]), below, above, (), tail=True))
     for value, code in zip(column.modal_values, positions[:modal].tolist(), strict=True):
-        found.append(ModeProfile(code, modal_text(column.codec.plain, value), "", None, int(rows[code]), 0, 0, ()))
-    return tuple(found)
+        modes.append(ModeProfile(code, modal_text(column.codec.plain, value), "", None, int(rows[code]), 0, 0, ()))
+    return tuple(modes)
 
 
 def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: int) -> Spike | None:
@@ -182,29 +184,29 @@ def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: 
     single = np.flatnonzero((pieces.scatter == 0) & (pieces.unit == 0))
     if not len(single):
         return None
-    top = single[np.argmax(pieces.count[single])]
-    share, number = float(pieces.count[top]) / rows, float(pieces.places()[top])
+    largest = single[np.argmax(pieces.count[single])]
+    share, number = float(pieces.count[largest]) / rows, float(pieces.places()[largest])
     bin_ = int(np.searchsorted(histogram.edges, number, side="right")) - 1
-    beside = [
+    neighbours = [
         *histogram.before[max(bin_ - _BESIDE, 0) : max(bin_, 0)],
         *histogram.before[bin_ + 1 : bin_ + 1 + _BESIDE],
     ]
-    around = sum(beside) / len(beside) if beside else 0.0
-    if share < _SPIKE_SHARE or pieces.count[top] < _SPIKE_HEIGHT * around or len(pieces.count) == 1:
+    neighbour_mean = sum(neighbours) / len(neighbours) if neighbours else 0.0
+    if share < _SPIKE_SHARE or pieces.count[largest] < _SPIKE_HEIGHT * neighbour_mean or len(pieces.count) == 1:
         return None
     codec = column.codec.plain
     value = codec.value(number)
     if codec.name == "float":
         value = _shortest(float(value), _ROUNDINGS * np.spacing(max(abs(number), abs(pieces.frame.centre))))
-    modal = [_modal_literal(codec, one) for one in (*column.modal_values, value)]
+    modal = [_modal_literal(codec, modal_value) for modal_value in (*column.modal_values, value)]
     options = column.codec.declared | ({"integer": True} if getattr(codec, "integer", False) else {})
     return Spike(value_text(codec, value), share, f"[{', '.join(modal)}]", options)
 
 
-def _shortest(value: float, apart: float) -> float:
-    """The number of fewest digits that a rounding may have made the value of."""
+def _shortest(value: float, tolerance: float) -> float:
+    """Return the number of fewest digits within `tolerance` of the value."""
     texts = (f"{value:.{digits}g}" for digits in range(1, 17))
-    return next((float(text) for text in texts if abs(float(text) - value) <= apart), value)
+    return next((float(text) for text in texts if abs(float(text) - value) <= tolerance), value)
 
 
 def _modal_literal(codec: Codec, value: Number | None) -> str:
@@ -221,12 +223,12 @@ def heaviest(pieces: Pieces, rows: int) -> float:
 
 
 def usual_ks(rows: int) -> float:
-    """Kolmogorov-Smirnov distance of so many rows that says nothing."""
+    """Kolmogorov-Smirnov distance up to which chance and rounding explain it, for a number of rows."""
     return max(KS, _FEW_ROWS / max(rows, 1))
 
 
 def hides_values(ks: float, rows: int, heaviest_share: float) -> bool:
-    """Whether values lie closer together than their errors: more of them change places than those that are equal."""
+    """Return whether values lie closer together than their errors: more change places than are equal."""
     return ks > max(usual_ks(rows), 2 * heaviest_share)
 
 

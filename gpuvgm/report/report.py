@@ -85,13 +85,13 @@ class Report(Scored):
         1 less the Kolmogorov-Smirnov distance of numbers before and after, or the total variation distance of
         categories.
         """
-        found = {}
+        scores = {}
         for name, column in self.columns.items():
             if isinstance(column, NumberFigures) and column.before is not None:
-                found[name] = 1.0 - column.ks
+                scores[name] = 1.0 - column.ks
             elif isinstance(column, CategoryFigures):
-                found[name] = 1.0 - column.total_variation
-        return found
+                scores[name] = 1.0 - column.total_variation
+        return scores
 
     @property
     def invalid_share(self) -> float:
@@ -101,13 +101,13 @@ class Report(Scored):
     @property
     def overall(self) -> dict[str, Overall]:
         """The worst and the mean of every figure that a column has."""
-        found = {}
+        figures = {}
         for figure, (_, _, small) in OVERALL.items():
             values = dict(self._values(figure))
             if values:
                 column = (min if small else max)(values, key=values.__getitem__)
-                found[figure] = Overall(values[column], column, sum(values.values()) / len(values))
-        return found
+                figures[figure] = Overall(values[column], column, sum(values.values()) / len(values))
+        return figures
 
     @property
     def verdict(self) -> str:
@@ -120,7 +120,7 @@ class Report(Scored):
         return f"{line}; look at {_worst_first(bad)}" if bad else line
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dict that JSON can hold."""
+        """Return the report as a dict that JSON can hold."""
         return {
             "rows": self.rows,
             "verdict": self.verdict,
@@ -137,10 +137,10 @@ class Report(Scored):
     def to_text(self) -> str:
         """A verdict, and tables of the columns that change, 80 columns wide, and what the words mean."""
         changed = {name: column for name, column in self.columns.items() if not column.unchanged}
-        same = ", ".join(name for name in self.columns if name not in changed)
+        unchanged_names = ", ".join(name for name in self.columns if name not in changed)
         parts = [head_text(self.verdict, self.facts_line)]
         if changed:
-            parts += [fill(f"every row comes back exactly: {same}", WIDTH)] * bool(same)
+            parts += [fill(f"every row comes back exactly: {unchanged_names}", WIDTH)] * bool(unchanged_names)
             parts += [report_text(changed), *overall_text(self.overall, len(changed)), *self._scores_text()]
             parts.append(f"rows with any invalid value: {self.invalid_rows:,} of {self.rows:,}")
         if self.widths:
@@ -153,11 +153,11 @@ class Report(Scored):
             yield f"overall score: {score_text(self.score)} of 1, the mean of 1 less KS or variation"
         if self.pairs and self.pairs[0].score is not None:
             pair = self.pairs[0]
-            changed = f"{pair.before:z.4f} to {pair.after:z.4f}, {pair.one} and {pair.other}"
-            yield fill(f"largest change of a correlation: {changed}", WIDTH)
+            change_words = f"{pair.before:z.4f} to {pair.after:z.4f}, {pair.one} and {pair.other}"
+            yield fill(f"largest change of a correlation: {change_words}", WIDTH)
 
     def _content(self) -> PageContent:
-        said = self._said(advice)
+        advice_by_column = self._said(advice)
 
         def parts(places: Places) -> Iterable[Markup | None]:
             yield _widest_columns(self.widths, places)
@@ -169,8 +169,8 @@ class Report(Scored):
         return PageContent(
             lead=LEAD,
             foot=FOOT,
-            figures=[*_report_tiles(self), columns_to_look_at(said)],
-            said=said,
+            figures=[*_report_tiles(self), columns_to_look_at(advice_by_column)],
+            said=advice_by_column,
             remedies=REMEDIES,
             overview=_FIGURES,
             parts=parts,
@@ -197,19 +197,22 @@ class Report(Scored):
         """
         check_limits(bounds, [*_BOUNDS, "min_score"])
         bounds = dict(bounds)
-        found = self._score_below(bounds.pop("min_score", None))
+        sentences = self._score_below(bounds.pop("min_score", None))
         for bound, limit in bounds.items():
             if limit is None:
                 continue
             figure, lower, words = _BOUNDS[bound]
             side = f"must be at {'least' if lower else 'most'} {limit:g}"
             for name, value in self._values(figure):
+                # Negated, so that NaN breaks its limit.
                 if not (value >= limit if lower else value <= limit):
                     text = f'column "{name}": {words} is {value:.6g}, but {side}'
-                    found.append(text + _limit_remedy(figure, self.columns[name]))
+                    sentences.append(text + _limit_remedy(figure, self.columns[name]))
             if figure == "invalid_share" and not self.invalid_share <= limit:
-                found.append(f"share of rows with any value outside its range is {self.invalid_share:.6g}, but {side}")
-        return found
+                sentences.append(
+                    f"share of rows with any value outside its range is {self.invalid_share:.6g}, but {side}"
+                )
+        return sentences
 
     def _values(self, figure: str) -> Iterator[tuple[str, float]]:
         """One figure of the columns that have it."""
@@ -225,8 +228,8 @@ def _lost(column: ColumnFigures) -> tuple[float, float, str]:
     Where all rows but one in a thousand come back to within a rounding, the row that is furthest off decides.
     """
     if isinstance(column, CategoryFigures):
-        other = 1 - column.level_agreement
-        return other, 0.0, f"{share(other)} of rows change"
+        changed_share = 1 - column.level_agreement
+        return changed_share, 0.0, f"{share(changed_share)} of rows change"
     assert isinstance(column, NumberFigures)  # all others come back
     if column.p999_error < A_ROUNDING:
         if column.maximum_error < A_ROUNDING and column.ks > KS:
@@ -239,11 +242,11 @@ def _lost(column: ColumnFigures) -> tuple[float, float, str]:
 
 def _worst_first(lost: Mapping[str, tuple[float, float, str]]) -> str:
     """The column that loses most, with its figure, and the names of the next ones."""
-    worst, *others = sorted(lost, key=lambda name: lost[name][:2], reverse=True)
-    words = f"{worst}{' first' * bool(others)} ({lost[worst][2]})"
-    named = ", ".join(others[:_NAMED])
-    more = f" and {len(others) - _NAMED:,} more" if len(others) > _NAMED else ""
-    return f"{words}, then {named}{more}" if others else words
+    worst, *other_names = sorted(lost, key=lambda name: lost[name][:2], reverse=True)
+    words = f"{worst}{' first' * bool(other_names)} ({lost[worst][2]})"
+    next_names = ", ".join(other_names[:_NAMED])
+    remaining_words = f" and {len(other_names) - _NAMED:,} more" if len(other_names) > _NAMED else ""
+    return f"{words}, then {next_names}{remaining_words}" if other_names else words
 
 
 def _limit_remedy(figure: str, column: ColumnFigures) -> str:
@@ -279,8 +282,8 @@ def _report_tiles(report: Report) -> Iterator[Tile]:
     if numbers:
         worst = max(column.p999_error for column in numbers)
         yield "worst 99.9 % error", f"{short(worst)} sd", "of all columns of numbers"
-        outside = share(report.invalid_share) if report.rows else "–"
-        yield "rows out of range", outside, "in any column, as they came in"
+        share_outside = share(report.invalid_share) if report.rows else "–"
+        yield "rows out of range", share_outside, "in any column, as they came in"
 
 
 def _widest_columns(widths: Mapping[str, int], places: Places) -> Markup | None:
@@ -292,26 +295,28 @@ def _widest_columns(widths: Mapping[str, int], places: Places) -> Markup | None:
     for name in by_width(widths)[:LISTED]:
         part = widths[name] / total
         rows.append((link(name, places), f"{widths[name]:,}", share_bar(part, part, "m0")))
-    shown = f" Shown are the {len(rows)} widest of {len(widths):,}." if len(widths) > len(rows) else ""
-    caption = f"The one-hot matrix, which a network sees, has {counted(total, 'column')}.{shown}"
+    listing_note = f" Shown are the {len(rows)} widest of {len(widths):,}." if len(widths) > len(rows) else ""
+    caption = f"The one-hot matrix, which a network sees, has {counted(total, 'column')}.{listing_note}"
     return join(tag("h2", "Width of the matrix"), scroll_table(("column", "matrix columns", "share"), rows, caption))
 
 
 def _correlation_changes(pairs: Sequence[PairTrend], places: Places) -> Markup | None:
     """The pairs of columns whose correlation changes most."""
-    known = [
+    changes = [
         (pair, abs(pair.before - pair.after)) for pair in pairs if pair.before is not None and pair.after is not None
     ]
-    if not known:
+    if not changes:
         return None
-    if known[0][1] == 0:
+    if changes[0][1] == 0:
         return tag("p", "No correlation of columns of numbers changes.", class_="caption")
     rows = []
-    for pair, change in known[:LISTED]:
+    for pair, change in changes[:LISTED]:
         links, correlations = pair_cells(pair, places, 4)
         rows.append((*links, *correlations, short(change)))
-    shown = f" Shown are the {LISTED} of {len(known):,} pairs that change most." if len(known) > LISTED else ""
-    caption = f"Pearson's correlation of columns of numbers before and after, in a sample of the rows.{shown}"
+    listing_note = (
+        f" Shown are the {LISTED} of {len(changes):,} pairs that change most." if len(changes) > LISTED else ""
+    )
+    caption = f"Pearson's correlation of columns of numbers before and after, in a sample of the rows.{listing_note}"
     return join(
         tag("h2", "Correlations"), scroll_table(("column", "and", "before", "after", "change"), rows, caption, text=2)
     )
@@ -324,7 +329,7 @@ def _modes_or_categories(column: ColumnFigures) -> Cell:
     return (str(len(modes)), len(modes)) if modes else ("", "")
 
 
-def _kept(column: ColumnFigures) -> Cell:
+def _agreement_cell(column: ColumnFigures) -> Cell:
     """Rows that keep their mode or category."""
     figure = "level_agreement" if isinstance(column, CategoryFigures) else "mode_agreement"
     return number_cell(figure, share)(column)
@@ -336,7 +341,7 @@ _FIGURES: Mapping[str, Callable[[ColumnFigures], Cell]] = {
     "99.9 % error": number_cell("p999_error", short),
     "largest": number_cell("maximum_error", short),
     "clipped": number_cell("clipped_share", share),
-    "same": _kept,
+    "same": _agreement_cell,
     "KS": number_cell("ks", short),
     "Wasserstein": number_cell("wasserstein", short),
 }
@@ -364,8 +369,8 @@ def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]
         yield _modes_section(column, profile)
     errors = errors_chart(name, column, profile)
     if errors is not None:
-        come = "comes" if profile.no_errors == 1 else "come"
-        exact = f" {counted(profile.no_errors, 'row')} {come} back exactly." if profile.no_errors else ""
+        verb = "comes" if profile.no_errors == 1 else "come"
+        exact = f" {counted(profile.no_errors, 'row')} {verb} back exactly." if profile.no_errors else ""
         words = "Errors of the round trip, in standard deviations; a step up is ten times as many rows."
         yield chart_figure(errors, words + exact)
     if column.before is not None and column.after is not None:
@@ -377,8 +382,8 @@ def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]
 def _number_tiles(column: NumberFigures) -> Iterator[Tile]:
     yield "99.9 % error", f"{short(column.p999_error)} sd", "all rows but one in a thousand come back closer than this"
     yield "median error", f"{short(column.median_error)} sd", "half of the rows come back closer than this"
-    cut = "rows whose scalar was cut at ±0.99" if column.has_modes else "rows outside the fitted range"
-    yield ("clipped" if column.has_modes else "outside"), share(column.clipped_share), cut
+    explanation = "rows whose scalar was cut at ±0.99" if column.has_modes else "rows outside the fitted range"
+    yield ("clipped" if column.has_modes else "outside"), share(column.clipped_share), explanation
     if column.mode_agreement is not None:
         yield "same mode", share(column.mode_agreement), "rows that keep their most probable mode on the way"
     yield "KS", short(column.ks), "Kolmogorov-Smirnov distance of the values before and after"
@@ -394,16 +399,16 @@ def _modes_section(column: NumberFigures, profile: NumberProfile) -> Markup:
         _mode_row(place, mode, share_bar(part, part / longest, colour(place) if mode.scalars else "modal"))
         for place, (mode, part) in enumerate(zip(profile.modes, parts, strict=True), 1)
     ]
-    drawn = "Shares of modes are of the rows drawn from the mixture; those of modal values of all rows."
-    return scroll_table(_MODE_TITLES, rows, f"Modes. {drawn}", text=2)
+    note = "Shares of modes are of the rows drawn from the mixture; those of modal values of all rows."
+    return scroll_table(_MODE_TITLES, rows, f"Modes. {note}", text=2)
 
 
-def _mode_row(place: int, mode: ModeProfile, drawn: Markup) -> Sequence[Child]:
-    cut = [f"{count:,}" if count else "–" for count in (mode.below, mode.above)]
+def _mode_row(place: int, mode: ModeProfile, share_markup: Markup) -> Sequence[Child]:
+    cut_counts = [f"{count:,}" if count else "–" for count in (mode.below, mode.above)]
     if mode.weight is None:
-        return (str(mode.code), mode.name, "", "", "", drawn, *(cut if mode.tail else ("", "")))
+        return (str(mode.code), mode.name, "", "", "", share_markup, *(cut_counts if mode.tail else ("", "")))
     swatch = join(tag("i", class_=f"swatch {colour(place)}"), str(mode.code))
-    return (swatch, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), drawn, *cut)
+    return (swatch, mode.name, mode.sd, scalars_chart(place, mode), share(mode.weight), share_markup, *cut_counts)
 
 
 def _fit_words(profile: NumberProfile) -> str:
@@ -416,6 +421,7 @@ def _fit_words(profile: NumberProfile) -> str:
         f"{profile.components} components became modes; {fit.iterations:,} iterations, "
         f"{'converged' if fit.converged else 'not converged'}; lower bound {fit.lower_bound:,.6g}"
     ]
+    # It is NaN, which does not equal itself, where there was one mode.
     if fit.bound_with_fewer is not None and fit.bound_with_fewer == fit.bound_with_fewer:
         gain = fit.bound_with_fewer - fit.lower_bound
         words.append(f"{abs(gain):,.4g} {'lower' if gain <= 0 else 'higher'} with one mode fewer")

@@ -1,4 +1,4 @@
-"""The round trip of a column: what is counted of its rows, and the figures that come of it."""
+"""Round trip of a column: counts of its rows, and the figures that follow from them."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ColumnTrial(Counter):
 
 @dataclass(frozen=True, slots=True)
 class NumberTripCounts(Counts):
-    """What is counted of a column of numbers.
+    """Counts of a column of numbers.
 
     Parameters
     ----------
@@ -112,8 +112,8 @@ class NumberTrial(ColumnTrial):
         decoded = on_host(self._decode(coded, first_row).array)
         x, y = self._codec.encode(values), self._codec.encode(decoded)
         ordinary = np.isfinite(x)
-        kept = slice(None) if np.all(ordinary) else ordinary
-        absolute, relative = self._errors(x[kept], y[kept])
+        is_number = slice(None) if np.all(ordinary) else ordinary
+        absolute, relative = self._errors(x[is_number], y[is_number])
         column = self._column
         rules = rules_for(column.codec, column.modal_values, values)
         numbers, _, off_step = numbers_on(self._engine, column.codec, column.modal_values, values, rules)
@@ -128,7 +128,7 @@ class NumberTrial(ColumnTrial):
             rows=len(x),
             missing=len(x) - int(np.count_nonzero(ordinary)),
             unequal=_unequal(values, decoded),
-            agreeing=0 if coded.code is None else self._agreeing(Slice(values, first_row), kept),
+            agreeing=0 if coded.code is None else self._agreeing(Slice(values, first_row), is_number),
             invalid=0 if valid is None else len(x) - int(np.count_nonzero(valid)),
             off_step=0 if off_step is None else int(np.count_nonzero(off_step & ordinary)),
             under_threshold=self._under_threshold(numbers),
@@ -140,20 +140,20 @@ class NumberTrial(ColumnTrial):
         absolute, relative = ErrorHistogram(), ErrorHistogram()
         for part in cached_parts(x):
             error, size = np.abs(y[part] - x[part]), np.abs(x[part] + self._codec.base)
-            some = slice(None) if np.all(size) else size > 0
+            nonzero = slice(None) if np.all(size) else size > 0
             absolute = absolute.merge(ErrorHistogram.of(error / self._unit))
-            relative = relative.merge(ErrorHistogram.of(error[some] / size[some]))
+            relative = relative.merge(ErrorHistogram.of(error[nonzero] / size[nonzero]))
         return absolute, relative
 
-    def _agreeing(self, rows: Slice, kept: Any) -> int:
-        """Those of the rows to keep whose most probable mode is the same again after a round trip."""
-        once = self._encode_probable(rows)
-        again = self._encode_probable(Slice(self._decode(once, rows.first_row).array, rows.first_row))
-        assert once.code is not None and again.code is not None
-        return int(np.count_nonzero((once.code == again.code)[kept]))
+    def _agreeing(self, rows: Slice, chosen: Any) -> int:
+        """Number of the `chosen` rows whose most probable mode is the same after a round trip."""
+        modes = self._encode_probable(rows)
+        decoded_modes = self._encode_probable(Slice(self._decode(modes, rows.first_row).array, rows.first_row))
+        assert modes.code is not None and decoded_modes.code is not None
+        return int(np.count_nonzero((modes.code == decoded_modes.code)[chosen]))
 
     def _is_near(self, counts: NumberTripCounts, before: Pieces, ks: float) -> bool:
-        """Whether all values come back to within the resolution, and that of most does not hide where they lie."""
+        """Return whether all values come back within the resolution, and errors do not hide where values lie."""
         low, high = before.quantiles((0.25, 0.75))
         if counts.absolute.quantile(0.5) * self._unit > COARSE * (high - low):
             return False
@@ -179,9 +179,9 @@ class NumberTrial(ColumnTrial):
     def figures(self, counts: NumberTripCounts) -> NumberFigures:
         """The counts as figures."""
         column, ordinary = self._column, counts.rows - counts.missing
-        found = self._counter.difference(counts.before, counts.after)
-        (before, after), apart = found.pieces, found.distances
-        described = found.described[0]
+        difference = self._counter.difference(counts.before, counts.after)
+        (before, after), distances = difference.pieces, difference.distances
+        described = difference.described[0]
         sd = self._unit if _has_fitted_unit(column) else (described.sd if described else 0.0) or self._unit
         scale = self._unit / sd
         agreement = counts.agreeing / ordinary if ordinary else 1.0
@@ -201,34 +201,34 @@ class NumberTrial(ColumnTrial):
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step,
             unequal_rows=counts.unequal,
-            comes_back=counts.unequal == 0 or not self._is_whole and self._is_near(counts, before, apart.ks),
+            comes_back=counts.unequal == 0 or not self._is_whole and self._is_near(counts, before, distances.ks),
             under_threshold_rows=counts.under_threshold,
-            ks=apart.ks,
-            ks_resolution=apart.ks_resolution,
-            wasserstein=apart.wasserstein / sd,
-            wasserstein_resolution=apart.wasserstein_resolution / sd,
-            before=found.described[0],
-            after=found.described[1],
-            modal=found.modal,
+            ks=distances.ks,
+            ks_resolution=distances.ks_resolution,
+            wasserstein=distances.wasserstein / sd,
+            wasserstein_resolution=distances.wasserstein_resolution / sd,
+            before=difference.described[0],
+            after=difference.described[1],
+            modal=difference.modal,
             profile=profile_of(column, before, after, counts.encoded, counts.absolute, scale, self._different),
         )
 
 
 def _different_share(numbers: Floats) -> float:
-    """Share of the numbers that are there which are different from all before them."""
+    """Number of different numbers, as a share of those present."""
     present = numbers[np.isfinite(numbers)]
     return len(np.unique(present)) / max(len(present), 1)
 
 
 def _unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:
-    """Rows with a value before and after that is not the same."""
+    """Number of rows whose value after the round trip is another one."""
     if pa.types.is_null(before.type):
         return 0
     return int(pc.not_equal(comparable(before), comparable(after.cast(before.type))).true_count)
 
 
 def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:
-    """Whether the fitted column knows the standard deviation of its values."""
+    """Return whether the fitted mixture gives the standard deviation of the column's values."""
     return column.mixture is not None and not isinstance(column.codec, CurvedCodec)
 
 
@@ -236,9 +236,11 @@ def _unit_before(column: MixtureColumn | GeneralColumn, codec: Codec) -> float:
     """Unit of errors while rows are read: the deviation of the fitted mixture, elsewhere the training range."""
     if _has_fitted_unit(column):
         means, weights = column.means - column.codec.base, column.weights
-        apart = np.abs(means - np.sum(weights * means))
-        size = max(float(np.max(apart)), float(np.max(column.stds)), SMALLEST)  # squares of huge columns overflow
-        return max(size * float(np.sqrt(np.sum(weights * ((column.stds / size) ** 2 + (apart / size) ** 2)))), SMALLEST)
+        offsets = np.abs(means - np.sum(weights * means))
+        size = max(float(np.max(offsets)), float(np.max(column.stds)), SMALLEST)  # squares of huge columns overflow
+        return max(
+            size * float(np.sqrt(np.sum(weights * ((column.stds / size) ** 2 + (offsets / size) ** 2)))), SMALLEST
+        )
     if column.minimum is None or column.maximum is None:
         return 1.0
     return (codec.number(column.maximum) - codec.number(column.minimum)) or 1.0
@@ -275,24 +277,24 @@ class CategoryTrial(ColumnTrial):
     def figures(self, counts: CategoryTripCounts) -> CategoryFigures:
         """The counts as figures."""
         column, rows = self._column, int(np.sum(counts.before))
-        known = len(column.categories)
+        category_count = len(column.categories)
         before, after = (
-            dict(zip(column.categories, each.tolist(), strict=False)) for each in (counts.before, counts.after)
+            dict(zip(column.categories, codes.tolist(), strict=False)) for codes in (counts.before, counts.after)
         )
-        levels, *others = most_frequent(column.type, before, after, before)
-        infrequent = column.categories[known - len(column.infrequent) :]
+        levels, *unlisted = most_frequent(column.type, before, after, before)
+        infrequent = column.categories[category_count - len(column.infrequent) :]
         return CategoryFigures(
             rows=rows,
             missing=int(counts.before[-1]) + before.get(MISSING, 0),
             level_agreement=counts.agreeing / rows if rows else 1.0,
             total_variation=total_variation(counts.before, counts.after),
-            unknown_rows=int(counts.before[known]),
+            unknown_rows=int(counts.before[category_count]),
             infrequent_rows=sum(before[category] for category in infrequent),
-            level_count=known,
+            level_count=category_count,
             distinct=sum(count > 0 for category, count in before.items() if category is not MISSING),
             levels=levels,
-            other_rows_before=others[0],
-            other_rows_after=others[1],
+            other_rows_before=unlisted[0],
+            other_rows_after=unlisted[1],
         )
 
 

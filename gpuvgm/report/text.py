@@ -93,7 +93,7 @@ variation: half the sum of the differences between the categories' shares"""
 
 
 def head_text(verdict: str, facts: str) -> str:
-    """What the text of a report begins with: the verdict, and when and how it was found, which may be empty."""
+    """First lines of a report's text: the verdict, and the facts of the run, which may be empty."""
     return "\n".join(fill(line, WIDTH) for line in (verdict, facts) if line)
 
 
@@ -126,7 +126,7 @@ def _figures(headings: _Headings, columns: Mapping[str, Any]) -> list[str]:
 
 
 def _described_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:
-    """What each column's values were before and after; the name stands in the first line only."""
+    """Yield descriptions of each column's values before and after; only the first has the column's name."""
     for name, column in columns.items():
         if column.before is not None and column.after is not None:
             yield name, "before", column.before
@@ -136,10 +136,12 @@ def _described_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str
 def overall_text(overall: Mapping[str, Overall], columns: int) -> list[str]:
     """The worst and the mean of every figure, where there is more than one column."""
     rows: list[Row] = []
-    for figure, one in overall.items():
+    for figure, overall_figure in overall.items():
         label, share, _ = OVERALL[figure]
-        worst, mean = (_percent_text(value) if share else f"{value:.1e}" for value in (one.worst, one.mean))
-        rows.append((one.column, [label, worst, mean]))
+        worst, mean = (
+            _percent_text(value) if share else f"{value:.1e}" for value in (overall_figure.worst, overall_figure.mean)
+        )
+        rows.append((overall_figure.column, [label, worst, mean]))
     return ["\n".join(["the worst column, and the mean of all:", *aligned(["", "worst", "mean"], rows)])] * (
         columns > 1
     )
@@ -150,10 +152,13 @@ def _moment_tables(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
     tables: dict[bool, list[Row]] = {False: [], True: []}
     for name, column in columns.items():
         described = list(_described_pairs({name: column}))
-        is_wide = any(len(one.texts[0]) > WIDE for _, _, one in described)
+        is_wide = any(len(description.texts[0]) > WIDE for _, _, description in described)
         tables[is_wide] += [
-            (label, [when, *one.texts[:2], _moment_text(one.skewness), _moment_text(one.kurtosis)])
-            for label, when, one in described
+            (
+                label,
+                [when, *description.texts[:2], _moment_text(description.skewness), _moment_text(description.kurtosis)],
+            )
+            for label, when, description in described
         ]
     return [aligned(["", "mean", "sd", "skewness", "kurtosis"], rows) for rows in tables.values() if rows]
 
@@ -164,20 +169,29 @@ def _moment_text(value: float | None) -> str:
 
 def _quantile_tables(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
     """One table for all columns whose quantiles have room, and one for those that are wide."""
-    chosen: dict[tuple[float, ...], dict[str, NumberFigures]] = {}
+    columns_by_shares: dict[tuple[float, ...], dict[str, NumberFigures]] = {}
     for name, column in columns.items():
         if column.before is not None:
             fitting = (shares for shares in _CHOICES if _has_room(_quantile_rows({name: column}, shares)))
-            chosen.setdefault(next(fitting, _CHOICES[-1]), {})[name] = column
-    for shares, held in chosen.items():
-        some = next((few for few in _CHOICES[_CHOICES.index(shares) :] if _has_room(_quantile_rows(held, few))), shares)
-        titles = ["", *(SHARE_NAMES[share] for share in some)]
-        yield aligned(titles, _quantile_rows(held, some))
+            columns_by_shares.setdefault(next(fitting, _CHOICES[-1]), {})[name] = column
+    for shares, members in columns_by_shares.items():
+        common_shares = next(
+            (
+                candidates
+                for candidates in _CHOICES[_CHOICES.index(shares) :]
+                if _has_room(_quantile_rows(members, candidates))
+            ),
+            shares,
+        )
+        titles = ["", *(SHARE_NAMES[share] for share in common_shares)]
+        yield aligned(titles, _quantile_rows(members, common_shares))
 
 
 def _quantile_rows(columns: Mapping[str, NumberFigures], shares: Sequence[float]) -> list[Row]:
     at = [2 + SHARES.index(share) for share in shares]
-    return [(name, [when, *(one.texts[i] for i in at)]) for name, when, one in _described_pairs(columns)]
+    return [
+        (name, [when, *(description.texts[i] for i in at)]) for name, when, description in _described_pairs(columns)
+    ]
 
 
 def _has_room(rows: Sequence[Row]) -> bool:
@@ -193,9 +207,9 @@ def _category_shares(columns: Mapping[str, CategoryFigures]) -> list[str]:
     rows: list[Row] = []
     for name, column in columns.items():
         rows += _share_rows(name, column.levels[:LISTED], column.rows)
-        left = column.level_count - min(LISTED, len(column.levels))
-        if left:
-            rows.append(("", [f"and {left:,} more", "", ""]))
+        unlisted = column.level_count - min(LISTED, len(column.levels))
+        if unlisted:
+            rows.append(("", [f"and {unlisted:,} more", "", ""]))
     return aligned(["category", "before", "after"], rows) if rows else []
 
 
@@ -213,15 +227,15 @@ def _share_rows(name: str, counts: Sequence[ValueCount], rows: int) -> list[Row]
 
 def aligned(titles: Sequence[str], rows: Sequence[Row]) -> list[str]:
     """Lines of a table with the names on the left, broken where they are too long for it."""
-    cells = [titles, *(beside for _, beside in rows)]
+    cells = [titles, *(figures_of_row for _, figures_of_row in rows)]
     names = ["column", *(name for name, _ in rows)]
     widths, room = _widths(cells), max(2, _room(cells))  # a letter of some scripts takes two places
-    broken = [chop_cells(name, room) or [""] for name in names]
-    wide = max(cell_len(pieces[-1]) for pieces in broken)
+    name_pieces = [chop_cells(name, room) or [""] for name in names]
+    wide = max(cell_len(pieces[-1]) for pieces in name_pieces)
     lines = []
-    for (*above, last), row in zip(broken, cells, strict=True):
+    for (*first_pieces, last_piece), row in zip(name_pieces, cells, strict=True):
         figures = "".join(GAP + " " * (width - cell_len(text)) + text for text, width in zip(row, widths, strict=True))
-        lines += [*above, last + " " * (wide - cell_len(last)) + figures]
+        lines += [*first_pieces, last_piece + " " * (wide - cell_len(last_piece)) + figures]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Whether a table could be one of those that a model was fitted to, judged without the training rows.
+"""Validating a table: whether it could be one that the model was fitted to, judged without the training rows.
 
 Counts alone are taken of the rows, so that the figures do not depend on blocks, threads or order. Everything is judged
 as it comes in: nothing is encoded, clipped or rounded before.
@@ -102,7 +102,7 @@ class ColumnValidation:
 
     @property
     def allowances(self) -> dict[str, float]:
-        """What chance may add to the figures of two samples of one table, by the name of their limit.
+        """Figures that chance may add between two samples of one table, by the name of their limit.
 
         A new value lies beyond n known ones with a probability of 2 / (n + 1); the Kolmogorov-Smirnov distance of two
         samples is above 1.63 sqrt(1/n + 1/m) once in a hundred tables (Smirnov 1948).
@@ -133,7 +133,7 @@ class ColumnValidation:
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """Whether a table could be one of those that a model was fitted to; `str` gives a verdict and a table.
+    """Agreement of a table with the training rows of a model; `str` gives a verdict and a table.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class Validation:
     not_judged: tuple[str, ...] = ()
 
     def broken(self, limits: Mapping[str, float | None] | None = None) -> list[str]:
-        """What is wrong, as sentences that name the column; empty where nothing is.
+        """Return the limits that a column breaks, as sentences that name it; empty when all hold.
 
         Parameters
         ----------
@@ -164,21 +164,22 @@ class Validation:
         InputError
             For a limit of another name.
         """
-        return [text for told in self._broken(limits).values() for text in told]
+        return [text for sentences in self._broken(limits).values() for text in sentences]
 
     def _broken(self, limits: Mapping[str, float | None] | None) -> dict[str, list[str]]:
-        """The same by column."""
-        chosen: dict[str, float | None] = {**LIMITS, **(limits or {})}
-        check_limits(chosen, LIMITS)
-        found: dict[str, list[str]] = {}
+        """Sentences on broken limits by column."""
+        bounds: dict[str, float | None] = {**LIMITS, **(limits or {})}
+        check_limits(bounds, LIMITS)
+        sentences_by_column: dict[str, list[str]] = {}
         for name, column in self.columns.items():
             for limit, value in column.judged.items():
-                most = chosen[limit]
-                if value is not None and most is not None and not value <= most + column.allowances.get(limit, 0.0):
+                bound = bounds[limit]
+                # Negated, so that NaN breaks its limit.
+                if value is not None and bound is not None and not value <= bound + column.allowances.get(limit, 0.0):
                     words = _WORDS[limit].format(step=column.step)
-                    told = f'column "{name}": {words} {value:.3g}, but may be at most {most:g}'
-                    found.setdefault(name, []).append(told)
-        return found
+                    sentence = f'column "{name}": {words} {value:.3g}, but may be at most {bound:g}'
+                    sentences_by_column.setdefault(name, []).append(sentence)
+        return sentences_by_column
 
     def verdict(self, limits: Mapping[str, float | None] | None = None) -> str:
         """One line: how many columns agree with the model, and which do not."""
@@ -188,7 +189,7 @@ class Validation:
         return f"{line}; look at {', '.join(wrong)}" if wrong else line
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dict that JSON can hold."""
+        """Return the figures as a dict that JSON can hold."""
         columns = {name: asdict(column) for name, column in self.columns.items()}
         return {"rows": self.rows, "columns": columns, "not_judged": list(self.not_judged)}
 
@@ -212,7 +213,7 @@ class Validation:
 
 @dataclass(frozen=True, slots=True)
 class _ColumnCounts(Counts):
-    """What is counted of a column.
+    """Counts of a column.
 
     Parameters
     ----------
@@ -249,17 +250,17 @@ class _NumberCheck(Counter):
         inner, unread = codec.plain, np.zeros(len(values), np.bool_)
         values = on_host(values)
         if isinstance(inner, OfText):
-            read, unread = inner.split(values)
-            values = on_host(read)
+            parsed, unread = inner.split(values)
+            values = on_host(parsed)
         numbers, which = ordinary_numbers(codec, column.modal_values, values)
         ordinary, infinite = np.isfinite(numbers), np.isinf(numbers)
         modal = np.full(len(numbers), -1) if which is None else which
         missing = ~ordinary & ~infinite & ~unread & (modal < 0)
-        last = len(column.modal_values)
-        of_missing = column.modal_values.index(MISSING) if MISSING in column.modal_values else last
-        group = np.where(missing, of_missing, np.where(modal < 0, last + 1, modal))
+        modal_count = len(column.modal_values)
+        of_missing = column.modal_values.index(MISSING) if MISSING in column.modal_values else modal_count
+        group = np.where(missing, of_missing, np.where(modal < 0, modal_count + 1, modal))
         invalid = infinite | unread | ordinary & ~column.in_range(numbers)
-        if of_missing == last:
+        if of_missing == modal_count:
             invalid |= missing
         off = off_step_rows(codec, values, numbers)
         marks = () if self._marks is None else self._marks.numbers
@@ -278,8 +279,8 @@ class _NumberCheck(Counter):
     def judge(self, counts: _ColumnCounts) -> ColumnValidation:
         """The counts beside the training rows."""
         column = self._column
-        held = [*getattr(column, "modal_counts", ()), 0]
-        trained = np.array([*held, max(column.fit.rows - sum(held), 0)])
+        modal_rows = [*getattr(column, "modal_counts", ()), 0]
+        trained = np.array([*modal_rows, max(column.fit.rows - sum(modal_rows), 0)])
         step = step_text(column.codec)
         return ColumnValidation(
             kind=column.kind,
@@ -302,14 +303,15 @@ class _NumberCheck(Counter):
         cells, shares = counts.summary.cells(), np.array(marks.shares)
         mean = mean_and_variance(cells.mean, cells.weight, cells.scatter)[0]
         shift = abs(float(counts.summary.grid.frame.invert(np.array([mean]))[0]) - marks.mean)
-        found = counts.below / max(ordinary, 1)
+        shares_below = counts.below / max(ordinary, 1)
         ratios = [1.0]
         for share, below in zip(shares.tolist(), counts.below.tolist(), strict=True):
             for tail, rows in ((share, below), (1 - share, ordinary - below)):
                 if tail <= 2 * TAILS[-1] and tail * ordinary >= LEAST_EXPECTED:
+                    # One row more on both sides keeps the factor finite where a tail is empty.
                     ratios.append(max((rows + 1) / (tail * ordinary + 1), (tail * ordinary + 1) / (rows + 1)))
         return {
-            "ks": float(np.max(np.abs(found - shares), initial=0.0)),
+            "ks": float(np.max(np.abs(shares_below - shares), initial=0.0)),
             "mean_shift": shift / marks.sd if marks.sd else (0.0 if shift == 0 else np.inf),
             "tail_ratio": max(ratios),
         }
@@ -323,8 +325,10 @@ class _CategoryCheck(Counter):
 
     def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnCounts, None]:
         """Counts of consecutive rows."""
-        *known, unknown, missing = self._codes.count(self._codes.find(on_host(values))).tolist()
-        return _ColumnCounts(len(values), missing, 0, unknown, np.array([*known, unknown + missing], np.int64)), None
+        *category_rows, unknown, missing = self._codes.count(self._codes.find(on_host(values))).tolist()
+        return _ColumnCounts(
+            len(values), missing, 0, unknown, np.array([*category_rows, unknown + missing], np.int64)
+        ), None
 
     def judge(self, counts: _ColumnCounts) -> ColumnValidation:
         """The counts beside the training rows."""

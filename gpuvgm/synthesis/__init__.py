@@ -1,1 +1,1 @@
-"""A generator made of counts: a Bayesian network over the bins of fitted columns, and rows drawn from it."""
+"""A generator of tables from counts: a Bayesian network over bins of fitted columns, and rows drawn from it."""

@@ -81,7 +81,7 @@ class Bins:
         return len(self.rows)
 
     def equals(self, other: Bins) -> bool:
-        """Whether all parts are the same."""
+        """Return whether all parts are equal."""
         return all(np.array_equal(getattr(self, part.name), getattr(other, part.name)) for part in fields(self))
 
     def check(self) -> None:
@@ -98,11 +98,11 @@ class Bins:
 
         Groups of 4 are those of 16 put together.
         """
-        apart = int(self.has_missing)
-        rows = self.rows[apart:] + 1e-9  # bins without rows have a place too
+        missing_bins = int(self.has_missing)
+        rows = self.rows[missing_bins:] + 1e-9  # bins without rows have a place too
         middle = (np.cumsum(rows) - rows / 2) / np.sum(rows)
-        found = np.unique((middle * most).astype(np.int64), return_inverse=True)[1]
-        return np.concatenate((np.zeros(apart, np.int64), found + apart))
+        ranks = np.unique((middle * most).astype(np.int64), return_inverse=True)[1]
+        return np.concatenate((np.zeros(missing_bins, np.int64), ranks + missing_bins))
 
 
 # -- bins from fitted columns
@@ -126,13 +126,13 @@ def bins_of(column: FittedColumn, summary: Summary | None, most: int) -> Bins:
     return _bins_of_numbers(column, _TrainingValues.of(column, summary), most)
 
 
-def bins_since(origin: Origin, between: Floats, summary: Summary, most: int) -> Bins:
+def bins_since(origin: Origin, intervals: Floats, summary: Summary, most: int) -> Bins:
     """Bins of the time between a column of datetimes and its origin.
 
     Parameters
     ----------
     origin : Origin
-        What the datetimes are counted from.
+        Origin of the datetimes.
     between : ndarray of shape (rows,)
         The time between, of a sample of the rows.
     summary : Summary
@@ -140,13 +140,13 @@ def bins_since(origin: Origin, between: Floats, summary: Summary, most: int) -> 
     most : int
         As for `bins_of`.
     """
-    present = np.maximum(between[~np.isnan(between)], 0.0)  # but for errors
+    present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
     return replace(_bins_of_numbers(origin.column, values, most), since=origin.first.name, back=origin.back)
 
 
 def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
-    """What the datetimes of a column are counted from, if they are."""
+    """Return the origin that a column's datetimes are counted from, if any."""
     if bins.since is None:
         return None
     column, first = columns[bins.name], columns[bins.since]
@@ -173,18 +173,18 @@ def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, most: int) 
     modal_counts = np.rint(np.array(getattr(column, "modal_counts", ())) * values.share)
     counts = dict(zip(column.modal_values, modal_counts, strict=True))
     has_missing = MISSING in counts
-    middles = [np.mean(one.low) if len(one.low) else 0.0 for one in inner]
+    middles = [np.mean(bin_.low) if len(bin_.low) else 0.0 for bin_ in inner]
     position = np.array([*[-np.inf] * has_missing, *np.nan_to_num(places), *middles], np.float64)
     order = np.argsort(position, kind="stable")
     rows = np.concatenate(
-        ([counts[MISSING]] if has_missing else [], [counts[value] for value in modal], [one.rows for one in inner])
+        ([counts[MISSING]] if has_missing else [], [counts[value] for value in modal], [bin_.rows for bin_ in inner])
     ).astype(np.int64)
     points = [_BinPieces.point(float(index)) for index in range(len(modal) + has_missing)]
     pieces = [[*points, *inner][raw] for raw in order]
     codes = np.empty(len(order), np.int64)
     codes[order] = np.arange(len(order))
-    first = np.cumsum([0, *(len(one.mass) for one in pieces)])
-    mass, low, high = (np.concatenate([getattr(one, part) for one in pieces]) for part in ("mass", "low", "high"))
+    first = np.cumsum([0, *(len(bin_.mass) for bin_ in pieces)])
+    mass, low, high = (np.concatenate([getattr(bin_, part) for bin_ in pieces]) for part in ("mass", "low", "high"))
     return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing=has_missing)
 
 
@@ -222,7 +222,7 @@ class _TrainingValues:
     column : NumericColumn, optional
         Whose mixture says where other values lie; evenly without one.
     share : float
-        Of all training rows, how many these are.
+        Share of all training rows that these are.
     """
 
     numbers: Floats
@@ -235,14 +235,14 @@ class _TrainingValues:
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
-        """Those of rows of a sample."""
+        """Values of the rows of a sample."""
         distinct, counts = distinct_values(numbers)
         ends = float(distinct[0]), float(distinct[-1])
         return cls(distinct, counts, np.ones(len(counts), np.bool_), step, ends, share=share)
 
     @classmethod
     def of(cls, column: NumericColumn, summary: Summary) -> _TrainingValues:
-        """Those of a summary's cells."""
+        """Values of a summary's cells."""
         codec, cells = column.codec, summary.cells()
         plain = codec.plain
         decoded = on_host(codec.decode(summary.grid.frame.invert(cells.mean)))
@@ -258,15 +258,15 @@ class _TrainingValues:
         rows, numbers = int(np.sum(self.rows)), self.numbers
         shares = np.arange(1, most) / most
         if rows < SMALL_TABLE:
-            few = max(2, int(np.sqrt(rows) / 1.5))
-            shares = np.arange(1, min(most, few)) / min(most, few)
+            interval_count = max(2, int(np.sqrt(rows) / 1.5))
+            shares = np.arange(1, min(most, interval_count)) / min(most, interval_count)
         else:
             tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_TAIL])
             shares = np.unique(np.concatenate((shares, tails, 1 - tails)))
-        below = np.cumsum(self.rows)[:-1]
-        at = np.unique(np.searchsorted(below, shares * rows))
-        at = at[at < len(below)]
-        lower, upper = numbers[at], numbers[at + 1]
+        rows_below = np.cumsum(self.rows)[:-1]
+        edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
+        edge_places = edge_places[edge_places < len(rows_below)]
+        lower, upper = numbers[edge_places], numbers[edge_places + 1]
         middle = lower + (upper - lower) / 2
         if self.step:
             middle = lower + (np.floor((middle - lower) / self.step) + 0.5) * self.step
@@ -279,40 +279,41 @@ class _TrainingValues:
         if self.column is None or mixture is None:
             return numbers
         y = mixture.frame.apply(self.column.codec.of_inner(numbers.ravel())).reshape(numbers.shape)
-        below = np.zeros(numbers.shape)
+        shares = np.zeros(numbers.shape)
         for weight, mean, deviation in zip(
             mixture.posterior.weights, mixture.posterior.means, mixture.deviations, strict=True
         ):
-            below += weight * ndtr((y - mean) / deviation)
-        return below
+            shares += weight * ndtr((y - mean) / deviation)
+        return shares
 
 
 def _cut_bins(values: _TrainingValues, edges: Floats) -> list[_BinPieces]:
     """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
     low, high = values.ends
+    # Where all values are equal, their interval still needs a width to be cut into pieces.
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
     ends = np.concatenate(([low - half], edges, [high + half]))
     of_value = np.searchsorted(edges, values.numbers)
     heavy = values.single & (values.rows >= LEAST_ROWS)
-    cut = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
-    below = values.share_below(np.clip(cut, low, high))
-    share = np.maximum(np.diff(below, axis=1), 0)
+    borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
+    share_below = values.share_below(np.clip(borders, low, high))
+    share = np.maximum(np.diff(share_below, axis=1), 0)
     share += EVEN * np.maximum(np.sum(share, axis=1, keepdims=True), np.finfo(float).tiny)
     share /= np.sum(share, axis=1, keepdims=True)
-    found = []
+    bins = []
     for place in range(len(ends) - 1):
-        here = of_value == place
-        rows = int(np.sum(values.rows[here]))
-        numbers, where = np.unique(values.numbers[here & heavy], return_inverse=True)
-        counts = np.bincount(where, values.rows[here & heavy], len(numbers))
+        in_interval = of_value == place
+        rows = int(np.sum(values.rows[in_interval]))
+        numbers, where = np.unique(values.numbers[in_interval & heavy], return_inverse=True)
+        counts = np.bincount(where, values.rows[in_interval & heavy], len(numbers))
         mass = np.concatenate((counts, max(rows - np.sum(counts), UNSEEN_ROWS) * share[place]))
-        both = np.concatenate((numbers, cut[place, :-1])), np.concatenate((numbers, cut[place, 1:]))
-        found.append(_BinPieces(rows, mass / np.sum(mass), *both))
-    return found
+        ends_of_pieces = np.concatenate((numbers, borders[place, :-1])), np.concatenate((numbers, borders[place, 1:]))
+        bins.append(_BinPieces(rows, mass / np.sum(mass), *ends_of_pieces))
+    return bins
 
 
 def check_fits(column: FittedColumn, bins: Bins) -> None:
-    """Raise ValueError for bins that are none of a loaded column."""
+    """Raise ValueError for loaded bins that do not fit their column."""
     if isinstance(column, CategoricalColumn):
         fits = len(bins.codes) == len(bins.mass) == len(column.categories)
     else:
@@ -325,11 +326,11 @@ def check_fits(column: FittedColumn, bins: Bins) -> None:
 
 def check_origins(bins: Sequence[Bins]) -> None:
     """Raise ValueError where datetimes of loaded bins are counted from each other, or from a column without bins."""
-    waiting = {one.name: one.since for one in bins}
-    while ready := [name for name, since in waiting.items() if since not in waiting]:
+    unresolved = {bins_.name: bins_.since for bins_ in bins}
+    while ready := [name for name, since in unresolved.items() if since not in unresolved]:
         for name in ready:
-            del waiting[name]
-    if waiting or any(one.since not in {None, *(other.name for other in bins)} for one in bins):
+            del unresolved[name]
+    if unresolved or any(bins_.since not in {None, *(any_bins.name for any_bins in bins)} for bins_ in bins):
         raise ValueError("its datetimes are counted from no column")
 
 
@@ -337,25 +338,25 @@ def check_origins(bins: Sequence[Bins]) -> None:
 
 
 def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) -> Callable[[Rows], Codes]:
-    """What gives the bin of every row of a column, uint8.
+    """Return a function that finds the bin, uint8, of every row of a column.
 
-    It raises InputError for missing values, and for categories and numbers, that have no bin.
+    The function raises InputError for missing values, categories and numbers that have no bin.
     """
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
         index, codes = column.index, bins.codes.astype(np.uint8)
 
         def of_categories(rows: Rows) -> Codes:
-            places = _known(column, index.find(rows(column.name)))
-            found: Codes = beside(codes, places)[places]
-            return found
+            places = _check_known(column, index.find(rows(column.name)))
+            bin_codes: Codes = beside(codes, places)[places]
+            return bin_codes
 
         return of_categories
     assert isinstance(column, NumericColumn)
     return lambda rows: bins_of_rows(column, bins, *numbers_since(column, origin, rows, engine), engine)
 
 
-def _known(column: CategoricalColumn, places: Ints) -> Ints:
+def _check_known(column: CategoricalColumn, places: Ints) -> Ints:
     if (places < 0).any():
         raise _without_bin(column, "is no category of it; list it, or fit with rows that have it")
     return places
@@ -381,15 +382,15 @@ def bins_of_rows(
     """
     codes, modal = bins.codes.astype(np.uint8), len(column.modal_values)
     intervals = codes[modal:] if len(codes) > modal else codes[:1]  # the latter: all values are modal
-    found = engine.find_bins(numbers, bins.edges, np.append(intervals, codes[0]))
-    xp = namespace_of(found)
+    row_bins = engine.find_bins(numbers, bins.edges, np.append(intervals, codes[0]))
+    xp = namespace_of(row_bins)
     if which is not None:
-        found = xp.where(which >= 0, beside(codes, found)[which + int(bins.has_missing)], found)
+        row_bins = xp.where(which >= 0, beside(codes, row_bins)[which + int(bins.has_missing)], row_bins)
     if bins.has_missing and len(codes) > modal:
-        return found
+        return row_bins
     missing = xp.isnan(numbers)
     if not bins.has_missing and (missing if which is None else missing & (which < 0)).any():
         raise _without_bin(column, "is missing, but none was at fit; fit with such rows")
     if len(codes) == modal and not missing.all():
         raise _without_bin(column, "differs from the only ones that were there at fit; fit with rows that have it")
-    return found
+    return row_bins

@@ -1,4 +1,4 @@
-"""What a condition on a column leaves of its bins."""
+"""Conditions on columns: the bins, pieces of bins and rows that meet them."""
 
 from __future__ import annotations
 
@@ -45,25 +45,25 @@ def restricted(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     Raises
     ------
     InputError
-        For what is no value of the column, and where none of its values meets the condition.
+        For a condition that is no value of the column, and where none of its values meets the condition.
     """
     if isinstance(column, CategoricalColumn):
-        kept = np.isin(bins.low, categories_that_meet(column, condition))
-        found = replace(bins, mass=np.where(kept, bins.mass, 0.0))
+        meets = np.isin(bins.low, categories_that_meet(column, condition))
+        restricted_bins = replace(bins, mass=np.where(meets, bins.mass, 0.0))
     else:
-        found = _restrict_numbers(_numeric(column), bins, read_intervals(_numeric(column), condition))
-    return _with_mass(column, found, condition)
+        restricted_bins = _restrict_numbers(_numeric(column), bins, read_intervals(_numeric(column), condition))
+    return _with_mass(column, restricted_bins, condition)
 
 
-def _with_mass(column: FittedColumn, found: Bins, condition: Any) -> Bins:
+def _with_mass(column: FittedColumn, bins: Bins, condition: Any) -> Bins:
     """Bins with mass; InputError where none has any."""
-    if not np.any(found.mass > 0):
-        known = ""
+    if not np.any(bins.mass > 0):
+        range_text = ""
         if isinstance(column, NumericColumn) and column.minimum is not None and column.maximum is not None:
             ends, step = (column.codec.show(end) for end in (column.minimum, column.maximum)), step_text(column.codec)
-            known = f"; its values reach from {' to '.join(ends)}" + (f" in steps of {step}" if step else "")
-        raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}{known}')
-    return found
+            range_text = f"; its values reach from {' to '.join(ends)}" + (f" in steps of {step}" if step else "")
+        raise InputError(f'conditions: column "{column.name}": no value of the model meets {condition!r}{range_text}')
+    return bins
 
 
 def restricted_since(
@@ -79,29 +79,29 @@ def restricted_since(
     InputError
         As `restricted`.
     """
-    column, own = _numeric(columns[name]), bins[name]
+    column, bins_of_column = _numeric(columns[name]), bins[name]
     intervals = read_intervals(column, condition)
-    inside = [interval for interval in intervals if interval is not None]
-    least, most = _drawable_range(columns, bins, name)
-    reached = [(low, high) for low, high in inside if low <= most and high >= least]
-    modal = _modal_of_pieces(column, own)
+    number_intervals = [interval for interval in intervals if interval is not None]
+    lowest, highest = _drawable_range(columns, bins, name)
+    reached = [(low, high) for low, high in number_intervals if low <= highest and high >= lowest]
+    modal = _modal_of_pieces(column, bins_of_column)
     ordinary = np.isposinf(modal)
-    met = (ordinary & bool(reached)) | (np.isnan(modal) & (None in intervals))
-    for low, high in inside:
-        met |= ~ordinary & (modal >= low) & (modal <= high)
-    found = {name: _with_mass(column, replace(own, mass=own.mass * met), condition)}
-    if not reached or np.any(met & ~ordinary):
-        return found
+    meets = (ordinary & bool(reached)) | (np.isnan(modal) & (None in intervals))
+    for low, high in number_intervals:
+        meets |= ~ordinary & (modal >= low) & (modal <= high)
+    restricted_bins = {name: _with_mass(column, replace(bins_of_column, mass=bins_of_column.mass * meets), condition)}
+    if not reached or np.any(meets & ~ordinary):
+        return restricted_bins
     low, high = reached[0][0], reached[-1][1]
     while (origin := origin_of(columns, bins[name])) is not None:
-        least, most = _ends(origin.column)
+        lowest, highest = _ends(origin.column)
         longest = float(np.max(bins[name].high[np.isposinf(_modal_of_pieces(origin.column, bins[name]))]))
-        low = -np.inf if low <= least else low - (0 if origin.back else longest)  # what is cut off lies at the ends
-        high = np.inf if high >= most else high + origin.step + (longest if origin.back else 0)
+        low = -np.inf if low <= lowest else low - (0 if origin.back else longest)  # what is cut off lies at the ends
+        high = np.inf if high >= highest else high + origin.step + (longest if origin.back else 0)
         factor, shift = origin.scale
         low, high, name = (low - shift) / factor, (high - shift) / factor, origin.first.name
     first = _restrict_numbers(_numeric(columns[name]), bins[name], [(low, high)])
-    return found | {name: _with_mass(column, first, condition)}
+    return restricted_bins | {name: _with_mass(column, first, condition)}
 
 
 def _ends(column: NumericColumn) -> Interval:
@@ -130,7 +130,7 @@ def check_names(conditions: Mapping[str, Any], modelled: Collection[str]) -> Non
 
 
 def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArray[np.bool_]]:
-    """What says of each row of a column whether it meets a condition, which is as for `restricted`.
+    """Return a function that marks the rows of a column that meet a condition, which is as for `restricted`.
 
     Raises
     ------
@@ -146,15 +146,18 @@ def row_finder(column: FittedColumn, condition: Any) -> Callable[[Column], NDArr
 def interval_finder(
     numeric: NumericColumn, intervals: Sequence[Interval | None]
 ) -> Callable[[Column], NDArray[np.bool_]]:
-    """What says of each row whether its number lies in one of some intervals; None stands for missing ones."""
+    """Return a function that marks rows whose number lies in one of the intervals; None stands for missing ones."""
     plain = numeric.codec.plain
     modal = np.array([plain.number(value) for value in numeric.modal_numbers])
 
     def met(values: Column) -> NDArray[np.bool_]:
         numbers, which = numbers_of_rows(numeric, values, get_engine())
         numbers = numbers if which is None else np.where(which >= 0, modal[which], numbers)
-        found = [np.isnan(numbers) if one is None else (numbers >= one[0]) & (numbers <= one[1]) for one in intervals]
-        return np.asarray(np.any(np.reshape(found, (len(found), len(numbers))), axis=0))
+        matches = [
+            np.isnan(numbers) if interval is None else (numbers >= interval[0]) & (numbers <= interval[1])
+            for interval in intervals
+        ]
+        return np.asarray(np.any(np.reshape(matches, (len(matches), len(numbers))), axis=0))
 
     return met
 
@@ -173,21 +176,22 @@ def _numeric(column: FittedColumn) -> NumericColumn:
 
 
 def _as_list(condition: Any) -> list[Any]:
-    """Values of a condition; a range is one."""
-    one = isinstance(condition, (str, tuple)) or not isinstance(condition, (Collection, np.ndarray))
-    return [_or_none(value) for value in ([condition] if one else condition)]
+    """Values of a condition as a list; a range counts as one value."""
+    is_single = isinstance(condition, (str, tuple)) or not isinstance(condition, (Collection, np.ndarray))
+    return [_or_none(value) for value in ([condition] if is_single else condition)]
 
 
 def _or_none(value: Any) -> Any:
-    """None for what NumPy and pandas have where a value is missing, also as an end of a range."""
+    """The value, or None for the missing values of NumPy and pandas, also as an end of a range."""
     if isinstance(value, tuple):
         return tuple(map(_or_none, value))
+    # NaN and NaT do not equal themselves; the texts "nan" and "NaT" do.
     is_nan = str(value) in ("nan", "NaT") and value != value
     return None if is_null(value) or is_nan else value
 
 
 def read_intervals(column: NumericColumn, condition: Any) -> list[Interval | None]:
-    """Intervals of numbers that a condition leaves, ascending and apart, and at the end None for missing ones.
+    """Disjoint ascending intervals of numbers that meet a condition; a last None stands for missing values.
 
     Raises
     ------
@@ -195,13 +199,13 @@ def read_intervals(column: NumericColumn, condition: Any) -> list[Interval | Non
         For what is no value of the column.
     """
     with _name_column(column):
-        found = [_interval(column, value) for value in _as_list(condition)]
-    apart: list[Interval] = []
-    for low, high in sorted(interval for interval in found if interval is not None):
-        if apart and low <= apart[-1][1]:
-            low, high = apart[-1][0], max(high, apart.pop()[1])
-        apart.append((low, high))
-    return [*apart, None] if None in found else [*apart]
+        intervals = [_interval(column, value) for value in _as_list(condition)]
+    merged: list[Interval] = []
+    for low, high in sorted(interval for interval in intervals if interval is not None):
+        if merged and low <= merged[-1][1]:
+            low, high = merged[-1][0], max(high, merged.pop()[1])
+        merged.append((low, high))
+    return [*merged, None] if None in intervals else [*merged]
 
 
 def categories_that_meet(column: CategoricalColumn, condition: Any) -> list[int]:
@@ -224,18 +228,22 @@ def _find_categories(column: CategoricalColumn, condition: Any) -> list[int]:
             raise ValueError("its categories are no numbers, and have no range: list them")
         low, high = (None if end is None else parse_categories([end], type_)[0] for end in _two_ends(condition))
         numbers: dict[Any, int] = {category: place for category, place in places.items() if category is not None}
-        return [at for one, at in numbers.items() if (low is None or one >= low) and (high is None or one <= high)]
-    wanted = [_category_value(value, type_) for value in _as_list(condition)]
-    unknown = [value for value in wanted if value not in places]
+        return [
+            place
+            for category, place in numbers.items()
+            if (low is None or category >= low) and (high is None or category <= high)
+        ]
+    categories = [_category_value(value, type_) for value in _as_list(condition)]
+    unknown = [value for value in categories if value not in places]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is none of its categories")
-    return [places[value] for value in wanted]
+    return [places[value] for value in categories]
 
 
-def _two_ends(given: tuple[Any, ...]) -> tuple[Any, Any]:
-    if len(given) != 2:
-        raise ValueError(f"a range has two ends, (low, high), got {given!r}")
-    return given[0], given[1]
+def _two_ends(ends: tuple[Any, ...]) -> tuple[Any, Any]:
+    if len(ends) != 2:
+        raise ValueError(f"a range has two ends, (low, high), got {ends!r}")
+    return ends[0], ends[1]
 
 
 def _category_value(value: Any, type_: pa.DataType) -> Any:
@@ -258,43 +266,43 @@ def _interval(column: NumericColumn, value: Any) -> Interval | None:
     if ends[0] > ends[1]:
         raise ValueError(f"the range {value!r} ends before it begins")
     text = isinstance(plain, OfText)  # beyond its limits are words
-    least, most = map(plain.number, plain.limits) if text else (-np.inf, np.inf)
-    return (least if np.isnan(ends[0]) else ends[0], most if np.isnan(ends[1]) else ends[1])
+    lowest, highest = map(plain.number, plain.limits) if text else (-np.inf, np.inf)
+    return (lowest if np.isnan(ends[0]) else ends[0], highest if np.isnan(ends[1]) else ends[1])
 
 
 def _modal_of_pieces(column: NumericColumn, bins: Bins) -> Floats:
     """Modal value of each piece as a number, NaN for missing values; infinite where it is one of an interval."""
-    listed = [*[np.nan] * bins.has_missing, *map(column.codec.plain.number, column.modal_numbers)]
+    modal_numbers = [*[np.nan] * bins.has_missing, *map(column.codec.plain.number, column.modal_numbers)]
     modal = np.full(len(bins), np.inf)
-    modal[bins.codes[: len(listed)]] = listed
+    modal[bins.codes[: len(modal_numbers)]] = modal_numbers
     return np.repeat(modal, np.diff(bins.first))
 
 
-def _restrict_numbers(column: NumericColumn, bins: Bins, wanted: list[Interval | None]) -> Bins:
+def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interval | None]) -> Bins:
     half = column.codec.plain.spacing / 2
     piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
-    own = _modal_of_pieces(column, bins)
-    apart = ~np.isposinf(own)
-    parts = [_restrict_bin(bins, own, apart, interval, half) for interval in wanted]
+    modal_of_piece = _modal_of_pieces(column, bins)
+    is_modal = ~np.isposinf(modal_of_piece)
+    parts = [_restrict_bin(bins, modal_of_piece, is_modal, interval, half) for interval in intervals]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")
     mass, low, high = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
     return replace(bins, first=bins.first * len(parts), mass=mass, low=low, high=high)
 
 
 def _restrict_bin(
-    bins: Bins, own: Floats, apart: Any, interval: Interval | None, half: float
+    bins: Bins, modal_of_piece: Floats, is_modal: Any, interval: Interval | None, half: float
 ) -> tuple[Floats, Floats, Floats]:
     """Mass and ends of what an interval leaves of each piece."""
     if interval is None:
-        return np.where(np.isnan(own), bins.mass, 0.0), bins.low, bins.high
-    place = np.where(apart, own, bins.low)
-    point = apart | (bins.low == bins.high)
-    inside = (place >= interval[0]) & (place <= interval[1])
+        return np.where(np.isnan(modal_of_piece), bins.mass, 0.0), bins.low, bins.high
+    place = np.where(is_modal, modal_of_piece, bins.low)
+    point = is_modal | (bins.low == bins.high)
+    meets = (place >= interval[0]) & (place <= interval[1])
     first, last = interval
     if half:  # only whole steps lie in it
         first, last = np.ceil(first / half / 2 - ROUNDING) * half * 2, np.floor(last / half / 2 + ROUNDING) * half * 2
     low = np.clip(bins.low, first - half, last + half)
     high = np.clip(bins.high, first - half, last + half)
     share = (high - low) / np.where(point, 1.0, bins.high - bins.low)
-    mass = bins.mass * np.where(point, inside, share if first <= last else 0.0)
+    mass = bins.mass * np.where(point, meets, share if first <= last else 0.0)
     return mass, np.where(point, bins.low, low), np.where(point, bins.high, high)

@@ -30,7 +30,7 @@ UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not s
 def density_finder(
     columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine
 ) -> Callable[[Rows], tuple[Codes, Floats]]:
-    """What gives the bin of every row of a column, and the logarithm of its density in the bin, in nats."""
+    """Return a function that finds each row's bin, and the logarithm of its density in the bin, in nats."""
     column, origin = columns[bins.name], origin_of(columns, bins)
     unseen = float(np.log(UNSEEN / (float(np.sum(bins.rows)) + 1)))
     if isinstance(column, CategoricalColumn):
@@ -43,17 +43,17 @@ def density_finder(
 
         return of_categories
     assert isinstance(column, NumericColumn)
-    inside, usual = _Inside(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
+    log_density, usual = _Inside(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
 
     def of_numbers(rows: Rows) -> tuple[Codes, Floats]:
         numbers, which = numbers_since(column, origin, rows, engine)
-        found, blank = np.zeros(len(numbers)), np.isnan(numbers)
-        found[~blank] = inside(numbers[~blank])
+        densities, is_missing = np.zeros(len(numbers)), np.isnan(numbers)
+        densities[~is_missing] = log_density(numbers[~is_missing])
         if not bins.has_missing:
-            missing = blank if which is None else blank & (which < 0)
-            found[missing] = unseen
+            missing = is_missing if which is None else is_missing & (which < 0)
+            densities[missing] = unseen
             numbers = np.where(missing, usual, numbers)
-        return bins_of_rows(column, bins, numbers, which, engine), found
+        return bins_of_rows(column, bins, numbers, which, engine), densities
 
     return of_numbers
 
@@ -76,22 +76,22 @@ def likeliest_bins(
     engine : Engine
         Compute engine.
     """
-    found = {name: bins_of(column, summaries.get(name), most) for name, column in columns.items()}
-    between: dict[str, Bins] = {}
+    bins_by_name = {name: bins_of(column, summaries.get(name), most) for name, column in columns.items()}
+    bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows, engine):
-        name, first = origin.column.name, found[origin.first.name]
-        if name in between or name in _origins_of(first.name, between):
+        name, first = origin.column.name, bins_by_name[origin.first.name]
+        if name in bins_since_origin or name in _origins_of(first.name, bins_since_origin):
             continue
         numbers = numbers_since(origin.column, origin, rows, engine)[0]
         bins, codes = bins_since(origin, numbers, summaries[name], most), bin_finder(columns, first, engine)(rows)
         likelihood = partial(_log_likelihood, columns, rows, Axis(first), codes, engine)
-        if likelihood(bins) > likelihood(found[name]) - MOST_LOST * len(numbers):
-            between[name] = bins
-    return found | between
+        if likelihood(bins) > likelihood(bins_by_name[name]) - MOST_LOST * len(numbers):
+            bins_since_origin[name] = bins
+    return bins_by_name | bins_since_origin
 
 
 def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:
-    """A column, what it is counted from, and so on."""
+    """A column, its origin, the origin of that, and so on."""
     while name in between:
         yield name
         name = str(between[name].since)
@@ -102,10 +102,10 @@ def _log_likelihood(
     columns: Mapping[str, FittedColumn], rows: Rows, parent: Axis, parent_codes: Codes, engine: Engine, bins: Bins
 ) -> float:
     """That of rows of a column given another one's bins, or without it, in nats; each by the counts of all others."""
-    codes, inside = density_finder(columns, bins, engine)(rows)
+    codes, densities = density_finder(columns, bins, engine)(rows)
     counts = joint_counts(parent_codes.astype(np.int64), codes.astype(np.int64), len(parent), len(bins))
     likeliest = max(backed_off(counts, levels).likelihood for levels in (parent.levels, parent.levels[:1]))
-    return likeliest + float(np.sum(inside))
+    return likeliest + float(np.sum(densities))
 
 
 class _Inside:
@@ -121,30 +121,30 @@ class _Inside:
 
     def __init__(self, column: NumericColumn, bins: Bins) -> None:
         self._step = column.codec.plain.spacing
-        apart = bins.codes[: len(column.modal_values)]
+        separate_bins = bins.codes[: len(column.modal_values)]
         of_piece = np.repeat(np.arange(len(bins)), np.diff(bins.first))
-        ordinary = ~np.isin(of_piece, apart)
+        ordinary = ~np.isin(of_piece, separate_bins)
         points = ordinary & (bins.low == bins.high)
-        spread = ordinary & ~points
+        intervals = ordinary & ~points
         self._points, self._shares = bins.low[points], bins.mass[points]
-        self._low, self._high, self._mass = bins.low[spread], bins.high[spread], bins.mass[spread]
+        self._low, self._high, self._mass = bins.low[intervals], bins.high[intervals], bins.mass[intervals]
         self._below = np.concatenate(([0.0], np.cumsum(self._mass)))
 
     def __call__(self, numbers: Floats) -> Floats:
-        """Of rows within and beyond the range."""
+        """Return log densities of numbers within and beyond the range."""
         low, high = self._low[0], self._high[-1]
         inner = np.clip(numbers, low + self._step / 2, high - self._step / 2)
         if self._step:
-            found = self._share_below(inner + self._step / 2) - self._share_below(inner - self._step / 2)
+            densities = self._share_below(inner + self._step / 2) - self._share_below(inner - self._step / 2)
         else:
             piece = np.clip(np.searchsorted(self._low, inner, side="right") - 1, 0, len(self._low) - 1)
-            found = self._mass[piece] / (self._high - self._low)[piece]
+            densities = self._mass[piece] / (self._high - self._low)[piece]
         if len(self._points):
-            at = np.minimum(np.searchsorted(self._points, inner), len(self._points) - 1)
-            same = self._points[at] == numbers
-            found = np.where(same, self._shares[at] + found * bool(self._step), found)
+            places = np.minimum(np.searchsorted(self._points, inner), len(self._points) - 1)
+            is_point = self._points[places] == numbers
+            densities = np.where(is_point, self._shares[places] + densities * bool(self._step), densities)
         distance = np.abs(numbers - inner) / max(high - low, np.finfo(float).tiny)
-        return np.asarray(np.log(np.maximum(found, np.finfo(float).tiny)) - 2 * np.log1p(distance))
+        return np.asarray(np.log(np.maximum(densities, np.finfo(float).tiny)) - 2 * np.log1p(distance))
 
     def _share_below(self, numbers: Floats) -> Floats:
         """Share of the pieces below numbers, summed over all bins."""

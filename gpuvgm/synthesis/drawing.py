@@ -1,4 +1,4 @@
-"""Rows drawn from a network: every row is a function of its number, whoever draws it and beside which others.
+"""Rows drawn from a network: every row is a function of its number, whichever rows are drawn with it.
 
 A column of a row takes the four words of Philox4x32-10 (Salmon et al. 2011) at the row's number, as `Engine.draw_rows`
 says. Cumulative probabilities are whole numbers of 2^-32, which words are compared with, so that all engines draw the
@@ -50,7 +50,7 @@ class Drawing:
 
     @cached_property
     def messages(self) -> Messages:
-        """What the conditions say of each column.
+        """Factors that the conditions imply for each column.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class Drawing:
 
     @cached_property
     def _columns(self) -> tuple[DrawnColumn, ...]:
-        """What rows of each node are drawn from."""
+        """Distributions that rows of each node are drawn from."""
         return tuple(self._column(place) for place in range(len(self.network.structure.nodes)))
 
     def _column(self, place: int) -> DrawnColumn:
@@ -77,19 +77,19 @@ class Drawing:
             return DrawnColumn(of_bins, None, pieces, bins.low, bins.high, width, second)
         groups = Lottery.of(tables.groups.ravel(), np.arange(0, tables.groups.size, len(axis.starts)))
         first = np.arange(len(tables.inside))[:, None] * len(axis) + axis.starts
-        inside = Lottery.of(tables.inside.ravel(), first.ravel())
-        return DrawnColumn(groups, inside, pieces, bins.low, bins.high, tables.groups.shape[1], second)
+        bins_in_group = Lottery.of(tables.inside.ravel(), first.ravel())
+        return DrawnColumn(groups, bins_in_group, pieces, bins.low, bins.high, tables.groups.shape[1], second)
 
     def rows(self, first_row: int, rows: int, seed: int) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category.
         """
-        drawn: Drawn = []
+        columns: Drawn = []
         structure, bins = self.network.structure, list[Codes]()  # where the engine draws
         for node, column, parents in zip(structure.nodes, self._columns, structure.parents, strict=True):
             draw = Draw(seed, column_number(node.name), first_row)
             codes, places = self.engine.draw_rows(column, [bins[parent] for parent in parents], draw, rows)
             bins.append(codes)
-            drawn.append((to_numpy(codes), to_numpy(places)))
-        return drawn
+            columns.append((to_numpy(codes), to_numpy(places)))
+        return columns

@@ -39,7 +39,7 @@ CLASSES = {"0": "0123456789", "a": "abcdefghijklmnopqrstuvwxyz", "A": "ABCDEFGHI
 
 @dataclass(frozen=True, slots=True)
 class IdentifierForm:
-    """How the values of a column of text look that is not modelled.
+    """Form of the values of a text column that is not modelled.
 
     Parameters
     ----------
@@ -63,9 +63,9 @@ class IdentifierForm:
 
     @classmethod
     def of_columns(cls, model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
-        """Forms of the columns of text that are not modelled, of those that have one, by a sample of the rows."""
-        wanted = [column.name for column in model.identifiers if column.regenerate == "sequence"]
-        forms = {name: identifier_form(rows.column(name), model.rows) for name in wanted}
+        """Forms of the text columns that are not modelled, where a sample of the rows shows one."""
+        names = [column.name for column in model.identifiers if column.regenerate == "sequence"]
+        forms = {name: identifier_form(rows.column(name), model.rows) for name in names}
         passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
         forms |= {name: _shape_of_texts(_different_texts(rows.column(name))) for name in passed}
         return {name: form for name, form in forms.items() if form is not None}
@@ -78,8 +78,8 @@ class IdentifierForm:
             numbers = pa.array(np.arange(first_row, first_row + rows) + self.first).cast(pa.string())
             padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
             parts: Any = (self.before, padded, self.after, "")
-            joined: pa.Array[Any] = pc.binary_join_element_wise(*parts)
-            return joined
+            identifiers: pa.Array[Any] = pc.binary_join_element_wise(*parts)
+            return identifiers
         counter = np.arange(first_row, first_row + rows, dtype=np.uint64)
         if self.kind == "uuid":
             a, b, c, d = philox_words(counter, column_number(name), seed)
@@ -97,12 +97,12 @@ class IdentifierForm:
             count *= len(choices[first])
         ranks = shuffled(counter % np.uint64(count), count, name, seed)
         letters = []
-        for at, choice in reversed([*enumerate(choices)]):
+        for position, choice in reversed([*enumerate(choices)]):
             size = np.uint64(len(choice))
-            if at >= first:
+            if position >= first:
                 ranks, digit = np.divmod(ranks, size)
             else:
-                digit = philox_words(counter, column_number(f"{name}/{at}"), seed)[0] * size >> np.uint64(32)
+                digit = philox_words(counter, column_number(f"{name}/{position}"), seed)[0] * size >> np.uint64(32)
             letters.append(choice[digit])
         return pa.array(["".join(row) for row in zip(*reversed(letters), strict=True)], pa.string())
 
@@ -115,16 +115,16 @@ def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> N
     half = np.uint64((max(count - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << int(half)) - 1)
 
-    def once(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        for at in range(4):
-            word = philox_words(right, column_number(f"{name}/round {at}"), seed)[0]
+    def permute(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        for round_ in range(4):
+            word = philox_words(right, column_number(f"{name}/round {round_}"), seed)[0]
             left, right = right, left ^ (word & mask)
         return left << half | right
 
-    found = once(numbers >> half, numbers & mask)
-    while (beyond := found >= np.uint64(count)).any():
-        found[beyond] = once(found[beyond] >> half, found[beyond] & mask)
-    return found
+    permutation = permute(numbers >> half, numbers & mask)
+    while (is_outside := permutation >= np.uint64(count)).any():
+        permutation[is_outside] = permute(permutation[is_outside] >> half, permutation[is_outside] & mask)
+    return permutation
 
 
 def identifier_form(values: Any, rows: int) -> IdentifierForm | None:
@@ -147,25 +147,26 @@ def identifier_form(values: Any, rows: int) -> IdentifierForm | None:
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
         return IdentifierForm("uuid")
-    found = [re.fullmatch(r"(\D*)(\d{1,18})(\D*)", text) for text in texts]
-    around = {(one[1], one[3]) for one in found if one}
-    if all(found) and len(around) == 1:
-        ((before, after),) = around
-        digits = [one[2] for one in found if one]
+    # A number of 18 digits is below 2^62, the most that `first` may be.
+    matches = [re.fullmatch(r"(\D*)(\d{1,18})(\D*)", text) for text in texts]
+    affixes = {(match[1], match[3]) for match in matches if match}
+    if all(matches) and len(affixes) == 1:
+        ((before, after),) = affixes
+        digits = [match[2] for match in matches if match]
         width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
         return IdentifierForm("number", before, after, width, max(rows, *map(int, digits)) + 1)
     return _shape_of_texts(texts) or (IdentifierForm("missing") if _hold_spaces(texts) else None)
 
 
 def _different_texts(values: Any) -> list[str]:
-    """The different texts of a column; none of another one."""
+    """Distinct texts of a column of text; none of any other column."""
     plain = plain_column(values)
     texts: list[Any] = pc.unique(plain.drop_null().cast(pa.string())).to_pylist() if is_text_type(plain.type) else []
     return texts
 
 
 def _hold_spaces(texts: list[str]) -> bool:
-    """Whether some texts are of several words, as sentences are."""
+    """Return whether some texts have several words, as sentences do."""
     return any(" " in text.strip() for text in texts)
 
 
@@ -200,11 +201,11 @@ def _usual_shape(texts: list[str]) -> IdentifierForm | None:
 
 
 def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> dict[str, str]:
-    """How columns are made that are not modelled, by name."""
-    made = {column.name: MADE["number"] for column in model.identifiers if column.regenerate == "sequence"}
-    made |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
-    made |= {name: MADE[form.kind] for name, form in forms.items()}
-    return {one.name: made.get(one.name, MADE["missing"]) for one in model.columns if not one.is_encoded}
+    """Descriptions of how values of unmodelled columns are made, by column."""
+    ways = {column.name: MADE["number"] for column in model.identifiers if column.regenerate == "sequence"}
+    ways |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
+    ways |= {name: MADE[form.kind] for name, form in forms.items()}
+    return {column.name: ways.get(column.name, MADE["missing"]) for column in model.columns if not column.is_encoded}
 
 
 def tell_of_samples(
@@ -228,9 +229,9 @@ def tell_of_samples(
 
 
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
-    """How columns are made that are not modelled, as text; empty where there are none."""
-    told = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
-    return f"columns that are not modelled: {', '.join(told)}" if told else ""
+    """Description of how values of unmodelled columns are made; empty if all are modelled."""
+    descriptions = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
+    return f"columns that are not modelled: {', '.join(descriptions)}" if descriptions else ""
 
 
 def _class_of_letter(letter: str) -> str:

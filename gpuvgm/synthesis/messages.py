@@ -1,4 +1,4 @@
-"""What conditions on some columns say of all others, exactly: sums over tables, from the last column to the first.
+"""Exact propagation of conditions to all columns: sums over tables, from the last column to the first.
 
 Given the columns before it, a column that is summed out leaves a factor of its parents. These are neighbours of each
 other in a 2-tree, so that the factor belongs to the table of the later one (Koller & Friedman 2009, chapter 9).
@@ -18,23 +18,23 @@ from gpuvgm.synthesis.network import Network
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """What columns that come later, and a condition of its own, say of a column and its parents.
+    """Factors on a column and its parents, from later columns and from the column's condition.
 
     Parameters
     ----------
-    own : ndarray of shape (bins,), optional
+    unary : ndarray of shape (bins,), optional
         Of the column alone.
     parents : tuple of ndarray of shape (bins of the parent, bins), or None
         Of the column and each parent.
     """
 
-    own: Floats | None
+    unary: Floats | None
     parents: tuple[Floats | None, ...]
 
     @property
     def are_one(self) -> bool:
-        """Whether nothing is said."""
-        return self.own is None and all(factor is None for factor in self.parents)
+        """True if no factor is set."""
+        return self.unary is None and all(factor is None for factor in self.parents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class Messages:
     log_mass: float
 
     def concern(self, place: int) -> bool:
-        """Whether a node is drawn otherwise than without conditions."""
+        """Return whether conditions change the distribution of a node."""
         return not self.factors[place].are_one
 
     def table(self, place: int) -> tuple[Floats, int, Ints]:
-        """What the probabilities of a node's bins are proportional to in each context.
+        """Weights of a node's bins in each context, proportional to their probabilities.
 
         Returns
         -------
@@ -74,7 +74,7 @@ class Messages:
         structure, factors = self.network.structure, self.factors[place]
         tables, axis = self.network.tables[place], structure.axes[place]
         parents = structure.parents[place]
-        base = tables.inside if factors.own is None else tables.inside * factors.own
+        base = tables.inside if factors.unary is None else tables.inside * factors.unary
         if factors.parents and factors.parents[0] is not None:
             base = base * factors.parents[0]
         group = structure.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
@@ -101,11 +101,11 @@ def propagate(network: Network, evidence: Mapping[int, Floats]) -> Messages:
         Where no row can meet all conditions.
     """
     parents = network.structure.parents
-    own: list[Floats | None] = [evidence.get(place) for place in range(len(parents))]
-    pairs: list[list[Floats | None]] = [[None] * len(both) for both in parents]
+    unary: list[Floats | None] = [evidence.get(place) for place in range(len(parents))]
+    pairs: list[list[Floats | None]] = [[None] * len(node_factors) for node_factors in parents]
     log_mass = 0.0
     for place in reversed(range(len(parents))):
-        factors = Factors(own[place], tuple(pairs[place]))
+        factors = Factors(unary[place], tuple(pairs[place]))
         if factors.are_one:
             continue
         message = _sum_out(network, place, factors)
@@ -113,26 +113,33 @@ def propagate(network: Network, evidence: Mapping[int, Floats]) -> Messages:
         if not largest > 0:
             raise InputError("no row of the model meets all conditions; loosen one of them")
         log_mass += float(np.log(largest))
+        # Products of many small factors would underflow; their scale is kept as a logarithm.
         message = message / largest
         if len(parents[place]) == 1:
-            own[parents[place][0]] = _product(own[parents[place][0]], message[:, 0])
+            unary[parents[place][0]] = _product(unary[parents[place][0]], message[:, 0])
         elif parents[place]:
             first, second = parents[place]
             later, earlier = max(first, second), min(first, second)
-            at = parents[later].index(earlier)
-            pairs[later][at] = _product(pairs[later][at], message if first == earlier else message.T)
-    return Messages(network, tuple(Factors(one, tuple(both)) for one, both in zip(own, pairs, strict=True)), log_mass)
+            parent_index = parents[later].index(earlier)
+            pairs[later][parent_index] = _product(
+                pairs[later][parent_index], message if first == earlier else message.T
+            )
+    return Messages(
+        network,
+        tuple(Factors(factor, tuple(node_factors)) for factor, node_factors in zip(unary, pairs, strict=True)),
+        log_mass,
+    )
 
 
-def _product(one: Floats | None, other: Floats) -> Floats:
-    return other if one is None else one * other
+def _product(factor: Floats | None, message: Floats) -> Floats:
+    return message if factor is None else factor * message
 
 
 def _sum_out(network: Network, place: int, factors: Factors) -> Floats:
     """Sum over the bins of a node, shape (bins of the first parent, bins of the second)."""
     tables, axis = network.tables[place], network.structure.axes[place]
     parents = network.structure.parents[place]
-    base = tables.inside if factors.own is None else tables.inside * factors.own
+    base = tables.inside if factors.unary is None else tables.inside * factors.unary
     if factors.parents and factors.parents[0] is not None:
         base = base * factors.parents[0]
     second = factors.parents[1] if len(parents) > 1 else None
@@ -143,6 +150,6 @@ def _sum_out(network: Network, place: int, factors: Factors) -> Floats:
     group_of = network.structure.axes[parents[1]].parent
     message = np.empty((len(base), len(group_of)))
     for group in range(tables.groups.shape[1]):
-        here = group_of == group
-        message[:, here] = (base * tables.groups[:, group][:, axis.child]) @ second[here].T
+        in_group = group_of == group
+        message[:, in_group] = (base * tables.groups[:, group][:, axis.child]) @ second[in_group].T
     return message

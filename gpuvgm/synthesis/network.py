@@ -43,15 +43,15 @@ class JointCounts:
     def merge(self, other: JointCounts) -> JointCounts:
         """Counts of both sets of rows."""
         pairs, triples = (
-            tuple(one + two for one, two in zip(*both, strict=True))
-            for both in ((self.pairs, other.pairs), (self.triples, other.triples))
+            tuple(left + right for left, right in zip(*tables, strict=True))
+            for tables in ((self.pairs, other.pairs), (self.triples, other.triples))
         )
         return JointCounts(self.rows + other.rows, pairs, triples)
 
 
 @dataclass(frozen=True)  # no slots: groups are cached
 class Structure:
-    """Bins of the columns, and who depends on whom.
+    """Bins of the columns, and the parents of each.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Structure:
         return tuple(tuple(place[name] for name in node.parents) for node in self.nodes)
 
     def equals(self, other: Structure) -> bool:
-        """Whether counts of both can be added."""
+        """Return whether counts of both structures can be added."""
         return self.nodes == other.nodes and all(map(Bins.equals, self.bins, other.bins))
 
     def counts(self, codes: Sequence[Codes], rows: int, engine: Engine) -> JointCounts:
@@ -91,16 +91,16 @@ class Structure:
         engine : Engine
             Who counts, where the bins lie.
         """
-        found = []
-        for own, parents, axis in zip(codes, self.parents, self.axes, strict=True):
+        counts = []
+        for column_codes, parents, axis in zip(codes, self.parents, self.axes, strict=True):
             first = len(self.axes[parents[0]]) if parents else 1
             second = self.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
             column = CountedColumn(first, second, axis.child)
-            found.append((axis, *engine.joint_counts(own, [codes[place] for place in parents], column)))
-        pairs = [to_numpy(one) for _, one, _ in found]
+            counts.append((axis, *engine.joint_counts(column_codes, [codes[place] for place in parents], column)))
+        pairs = [to_numpy(pair) for _, pair, _ in counts]
         triples = [
             axis.grouped(pair)[:, None] if triple is None else to_numpy(triple)
-            for pair, (axis, _, triple) in zip(pairs, found, strict=True)
+            for pair, (axis, _, triple) in zip(pairs, counts, strict=True)
         ]
         return JointCounts(rows, tuple(pairs), tuple(triples))
 
@@ -117,15 +117,15 @@ class Structure:
                 raise ValueError(f'the parents of "{node.name}" do not come before it')
         places = range(len(names))
         empty = self.counts([np.empty(0, np.uint8) for _ in places], 0, Engine())
-        for one, other in ((counts.pairs, empty.pairs), (counts.triples, empty.triples)):
-            if [table.shape for table in one] != [table.shape for table in other]:
+        for tables, expected_tables in ((counts.pairs, empty.pairs), (counts.triples, empty.triples)):
+            if [table.shape for table in tables] != [table.shape for table in expected_tables]:
                 raise ValueError("the network's counts do not fit its bins")
         for place, parents in enumerate(self.parents):
             if len(parents) > 1 and min(parents) not in self.parents[max(parents)]:
                 raise ValueError(f'the parents of "{names[place]}" are no neighbours')
 
     def contexts(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, int, int]:
-        """What the group of a node depends on, of each row; how many contexts there are, and in each bin."""
+        """Context of each row for the groups of a node; the number of contexts, in all and per parent bin."""
         parents = self.parents[place]
         if not parents:
             return np.zeros(rows, np.int64), 1, 1
@@ -179,17 +179,17 @@ class Network:
         return "\n".join(f"{name:{wide}}  {text}".rstrip() for name, text in self._texts())
 
     def _repr_html_(self) -> str:
-        """What notebooks show."""
+        """HTML that notebooks show."""
         return html_table(("column", "parents, and what each gains in nats a row"), self._texts())
 
     def _texts(self) -> list[tuple[str, str]]:
         """Each column, with what it depends on."""
-        found = []
+        lines = []
         for node, bins in zip(self.nodes, self.structure.bins, strict=True):
-            told = [] if bins.since is None else [f"{'until' if bins.back else 'since'} {bins.since}"]
-            told += [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]
-            found.append((node.name, ", ".join(told)))
-        return found
+            dependences = [] if bins.since is None else [f"{'until' if bins.back else 'since'} {bins.since}"]
+            dependences += [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]
+            lines.append((node.name, ", ".join(dependences)))
+        return lines
 
     @cached_property
     def tables(self) -> tuple[NodeTables, ...]:
@@ -212,10 +212,12 @@ class Network:
 
     def log_probability(self, codes: Sequence[Codes], rows: int) -> Floats:
         """Logarithm of the probability of rows' bins, in nats."""
-        found = np.zeros(rows)
+        log_probabilities = np.zeros(rows)
         for place, (axis, tables) in enumerate(zip(self.structure.axes, self.tables, strict=True)):
-            own = codes[place]
+            node_codes = codes[place]
             context, _, groups = self.structure.contexts(place, codes, rows)
             flat = tables.groups.reshape(-1, tables.groups.shape[2])
-            found += np.log(flat[context, axis.child[own]]) + np.log(tables.inside[context // groups, own])
-        return found
+            log_probabilities += np.log(flat[context, axis.child[node_codes]]) + np.log(
+                tables.inside[context // groups, node_codes]
+            )
+        return log_probabilities

@@ -43,14 +43,14 @@ def numbers_of_rows(column: NumericColumn, values: Column, engine: Engine) -> tu
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The column of datetimes that those of another column are counted from.
+    """Origin of a column of datetimes: another column that they are counted from.
 
     Parameters
     ----------
     column : NumericColumn
         The datetimes that are counted.
     first : NumericColumn
-        What they are counted from.
+        The datetimes that they are counted from.
     back : bool
         Whether they are not after it, and counted back.
     """
@@ -61,9 +61,12 @@ class Origin:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """What numbers of the origin are multiplied by, and what is added, to be numbers of the column."""
-        own, other = (nanoseconds_of(one.type) for one in (self.column, self.first))
-        return other / own, float(Fraction(self.first.codec.plain.base * other, own) - self.column.codec.plain.base)
+        """Factor and shift that turn numbers of the origin into numbers of the column."""
+        unit, origin_unit = (nanoseconds_of(column.type) for column in (self.column, self.first))
+        # A fraction: products of bases and nanoseconds exceed 2^53, and only the difference may be rounded.
+        return origin_unit / unit, float(
+            Fraction(self.first.codec.plain.base * origin_unit, unit) - self.column.codec.plain.base
+        )
 
     @property
     def step(self) -> float:
@@ -72,8 +75,8 @@ class Origin:
 
     @property
     def nests(self) -> bool:
-        """Whether the step of one column divides that of the other."""
-        steps = [int(one.codec.plain.spacing) * nanoseconds_of(one.type) for one in (self.column, self.first)]
+        """True if the step of one column divides that of the other."""
+        steps = [int(column.codec.plain.spacing) * nanoseconds_of(column.type) for column in (self.column, self.first)]
         return max(steps) % min(steps) == 0
 
     def numbers(self, rows: Rows, engine: Engine) -> Floats:
@@ -81,17 +84,17 @@ class Origin:
         return self.scaled(numbers_of_rows(self.first, rows(self.first.name), engine)[0])
 
     def scaled(self, numbers: Floats) -> Floats:
-        """The same of its own numbers."""
+        """Numbers of the origin, as `numbers` gives them, from its plain numbers."""
         factor, shift = self.scale
         has_longer = self.step > self.first.codec.plain.spacing * factor
-        found = numbers * factor + shift
-        return namespace_of(found).floor(found / self.step + ROUNDING) * self.step if has_longer else found
+        scaled = numbers * factor + shift
+        return namespace_of(scaled).floor(scaled / self.step + ROUNDING) * self.step if has_longer else scaled
 
     def between(self, numbers: Floats, first: Floats) -> Floats:
         """The time between numbers of the column and those of the origin."""
         between = (first - numbers if self.back else numbers - first) / self.step
-        whole: Floats = namespace_of(between).rint(between)
-        return whole * self.step
+        steps: Floats = namespace_of(between).rint(between)
+        return steps * self.step
 
     def datetimes(self, between: Floats, first: Floats) -> Floats:
         """Numbers of the column that lie so far from those of the origin."""
@@ -107,7 +110,7 @@ def numbers_since(
 
 
 def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine) -> list[Origin]:
-    """What columns of datetimes may be counted from; the nearest come first.
+    """Origins that columns of datetimes may be counted from, the nearest first.
 
     In a sample, but for errors in few rows, the two are in order, though their ranges overlap, and the time between
     varies hardly more than the datetimes themselves. The origin has neither missing nor modal values.
@@ -121,8 +124,8 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine
     engine : Engine
         Compute engine.
     """
-    moments = [one for one in columns if isinstance(one, NumericColumn) and is_moment_type(one.type)]
-    numbers = {one.name: numbers_of_rows(one, rows(one.name), engine)[0] for one in moments}
+    moments = [column for column in columns if isinstance(column, NumericColumn) and is_moment_type(column.type)]
+    numbers = {column.name: numbers_of_rows(column, rows(column.name), engine)[0] for column in moments}
     origins = [
         Origin(column, first, back)
         for column in moments[::-1]
@@ -130,24 +133,24 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine
         if column is not first and not first.modal_values and _sort(column) == _sort(first)
         for back in (False, True)
     ]
-    distances = [_distance(one, numbers[one.column.name], numbers[one.first.name]) for one in origins]
+    distances = [_distance(origin, numbers[origin.column.name], numbers[origin.first.name]) for origin in origins]
     return [origins[place] for place in np.argsort(distances, kind="stable") if distances[place] < np.inf]
 
 
 def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
     """Root mean square of the time between, in standard deviations; infinite where it is no origin."""
     start = origin.scaled(first)
-    both = ~np.isnan(numbers - start)
-    if np.count_nonzero(both) < LEAST_ROWS or not origin.nests:
+    has_both = ~np.isnan(numbers - start)
+    if np.count_nonzero(has_both) < LEAST_ROWS or not origin.nests:
         return np.inf
-    numbers, start = numbers[both], start[both]
+    numbers, start = numbers[has_both], start[has_both]
     between = origin.between(numbers, start)
     early, late = (numbers, start) if origin.back else (start, numbers)
-    own = float(np.std(numbers))
-    is_apart, is_far = np.max(early) <= np.min(late), np.std(between) > FARTHEST * own
+    deviation = float(np.std(numbers))
+    is_apart, is_far = np.max(early) <= np.min(late), np.std(between) > FARTHEST * deviation
     if is_apart or is_far or np.mean(between < 0) > OUT_OF_ORDER:
         return np.inf
-    return float(np.sqrt(np.mean(between**2))) / own * (BACK if origin.back else 1)
+    return float(np.sqrt(np.mean(between**2))) / deviation * (BACK if origin.back else 1)
 
 
 def _sort(column: FittedColumn) -> str:

@@ -62,12 +62,12 @@ class Sampler:
 
     @cached_property
     def drawing(self) -> Drawing:
-        """What draws bins and places in them."""
+        """Drawing of bins and of places in them."""
         return Drawing(self.network, self.conditions, get_engine(self.engine))
 
     @cached_property
     def _values(self) -> dict[str, tuple[int, Values]]:
-        """Node of each column that is modelled, and what makes its values."""
+        """Node of each modelled column, and the function that makes its values."""
         columns = self.model.by_name
         nodes = enumerate(self.network.structure.bins)
         return {bins.name: (place, value_maker(columns, bins)) for place, bins in nodes}
@@ -79,7 +79,7 @@ class Sampler:
 
     @cached_property
     def _tests(self) -> dict[str, Callable[[Column], NDArray[np.bool_]]]:
-        """What says which rows meet a condition, by column."""
+        """Functions that mark the rows that meet a condition, by column."""
         columns: Any = self.model
         return {name: interval_finder(columns[name], intervals) for name, intervals in self.tested.items()}
 
@@ -94,13 +94,13 @@ class Sampler:
         if self.tested and rows:
             starts = range(first_row, first_row + rows, TESTED_ROWS)
             parts = [self._that_meet(start, min(TESTED_ROWS, first_row + rows - start), seed) for start in starts]
-            drawn = [
+            node_draws = [
                 (np.concatenate([codes for codes, _ in node]), np.concatenate([numbers for _, numbers in node]))
                 for node in zip(*parts, strict=True)
             ]
         else:
-            drawn = self.drawing.rows(first_row, rows, seed)
-        values = SampledColumns(self._values, drawn)
+            node_draws = self.drawing.rows(first_row, rows, seed)
+        values = SampledColumns(self._values, node_draws)
         arrays = [
             values(column.name)
             if column.name in self._values
@@ -111,28 +111,29 @@ class Sampler:
 
     def _that_meet(self, first_row: int, rows: int, seed: int) -> Drawn:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions."""
-        kept = self.drawing.rows(first_row, rows, seed)
-        wrong = ~self._meet(kept)
+        draws = self.drawing.rows(first_row, rows, seed)
+        unmet = ~self._meet(draws)
         for attempt in range(1, MOST_ATTEMPTS):
-            if not wrong.any():
-                return kept
-            other = sha256(f"{seed} {attempt}".encode()).digest()
-            again = self.drawing.rows(first_row, rows, int.from_bytes(other[:8], "big"))
-            found = wrong & self._meet(again)
-            kept = [
-                (np.where(found, codes, old), np.where(found, numbers, before))
-                for (codes, numbers), (old, before) in zip(again, kept, strict=True)
+            if not unmet.any():
+                return draws
+            # A seed of seed and attempt alone: a row is the same whichever rows are drawn with it.
+            digest = sha256(f"{seed} {attempt}".encode()).digest()
+            new_draws = self.drawing.rows(first_row, rows, int.from_bytes(digest[:8], "big"))
+            accepted = unmet & self._meet(new_draws)
+            draws = [
+                (np.where(accepted, codes, old_codes), np.where(accepted, numbers, old_numbers))
+                for (codes, numbers), (old_codes, old_numbers) in zip(new_draws, draws, strict=True)
             ]
-            wrong &= ~found
-            if attempt == FIRST_ATTEMPTS and wrong.all():
+            unmet &= ~accepted
+            if attempt == FIRST_ATTEMPTS and unmet.all():
                 break
         raise InputError(f"conditions: hardly any row of the model meets that on {listed([*self.tested])}; loosen it")
 
-    def _meet(self, drawn: Drawn) -> NDArray[np.bool_]:
-        """Which rows meet all conditions that are tested."""
-        values = SampledColumns(self._values, drawn)
-        met: NDArray[np.bool_] = np.logical_and.reduce([test(values(name)) for name, test in self._tests.items()])
-        return met
+    def _meet(self, draws: Drawn) -> NDArray[np.bool_]:
+        """Mark the rows that meet all tested conditions."""
+        values = SampledColumns(self._values, draws)
+        meets: NDArray[np.bool_] = np.logical_and.reduce([test(values(name)) for name, test in self._tests.items()])
+        return meets
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,18 +145,18 @@ class SampledColumns:
     Parameters
     ----------
     ways : mapping of str to (int, callable)
-        Node of each column, and what makes its values.
+        Node of each column, and the function that makes its values.
     drawn : sequence of (ndarray, ndarray)
         Bins and places of the rows, by node.
     """
 
     ways: Mapping[str, tuple[int, Values]]
     drawn: Drawn
-    made: dict[str, Any] = field(default_factory=dict)
+    cache: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, name: str) -> Any:
         """The values of a column."""
-        if name not in self.made:
+        if name not in self.cache:
             place, values = self.ways[name]
-            self.made[name] = values(*self.drawn[place], self)
-        return self.made[name]
+            self.cache[name] = values(*self.drawn[place], self)
+        return self.cache[name]

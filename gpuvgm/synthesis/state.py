@@ -30,7 +30,7 @@ class _NodeRecord:
 
 @dataclass(frozen=True, slots=True)
 class _NetworkRecord:
-    """What the metadata say: rows, bins, and who depends on whom."""
+    """Record in the file's metadata: rows, bins, and the parents of each column."""
 
     rows: Count
     bins: tuple[Bins, ...]
@@ -45,10 +45,10 @@ def write_network(network: Network) -> bytes:
     nodes = tuple(_NodeRecord(node.name, node.parents, node.gains) for node in structure.nodes)
     document = document_of(_NetworkRecord(counts.rows, structure.bins, nodes, tuple(table.shape for table in tables)))
     cells = [np.flatnonzero(table) for table in tables]
-    numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(one) for one in cells])
+    numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(cell) for cell in cells])
     rows = [table.ravel()[cell] for table, cell in zip(tables, cells, strict=True)]
-    none = [np.empty(0, np.int64)]
-    columns = [pa.array(numbers), *(pa.array(np.concatenate(none + parts)) for parts in (cells, rows))]
+    empty = [np.empty(0, np.int64)]
+    columns = [pa.array(numbers), *(pa.array(np.concatenate(empty + parts)) for parts in (cells, rows))]
     schema = _CELLS.with_metadata({KEY: json.dumps(plain(document), allow_nan=False).encode()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
@@ -70,13 +70,13 @@ def read_network(body: bytes) -> Network:
     text = json.loads(table.schema.metadata[KEY], object_hook=from_plain)
     document = read_record(_NetworkRecord, text, "the network")
     number, cell, rows = (table.column(name).to_numpy() for name in _CELLS.names)
-    found = []
+    tables = []
     for place, shape in enumerate(document.shapes):
-        here = number == place
-        found.append(_fill_table(shape, cell[here], rows[here]))
+        in_table = number == place
+        tables.append(_fill_table(shape, cell[in_table], rows[in_table]))
     nodes = tuple(Node(node.name, node.parents, node.gains) for node in document.nodes)
     structure, half = Structure(document.bins, nodes), len(nodes)
-    counts = JointCounts(document.rows, tuple(found[:half]), tuple(found[half:]))
+    counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]))
     structure.check(counts)
     return Network(structure, counts)
 
@@ -84,6 +84,7 @@ def read_network(body: bytes) -> Network:
 def _fill_table(shape: tuple[int, ...], cell: Ints, rows: Ints) -> Ints:
     """A table with rows in some cells."""
     size = int(np.prod(shape))
+    # Checked before memory is taken, as files may be damaged: 2^28 counts take 2 GiB.
     if size > 1 << 28 or np.any((cell < 0) | (cell >= size)) or np.any(rows < 0):
         raise ValueError("the network counts rows where it has no cell")
     counts = np.zeros(size, np.int64)

@@ -79,7 +79,7 @@ class Axis:
 
 
 def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) -> tuple[Node, ...]:
-    """The columns in an order in which each comes after its parents.
+    """Return the columns as nodes, in an order in which each comes after its parents.
 
     Parameters
     ----------
@@ -90,43 +90,49 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
     parents : {0, 1, 2}
         Largest number of parents.
     """
-    search = _ParentSearch([Axis(one) for one in bins], codes)
+    search = _ParentSearch([Axis(candidate) for candidate in bins], codes)
     candidates = search.candidates() if parents else [[] for _ in bins]
-    done: dict[int, tuple[int, ...]] = {}
+    parents_of: dict[int, tuple[int, ...]] = {}
     nodes = []
-    while len(done) < len(bins):
+    while len(parents_of) < len(bins):
         options = (
             option
             for child in range(len(bins))
-            if child not in done
-            for option in _list_parents(search, child, [p for p in candidates[child] if p in done], done, parents)
+            if child not in parents_of
+            for option in _list_parents(
+                search, child, [p for p in candidates[child] if p in parents_of], parents_of, parents
+            )
         )
         gains, child, chosen = max(options, key=lambda option: sum(option[0]), default=((), -1, ()))
         if child < 0:  # nothing that is left depends on what is there: the column that others gain most from
-            left = [child for child in range(len(bins)) if child not in done]
+            remaining = [child for child in range(len(bins)) if child not in parents_of]
             child = max(
-                left, key=lambda one: sum(search.gain(other, one) for other in left if one in candidates[other])
+                remaining,
+                key=lambda candidate: sum(
+                    search.gain(dependent, candidate) for dependent in remaining if candidate in candidates[dependent]
+                ),
             )
-        done[child] = chosen
+        parents_of[child] = chosen
         rows = max(len(codes[child]), 1)
         nodes.append(Node(bins[child].name, tuple(bins[p].name for p in chosen), tuple(gain / rows for gain in gains)))
     return tuple(nodes)
 
 
 def _list_parents(
-    search: _ParentSearch, child: int, there: Sequence[int], done: dict[int, tuple[int, ...]], parents: int
+    search: _ParentSearch, child: int, candidates: Sequence[int], parents_of: dict[int, tuple[int, ...]], parents: int
 ) -> Iterator[tuple[tuple[float, ...], int, tuple[int, ...]]]:
     """Parents of a column that gain, with what each gains."""
-    for first in there:
+    for first in candidates:
         gain = search.gain(child, first)
         if gain <= 0:
             continue
         yield (gain,), child, (first,)
-        for second in there if parents > 1 else ():
-            if first in done[second] or second in done[first]:
-                more = search.second_gain(child, first, second)
-                if more > 0:
-                    yield (gain, more), child, (first, second)
+        for second in candidates if parents > 1 else ():
+            # Only neighbours of each other can both be parents, so that the network stays a 2-tree.
+            if first in parents_of[second] or second in parents_of[first]:
+                second_gain = search.second_gain(child, first, second)
+                if second_gain > 0:
+                    yield (gain, second_gain), child, (first, second)
 
 
 class _ParentSearch:
@@ -149,67 +155,68 @@ class _ParentSearch:
         self._without: dict[tuple[int, int], Floats] = {}
 
     def candidates(self) -> list[list[int]]:
-        """For each column those that tell most of it: by the groups of both, which is quick."""
+        """For each column, those with the largest mutual information; between groups of bins, which is quick."""
         columns = range(len(self._axes))
         gain = np.full((len(columns), len(columns)), -np.inf)
-        for one in columns:
-            for other in range(one):
+        for first in columns:
+            for second in range(first):
                 table = joint_counts(
-                    self._groups[one], self._groups[other], *(len(self._axes[i].starts) for i in (one, other))
+                    self._groups[first], self._groups[second], *(len(self._axes[i].starts) for i in (first, second))
                 )
-                gain[one, other] = gain[other, one] = _mutual_information(table)
+                gain[first, second] = gain[second, first] = _mutual_information(table)
         return [
-            [int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if p != one] for one, row in enumerate(gain)
+            [int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if p != first]
+            for first, row in enumerate(gain)
         ]
 
     def gain(self, child: int, parent: int) -> float:
-        """By how much a parent raises the leave-one-out log-likelihood of a column, in nats."""
+        """Gain in the leave-one-out log-likelihood of a column by a parent, in nats."""
         if (child, parent) not in self._gains:
-            axis, other = self._axes[child], self._axes[parent]
-            counts = joint_counts(self._codes[parent], self._codes[child], len(other), len(axis))
-            found = _two_stages(axis, counts, other.levels) - _two_stages(axis, counts, other.levels[:1])
-            self._gains[child, parent] = found
+            axis, parent_axis = self._axes[child], self._axes[parent]
+            counts = joint_counts(self._codes[parent], self._codes[child], len(parent_axis), len(axis))
+            gain = _two_stages(axis, counts, parent_axis.levels) - _two_stages(axis, counts, parent_axis.levels[:1])
+            self._gains[child, parent] = gain
         return self._gains[child, parent]
 
     def second_gain(self, child: int, first: int, second: int) -> float:
-        """By how much more a second parent raises it."""
+        """Further gain by a second parent, in nats."""
         key = (child, first, second)
         if key not in self._gains:
             groups = self._groups[child]
-            size, rest = len(self._axes[child].starts), self._left_out(child, first)
+            size, probability = len(self._axes[child].starts), self._left_out(child, first)
             width = int(self._coarse[second].max(initial=0)) + 1
             context = self._coarse[first] * width + self._coarse[second]
             counts = joint_counts(context, groups, int(context.max(initial=0)) + 1, size)
             totals, kinds = counts.sum(axis=1)[context], np.count_nonzero(counts, axis=1)[context]
             n = counts[context, groups]
-            found = [np.sum(np.log(left_out(n, totals, kinds, weight, rest))) for weight in WEIGHTS]
-            self._gains[key] = float(max(found) - np.sum(np.log(rest)))
+            likelihoods = [np.sum(np.log(left_out(n, totals, kinds, weight, probability))) for weight in WEIGHTS]
+            self._gains[key] = float(max(likelihoods) - np.sum(np.log(probability)))
         return self._gains[key]
 
     def _left_out(self, child: int, parent: int) -> Floats:
         """Probability of each row's group given its bin of a parent, by all other rows."""
         if (child, parent) not in self._without:
-            axis, other = self._axes[child], self._axes[parent]
-            counts = joint_counts(self._codes[parent], self._groups[child], len(other), len(axis.starts))
-            without = backed_off(counts, other.levels).without
-            self._without[child, parent] = without[self._codes[parent], self._groups[child]]
+            axis, parent_axis = self._axes[child], self._axes[parent]
+            counts = joint_counts(self._codes[parent], self._groups[child], len(parent_axis), len(axis.starts))
+            probability = backed_off(counts, parent_axis.levels).leave_one_out
+            self._without[child, parent] = probability[self._codes[parent], self._groups[child]]
         return self._without[child, parent]
 
 
-def joint_counts(one: Ints, other: Ints, height: int, width: int) -> Ints:
+def joint_counts(first: Ints, second: Ints, height: int, width: int) -> Ints:
     """Rows of each pair of bins of two columns, shape (height, width)."""
-    return np.bincount(one * width + other, minlength=height * width).reshape(height, width)
+    return np.bincount(first * width + second, minlength=height * width).reshape(height, width)
 
 
 def _mutual_information(counts: Ints) -> float:
     """Mutual information of joint counts in nats, less what chance makes of it (Miller 1955)."""
     rows = counts.sum()
-    one, other = counts.sum(axis=1), counts.sum(axis=0)
-    at = np.nonzero(counts)
-    n = counts[at]
-    found = float(np.sum(n * np.log(n * rows / (one[at[0]] * other[at[1]]))) / rows)
-    chance = int(np.count_nonzero(one) - 1) * int(np.count_nonzero(other) - 1) / (2 * int(rows))
-    return found - chance
+    row_sums, column_sums = counts.sum(axis=1), counts.sum(axis=0)
+    nonzero = np.nonzero(counts)
+    n = counts[nonzero]
+    information = float(np.sum(n * np.log(n * rows / (row_sums[nonzero[0]] * column_sums[nonzero[1]]))) / rows)
+    chance = int(np.count_nonzero(row_sums) - 1) * int(np.count_nonzero(column_sums) - 1) / (2 * int(rows))
+    return information - chance
 
 
 def _two_stages(axis: Axis, counts: Ints, levels: Sequence[Ints]) -> float:

@@ -87,7 +87,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     transformer_ : TableTransformer
         The fitted columns.
     network_ : Network
-        Who depends on whom, and the counts. Printed, it shows each column's parents and what they gain.
+        The parents of each column, and the counts. Printed, it shows each column's parents and what they gain.
     identifiers_ : dict of str to IdentifierForm
         How identifiers of text look.
 
@@ -182,7 +182,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
-        """Add rows: count them in the bins and the network that are there. The first call is the same as `fit`.
+        """Add rows: count them in the existing bins and network. The first call is the same as `fit`.
 
         Parameters
         ----------
@@ -243,15 +243,15 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         >>> first.merge(second).network_.counts.rows
         600
         """
-        one, two = self._fitted(), other._fitted()
-        if not one.structure.equals(two.structure):
+        network, other_network = self._fitted(), other._fitted()
+        if not network.structure.equals(other_network.structure):
             raise InputError(
                 "these fits have different bins or networks, whose counts cannot be added: fit one of them with "
                 "TableSynthesizer(like=the_other)"
             )
         merged = self.__sklearn_clone__()
         merged.transformer_, merged.identifiers_ = self.transformer_, self.identifiers_
-        merged.network_ = Network(one.structure, one.counts.merge(two.counts))
+        merged.network_ = Network(network.structure, network.counts.merge(other_network.counts))
         return merged
 
     def sample(
@@ -317,24 +317,24 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 mass * network.counts.rows,
                 f"{network.counts.rows:,}",
             )
-        chosen = self.transformer_.model_.seed if seed is None else int(seed)
-        check_row_range(first_row, n, chosen)
+        row_seed = self.transformer_.model_.seed if seed is None else int(seed)
+        check_row_range(first_row, n, row_seed)
         part = RowRange(first_row, n)
         report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
-            return self._write(sampler, part, chosen, out, report, resume=resume)
+            return self._write(sampler, part, row_seed, out, report, resume=resume)
         batches: list[pa.RecordBatch] = []
         LocalExecutor(self.threads, report).map_blocks(
-            lambda block: sampler.rows(block.first_row, block.rows, chosen), part.ranges(BLOCK_ROWS), batches.append
+            lambda block: sampler.rows(block.first_row, block.rows, row_seed), part.ranges(BLOCK_ROWS), batches.append
         )
         return restored_sample(self.transformer_, batches, sampler.schema)
 
     def _write(
         self, sampler: Sampler, part: RowRange, seed: int, out: Path_, report: Any, *, resume: bool
     ) -> RunSummary:
-        described = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": self._digest(sampler)}
-        described |= metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
-        generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, described)
+        metadata = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": self._digest(sampler)}
+        metadata |= metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
+        generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, metadata)
         cluster = executor_for(self.executor, EncodedTable("the sample", "path", sampler.schema))
         executor = LocalExecutor(self.threads, report) if cluster is None else cluster.reporting(report)
         return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
@@ -397,26 +397,26 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         True
         """
         network = self._fitted()
-        stored = self.transformer_._stored(summaries=False)
-        own = {name: getattr(self, name) for name in SETTINGS}
-        own["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
-        stored = replace(stored, settings=stored.settings | {"synthesizer": own}, network=write_network(network))
-        save_model(stored, path, lambda model: _of_model(model, path))
+        model = self.transformer_._stored(summaries=False)
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
+        model = replace(model, settings=model.settings | {"synthesizer": settings}, network=write_network(network))
+        save_model(model, path, lambda loaded: _of_model(loaded, path))
 
     # -- what a fit is made of
 
     def _transformer(self, table: Source) -> TableTransformer:
         """The fitted columns."""
-        given = self.columns
-        if not isinstance(given, TableTransformer):
+        columns = self.columns
+        if not isinstance(columns, TableTransformer):
             settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-            return fit_for_samples(TableTransformer(given, random_state=self.random_state, **settings), table)
-        model = given._fitted()
-        without = [column.name for column in model.numeric if column.name not in given.summaries_]
-        if without:
-            raise InputError(f'columns: the transformer has no summary of "{without[0]}": fit it, or save it with them')
+            return fit_for_samples(TableTransformer(columns, random_state=self.random_state, **settings), table)
+        model = columns._fitted()
+        lacking = [column.name for column in model.numeric if column.name not in columns.summaries_]
+        if lacking:
+            raise InputError(f'columns: the transformer has no summary of "{lacking[0]}": fit it, or save it with them')
         check_columns(table, model)
-        return given
+        return columns
 
     def _structure(self, transformer: TableTransformer, rows: pa.Table) -> Structure:
         """Bins, and a network learnt from a sample of the rows."""
@@ -428,7 +428,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
         by_name = {column.name: column for column in columns}
         bins = likeliest_bins(by_name, summaries, sample, self.bins, engine)
-        codes = [bin_finder(by_name, one, engine)(sample) for one in bins.values()]
+        codes = [bin_finder(by_name, bins_, engine)(sample) for bins_ in bins.values()]
         nodes = learn_structure([*bins.values()], codes, self.parents)
         return Structure(tuple(bins[node.name] for node in nodes), nodes)
 
@@ -451,19 +451,21 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         return RunSettings(**settings).run(stage, table, lambda: Need.fit(table.schema))
 
     def _sampler(self, network: Network, conditions: Mapping[str, Any]) -> Sampler:
-        """What draws rows that meet conditions."""
+        """Sampler of rows that meet the conditions."""
         model = self.transformer_.model_
         columns: dict[str, Any] = model.by_name
-        bins = {one.name: one for one in network.structure.bins}
+        bins = {bins_.name: bins_ for bins_ in network.structure.bins}
         check_names(conditions, bins)
-        chosen, tested = dict(bins), {}
+        restricted_bins, tested = dict(bins), {}
         for name, condition in conditions.items():
             if bins[name].since is None:
-                chosen[name] = restricted(columns[name], chosen[name], condition)
+                restricted_bins[name] = restricted(columns[name], restricted_bins[name], condition)
             else:
-                chosen |= restricted_since(columns, chosen, name, condition)
+                restricted_bins |= restricted_since(columns, restricted_bins, name, condition)
                 tested[name] = tuple(read_intervals(columns[name], condition))
-        restrictions = {place: chosen[name] for place, name in enumerate(bins) if chosen[name] is not bins[name]}
+        restrictions = {
+            place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
+        }
         return Sampler(model, network, restrictions, self.identifiers_, self.engine, tested)
 
     def _digest(self, sampler: Sampler) -> str:
@@ -477,11 +479,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         return self.network_
 
     def __str__(self) -> str:
-        told = [repr(self)]
+        lines = [repr(self)]
         if hasattr(self, "network_"):
             model = self.transformer_.model_
-            told += filter(None, (describe_unmodelled(model, self.identifiers_), model.describe_real_values()))
-        return "\n".join(told)
+            lines += filter(None, (describe_unmodelled(model, self.identifiers_), model.describe_real_values()))
+        return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
         return type(self)(**self.get_params(deep=False))
@@ -490,9 +492,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         return hasattr(self, "network_")
 
 
-def _report_rows(progress: Progress, rows: int, done: int) -> None:
-    """Tell of rows that are drawn."""
-    progress("sample", done, rows)
+def _report_rows(progress: Progress, rows: int, drawn_rows: int) -> None:
+    """Report how many rows are drawn."""
+    progress("sample", drawn_rows, rows)
 
 
 def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> Any:
@@ -533,13 +535,13 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
 
 
 def _counter(columns: dict[str, FittedColumn], structure: Structure, engine: str) -> Any:
-    """What counts a block of rows, where they lie if the engine works there."""
-    runs = get_engine(engine)
-    finders = [bin_finder(columns, bins, runs) for bins in structure.bins]
+    """Return a function that counts a block of rows, on the device if the engine runs there."""
+    row_engine = get_engine(engine)
+    finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> JointCounts:
-        rows = block.column if runs_on_device(runs) else _rows_on_host(block)
-        return structure.counts([find(rows) for find in finders], block.rows, runs)
+        rows = block.column if runs_on_device(row_engine) else _rows_on_host(block)
+        return structure.counts([find(rows) for find in finders], block.rows, row_engine)
 
     return count
 
@@ -550,13 +552,13 @@ def _rows_on_host(block: Block) -> Rows:
 
 
 def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> Any:
-    """What gives the log density of a block of rows."""
+    """Return a function that computes log densities of a block of rows."""
     finders = [density_finder(columns, bins, get_engine(engine)) for bins in network.structure.bins]
 
     def score(block: Block) -> Floats:
-        found = [find(_rows_on_host(block)) for find in finders]
-        inside = sum((density for _, density in found), np.zeros(block.rows))
-        return network.log_probability([codes for codes, _ in found], block.rows) + inside
+        codes_and_densities = [find(_rows_on_host(block)) for find in finders]
+        log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
+        return network.log_probability([codes for codes, _ in codes_and_densities], block.rows) + log_density
 
     return score
 
@@ -572,7 +574,7 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     Returns
     -------
     TableTransformer or TableSynthesizer
-        What was saved.
+        The model that was saved.
 
     Raises
     ------
@@ -593,27 +595,27 @@ def load(path: Path_) -> TableTransformer | TableSynthesizer:
     return _of_model(load_model(fspath(path)), path)
 
 
-def _of_model(stored: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:
-    """What was saved as a model."""
-    own = stored.settings.get("synthesizer")
-    transformer = transformer_of(TableTransformer, stored, path)
-    if not stored.network:
+def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthesizer:
+    """Transformer or synthesizer of a stored model."""
+    settings = model.settings.get("synthesizer")
+    transformer = transformer_of(TableTransformer, model, path)
+    if not model.network:
         return transformer
-    if isinstance(own, dict) and "with" in own:
-        kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(own["with"], "synthesizer")
+    if isinstance(settings, dict) and "with" in settings:
+        kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(settings["with"], "synthesizer")
         raise InputError(f"{fspath(path)}: holds a {kind}: load it with gpuvgm.integrations.ctgan.{kind}.load")
     try:
-        if not isinstance(own, dict) or {*own} != {*SETTINGS, "identifiers"}:
+        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "identifiers"}:
             raise ValueError("its settings are not those of a synthesizer")
-        own = dict(own)
-        forms = {name: read_record(IdentifierForm, form, name) for name, form in own.pop("identifiers").items()}
-        _PARENTS(own["parents"], "parents")
-        _BINS(own["bins"], "bins")
-        network = read_network(stored.network)
+        settings = dict(settings)
+        forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
+        _PARENTS(settings["parents"], "parents")
+        _BINS(settings["bins"], "bins")
+        network = read_network(model.network)
         for bins in network.structure.bins:
             check_fits(transformer.model_[bins.name], bins)
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
-    synthesizer = TableSynthesizer(**own)
+    synthesizer = TableSynthesizer(**settings)
     synthesizer.transformer_, synthesizer.network_, synthesizer.identifiers_ = transformer, network, forms
     return synthesizer

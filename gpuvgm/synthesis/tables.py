@@ -1,4 +1,4 @@
-"""Conditional tables from counts: every probability backs off to what is known of larger groups of rows.
+"""Conditional tables from counts: every probability backs off to those of larger groups of rows.
 
 The probability of a bin k in a context c, whose groups are g_1(c), g_2(c), … from the coarsest, is P_L with
 
@@ -32,14 +32,14 @@ class ConditionalTable:
     ----------
     table : ndarray of shape (contexts, bins)
         Probabilities.
-    without : ndarray of shape (contexts, bins)
-        The same for a row that is left out of the counts.
+    leave_one_out : ndarray of shape (contexts, bins)
+        Probabilities for a row that is left out of the counts.
     likelihood : float
         Log-likelihood of all rows, each left out of the counts for itself, in nats.
     """
 
     table: Floats
-    without: Floats
+    leave_one_out: Floats
     likelihood: float
 
 
@@ -59,7 +59,7 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
     starts = np.zeros(1, np.int64) if starts is None else starts
     sizes = np.diff(np.append(starts, counts.shape[1]))
     table: Floats = np.broadcast_to(np.repeat(1.0 / sizes, sizes), counts.shape)
-    without, occurring = table, counts > 0
+    leave_one_out, occurring = table, counts > 0
     likelihood = _likelihood(counts, table, occurring)
     for groups in levels:
         rows = np.zeros((int(groups.max(initial=0)) + 1, counts.shape[1]))
@@ -69,15 +69,15 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
             np.repeat(np.add.reduceat(part, starts, axis=1), sizes, axis=1)[groups]
             for part in (rows, (rows > 0).astype(np.int64))
         )
-        trials = [left_out(n, totals, kinds, weight, without) for weight in WEIGHTS]
-        found = [_likelihood(counts, trial, occurring) for trial in trials]
-        best = int(np.argmax(found))
+        trials = [left_out(n, totals, kinds, weight, leave_one_out) for weight in WEIGHTS]
+        likelihoods = [_likelihood(counts, trial, occurring) for trial in trials]
+        best = int(np.argmax(likelihoods))
         mass = WEIGHTS[best] * np.maximum(kinds, 1)
-        table, without, likelihood = (n + mass * table) / (totals + mass), trials[best], found[best]
-    return ConditionalTable(table, without, likelihood)
+        table, leave_one_out, likelihood = (n + mass * table) / (totals + mass), trials[best], likelihoods[best]
+    return ConditionalTable(table, leave_one_out, likelihood)
 
 
-def left_out(n: Floats, totals: Floats, kinds: NDArray[Any], weight: float, rest: Floats) -> Floats:
+def left_out(n: Floats, totals: Floats, kinds: NDArray[Any], weight: float, coarser: Floats) -> Floats:
     """Probability of a row by all other rows.
 
     Parameters
@@ -86,12 +86,12 @@ def left_out(n: Floats, totals: Floats, kinds: NDArray[Any], weight: float, rest
         Rows of its group in its bin, all of its group, and bins that occur there.
     weight : float
         Of the level above.
-    rest : ndarray
-        The same probability one level up.
+    coarser : ndarray
+        This probability one level up.
     """
     mass = weight * np.maximum(kinds - (n == 1), LEAST)
     with np.errstate(divide="ignore", invalid="ignore"):  # where there is no row
-        return np.asarray((n - 1 + mass * rest) / (totals - 1 + mass))
+        return np.asarray((n - 1 + mass * coarser) / (totals - 1 + mass))
 
 
 def _likelihood(counts: Ints, table: Floats, occurring: NDArray[np.bool_]) -> float:

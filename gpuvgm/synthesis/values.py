@@ -23,29 +23,29 @@ Values = Callable[[Codes, Floats, Rows], Any]
 
 
 def value_maker(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
-    """What makes values of drawn rows of a column, beside those of the other columns."""
+    """Return a function that makes a column's values from drawn pieces, given the other columns."""
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
         categories = CategoryValues(column, column.categories)
         return lambda _, places, __: categories(places.astype(np.int64))
     assert isinstance(column, NumericColumn)
-    apart = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
-    listed = [*[MISSING] * bins.has_missing, *column.modal_numbers]
-    found = dict(zip(apart.tolist(), listed, strict=True))
+    separate_bins = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
+    values = [*[MISSING] * bins.has_missing, *column.modal_numbers]
+    value_of_bin = dict(zip(separate_bins.tolist(), values, strict=True))
     if origin is None:
-        return lambda codes, numbers, _: _draw_numbers(column, found, codes, numbers)
+        return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, numbers)
 
     def beside_origin(codes: Codes, numbers: Floats, rows: Rows) -> Column:
         first = origin.numbers(rows, get_engine())
         ends = (-np.inf, first) if origin.back else (first, np.inf)
-        return _draw_numbers(column, found, codes, origin.datetimes(np.maximum(numbers, 0.0), first), ends)
+        return _draw_numbers(column, value_of_bin, codes, origin.datetimes(np.maximum(numbers, 0.0), first), ends)
 
     return beside_origin
 
 
 def _draw_numbers(
     column: NumericColumn,
-    apart: dict[int, Any],
+    value_of_bin: dict[int, Any],
     codes: Codes,
     numbers: Floats,
     ends: tuple[Floats | float, Floats | float] = (-np.inf, np.inf),
@@ -58,13 +58,14 @@ def _draw_numbers(
     if column.minimum is not None and column.maximum is not None:
         numbers = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
         numbers = np.clip(numbers, *ends)
-    for code, value in apart.items():
+    for code, value in value_of_bin.items():
+        # A placeholder that the codec can decode; `with_value` sets modal values in the array.
         numbers[codes == code] = np.nan if value is MISSING else 0.0
     array = plain.decode(numbers)
-    for code, value in apart.items():
-        held: Ints = codes == code
-        if value is not MISSING and held.any():
-            array = with_value(column.codec, array, held, value)
+    for code, value in value_of_bin.items():
+        has_value: Ints = codes == code
+        if value is not MISSING and has_value.any():
+            array = with_value(column.codec, array, has_value, value)
     return array
 
 
@@ -74,24 +75,24 @@ def within_range(column: FittedColumn, values: Column) -> Any:
         return values
     plain, array = column.codec.plain, on_host(values)
     numbers = numbers_of_rows(column, array, get_engine())[0]  # NaN for modal and missing ones
-    inside = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
-    wrong = np.flatnonzero(inside - numbers)
-    wrong = wrong[~np.isnan(numbers[wrong])]
-    if not len(wrong):
+    clipped = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
+    outside = np.flatnonzero(clipped - numbers)
+    outside = outside[~np.isnan(numbers[outside])]
+    if not len(outside):
         return values
     order = np.arange(len(numbers))
-    order[wrong] = len(numbers) + np.arange(len(wrong))
-    ends: Any = plain.decode(inside[wrong])
+    order[outside] = len(numbers) + np.arange(len(outside))
+    ends: Any = plain.decode(clipped[outside])
     return pa.concat_arrays([array, ends.cast(array.type)]).take(pa.array(order))
 
 
 def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:
     """Rows of a column that is not modelled: new values in its form, running numbers, or else missing values."""
-    own: Any = column.decoded_type
+    type_: Any = column.decoded_type
     if form is not None:
-        return form.values(column.name, first_row, rows, seed).cast(own)
+        return form.values(column.name, first_row, rows, seed).cast(type_)
     part = column.absent(first_row, rows)
-    return missing_values(rows, own) if part is None else part.passthrough
+    return missing_values(rows, type_) if part is None else part.passthrough
 
 
 def missing_values(rows: int, type_: Any) -> Any:
@@ -105,7 +106,7 @@ def missing_values(rows: int, type_: Any) -> Any:
 
 
 def _holds_a_value_of_each_field(type_: Any) -> bool:
-    """Whether rows hold values of their fields even where they are missing."""
+    """Return whether rows of a type hold values of their fields even where the rows are missing."""
     return bool(pa.types.is_struct(type_) or pa.types.is_fixed_size_list(type_))
 
 
@@ -136,5 +137,6 @@ def _blank_values(rows: int, type_: Any) -> Any:
         children = [_blank_values(0, pa.struct([type_.key_field, type_.item_field]))]
     else:
         children = [blank.values] if pa.types.is_nested(type_) else []
+    # None: without a validity bitmap every row holds a value.
     buffers = [None, *blank.buffers()[1 : type_.num_buffers]]
     return pa.Array.from_buffers(type_, rows, buffers, 0, children=children)

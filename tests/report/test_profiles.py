@@ -68,9 +68,9 @@ def test_curves_hold_the_rows_that_modes_expect(options: dict[str, object]) -> N
     values = RANDOM.lognormal(1, 0.5, ROWS)
     profile = profile_of(values, **options)
     found = histogram_of(profile)
-    assert found.whole is not None
+    assert found.mixture is not None
     assert len(found.curves) == sum(mode.weight is not None for mode in profile.modes)
-    area = np.trapezoid(found.whole.heights, found.whole.places)
+    area = np.trapezoid(found.mixture.heights, found.mixture.places)
     assert area == pytest.approx(ROWS, rel=0.03)
     weights = [mode.weight for mode in profile.modes]
     for curve, weight in zip(found.curves, weights, strict=True):
@@ -96,16 +96,16 @@ def test_a_mode_narrower_than_a_bin_is_a_smooth_bell_as_high_as_its_bar(seed: in
     assert np.trapezoid(heights, narrow.places) == pytest.approx(mode.weight * ROWS, rel=1e-3)
 
     first, last = np.searchsorted(places, (narrow.places[0], narrow.places[-1])) + (-1, 0)
-    assert found.whole is not None
+    assert found.mixture is not None
     within = np.linspace(places[first], places[last], ROWS)
-    drawn = np.trapezoid(np.interp(within, found.whole.places, found.whole.heights), within)
+    drawn = np.trapezoid(np.interp(within, found.mixture.places, found.mixture.heights), within)
     assert drawn == pytest.approx(np.sum(found.before[first:last]), rel=0.03), "all modes hold the rows of these bars"
 
 
 def test_points_of_a_curve_are_dense_where_it_bends() -> None:
     found = histogram_of(profile_of(RANDOM.lognormal(3, 1, ROWS), log=True))
-    assert found.whole is not None
-    places, heights = np.array(found.whole.places), np.array(found.whole.heights)
+    assert found.mixture is not None
+    places, heights = np.array(found.mixture.places), np.array(found.mixture.heights)
     top = places[np.argmax(heights)]
     assert np.sum(np.abs(places - top) < 0.1) > np.sum(np.abs(places - 0.6) < 0.1)
 
@@ -194,7 +194,7 @@ def test_weights_and_curves_of_components_that_are_no_modes() -> None:
     assert sum(given) + found.other_weight == pytest.approx(1)
     assert found.other_weight > 0.05, "or this tests nothing"
     assert found.modes[0].rows / 5000 == pytest.approx(given[0], abs=0.01)
-    whole = histogram_of(found).whole
+    whole = histogram_of(found).mixture
     assert whole is not None
     assert np.trapezoid(whole.heights, whole.places) == pytest.approx(5000, rel=0.03)
     assert "fitted weight" not in str(advice("x", figures))

@@ -116,8 +116,8 @@ def test_leave_one_out_is_what_it_says() -> None:
         without = counts.copy()
         without[context, value] -= 1
         best = [_table_with(without, levels, weights)[context, value] for weights in product(WEIGHTS, repeat=3)]
-        total += counts[context, value] * np.log(found.without[context, value])
-        assert np.min(np.abs(np.array(best) - found.without[context, value])) < 1e-9
+        total += counts[context, value] * np.log(found.leave_one_out[context, value])
+        assert np.min(np.abs(np.array(best) - found.leave_one_out[context, value])) < 1e-9
     assert found.likelihood == pytest.approx(total)
 
 

@@ -76,7 +76,7 @@ def codec_of(document: Any, where: str = "a codec") -> Codec:
 
 
 def holds_whole_steps(codec: Codec) -> bool:
-    """Whether decoded values are rounded to whole units: of integers, datetimes and decimals, and where asked for."""
+    """Return whether decoded values are rounded to whole units: integers, datetimes, decimals, or by option."""
     inner = codec.plain
     return inner.integer if isinstance(inner, FloatCodec) else True
 
@@ -108,7 +108,7 @@ def ends_of(codec: Codec, values: Column, numbers: Floats, low: float, high: flo
 
 
 def are_rounded(codec: Codec, type_: pa.DataType | None, low: float, high: float) -> bool:
-    """Whether the values of a type are not known from their least and largest number."""
+    """Return whether numbers are rounded, so that they do not give the least and largest value exactly."""
     rounded = isinstance(codec, CurvedCodec) or max(-low, high) >= 2.0**53
     return rounded and not isinstance(codec, FloatCodec) and type_ == codec.type
 
@@ -116,8 +116,8 @@ def are_rounded(codec: Codec, type_: pa.DataType | None, low: float, high: float
 def _own_ends(values: Column, rows: NDArray[np.bool_]) -> tuple[Number, Number]:
     """Least and largest value of some rows in the unit of their type."""
     if isinstance(values, DeviceColumn):
-        found = to_numpy(values.values[rows])
-        return found.min().item(), found.max().item()
+        integers = to_numpy(values.values[rows])
+        return integers.min().item(), integers.max().item()
     ends: Any = pc.min_max(comparable(values.filter(pa.array(rows))))
     return own_value(ends["min"]), own_value(ends["max"])
 
@@ -127,8 +127,8 @@ def rows_for(codec: Codec, values: Column) -> Column:
     inner = codec.plain
     if isinstance(inner, OfText):
         return inner.values_of(values)
-    stays = not isinstance(values, DeviceColumn) or codec.works_on_device(values.type)
-    return values if stays else on_host(values)
+    is_usable = not isinstance(values, DeviceColumn) or codec.works_on_device(values.type)
+    return values if is_usable else on_host(values)
 
 
 def with_value(codec: Codec, column: Column, rows: Any, value: Number) -> Column:

@@ -53,10 +53,10 @@ def filled(column: Column) -> Array:
     """Values of an integer column with 0 for null, in its own type."""
     if isinstance(column, DeviceColumn):
         values = column.values
-        none = values.dtype.type(0)
-        return values if column.missing is None else namespace_of(values).where(column.missing, none, values)
-    whole: pa.Array[Any] = pc.fill_null(column, pa.scalar(0, column.type)) if column.null_count else column
-    return whole.to_numpy(zero_copy_only=False)
+        zero = values.dtype.type(0)
+        return values if column.missing is None else namespace_of(values).where(column.missing, zero, values)
+    integers: pa.Array[Any] = pc.fill_null(column, pa.scalar(0, column.type)) if column.null_count else column
+    return integers.to_numpy(zero_copy_only=False)
 
 
 def floats(column: Column) -> Array:
@@ -68,8 +68,8 @@ def floats(column: Column) -> Array:
         values = values.astype(np.float64)
     elif values.dtype.itemsize == 2:
         values = values.astype(np.float32)
-    none = values.dtype.type(np.nan)
-    return values if column.missing is None else namespace_of(values).where(column.missing, none, values)
+    nan = values.dtype.type(np.nan)
+    return values if column.missing is None else namespace_of(values).where(column.missing, nan, values)
 
 
 def as_numbers(column: Column, fitted: object) -> Column:
@@ -119,20 +119,20 @@ def power_of_ten(exponent: int) -> float:
 def no_rows(column: Column) -> Bools:
     """False for every row."""
     xp = namespace_of(column.values) if isinstance(column, DeviceColumn) else np
-    found: Bools = xp.zeros(len(column), dtype=np.bool_)
-    return found
+    mask: Bools = xp.zeros(len(column), dtype=np.bool_)
+    return mask
 
 
 def _equal_floats(numbers: Array, number: np.floating[Any]) -> Bools:
-    """Floats that equal a number; by their bits, since devices take subnormal float32 for 0 when they compare."""
-    found: Bools
+    """Mask of floats that equal a number; by bits, since devices take subnormal float32 for 0 when they compare."""
+    mask: Bools
     if not is_on_device(numbers) or numbers.dtype != np.float32:
-        found = numbers == number
-        return found
+        mask = numbers == number
+        return mask
     bits = numbers.view(np.uint32)
-    wanted = int(np.float32(number).view(np.uint32))
-    found = (bits == wanted) if number else (bits & 0x7FFFFFFF) == 0
-    return found
+    number_bits = int(np.float32(number).view(np.uint32))
+    mask = (bits == number_bits) if number else (bits & 0x7FFFFFFF) == 0
+    return mask
 
 
 def equal_rows(column: Column, value: Number) -> Bools:
@@ -145,11 +145,11 @@ def equal_rows(column: Column, value: Number) -> Bools:
         return _equal_floats(numbers, number) if float(number) == value else no_rows(column)
     if isinstance(value, float) and not value.is_integer():
         return no_rows(column)
-    whole = filled(column)
-    limits = np.iinfo(whole.dtype)
+    integers = filled(column)
+    limits = np.iinfo(integers.dtype)
     if not limits.min <= int(value) <= limits.max:
         return no_rows(column)
-    return present(column, whole == whole.dtype.type(int(value)))
+    return present(column, integers == integers.dtype.type(int(value)))
 
 
 def cached_parts(rows: Array) -> Iterator[slice]:
@@ -159,17 +159,17 @@ def cached_parts(rows: Array) -> Iterator[slice]:
 
 
 def in_parts(function: Callable[[Array], Array], rows: Array, dtype: DTypeLike = np.float64) -> Array:
-    """What a function of single numbers gives for many, of this type, made in parts that a processor's cache holds."""
+    """Apply an elementwise function in parts that fit a processor's cache; returns an array of `dtype`."""
     if len(rows) <= CACHED_ROWS or is_on_device(rows):
         return function(rows)
-    found: Array = np.empty(len(rows), dtype)
+    results: Array = np.empty(len(rows), dtype)
     for part in cached_parts(rows):
-        found[part] = function(rows[part])
-    return found
+        results[part] = function(rows[part])
+    return results
 
 
 def present(column: Column, rows: Bools) -> Bools:
-    """Those of the rows that are not null."""
+    """Mask of the rows without those that are null."""
     missing = missing_rows(column)
     return rows if missing is None else rows & ~missing
 
@@ -188,12 +188,12 @@ def _to_float(value: Number) -> float:
 def words_of(column: pa.Array[Any]) -> Integers:
     """Unscaled values of a decimal column, shape (rows, words of 64 bits), the lowest first; anything where missing."""
     width: int = column.type.bit_width
-    parts, stored = max(1, width // 64), np.dtype("<i4" if width == 32 else "<i8")
+    parts, word_type = max(1, width // 64), np.dtype("<i4" if width == 32 else "<i8")
     buffer = column.buffers()[1]
     if buffer is None or len(column) == 0:
         return np.zeros((len(column), parts), np.int64)
     view: Any = memoryview(buffer)  # which may have more bytes, of any number
-    words = np.frombuffer(view, stored, parts * len(column), column.offset * parts * stored.itemsize)
+    words = np.frombuffer(view, word_type, parts * len(column), column.offset * parts * word_type.itemsize)
     return words.astype(np.int64, copy=False).reshape(-1, parts)
 
 
@@ -221,16 +221,16 @@ def sums_of_digits(base: int, steps: Floats, limits: tuple[int, int], type_: Any
     They are null where `missing`.
     """
     low, high = (float(limit - base) for limit in limits)
-    inside = np.where((steps > low) & (steps < high), steps, 0.0)
-    narrow = bool(np.max(np.abs(inside), initial=0.0) < LARGE)  # as nearly always, and a cast to 128 bits is quicker
-    units: Any = pa.array(inside).cast(pa.decimal128(WIDEST, 0) if narrow else WIDE)
+    clipped = np.where((steps > low) & (steps < high), steps, 0.0)
+    narrow = bool(np.max(np.abs(clipped), initial=0.0) < LARGE)  # as nearly always, and a cast to 128 bits is quicker
+    units: Any = pa.array(clipped).cast(pa.decimal128(WIDEST, 0) if narrow else WIDE)
     sums: Any = pc.add(units, pa.scalar(Decimal(base), WIDE))
     for rows, end in ((steps <= low, limits[0]), (steps >= high, limits[1])):  # beyond the ends the end is the value
         sums = pc.if_else(pa.array(rows), pa.scalar(Decimal(end), sums.type), sums)
     sums = pc.if_else(pa.array(missing), pa.scalar(None, sums.type), sums)
-    placed: Any = pa.Array.from_buffers(pa.decimal256(sums.type.precision, type_.scale), len(sums), sums.buffers())
-    whole: pa.Array[Any] = pc.cast(placed, type_)
-    return whole
+    with_point: Any = pa.Array.from_buffers(pa.decimal256(sums.type.precision, type_.scale), len(sums), sums.buffers())
+    sums_of_type: pa.Array[Any] = pc.cast(with_point, type_)
+    return sums_of_type
 
 
 def whole_units(column: pa.Array[Any], zeros: int) -> tuple[Integers, Bools]:
@@ -250,5 +250,5 @@ def whole_units(column: pa.Array[Any], zeros: int) -> tuple[Integers, Bools]:
     column = pc.cast(column, exact)
     coarse = pc.cast(column, pa.decimal128(WIDEST, kind.scale - zeros), safe=False)
     values, high = words_of(coarse).T
-    cut = pc.not_equal(without_point(pc.cast(coarse, exact)), without_point(column)).fill_null(fill_value=False)
-    return values, cut.to_numpy(zero_copy_only=False) | (high != values >> 63)
+    is_inexact = pc.not_equal(without_point(pc.cast(coarse, exact)), without_point(column)).fill_null(fill_value=False)
+    return values, is_inexact.to_numpy(zero_copy_only=False) | (high != values >> 63)

@@ -70,7 +70,7 @@ class AsinhCodec(CurvedCodec):
         return np.copysign(y, numbers)
 
     def _curve_of_any(self, numbers: Floats, t: Floats) -> Floats:
-        """The same for numbers whose squares may be too large, that are missing or infinite."""
+        """`curve` of numbers whose squares may be too large, that are missing or infinite."""
         large = t > _LARGE
         near = np.where(large, 1.0, t)
         doublings = np.where(large, 1 - self.exponent, 0)

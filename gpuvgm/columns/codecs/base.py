@@ -1,4 +1,4 @@
-"""What every codec offers."""
+"""Base of all codecs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 
 def error_in_steps(error: float, step: float) -> float:
-    """How far a multiple of a step may be from the one nearest to where an error put it."""
+    """Largest distance between a multiple of a step and the one that it is rounded to after an error."""
     return step * float(np.floor(error / step + 0.5))
 
 
@@ -44,7 +44,7 @@ class Codec(ABC):
 
         @property
         def base(self) -> int:
-            """What is subtracted from the values, exactly, before they become numbers."""
+            """Base, which is subtracted from the values exactly before they become numbers."""
 
     @property
     @abstractmethod
@@ -57,7 +57,7 @@ class Codec(ABC):
         """Distance of neighbouring numbers, where all lie on multiples of a step; 0 where they may lie anywhere."""
 
     def is_comparable(self, other: Codec) -> bool:
-        """Whether numbers of both mean the same, but for their origin and parameters that `converted` knows of."""
+        """Return whether numbers of both mean the same, but for origin and parameters that `converted` handles."""
         return self.name == other.name and self.type == other.type
 
     @property
@@ -97,7 +97,7 @@ class Codec(ABC):
         return numbers
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type are worked on where they lie; those of a device are taken to the host elsewhere."""
+        """Return whether rows of a type are processed where they lie; if not, those of a device go to the host."""
         return not pa.types.is_decimal(type_)
 
     def with_base(self, base: int) -> Codec:
@@ -176,8 +176,8 @@ class Codec(ABC):
         """
 
     @abstractmethod
-    def parse(self, given: object) -> Number:
-        """What a user writes for one value, as `gpuvgm.columns.options.json_value` gives it, in the column's own unit.
+    def parse(self, literal: object) -> Number:
+        """Parse one value that a user wrote, as `gpuvgm.columns.options.json_value` gives it, into the column's unit.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class WholeCodec(Codec):
 
         @property
         def step(self) -> int:
-            """What values that come back are multiples of."""
+            """Step: decoded values are multiples of it."""
 
     @property
     def spacing(self) -> float:
@@ -233,5 +233,5 @@ class WholeCodec(Codec):
         return float(value - self.base)
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
-        """What is left of a number's error after rounding; see `Codec.value_error`."""
+        """Error of a number after rounding to the step; see `Codec.value_error`."""
         return error_in_steps(error, self.spacing)

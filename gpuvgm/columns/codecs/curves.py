@@ -1,4 +1,4 @@
-"""What codecs have in common whose numbers are a curved function of the values."""
+"""Base of codecs whose numbers are a curved function of the values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class CurvedCodec(Codec):
     needs_lowest: ClassVar[bool] = False
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type are worked on where they lie: none, the function is the host's."""
+        """Return False: the function runs on the host."""
         return False
 
     if TYPE_CHECKING:
@@ -64,12 +64,12 @@ class CurvedCodec(Codec):
 
     def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
         """Numbers as those of a comparable codec, whose function may have other parameters."""
-        same = replace(self, inner=other.inner) == other
-        return numbers if same else other.curve(self.linear(numbers))
+        is_same = replace(self, inner=other.inner) == other
+        return numbers if is_same else other.curve(self.linear(numbers))
 
     @property
     def length_mark(self) -> str:
-        """What stands behind a difference of two numbers."""
+        """Text after a difference of two numbers."""
         return f" ({self.name})"
 
     @property
@@ -89,7 +89,7 @@ class CurvedCodec(Codec):
 
     @property
     def origin(self) -> Number:
-        """What values are counted from, in the column's own unit."""
+        """Origin that values are counted from, in the column's own unit."""
         return 0
 
     @property
@@ -136,8 +136,8 @@ class CurvedCodec(Codec):
         if isinstance(self.inner, FloatCodec) and self.origin:
             with np.errstate(over="ignore"):
                 numbers = numbers - self.origin
-        found: Floats = in_parts(lambda some: self.curve(some / self.unit), numbers)
-        return found
+        curved: Floats = in_parts(lambda part: self.curve(part / self.unit), numbers)
+        return curved
 
     def of_inner(self, numbers: Floats) -> Floats:
         """Numbers of numbers of the inner codec."""
@@ -171,16 +171,16 @@ class CurvedCodec(Codec):
         return float(self.curve(np.array([shifted / self.unit]))[0])
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
-        """What a number's error comes to where the function is flattest; see `Codec.value_error`."""
+        """Error of a value where the function is flattest; see `Codec.value_error`."""
         ends = self.number(low), self.number(high)
         error += ROUNDING * (1 + max(map(abs, ends)))
         linear = float(np.max(self.slope(np.array(ends)))) * float(np.expm1(error)) * self.unit
         size = max(abs(float(low)), abs(float(high)))
         return self.inner.value_error(linear + ROUNDING * size, low, high)
 
-    def parse(self, given: object) -> Number:
+    def parse(self, literal: object) -> Number:
         """A value, not its number, as the inner codec reads it."""
-        return self.inner.parse(given)
+        return self.inner.parse(literal)
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value."""

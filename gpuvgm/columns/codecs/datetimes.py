@@ -32,7 +32,7 @@ def nanoseconds_of(type_: Any) -> int:
 
 
 def sort_of(type_: Any) -> str:
-    """What the values of a type mean; types of the same sort differ in their unit only."""
+    """Sort of values that a type holds; types of the same sort differ in their unit only."""
     if pa.types.is_time(type_):
         return "times of the day"
     if pa.types.is_duration(type_):
@@ -58,10 +58,10 @@ def comparable(column: Any) -> Any:
     return stored(column) if is_datetime_type(column.type) else column
 
 
-def own_value(found: Any) -> Any:
+def own_value(scalar: Any) -> Any:
     """One of the values that `comparable` gives, in the unit of the type."""
-    value = found.as_py()
-    return int(value) if pa.types.is_decimal(found.type) else value
+    value = scalar.as_py()
+    return int(value) if pa.types.is_decimal(scalar.type) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +88,18 @@ class DatetimeCodec(WholeCodec):
         """Least and largest value, in the unit of the type."""
         if pa.types.is_time(self.type):
             return 0, moments.DAY // nanoseconds_of(self.type) - 1
-        end = 2**31 - 1 if pa.types.is_date32(self.type) else _END // self.whole * self.whole
+        end = 2**31 - 1 if pa.types.is_date32(self.type) else _END // self.grain * self.grain
         return -end, end
 
     @property
-    def whole(self) -> int:
-        """What every value is a multiple of: milliseconds count whole days in date64."""
+    def grain(self) -> int:
+        """Grain of the type, which every value is a multiple of: in date64 milliseconds count whole days."""
         return moments.DAY // 10**6 if pa.types.is_date64(self.type) else 1
 
     @property
     def _multiple(self) -> int:
-        """What every value that comes back is a multiple of."""
-        return max(self.step, self.whole)
+        """The larger of step and grain, which every decoded value is a multiple of."""
+        return max(self.step, self.grain)
 
     @property
     def spacing(self) -> float:
@@ -122,49 +122,49 @@ class DatetimeCodec(WholeCodec):
 
     def _whole_numbers(self, column: Column) -> Array:
         """Values in the unit of the type, 0 where one is missing."""
-        own = self.type
+        type_ = self.type
         if pa.types.is_null(column.type):
             return np.zeros(len(column), np.int64)
-        if sort_of(column.type) != sort_of(own):
-            found = sort_of(column.type) if is_datetime_type(column.type) else f"{column.type} values"
-            raise InputError(f"holds {found}, but {sort_of(own)} when it was fitted ({own}); convert it first")
-        whole, steps, given = filled(stored(column)), nanoseconds_of(own), nanoseconds_of(column.type)
-        if given == steps:
-            return whole
-        whole, xp = whole.astype(np.int64), namespace_of(whole)
-        if given > steps:
-            most = _END // (given // steps)
-            wrong = (whole > most) | (whole < -most)
-            converted = xp.where(wrong, np.int64(0), whole) * np.int64(given // steps)
+        if sort_of(column.type) != sort_of(type_):
+            content = sort_of(column.type) if is_datetime_type(column.type) else f"{column.type} values"
+            raise InputError(f"holds {content}, but {sort_of(type_)} when it was fitted ({type_}); convert it first")
+        integers, unit, column_unit = filled(stored(column)), nanoseconds_of(type_), nanoseconds_of(column.type)
+        if column_unit == unit:
+            return integers
+        integers, xp = integers.astype(np.int64), namespace_of(integers)
+        if column_unit > unit:
+            largest = _END // (column_unit // unit)
+            wrong = (integers > largest) | (integers < -largest)
+            converted = xp.where(wrong, np.int64(0), integers) * np.int64(column_unit // unit)
         else:
-            converted, rest = xp.divmod(whole, np.int64(steps // given))
-            wrong = rest != 0
+            converted, remainder = xp.divmod(integers, np.int64(unit // column_unit))
+            wrong = remainder != 0
         if wrong.any():
             raise InputError(
-                f"holds {counted(int(wrong.sum()), 'value')} of {column.type} that {own} cannot hold exactly, the type "
-                "that it was fitted on; round them or fit again"
+                f"holds {counted(int(wrong.sum()), 'value')} of {column.type} that {type_} cannot hold exactly, the "
+                "type that it was fitted on; round them or fit again"
             )
         return converted
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even to the step (date64 to whole days) and kept within the type's range."""
-        own = self.type
-        dtype = np.dtype(np.int32 if own.bit_width == 32 else np.int64)
+        type_ = self.type
+        dtype = np.dtype(np.int32 if type_.bit_width == 32 else np.int64)
         values, missing = multiples(numbers, self.base, self._multiple, self.limits, dtype, complete=complete)
-        return column_of(values, own, missing)
+        return column_of(values, type_, missing)
 
     def value(self, number: float) -> Number:
         """The value that a number stands for, in the unit of the type."""
         value = self.base + round(number)
-        days, rest = divmod(value, self.whole)
-        return (days + (2 * rest > self.whole or 2 * rest == self.whole and days % 2)) * self.whole
+        days, remainder = divmod(value, self.grain)
+        return (days + (2 * remainder > self.grain or 2 * remainder == self.grain and days % 2)) * self.grain
 
-    def parse(self, given: object) -> Number:
+    def parse(self, literal: object) -> Number:
         """A value in the unit of the type.
 
         Parameters
         ----------
-        given : str, int or float
+        literal : str, int or float
             Numbers are in the unit already. A moment without a time zone is the time of the clock in the column's zone.
 
         Raises
@@ -172,39 +172,39 @@ class DatetimeCodec(WholeCodec):
         ValueError
             For what is no value of the type.
         """
-        own = self.type
-        if not isinstance(given, str):
-            value = scaled(decimal_of(given))
+        type_ = self.type
+        if not isinstance(literal, str):
+            value = scaled(decimal_of(literal))
         else:
-            value, rest = divmod(self._nanoseconds(given), nanoseconds_of(own))
-            if rest:
-                raise ValueError(f"{given} is no whole number of the unit of {own}")
-        if value % self.whole:
-            raise ValueError(f"{given} is no whole day")
+            value, remainder = divmod(self._nanoseconds(literal), nanoseconds_of(type_))
+            if remainder:
+                raise ValueError(f"{literal} is no whole number of the unit of {type_}")
+        if value % self.grain:
+            raise ValueError(f"{literal} is no whole day")
         return within(value, self.limits, self.type)
 
-    def _nanoseconds(self, given: str) -> int:
-        own = self.type
-        if pa.types.is_time(own):
-            return moments.time_of(given)
-        if pa.types.is_duration(own):
-            return moments.length_of(given)
-        return moments.moment_of(given, own.tz if pa.types.is_timestamp(own) else None)
+    def _nanoseconds(self, literal: str) -> int:
+        type_ = self.type
+        if pa.types.is_time(type_):
+            return moments.time_of(literal)
+        if pa.types.is_duration(type_):
+            return moments.length_of(literal)
+        return moments.moment_of(literal, type_.tz if pa.types.is_timestamp(type_) else None)
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value."""
         if not self.limits[0] <= value <= self.limits[1] or value != int(value):
             return no_rows(column)
-        whole = self._whole_numbers(column)
-        return present(column, whole == whole.dtype.type(int(value)))
+        integers = self._whole_numbers(column)
+        return present(column, integers == integers.dtype.type(int(value)))
 
     def show(self, value: Number) -> str:
         """ISO text."""
-        own, whole = self.type, int(value)
-        if pa.types.is_time(own):
-            return moments.time_text(whole * nanoseconds_of(own))
-        if pa.types.is_duration(own):
-            return moments.nanoseconds_text(whole * nanoseconds_of(own))
-        if pa.types.is_date(own):
-            return str(np.datetime64(whole // (moments.DAY // nanoseconds_of(own)), "D"))
-        return moments.timestamp_text(whole, own.unit, own.tz)
+        type_, integer = self.type, int(value)
+        if pa.types.is_time(type_):
+            return moments.time_text(integer * nanoseconds_of(type_))
+        if pa.types.is_duration(type_):
+            return moments.nanoseconds_text(integer * nanoseconds_of(type_))
+        if pa.types.is_date(type_):
+            return str(np.datetime64(integer // (moments.DAY // nanoseconds_of(type_)), "D"))
+        return moments.timestamp_text(integer, type_.unit, type_.tz)

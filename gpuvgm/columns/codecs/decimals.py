@@ -60,10 +60,10 @@ class DecimalCodec(WholeCodec):
     name: ClassVar[str] = "decimal"
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type are worked on where they lie: of decimals that 64 bits hold, of the same places."""
-        given: Any = type_
-        short = pa.types.is_decimal(given) and max(given.precision, self.type.precision) <= SHORT
-        return bool(short and given.scale == self.scale)
+        """Return whether rows of a type are processed where they lie: decimals of 64 bits with the same places."""
+        decimal_type: Any = type_
+        short = pa.types.is_decimal(decimal_type) and max(decimal_type.precision, self.type.precision) <= SHORT
+        return bool(short and decimal_type.scale == self.scale)
 
     @property
     def _end(self) -> int:
@@ -104,8 +104,8 @@ class DecimalCodec(WholeCodec):
         if exact is None:
             return ~np.isnan(numbers)
         zeros = self._zeros
-        values, lost = whole_units(exact, zeros)
-        return present(exact, lost) | off_multiples(exact, values, self.step // 10**zeros)
+        values, is_inexact = whole_units(exact, zeros)
+        return present(exact, is_inexact) | off_multiples(exact, values, self.step // 10**zeros)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column: value - base, without the decimal point.
@@ -148,28 +148,28 @@ class DecimalCodec(WholeCodec):
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even and kept within the precision's range; on the host where 64 bits are too few."""
-        own = self.type
-        if own.precision <= SHORT:
+        type_ = self.type
+        if type_.precision <= SHORT:
             values, missing = multiples(
                 numbers, self.base, self.step, self.limits, np.dtype(np.int64), complete=complete
             )
-            return column_of(self._to_whole(values), own, missing)
+            return column_of(self._to_whole(values), type_, missing)
         numbers = to_numpy(numbers)
         missing = np.isnan(numbers)
         if self.step == 1:
             steps = np.rint(np.where(missing, 0.0, numbers))
-            array = sums_of_digits(self.base, steps, self.limits, own, missing)
+            array = sums_of_digits(self.base, steps, self.limits, type_, missing)
         else:
             array = self._multiples(numbers, missing)
         return pc.round(array, 0, "half_to_even") if self.integer and self.scale > 0 else array
 
     def _multiples(self, numbers: Floats, missing: Bools) -> pa.Array[Any]:
         """Multiples of the step in units of its power of ten, which 64 bits hold for all training values."""
-        zeros, own = self._zeros, self.type
-        unit, held = 10**zeros, np.iinfo(np.int64)
-        limits = max(-(-self.limits[0] // unit), int(held.min)), min(self.limits[1] // unit, int(held.max))
-        values, _ = multiples(numbers / unit, self.base // unit, self.step // unit, limits, held.dtype)
-        return pc.cast(decimals(values, pa.decimal128(WIDEST, self.scale - zeros), missing), own)
+        zeros, type_ = self._zeros, self.type
+        unit, int64 = 10**zeros, np.iinfo(np.int64)
+        limits = max(-(-self.limits[0] // unit), int(int64.min)), min(self.limits[1] // unit, int(int64.max))
+        values, _ = multiples(numbers / unit, self.base // unit, self.step // unit, limits, int64.dtype)
+        return pc.cast(decimals(values, pa.decimal128(WIDEST, self.scale - zeros), missing), type_)
 
     def _to_whole(self, values: Integers) -> Integers:
         """Values of 64 bits rounded to whole numbers, if asked for."""
@@ -177,18 +177,18 @@ class DecimalCodec(WholeCodec):
             return values
         unit = 10**self.scale
         wholes = values // unit
-        rest = values - wholes * unit
-        up = (rest > unit - rest) | ((rest == unit - rest) & (wholes % 2 == 1))
-        rounded: Integers = (wholes + up) * unit
+        remainder = values - wholes * unit
+        rounds_up = (remainder > unit - remainder) | ((remainder == unit - remainder) & (wholes % 2 == 1))
+        rounded: Integers = (wholes + rounds_up) * unit
         return rounded
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
-        """What is left of a number's error after rounding, twice where whole numbers are asked for."""
+        """Error of a number after rounding, twice where the column gives whole numbers."""
         if self.integer and self.scale > 0:
             return error_in_steps(error + 0.5, 10**self.scale)
         return error_in_steps(error, self.step)
 
-    def parse(self, given: object) -> Number:
+    def parse(self, literal: object) -> Number:
         """The value without its decimal point; a float counts as it is printed.
 
         Raises
@@ -196,7 +196,7 @@ class DecimalCodec(WholeCodec):
         ValueError
             For what is no number, or has more digits than the type.
         """
-        return within(scaled(decimal_of(given), self.scale), (-self._end, self._end), self.type)
+        return within(scaled(decimal_of(literal), self.scale), (-self._end, self._end), self.type)
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value; for floating-point rows, the float nearest to it."""
@@ -208,17 +208,17 @@ class DecimalCodec(WholeCodec):
         if not pa.types.is_decimal(column.type):
             return equal_rows(as_numbers(column, self.type), self._plain(column.type, int(value)))
         try:
-            wanted: Any = pa.scalar(Decimal(scaled(Decimal(int(value)), column.type.scale - self.scale)), WIDE)
+            unscaled: Any = pa.scalar(Decimal(scaled(Decimal(int(value)), column.type.scale - self.scale)), WIDE)
         except ValueError:  # more digits, or more decimal places
             return np.zeros(len(column), np.bool_)
-        return np.asarray(pc.equal(digits_of(column), wanted).fill_null(fill_value=False))
+        return np.asarray(pc.equal(digits_of(column), unscaled).fill_null(fill_value=False))
 
     def _plain(self, kind: pa.DataType, value: int) -> Number:
         """The value with its decimal point, as rows of another type may hold it."""
         if pa.types.is_floating(kind):
             return float(self.show(value))
-        whole, rest = divmod(value, 10**self.scale) if self.scale > 0 else (value * 10**-self.scale, 0)
-        return float("nan") if rest else whole
+        integer, remainder = divmod(value, 10**self.scale) if self.scale > 0 else (value * 10**-self.scale, 0)
+        return float("nan") if remainder else integer
 
     def show(self, value: Number) -> str:
         """The digits with their decimal point."""

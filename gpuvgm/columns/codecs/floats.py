@@ -128,7 +128,7 @@ class FloatCodec(Codec):
 
     @property
     def decoded(self) -> np.dtype[Any]:
-        """What engines of a device may write numbers as, for `decode`: float32 where values are that."""
+        """Dtype in which a device's engine may write numbers for `decode`: float32 where values are that."""
         return np.dtype(np.float32 if pa.types.is_float32(self.type) and self.value_step is None else np.float64)
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
@@ -166,7 +166,7 @@ class FloatCodec(Codec):
         with np.errstate(over="ignore"):
             return error + min(error, float(np.spacing(self.precision(largest))) / 2)
 
-    def parse(self, given: object) -> Number:
+    def parse(self, literal: object) -> Number:
         """The nearest value of the column's precision.
 
         Raises
@@ -174,18 +174,18 @@ class FloatCodec(Codec):
         ValueError
             For what is no number, NaN, or finite but beyond the precision's range.
         """
-        if isinstance(given, bool) or not isinstance(given, (int, float, str)):
-            raise ValueError(f"a {type(given).__name__} is no number")
+        if isinstance(literal, bool) or not isinstance(literal, (int, float, str)):
+            raise ValueError(f"a {type(literal).__name__} is no number")
         try:
-            number = float(given)
+            number = float(literal)
         except OverflowError:
-            raise ValueError(f"{given} lies outside the range of {self.type}") from None
+            raise ValueError(f"{literal} lies outside the range of {self.type}") from None
         except ValueError:
-            raise ValueError(f"{given!r} is no number") from None
+            raise ValueError(f"{literal!r} is no number") from None
         with np.errstate(over="ignore", under="ignore"):
             value = float(self.precision(number))
         if np.isnan(value) or np.isinf(value) and not np.isinf(number):
-            raise ValueError(f"{given} is no value of {self.type}")
+            raise ValueError(f"{literal} is no value of {self.type}")
         return value
 
     def equals(self, column: Column, value: Number) -> Bools:

@@ -8,7 +8,7 @@ MOST_DIGITS = 100
 _WIDE = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 
-def decimal_of(given: object) -> Decimal:
+def decimal_of(literal: object) -> Decimal:
     """Exact decimal of an integer, a float or a text; a float that is not whole counts as it is printed.
 
     Raises
@@ -16,17 +16,18 @@ def decimal_of(given: object) -> Decimal:
     ValueError
         For anything else, and for what is not finite.
     """
-    if isinstance(given, str):
+    if isinstance(literal, str):
         try:
-            number = Decimal(given.strip())
+            number = Decimal(literal.strip())
         except InvalidOperation:
-            raise ValueError(f'"{given}" is no number') from None
-    elif isinstance(given, bool) or not isinstance(given, (int, float)):
-        raise ValueError(f"a {type(given).__name__} is no number")
+            raise ValueError(f'"{literal}" is no number') from None
+    elif isinstance(literal, bool) or not isinstance(literal, (int, float)):
+        raise ValueError(f"a {type(literal).__name__} is no number")
     else:
-        number = Decimal(given) if isinstance(given, int) or given.is_integer() else Decimal(str(given))
+        # Through its shortest text: 0.1 shall be 0.1, not 0.1000000000000000055.
+        number = Decimal(literal) if isinstance(literal, int) or literal.is_integer() else Decimal(str(literal))
     if not number.is_finite():
-        raise ValueError(f"{given} is not finite")
+        raise ValueError(f"{literal} is not finite")
     return number
 
 

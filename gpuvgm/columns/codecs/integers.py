@@ -27,42 +27,44 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.summary.grid import Floats
 
 
-def difference(whole: Array, base: int) -> Array:
+def difference(integers: Array, base: int) -> Array:
     """Value - base, exact in integers wherever these can hold it; floats may be among the values' types."""
-    return in_parts(lambda some: _difference(some, base), whole)
+    return in_parts(lambda part: _difference(part, base), integers)
 
 
-def _difference(whole: Array, base: int) -> Array:
-    xp = namespace_of(whole)
-    if whole.dtype.kind == "f" or whole.dtype.itemsize < 8 and abs(base) < 2**53:
-        return xp.asarray(whole.astype(np.float64) - float(base))
-    if whole.dtype == np.uint64 and base >= 0:
+def _difference(integers: Array, base: int) -> Array:
+    xp = namespace_of(integers)
+    if integers.dtype.kind == "f" or integers.dtype.itemsize < 8 and abs(base) < 2**53:
+        return xp.asarray(integers.astype(np.float64) - float(base))
+    if integers.dtype == np.uint64 and base >= 0:
         origin = np.uint64(base)
-        return xp.where(whole >= origin, (whole - origin).astype(np.float64), -(origin - whole).astype(np.float64))
-    if whole.dtype == np.uint64 or not -(2**63) <= base < 2**63:
-        return xp.asarray(whole.astype(np.float64) - float(base))
-    whole, base_ = whole.astype(np.int64), np.int64(base)
+        return xp.where(
+            integers >= origin, (integers - origin).astype(np.float64), -(origin - integers).astype(np.float64)
+        )
+    if integers.dtype == np.uint64 or not -(2**63) <= base < 2**63:
+        return xp.asarray(integers.astype(np.float64) - float(base))
+    integers, base_ = integers.astype(np.int64), np.int64(base)
     with np.errstate(over="ignore"):
-        steps = whole - base_
-    overflow = ((whole ^ base_) & (whole ^ steps)) < 0
+        steps = integers - base_
+    overflow = ((integers ^ base_) & (integers ^ steps)) < 0
     numbers = steps.astype(np.float64)
     if xp is not np or overflow.any():  # which would wait for a device
-        numbers = xp.where(overflow, whole.astype(np.float64) - float(base_), numbers)
+        numbers = xp.where(overflow, integers.astype(np.float64) - float(base_), numbers)
     return numbers
 
 
 def total(steps: Array, base: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     """Base + steps in integers, kept within the limits; steps are rounded to whole numbers, which have any size."""
-    return in_parts(lambda some: _total(namespace_of(some).rint(some), base, limits, dtype), steps, dtype)
+    return in_parts(lambda part: _total(namespace_of(part).rint(part), base, limits, dtype), steps, dtype)
 
 
 def _total(steps: Array, base: int, limits: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     xp = namespace_of(steps)
     low, high = float(limits[0] - base), float(limits[1] - base)
-    inside = (steps > low) & (steps < high)
+    is_inside = (steps > low) & (steps < high)
     # in two halves of 32 bits and modulo 2^64: a step may be longer than any integer type
-    upper = xp.floor(xp.where(inside, steps, 0.0) * 2.0**-32)
-    lower = xp.where(inside, steps, 0.0) - upper * 2.0**32
+    upper = xp.floor(xp.where(is_inside, steps, 0.0) * 2.0**-32)
+    lower = xp.where(is_inside, steps, 0.0) - upper * 2.0**32
     sums = (upper.astype(np.int64).view(np.uint64) << np.uint64(32)) + lower.astype(np.uint64)
     values = (sums + np.uint64(base % 2**64)).astype(dtype)
     values[steps <= low] = dtype.type(limits[0])  # beyond the ends the end itself is the value
@@ -92,18 +94,20 @@ def multiples(
     return (wholes if step == 1 else wholes * dtype.type(step)), missing
 
 
-def off_multiples(column: Column, whole: Array, step: int) -> Bools:
+def off_multiples(column: Column, integers: Array, step: int) -> Bools:
     """Rows of whole numbers, or floats, that are no multiples of a step."""
-    if whole.dtype.kind != "f" and whole.dtype.itemsize < 8:
-        whole = whole.astype(np.int64)
-    if whole.dtype == np.int64 and step >= 2**63:
-        return present(column, whole != 0)
-    unit = whole.dtype.type(step)
-    off: Bools = namespace_of(whole).empty(len(whole), np.bool_)
+    if integers.dtype.kind != "f" and integers.dtype.itemsize < 8:
+        integers = integers.astype(np.int64)
+    if integers.dtype == np.int64 and step >= 2**63:
+        return present(column, integers != 0)
+    unit = integers.dtype.type(step)
+    off: Bools = namespace_of(integers).empty(len(integers), np.bool_)
     with np.errstate(invalid="ignore"):  # NaN and infinities
-        for part in cached_parts(whole):
-            some = whole[part]
-            off[part] = some % unit != 0 if whole.dtype.kind == "f" else some // unit * unit != some
+        for part in cached_parts(integers):
+            part_values = integers[part]
+            off[part] = (
+                part_values % unit != 0 if integers.dtype.kind == "f" else part_values // unit * unit != part_values
+            )
     return present(column, off)
 
 
@@ -154,7 +158,7 @@ class IntegerCodec(WholeCodec):
         values, missing = multiples(numbers, self.base, self.step, self.limits, self._dtype, complete=complete)
         return column_of(values, self.type, missing)
 
-    def parse(self, given: object) -> Number:
+    def parse(self, literal: object) -> Number:
         """The integer, from an integer, a whole float or a text.
 
         Raises
@@ -162,7 +166,7 @@ class IntegerCodec(WholeCodec):
         ValueError
             For what is no integer of the type.
         """
-        return within(scaled(decimal_of(given)), self.limits, self.type)
+        return within(scaled(decimal_of(literal)), self.limits, self.type)
 
     def equals(self, column: Column, value: Number) -> Bools:
         """Rows that hold exactly the value."""

@@ -45,9 +45,9 @@ class LogCodec(CurvedCodec):
         return cls(inner, None if lowest > 0 else lowest)
 
     def is_comparable(self, other: Codec) -> bool:
-        """Whether both are logarithms of the values, or both of what they are above an origin."""
-        same = isinstance(other, LogCodec) and (self.low is None) == (other.low is None)
-        return same and self.type == other.type
+        """Return whether both are logarithms of the values, or both of their distance above an origin."""
+        is_same_function = isinstance(other, LogCodec) and (self.low is None) == (other.low is None)
+        return is_same_function and self.type == other.type
 
     def converted(self, numbers: Floats, other: CurvedCodec) -> Floats:
         """Numbers as those of a codec with another origin."""
@@ -88,7 +88,7 @@ class LogCodec(CurvedCodec):
             return np.asarray(np.log1p(np.maximum(numbers, -1.0)))
 
     def linear(self, numbers: Floats) -> Floats:
-        """What has these logarithms."""
+        """Values with these logarithms."""
         return np.asarray(np.exp(numbers) if self.low is None else np.expm1(numbers))
 
     def slope(self, numbers: Floats) -> Floats:

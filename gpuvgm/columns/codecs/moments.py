@@ -46,16 +46,16 @@ def moment_of(text: str, zone: str | None) -> int:
     ValueError
         For what is no moment, or has a time zone where the column has none.
     """
-    found = _MOMENT.fullmatch(text.strip())
-    if not found:
+    match = _MOMENT.fullmatch(text.strip())
+    if not match:
         raise ValueError(f'"{text}" is no date of the form 2024-01-31 or 2024-01-31T12:30:00')
-    own, days = found["zone"], date.fromisoformat(found["date"]).toordinal() - EPOCH
-    clock = days * DAY + (_clock(found) if found["hour"] else 0)
-    if zone is None and own is not None:
+    zone_text, days = match["zone"], date.fromisoformat(match["date"]).toordinal() - EPOCH
+    clock = days * DAY + (_clock(match) if match["hour"] else 0)
+    if zone is None and zone_text is not None:
         raise ValueError(f"{text} has a time zone, the column has none")
-    if zone is None or own is not None and own.strip() == "Z":
+    if zone is None or zone_text is not None and zone_text.strip() == "Z":
         return clock
-    offset = offset_of_clock(clock, zone) if own is None else _zone(own).utcoffset(None) or timedelta(0)
+    offset = offset_of_clock(clock, zone) if zone_text is None else _zone(zone_text).utcoffset(None) or timedelta(0)
     return clock - (offset.days * DAY + offset.seconds * SECOND + offset.microseconds * 1000)
 
 
@@ -67,10 +67,10 @@ def time_of(text: str) -> int:
     ValueError
         For what is no time of the day, or has a time zone.
     """
-    found = _TIME.fullmatch(text.strip())
-    if not found:
+    match = _TIME.fullmatch(text.strip())
+    if not match:
         raise ValueError(f"{text!r} is no time of the day without a time zone")
-    return _clock(found)
+    return _clock(match)
 
 
 def length_of(text: str) -> int:
@@ -82,15 +82,15 @@ def length_of(text: str) -> int:
         For what is no duration.
     """
     text = text.strip()
-    found = _ISO_LENGTH.fullmatch(text)
-    if found and text[-1] not in "PT":
-        size = int(found["days"] or 0) * DAY + _sum(found)
-        return -size if found["sign"] else size
-    found = _LENGTH.fullmatch(text)
-    if not found or not text:
+    match = _ISO_LENGTH.fullmatch(text)
+    if match and text[-1] not in "PT":
+        size = int(match["days"] or 0) * DAY + _sum(match)
+        return -size if match["sign"] else size
+    match = _LENGTH.fullmatch(text)
+    if not match or not text:
         raise ValueError(f'"{text}" is no duration of the form P1DT2H30M or "1 day, 2:30:00"')
-    clock = _sum(found)
-    return int(found["days"] or 0) * DAY + (-clock if found["sign"] == "-" else clock)
+    clock = _sum(match)
+    return int(match["days"] or 0) * DAY + (-clock if match["sign"] == "-" else clock)
 
 
 def timestamp_text(value: int, unit: str, zone: str | None) -> str:
@@ -156,15 +156,15 @@ def _fraction(nanoseconds: int) -> str:
     return f".{nanoseconds:09}".rstrip("0") if nanoseconds else ""
 
 
-def _clock(found: re.Match[str]) -> int:
+def _clock(match: re.Match[str]) -> int:
     """Nanoseconds since midnight."""
-    hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"] or 0)
+    hour, minute, second = int(match["hour"]), int(match["minute"]), int(match["second"] or 0)
     if hour > 23 or minute > 59 or second > 59:
-        raise ValueError(f'"{found.string}" is no time of the day')
-    return _sum(found)
+        raise ValueError(f'"{match.string}" is no time of the day')
+    return _sum(match)
 
 
-def _sum(found: re.Match[str]) -> int:
+def _sum(match: re.Match[str]) -> int:
     """Nanoseconds of hours, minutes, seconds and their fraction."""
-    hours, minutes, seconds = (int(found[part] or 0) for part in ("hour", "minute", "second"))
-    return ((hours * 60 + minutes) * 60 + seconds) * SECOND + int((found["fraction"] or "").ljust(9, "0"))
+    hours, minutes, seconds = (int(match[part] or 0) for part in ("hour", "minute", "second"))
+    return ((hours * 60 + minutes) * 60 + seconds) * SECOND + int((match["fraction"] or "").ljust(9, "0"))

@@ -62,8 +62,8 @@ def with_learned_step(
         values = _DistinctValues.of(codec.encode_chunks(sample)[ordinary], most_strays)
         text, off = (None, values.none) if codec.integer else _step_of_floats(values, codec)
         return (codec if text is None else replace(codec, step=text)), values.distinct[off].tolist()
-    whole, unit = _integers(codec, sample, ordinary)
-    values = _DistinctValues.of(whole, most_strays)
+    integers, unit = _integers(codec, sample, ordinary)
+    values = _DistinctValues.of(integers, most_strays)
     common, off = _common_step(values)
     step = common * unit
     if step == 1 or not values.lie_on(off, math.log2(step)):
@@ -79,26 +79,26 @@ class _DistinctValues:
 
     distinct: NDArray[Any]
     counts: NDArray[np.int64]
-    most: int
+    most_strays: int
 
     @classmethod
-    def of(cls, values: NDArray[Any], most: int) -> _DistinctValues:
-        """Those of rows."""
-        return cls(*distinct_values(values), most)
+    def of(cls, values: NDArray[Any], most_strays: int) -> _DistinctValues:
+        """Distinct values of rows."""
+        return cls(*distinct_values(values), most_strays)
 
     @property
     def none(self) -> NDArray[np.bool_]:
         """No value is off."""
         return np.zeros(len(self.distinct), np.bool_)
 
-    def without(self, off: NDArray[np.bool_]) -> _DistinctValues:
-        """Those that are on a step, fewer of which may be off a longer one."""
-        return _DistinctValues(self.distinct[~off], self.counts[~off], self.most - int(np.count_nonzero(off)))
+    def on_step(self, off: NDArray[np.bool_]) -> _DistinctValues:
+        """The values on a step, with so many fewer strays allowed off a longer one."""
+        return _DistinctValues(self.distinct[~off], self.counts[~off], self.most_strays - int(np.count_nonzero(off)))
 
     def lie_on(self, off: NDArray[np.bool_], bits: float) -> bool:
-        """Whether so few are off a step that it is no accident, where one value lies on it with probability 2^-bits."""
+        """Return whether so few are off a step that it is no chance; one value is on it with probability 2^-bits."""
         strays, values = int(np.count_nonzero(off)), len(off)
-        if strays > self.most or strays and self.counts[off].sum() > STRAY_ROWS * self.counts.sum():
+        if strays > self.most_strays or strays and self.counts[off].sum() > STRAY_ROWS * self.counts.sum():
             return False
         return (values - strays - 1) * bits - strays * math.log2(values) >= CHANCE
 
@@ -116,7 +116,7 @@ def _integers(
         return np.concatenate([filled(chunk) for chunk in column.chunks]), 1
     zeros = _zeros_of(column)
     parts = [whole_units(chunk, zeros) for chunk in column.chunks]
-    if any(lost.any() for _, lost in parts):
+    if any(is_inexact.any() for _, is_inexact in parts):
         return np.empty(0, np.int64), 1
     return np.concatenate([values for values, _ in parts]), 10**zeros
 
@@ -131,7 +131,7 @@ def _zeros_of(column: pa.ChunkedArray[Any]) -> int:
 
 
 def _end_in(column: pa.ChunkedArray[Any], zeros: int) -> bool:
-    """Whether all decimals end in so many zeros."""
+    """Return whether all decimals end in so many zeros."""
     try:
         column.cast(pa.decimal128(WIDEST, column.type.scale - zeros))
     except pa.ArrowInvalid:
@@ -144,13 +144,13 @@ def _common_step(values: _DistinctValues) -> tuple[int, NDArray[np.bool_]]:
 
     Where n may be strays, one of n + 1 parts of the numbers has none.
     """
-    whole = values.distinct
-    if len(whole) < 2:
+    integers = values.distinct
+    if len(integers) < 2:
         return 1, values.none
-    common = [abs(int(np.gcd.reduce(part))) for part in np.array_split(whole, values.most + 1)]
+    common = [abs(int(np.gcd.reduce(part))) for part in np.array_split(integers, values.most_strays + 1)]
     everything = math.gcd(*common)
     for step in sorted({step for step in common if everything < step < LONGEST_STEP}, reverse=True):
-        off = whole % step != 0
+        off = integers % step != 0
         if values.lie_on(off, math.log2(step)):
             return step, off
     step = everything if values.lie_on(values.none, math.log2(everything)) else 1
@@ -166,29 +166,29 @@ def _step_of_floats(values: _DistinctValues, codec: FloatCodec) -> tuple[str | N
     with np.errstate(over="ignore"):  # of the largest float
         spacing = float(np.spacing(largest))
     first = distinct[:: -(-len(distinct) // FIRST)]
-    found: tuple[str | None, NDArray[np.bool_]] = None, values.none
+    step_and_strays: tuple[str | None, NDArray[np.bool_]] = None, values.none
     for places in range(MOST_PLACES + 1):
         unit = 1 / 10.0**places
         if unit < ROOM * spacing:
             break
-        if np.count_nonzero(_are_off(first, 10.0**places, codec)) > values.most:
+        if np.count_nonzero(_are_off(first, 10.0**places, codec)) > values.most_strays:
             continue
         off = _are_off(distinct, 10.0**places, codec)
         if not values.lie_on(off, math.log2(unit / spacing)):
             continue
         are_of_digits = _are_of_digits(distinct, off, codec)
-        on = values.without(off)
-        common, further = _common_step(replace(on, distinct=np.rint(on.distinct * 10.0**places).astype(np.int64)))
-        off[~off] = further
-        found = _decimal_text(Fraction(common, 10**places)), off
+        on = values.on_step(off)
+        common, strays = _common_step(replace(on, distinct=np.rint(on.distinct * 10.0**places).astype(np.int64)))
+        off[~off] = strays
+        step_and_strays = _decimal_text(Fraction(common, 10**places)), off
         if not are_of_digits:
             break
-        values = replace(values, most=0)  # a finer step has all of them
-    return found
+        values = replace(values, most_strays=0)  # a finer step has all of them
+    return step_and_strays
 
 
 def _are_of_digits(distinct: Floats, off: NDArray[np.bool_], codec: FloatCodec) -> bool:
-    """Whether those off a step are the small ones among numbers of so many significant digits: 0.0079 beside 0.031.
+    """Return whether strays are the small ones among numbers of equally many digits: 0.0079 beside 0.031.
 
     Most of the next larger ones have as many. One alone may be a stray, unless others are in several powers of ten.
     """
@@ -199,11 +199,11 @@ def _are_of_digits(distinct: Floats, off: NDArray[np.bool_], codec: FloatCodec) 
     small = np.count_nonzero((sizes > 0) & (sizes < decade))
     if 2 * len(strays) <= small or sizes.max() < (decade if len(strays) > 1 else 10 * decade):
         return False
-    most = max(_digits(value, codec) for value in strays)
-    others = np.sort(sizes[~off & (sizes >= decade)])
-    digits = np.array([_digits(value, codec) for value in others])
-    next_ones = others < 10.0 ** (math.floor(math.log10(others[0])) + 1)
-    return bool(np.all(digits <= most) and np.mean(digits[next_ones] == most) >= MOSTLY)
+    most_digits = max(_digits(value, codec) for value in strays)
+    larger = np.sort(sizes[~off & (sizes >= decade)])
+    digits = np.array([_digits(value, codec) for value in larger])
+    next_ones = larger < 10.0 ** (math.floor(math.log10(larger[0])) + 1)
+    return bool(np.all(digits <= most_digits) and np.mean(digits[next_ones] == most_digits) >= MOSTLY)
 
 
 def _digits(number: float, codec: FloatCodec) -> int:

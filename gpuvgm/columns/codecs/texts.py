@@ -82,7 +82,7 @@ ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
 
 
 class UnreadText(InputError):
-    """Text that is not written as a column's other text is; `at` says in which column, and where.
+    """Text in another form than a column's other text; `at` adds the column and the place.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class UnreadText(InputError):
         self.row, self.values = row, values
 
     def at(self, column: str, place: str, remedy: str) -> UnreadText:
-        """The same, naming column, place and remedy."""
+        """Return the error with column, place and remedy named."""
         return UnreadText(f'column "{column}": {self} (first at {place}); {remedy}', self.row, self.values)
 
     def __reduce__(self) -> tuple[type[UnreadText], tuple[str, int, tuple[str, ...]]]:
@@ -147,7 +147,7 @@ class TextForm(ABC):
 
     @property
     def word_values(self) -> tuple[int, ...]:
-        """What stands for each word, in the unit of the values."""
+        """Number that stands for each word, in the unit of the values."""
         return tuple(self.limits[1] + APART * place for place in range(1, len(self.words) + 1))
 
     def read(self, column: Text) -> tuple[Text, Bools]:
@@ -169,18 +169,18 @@ class TextForm(ABC):
     def write(self, values: Text) -> Text:
         """A column of values as text of the form's type."""
         coded: Any = values.dictionary_encode()
-        found = coded.dictionary
+        distinct = coded.dictionary
         if self.words:
-            word = pc.index_in(found, self._word_array)
-            own = self.written(pc.if_else(word.is_valid(), pa.scalar(None, found.type), found))
-            text = pc.coalesce(pa.array(self.words).take(word), own)
+            word = pc.index_in(distinct, self._word_array)
+            value_text = self.written(pc.if_else(word.is_valid(), pa.scalar(None, distinct.type), distinct))
+            text = pc.coalesce(pa.array(self.words).take(word), value_text)
         else:
-            text = self.written(found)
+            text = self.written(distinct)
         return text.take(coded.indices).cast(self.type)
 
     @property
     def _word_array(self) -> Any:
-        """What stands for each word, as values."""
+        """Values that stand for the words."""
         type_ = self.value_type
         if pa.types.is_decimal(type_):
             return pa.array([Decimal(value).scaleb(-type_.scale) for value in self.word_values], type_)
@@ -221,8 +221,8 @@ class NumberText(TextForm):
     def parsed(self, text: Text) -> Text:
         """Values of different texts; null for what is written otherwise."""
         plain = pc.if_else(pc.match_substring_regex(text, self._pattern), text, pa.scalar(None, text.type))
-        for old, new in ((self.suffix, ""), (self.prefix, ""), (self.thousands, ""), (self.mark, ".")):
-            plain = pc.replace_substring(plain, old, new) if old and old != new else plain
+        for mark, replacement in ((self.suffix, ""), (self.prefix, ""), (self.thousands, ""), (self.mark, ".")):
+            plain = pc.replace_substring(plain, mark, replacement) if mark and mark != replacement else plain
         return plain.cast(self.value_type)
 
     @property
@@ -240,25 +240,25 @@ class NumberText(TextForm):
     @property
     def _pattern(self) -> str:
         room = self._room
-        whole = rf"[1-9]\d{{0,{room - 1}}}"
+        whole_part = rf"[1-9]\d{{0,{room - 1}}}"
         if self.thousands:
-            whole = rf"[1-9]\d{{0,2}}(?:{re.escape(self.thousands)}\d{{3}}){{0,{max(room // 3 - 1, 0)}}}"
+            whole_part = rf"[1-9]\d{{0,2}}(?:{re.escape(self.thousands)}\d{{3}}){{0,{max(room // 3 - 1, 0)}}}"
         places = rf"{re.escape(self.mark)}\d{{{max(self.least, 1)},{self.most}}}" if self.most else ""
         optional = "" if self.least else "?"
-        digits = rf"(?:0|{whole}){f'(?:{places}){optional}' if places else ''}"
+        digits = rf"(?:0|{whole_part}){f'(?:{places}){optional}' if places else ''}"
         return rf"\A-?{re.escape(self.prefix)}{digits}{re.escape(self.suffix)}\z"
 
     def written(self, values: Text) -> Text:
         """Different values as text."""
-        whole, rest, negative = self._parts(values)
+        whole_part, fraction, negative = self._parts(values)
         digits: Any = pa.array(
-            [f"{one:,}" for one in whole.tolist()] if self.thousands else whole.astype(str), pa.string()
+            [f"{number:,}" for number in whole_part.tolist()] if self.thousands else whole_part.astype(str), pa.string()
         )
         if self.thousands not in ("", ","):
             digits = pc.replace_substring(digits, ",", self.thousands)
         parts: list[Any] = [pc.if_else(pa.array(negative), f"-{self.prefix}", self.prefix), digits]
         if self.most:
-            padded: Any = pc.utf8_lpad(pa.array(rest.astype(str), pa.string()), self.most, "0")
+            padded: Any = pc.utf8_lpad(pa.array(fraction.astype(str), pa.string()), self.most, "0")
             always = pc.utf8_slice_codeunits(padded, 0, self.least)
             places = pc.binary_join_element_wise(
                 always, pc.utf8_rtrim(pc.utf8_slice_codeunits(padded, self.least), "0"), ""
@@ -272,8 +272,8 @@ class NumberText(TextForm):
         numbers: Any = words_of(values)[:, 0] if self.most else filled(values)
         missing = missing_rows(values)
         numbers = numbers if missing is None else np.where(missing, 0, numbers)
-        whole, rest = np.divmod(np.abs(numbers), 10**self.most)
-        return whole, rest, numbers < 0
+        whole_part, fraction = np.divmod(np.abs(numbers), 10**self.most)
+        return whole_part, fraction, numbers < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,11 +357,11 @@ class MomentText(TextForm):
         plain = pc.if_else(pc.match_substring_regex(iso, rf"\A{shape}\z"), iso, pa.scalar(None, text.type))
         values = parse_or_null(pc.utf8_slice_codeunits(plain, 0, self.letters), self.value_type)
         low, high = map(pa.scalar, self.limits)
-        inside = pc.and_(pc.greater_equal(comparable(values), low), pc.less_equal(comparable(values), high))
-        return pc.if_else(inside, values, pa.scalar(None, values.type))
+        is_in_range = pc.and_(pc.greater_equal(comparable(values), low), pc.less_equal(comparable(values), high))
+        return pc.if_else(is_in_range, values, pa.scalar(None, values.type))
 
     def can_hold(self, texts: Text) -> bool:
-        """Whether all of some texts are written so, and not spread over more moments than float64 tells apart."""
+        """Return whether all texts are written so, over no more moments than float64 distinguishes."""
         values, wrong = self.read(texts)
         ends: Any = pc.min_max(comparable(values))
         return not np.any(wrong) and ends["max"].as_py() - ends["min"].as_py() <= MOST_MOMENTS * self.last_digit
@@ -388,7 +388,7 @@ class MomentText(TextForm):
         if self._is_ordered:
             marks = [*map(re.escape, self._marks)]
             fields = self._with_marks({"y": r"(\d{4})", "m": r"(\d\d?)", "d": r"(\d\d?)"}, marks)
-            iso = "-".join(rf"\{self.order.index(one) + 1}" for one in "ymd")
+            iso = "-".join(rf"\{self.order.index(letter) + 1}" for letter in "ymd")
             text = pc.replace_substring_regex(text, rf"\A{fields}", iso)
         if not self.padded:
             text = pc.replace_substring_regex(text, r"-(\d)\b", r"-0\1")
@@ -397,12 +397,12 @@ class MomentText(TextForm):
 
     def _with_marks(self, parts: Mapping[str, str], marks: Sequence[str]) -> str:
         """Year, month and day in their order, with the marks between them."""
-        first, second, third = (parts[one] for one in self.order)
+        first, second, third = (parts[letter] for letter in self.order)
         return f"{first}{marks[0]}{second}{marks[-1]}{third}"
 
     @property
     def _is_ordered(self) -> bool:
-        """Whether days are written otherwise than in ISO 8601."""
+        """True if days are written otherwise than in ISO 8601."""
         return (self.order, self.mark) != ("ymd", "-")
 
 
@@ -420,9 +420,9 @@ def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Seq
     """
     if _is_prose(column.slice(0, _FIRST), missing):
         return None  # nothing of long columns of free text is copied
-    counted: Any = column.cast(pa.string()).value_counts()
-    counted = counted.filter(pc.invert(_is_missing(counted.field(0), missing)))
-    texts, rows = counted.field(0), counted.field(1).to_numpy()
+    counts: Any = column.cast(pa.string()).value_counts()
+    counts = counts.filter(pc.invert(_is_missing(counts.field(0), missing)))
+    texts, rows = counts.field(0), counts.field(1).to_numpy()
     if not len(texts):
         return None
     type_ = column.type
@@ -451,21 +451,21 @@ def _form_of_all(texts: Text, type_: pa.DataType, parse: str | None) -> TextForm
 
 def _stray_words(texts: Text, rows: Any) -> Bools | None:
     """Which of some texts, in so many rows each, are words among numbers, dates or times; None where these are text."""
-    counted: Any = pa.table({"texts": texts, "rows": rows})
-    order = pc.select_k_unstable(counted, MOST_WORDS + 1, [("rows", "descending"), ("texts", "ascending")])
+    frequencies: Any = pa.table({"texts": texts, "rows": rows})
+    order = pc.select_k_unstable(frequencies, MOST_WORDS + 1, [("rows", "descending"), ("texts", "ascending")])
     zeros = np.asarray(pc.match_substring_regex(texts, _NEGATIVE_ZERO))
     patterns = sorted({*filter(None, map(_pattern_like, texts.take(order).to_pylist()))})
     if not patterns:
         return None
-    others = [zeros | ~np.asarray(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z")) for pattern in patterns]
-    words = min(others, key=lambda other: int(rows[other].sum()))
-    many, share = np.count_nonzero(words), rows[words].sum() / rows.sum()
-    most = LARGEST_WORDS_SHARE if VALUES_OF_WORD * many <= len(words) - many else WORDS_SHARE
-    return words if many <= MOST_WORDS and share <= most else None
+    mismatches = [zeros | ~np.asarray(pc.match_substring_regex(texts, rf"\A(?:{pattern})\z")) for pattern in patterns]
+    words = min(mismatches, key=lambda mismatch: int(rows[mismatch].sum()))
+    word_count, share = np.count_nonzero(words), rows[words].sum() / rows.sum()
+    largest_share = LARGEST_WORDS_SHARE if VALUES_OF_WORD * word_count <= len(words) - word_count else WORDS_SHARE
+    return words if word_count <= MOST_WORDS and share <= largest_share else None
 
 
 def _pattern_like(text: str) -> str | None:
-    """What texts are like where one is a number, a date or a time; None where it is none."""
+    """Pattern of texts like one that is a number, a date or a time; None for other texts."""
     if re.fullmatch(_LIKE_MOMENT, text):
         return _LIKE_MOMENT
     number = _NUMBER.fullmatch(text)
@@ -486,18 +486,18 @@ def _blank(text: Text) -> Text:
 
 
 def are_like_values(texts: Text) -> bool:
-    """Whether most texts are numbers, dates or times, whatever their form."""
+    """Return whether most texts are numbers, dates or times, in any form."""
     return _are_like(texts, f"{_LIKE_NUMBER}|{_LIKE_MOMENT}")
 
 
 def values_in(texts: Text) -> str:
-    """What most texts are, whatever their form: "numbers", "dates or times", or "" for others."""
+    """Content of most texts, in any form: "numbers", "dates or times", or "" for others."""
     likes = {"numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?", "dates or times": _LIKE_MOMENT}
     return next((what for what, pattern in likes.items() if _are_like(texts, pattern)), "")
 
 
 def unread_values(texts: Text) -> str:
-    """What to do where most texts may be numbers, dates or times, but have no form to read them in; empty for others.
+    """Remedy where most texts may be numbers, dates or times but are in no readable form; empty for others.
 
     Such are amounts with a sign of money, dates that do not begin with the year, and numbers of two forms.
 
@@ -506,22 +506,22 @@ def unread_values(texts: Text) -> str:
     texts : pyarrow array of text
         Different texts that are not blank.
     """
-    what = values_in(texts)
-    if not what:
+    content = values_in(texts)
+    if not content:
         return ""
     open_ = [parse for parse in PARSES if _form_of_all(texts, pa.string(), parse)]
     if open_:
-        return f"if they are {what}, declare {' or '.join(f'parse={parse!r}' for parse in open_)}"
+        return f"if they are {content}, declare {' or '.join(f'parse={parse!r}' for parse in open_)}"
     first: str = texts[0].as_py()
     form = _form_of_all(texts[:1], pa.string(), None)
-    others = [] if form is None else texts.filter(pa.array(form.read(texts)[1])).to_pylist()
-    if 0 < len(others) <= FEW_WORDS:
-        return f'if they are {what}, write "{others[0]}" as "{first}" is written, or list it in na_values'
-    return f'if they are {what}, convert them: "{first}" is not read as such'
+    unread = [] if form is None else texts.filter(pa.array(form.read(texts)[1])).to_pylist()
+    if 0 < len(unread) <= FEW_WORDS:
+        return f'if they are {content}, write "{unread[0]}" as "{first}" is written, or list it in na_values'
+    return f'if they are {content}, convert them: "{first}" is not read as such'
 
 
 def _are_like(texts: Text, pattern: str) -> bool:
-    """Whether most texts match a pattern as a whole."""
+    """Return whether most texts match a pattern as a whole."""
     like: Any = pc.match_substring_regex(texts, rf"\A(?:{pattern})\z")
     return bool(pc.mean(like.cast(pa.float64())).as_py() >= LEAST_SHARE)
 
@@ -551,37 +551,37 @@ def different_texts(column: pa.ChunkedArray[Any]) -> Text:
 def _moment_form(texts: Text, type_: pa.DataType, parse: str | None) -> MomentText | None:
     """The form of the first text, if that is a date or a time; of days and months the one order that all texts have."""
     example = texts[0].as_py()
-    found = _moment_in(example)
-    if found is None:
+    match = _moment_in(example)
+    if match is None:
         return None
     name, months = _month_in(example)
-    if (found["mark"] == " " or found["last"] == ", ") and not months:
+    if (match["mark"] == " " or match["last"] == ", ") and not months:
         return None
-    both = bool(found["day"] and found["time"])
-    if bool(found["separator"]) != both or (found["zone"] and not both):
+    has_both = bool(match["day"] and match["time"])
+    if bool(match["separator"]) != has_both or (match["zone"] and not has_both):
         return None
-    suffix = found["zone"] or ""
-    unit = UNITS[-(-len(found["fraction"] or "") // 3) * 3]
+    suffix = match["zone"] or ""
+    unit = UNITS[-(-len(match["fraction"] or "") // 3) * 3]
     arrow: Any = pa  # the stubs want literal units
     time = arrow.time32 if unit in ("s", "ms") else arrow.time64
-    value = arrow.timestamp(unit) if both else pa.date32() if found["day"] else time(unit)
-    clock = re.sub(r"\A(\d):", r"0\1:", found["time"] or "")
-    letters = len(clock) + (DAY_LETTERS + both) * bool(found["day"])
+    value = arrow.timestamp(unit) if has_both else pa.date32() if match["day"] else time(unit)
+    clock = re.sub(r"\A(\d):", r"0\1:", match["time"] or "")
+    letters = len(clock) + (DAY_LETTERS + has_both) * bool(match["day"])
     first = MomentText(
         type_,
         example,
         value,
-        found["separator"] or "",
+        match["separator"] or "",
         letters,
         suffix,
-        mark=found["mark"] or "-",
-        last_mark=", " if found["last"] == ", " else "",
+        mark=match["mark"] or "-",
+        last_mark=", " if match["last"] == ", " else "",
     )
-    possible = ORDERS[:1] if len(found["first"] or "1234") == YEAR_LETTERS else ORDERS[1:]
+    possible = ORDERS[:1] if len(match["first"] or "1234") == YEAR_LETTERS else ORDERS[1:]
     if months and possible != ORDERS[:1]:
         possible = ORDERS[2:] if example.startswith(name) else ORDERS[1:2]
     orders = [order for order in possible if order == PARSES.get(parse or "")] or possible
-    for padded in (True, False) if not found["fraction"] else (True,):
+    for padded in (True, False) if not match["fraction"] else (True,):
         forms = [
             replace(first, order=order, padded=padded, month=month) for order in orders for month in months or [""]
         ]
@@ -607,17 +607,17 @@ def _moment_in(text: str) -> re.Match[str] | None:
 def _number_form(texts: Text, type_: pa.DataType, parse: str | None) -> NumberText | None:
     """The first form that all texts have."""
     example = texts[0].as_py()
-    found = _NUMBER.fullmatch(example)
-    if found is None:
+    match = _NUMBER.fullmatch(example)
+    if match is None:
         return None
-    prefix, suffix = found["prefix"] or "", found["suffix"]
+    prefix, suffix = match["prefix"] or "", match["suffix"]
     alike = pc.and_(pc.ends_with(texts, suffix), pc.match_substring_regex(texts, rf"\A-?{re.escape(prefix)}[0-9]"))
     if not pc.all(alike).as_py():
         return None
     for mark, marks in [pair for pair in MARKS if pair[0] == PARSES.get(parse or "")] or MARKS:
         for thousands in marks:
-            written = NumberText(type_, example, mark=mark, thousands=thousands, suffix=suffix, prefix=prefix)
-            form = _with_places(texts, written)
+            candidate = NumberText(type_, example, mark=mark, thousands=thousands, suffix=suffix, prefix=prefix)
+            form = _with_places(texts, candidate)
             if form is not None:
                 return form
     return None
@@ -625,28 +625,28 @@ def _number_form(texts: Text, type_: pa.DataType, parse: str | None) -> NumberTe
 
 def _with_places(texts: Text, form: NumberText) -> NumberText | None:
     """A form with as many decimal places as the texts have; None where they are not written so."""
-    after: Any = np.asarray(pc.find_substring(texts, form.mark))
+    mark_places: Any = np.asarray(pc.find_substring(texts, form.mark))
     length = np.asarray(pc.binary_length(texts)) - len(form.suffix.encode())
-    places = np.where(after < 0, 0, length - after - 1)
+    places = np.where(mark_places < 0, 0, length - mark_places - 1)
     low, high = int(places.min()), int(places.max())
     if high + (3 if form.thousands else 1) >= MOST_DIGITS:
         return None  # no room for the whole part, and for words
     least = [high] if low == high else [0, 1] if low < 2 else []
-    tried = (replace(form, least=one, most=high) for one in least)
-    return next((one for one in tried if not np.any(one.read(texts)[1])), None)
+    candidates = (replace(form, least=zeros, most=high) for zeros in least)
+    return next((candidate for candidate in candidates if not np.any(candidate.read(texts)[1])), None)
 
 
 # -- codecs
 
 
 class OfText(WholeCodec):
-    """What makes a codec of numbers or datetimes one of their text; it comes before the codec in the bases."""
+    """Mixin that makes a codec of numbers or datetimes one of their text; precedes the codec in the bases."""
 
     __slots__ = ()
     text: TextForm
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type are worked on where they lie: none, text is read on the host."""
+        """Return False: text is read on the host."""
         return False
 
     @property
@@ -666,12 +666,12 @@ class OfText(WholeCodec):
         if wrong.any():
             column = on_host(column)
             row = int(np.argmax(wrong))
-            found: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[: MOST_WORDS + 1]
-            others = found.to_pylist()
-            many = int(wrong.sum())
-            problem = f"values are not written as {self.text.example!r} is, such as {others[0][:60]!r}"
-            told = counted_values(many, problem)
-            raise UnreadText(told, row, tuple(others))
+            wrong_texts: Any = column.filter(pa.array(wrong)).cast(pa.string()).unique()[: MOST_WORDS + 1]
+            examples = wrong_texts.to_pylist()
+            wrong_rows = int(wrong.sum())
+            problem = f"values are not written as {self.text.example!r} is, such as {examples[0][:60]!r}"
+            message = counted_values(wrong_rows, problem)
+            raise UnreadText(message, row, tuple(examples))
         return values
 
     def split(self, column: Column) -> tuple[Column, Bools]:
@@ -705,25 +705,25 @@ class OfText(WholeCodec):
         values, word = self.values_of(column), self.word_of(value)
         if word is None:
             return super().equals(values, value)  # type: ignore[safe-super]
-        wanted = self.text.read(pa.array([word]))[0][0]
-        there: Any = on_host(values)
-        return np.asarray(pc.fill_null(pc.equal(there, wanted), False))  # noqa: FBT003
+        word_value = self.text.read(pa.array([word]))[0][0]
+        host_values: Any = on_host(values)
+        return np.asarray(pc.fill_null(pc.equal(host_values, word_value), False))  # noqa: FBT003
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Text of the values that numbers stand for."""
         return self.written(super().decode(to_numpy(numbers)))  # type: ignore[safe-super]
 
-    def parse(self, given: object) -> Number:
+    def parse(self, literal: object) -> Number:
         """A value as the text of the column, or as the codec of values reads it."""
-        if isinstance(given, str):
-            values, wrong = self.text.read(pa.array([given]))
+        if isinstance(literal, str):
+            values, wrong = self.text.read(pa.array([literal]))
             if values.null_count == 0 and not wrong[0]:
                 return int(own_value(comparable(values)[0]))
-        return super().parse(given)  # type: ignore[safe-super]
+        return super().parse(literal)  # type: ignore[safe-super]
 
     @property
     def word_values(self) -> tuple[int, ...]:
-        """What stands for each word; see `TextForm.word_values`."""
+        """Number that stands for each word; see `TextForm.word_values`."""
         return self.text.word_values
 
     def word_of(self, value: Number) -> str | None:
@@ -758,8 +758,8 @@ class DatetimeText(OfText, DatetimeCodec):
     text: MomentText = field(kw_only=True)
 
     @property
-    def whole(self) -> int:
-        """What every value is a multiple of: the last digit that is written."""
+    def grain(self) -> int:
+        """Grain, which every value is a multiple of: the last digit that is written."""
         return self.text.last_digit
 
 

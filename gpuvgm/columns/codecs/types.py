@@ -78,7 +78,7 @@ def codec_for(  # noqa: PLR0913 - what the user may say of a column
         return IntegerCodec(type_, _middle(sample))
     if kind is DatetimeCodec:
         middle = _middle(sample)
-        return DatetimeCodec(type_, middle - middle % DatetimeCodec(type_, 0).whole)
+        return DatetimeCodec(type_, middle - middle % DatetimeCodec(type_, 0).grain)
     if kind is DecimalCodec:
         return DecimalCodec(type_, _middle(sample), integer)
     remedy = "leave it out of `columns`, or convert it first"
@@ -96,8 +96,8 @@ def _codec_for_text(name: str, sample: pa.ChunkedArray[Any], form: TextForm | No
         )
     codec = text_codec(form)
     base = codec_for(name, form.value_type, read_column(codec, sample)).base
-    whole = getattr(codec, "whole", 1)
-    return replace(codec, base=base - base % whole)
+    grain = getattr(codec, "grain", 1)
+    return replace(codec, base=base - base % grain)
 
 
 def read_column(codec: Codec, column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
@@ -122,8 +122,8 @@ def value_codec_of(document: Any, where: str = "a codec") -> Codec:
     if not isinstance(name, str) or name not in kinds:
         refuse(document, where, f"a codec ({', '.join(kinds)})")
     codec = read_record(kinds[name], document, where)
-    held = codec.text.value_type if isinstance(codec, OfText) else codec.type
-    if _codec_class(held) is not CODECS[name] or held != codec.type:
+    type_ = codec.text.value_type if isinstance(codec, OfText) else codec.type
+    if _codec_class(type_) is not CODECS[name] or type_ != codec.type:
         raise ValueError(f"{where}: a {name} codec cannot hold {codec.type}")
     if isinstance(codec, OfText) and len(codec.text.words) > MOST_WORDS:
         raise ValueError(f"{where}: text: words are more than {MOST_WORDS}")

@@ -41,6 +41,7 @@ def installed(**options: Any) -> Iterator[None]:
         Where ctgan is not installed.
     """
     maker = partial(DataTransformer, **options)
+    # Wrong options raise here, not in the middle of a fit.
     maker()
     with _LOCK:
         _ENTERED.append(maker)
@@ -60,12 +61,13 @@ def _name_newest() -> None:
     """
     stock, samplers = stock_transformers().DataTransformer, import_module(STOCK_SAMPLER)
     newest = _ENTERED[-1] if _ENTERED else None
+    # A copy, as other threads may import modules meanwhile.
     modules: list[tuple[str, Any]] = list(sys.modules.items())
     for name, module in modules:
         if not name.startswith("ctgan.") or name in (STOCK, STOCK_SAMPLER):
             continue
-        held: Any = vars(module).get("DataTransformer")
-        if held is not stock and getattr(held, "func", None) is not DataTransformer:
+        current: Any = vars(module).get("DataTransformer")
+        if current is not stock and getattr(current, "func", None) is not DataTransformer:
             continue
         module.DataTransformer = newest or stock
         if hasattr(module, "DataSampler"):

@@ -52,7 +52,7 @@ class ObjectTexts:
 
     @property
     def are_values(self) -> bool:
-        """Whether the texts are the values themselves."""
+        """True if the texts are the values themselves."""
         return all(isinstance(value, str) for value in self.values) and tuple(self.values) == self.texts
 
     def encode(self, column: Any) -> Any:
@@ -61,30 +61,30 @@ class ObjectTexts:
 
         codes, values = _factorized(column)
         places = _index(self.values).get_indexer(_index(values))
-        others = iter(_texts_of_values(values[places < 0], set(self.texts)))
-        texts = [self.texts[place] if place >= 0 else next(others) for place in places.tolist()]
+        unknown_texts = iter(_texts_of_values(values[places < 0], set(self.texts)))
+        texts = [self.texts[place] if place >= 0 else next(unknown_texts) for place in places.tolist()]
         return pandas.Series(_array([*texts, None])[codes], column.index, dtype=object)
 
     def text(self, value: object) -> str | None:
         """The text of one value."""
         import pandas
 
-        found: str | None = self.encode(pandas.Series(_array([value]), dtype=object, name=self.name))[0]
-        return found
+        text: str | None = self.encode(pandas.Series(_array([value]), dtype=object, name=self.name))[0]
+        return text
 
     def decode(self, texts: Any) -> Any:
         """The values of a Series of their texts, in the dtype of the column."""
         import pandas
 
-        codes, found = _factorized(texts)
+        codes, different = _factorized(texts)
         value_of = dict(zip(self.texts, self.values, strict=True))
-        values = _array([*(value_of[text] for text in found), np.nan])
+        values = _array([*(value_of[text] for text in different), np.nan])
         return pandas.Series(values[codes], texts.index, dtype=object).astype(self.dtype)
 
     def condition(self, condition: Any) -> Any:
         """The text of a value that a condition names, or the texts of several."""
-        one = isinstance(condition, (str, bytes, tuple)) or not isinstance(condition, Collection)
-        if one or (_is_hashable(condition) and condition in set(self.values)):
+        is_single = isinstance(condition, (str, bytes, tuple)) or not isinstance(condition, Collection)
+        if is_single or (_is_hashable(condition) and condition in set(self.values)):
             return self.text(condition)
         return [self.text(value) for value in condition]
 
@@ -102,7 +102,7 @@ def object_texts(frame: Any, names: Collection[str]) -> dict[str, ObjectTexts]:
 
 
 def _holds_objects(dtype: Any) -> bool:
-    """Whether a dtype is that of objects or text, or of categories that are such."""
+    """Return whether a dtype is of objects or text, or of categories that are objects or text."""
     from pandas.api import types
 
     if isinstance(dtype, types.CategoricalDtype):
@@ -136,16 +136,16 @@ def _is_hashable(value: object) -> bool:
     return True
 
 
-def _texts_of_values(values: Objects, taken: set[str]) -> list[str]:
-    """A text for each value, neither blank nor taken, which it then is; values that are texts come first."""
+def _texts_of_values(values: Objects, used_texts: set[str]) -> list[str]:
+    """A text for each value, neither blank nor among `used_texts`, which it joins; texts as values come first."""
     texts: dict[int, str] = {}
     for number in sorted(range(len(values)), key=lambda number: not isinstance(values[number], str)):
         value = values[number]
         text = str(value) if str(value).strip() else repr(value)
-        while not text.strip() or text in taken:
+        while not text.strip() or text in used_texts:
             text += f" ({type(value).__name__})"
         texts[number] = text
-        taken.add(text)
+        used_texts.add(text)
     return [texts[number] for number in range(len(values))]
 
 

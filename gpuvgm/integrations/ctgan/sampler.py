@@ -63,7 +63,8 @@ class DataSampler:
         self._logarithmic = log_frequency
         weights = {False: self.counts, True: [np.log(count + 1) for count in self.counts]}
         self._probabilities: dict[bool, list[Floats]] = {
-            logarithmic: [weight / np.sum(weight) for weight in each] for logarithmic, each in weights.items()
+            logarithmic: [weight / np.sum(weight) for weight in column_weights]
+            for logarithmic, column_weights in weights.items()
         }
 
     def __getstate__(self) -> dict[str, Any]:
@@ -78,12 +79,12 @@ class DataSampler:
         log_frequency : bool, optional
             As in the constructor.
         """
-        before = self._logarithmic
-        self._logarithmic = before if log_frequency is None else log_frequency
+        previous = self._logarithmic
+        self._logarithmic = previous if log_frequency is None else log_frequency
         try:
             yield
         finally:
-            self._logarithmic = before
+            self._logarithmic = previous
 
     def dim_cond_vec(self) -> int:
         """Length of a conditional vector."""
@@ -104,16 +105,17 @@ class DataSampler:
         mask : ndarray of shape (batch, discrete columns), float32
             One-hot over the discrete columns.
         column, category : ndarray of shape (batch,)
-            The same as numbers.
+            Discrete column and category of each row, as numbers.
         """
         if not self._spans:
             return None
         column = np.random.choice(np.arange(len(self._spans)), batch)
         uniform, category = np.random.rand(batch), np.zeros(batch, np.int64)
         for number, probabilities in enumerate(self._probabilities[self._logarithmic]):
-            chosen = np.flatnonzero(column == number)
-            found = np.searchsorted(np.cumsum(probabilities), uniform[chosen], side="right")
-            category[chosen] = np.where(found < len(probabilities), found, 0)  # as the first largest of none
+            rows = np.flatnonzero(column == number)
+            categories = np.searchsorted(np.cumsum(probabilities), uniform[rows], side="right")
+            # Rounding may leave the sum below a uniform number: the argmax of no True, as in CTGAN, is 0.
+            category[rows] = np.where(categories < len(probabilities), categories, 0)
         mask = np.zeros((batch, len(self._spans)), np.float32)
         mask[np.arange(batch), column] = 1
         firsts = np.array([span.first for span in self._spans])
@@ -134,10 +136,10 @@ class DataSampler:
         """
         if not self._spans:
             return None
-        every = np.concatenate(self._probabilities[self._logarithmic])
-        held = np.flatnonzero(every)
-        chosen = np.random.choice(np.arange(len(held)), batch, p=every[held] / np.sum(every[held]))
-        return self._vectors(held[chosen])
+        probabilities = np.concatenate(self._probabilities[self._logarithmic])
+        places = np.flatnonzero(probabilities)
+        draws = np.random.choice(np.arange(len(places)), batch, p=probabilities[places] / np.sum(probabilities[places]))
+        return self._vectors(places[draws])
 
     def sample_data(self, data: Any, n: int, col: Ints | None, opt: Ints | None) -> Any:
         """Training rows that answer conditions, or any.
@@ -160,10 +162,10 @@ class DataSampler:
             return data[np.random.randint(len(data), size=n)]
         if self._index is None:
             raise RuntimeError("a synthesizer that was stored holds no training rows: fit it anew to train it further")
-        return data[self._index.answers(col, opt, lambda held: np.random.randint(0, held))]
+        return data[self._index.answers(col, opt, lambda row_count: np.random.randint(0, row_count))]
 
     def generate_cond_from_condition_column_info(self, condition_info: dict[str, int], batch: int) -> Any:
-        """The same condition for all rows.
+        """Vectors with one condition for all rows.
 
         Parameters
         ----------
@@ -198,8 +200,8 @@ class DataSampler:
             One-hot over all categories.
         """
         share = self.counts[column][categories]
-        chosen = np.random.choice(categories, batch, p=share / np.sum(share) if share.any() else None)
-        return self._vectors(self._spans[column].first + chosen)
+        drawn_categories = np.random.choice(categories, batch, p=share / np.sum(share) if share.any() else None)
+        return self._vectors(self._spans[column].first + drawn_categories)
 
     def _vectors(self, places: Ints) -> NDArray[np.float32]:
         vectors = np.zeros((len(places), self.dim_cond_vec()), np.float32)

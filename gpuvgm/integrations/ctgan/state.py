@@ -38,9 +38,9 @@ def read_weights(body: bytes) -> dict[str, NDArray[Any]]:
     table = pa.ipc.open_file(pa.BufferReader(body)).read_all()
     if table.schema != _WEIGHTS:
         raise ValueError("it holds no weights")
-    found = {}
+    weights = {}
     for row in table.to_pylist():
         if row["dtype"] not in _DTYPES:
             raise ValueError(f"weights of type {row['dtype']!r:.60}")
-        found[row["name"]] = np.frombuffer(row["values"], row["dtype"]).reshape(row["shape"]).copy()
-    return found
+        weights[row["name"]] = np.frombuffer(row["values"], row["dtype"]).reshape(row["shape"]).copy()
+    return weights

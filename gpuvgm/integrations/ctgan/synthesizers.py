@@ -60,7 +60,7 @@ def _repeatable(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no types
-    """What the two synthesizers have in common: where rows come from, and where their training stands."""
+    """Base of both synthesizers: sources of rows, conditions, model files and checkpoints."""
 
     EFFORT: ClassVar[Effort] = "research"  # of the fit, unless `encoding` says otherwise
     CTGANS: ClassVar[Any]  # class of ctgan, whose hyperparameters these are
@@ -115,8 +115,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         except OSError:
             raise
         except Exception as error:  # torch and pickle raise anything for other files
-            said = f"{type(error).__name__}: {error}".partition("\n")[0]
-            raise InputError(f"{path}: no model that {cls.__name__}.save wrote ({said})") from error
+            message = f"{type(error).__name__}: {error}".partition("\n")[0]
+            raise InputError(f"{path}: no model that {cls.__name__}.save wrote ({message})") from error
         if not isinstance(model, cls):
             raise InputError(f"{path}: no model that {cls.__name__}.save wrote (it holds a {type(model).__name__})")
         return model
@@ -133,9 +133,11 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         """How identifiers of text look, of a fit that inferred the kinds."""
         return {} if self._table is None else self._table.identifiers
 
-    def _tell_share(self, kept: int, drawn: int) -> None:
-        self.condition_share_ = kept / drawn
-        _LOG.info("%.3g %% of %s drawn met the conditions", 100 * kept / drawn, counted(drawn, "row"))
+    def _tell_share(self, accepted_rows: int, drawn_rows: int) -> None:
+        self.condition_share_ = accepted_rows / drawn_rows
+        _LOG.info(
+            "%.3g %% of %s drawn met the conditions", 100 * accepted_rows / drawn_rows, counted(drawn_rows, "row")
+        )
 
     def save(self, path: Any) -> None:
         """Write the model.
@@ -169,41 +171,43 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 f"{fspath(path)}: a model file holds kinds that fit inferred: fit without discrete_columns, or give a "
                 f"name without {SUFFIX}"
             )
-        stored = self._table.transformer._stored(summaries=False)
-        named = inspect.signature(self.CTGANS.__init__).parameters
-        values = {name: vars(self).get(f"_{name}", vars(self).get(name)) for name in named}
+        model = self._table.transformer._stored(summaries=False)
+        parameters = inspect.signature(self.CTGANS.__init__).parameters
+        values = {name: vars(self).get(f"_{name}", vars(self).get(name)) for name in parameters}
         plain = {name: _plain_value(value) for name, value in values.items() if isinstance(value, PLAIN)}
-        own = {
+        synthesizer_settings = {
             "with": type(self).__name__.lower(),
             "identifiers": {name: document_of(form) for name, form in self._table.identifiers.items()},
             "enforce_min_max_values": self._enforce_min_max_values,
             "hyperparameters": {name: value for name, value in plain.items() if name != "verbose"},
         }
         weights = {name: tensor.cpu().numpy() for name, tensor in self._network().state_dict().items()}
-        settings = stored.settings | {"synthesizer": own}
-        save_model(replace(stored, settings=settings, network=write_weights(weights | self._further())), path)
+        settings = model.settings | {"synthesizer": synthesizer_settings}
+        save_model(replace(model, settings=settings, network=write_weights(weights | self._further())), path)
 
     @classmethod
     def _of_model(cls, path: Any) -> Any:
         """A model from a file without pickle."""
-        stored = load_model(path)
-        own = stored.settings.get("synthesizer")
-        if not isinstance(own, dict) or own.get("with") != cls.__name__.lower():
+        table_model = load_model(path)
+        settings = table_model.settings.get("synthesizer")
+        if not isinstance(settings, dict) or settings.get("with") != cls.__name__.lower():
             raise InputError(f"{fspath(path)}: no model that {cls.__name__}.save wrote")
-        table = transformer_of(TableTransformer, stored, path)
+        table = transformer_of(TableTransformer, table_model, path)
         transformer = DataTransformer()
         transformer.take(table)
         try:
-            forms = {name: read_record(IdentifierForm, form, name) for name, form in own["identifiers"].items()}
-            model = cls(enforce_min_max_values=own["enforce_min_max_values"], **own["hyperparameters"])
-            model._table = SampledTable(table, forms, own["enforce_min_max_values"])
-            weights = {name: torch.from_numpy(array) for name, array in read_weights(stored.network).items()}
-            further = {name: weights.pop(name).numpy() for name in [*weights] if name.startswith("counts ")}
-            model._build(transformer, further)
+            forms = {name: read_record(IdentifierForm, form, name) for name, form in settings["identifiers"].items()}
+            model = cls(enforce_min_max_values=settings["enforce_min_max_values"], **settings["hyperparameters"])
+            model._table = SampledTable(table, forms, settings["enforce_min_max_values"])
+            weights = {name: torch.from_numpy(array) for name, array in read_weights(table_model.network).items()}
+            counts = {name: weights.pop(name).numpy() for name in [*weights] if name.startswith("counts ")}
+            model._build(transformer, counts)
             model._network().load_state_dict(weights)
         except (ValueError, LookupError, TypeError, AttributeError, RuntimeError, *ARROW_PROBLEMS) as problem:
-            told = f"{type(problem).__name__}: {problem}".partition("\n")[0]
-            raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({told}); write it again") from problem
+            message = f"{type(problem).__name__}: {problem}".partition("\n")[0]
+            raise ModelFileError(
+                f"{fspath(path)}: its network is inconsistent ({message}); write it again"
+            ) from problem
         return model
 
     def _further(self) -> dict[str, Any]:
@@ -218,7 +222,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         checkpoint: Checkpoint,
         options: Mapping[str, Any],
     ) -> tuple[DataTransformer, TrainingRows, SampledTable | None]:
-        """What encodes and decodes, the rows to train on, and what makes whole tables of samples.
+        """Return the fitted transformer, the rows to train on, and the maker of whole tables of samples.
 
         `options` are those of the rows. A checkpoint of another training is refused.
         """
@@ -226,8 +230,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         forms: dict[str, IdentifierForm] = {}
         as_ctgan = False
         if isinstance(train_data, TrainingRows):
-            given = {"discrete_columns": discrete_columns, "columns": columns, "encoding": self._encoding}
-            stray = [name for name, value in {**given, "folder": options["folder"]}.items() if value]
+            arguments = {"discrete_columns": discrete_columns, "columns": columns, "encoding": self._encoding}
+            stray = [name for name, value in {**arguments, "folder": options["folder"]}.items() if value]
             stray += ["place"] * (options["place"] != "memory")
             if stray:
                 raise InputError(f"TrainingRows are encoded and have their place: leave out {listed(stray)}")
@@ -254,14 +258,14 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 tell_of_samples(table.model_, forms, fitted_by_user=by_user, network=True)
                 transformer.take(table)
                 rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
-        named = {
+        hyperparameters = {
             name.lstrip("_"): _plain_value(value) for name, value in vars(self).items() if isinstance(value, PLAIN)
         }
-        meaning = {name: value for name, value in named.items() if name not in NOT_MEANT}
+        meaning = {name: value for name, value in hyperparameters.items() if name not in NOT_MEANT}
         meaning |= {"columns": fingerprint(rows.transformer.model_), "rows": rows.digest}
         checkpoint.begin(meaning)
-        whole = SampledTable(rows.transformer, forms, self._enforce_min_max_values)
-        return transformer, rows, None if as_ctgan else whole
+        sampled_table = SampledTable(rows.transformer, forms, self._enforce_min_max_values)
+        return transformer, rows, None if as_ctgan else sampled_table
 
     def _fitted_table(self, source: Source, columns: Any) -> TableTransformer:
         """The fitted columns of a table, of kinds that are inferred or given."""
@@ -293,7 +297,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             table = self._table or SampledTable(transformer._fitted(), {}, enforce=False)
             outputs = table.that_meet(conditions, outputs, rows, self._tell_share)
         if self._table is not None:
-            report = None if progress is None else lambda done: progress("sample", done, rows)
+            report = None if progress is None else lambda drawn_rows: progress("sample", drawn_rows, rows)
             return self._table.give(outputs, RowRange(0, rows), draw_seed(), out, report)
         blocks = _join_outputs(outputs, rows)
         if out is None:
@@ -396,29 +400,32 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         ['Epoch', 'Generator Loss', 'Discriminator Loss']
         """
         if epochs is not None:
-            told = "`epochs` argument in `fit` method has been deprecated; please pass `epochs` to the constructor"
-            warnings.warn(told, DeprecationWarning, stacklevel=3)
+            message = "`epochs` argument in `fit` method has been deprecated; please pass `epochs` to the constructor"
+            # Level 3: the wrapper of `_repeatable` lies between this method and its caller.
+            warnings.warn(message, DeprecationWarning, stacklevel=3)
         discrete_columns = list_names(discrete_columns)
         if discrete_columns and isinstance(train_data, (pd.DataFrame, np.ndarray)):
             self._validate_discrete_columns(train_data, discrete_columns)
         if self._batch_size % self.pac:
             raise InputError(f"batch_size={self._batch_size} is no multiple of pac={self.pac}")
         _check_count("steps", steps)
-        kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
-        found = self._begin(train_data, discrete_columns, columns, kept, {"place": place, "folder": folder})
-        self._transformer, rows, self._table = found
+        state_file = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
+        encoder_and_rows = self._begin(
+            train_data, discrete_columns, columns, state_file, {"place": place, "folder": folder}
+        )
+        self._transformer, rows, self._table = encoder_and_rows
         self._data_sampler = DataSampler(rows, self._transformer.output_info_list, self._log_frequency)
         conditions = self._data_sampler.dim_cond_vec()
         width = self._transformer.output_dimensions
         self._generator = self._new_generator()
         critic = ctgan.Discriminator(width + conditions, self._discriminator_dim, pac=self.pac)
         pair = _Pair(self, rows, self._generator, critic.to(self._device))
-        training = Training(kept, pair.parts)
+        training = Training(state_file, pair.parts)
         per_epoch = max(len(rows) // (self._batch_size * processes()[1]), 1)
         total = per_epoch * (self._epochs if epochs is None else epochs) if steps is None else steps
-        shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self._verbose)
+        bar = tqdm(training.steps(total, progress), total=total, initial=training.steps_done, disable=not self._verbose)
         try:
-            for number in shown:
+            for number in bar:
                 for _ in range(self._discriminator_steps):
                     critic_loss = pair.step_of_critic()
                 loss = pair.step_of_generator()
@@ -428,7 +435,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
                     if training.losses and training.losses[-1]["Epoch"] == epoch:
                         training.losses.pop()  # of its first steps, with which the training had ended before
                     training.losses.append({"Epoch": epoch, **losses})
-                    shown.set_description("Gen. ({}) | Discrim. ({})".format(*map(_loss_text, losses.values())))
+                    bar.set_description("Gen. ({}) | Discrim. ({})".format(*map(_loss_text, losses.values())))
         finally:
             self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Generator Loss", "Discriminator Loss"])
 
@@ -490,37 +497,40 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         if self._data_sampler is None:
             raise NotFittedError("this CTGAN is not fitted yet: call fit")
         _check_count("rows", n)
-        asked = None
+        value_ids = None
         if condition_column is not None and condition_value is not None:
-            asked = self._transformer.convert_column_name_value_to_id(condition_column, condition_value)
+            value_ids = self._transformer.convert_column_name_value_to_id(condition_column, condition_value)
         with self._data_sampler.drawing(log_frequency=log_frequency):
-            return self._generate(n, asked, conditions, out, progress)
+            return self._generate(n, value_ids, conditions, out, progress)
 
     @_repeatable
     def _generate(
         self,
         n: int,
-        asked: dict[str, int] | None,
+        value_ids: dict[str, int] | None,
         conditions: Mapping[str, Any] | None,
         out: str | Path | None,
         progress: Progress | None,
     ) -> Any:
         sampler, batch = self._data_sampler, self._batch_size
-        vectors = None if asked is None else sampler.generate_cond_from_condition_column_info(asked, batch)
+        vectors = None if value_ids is None else sampler.generate_cond_from_condition_column_info(value_ids, batch)
         conditions = self._transformer._text_conditions(conditions or {})
         rarest = self._rarest(conditions)
 
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def generated(_: int) -> Matrix:
             noise = torch.normal(torch.zeros(batch, self._embedding_dim), 1.0).to(self._device)
-            given = vectors
-            if given is None:
-                given = sampler.vectors_of(*rarest, batch) if rarest else sampler.sample_original_condvec(batch)
-            if given is not None:
-                noise = torch.cat([noise, torch.from_numpy(given).to(self._device)], dim=1)
-            made: Matrix = self._apply_activate(self._generator(noise)).cpu().numpy()
-            return made
+            condition_vectors = vectors
+            if condition_vectors is None:
+                condition_vectors = (
+                    sampler.vectors_of(*rarest, batch) if rarest else sampler.sample_original_condvec(batch)
+                )
+            if condition_vectors is not None:
+                noise = torch.cat([noise, torch.from_numpy(condition_vectors).to(self._device)], dim=1)
+            matrix: Matrix = self._apply_activate(self._generator(noise)).cpu().numpy()
+            return matrix
 
+        # As many batches as ctgan draws, which leaves the same random state.
         numbers = count() if conditions else range(n // batch + 1)
         return self._give(self._transformer, map(generated, numbers), n, conditions, out, progress)
 
@@ -528,14 +538,14 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         """The condition on a discrete column that the fewest rows meet, which the generator is asked for."""
         model = self._transformer._fitted().model_
         discrete = [column for column in model.categorical if column.has_codes]
-        found = []
+        candidates = []
         for number, column in enumerate(discrete):
             if column.name in conditions:
                 places = categories_that_meet(column, conditions[column.name])
                 codes = np.array([place for place in places if place < column.width], np.int64)
                 shares = self._data_sampler.counts[number]
-                found.append((np.sum(shares[codes]) / np.sum(shares), number, codes))
-        return min(found, key=lambda one: one[0])[1:] if found else None
+                candidates.append((np.sum(shares[codes]) / np.sum(shares), number, codes))
+        return min(candidates, key=lambda candidate: candidate[0])[1:] if candidates else None
 
     def _new_generator(self) -> Any:
         inputs = self._embedding_dim + self._data_sampler.dim_cond_vec()
@@ -547,10 +557,10 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     def _further(self) -> dict[str, Any]:
         return {f"counts {number}": counts for number, counts in enumerate(self._data_sampler.counts)}
 
-    def _build(self, transformer: DataTransformer, further: Mapping[str, Any]) -> None:
+    def _build(self, transformer: DataTransformer, counts_by_name: Mapping[str, Any]) -> None:
         """What samples, with a network whose weights are still to come."""
         self._transformer = transformer
-        counts = [further[f"counts {number}"] for number in range(len(further))]
+        counts = [counts_by_name[f"counts {number}"] for number in range(len(counts_by_name))]
         self._data_sampler = DataSampler.of_counts(counts, transformer.output_info_list, self._log_frequency)
         self._generator = self._new_generator()
 
@@ -579,22 +589,22 @@ class _Pair:
     def step_of_critic(self) -> Any:
         """Loss of the critic, after which it has learned from a batch; the generator's gradient is not computed."""
         model, sampler = self._model, self._model._data_sampler
-        noise, vectors, _, drawn = self._noise()
+        noise, vectors, _, ids = self._noise()
         if vectors is None:
             real = sampler.sample_data(self._rows, model._batch_size, None, None)
         else:
             order = np.arange(model._batch_size)
             np.random.shuffle(order)
-            column, category = drawn
+            column, category = ids
             real = sampler.sample_data(self._rows, model._batch_size, column[order], category[order])
         real = torch.from_dlpack(real).to(self._device)
         with torch.no_grad():
-            made = model._apply_activate(self._generator(noise))
+            generated = model._apply_activate(self._generator(noise))
         if vectors is not None:
-            made, real = torch.cat([made, vectors], dim=1), torch.cat([real, vectors[order]], dim=1)
-        made.requires_grad_()  # rows between these and real ones are what the penalty differentiates by
-        score_made, score_real = self._critic(made), self._critic(real)
-        penalty = self._critic.calc_gradient_penalty(real, made, self._device, model.pac)
+            generated, real = torch.cat([generated, vectors], dim=1), torch.cat([real, vectors[order]], dim=1)
+        generated.requires_grad_()  # rows between these and real ones are what the penalty differentiates by
+        score_made, score_real = self._critic(generated), self._critic(real)
+        penalty = self._critic.calc_gradient_penalty(real, generated, self._device, model.pac)
         loss = -(torch.mean(score_real) - torch.mean(score_made))
         self._critic_optimizer.zero_grad()
         penalty.backward(inputs=self._critic_weights)
@@ -606,13 +616,13 @@ class _Pair:
     def step_of_generator(self) -> Any:
         """Loss of the generator, after which it has learned from a batch; the critic's gradient is not computed."""
         noise, vectors, mask, _ = self._noise()
-        made = self._generator(noise)
-        shown = self._model._apply_activate(made)
+        logits = self._generator(noise)
+        activated = self._model._apply_activate(logits)
         if vectors is None:
-            loss = -torch.mean(self._critic(shown))
+            loss = -torch.mean(self._critic(activated))
         else:
-            score = self._critic(torch.cat([shown, vectors], dim=1))
-            loss = -torch.mean(score) + self._model._cond_loss(made, vectors, mask)
+            score = self._critic(torch.cat([activated, vectors], dim=1))
+            loss = -torch.mean(score) + self._model._cond_loss(logits, vectors, mask)
         self._optimizer.zero_grad()
         loss.backward(inputs=self._weights)
         average(self._weights)
@@ -622,11 +632,11 @@ class _Pair:
     def _noise(self) -> tuple[Any, Any, Any, Any]:
         """A batch of noise with its conditions: vectors, masks, and (column, category) as numbers."""
         noise = torch.normal(mean=self._mean, std=self._deviation)
-        drawn = self._model._data_sampler.sample_condvec(len(noise))
-        if drawn is None:
+        conditions = self._model._data_sampler.sample_condvec(len(noise))
+        if conditions is None:
             return noise, None, None, None
-        vectors, mask = (torch.from_numpy(one).to(self._device) for one in drawn[:2])
-        return torch.cat([noise, vectors], dim=1), vectors, mask, drawn[2:]
+        vectors, mask = (torch.from_numpy(array).to(self._device) for array in conditions[:2])
+        return torch.cat([noise, vectors], dim=1), vectors, mask, conditions[2:]
 
 
 class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
@@ -704,9 +714,9 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         ['Epoch', 'Batch', 'Loss']
         """
         _check_count("steps", steps)
-        kept = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
+        state_file = Checkpoint(checkpoint, checkpoint_steps, resume=resume)
         options: dict[str, Any] = {"place": place, "folder": folder, "columns": []}
-        transformer, rows, table = self._begin(train_data, list_names(discrete_columns), columns, kept, options)
+        transformer, rows, table = self._begin(train_data, list_names(discrete_columns), columns, state_file, options)
         rank = processes()
         per_epoch = rows.batch_count(self.batch_size, rank[1])
         if per_epoch == 0:
@@ -720,20 +730,22 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         weights = [*encoder.parameters(), *self.decoder.parameters()]
         optimizer = Adam(weights, weight_decay=self.l2scale)
         parts = {"encoder": encoder, "decoder": self.decoder, "optimizer": optimizer}
-        training = Training(kept, parts)
+        training = Training(state_file, parts)
         total = per_epoch * self.epochs if steps is None else steps
-        begun = count(training.done // per_epoch)
-        every = (batch.rows for epoch in begun for batch in rows.batches(self.batch_size, epoch=epoch, rank=rank))
-        batches = islice(every, training.done % per_epoch, None)
-        shown = tqdm(training.steps(total, progress), total=total, initial=training.done, disable=not self.verbose)
+        epochs = count(training.steps_done // per_epoch)
+        all_batches = (
+            batch.rows for epoch in epochs for batch in rows.batches(self.batch_size, epoch=epoch, rank=rank)
+        )
+        batches = islice(all_batches, training.steps_done % per_epoch, None)
+        bar = tqdm(training.steps(total, progress), total=total, initial=training.steps_done, disable=not self.verbose)
         try:
-            for number in shown:
+            for number in bar:
                 real = torch.from_dlpack(next(batches)).to(device)
                 optimizer.zero_grad()
                 mean, deviation, logarithm = encoder(real)
-                made, sigmas = self.decoder(torch.randn_like(deviation) * deviation + mean)
+                outputs, sigmas = self.decoder(torch.randn_like(deviation) * deviation + mean)
                 info, factor = self.transformer.output_info_list, self.loss_factor
-                loss = sum(tvae._loss_function(made, real, sigmas, mean, logarithm, info, factor))
+                loss = sum(tvae._loss_function(outputs, real, sigmas, mean, logarithm, info, factor))
                 loss.backward()
                 average(weights)
                 optimizer.step()
@@ -741,7 +753,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
                 epoch, batch = divmod(number, per_epoch)
                 training.losses.append({"Epoch": epoch, "Batch": batch, "Loss": loss.item()})
                 if batch == per_epoch - 1:
-                    shown.set_description(f"Loss: {_loss_text(loss.item())}")
+                    bar.set_description(f"Loss: {_loss_text(loss.item())}")
         finally:
             self.loss_values = pd.DataFrame(training.losses, columns=["Epoch", "Batch", "Loss"])
 
@@ -808,19 +820,19 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
     ) -> Any:
         self.decoder.eval()
         spans = (span for column in self.transformer.output_info_list for span in column)
-        chosen = [drawn and span.activation_fn == "softmax" for span in spans for _ in range(span.dim)]
-        choices = torch.tensor(chosen, device=self._device)
+        is_drawn = [drawn and span.activation_fn == "softmax" for span in spans for _ in range(span.dim)]
+        choices = torch.tensor(is_drawn, device=self._device)
 
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def generated(_: int) -> Matrix:
             noise = torch.normal(torch.zeros(self.batch_size, self.embedding_dim), 1.0).to(self._device)
-            made = self.decoder(noise)[0]
+            logits = self.decoder(noise)[0]
             if drawn:  # the largest of the logits plus Gumbel noise is a draw from their softmax
-                gumbel = -torch.empty_like(made).exponential_().log()
-                made = torch.where(choices, made + gumbel, torch.tanh(made))
+                gumbel = -torch.empty_like(logits).exponential_().log()
+                logits = torch.where(choices, logits + gumbel, torch.tanh(logits))
             else:
-                made = torch.tanh(made)
-            rows: Matrix = made.cpu().numpy()
+                logits = torch.tanh(logits)
+            rows: Matrix = logits.cpu().numpy()
             return rows
 
         sigmas = self.decoder.sigma.detach().cpu().numpy()
@@ -835,7 +847,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
     def _network(self) -> Any:
         return self.decoder
 
-    def _build(self, transformer: DataTransformer, further: Mapping[str, Any]) -> None:
+    def _build(self, transformer: DataTransformer, arrays: Mapping[str, Any]) -> None:
         """What samples, with a network whose weights are still to come."""
         self.transformer = transformer
         self.decoder = self._new_decoder()

@@ -81,7 +81,7 @@ class SampledTable:
         Parameters
         ----------
         outputs : iterator of ndarray
-            What the network gave.
+            Outputs of the network.
         part : RowRange
             As many rows as that is, or fewer.
         seed : int
@@ -98,11 +98,13 @@ class SampledTable:
 
         executor = LocalExecutor(1, report)  # of one thread: outputs come one after the other
         if out is not None:
-            described = {"gpuvgm.kind": "sample"} | metadata_for_pandas(self.transformer.pandas_dtypes_, self.schema)
-            generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, described)
+            metadata = {"gpuvgm.kind": "sample"} | metadata_for_pandas(self.transformer.pandas_dtypes_, self.schema)
+            generator = Generator(rows_of, self.schema, seed, BLOCK_ROWS, metadata)
             return write_generated(generator, out, part, FILE_ROWS, executor, resume=None)
         batches: list[pa.RecordBatch] = []
-        executor.map_blocks(lambda one: rows_of(one.first_row, one.rows, seed), part.ranges(BLOCK_ROWS), batches.append)
+        executor.map_blocks(
+            lambda range_: rows_of(range_.first_row, range_.rows, seed), part.ranges(BLOCK_ROWS), batches.append
+        )
         table = restored_sample(self.transformer, batches, self.schema)
         return np.stack([*table.values()], axis=1) if self.transformer.frame_ == "matrix" else table
 
@@ -122,41 +124,42 @@ class SampledTable:
         find = {name: row_finder(model[name], condition) for name, condition in conditions.items()}
 
         def met(matrix: Matrix) -> NDArray[np.bool_]:
-            found = self.decode(matrix, find)
-            return reduce(np.logical_and, (find[name](found[name]) for name in find))
+            values = self.decode(matrix, find)
+            return reduce(np.logical_and, (find[name](values[name]) for name in find))
 
-        return _accepted(met, outputs, rows, tell)
+        return _rows_that_meet(met, outputs, rows, tell)
 
 
-def _accepted(
-    met: Callable[[Matrix], NDArray[np.bool_]], outputs: Iterator[Matrix], rows: int, tell: Callable[[int, int], None]
+def _rows_that_meet(
+    meets: Callable[[Matrix], NDArray[np.bool_]], outputs: Iterator[Matrix], rows: int, tell: Callable[[int, int], None]
 ) -> Iterator[Matrix]:
     """At least so many rows of those that meet what is asked for."""
-    drawn = kept = 0
+    drawn_rows = accepted_rows = 0
     for matrix in outputs:
-        accepted = matrix[met(matrix)]
-        drawn, kept = drawn + len(matrix), kept + len(accepted)
-        if drawn >= MOST_TRIES and kept < LEAST_RATE * drawn:
+        rows_that_meet = matrix[meets(matrix)]
+        drawn_rows, accepted_rows = drawn_rows + len(matrix), accepted_rows + len(rows_that_meet)
+        if drawn_rows >= MOST_TRIES and accepted_rows < LEAST_RATE * drawn_rows:
             raise InputError(
-                f"conditions: {counted(kept, 'row')} of {drawn:,} drawn met them, which is too few to go on; loosen one"
+                f"conditions: {counted(accepted_rows, 'row')} of {drawn_rows:,} drawn met them, "
+                "which is too few to go on; loosen one"
             )
-        if kept < rows:
-            yield accepted
+        if accepted_rows < rows:
+            yield rows_that_meet
             continue
-        tell(kept, drawn)  # nothing is asked for after the last rows
-        yield accepted
+        tell(accepted_rows, drawn_rows)  # nothing is asked for after the last rows
+        yield rows_that_meet
         return
 
 
 def _taking(outputs: Iterator[Matrix]) -> Callable[[int], Matrix]:
-    """What takes the next rows of outputs."""
-    rest: list[Matrix] = []
+    """Return a function that takes the next rows of outputs."""
+    remaining: list[Matrix] = []
 
     def take(rows: int) -> Matrix:
-        while sum(map(len, rest)) < rows:
-            rest.append(next(outputs))
-        joined = np.concatenate(rest)
-        rest[:] = [joined[rows:]]
-        return joined[:rows]
+        while sum(map(len, remaining)) < rows:
+            remaining.append(next(outputs))
+        matrix = np.concatenate(remaining)
+        remaining[:] = [matrix[rows:]]
+        return matrix[:rows]
 
     return take

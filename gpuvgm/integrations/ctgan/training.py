@@ -1,4 +1,4 @@
-"""What trainings of CTGAN and TVAE have in common: where they stand, what is kept of them, and other processes."""
+"""Trainings of CTGAN and TVAE: their progress, checkpoints, and several processes."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class Checkpoint:
         rank, _ = processes()
         self.path = None if path is None else Path(path).with_name(Path(path).name + (f".{rank}" if rank else ""))
         self.every = every
-        self.held: dict[str, Any] | None = None
+        self.state: dict[str, Any] | None = None
         if self.path is not None:
             check_file(self.path)
             if not resume:
                 refuse_to_forget(self.path)
-            self.held = _read_checkpoint(self.path) if resume and self.path.exists() else None
-        self.seed = share_number(draw_seed() if self.held is None else self.held["seed"])
+            self.state = _read_checkpoint(self.path) if resume and self.path.exists() else None
+        self.seed = share_number(draw_seed() if self.state is None else self.state["seed"])
 
     def begin(self, meaning: dict[str, Any]) -> None:
         """Keep what has to be the same for a training to go on, and refuse to go on with another one.
@@ -77,12 +77,12 @@ class Checkpoint:
             Naming what differs.
         """
         self.meaning = meaning
-        if self.held is None:
+        if self.state is None:
             return
-        other = [name for name, value in meaning.items() if self.held["meaning"].get(name) != value]
-        if other:
+        differing = [name for name, value in meaning.items() if self.state["meaning"].get(name) != value]
+        if differing:
             raise InputError(
-                f"{self.path}: a checkpoint of another training; these differ: {', '.join(other)}; "
+                f"{self.path}: a checkpoint of another training; these differ: {', '.join(differing)}; "
                 "give what it was begun with, or remove it to begin again"
             )
 
@@ -96,13 +96,13 @@ def refuse_to_forget(path: Path, *, complete: bool = False) -> None:
         Saying how many steps are done.
     """
     try:
-        held = _read_checkpoint(path)
+        state = _read_checkpoint(path)
     except (InputError, FileNotFoundError):  # no checkpoint, which is replaced
         return
-    done, total = held["done"], held["total"]
-    if complete or done < total:
-        told = f"{path}: a training that was cut short is there, {done:,} of {counted(total, 'step')}"
-        raise InputError(f"{told}: go on with resume=True, or remove that file to begin again")
+    steps_done, total = state["done"], state["total"]
+    if complete or steps_done < total:
+        problem = f"{path}: a training that was cut short is there, {steps_done:,} of {counted(total, 'step')}"
+        raise InputError(f"{problem}: go on with resume=True, or remove that file to begin again")
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
@@ -112,8 +112,9 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
     problem = "it begins otherwise" if begins != MAGIC else "it is damaged"
     if begins == MAGIC and digest == hashlib.sha256(body).digest():
         try:
-            held: dict[str, Any] = torch.load(io.BytesIO(body), weights_only=True)
-            return held
+            # weights_only: a file from elsewhere must not run code.
+            state: dict[str, Any] = torch.load(io.BytesIO(body), weights_only=True)
+            return state
         except pickle.UnpicklingError as error:
             problem = f"it holds more than numbers and text: {error}".partition("\n")[0]
     raise InputError(
@@ -122,7 +123,7 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class Training:
-    """Where a training stands: the steps that are done, and their losses.
+    """Progress of a training: the steps that are done, and their losses.
 
     Parameters
     ----------
@@ -134,36 +135,39 @@ class Training:
 
     def __init__(self, checkpoint: Checkpoint, parts: Mapping[str, Any]) -> None:
         self._checkpoint, self._parts = checkpoint, parts
-        self.done = 0
+        self.steps_done = 0
         self.losses: list[dict[str, Any]] = []
-        held = checkpoint.held
-        if held is None:
+        state = checkpoint.state
+        if state is None:
             share_start([part for part in parts.values() if isinstance(part, torch.nn.Module)])
             return
         for name, part in parts.items():
-            part.load_state_dict(held["parts"][name])
-        np.random.set_state({**held["numpy"], "state": {**held["numpy"]["state"], "key": held["numpy_key"].numpy()}})
-        torch.set_rng_state(held["torch"])
-        if held["cuda"]:
-            torch.cuda.set_rng_state_all(held["cuda"])
-        self.done, self.losses = held["done"], held["losses"]
+            part.load_state_dict(state["parts"][name])
+        np.random.set_state({**state["numpy"], "state": {**state["numpy"]["state"], "key": state["numpy_key"].numpy()}})
+        torch.set_rng_state(state["torch"])
+        if state["cuda"]:
+            torch.cuda.set_rng_state_all(state["cuda"])
+        self.steps_done, self.losses = state["done"], state["losses"]
 
     def steps(self, total: int, progress: Progress | None) -> Iterator[int]:
-        """Numbers of the steps that are left; when the next one is asked for, the one before is done."""
-        for number in range(self.done, total):
+        """Yield the numbers of the remaining steps; a step is done when the next one is asked for."""
+        for number in range(self.steps_done, total):
             yield number
-            self.done = number + 1
-            if self._checkpoint.path is not None and (self.done % self._checkpoint.every == 0 or self.done == total):
+            self.steps_done = number + 1
+            if self._checkpoint.path is not None and (
+                self.steps_done % self._checkpoint.every == 0 or self.steps_done == total
+            ):
                 self._keep(self._checkpoint.path, total)
             if progress is not None:
-                progress("train", self.done, total)
+                progress("train", self.steps_done, total)
 
     def _keep(self, path: Path, total: int) -> None:
         """Write a checkpoint; where that fails before the last one, the training goes on, and the older one stays."""
         random: Any = np.random.get_state(legacy=False)
+        # As a tensor, because weights_only refuses NumPy's arrays.
         key = torch.from_numpy(random["state"].pop("key").astype(np.int64))
-        held = {
-            "done": self.done,
+        state = {
+            "done": self.steps_done,
             "total": total,
             "losses": self.losses,
             "meaning": self._checkpoint.meaning,
@@ -175,18 +179,20 @@ class Training:
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
         }
         body = io.BytesIO()
-        torch.save(held, body)
+        torch.save(state, body)
         digest = hashlib.sha256(body.getbuffer()).digest()
         try:
-            with naming_file(path), partial_of(path) as written:
-                with written.open("wb") as file:
+            with naming_file(path), partial_of(path) as temporary:
+                with temporary.open("wb") as file:
                     file.writelines((MAGIC, digest, body.getbuffer()))
-                written.replace(path)
+                temporary.replace(path)
         except OSError as problem:
-            if self.done == total:
+            if self.steps_done == total:
                 raise
             with tqdm.external_write_mode():  # on a line of its own, where a bar is drawn
-                _LOG.warning("%s: the checkpoint of step %d is not written: %s", path, self.done, problem.strerror)
+                _LOG.warning(
+                    "%s: the checkpoint of step %d is not written: %s", path, self.steps_done, problem.strerror
+                )
 
 
 def share_number(number: int) -> int:
@@ -194,9 +200,9 @@ def share_number(number: int) -> int:
     _, count = processes()
     if count == 1:
         return number
-    held = [number]
-    distributed.broadcast_object_list(held, 0)
-    return held[0]
+    numbers = [number]
+    distributed.broadcast_object_list(numbers, 0)
+    return numbers[0]
 
 
 def share_start(parts: Sequence[torch.nn.Module]) -> None:
@@ -221,6 +227,6 @@ def average(parameters: Sequence[torch.nn.Parameter]) -> None:
     if count == 1:
         return
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    joined = parameters_to_vector(gradients)
-    distributed.all_reduce(joined)
-    vector_to_parameters(joined / count, gradients)
+    vector = parameters_to_vector(gradients)
+    distributed.all_reduce(vector)
+    vector_to_parameters(vector / count, gradients)

@@ -117,7 +117,8 @@ class DataTransformer:
         stock_transformers()
         self._compact = compact
         self._columns: dict[str, Options] = {
-            str(name): {"kind": said} if isinstance(said, str) else said for name, said in (columns or {}).items()
+            str(name): {"kind": options} if isinstance(options, str) else options
+            for name, options in (columns or {}).items()
         }
         self._settings: dict[str, Any] = {
             "n_components": max_clusters,
@@ -164,10 +165,16 @@ class DataTransformer:
         numbers = [name for name, options in kinds.items() if options["kind"] != "categorical"]
         texts = {} if frame is None else object_texts(frame, set(kinds) - set(numbers))
         types = {name: source.schema.field(name).type for name in numbers}
-        others = [name for name, type_ in types.items() if not (is_number_type(type_) or pa.types.is_boolean(type_))]
-        if others:
-            held = f"column {listed(others)} holds" if len(others) == 1 else f"columns {listed(others)} hold"
-            raise InputError(f"{held} no numbers: give discrete_columns={[*discrete, *others]!r}")
+        non_numeric = [
+            name for name, type_ in types.items() if not (is_number_type(type_) or pa.types.is_boolean(type_))
+        ]
+        if non_numeric:
+            subject = (
+                f"column {listed(non_numeric)} holds"
+                if len(non_numeric) == 1
+                else f"columns {listed(non_numeric)} hold"
+            )
+            raise InputError(f"{subject} no numbers: give discrete_columns={[*discrete, *non_numeric]!r}")
         table = _ByWeight(kinds, **self._settings).fit(source if frame is None else _in_texts(frame, texts, numbers))
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         _change_columns(table, _in_order_of_appearance)
@@ -244,8 +251,10 @@ class DataTransformer:
         matrix, unseen = self._ignoring.transform(rows, return_unseen=True, **options)
         for name, sorts in unseen.items():
             if "unknown" in sorts:
-                told = counted_values(sorts["unknown"], "values were not seen in fit: their one-hot columns are zeros")
-                warn(f'column "{name}": {told}')
+                problem = counted_values(
+                    sorts["unknown"], "values were not seen in fit: their one-hot columns are zeros"
+                )
+                warn(f'column "{name}": {problem}')
         return np.ascontiguousarray(matrix)
 
     def rows(self, raw_data: Any, seed: int | None = None, **options: Any) -> TrainingRows:
@@ -352,11 +361,13 @@ class DataTransformer:
         >>> transformer.write(iter([transformer.transform(frame)] * 2), "rows.parquet").rows
         1200
         """
-        written: RunSummary = self._fitted().inverse_transform((self._noisy(one, sigmas) for one in matrices), out=out)
-        return written
+        summary: RunSummary = self._fitted().inverse_transform(
+            (self._noisy(matrix, sigmas) for matrix in matrices), out=out
+        )
+        return summary
 
     def _noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
-        """What a network gave, with noise on its scalars; see `inverse_transform`."""
+        """Outputs of a network with noise on their scalars; see `inverse_transform`."""
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
             raise InputError(f"the rows have the shape {matrix.shape}; give {self.output_dimensions} columns")
@@ -370,7 +381,7 @@ class DataTransformer:
         return matrix
 
     def convert_column_name_value_to_id(self, column_name: Any, value: Any) -> dict[str, int]:
-        """Where a value of a discrete column stands, for conditional sampling.
+        """Find the numbers of a discrete column and of one of its values, for conditional sampling.
 
         Parameters
         ----------
@@ -402,8 +413,8 @@ class DataTransformer:
         columns = [column.name for column in model.encoded]
         discrete = [column.name for column in model.categorical if column.has_codes]
         if str(column_name) not in discrete:
-            there = str(column_name) in columns
-            problem = f"`{column_name}` is continuous" if there else f"`{column_name}` doesn't exist in the data"
+            is_fitted = str(column_name) in columns
+            problem = f"`{column_name}` is continuous" if is_fitted else f"`{column_name}` doesn't exist in the data"
             raise InputError(f"The column_name {problem}. Discrete columns: {', '.join(discrete) or 'none'}")
         column = model[str(column_name)]
         assert isinstance(column, CategoricalColumn)
@@ -460,7 +471,7 @@ class _BooleanColumn(MixtureColumn):
         return pa.bool_()
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
-        """What decodes parts of the column; the nearer of 0 and 1 counts."""
+        """Decoder of parts of the column, to the nearer of 0 and 1."""
         numbers = MixtureColumn.decoder(self, engine, check=check)
 
         def booleans(part: Coded, first_row: int) -> Values:
@@ -481,8 +492,8 @@ def _in_order_of_appearance(column: FittedColumn) -> FittedColumn:
     if not isinstance(column, CategoricalColumn) or not column.has_codes or column.infrequent or column.declared:
         return column
     parts = zip(column.categories, column.counts, column.first_rows, strict=True)
-    ordered = sorted(parts, key=lambda part: (part[0] is MISSING, part[2]))
-    categories, counts, first_rows = zip(*ordered, strict=True) if ordered else ((), (), ())
+    by_appearance = sorted(parts, key=lambda part: (part[0] is MISSING, part[2]))
+    categories, counts, first_rows = zip(*by_appearance, strict=True) if by_appearance else ((), (), ())
     return replace(column, categories=categories, counts=counts, first_rows=first_rows)
 
 
@@ -496,13 +507,13 @@ def _ignoring_unknown(column: FittedColumn) -> FittedColumn:
 def _give_booleans(table: TableTransformer, names: Collection[str]) -> None:
     """Let continuous columns that were fitted as 0 and 1 give booleans back."""
 
-    def changed(column: FittedColumn) -> FittedColumn:
+    def with_booleans(column: FittedColumn) -> FittedColumn:
         if column.name not in names or not isinstance(column, MixtureColumn):
             return column
         table.pandas_dtypes_[column.name] = np.dtype(bool)
         return _BooleanColumn(**{field.name: getattr(column, field.name) for field in fields(column)})
 
-    _change_columns(table, changed)
+    _change_columns(table, with_booleans)
 
 
 class _ByWeight(TableTransformer):
@@ -528,7 +539,7 @@ def draw_seed() -> int:
 
 
 def list_names(discrete_columns: Iterable[Any] | None) -> list[Any] | None:
-    """The discrete columns as a list, None where they are not given.
+    """Return the discrete columns as a list, None where there is no argument.
 
     One name, whose letters would be taken for names, is refused.
     """
@@ -554,13 +565,13 @@ def _frame_of(rows: Any) -> Any:
 
 def _in_texts(frame: Any, texts: Mapping[str, ObjectTexts], numbers: Collection[str]) -> Any:
     """A frame with texts for the objects of discrete columns, and 0 and 1 for booleans among numbers."""
-    changed = frame.copy(deep=False)
+    text_frame = frame.copy(deep=False)
     for position, (label, column) in enumerate(frame.items()):
         if str(label) in texts:
-            changed.isetitem(position, texts[str(label)].encode(column))
+            text_frame.isetitem(position, texts[str(label)].encode(column))
         elif str(label) in numbers and column.dtype == bool:
-            changed.isetitem(position, column.astype("int8"))
-    return changed
+            text_frame.isetitem(position, column.astype("int8"))
+    return text_frame
 
 
 def _without_rows(rows: Any, frame: Any, flavour: str) -> Any:
@@ -592,12 +603,14 @@ def _value_id(column: CategoricalColumn, texts: ObjectTexts | None, value: Any) 
     import pandas
 
     index = CategoryIndex(column.categories, value_type(column.type))
-    given = pandas.Series([value if texts is None else texts.text(value)])
+    series = pandas.Series([value if texts is None else texts.text(value)])
     try:
-        place = int(index.find(pa.nulls(1) if given.isna().all() else pa.array(given))[0])
+        place = int(index.find(pa.nulls(1) if series.isna().all() else pa.array(series))[0])
     except ARROW_PROBLEMS:
         place = -1
     if place < 0:
-        shown = ", ".join(repr(category) for category in column.categories[:20]) + (", …" if column.width > 20 else "")
-        raise InputError(f'column "{column.name}" does not hold the value {value!r}; it holds {shown}')
+        categories = ", ".join(repr(category) for category in column.categories[:20]) + (
+            ", …" if column.width > 20 else ""
+        )
+        raise InputError(f'column "{column.name}" does not hold the value {value!r}; it holds {categories}')
     return min(place, column.width - 1)
