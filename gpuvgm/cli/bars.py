@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
-    Progress,
     ProgressColumn,
     SpinnerColumn,
     Task,
@@ -17,9 +16,10 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
-from gpuvgm.execution.stages import UNITS, Report, speed
+from gpuvgm.execution.stages import UNITS, Progress, speed
 
 
 class RateColumn(ProgressColumn):
@@ -34,7 +34,7 @@ class RateColumn(ProgressColumn):
 
 
 @contextmanager
-def draw_bars(console: Console | None = None) -> Iterator[Report]:
+def draw_bars(console: Console | None = None) -> Iterator[Progress]:
     """Bars of the stages of a run, one a stage: they follow each other.
 
     Parameters
@@ -55,5 +55,5 @@ def draw_bars(console: Console | None = None) -> Iterator[Report]:
             progress.reset(tasks[stage])
         progress.update(tasks[stage], completed=done, total=total)
 
-    with Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+    with Bars(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         yield show

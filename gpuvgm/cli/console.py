@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, printable
-from gpuvgm.execution.stages import Report, Stages
+from gpuvgm.execution.stages import Progress, Stages
 from gpuvgm.files import HungUp, Terminated
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class Terminal:
             logger.setLevel(level)
 
     @contextmanager
-    def bars(self) -> Iterator[Report]:
+    def bars(self) -> Iterator[Progress]:
         """A callable that hears of progress; on a terminal it draws bars with rows/s and time left."""
         with self.stages.listen() as stages:
             if not self.progress or self.quiet or self.log_format == "json" or not sys.stderr.isatty():

@@ -18,7 +18,7 @@ import gpuvgm
 from gpuvgm.cli import tables as views
 from gpuvgm.cli.console import CommandOutcome
 from gpuvgm.errors import counted, install_extra
-from gpuvgm.execution.stages import Report, speed
+from gpuvgm.execution.stages import Progress, speed
 from gpuvgm.synthesis.synthesizer import TableSynthesizer
 from gpuvgm.table.base import load_as
 from gpuvgm.table.description import model_document
@@ -28,7 +28,7 @@ SHOWN = 3  # synthetic rows
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
 
 
-def demonstrate(folder: Path | None, rows: int, progress: Report) -> CommandOutcome:
+def demonstrate(folder: Path | None, rows: int, progress: Progress) -> CommandOutcome:
     """Fit, transform, inverse, evaluate, and generate a synthetic table; the files stay in `folder`.
 
     Parameters

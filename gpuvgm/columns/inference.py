@@ -57,7 +57,7 @@ LEAST_NAMED = 1_000
 _FIRST = 1_000  # rows that are looked at before all of the sample
 _SLICE = 1 << 13  # rows of text that are copied at a time
 LARGE_TEXT = 1 << 24  # bytes of a sample, beyond which memory counts for more than time
-_UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _PARQUET_INDEX = re.compile(r"__index_level_\d+__")
 NO_VALUE = "no value in the sample"
 
@@ -344,7 +344,7 @@ def _is_free(counts: NDArray[np.int64], rows: int, recognised: Recognised) -> bo
 def _are_uuids(text: Column) -> bool:
     """Whether all texts are UUIDs."""
     return all(
-        bool(pc.all(pc.match_substring_regex(part, rf"\A{_UUID}\z")).as_py()) for part in (text.slice(0, 1), text)
+        bool(pc.all(pc.match_substring_regex(part, rf"\A{UUID}\z")).as_py()) for part in (text.slice(0, 1), text)
     )
 
 

@@ -30,7 +30,7 @@ from gpuvgm.execution.partitions import (
     single_files,
     with_known_rows,
 )
-from gpuvgm.execution.stages import SEARCH, Report, Stages
+from gpuvgm.execution.stages import SEARCH, Progress, Stages
 from gpuvgm.io import Block, FileSource, Location, Source, lies_in_process
 
 BLOCK_VALUES = 1 << 25  # of a block: 256 MiB of float64
@@ -351,7 +351,7 @@ class RunSettings:
     executor: Any
     memory: int | str | None
     threads: int | None
-    progress: Report | None
+    progress: Progress | None
     block_rows: int | None = None
 
     @contextmanager

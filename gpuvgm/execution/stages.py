@@ -12,7 +12,7 @@ from gpuvgm.errors import counted
 
 SEARCH = "search modes"
 UNITS = {SEARCH: "columns", "train": "steps"}  # what stages count that do not count rows
-Report = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
+Progress = Callable[[str, int, int | None], None]  # stage, rows done, rows in all where known
 _LOG = logging.getLogger("gpuvgm")
 
 

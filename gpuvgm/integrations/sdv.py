@@ -11,9 +11,9 @@ from typing import Any
 from gpuvgm.errors import InputError, listed
 
 #: An option of numbers alone: no category and no identifier, while modal values and the scale are still inferred.
-NUMBERS = {"standardize": "auto"}
+ONLY_NUMBERS = {"standardize": "auto"}
 SDTYPES: dict[str, Any] = {  # None: the kind is inferred
-    "numerical": NUMBERS,
+    "numerical": ONLY_NUMBERS,
     "datetime": None,
     "categorical": "categorical",
     "ordinal": "categorical",

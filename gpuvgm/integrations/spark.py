@@ -213,7 +213,7 @@ class SparkFrame(Source):
         """
         if self.lengths is not None:
             return self
-        lengths = dict(self.results(self.schema.names, _rows_in))
+        lengths = dict(self.results(self.schema.names, _number_of_rows))
         return SparkFrame(self.frame, self.schema, lengths)
 
     def of(self, names: Sequence[str]) -> SparkFrame:
@@ -281,7 +281,7 @@ class SparkBlocks(RemoteBlocks):
     def _to_driver(self) -> Iterator[Block]:
         """The blocks one by one, in row order."""
         reading = self._source.reading(self._columns, self._block_rows)
-        rows = _results_of(self._source.frame, self._columns, partial(_blocks_of, reading)).toLocalIterator()
+        rows = _results_of(self._source.frame, self._columns, partial(_partition_blocks, reading)).toLocalIterator()
         return (block for row in rows for block in _result_of_row(row.result))
 
     def map_merge(self, function: Callable[[Block], R], merge: Callable[[R, R], R]) -> R | None:
@@ -429,11 +429,11 @@ def _merge_group(merge: Callable[[Any, Any], Any], rows: pa.Table) -> pa.Table:
     return _row(in_row_order["part"][0].as_py(), merged)
 
 
-def _rows_in(_: int, batches: Iterable[pa.RecordBatch]) -> int:
+def _number_of_rows(_: int, batches: Iterable[pa.RecordBatch]) -> int:
     return sum(batch.num_rows for batch in batches)
 
 
-def _blocks_of(reading: PartitionReader, part: int, batches: Iterable[pa.RecordBatch]) -> list[Block]:
+def _partition_blocks(reading: PartitionReader, part: int, batches: Iterable[pa.RecordBatch]) -> list[Block]:
     return list(reading.blocks(part, batches))
 
 

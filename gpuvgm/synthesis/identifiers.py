@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.columns.inference import UUID
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
 from gpuvgm.engines.base import philox_words
@@ -25,7 +26,6 @@ from gpuvgm.synthesis.drawing import column_number
 from gpuvgm.table.fit_report import warnings_of_samples
 
 _LOG = logging.getLogger("gpuvgm")
-UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 LONGEST = 64  # letters of a shape
 MOST_SHUFFLED = 1 << 62  # values of a shape that are told apart by their number
 MADE = {
@@ -67,7 +67,7 @@ class IdentifierForm:
         names = [column.name for column in model.identifiers if column.regenerate == "sequence"]
         forms = {name: identifier_form(rows.column(name), model.rows) for name in names}
         passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
-        forms |= {name: _shape_of_texts(_different_texts(rows.column(name))) for name in passed}
+        forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in passed}
         return {name: form for name, form in forms.items() if form is not None}
 
     def values(self, name: str, first_row: int, rows: int, seed: int) -> pa.Array[Any]:
@@ -142,7 +142,7 @@ def identifier_form(values: Any, rows: int) -> IdentifierForm | None:
     IdentifierForm or None
         None where they are no text, or have no form in common and are no sentences.
     """
-    texts = _different_texts(values)
+    texts = _texts_in(values)
     if not texts:
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
@@ -158,8 +158,8 @@ def identifier_form(values: Any, rows: int) -> IdentifierForm | None:
     return _shape_of_texts(texts) or (IdentifierForm("missing") if _hold_spaces(texts) else None)
 
 
-def _different_texts(values: Any) -> list[str]:
-    """Distinct texts of a column of text; none of any other column."""
+def _texts_in(values: Any) -> list[str]:
+    """The different texts of a column; none of another one."""
     plain = plain_column(values)
     texts: list[Any] = pc.unique(plain.drop_null().cast(pa.string())).to_pylist() if is_text_type(plain.type) else []
     return texts

@@ -32,6 +32,7 @@ from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import fine_runs, sample_runs
 from gpuvgm.execution.sources import any_source
+from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas
 from gpuvgm.shortage import ARROW_PROBLEMS
@@ -45,7 +46,7 @@ from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
-from gpuvgm.table.base import Path_, Progress, fit_for_samples, transformer_of
+from gpuvgm.table.base import Path_, fit_for_samples, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import document_digest, load_model, save_model

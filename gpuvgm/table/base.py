@@ -56,6 +56,7 @@ from gpuvgm.execution.context import Run, RunSettings
 from gpuvgm.execution.memory import Need
 from gpuvgm.execution.sampling import RowSample
 from gpuvgm.execution.sources import any_source
+from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Source, frame_batches, joined, restore
 from gpuvgm.io.arrow import is_number_type, metadata_for_pandas
 from gpuvgm.io.scans import Lazily, ScanSource
@@ -89,7 +90,6 @@ if TYPE_CHECKING:
     from gpuvgm.report import Comparison, ModelDistance, Report, RunFacts, Validation
 
 Path_ = str | PathLike[str]
-Progress = Callable[[str, int, int | None], None]
 _FIT_SEED = whole(0, 2**32 - 1)  # what k-means takes
 _FRAMES = ("pandas", "polars", "pyarrow")
 _WITHOUT_METADATA = ("pandas", "polars", "dict", "matrix", "cudf")  # flavours of results
@@ -305,7 +305,7 @@ class BaseTransformer:
         table = any_source(source)
         seed = secrets.randbits(32) if self.random_state is None else int(_FIT_SEED(self.random_state, "random_state"))
         seed = seed if before is None else before.seed
-        settings = settings_of(self) | self._further_settings | {"random_state": seed}
+        settings = {**settings_of(self), **self._further_settings, "random_state": seed}
         schema = TableSchema.declare(self.columns, table.schema, table.name)
         rows, held = self._sampled(table, schema.names, seed)
         with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run:
@@ -391,7 +391,7 @@ class BaseTransformer:
             )
         table = any_source(source)
         check_columns(table, model)
-        settings = settings_of(self) | self._further_settings | {"random_state": model.seed}
+        settings = {**settings_of(self), **self._further_settings, "random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name]) for column in numeric]
         with self._run("fit", table, lambda: Need.fit(_chosen(table, model.names))) as run:
