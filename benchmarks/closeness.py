@@ -61,7 +61,6 @@ def line(name: str, level: tuple[int, float, float]) -> str:
 def measure(x: np.ndarray) -> Iterator[tuple[int, float, float]]:
     """Occupied cells and distances without and with the correction, for ever wider cells of one column."""
     engine, plan = get_engine("auto"), inputs.plan_for(x)
-    assert plan.seeds is not None
     exact = fit_rows(plan, x)
     narrow = engine.summarise(x, plan.grid).cells()
     for count in TOGETHER:
@@ -110,11 +109,11 @@ def put_together(cells: Cells, count: int) -> Cells:
 
 def fit_cells(plan: NumberPlan, cells: Cells, used: Cells) -> Posterior:
     """EM on `used`; start and prior are those of `cells`, so that nothing but the E-steps differs."""
-    assert plan.seeds is not None
+    (seeds,) = plan.starts
     mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
     prior = prior_of(mean, variance, plan.grid.frame, plan.config)
-    component = start_components(plan.grid, plan.seeds, cells)
-    start = hard_start(cells.mean, cells.weight, cells.scatter, component, plan.seeds.centres)
+    component = start_components(plan.grid, seeds, cells)
+    start = hard_start(cells.mean, cells.weight, cells.scatter, component, seeds.centres)
     accumulate = over_cells(get_engine("auto"), used)
     return fit_mixture(accumulate, prior, prior.update(start), Stopping(ITERATIONS, 0.0)).posterior
 
@@ -124,7 +123,8 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    start = hard_start(y, one, zero, plan.seeds.nearest(y), plan.seeds.centres)
+    (seeds,) = plan.starts
+    start = hard_start(y, one, zero, seeds.nearest(y), seeds.centres)
     mean, variance = mean_and_variance(y, one, zero)
     prior = prior_of(mean, variance, frame, plan.config)
     accumulate = over_rows(engine, Rows.of(x), frame)

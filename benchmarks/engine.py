@@ -105,7 +105,8 @@ def exact_em(x: np.ndarray) -> Callable[[], MixtureFit]:
     plan = plan_for(x, config)
     frame = plan.grid.frame
     y = frame.apply(x)
-    start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), plan.seeds.nearest(y), plan.seeds.centres)
+    (seeds,) = plan.starts
+    start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), seeds.nearest(y), seeds.centres)
     prior = prior_of(*mean_and_variance(y, np.ones(len(y)), np.zeros(len(y))), frame, config)
     stopping = Stopping.of(config, len(x))
     return lambda: fit_mixture(over_rows(engine, Rows.of(x), frame), prior, prior.update(start), stopping)

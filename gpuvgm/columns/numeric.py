@@ -38,7 +38,7 @@ from gpuvgm.columns.codecs import (
 )
 from gpuvgm.columns.continuous import MixtureColumn, falling
 from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_needed
-from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.general import GeneralColumn, column_of_range
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
 from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, rules_for
@@ -56,7 +56,7 @@ from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.posterior import Posterior, StickBreaking, prior_of
 from gpuvgm.mixture.rows import SEED_ROWS, Rows, first_feature
 from gpuvgm.mixture.search import SEARCHES
-from gpuvgm.mixture.summary_fit import ColumnFit, Outcome, SummaryConfig, finer_grid
+from gpuvgm.mixture.summary_fit import ColumnFit, MixturePlan, SummaryConfig, centres_of
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -68,12 +68,14 @@ FAR = 2.0**52  # from where on in the sample some row is likely to be rounded as
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
 
 
-@dataclass(frozen=True, slots=True)
-class NumberPlan(ColumnPlan):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberPlan(MixturePlan, ColumnPlan):
     """What is settled about a column of numbers before its rows are read.
 
     Parameters
     ----------
+    grid, starts, refinements, trusted
+        As for `MixturePlan`; there is no start where centres are not needed, or come later.
     name, kind : str
         The column; "general", "continuous" or "mixed".
     codec : Codec
@@ -84,16 +86,8 @@ class NumberPlan(ColumnPlan):
         How to fit.
     rules : EncodingRules
         How scalars are made.
-    grid : Grid
-        Cells to summarise into.
-    seeds : Seeds or None
-        Centres in the grid's frame; None where there are none yet.
     clip : bool
         For general columns: keep values within the range.
-    refinements : int
-        How often the grid was refined.
-    trusted : bool
-        False where the grid knows nothing of the centres, which were found after it was made.
     spread : float
         Of numbers on the plain scale: the sample's quartile range; 0 where no row can be too far out.
     seen : tuple of float
@@ -110,11 +104,7 @@ class NumberPlan(ColumnPlan):
     modal: tuple[Number | None, ...]
     config: FitConfig
     rules: EncodingRules
-    grid: Grid
-    seeds: Seeds | None
     clip: bool = False
-    refinements: int = 0
-    trusted: bool = True
     spread: float = 0.0
     seen: tuple[float, float] = (np.inf, -np.inf)
     is_final: bool = True
@@ -125,6 +115,21 @@ class NumberPlan(ColumnPlan):
     def ranged(self) -> bool:
         """Whether the column needs its range only."""
         return self.kind == "general"
+
+    @property
+    def settings(self) -> SummaryConfig:
+        """How to fit; see `MixturePlan.settings`."""
+        config = self.config
+        return SummaryConfig(
+            components=len(centres_of(self.starts)),
+            stopping=partial(Stopping.of, config),
+            random=partial(np.random.RandomState, config.random_state),
+            prior=partial(prior_of, frame=self.grid.frame, config=config, least_variance=_least_variance(self)),
+            search=SEARCHES.get(config.effort),
+            mean_precisions=config.mean_precisions,
+            weight_threshold=config.weight_threshold,
+            asks_exact=config.algorithm == "exact",
+        )
 
     def works_on_device(self, type_: pa.DataType) -> bool:
         """Whether rows of a type that lie on a device are summarised there; see `Codec.works_on_device`."""
@@ -358,15 +363,15 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     frame = Frame.around(numbers, keep_small=request.config.standardize is False)
     ordinary = numbers[np.isfinite(numbers)]
     y = frame.apply(ordinary)
-    seeds = None
+    starts: tuple[Seeds, ...] = ()
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
         if request.config.effort == "research":  # as exact EM starts, where the sample is all rows
             seeding = Rows.of(y).sample(SEED_ROWS)
         else:
             seeding = Rows.of(ascending(y)).sample(SEEDING_ROWS)  # the order of rows decides nothing
         rows, config = first_feature(seeding.array), request.config
-        seeds, _ = k_means_seeds(rows, config.n_components, config.random_state)
-    grid = build_grid(frame, Masses.of_sample(y), np.empty(0) if seeds is None else seeds.centres)
+        starts = (k_means_seeds(rows, config.n_components, config.random_state)[0],)
+    grid = build_grid(frame, Masses.of_sample(y), centres_of(starts))
     kind, clip = "mixed" if plain.word_values else request.spec.kind, request.spec.clip
     plan = NumberPlan(
         name=request.name,
@@ -376,7 +381,7 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
         config=request.config,
         rules=request.rules,
         grid=grid,
-        seeds=seeds,
+        starts=starts,
         clip=clip,
         is_final=request.is_final,
         strays=strays,
@@ -394,26 +399,18 @@ def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.Chunk
     return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0), *parts])
 
 
-def refine(plan: NumberPlan, summary: Summary) -> NumberPlan:
-    """The plan with a finer grid, built from where all rows lie instead of a sample."""
-    centres = np.empty(0) if plan.seeds is None else plan.seeds.centres
-    grid = finer_grid(plan.grid, summary.masses(), centres, plan.refinements)
-    return replace(plan, grid=grid, refinements=plan.refinements + 1, trusted=True)
-
-
 def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
     """Centres from the summary's cells, for a column whose sample had too few ordinary values."""
     cells = summary.cells()
     repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
     rows = np.repeat(cells.mean, repeats)
     seeds, _ = k_means_seeds(rows, plan.config.n_components, plan.config.random_state)
-    return replace(plan, seeds=seeds, trusted=False)
+    return replace(plan, starts=(seeds,), trusted=False)
 
 
 def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
     """Whether the sample had too few ordinary values to take the centres from."""
-    held = 0 if plan.seeds is None else plan.seeds.centres.size
-    return not plan.ranged and held < min(plan.config.n_components, summary.ordinary)
+    return not plan.ranged and len(centres_of(plan.starts)) < min(plan.config.n_components, summary.ordinary)
 
 
 def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
@@ -472,22 +469,17 @@ def check_reach(plan: NumberPlan, summary: Summary) -> None:
 
 def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, summary: Summary) -> NumberPlan:
     """Plan of a fitted column: the grid and the strays of its summary, and the centres it would start from."""
-    grid = summary.grid
+    plan = partial(
+        NumberPlan, name=column.name, kind=column.kind, codec=column.codec, config=request.config, grid=summary.grid
+    )
     if isinstance(column, GeneralColumn):
-        rules, clip = request.rules, column.clip
-        return NumberPlan(column.name, column.kind, column.codec, (), request.config, rules, grid, None, clip)
-    mixture, config = column.mixture, request.config
-    seeds = None if mixture is None else Seeds(mixture.centres)
-    return NumberPlan(
-        name=column.name,
-        kind=column.kind,
-        codec=column.codec,
+        return plan(modal=(), rules=request.rules, clip=column.clip)
+    starts = () if column.mixture is None else (Seeds(column.mixture.centres),)
+    return plan(
         modal=column.modal_values,
-        config=config,
         rules=column.rules,
-        grid=grid,
-        seeds=seeds,
-        trusted=seeds is not None and _is_split_between(grid, seeds.centres),
+        starts=starts,
+        trusted=bool(starts) and _is_split_between(summary.grid, centres_of(starts)),
         strays=summary.strays,
     )
 
@@ -496,22 +488,6 @@ def _is_split_between(grid: Grid, centres: Floats) -> bool:
     """Whether the cells of a grid end at the midpoints between centres."""
     wanted, found = values_of(midpoint_keys(centres)), values_of(grid.midpoints)
     return len(wanted) == len(found) and bool(np.all(np.abs(wanted - found) <= ROUNDING * np.ptp(centres)))
-
-
-def column_of(plan: NumberPlan, summary: Summary) -> ColumnFit:
-    """The column as the driver of fits takes it."""
-    assert plan.seeds is not None
-    config = SummaryConfig(
-        components=len(plan.seeds.centres),
-        stopping=partial(Stopping.of, plan.config),
-        random=partial(np.random.RandomState, plan.config.random_state),
-        prior=partial(prior_of, frame=plan.grid.frame, config=plan.config, least_variance=_least_variance(plan)),
-        search=SEARCHES.get(plan.config.effort),
-        mean_precisions=plan.config.mean_precisions,
-        weight_threshold=plan.config.weight_threshold,
-    )
-    exact = plan.config.algorithm == "exact"
-    return ColumnFit(plan.grid, summary, (plan.seeds,), config, plan.refinements, plan.trusted, exact)
 
 
 def _least_variance(plan: NumberPlan) -> float:
@@ -534,15 +510,11 @@ def before_rounding(codec: Codec, frame: Frame, posterior: Posterior) -> Posteri
     return replace(posterior, covariances=np.maximum(posterior.covariances - rounding, rounding), slack=0.0)
 
 
-def plan_of(plan: NumberPlan, column: ColumnFit) -> NumberPlan:
-    """The plan with grid and centres of a column that was fitted."""
-    (seeds,) = column.starts
-    assert isinstance(seeds, Seeds)
-    return replace(plan, grid=column.grid, seeds=seeds, refinements=column.refinements, trusted=column.trusted)
-
-
-def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: Outcome | None) -> MixtureColumn:
-    """The column's model from its summary and its fit (None: the column has no ordinary value)."""
+def fitted_column(engine: Engine, column: ColumnFit[NumberPlan]) -> MixtureColumn | GeneralColumn:
+    """The column's model from its summary and its fit, which a column without an ordinary value has not."""
+    plan, summary, outcome = column.plan, column.sums, column.outcome
+    if plan.ranged:
+        return column_of_range(plan.name, plan.codec, summary, clip=plan.clip)
     if outcome is None:
         return _column(plan, summary, None, FitRecord("none", summary.rows, summary.missing))
     cells = summary.cells()
@@ -563,8 +535,8 @@ def summary_model(engine: Engine, plan: NumberPlan, summary: Summary, outcome: O
     if plan.config.effort != "research":
         posterior = before_rounding(plan.codec, plan.grid.frame, posterior)
         posterior = replace(posterior, concentration=StickBreaking.of(SPARSE, posterior.counts))  # weights: rows alone
-    column = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
-    return replace(column, quantiles=Quantiles.of(cells, plan.grid.frame))
+    model = _column(plan, summary, _mixture(engine, plan, summary, cells, posterior), record)
+    return replace(model, quantiles=Quantiles.of(cells, plan.grid.frame))
 
 
 def _mixture(engine: Engine, plan: NumberPlan, summary: Summary, cells: Cells, posterior: Posterior) -> MixtureModel:
@@ -576,13 +548,13 @@ def _mixture(engine: Engine, plan: NumberPlan, summary: Summary, cells: Cells, p
         active &= counts > 0
     if not np.any(active):
         active = np.arange(len(counts)) == np.argmax(posterior.weights)
-    assert plan.seeds is not None
+    centres = centres_of(plan.starts)
     if plan.rules.tails == "modes":
         active, tails, rows = _covering(plan, summary, cells, posterior, active)
         ends = np.split(rows, [np.count_nonzero(active)])
-        return MixtureModel(plan.grid.frame, posterior, plan.seeds.centres, counts, active, ends[0], tails, ends[1])
+        return MixtureModel(plan.grid.frame, posterior, centres, counts, active, ends[0], tails, ends[1])
     active_counts = engine.count_most_probable(cells.mean, cells.weight, table.take(np.flatnonzero(active)))
-    return MixtureModel(plan.grid.frame, posterior, plan.seeds.centres, counts, active, active_counts)
+    return MixtureModel(plan.grid.frame, posterior, centres, counts, active, active_counts)
 
 
 def _covering(

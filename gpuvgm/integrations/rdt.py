@@ -26,7 +26,7 @@ from gpuvgm.engines.tables import Draw, DrawTable
 from gpuvgm.errors import InputError, counted_values, install_extra
 from gpuvgm.estimator.estimator import BayesianGaussianMixture, MixtureEffort
 from gpuvgm.mixture.accumulate import summarise_rows
-from gpuvgm.mixture.estimator_fit import Estimate, Problem, config_of, estimate_of, outcome_of, plan
+from gpuvgm.mixture.estimator_fit import Estimate, Problem, estimate_of, outcome_of, plan
 from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
 from gpuvgm.summary.grid import Floats, Frame
 
@@ -63,13 +63,12 @@ class OnePassMixture(BayesianGaussianMixture):
         is_small = problem.rows.count < SUMMARY_ROWS
         if self.effort == "best" or self.algorithm == "exact" or (self.algorithm == "auto" and is_small):
             return super()._estimate(problem)
-        frame, starts, grid = plan(replace(problem, rows=problem.rows.sample(PLANNING_ROWS)))
-        sums = summarise_rows(problem.engine, problem.rows, grid)
-        column = ColumnFit(grid, sums, tuple(starts), config_of(problem, frame, best=False, checked="end"))
+        planned = plan(replace(problem, rows=problem.rows.sample(PLANNING_ROWS)))
+        column = ColumnFit(planned, summarise_rows(problem.engine, problem.rows, planned.grid))
         outcome = outcome_of(fit_cells(problem.engine, column, problem.verbosity))
         if outcome.error > LARGEST_END_ERROR:
             return super()._estimate(problem)
-        return estimate_of(frame.centre, outcome)
+        return estimate_of(planned.grid.frame.centre, outcome)
 
 
 class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: ignore[misc]  # RDT ships no types

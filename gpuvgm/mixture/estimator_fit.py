@@ -51,13 +51,13 @@ from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search
 from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
-    Accumulators,
-    CellFit,
     ColumnFit,
     ColumnFits,
+    MixturePlan,
     Outcome,
     SummaryConfig,
     centres_of,
+    fit_cells,
 )
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid
 
@@ -111,6 +111,41 @@ class Problem:
     stopping: Stopping
     warm: Posterior | None
     verbosity: Verbosity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeaturePlan(MixturePlan):
+    """How a problem of one feature is fitted on its summary.
+
+    Parameters
+    ----------
+    grid, starts, refinements, trusted
+        As for `MixturePlan`.
+    problem : Problem
+        What to fit; its prior does not depend on the sums.
+    best : bool
+        Whether a search is made.
+    checked : {"history", "refit", "end"}
+        As for `SummaryConfig`.
+    """
+
+    problem: Problem
+    best: bool = False
+    checked: Checked = "end"
+
+    @property
+    def settings(self) -> SummaryConfig:
+        """How to fit; see `MixturePlan.settings`."""
+        problem, prior = self.problem, self.problem.prior.within(self.grid.frame.centre)
+        return SummaryConfig(
+            components=problem.components,
+            stopping=lambda rows: problem.stopping,
+            random=lambda: problem.random,
+            prior=lambda mean, variance: prior,
+            search=Effort() if self.best else None,
+            continued=self.best,
+            checked=self.checked,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +256,8 @@ def fit_on_summary(problem: Problem) -> Estimate:
         What to fit; its rows have one feature.
     """
     summarise = partial(summarise_rows, problem.engine, problem.rows)
-    column = _fitted(problem, summarise, plan(problem), checked="refit")
-    return estimate_of(column.grid.frame.centre, outcome_of(column))
+    column = _fitted(summarise, plan(problem, checked="refit"))
+    return estimate_of(column.plan.grid.frame.centre, outcome_of(column))
 
 
 def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
@@ -243,11 +278,11 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
         return divided[-1][0].merge(divided[-1][1])
 
     with quiet_k_means():
-        planned = plan(problem)
-    column = _fitted(problem, summarise, planned, best=True)
+        planned = plan(problem, best=True)
+    column = _fitted(summarise, planned)
     if exact and not outcome_of(column).exact:
-        column = _on_rows(problem, column)
-    centre, outcome = column.grid.frame.centre, outcome_of(column)
+        column = _on_rows(column)
+    centre, outcome = planned.grid.frame.centre, outcome_of(column)
     score = np.nan
     if problem.rows.count >= LEAST_ROWS:
         prior = problem.prior.within(centre)
@@ -255,63 +290,43 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
     return explained(problem, estimate_of(centre, outcome), outcome.search, score)
 
 
-def _fitted(
-    problem: Problem,
-    summarise: Callable[[Grid], Any],
-    planned: tuple[Frame, list[ColumnStart], Grid],
-    *,
-    best: bool = False,
-    checked: Checked = "end",
-) -> ColumnFit:
-    """The fit of the only column."""
-    frame, starts, grid = planned
+def _fitted(summarise: Callable[[Grid], Any], planned: FeaturePlan) -> ColumnFit[FeaturePlan]:
+    """The fit of the only column; what is printed of it ends where the grid is refined."""
 
-    def each(work: CellFit, columns: ColumnFits) -> Results[ColumnFit]:
-        return Results({name: work(problem.engine, column) for name, column in columns.items()}, {})
+    def on_cells(columns: ColumnFits[FeaturePlan]) -> Results[ColumnFit[FeaturePlan]]:
+        column = columns["x"]
+        verbosity = None if column.plan.refinements else planned.problem.verbosity
+        return Results({"x": fit_cells(planned.problem.engine, column, verbosity)}, {})
 
-    def on_rows(columns: ColumnFits) -> Results[ColumnFit]:
-        return Results({name: _on_rows(problem, column) for name, column in columns.items()}, {})
-
-    def scan(grids: Mapping[str, Grid]) -> Results[Any]:
-        if not best:
+    def scan(plans: Mapping[str, FeaturePlan]) -> Results[Any]:
+        if not planned.best:
             _LOG.info("another scan with a finer grid")
-        return Results({name: summarise(finer) for name, finer in grids.items()}, {})
+        return Results({"x": summarise(plans["x"].grid)}, {})
 
-    accumulators = Accumulators(each, scan, on_rows, verbosity=problem.verbosity)
-    column = ColumnFit(grid, summarise(grid), tuple(starts), config_of(problem, frame, best=best, checked=checked))
-    return summary_fit.fit(accumulators, {"x": column}).good["x"]
+    def on_rows(columns: ColumnFits[FeaturePlan]) -> Results[ColumnFit[FeaturePlan]]:
+        return Results({"x": _on_rows(columns["x"])}, {})
+
+    begun = {"x": ColumnFit(planned, summarise(planned.grid))}
+    return summary_fit.fit(begun, on_cells, scan, on_rows).good["x"]
 
 
-def _on_rows(problem: Problem, column: ColumnFit) -> ColumnFit:
+def _on_rows(column: ColumnFit[FeaturePlan]) -> ColumnFit[FeaturePlan]:
     """The column with its fit on every row: from the end of a search, or again from the start that was chosen."""
-    centre, outcome, start = column.grid.frame.centre, outcome_of(column), column.starts[0]
-    if column.config.search is not None:
+    plan, outcome = column.plan, outcome_of(column)
+    problem, centre, start = plan.problem, plan.grid.frame.centre, plan.starts[0]
+    if plan.best:
         objective = Objective(_e_step(problem, centre), problem.prior.within(centre), column.sums.cells().rows)
         end = accelerated(objective, outcome.fit.posterior)
         return replace(column, outcome=replace(outcome, fit=end, error=0.0, exact=True))
     _LOG.info("exact EM: a fit on the summary may be %.1e sigma off", outcome.error)
     if isinstance(start, Seeds):
-        again = replace(problem, starts=1, init=column.grid.frame.invert(start.centres)[:, None])
+        again = replace(problem, starts=1, init=plan.grid.frame.invert(start.centres)[:, None])
     else:
         again = replace(problem, warm=start.outside(centre))
     return replace(column, outcome=Outcome(_exact_fit(again, centre), 0.0, exact=True))
 
 
-def config_of(problem: Problem, frame: Frame, *, best: bool, checked: Checked) -> SummaryConfig:
-    """How the column of a problem is fitted; its prior does not depend on the sums."""
-    prior = problem.prior.within(frame.centre)
-    return SummaryConfig(
-        components=problem.components,
-        stopping=lambda rows: problem.stopping,
-        random=lambda: problem.random,
-        prior=lambda mean, variance: prior,
-        search=Effort() if best else None,
-        continued=best,
-        checked=checked,
-    )
-
-
-def outcome_of(column: ColumnFit) -> Outcome:
+def outcome_of(column: ColumnFit[Any]) -> Outcome:
     """What a fit of the column gave."""
     assert column.outcome is not None
     return column.outcome
@@ -323,13 +338,14 @@ def estimate_of(centre: float | Floats, outcome: Outcome) -> Estimate:
     return Estimate(fit.posterior.outside(centre), fit.bounds, fit.converged, algorithm, outcome.error)
 
 
-def plan(problem: Problem) -> tuple[Frame, list[ColumnStart], Grid]:
-    """Frame, starts and grid from a sample of the rows; the grid is split between the centres of the first start."""
+def plan(problem: Problem, *, best: bool = False, checked: Checked = "end") -> FeaturePlan:
+    """Starts and grid from a sample of the rows; the grid is split between the centres of the first start."""
     sample = problem.rows.sample(SEED_ROWS)
     numbers = first_feature(sample.array)
     frame = _frame_around(numbers)
-    starts = _draw_starts(problem, sample, frame.centre)
-    return frame, starts, build_grid(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts[0]))
+    starts = tuple(_draw_starts(problem, sample, frame.centre))
+    grid = build_grid(frame, Masses.of_sample(frame.apply(numbers)), centres_of(starts))
+    return FeaturePlan(grid=grid, starts=starts, problem=problem, best=best, checked=checked)
 
 
 def _draw_starts(problem: Problem, sample: Rows, centre: float) -> list[ColumnStart]:

@@ -14,8 +14,8 @@ from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import WeightedSums, mean_and_variance, over_features, summarise_rows
 from gpuvgm.mixture.estimator_fit import (
     Estimate,
+    FeaturePlan,
     Problem,
-    config_of,
     estimate_of,
     explained,
     fit_on_rows,
@@ -26,7 +26,7 @@ from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import Moments, Rows
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import ColumnFit, Start, fit_cells
-from gpuvgm.summary.grid import Floats, Frame, Grid
+from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Cells, Summary
 
 
@@ -36,8 +36,6 @@ class SeenColumn:
 
     Parameters
     ----------
-    frame : Frame
-        Coordinates of the rows.
     grid : Grid
         The grid.
     start : Seeds or Posterior
@@ -46,7 +44,6 @@ class SeenColumn:
         Rows whose weights are whole numbers, and the others.
     """
 
-    frame: Frame
     grid: Grid
     start: Start
     counted: Summary | None = None
@@ -54,9 +51,9 @@ class SeenColumn:
 
     @classmethod
     def begin(cls, problem: Problem) -> SeenColumn:
-        """Frame, grid and start from the rows of the first call."""
-        frame, starts, grid = plan(replace(problem, starts=1))
-        return cls(frame, grid, starts[0])
+        """Grid and start from the rows of the first call."""
+        planned = plan(replace(problem, starts=1))
+        return cls(planned.grid, planned.starts[0])
 
     def add(self, engine: Engine, rows: Rows) -> SeenColumn:
         """With more rows."""
@@ -64,9 +61,6 @@ class SeenColumn:
         if isinstance(sums, Summary):
             return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))
         return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))
-
-    def masses(self) -> None:
-        """The grid of the first call is kept: rows of earlier calls are gone."""
 
     def cells(self) -> Cells:
         """All rows seen, cell by cell."""
@@ -77,14 +71,13 @@ class SeenColumn:
         cells = self.cells()
         mean, variance = mean_and_variance(cells.mean, cells.weight, cells.scatter)
         scatter = variance * (cells.rows - 1)
-        return Moments(cells.rows, self.frame.invert(np.array([mean])), np.array([[scatter]]))
+        return Moments(cells.rows, self.grid.frame.invert(np.array([mean])), np.array([[scatter]]))
 
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """Fit on all rows seen, or the best that a search finds."""
-        config = config_of(problem, self.frame, best=best, checked="refit")
-        column = ColumnFit(self.grid, self, (self.start,), config)
-        outcome = outcome_of(fit_cells(problem.engine, column))
-        estimate = estimate_of(self.frame.centre, outcome)
+        planned = FeaturePlan(grid=self.grid, starts=(self.start,), problem=problem, best=best, checked="refit")
+        outcome = outcome_of(fit_cells(problem.engine, ColumnFit(planned, self)))
+        estimate = estimate_of(self.grid.frame.centre, outcome)
         return explained(problem, estimate, outcome.search, np.nan) if best else estimate
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Protocol, Self, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -32,16 +32,6 @@ LEAST_EVIDENCE = 5e-3  # nats a row that another prior gains: less is a few need
 ROUNDED = 1.001  # more than what sums of shares are rounded by
 Start = Seeds | Posterior
 T = TypeVar("T")
-
-
-class Sums(Protocol):
-    """Sums of a column's rows over the cells of a grid."""
-
-    def cells(self) -> Cells:
-        """The occupied cells as numbers."""
-
-    def masses(self) -> Masses | None:
-        """Where the rows lie, for a finer grid; None where the grid cannot be refined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +59,8 @@ class SummaryConfig:
         from its end on, as that of a search always is.
     weight_threshold : float
         A mode is a component with more weight than this.
+    asks_exact : bool
+        Whether the fit shall be made on the rows.
     """
 
     components: int
@@ -80,6 +72,7 @@ class SummaryConfig:
     continued: bool = False
     checked: Literal["history", "refit", "end"] = "history"
     weight_threshold: float = 0.005
+    asks_exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,90 +95,88 @@ class Outcome:
         return None if self.search is None else self.search.bound_with_fewer
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnFit:
-    """A column under way.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixturePlan:
+    """Where a fit of one feature on its summary starts, and how it goes; who plans one adds what else it knows.
 
     Parameters
     ----------
     grid : Grid
-        The cells that it is summarised into.
-    sums : Summary or WeightedSums
-        Its rows on this grid.
+        The cells that the rows are summarised into.
     starts : tuple of Seeds or Posterior
         Where to start: centres that every row goes to the nearest of, or posteriors. After a plain fit only the best.
-    config : SummaryConfig
-        How to fit.
     refinements : int
         How often the grid was refined.
     trusted : bool
         False where the grid knows nothing of the centres, which were found after it was made.
-    asks_exact : bool
-        Whether the fit shall be made on the rows.
+    """
+
+    grid: Grid
+    starts: tuple[Start, ...] = ()
+    refinements: int = 0
+    trusted: bool = True
+
+    @property
+    def settings(self) -> SummaryConfig:
+        """How to fit."""
+        raise NotImplementedError
+
+    def finer(self, masses: Masses) -> Self:
+        """The plan with a finer grid, built from where all rows lie instead of a sample, split between the centres."""
+        refinements = self.refinements + 1
+        grid = build_grid(self.grid.frame, masses, centres_of(self.starts), MASS_BITS + 2 * refinements)
+        return replace(self, grid=grid, refinements=refinements, trusted=True)
+
+
+P = TypeVar("P", bound=MixturePlan)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFit(Generic[P]):
+    """A column under way: each step of a fit replaces a part.
+
+    Parameters
+    ----------
+    plan : MixturePlan
+        Its grid and starts, and what is settled about it.
+    sums : Summary, WeightedSums or SeenColumn
+        Its rows on this grid.
     outcome : Outcome, optional
         The fit, once there is one.
     """
 
-    grid: Grid
-    sums: Sums
-    starts: tuple[Start, ...]
-    config: SummaryConfig
-    refinements: int = 0
-    trusted: bool = True
-    asks_exact: bool = False
+    plan: P
+    sums: Any
     outcome: Outcome | None = None
 
     @property
     def is_good(self) -> bool:
         """Whether the fit keeps the promise, and is one on the rows where that is asked for."""
         outcome = self.outcome
-        return outcome is not None and outcome.is_good and (outcome.exact or not self.asks_exact)
-
-    def finer_grid(self) -> Grid | None:
-        """A finer grid, built from where all rows lie instead of a sample; None where that cannot be."""
-        masses = self.sums.masses()
-        return None if masses is None else finer_grid(self.grid, masses, centres_of(self.starts[0]), self.refinements)
-
-    def on(self, grid: Grid, sums: Sums) -> Self:
-        """The column with its rows on a finer grid."""
-        return replace(self, grid=grid, sums=sums, refinements=self.refinements + 1, trusted=True)
+        return outcome is not None and outcome.is_good and (outcome.exact or not self.plan.settings.asks_exact)
 
 
-ColumnFits = dict[str, ColumnFit]
-CellFit = Callable[[Engine, ColumnFit], ColumnFit]
+ColumnFits = dict[str, ColumnFit[P]]
 
 
-@dataclass(frozen=True, slots=True)
-class Accumulators:
-    """What a fit asks of the rows.
-
-    Parameters
-    ----------
-    each : callable
-        What a function gives for each column with the engine that runs E-steps over cells, or why it failed.
-    summarise : callable, optional
-        Sums of columns over finer grids, in one scan for all of them; None where rows cannot be read again.
-    exact : callable, optional
-        Exact EM for columns; None where rows cannot be read again.
-    verbosity : Verbosity, optional
-        What is printed of plain fits before the grid is refined.
-    """
-
-    each: Callable[[CellFit, ColumnFits], Results[ColumnFit]]
-    summarise: Callable[[Mapping[str, Grid]], Results[Any]] | None = None
-    exact: Callable[[ColumnFits], Results[ColumnFit]] | None = None
-    verbosity: Verbosity | None = None
-
-
-def fit(accumulators: Accumulators, columns: ColumnFits) -> Results[ColumnFit]:
+def fit(
+    columns: ColumnFits[P],
+    each: Callable[[ColumnFits[P]], Results[ColumnFit[P]]],
+    summarise: Callable[[Mapping[str, P]], Results[Any]] | None = None,
+    exact: Callable[[ColumnFits[P]], Results[ColumnFit[P]]] | None = None,
+) -> Results[ColumnFit[P]]:
     """Fit columns on their summaries, refine the grids of those that miss the promise, else run exact EM.
 
     Parameters
     ----------
-    accumulators : Accumulators
-        What reads the rows.
     columns : dict of str to ColumnFit
         The columns, each with its summary.
+    each : callable
+        What `fit_cells` gives for each column, or why it failed.
+    summarise : callable, optional
+        Sums of columns by plans with finer grids, in one scan for all of them; None where rows cannot be read again.
+    exact : callable, optional
+        Exact EM for columns; None where rows cannot be read again.
 
     Returns
     -------
@@ -193,28 +184,27 @@ def fit(accumulators: Accumulators, columns: ColumnFits) -> Results[ColumnFit]:
         The columns with their fits, and why others have none.
     """
     failed: dict[str, Exception] = {}
-    pending = {name: column for name, column in columns.items() if not column.asks_exact or column.config.search}
+    settings = {name: column.plan.settings for name, column in columns.items()}
+    pending = {name: columns[name] for name, one in settings.items() if not one.asks_exact or one.search}
     for attempt in range(MOST_REFINEMENTS + 1):
-        verbosity = accumulators.verbosity if attempt == 0 else None
-        fitted = accumulators.each(partial(fit_cells, verbosity=verbosity), pending)
+        fitted = each(pending)
         columns, failed = renewed(columns, fitted), failed | fitted.failed
-        if accumulators.summarise is None or attempt == MOST_REFINEMENTS:
+        if summarise is None or attempt == MOST_REFINEMENTS:
             break
-        missed = {
-            name: column.finer_grid()
-            for name, column in fitted.good.items()
-            if not (column.is_good or column.asks_exact)
-        }
-        finer = {name: grid for name, grid in missed.items() if grid is not None}
+        finer = {}
+        for name, column in fitted.good.items():
+            masses = None if column.is_good or settings[name].asks_exact else column.sums.masses()
+            if masses is not None:
+                finer[name] = column.plan.finer(masses)
         if not finer:
             break
-        scanned = accumulators.summarise(finer)
-        pending = {name: columns[name].on(finer[name], sums) for name, sums in scanned.good.items()}
+        scanned = summarise(finer)
+        pending = {name: replace(columns[name], plan=finer[name], sums=sums) for name, sums in scanned.good.items()}
         columns, failed = renewed(columns, Results(pending, scanned.failed)), failed | scanned.failed
     left = {name: column for name, column in columns.items() if not column.is_good}
-    if not left or accumulators.exact is None:
+    if not left or exact is None:
         return Results(columns, failed)
-    done = accumulators.exact(left)
+    done = exact(left)
     return Results(renewed(columns, done), failed | done.failed)
 
 
@@ -223,17 +213,12 @@ def renewed(columns: Mapping[str, T], results: Results[T]) -> dict[str, T]:
     return {name: results.good.get(name, column) for name, column in columns.items() if name not in results.failed}
 
 
-def finer_grid(grid: Grid, masses: Masses, centres: Floats, refinements: int) -> Grid:
-    """The grid of the next refinement, from where all rows lie, split between the centres."""
-    return build_grid(grid.frame, masses, centres, MASS_BITS + 2 * (refinements + 1))
+def centres_of(starts: Sequence[Start]) -> Floats:
+    """Centres whose midpoints the grid must be split at: those of the first start, none where it is a posterior."""
+    return starts[0].centres if starts and isinstance(starts[0], Seeds) else np.empty(0)
 
 
-def centres_of(start: Start) -> Floats:
-    """Centres whose midpoints the grid must be split at."""
-    return start.centres if isinstance(start, Seeds) else np.empty(0)
-
-
-def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = None) -> ColumnFit:
+def fit_cells(engine: Engine, column: ColumnFit[P], verbosity: Verbosity | None = None) -> ColumnFit[P]:
     """Fit a column on its summary, and estimate the error.
 
     Parameters
@@ -245,26 +230,28 @@ def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = N
     verbosity : Verbosity, optional
         What is printed of a plain fit.
     """
-    cells, config = column.sums.cells(), column.config
+    plan, config = column.plan, column.plan.settings
+    cells: Cells = column.sums.cells()
     prior = config.prior(*mean_and_variance(cells.mean, cells.weight, cells.scatter))
     if config.continued and column.outcome is not None:
         fit = accelerated(cell_objective(engine, cells, prior), column.outcome.fit.posterior, config.search)
         error = search_error(engine, prior, fit.posterior, cells)
         return replace(column, outcome=replace(column.outcome, fit=fit, error=error))
     if config.search is not None:
-        search = _searched(engine, column, config.search, cells, prior)
-        error = search_error(engine, search.prior, search.fit.posterior, cells) if column.trusted else np.inf
+        search = _searched(engine, plan, config.search, cells, prior)
+        error = search_error(engine, search.prior, search.fit.posterior, cells) if plan.trusted else np.inf
         return replace(column, outcome=Outcome(search.fit, error, search=search))
-    begins = [partial(first_posterior, prior, column.grid, start, cells) for start in column.starts]
+    begins = [partial(first_posterior, prior, plan.grid, start, cells) for start in plan.starts]
     stopping = config.stopping(cells.rows)
 
     def from_start(start: Posterior, observe: Observer | None) -> MixtureFit:
         return fit_batch(engine, [(cells, start)], prior, stopping, CHECKED_ITERATIONS, observe)[0]
 
     number, fit = best_of(begins, from_start, verbosity)
-    chosen = replace(column, starts=(column.starts[number],))
-    keys = midpoint_keys(centres_of(chosen.starts[0]))
-    is_split = column.trusted if number == 0 else np.array_equal(column.grid.midpoints, keys)
+    plan = replace(plan, starts=(plan.starts[number],))
+    is_split = plan.trusted
+    if number > 0:
+        is_split = np.array_equal(plan.grid.midpoints, midpoint_keys(centres_of(plan.starts)))
     if config.checked == "end":
         error = end_error(engine, prior, fit.posterior, cells)
     elif not is_split:
@@ -272,14 +259,14 @@ def fit_cells(engine: Engine, column: ColumnFit, verbosity: Verbosity | None = N
     elif config.checked == "history":
         error = history_error(engine, prior, fit, cells)
     else:
-        error = estimate_error(cells, fit.posterior, partial(_refits, engine, chosen, prior))
-    return replace(chosen, outcome=Outcome(fit, error))
+        error = estimate_error(cells, fit.posterior, partial(_refits, engine, plan, prior))
+    return replace(column, plan=plan, outcome=Outcome(fit, error))
 
 
-def _searched(engine: Engine, column: ColumnFit, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
+def _searched(engine: Engine, plan: MixturePlan, effort: Effort, cells: Cells, prior: Prior) -> SearchResult:
     """What a search finds, under another prior than the usual one where the rows are clearly likelier under that."""
-    config, best = column.config, None
-    starts = [first_sums(column.grid, start, cells) for start in column.starts]
+    config, best = plan.settings, None
+    starts = [first_sums(plan.grid, start, cells) for start in plan.starts]
     levels = coarse_to_fine(cells)
     for strength in config.mean_precisions or (prior.mean_precision,):
         found = search_cells(
@@ -299,14 +286,16 @@ def _searched(engine: Engine, column: ColumnFit, effort: Effort, cells: Cells, p
     return best
 
 
-def _refits(engine: Engine, column: ColumnFit, prior: Prior, every: Sequence[Cells]) -> list[Posterior]:
+def _refits(engine: Engine, plan: MixturePlan, prior: Prior, every: Sequence[Cells]) -> list[Posterior]:
     """The same fit on other cells of the same rows."""
-    begins = [(cells, first_posterior(prior, column.grid, column.starts[0], cells)) for cells in every]
-    stopping = column.config.stopping(every[0].rows)
+    begins = [(cells, first_posterior(prior, plan.grid, plan.starts[0], cells)) for cells in every]
+    stopping = plan.settings.stopping(every[0].rows)
     return [fit.posterior for fit in fit_batch(engine, begins, prior, stopping)]
 
 
-def fit_rows(column: ColumnFit, accumulate: Accumulate, moments: ColumnMoments, start: Statistics | None) -> ColumnFit:
+def fit_rows(
+    column: ColumnFit[P], accumulate: Accumulate, moments: ColumnMoments, start: Statistics | None
+) -> ColumnFit[P]:
     """Exact EM: every E-step over every row.
 
     Parameters
@@ -320,7 +309,7 @@ def fit_rows(column: ColumnFit, accumulate: Accumulate, moments: ColumnMoments, 
     start : Statistics or None
         Where EM starts; None after a search.
     """
-    config = column.config
+    config = column.plan.settings
     prior = config.prior(moments.mean, moments.variance)
     if start is None:
         searched = column.outcome

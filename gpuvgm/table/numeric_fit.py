@@ -12,16 +12,14 @@ from typing import Any
 import numpy as np
 
 from gpuvgm.arrays import Array, is_on_device, namespace_of, to_numpy, widened
-from gpuvgm.columns import numeric
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.general import column_of_range
 from gpuvgm.columns.numbers import ordinary_numbers
 from gpuvgm.columns.numeric import (
     NumberPlan,
     check_reach,
     confirm,
+    fitted_column,
     needs_more_rows,
-    refine,
     reseed,
 )
 from gpuvgm.config import SUMMARY_ROWS
@@ -35,35 +33,24 @@ from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.io import Block
 from gpuvgm.mixture.accumulate import hard_start, moments_over, over_rows, start_over
-from gpuvgm.mixture.em import Accumulate
 from gpuvgm.mixture.initialization import Seeds, is_far_from_zero, k_means_seeds, quiet_k_means
 from gpuvgm.mixture.rows import SEED_ROWS, Rows, first_feature
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
-    Accumulators,
-    CellFit,
     ColumnFit,
-    ColumnFits,
-    Outcome,
+    centres_of,
     fit,
+    fit_cells,
     fit_rows,
     renewed,
 )
-from gpuvgm.summary.grid import Floats, Grid, Ints
+from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
 LARGEST_NUMBER = 2.0**500  # in a frame; squares must not overflow
 _LOG = logging.getLogger("gpuvgm")
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A column, the summary of its rows, and its fit once there is one."""
-
-    plan: NumberPlan
-    summary: Summary
-    outcome: Outcome | None = None
+NumberFit = ColumnFit[NumberPlan]
 
 
 def fit_numbers(
@@ -81,21 +68,21 @@ def fit_numbers(
     summaries : dict of str to Summary
         The summaries that the models came from.
     """
-    columns = {plan.name: Counted(plan, summaries[plan.name]) for plan in plans}
+    columns = {plan.name: ColumnFit(plan, summaries[plan.name]) for plan in plans}
     threads, repeatable = run.executor.threads, run.source.repeatable and all_rows
     checked = map_columns(threads, partial(_check_counted, run, all_rows=all_rows), columns)
     seeded = _seed_again(run, checked.good, repeatable=repeatable)
     fitted = _fit_columns(run, seeded.good, repeatable=repeatable)
-    built = map_columns(threads, partial(_fitted_column, run), fitted.good)
-    kept = {name: fitted.good[name].summary for name in built.good}
+    built = map_columns(threads, partial(fitted_column, get_engine(run.here.engine)), fitted.good)
+    kept = {name: fitted.good[name].sums for name in built.good}
     return Results(built.good, checked.failed | seeded.failed | fitted.failed | built.failed), kept
 
 
-def _check_counted(run: Run, column: Counted, *, all_rows: bool) -> Counted:
+def _check_counted(run: Run, column: NumberFit, *, all_rows: bool) -> NumberFit:
     """The column, its kind and algorithm settled, unless its rows cannot be fitted."""
-    source, plan, summary = run.source, confirm(column.plan, column.summary), column.summary
+    source, plan, summary = run.source, confirm(column.plan, column.sums), column.sums
     if not all_rows:
-        return Counted(plan, summary)
+        return ColumnFit(replace(plan, config=replace(plan.config, algorithm="summary")), summary)
     refuse_infinite(run, plan, summary)
     _refuse_overflow(plan.name, summary)
     check_reach(plan, summary)
@@ -104,7 +91,7 @@ def _check_counted(run: Run, column: Counted, *, all_rows: bool) -> Counted:
     if plan.config.algorithm == "auto":
         small = summary.rows < SUMMARY_ROWS and source.repeatable
         plan = replace(plan, config=replace(plan.config, algorithm="exact" if small else "summary"))
-    return Counted(plan, summary)
+    return ColumnFit(plan, summary)
 
 
 def read_once(what: str) -> InputError:
@@ -115,18 +102,18 @@ def read_once(what: str) -> InputError:
     )
 
 
-def _seed_again(run: Run, columns: dict[str, Counted], *, repeatable: bool) -> Results[Counted]:
+def _seed_again(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -> Results[NumberFit]:
     """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
     again = {
-        name: replace(column, plan=reseed(column.plan, column.summary))
+        name: replace(column, plan=reseed(column.plan, column.sums))
         for name, column in columns.items()
-        if needs_more_rows(column.plan, column.summary)
+        if needs_more_rows(column.plan, column.sums)
     }
     if not again or not repeatable:
         return Results(columns | again, {})
-    finer = {name: refine(column.plan, column.summary) for name, column in again.items()}
+    finer = {name: column.plan.finer(column.sums.masses()) for name, column in again.items()}
     scanned = _scan_again(run, finer)
-    counted = {name: Counted(finer[name], summary) for name, summary in scanned.good.items()}
+    counted = {name: ColumnFit(finer[name], summary) for name, summary in scanned.good.items()}
     return Results(renewed(columns, Results(counted, scanned.failed)), scanned.failed)
 
 
@@ -155,7 +142,7 @@ class Search:
     repeatable: bool
     _done: set[str] = field(default_factory=set)
 
-    def note(self, name: str, result: ColumnFit | Exception) -> None:
+    def note(self, name: str, result: NumberFit | Exception) -> None:
         """A column is done, or has failed, unless it is fitted again."""
         if isinstance(result, Exception) or result.is_good or not self.repeatable:
             self._done.add(name)
@@ -173,25 +160,16 @@ class Search:
             self.report()
 
 
-def _fit_columns(run: Run, columns: dict[str, Counted], *, repeatable: bool) -> Results[Counted]:
+def _fit_columns(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -> Results[NumberFit]:
     """Fits of the columns; where the rows cannot be read again, from their summaries alone."""
-    plans = {name: one.plan for name, one in columns.items() if not one.plan.ranged and one.summary.ordinary > 0}
-    begun = {name: numeric.column_of(plan, columns[name].summary) for name, plan in plans.items()}
-    if not repeatable:
-        begun = {name: replace(column, asks_exact=False) for name, column in begun.items()}
-
-    def summarise(grids: Mapping[str, Grid]) -> Results[Any]:
-        for name, grid in grids.items():
-            plans[name] = replace(plans[name], grid=grid, refinements=plans[name].refinements + 1, trusted=True)
-        return _scan_again(run, {name: plans[name] for name in grids})
-
-    search = Search(run.searched, frozenset(plans), repeatable)
-    accumulators = Accumulators(partial(_fit_each, run, search.note))
-    if repeatable:
-        exact = partial(_each_exactly, run, search, plans)
-        accumulators = replace(accumulators, summarise=summarise, exact=exact)
+    begun = {name: column for name, column in columns.items() if not column.plan.ranged and column.sums.ordinary > 0}
+    search = Search(run.searched, frozenset(begun), repeatable)
     search.report()
-    fitted = fit(accumulators, begun)
+    each = partial(_fit_each, run, search.note)
+    if repeatable:
+        fitted = fit(begun, each, partial(_scan_again, run), partial(_each_exactly, run, search))
+    else:
+        fitted = fit(begun, each)
     search.end()
     for name, column in fitted.good.items() if not repeatable else ():
         if not column.is_good:
@@ -200,52 +178,47 @@ def _fit_columns(run: Run, columns: dict[str, Counted], *, repeatable: bool) -> 
                 name,
                 np.inf if column.outcome is None else column.outcome.error,
             )
-    done = {
-        name: Counted(numeric.plan_of(plans[name], column), _summary_of(column), column.outcome)
-        for name, column in fitted.good.items()
-    }
-    return Results(renewed(columns, Results(done, fitted.failed)), fitted.failed)
+    return Results(renewed(columns, fitted), fitted.failed)
 
 
-def _fit_each(run: Run, told: Callable[[str, Any], None], work: CellFit, columns: ColumnFits) -> Results[ColumnFit]:
-    """What `work` gives for each column: by the GPUs of a cluster that has some, else in threads of this process."""
+def _fit_each(run: Run, told: Callable[[str, Any], None], columns: dict[str, NumberFit]) -> Results[NumberFit]:
+    """Each column fitted on its summary: by the GPUs of a cluster that has some, else in threads of this process."""
     executor = run.executor
     if not isinstance(executor, DaskExecutor) or run.engine != "cuda":
-        return map_columns(executor.threads, partial(work, get_engine(run.here.engine)), columns, told)
+        return map_columns(executor.threads, partial(fit_cells, get_engine(run.here.engine)), columns, told)
     names, parts = list(columns), executor.worker_threads
     shares = [{name: columns[name] for name in names[i::parts]} for i in range(min(parts, len(names)))]
     fitted: dict[str, Any] = {}
-    for share in executor.gather(partial(_fit_share, work, run.engine), shares):
+    for share in executor.gather(partial(_fit_share, run.engine), shares):
         for name, found in share.items():
-            fitted[name] = found if isinstance(found, Exception) else replace(columns[name], **found)
+            fitted[name] = found if isinstance(found, Exception) else replace(columns[name], outcome=found)
             told(name, fitted[name])
     return Results.of({name: fitted[name] for name in names})
 
 
-def _fit_share(work: CellFit, engine: str, columns: ColumnFits) -> dict[str, Any]:
-    """What a worker's engine finds for some columns, or why it failed; their cells stay there."""
+def _fit_share(engine: str, columns: dict[str, NumberFit]) -> dict[str, Any]:
+    """The fits that a worker's engine finds for some columns, or why it failed; their cells stay there."""
     with quiet_k_means():
-        fitted = map_columns(LocalExecutor().threads, partial(work, get_engine(engine)), columns)
-    found = {name: {"starts": column.starts, "outcome": column.outcome} for name, column in fitted.good.items()}
-    return found | fitted.failed
+        fitted = map_columns(LocalExecutor().threads, partial(fit_cells, get_engine(engine)), columns)
+    return {name: column.outcome for name, column in fitted.good.items()} | fitted.failed
 
 
-def _each_exactly(run: Run, search: Search, plans: Mapping[str, NumberPlan], left: ColumnFits) -> Results[ColumnFit]:
+def _each_exactly(run: Run, search: Search, left: dict[str, NumberFit]) -> Results[NumberFit]:
     """Exact EM for one column after the other."""
-    missed = [name for name, column in left.items() if not column.asks_exact]
+    missed = [name for name, column in left.items() if not column.plan.settings.asks_exact]
     if missed:
         _LOG.warning("exact EM for %s: two refinements of the grid were not enough", listed(missed))
     results: dict[str, Any] = {}
     for name, column in left.items():
         try:
-            results[name] = fit_exactly(run, plans[name], column)
+            results[name] = fit_exactly(run, column)
         except COLUMN_PROBLEMS as problem:
             results[name] = naming(name, problem)
         search.note(name, results[name])
     return Results.of(results)
 
 
-def fit_exactly(run: Run, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
+def fit_exactly(run: Run, column: NumberFit) -> NumberFit:
     """EM with every E-step over every row; the column is held in memory as float64, and on the device if it lies there.
 
     Where the user's limit of memory has no room for it, every E-step reads the source again instead. The rows of a
@@ -254,12 +227,13 @@ def fit_exactly(run: Run, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
     With algorithm="exact" the centres come from k-means on all rows, as scikit-learn's. A summary that had to be given
     up keeps its centres; so do more rows on a device or a cluster than a sample has, which do not come to this process.
     """
+    plan = column.plan
     if run.spread:
         with rows_on_workers(partial(partition_numbers, plan), run.blocks([plan.name]), run) as workers:
-            return fit_over_workers(get_engine(run.here.engine), workers, plan, column)
+            return fit_over_workers(get_engine(run.here.engine), workers, column)
     row_bytes = EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)  # k-means on all rows has many copies of them
-    if run.room is not None and _summary_of(column).rows * row_bytes > run.room:
-        return _fit_over_blocks(run, plan, column)
+    if run.room is not None and column.sums.rows * row_bytes > run.room:
+        return _fit_over_blocks(run, column)
     engine, parts = get_engine(run.engine), list[Floats]()
     run.executor.map_blocks(
         lambda block: ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0],
@@ -270,31 +244,23 @@ def fit_exactly(run: Run, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
     parts.clear()
     start = None
     if _starts_from_rows(plan) and not (is_on_device(numbers) and len(numbers) > SEED_ROWS):
-        column, start = _start_from_rows(to_numpy(numbers), plan, column)
+        column, start = _start_from_rows(to_numpy(numbers), column)
     with ThreadPoolExecutor(run.executor.threads) as pool:
         rows = replace(Rows.of(numbers), pool=pool)
-        return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
+        return _fit_exact_rows(engine, column, rows, start)
 
 
-def _fit_exact_rows(  # noqa: PLR0913 - what the three places of rows differ in
-    engine: Engine,
-    plan: NumberPlan,
-    column: ColumnFit,
-    rows: Rows,
-    accumulate: Accumulate,
-    start: Statistics | None = None,
-) -> ColumnFit:
+def _fit_exact_rows(engine: Engine, column: NumberFit, rows: Rows, start: Statistics | None = None) -> NumberFit:
     """Exact EM from some sums or from the nearest centres; refused where rows are not those that were summarised."""
-    moments = moments_over(engine, rows, plan.grid.frame)
-    _refuse_changed(plan, _summary_of(column).ordinary, moments.rows)
-    if start is None and column.config.search is None:
-        seeds = column.starts[0]
-        assert isinstance(seeds, Seeds)
-        start = start_over(engine, rows, plan.grid.frame, seeds)
+    plan, frame = column.plan, column.plan.grid.frame
+    accumulate, moments = over_rows(engine, rows, frame), moments_over(engine, rows, frame)
+    _refuse_changed(column, moments.rows)
+    if start is None and plan.settings.search is None:
+        start = start_over(engine, rows, frame, Seeds(centres_of(plan.starts)))
     return fit_rows(column, accumulate, moments, start)
 
 
-def fit_over_workers(engine: Engine, rows: RowsOnWorkers, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
+def fit_over_workers(engine: Engine, rows: RowsOnWorkers, column: NumberFit) -> NumberFit:
     """EM as in `fit_exactly` with the rows in the workers' memory; from the same centres the result has the same bits.
 
     Parameters
@@ -303,19 +269,18 @@ def fit_over_workers(engine: Engine, rows: RowsOnWorkers, plan: NumberPlan, colu
         The engine of this process.
     rows : RowsOnWorkers
         The column's numbers.
-    plan : NumberPlan
-        What is settled about the column.
     column : ColumnFit
         The column.
     """
     start = None
-    if _starts_from_rows(plan) and _summary_of(column).ordinary <= SEED_ROWS:
-        column, start = _start_from_rows(np.concatenate([*rows.each(_numbers_of_block)]), plan, column)
-    return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame), start)
+    if _starts_from_rows(column.plan) and column.sums.ordinary <= SEED_ROWS:
+        column, start = _start_from_rows(np.concatenate([*rows.each(_numbers_of_block)]), column)
+    return _fit_exact_rows(engine, column, rows, start)
 
 
-def _fit_over_blocks(run: Run, plan: NumberPlan, column: ColumnFit) -> ColumnFit:
+def _fit_over_blocks(run: Run, column: NumberFit) -> NumberFit:
     """The same without the column in memory: every E-step reads the source again."""
+    plan = column.plan
     if _starts_from_rows(plan):
         _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
 
@@ -326,8 +291,7 @@ def _fit_over_blocks(run: Run, plan: NumberPlan, column: ColumnFit) -> ColumnFit
     assert isinstance(run.executor, LocalExecutor)
     blocks = partial(run.blocks, [plan.name])
     rows = RowsOfSource(np.empty((0, 1)), blocks=blocks, numbers_of=numbers_of, executor=run.executor)
-    engine = get_engine(run.engine)
-    return _fit_exact_rows(engine, plan, column, rows, over_rows(engine, rows, plan.grid.frame))
+    return _fit_exact_rows(get_engine(run.engine), column, rows)
 
 
 def partition_numbers(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
@@ -340,12 +304,6 @@ def partition_numbers(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
     return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
 
 
-def _summary_of(column: ColumnFit) -> Summary:
-    """The summary of a column's rows."""
-    assert isinstance(column.sums, Summary)
-    return column.sums
-
-
 def _starts_from_rows(plan: NumberPlan) -> bool:
     """Whether k-means runs on all rows."""
     return plan.config.algorithm == "exact" and plan.config.effort == "research"
@@ -356,19 +314,19 @@ def _numbers_of_block(part: slice, x: Array, weight: Array | None) -> Floats:
     return first_feature(x)
 
 
-def _start_from_rows(numbers: Floats, plan: NumberPlan, column: ColumnFit) -> tuple[ColumnFit, Statistics]:
+def _start_from_rows(numbers: Floats, column: NumberFit) -> tuple[NumberFit, Statistics]:
     """The column with centres from k-means on all its rows, without labels, and the statistics that EM starts from."""
     numbers = numbers[np.isfinite(numbers)]
-    y = plan.grid.frame.apply(numbers)
-    _refuse_changed(plan, _summary_of(column).ordinary, len(y))
-    seeds, labels = _seeds_of_rows(plan, numbers, y)
+    y = column.plan.grid.frame.apply(numbers)
+    _refuse_changed(column, len(y))
+    seeds, labels = _seeds_of_rows(column.plan, numbers, y)
     start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), labels, seeds.centres)
-    return replace(column, starts=(seeds,)), start
+    return replace(column, plan=replace(column.plan, starts=(seeds,))), start
 
 
-def _refuse_changed(plan: NumberPlan, counted: int, rows: int) -> None:
-    if rows != counted:
-        raise SourceChangedError(f'column "{plan.name}" changed while it was read; give a source that stays')
+def _refuse_changed(column: NumberFit, rows: int) -> None:
+    if rows != column.sums.ordinary:
+        raise SourceChangedError(f'column "{column.plan.name}" changed while it was read; give a source that stays')
 
 
 def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> tuple[Seeds, Ints]:
@@ -382,13 +340,6 @@ def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> tuple[Seeds,
         return k_means_seeds(y, components, random_state)
     seeds, labels = k_means_seeds(numbers, components, random_state)
     return Seeds(plan.grid.frame.apply(seeds.centres)), labels
-
-
-def _fitted_column(run: Run, column: Counted) -> FittedColumn:
-    if column.plan.ranged:
-        plan = column.plan
-        return column_of_range(plan.name, plan.codec, column.summary, clip=plan.clip)
-    return numeric.summary_model(get_engine(run.here.engine), column.plan, column.summary, column.outcome)
 
 
 def refuse_infinite(run: Run, plan: NumberPlan, summary: Summary, *, fitted: bool = False) -> None:

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 
 from gpuvgm import TableTransformer
-from gpuvgm.columns import numeric
 from gpuvgm.columns.numeric import NumberPlan, plan_numbers
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
 from gpuvgm.config import EncodingRules, FitConfig
@@ -44,7 +43,7 @@ def fit_rows(plan: NumberPlan, x: np.ndarray) -> Posterior:
     engine, frame = get_engine("auto"), plan.grid.frame
     y = frame.apply(x)
     one, zero = np.ones(len(y)), np.zeros(len(y))
-    start = hard_start(y, one, zero, plan.seeds.nearest(y), plan.seeds.centres)
+    start = hard_start(y, one, zero, plan.starts[0].nearest(y), plan.starts[0].centres)
     mean, variance = mean_and_variance(y, one, zero)
 
     prior = prior_of(mean, variance, frame, plan.config)
@@ -57,7 +56,7 @@ def test_within_the_promise(name: str) -> None:
     x = shape(name, ROWS)
     plan = plan_of(x)
     engine = get_engine("auto")
-    outcome = fit_cells(engine, numeric.column_of(plan, engine.summarise(x, plan.grid))).outcome
+    outcome = fit_cells(engine, ColumnFit(plan, engine.summarise(x, plan.grid))).outcome
     rows, cells = fit_rows(plan, x), outcome.fit.posterior
     held = rows.counts > 0.5
     assert np.max(np.abs(rows.means - cells.means)[held] / np.sqrt(rows.covariances[held])) < PROMISE
@@ -146,7 +145,7 @@ def test_the_bound_never_falls() -> None:
     x = shape("cents", 50_000)
     plan = plan_of(x)
     engine = get_engine("auto")
-    outcome = fit_cells(engine, numeric.column_of(plan, engine.summarise(x, plan.grid))).outcome
+    outcome = fit_cells(engine, ColumnFit(plan, engine.summarise(x, plan.grid))).outcome
     bounds = np.array(outcome.fit.bounds)
     assert np.all(np.diff(bounds) >= -1e-12 * np.abs(bounds[:-1]))
 

@@ -12,7 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import ColumnsFailed
-from gpuvgm.mixture import summary_fit
+from gpuvgm.table import numeric_fit
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device import stages, worker
 from tests.harness.device.frames import DataFrame, dask_frame, use_strict_cudf
@@ -135,15 +135,15 @@ def test_a_partition_is_one_block_unless_others_are_asked_for(worker_here: None,
 
 
 def test_a_column_that_fails_on_a_worker_stops_alone(worker_here: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    fit_cells = summary_fit.fit_cells
+    fit_cells = numeric_fit.fit_cells
 
-    def failing(engine: Any, column: summary_fit.ColumnFit, **options: Any) -> summary_fit.ColumnFit:
+    def failing(engine: Any, column: Any) -> Any:
         assert engine.name == "cuda"
-        if column.sums.missing:  # type: ignore[attr-defined]
+        if column.sums.missing:
             raise ValueError("no fit today")
-        return fit_cells(engine, column, **options)
+        return fit_cells(engine, column)
 
-    monkeypatch.setattr(summary_fit, "fit_cells", failing)
+    monkeypatch.setattr(numeric_fit, "fit_cells", failing)
     transformer = gpuvgm.TableTransformer(algorithm="summary", effort="research", max_iter=2)
     with pytest.raises(ColumnsFailed, match='column "gaps": ValueError: no fit today .2 other columns') as caught:
         transformer.fit(dask_frame(on_device(rows())))

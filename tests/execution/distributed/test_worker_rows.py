@@ -118,10 +118,10 @@ def bits(column: Any) -> list[Any]:
 def fitted_over(monkeypatch: pytest.MonkeyPatch, x: np.ndarray, cuts: Sequence[int], effort: str) -> Any:
     """The column, fitted over partitions cut at these rows."""
 
-    def fit(run: Any, plan: Any, column: Any) -> Any:
+    def fit(run: Any, column: Any) -> Any:
         held: Any = InThisProcess(np.split(x.astype(np.float64), cuts))
         rows = RowsOnWorkers(np.empty((0, 1)), held=in_whole_chunks(held), engine=run.engine)
-        return numeric_fit.fit_over_workers(get_engine(run.engine), rows, plan, column)
+        return numeric_fit.fit_over_workers(get_engine(run.engine), rows, column)
 
     with monkeypatch.context() as patch:
         patch.setattr(numeric_fit, "fit_exactly", fit)
@@ -235,9 +235,9 @@ def test_no_rows_come_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     x, came = two_modes(np.random.default_rng(0)), list[int]()
     held: Any = Watched(np.split(x, [5000, 7000]), came)
 
-    def fit(run: Any, plan: Any, column: Any) -> Any:
+    def fit(run: Any, column: Any) -> Any:
         rows = RowsOnWorkers(np.empty((0, 1)), held=in_whole_chunks(held), engine=run.engine)
-        return numeric_fit.fit_over_workers(get_engine(run.engine), rows, plan, column)
+        return numeric_fit.fit_over_workers(get_engine(run.engine), rows, column)
 
     monkeypatch.setattr(numeric_fit, "fit_exactly", fit)
     gpuvgm.TableTransformer(**settings("research")).fit({"x": x})
