@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import util
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
 from tests.engines.kernels.building import needs_compiler
 from tests.harness import covering
+from tests.harness.device.frames import use_strict_cudf
 from tests.harness.device.module import forget_engines, use_strict_device
 
 # In the background, and under nohup, signals may be ignored, and the processes that tests start would inherit that.
@@ -148,10 +153,29 @@ def _nothing_is_left_of_dask() -> Iterator[None]:
 
 
 @pytest.fixture
+def random() -> np.random.Generator:
+    """Draws that begin alike in every test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Other libraries compute on one thread: scikit-learn's k-means gives other bits on several."""
+    with threadpool_limits(1):
+        yield
+
+
+@pytest.fixture
 def strict_cupy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The strict device in the place of CuPy; a fault on it fails the test, whoever caught it."""
     with strictly(monkeypatch) as module:
         yield module
+
+
+@pytest.fixture
+def cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Frames on the strict device in the place of cuDF's."""
+    return use_strict_cudf(monkeypatch)
 
 
 @contextmanager
@@ -163,6 +187,18 @@ def strictly(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         assert not module.hardware.faults
     finally:
         forget_engines()
+
+
+@pytest.fixture
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A disk that is mounted with the options of the parameter; it takes root to mount one."""
+    target = tmp_path / "disk"
+    target.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", target], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a disk: {mounted.stderr.decode().strip()}")
+    yield target
+    subprocess.run(["umount", target], check=True)
 
 
 @pytest.fixture(params=["reference", *native_names(), *cuda_names()])

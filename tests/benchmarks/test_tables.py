@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from itertools import islice
 
 import numpy as np
 import pandas as pd
 import pytest
-from threadpoolctl import threadpool_limits
 
 from benchmarks import tables, tables_points
 from benchmarks.__main__ import main
@@ -18,14 +16,8 @@ from benchmarks.tables import agrees, differences_table, facts, goals, held_out,
 from benchmarks.tables_held_out import AUTO, BIC, RESEARCH, likelihoods
 from benchmarks.tables_sentinels import MadeColumn, judge, made_columns
 
+pytestmark = pytest.mark.usefixtures("one_thread")  # threads of small fits wait longer than they compute
 WINE = "sklearn/wine"
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Threads of small fits wait for each other longer than they compute."""
-    with threadpool_limits(1):
-        yield
 
 
 def columns_of(frame: pd.DataFrame, kinds: dict[str, Label]) -> dict[str, dict[str, object]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import numpy as np
 import pyarrow as pa
@@ -26,18 +25,6 @@ def folder(tmp_path_factory):
     invoke("fit", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--columns", "x,n")
     invoke("transform", folder / "table.parquet", folder / "encoded.parquet", "--model", folder / "m.gpuvgm")
     return folder
-
-
-@pytest.fixture
-def disk(tmp_path, request):
-    """A disk that is mounted with the options of the parameter; it takes root to mount one."""
-    target = tmp_path / "disk"
-    target.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", request.param, "tmpfs", target], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"cannot mount a disk: {mounted.stderr.decode().strip()}")
-    yield target
-    subprocess.run(["umount", target], check=True)
 
 
 @pytest.fixture(autouse=True)

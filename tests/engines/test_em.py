@@ -62,12 +62,15 @@ def bits(ascent: Ascent) -> list[bytes]:
     return [array.tobytes() for array in arrays]
 
 
-def run(engine: Engine, cells: Cells, prior: Prior, begin: Sequence[Statistics]) -> list[list[bytes]]:
-    objective = cell_objective(engine, cells, prior)
+def run_with(objective: Any, begin: Sequence[Statistics]) -> list[list[bytes]]:
     ascents = objective.ascents(begin)
     for iterations in (15, 0, 60):  # taken up again
         objective.run(ascents, iterations, 1e-9)
     return [bits(ascent) for ascent in ascents]
+
+
+def run(engine: Engine, cells: Cells, prior: Prior, begin: Sequence[Statistics]) -> list[list[bytes]]:
+    return run_with(cell_objective(engine, cells, prior), begin)
 
 
 @pytest.mark.parametrize("prior", PRIORS)
@@ -150,13 +153,6 @@ def test_neither_instruction_set_nor_threads_nor_batch_change_a_bit() -> None:
             loops._threads = threads
             objective: Any = cell_objective(engine, cells, prior)
             assert run_with(replace(objective, loops=loops), begin) == alone
-
-
-def run_with(objective: Any, begin: Sequence[Statistics]) -> list[list[bytes]]:
-    ascents = objective.ascents(begin)
-    for iterations in (15, 0, 60):
-        objective.run(ascents, iterations, 1e-9)
-    return [bits(ascent) for ascent in ascents]
 
 
 def test_an_ascent_that_was_not_run_has_made_one_iteration() -> None:

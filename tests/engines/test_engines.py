@@ -28,7 +28,7 @@ from gpuvgm.mixture.statistics import statistics_of
 from gpuvgm.summary.grid import Frame
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
-from tests.harness.shapes import SHAPES, shape
+from tests.harness.shapes import SHAPES, shape, with_gaps
 from tests.summary.test_grid import grid_of
 from tests.summary.test_summary import same
 
@@ -51,12 +51,6 @@ def draw_table(active: int = 7, components: int = 10, limit: float = 0.99, floor
     table = mixture(components)
     widths = 4 * np.sqrt(0.7213475204444817 / table.half_precisions[:active])
     return DrawTable(table, widths, np.arange(active)[::-1].astype(float), floor, limit, active)
-
-
-def rows(count: int, seed: int = 0) -> np.ndarray:
-    x = np.random.default_rng(seed).lognormal(2, 1, count)
-    x[::11] = np.nan
-    return x
 
 
 def encode(engine: Engine, x: np.ndarray, table: DrawTable, draw: Draw, dtype: str = "float32", code: str = "uint8"):  # type: ignore[no-untyped-def]
@@ -82,7 +76,7 @@ def test_contract_has_the_same_arguments_everywhere() -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("components", [1, 2, 10, 37])
 def test_e_step_over_rows(candidate: Engine, size: int, components: int) -> None:
-    x, table = rows(size), mixture(components, Frame(0.5, 1.25))
+    x, table = with_gaps(size), mixture(components, Frame(0.5, 1.25))
     for weight in (None, np.random.default_rng(1).uniform(0, 3, size)):
         expected = REFERENCE.e_step(x, weight, None, table)
         found = candidate.e_step(x, weight, None, table)
@@ -115,7 +109,7 @@ def test_e_step_far_out_does_not_overflow(engine: Engine) -> None:
 
 
 def test_entropy_follows_from_the_sums(engine: Engine) -> None:
-    x, table = rows(5000), mixture()
+    x, table = with_gaps(5000), mixture()
     statistics = statistics_of(engine.e_step(x, None, None, table), table)
     y = x[np.isfinite(x)]
     density = table.coefficients[:, None] - table.half_precisions[:, None] * (y - table.means[:, None]) ** 2
@@ -125,7 +119,7 @@ def test_entropy_follows_from_the_sums(engine: Engine) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 5000])
 def test_count_most_probable(candidate: Engine, size: int) -> None:
-    x = rows(size)
+    x = with_gaps(size)
     weight = np.random.default_rng(1).integers(1, 9, size).astype(float)
     for w in (None, weight):
         expected = REFERENCE.count_most_probable(x, w, mixture())
@@ -135,7 +129,7 @@ def test_count_most_probable(candidate: Engine, size: int) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("active", [1, 2, 7, 10])
 def test_transform(candidate: Engine, size: int, active: int) -> None:
-    x, table = rows(size), draw_table(active)
+    x, table = with_gaps(size), draw_table(active)
     uniforms = np.random.default_rng(5).uniform(size=size)
     for draw in (Draw(7, 2**63 + 5, 1000), Draw(7, 9, 3), Draw(uniforms=uniforms), Draw(most_probable=True)):
         scalar, code = encode(candidate, x, table, draw)
@@ -147,7 +141,7 @@ def test_transform(candidate: Engine, size: int, active: int) -> None:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("code", ["uint8", "uint16"])
 def test_transform_types(candidate: Engine, dtype: str, code: str) -> None:
-    x, table = rows(1000), draw_table(limit=np.inf, floor=0.0)
+    x, table = with_gaps(1000), draw_table(limit=np.inf, floor=0.0)
     for ours, theirs in zip(encode(candidate, x, table, Draw(1, 2), dtype, code),
                             encode(REFERENCE, x, table, Draw(1, 2), dtype, code), strict=True):  # fmt: skip
         assert ours.dtype == theirs.dtype
@@ -156,7 +150,7 @@ def test_transform_types(candidate: Engine, dtype: str, code: str) -> None:
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 1023, 1024, 1025, 4096])
 def test_rows_do_not_depend_on_their_block(engine: Engine, cut: int) -> None:
-    x, table = rows(6000), draw_table()
+    x, table = with_gaps(6000), draw_table()
     whole = encode(engine, x, table, Draw(3, 11, 77))
     parts = [encode(engine, x[:cut], table, Draw(3, 11, 77)), encode(engine, x[cut:], table, Draw(3, 11, 77 + cut))]
     for i in (0, 1):
@@ -440,7 +434,7 @@ def test_summary_of_several_windows(candidate: Engine) -> None:
 
 @pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
 def test_instruction_sets_agree_to_the_bit() -> None:
-    x, table = rows(20_001), draw_table()
+    x, table = with_gaps(20_001), draw_table()
     engines = [make_engine(name) for name in native_names()]
     g = np.random.default_rng(2)
     weight, scatter = g.integers(1, 50, len(x)).astype(float), g.uniform(0, 1e-3, len(x))

@@ -77,3 +77,10 @@ def each_shape(names: Iterable[str] = SHAPES) -> pytest.MarkDecorator:
 def shape(name: str, rows: int, seed: int = 0) -> np.ndarray:
     """Rows of one shape."""
     return SHAPES[name](np.random.default_rng(seed), rows)
+
+
+def with_gaps(rows: int, dtype: str = "float64") -> np.ndarray:
+    """Lognormal rows, of which every eleventh is missing."""
+    x = shape("lognormal", rows, rows).astype(dtype)
+    x[::11] = np.nan
+    return x

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 import gpuvgm
 from gpuvgm.report import Comparison
-from tests.report.test_kinds import COLUMNS, make_table
+from tests.report.tables import COLUMNS, make_table, synthetic_table
 
 single_column = pytest.importorskip("sdmetrics.single_column", reason="SDMetrics is not installed")
 
@@ -21,9 +20,7 @@ CATEGORIES = ("city", "size")
 
 @pytest.fixture(scope="module")
 def tables() -> tuple[pa.Table, pa.Table]:
-    original, synthetic = make_table(ROWS), make_table(ROWS // 2, seed=1)
-    city = pa.array(np.random.default_rng(2).choice(["a", "b", "new", None], ROWS // 2, p=[0.5, 0.2, 0.2, 0.1]))
-    return original, synthetic.set_column(synthetic.column_names.index("city"), "city", city)
+    return make_table(ROWS), synthetic_table(ROWS // 2)
 
 
 @pytest.fixture(scope="module")

@@ -237,8 +237,7 @@ def test_missing_categories_stay_missing_beside_arrays_on_the_device() -> None:
     assert restore(DeviceTable({"x": numbers, "c": column}, 3), source(3))["c"].tolist() == ["a", None, "b"]
 
 
-def test_cudf_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_strict_cudf(monkeypatch)
+def test_cudf_frames(cudf: Any) -> None:
     columns = {
         "n": pa.array([1, None, 2**62], pa.int64()),
         "f": pa.array([1.5, None, float("nan")], pa.float32()),
@@ -297,8 +296,7 @@ def later() -> dict[str, pa.Array]:
 
 
 @pytest.mark.parametrize("block_rows", [24, 5])
-def test_buffers_are_read_in_place_and_may_be_spilled_again(monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
-    use_strict_cudf(monkeypatch)
+def test_buffers_are_read_in_place_and_may_be_spilled_again(cudf: Any, block_rows: int) -> None:
     columns = later()
     frame = DataFrame({name: Series.from_arrow(array) for name, array in columns.items()})
     opened = open_source(frame)
@@ -321,8 +319,7 @@ def test_buffers_are_read_in_place_and_may_be_spilled_again(monkeypatch: pytest.
     assert all(block.column(name).equals(columns[name]) for name in HOSTED)
 
 
-def test_restored_decimals_and_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_strict_cudf(monkeypatch)
+def test_restored_decimals_and_words(cudf: Any) -> None:
     columns = later()
     opened = open_source(DataFrame({name: Series.from_arrow(array) for name, array in columns.items()}))
     table = joined([block.table for block in opened.blocks(list(columns), 7)], opened.schema)
@@ -333,8 +330,7 @@ def test_restored_decimals_and_words(monkeypatch: pytest.MonkeyPatch) -> None:
     assert arrays["word"].tolist() == columns["word"].to_pylist()
 
 
-def test_a_series_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_strict_cudf(monkeypatch)
+def test_a_series_is_no_table(cudf: Any) -> None:
     with pytest.raises(InputError, match=r"to_frame\(\)"):
         open_source(Series([1.0]))
     assert open_source({"x": Series([1.0]), "y": up(np.zeros(1))}).schema.names == ["x", "y"]
@@ -360,8 +356,7 @@ def parquet(folder: Any) -> Any:
 
 
 @pytest.mark.parametrize("block_rows", [1, 3, 4, 7, 100])
-def test_parquet_files_through_cudf(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
-    use_strict_cudf(monkeypatch)
+def test_parquet_files_through_cudf(tmp_path: Any, cudf: Any, block_rows: int) -> None:
     files = open_source(parquet(tmp_path))
     read = files.as_read(on_device=True)
     assert read.lies_on_device and not files.lies_on_device
@@ -387,10 +382,7 @@ def test_parquet_files_through_cudf(tmp_path: Any, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("block_rows", [1, 4, 100])
 @pytest.mark.parametrize(("start", "stop"), [(0, 15), (3, 4), (4, 8), (5, 9), (7, 13), (10, 12), (14, 15), (6, 6)])
-def test_rows_of_parquet_files_through_cudf(
-    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, block_rows: int, start: int, stop: int
-) -> None:
-    use_strict_cudf(monkeypatch)
+def test_rows_of_parquet_files_through_cudf(tmp_path: Any, cudf: Any, block_rows: int, start: int, stop: int) -> None:
     files, names = open_source(parquet(tmp_path)), ["f", "w", "n"]
     found = list(files.as_read(on_device=True).between(names, start, stop, block_rows))
     expected = list(files.between(names, start, stop, block_rows))
@@ -411,10 +403,10 @@ def _ordinary(tmp_path: Any) -> Any:
 
 @pytest.mark.parametrize("cuts", [None, range(0, 3001, 50)])
 def test_all_partitions_of_ordinary_files_are_read_by_cudf(
-    ordinary: Any, monkeypatch: pytest.MonkeyPatch, cuts: range | None
+    ordinary: Any, cudf: Any, monkeypatch: pytest.MonkeyPatch, cuts: range | None
 ) -> None:
     """Row groups once each, whatever the rows of partitions; pieces of them where files of so many rows are written."""
-    cudf, source = use_strict_cudf(monkeypatch), open_source(ordinary)
+    source = open_source(ordinary)
     run, read = Run(source, "cuda", CallerExecutor(1)), []
 
     def noted(path: str, columns: Any, row_groups: Any, use_pandas_metadata: bool) -> Any:
@@ -446,8 +438,7 @@ def test_row_groups_are_taken_together_up_to_a_block() -> None:
     assert list(grouped((), 6)) == []
 
 
-def test_a_file_that_changes_is_refused(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    use_strict_cudf(monkeypatch)
+def test_a_file_that_changes_is_refused(tmp_path: Any, cudf: Any) -> None:
     read = open_source(parquet(tmp_path)).as_read(on_device=True)
     assert read.lies_on_device
     blocks = read.blocks(["n"], 4)

@@ -18,7 +18,6 @@ import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.execution.sources import any_source
 from gpuvgm.io import open_source, scans
-from tests.harness.device.frames import use_strict_cudf
 from tests.io.conftest import rows_of
 
 FAR = [dt.datetime(9999, 12, 31), dt.datetime(1, 1, 1), None, dt.datetime(2020, 5, 17, 1, 2, 3, 456789)]
@@ -116,10 +115,8 @@ def test_other_datasets_are_taken_as_they_are(tmp_path: Path) -> None:
         assert rows_of(dataset).equals(table)
 
 
-@pytest.mark.usefixtures("strict_cupy")
-def test_cudf_leaves_them_to_arrow(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cudf_leaves_them_to_arrow(path: Path, cudf: Any) -> None:
     """cuDF reads them in nanoseconds."""
-    use_strict_cudf(monkeypatch)
     names = ["t", "a.b", "x"]
     blocks = [*open_source(path).as_read(on_device=True).blocks(names, 100)]
     assert [type(block.column(name)).__name__ == "DeviceColumn" for block in blocks for name in names] == [0, 0, 1]

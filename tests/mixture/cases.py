@@ -26,6 +26,11 @@ def blobs(g: np.random.Generator, rows: int, features: int, groups: int = 3) -> 
     return centres[group] + widths[group] * g.normal(size=(rows, features))
 
 
+def rows_of(features: int, rows: int = 300, seed: int = 0) -> NDArray:
+    """Rows of any test that needs no others."""
+    return blobs(np.random.default_rng(seed), rows, features)
+
+
 def heavy_tails(g: np.random.Generator, rows: int, features: int) -> NDArray:
     """Student's t with two degrees of freedom."""
     return g.standard_t(2, (rows, features))

@@ -15,17 +15,13 @@ from gpuvgm import BayesianGaussianMixture
 from gpuvgm.engines import native_is_built
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.mixture import summary_fit
-from tests.mixture.cases import COVARIANCE_TYPES, PRIOR_TYPES, blobs, skewed
+from tests.mixture.cases import COVARIANCE_TYPES, PRIOR_TYPES, rows_of, skewed
 from tests.mixture.closeness import assert_array_close, assert_identical, assert_same_bounds, assert_same_parameters
 from tests.mixture.closeness import counts as counts_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 ALGORITHMS = [("exact", 1), ("exact", 3), ("summary", 1)]
-
-
-def rows_of(features: int, rows: int = 600, seed: int = 0) -> np.ndarray:
-    return blobs(np.random.default_rng(seed), rows, features)
 
 
 def mixture(**settings: object) -> BayesianGaussianMixture:
@@ -70,8 +66,7 @@ def test_the_best_start_is_kept(n_init: int) -> None:
 
 @pytest.mark.parametrize("features", [1, 3])
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_translation(covariance_type: str, features: int) -> None:
-    x = rows_of(features)
+def test_translation(covariance_type: str, features: int, x: np.ndarray) -> None:
     offset = 100.0 * np.arange(1, features + 1)
     still = mixture(covariance_type=covariance_type).fit(x)
     moved = mixture(covariance_type=covariance_type).fit(x + offset)
@@ -83,8 +78,7 @@ def test_translation(covariance_type: str, features: int) -> None:
 @pytest.mark.parametrize("factor", [2.0**-40, 1e-3, 1e6])
 @pytest.mark.parametrize("features", [1, 3])
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_scaling(covariance_type: str, features: int, factor: float) -> None:
-    x = rows_of(features)
+def test_scaling(covariance_type: str, factor: float, x: np.ndarray) -> None:
     plain = mixture(covariance_type=covariance_type, reg_covar=1e-6).fit(x)
     scaled = mixture(covariance_type=covariance_type, reg_covar=1e-6 * factor**2).fit(x * factor)
     scaled.means_ = scaled.means_ / factor
@@ -122,8 +116,7 @@ def test_covariances_times_precisions(covariance_type: str, features: int) -> No
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
 @pytest.mark.parametrize("prior_type", PRIOR_TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_outputs_agree_with_each_other(covariance_type: str, prior_type: str, algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_outputs_agree_with_each_other(covariance_type: str, prior_type: str, algorithm: str, x: np.ndarray) -> None:
     settings = {
         "covariance_type": covariance_type,
         "weight_concentration_prior_type": prior_type,
@@ -144,8 +137,7 @@ def test_outputs_agree_with_each_other(covariance_type: str, prior_type: str, al
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
 @pytest.mark.parametrize("prior_type", PRIOR_TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_warm_start_continues(covariance_type: str, prior_type: str, algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_warm_start_continues(covariance_type: str, prior_type: str, algorithm: str, x: np.ndarray) -> None:
     settings = {
         "covariance_type": covariance_type,
         "weight_concentration_prior_type": prior_type,
@@ -191,8 +183,7 @@ def test_verbose_prints_what_scikit_learn_prints(
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
-def test_a_fit_that_did_not_converge_warns(algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_a_fit_that_did_not_converge_warns(algorithm: str, x: np.ndarray) -> None:
     with pytest.warns(ConvergenceWarning) as expected:
         sklearn.mixture.BayesianGaussianMixture(n_components=3, max_iter=2, tol=0.0, random_state=0).fit(x)
     with pytest.warns(ConvergenceWarning) as found:
@@ -206,8 +197,7 @@ def test_a_fit_that_did_not_converge_warns(algorithm: str, features: int) -> Non
 
 
 @pytest.mark.parametrize("features", [1, 3])
-def test_automatic_is_exact_for_few_rows(features: int) -> None:
-    x = rows_of(features)
+def test_automatic_is_exact_for_few_rows(x: np.ndarray) -> None:
     automatic, exact = mixture().fit(x), mixture(algorithm="exact").fit(x)
     assert_identical(automatic, exact)
     assert automatic.fit_error_ == exact.fit_error_ == 0.0
@@ -307,8 +297,7 @@ def test_memory_mapped_rows(algorithm: str, features: int, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
-def test_the_tolerance_per_row(algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_the_tolerance_per_row(algorithm: str, x: np.ndarray) -> None:
     settings = {"algorithm": algorithm, "max_iter": 500}
     per_row = mixture(tol_per_row=1e-5, tol=1e9, **settings).fit(x)
     assert_identical(per_row, mixture(tol=1e-5 * len(x), **settings).fit(x))
@@ -326,8 +315,7 @@ def test_given_centres_do_not_depend_on_the_order_of_rows(algorithm: str, featur
 
 
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
-def test_rows_start_at_the_nearest_centre(algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_rows_start_at_the_nearest_centre(algorithm: str, features: int, x: np.ndarray) -> None:
     centres = rows_of(features, 5, seed=9)
     nearest = np.argmin(np.sum((x[:, None] - centres) ** 2, axis=2), axis=1)
     model = mixture(algorithm=algorithm, init_params=centres, max_iter=0, random_state=None).fit(x)

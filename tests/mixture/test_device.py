@@ -13,7 +13,6 @@ from gpuvgm.errors import InputError
 from gpuvgm.mixture.rows import SEED_ROWS, Rows
 from tests.conftest import needs_gpu
 from tests.engines.kernels.building import needs_compiler
-from tests.harness.device.frames import use_strict_cudf
 from tests.harness.device.hardware import Hardware
 from tests.harness.device.module import up
 from tests.mixture.cases import blobs
@@ -170,10 +169,10 @@ def test_weights_of_cupy_that_cannot_count_rows(strict_cupy: Any, weight: list[f
 @pytest.mark.parametrize("place", ["CuPy", "cuDF"])
 @pytest.mark.parametrize("settings", [{"algorithm": "auto"}, {"algorithm": "exact"}, {"features": 3}], ids=str)
 def test_nothing_but_samples_and_sums_comes_to_the_host(
-    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], place: str
+    strict_cupy: Any, cudf: Any, settings: dict[str, Any], place: str
 ) -> None:
     """As many rows again bring not a byte of theirs: of samples two are taken, and of cells few become more."""
-    cudf, options, rows = use_strict_cudf(monkeypatch), dict(settings), 2 * SEED_ROWS
+    options, rows = dict(settings), 2 * SEED_ROWS
     features = options.pop("features", 1)
     x = blobs(np.random.default_rng(3), 2 * rows, features)
     down = []
@@ -189,12 +188,10 @@ def test_nothing_but_samples_and_sums_comes_to_the_host(
 
 @needs_compiler
 @pytest.mark.parametrize("effort", ["research", "auto"])
-def test_exact_columns_of_tables_stay_on_the_device(
-    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, effort: str
-) -> None:
+def test_exact_columns_of_tables_stay_on_the_device(strict_cupy: Any, cudf: Any, effort: str) -> None:
     rows = 3 * SEED_ROWS
     x = blobs(np.random.default_rng(3), rows, 1)
-    frame = use_strict_cudf(monkeypatch).DataFrame({"x": up(x[:, 0].copy())})
+    frame = cudf.DataFrame({"x": up(x[:, 0].copy())})
     settings: dict[str, Any] = {"algorithm": "exact", "effort": effort, "max_iter": 5}
     with strict_cupy.hardware.ledger.stage("fit") as entry:
         found = TableTransformer(**settings).fit(frame).columns_["x"]

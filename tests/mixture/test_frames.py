@@ -14,7 +14,7 @@ import pytest
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.errors import InputError
 from tests.engines.kernels.building import needs_compiler
-from tests.harness.device.frames import DataFrame, Series, dask_frame, decimal_type, register_frames, use_strict_cudf
+from tests.harness.device.frames import DataFrame, Series, dask_frame, decimal_type, register_frames
 from tests.harness.device.module import is_strict, up
 from tests.mixture.cases import blobs
 from tests.mixture.closeness import assert_same_parameters
@@ -25,11 +25,6 @@ dd = pytest.importorskip("dask.dataframe")
 pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 ROWS = 9000
 METHODS = ("predict", "predict_proba", "score_samples")
-
-
-@pytest.fixture
-def cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return use_strict_cudf(monkeypatch)
 
 
 @pytest.fixture(autouse=True)
@@ -45,10 +40,6 @@ def table(features: int) -> pd.DataFrame:
     if features > 1:
         frame["c1"] = (100 * frame["c1"]).astype(np.int32)
     return frame
-
-
-def on_device(frame: pd.DataFrame) -> DataFrame:
-    return DataFrame({name: up(frame[name].to_numpy()) for name in frame}, list(frame.index))
 
 
 def split(frame: pd.DataFrame) -> list[pd.DataFrame]:
@@ -73,7 +64,7 @@ def host(values: Any) -> np.ndarray:
 def test_frames_of_cudf(cudf: Any, features: int, algorithm: str) -> None:
     frame = table(features)
     expected = mixture(frame, algorithm=algorithm).fit(frame.astype(np.float64))
-    given = on_device(frame)
+    given = DataFrame.from_pandas(frame)
     found = mixture(frame, algorithm=algorithm).fit(given)
     assert_same_parameters(found, expected, 1e-9)
     assert list(found.feature_names_in_) == list(frame.columns)
@@ -95,7 +86,7 @@ def test_frames_of_dask(cudf: Any, place: str, features: int, algorithm: str) ->
     frame = table(features)
     expected = mixture(frame, algorithm=algorithm).fit(frame.astype(np.float64))
     if place == "device":
-        lazy = dask_frame([on_device(part) for part in split(frame)])
+        lazy = dask_frame([DataFrame.from_pandas(part) for part in split(frame)])
     else:
         lazy = dd.from_map(lambda part: part, split(frame), meta=frame.iloc[:0])
     found = mixture(frame, algorithm=algorithm).fit(lazy)
@@ -146,7 +137,7 @@ def test_frames_of_dask_are_added_to_rows_seen_before(cudf: Any, features: int) 
     frame = table(features)
     first, second = frame.iloc[:4000], frame.iloc[4000:]
     expected = mixture(frame).partial_fit(first).partial_fit(second)
-    found = mixture(frame).partial_fit(dd.from_pandas(first, npartitions=2)).partial_fit(on_device(second))
+    found = mixture(frame).partial_fit(dd.from_pandas(first, npartitions=2)).partial_fit(DataFrame.from_pandas(second))
     assert_same_parameters(found, expected, 1e-9)
 
 
@@ -188,15 +179,15 @@ def test_missing_numbers_of_frames_are_refused(cudf: Any) -> None:
 
 def test_other_names_of_features_are_refused(cudf: Any) -> None:
     frame = table(3)
-    fitted = mixture(frame).fit(on_device(frame))
+    fitted = mixture(frame).fit(DataFrame.from_pandas(frame))
     with pytest.raises(ValueError, match="feature names should match"):
-        fitted.predict(on_device(frame.rename(columns={"c1": "other"})))
+        fitted.predict(DataFrame.from_pandas(frame.rename(columns={"c1": "other"})))
 
 
 def test_fitted_on_a_stream_that_does_not_wait_for_cudfs(cudf: Any, strict_cupy: Any) -> None:
     frame = table(3)
     with strict_cupy.cuda.Stream(non_blocking=True) as stream:
-        given = on_device(frame)
+        given = DataFrame.from_pandas(frame)
         stream.synchronize()
         found = mixture(frame).fit(given)
         labels = found.predict(given)

@@ -22,7 +22,7 @@ from sklearn.utils import get_tags
 
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.execution.local import LocalExecutor
-from tests.mixture.cases import blobs
+from tests.mixture.cases import rows_of
 from tests.mixture.closeness import assert_identical, assert_same_parameters
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -35,10 +35,6 @@ ADDED = {
     "tol_per_row": None,
 }
 Theirs = sklearn.mixture.BayesianGaussianMixture
-
-
-def rows_of(features: int, rows: int = 300, seed: int = 0) -> np.ndarray:
-    return blobs(np.random.default_rng(seed), rows, features)
 
 
 def error_of(action) -> tuple[type, str]:
@@ -152,8 +148,7 @@ METHODS = ["predict", "predict_proba", "score_samples", "score"]
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("features", [1, 2])
-def test_bad_rows_after_the_fit(method: str, features: int) -> None:
-    x = rows_of(features)
+def test_bad_rows_after_the_fit(method: str, features: int, x: np.ndarray) -> None:
     ours, theirs = BayesianGaussianMixture().fit(x), Theirs().fit(x)
     nan = x.copy()
     nan[3, 0] = np.nan
@@ -259,8 +254,7 @@ COPIES = {
 
 @pytest.mark.parametrize("features", [1, 2])
 @pytest.mark.parametrize("method", COPIES)
-def test_copies(method: str, features: int) -> None:
-    x = rows_of(features)
+def test_copies(method: str, x: np.ndarray) -> None:
     model = BayesianGaussianMixture(n_components=3, random_state=0, max_iter=10).fit(x)
     other = COPIES[method](model)
     assert_identical(other, model)
@@ -291,8 +285,7 @@ def test_pipeline() -> None:
 
 
 @pytest.mark.parametrize("features", [1, 2])
-def test_grid_search(features: int) -> None:
-    x = rows_of(features)
+def test_grid_search(x: np.ndarray) -> None:
     searches = []
     for make in (BayesianGaussianMixture, Theirs):
         grid = {"n_components": [1, 2, 4], "covariance_type": ["full", "diag"]}

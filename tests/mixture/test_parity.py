@@ -13,20 +13,15 @@ import pytest
 import sklearn.mixture
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
 
 from gpuvgm import BayesianGaussianMixture
 from tests.mixture.cases import CASES, COVARIANCE_TYPES, FAR, STARTS, Case, blobs
 from tests.mixture.closeness import assert_same_bounds, assert_same_labels, assert_same_parameters, assert_same_priors
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """scikit-learn's k-means gives other bits on several threads."""
-    with threadpool_limits(1):
-        yield
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 
 def fit_both(ours_x: object, theirs_x: object, settings: dict[str, object], random_state: object = 0):

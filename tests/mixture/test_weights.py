@@ -7,25 +7,17 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from gpuvgm import BayesianGaussianMixture
-from tests.mixture.cases import COVARIANCE_TYPES, PRIOR_TYPES, STARTS, blobs, skewed
+from tests.mixture.cases import COVARIANCE_TYPES, PRIOR_TYPES, STARTS, rows_of, skewed
 from tests.mixture.closeness import assert_identical, assert_same_bounds, assert_same_parameters, assert_same_priors
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.usefixtures("one_thread"),
+]
 
 ALGORITHMS = [("exact", 1), ("exact", 3), ("summary", 1)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    with threadpool_limits(1):
-        yield
-
-
-def rows_of(features: int, rows: int = 500, seed: int = 0) -> NDArray:
-    return blobs(np.random.default_rng(seed), rows, features)
 
 
 def mixture(x: NDArray, **settings: object) -> BayesianGaussianMixture:
@@ -45,8 +37,7 @@ def assert_same(ours, theirs, tolerance: float) -> None:
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
 @pytest.mark.parametrize("prior_type", PRIOR_TYPES)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_weights_are_frequencies(covariance_type: str, prior_type: str, algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_weights_are_frequencies(covariance_type: str, prior_type: str, algorithm: str, x: NDArray) -> None:
     weight = np.random.default_rng(1).integers(0, 5, len(x))
     settings = {
         "covariance_type": covariance_type,
@@ -70,8 +61,7 @@ def test_weights_are_frequencies_in_a_large_summary() -> None:
 
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_a_weight_may_be_split(covariance_type: str, algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_a_weight_may_be_split(covariance_type: str, algorithm: str, x: NDArray) -> None:
     g = np.random.default_rng(4)
     weight, share = g.exponential(3.0, len(x)), g.uniform(size=len(x))
     settings = {"covariance_type": covariance_type, "algorithm": algorithm}
@@ -84,8 +74,7 @@ def test_a_weight_may_be_split(covariance_type: str, algorithm: str, features: i
 
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
 @pytest.mark.parametrize("start", STARTS)
-def test_rows_of_weight_zero_are_no_rows(start: str, algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_rows_of_weight_zero_are_no_rows(start: str, algorithm: str, x: NDArray) -> None:
     weight = np.random.default_rng(5).uniform(0.5, 2, len(x))
     weight[::3] = 0.0
     x[0] = 1e9
@@ -97,8 +86,7 @@ def test_rows_of_weight_zero_are_no_rows(start: str, algorithm: str, features: i
 
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
 @pytest.mark.parametrize("start", STARTS)
-def test_weights_of_one_change_nothing(start: str, algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_weights_of_one_change_nothing(start: str, algorithm: str, x: NDArray) -> None:
     settings = {"algorithm": algorithm, "init_params": start, "max_iter": 10}
     plain = mixture(x, **settings).fit(x)
     assert_same(mixture(x, **settings).fit(x, sample_weight=np.ones(len(x))), plain, 1e-10)
@@ -107,8 +95,7 @@ def test_weights_of_one_change_nothing(start: str, algorithm: str, features: int
 
 @pytest.mark.parametrize("features", [1, 3])
 @pytest.mark.parametrize("covariance_type", COVARIANCE_TYPES)
-def test_default_priors_use_the_weights(covariance_type: str, features: int) -> None:
-    x = rows_of(features)
+def test_default_priors_use_the_weights(covariance_type: str, x: NDArray) -> None:
     weight = np.random.default_rng(6).integers(1, 6, len(x))
     model = mixture(x, covariance_type=covariance_type, max_iter=1).fit(x, sample_weight=weight)
     full = np.atleast_2d(np.cov(x.T, fweights=weight))
@@ -118,8 +105,7 @@ def test_default_priors_use_the_weights(covariance_type: str, features: int) -> 
 
 
 @pytest.mark.parametrize("algorithm, features", ALGORITHMS)
-def test_weights_far_apart(algorithm: str, features: int) -> None:
-    x = rows_of(features)
+def test_weights_far_apart(algorithm: str, x: NDArray) -> None:
     weight = 10.0 ** np.random.default_rng(7).uniform(-6, 6, len(x))
     model = mixture(x, algorithm=algorithm).fit(x, sample_weight=weight)
     assert np.sum(model.mean_precision_ - 1.0) == pytest.approx(np.sum(weight), rel=1e-9)
@@ -148,8 +134,7 @@ def test_bad_weights(name: str, algorithm: str, features: int) -> None:
 
 
 @pytest.mark.parametrize("features", [1, 3])
-def test_bad_weights_of_a_partial_fit(features: int) -> None:
-    x = rows_of(features)
+def test_bad_weights_of_a_partial_fit(x: NDArray) -> None:
     for name in ("negative", "nan", "too few"):
         make, message = BAD_WEIGHTS[name]
         with pytest.raises(ValueError, match=message):

@@ -67,10 +67,10 @@ def page() -> str:
     return gpuvgm.TableTransformer(effort="research", max_iter=20).fit(table).evaluate(table).to_html()
 
 
-def opened(page: str, folder: Path, width: int, *options: str) -> tuple[dict, str]:
+def opened(page: str, folder: Path, width: int, *options: str, wrapper: str = WRAPPER) -> tuple[dict, str]:
     """What is found of a page in a frame of a width, and what the browser wrote to its console."""
     text = json.dumps(page).replace("<", "\\u003c")
-    (folder / "wrapper.html").write_text(WRAPPER.format(width=width, text=text))
+    (folder / "wrapper.html").write_text(wrapper.format(width=width, text=text))
     assert BROWSER is not None
     command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", *options]
     command += [f"--user-data-dir={folder}", "--dump-dom"]
@@ -131,12 +131,10 @@ frame.srcdoc = JSON.parse(document.getElementById("text").textContent);
 </script>"""
 
 
-def test_a_packed_column_is_written_out_when_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
+def test_a_packed_column_is_written_out_when_it_is_opened(tmp_path: Path, random: np.random.Generator) -> None:
     table = {f"x{i}": random.lognormal(size=300) for i in range(COLUMNS + 1)}
     page = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table).evaluate(table).to_html()
-    monkeypatch.setattr("tests.report.test_browser.WRAPPER", UNPACK)
-    found, console = opened(page, tmp_path, 800, "--virtual-time-budget=20000")
+    found, console = opened(page, tmp_path, 800, "--virtual-time-budget=20000", wrapper=UNPACK)
     assert console == ""
     assert found == {"before": 1, "after": 3, "charts": 1}
 
@@ -155,13 +153,11 @@ frame.srcdoc = JSON.parse(document.getElementById("text").textContent);
 </script>"""
 
 
-def test_a_comparison_on_a_phone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
+def test_a_comparison_on_a_phone(tmp_path: Path, random: np.random.Generator) -> None:
     table = {f"a long name of column {i}": random.lognormal(size=300) for i in range(20)} | {"c": ["b" * 60, "a"] * 150}
     fitted = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table)
     text = fitted.evaluate(table, compare=table).to_html()
-    monkeypatch.setattr("tests.report.test_browser.WRAPPER", WIDTH)
-    found, console = opened(text, tmp_path, PHONE)
+    found, console = opened(text, tmp_path, PHONE, wrapper=WIDTH)
     assert console == ""
     assert found["needed"] <= found["width"] <= PHONE, "tables scroll in boxes of their own"
 

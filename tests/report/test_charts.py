@@ -9,20 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-import gpuvgm
 from gpuvgm.report.charts import HEIGHT, axis_labels, histogram_chart, scalars_chart
-from gpuvgm.report.profiles import NumberProfile
+from tests.report.tables import profile_of
 
 RANDOM = np.random.default_rng(0)
 ROWS = 3000
-
-
-def profile_of(values: object, **options: object) -> NumberProfile:
-    table = pa.table({"x": values})
-    fitted = gpuvgm.TableTransformer({"x": "continuous"}, effort="research", n_components=1, **options).fit(table)
-    profile = fitted.evaluate(table).columns["x"].profile
-    assert isinstance(profile, NumberProfile)
-    return profile
 
 
 def texts_of(values: object) -> list[str]:

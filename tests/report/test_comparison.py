@@ -25,7 +25,7 @@ from gpuvgm.report.page import WIDE
 from gpuvgm.report.pair_trends import ROWS as PAIR_ROWS
 from gpuvgm.report.pair_trends import pair_trends, thinned
 from tests.report.documents import parsed
-from tests.report.test_kinds import COLUMNS, make_table, numbers
+from tests.report.tables import COLUMNS, numbers, synthetic_table
 from tests.report.test_page import first_rows, sections
 
 ROWS = 4000
@@ -33,21 +33,13 @@ CATEGORIES = ("city", "size")
 
 
 @pytest.fixture(scope="module")
-def original() -> pa.Table:
-    return make_table(ROWS)
+def original(table: pa.Table) -> pa.Table:
+    return table
 
 
 @pytest.fixture(scope="module")
 def synthetic() -> pa.Table:
-    """Other rows, with other shares of the cities and one that the original lacks."""
-    table = make_table(ROWS // 2, seed=1)
-    cities = np.random.default_rng(2).choice(["a", "b", "new", None], ROWS // 2, p=[0.4, 0.2, 0.2, 0.2])
-    return table.set_column(table.column_names.index("city"), "city", pa.array(cities))
-
-
-@pytest.fixture(scope="module")
-def transformer(original: pa.Table) -> gpuvgm.TableTransformer:
-    return gpuvgm.TableTransformer(COLUMNS, effort="research", max_iter=20).fit(original)
+    return synthetic_table(ROWS // 2)
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +120,7 @@ def test_pairs_of_columns(comparison: Comparison, original: pa.Table, synthetic:
     assert pair.score == pytest.approx(tv_complement(*counts))
 
 
-def test_dependence_that_is_lost_has_a_low_score() -> None:
-    random = np.random.default_rng(0)
+def test_dependence_that_is_lost_has_a_low_score(random: np.random.Generator) -> None:
     x, group = random.normal(size=2000), np.arange(2000) % 2
     table = {"x": x + 3 * group, "y": 2 * x, "group": np.where(group, "b", "a"), "constant": np.ones(2000)}
     shuffled = {name: random.permutation(values) for name, values in table.items()}
@@ -149,8 +140,7 @@ def test_dependence_that_is_lost_has_a_low_score() -> None:
 
 
 @pytest.mark.parametrize("categories", [3, 2000])
-def test_many_joint_categories_count_the_same(categories: int) -> None:
-    random = np.random.default_rng(0)
+def test_many_joint_categories_count_the_same(categories: int, random: np.random.Generator) -> None:
     tables = [{name: random.integers(0, categories, 500) for name in "ab"} for _ in range(2)]
     counts = [Counter(zip(table["a"].tolist(), table["b"].tolist(), strict=True)) for table in tables]
     (pair,) = pair_trends(*tables)
@@ -221,14 +211,14 @@ def test_blocks_and_threads_change_nothing(
     comparison: Comparison, original: pa.Table, synthetic: pa.Table, block_rows: int, threads: int
 ) -> None:
     how = {"block_rows": block_rows, "threads": threads}
-    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", max_iter=20, **how).fit(original)
+    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", **how).fit(original)
     found = fitted.evaluate(original, compare=synthetic)
     assert replace(found, facts=None).to_html() == replace(comparison, facts=None).to_html()
 
 
 def test_workers_change_nothing(comparison: Comparison, original: pa.Table, synthetic: pa.Table) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
-    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research", max_iter=20).fit(original)
+    fitted = gpuvgm.TableTransformer(COLUMNS, effort="research").fit(original)
     with gpuvgm.cluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as client:
         fitted.set_params(executor=gpuvgm.DaskExecutor(client), block_rows=4096)
         assert fitted.evaluate(original, compare=synthetic).to_dict() == comparison.to_dict()
@@ -472,8 +462,7 @@ def test_a_limit_of_memory_counts_the_rows_that_are_kept(original: pa.Table, syn
         fitted.set_params(memory="300MiB").evaluate(original, compare=synthetic)
 
 
-def test_wide_tables_are_packed() -> None:
-    random = np.random.default_rng(0)
+def test_wide_tables_are_packed(random: np.random.Generator) -> None:
     wide = {f"c{i}": random.normal(size=100) for i in range(WIDE + 1)}
     fitted = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=5).fit(wide)
     tree = parsed(fitted.evaluate(wide, compare=wide).to_html(first_rows=True))

@@ -121,8 +121,7 @@ def test_every_comparison_has_a_line_of_copied_rows(table: dict, transformer: gp
     assert tile.all("dd")[0].text == "0 %"
 
 
-def test_columns_that_no_model_sees_tell_copies_of_a_table_of_two_booleans() -> None:
-    random = np.random.default_rng(0)
+def test_columns_that_no_model_sees_tell_copies_of_a_table_of_two_booleans(random: np.random.Generator) -> None:
     rows = {name: random.choice(["yes", "no"], 300).tolist() for name in "ab"} | {
         "note": [f"n {i}" for i in range(300)]
     }
@@ -161,8 +160,7 @@ def test_numbers_beyond_those_of_float32_are_compared_too() -> None:
         assert found.copied_rows == copied
 
 
-def test_samples_of_counts_are_no_copies() -> None:
-    random = np.random.default_rng(0)
+def test_samples_of_counts_are_no_copies(random: np.random.Generator) -> None:
     rows = {"a": random.choice([*"xyz"], 3000), "b": random.choice([f"b{i}" for i in range(30)], 3000)}
     rows["c"] = np.where(random.random(3000) < 0.5, rows["a"], random.choice([*"uvw"], 3000))
     fitted = gpuvgm.TableSynthesizer().fit(rows)

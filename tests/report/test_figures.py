@@ -33,11 +33,6 @@ def transformer(table: pa.Table) -> gpuvgm.TableTransformer:
     return gpuvgm.TableTransformer(block_rows=1 << 14).fit(table)
 
 
-@pytest.fixture(scope="module")
-def report(transformer: gpuvgm.TableTransformer, table: pa.Table) -> Report:
-    return transformer.evaluate(table)
-
-
 @given(ERRORS, ERRORS)
 def test_merged_histogram_is_that_of_all_errors(one: np.ndarray, other: np.ndarray) -> None:
     merged = ErrorHistogram.of(one).merge(ErrorHistogram.of(other))
@@ -147,8 +142,7 @@ def test_no_rows(transformer: gpuvgm.TableTransformer, table: pa.Table) -> None:
         transformer.evaluate(table.slice(0, 0))
 
 
-def test_the_verdict_names_the_worst_column_first() -> None:
-    random = np.random.default_rng(0)
+def test_the_verdict_names_the_worst_column_first(random: np.random.Generator) -> None:
     far = {f"far{i}": np.append(random.normal(size=4000), np.full(40, 20.0 * 4**i)) for i in range(3)}
     kinds = {name: {"kind": "continuous", "n_components": 1, "tails": "clip"} for name in far} | {"city": "categorical"}
     table = far | {"city": ["a", "b"] * 2020, "whole": np.arange(4040) % 7}

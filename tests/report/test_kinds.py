@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -16,72 +15,19 @@ import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.report import Report
 from gpuvgm.report.figures import SHARES, CategoryFigures, NumberFigures
+from tests.report.tables import COLUMNS, NUMBERS, make_table, numbers
 
 ROWS = 20_000
 
 
-def make_table(rows: int = ROWS, seed: int = 0) -> pa.Table:
-    random = np.random.default_rng(seed)
-    zeros = np.where(random.random(rows) < 0.3, 0.0, random.gamma(2, 50, rows))
-    return pa.table(
-        {
-            "plain": random.normal(5, 2, rows),
-            "holes": pa.array(random.normal(size=rows), mask=random.random(rows) < 0.1),
-            "zeros": zeros,
-            "log": random.lognormal(0, 1.5, rows),
-            "general": random.normal(size=rows),
-            "counts": random.poisson(30, rows),
-            "cents": pa.array(
-                [Decimal(int(c)).scaleb(-2) for c in random.integers(1, 10**5, rows)], pa.decimal128(9, 2)
-            ),
-            "when": pa.array(random.integers(1_600_000_000, 1_600_900_000, rows), pa.timestamp("s", "UTC")),
-            "day": pa.array(random.integers(0, 9000, rows), pa.int32()).cast(pa.date32()),
-            "city": pa.array(random.choice(["a", "b", "c", None], rows, p=[0.6, 0.2, 0.1, 0.1])),
-            "size": pa.array(random.choice(["S", "M"], rows)).dictionary_encode(),
-            "key": [f"k{i}" for i in range(rows)],
-        }
-    )
-
-
-COLUMNS = {
-    "zeros": {"kind": "mixed", "modal": [0]},
-    "log": {"kind": "continuous", "log": True},
-    "general": "general",
-    "counts": "general",
-    "city": "categorical",
-    "size": "categorical",
-    "key": "pass",
-}
-NUMBERS = ("plain", "holes", "zeros", "log", "general", "counts", "cents", "when", "day")
-
-
 @pytest.fixture(scope="module")
 def table() -> pa.Table:
-    return make_table()
-
-
-@pytest.fixture(scope="module")
-def transformer(table: pa.Table) -> gpuvgm.TableTransformer:
-    return gpuvgm.TableTransformer(COLUMNS, effort="research").fit(table)
-
-
-@pytest.fixture(scope="module")
-def report(transformer: gpuvgm.TableTransformer, table: pa.Table) -> Report:
-    return transformer.evaluate(table)
+    return make_table(ROWS)
 
 
 @pytest.fixture(scope="module")
 def back(transformer: gpuvgm.TableTransformer, table: pa.Table) -> pa.Table:
     return transformer.inverse_transform(transformer.transform(table))
-
-
-def numbers(column: pa.ChunkedArray) -> np.ndarray:
-    """Values in the column's own unit, NaN where missing."""
-    if pa.types.is_decimal(column.type):
-        return np.array([float(value.scaleb(2)) for value in column.to_pylist()])
-    if pa.types.is_temporal(column.type):
-        column = column.cast(pa.int32() if pa.types.is_date32(column.type) else pa.int64())
-    return column.to_pandas().to_numpy(float)
 
 
 def test_every_column_has_its_figures(report: Report, table: pa.Table) -> None:
@@ -279,8 +225,7 @@ def test_infinite_values_are_refused_with_their_place(transformer: gpuvgm.TableT
         transformer.evaluate(wrong)
 
 
-def test_rows_with_any_invalid_value() -> None:
-    random = np.random.default_rng(0)
+def test_rows_with_any_invalid_value(random: np.random.Generator) -> None:
     table = pa.table({"a": random.normal(size=500), "b": random.normal(size=500)})
     fitted = gpuvgm.TableTransformer(tails="exact", effort="research").fit(table)
     a, b = (table[name].to_numpy().copy() for name in ("a", "b"))
@@ -342,9 +287,8 @@ def test_the_score_is_the_mean_of_the_columns(report: Report) -> None:
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
-def test_correlations_before_and_after(order: slice) -> None:
+def test_correlations_before_and_after(order: slice, random: np.random.Generator) -> None:
     """Of values that are cut, which changes how they depend on others, and in both orders of the columns."""
-    random = np.random.default_rng(0)
     x = random.normal(size=4000)
     columns = {"x": x, "y": x + random.normal(size=4000), "far": np.append(x[:-1], 1e4), "city": ["a", "b"] * 2000}
     table = {name: columns[name] for name in [*columns][order]}

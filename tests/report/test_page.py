@@ -23,20 +23,9 @@ from gpuvgm.report.counting import FIRST_COLUMNS as COLUMNS_SHOWN
 from gpuvgm.report.counting import FirstRows
 from gpuvgm.report.page import WIDE
 from tests.report.documents import Node, parsed
-from tests.report.test_kinds import COLUMNS, make_table
+from tests.report.tables import COLUMNS, make_table
 
-ROWS = 4000
 EVIL = '<script>alert("x")</script>'
-
-
-@pytest.fixture(scope="module")
-def table() -> pa.Table:
-    return make_table(ROWS)
-
-
-@pytest.fixture(scope="module")
-def report(table: pa.Table) -> Report:
-    return gpuvgm.TableTransformer(COLUMNS, effort="research").fit(table).evaluate(table)
 
 
 def page_of(report: Report) -> str:
@@ -355,8 +344,7 @@ def test_columns_without_values_and_with_one() -> None:
         assert all("nan" not in (path.attributes["d"] or "") for path in found["huge"].all("path"))
 
 
-def test_fifty_columns_are_less_than_two_megabytes() -> None:
-    random = np.random.default_rng(0)
+def test_fifty_columns_are_less_than_two_megabytes(random: np.random.Generator) -> None:
     values = {f"column {i}": random.normal(random.normal(0, 5, 6)[random.integers(0, 6, 2000)], 0.7) for i in range(50)}
     report = gpuvgm.TableTransformer(effort="research", max_iter=20).fit(values).evaluate(values)
     assert sum(len(column.profile.modes) for column in report.columns.values()) > 200
@@ -387,8 +375,7 @@ def test_the_document_has_no_profiles(report: Report) -> None:
     assert "profile" not in repr(report)
 
 
-def test_the_columns_of_a_wide_table_are_packed() -> None:
-    random = np.random.default_rng(0)
+def test_the_columns_of_a_wide_table_are_packed(random: np.random.Generator) -> None:
     wide = {f"c{i}": random.normal(size=200) for i in range(WIDE + 1)} | {"<b>": ["red", "blue"] * 100}
     transformer = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=5)
     report = transformer.fit(wide).evaluate(wide)

@@ -10,18 +10,11 @@ import gpuvgm
 from gpuvgm.columns.histograms import Histogram
 from gpuvgm.datasets import amount
 from gpuvgm.report.advice import advice
-from gpuvgm.report.figures import NumberFigures
 from gpuvgm.report.profiles import NumberProfile
+from tests.report.tables import figures_of, profile_of
 
 ROWS = 20_000
 RANDOM = np.random.default_rng(0)
-
-
-def profile_of(values: np.ndarray, **options: object) -> NumberProfile:
-    fitted = gpuvgm.TableTransformer({"x": {"kind": "continuous", **options}}, effort="research").fit({"x": values})
-    profile = fitted.evaluate({"x": values}).columns["x"].profile
-    assert isinstance(profile, NumberProfile)
-    return profile
 
 
 def histogram_of(profile: NumberProfile) -> Histogram:
@@ -161,19 +154,12 @@ def test_the_column_that_is_advised_takes_the_spike(
     assert found is not None
     assert found.declared == declared
     assert dict(found.options) == {name: given for name, given in options.items() if name != "modal"}
-    (advised,) = advice("x", evaluated(values, **options))[-1:]
+    (advised,) = advice("x", figures_of(values, **options))[-1:]
     kinds = eval(advised.remedy.partition("columns=")[2].rstrip("."), {"__builtins__": {}})
     fitted = gpuvgm.TableTransformer(kinds, effort="research", n_components=3).fit({"x": values})
     modal = {count.value: count.rows_before for count in fitted.evaluate({"x": values}).columns["x"].modal}
     assert modal[spike] == np.count_nonzero(values == spike)
     assert modal.keys() >= set(options.get("modal", []))  # type: ignore[call-overload]
-
-
-def evaluated(values: np.ndarray, **options: object) -> NumberFigures:
-    fitted = gpuvgm.TableTransformer({"x": {"kind": "continuous", **options}}, effort="research").fit({"x": values})
-    figures = fitted.evaluate({"x": values}).columns["x"]
-    assert isinstance(figures, NumberFigures)
-    return figures
 
 
 @pytest.mark.parametrize(("middle", "sd"), [(0, 1e-11), (0, 1e-300), (2.4e9, 0.1)])
@@ -187,7 +173,7 @@ def test_weights_and_curves_of_components_that_are_no_modes() -> None:
     """Such components share a place with others that every row prefers; their rows go to those."""
     draws = np.random.default_rng(3)
     values = np.where(draws.random(5000) < 0.2, 1999, np.floor(draws.normal(5000, 1000, 5000)))
-    figures = evaluated(values)
+    figures = figures_of(values)
     found = figures.profile
     assert found is not None
     given = [mode.weight or 0.0 for mode in found.modes]
@@ -202,9 +188,4 @@ def test_weights_and_curves_of_components_that_are_no_modes() -> None:
 
 def test_dates_have_no_logarithmic_axis() -> None:
     seconds = pa.array(RANDOM.lognormal(12, 2, ROWS).astype(np.int64), pa.timestamp("s"))
-    fitted = gpuvgm.TableTransformer({"x": "continuous"}, effort="research", n_components=2).fit(
-        pa.table({"x": seconds})
-    )
-    profile = fitted.evaluate(pa.table({"x": seconds})).columns["x"].profile
-    assert isinstance(profile, NumberProfile)
-    assert not histogram_of(profile).logarithmic
+    assert not histogram_of(profile_of(seconds, n_components=2)).logarithmic

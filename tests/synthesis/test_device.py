@@ -10,7 +10,7 @@ import pytest
 
 import gpuvgm
 from tests.engines.kernels.building import needs_compiler
-from tests.harness.device.frames import DataFrame, use_strict_cudf
+from tests.harness.device.frames import DataFrame
 
 pytestmark = needs_compiler
 ROWS = 6_000
@@ -45,8 +45,7 @@ def assert_same(found: gpuvgm.TableSynthesizer, expected: gpuvgm.TableSynthesize
 
 
 @pytest.mark.parametrize("engine", ["cuda", "native"])
-def test_frames_of_cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
-    use_strict_cudf(monkeypatch)
+def test_frames_of_cudf(strict_cupy: Any, cudf: Any, engine: str) -> None:
     rows = orders()
     expected = gpuvgm.TableSynthesizer(engine="native").fit(rows)
     since = {bins.name: bins.since for bins in expected.network_.structure.bins}

@@ -266,11 +266,8 @@ def test_the_callers_device_and_stream_are_used(strict_cupy: Any, where: str, pl
         found.partial_fit(given)
 
 
-def test_rows_of_another_device_than_the_current_one_are_refused(
-    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rows_of_another_device_than_the_current_one_are_refused(strict_cupy: Any, cudf: Any) -> None:
     """Before CuPy or cuDF meet them, whose errors say less."""
-    use_strict_cudf(monkeypatch)
     names = ("gaps", "large", "range")
     fitted_here = TableTransformer(**SETTINGS).fit({name: up(arrays()[name]) for name in names})
     with strict_cupy.cuda.Device(1):
@@ -507,8 +504,7 @@ def frame() -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("engine", ["cuda", "native"])
-def test_cudf_frames_come_back_as_cudf_frames(device: Any, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
-    cudf = use_strict_cudf(monkeypatch)
+def test_cudf_frames_come_back_as_cudf_frames(device: Any, cudf: Any, engine: str) -> None:
     rows = frame()
     table = pa.Table.from_pandas(rows, preserve_index=False)
     table = table.cast(with_wide_indices(table.schema))
@@ -526,9 +522,8 @@ def test_cudf_frames_come_back_as_cudf_frames(device: Any, monkeypatch: pytest.M
     assert_frames(back, expected.inverse_transform(encoded_there))
 
 
-def test_categories_and_booleans_are_encoded_on_the_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_categories_and_booleans_are_encoded_on_the_device(device: Any, cudf: Any) -> None:
     """Of words only the dictionary comes to the host, of other categories the values that occur."""
-    use_strict_cudf(monkeypatch)
     rows = frame()[["kind", "shared", "truth", "doubt"]]
     rows["few"] = np.arange(ROWS) % 5
     table = pa.Table.from_pandas(rows, preserve_index=False)
@@ -552,9 +547,10 @@ def test_categories_and_booleans_are_encoded_on_the_device(device: Any, monkeypa
     assert str(found_there.value).partition("(first")[0] == str(there.value).partition("(first")[0]
 
 
-def test_decimals_and_categories_are_fitted_on_the_device(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decimals_and_categories_are_fitted_on_the_device(
+    device: Any, cudf: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Blocks of the fit, and those that are encoded, leave summaries and the values that occur."""
-    use_strict_cudf(monkeypatch)
     random, rows = np.random.default_rng(5), 6000
     cents = random.normal(5000, 900, rows).astype(np.int64)
     gaps = np.arange(rows) % 7 == 0
@@ -742,9 +738,8 @@ def test_a_later_row_that_the_sample_has_not_seen(
     assert gathered == 1 + blocks + 2 * (kinds is None), "other plans are scanned at once"
 
 
-def test_cudf_may_spill_before_every_kernel(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cudf_may_spill_before_every_kernel(strict_cupy: Any, cudf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a kernel works on is pinned; all else goes to the host as others of the process ask for memory."""
-    use_strict_cudf(monkeypatch)
     rows = {name: arrays()[name] for name in ("gaps", "amount", "large", "category", "range")}
     specs = {name: spec for name, spec in KINDS.items() if name in rows}
     given, spilled = DataFrame({name: up(values) for name, values in rows.items()}), []

@@ -22,7 +22,8 @@ from gpuvgm.engines.tables import KernelTable
 from gpuvgm.summary.grid import Frame
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, resident
-from tests.engines.test_engines import mixture, rows
+from tests.engines.test_engines import mixture
+from tests.harness.shapes import with_gaps
 
 pytestmark = needs_compiler
 REFERENCE = Engine()
@@ -52,7 +53,7 @@ def check(found: np.ndarray, expected: np.ndarray) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("components", [1, 2, 10, 14, 15, 16, 37])
 def test_rows(device: EmulatedDevice, size: int, components: int) -> None:
-    x, table = rows(size), mixture(components, FRAME)
+    x, table = with_gaps(size), mixture(components, FRAME)
     x[3::50] = np.inf
     check(e_step(device, resident(x), None, None, table), REFERENCE.e_step(x, None, None, table))
     weight = weights(size)
@@ -62,7 +63,7 @@ def test_rows(device: EmulatedDevice, size: int, components: int) -> None:
 
 @pytest.mark.parametrize("components", [MOST_IN_REGISTERS + more for more in range(5)])
 def test_float32_rows_are_those_of_the_same_numbers(device: EmulatedDevice, components: int) -> None:
-    x, table = rows(5000).astype(np.float32), mixture(components, FRAME)
+    x, table = with_gaps(5000).astype(np.float32), mixture(components, FRAME)
     wide = resident(x.astype(np.float64))
     for weight in (None, resident(weights(5000))):
         found = e_step(device, resident(x), weight, None, table)
@@ -81,7 +82,7 @@ def test_cells(device: EmulatedDevice, size: int, components: int) -> None:
 
 
 def test_cells_of_one_row_each_need_no_weight(device: EmulatedDevice) -> None:
-    x, scatter, table = rows(300), np.full(300, 1e-4), mixture()
+    x, scatter, table = with_gaps(300), np.full(300, 1e-4), mixture()
     x[np.isnan(x)] = 1.0
     found = e_step(device, resident(x), None, resident(scatter), table)
     np.testing.assert_allclose(found, REFERENCE.e_step(x, None, scatter, table), rtol=1e-11, atol=1e-9)
@@ -97,7 +98,7 @@ def test_far_rows_do_not_overflow(device: EmulatedDevice, components: int) -> No
 
 def test_sums_do_not_depend_on_the_launch(device: EmulatedDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many chunks a block as there are, or one: the same bits."""
-    x, table = resident(rows(9 * CHUNK_ROWS + 77)), mixture()
+    x, table = resident(with_gaps(9 * CHUNK_ROWS + 77)), mixture()
     whole = e_step_partials(device, x, None, None, table)
     for start in range(0, len(x), CHUNK_ROWS):
         one = e_step_partials(device, x[start : start + CHUNK_ROWS], None, None, table)
@@ -133,7 +134,7 @@ def test_few_sums_come_to_the_host(device: EmulatedDevice, monkeypatch: pytest.M
 
 
 def test_fractional_weights_are_counted_over_many_tiles(device: EmulatedDevice) -> None:
-    x, weight = rows(300 * CHUNK_ROWS), np.random.default_rng(1).uniform(0, 3, 300 * CHUNK_ROWS)
+    x, weight = with_gaps(300 * CHUNK_ROWS), np.random.default_rng(1).uniform(0, 3, 300 * CHUNK_ROWS)
     expected = REFERENCE.count_most_probable(x, weight, mixture(2, FRAME))
     found = count_most_probable(device, resident(x), resident(weight), mixture(2, FRAME))
     np.testing.assert_allclose(found, expected, rtol=1e-13)
@@ -143,7 +144,7 @@ def test_fractional_weights_are_counted_over_many_tiles(device: EmulatedDevice) 
 @pytest.mark.parametrize("components", [1, 2, 3, 12, 37])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_most_probable(device: EmulatedDevice, size: int, components: int, dtype: str) -> None:
-    x, table = rows(size).astype(dtype), mixture(components, FRAME)
+    x, table = with_gaps(size).astype(dtype), mixture(components, FRAME)
     x[3::50] = np.inf
     weight = np.random.default_rng(1).integers(1, 9, size).astype(float)
     for w in (None, weight):
@@ -154,7 +155,7 @@ def test_most_probable(device: EmulatedDevice, size: int, components: int, dtype
 
 def test_of_equal_densities_the_first_counts(device: EmulatedDevice) -> None:
     same = mixture(3).take(np.array([1, 1, 1]))
-    np.testing.assert_array_equal(count_most_probable(device, resident(rows(100)), None, same), [90, 0, 0])
+    np.testing.assert_array_equal(count_most_probable(device, resident(with_gaps(100)), None, same), [90, 0, 0])
 
 
 @pytest.mark.parametrize("components", [10, 37])
@@ -164,7 +165,7 @@ def test_rows_are_counted_in_64_bits(device: EmulatedDevice, components: int) ->
     count = chunk * CHUNK_ROWS + rest
     memory = mmap.mmap(-1, 4 * count, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000)  # MAP_NORESERVE
     x = np.frombuffer(memory, np.float32)
-    x[-rest:] = rows(rest)
+    x[-rest:] = with_gaps(rest)
     table, end = mixture(components, FRAME), x[-rest:].astype(np.float64)
     parameters = resident(np.stack((table.means, table.half_precisions, table.coefficients)))
     few = components <= MOST_IN_REGISTERS

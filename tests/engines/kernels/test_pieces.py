@@ -18,17 +18,12 @@ from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, OutOfMemory, Resident
 from tests.engines.kernels.resident import ResidentEngine
 from tests.engines.test_engines import draw_table, encode
+from tests.harness.shapes import with_gaps
 from tests.summary.test_grid import grid_of
 from tests.summary.test_summary import same
 
 pytestmark = needs_compiler
 ORACLE = get_engine("auto")
-
-
-def rows(count: int) -> np.ndarray:
-    x = np.random.default_rng(count).lognormal(2, 1, count)
-    x[::17] = np.nan
-    return x
 
 
 @pytest.fixture
@@ -57,7 +52,7 @@ def test_no_rows_are_no_work() -> None:
 @pytest.mark.usefixtures("short_pieces")
 @pytest.mark.parametrize("first_row", [0, 3])
 def test_pieces_change_nothing(device: EmulatedDevice, first_row: int) -> None:
-    engine, x, table = CudaEngine(ORACLE, device), rows(5001), draw_table()
+    engine, x, table = CudaEngine(ORACLE, device), with_gaps(5001), draw_table()
     uniforms = np.random.default_rng(0).uniform(size=len(x))
     for draw in (Draw(5, 6, first_row), Draw(uniforms=uniforms), Draw(most_probable=True)):
         for found, wanted in zip(encode(engine, x, table, draw), encode(ORACLE, x, table, draw), strict=True):
@@ -79,7 +74,7 @@ def test_the_first_unknown_code_of_all_pieces_is_named(device: EmulatedDevice) -
 @pytest.mark.usefixtures("short_pieces")
 def test_short_memory_halves_the_pieces_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     device = EmulatedDevice(memory=200 * 8)
-    engine, x, table = CudaEngine(ORACLE, device), rows(3000), draw_table()
+    engine, x, table = CudaEngine(ORACLE, device), with_gaps(3000), draw_table()
     with caplog.at_level(logging.WARNING, "gpuvgm"):
         found = encode(engine, x, table, Draw(1, 2))
     for one, other in zip(found, encode(ORACLE, x, table, Draw(1, 2)), strict=True):
@@ -94,7 +89,7 @@ def test_short_memory_halves_the_pieces_and_is_told_once(caplog: pytest.LogCaptu
 
 @pytest.mark.usefixtures("short_pieces")
 def test_a_device_without_room_leaves_the_work_to_the_host(caplog: pytest.LogCaptureFixture) -> None:
-    engine, x, table = CudaEngine(ORACLE, EmulatedDevice(memory=100)), rows(3000), draw_table()
+    engine, x, table = CudaEngine(ORACLE, EmulatedDevice(memory=100)), with_gaps(3000), draw_table()
     with caplog.at_level(logging.WARNING, "gpuvgm"):
         found = encode(engine, x, table, Draw(1, 2))
     for one, other in zip(found, encode(ORACLE, x, table, Draw(1, 2)), strict=True):
@@ -113,7 +108,7 @@ def test_pieces_shorter_than_the_least_are_refused() -> None:
 
 @pytest.mark.usefixtures("short_pieces")
 def test_a_summary_that_has_no_room_is_made_by_the_host(caplog: pytest.LogCaptureFixture) -> None:
-    x = rows(3000)
+    x = with_gaps(3000)
     grid, _ = grid_of(x[np.isfinite(x)])
     with caplog.at_level(logging.WARNING, "gpuvgm"):
         assert same(CudaEngine(ORACLE, EmulatedDevice(memory=100)).summarise(x, grid), ORACLE.summarise(x, grid))
@@ -121,7 +116,7 @@ def test_a_summary_that_has_no_room_is_made_by_the_host(caplog: pytest.LogCaptur
 
 
 def test_forked_processes_work_on_the_host() -> None:
-    device, x, table = EmulatedDevice(is_forked=True), rows(500), draw_table()
+    device, x, table = EmulatedDevice(is_forked=True), with_gaps(500), draw_table()
     engine = CudaEngine(ORACLE, device)
     for one, other in zip(encode(engine, x, table, Draw(1, 2)), encode(ORACLE, x, table, Draw(1, 2)), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -167,7 +162,7 @@ def test_matrices_of_the_host_stay_there() -> None:
 
 
 def test_cells_of_the_host_run_on_the_host_engine(device: EmulatedDevice) -> None:
-    x, table = np.nan_to_num(rows(5000)), draw_table().mixture
+    x, table = np.nan_to_num(with_gaps(5000)), draw_table().mixture
     weight, scatter = np.ones(5000), np.full(5000, 1e-3)
     on_host = CudaEngine(ORACLE, device).e_step(x, weight, scatter, table)
     np.testing.assert_array_equal(on_host, ORACLE.e_step(x, weight, scatter, table))

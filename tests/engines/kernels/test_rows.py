@@ -15,16 +15,11 @@ from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, Resident, resident
 from tests.engines.kernels.executed import ExecutedDevice
 from tests.engines.test_engines import draw_table
+from tests.harness.shapes import with_gaps
 
 pytestmark = needs_compiler
 ORACLE = get_engine("auto")
 SIZES = [0, 1, 3, 4, 5, 255, 257, 1030]
-
-
-def numbers(count: int, dtype: str = "float64") -> np.ndarray:
-    x = np.random.default_rng(count).lognormal(2, 1, count).astype(dtype)
-    x[::11] = np.nan
-    return x
 
 
 def shifted(array: np.ndarray, elements: int) -> np.ndarray:
@@ -49,7 +44,7 @@ def expected(x: np.ndarray, table, draw: Draw, types=("float32", "uint8")):  # t
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("components", [1, 2, 10, 16, 17, 37])
 def test_transform(device: EmulatedDevice, size: int, components: int) -> None:
-    check_transform(device, numbers(size), draw_table(min(7, components), components))
+    check_transform(device, with_gaps(size), draw_table(min(7, components), components))
 
 
 def check_transform(device: EmulatedDevice, x: np.ndarray, table: DrawTable, types=("float32", "uint8")) -> None:  # type: ignore[no-untyped-def]
@@ -69,13 +64,13 @@ def check_transform(device: EmulatedDevice, x: np.ndarray, table: DrawTable, typ
 @pytest.mark.parametrize("scalar", ["float32", "float64"])
 @pytest.mark.parametrize("code", ["uint8", "uint16"])
 def test_transform_types(device: EmulatedDevice, x: str, scalar: str, code: str) -> None:
-    check_transform(device, numbers(1003, x), draw_table(limit=np.inf, floor=0.0), (scalar, code))
+    check_transform(device, with_gaps(1003, x), draw_table(limit=np.inf, floor=0.0), (scalar, code))
 
 
 @pytest.mark.parametrize("first_row", [0, 1, 2, 3, 2**33 + 1, 2**63 - 5000])
 @pytest.mark.parametrize("offset", [0, 1, 2, 3])
 def test_rows_anywhere_in_memory_and_in_the_source(device: EmulatedDevice, first_row: int, offset: int) -> None:
-    x, table = numbers(1031)[offset:], draw_table()
+    x, table = with_gaps(1031)[offset:], draw_table()
     draw = Draw(3, 11, first_row)
     for found, wanted in zip(transformed(device, x, table, draw), expected(x, table, draw), strict=True):
         np.testing.assert_array_equal(found, wanted)
@@ -85,8 +80,8 @@ def test_rows_anywhere_in_memory_and_in_the_source(device: EmulatedDevice, first
 @pytest.mark.parametrize("x", ["float32", "float64"])
 def test_programs_for_arrays_of_more_than_32_bits(x: str) -> None:
     device, table = ExecutedDevice(wide=True), draw_table()
-    check_transform(device, numbers(1030, x), table)
-    scalar, code = transformed(device, numbers(1030, x), table, Draw(7, 9))
+    check_transform(device, with_gaps(1030, x), table)
+    scalar, code = transformed(device, with_gaps(1030, x), table, Draw(7, 9))
     inverse = InverseTable(Frame(0.5, 3.25), np.arange(8.0), np.ones(8), 1.0)
     found, wanted = np.zeros(1030).view(Resident), np.zeros(1030)
     rows.inverse_transform(device, scalar, code, inverse, found)

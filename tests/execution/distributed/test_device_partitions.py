@@ -15,7 +15,7 @@ from gpuvgm.errors import ColumnsFailed
 from gpuvgm.table import numeric_fit
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device import stages, worker
-from tests.harness.device.frames import DataFrame, dask_frame, use_strict_cudf
+from tests.harness.device.frames import DataFrame, dask_frame
 from tests.harness.device.module import up
 from tests.mixture.closeness import assert_same_parameters
 
@@ -42,11 +42,6 @@ def on_device(frame: pd.DataFrame) -> list[DataFrame]:
         part = frame.iloc[low:high]
         found.append(DataFrame({name: up(part[name].to_numpy()) for name in part}, list(part.index)))
     return found
-
-
-@pytest.fixture
-def cudf(strict_cupy: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return use_strict_cudf(monkeypatch)
 
 
 @dataclass(frozen=True)

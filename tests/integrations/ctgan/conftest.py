@@ -22,3 +22,9 @@ def flights():
         },
         index=np.arange(rows) * 3 + 7,
     )
+
+
+@pytest.fixture(scope="session")
+def ctgan():
+    """CTGAN's own module of its transformer."""
+    return pytest.importorskip("ctgan.data_transformer", reason="ctgan is not installed")

@@ -162,11 +162,6 @@ OF_CTGAN = (ValueError, TypeError)
 IGNORED = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore:The data contains:UserWarning")
 
 
-@pytest.fixture(scope="module")
-def ctgan():
-    return pytest.importorskip("ctgan.data_transformer", reason="ctgan is not installed")
-
-
 def repeated(column, rows=60):
     return pd.DataFrame({"x": column.iloc[np.arange(rows) % len(column)].reset_index(drop=True)})
 

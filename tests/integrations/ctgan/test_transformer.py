@@ -26,11 +26,6 @@ def test_says_how_to_get_ctgan(monkeypatch):
         pass
 
 
-@pytest.fixture(scope="module")
-def ctgan():
-    return pytest.importorskip("ctgan.data_transformer", reason="ctgan is not installed")
-
-
 def fitted(rows, discrete=(), **settings):
     transformer = DataTransformer(**settings)
     transformer.fit(rows, discrete)

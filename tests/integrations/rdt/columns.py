@@ -48,3 +48,12 @@ COLUMNS: dict[str, pd.Series[Any]] = {
 def frame_of(column: pd.Series[Any]) -> pd.DataFrame:
     """A frame of the column "a" behind another one."""
     return pd.DataFrame({"b": np.arange(len(column)), "a": column.array}, index=column.index)
+
+
+def fitted(data: pd.DataFrame, **settings: Any) -> Any:
+    """The drop-in, fitted to the column "a"."""
+    from gpuvgm.integrations.rdt import ClusterBasedNormalizer
+
+    ours = ClusterBasedNormalizer(**settings)
+    ours.fit(data, "a")
+    return ours

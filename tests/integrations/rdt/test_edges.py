@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("rdt", reason="needs RDT, which is not installed")
 
 from gpuvgm.integrations.rdt import ClusterBasedNormalizer  # noqa: E402
-from tests.integrations.rdt.columns import two_modes  # noqa: E402
+from tests.integrations.rdt.columns import fitted  # noqa: E402
 
 
 @pytest.mark.parametrize("algorithm", ["summary", "exact"])
@@ -22,18 +22,14 @@ def test_fewer_rows_than_components(values: list[float], algorithm: str) -> None
     pd.testing.assert_frame_equal(ours.reverse_transform(encoded), data, atol=1e-9)
 
 
-def test_no_component_above_the_threshold_leaves_the_heaviest() -> None:
-    data = pd.DataFrame({"a": two_modes()})
+def test_no_component_above_the_threshold_leaves_the_heaviest(data: pd.DataFrame) -> None:
     ours = ClusterBasedNormalizer(weight_threshold=1.5)
     assert set(ours.fit_transform(data, "a")["a.component"]) == {0.0}
     assert np.argmax(ours._bgm_transformer.weights_) == np.flatnonzero(ours.valid_component_indicator)
 
 
-def test_no_rows_to_transform() -> None:
-    data = pd.DataFrame({"a": two_modes()})
-    ours = ClusterBasedNormalizer()
-    ours.fit(data, "a")
-    encoded = ours.transform(data.iloc[:0])
+def test_no_rows_to_transform(data: pd.DataFrame) -> None:
+    encoded = fitted(data).transform(data.iloc[:0])
     assert encoded.shape == (0, 2)
     assert encoded.dtypes.tolist() == [np.float64, np.float64]
 
@@ -45,10 +41,8 @@ def test_no_rows_to_fit_are_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf])
-def test_infinities_are_refused(value: float) -> None:
-    data = pd.DataFrame({"a": two_modes()})
-    ours = ClusterBasedNormalizer()
-    ours.fit(data, "a")
+def test_infinities_are_refused(value: float, data: pd.DataFrame) -> None:
+    ours = fitted(data)
     data.loc[7, "a"] = value
     message = 'column "a": 1 value is infinite or missing \\(first at row 7\\)'
     with pytest.raises(ValueError, match=message):
@@ -76,10 +70,8 @@ def test_columns_of_small_numbers_keep_their_modes_when_standardized(standardize
     pd.testing.assert_frame_equal(ours.reverse_transform(ours.fit_transform(constant, "a")), constant)
 
 
-def test_a_search_finds_the_modes() -> None:
-    data = pd.DataFrame({"a": two_modes()})
-    best = ClusterBasedNormalizer(effort="best")
-    best.fit(data, "a")
+def test_a_search_finds_the_modes(data: pd.DataFrame) -> None:
+    best = fitted(data, effort="best")
     assert best.valid_component_indicator.sum() == 2
     assert best.transform(data)["a.normalized"].abs().max() <= 0.99
 
@@ -103,9 +95,8 @@ def test_truth_values_come_back_from_rows_near_them(dtype: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:The 'missing_value_generation' parameter is set:UserWarning")  # RDT's own
-def test_a_component_that_is_missing_gives_a_missing_value() -> None:
-    ours = ClusterBasedNormalizer()
-    ours.fit(pd.DataFrame({"a": two_modes()}), "a")
+def test_a_component_that_is_missing_gives_a_missing_value(data: pd.DataFrame) -> None:
+    ours = fitted(data)
     back = ours.reverse_transform(pd.DataFrame({"a.normalized": [0.0, np.nan, 0.0], "a.component": [np.nan, 0.0, 0.0]}))
     assert back["a"].isna().tolist() == [True, True, False]
 

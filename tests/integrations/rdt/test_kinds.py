@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 rdt = pytest.importorskip("rdt", reason="needs RDT, which is not installed")
 
 from gpuvgm.integrations.rdt import ClusterBasedNormalizer  # noqa: E402
-from tests.integrations.rdt.columns import two_modes  # noqa: E402
+from tests.integrations.rdt.columns import fitted, two_modes  # noqa: E402
 
 MODAL = [0.0, -9999.0]
 
@@ -25,12 +25,6 @@ def amounts(rows: int = 2_000) -> pd.DataFrame:
     x = draws.lognormal(3, 2, rows)
     x[::6], x[1::6] = MODAL
     return pd.DataFrame({"a": x})
-
-
-def fitted(data: pd.DataFrame, **settings: Any) -> Any:
-    ours = ClusterBasedNormalizer(**settings)
-    ours.fit(data, "a")
-    return ours
 
 
 @pytest.mark.parametrize("algorithm", ["summary", "exact"])
@@ -59,8 +53,7 @@ def test_modal_rows_do_not_move_the_mixture() -> None:
 
 
 @pytest.mark.parametrize("modal", [[], [1e6], [1e6, -1e6]])
-def test_modal_values_that_no_row_holds_change_nothing(modal: list[float]) -> None:
-    data = pd.DataFrame({"a": two_modes()})
+def test_modal_values_that_no_row_holds_change_nothing(modal: list[float], data: pd.DataFrame) -> None:
     encoded = fitted(data, modal=modal).transform(data)
     pd.testing.assert_frame_equal(encoded, fitted(data).transform(data))
 
@@ -166,9 +159,9 @@ def test_hyper_transformer_round_trip() -> None:
         ({"modal": [np.nan]}, "modal holds the missing value; leave it out"),
     ],
 )
-def test_impossible_options_are_refused(options: dict[str, Any], message: str) -> None:
+def test_impossible_options_are_refused(options: dict[str, Any], message: str, data: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match=f'column "a": {message}'):
-        fitted(pd.DataFrame({"a": two_modes()}), **options)
+        fitted(data, **options)
 
 
 @given(

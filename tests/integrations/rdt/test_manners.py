@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,20 +13,9 @@ import pytest
 rdt = pytest.importorskip("rdt", reason="needs RDT, which is not installed")
 
 from gpuvgm.integrations.rdt import ClusterBasedNormalizer  # noqa: E402
-from tests.integrations.rdt.columns import two_modes, with_gaps  # noqa: E402
+from tests.integrations.rdt.columns import fitted, with_gaps  # noqa: E402
 
 Original = rdt.transformers.ClusterBasedNormalizer
-
-
-@pytest.fixture
-def data() -> pd.DataFrame:
-    return pd.DataFrame({"a": two_modes(), "b": np.arange(2_000) % 7})
-
-
-def fitted(data: pd.DataFrame, **settings: Any) -> Any:
-    ours = ClusterBasedNormalizer(**settings)
-    ours.fit(data, "a")
-    return ours
 
 
 def test_transforms_differ_until_randomization_is_reset(data: pd.DataFrame) -> None:
@@ -105,6 +93,7 @@ def test_settings_by_place_and_by_name() -> None:
 
 
 def test_hyper_transformer_round_trip(data: pd.DataFrame) -> None:
+    data["b"] = np.arange(2_000) % 7
     table = rdt.HyperTransformer()
     table.detect_initial_config(data)
     table.update_transformers(

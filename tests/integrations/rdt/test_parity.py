@@ -11,7 +11,7 @@ import pytest
 rdt = pytest.importorskip("rdt", reason="compares with RDT, which is not installed")
 
 from gpuvgm.integrations.rdt import ClusterBasedNormalizer  # noqa: E402
-from tests.integrations.rdt.columns import COLUMNS, frame_of, two_modes, with_gaps  # noqa: E402
+from tests.integrations.rdt.columns import COLUMNS, fitted, frame_of, two_modes, with_gaps  # noqa: E402
 
 Original = rdt.transformers.ClusterBasedNormalizer
 GENERATIONS = ("random", "from_column", None)
@@ -19,10 +19,9 @@ GENERATIONS = ("random", "from_column", None)
 
 def pair(data: pd.DataFrame, **settings: Any) -> tuple[Any, Any]:
     """RDT's class and the drop-in, fitted alike."""
-    theirs, ours = Original(**settings), ClusterBasedNormalizer(**settings, algorithm="exact")
+    theirs = Original(**settings)
     theirs.fit(data, "a")
-    ours.fit(data, "a")
-    return theirs, ours
+    return theirs, fitted(data, **settings, algorithm="exact")
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -60,8 +59,7 @@ def test_every_replacement_of_missing_values(replacement: str | float, generatio
 
 @pytest.mark.parametrize("learn", [True, False])
 @pytest.mark.parametrize("enforce", [True, False])
-def test_rounding_and_bounds_are_learned(learn: bool, enforce: bool) -> None:
-    data = pd.DataFrame({"a": two_modes()})
+def test_rounding_and_bounds_are_learned(learn: bool, enforce: bool, data: pd.DataFrame) -> None:
     theirs, ours = pair(data, learn_rounding_scheme=learn, enforce_min_max_values=enforce)
     shifted = theirs.transform(data) + [0.3, 0]
     back = ours.reverse_transform(shifted)
@@ -71,8 +69,7 @@ def test_rounding_and_bounds_are_learned(learn: bool, enforce: bool) -> None:
 
 
 @pytest.mark.parametrize(("components", "threshold"), [(1, 0.005), (3, 0.2), (10, 0.3), (20, 0.0)])
-def test_number_of_components_and_threshold(components: int, threshold: float) -> None:
-    data = pd.DataFrame({"a": two_modes()})
+def test_number_of_components_and_threshold(components: int, threshold: float, data: pd.DataFrame) -> None:
     theirs, ours = pair(data, max_clusters=components, weight_threshold=threshold)
     np.testing.assert_array_equal(ours.valid_component_indicator, theirs.valid_component_indicator)
     pd.testing.assert_frame_equal(ours.transform(data), theirs.transform(data), rtol=1e-6, atol=1e-7)
@@ -88,8 +85,8 @@ def test_more_components_than_a_byte_counts(monkeypatch: pytest.MonkeyPatch) -> 
     pd.testing.assert_frame_equal(ours.reverse_transform(encoded), theirs.reverse_transform(encoded), rtol=1e-6)
 
 
-def test_rows_beyond_the_column_and_new_gaps() -> None:
-    theirs, ours = pair(pd.DataFrame({"a": two_modes()}))
+def test_rows_beyond_the_column_and_new_gaps(data: pd.DataFrame) -> None:
+    theirs, ours = pair(data)
     new = pd.DataFrame({"a": [np.nan, 1e6, -1e6, 0.0]})
     encoded = ours.transform(new)
     pd.testing.assert_frame_equal(encoded, theirs.transform(new), rtol=1e-6, atol=1e-7)
@@ -106,16 +103,17 @@ def test_rows_beyond_the_column_and_new_gaps() -> None:
         ([], []),
     ],
 )
-def test_what_a_synthesizer_may_make_of_encoded_rows(normalized: list[float], component: list[float]) -> None:
-    theirs, ours = pair(pd.DataFrame({"a": two_modes()}))
+def test_what_a_synthesizer_may_make_of_encoded_rows(
+    normalized: list[float], component: list[float], data: pd.DataFrame
+) -> None:
+    theirs, ours = pair(data)
     encoded = pd.DataFrame({"a.normalized": normalized, "a.component": component})
     pd.testing.assert_frame_equal(ours.reverse_transform(encoded), theirs.reverse_transform(encoded), rtol=1e-6)
 
 
 def test_draws_follow_the_posterior_after_one_pass() -> None:
     data = pd.DataFrame({"a": two_modes(50_000)})
-    ours = ClusterBasedNormalizer(algorithm="summary")
-    ours.fit(data, "a")
+    ours = fitted(data, algorithm="summary")
     valid = ours.valid_component_indicator
     share = ours._bgm_transformer.predict_proba(data.to_numpy())[:, valid] + 1e-6
     share /= share.sum(axis=1, keepdims=True)
@@ -126,9 +124,7 @@ def test_draws_follow_the_posterior_after_one_pass() -> None:
 
 def test_one_pass_is_close_to_every_row_from_the_same_centres() -> None:
     x = two_modes(16_000)  # all of them in the sample that k-means runs on
-    summary, exact = (ClusterBasedNormalizer(algorithm=algorithm) for algorithm in ("summary", "exact"))
-    for ours in (summary, exact):
-        ours.fit(pd.DataFrame({"a": x}), "a")
+    summary, exact = (fitted(pd.DataFrame({"a": x}), algorithm=algorithm) for algorithm in ("summary", "exact"))
     assert summary._bgm_transformer.fit_error_ <= 1e-6
     one, other = summary._bgm_transformer, exact._bgm_transformer
     apart = np.abs(one.means_ - other.means_)[:, 0] / np.sqrt(other.covariances_[:, 0, 0])
@@ -136,10 +132,11 @@ def test_one_pass_is_close_to_every_row_from_the_same_centres() -> None:
     np.testing.assert_allclose(one.weights_, other.weights_, rtol=1e-4, atol=1e-6)
 
 
-def test_where_cells_cost_too_much_the_estimator_fits_as_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_cells_cost_too_much_the_estimator_fits_as_it_does(
+    monkeypatch: pytest.MonkeyPatch, data: pd.DataFrame
+) -> None:
     monkeypatch.setattr("gpuvgm.integrations.rdt.LARGEST_END_ERROR", -1.0)
-    ours = ClusterBasedNormalizer(algorithm="summary")
-    ours.fit(pd.DataFrame({"a": two_modes()}), "a")
+    ours = fitted(data, algorithm="summary")
     assert ours._bgm_transformer.fit_error_ <= 1e-8
 
 
