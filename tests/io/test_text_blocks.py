@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gpuvgm.engines import native_is_built
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source, text_blocks
-from gpuvgm.io.text_types import COMMA_FLOAT, EXACT, FLOAT, LONG, READINGS, SHORT, Reading, readings_of
+from gpuvgm.io.text_types import COMMA_FLOAT, EXACT, FLOAT, LONG, READINGS, SHORT, TextReading, readings_of
 from tests.io.conftest import rows_of
 
 NATIVE = pytest.mark.skipif(not native_is_built(), reason="the C++ extension is not built")
@@ -69,7 +69,7 @@ def test_the_first_row_ends_where_whole_rows_do(text: str, delimiter: str) -> No
 @given(
     texts=st.lists(st.none() | st.text("0011200999+-.,eE \t", max_size=22), min_size=1, max_size=3), skip=st.booleans()
 )
-def test_numbers_are_what_patterns_say(reading: Reading, texts: list[str | None], skip: bool) -> None:
+def test_numbers_are_what_patterns_say(reading: TextReading, texts: list[str | None], skip: bool) -> None:
     assert reading.number is not None and reading.pattern is not None
     if skip:
         texts = ["no number", *texts]
