@@ -191,7 +191,7 @@ class Run:
         InputError
             Where the least is too much.
         """
-        if self.on_device or self.spread:
+        if self.on_device or self.executor.spread:
             return self
         limits = limits_of(memory, self.executor.threads, need, self.block_rows)
         executor = LocalExecutor(limits.threads, self.executor.progress)
@@ -203,14 +203,9 @@ class Run:
         return isinstance(self.executor, CallerExecutor)
 
     @property
-    def spread(self) -> bool:
-        """Whether other processes read the rows."""
-        return self.executor.spread
-
-    @property
     def here(self) -> Run:
         """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
-        if not self.spread:
+        if not self.executor.spread:
             return self
         engine = "auto" if self.engine == "cuda" else self.engine
         return Run(self.source.as_read(on_device=False), engine, LocalExecutor(), self.block_rows)
@@ -249,7 +244,7 @@ class Run:
         rows = self.rows_of_blocks(max(len(columns), width))
         if resident and self.on_device and not self.source.paths and not self.block_rows:
             rows = max(rows, self._resident_rows(resident))
-        if self.spread:
+        if self.executor.spread:
             return self.partitions(columns, width, most=rows if width else None)
         return self.source.blocks(columns, rows) if slices is None else slices(rows)
 
@@ -259,17 +254,17 @@ class Run:
 
     def prepared(self, build: Callable[..., Callable[[Any], R]], *here: Any) -> Callable[[Any], R]:
         """A function of blocks: what `build(*here)` gives in this process, and `build()` on each worker."""
-        return OnWorker(build) if self.spread else build(*here)
+        return OnWorker(build) if self.executor.spread else build(*here)
 
     def shared(self, make: Callable[[int], R], rows: int | None) -> R | None:
         """What `make(rows)` gives for all blocks to write to; None where workers cannot, or the rows are not known."""
-        return None if self.spread or rows is None else make(rows)
+        return None if self.executor.spread or rows is None else make(rows)
 
     def first_blocks(self, columns: Sequence[str], most: int) -> Iterator[Block]:
         """Blocks that this process reads to look at; where they are read once, some may go to workers then."""
         here = self.here
         limits = [here.rows_of_blocks(len(columns))]
-        if self.spread:
+        if self.executor.spread:
             limits.append(_travelling(len(columns)))
         if self.source.repeatable:
             limits.append(most)
@@ -285,7 +280,7 @@ class Run:
     ) -> Iterator[Any]:
         """Partitions of some columns: between cuts of files, or as suits the executor, of `most` rows."""
         source = self.source
-        if isinstance(source, FileSource) and self.spread:
+        if isinstance(source, FileSource) and self.executor.spread:
             source = reachable(source)
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
             source = with_known_rows(source, self.executor.gather(rows_of_file, single_files(source)))
@@ -300,7 +295,7 @@ class Run:
     def rows_of_blocks(self, width: int) -> int:
         """Rows of a block: few enough that every thread gets some, and that wide ones fit the memory."""
         source = self.source
-        on_device = self.on_device or (self.spread and source.partitions_on_device and self.engine == "cuda")
+        on_device = self.on_device or (self.executor.spread and source.partitions_on_device and self.engine == "cuda")
         rows, values = STREAMED_BLOCK_ROWS if self.engine == "cuda" else BLOCK_ROWS, BLOCK_VALUES
         if on_device:
             rows, values = DEVICE_BLOCK_ROWS, DEVICE_BLOCK_VALUES
@@ -310,7 +305,7 @@ class Run:
         if on_device:
             numbers = all(pa.types.is_primitive(field.type) for field in source.schema)
             return rows if numbers else min(rows, STREAMED_BLOCK_ROWS)  # an Arrow array of text has 2^31 bytes at most
-        if source.rows is None or self.spread:
+        if source.rows is None or self.executor.spread:
             return rows
         return min(rows, max(CHUNK_ROWS, _in_chunks(-(-source.rows // self.executor.threads))))
 

@@ -162,8 +162,9 @@ class ArraySource(Source):
         check_request(self.name, self.schema, columns, block_rows)
         if self.hosted:  # the host reads from another thread: it waits for what the caller's stream still writes
             self.arrays.cuda.get_current_stream().synchronize()
+        table = self._device_table if self.lies_on_device else self._batch
         starts = range(0, self.rows, block_rows)
-        return (Block(start, self._table(columns, start, min(start + block_rows, self.rows))) for start in starts)
+        return (Block(start, table(columns, start, min(start + block_rows, self.rows))) for start in starts)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other, in the memory of the host."""
@@ -184,9 +185,7 @@ class ArraySource(Source):
         array: pa.Array[Any] = joined_arrays(parts, column.type)
         return array
 
-    def _table(self, columns: Sequence[str], start: int, stop: int) -> pa.RecordBatch | DeviceTable:
-        if not self.lies_on_device:
-            return self._batch(columns, start, stop)
+    def _device_table(self, columns: Sequence[str], start: int, stop: int) -> DeviceTable:
         return DeviceTable({name: self._slice(name, start, stop) for name in columns}, stop - start)
 
     def _batch(self, columns: Sequence[str], start: int, stop: int) -> pa.RecordBatch:

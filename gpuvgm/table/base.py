@@ -548,7 +548,7 @@ class BaseTransformer:
             coding = replace(coding, engine=run.engine)
             if out is None:
                 encoded, unseen = self._in_memory(run, coding)
-                return (encoded, unseen) if return_unseen else encoded
+                return (encoded, unseen.rows()) if return_unseen else encoded
             chosen = {key: asked[key] for key in ("names", "keep_original") if asked[key]}
             run_asked = coding.asked(table) | {"part_rows": part_rows} | chosen | written.asked
             parts = Parts(target_of(table, out), coding.schema, run_asked, part_rows, written)
@@ -578,7 +578,7 @@ class BaseTransformer:
                 yield batch
         unseen.warn(table.place)
 
-    def _in_memory(self, run: Run, coding: Coding) -> tuple[Any, dict[str, dict[str, int]]]:
+    def _in_memory(self, run: Run, coding: Coding) -> tuple[Any, UnseenCounts]:
         """Encoded rows as what the caller gave, and what the fit had not seen.
 
         A matrix is filled where it is, if the rows come to this process.
@@ -603,7 +603,7 @@ class BaseTransformer:
             raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
         unseen.warn(table.place)
         made: list[Any] = found if whole is None else [whole]
-        return form.join(made, table, self._flavour()), unseen.rows()
+        return form.join(made, table, self._flavour()), unseen
 
     def iter_batches(
         self,
@@ -657,7 +657,11 @@ class BaseTransformer:
         coding = self._coding(table, self._asked(mode, layout, dtype, seed), first_row, written=False)
         with self._run("transform", table, partial(_need_of, table, coding)) as cluster:
             run = cluster.here
-            engine = choose_engine(self.engine, on_device=table.lies_on_device) if cluster.spread else cluster.engine
+            engine = (
+                choose_engine(self.engine, on_device=table.lies_on_device)
+                if cluster.executor.spread
+                else cluster.engine
+            )
             coding = replace(coding, engine=engine)
             form, unseen = coding.form(table), UnseenCounts()
             rows = run.rows_of_batches(batch_rows, len(form.schema))

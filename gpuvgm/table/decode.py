@@ -119,7 +119,9 @@ class CompactReader:
 
     def blocks(self, run: Run) -> Iterator[Any]:
         """Blocks to read."""
-        stay = all(column.is_encoded and column.works_on_device(column.decoded_type) for column in self._columns)
+        stay = run.on_device and all(
+            column.is_encoded and column.works_on_device(column.decoded_type) for column in self._columns
+        )
         return run.blocks(self.names, resident=int(stay))
 
     def __call__(self, block: Block) -> Encoded:
@@ -298,42 +300,6 @@ def real_scalars(scalar: Array) -> Floats:
     return contiguous
 
 
-def encoded_reader(
-    engine: Engine, model: TableModel, table: Source, template: NameTemplate
-) -> CompactReader | OnehotReader:
-    """How blocks of an encoded table become encoded rows.
-
-    Parameters
-    ----------
-    engine : Engine
-        Compute engine.
-    model : TableModel
-        The fitted table.
-    table : Source
-        Compact columns, onehot columns, a onehot matrix, or an iterator of such.
-    template : NameTemplate
-        What its columns are called.
-
-    Raises
-    ------
-    InputError
-        For a matrix of another width.
-    """
-    table = table.as_read(on_device=runs_on_device(engine))
-    schema, is_matrix = table.schema, holds_matrices(table)
-    there, compact, onehot = set(schema.names), CompactReader(model, schema, template), model.onehot_names(template)
-    if not is_matrix and (set(compact.names) <= there or not set(onehot) <= there):
-        _check_numbers(table.name, schema, [name for name in compact.names if name not in compact.passthrough])
-        return compact
-    names = schema.names if is_matrix else onehot
-    _check_numbers(table.name, schema, names)
-    if len(names) != model.onehot_width:
-        found = counted(len(names), "column")
-        raise InputError(f"{table.name}: {found}, but the model's onehot layout has {model.onehot_width}")
-    beside = {} if is_matrix else compact.passthrough
-    return OnehotReader(engine, model, names, beside, getattr(table, "matrix", None))
-
-
 def holds_matrices(table: Source) -> bool:
     """Whether encoded rows are a matrix, or matrices that come one after the other: columns without names."""
     return "matrix" in (table.flavour, getattr(table, "part_flavour", None))
@@ -398,8 +364,27 @@ class Decoding:
         }
 
     def reader(self, table: Source | None = None) -> CompactReader | OnehotReader:
-        """What reads encoded rows from blocks; of a table that is there, also from slices of its matrix."""
-        return encoded_reader(get_engine(self.engine), self.model, table or self.table, self.names)
+        """What reads encoded rows from blocks; of a table that is there, also from slices of its matrix.
+
+        Raises
+        ------
+        InputError
+            For a matrix of another width.
+        """
+        engine, model = get_engine(self.engine), self.model
+        table = (table or self.table).as_read(on_device=runs_on_device(engine))
+        schema, is_matrix = table.schema, holds_matrices(table)
+        there, compact = set(schema.names), CompactReader(model, schema, self.names)
+        if not is_matrix and (set(compact.names) <= there or not set(model.onehot_names(self.names)) <= there):
+            _check_numbers(table.name, schema, [name for name in compact.names if name not in compact.passthrough])
+            return compact
+        names = schema.names if is_matrix else model.onehot_names(self.names)
+        _check_numbers(table.name, schema, names)
+        if len(names) != model.onehot_width:
+            found = counted(len(names), "column")
+            raise InputError(f"{table.name}: {found}, but the model's onehot layout has {model.onehot_width}")
+        beside = {} if is_matrix else compact.passthrough
+        return OnehotReader(engine, model, names, beside, getattr(table, "matrix", None))
 
     def rows(self, reader: CompactReader | OnehotReader | None = None) -> Callable[[Any], Decoded]:
         """From blocks to decoded rows, read by a reader that is there or by a new one."""

@@ -19,7 +19,7 @@ from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.names import NameTemplate
 from gpuvgm.columns.unseen import UnseenRows
 from gpuvgm.engines import Engine, device_memory, get_engine, runs_on_device
-from gpuvgm.errors import InputError, counted_values, naming
+from gpuvgm.errors import InputError, check_present, counted_values, naming
 from gpuvgm.io import (
     Block,
     DeviceTable,
@@ -31,7 +31,6 @@ from gpuvgm.io import (
     restore,
     table_of_columns,
 )
-from gpuvgm.io.source import check_request
 from gpuvgm.summary.grid import Floats
 from gpuvgm.table.model_file import document_digest
 
@@ -99,7 +98,7 @@ def check_columns(table: Source, model: TableModel) -> None:
     """
     table.note_changes(model.source)
     schema = table.schema
-    check_request(table.name, schema, model.names)
+    check_present(table.name, model.names, schema.names)
     for column in model.columns:
         column.refuse_type(table.name, schema.field(column.name).type)
 
@@ -402,25 +401,6 @@ class Coding:
             "uniforms": {name: sha256(values.tobytes()).hexdigest() for name, values in self.uniforms.items()},
         }
 
-    def rows(self) -> Callable[[Block], Encoded]:
-        """From blocks to scalars and codes.
-
-        It raises an InputError for a value that the model has no place for: the message names column and row.
-        """
-        engine = get_engine(self.engine)
-        encoders = {column.name: column.encoder(engine, self.options) for column in self.model.columns}
-
-        def encoded(block: Block) -> Encoded:
-            columns = {}
-            for name, encoder in encoders.items():
-                part = Slice(block.column(name), block.first_row, self._drawn(name, block))
-                columns[name] = self._named(name, block, encoder, part)
-            for name, counts in _waited_for(columns):
-                columns[name] = self._named(name, block, columns[name].with_counts, counts)
-            return Encoded(block.first_row, block.rows, columns, {name: block.column(name) for name in self.kept})
-
-        return encoded
-
     def _named(self, name: str, block: Block, work: Callable[[Any], Coded], given: Any) -> Coded:
         """What work on a column of a block gives; complaints say which column it is, and where."""
         place = self.options.place
@@ -456,12 +436,21 @@ class Coding:
     def parts(self, form: Layout | None = None, whole: Floats | None = None) -> Callable[[Any], tuple[Any, UnseenRows]]:
         """From blocks to encoded rows as they are kept in memory, or as rows of a matrix that is there already.
 
-        Beside them stands what the fit had not seen.
+        Beside them stands what the fit had not seen. A value that the model has no place for is an InputError, whose
+        message names column and row.
         """
-        form, encode = form or self.form(), self.rows()
+        form, engine = form or self.form(), get_engine(self.engine)
+        encoders = {column.name: column.encoder(engine, self.options) for column in self.model.columns}
 
         def part(block: Block) -> tuple[Any, UnseenRows]:
-            encoded = encode(block)
+            columns = {}
+            for name, encoder in encoders.items():
+                rows = Slice(block.column(name), block.first_row, self._drawn(name, block))
+                columns[name] = self._named(name, block, encoder, rows)
+            for name, counts in _waited_for(columns):
+                columns[name] = self._named(name, block, columns[name].with_counts, counts)
+            kept = {name: block.column(name) for name in self.kept}
+            encoded = Encoded(block.first_row, block.rows, columns, kept)
             return form.part(encoded, whole), encoded.unseen
 
         return part

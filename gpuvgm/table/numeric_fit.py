@@ -228,7 +228,7 @@ def fit_exactly(run: Run, column: NumberFit) -> NumberFit:
     up keeps its centres; so do more rows on a device or a cluster than a sample has, which do not come to this process.
     """
     plan = column.plan
-    if run.spread:
+    if run.executor.spread:
         with rows_on_workers(partial(partition_numbers, plan), run.blocks([plan.name]), run) as workers:
             return fit_over_workers(get_engine(run.here.engine), workers, column)
     row_bytes = EXACT_BYTES + K_MEANS_BYTES * _starts_from_rows(plan)  # k-means on all rows has many copies of them

@@ -636,7 +636,7 @@ def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manife
 def _blocks(run: Run, columns: Sequence[str], cut: Cut) -> Iterator[Any]:
     """Blocks of the rows whose parts are missing."""
     width, rows = len(cut.parts.schema), run.source.rows
-    if run.spread or not run.source.paths or rows is None:
+    if run.executor.spread or not run.source.paths or rows is None:
         return run.blocks(columns, width)
     missing = [file for file in cut.parts.files(rows) if cut.parts.name(file[0]) not in cut.done]
     borders = Counter(row for file in missing for row in file)

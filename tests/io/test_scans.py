@@ -134,13 +134,13 @@ def test_a_lazy_result_is_encoded_when_it_is_computed_and_no_further(
 ) -> None:
     transformer = TableTransformer(block_rows=10_000, threads=1).fit(table.slice(0, 2_000))
     encoded_rows: list[int] = []
-    rows = Coding.rows
+    parts = Coding.parts
 
-    def counted(coding: Coding) -> Callable[[Any], Any]:
-        encode = rows(coding)
+    def counted(coding: Coding, *given: Any) -> Callable[[Any], Any]:
+        encode = parts(coding, *given)
         return lambda block: encoded_rows.append(block.rows) or encode(block)  # type: ignore[func-returns-value]
 
-    monkeypatch.setattr(Coding, "rows", counted)
+    monkeypatch.setattr(Coding, "parts", counted)
     encoded = transformer.transform(scanned(table, tmp_path))
     assert not encoded_rows
     assert len(encoded.head(5).collect()) == 5
