@@ -178,8 +178,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             counts = self._counts(transformer, structure, table)
         self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
         if self.like is None:  # which has told of its own choices
-            by_user = isinstance(self.columns, TableTransformer)
-            tell_of_samples(transformer.model_, forms, fitted_by_user=by_user)
+            tell_of_samples(transformer.model_, forms, fitted_by_user=isinstance(self.columns, TableTransformer))
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:

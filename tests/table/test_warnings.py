@@ -13,6 +13,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from gpuvgm import TableSynthesizer, TableTransformer
 from gpuvgm.errors import InferenceWarning
+from gpuvgm.table.base import fit_for_samples
 
 ROWS = 2_000
 RANDOM = np.random.default_rng(0)
@@ -80,6 +81,7 @@ def test_a_warning_names_twenty_columns():
     assert '"note 19"' in told and " and 3 more: " in told and '"note 20"' not in told
 
 
+WORDS_AND_CODES = ["words among values are kept as words:", "by their names these numbers may be codes:"]
 SAMPLES = {"number": np.arange(ROWS), "note": NOTES, "zip": np.arange(ROWS) % 700, "amount": AMOUNT}
 SAMPLES["delay"] = [f"{x:.2f}" if x < 58 else "cancelled" for x in AMOUNT]
 
@@ -120,6 +122,16 @@ def test_a_synthesizer_warns_of_nothing_that_was_declared_or_told():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         TableSynthesizer(like=one).fit(SAMPLES)
+
+
+def test_a_fit_for_samples_warns_of_nothing_and_leaves_nothing_to_tell():
+    fitted = TableTransformer(random_state=0, n_components=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit_for_samples(fitted, SAMPLES)
+    told = told_by(fitted.fit, SAMPLES)
+    assert [text.partition(' "')[0] for text in told] == ["the model does not see", *WORDS_AND_CODES]
+    assert vars(fitted).keys() == vars(TableTransformer().fit({"amount": AMOUNT})).keys()
 
 
 def test_one_hot_columns_are_no_matter_of_counts():

@@ -254,8 +254,8 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             else:
                 table = self._fitted_table(source, columns)
                 forms = IdentifierForm.of_columns(table.model_, sampled_rows(source, table.model_))
-                by_user = isinstance(columns, TableTransformer)
-                tell_of_samples(table.model_, forms, fitted_by_user=by_user, network=True)
+                fitted_by_user = isinstance(columns, TableTransformer)
+                tell_of_samples(table.model_, forms, fitted_by_user=fitted_by_user, network=True)
                 transformer.take(table)
                 rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
         hyperparameters = {

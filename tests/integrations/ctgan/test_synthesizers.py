@@ -328,6 +328,8 @@ def test_numbers_of_rows_and_steps(kind, flights, tmp_path):
     with pytest.raises(InputError, match="steps must be a whole number, at least 0"):
         model.fit(flights, DISCRETE, steps=-1)
     model.fit(flights, DISCRETE, steps=1)
+    with pytest.raises(NotFittedError, match="call fit without discrete_columns"):
+        _ = model.transformer_
     with pytest.raises(InputError, match="must be a whole number, at least 0"):
         model.sample(-1, out=tmp_path / "x.parquet")
     assert len(model.sample(0)) == 0
