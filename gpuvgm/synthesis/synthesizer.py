@@ -6,7 +6,6 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from os import fspath
@@ -46,10 +45,10 @@ from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
-from gpuvgm.table.base import Path_, fit_for_samples, transformer_of
+from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
-from gpuvgm.table.model_file import document_digest, load_model, save_model
+from gpuvgm.table.model_file import document_digest, load_model
 from gpuvgm.table.transformer import TableTransformer
 from gpuvgm.table.write import RunSummary
 
@@ -397,11 +396,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         True
         """
         network = self._fitted()
-        model = self.transformer_._stored(summaries=False)
-        settings = {name: getattr(self, name) for name in SETTINGS}
+        settings: dict[str, Any] = {name: getattr(self, name) for name in SETTINGS}
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
-        model = replace(model, settings=model.settings | {"synthesizer": settings}, network=write_network(network))
-        save_model(model, path, lambda loaded: _of_model(loaded, path))
+        save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
 
     # -- what a fit is made of
 

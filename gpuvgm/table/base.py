@@ -1219,6 +1219,32 @@ def fit_for_samples(transformer: Transformer, source: Any) -> Transformer:
     return transformer
 
 
+def save_generator(
+    transformer: BaseTransformer,
+    settings: Mapping[str, Any],
+    network: bytes,
+    path: Path_,
+    load: Callable[[TableModel], object] = lambda _: None,
+) -> None:
+    """Write the columns of a generator, without summaries, with what is its own; raises as `TableTransformer.save`.
+
+    Parameters
+    ----------
+    transformer : TableTransformer
+        The fitted columns.
+    settings : mapping
+        The generator's own, as JSON can hold them.
+    network : bytes
+        Its network.
+    path : path
+        Where to.
+    load : callable
+        What loading makes of the model; nothing is written where it fails.
+    """
+    stored = transformer._stored(summaries=False)
+    save_model(replace(stored, settings=stored.settings | {"synthesizer": settings}, network=network), path, load)
+
+
 def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer:
     """Read the transformer of a model, or of a synthesizer; raises as `gpuvgm.load` does.
 

@@ -6,7 +6,6 @@ import inspect
 import logging
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial, wraps
 from itertools import count, islice
 from numbers import Integral
@@ -41,9 +40,9 @@ from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis.conditions import categories_that_meet
 from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
 from gpuvgm.synthesis.synthesizer import sampled_rows
-from gpuvgm.table.base import fit_for_samples, transformer_of
+from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.encode import check_columns
-from gpuvgm.table.model_file import SUFFIX, fingerprint, load_model, save_model
+from gpuvgm.table.model_file import SUFFIX, fingerprint, load_model
 from gpuvgm.table.training import Place, TrainingRows
 from gpuvgm.table.transformer import TableTransformer
 
@@ -171,7 +170,6 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 f"{fspath(path)}: a model file holds kinds that fit inferred: fit without discrete_columns, or give a "
                 f"name without {SUFFIX}"
             )
-        model = self._table.transformer._stored(summaries=False)
         parameters = inspect.signature(self.CTGANS.__init__).parameters
         values = {name: vars(self).get(f"_{name}", vars(self).get(name)) for name in parameters}
         plain = {name: _plain_value(value) for name, value in values.items() if isinstance(value, PLAIN)}
@@ -182,8 +180,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             "hyperparameters": {name: value for name, value in plain.items() if name != "verbose"},
         }
         weights = {name: tensor.cpu().numpy() for name, tensor in self._network().state_dict().items()}
-        settings = model.settings | {"synthesizer": synthesizer_settings}
-        save_model(replace(model, settings=settings, network=write_weights(weights | self._further())), path)
+        save_generator(self._table.transformer, synthesizer_settings, write_weights(weights | self._further()), path)
 
     @classmethod
     def _of_model(cls, path: Any) -> Any:
