@@ -53,6 +53,10 @@ class EMLoop(Protocol):
         """Parameters of weights (two), mean precisions, means, degrees of freedom and covariances, shape (K,) each."""
 
     @property
+    def bound(self) -> float:
+        """The last lower bound, of accelerated EM the highest."""
+
+    @property
     def bounds(self) -> list[float]:
         """The lower bound after each iteration."""
 
@@ -65,20 +69,12 @@ class PlainEM(EMLoop, Protocol):
     """Variational EM from a posterior (`fit_mixture`), which remembers those that its last iterations began with."""
 
     @property
-    def last(self) -> int:
-        """How many posteriors are remembered."""
-
-    @property
     def oldest(self) -> tuple[Floats, ...]:
-        """The oldest of them, as `posterior`."""
+        """The oldest of them, as `posterior`, once an iteration is made."""
 
 
 class AcceleratedLoop(EMLoop, Protocol):
     """Accelerated EM (`AcceleratedEM`)."""
-
-    @property
-    def bound(self) -> float:
-        """The highest bound."""
 
     def begin(self) -> None:
         """Make the first iteration, if it is not made."""

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gpuvgm.engines import Engine
-from gpuvgm.engines.base import AcceleratedLoop, CellEM, PlainEM
+from gpuvgm.engines.base import AcceleratedLoop, CellEM
 from gpuvgm.mixture.accumulate import over_cells
-from gpuvgm.mixture.em import Accumulate, MixtureFit, Objective, Observer, Point, Stopping, fit_mixture
+from gpuvgm.mixture.em import AcceleratedEM, Accumulate, MixtureFit, Objective, Observer, Point, Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.summary.grid import Floats
@@ -84,7 +84,7 @@ def _sums_of(statistics: Statistics) -> list[Floats]:
 
 @dataclass(frozen=True, slots=True)
 class _CellAscent:
-    """An ascent in the engine's loop."""
+    """`AcceleratedEM` in the engine's loop."""
 
     prior: Prior
     loop: AcceleratedLoop
@@ -112,6 +112,9 @@ class _CellAscent:
     @property
     def converged(self) -> bool:
         return self.loop.converged
+
+
+Ascent = AcceleratedEM | _CellAscent  # of the lower bound; it can be stopped and taken up again
 
 
 def fit_batch(  # noqa: PLR0913 - as fit_mixture
@@ -149,9 +152,12 @@ def fit_batch(  # noqa: PLR0913 - as fit_mixture
         left = [loop for loop in left if not loop.converged]
         if not left:
             break
-    return [_end_of(prior, start, loop) for (_, start), loop in zip(begins, batch, strict=True)]
-
-
-def _end_of(prior: Prior, start: Posterior, loop: PlainEM) -> MixtureFit:
-    earlier = prior.posterior(loop.oldest) if loop.last else start
-    return MixtureFit(prior.posterior(loop.posterior), tuple(loop.bounds), loop.converged, earlier)
+    return [
+        MixtureFit(
+            posterior=prior.posterior(loop.posterior),
+            bounds=tuple(loop.bounds),
+            converged=loop.converged,
+            earlier=prior.posterior(loop.oldest) if loop.bounds else start,
+        )
+        for (_, start), loop in zip(begins, batch, strict=True)
+    ]

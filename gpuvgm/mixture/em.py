@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -206,30 +206,6 @@ class Point:
     bound: float
 
 
-class Ascent(Protocol):
-    """An ascent of the lower bound that can be stopped and taken up again: `AcceleratedEM`, or an engine's."""
-
-    @property
-    def best(self) -> Point:
-        """The highest point reached; after an E-step of its own."""
-
-    @property
-    def statistics(self) -> Statistics:
-        """The statistics of that point."""
-
-    @property
-    def bound(self) -> float:
-        """Its bound."""
-
-    @property
-    def bounds(self) -> Sequence[float]:
-        """The bound after each iteration; it never falls."""
-
-    @property
-    def converged(self) -> bool:
-        """Whether there is nothing left to gain."""
-
-
 @dataclass(frozen=True, slots=True)
 class Objective:
     """What an ascent takes place on.
@@ -260,8 +236,8 @@ class Objective:
         """The bound of `point`."""
         return self.point(statistics).bound
 
-    def ascents(self, starts: Sequence[Statistics]) -> Sequence[Ascent]:
-        """Ascents from sums of assignments of the rows."""
+    def ascents(self, starts: Sequence[Statistics]) -> Sequence[Any]:
+        """Ascents from sums of assignments of the rows: `AcceleratedEM`, or what an engine has in its place."""
         return [AcceleratedEM(self, start) for start in starts]
 
     def run(self, ascents: Sequence[Any], iterations: int, tolerance: float) -> list[float]:
@@ -269,7 +245,7 @@ class Objective:
 
         Parameters
         ----------
-        ascents : sequence of Ascent
+        ascents : sequence
             What `ascents` gave.
         iterations : int
             Most E-steps of each.

@@ -16,8 +16,8 @@ import numpy as np
 
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import hard_start
-from gpuvgm.mixture.cell_em import cell_objective
-from gpuvgm.mixture.em import Ascent, MixtureFit, Objective, Point
+from gpuvgm.mixture.cell_em import Ascent, cell_objective
+from gpuvgm.mixture.em import MixtureFit, Objective, Point
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 from gpuvgm.mixture.posterior import ILL_DEFINED, Posterior, Prior
 from gpuvgm.mixture.statistics import Statistics

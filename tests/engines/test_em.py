@@ -14,8 +14,8 @@ from gpuvgm.engines import native_is_built
 from gpuvgm.engines.base import Engine
 from gpuvgm.mixture import cell_em
 from gpuvgm.mixture.accumulate import mean_and_variance, over_cells
-from gpuvgm.mixture.cell_em import cell_objective, fit_batch
-from gpuvgm.mixture.em import AcceleratedEM, Ascent, Objective, Stopping, fit_mixture
+from gpuvgm.mixture.cell_em import Ascent, cell_objective, fit_batch
+from gpuvgm.mixture.em import AcceleratedEM, Objective, Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Prior, prior_of
 from gpuvgm.mixture.search import Effort, cell_starts
 from gpuvgm.mixture.statistics import Statistics

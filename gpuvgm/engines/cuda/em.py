@@ -154,13 +154,8 @@ class Loop:
         return [bound for row in self.results for bound in row[start : start + int(row[2])].tolist()]
 
     @property
-    def last(self) -> int:
-        """How many posteriors are remembered."""
-        return min(self.made, self.remembered)
-
-    @property
     def oldest(self) -> tuple[Floats, ...]:
-        """The oldest of them."""
+        """The oldest posterior that is remembered."""
         return self._posterior_at(_HEAD + 10 * self.components + 1)
 
     def _posterior_at(self, start: int) -> tuple[Floats, ...]:
