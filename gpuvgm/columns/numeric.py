@@ -54,7 +54,7 @@ from gpuvgm.mixture.accumulate import CELL_FRAME
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
 from gpuvgm.mixture.posterior import Posterior, StickBreaking, prior_of
-from gpuvgm.mixture.rows import SEED_ROWS, Rows, first_feature
+from gpuvgm.mixture.rows import SEED_ROWS, random_places
 from gpuvgm.mixture.search import SEARCHES
 from gpuvgm.mixture.summary_fit import ColumnFit, MixturePlan, SummaryConfig, centres_of
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
@@ -365,11 +365,10 @@ def plan_numbers(request: ColumnRequest, sample: pa.ChunkedArray[Any], lowest: L
     y = frame.apply(ordinary)
     starts: tuple[Seeds, ...] = ()
     if len(y) and (request.spec.kind != "general" or len(y) < len(numbers)):
-        if request.config.effort == "research":  # as exact EM starts, where the sample is all rows
-            seeding = Rows.of(y).sample(SEED_ROWS)
-        else:
-            seeding = Rows.of(ascending(y)).sample(SEEDING_ROWS)  # the order of rows decides nothing
-        rows, config = first_feature(seeding.array), request.config
+        config, rows, most = request.config, y, SEED_ROWS  # as exact EM starts, where the sample is all rows
+        if config.effort != "research":
+            rows, most = ascending(y), SEEDING_ROWS  # the order of rows decides nothing
+        rows = rows[random_places(len(rows), most).astype(np.int64)].astype(np.float64)
         starts = (k_means_seeds(rows, config.n_components, config.random_state)[0],)
     grid = build_grid(frame, Masses.of_sample(y), centres_of(starts))
     kind, clip = "mixed" if plain.word_values else request.spec.kind, request.spec.clip
@@ -400,17 +399,14 @@ def _numbers_of(codec: Codec, modal: tuple[Number | None, ...], sample: pa.Chunk
 
 
 def reseed(plan: NumberPlan, summary: Summary) -> NumberPlan:
-    """Centres from the summary's cells, for a column whose sample had too few ordinary values."""
+    """The plan, with centres from the summary's cells where the sample had too few ordinary values for them."""
+    if plan.ranged or len(centres_of(plan.starts)) >= min(plan.config.n_components, summary.ordinary):
+        return plan
     cells = summary.cells()
     repeats = np.minimum(cells.weight, plan.config.n_components).astype(np.int64)
     rows = np.repeat(cells.mean, repeats)
     seeds, _ = k_means_seeds(rows, plan.config.n_components, plan.config.random_state)
     return replace(plan, starts=(seeds,), trusted=False)
-
-
-def needs_more_rows(plan: NumberPlan, summary: Summary) -> bool:
-    """Whether the sample had too few ordinary values to take the centres from."""
-    return not plan.ranged and len(centres_of(plan.starts)) < min(plan.config.n_components, summary.ordinary)
 
 
 def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
@@ -527,7 +523,7 @@ def fitted_column(engine: Engine, column: ColumnFit[NumberPlan]) -> MixtureColum
         lower_bound=outcome.fit.bounds[-1],
         fit_error=outcome.error,
         effort=plan.config.effort,
-        bound_with_fewer=outcome.bound_with_fewer,
+        bound_with_fewer=None if outcome.search is None else outcome.search.bound_with_fewer,
         cells=len(cells.mean),
         refinements=plan.refinements,
     )

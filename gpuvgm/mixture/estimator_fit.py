@@ -53,6 +53,7 @@ from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
     ColumnFit,
     ColumnFits,
+    ColumnStart,
     MixturePlan,
     Outcome,
     SummaryConfig,
@@ -66,7 +67,6 @@ COARSE_ROWS = 1 << 13  # rows of the sample that starts of several features comp
 STARTS, RICH_STARTS, RICH = 6, 2, 4  # k-means, and k-means with more components, which are taken away again
 POINT_STARTS = 4  # rows as centres: where tails are heavy k-means gives its centres to outliers
 Checked = Literal["history", "refit", "end"]
-ColumnStart = summary_fit.Start
 _LOG = logging.getLogger("gpuvgm")
 
 
@@ -385,6 +385,7 @@ def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, rest: An
     return float(np.sum(sums[:, -1]) * LOG_2 / apart.rows)
 
 
+@quiet_k_means()  # on one thread: LAPACK's would cost small matrices a hundred times their work
 def best_of_several(problem: Problem) -> Estimate:
     """Search on a sample of the rows, then on all of them.
 
@@ -393,11 +394,6 @@ def best_of_several(problem: Problem) -> Estimate:
     problem : Problem
         What to fit.
     """
-    with quiet_k_means():  # on one thread: LAPACK's would cost small matrices a hundred times their work
-        return _best_of_several(problem)
-
-
-def _best_of_several(problem: Problem) -> Estimate:
     rows, engine, centre = problem.rows, problem.engine, problem.moments.mean
     prior = problem.prior.within(centre)
     research = _exact_fit(problem, centre)

@@ -25,7 +25,7 @@ from gpuvgm.mixture.estimator_fit import (
 from gpuvgm.mixture.posterior import Posterior, Prior
 from gpuvgm.mixture.rows import Moments, Rows
 from gpuvgm.mixture.statistics import Statistics
-from gpuvgm.mixture.summary_fit import ColumnFit, Start, fit_cells
+from gpuvgm.mixture.summary_fit import ColumnFit, ColumnStart, fit_cells
 from gpuvgm.summary.grid import Floats, Grid
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -45,7 +45,7 @@ class SeenColumn:
     """
 
     grid: Grid
-    start: Start
+    start: ColumnStart
     counted: Summary | None = None
     weighted: WeightedSums | None = None
 

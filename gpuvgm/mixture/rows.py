@@ -204,11 +204,7 @@ class Rows:
         whole = weight is None or are_whole(weight)
         if weight is not None and not whole:
             weight = to_numpy(weight)  # sums of parts are rounded, on a device in another order
-        total = self.total
-        step = max(1.0, np.ceil(total / most)) if whole else total / most
-        starts = np.arange(0.0, total, step)
-        places = starts + step * np.random.Generator(np.random.PCG64(0)).random(len(starts))
-        places = places[places < total]
+        places = random_places(self.total, most, whole=whole)
         return Rows.of(self.pick(places.astype(np.int64) if weight is None else _holders(weight, places)))
 
     def pick(self, places: Ints) -> NDArray[Any]:
@@ -245,6 +241,14 @@ def sums_of(
 
     add_chunks(engine, found())
     return totals
+
+
+def random_places(total: float, most: int, *, whole: bool = True) -> Floats:
+    """A random place, the same for every call, in each of at most so many equal parts, which `whole` rounds up."""
+    step = max(1.0, np.ceil(total / most)) if whole else total / most
+    starts = np.arange(0.0, total, step)
+    places = starts + step * np.random.Generator(np.random.PCG64(0)).random(len(starts))
+    return places[places < total]
 
 
 def _picked(places: Ints, part: slice, x: Array, weight: Array | None) -> NDArray[Any]:

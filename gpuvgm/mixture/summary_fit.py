@@ -30,7 +30,7 @@ FIRST_LOOKS = (1, 4)  # of them: each further one adds no more than one of these
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept
 LEAST_EVIDENCE = 5e-3  # nats a row that another prior gains: less is a few needles in the steps of the values
 ROUNDED = 1.001  # more than what sums of shares are rounded by
-Start = Seeds | Posterior
+ColumnStart = Seeds | Posterior
 T = TypeVar("T")
 
 
@@ -84,16 +84,6 @@ class Outcome:
     exact: bool = False
     search: SearchResult | None = None
 
-    @property
-    def is_good(self) -> bool:
-        """Whether the fit on the summary keeps the promise."""
-        return self.error <= LARGEST_FIT_ERROR
-
-    @property
-    def bound_with_fewer(self) -> float | None:
-        """The highest bound that a search found with one mode fewer."""
-        return None if self.search is None else self.search.bound_with_fewer
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MixturePlan:
@@ -112,7 +102,7 @@ class MixturePlan:
     """
 
     grid: Grid
-    starts: tuple[Start, ...] = ()
+    starts: tuple[ColumnStart, ...] = ()
     refinements: int = 0
     trusted: bool = True
 
@@ -153,7 +143,9 @@ class ColumnFit(Generic[P]):
     def is_good(self) -> bool:
         """Whether the fit keeps the promise, and is one on the rows where that is asked for."""
         outcome = self.outcome
-        return outcome is not None and outcome.is_good and (outcome.exact or not self.plan.settings.asks_exact)
+        if outcome is None or not outcome.error <= LARGEST_FIT_ERROR:
+            return False
+        return outcome.exact or not self.plan.settings.asks_exact
 
 
 ColumnFits = dict[str, ColumnFit[P]]
@@ -213,7 +205,7 @@ def renewed(columns: Mapping[str, T], results: Results[T]) -> dict[str, T]:
     return {name: results.good.get(name, column) for name, column in columns.items() if name not in results.failed}
 
 
-def centres_of(starts: Sequence[Start]) -> Floats:
+def centres_of(starts: Sequence[ColumnStart]) -> Floats:
     """Centres whose midpoints the grid must be split at: those of the first start, none where it is a posterior."""
     return starts[0].centres if starts and isinstance(starts[0], Seeds) else np.empty(0)
 
@@ -322,13 +314,13 @@ def fit_rows(
     return replace(column, outcome=Outcome(plain, 0.0, exact=True))
 
 
-def first_posterior(prior: Prior, grid: Grid, start: Start, cells: Cells) -> Posterior:
+def first_posterior(prior: Prior, grid: Grid, start: ColumnStart, cells: Cells) -> Posterior:
     """Where plain EM over cells starts."""
     sums = first_sums(grid, start, cells)
     return sums if isinstance(sums, Posterior) else prior.update(sums)
 
 
-def first_sums(grid: Grid, start: Start, cells: Cells) -> Posterior | Statistics:
+def first_sums(grid: Grid, start: ColumnStart, cells: Cells) -> Posterior | Statistics:
     """Sums over cells whose rows go to the nearest centre each; a posterior is itself where EM starts."""
     if isinstance(start, Posterior):
         return start
@@ -402,16 +394,11 @@ def distance(one: Posterior, other: Posterior) -> float:
 
 def blur(cells: Cells, posterior: Posterior) -> float:
     """What the rounding of positions may move a mean by, in its sigma: units are spread over by chance, rows add up."""
-    table = posterior.kernel_table(CELL_FRAME).take(_with_rows(posterior))
+    table = posterior.kernel_table(CELL_FRAME).take(np.flatnonzero(posterior.counts > 0.5))
     density = table.coefficients[:, None] - table.half_precisions[:, None] * (cells.mean - table.means[:, None]) ** 2
     share = np.exp2(density - np.max(density, axis=0, initial=-np.inf))
     share /= np.sum(share, axis=0)
     return _moved_by(np.sum(share * _rounding(cells), axis=1), posterior)
-
-
-def _with_rows(posterior: Posterior) -> Ints:
-    """The components that hold a row."""
-    return np.flatnonzero(posterior.counts > 0.5)
 
 
 def _rounding(cells: Cells) -> Floats:
@@ -421,7 +408,7 @@ def _rounding(cells: Cells) -> Floats:
 
 def _moved_by(variance: Floats | float, posterior: Posterior) -> float:
     """Largest deviation of a mean, in its sigma, where the sums of the rows of those that hold some vary so much."""
-    held = _with_rows(posterior)
+    held = posterior.counts > 0.5
     deviations = np.sqrt(variance / posterior.covariances[held]) / posterior.counts[held]
     return float(np.max(deviations, initial=0.0))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,6 @@ from gpuvgm.columns.numeric import (
     check_reach,
     confirm,
     fitted_column,
-    needs_more_rows,
     reseed,
 )
 from gpuvgm.config import SUMMARY_ROWS
@@ -104,13 +103,10 @@ def read_once(what: str) -> InputError:
 
 def _seed_again(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -> Results[NumberFit]:
     """Centres from the summary for columns whose sample had too few ordinary values, and another scan for these."""
-    again = {
-        name: replace(column, plan=reseed(column.plan, column.sums))
-        for name, column in columns.items()
-        if needs_more_rows(column.plan, column.sums)
-    }
+    seeded = {name: replace(column, plan=reseed(column.plan, column.sums)) for name, column in columns.items()}
+    again = {name: column for name, column in seeded.items() if column.plan is not columns[name].plan}
     if not again or not repeatable:
-        return Results(columns | again, {})
+        return Results(seeded, {})
     finer = {name: column.plan.finer(column.sums.masses()) for name, column in again.items()}
     scanned = _scan_again(run, finer)
     counted = {name: ColumnFit(finer[name], summary) for name, summary in scanned.good.items()}
@@ -123,54 +119,30 @@ def _scan_again(run: Run, plans: Mapping[str, NumberPlan]) -> Results[Summary]:
     return summarise_columns(list(plans.values()), run)
 
 
-@dataclass(slots=True)
-class Search:
-    """How many columns have their modes.
-
-    Parameters
-    ----------
-    progress : callable or None
-        Called with the number of columns done, and of all.
-    names : frozenset of str
-        The columns.
-    repeatable : bool
-        Whether a column that misses the promise is fitted again, from other reads of its rows.
-    """
-
-    progress: Callable[[int, int], None] | None
-    names: frozenset[str]
-    repeatable: bool
-    _done: set[str] = field(default_factory=set)
-
-    def note(self, name: str, result: NumberFit | Exception) -> None:
-        """A column is done, or has failed, unless it is fitted again."""
-        if isinstance(result, Exception) or result.is_good or not self.repeatable:
-            self._done.add(name)
-            self.report()
-
-    def report(self) -> None:
-        """Tell how far the search is."""
-        if self.progress is not None and self.names:
-            self.progress(len(self._done), len(self.names))
-
-    def end(self) -> None:
-        """All are done, also those whose rows could not be read again."""
-        if self._done != self.names:
-            self._done = set(self.names)
-            self.report()
-
-
 def _fit_columns(run: Run, columns: dict[str, NumberFit], *, repeatable: bool) -> Results[NumberFit]:
     """Fits of the columns; where the rows cannot be read again, from their summaries alone."""
     begun = {name: column for name, column in columns.items() if not column.plan.ranged and column.sums.ordinary > 0}
-    search = Search(run.searched, frozenset(begun), repeatable)
-    search.report()
-    each = partial(_fit_each, run, search.note)
+    done: set[str] = set()
+
+    def report(names: Iterable[str]) -> None:
+        """Tell how many columns have their modes, some more among them."""
+        done.update(names)
+        if run.searched is not None and begun:
+            run.searched(len(done), len(begun))
+
+    def note(name: str, result: NumberFit | Exception) -> None:
+        """A column is done, or has failed, unless it is fitted again."""
+        if isinstance(result, Exception) or result.is_good or not repeatable:
+            report([name])
+
+    report([])
+    each = partial(_fit_each, run, note)
     if repeatable:
-        fitted = fit(begun, each, partial(_scan_again, run), partial(_each_exactly, run, search))
+        fitted = fit(begun, each, partial(_scan_again, run), partial(_each_exactly, run, note))
     else:
         fitted = fit(begun, each)
-    search.end()
+    if len(done) < len(begun):  # the rows of some could not be read again
+        report(begun)
     for name, column in fitted.good.items() if not repeatable else ():
         if not column.is_good:
             _LOG.warning(
@@ -203,7 +175,7 @@ def _fit_share(engine: str, columns: dict[str, NumberFit]) -> dict[str, Any]:
     return {name: column.outcome for name, column in fitted.good.items()} | fitted.failed
 
 
-def _each_exactly(run: Run, search: Search, left: dict[str, NumberFit]) -> Results[NumberFit]:
+def _each_exactly(run: Run, told: Callable[[str, Any], None], left: dict[str, NumberFit]) -> Results[NumberFit]:
     """Exact EM for one column after the other."""
     missed = [name for name, column in left.items() if not column.plan.settings.asks_exact]
     if missed:
@@ -214,7 +186,7 @@ def _each_exactly(run: Run, search: Search, left: dict[str, NumberFit]) -> Resul
             results[name] = fit_exactly(run, column)
         except COLUMN_PROBLEMS as problem:
             results[name] = naming(name, problem)
-        search.note(name, results[name])
+        told(name, results[name])
     return Results.of(results)
 
 
@@ -235,11 +207,7 @@ def fit_exactly(run: Run, column: NumberFit) -> NumberFit:
     if run.room is not None and column.sums.rows * row_bytes > run.room:
         return _fit_over_blocks(run, column)
     engine, parts = get_engine(run.engine), list[Floats]()
-    run.executor.map_blocks(
-        lambda block: ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0],
-        run.blocks([plan.name]),
-        parts.append,
-    )
+    run.executor.map_blocks(partial(_numbers_of, plan), run.blocks([plan.name]), parts.append)
     numbers = widened(namespace_of(parts[0]).concatenate(parts)) if parts else np.empty(0)
     parts.clear()
     start = None
@@ -285,8 +253,7 @@ def _fit_over_blocks(run: Run, column: NumberFit) -> NumberFit:
         _LOG.warning('column "%s": all its rows do not fit the memory: k-means runs on a sample of them', plan.name)
 
     def numbers_of(block: Block) -> Floats:
-        numbers = to_numpy(ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0])
-        return np.asarray(numbers, dtype=np.float64)[:, None]
+        return np.asarray(to_numpy(_numbers_of(plan, block)), dtype=np.float64)[:, None]
 
     assert isinstance(run.executor, LocalExecutor)
     blocks = partial(run.blocks, [plan.name])
@@ -294,11 +261,16 @@ def _fit_over_blocks(run: Run, column: NumberFit) -> NumberFit:
     return _fit_exact_rows(get_engine(run.engine), column, rows)
 
 
+def _numbers_of(plan: NumberPlan, block: Block) -> Floats:
+    """Numbers of a block's rows where they lie, NaN for those without one."""
+    return ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
+
+
 def partition_numbers(plan: NumberPlan, blocks: Iterator[Block]) -> Array:
     """The numbers of a partition, shape (rows,), float64, where they lie; NaN for rows without one."""
     parts = []
     for block in blocks:
-        numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
+        numbers = _numbers_of(plan, block)
         xp = namespace_of(numbers)
         parts.append(xp.asarray(numbers, dtype=xp.float64))
     return namespace_of(parts[0]).concatenate(parts) if parts else np.empty(0)
@@ -356,7 +328,7 @@ def refuse_infinite(run: Run, plan: NumberPlan, summary: Summary, *, fitted: boo
 
 def _first_infinite(run: Run, plan: NumberPlan) -> int:
     for block in run.here.blocks([plan.name]):
-        numbers = ordinary_numbers(plan.codec, plan.modal, block.column(plan.name))[0]
+        numbers = _numbers_of(plan, block)
         found = np.flatnonzero(to_numpy(namespace_of(numbers).isinf(numbers)))
         if len(found):
             return int(block.first_row + found[0])
