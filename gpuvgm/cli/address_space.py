@@ -38,9 +38,9 @@ def check_address_space() -> None:
     threads = _blas_threads()
     if limit == resource.RLIM_INFINITY or limit >= needed(threads):
         return
-    told = f"the address space limit (ulimit -v) is {limit // MIB} MiB, but {needed(threads) // MIB} MiB are needed"
+    problem = f"the address space limit (ulimit -v) is {limit // MIB} MiB, but {needed(threads) // MIB} MiB are needed"
     fewer = f", or set OPENBLAS_NUM_THREADS=1, which needs {needed(1) // MIB} MiB" if threads > 1 else ""
-    raise EnvironmentProblem(f"{told} for {counted(threads, 'OpenBLAS thread')}; raise the limit{fewer}")
+    raise EnvironmentProblem(f"{problem} for {counted(threads, 'OpenBLAS thread')}; raise the limit{fewer}")
 
 
 def needed(threads: int) -> int:
@@ -51,5 +51,5 @@ def needed(threads: int) -> int:
 def _blas_threads() -> int:
     """Threads that OpenBLAS starts: one for each core that the process may use, or fewer on request."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    asked = [int(value) for name in _THREADS if (value := os.environ.get(name, "")).isdecimal() and int(value)]
-    return min([cores, *asked[:1]])
+    settings = [int(value) for name in _THREADS if (value := os.environ.get(name, "")).isdecimal() and int(value)]
+    return min([cores, *settings[:1]])

@@ -23,7 +23,7 @@ from gpuvgm.execution.stages import UNITS, Progress, speed
 
 
 class RateColumn(ProgressColumn):
-    """Rows that are done, and how many a second; columns in the search for modes, steps of a training."""
+    """Rows done, and rows a second; columns in the search for modes, steps of a training."""
 
     def render(self, task: Task) -> Text:
         """The column's text for a stage."""
@@ -35,7 +35,7 @@ class RateColumn(ProgressColumn):
 
 @contextmanager
 def draw_bars(console: Console | None = None) -> Iterator[Progress]:
-    """Bars of the stages of a run, one a stage: they follow each other.
+    """Draw bars of the stages of a run, one for each stage.
 
     Parameters
     ----------
@@ -46,14 +46,14 @@ def draw_bars(console: Console | None = None) -> Iterator[Progress]:
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), RateColumn(), TimeRemainingColumn())
     tasks: dict[str, TaskID] = {}
 
-    def show(stage: str, done: int, total: int | None) -> None:
+    def show(stage: str, count: int, total: int | None) -> None:
         if stage not in tasks:
-            for other in tasks.values():
-                progress.stop_task(other)
+            for task in tasks.values():
+                progress.stop_task(task)
             tasks[stage] = progress.add_task(stage, total=total)
-        elif done < progress.tasks[tasks[stage]].completed:  # another scan of the rows
+        elif count < progress.tasks[tasks[stage]].completed:  # another scan of the rows
             progress.reset(tasks[stage])
-        progress.update(tasks[stage], completed=done, total=total)
+        progress.update(tasks[stage], completed=count, total=total)
 
     with Bars(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         yield show

@@ -1,4 +1,4 @@
-"""The cluster that a command asks for, from its start to its end."""
+"""The cluster of a command, from its start to its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gpuvgm.files import is_interrupted, undisturbed
 def executor_of(
     terminal: Terminal, scheduler: str | None, workers: int | None, threads: int | None
 ) -> Iterator[gpuvgm.DaskExecutor | None]:
-    """The executor of a command: None for this process alone.
+    """Start the executor of a command: None for this process alone.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def executor_of(
         return
     if scheduler is not None and workers is not None:
         raise InputError("--scheduler and --workers exclude each other; give one of them")
-    each = None if workers is None else threads or 1
-    with ExitStack() as opened:
+    threads_of_each = None if workers is None else threads or 1
+    with ExitStack() as exits:
         with nullcontext() if workers is None else undisturbed():  # Dask cannot end workers that are being started
-            client = opened.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=each))
-        for told in (logging.getLogger("tornado.application"), *logging.getLogger("distributed").handlers):
-            told.addFilter(_before_interruptions)
+            client = exits.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=threads_of_each))
+        for logger in (logging.getLogger("tornado.application"), *logging.getLogger("distributed").handlers):
+            logger.addFilter(_before_interruptions)
         if workers is not None:  # whose scheduler ends with this command: that a heartbeat misses it is no news either
             client.run(logging.getLogger("distributed.worker").addFilter, logging.Filter("none of it"))
         terminal.tell(f"Dask dashboard: {client.dashboard_link}")
@@ -52,5 +52,5 @@ def executor_of(
 
 
 def _before_interruptions(_: logging.LogRecord) -> bool:
-    """Whether to log: what is cancelled, and workers that have to be killed, are no news once the command ends."""
+    """Return whether to log: once a command ends, cancelled work and killed workers are no news."""
     return not is_interrupted()

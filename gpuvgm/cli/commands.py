@@ -73,12 +73,12 @@ if TYPE_CHECKING:
 
 
 def _limit(name: str, text: str, metavar: str | None = "SHARE", largest: float | None = None) -> Any:
-    """A limit of evaluate or validate."""
+    """Option for a limit of evaluate or validate."""
     return option(name, text, LIMITS, min=0, max=largest, metavar=metavar)
 
 
-def _most(name: str, of: str) -> Any:
-    """The largest share of some rows."""
+def _share(name: str, of: str) -> Any:
+    """Option for the maximum share of some rows."""
     return _limit(name, f"Maximum share of {of}.", largest=1)
 
 
@@ -90,7 +90,7 @@ def main() -> NoReturn:
 
 
 def _end(problem: KeyboardInterrupt) -> NoReturn:
-    """End by a signal that came when nothing was done yet, or all was."""
+    """End by a signal that arrived before the work began, or after its end."""
     report_error(explain(problem))
     os._exit(exit_code(problem))
 
@@ -139,10 +139,10 @@ def generate(
 
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as cluster:
 
-        def report(done: int) -> None:
-            progress("generate", done, rows)
+        def report(count: int) -> None:
+            progress("generate", count, rows)
 
-        written = gpuvgm.generate(
+        summary = gpuvgm.generate(
             path,
             rows,
             kind=kind,
@@ -152,7 +152,7 @@ def generate(
             resume=resume,
             executor=LocalExecutor(threads, report) if cluster is None else cluster.reporting(report),
         )
-    return CommandOutcome({**views.run_document(written), "seed": seed}, [views.run_line(written)])
+    return CommandOutcome({**views.run_document(summary), "seed": seed}, [views.run_line(summary)])
 
 
 @command
@@ -338,11 +338,11 @@ def train(
     seconds = time.perf_counter() - start
     fitted = trained.transformer_.model_
     rows = fitted.rows
-    told = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
+    line = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
     real = [*fitted.real_values]  # of which the training has warned
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds, "real_values": real}
     unmodelled = describe_unmodelled(fitted, trained.identifiers_)
-    return CommandOutcome(document, [told, *filter(None, [unmodelled])])
+    return CommandOutcome(document, [line, *filter(None, [unmodelled])])
 
 
 @command
@@ -374,10 +374,10 @@ def sample(
     conditions = parse_where(where)
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
         machine: Any = {"executor": executor, "threads": threads, "progress": progress}
-        written, share = sample_rows(model, rows, conditions, seed, path, resume=resume, **machine)
-    document = {**views.run_document(written), "model": model}
+        summary, share = sample_rows(model, rows, conditions, seed, path, resume=resume, **machine)
+    document = {**views.run_document(summary), "model": model}
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
-    return CommandOutcome(document | {"condition_share": share}, [views.run_line(written), *met])
+    return CommandOutcome(document | {"condition_share": share}, [views.run_line(summary), *met])
 
 
 @command
@@ -431,9 +431,7 @@ def transform(
     """Encode the rows of a table as scalars and modes."""
     from gpuvgm.cli import tables as views
 
-    with _model_at_work(
-        terminal, model, scheduler, workers, threads, block_rows=block_rows, memory=memory
-    ) as transformer:
+    with _open_model(terminal, model, scheduler, workers, threads, block_rows=block_rows, memory=memory) as transformer:
         run = transformer.transform(
             _open_table(source, delimiter),
             mode=mode,
@@ -477,7 +475,7 @@ def inverse(
     """Decode rows into values of the original types."""
     from gpuvgm.cli import tables as views
 
-    with _model_at_work(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
+    with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         run = transformer.inverse_transform(
             encoded,
             names=names,
@@ -579,14 +577,14 @@ def evaluate(
             raise InputError(f"--{limit.replace('_', '-')} is not for --compare")
     from gpuvgm.table.base import BaseTransformer, load_as
 
-    with _model_at_work(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
+    with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
         distance = None if against is None else transformer.distance_to(load_as(BaseTransformer, against))
-        found = transformer.evaluate(_open_table(source, delimiter), compare=_open_synthetic(compare, delimiter))
-    broken = found.broken({"min_score": min_score, **(limits if compare is None else {})})
-    document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
+        result = transformer.evaluate(_open_table(source, delimiter), compare=_open_synthetic(compare, delimiter))
+    violations = result.broken({"min_score": min_score, **(limits if compare is None else {})})
+    document = {"source": source, "model": model, **result.to_dict(), "broken": violations}
     if compare is not None:
         document["compare"] = compare
-    view = [str(found)]
+    view = [str(result)]
     if distance is not None:
         document["against"] = {"model": against, **distance.to_dict()}
         view += [f"\n{model} beside {against}:", str(distance)]
@@ -595,8 +593,8 @@ def evaluate(
     if page is not None:
         name = PurePath(source).name
         title = f"Round trip of {name}" if compare is None else f"{PurePath(compare).name} beside {name}"
-        write_bytes(page, found.to_html(title=title, first_rows=first_rows).encode())
-    return CommandOutcome(document, view, BOUND_FAILED if broken else DONE, broken)
+        write_bytes(page, result.to_html(title=title, first_rows=first_rows).encode())
+    return CommandOutcome(document, view, BOUND_FAILED if violations else DONE, violations)
 
 
 @command
@@ -607,11 +605,11 @@ def validate(
     model: Model,
     delimiter: Delimiter = None,
     memory: Memory = None,
-    max_invalid_share: Annotated[float, _most("--max-invalid-share", "values outside the training range")] = 0.001,
+    max_invalid_share: Annotated[float, _share("--max-invalid-share", "values outside the training range")] = 0.001,
     max_off_step_share: Annotated[
-        float, _most("--max-off-step-share", "values that are not multiples of the step")
+        float, _share("--max-off-step-share", "values that are not multiples of the step")
     ] = 0.001,
-    max_unknown_share: Annotated[float, _most("--max-unknown-share", "values in unseen categories")] = 0.0,
+    max_unknown_share: Annotated[float, _share("--max-unknown-share", "values in unseen categories")] = 0.0,
     max_shares: Annotated[
         float,
         _limit(
@@ -644,12 +642,12 @@ def validate(
         "max_mean_shift": max_mean_shift,
         "max_tail_ratio": max_tail_ratio,
     }
-    with _model_at_work(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
-        found = transformer.validate(_open_table(source, delimiter))
-    broken = found.broken(limits)
-    document = {"source": source, "model": model, **found.to_dict(), "broken": broken}
-    view = [found.to_text(limits), f"\n{source}: {counted(found.rows, 'row')}"]
-    return CommandOutcome(document, view, BOUND_FAILED if broken else DONE, broken)
+    with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
+        result = transformer.validate(_open_table(source, delimiter))
+    violations = result.broken(limits)
+    document = {"source": source, "model": model, **result.to_dict(), "broken": violations}
+    view = [result.to_text(limits), f"\n{source}: {counted(result.rows, 'row')}"]
+    return CommandOutcome(document, view, BOUND_FAILED if violations else DONE, violations)
 
 
 @command
@@ -662,13 +660,13 @@ def info(
     from gpuvgm.table.description import model_document
     from gpuvgm.table.model_file import load_model
 
-    stored = load_model(model)
-    if stored.failed:
-        unfinished = ColumnsFailed(stored.failed, len(stored.columns))
+    contents = load_model(model)
+    if contents.failed:
+        unfinished = ColumnsFailed(contents.failed, len(contents.columns))
         raise InputError(f"{model}: this fit is unfinished: {unfinished}")
-    line = f"{model}: {counted(len(stored.columns), 'column')}, fitted on {views.count_rows_of(stored)}"
-    document = {"model": model, **model_document(stored)}
-    return CommandOutcome(document, [line, *views.model_tables(stored), *views.modes_tables(stored)])
+    line = f"{model}: {counted(len(contents.columns), 'column')}, fitted on {views.count_rows_of(contents)}"
+    document = {"model": model, **model_document(contents)}
+    return CommandOutcome(document, [line, *views.model_tables(contents), *views.modes_tables(contents)])
 
 
 @command
@@ -751,7 +749,7 @@ def serve(
 
 
 def _open_table(source: str, delimiter: str | None) -> Any:
-    """The table that a command reads, opened where its delimiter is given."""
+    """The table that a command reads; it is opened here if a delimiter is given."""
     if delimiter is None:
         return source
     from gpuvgm.io import open_source
@@ -760,7 +758,7 @@ def _open_table(source: str, delimiter: str | None) -> Any:
 
 
 def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
-    """The table that another one is compared with; the delimiter is for it too, where it is CSV."""
+    """The table to compare with; a delimiter applies to it too if it is CSV."""
     from gpuvgm.io.files import expand
 
     if compare is None or delimiter is None:
@@ -769,10 +767,10 @@ def _open_synthetic(compare: str | None, delimiter: str | None) -> Any:
 
 
 @contextmanager
-def _model_at_work(
+def _open_model(
     terminal: Terminal, model: str, scheduler: str | None, workers: int | None, threads: int | None, **settings: Any
 ) -> Iterator[BaseTransformer]:
-    """A model with this run's settings, where it runs; the engine that fitted it may not be there."""
+    """Load a model with this run's settings; the engine that fitted it may be missing here."""
     from gpuvgm.table.base import BaseTransformer, load_as
 
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:

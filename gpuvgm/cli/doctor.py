@@ -1,4 +1,4 @@
-"""What this machine can run: engines, versions, and what is missing with the command that brings it."""
+"""Capabilities of this machine: engines, versions, and missing packages with the commands that install them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 @dataclass(frozen=True, slots=True)
 class EngineState:
-    """Whether an engine can be used here.
+    """State of an engine on this machine.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Something that is not there.
+    """Something that is missing.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Lack:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What `doctor` found.
+    """Result of `doctor`.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class Diagnosis:
     devices: tuple[DeviceState, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dict that JSON can hold."""
+        """Return the diagnosis as a dict that JSON can hold."""
         return asdict(self)
 
     def __str__(self) -> str:
@@ -164,9 +164,9 @@ class Diagnosis:
             *(f"  {e.name:<14}{'usable' if e.usable else 'not usable'}: {e.reason}" for e in self.engines),
             *(["devices"] if self.devices else []),
             *(
-                f"  {index:<14}{one.name}, {one.memory_bytes / 2**30:.1f} GiB, compute capability "
-                f"{one.compute_capability}, CUDA {one.runtime} (driver for {one.driver}), memory from {one.allocator}"
-                for index, one in enumerate(self.devices)
+                f"  {index:<14}{gpu.name}, {gpu.memory_bytes / 2**30:.1f} GiB, compute capability "
+                f"{gpu.compute_capability}, CUDA {gpu.runtime} (driver for {gpu.driver}), memory from {gpu.allocator}"
+                for index, gpu in enumerate(self.devices)
             ),
             "packages",
             *(f"  {name:<14}{version or 'not installed'}" for name, version in self.packages.items()),
@@ -231,49 +231,53 @@ def _find_lacks(engines: tuple[EngineState, ...], packages: Mapping[str, str | N
 
 
 def _engine(name: str) -> EngineState:
-    """State of an engine, found by loading it."""
+    """State of an engine, after loading it."""
     try:
         engine = get_engine(name)
     except (EnvironmentProblem, ImportError) as problem:
         return EngineState(name, usable=False, reason=str(problem))
     if name == "cuda":
         return EngineState(name, usable=True, reason="CuPy, on the devices below")
-    chosen = getattr(engine, "instruction_set", None)
-    if chosen is None:
+    instruction_set = getattr(engine, "instruction_set", None)
+    if instruction_set is None:
         return EngineState(name, usable=True, reason="NumPy, the reference")
     sets = tuple(import_module("gpuvgm._native").instruction_sets())
-    asked = " (GPUVGM_INSTRUCTION_SET)" if environment("instruction_set") else ""
+    origin = " (GPUVGM_INSTRUCTION_SET)" if environment("instruction_set") else ""
     return EngineState(
-        name, usable=True, reason=f"C++, {chosen}{asked} out of {', '.join(sets)}", instruction_sets=sets, chosen=chosen
+        name,
+        usable=True,
+        reason=f"C++, {instruction_set}{origin} out of {', '.join(sets)}",
+        instruction_sets=sets,
+        chosen=instruction_set,
     )
 
 
 def _devices() -> tuple[DeviceState, ...]:
-    """The devices as CUDA describes them; none where it fails."""
+    """Devices as CUDA describes them; empty where it fails."""
     try:
         cuda = import_module("cupy").cuda
         runtime = cuda.runtime
         versions = _cuda_version(runtime.driverGetVersion()), _cuda_version(runtime.runtimeGetVersion())
-        found = [runtime.getDeviceProperties(index) for index in range(runtime.getDeviceCount())]
+        devices = [runtime.getDeviceProperties(index) for index in range(runtime.getDeviceCount())]
         return tuple(
             DeviceState(
-                one["name"].decode() if isinstance(one["name"], bytes) else str(one["name"]),
-                int(one["totalGlobalMem"]),
-                f"{one['major']}.{one['minor']}",
+                device["name"].decode() if isinstance(device["name"], bytes) else str(device["name"]),
+                int(device["totalGlobalMem"]),
+                f"{device['major']}.{device['minor']}",
                 *versions,
                 _allocator(cuda, index),
             )
-            for index, one in enumerate(found)
+            for index, device in enumerate(devices)
         )
     except Exception:  # told by the engine's own state
         return ()
 
 
 def _allocator(cuda: Any, index: int) -> str:
-    """What CuPy's allocator takes the memory of a device from."""
+    """Source of the device memory that CuPy's allocator uses."""
     resources, allocator = rmm_resources(cuda, index), cuda.get_allocator()
     if resources:
-        return f"RMM, {' over '.join(type(one).__name__ for one in resources)}"
+        return f"RMM, {' over '.join(type(resource).__name__ for resource in resources)}"
     pool = type(getattr(allocator, "__self__", None)).__name__
     name = str(getattr(allocator, "__name__", type(allocator).__name__))
     return ALLOCATORS.get(pool) or ALLOCATORS.get(name, name)
@@ -284,7 +288,7 @@ def _cuda_version(number: int) -> str:
 
 
 def version_of(distributions: tuple[str, ...]) -> str | None:
-    """Version of a package that one of some distributions brings; None where none is installed."""
+    """Version of a package, from one of the distributions that may bring it; None where none is installed."""
     for distribution in distributions:
         try:
             return metadata.version(distribution)
@@ -294,7 +298,7 @@ def version_of(distributions: tuple[str, ...]) -> str | None:
 
 
 def _memory() -> int:
-    """Memory of the machine, or of the container where that is less."""
+    """Memory of the machine, or the limit of the container where that is less."""
     memory = machine_memory()
     try:
         return min(memory, int(CGROUP_LIMIT.read_text()))

@@ -1,4 +1,4 @@
-"""Fits on the command line: of all columns, of those that failed and were kept beside the model, or of new files."""
+"""Fits on the command line: of all columns, of those that failed before, or of new files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ OPTION_NAMES = {"random_state": "seed", "sample_rows": "sample"}  # of settings 
 
 
 def unfinished_of(model: str) -> Location:
-    """Where the columns of a fit are kept of which others failed."""
+    """Place of the fitted columns of a fit in which other columns failed."""
     path = location_of(model)
     return path.with_name(f"{path.name.removesuffix(SUFFIX)}.unfinished{SUFFIX}")
 
 
 def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed: bool = False) -> BaseTransformer:
-    """Fit all columns, or those that failed before; where some fail, the others are kept beside the model.
+    """Fit all columns, or those that failed before; if some fail, the others are kept next to the model.
 
     Parameters
     ----------
@@ -42,21 +42,21 @@ def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed
     InputError
         Where no column failed before, and where columns fail.
     """
-    kept = unfinished_of(model)
+    unfinished = unfinished_of(model)
     if failed:
-        if not kept.exists():
+        if not unfinished.exists():
             raise InputError(f"{model}: no column failed in a fit of this model; run fit without --failed")
-        transformer.unfinished_ = load_as(BaseTransformer, str(kept)).unfinished_
+        transformer.unfinished_ = load_as(BaseTransformer, str(unfinished)).unfinished_
     try:
         return transformer.fit_failed(source) if failed else transformer.fit(source)
     except ColumnsFailed as problem:
-        transformer.save(str(kept), summaries=True)
+        transformer.save(str(unfinished), summaries=True)
         remedy = "give failed columns another kind (--columns NAME=KIND, or a TOML file), then run again with --failed"
         raise InputError(problem.message(remedy)) from problem
 
 
 def add_files(transformer: BaseTransformer, source: Any, model: str) -> BaseTransformer:
-    """The model that is there, with the files that it lacks.
+    """The model at its place, with the files added that it lacks.
 
     Parameters
     ----------
@@ -75,19 +75,21 @@ def add_files(transformer: BaseTransformer, source: Any, model: str) -> BaseTran
     if not location_of(model).exists():
         raise InputError(f"{model}: there is no model to add files to; run fit without --add")
     machine = {name: getattr(transformer, name) for name in OF_THIS_MACHINE if name != "columns"}
-    grown = load_as(BaseTransformer, model, **machine)
-    asked, usual, settings = map(settings_of, (transformer, BaseTransformer(), grown))
+    fitted = load_as(BaseTransformer, model, **machine)
+    changes, defaults, settings = map(settings_of, (transformer, BaseTransformer(), fitted))
     ignored = [
-        name for name in asked if name not in OF_THIS_MACHINE and asked[name] not in (usual[name], settings[name])
+        name
+        for name in changes
+        if name not in OF_THIS_MACHINE and changes[name] not in (defaults[name], settings[name])
     ]
     if ignored:
         options = ", ".join(f"--{OPTION_NAMES.get(name, name).replace('_', '-')}" for name in ignored)
         raise InputError(f"{model}: files are added with the settings of the model; leave out {options}, or --add")
-    return grown.add_files(source)
+    return fitted.add_files(source)
 
 
 def complete(fitted: Any, model: str, **options: Any) -> None:
-    """Write the model, and remove what was kept of a fit in which columns failed.
+    """Write the model, and remove what was kept of a fit with failed columns.
 
     Options are those of its `save`.
     """

@@ -89,7 +89,7 @@ class Check:
     Parameters
     ----------
     name : str
-        What is checked.
+        Name of the check.
     needs : tuple of str
         Packages beside CuPy, by the names that they are imported by.
     run : callable
@@ -109,18 +109,18 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a check.
+    """Result of a check.
 
     Parameters
     ----------
     name : str
-        What was checked.
+        Name of the check.
     status : {"ok", "failed", "not run"}
-        What came of it.
+        Whether it succeeded.
     seconds : float
         Of its process.
     found : mapping
-        What it found.
+        Figures that it returned.
     error : str
         Why it failed, or was not run.
     traceback : str
@@ -146,21 +146,21 @@ def run_check(check: Check) -> Result:
     begin = time.perf_counter()
     code = f"import sys; sys.path[:] = {sys.path!r}; {START}; main({check.name!r})"
     try:
-        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
+        process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         return Result(check.name, FAILED, TIMEOUT, error=f"it had not ended after {TIMEOUT:g} s")
     seconds = time.perf_counter() - begin
     try:
-        told = json.loads(ended.stdout.splitlines()[-1])
+        answer = json.loads(process.stdout.splitlines()[-1])
     except (IndexError, ValueError):
-        last = (ended.stderr.splitlines() or [""])[-1]
-        error = f"its process ended with exit code {ended.returncode}: {last}"
-        return Result(check.name, FAILED, seconds, error=error, traceback=ended.stderr)
-    return Result(check.name, FAILED if told["error"] else OK, seconds, **told)
+        last_line = (process.stderr.splitlines() or [""])[-1]
+        error = f"its process ended with exit code {process.returncode}: {last_line}"
+        return Result(check.name, FAILED, seconds, error=error, traceback=process.stderr)
+    return Result(check.name, FAILED if answer["error"] else OK, seconds, **answer)
 
 
 def lack_of(check: Check) -> str | None:
-    """What this machine lacks for a check."""
+    """Describe what this machine lacks for a check; None where it has all."""
     for package in check.needs:
         if util.find_spec(package) is None:
             return f"{package} is not installed: {INSTALL_CUDA}"
@@ -169,18 +169,18 @@ def lack_of(check: Check) -> str | None:
 
 
 def main(name: str) -> None:
-    """What the process of a check does: one line of JSON at the end of its output tells what came of it."""
+    """Run a check in its process, and print its result as one line of JSON, the last of the output."""
     from gpuvgm.table.description import jsonable
 
-    (check,) = [one for one in CHECKS if one.name == name]
-    found: Found = {}
+    (check,) = [check for check in CHECKS if check.name == name]
+    figures: Found = {}
     error = trace = ""
     try:
-        found = check.run()
+        figures = check.run()
     except Exception as problem:
         error, trace = _describe_error(problem), traceback.format_exc()
-    told = jsonable({"found": found, "error": error, "traceback": trace})
-    sys.stdout.write(f"\n{json.dumps(told, allow_nan=False)}\n")
+    answer = jsonable({"found": figures, "error": error, "traceback": trace})
+    sys.stdout.write(f"\n{json.dumps(answer, allow_nan=False)}\n")
 
 
 def _describe_error(problem: Exception) -> str:
@@ -188,7 +188,7 @@ def _describe_error(problem: Exception) -> str:
 
 
 def examine(tell: Callable[[str], None], *, cluster: bool, compile_only: bool) -> CommandOutcome:
-    """Run the checks one after the other, whatever comes of each.
+    """Run the checks one after the other, whether or not they succeed.
 
     Parameters
     ----------
@@ -207,22 +207,22 @@ def examine(tell: Callable[[str], None], *, cluster: bool, compile_only: bool) -
     problem = cuda_problem()
     if problem is not None:
         raise EnvironmentProblem(str(problem))
-    asked = [check for check in CHECKS if check.run is compile_kernels] if compile_only else CHECKS
+    checks = [check for check in CHECKS if check.run is compile_kernels] if compile_only else CHECKS
     results = []
-    for check in asked:
+    for check in checks:
         if cluster or not check.cluster:
             results.append(run_check(check))
             tell(f"{check.name}: {results[-1].status} ({results[-1].seconds:.1f} s)")
-    failed = [one.name for one in results if one.status == FAILED]
+    faults = [result.name for result in results if result.status == FAILED]
     document = {
-        "device": next((one.found for one in results if one.name == CHECKS[0].name), {}),
+        "device": next((result.found for result in results if result.name == CHECKS[0].name), {}),
         "versions": {**versions(), **{name: version_of(names) for name, names in OPTIONAL.items()}},
         "commit": commit(),
         "system": platform.platform(),
-        "checks": [asdict(one) for one in results],
+        "checks": [asdict(result) for result in results],
     }
     return CommandOutcome(
-        document, [_results_table(results)], BOUND_FAILED if failed else DONE, [f"failed: {name}" for name in failed]
+        document, [_results_table(results)], BOUND_FAILED if faults else DONE, [f"failed: {name}" for name in faults]
     )
 
 
@@ -232,10 +232,10 @@ def _results_table(results: Sequence[Result]) -> Table:
         table.add_column(heading, no_wrap=True)
     table.add_column("s", justify="right")
     table.add_column("found", overflow="fold")
-    for one in results:
-        plain = {name: value for name, value in one.found.items() if not isinstance(value, Mapping)}
-        found = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in plain.items())
-        table.add_row(one.name, one.status, f"{one.seconds:.1f}", one.error or found)
+    for result in results:
+        figures = {name: value for name, value in result.found.items() if not isinstance(value, Mapping)}
+        text = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in figures.items())
+        table.add_row(result.name, result.status, f"{result.seconds:.1f}", result.error or text)
     return table
 
 
@@ -243,7 +243,7 @@ def _results_table(results: Sequence[Result]) -> Table:
 
 
 def look_at_device() -> Found:
-    """Driver, NVRTC and architecture."""
+    """Versions of driver and compiler, and architecture."""
     cuda = _cuda().device.cuda
     runtime, number = cuda.runtime, int(cuda.Device().id)
     properties = runtime.getDeviceProperties(number)
@@ -255,14 +255,14 @@ def look_at_device() -> Found:
         raise RuntimeError(
             f"the driver is one of CUDA {driver // 1000}, CuPy's compiler of {compiler[0]}: {INSTALL_CUDA}"
         )
-    free, total = cuda.Device().mem_info
+    free_bytes, total_bytes = cuda.Device().mem_info
     name = properties["name"]
     return {
         "device": name.decode() if isinstance(name, bytes) else str(name),
         "gpus": int(runtime.getDeviceCount()),
         "compute_capability": _dotted(capability),
-        "memory_gib": round(int(total) / 2**30, 1),
-        "free_gib": round(int(free) / 2**30, 1),
+        "memory_gib": round(int(total_bytes) / 2**30, 1),
+        "free_gib": round(int(free_bytes) / 2**30, 1),
         "driver": driver,
         "runtime": int(runtime.runtimeGetVersion()),
         "nvrtc": _dotted(compiler),
@@ -274,7 +274,7 @@ def _dotted(numbers: Sequence[int]) -> str:
 
 
 def compile_kernels() -> Found:
-    """Every kernel, compiled or taken from CuPy's cache."""
+    """Every kernel, compiled or from CuPy's cache."""
     device, seconds = _cuda().device, {}
     for program in every_program():
         begin = time.perf_counter()
@@ -303,8 +303,8 @@ def measure_latencies() -> Found:
     seconds(10, 0, wait=True)
     launch = min(seconds(500, 0, wait=False) for _ in range(3))
     wait = min(seconds(200, 0, wait=True) for _ in range(3)) - launch
-    few, many = (min(seconds(1, steps, wait=True) for _ in range(3)) for steps in CHAIN_STEPS)
-    step = (many - few) / (CHAIN_STEPS[1] - CHAIN_STEPS[0])
+    short_chain, long_chain = (min(seconds(1, steps, wait=True) for _ in range(3)) for steps in CHAIN_STEPS)
+    step = (long_chain - short_chain) / (CHAIN_STEPS[1] - CHAIN_STEPS[0])
     kilohertz = device.cuda.Device().attributes.get("ClockRate")
     return {
         "launch_us": round(1e6 * launch, 2),
@@ -325,10 +325,10 @@ def check_summary() -> Found:
     expected = host.summarise(x, grid, step)
     _check_same_summary("rows on the device", engine.summarise(engine.device.xp.asarray(x), grid, step), expected)
     _check_same_summary("rows of the host", engine.summarise(x, grid, step), expected)
-    running = engine.running_summary(grid, step)
+    accumulator = engine.running_summary(grid, step)
     for block in np.array_split(x, 3):
-        running.add(engine.device.xp.asarray(block))
-    _check_same_summary("block by block", running.summary(), expected)
+        accumulator.add(engine.device.xp.asarray(block))
+    _check_same_summary("block by block", accumulator.summary(), expected)
     return {"cells": len(expected.cell), "host": host.name}
 
 
@@ -343,60 +343,60 @@ def check_past_2_31_bytes() -> Found:
     x = xp.empty(rows, np.float64)
     for start in range(0, rows, size):
         x[start : start + size] = xp.asarray(tile)
-    scalar, code, back = xp.empty(rows, np.float32), xp.empty(rows, np.uint8), xp.empty(rows, np.float64)
+    scalar, code, decoded = xp.empty(rows, np.float32), xp.empty(rows, np.uint8), xp.empty(rows, np.float64)
     engine.transform(x, table, draw, scalar, code)
     means, widths = np.append(table.mixture.means[:7], np.nan), np.append(table.widths, 0.0)
     inverse = InverseTable(table.mixture.frame, means, widths, table.limit)
-    engine.inverse_transform(scalar, code, inverse, back)
+    engine.inverse_transform(scalar, code, inverse, decoded)
     for part in (slice(0, size), slice(rows - size, rows)):
-        wanted: Any = np.empty(size, np.float32), np.empty(size, np.uint8), np.empty(size)
-        host.transform(tile, table, Draw(3, 5, part.start), *wanted[:2])
-        host.inverse_transform(*wanted[:2], inverse, wanted[2])
-        for name, found, expected in zip(("scalar", "code"), (scalar, code), wanted, strict=False):
-            _check_equal(f"{name} of rows {part.start} to {part.stop}", found[part], expected)
-        _check_equal("the inverse", back[part], wanted[2], _inverse_tolerance())
+        host_rows: Any = np.empty(size, np.float32), np.empty(size, np.uint8), np.empty(size)
+        host.transform(tile, table, Draw(3, 5, part.start), *host_rows[:2])
+        host.inverse_transform(*host_rows[:2], inverse, host_rows[2])
+        for name, actual, expected in zip(("scalar", "code"), (scalar, code), host_rows, strict=False):
+            _check_equal(f"{name} of rows {part.start} to {part.stop}", actual[part], expected)
+        _check_equal("the inverse", decoded[part], host_rows[2], _inverse_tolerance())
     grid = grid_of(tile)
     expected = reduce(Summary.merge, [host.summarise(tile, grid)] * tiles)
     _check_same_summary("the summary", engine.summarise(x, grid), expected)
-    del x, back
+    del x, decoded
     width = 4 * (1 + ONEHOT_CODES)
     wide = min(rows, 8 * PAST_2_31_BYTES // width, int(engine.device.free_memory) // (2 * width))
     matrix = xp.empty((wide, 1 + ONEHOT_CODES), np.float32)
     engine.fill_onehot([(scalar[:wide], code[:wide], ONEHOT_CODES)], matrix)
-    read = xp.empty(wide, np.float32), xp.empty(wide, np.uint8)
-    engine.read_onehot(matrix, [(*read, np.arange(ONEHOT_CODES), True)])
-    for name, found, expected in zip(("scalar", "code"), read, (scalar, code), strict=True):
-        _check_equal(f"the last {name} of one-hot rows", found[-size:], _down(expected[wide - size : wide]))
+    columns = xp.empty(wide, np.float32), xp.empty(wide, np.uint8)
+    engine.read_onehot(matrix, [(*columns, np.arange(ONEHOT_CODES), True)])
+    for name, actual, expected in zip(("scalar", "code"), columns, (scalar, code), strict=True):
+        _check_equal(f"the last {name} of one-hot rows", actual[-size:], _to_host(expected[wide - size : wide]))
     return {"rows": rows, "bytes": 8 * rows, "onehot_bytes": int(matrix.nbytes)}
 
 
 def check_lack_of_memory() -> Found:
-    """With a mebibyte left, the host does the work, and says so; with memory again, the device does."""
+    """With a mebibyte of memory left, the host does the work and logs it; with more, the device does."""
     engine, host, x = _cuda(), _host(), _skewed_numbers()
     pool, grid = engine.device.xp.get_default_memory_pool(), grid_of(x)
     expected = host.summarise(x, grid)
     pool.free_all_blocks()
     pool.set_limit(size=pool.total_bytes() + (1 << 20))
     try:
-        with _logged() as told:
+        with _log_messages() as messages:
             _check_same_summary("with a mebibyte left", engine.summarise(x, grid), expected)
     finally:
         pool.set_limit(size=0)
     _check_same_summary("with memory again", engine.summarise(engine.device.xp.asarray(x), grid), expected)
-    if not told:
+    if not messages:
         raise AssertionError("the log does not say that the host does the work")
-    return {"told": told}
+    return {"told": messages}
 
 
 @contextmanager
-def _logged() -> Iterator[list[str]]:
-    """What gpuvgm logs in the meantime."""
-    told: list[str] = []
+def _log_messages() -> Iterator[list[str]]:
+    """Messages that gpuvgm logs in the body."""
+    messages: list[str] = []
     handler, logger = logging.Handler(logging.WARNING), logging.getLogger("gpuvgm")
-    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
     logger.addHandler(handler)
     try:
-        yield told
+        yield messages
     finally:
         logger.removeHandler(handler)
 
@@ -408,9 +408,9 @@ def check_fit() -> Found:
     """EM over cells: models of columns of every type of arrays, and of the default search, are those of the host."""
     rows = columns_of_arrays()
     _check_same_models(_fit(rows), _fit(_resident(rows), engine="cuda"))
-    some = {name: rows[name] for name in ("amount", "gaps", "single")}
+    few_columns = {name: rows[name] for name in ("amount", "gaps", "single")}
     searched = {"effort": "auto", "max_iter": 100}
-    _check_same_models(_fit(some, **searched), _fit(_resident(some), engine="cuda", **searched))
+    _check_same_models(_fit(few_columns, **searched), _fit(_resident(few_columns), engine="cuda", **searched))
     return {"columns": len(rows), "host": _host().name}
 
 
@@ -420,43 +420,43 @@ def check_em_over_rows() -> Found:
     for count in (1, 3):
         x = np.ascontiguousarray(features[:, :count])
         expected = _estimator(_host().name, x).fit(x)
-        for place in (x, _up(x)):
+        for place in (x, _to_device(x)):
             _check_same_mixtures(f"{count} features", _estimator("cuda", x).fit(place), expected)
     return {}
 
 
 def check_transform() -> Found:
     """Modes, scalars and modes that hold their rows: of rows on the device and of the host."""
-    model, here = _models()
+    model, device_model = _models()
     rows = columns_of_arrays(seed=1)
     for mode in ("sample", "argmax"):
         for dtype in ("float32", "float64"):
             expected = model.transform(rows, mode=mode, dtype=dtype)
             for place in (rows, _resident(rows)):
-                _check_same_columns(here.transform(place, mode=mode, dtype=dtype), expected)
+                _check_same_columns(device_model.transform(place, mode=mode, dtype=dtype), expected)
     return {}
 
 
 def check_inverse() -> Found:
     """Decoded columns."""
-    model, here = _models()
+    model, device_model = _models()
     encoded = model.transform(columns_of_arrays(seed=1))
     expected, valid = model.inverse_transform(encoded, return_valid=True)
     for place in (encoded, _resident(encoded)):
-        found, told = here.inverse_transform(place, return_valid=True)
-        _check_same_columns(found, expected, _inverse_tolerance())
-        _check_equal("valid", told, valid)
+        actual, actual_valid = device_model.inverse_transform(place, return_valid=True)
+        _check_same_columns(actual, expected, _inverse_tolerance())
+        _check_equal("valid", actual_valid, valid)
     return {}
 
 
 def check_onehot() -> Found:
     """Rows of the one-hot matrix, written and read."""
-    model, here = _models()
+    model, device_model = _models()
     rows = columns_of_arrays(seed=1)
     expected = model.transform(rows, layout="onehot")
-    matrix = here.transform(_resident(rows), layout="onehot")
+    matrix = device_model.transform(_resident(rows), layout="onehot")
     _check_equal("the matrix", matrix, expected)
-    _check_same_columns(here.inverse_transform(matrix), model.inverse_transform(expected), _inverse_tolerance())
+    _check_same_columns(device_model.inverse_transform(matrix), model.inverse_transform(expected), _inverse_tolerance())
     return {"columns": int(expected.shape[1])}
 
 
@@ -466,9 +466,9 @@ def check_synthesizer() -> Found:
     kinds = {name: kind for name, kind in COLUMNS.items() if name in rows}
     expected = gpuvgm.TableSynthesizer(kinds, engine=_host().name).fit(rows)
     for place in (rows, _resident(rows)):
-        found = gpuvgm.TableSynthesizer(kinds, engine="cuda").fit(place)
-        _check_same_counts(expected.network_.counts, found.network_.counts)
-        _check_same_columns(found.sample(ROWS), expected.sample(ROWS))
+        actual = gpuvgm.TableSynthesizer(kinds, engine="cuda").fit(place)
+        _check_same_counts(expected.network_.counts, actual.network_.counts)
+        _check_same_columns(actual.sample(ROWS), expected.sample(ROWS))
     return {}
 
 
@@ -521,7 +521,7 @@ def _check_types(columns: Mapping[str, pa.Array[Any]]) -> None:
 
 
 def _wrong_types(columns: Mapping[str, pa.Array[Any]]) -> Iterator[str]:
-    """What is wrong with each column alone."""
+    """Problems of columns, each checked alone."""
     for name, array in columns.items():
         try:
             _check_types({name: array})
@@ -533,11 +533,11 @@ def _check_cudf_frame(frame: Any) -> None:
     """A frame of cuDF against the table that it gives."""
     table = _arrow_of(frame)
     table = table.cast(with_wide_indices(table.schema))
-    model, here = _fit(table, kinds=None), _fit(frame, kinds=None, engine="cuda")
-    _check_same_models(model, here)
-    encoded, expected = here.transform(frame), model.transform(table)
+    model, device_model = _fit(table, kinds=None), _fit(frame, kinds=None, engine="cuda")
+    _check_same_models(model, device_model)
+    encoded, expected = device_model.transform(frame), model.transform(table)
     _check_same_tables(_arrow_of(encoded), expected)
-    _check_same_tables(_arrow_of(here.inverse_transform(encoded)), model.inverse_transform(expected))
+    _check_same_tables(_arrow_of(device_model.inverse_transform(encoded)), model.inverse_transform(expected))
     if repr(encoded.index) != repr(frame.index):
         raise AssertionError(f"index {encoded.index!r} in the place of {frame.index!r}")
 
@@ -548,18 +548,18 @@ def check_parquet() -> Found:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.parquet"
         pq.write_table(table, path, row_group_size=2500)
-        model, here = _fit(path, kinds=None), _fit(path, kinds=None, engine="cuda")
-        _check_same_models(model, here)
-        found, expected = here.transform(path), model.transform(path)
-    _check_same_tables(found, expected)
+        model, device_model = _fit(path, kinds=None), _fit(path, kinds=None, engine="cuda")
+        _check_same_models(model, device_model)
+        actual, expected = device_model.transform(path), model.transform(path)
+    _check_same_tables(actual, expected)
     return {"columns": len(table.column_names)}
 
 
 def check_spilling() -> Found:
-    """The same with cuDF's spilling on; what was read may be spilled again."""
+    """The checks of frames with cuDF's spilling on; columns that were read may be spilled again."""
     cudf = import_module("cudf")
     cudf.set_option("spill", val=True)
-    found = check_cudf()
+    figures = check_cudf()
     frame = cudf.DataFrame({"x": np.arange(1000.0)})
     owner = frame["x"]._column.plc_column.data().owner
     (block,) = gpuvgm.io.open_source(frame).blocks(["x"], 1000)
@@ -570,7 +570,7 @@ def check_spilling() -> Found:
         raise RuntimeError("a column that was read can be spilled no more")
     owner.spill(target="cpu")
     _check_cudf_frame(frame)
-    return found
+    return figures
 
 
 def _rmm_pool(mr: Any) -> Any:
@@ -594,8 +594,8 @@ def check_cluster(workers: int | None) -> Found:
     """
     random = np.random.default_rng(5)
     rows = FILES * 1500
-    two = np.where(random.random(rows) < 0.4, random.normal(-3, 0.5, rows), random.normal(4, 2, rows))
-    table = pa.table({"two": pa.array(two), "gaps": _with_nulls(pa.array(_skewed_numbers(rows, missing=False)))})
+    mixture = np.where(random.random(rows) < 0.4, random.normal(-3, 0.5, rows), random.normal(4, 2, rows))
+    table = pa.table({"two": pa.array(mixture), "gaps": _with_nulls(pa.array(_skewed_numbers(rows, missing=False)))})
     with tempfile.TemporaryDirectory() as folder:
         for number in range(FILES):
             pq.write_table(table.slice(number * 1500, 1500), Path(folder) / f"part-{number:02}.parquet")
@@ -606,22 +606,22 @@ def check_cluster(workers: int | None) -> Found:
             client.run(start_counting)
             frame = import_module("dask_cudf").read_parquet(folder)
             _check_lazy(table, frame)
-            counted = client.run(stop_counting)
-    return {"workers": len(counted), **{str(worker): told for worker, told in counted.items()}}
+            counts = client.run(stop_counting)
+    return {"workers": len(counts), **{str(worker): costs for worker, costs in counts.items()}}
 
 
 def _check_lazy(table: pa.Table, frame: Any) -> None:
     """A frame of Dask against the same rows in this process."""
     model = _fit(table, kinds=None)
-    here = _fit(frame, kinds=None, engine="auto")
-    _check_same_models(model, here)
-    encoded, expected = here.transform(frame), model.transform(table)
+    device_model = _fit(frame, kinds=None, engine="auto")
+    _check_same_models(model, device_model)
+    encoded, expected = device_model.transform(frame), model.transform(table)
     _check_same_tables(_arrow_of(encoded.compute()), expected)
-    _check_same_tables(_arrow_of(here.inverse_transform(encoded).compute()), model.inverse_transform(expected))
+    _check_same_tables(_arrow_of(device_model.inverse_transform(encoded).compute()), model.inverse_transform(expected))
     exact: Any = _fit(table, kinds=None, algorithm="exact")
-    found: Any = _fit(frame, kinds=None, engine="auto", algorithm="exact")
+    actual: Any = _fit(frame, kinds=None, engine="auto", algorithm="exact")
     for name, column in exact.columns_.items():
-        _check_equal(f"means of {name}, exact", found.columns_[name].means, column.means, 1e-9)
+        _check_equal(f"means of {name}, exact", actual.columns_[name].means, column.means, 1e-9)
     x = table["two"].to_numpy()[:, None]
     _check_same_mixtures("the estimator", _estimator("auto", x).fit(frame[["two"]]), _estimator(_host().name, x).fit(x))
 
@@ -631,7 +631,7 @@ _WATCHED: list[tuple[Any, str, Any]] = []
 
 
 def start_counting() -> None:
-    """Count in this process what crosses the bus, how often the host waits, and who reads files."""
+    """Count bytes across the bus, waits of the host, and reads of files in this process."""
     if _WATCHED:
         return
     _watch(Device, "to_host", lambda _, array: {"waits": 1, "bytes_down": array.nbytes})
@@ -643,7 +643,7 @@ def start_counting() -> None:
 
 
 def stop_counting() -> dict[str, int]:
-    """What was counted since `start_counting`."""
+    """Return the counts since `start_counting`."""
     while _WATCHED:
         owner, name, function = _WATCHED.pop()
         setattr(owner, name, function)
@@ -654,9 +654,9 @@ def _watch(owner: Any, name: str, costs: Callable[..., Mapping[str, int]]) -> No
     function = getattr(owner, name)
 
     @wraps(function)
-    def watched(*given: Any, **options: Any) -> Any:
-        _COUNTED.update(costs(*given, **options))
-        return function(*given, **options)
+    def watched(*arguments: Any, **options: Any) -> Any:
+        _COUNTED.update(costs(*arguments, **options))
+        return function(*arguments, **options)
 
     _WATCHED.append((owner, name, function))
     setattr(owner, name, watched)
@@ -675,27 +675,27 @@ def _arrow_of(frame: Any) -> pa.Table:
 
 
 def _host() -> Any:
-    """The engine that says what is right: the native one, or the reference where that was not built."""
+    """The engine whose results are correct: the native one, or the reference where that was not built."""
     return get_engine("native" if native_is_built() else "reference")
 
 
 def _inverse_tolerance() -> float:
-    """Of decoded numbers, which the reference engine rounds twice."""
+    """Tolerance of decoded numbers, which the reference engine rounds twice."""
     return 0.0 if native_is_built() else 1e-12
 
 
-def _up(values: np.ndarray) -> Any:
+def _to_device(values: np.ndarray) -> Any:
     return _cuda().device.xp.asarray(values)
 
 
-def _down(values: Any) -> Any:
+def _to_host(values: Any) -> Any:
     if isinstance(values, Mapping):
-        return {name: _down(one) for name, one in values.items()}
+        return {name: _to_host(array) for name, array in values.items()}
     return values.get() if hasattr(values, "get") else values
 
 
 def _resident(columns: Mapping[str, np.ndarray]) -> Columns:
-    return {name: _up(values) for name, values in columns.items()}
+    return {name: _to_device(values) for name, values in columns.items()}
 
 
 def _skewed_numbers(rows: int = ROWS, seed: int = 0, *, missing: bool = True) -> np.ndarray:
@@ -733,18 +733,18 @@ def columns_of_arrays(seed: int = 0, rows: int = ROWS) -> dict[str, np.ndarray]:
 def _arrow_columns() -> dict[str, pa.Array[Any]]:
     """A column of every type that cuDF has."""
     random = np.random.default_rng(8)
-    whole = random.integers(0, 120, ROWS)
+    ints = random.integers(0, 120, ROWS)
     cents, seconds = random.integers(10**5, 10**6, ROWS), random.integers(10**9, 2 * 10**9, ROWS)
-    numbers = {name: pa.array(whole.astype(name)) for name in ("int8", "int16", "int32", "uint8", "uint16", "uint32")}
+    numbers = {name: pa.array(ints.astype(name)) for name in ("int8", "int16", "int32", "uint8", "uint16", "uint32")}
     units: dict[Any, int] = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
     moments = {f"timestamp {unit}": pa.array(seconds * n).cast(pa.timestamp(unit)) for unit, n in units.items()}
-    lengths = {f"duration {unit}": pa.array(whole * n).cast(pa.duration(unit)) for unit, n in units.items()}
+    lengths = {f"duration {unit}": pa.array(ints * n).cast(pa.duration(unit)) for unit, n in units.items()}
     decimal_types: Any = {f"decimal{bits}": getattr(pa, f"decimal{bits}") for bits in (32, 64, 128)}
     fixed = {name: decimals(cents, make(9, 2), None) for name, make in decimal_types.items()}
     return {
         **numbers,
-        "int64": pa.array(2**60 + whole),
-        "uint64": pa.array(2**63 + whole.astype(np.uint64)),
+        "int64": pa.array(2**60 + ints),
+        "uint64": pa.array(2**63 + ints.astype(np.uint64)),
         "float32": pa.array(random.normal(5, 2, ROWS).astype(np.float32)),
         "float64": pa.array(random.normal(5, 2, ROWS)),
         "bool": pa.array(random.random(ROWS) < 0.3),
@@ -780,13 +780,13 @@ def _fit(rows: Any, kinds: Any = COLUMNS, **settings: Any) -> gpuvgm.TableTransf
 
 
 def _models() -> tuple[gpuvgm.TableTransformer, gpuvgm.TableTransformer]:
-    """A model of the host, and the same on the device."""
+    """A model on the host, and its copy on the device."""
     model = _fit(columns_of_arrays())
     return model, copy.deepcopy(model).set_params(engine="cuda")
 
 
 def _estimator(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
-    """An estimator that begins with the first rows as centres."""
+    """An estimator whose first centres are the first rows."""
     return gpuvgm.BayesianGaussianMixture(
         n_components=3, max_iter=10, tol=0.0, algorithm="exact", init_params=x[:3], engine=engine
     )
@@ -795,33 +795,33 @@ def _estimator(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
 # -- comparisons
 
 
-def _check_equal(what: str, found: Any, expected: Any, tolerance: float = 0.0) -> None:
-    """Refuse arrays that differ by more than a tolerance; without one in type or in any bit, but for those of NaN."""
-    found, expected = np.asarray(_down(found)), np.asarray(expected)
+def _check_equal(label: str, actual: Any, expected: Any, tolerance: float = 0.0) -> None:
+    """Refuse arrays that differ by more than a tolerance; without one, in type or any bit but those of NaN."""
+    actual, expected = np.asarray(_to_host(actual)), np.asarray(expected)
     if tolerance:
-        np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance, err_msg=what)
+        np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance, err_msg=label)
         return
-    if found.dtype != expected.dtype:
-        raise AssertionError(f"{what}: {found.dtype} in the place of {expected.dtype}")
-    np.testing.assert_array_equal(found, expected, err_msg=what)
+    if actual.dtype != expected.dtype:
+        raise AssertionError(f"{label}: {actual.dtype} in the place of {expected.dtype}")
+    np.testing.assert_array_equal(actual, expected, err_msg=label)
     if expected.dtype.kind == "f":
-        known = ~np.isnan(expected)
-        np.testing.assert_array_equal(np.signbit(found[known]), np.signbit(expected[known]), err_msg=what)
+        numbers = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(actual[numbers]), np.signbit(expected[numbers]), err_msg=label)
 
 
-def _check_same_columns(found: Mapping[str, Any], expected: Mapping[str, np.ndarray], tolerance: float = 0.0) -> None:
-    if list(found) != list(expected):
-        raise AssertionError(f"columns {list(found)} in the place of {list(expected)}")
+def _check_same_columns(actual: Mapping[str, Any], expected: Mapping[str, np.ndarray], tolerance: float = 0.0) -> None:
+    if list(actual) != list(expected):
+        raise AssertionError(f"columns {list(actual)} in the place of {list(expected)}")
     for name, values in expected.items():
-        _check_equal(name, found[name], values, tolerance if values.dtype.kind == "f" else 0.0)
+        _check_equal(name, actual[name], values, tolerance if values.dtype.kind == "f" else 0.0)
 
 
-def _check_same_tables(found: pa.Table, expected: pa.Table) -> None:
+def _check_same_tables(actual: pa.Table, expected: pa.Table) -> None:
     """Refuse a table with other columns, or other values in them."""
-    if found.column_names != expected.column_names:
-        raise AssertionError(f"columns {found.column_names} in the place of {expected.column_names}")
+    if actual.column_names != expected.column_names:
+        raise AssertionError(f"columns {actual.column_names} in the place of {expected.column_names}")
     for name in expected.column_names:
-        values = found[name].to_pylist(), expected[name].to_pylist()
+        values = actual[name].to_pylist(), expected[name].to_pylist()
         if values[0] == values[1]:
             continue
         for row, (one, other) in enumerate(zip(*values, strict=True)):
@@ -829,28 +829,28 @@ def _check_same_tables(found: pa.Table, expected: pa.Table) -> None:
                 raise AssertionError(f"{name}: {one!r} in the place of {other!r} in row {row}")
 
 
-def _check_same_models(expected: gpuvgm.TableTransformer, found: gpuvgm.TableTransformer) -> None:
+def _check_same_models(expected: gpuvgm.TableTransformer, actual: gpuvgm.TableTransformer) -> None:
     for name, column in expected.columns_.items():
-        if repr(found.columns_[name].to_json()) != repr(column.to_json()):
+        if repr(actual.columns_[name].to_json()) != repr(column.to_json()):
             raise AssertionError(f'the model of column "{name}" differs')
 
 
-def _check_same_counts(expected: JointCounts, found: JointCounts) -> None:
+def _check_same_counts(expected: JointCounts, actual: JointCounts) -> None:
     for part in ("pairs", "triples"):
-        for place, one in enumerate(getattr(expected, part)):
-            _check_equal(f"{part} of node {place}", getattr(found, part)[place], one)
+        for place, counts in enumerate(getattr(expected, part)):
+            _check_equal(f"{part} of node {place}", getattr(actual, part)[place], counts)
 
 
-def _check_same_mixtures(what: str, found: Any, expected: Any) -> None:
+def _check_same_mixtures(label: str, actual: Any, expected: Any) -> None:
     for name in ("means_", "covariances_", "weights_"):
-        _check_equal(f"{name}, {what}", getattr(found, name), getattr(expected, name), 1e-9)
+        _check_equal(f"{name}, {label}", getattr(actual, name), getattr(expected, name), 1e-9)
 
 
-def _check_same_summary(what: str, found: Summary, expected: Summary) -> None:
+def _check_same_summary(label: str, actual: Summary, expected: Summary) -> None:
     for part in fields(Summary):
         if part.name != "grid":
             np.testing.assert_array_equal(
-                getattr(found, part.name), getattr(expected, part.name), err_msg=f"{what}: {part.name}"
+                getattr(actual, part.name), getattr(expected, part.name), err_msg=f"{label}: {part.name}"
             )
 
 

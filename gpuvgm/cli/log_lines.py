@@ -13,11 +13,11 @@ from gpuvgm.table.description import jsonable
 HIDDEN = "***"
 _PASSWORD = re.compile(r"(://[^\s/?#:@]*):[^\s/?#]*@")
 _QUERY = re.compile(r"(://[^\s?#\"']*\?)[^\s\"'=]*=[^\s\"']*")  # signed URLs; a "?" without "=" is a wildcard
-_ALWAYS_THERE = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+_ALWAYS_THERE = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}  # all others come from `extra`
 
 
 class JsonLines(logging.Formatter):
-    """One line for each record: time, level, logger, message, then the fields that it was given as `extra`.
+    """One line for each record: time, level, logger, message, and the fields of its `extra`.
 
     The line is ASCII, so that no reader takes a separator of Unicode for its end, whatever the encoding of the stream.
     """
@@ -37,12 +37,12 @@ class JsonLines(logging.Formatter):
 
 
 def redact(value: Any) -> Any:
-    """A value as JSON can hold it, without credentials of URLs."""
+    """Return a value in JSON form, without credentials in URLs."""
     return _without_credentials(jsonable(value))
 
 
 def _without_credentials(value: Any) -> Any:
-    """The same of a JSON value, with stars for passwords and queries of the URLs in its texts."""
+    """Replace passwords and queries of the URLs in a JSON value by stars."""
     if isinstance(value, dict):
         return {name: _without_credentials(part) for name, part in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Options of the command line: where their values come from, and what all commands share."""
+"""Options of the command line: where their values come from, and those that all commands share."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ EPILOG = (
 
 
 class Commands(TyperGroup):
-    """The commands; wrong usage is one line on stderr, like every other error."""
+    """The commands; wrong usage is reported on one line of stderr, like every other error."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run the command that `args` name, and exit."""
-        given = list(sys.argv[1:] if args is None else args) or ["--help"]
+        arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
         extra["standalone_mode"] = False
         try:
-            code = super().main(given, *rest, **extra)
+            code = super().main(arguments, *rest, **extra)
         except SystemExit as stop:
             if not isinstance(stop.__context__, BrokenPipeError):
                 raise
@@ -72,14 +72,14 @@ class Commands(TyperGroup):
                 message += f'{" See" if message.endswith("?") else "; see"} "{context.command_path} --help"'
             for line in (*unknown_variables(), message):
                 report_error(line)
-            if "--json" in given:
+            if "--json" in arguments:
                 write_json(error_document(message, WRONG_INPUT, "UsageError"))
             code = WRONG_INPUT
         sys.exit(code if isinstance(code, int) else DONE)
 
 
 def origin(problem: Any) -> str:
-    """Where a wrong value came from, if not from the command line."""
+    """Describe where a wrong value came from, if not from the command line."""
     context, parameter = getattr(problem, "ctx", None), getattr(problem, "param", None)
     if context is None or parameter is None or parameter.name == "config":
         return ""
@@ -93,14 +93,14 @@ def origin(problem: Any) -> str:
 
 
 def unknown_variables() -> list[str]:
-    """Which GPUVGM_* variables of the environment nothing reads, in sentences."""
-    known = {variable_of(name) for options in OPTIONS.values() for name in options} | OTHER_VARIABLES
-    told = []
-    for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_") and name not in known):
-        close = difflib.get_close_matches(name, sorted(known), n=1)
+    """Messages about GPUVGM_* environment variables that nothing reads."""
+    variables = {variable_of(name) for options in OPTIONS.values() for name in options} | OTHER_VARIABLES
+    messages = []
+    for name in sorted(name for name in os.environ if name.startswith(f"{PREFIX}_") and name not in variables):
+        close = difflib.get_close_matches(name, sorted(variables), n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        told.append(f"unknown environment variable {name}{hint}")
-    return told
+        messages.append(f"unknown environment variable {name}{hint}")
+    return messages
 
 
 app = typer.Typer(
@@ -114,18 +114,18 @@ app = typer.Typer(
 
 
 def option(name: str, text: str, group: str | None = None, **more: Any) -> Any:
-    """An option; its environment variable is told of once, by the epilog."""
+    """An option; the epilog names its environment variable."""
     variable = variable_of(name.partition("/")[0].removeprefix("--"))
     return typer.Option(name, help=text, rich_help_panel=group, envvar=variable, show_envvar=False, **more)
 
 
 def variable_of(option: str) -> str:
-    """The environment variable that stands for an option."""
+    """Environment variable of an option."""
     return f"{PREFIX}_{option.rstrip('_').upper().replace('-', '_')}"
 
 
 def parse_count(text: str) -> int:
-    """A whole number that may be written 1e9 or 1_000_000."""
+    """Parse a whole number, which may be written 1e9 or 1_000_000."""
     try:
         value = Decimal(str(text))
     except InvalidOperation:
@@ -136,7 +136,7 @@ def parse_count(text: str) -> int:
 
 
 def _read_config(context: typer.Context, path: Path | None) -> Path | None:
-    """Take defaults from a TOML file; it runs before the other options are looked at."""
+    """Read defaults from a TOML file, before other options are processed."""
     if path is not None and not context.resilient_parsing:
         try:
             context.meta[CONFIG_FILE] = path
@@ -147,15 +147,15 @@ def _read_config(context: typer.Context, path: Path | None) -> Path | None:
 
 
 def config_defaults(path: Path, command: str) -> dict[str, Any]:
-    """Options of one command from a TOML file: keys at the top for all commands, tables for one each."""
+    """Options of one command in a TOML file: keys at the top are for all commands, those of a table for one."""
     document = read_toml(path)
     tables = {name: document.pop(name) for name in OPTIONS if isinstance(document.get(name), dict)}
     _check_keys(path, "", document, set().union(*OPTIONS.values(), OPTIONS) - {"config"})
     for name, table in tables.items():
         _check_keys(path, f"[{name}] ", table, OPTIONS[name])
     values = [*document.items(), *tables.get(command, {}).items()]
-    found = {key.replace("-", "_"): _as_given(path, key, value) for key, value in values}
-    return {f"{key}_" if iskeyword(key) else key: value for key, value in found.items() if key in OPTIONS[command]}
+    options = {key.replace("-", "_"): _as_given(path, key, value) for key, value in values}
+    return {f"{key}_" if iskeyword(key) else key: value for key, value in options.items() if key in OPTIONS[command]}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -169,16 +169,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid TOML ({problem})") from problem
 
 
-def _check_keys(path: Path, where: str, keys: Any, known: set[str]) -> None:
+def _check_keys(path: Path, table: str, keys: Any, keys_of_table: set[str]) -> None:
     for key in keys:
-        if key.replace("-", "_") not in known:
-            close = difflib.get_close_matches(key.replace("-", "_"), sorted(known), n=1)
+        if key.replace("-", "_") not in keys_of_table:
+            close = difflib.get_close_matches(key.replace("-", "_"), sorted(keys_of_table), n=1)
             hint = f', did you mean "{close[0].replace("_", "-")}"?' if close else ""
-            raise InputError(f'{path}: {where}unknown key "{key}"{hint}')
+            raise InputError(f'{path}: {table}unknown key "{key}"{hint}')
 
 
 def _as_given(path: Path, key: str, value: Any) -> Any:
-    """A value as the command line would give it: text, apart from true and false."""
+    """A value as the command line gives it: text, but true and false as booleans."""
     if isinstance(value, bool):
         return value
     if isinstance(value, list) and all(isinstance(part, str) and "," not in part for part in value):
@@ -189,7 +189,7 @@ def _as_given(path: Path, key: str, value: Any) -> Any:
 
 
 def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
-    """What the columns are: names with commas between, NAME=KIND, options in braces as in TOML, or a TOML file.
+    """Parse columns: names, NAME=KIND pairs, or options as in TOML, with commas between; or a TOML file.
 
     The file has a list of names, or a table of kinds, called ``columns``.
     """
@@ -215,7 +215,7 @@ def parse_columns(text: str | None) -> list[str] | dict[str, Any] | None:
 
 
 def _columns_of_toml(text: str) -> dict[str, Any]:
-    """Columns and their options as an inline table of TOML, without its braces."""
+    """Parse columns and their options as a TOML inline table without its braces."""
     try:
         columns: dict[str, Any] = tomllib.loads(f"columns = {{{text}}}")["columns"]
     except tomllib.TOMLDecodeError as problem:
@@ -375,13 +375,13 @@ OPTIONS: dict[str, set[str]] = {}
 
 
 def command(function: Callable[..., CommandOutcome]) -> Callable[..., CommandOutcome]:
-    """Make a command of a function that takes a `Terminal` and its own options."""
+    """Make a command of a function that takes a `Terminal` and its options."""
     kind = inspect.Parameter.KEYWORD_ONLY
     common = [
         inspect.Parameter(name, kind, default=default, annotation=annotation)
         for name, (annotation, default) in COMMON.items()
     ]
-    _, *own = inspect.signature(function, eval_str=True).parameters.values()
+    _, *function_parameters = inspect.signature(function, eval_str=True).parameters.values()
 
     @wraps(function)
     def run(**options: Any) -> None:
@@ -390,7 +390,8 @@ def command(function: Callable[..., CommandOutcome]) -> Callable[..., CommandOut
         common = {part: options.pop(part) for part in COMMON}
         raise typer.Exit(run_command(function, options, common, unknown_variables()))
 
-    parameters = [*own, *common]  # arguments of the function are arguments of the command, its keywords are options
+    parameters = [*function_parameters, *common]
+    # typer reads the signature and the annotations: arguments stay arguments, and keywords become options.
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {part.name: part.annotation for part in parameters}
     name = function.__name__

@@ -1,4 +1,4 @@
-"""The record of a run: what was asked for, on what machine, and what it took."""
+"""The record of a run: its options, its machine, and the time and memory it took."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ else:
     USAGE = True
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "pyarrow")
-MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024
+MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kibibytes
 _SOURCES = ("source", "encoded", "compare")
 _STATUS = Path("/proc/self/status")
 
@@ -45,7 +45,7 @@ class RunRecord:
     options : mapping of str to object
         Its arguments and options.
     stages : Stages
-        What was heard of its progress.
+        Its progress.
     """
 
     command: str
@@ -55,25 +55,25 @@ class RunRecord:
     cpu_start: float = field(default_factory=lambda: cpu_seconds())
 
     def figures(self) -> dict[str, Any]:
-        """What it took so far."""
+        """Time and memory that the run has taken so far."""
         stages = [stage.document() for stage in self.stages.done]
         seconds, cpu = (time.time_ns() - self.start) / 1e9, cpu_seconds() - self.cpu_start
-        used = {"cpu_seconds": cpu, "cores_used": cpu / seconds if seconds else 0.0}
-        return {"seconds": seconds, **used, "stages": stages, "peak_memory": peak_memory()}
+        usage = {"cpu_seconds": cpu, "cores_used": cpu / seconds if seconds else 0.0}
+        return {"seconds": seconds, **usage, "stages": stages, "peak_memory": peak_memory()}
 
     def document(
-        self, code: int, error: Mapping[str, str] | None, figures: Mapping[str, Any], found: Mapping[str, Any]
+        self, code: int, error: Mapping[str, str] | None, figures: Mapping[str, Any], result: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """The whole record of a run that ended with this exit code, error and figures, and found this document."""
+        """The complete record of a run, with its exit code, error, figures and result."""
         return {
             "command": self.command,
             "started": datetime.fromtimestamp(self.start / 1e9, UTC).isoformat(timespec="milliseconds"),
             "exit_code": code,
             "error": redact(error),
             **figures,
-            "rows": found.get("rows"),
+            "rows": result.get("rows"),
             "bytes_in": self.bytes_in(),
-            "bytes_out": found.get("bytes"),
+            "bytes_out": result.get("bytes"),
             "options": redact(self.options),
             "versions": versions(),
             "machine": {"host": platform.node(), "system": platform.platform(), "cores": available_threads()},
@@ -81,11 +81,11 @@ class RunRecord:
 
     def bytes_in(self) -> int | None:
         """Bytes of the files read; None where there are none, or they are gone."""
-        given = [self.options[name] for name in _SOURCES if self.options.get(name) is not None]
-        if not given:
+        sources = [self.options[name] for name in _SOURCES if self.options.get(name) is not None]
+        if not sources:
             return None
         with suppress(Exception):  # whatever a store says: the run is over, and the record goes without
-            return sum(stamp_of(file, listed=True)[0] for one in given for file in expand(one).files)
+            return sum(stamp_of(file, listed=True)[0] for source in sources for file in expand(source).files)
         return None
 
 
@@ -96,31 +96,31 @@ def cpu_seconds() -> float:
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process, or one of its workers that have ended, held at most; 0 on Windows."""
+    """Most bytes of memory that this process, or one of its ended workers, held; 0 on Windows."""
     if not USAGE:
         return 0
-    own, workers = (
-        resource.getrusage(who).ru_maxrss * MAXRSS_BYTES for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    process, workers = (
+        resource.getrusage(scope).ru_maxrss * MAXRSS_BYTES for scope in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     lines = _STATUS.read_text().splitlines() if _STATUS.exists() else []
-    told = (int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))  # absent in some sandboxes
-    return max(next(told, own), workers)  # the system's `ru_maxrss` begins with what the process' parent held
+    peaks = (int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))  # absent in some sandboxes
+    return max(next(peaks, process), workers)  # the system's `ru_maxrss` begins with what the process' parent held
 
 
 def versions() -> dict[str, str]:
-    """Versions of gpuvgm, Python and what the arithmetic comes from."""
-    found = {"gpuvgm": gpuvgm.__version__, "python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in PACKAGES}
+    """Versions of gpuvgm, Python and the packages that compute."""
+    numbers = {"gpuvgm": gpuvgm.__version__, "python": platform.python_version()}
+    return numbers | {name: metadata.version(name) for name in PACKAGES}
 
 
 def commit() -> str | None:
-    """Commit of the checkout that gpuvgm comes from, with a plus sign where files differ from it."""
+    """Commit of the checkout that gpuvgm is from, with a plus sign if files differ from it."""
     root = Path(gpuvgm.__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
     try:
-        known = _git(root, "rev-parse", "--short", "HEAD")
-        return known + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+        revision = _git(root, "rev-parse", "--short", "HEAD")
+        return revision + ("+" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

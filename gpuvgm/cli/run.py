@@ -1,4 +1,4 @@
-"""One run of a command: what it shows, what is recorded of it, and its exit code."""
+"""One run of a command: its output, its record, and its exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run_command(
     common: Mapping[str, Any],
     warnings: Iterable[str] = (),
 ) -> int:
-    """Run a command, and give its exit code.
+    """Run a command, and return its exit code.
 
     Parameters
     ----------
@@ -35,13 +35,13 @@ def run_command(
     options, common : mapping of str to object
         Its own options, and those of every command.
     warnings : iterable of str
-        What is said before it begins.
+        Warnings to print before it begins.
     """
     _keep_pandas_out()
     terminal = Terminal(**{name: common[name] for name in ("json", "quiet", "debug", "progress", "log_format")})
     record = RunRecord(function.__name__, options, terminal.stages)
     target, error = None, None
-    found: Mapping[str, Any] = {}
+    document: Mapping[str, Any] = {}
     with terminal.messages():
         for line in warnings:
             _LOG.warning("%s", line)
@@ -50,33 +50,33 @@ def run_command(
                 if common["record"] is not None:  # what could not be written at the end is refused before the work
                     target = check_document(common["record"])
                 outcome = function(terminal, **options)
-                code, found = outcome.code, outcome.document
-                terminal.show(replace(outcome, document={**found, "run": record.figures()}))
+                code, document = outcome.code, outcome.document
+                terminal.show(replace(outcome, document={**document, "run": record.figures()}))
         except (Exception, KeyboardInterrupt) as problem:
             code, error = terminal.fail(problem), {"kind": type(problem).__name__, "message": explain(problem)}
         figures = record.figures()
         try:
             if terminal.log_format == "json":  # people see the last line as the outcome
-                told = {"command": record.command, "exit_code": code, **figures}
-                _LOG.info("%s: exit code %d after %.2f s", record.command, code, figures["seconds"], extra=told)
+                fields = {"command": record.command, "exit_code": code, **figures}
+                _LOG.info("%s: exit code %d after %.2f s", record.command, code, figures["seconds"], extra=fields)
             if target is not None:
-                write_bytes(target, json_text(record.document(code, error, figures, found)).encode())
+                write_bytes(target, json_text(record.document(code, error, figures, document)).encode())
         except Exception as problem:  # the document is printed already
             code = code or replace(terminal, json=False).fail(problem)
     return code
 
 
 class _NoPandas(MetaPathFinder):
-    """Finds that there is no pandas."""
+    """A finder that hides pandas."""
 
     def find_spec(self, name: str, *_: object) -> None:
-        """Nothing; an error for pandas."""
+        """Return None; raise for pandas."""
         if name == "pandas":
             raise ModuleNotFoundError(name)
 
 
 def _keep_pandas_out() -> None:
-    """Let pyarrow not find pandas, which it imports to know pandas' objects where commands have none.
+    """Hide pandas from pyarrow, which would import it to recognise pandas' objects, of which commands have none.
 
     Where cuDF is installed it stays: cuDF gives such objects to pyarrow.
     """

@@ -1,4 +1,4 @@
-"""From what the command line is given to a service that runs."""
+"""The command serve: from its options to a running service."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run_service(
     limits: Mapping[str, int | float | None],
     terminal: Terminal,
 ) -> CommandOutcome:
-    """Serve until a signal comes.
+    """Serve until a signal arrives.
 
     Parameters
     ----------
@@ -54,20 +54,20 @@ def run_service(
     except ModuleNotFoundError as problem:
         raise EnvironmentProblem(f"serve needs {problem.name}: {install_extra('serve')}") from problem
     token = token_of(token_file)
-    allowed: Any = {name: value for name, value in limits.items() if value is not None}
+    settings: Any = {name: value for name, value in limits.items() if value is not None}
     models = load_models(place)
     if token is None and not _is_loopback(address[0]):
         _LOG.warning("anyone who can reach %s can use the models; set a token (--token-file)", address[0])
-    with listen_on(*address) as opened:
+    with listen_on(*address) as listener:
         start = time.perf_counter()
-        requests = serve(models, opened, Limits(**allowed), token, terminal.tell)
+        requests = serve(models, listener, Limits(**settings), token, terminal.tell)
     seconds = time.perf_counter() - start
     document = {"models": list(models), "requests": requests, "seconds": seconds}
     return CommandOutcome(document, [f"stopped after {counted(requests, 'request')} in {seconds:.0f} s"])
 
 
 def token_of(file: Path | None) -> str | None:
-    """The token that clients have to show, from a file or the environment; None for none.
+    """Token that clients must send, from a file or the environment; None where there is none.
 
     Raises
     ------
@@ -76,16 +76,16 @@ def token_of(file: Path | None) -> str | None:
     """
     if file is not None:
         try:
-            token, where = file.read_text().strip(), str(file)
+            token, origin = file.read_text().strip(), str(file)
         except (OSError, UnicodeDecodeError) as problem:
             raise InputError(f"{file}: the token cannot be read: {problem}") from problem
     elif TOKEN_VARIABLE in os.environ:
-        token, where = os.environ[TOKEN_VARIABLE].strip(), TOKEN_VARIABLE
+        token, origin = os.environ[TOKEN_VARIABLE].strip(), TOKEN_VARIABLE
     else:
         return None
     if len(token) < LEAST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
         raise InputError(
-            f"{where}: a token needs at least {LEAST_TOKEN} ASCII characters and no spaces; try: openssl rand -hex 32"
+            f"{origin}: a token needs at least {LEAST_TOKEN} ASCII characters and no spaces; try: openssl rand -hex 32"
         )
     return token
 

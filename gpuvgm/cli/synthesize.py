@@ -1,4 +1,4 @@
-"""What `gpuvgm train` and `gpuvgm sample` do: generators of synthetic rows, by their names."""
+"""The commands train and sample: generators of synthetic rows by name."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def train_generator(
 def sample_rows(
     model: str, rows: int, conditions: Mapping[str, Any], seed: int | None, out: str, *, resume: bool, **machine: Any
 ) -> tuple[Any, float | None]:
-    """Write rows of a generator that `train_generator` wrote; `machine` has executor, threads and progress.
+    """Write rows of a generator from `train_generator`; `machine` has executor, threads and progress.
 
     Returns
     -------
-    written : RunSummary
-        What was written.
+    summary : RunSummary
+        Summary of the file or folder.
     share : float or None
         Of the rows drawn by a neural network, those that met the conditions.
 
@@ -83,8 +83,8 @@ def sample_rows(
     InputError
         For a model that generates no rows, and for a neural network with an executor.
     """
-    stored = load_model(model)
-    name = stored.settings.get("synthesizer", {}).get("with")
+    contents = load_model(model)
+    name = contents.settings.get("synthesizer", {}).get("with")
     if name is None:
         generator = load(model)
         if not isinstance(generator, TableSynthesizer):
@@ -94,13 +94,13 @@ def sample_rows(
     if resume:
         _LOG.warning("--resume: %s draws its rows one after the other, from the first on", name)
     network = _network(name, machine["executor"]).load(model)
-    network.set_random_state(stored.seed if seed is None else seed)
-    written = network.sample(rows, conditions=conditions, out=out, progress=machine["progress"])
-    return written, network.condition_share_ if conditions else None
+    network.set_random_state(contents.seed if seed is None else seed)
+    summary = network.sample(rows, conditions=conditions, out=out, progress=machine["progress"])
+    return summary, network.condition_share_ if conditions else None
 
 
 def _network(name: str, executor: object) -> Any:
-    """The class of a neural network, which works in this process."""
+    """Class of a neural network, which trains and samples in this process."""
     if executor is not None:
         raise InputError(f"--scheduler and --workers are for counts; {name} works in one process")
     from gpuvgm.integrations import ctgan

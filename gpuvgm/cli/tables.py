@@ -37,18 +37,18 @@ _UNSEEN = {
 
 
 def run_document(run: RunSummary) -> dict[str, Any]:
-    """A `RunSummary`."""
+    """A `RunSummary` as a document."""
     return {part: getattr(run, part) for part in ("path", "rows", "bytes", "columns", "seconds", "unseen")}
 
 
 def run_line(run: RunSummary) -> str:
-    """The same as one line."""
+    """A `RunSummary` as one line."""
     seconds = f"{run.seconds:.2f} s, {speed(run.rows, run.seconds)}"
     return f"{run.path}: {counted(run.rows, 'row')}, {decimal(run.bytes)}, {seconds}"
 
 
 def unseen_lines(run: RunSummary) -> list[str]:
-    """What the fit had not seen, one line a column."""
+    """Values that the fit had not seen, one line for each column."""
     return [
         f"{column}: {', '.join(f'{rows:,} {_UNSEEN[sort]}' for sort, rows in sorts.items())}"
         for column, sorts in run.unseen.items()
@@ -56,7 +56,7 @@ def unseen_lines(run: RunSummary) -> list[str]:
 
 
 def model_tables(model: TableModel) -> list[Table]:
-    """What the columns are and why, what they hold, and how they were fitted; one line a column in each table."""
+    """Tables of a model with one line for each column: kinds and reasons, ranges, and fits."""
     tables = [_kinds_table(model)]
     if model.numeric:
         tables.append(_ranges_table(model.numeric))
@@ -70,10 +70,10 @@ def _kinds_table(model: TableModel) -> Table:
     table = _table("column", "type", "kind", "rows", "missing", "why this kind", loose=("type", "why this kind"))
     for spec in model.schema.columns:
         column = columns.get(spec.name)
-        held = ("", spec.kind, "", "")
+        cells = ("", spec.kind, "", "")
         if column is not None:
-            held = (str(column.row_type), column.kind, f"{column.fit.rows:,}", f"{column.fit.missing:,}")
-        table.add_row(spec.name, *held, spec.reason)
+            cells = (str(column.row_type), column.kind, f"{column.fit.rows:,}", f"{column.fit.missing:,}")
+        table.add_row(spec.name, *cells, spec.reason)
     return table
 
 
@@ -89,19 +89,19 @@ def _fits_table(columns: Iterable[MixtureColumn]) -> Table:
     table = _table("column", "modes", "fit", "fit error")
     for column in columns:
         fit = column.fit
-        stopped = f"{fit.algorithm}, {fit.effort}, {counted(fit.iterations, 'iteration')}"
-        stopped += "" if fit.converged else ", not converged"
+        outcome = f"{fit.algorithm}, {fit.effort}, {counted(fit.iterations, 'iteration')}"
+        outcome += "" if fit.converged else ", not converged"
         table.add_row(
             column.name,
             f"{np.count_nonzero(column.active)} of {len(column.means)}",
-            stopped if column.mixture else "no mixture",
+            outcome if column.mixture else "no mixture",
             "" if fit.fit_error is None else f"{fit.fit_error:.2g}",
         )
     return table
 
 
 def modes_tables(model: TableModel) -> list[Table]:
-    """One line a mode of continuous and mixed columns, and one a category of categorical ones, at most ten of these."""
+    """Tables with one line for each mode, and for each of the first ten categories."""
     mixtures, categorical = model.mixtures, model.categorical
     return [_modes_table(mixtures)] * bool(mixtures) + [_categories_table(categorical)] * bool(categorical)
 
@@ -135,7 +135,7 @@ def _categories_table(columns: Iterable[CategoricalColumn]) -> Table:
 
 
 def lines_table(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
-    """Any small table; all columns but the first are set to the right."""
+    """A small table; columns but the first are aligned right."""
     table = _table(*titles)
     for line in lines:
         table.add_row(*line)
@@ -143,18 +143,18 @@ def lines_table(titles: Sequence[str], lines: Iterable[Sequence[str]]) -> Table:
 
 
 def _table(*titles: str, loose: Sequence[str] = ()) -> Table:
-    """A table in which only names, and what stands under the `loose` titles, may be broken."""
+    """A table in which only names, and columns with `loose` titles, may wrap."""
     table = Table(box=box.SIMPLE, pad_edge=False, padding=(0, 1, 0, 0))
     for i, title in enumerate(titles):
-        left = i == 0 or title == "why this kind"
+        is_text = i == 0 or title == "why this kind"
         table.add_column(
-            title, justify="left" if left else "right", overflow="fold", no_wrap=i > 0 and title not in loose
+            title, justify="left" if is_text else "right", overflow="fold", no_wrap=i > 0 and title not in loose
         )
     return table
 
 
 def count_rows_of(model: TableModel) -> str:
-    """How many rows a model was fitted on, and of how many they were a sample."""
+    """Describe the rows that a model was fitted on, and how many rows they were sampled from."""
     sample = model.source.get("sample")
     if not isinstance(sample, dict):
         return counted(model.rows, "row")

@@ -1,4 +1,4 @@
-"""Conditions of `gpuvgm sample --where`, as `sample` of a synthesizer takes them.
+"""Conditions of `gpuvgm sample --where`, as the `sample` method of a synthesizer takes them.
 
     conditions = condition, {"and", condition};
     condition  = column, ("=" | ">=" | "<="), value
@@ -32,7 +32,7 @@ class _Token(NamedTuple):
 
     @property
     def keyword(self) -> str:
-        """What a word says, in small letters; a quoted one is none."""
+        """The word in lower case; "" for a quoted one."""
         return "" if self.sort == "quoted" else self.text.lower()
 
 
@@ -44,19 +44,19 @@ def parse_where(text: str | None) -> dict[str, Any]:
     InputError
         Naming the condition that cannot be read.
     """
-    found: dict[str, Any] = {}
+    conditions: dict[str, Any] = {}
     for tokens in [] if text is None else _conditions(text):
-        name, condition = _condition(tokens)
-        found[name] = _one_range(name, found[name], condition) if name in found else condition
-    return found
+        name, condition = _parse_condition(tokens)
+        conditions[name] = _join_ranges(name, conditions[name], condition) if name in conditions else condition
+    return conditions
 
 
-def _one_range(name: str, one: Any, other: Any) -> Any:
-    """A range of two conditions, of which each gives another end."""
-    if isinstance(one, tuple) and isinstance(other, tuple):
-        ends = [[end for end in both if end is not None] for both in zip(one, other, strict=True)]
-        if all(len(both) < 2 for both in ends):
-            return tuple(both[0] if both else None for both in ends)
+def _join_ranges(name: str, first: Any, second: Any) -> Any:
+    """One range of two conditions, each of which gives one end."""
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        ends = [[end for end in bounds if end is not None] for bounds in zip(first, second, strict=True)]
+        if all(len(bounds) < 2 for bounds in ends):
+            return tuple(bounds[0] if bounds else None for bounds in ends)
     raise InputError(f'--where: column "{name}" has two conditions; join them to one range or one list')
 
 
@@ -76,17 +76,17 @@ def _conditions(text: str) -> Iterator[list[_Token]]:
 def _tokens(text: str) -> Iterator[_Token]:
     place = 0
     while text[place:].strip():
-        found = _TOKEN.match(text, place)
-        if found is None:
+        match = _TOKEN.match(text, place)
+        if match is None:
             raise InputError(f"--where: a quote is not closed, from {text[place:].strip()} on")
-        sort = str(found.lastgroup)
-        said = found[sort]
-        yield _Token(sort, said[1:-1].replace(said[0] * 2, said[0]) if sort == "quoted" else said)
-        place = found.end()
+        sort = str(match.lastgroup)
+        word = match[sort]
+        yield _Token(sort, word[1:-1].replace(word[0] * 2, word[0]) if sort == "quoted" else word)
+        place = match.end()
 
 
-def _condition(tokens: Sequence[_Token]) -> tuple[str, Any]:
-    """Column and condition of the tokens of one condition."""
+def _parse_condition(tokens: Sequence[_Token]) -> tuple[str, Any]:
+    """Column and condition from the tokens of one condition."""
     verb = tokens[1].keyword if len(tokens) > 1 else ""
     shape = "".join(
         token.text if token.sort == "sign" else "in" if verb == "in" and place == 1 else "?"
@@ -100,7 +100,7 @@ def _condition(tokens: Sequence[_Token]) -> tuple[str, Any]:
         return name, values[1:]
     if verb == "is" and shape == "???" and tokens[2].keyword == "missing":
         return name, [None]
-    shown = " ".join(repr(token.text) if token.sort == "quoted" else token.text for token in tokens)
+    text = " ".join(repr(token.text) if token.sort == "quoted" else token.text for token in tokens)
     if verb in ("<", ">"):
-        raise InputError(f'--where: "{shown}": ranges include their ends; write {verb}= and the last value to be drawn')
-    raise InputError(f'--where: "{shown}" is no condition; {_EXAMPLE}; put names and values of several words in quotes')
+        raise InputError(f'--where: "{text}": ranges include their ends; write {verb}= and the last value to be drawn')
+    raise InputError(f'--where: "{text}" is no condition; {_EXAMPLE}; put names and values of several words in quotes')
