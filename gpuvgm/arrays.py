@@ -111,8 +111,8 @@ class DeviceColumn:
             return decimals(values, self.type, mask)
         array: pa.Array[Any] = pa.array(values, mask=mask)
         if self.dictionary is not None:
-            coded: Any = self.type
-            words: Any = pa.DictionaryArray.from_arrays(array.cast(coded.index_type), self.dictionary)
+            dictionary_type: Any = self.type
+            words: Any = pa.DictionaryArray.from_arrays(array.cast(dictionary_type.index_type), self.dictionary)
             return words if words.type == self.type else words.cast(self.type)  # type: ignore[no-any-return]
         return array if array.type == self.type else array.view(self.type)
 

@@ -334,14 +334,14 @@ def train(
         settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed}
         settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
         table = _open_table(source, delimiter)
-        trained = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)
+        generator = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)
     seconds = time.perf_counter() - start
-    fitted = trained.transformer_.model_
+    fitted = generator.transformer_.model_
     rows = fitted.rows
     line = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
     real = [*fitted.real_values]  # of which the training has warned
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds, "real_values": real}
-    unmodelled = describe_unmodelled(fitted, trained.identifiers_)
+    unmodelled = describe_unmodelled(fitted, generator.identifiers_)
     return CommandOutcome(document, [line, *filter(None, [unmodelled])])
 
 

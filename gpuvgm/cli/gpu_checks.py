@@ -407,10 +407,10 @@ def _log_messages() -> Iterator[list[str]]:
 def check_fit() -> Found:
     """EM over cells: models of columns of every type of arrays, and of the default search, are those of the host."""
     rows = columns_of_arrays()
-    _check_same_models(_fit(rows), _fit(_resident(rows), engine="cuda"))
+    _check_same_models(_fit(rows), _fit(_columns_on_device(rows), engine="cuda"))
     few_columns = {name: rows[name] for name in ("amount", "gaps", "single")}
-    searched = {"effort": "auto", "max_iter": 100}
-    _check_same_models(_fit(few_columns, **searched), _fit(_resident(few_columns), engine="cuda", **searched))
+    search = {"effort": "auto", "max_iter": 100}
+    _check_same_models(_fit(few_columns, **search), _fit(_columns_on_device(few_columns), engine="cuda", **search))
     return {"columns": len(rows), "host": _host().name}
 
 
@@ -432,7 +432,7 @@ def check_transform() -> Found:
     for mode in ("sample", "argmax"):
         for dtype in ("float32", "float64"):
             expected = model.transform(rows, mode=mode, dtype=dtype)
-            for place in (rows, _resident(rows)):
+            for place in (rows, _columns_on_device(rows)):
                 _check_same_columns(device_model.transform(place, mode=mode, dtype=dtype), expected)
     return {}
 
@@ -442,7 +442,7 @@ def check_inverse() -> Found:
     model, device_model = _models()
     encoded = model.transform(columns_of_arrays(seed=1))
     expected, valid = model.inverse_transform(encoded, return_valid=True)
-    for place in (encoded, _resident(encoded)):
+    for place in (encoded, _columns_on_device(encoded)):
         actual, actual_valid = device_model.inverse_transform(place, return_valid=True)
         _check_same_columns(actual, expected, _inverse_tolerance())
         _check_equal("valid", actual_valid, valid)
@@ -454,7 +454,7 @@ def check_onehot() -> Found:
     model, device_model = _models()
     rows = columns_of_arrays(seed=1)
     expected = model.transform(rows, layout="onehot")
-    matrix = device_model.transform(_resident(rows), layout="onehot")
+    matrix = device_model.transform(_columns_on_device(rows), layout="onehot")
     _check_equal("the matrix", matrix, expected)
     _check_same_columns(device_model.inverse_transform(matrix), model.inverse_transform(expected), _inverse_tolerance())
     return {"columns": int(expected.shape[1])}
@@ -465,7 +465,7 @@ def check_synthesizer() -> Found:
     rows = columns_of_arrays()
     kinds = {name: kind for name, kind in COLUMNS.items() if name in rows}
     expected = gpuvgm.TableSynthesizer(kinds, engine=_host().name).fit(rows)
-    for place in (rows, _resident(rows)):
+    for place in (rows, _columns_on_device(rows)):
         actual = gpuvgm.TableSynthesizer(kinds, engine="cuda").fit(place)
         _check_same_counts(expected.network_.counts, actual.network_.counts)
         _check_same_columns(actual.sample(ROWS), expected.sample(ROWS))
@@ -482,7 +482,7 @@ def check_within(place: Callable[[Any], Any]) -> Found:
     """
     with place(_cuda().device.cuda):
         rows = columns_of_arrays()
-        _check_same_models(_fit(rows), _fit(_resident(rows), engine="cuda"))
+        _check_same_models(_fit(rows), _fit(_columns_on_device(rows), engine="cuda"))
         check_transform()
         check_inverse()
     return {}
@@ -694,7 +694,7 @@ def _to_host(values: Any) -> Any:
     return values.get() if hasattr(values, "get") else values
 
 
-def _resident(columns: Mapping[str, np.ndarray]) -> Columns:
+def _columns_on_device(columns: Mapping[str, np.ndarray]) -> Columns:
     return {name: _to_device(values) for name, values in columns.items()}
 
 
@@ -740,7 +740,7 @@ def _arrow_columns() -> dict[str, pa.Array[Any]]:
     moments = {f"timestamp {unit}": pa.array(seconds * n).cast(pa.timestamp(unit)) for unit, n in units.items()}
     lengths = {f"duration {unit}": pa.array(ints * n).cast(pa.duration(unit)) for unit, n in units.items()}
     decimal_types: Any = {f"decimal{bits}": getattr(pa, f"decimal{bits}") for bits in (32, 64, 128)}
-    fixed = {name: decimals(cents, make(9, 2), None) for name, make in decimal_types.items()}
+    decimal_columns = {name: decimals(cents, make(9, 2), None) for name, make in decimal_types.items()}
     return {
         **numbers,
         "int64": pa.array(2**60 + ints),
@@ -754,7 +754,7 @@ def _arrow_columns() -> dict[str, pa.Array[Any]]:
         **moments,
         "zoned": pa.array(seconds * 10**6).cast(pa.timestamp("us", tz="Europe/Berlin")),
         **lengths,
-        **fixed,
+        **decimal_columns,
         "wide decimal128": decimals(cents, pa.decimal128(30, 2), None),
     }
 

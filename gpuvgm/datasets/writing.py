@@ -44,11 +44,11 @@ class GeneratedParts(Parts):
 
     def sink(self, path: Location, threads: int, first_row: int) -> Any:
         """A file that begins with a row."""
-        described = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
+        metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         if first_row:
-            described["gpuvgm.first_row"] = str(first_row)
+            metadata["gpuvgm.first_row"] = str(first_row)
         options: dict[str, Any] = {"row_group_rows": self.block_rows, "compression": "lz4", "threads": threads}
-        return decoded_sink(path, self.schema, described, **options)
+        return decoded_sink(path, self.schema, metadata, **options)
 
 
 @dataclass(frozen=True, slots=True)

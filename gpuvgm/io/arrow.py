@@ -173,8 +173,8 @@ def joined_arrays(arrays: Sequence[Array], type_: Any) -> Array:
     comparable = _joinable_type(type_.value_type)
     if comparable != type_.value_type:
         entries: Any = comparable  # the stubs know no dictionary of any type
-        coded = pa.dictionary(type_.index_type, entries)
-        storage_array = joined_arrays([_with_entries_as(array, comparable) for array in arrays], coded)
+        dictionary_type = pa.dictionary(type_.index_type, entries)
+        storage_array = joined_arrays([_with_entries_as(array, comparable) for array in arrays], dictionary_type)
         return _with_entries_as(storage_array, type_.value_type, ordered=type_.ordered)
     try:
         return pa.concat_arrays([tidied(array) for array in arrays])
@@ -223,9 +223,9 @@ def taken(values: Array, rows: NDArray[np.int64]) -> Array:
         pass
     if is_view(values.type):
         return taken(values.cast(_taken_type(values.type)), rows).cast(values.type)
-    chunked = isinstance(values, pa.ChunkedArray)
+    is_chunked = isinstance(values, pa.ChunkedArray)
     pieces = [values.slice(row, 1) for row in rows.tolist()]
-    if chunked:
+    if is_chunked:
         return pa.chunked_array([chunk for piece in pieces for chunk in piece.chunks], values.type)
     return pa.concat_arrays(pieces or [values.slice(0, 0)])
 

@@ -82,13 +82,13 @@ def _digest_of_start(path: Path, stop: int, opening: str) -> str:
 
 def sha256_of(path: Path, stop: int) -> str:
     """SHA-256 of the first bytes of a file."""
-    growing, buffer = hashlib.sha256(), memoryview(bytearray(_BUFFER_BYTES))
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(_BUFFER_BYTES))
     # A buffered file would copy every byte once more.
     with path.open("rb", buffering=0) as file:
         while stop > 0 and (count := file.readinto(buffer[: min(stop, _BUFFER_BYTES)])):
-            growing.update(buffer[:count])
+            digest.update(buffer[:count])
             stop -= count
-    return growing.hexdigest()
+    return digest.hexdigest()
 
 
 def checksums_beside(data: str) -> dict[str, str]:

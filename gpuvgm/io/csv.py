@@ -288,8 +288,8 @@ def _may_be_thousands(
     parts: Sequence[Sequence[TextReading]], groups: TextReading, floats: TextReading, opposite: TextReading
 ) -> bool:
     """Return whether a column has marks, and all of them may separate thousands."""
-    marked = [part for part in parts if floats in part and opposite not in part]
-    return bool(marked) and all(groups in part for part in marked)
+    candidates = [part for part in parts if floats in part and opposite not in part]
+    return bool(candidates) and all(groups in part for part in candidates)
 
 
 def delimiter_of(path: Location, delimiter: str | None = None) -> tuple[str, str | None]:

@@ -112,8 +112,8 @@ def holds_words(type_: pa.DataType) -> bool:
     """Return whether cuDF stores the type as codes of a dictionary of words."""
     if not pa.types.is_dictionary(type_):
         return False
-    coded: Any = type_
-    return bool(pa.types.is_string(coded.value_type) or pa.types.is_large_string(coded.value_type))
+    dictionary_type: Any = type_
+    return bool(pa.types.is_string(dictionary_type.value_type) or pa.types.is_large_string(dictionary_type.value_type))
 
 
 def is_plain(type_: pa.DataType) -> bool:
@@ -280,9 +280,9 @@ def _row_groups(part: ParquetPart, columns: Sequence[str], numbers: Sequence[int
     """Tables of consecutive row groups with at most `rows` rows together."""
     cudf = import_module("cudf")
     types = {name: part.schema.field(name).type for name in columns}
-    fixed = [name for name in columns if is_plain(types[name]) or is_short_decimal(types[name])]
+    number_names = [name for name in columns if is_plain(types[name]) or is_short_decimal(types[name])]
     # cuDF has no floats of 16 bits, and reads INT96 in nanoseconds, which no years beyond 1677 and 2262 fit
-    device_names = [name for name in fixed if not pa.types.is_float16(types[name]) and name not in part.int96]
+    device_names = [name for name in number_names if not pa.types.is_float16(types[name]) and name not in part.int96]
     host_names = [name for name in columns if name not in device_names]
     for places in grouped([part.group_rows[group] for group in numbers], rows):
         groups = [numbers[place] for place in places]

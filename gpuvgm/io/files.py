@@ -177,8 +177,8 @@ def _is_hidden(name: PurePath) -> bool:
 def ending_of(path: PurePath | RemoteFile) -> str:
     """The ending that gives the format, in lower case."""
     name = path.name.lower()
-    zipped = (ending for ending in FORMATS if ending.endswith(".gz") and name.endswith(ending))
-    return next(zipped, path.suffix.lower())
+    gz_endings = (ending for ending in FORMATS if ending.endswith(".gz") and name.endswith(ending))
+    return next(gz_endings, path.suffix.lower())
 
 
 def format_of(path: Location) -> str:
@@ -417,11 +417,11 @@ class FileSource(Source):
         by_file = shares_of_runs(runs, [part.rows or 0 for part in self.parts])
         left_out = [0 if number in by_file else part.rows or 0 for number, part in enumerate(self.parts)]
         rows_before = [*accumulate(left_out, initial=0)]
-        skipped = {number: rows_before[file] for file, shares in by_file.items() for number, _ in shares}
+        offsets = {number: rows_before[file] for file, shares in by_file.items() for number, _ in shares}
         files = replace(
             self, parts=tuple(self.parts[i] for i in by_file), stamps=tuple(self.stamps[i] for i in by_file), given=()
         )
-        return files, [(start - skipped[number], length) for number, (start, length) in enumerate(runs)]
+        return files, [(start - offsets[number], length) for number, (start, length) in enumerate(runs)]
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only the files and row groups that hold them are read."""
@@ -482,8 +482,8 @@ class FileSource(Source):
             Source.new_since(self, known)
         files = self.fingerprint()["files"]
         new, missing_files = told_apart(known["files"], files)
-        unknown, _ = told_apart(known.get("added", ()), [files[i] for i in new])
-        new = [new[i] for i in unknown]
+        positions, _ = told_apart(known.get("added", ()), [files[i] for i in new])
+        new = [new[i] for i in positions]
         names = {self.parts[i].path.name for i in new}
         for file in missing_files:
             if file["name"] in names:
@@ -503,9 +503,9 @@ class FileSource(Source):
         if known.get("kind") != "files":
             return
         new, missing_files = told_apart(known["files"], self.fingerprint()["files"])
-        fitted = {file["name"] for file in missing_files}
+        fitted_names = {file["name"] for file in missing_files}
         for position in new:
-            if self.parts[position].path.name in fitted:
+            if self.parts[position].path.name in fitted_names:
                 _LOG.info("%s: changed since the fit, or another file of its name", self.parts[position].path)
 
     def _batches(
@@ -530,10 +530,10 @@ class FileSource(Source):
         pairs = [(self.parts[number], self.stamps[number]) for number in numbers]
         remote = {part.path: stamp for part, stamp in pairs if isinstance(part.path, RemoteFile)}
         is_compared_at_end = bool(self.folders) and len(remote) > 2 + len(self.parts) // LISTED_AT_ONCE
-        with closing(_check_ahead(read_ahead(pairs, lambda pair: pair[0].path))) as following:
+        with closing(_check_ahead(read_ahead(pairs, lambda pair: pair[0].path))) as stream:
             yield (
                 (part, unchanged(part.path, stamp, listed=is_compared_at_end and part.path in remote))
-                for part, stamp in following
+                for part, stamp in stream
             )
         if is_compared_at_end:
             check_listed(self.folders, remote)
@@ -559,9 +559,9 @@ def _check_ahead(pairs: Generator[tuple[Part, Stamp]]) -> Generator[tuple[Part, 
     with closing(pairs), ThreadPoolExecutor(1, "gpuvgm-check") as thread:
         first, second = tee(pairs)
         next(second, None)
-        for pair, following in zip_longest(first, second):
-            if following is not None:
-                thread.submit(following[0].check)
+        for pair, next_pair in zip_longest(first, second):
+            if next_pair is not None:
+                thread.submit(next_pair[0].check)
             yield pair
 
 
@@ -600,14 +600,14 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     files = [with_entry(file) for file in listing.files]
     name = os.fspath(paths[0]) if len(paths) == 1 else f"{os.fspath(paths[0])} and {len(paths) - 1} more"
     stamps = tuple(stamp_of(file, listed=True) for file in files)
-    recorded = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
+    entries = recorded_files(listing.manifests, dict(zip(files, stamps, strict=True)))
     if not files:
         raise nothing_in(name)
     for path, (size, _) in zip(files, stamps, strict=True):
         check_name(str(path))
         if size == 0:
             raise InputError(f"{path}: {_why_empty(path)}")
-    file_parts = [as_recorded(part, recorded) for part in open_parts(files, delimiter)]
+    file_parts = [as_recorded(part, entries) for part in open_parts(files, delimiter)]
     parts = tuple(with_keys(file_parts, [listing.values.get(file, {}) for file in listing.files]))
     check_unique(str(parts[0].path), parts[0].schema.names)
     if len(parts) > 1 and any(map(pa.types.is_dictionary, parts[0].schema.types)):

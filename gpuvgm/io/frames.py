@@ -327,7 +327,9 @@ def series_column(source: str, name: str, series: Any) -> SourceColumn:
 def extension_column(source: str, name: str, values: Any) -> SourceColumn:
     """A column over an array of pandas' extension types, through Arrow."""
     try:
-        to_arrow = _arrow_array if getattr(values, "categories", None) is None else partial(_coded, _entries_of(values))
+        to_arrow = (
+            _arrow_array if getattr(values, "categories", None) is None else partial(_encode, _entries_of(values))
+        )
 
         def convert(start: int, stop: int) -> pa.Array[Any]:
             return flat(to_arrow(values[start:stop]))
@@ -349,7 +351,7 @@ def _arrow_array(values: Any) -> Any:
         values = values.to_timestamp()
     elif is_loaded("pandas", "IntervalDtype", dtype):
         values = sys.modules["pandas"].Categorical(values)
-        return _coded(_entries_of(values), values)
+        return _encode(_entries_of(values), values)
     array = pa.array(values, from_pandas=True)
     return array.cast(with_wide_index(array.type)) if pa.types.is_dictionary(array.type) else array
 
@@ -360,11 +362,11 @@ def _entries_of(values: Any) -> pa.Array[Any]:
     return pa.array(categories, None if categories is values.categories else pa.string(), from_pandas=True)
 
 
-def _coded(entries: pa.Array[Any], values: Any) -> pa.Array[Any]:
+def _encode(entries: pa.Array[Any], values: Any) -> pa.Array[Any]:
     """Pandas' categorical values as a dictionary array over these entries."""
     indices = pa.array(values.codes.astype(np.int32), mask=values.codes < 0)
-    coded: pa.Array[Any] = pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)
-    return coded
+    array: pa.Array[Any] = pa.DictionaryArray.from_arrays(indices, entries, ordered=values.ordered)
+    return array
 
 
 def arrow_categories(categories: Any) -> Any:

@@ -98,9 +98,9 @@ def ipc_part(path: Location) -> IpcPart:
     ):
         with open_ipc(path) as reader:
             schema = reader.schema.remove_metadata()
-            indexed = isinstance(reader, pa.ipc.RecordBatchFileReader)
+            has_index = isinstance(reader, pa.ipc.RecordBatchFileReader)
         check_schema(schema)
-        if not indexed:
+        if not has_index:
             return IpcPart(path, schema)
         group_rows = _rows_of_batches(path)
     return IpcPart(path, schema, sum(group_rows), group_rows)

@@ -154,7 +154,7 @@ def _match_entries(
             raise InputError(
                 f"{folder_files[name]}: has {size} bytes, {entries[name].bytes} were written; {_AGAIN}, {_AS_IT_IS}"
             )
-    return {folder_files[name]: recorded for name, recorded in entries.items()}
+    return {folder_files[name]: entry for name, entry in entries.items()}
 
 
 def as_recorded(part: Any, recorded: Mapping[Location, ManifestEntry]) -> Any:

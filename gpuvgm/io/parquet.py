@@ -193,10 +193,10 @@ def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData 
 
 def _column_chunks(group: pq.RowGroupMetaData, columns: Sequence[str]) -> list[tuple[int, int]]:
     """Byte ranges of the columns in a row group."""
-    nested = tuple(f"{name}." for name in columns)
+    prefixes = tuple(f"{name}." for name in columns)
     ranges = []
     for chunk in map(group.column, range(group.num_columns)):
-        if chunk.path_in_schema in columns or chunk.path_in_schema.startswith(nested):
+        if chunk.path_in_schema in columns or chunk.path_in_schema.startswith(prefixes):
             first = chunk.data_page_offset
             if chunk.has_dictionary_page and chunk.dictionary_page_offset is not None:
                 # The page of the dictionary comes before those of values.

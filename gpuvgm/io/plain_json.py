@@ -68,8 +68,8 @@ def _type_of(text: Any) -> Any:
         first, *index_types = schema.types
         if not index_types:
             return first
-        coded: Any = pa.dictionary  # the stubs know none of any type
-        return coded(*index_types, first, ordered=(schema.metadata or {}).get(_ORDERED.encode()) == b"True")
+        dictionary_of: Any = pa.dictionary  # the stubs know none of any type
+        return dictionary_of(*index_types, first, ordered=(schema.metadata or {}).get(_ORDERED.encode()) == b"True")
     except Exception as problem:  # what an extension type raises may be anything
         raise ValueError(f"{text!r:.60} is no Arrow type ({reason(problem)})") from problem
 

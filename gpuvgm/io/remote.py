@@ -291,10 +291,10 @@ class RangeReader(io.RawIOBase):
     def _look_ahead(self, span: Span) -> None:
         """Request what follows a span, unless it was read before, as columns come in any order."""
         _, stop, chunk = span
-        following = self._plan[bisect_right(self._plan, span) :][:1] if chunk >= 0 else []
+        next_spans = self._plan[bisect_right(self._plan, span) :][:1] if chunk >= 0 else []
         if chunk == READ_ON and stop < self._size:
-            following = [self._unplanned(stop)]
-        for next_span in following:
+            next_spans = [self._unplanned(stop)]
+        for next_span in next_spans:
             if (self._in_order or next_span[2] == chunk) and next_span not in self._unread:
                 self._start(next_span)
 
@@ -364,17 +364,17 @@ def read_ahead(items: Iterable[T], file_of: Callable[[T], object] | None = None)
     file_of : callable, optional
         The file of an item; by default the item itself.
     """
-    threads, following = ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-ahead"), deque[T]()
+    threads, queue = ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-ahead"), deque[T]()
     try:
         for item in items:
             file = item if file_of is None else file_of(item)
             if isinstance(file, RemoteFile) and (entry := file.known) is not None:
                 if entry.version and 0 < entry.size <= FIRST_BYTES:  # no other would be kept
                     threads.submit(KEPT.read, file, entry, 0, entry.size)
-            following.append(item)
-            if len(following) > SMALL_AT_ONCE:
-                yield following.popleft()
-        yield from following
+            queue.append(item)
+            if len(queue) > SMALL_AT_ONCE:
+                yield queue.popleft()
+        yield from queue
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 
@@ -669,8 +669,8 @@ def refusal(file: RemoteFile, problem: Exception) -> Exception | None:
         return InputError(f"{file.url}: there is no bucket of this name; create it first, or check AWS_ENDPOINT_URL")
     if isinstance(problem, FileNotFoundError) or status == 404:
         return no_such_file(file.url)
-    denied = isinstance(problem, PermissionError) or status in (401, 403)
-    if denied or any("Credentials" in type(cause).__name__ for cause in chain_of(problem)):
+    is_denied = isinstance(problem, PermissionError) or status in (401, 403)
+    if is_denied or any("Credentials" in type(cause).__name__ for cause in chain_of(problem)):
         return EnvironmentProblem(f"{file.url}: access refused ({library_message(problem)}){_settings(file.scheme)}")
     origin = type(problem).__module__.partition(".")[0]
     if isinstance(problem, OSError) or origin in ("botocore", "aiohttp", "gcsfs", "google", "azure"):

@@ -318,8 +318,8 @@ class ParquetSink(Sink):
     def _begin(self, exits: ExitStack) -> None:
         with naming_file(self._place):
             self._file = self._streams.enter_context(pa.OSFile(str(self._partial), "wb"))
-        self._sha256, self._hashing = hashlib.sha256(), ThreadPoolExecutor(1, "gpuvgm-checksum")
-        exits.callback(self._hashing.shutdown)
+        self._sha256, self._hash_thread = hashlib.sha256(), ThreadPoolExecutor(1, "gpuvgm-checksum")
+        exits.callback(self._hash_thread.shutdown)
         self._put(memoryview(MAGIC))
         self._threads = ThreadPoolExecutor(self._at_once, "gpuvgm-write")
         exits.callback(self._threads.shutdown, cancel_futures=True)
@@ -329,9 +329,9 @@ class ParquetSink(Sink):
         if not self._options:
             self._options = {"compression": self._compression} if self._compression else column_options(first)
             for field in first.schema:
-                nested = pa.types.is_nested(plain_type(field.type))
-                missing: Any = first.column(field.name).is_null() if nested else None
-                if nested and missing.true_count:  # some can only be written
+                is_nested = pa.types.is_nested(plain_type(field.type))
+                missing: Any = first.column(field.name).is_null() if is_nested else None
+                if is_nested and missing.true_count:  # some can only be written
                     self._check_column(first.select([field.name]).slice(missing.index(True).as_py(), 1))
 
     def _encode_group(self, group: pa.RecordBatch | pa.Table, pairs: dict[str, str] | None = None) -> memoryview:
@@ -375,11 +375,11 @@ class ParquetSink(Sink):
     def _put(self, data: memoryview) -> None:
         """Write to the file, while a thread updates its checksum."""
         assert self._file is not None
-        hashed = self._hashing.submit(self._sha256.update, data)
+        update = self._hash_thread.submit(self._sha256.update, data)
         with naming_file(self._place):
             for start in range(0, len(data), WRITE_BYTES):
                 self._file.write(data[start : start + WRITE_BYTES])
-        result_of(hashed)
+        result_of(update)
 
     def _finish(self) -> None:
         """Write the remaining rows, and the footer with the file's checksums."""
@@ -542,11 +542,11 @@ def column_options(rows: pa.RecordBatch | pa.Table) -> dict[str, Any]:
     floats = [field.name for field in rows.schema if pa.types.is_floating(field.type)]
     modes = [field.name for field in rows.schema if field.type in (pa.int8(), pa.int16())]
     other_columns = [field.name for field in rows.schema if field.name not in {*floats, *modes}]
-    repeating = [name for name in floats if _repeats(rows.column(name).slice(0, LOOKED_AT))]
-    plain_floats = [name for name in floats if name not in repeating]
+    dictionary_floats = [name for name in floats if _repeats(rows.column(name).slice(0, LOOKED_AT))]
+    plain_floats = [name for name in floats if name not in dictionary_floats]
     return {
         "compression": {**dict.fromkeys([*floats, *modes], "none"), **dict.fromkeys(other_columns, "lz4")},
-        "use_dictionary": [*other_columns, *repeating],
+        "use_dictionary": [*other_columns, *dictionary_floats],
         "column_encoding": {**dict.fromkeys(plain_floats, "PLAIN"), **dict.fromkeys(modes, "DELTA_BINARY_PACKED")},
     }
 

@@ -31,12 +31,12 @@ def in_order(function: Callable[[P], R], pieces: Iterable[P]) -> Generator[R]:
     threads, under_way = pa.cpu_count(), deque[Future[R]]()
     pool = ThreadPoolExecutor(threads, "gpuvgm-read")
     try:
-        following = _with_problem(pieces)
-        first = list(islice(following, 2))
+        inputs = _with_problem(pieces)
+        first = list(islice(inputs, 2))
         if len(first) == 1 and not isinstance(first[0], Future):
             yield function(first[0])
             return
-        for piece in chain(first, following):
+        for piece in chain(first, inputs):
             under_way.append(piece if isinstance(piece, Future) else pool.submit(function, piece))
             if len(under_way) > threads + 1:
                 yield result_of(under_way.popleft())

@@ -67,17 +67,17 @@ def _read_table(stream: pa.Buffer, limit: int, deadline: Deadline) -> pa.Table:
 
 def _check_batch_of_client(batch: pa.RecordBatch, limit: int, deadline: Deadline) -> int:
     """Validate a batch, and return the bytes of its views, limited as checking them takes time."""
-    viewed = 0
+    total = 0
     for field, column in zip(batch.schema, batch.columns, strict=True):
         deadline.check()
         check_buffers(field, column)
         if is_shared(field.type):
-            viewed += viewed_bytes(column)
-        if viewed > limit:
+            total += viewed_bytes(column)
+        if total > limit:
             text = f'views up to column "{printable(field.name)}" stand for too many bytes; send fewer rows'
             raise Refused(413, "TooLarge", text)
         check_values(field, column)
-    return viewed
+    return total
 
 
 def write_stream(table: pa.Table) -> memoryview:
