@@ -55,5 +55,6 @@ def draw_bars(console: Console | None = None) -> Iterator[Progress]:
             progress.reset(tasks[stage])
         progress.update(tasks[stage], completed=count, total=total)
 
+    # rich would print on the console, standard error, what is meant for a file or pipe.
     with Bars(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
         yield show

@@ -92,6 +92,7 @@ def main() -> NoReturn:
 def _end(problem: KeyboardInterrupt) -> NoReturn:
     """End by a signal that arrived before the work began, or after its end."""
     report_error(explain(problem))
+    # SystemExit would pass through whatever code the signal interrupted.
     os._exit(exit_code(problem))
 
 

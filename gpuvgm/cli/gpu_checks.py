@@ -144,6 +144,7 @@ def run_check(check: Check) -> Result:
     if lack is not None:
         return Result(check.name, NOT_RUN, error=lack)
     begin = time.perf_counter()
+    # The process imports the same modules as this one.
     code = f"import sys; sys.path[:] = {sys.path!r}; {START}; main({check.name!r})"
     try:
         process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=TIMEOUT)
@@ -300,7 +301,8 @@ def measure_latencies() -> Found:
                 stream.synchronize()
         return (time.perf_counter() - begin) / times
 
-    seconds(10, 0, wait=True)
+    seconds(10, 0, wait=True)  # compiles the kernel
+    # The fastest of three: other work on the machine only adds time.
     launch = min(seconds(500, 0, wait=False) for _ in range(3))
     wait = min(seconds(200, 0, wait=True) for _ in range(3)) - launch
     short_chain, long_chain = (min(seconds(1, steps, wait=True) for _ in range(3)) for steps in CHAIN_STEPS)
@@ -565,7 +567,7 @@ def check_spilling() -> Found:
     (block,) = gpuvgm.io.open_source(frame).blocks(["x"], 1000)
     if owner.spillable:
         raise RuntimeError("cuDF may spill a column that is being read")
-    del block
+    del block  # and with it the lock on its buffer
     if owner.exposed or not owner.spillable:
         raise RuntimeError("a column that was read can be spilled no more")
     owner.spill(target="cpu")

@@ -50,7 +50,7 @@ class Commands(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run the command that `args` name, and exit."""
         arguments = list(sys.argv[1:] if args is None else args) or ["--help"]
-        extra["standalone_mode"] = False
+        extra["standalone_mode"] = False  # click would print wrong usage itself, and exit
         try:
             code = super().main(arguments, *rest, **extra)
         except SystemExit as stop:
@@ -153,8 +153,10 @@ def config_defaults(path: Path, command: str) -> dict[str, Any]:
     _check_keys(path, "", document, set().union(*OPTIONS.values(), OPTIONS) - {"config"})
     for name, table in tables.items():
         _check_keys(path, f"[{name}] ", table, OPTIONS[name])
+    # Later ones win: the table of the command overrides the top.
     values = [*document.items(), *tables.get(command, {}).items()]
     options = {key.replace("-", "_"): _as_given(path, key, value) for key, value in values}
+    # The option --with is the parameter with_.
     return {f"{key}_" if iskeyword(key) else key: value for key, value in options.items() if key in OPTIONS[command]}
 
 

@@ -89,11 +89,13 @@ def mixed_table_chunk(chunk: int, seed: int) -> pa.RecordBatch:
 
 def draw_categories(uniform: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.int64]:
     """Numbers of categories by the inverse of their distribution function."""
+    # Rounding may leave the last sum below 1.
     return np.minimum(np.searchsorted(np.cumsum(shares), uniform, side="right"), len(shares) - 1)
 
 
 def _balance(draws: np.random.Generator) -> Any:
     uniform, normal = draws.random(CHUNK_ROWS), draws.standard_normal(CHUNK_ROWS)
+    # 82 % of the balances are neither zero nor missing, and three in ten of those are debts.
     debt = uniform >= 1 - 0.3 * 0.82
     values = np.exp(normal + np.where(debt, 6.0, 7.0))
     values[debt] *= -1.0

@@ -481,8 +481,9 @@ def check_views(array: Any) -> None:
         Where there are any.
     """
     if is_view(array.type):
-        words = _view_words(array).astype(np.int64)
+        words = _view_words(array).astype(np.int64)  # sums of 32 bits could overflow
         length, _, index, start = words[words[:, 0] > _INLINE_BYTES].T
+        # At least one size, for clipped indices to find.
         sizes = np.array([buffer.size for buffer in array.buffers()[2:]] or [0])
         is_there = (index >= 0) & (index < len(sizes)) & (start >= 0)
         ends = sizes[np.clip(index, 0, len(sizes) - 1)]

@@ -201,6 +201,7 @@ def kept_rows(batch: pa.RecordBatch, rows: NDArray[np.bool_]) -> pa.RecordBatch:
 def copied_rows(batch: pa.RecordBatch, start: int, length: int) -> pa.RecordBatch:
     """Copies of consecutive rows: a slice would hold the whole batch in memory."""
     rows = batch.slice(start, length)
+    # A new batch without columns would have no rows.
     return pa.RecordBatch.from_arrays(list(map(copied, rows.columns)), schema=rows.schema) if rows.num_columns else rows
 
 

@@ -108,6 +108,7 @@ class CsvPart(Part):
 
 def parse_options(delimiter: str, **options: Any) -> pyarrow.csv.ParseOptions:
     """Options for pyarrow."""
+    # By default pyarrow expects no line ends within quoted values.
     return pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, **options)
 
 
@@ -127,7 +128,7 @@ def parse_rows(
 def _parse_block(
     text: pa.Buffer, options: pyarrow.csv.ParseOptions, convert: pyarrow.csv.ConvertOptions | None = None, **args: Any
 ) -> pa.Table:
-    # Text of another encoding is longer once it is UTF-8.
+    # Blocks are parsed side by side, each by one thread; text of another encoding is longer once it is UTF-8.
     read_options = pyarrow.csv.ReadOptions(use_threads=False, block_size=2 * text.size + 1, **args)
     file: Any = pa.BufferReader(text)  # the stubs want a file of Python
     return pyarrow.csv.read_csv(file, read_options, options, convert)

@@ -288,6 +288,7 @@ def _row_groups(part: ParquetPart, columns: Sequence[str], numbers: Sequence[int
         groups = [numbers[place] for place in places]
         arrays: dict[str, Column] = {}
         if device_names:
+            # With pandas' metadata cuDF would also load index columns.
             frame = cudf.read_parquet(
                 str(part.path), columns=device_names, row_groups=[groups], use_pandas_metadata=False
             )

@@ -529,6 +529,7 @@ class FileSource(Source):
         """
         pairs = [(self.parts[number], self.stamps[number]) for number in numbers]
         remote = {part.path: stamp for part, stamp in pairs if isinstance(part.path, RemoteFile)}
+        # A listing takes a request for every LISTED_AT_ONCE names, single comparisons one for each file.
         is_compared_at_end = bool(self.folders) and len(remote) > 2 + len(self.parts) // LISTED_AT_ONCE
         with closing(_check_ahead(read_ahead(pairs, lambda pair: pair[0].path))) as stream:
             yield (

@@ -63,13 +63,14 @@ class TableSource(Source):
         """Rows of each run, one after the other; slices, no copy."""
         self.check_sample(columns, runs)
         table = self.table.select(list(columns))
+        # The empty slice has the schema where there are no runs.
         return pa.concat_tables([table.slice(0, 0), *(table.slice(start, length) for start, length in runs)])
 
 
 def is_loaded(module: str, name: str, source: object) -> bool:
     """Return whether `source` is an instance of module.name, without importing the module."""
     library = sys.modules.get(module)
-    return library is not None and isinstance(source, getattr(library, name, ()))
+    return library is not None and isinstance(source, getattr(library, name, ()))  # nothing is an instance of ()
 
 
 def polars_source(frame: Any, name: str = "polars.DataFrame") -> TableSource | ArraySource:
@@ -170,6 +171,7 @@ class ArraySource(Source):
         """Rows of each run, one after the other, in the memory of the host."""
         self.check_sample(columns, runs)
         if self.arrays is np:
+            # The empty run gives the schema where there are no others.
             return pa.Table.from_batches([self._batch(columns, start, start + rows) for start, rows in [*runs, (0, 0)]])
         starts, lengths = np.array(runs, np.int64).reshape(-1, 2).T
         rows = np.arange(lengths.sum()) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)

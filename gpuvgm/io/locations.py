@@ -34,10 +34,12 @@ def location_of(given: Given) -> Location:
         return given
     text = os.fspath(given)
     scheme, mark, place = text.partition("://")
+    # Schemes may hold these three signs (RFC 3986, section 3.1).
     is_url = mark and scheme.replace("+", "").replace("-", "").replace(".", "").isalnum()
     if not is_url:
         return Path(given)
     if scheme_of(text) == "file":
+        # file://localhost/path is file:///path (RFC 8089, section 2).
         return Path(unquote(place).removeprefix("localhost"))
     return remote_file(text)
 

@@ -218,7 +218,8 @@ def parquet_part(path: Location) -> ParquetPart:
             footer, schema = file.metadata, file.schema_arrow
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
             int96 = int96_columns(footer, schema)
-        content = None if DATA_KEY.encode() in (schema.metadata or {}) else _content(path, footer)  # of another file
+        # Checksums within the Arrow schema are those of another file, whose metadata pyarrow copied.
+        content = None if DATA_KEY.encode() in (schema.metadata or {}) else _content(path, footer)
         dtypes, schema = dtypes_of_pandas(schema.metadata), schema.remove_metadata()
         check_schema(schema)
         return ParquetPart(path, schema, footer.num_rows, groups, content=content, dtypes=dtypes, int96=int96)

@@ -125,6 +125,7 @@ def status_of(problem: BaseException) -> int | None:
 def own_status(problem: BaseException) -> int | None:
     """HTTP status of an exception itself."""
     response = getattr(problem, "response", None)
+    # In botocore's ClientError the response is a dict.
     s3_status = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
     for status in (s3_status, *(getattr(problem, name, None) for name in ("status", "status_code", "code"))):
         if isinstance(status, int) and 100 <= status < 600:
@@ -315,6 +316,7 @@ class KeptRanges:
     def read(self, file: RemoteFile, entry: Entry, start: int, stop: int) -> bytes:
         """Read some bytes of a file; threads that ask for the same bytes share one request."""
         is_end = start == 0 or stop == entry.size
+        # Bytes of a file without a version could be out of date.
         if not entry.version or not is_end or stop - start > FIRST_BYTES:
             return file.read_range(start, stop)
         key, request = _key(file, entry, start, stop), Future[bytes]()

@@ -225,6 +225,7 @@ def _plain_series(column: pa.ChunkedArray[Any]) -> Any:
         column = plain_column(column)
     if pa.types.is_dictionary(column.type) and getattr(column.type.value_type, "tz", None):
         return _zoned_categories(column.chunk(0))
+    # pyarrow would make them floats or objects.
     if column.null_count and (pa.types.is_integer(column.type) or pa.types.is_boolean(column.type)):
         return pandas.Series(_nullable(column.type).__from_arrow__(column))
     try:
@@ -384,6 +385,7 @@ def to_cudf_series(column: Any) -> Any:
 
     if not isinstance(column, DeviceColumn) or not is_plain(column.type):
         return cudf.Series.from_arrow(column.to_arrow() if isinstance(column, DeviceColumn) else column)
+    # NaN stays NaN; missing rows are masked at the end.
     series = cudf.Series(column.values, nan_as_null=False)
     if pa.types.is_temporal(column.type):
         series = series.astype(str(column.type).replace("timestamp", "datetime64").replace("duration", "timedelta64"))

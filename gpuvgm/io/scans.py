@@ -102,6 +102,7 @@ def stream_source(name: str, stream: Any) -> ScanSource:
     def scan(columns: Sequence[str], _rows: int) -> Iterator[pa.RecordBatch]:
         if not unread and not repeatable:
             raise refuse_second_reading(name)
+        # The first scan takes the reader that was opened for the schema.
         reader = unread.pop() if unread else _stream_reader(name, stream)
         if not reader.schema.equals(schema):
             raise SourceChangedError(f"{name}: its columns changed between two scans; give a table that stays")

@@ -206,9 +206,10 @@ class Sink(ABC):
         with ExitStack() as exits:
             with naming_file(self._place):
                 self._partial = exits.enter_context(partial_of(self._local_target))
+            # Exits run in reverse: threads end, then streams close, then the partial file is removed.
             exits.callback(self._release)
             self._begin(exits)
-            self._exits = exits.pop_all()
+            self._exits = exits.pop_all()  # from here on `__exit__` runs them
         return self
 
     @abstractmethod

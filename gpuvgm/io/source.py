@@ -45,7 +45,7 @@ class Source:
         Whether columns lie in memory each for itself, so that reading them group by group costs no more.
     """
 
-    __slots__ = ()
+    __slots__ = ()  # or dataclasses with slots would have a __dict__ all the same
     identified: ClassVar[bool] = False
     lazy: ClassVar[bool] = False
     in_memory: ClassVar[bool] = False
@@ -326,6 +326,7 @@ def shares_of_runs(runs: Runs, counts: Sequence[int]) -> dict[int, list[tuple[in
         Rows of the parts.
     """
     firsts = accumulate(counts, initial=0)
+    # `firsts` has one more: the total.
     shares = (runs_within(runs, first, rows) for first, rows in zip(firsts, counts, strict=False))
     return {number: share for number, share in enumerate(shares) if share}
 

@@ -82,6 +82,7 @@ def _check_batch_of_client(batch: pa.RecordBatch, limit: int, deadline: Deadline
 
 def write_stream(table: pa.Table) -> memoryview:
     """A table as a stream, in memory of exactly its size."""
+    # The first time only counts bytes.
     size = pa.MockOutputStream()
     _write_to(table, size)
     target = pa.allocate_buffer(size.size())

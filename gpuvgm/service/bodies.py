@@ -82,6 +82,7 @@ async def read_body(request: Request, limit: int, deadline: Deadline) -> bytearr
                     raise too_large
                 body += piece
     except TimeoutError:
+        # The connection cannot be used again, as the rest of the body stays unread.
         text = f"the body did not arrive within {deadline.seconds:g} s"
         raise Refused(408, "Timeout", text, {"connection": "close"}) from None
     return body

@@ -85,11 +85,12 @@ class _FlatTable:
             yield struct.unpack_from("<qq", self._metadata, vector + 4 + i * _BUFFER_BYTES)
 
     def _place(self, field: int) -> int | None:
+        # A vtable has two sizes, then an offset for each field, all of 16 bits.
         slot = 4 + 2 * field
         if slot >= _number_at("<H", self._metadata, self._fields):
             return None
         offset = _number_at("<H", self._metadata, self._fields + slot)
-        return self._start + offset if offset else None
+        return self._start + offset if offset else None  # a field that is absent has 0
 
 
 def _number_at(form: str, metadata: memoryview, place: int) -> int:

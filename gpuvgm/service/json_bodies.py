@@ -85,6 +85,7 @@ def _array_of_json(name: str, values: Any, type_: pa.DataType | None) -> pa.Arra
         if type_ != pa.uint64():
             _refuse_mixture(name, values)
         return _unsigned(name, values)
+    # pyarrow takes booleans among floats for 0 and 1.
     if is_plain_number_type(array.type) and any(value is True or value is False for value in values):
         row = next(row for row, value in enumerate(values) if isinstance(value, bool))
         raise InputError(f'column "{name}", row {row}: a boolean among numbers')

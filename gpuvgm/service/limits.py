@@ -151,6 +151,7 @@ class Gate:
         done, _ = await asyncio.wait([result], timeout=deadline.remaining)
         if done:
             return result.result()
+        # Work in a thread cannot be stopped: it holds its place until it ends.
         if not future.cancel():
             self.under_way += 1
             result.add_done_callback(self._end)

@@ -65,6 +65,7 @@ class Served:
 
     def reporting(self, progress: Callable[..., None]) -> BaseTransformer:
         """A copy of the model for one request, which reports progress after every block."""
+        # Requests run side by side, each with a progress of its own.
         transformer = copy.copy(self.transformer)
         transformer.progress = progress
         return transformer
