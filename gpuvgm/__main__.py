@@ -11,7 +11,7 @@ from gpuvgm.errors import EnvironmentProblem
 
 
 def open_closed_descriptors() -> None:
-    """Send what goes to closed standard streams (``>&-``) nowhere; else files of the run get their descriptors."""
+    """Open the null device for closed standard streams (``>&-``); else files of the run get their descriptors."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

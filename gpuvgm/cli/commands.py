@@ -77,7 +77,7 @@ def _limit(name: str, text: str, metavar: str | None = "SHARE", largest: float |
     return option(name, text, LIMITS, min=0, max=largest, metavar=metavar)
 
 
-def _share(name: str, of: str) -> Any:
+def _cap(name: str, of: str) -> Any:
     """Option for the maximum share of some rows."""
     return _limit(name, f"Maximum share of {of}.", largest=1)
 
@@ -606,11 +606,11 @@ def validate(
     model: Model,
     delimiter: Delimiter = None,
     memory: Memory = None,
-    max_invalid_share: Annotated[float, _share("--max-invalid-share", "values outside the training range")] = 0.001,
+    max_invalid_share: Annotated[float, _cap("--max-invalid-share", "values outside the training range")] = 0.001,
     max_off_step_share: Annotated[
-        float, _share("--max-off-step-share", "values that are not multiples of the step")
+        float, _cap("--max-off-step-share", "values that are not multiples of the step")
     ] = 0.001,
-    max_unknown_share: Annotated[float, _share("--max-unknown-share", "values in unseen categories")] = 0.0,
+    max_unknown_share: Annotated[float, _cap("--max-unknown-share", "values in unseen categories")] = 0.0,
     max_shares: Annotated[
         float,
         _limit(

@@ -368,7 +368,7 @@ def check_past_2_31_bytes() -> Found:
     columns = xp.empty(wide, np.float32), xp.empty(wide, np.uint8)
     engine.read_onehot(matrix, [(*columns, np.arange(ONEHOT_CODES), True)])
     for name, actual, expected in zip(("scalar", "code"), columns, (scalar, code), strict=True):
-        _check_equal(f"the last {name} of one-hot rows", actual[-size:], _to_host(expected[wide - size : wide]))
+        _check_equal(f"the last {name} of one-hot rows", actual[-size:], _download(expected[wide - size : wide]))
     return {"rows": rows, "bytes": 8 * rows, "onehot_bytes": int(matrix.nbytes)}
 
 
@@ -422,7 +422,7 @@ def check_em_over_rows() -> Found:
     for count in (1, 3):
         x = np.ascontiguousarray(features[:, :count])
         expected = _estimator(_host().name, x).fit(x)
-        for place in (x, _to_device(x)):
+        for place in (x, _upload(x)):
             _check_same_mixtures(f"{count} features", _estimator("cuda", x).fit(place), expected)
     return {}
 
@@ -686,18 +686,18 @@ def _inverse_tolerance() -> float:
     return 0.0 if native_is_built() else 1e-12
 
 
-def _to_device(values: np.ndarray) -> Any:
+def _upload(values: np.ndarray) -> Any:
     return _cuda().device.xp.asarray(values)
 
 
-def _to_host(values: Any) -> Any:
+def _download(values: Any) -> Any:
     if isinstance(values, Mapping):
-        return {name: _to_host(array) for name, array in values.items()}
+        return {name: _download(array) for name, array in values.items()}
     return values.get() if hasattr(values, "get") else values
 
 
 def _columns_on_device(columns: Mapping[str, np.ndarray]) -> Columns:
-    return {name: _to_device(values) for name, values in columns.items()}
+    return {name: _upload(values) for name, values in columns.items()}
 
 
 def _skewed_numbers(rows: int = ROWS, seed: int = 0, *, missing: bool = True) -> np.ndarray:
@@ -799,7 +799,7 @@ def _estimator(engine: Any, x: np.ndarray) -> gpuvgm.BayesianGaussianMixture:
 
 def _check_equal(label: str, actual: Any, expected: Any, tolerance: float = 0.0) -> None:
     """Refuse arrays that differ by more than a tolerance; without one, in type or any bit but those of NaN."""
-    actual, expected = np.asarray(_to_host(actual)), np.asarray(expected)
+    actual, expected = np.asarray(_download(actual)), np.asarray(expected)
     if tolerance:
         np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance, err_msg=label)
         return

@@ -1,4 +1,4 @@
-"""Arrow's types and values: what a row takes, exact casts, joins, plain values, and checks of data from outside."""
+"""Arrow's types and values: sizes of rows, exact casts, joins, plain values, and checks of untrusted data."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ CUDA = (2, 13)  # DLPack's numbers of CUDA memory and CUDA managed memory
 
 
 def array_on_device(values: Array) -> SourceColumn:
-    """A column over a one-dimensional array; slices are views, or contiguous copies where it is of a matrix."""
+    """A column over a one-dimensional array; slices are views, or contiguous copies for a column of a matrix."""
     xp, type_ = namespace_of(values), pa.from_numpy_dtype(values.dtype)
     return SourceColumn(
         type_,
@@ -44,7 +44,7 @@ def array_on_device(values: Array) -> SourceColumn:
 
 
 def cudf_column(series: Any) -> SourceColumn:
-    """A column over a cuDF Series, typed by its NumPy dtype, or by what Arrow makes of none of its rows.
+    """A column over a cuDF Series, typed by its NumPy dtype, or as Arrow converts a slice without rows.
 
     Its null mask becomes one bool a row, for the rows of a slice alone; the words of categories are on the host.
     """

@@ -492,7 +492,7 @@ class SampleSource(Source):
         return self.origin.fingerprint() | {"sample": self.record}
 
     def locate(self, row: int) -> str:
-        """Where a row of the sample lies in the origin, as far as that is known."""
+        """Describe the place of a sampled row in the origin, as far as that is known."""
         offset = row
         for start, length in self.runs or ():
             if offset < length:

@@ -90,7 +90,7 @@ def refuse_read_only(location: Location) -> None:
 
 
 def write_bytes(location: Location, body: bytes) -> None:
-    """Write a file atomically: its name has all bytes, or what it had before."""
+    """Write a file atomically: its name gives all of the bytes, or its old content."""
     if isinstance(location, RemoteFile):
         location.write_bytes(body)
         return

@@ -117,7 +117,7 @@ class ParquetPart(Part):
         context = open_parquet(self.path, columns, groups, check_pages=self.content is None, int96_unit=unit)
         with damage_as(explain), context as file:
             for batch in file.iter_batches(batch_rows, row_groups=list(groups), columns=list(columns)):
-                yield _validate(batch)
+                yield _valid_batch(batch)
                 row += batch.num_rows
 
     def _damage(self, columns: Sequence[str], groups: Sequence[int], rows_before: int, problem: Exception) -> Exception:
@@ -134,13 +134,13 @@ class ParquetPart(Part):
         try:
             with open_parquet(self.path, [column], groups) as file:
                 for batch in file.iter_batches(SAMPLE_ROWS, row_groups=list(groups), columns=[column]):
-                    _validate(batch)
+                    _valid_batch(batch)
         except (*ARROW_PROBLEMS, OSError, UnicodeError):
             return False
         return True
 
 
-def _validate(batch: pa.RecordBatch) -> pa.RecordBatch:
+def _valid_batch(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch, validated: Arrow reads invalid text, indices, decimals and times without an error."""
     batch.validate(full=True)
     return batch
@@ -183,7 +183,7 @@ def open_parquet(
 
 
 def _checked_metadata(path: Location, source: pa.NativeFile) -> pq.FileMetaData | None:
-    """Metadata of a checked footer; None where there is no footer, which pyarrow refuses by name."""
+    """Metadata of a checked footer; None where there is no footer, for which pyarrow has a message."""
     footer = footer_of(source)
     if footer is None:
         return None

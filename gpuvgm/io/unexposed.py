@@ -51,7 +51,7 @@ class LockedMemory:
 
 
 def buffer_values(column: Any, dtype: np.dtype[Any], width: int, cupy: Any) -> Array:
-    """The values, shape (rows,), or (rows, width) for values of several words; anything where one is null."""
+    """Values, shape (rows,), or (rows, width) for values of several words; arbitrary where null."""
     rows = column.size()
     shape = (rows,) if width == 1 else (rows, width)
     if not rows:
