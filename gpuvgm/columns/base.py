@@ -121,7 +121,7 @@ Decoder = Callable[[Coded, int], Values]
 
 @dataclass(frozen=True, slots=True)
 class FitRecord:
-    """How a column's fit went.
+    """Record of a column's fit.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class FitRecord:
     cells, refinements : int
         Occupied cells, and how often the grid was refined.
     effort : {"auto", "best", "research"}
-        How far the fit went.
+        Effort of the fit.
     bound_with_fewer : float, optional
         The highest bound found with one mode fewer, where a search looked for it.
     """
@@ -208,7 +208,7 @@ class FittedColumn:
     type : pyarrow.DataType
         Arrow type of its values.
     fit : FitRecord
-        How the fit went.
+        Record of the fit.
     has_scalar, has_codes : bool
         Whether encoded rows have a scalar, and one-hot columns; modes are drawn where they have both.
     width : int
@@ -244,7 +244,7 @@ class FittedColumn:
 
         @property
         def fit(self) -> FitRecord:
-            """How the fit went."""
+            """Record of the fit."""
 
         @property
         def width(self) -> int:

@@ -75,7 +75,7 @@ class CategoricalColumn(FittedColumn):
     first_rows : tuple of int
         First training row of each category; -1 for declared categories that did not occur.
     unknown : {"error", "ignore"}
-        What a value that is no category does: stop, or be encoded as all zeros.
+        Treatment of a value that is no category: an error, or encoding as all zeros.
     dictionary : tuple, optional
         For dictionary types: the values of the dictionary, in its own order.
     declared : bool
@@ -275,7 +275,7 @@ class IntervalColumn(CategoricalColumn):
 
     @property
     def code_counts(self) -> Floats:
-        """Nothing, since there are no one-hot columns."""
+        """Empty, since there are no one-hot columns."""
         return np.empty(0)
 
     @cached_property
@@ -349,7 +349,7 @@ class ConstantColumn(CategoricalColumn):
 
     @property
     def code_counts(self) -> Floats:
-        """Nothing, since there are no one-hot columns."""
+        """Empty, since there are no one-hot columns."""
         return np.empty(0)
 
     def absent(self, first_row: int, rows: int) -> Coded:
@@ -390,13 +390,13 @@ class CategoricalPlan(ColumnPlan):
     type : pyarrow.DataType
         Its Arrow type.
     unknown : str
-        What a value that is no category does.
+        Treatment of a value that is no category.
     declared : tuple, optional
         The categories, where the user gave them.
     dictionary : tuple, optional
         For dictionary types: the values of the dictionary, in its own order.
     encoding : {"auto", "onehot", "interval"}
-        How to encode; "auto" is one-hot up to 256 categories, and an interval of each beyond; a single category takes
+        Encoding; "auto" is one-hot up to 256 categories, and an interval of each beyond; a single category takes
         no column.
     max_categories : int, optional
         One-hot columns at most, whatever `encoding` is.
@@ -414,7 +414,7 @@ class CategoricalPlan(ColumnPlan):
     few_numbers: bool = False
 
     @property
-    def most(self) -> int:
+    def limit(self) -> int:
         """Categories that the column may have."""
         return MOST_CATEGORIES if self.encoding == "onehot" or self.max_categories is not None else MOST_INTERVALS
 
@@ -425,8 +425,8 @@ class CategoricalPlan(ColumnPlan):
         if self.declared is not None:
             self._check_declared(counts)
             counts = _with_declared(self.declared, counts)
-        check_categories(len(counts.categories), self.most)
-        return replace(counts, most=self.most)
+        check_categories(len(counts.categories), self.limit)
+        return replace(counts, limit=self.limit)
 
     def _check_declared(self, counts: CategoryCounts) -> None:
         """Refuse categories that are not among those declared."""
@@ -555,7 +555,7 @@ class CategoryEncoder:
     column : CategoricalColumn
         The fitted column.
     options : EncodingOptions
-        How to encode.
+        Options of the encoding.
     """
 
     def __init__(self, column: CategoricalColumn, options: EncodingOptions) -> None:

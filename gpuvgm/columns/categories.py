@@ -142,7 +142,7 @@ def _has_zone(type_: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CategoryCounts:
-    """How often each category occurs, and where first.
+    """Counts of each category, and its first row.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ class CategoryCounts:
         The categories.
     counts, first_rows : ndarray of shape (categories,), int64
         Rows of each category, and the first row that holds it; -1 for declared categories that did not occur.
-    most : int
+    limit : int
         Categories that the column may have.
     """
 
@@ -163,7 +163,7 @@ class CategoryCounts:
     categories: tuple[Category, ...]
     counts: NDArray[np.int64]
     first_rows: NDArray[np.int64]
-    most: int = MOST_CATEGORIES
+    limit: int = MOST_CATEGORIES
 
     @classmethod
     def of(cls, column: Column, first_row: int) -> CategoryCounts:
@@ -188,13 +188,13 @@ class CategoryCounts:
         InputError
             For more categories than the column may have.
         """
-        limit = min(self.most, other.most)
+        lowest_limit = min(self.limit, other.limit)
         values = array_of((*self.categories, *other.categories), self.type)
         counts = np.concatenate((self.counts, other.counts))
         first = np.concatenate((self.first_rows, other.first_rows))
         merged = self._of_values(values, self.rows + other.rows, counts, first)
-        check_categories(len(merged.categories), limit)
-        return replace(merged, most=limit)
+        check_categories(len(merged.categories), lowest_limit)
+        return replace(merged, limit=lowest_limit)
 
     @classmethod
     def _of_values(cls, values: Array, rows: int, counts: NDArray[Any], first_rows: NDArray[Any]) -> CategoryCounts:
@@ -204,6 +204,7 @@ class CategoryCounts:
         totals = np.zeros(len(encoded.dictionary), np.int64)
         np.add.at(totals, codes, counts)
         first = np.full(len(totals), never)
+        # -1, for categories that did not occur, must not win.
         np.minimum.at(first, codes, np.where(first_rows < 0, never, first_rows))
         first[first == never] = -1
         return cls(values.type, rows, categories_of(encoded.dictionary), totals, first)

@@ -71,7 +71,7 @@ class MixtureColumn(NumericColumn):
     codec : Codec
         From the column's values to numbers and back.
     rules : EncodingRules
-        How scalars are made.
+        Rules for scalars.
     mixture : MixtureModel or None
         None where the column had no ordinary value.
     modal_values : tuple
@@ -85,7 +85,7 @@ class MixtureColumn(NumericColumn):
         Range of the ordinary training values, in the codec's unit: numbers as they are, datetimes and decimals as
         integers in their own unit.
     fit : FitRecord
-        How the fit went.
+        Record of the fit.
     wide_scalars : bool
         Whether scalars are always float64, since float32 would not bring the column's multiples of a step back.
     quantiles : Quantiles or None
@@ -196,7 +196,7 @@ class MixtureColumn(NumericColumn):
 
     @cached_property
     def coverage(self) -> Coverage | None:
-        """Which modes hold which rows; None where no row may leave the mode that was drawn for it."""
+        """Rows that each mode can hold; None where no row may leave the mode that was drawn for it."""
         if self.mixture is None or self.rules.tails != "modes":
             return None
         assert self.draw_table is not None
@@ -205,7 +205,7 @@ class MixtureColumn(NumericColumn):
 
     @cached_property
     def hold_table(self) -> HoldTable:
-        """Which rows the modes hold, and which ones the fit had not seen."""
+        """Table for an engine to find the rows that modes cannot hold and those that the fit had not seen."""
         codes = self.mode_codes()[len(self.modal_values) :]
         return HoldTable(self.coverage, codes, self.rules.scalar_limit, *self.bounds)
 
@@ -261,7 +261,7 @@ class MixtureColumn(NumericColumn):
         return type_, rules_for(self.codec, self.modal_values, pa.array([], type_))
 
     def rules_for(self, values: Column) -> RowRules | None:
-        """How an engine makes numbers of rows, made once for those of the column's own type; see `rules_for`."""
+        """Rules for an engine to make numbers of rows; cached for rows of the column's own type, see `rules_for`."""
         type_, rules = self.own_rules
         if not isinstance(values, DeviceColumn) and values.type == type_:
             return rules
@@ -369,7 +369,7 @@ class MixtureEncoder:
     column : MixtureColumn
         The fitted column.
     options : EncodingOptions
-        How to encode.
+        Options of the encoding.
     """
 
     def __init__(self, engine: Engine, column: MixtureColumn, options: EncodingOptions) -> None:

@@ -43,7 +43,7 @@ class Histogram:
     edges : tuple of float
         Ascending, in the codec's numbers and `base`.
     base : int
-        What the numbers count from.
+        Origin of the numbers.
     logarithmic : bool
         Whether the axis is logarithmic.
     places : tuple of float

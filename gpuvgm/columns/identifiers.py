@@ -93,7 +93,9 @@ class IdColumn(PassthroughColumn):
         type_: Any = self.decoded_type
         empty = IdStatistics.of(pa.nulls(0, type_))
         first = None if is_text_type(type_) or self.fit.rows == 0 else self.first
-        return replace(empty, rows=self.fit.rows, missing=self.fit.missing, least=first, most=first, step=self.step)
+        return replace(
+            empty, rows=self.fit.rows, missing=self.fit.missing, minimum=first, maximum=first, step=self.step
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class IdStatistics:
     ----------
     rows, missing : int
         Rows, and those without a value.
-    least, most : int or None
+    minimum, maximum : int or None
         Ends of whole numbers; None for text, and without a value.
     step : int
         Greatest common divisor of their differences; 0 where there is none.
@@ -114,8 +116,8 @@ class IdStatistics:
 
     rows: int
     missing: int
-    least: int | None
-    most: int | None
+    minimum: int | None
+    maximum: int | None
     step: int
     registers: bytes
 
@@ -130,21 +132,24 @@ class IdStatistics:
         registers = _registers(mixed(numbers.astype(np.int64).view(np.uint64), 0))
         if not len(numbers):
             return cls(*row_counts, None, None, 0, registers)
-        least = numbers.min()
-        offsets = numbers.astype(np.uint64) - np.uint64(int(least) % 2**64)  # modulo 2^64: exact whatever the signs
-        return cls(*row_counts, int(least), int(numbers.max()), int(np.gcd.reduce(offsets)), registers)
+        lowest = numbers.min()
+        offsets = numbers.astype(np.uint64) - np.uint64(int(lowest) % 2**64)  # modulo 2^64: exact whatever the signs
+        return cls(*row_counts, int(lowest), int(numbers.max()), int(np.gcd.reduce(offsets)), registers)
 
     def merge(self, other: IdStatistics) -> IdStatistics:
         """Statistics of both sets of rows."""
-        step, with_numbers = math.gcd(self.step, other.step), [part for part in (self, other) if part.least is not None]
+        step, with_numbers = (
+            math.gcd(self.step, other.step),
+            [part for part in (self, other) if part.minimum is not None],
+        )
         if len(with_numbers) == 2:
-            step = math.gcd(step, abs((self.least or 0) - (other.least or 0)))
+            step = math.gcd(step, abs((self.minimum or 0) - (other.minimum or 0)))
         registers, other_registers = (np.frombuffer(part.registers, np.uint8) for part in (self, other))
         return IdStatistics(
             self.rows + other.rows,
             self.missing + other.missing,
-            min((part.least for part in with_numbers if part.least is not None), default=None),
-            max((part.most for part in with_numbers if part.most is not None), default=None),
+            min((part.minimum for part in with_numbers if part.minimum is not None), default=None),
+            max((part.maximum for part in with_numbers if part.maximum is not None), default=None),
             step,
             np.maximum(registers, other_registers).tobytes(),
         )
@@ -166,9 +171,9 @@ class IdStatistics:
     @property
     def filled(self) -> float:
         """Share of the places between the ends that the rows can fill at most; 1 for text."""
-        if self.least is None or self.most is None:
+        if self.minimum is None or self.maximum is None:
             return 1.0
-        return (self.rows - self.missing) / ((self.most - self.least) // max(self.step, 1) + 1)
+        return (self.rows - self.missing) / ((self.maximum - self.minimum) // max(self.step, 1) + 1)
 
 
 def _registers(hashes: NDArray[np.uint64]) -> bytes:
@@ -216,7 +221,7 @@ class IdPlan(ColumnPlan):
         if self.unique:
             self._confirm(statistics)
         record = FitRecord("none", statistics.rows, statistics.missing)
-        return IdColumn(self.name, self.type, record, self.regenerate, statistics.least or 0, max(statistics.step, 1))
+        return IdColumn(self.name, self.type, record, self.regenerate, statistics.minimum or 0, max(statistics.step, 1))
 
     def _confirm(self, statistics: IdStatistics) -> None:
         present = statistics.rows - statistics.missing

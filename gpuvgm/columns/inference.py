@@ -101,7 +101,7 @@ class Recognised:
     is_exact : bool
         Whether every row shall come back, those that are off a step too.
     parse : str or None
-        How text is read where that is open.
+        Reading of text that can be read in several ways.
     na_values : tuple of str
         Text that means a missing value.
     """
@@ -380,6 +380,7 @@ def _by_frequency(numbers: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64
     values, counts = distinct_values(numbers)
     order = np.argsort(-counts, kind="stable")
     zero = values.dtype.type(0)
+    # Negative zero is shown as 0.
     return np.where(values == 0, zero, values)[order], counts[order]
 
 

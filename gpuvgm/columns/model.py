@@ -101,14 +101,14 @@ class TableModel:
     schema : TableSchema
         The columns as they were declared and inferred.
     summaries : dict of str to Summary
-        What the columns of numbers were fitted from; empty in the model of a fitted transformer, so that no worker
-        gets them.
+        Summaries that the columns of numbers were fitted from; empty in the model of a fitted transformer, so that no
+        worker gets them.
     failed : dict of str to str
         Why the other columns are not fitted.
     settings : dict
         The transformer's parameters, as a file holds them: numbers, strings, booleans, None, lists and dicts of them.
     network : bytes
-        Of a synthesizer's file: its network, an Arrow file; see `gpuvgm.synthesis.state`.
+        Network of a synthesizer's file, as an Arrow file; see `gpuvgm.synthesis.state`.
     """
 
     columns: tuple[FittedColumn, ...]

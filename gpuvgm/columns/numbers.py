@@ -216,7 +216,7 @@ def ordinary_numbers(
 
 
 def rules_for(codec: Codec, modal: tuple[Number | None, ...], values: Column) -> RowRules | None:
-    """How an engine makes numbers of what `codec.plain` encodes; None where `ordinary_numbers` makes them."""
+    """Rules for an engine to make numbers of what `codec.plain` encodes; None where `ordinary_numbers` does it."""
     if isinstance(values, DeviceColumn):
         return None
     return codec.row_rules(values.type, tuple(np.nan if value is MISSING else float(value) for value in modal))
@@ -244,7 +244,7 @@ def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.b
     values : pyarrow.Array or DeviceColumn
         Rows of it.
     numbers : ndarray of shape (rows,)
-        What `ordinary_numbers` gave for them.
+        Their numbers, as `ordinary_numbers` gave them.
     """
     off = codec.off_step(values, numbers)
     if off is not None and off.any():

@@ -27,14 +27,14 @@ Record = TypeVar("Record")
 Reader = Callable[[Any, str], Any]  # the document, and where it stands
 
 
-def refuse(value: object, where: str, wanted: str) -> NoReturn:
+def refuse(value: object, where: str, requirement: str) -> NoReturn:
     """Raise a ValueError that says what stands where, and what may."""
-    raise ValueError(f"{where} is {shown(value)}, not {wanted}")
+    raise ValueError(f"{where} is {shown(value)}, not {requirement}")
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a part is written that is no record itself, and how it is read."""
+    """Writer and reader of a part that is no record itself."""
 
     write: Callable[[Any], Any]
     read: Reader
@@ -90,7 +90,7 @@ def _tags_of(cls: type) -> dict[str, Any]:
 
 @cache
 def _forms_of(cls: Any) -> dict[str, Form]:
-    """How each part of a record is written and read."""
+    """Writers and readers of the parts of a record."""
     types = get_type_hints(cls, include_extras=True)
     return {part.name: _form_of_type(types[part.name]) for part in fields(cls)}
 

@@ -28,7 +28,7 @@ class Rule:
     Parameters
     ----------
     text : str
-        What is allowed, as it goes on after "must be".
+        Allowed values, in words that go on after "must be".
     allows : callable
         Test of a value.
     convert : callable, optional

@@ -177,7 +177,7 @@ def _with_sentinels(
 
 
 def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: Floats, *, is_exact: bool) -> Shape:
-    """With values off the step of all others as modal ones; floating-point dust is rounded to it."""
+    """Shape with values off the step added as modal ones; floating-point dust is rounded to the step."""
     counts = np.array([np.count_nonzero(numbers == codec.number(value)) for value in strays])
     is_modal = is_exact | ~are_dust(codec, strays)
     reasons, modal = (
@@ -297,7 +297,7 @@ def _sizes(codec: Codec, numbers: Floats) -> list[float]:
 def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, limit: int) -> Floats:
     """Numbers that many more rows hold than the mixture gives to them, the most frequent first; numbers ascend.
 
-    What a spike gains must pay for its one-hot column, and in few rows for telling which of the values it is and how
+    The gain of a spike must pay for its one-hot column, and in few rows for telling which of the values it is and how
     frequent (the length of a description in two parts: Rissanen, 1978). One of a hundred values is always frequent by
     chance.
     """

@@ -112,7 +112,7 @@ class ColumnSpec:
     def encoding_rules(self, settings: Mapping[str, Any], effort: str) -> EncodingRules:
         """The table's settings with this column's own.
 
-        What is left to the effort is what the research code does, or what brings every row back.
+        Rules left to the effort are those of the research code, or those that bring every row back.
         """
         rules = {part: self.options.get(part, settings[part]) for part in EncodingRules.__dataclass_fields__}
         research = self.options.get("effort", effort) == "research"
@@ -124,7 +124,7 @@ class ColumnSpec:
         return EncodingRules(**rules)
 
     def encoding(self, effort: str) -> str:
-        """How categories are encoded: as the column says, else one-hot with the research code, else by their number."""
+        """Encoding of categories: the column's own, else one-hot with the research code, else by their number."""
         return str(self.options.get("encoding", "onehot" if effort == "research" else "auto"))
 
     def max_categories(self, setting: int | None) -> int | None:
@@ -150,7 +150,7 @@ class ColumnSpec:
 
     @property
     def parse(self) -> str | None:
-        """How text is read where that is open."""
+        """Reading of text that can be read in several ways."""
         return str(self.options["parse"]) if "parse" in self.options else None
 
     @property
@@ -212,15 +212,15 @@ class ColumnRequest:
     spec : ColumnSpec
         Its kind and own options.
     config : FitConfig
-        How to fit it.
+        Settings of the fit.
     rules : EncodingRules
-        How its scalars are made.
+        Rules for its scalars.
     infinite_is_missing : bool
         Take infinities for missing values instead of refusing them.
     unknown : {"error", "ignore"}
-        What a value that is no category does.
+        Treatment of a value that is no category.
     encoding : {"auto", "onehot", "interval"}
-        How categories are encoded; see `CategoricalPlan`.
+        Encoding of categories; see `CategoricalPlan`.
     max_categories : int, optional
         At most so many one-hot columns of categories.
     learns_steps : bool
@@ -265,7 +265,7 @@ class TableSchema:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why each column has its kind."""
+        """Reason for the kind of each column."""
         return {column.name: column.reason for column in self.columns}
 
     def __getitem__(self, name: str) -> ColumnSpec:
@@ -356,7 +356,7 @@ class TableSchema:
         source_name : str
             The source, for messages.
         recognised : callable, optional
-            What is told apart beside the types, for each column; by default nothing.
+            Settings of inference for each column; by default only types count.
         threads : int
             Threads that look at columns.
 
@@ -501,7 +501,7 @@ def _with_finding(spec: ColumnSpec, finding: Finding) -> ColumnSpec:
 
 
 def _no_number(spec: ColumnSpec, column: Column, where: str) -> str:
-    """Why a column cannot be of its number kind, and what to do."""
+    """Message on why a column cannot have its kind of numbers, with a remedy."""
     type_ = column.type
     hint = unread_values(different_texts(column)) if is_text_type(type_) else ""
     why = "" if spec.reason == "declared" else f" ({spec.reason})"

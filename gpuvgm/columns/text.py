@@ -133,6 +133,7 @@ def rounded_length_text(codec: Codec, length: float) -> str:
 
 def plain_number(value: float) -> str:
     """A number of six digits, without a power of ten up to a billion."""
+    # Adding 0.0 turns negative zero into 0.
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value + 0.0:.6g}"
 
 

@@ -59,7 +59,7 @@ class Pending:
     counts : array
         The counts, integers of 64 bits.
     unseen : callable
-        What they say, given the counts on the host; raises for values that the model has no place for.
+        Unseen values, from the counts on the host; raises for values that the model has no place for.
     """
 
     counts: Array

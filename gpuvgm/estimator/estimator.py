@@ -111,7 +111,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
     warm_start : bool
         Start from the result of the last fit.
     verbose, verbose_interval : int
-        What is printed, and how often.
+        Amount of printed output, and iterations between prints.
     tol_per_row : float, optional
         Replaces `tol`: the change of the lower bound divided by the number of rows. The bound is a sum over rows, so
         that with a million rows it never changes by less than a `tol` of 1e-3.
@@ -128,8 +128,8 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         of several features, ignore it. If `reg_covar` is as large as the variances, plain EM that is started from the
         result may lower the bound again.
     engine : {"auto", "native", "cuda", "reference"}
-        What computes: C++ on processors, a GPU, or NumPy. "auto" takes the GPU, if it is usable, for arrays that lie on
-        it; else the processor.
+        Compute engine: C++ on processors, a GPU, or NumPy. "auto" takes the GPU, if it is usable, for arrays that lie
+        on it; else the processor.
     executor : DaskExecutor, distributed.Client or gpuvgm.execution.local.LocalExecutor, optional
         Where fits run: a cluster of Dask (such as `gpuvgm.cluster` gives), whose workers hold the rows, or threads of
         this process. By default the current client's cluster for frames and arrays of Dask, and all cores for
@@ -450,6 +450,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         self.weight_concentration_ = (
             tuple(concentration.sticks) if isinstance(concentration, StickBreaking) else concentration.concentration
         )
+        # As fitted: the parameter of this name may be changed before the next call.
         self._covariance_type = form
         self.mean_precision_ = posterior.mean_precision
         self.means_ = posterior.means.reshape(-1, features)
@@ -574,7 +575,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         Parameters
         ----------
         n_samples : int
-            How many.
+            Number of rows.
 
         Returns
         -------

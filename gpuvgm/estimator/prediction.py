@@ -44,6 +44,7 @@ def _relative(densities: Array) -> tuple[Array, Array]:
     """Densities relative to the largest of each row, and the logarithm of that (0 where it is -inf)."""
     xp = namespace_of(densities)
     top = xp.max(densities, axis=1)
+    # 0 for -inf, as -inf - -inf would be NaN.
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))
     return xp.exp(densities - top[:, None]), top
 

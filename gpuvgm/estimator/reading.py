@@ -192,6 +192,7 @@ def check_features(estimator: Any, shape: tuple[int, ...], names: Sequence[str] 
     from sklearn.utils.validation import _check_feature_names, _check_n_features
 
     if names is not None:
+        # A table without rows is enough: scikit-learn looks at the names of its columns alone.
         _check_feature_names(estimator, pa.table({name: pa.nulls(0) for name in names}), reset=reset)
     least_rows = 2 if reset else 1
     if shape[0] < least_rows or shape[1] == 0:

@@ -93,7 +93,7 @@ def _checked_array(values: Any, shape: tuple[int, ...], name: str) -> Floats:
 
 
 def init_of(estimator: Any, features: int) -> str | Floats:
-    """How to start: the name of a method, or centres in float64."""
+    """Start of a fit: the name of a method, or centres in float64."""
     if isinstance(estimator.init_params, str):
         return estimator.init_params
     centres = host_floats(estimator.init_params)

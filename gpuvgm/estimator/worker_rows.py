@@ -37,13 +37,13 @@ class RowsOnWorkers(Rows):
 
     Parameters
     ----------
-    held : HeldShares
+    shares : HeldShares
         `HeldChunks` of each partition, those of a worker together, on the workers' devices where they lie there.
     engine : str
         Name of the workers' engine.
     """
 
-    held: HeldShares
+    shares: HeldShares
     engine: str
     lazy: bool = True
     spread: ClassVar[bool] = True
@@ -51,18 +51,18 @@ class RowsOnWorkers(Rows):
     def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
         """Sums over all chunks, by the workers' engine; see `Rows.sums`."""
         total = ChunkSums(width)
-        for nodes in self.held.map_shares(_nodes, self.engine, self.chosen, function, width, values):
+        for nodes in self.shares.map_shares(_nodes, self.engine, self.chosen, function, width, values):
             total.add_nodes(nodes)
         return total
 
     def merged(self, engine: Engine, function: Callable[..., T]) -> T:
         """Merged result of a function for all blocks; see `Rows.merged`."""
-        parts: T = merged(self.held.map(_merged, self.engine, self.chosen, function))
+        parts: T = merged(self.shares.map(_merged, self.engine, self.chosen, function))
         return parts
 
     def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
         """Results of a function for each block of each partition; see `Rows.each`."""
-        return chain.from_iterable(self.held.map(_results_of_blocks, self.chosen, function, values))
+        return chain.from_iterable(self.shares.map(_results_of_blocks, self.chosen, function, values))
 
 
 def _rows_of(chunks: HeldChunks, chosen: Choice | None = None) -> Rows:
@@ -121,7 +121,7 @@ def rows_on_workers(
     with run.executor.hold(function, partitions) as worker_partitions:
         shares = in_whole_chunks(worker_partitions, weight)
         del worker_partitions  # the workers drop the partitions of before
-        yield RowsOnWorkers(np.broadcast_to(0.0, shape), weight, held=shares, engine=run.engine)
+        yield RowsOnWorkers(np.broadcast_to(0.0, shape), weight, shares=shares, engine=run.engine)
 
 
 @contextmanager

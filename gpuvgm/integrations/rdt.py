@@ -92,7 +92,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     weight_threshold : float
         Components of larger weight are valid. The heaviest one is always valid.
     missing_value_generation : {"random", "from_column", None}
-        How missing values come back.
+        Treatment of missing values when they are decoded.
     effort : {"research", "best"}
         As in `gpuvgm.BayesianGaussianMixture`: 100 iterations from one k-means start, or a search.
     standardize : bool or "auto"
@@ -115,7 +115,7 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
     Attributes
     ----------
     valid_component_indicator : ndarray of bool
-        Which components of the mixture are valid.
+        Mask of the valid components of the mixture.
     null_transformer : rdt.transformers.null.NullTransformer
         RDT's treatment of missing values.
 

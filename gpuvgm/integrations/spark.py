@@ -51,7 +51,7 @@ def fit(transformer: TableTransformer, frame: DataFrame) -> TableTransformer:
     Parameters
     ----------
     transformer : TableTransformer
-        What to fit. Its `threads` are those of the driver.
+        Transformer to fit. Its `threads` are those of the driver.
     frame : pyspark.sql.DataFrame
         The rows. They are read several times: persist what is expensive, or depends on a shuffle.
 
@@ -295,6 +295,7 @@ class SparkBlocks(RemoteBlocks):
         width, count = 1, max(reading.starts or (), default=0) + 1
         while count > width * BRANCHES:
             width *= BRANCHES
+            # Neighbouring partitions are merged, which keeps the order of the rows.
             groups = functions.floor(results["part"] / width)
             results = results.groupBy(groups).applyInArrow(merge_group, _RESULTS)
         merged = [result for _, result in _collect(results)]

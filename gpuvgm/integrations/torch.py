@@ -38,7 +38,7 @@ class TrainingDataset(IterableDataset):  # type: ignore[misc]  # PyTorch may be 
         Number of processes; by default that of `torch.distributed`, or 1. All get as many batches: a shorter one, and
         batches that not all can have, are left out.
     rank : int, optional
-        Which of the processes this is; by default as `torch.distributed` says, or 0.
+        Number of this process; by default that of `torch.distributed`, or 0.
     shuffle : bool
         Take the rows in random order, another one each epoch; else in that of the source.
     drop_last : bool

@@ -145,7 +145,7 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
 
 
 def _where(column: NumberFigures) -> str:
-    """Which end is cut, where one is nearly all of it."""
+    """Text on the end and the mode where most rows are cut; empty if they are spread over several."""
     profile = column.profile
     if profile is None or not profile.modes:
         return ""
@@ -209,7 +209,7 @@ def _of_modes(column: NumberFigures, profile: NumberProfile) -> Iterator[Advice]
 
 
 def _drift(mode: ModeProfile, mode_rows: int, inactive_weight: float) -> float:
-    """How far a mode's rows are from its weight, or from that and what it may get of components that are no modes."""
+    """Distance of a mode's share of rows from its weight; it may also have rows of inactive components."""
     part, weight = mode.rows / mode_rows, mode.weight or 0.0
     return max(weight - part, part - weight - inactive_weight)
 

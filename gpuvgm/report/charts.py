@@ -62,9 +62,9 @@ def chart(words: tuple[str, str], height: int, paths: Child, labels: Sequence[La
     words : tuple of str
         Title, and what the chart shows in words.
     height : int
-        Of the part with the paths, in pixels.
+        Height of the part with the paths, in pixels.
     paths : Markup
-        What is drawn in the box.
+        Paths in the box.
     labels : sequence of Label
         Texts, those under the axis among them.
     css : str
@@ -181,6 +181,7 @@ def _highest(histogram: Histogram) -> float:
 def _top(before: Floats, highest_curve: float) -> float:
     """Upper end of the axis: all curves and bars have room, but for those that would dwarf the others."""
     usual = max(highest_curve, float(np.quantile(before, _SPARE)))
+    # Never 0, as heights are divided by it.
     return _ROOM * max(min(float(np.max(before)), _TALL * usual), usual, 1e-300)
 
 

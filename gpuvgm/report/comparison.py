@@ -124,7 +124,7 @@ class _OfTables(Reached):
 
 @dataclass(frozen=True, slots=True)
 class NumberComparison(_OfTables):
-    """How alike the values of a column of numbers are in two tables.
+    """Similarity of the values of a column of numbers in two tables.
 
     Parameters
     ----------
@@ -137,7 +137,7 @@ class NumberComparison(_OfTables):
     score : float or None
         `ks_complement` of the values: 0 where one table has none, None where both have none.
     reachable : float
-        What another sample of the original rows nearly always scores: what chance leaves of 1.
+        Score that another sample of the original rows nearly always reaches: 1 less what chance explains.
     wasserstein : float or None
         Wasserstein distance of the values, in standard deviations of the original ones; None where there is none.
     before, after : Description or None
@@ -165,7 +165,7 @@ class NumberComparison(_OfTables):
 
 @dataclass(frozen=True, slots=True)
 class CategoryComparison(_OfTables):
-    """How alike the categories of a column are in two tables.
+    """Similarity of the categories of a column in two tables.
 
     Parameters
     ----------
@@ -271,7 +271,7 @@ class NumberPair(Counter):
         self._column, self._counter = column, NumberCounter(engine, column, sample)
 
     def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
-        """What is kept of consecutive rows."""
+        """Count consecutive rows, and keep their numbers or codes."""
         rows = on_host(values)
         numbers = self._counter.codec.encode(rows)
         return _ColumnRows(self._counter.count(rows, numbers), (numbers,)), None
@@ -279,7 +279,7 @@ class NumberPair(Counter):
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> NumberComparison:
         """The figures."""
         column: Any = self._column
-        all_rows = [kept.rows for kept in (original, synthetic)]
+        all_rows = [table_rows.rows for table_rows in (original, synthetic)]
         original_numbers, synthetic_numbers = (numbers[~np.isnan(numbers)] for numbers in all_rows)
         difference = self._counter.difference(original.counts, synthetic.counts)
         before, after = difference.pieces
@@ -310,7 +310,7 @@ class CategoryPair(Counter):
         self._column, self._codes = column, CategoryCodes(column)
 
     def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
-        """What is kept of consecutive rows."""
+        """Count consecutive rows, and keep their numbers or codes."""
         rows = on_host(values)
         return _ColumnRows(CategoryCounts.of(rows, first_row), (self._codes.find(rows).astype(np.int32),)), None
 
@@ -428,7 +428,7 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
     pairs : dict of str to Pair
         The columns.
     original, synthetic : TableCounts
-        What is kept of both tables.
+        Counts and rows of both tables.
     """
     columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
     modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
@@ -455,7 +455,7 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(Scored):
-    """How alike two tables are, column by column; `str` gives a verdict and a table.
+    """Similarity of two tables, column by column; `str` gives a verdict and a table.
 
     Columns have `NumberComparison` or `CategoryComparison`, those that no model sees `UnmodelledComparison`, and come
     last; pairs are of the first 50 columns.
@@ -465,7 +465,7 @@ class Comparison(Scored):
     synthetic_rows : int
         Rows of the synthetic table.
     copies : Copies
-        How many synthetic rows are original ones.
+        Synthetic rows that equal original ones.
     rows, columns, reasons, facts, first, pairs : object
         As for `Scored`.
     """
@@ -484,7 +484,7 @@ class Comparison(Scored):
     def worst_first(self) -> list[str]:
         """Names of the columns, by what they or a pair of theirs have lost.
 
-        What a pair has lost is put down to its columns in proportion to what all pairs of each have lost.
+        The loss of a pair is divided between its columns in proportion to the losses of all pairs of each.
         """
         in_pairs = dict.fromkeys(self.columns, 0.0)
         for pair in self.pairs:
@@ -500,11 +500,11 @@ class Comparison(Scored):
     @property
     def column_pair_scores(self) -> dict[str, float]:
         """Mean score of the pairs of every column that is in one with a score."""
-        scores_by_name: dict[str, list[float]] = {}
+        scores_by_column: dict[str, list[float]] = {}
         for pair in self.pairs:
             for name in (pair.one, pair.other):
-                scores_by_name.setdefault(name, []).extend([] if pair.score is None else [pair.score])
-        return {name: fmean(scores) for name, scores in scores_by_name.items() if scores}
+                scores_by_column.setdefault(name, []).extend([] if pair.score is None else [pair.score])
+        return {name: fmean(scores) for name, scores in scores_by_column.items() if scores}
 
     @property
     def real_values(self) -> list[str]:
@@ -533,7 +533,7 @@ class Comparison(Scored):
 
     @property
     def facts_line(self) -> str:
-        """When and how the comparison was made, in one line; empty where that is not known."""
+        """Line on when and how the comparison was made; empty where that is not known."""
         return "" if self.facts is None else self.facts.line(self.rows, self.synthetic_rows)
 
     def broken(self, bounds: Mapping[str, float | None]) -> list[str]:
@@ -605,7 +605,7 @@ class Comparison(Scored):
             yield _advice_on_pair(name, pair)
 
     def _content(self) -> PageContent:
-        said = self._said(self._advice)
+        advice_by_column = self._advice_by_column(self._advice)
 
         def parts(places: Places) -> Iterator[Markup]:
             if self.pairs:
@@ -619,9 +619,9 @@ class Comparison(Scored):
         return PageContent(
             lead="How alike the synthetic rows and the original ones are, column by column.",
             foot="Wasserstein distances are in standard deviations (sd) of the original values.",
-            figures=[*_comparison_tiles(self), columns_to_look_at(said)],
+            figures=[*_comparison_tiles(self), columns_to_look_at(advice_by_column)],
             warnings=[*self._advice_on_rows()],
-            said=said,
+            advice=advice_by_column,
             remedies=REMEDIES,
             overview={
                 "score": number_cell("score", score_text),
@@ -750,7 +750,7 @@ def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
         return
     if column.profile is not None:
         curves, has_modal = "curves: the fitted modes", bool(column.modal)
-        yield histogram_figure(name, column.profile, shown=Comparison.SHOWN, curves=curves, has_modal=has_modal)
+        yield histogram_figure(name, column.profile, legend=Comparison.SHOWN, curves=curves, has_modal=has_modal)
     if column.modal:
         yield _shares_table(column, column.modal, "Modal values, with shares of all rows")
     if column.before is not None and column.after is not None:

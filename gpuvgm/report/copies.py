@@ -80,7 +80,7 @@ def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], mode
     original, synthetic : mapping of str to sequence of ndarray
         Columns of both tables in blocks of the same rows: numbers with NaN for missing values, codes, or hashes.
     modelled : int
-        How many of the columns, the first ones, are modelled.
+        Number of modelled columns, which come first.
     """
     names = tuple(original)
     narrow = [_is_narrow(original[name]) or _is_narrow(synthetic[name]) for name in names]

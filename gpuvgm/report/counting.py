@@ -156,9 +156,9 @@ def count_table(
     run : Run
         Its rows, and where and how they are counted.
     counters : mapping of str to Counter
-        What counts each column.
+        Counter of each column.
     purpose : str
-        What the rows are for, such as "evaluate", for the error.
+        Purpose of the rows, such as "evaluate", for the error message.
     blocks : iterable, optional
         All rows of a table that can be read only once, and has been begun.
 

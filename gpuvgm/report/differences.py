@@ -39,30 +39,30 @@ RARE = 3.0  # standard deviations
 RARE_KS = 1.9495  # the quantile of Kolmogorov's distribution for 0.999 (Smirnov 1948)
 
 
-def total_variation(one: NDArray[Any], other: NDArray[Any]) -> float:
+def total_variation(first: NDArray[Any], second: NDArray[Any]) -> float:
     """Half the sum of the differences between the shares of two sets of counts; 0 to 1."""
-    shares, other_shares = (counts / max(np.sum(counts), 1) for counts in (one, other))
+    shares, other_shares = (counts / max(np.sum(counts), 1) for counts in (first, second))
     return float(np.sum(np.abs(shares - other_shares)) / 2)
 
 
-def category_variation(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
+def category_variation(first: Mapping[Any, int], second: Mapping[Any, int]) -> float:
     """Total variation distance of rows by category; a category that one of them lacks has no rows there."""
-    return total_variation(*_counts_of_both(one, other))
+    return total_variation(*_counts_of_both(first, second))
 
 
-def _counts_of_both(one: Mapping[Any, int], other: Mapping[Any, int]) -> list[Ints]:
-    keys: dict[Hashable, None] = dict.fromkeys([*one, *other])
-    return [np.array([counts.get(key, 0) for key in keys], np.int64) for counts in (one, other)]
+def _counts_of_both(first: Mapping[Any, int], second: Mapping[Any, int]) -> list[Ints]:
+    keys: dict[Hashable, None] = dict.fromkeys([*first, *second])
+    return [np.array([counts.get(key, 0) for key in keys], np.int64) for counts in (first, second)]
 
 
-def tv_complement(one: Mapping[Any, int], other: Mapping[Any, int]) -> float | None:
+def tv_complement(first: Mapping[Any, int], second: Mapping[Any, int]) -> float | None:
     """1 less the total variation distance of two sets of categories; 0 where one is empty, None where both are.
 
-    That of SDMetrics, which leaves out missing values too, and counts a category that `one` lacks as a millionth of a
+    SDMetrics' figure, which leaves out missing values too, and counts a category that `first` lacks as a millionth of a
     row there.
     """
-    have_rows = [any(one.values()), any(other.values())]
-    return 1.0 - category_variation(one, other) if all(have_rows) else 0.0 if any(have_rows) else None
+    have_rows = [any(first.values()), any(second.values())]
+    return 1.0 - category_variation(first, second) if all(have_rows) else 0.0 if any(have_rows) else None
 
 
 def distance_by_chance(rows: Sequence[int], sd: float = 1.0) -> float:
@@ -70,20 +70,21 @@ def distance_by_chance(rows: Sequence[int], sd: float = 1.0) -> float:
     return float(RARE * sd * np.sqrt(sum(1 / max(count, 1) for count in rows)))
 
 
-def variation_by_chance(one: Floats, other: Floats, rows: Sequence[int]) -> float:
+def variation_by_chance(first: Floats, second: Floats, rows: Sequence[int]) -> float:
     """Total variation distance of two samples that chance hardly ever exceeds: its mean plus `RARE` deviations.
 
     Differences of shares are taken for normal and independent.
     """
-    mean = (one + other) / 2
+    mean = (first + second) / 2
     variances = mean * (1 - mean) * sum(1 / max(count, 1) for count in rows)
+    # Differences are half-normal: of mean sqrt(2 / pi) sd and variance (1 - 2 / pi) sd^2.
     mean_sum, deviation = np.sqrt(2 / np.pi) * np.sum(np.sqrt(variances)), np.sqrt((1 - 2 / np.pi) * np.sum(variances))
     return float(mean_sum + RARE * deviation) / 2
 
 
-def tv_by_chance(one: Mapping[Any, int], other: Mapping[Any, int]) -> float:
+def tv_by_chance(first: Mapping[Any, int], second: Mapping[Any, int]) -> float:
     """`variation_by_chance` of rows by category; 0 where there are none."""
-    counts = _counts_of_both(one, other)
+    counts = _counts_of_both(first, second)
     rows = [int(np.sum(table)) for table in counts]
     return variation_by_chance(counts[0] / rows[0], counts[1] / rows[1], rows) if all(rows) else 0.0
 
@@ -96,16 +97,18 @@ def ks_by_chance(rows: Sequence[int]) -> float:
     return float(RARE_KS * np.sqrt(sum(1 / count for count in rows))) if all(rows) else 0.0
 
 
-def ks_complement(one: Floats, other: Floats) -> float | None:
+def ks_complement(first: Floats, second: Floats) -> float | None:
     """1 less the Kolmogorov-Smirnov distance of two sets of numbers, sup |F - G|; 0 or None as for `tv_complement`.
 
-    That of SDMetrics, which leaves out missing values too, and rounds numbers to 14 decimal places before.
+    SDMetrics' figure, which leaves out missing values too, and rounds numbers to 14 decimal places first.
     """
-    if not len(one) or not len(other):
-        return 0.0 if len(one) or len(other) else None
-    one, other = np.sort(one), np.sort(other)
-    points = np.concatenate((one, other))
-    shares, other_shares = (np.searchsorted(numbers, points, side="right") / len(numbers) for numbers in (one, other))
+    if not len(first) or not len(second):
+        return 0.0 if len(first) or len(second) else None
+    first, second = np.sort(first), np.sort(second)
+    points = np.concatenate((first, second))
+    shares, other_shares = (
+        np.searchsorted(numbers, points, side="right") / len(numbers) for numbers in (first, second)
+    )
     return 1.0 - float(np.max(np.abs(shares - other_shares)))
 
 

@@ -128,24 +128,24 @@ class ModelDistance:
 _TABLES: Mapping[type, tuple[list[str], Callable[[Any], list[str]], str]] = {
     NumbersDistance: (
         ["modes", "other", "KS", "Wasserstein", "modal", "other"],
-        lambda one: [
-            str(one.modes),
-            str(one.other_modes),
-            f"{one.ks:.1e}",
-            f"{one.wasserstein:.1e}",
-            f"{100 * one.modal_share:.3f} %",
-            f"{100 * one.other_modal_share:.3f} %",
+        lambda distance: [
+            str(distance.modes),
+            str(distance.other_modes),
+            f"{distance.ks:.1e}",
+            f"{distance.wasserstein:.1e}",
+            f"{100 * distance.modal_share:.3f} %",
+            f"{100 * distance.other_modal_share:.3f} %",
         ],
         _NUMBERS_NOTE,
     ),
     CategoriesDistance: (
         ["categories", "other", "variation"],
-        lambda one: [str(one.levels), str(one.other_levels), f"{one.total_variation:.1e}"],
+        lambda distance: [str(distance.levels), str(distance.other_levels), f"{distance.total_variation:.1e}"],
         "variation: total variation distance between the shares of the categories",
     ),
     RangeDistance: (
         ["covered"],
-        lambda one: [f"{100 * one.covered:.3f} %"],
+        lambda distance: [f"{100 * distance.covered:.3f} %"],
         "covered: share of the other model's range that lies within this one's",
     ),
 }
@@ -183,15 +183,15 @@ def model_distance(model: TableModel, other: TableModel) -> ModelDistance:
     return ModelDistance(model.rows, other.rows, columns)
 
 
-def _categories_distance(one: CategoricalColumn, other: CategoricalColumn) -> CategoriesDistance:
-    counts, other_counts = (dict(zip(column.categories, column.counts, strict=True)) for column in (one, other))
+def _categories_distance(first: CategoricalColumn, second: CategoricalColumn) -> CategoriesDistance:
+    counts, other_counts = (dict(zip(column.categories, column.counts, strict=True)) for column in (first, second))
     return CategoriesDistance(len(counts), len(other_counts), category_variation(counts, other_counts))
 
 
-def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:
-    place, _ = _coordinates(one.codec, other.codec)
-    lowest, highest = (float(end) + one.codec.base for end in place(np.array([one.low, one.high])))
-    low, high = other.low + other.codec.base, other.high + other.codec.base
+def _range_distance(first: GeneralColumn, second: GeneralColumn) -> RangeDistance:
+    place, _ = _coordinates(first.codec, second.codec)
+    lowest, highest = (float(end) + first.codec.base for end in place(np.array([first.low, first.high])))
+    low, high = second.low + second.codec.base, second.high + second.codec.base
     # A range of one value has no length to take a share of: it is covered or it is not.
     if not high > low:
         return RangeDistance(float(lowest <= low <= highest))
@@ -199,8 +199,8 @@ def _range_distance(one: GeneralColumn, other: GeneralColumn) -> RangeDistance:
     return RangeDistance(max(0.0, overlap) / (high - low))
 
 
-def _numbers_distance(one: MixtureColumn, other: MixtureColumn) -> NumbersDistance:
-    (places, shares), (other_places, other_shares) = (_distribution(column, other.codec) for column in (one, other))
+def _numbers_distance(first: MixtureColumn, second: MixtureColumn) -> NumbersDistance:
+    (places, shares), (other_places, other_shares) = (_distribution(column, second.codec) for column in (first, second))
     points = np.unique(np.concatenate((places, other_places)))
     ks = area = deviation = 0.0
     if len(points):
@@ -211,12 +211,12 @@ def _numbers_distance(one: MixtureColumn, other: MixtureColumn) -> NumbersDistan
         area = float(np.sum(np.diff(points) * (gaps[0][:-1] + gaps[1][1:]) / 2))
         deviation = _deviation(points, other_after, other_before)
     return NumbersDistance(
-        modes=int(np.count_nonzero(one.active)),
-        other_modes=int(np.count_nonzero(other.active)),
+        modes=int(np.count_nonzero(first.active)),
+        other_modes=int(np.count_nonzero(second.active)),
         ks=ks,
         wasserstein=_in_deviations(area, deviation),
-        modal_share=sum(one.modal_counts) / max(one.fit.rows, 1),
-        other_modal_share=sum(other.modal_counts) / max(other.fit.rows, 1),
+        modal_share=sum(first.modal_counts) / max(first.fit.rows, 1),
+        other_modal_share=sum(second.modal_counts) / max(second.fit.rows, 1),
     )
 
 
@@ -237,6 +237,7 @@ def _in_deviations(area: float, deviation: float) -> float:
 
 def _deviation(points: Floats, after: Floats, before: Floats) -> float:
     """Standard deviation of a distribution, from the shares of rows at or below each point, and below it."""
+    # Rows between two points count at the middle of the points.
     between, middle = np.diff(np.r_[0.0, after]) - (after - before), np.r_[points[0], (points[1:] + points[:-1]) / 2]
     places, shares = np.concatenate((points, middle)), np.concatenate((after - before, np.maximum(between, 0.0)))
     total = np.sum(shares)

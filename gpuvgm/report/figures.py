@@ -288,7 +288,7 @@ def _count_document(count: ValueCount, rows: int) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """When and how a report was made.
+    """Facts of the run that made a report.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ class RunFacts:
     date : str
         Day and time.
     seconds : float
-        What reading and evaluating the rows took.
+        Time that reading and evaluating the rows took.
     synthetic : str
         The table that it is compared with; empty where there is none.
     """

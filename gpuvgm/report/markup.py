@@ -33,7 +33,7 @@ def tag(name: str, /, *children: Child, **attributes: object) -> Markup:
     name : str
         Its name.
     *children : str, Markup, iterable of these, or None
-        What is inside; text is escaped, Markup is not.
+        Content of the element; text is escaped, Markup is not.
     **attributes : object
         A trailing underscore is dropped, others become hyphens; None leaves an attribute out, True gives it no value.
         Markup is taken as it is: it may hold no quotation mark.

@@ -46,27 +46,27 @@ class PageContent:
     Parameters
     ----------
     lead, foot : str
-        What the page is about, and its end.
+        First and last paragraph of the page.
     figures : sequence of tuple of str
         Tiles of the table.
-    said : mapping of str to list of Advice
+    advice : mapping of str to list of Advice
         Advice on each column.
     remedies : str
-        How to read what to do.
+        Explanation of the remedies.
     overview : mapping of str to callable
         Columns of the overview: title, and the cell of a column's figures.
     parts : callable
-        What stands between the overview and the columns, from the anchors of these.
+        Sections between the overview and the columns, from the anchors of the columns.
     body : callable
         Everything about a column but its heading, reason and advice, from its name and figures.
     warnings : sequence of Advice
-        What is wrong with the table as a whole.
+        Warnings on the table as a whole.
     """
 
     lead: str
     foot: str
     figures: Sequence[Tile]
-    said: Mapping[str, list[Advice]]
+    advice: Mapping[str, list[Advice]]
     remedies: str
     overview: Mapping[str, Callable[[Any], Cell]]
     parts: Callable[[Places], Iterable[Markup | None]]
@@ -91,7 +91,7 @@ class Scored(ABC):
     first : FirstRows, optional
         The first rows before and after, or of both tables, for the page.
     pairs : tuple of PairTrend
-        How pairs of columns depend on each other, those that change most first.
+        Dependence of pairs of columns, those that change most first.
     """
 
     rows: int
@@ -121,7 +121,7 @@ class Scored(ABC):
 
     @property
     def facts_line(self) -> str:
-        """When and how the result was found, in one line; empty where that is not known."""
+        """Line on when and how the result was found; empty where that is not known."""
         return "" if self.facts is None else self.facts.line(self.rows)
 
     @abstractmethod
@@ -132,7 +132,7 @@ class Scored(ABC):
     def _content(self) -> PageContent:
         """Parts of the result's page."""
 
-    def _said(self, advice: Callable[[str, Any], Iterable[Advice]]) -> dict[str, list[Advice]]:
+    def _advice_by_column(self, advice: Callable[[str, Any], Iterable[Advice]]) -> dict[str, list[Advice]]:
         """Advice on each column, the worst column first, with that on numbers or dates that are categories."""
         advice_by_column = {name: [*advice(name, self.columns[name])] for name in self.worst_first}
         for name, items in advice_by_column.items():
@@ -276,6 +276,7 @@ def _main_element(title: str, result: Scored, content: PageContent, mark: str = 
 
 def _compressed(bodies: Iterable[Markup]) -> Markup:
     """Bodies of all sections in one compressed text, which the page's script unpacks."""
+    # NUL separates them, which `escaped` leaves in no text.
     text = base64.b64encode(zlib.compress("\0".join(bodies).encode(), PACKING)).decode()
     return tag("template", Markup(text), class_="packed")
 
@@ -292,7 +293,7 @@ def _column_body(result: Scored, content: PageContent, name: str) -> Markup:
     """Everything about a column."""
     column, reason = result.columns[name], result.reasons.get(name)
     why = tag("p", f"Kind {column.kind}: {reason}.", class_="caption") if reason else None
-    return join(why, _advice_list(content.said[name]), *content.body(name, column))
+    return join(why, _advice_list(content.advice[name]), *content.body(name, column))
 
 
 def _advice_list(advice: Sequence[Advice]) -> Markup:
@@ -310,7 +311,11 @@ def _remedy(advice: Advice) -> Markup:
 
 def _problems(content: PageContent, places: Places) -> Markup:
     """Warnings on the table and the first one on each column; columns with the same remedy share a line."""
-    first_warnings = {name: warnings for name, said in content.said.items() if (warnings := warnings_among(said))}
+    first_warnings = {
+        name: warnings
+        for name, items_of_column in content.advice.items()
+        if (warnings := warnings_among(items_of_column))
+    }
     if not first_warnings and not content.warnings:
         return tag("p", "Nothing stands out.", class_="fine")
     alike: dict[str, list[str]] = {}
@@ -341,16 +346,16 @@ def _list_of_left_out(result: Scored) -> Markup | None:
     return join(tag("h2", "Left out"), tag("ul", items)) if items else None
 
 
-def warnings_among(said: list[Advice]) -> list[Advice]:
+def warnings_among(advice: list[Advice]) -> list[Advice]:
     """Warnings of a list of advice, without its notes."""
-    return [item for item in said if item.sort == "warning"]
+    return [item for item in advice if item.sort == "warning"]
 
 
-def columns_to_look_at(said: Mapping[str, list[Advice]]) -> Tile:
-    """How many columns have a warning."""
+def columns_to_look_at(advice: Mapping[str, list[Advice]]) -> Tile:
+    """Tile with the number of columns that have a warning."""
     return (
         "columns to look at",
-        f"{sum(bool(warnings_among(advice)) for advice in said.values()):,}",
+        f"{sum(bool(warnings_among(items)) for items in advice.values()):,}",
         "columns with a warning",
     )
 
@@ -359,7 +364,7 @@ def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
     """A table of all columns, which the script sorts and filters."""
     names = result.worst_first
     figures = {title: [cell(result.columns[name]) for name in names] for title, cell in content.overview.items()}
-    warning_counts = [len(warnings_among(content.said[name])) for name in names]
+    warning_counts = [len(warnings_among(content.advice[name])) for name in names]
     figures["warnings"] = [(str(count or NOTHING), count) for count in warning_counts]
     figures = {title: cells for title, cells in figures.items() if any(text.strip(NOTHING) for text, _ in cells)}
     titles = ["column", "kind", "values", *figures]
@@ -376,7 +381,7 @@ def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
     return join(tag("h2", "Columns"), caption, tag("div", rows, class_="scroll", tabindex=0))
 
 
-def _preview(name: str, column: Any, shown: str) -> Markup | None:
+def _preview(name: str, column: Any, caption: str) -> Markup | None:
     """The values of a column as small as a line: numbers in bins, or the most frequent categories."""
     if getattr(column, "levels", ()):
         counts = [(level.rows_before, level.rows_after) for level in column.levels]
@@ -386,7 +391,7 @@ def _preview(name: str, column: Any, shown: str) -> Markup | None:
     else:
         return None
     before, after = zip(*counts, strict=True)
-    return preview_chart((f"Values of {name}", shown), before, after)
+    return preview_chart((f"Values of {name}", caption), before, after)
 
 
 def number_cell(figure: str, show: Callable[[float], str]) -> Callable[[Any], Cell]:
@@ -434,7 +439,7 @@ def chart_figure(chart: Markup, caption: str) -> Markup:
     return tag("figure", chart, tag("figcaption", caption))
 
 
-def histogram_figure(name: str, profile: NumberProfile, *, shown: str, curves: str, has_modal: bool) -> Markup | None:
+def histogram_figure(name: str, profile: NumberProfile, *, legend: str, curves: str, has_modal: bool) -> Markup | None:
     """The histogram of a column; None where there is none.
 
     Parameters
@@ -442,16 +447,16 @@ def histogram_figure(name: str, profile: NumberProfile, *, shown: str, curves: s
     name : str
         The column.
     profile : NumberProfile
-        What is drawn.
-    shown, curves : str
-        What bars and line show, and the curves.
+        Profile of the column.
+    legend, curves : str
+        Words on what the bars and the line show, and on the curves.
     has_modal : bool
         Whether modal values stand in a table below.
     """
     histogram: Histogram | None = profile.histogram
     if histogram is None:
         return None
-    parts = [f"{shown}{f', {curves}' if histogram.curves else ''}."]
+    parts = [f"{legend}{f', {curves}' if histogram.curves else ''}."]
     if histogram.logarithmic:
         parts.append("The axis is logarithmic.")
     beyond = ((histogram.below, "below"), (histogram.above, "above"))
@@ -495,37 +500,37 @@ def with_others(column: Any, categories: int) -> list[ValueCount]:
     ]
 
 
-def description_table(one: Description, other: Description, titles: tuple[str, str]) -> Markup:
+def description_table(first: Description, second: Description, titles: tuple[str, str]) -> Markup:
     """Moments and quantiles of two sets of values, folded."""
     words = ["mean", "sd", *SHARE_NAMES.values()]
-    rows = list(zip(words, one.texts, other.texts, strict=True))
+    rows = list(zip(words, first.texts, second.texts, strict=True))
     folded = scroll_table(("", *titles), rows, f"Moments and quantiles, {' and '.join(titles)}")
     return tag("details", tag("summary", "Moments and quantiles"), folded, class_="more")
 
 
-def first_rows_table(shown: FirstRows, after: str, caption: str, columns: int, *, mark: bool = False) -> Markup:
+def first_rows_table(first_rows: FirstRows, after: str, caption: str, columns: int, *, mark: bool = False) -> Markup:
     """The rows as a table that scrolls in its own box.
 
     Parameters
     ----------
-    shown : FirstRows
+    first_rows : FirstRows
         The rows.
     after : str
-        What the second value of a pair is.
+        Title of the second value of a pair.
     caption : str
-        What the table shows.
+        Text above the table.
     columns : int
         Columns of the report, which may be more.
     mark : bool
         Whether second values that differ from the first are bold.
     """
-    titles = ["row", *chain.from_iterable((name, after) for name in shown.before)]
+    titles = ["row", *chain.from_iterable((name, after) for name in first_rows.before)]
     pairs = [
         [
-            (one, tag("b", two) if mark and one != two else two)
-            for one, two in zip(before, shown.after[name], strict=True)
+            (first, tag("b", second) if mark and first != second else second)
+            for first, second in zip(before, first_rows.after[name], strict=True)
         ]
-        for name, before in shown.before.items()
+        for name, before in first_rows.before.items()
     ]
     rows = [(f"{place:,}", *chain.from_iterable(cells)) for place, cells in enumerate(zip(*pairs, strict=True), 1)]
     columns_note = f" Shown are the first {len(pairs)} of {columns:,} columns." if columns > len(pairs) else ""

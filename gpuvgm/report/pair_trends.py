@@ -1,4 +1,4 @@
-"""How pairs of columns depend on each other in two tables: correlations of numbers, joint shares of everything else."""
+"""Dependence of pairs of columns in two tables: correlations of numbers, joint shares of everything else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class PairTrend(Reached):
-    """How alike the dependence of two columns is in two tables.
+    """Similarity of the dependence of two columns in two tables.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class PairTrend(Reached):
     score : float or None
         From 0 to 1; None where a column is constant.
     reachable : float
-        What a pair that depends on each other as in the original table nearly always scores: what chance and the
+        Score that a pair with the dependence of the original table nearly always reaches: what chance and the
         shares of each column alone leave of 1.
     before, after : float or None
         Correlations in the original and in the synthetic or decoded table.
@@ -70,18 +70,18 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
     tables = (original, synthetic)
     rows = [len(values) for table in tables for values in [*table.values()][:1]]
     trends = []
-    for one, other in combinations(original, 2):
-        if numbers >= {one, other}:
+    for first, second in combinations(original, 2):
+        if numbers >= {first, second}:
             (before, after), common_rows = zip(
-                *(_correlation(table[one], table[other]) for table in tables), strict=True
+                *(_correlation(table[first], table[second]) for table in tables), strict=True
             )
             score = None if before is None or after is None else 1 - abs(before - after) / 2
             reachable = 1 - distance_by_chance(common_rows) / 2
-            trends.append(PairTrend(one, other, "correlation", score, reachable, before, after))
+            trends.append(PairTrend(first, second, "correlation", score, reachable, before, after))
         else:
-            shares = _joint_shares(codes[one], codes[other])
-            reachable = column_similarity[one] * column_similarity[other] - variation_by_chance(*shares, rows)
-            trends.append(PairTrend(one, other, "contingency", _similarity(*shares), reachable))
+            shares = _joint_shares(codes[first], codes[second])
+            reachable = column_similarity[first] * column_similarity[second] - variation_by_chance(*shares, rows)
+            trends.append(PairTrend(first, second, "contingency", _similarity(*shares), reachable))
     return tuple(sorted(trends, key=lambda pair: (pair.score is None, -pair.lost)))
 
 
@@ -96,10 +96,10 @@ def even_steps(rows: int, most: int) -> NDArray[np.int64]:
     return np.arange(count) * rows // max(count, 1)
 
 
-def _correlation(one: Floats, other: Floats) -> tuple[float | None, int]:
+def _correlation(first: Floats, second: Floats) -> tuple[float | None, int]:
     """Pearson's correlation of the rows that have both values, None where one of them is constant; and these rows."""
-    have_both = np.isfinite(one) & np.isfinite(other)
-    x, y = one[have_both], other[have_both]
+    have_both = np.isfinite(first) & np.isfinite(second)
+    x, y = first[have_both], second[have_both]
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return None, len(x)
     # Correlations do not change with scale; dividing by the range keeps squares of huge numbers finite.
@@ -125,10 +125,10 @@ def _bin_borders(numbers: Floats) -> Floats:
         return np.unique(numbers)[1:BINS]
 
 
-def _joint_shares(one: tuple[Codes, Codes], other: tuple[Codes, Codes]) -> tuple[Floats, Floats]:
+def _joint_shares(first_codes: tuple[Codes, Codes], second_codes: tuple[Codes, Codes]) -> tuple[Floats, Floats]:
     """Share of every pair of codes of two columns, in both tables."""
-    widths = [_width(pair) for pair in (one, other)]
-    keys = [first * widths[1] + second for first, second in zip(one, other, strict=True)]
+    widths = [_width(pair) for pair in (first_codes, second_codes)]
+    keys = [first * widths[1] + second for first, second in zip(first_codes, second_codes, strict=True)]
     if widths[0] * widths[1] <= DENSE:
         return _shares(keys, widths[0] * widths[1])
     codes = np.unique(np.concatenate(keys), return_inverse=True)[1]
@@ -136,16 +136,16 @@ def _joint_shares(one: tuple[Codes, Codes], other: tuple[Codes, Codes]) -> tuple
 
 
 def _width(codes: Sequence[Codes]) -> int:
-    """How many codes there are in two tables."""
+    """Number of codes in two tables."""
     return 1 + max(int(np.max(table, initial=0)) for table in codes)
 
 
 def _shares(codes: Sequence[Codes], width: int) -> tuple[Floats, Floats]:
     """Share of every code in two tables."""
-    one, other = (np.bincount(table, minlength=width) / max(len(table), 1) for table in codes)
-    return one, other
+    first, second = (np.bincount(table, minlength=width) / max(len(table), 1) for table in codes)
+    return first, second
 
 
-def _similarity(one: Floats, other: Floats) -> float:
+def _similarity(first: Floats, second: Floats) -> float:
     """1 less the total variation distance of the shares in two tables."""
-    return 1.0 - float(np.sum(np.abs(one - other))) / 2
+    return 1.0 - float(np.sum(np.abs(first - second))) / 2

@@ -42,7 +42,7 @@ class ModeProfile:
     rows : int
         Rows that drew the code.
     below, above : int
-        How many of them were cut at the lower and the upper limit.
+        Rows of the mode that were cut at the lower and the upper limit.
     scalars : tuple of int
         Rows by scalar: below -1, in `SCALAR_BINS` even bins, from 1 on; empty for modal values and tail modes.
     scalar_sd : float
@@ -72,9 +72,9 @@ class Spike:
     text : str
         The value, for people.
     share : float
-        Of the rows.
+        Share of the rows.
     declared : str
-        How one would write the column's modal values with this one among them.
+        The column's modal values with this one among them, as one would write them.
     options : mapping of str to float or bool
         Other declared options of the column that its values need.
     """
@@ -94,7 +94,7 @@ class NumberProfile:
     type : pyarrow.DataType
         Arrow type.
     fit : FitRecord
-        How the fit went.
+        Record of the fit.
     components : int
         Components that the mixture may use.
     histogram : Histogram or None

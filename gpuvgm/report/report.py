@@ -157,7 +157,7 @@ class Report(Scored):
             yield fill(f"largest change of a correlation: {change_words}", WIDTH)
 
     def _content(self) -> PageContent:
-        advice_by_column = self._said(advice)
+        advice_by_column = self._advice_by_column(advice)
 
         def parts(places: Places) -> Iterable[Markup | None]:
             yield _widest_columns(self.widths, places)
@@ -170,7 +170,7 @@ class Report(Scored):
             lead=LEAD,
             foot=FOOT,
             figures=[*_report_tiles(self), columns_to_look_at(advice_by_column)],
-            said=advice_by_column,
+            advice=advice_by_column,
             remedies=REMEDIES,
             overview=_FIGURES,
             parts=parts,
@@ -223,7 +223,7 @@ class Report(Scored):
 
 
 def _lost(column: ColumnFigures) -> tuple[float, float, str]:
-    """How much of a column is lost, to find the worst, and the figure in words: an error in sd, or a share of rows.
+    """Sort key by how much of a column is lost, and the figure in words: an error in sd, or a share of rows.
 
     Where all rows but one in a thousand come back to within a rounding, the row that is furthest off decides.
     """
@@ -361,7 +361,7 @@ def _number_section(name: str, column: NumberFigures) -> Iterator[Markup | None]
     yield histogram_figure(
         name,
         profile,
-        shown=Report.SHOWN,
+        legend=Report.SHOWN,
         curves="curves: the fitted modes, dashed: the whole mixture",
         has_modal=bool(column.modal),
     )

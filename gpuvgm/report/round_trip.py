@@ -44,10 +44,10 @@ class ColumnTrial(Counter):
 
     @abstractmethod
     def figures(self, counts: Any) -> ColumnFigures:
-        """The counts as figures."""
+        """Return the counts as figures."""
 
     def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
-        """What comes back of consecutive rows."""
+        """Consecutive rows after encoding and decoding."""
         return on_host(self._decode(self._encode(Slice(values, first_row)), first_row).array)
 
 
@@ -89,7 +89,7 @@ class NumberTrial(ColumnTrial):
     engine, column, sample : object
         As for `NumberCounter`.
     options : EncodingOptions
-        How to encode; the most probable modes are looked at beside those drawn.
+        Options of the encoding; the most probable modes are compared beside the drawn ones.
     """
 
     def __init__(
@@ -145,12 +145,12 @@ class NumberTrial(ColumnTrial):
             relative = relative.merge(ErrorHistogram.of(error[nonzero] / size[nonzero]))
         return absolute, relative
 
-    def _agreeing(self, rows: Slice, chosen: Any) -> int:
-        """Number of the `chosen` rows whose most probable mode is the same after a round trip."""
+    def _agreeing(self, rows: Slice, mask: Any) -> int:
+        """Number of rows in the mask whose most probable mode is the same after a round trip."""
         modes = self._encode_probable(rows)
         decoded_modes = self._encode_probable(Slice(self._decode(modes, rows.first_row).array, rows.first_row))
         assert modes.code is not None and decoded_modes.code is not None
-        return int(np.count_nonzero((modes.code == decoded_modes.code)[chosen]))
+        return int(np.count_nonzero((modes.code == decoded_modes.code)[mask]))
 
     def _is_near(self, counts: NumberTripCounts, before: Pieces, ks: float) -> bool:
         """Return whether all values come back within the resolution, and errors do not hide where values lie."""
@@ -177,7 +177,7 @@ class NumberTrial(ColumnTrial):
         return int(np.sum(self._engine.count_most_probable(numbers, None, table)[~column.active]))
 
     def figures(self, counts: NumberTripCounts) -> NumberFigures:
-        """The counts as figures."""
+        """Return the counts as figures."""
         column, ordinary = self._column, counts.rows - counts.missing
         difference = self._counter.difference(counts.before, counts.after)
         (before, after), distances = difference.pieces, difference.distances
@@ -275,7 +275,7 @@ class CategoryTrial(ColumnTrial):
         return CategoryTripCounts(self._codes.count(before), self._codes.count(after), agreeing), None
 
     def figures(self, counts: CategoryTripCounts) -> CategoryFigures:
-        """The counts as figures."""
+        """Return the counts as figures."""
         column, rows = self._column, int(np.sum(counts.before))
         category_count = len(column.categories)
         before, after = (
@@ -311,11 +311,11 @@ class PassedTrial(ColumnTrial):
         return RowCount(len(values), values.null_count), None
 
     def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
-        """What comes back of consecutive rows."""
+        """Consecutive rows after encoding and decoding."""
         return values
 
     def figures(self, counts: RowCount) -> PassedFigures:
-        """The counts as figures."""
+        """Return the counts as figures."""
         return PassedFigures(self._kind, counts.rows, counts.missing)
 
 

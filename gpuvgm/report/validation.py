@@ -56,7 +56,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class ColumnValidation:
-    """How a column of a table agrees with the training rows; None where a figure has no meaning.
+    """Agreement of a column with the training rows; None where a figure has no meaning.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ class ColumnValidation:
     groups : int
         Categories, or modal values with missing ones and all others.
     step : str
-        What all training values are multiples of.
+        Step that all training values are multiples of.
     """
 
     kind: str
@@ -224,7 +224,7 @@ class _ColumnCounts(Counts):
     below : ndarray of int64, optional
         Ordinary rows below each quantile.
     summary : Summary, optional
-        Of the ordinary rows.
+        Summary of the ordinary rows.
     """
 
     rows: int
@@ -237,7 +237,7 @@ class _ColumnCounts(Counts):
 
 
 class _NumberCheck(Counter):
-    """Counts of a column of numbers, and what they say."""
+    """Counter of a column of numbers, and its judge."""
 
     def __init__(self, engine: Engine, column: Any) -> None:
         self._engine, self._column = engine, column
@@ -318,7 +318,7 @@ class _NumberCheck(Counter):
 
 
 class _CategoryCheck(Counter):
-    """Counts of a categorical column, and what they say."""
+    """Counter of a categorical column, and its judge."""
 
     def __init__(self, engine: Engine, column: Any) -> None:
         self._column, self._codes = column, CategoryCodes(column)

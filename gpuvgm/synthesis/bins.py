@@ -93,7 +93,7 @@ class Bins:
         if np.any(np.diff(self.edges) <= 0) or np.any(self.low > self.high) or np.any(self.codes >= size):
             raise ValueError(f'the bins of "{self.name}" do not ascend')
 
-    def groups(self, most: int) -> Ints:
+    def groups(self, group_limit: int) -> Ints:
         """Group of each bin, ascending: at most so many of neighbours with about equal shares of the rows.
 
         Groups of 4 are those of 16 put together.
@@ -101,14 +101,14 @@ class Bins:
         missing_bins = int(self.has_missing)
         rows = self.rows[missing_bins:] + 1e-9  # bins without rows have a place too
         middle = (np.cumsum(rows) - rows / 2) / np.sum(rows)
-        ranks = np.unique((middle * most).astype(np.int64), return_inverse=True)[1]
+        ranks = np.unique((middle * group_limit).astype(np.int64), return_inverse=True)[1]
         return np.concatenate((np.zeros(missing_bins, np.int64), ranks + missing_bins))
 
 
 # -- bins from fitted columns
 
 
-def bins_of(column: FittedColumn, summary: Summary | None, most: int) -> Bins:
+def bins_of(column: FittedColumn, summary: Summary | None, interval_limit: int) -> Bins:
     """Bins of a fitted column.
 
     Parameters
@@ -116,17 +116,17 @@ def bins_of(column: FittedColumn, summary: Summary | None, most: int) -> Bins:
     column : FittedColumn
         A column of numbers or categories.
     summary : Summary, optional
-        Of a column of numbers: its training rows.
-    most : int
+        Training rows of a column of numbers.
+    interval_limit : int
         Intervals of equal share of a column of numbers, in a table of 1,000 rows or more.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
-    return _bins_of_numbers(column, _TrainingValues.of(column, summary), most)
+    return _bins_of_numbers(column, _TrainingValues.of(column, summary), interval_limit)
 
 
-def bins_since(origin: Origin, intervals: Floats, summary: Summary, most: int) -> Bins:
+def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_limit: int) -> Bins:
     """Bins of the time between a column of datetimes and its origin.
 
     Parameters
@@ -137,12 +137,12 @@ def bins_since(origin: Origin, intervals: Floats, summary: Summary, most: int) -
         The time between, of a sample of the rows.
     summary : Summary
         Training rows of the column.
-    most : int
+    interval_limit : int
         As for `bins_of`.
     """
     present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
-    return replace(_bins_of_numbers(origin.column, values, most), since=origin.first.name, back=origin.back)
+    return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
 def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
@@ -164,9 +164,9 @@ def _bins_of_categories(column: CategoricalColumn) -> Bins:
     return Bins(column.name, np.empty(0), codes, rows, first, mass, places, places, has_missing=False)
 
 
-def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, most: int) -> Bins:
+def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_limit: int) -> Bins:
     """Missing values, modal values and intervals, in the order of their values."""
-    edges = values.edges(most)
+    edges = values.edges(interval_limit)
     inner = _cut_bins(values, edges) if column.minimum is not None else []
     modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
@@ -220,7 +220,7 @@ class _TrainingValues:
     ends : tuple of float
         Range of the values.
     column : NumericColumn, optional
-        Whose mixture says where other values lie; evenly without one.
+        Column whose mixture spreads the other values; without one they are spread evenly.
     share : float
         Share of all training rows that these are.
     """
@@ -253,13 +253,13 @@ class _TrainingValues:
         numbers = np.clip(numbers, *ends)
         return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends, column)
 
-    def edges(self, most: int) -> Floats:
+    def edges(self, interval_limit: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
         rows, numbers = int(np.sum(self.rows)), self.numbers
-        shares = np.arange(1, most) / most
+        shares = np.arange(1, interval_limit) / interval_limit
         if rows < SMALL_TABLE:
             interval_count = max(2, int(np.sqrt(rows) / 1.5))
-            shares = np.arange(1, min(most, interval_count)) / min(most, interval_count)
+            shares = np.arange(1, min(interval_limit, interval_count)) / min(interval_limit, interval_count)
         else:
             tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_TAIL])
             shares = np.unique(np.concatenate((shares, tails, 1 - tails)))
@@ -269,6 +269,7 @@ class _TrainingValues:
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
         middle = lower + (upper - lower) / 2
         if self.step:
+            # Half-way between two steps, so that no value lies on an edge.
             middle = lower + (np.floor((middle - lower) / self.step) + 0.5) * self.step
             middle = np.where(middle > upper, middle - self.step, middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])

@@ -52,6 +52,7 @@ def density_finder(
         if not bins.has_missing:
             missing = is_missing if which is None else is_missing & (which < 0)
             densities[missing] = unseen
+            # In any bin, as `bins_of_rows` refuses missing values without one; their density is set already.
             numbers = np.where(missing, usual, numbers)
         return bins_of_rows(column, bins, numbers, which, engine), densities
 
@@ -59,7 +60,11 @@ def density_finder(
 
 
 def likeliest_bins(
-    columns: Mapping[str, FittedColumn], summaries: Mapping[str, Summary], rows: Rows, most: int, engine: Engine
+    columns: Mapping[str, FittedColumn],
+    summaries: Mapping[str, Summary],
+    rows: Rows,
+    interval_limit: int,
+    engine: Engine,
 ) -> dict[str, Bins]:
     """Bins of every column; of datetimes with an origin those of the time between, unless rows are far less likely so.
 
@@ -71,19 +76,22 @@ def likeliest_bins(
         The training rows of each column of numbers.
     rows : callable
         Gives a sample of the rows of a column.
-    most : int
+    interval_limit : int
         See `bins_of`.
     engine : Engine
         Compute engine.
     """
-    bins_by_name = {name: bins_of(column, summaries.get(name), most) for name, column in columns.items()}
+    bins_by_name = {name: bins_of(column, summaries.get(name), interval_limit) for name, column in columns.items()}
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows, engine):
         name, first = origin.column.name, bins_by_name[origin.first.name]
         if name in bins_since_origin or name in _origins_of(first.name, bins_since_origin):
             continue
         numbers = numbers_since(origin.column, origin, rows, engine)[0]
-        bins, codes = bins_since(origin, numbers, summaries[name], most), bin_finder(columns, first, engine)(rows)
+        bins, codes = (
+            bins_since(origin, numbers, summaries[name], interval_limit),
+            bin_finder(columns, first, engine)(rows),
+        )
         likelihood = partial(_log_likelihood, columns, rows, Axis(first), codes, engine)
         if likelihood(bins) > likelihood(bins_by_name[name]) - MOST_LOST * len(numbers):
             bins_since_origin[name] = bins
@@ -101,7 +109,7 @@ def _origins_of(name: str, between: Mapping[str, Bins]) -> Iterator[str]:
 def _log_likelihood(
     columns: Mapping[str, FittedColumn], rows: Rows, parent: Axis, parent_codes: Codes, engine: Engine, bins: Bins
 ) -> float:
-    """That of rows of a column given another one's bins, or without it, in nats; each by the counts of all others."""
+    """Leave-one-out log-likelihood of a column's rows, in nats, with or without another column as parent."""
     codes, densities = density_finder(columns, bins, engine)(rows)
     counts = joint_counts(parent_codes.astype(np.int64), codes.astype(np.int64), len(parent), len(bins))
     likeliest = max(backed_off(counts, levels).likelihood for levels in (parent.levels, parent.levels[:1]))

@@ -37,11 +37,11 @@ class Drawing:
     Parameters
     ----------
     network : Network
-        What they are drawn from.
+        Network to draw from.
     conditions : mapping of int to Bins
-        Of nodes with a condition: their bins with what the condition leaves of each piece.
+        Bins of nodes with a condition, restricted to the pieces that meet it.
     engine : Engine
-        Whose loops draw.
+        Engine whose loops draw.
     """
 
     network: Network

@@ -23,9 +23,9 @@ class Factors:
     Parameters
     ----------
     unary : ndarray of shape (bins,), optional
-        Of the column alone.
+        Factor of the column alone.
     parents : tuple of ndarray of shape (bins of the parent, bins), or None
-        Of the column and each parent.
+        Factors of the column and each parent.
     """
 
     unary: Floats | None
@@ -69,7 +69,7 @@ class Messages:
         width : int
             Contexts of each bin of the first parent.
         second : ndarray of shape (bins of the second parent,)
-            Which of these contexts a bin belongs to.
+            Context of each bin of the second parent.
         """
         structure, factors = self.network.structure, self.factors[place]
         tables, axis = self.network.tables[place], structure.axes[place]
@@ -93,7 +93,7 @@ def propagate(network: Network, evidence: Mapping[int, Floats]) -> Messages:
     network : Network
         The network.
     evidence : mapping of int to ndarray of shape (bins,)
-        Of nodes with a condition: the share of each bin that meets it.
+        Share of each bin that meets the condition, for nodes with one.
 
     Raises
     ------

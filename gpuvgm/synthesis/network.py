@@ -31,9 +31,9 @@ class JointCounts:
     rows : int
         All rows.
     pairs : tuple of ndarray of shape (bins of the first parent, bins), int64
-        Of each node; one row where it has no parent.
+        Joint counts of each node; one row where it has no parent.
     triples : tuple of ndarray of shape (bins of the first parent, groups of the second, groups), int64
-        Of each node; one group where it has no second parent.
+        Joint counts of each node; one group where it has no second parent.
     """
 
     rows: int
@@ -56,7 +56,7 @@ class Structure:
     Parameters
     ----------
     bins : tuple of Bins
-        Of the columns, in the order of the nodes.
+        Bins of the columns, in the order of the nodes.
     nodes : tuple of Node
         The columns, each after its parents.
     """
@@ -89,7 +89,7 @@ class Structure:
         rows : int
             Their number.
         engine : Engine
-            Who counts, where the bins lie.
+            Engine that counts, where the bins lie.
         """
         counts = []
         for column_codes, parents, axis in zip(codes, self.parents, self.axes, strict=True):
@@ -116,6 +116,7 @@ class Structure:
             if len(node.parents) > 2 or not {*node.parents} <= {*names[:place]}:
                 raise ValueError(f'the parents of "{node.name}" do not come before it')
         places = range(len(names))
+        # Counts of no rows have the shapes that fit the bins.
         empty = self.counts([np.empty(0, np.uint8) for _ in places], 0, Engine())
         for tables, expected_tables in ((counts.pairs, empty.pairs), (counts.triples, empty.triples)):
             if [table.shape for table in tables] != [table.shape for table in expected_tables]:
@@ -145,9 +146,9 @@ class NodeTables:
     Parameters
     ----------
     groups : ndarray of shape (bins of the first parent, groups of the second, groups)
-        Of a group, given the parents.
+        Probabilities of groups, given the parents.
     inside : ndarray of shape (bins of the first parent, bins)
-        Of a bin, given its group and the first parent.
+        Probabilities of bins, given their group and the first parent.
     """
 
     groups: Floats
@@ -163,7 +164,7 @@ class Network:
     structure : Structure
         Bins and nodes.
     counts : JointCounts
-        Of the training rows.
+        Counts of the training rows.
     """
 
     structure: Structure

@@ -104,7 +104,7 @@ class Origin:
 def numbers_since(
     column: NumericColumn, origin: Origin | None, rows: Rows, engine: Engine
 ) -> tuple[Floats, Modal | None]:
-    """As `numbers_of_rows`; those of the time between if there is an origin."""
+    """Numbers as `numbers_of_rows` gives them, or the time between a column and its origin if there is one."""
     numbers, which = numbers_of_rows(column, rows(column.name), engine)
     return (numbers if origin is None else origin.between(numbers, origin.numbers(rows, engine))), which
 
@@ -118,7 +118,7 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine
     Parameters
     ----------
     columns : sequence of FittedColumn
-        Those that are modelled.
+        The modelled columns.
     rows : callable
         Gives a sample of the rows of a column.
     engine : Engine

@@ -41,7 +41,7 @@ class Sampler:
     conditions : mapping of int to Bins
         See `Drawing`.
     identifiers : mapping of str to IdentifierForm
-        How identifiers of text look.
+        Forms of identifiers of text.
     engine : str
         Name of the engine that draws.
     tested : mapping of str to tuple

@@ -1,4 +1,4 @@
-"""Which columns are whose parents: a 2-tree, grown by leave-one-out likelihood (Chow & Liu 1968; Zhang et al. 2017).
+"""Structure of the network: a 2-tree, grown by leave-one-out likelihood (Chow & Liu 1968; Zhang et al. 2017).
 
 A column's parents are chosen by how much likelier they make it. Every row is judged by the counts of all other rows, so
 that a parent that says nothing never gains. A second parent is adjacent to the first, so that any three columns that
@@ -70,7 +70,7 @@ class Axis:
     @cached_property
     def levels(self) -> list[Ints]:
         """Groups that tables of the first parent back off to, down to its bins."""
-        coarse = [self.bins.groups(most) for most in LEVELS]
+        coarse = [self.bins.groups(group_limit) for group_limit in LEVELS]
         return [np.zeros(len(self), np.int64), *coarse, np.arange(len(self))]
 
     def grouped(self, counts: Ints) -> Ints:
@@ -84,7 +84,7 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
     Parameters
     ----------
     bins : sequence of Bins
-        Of the columns.
+        Bins of the columns.
     codes : sequence of ndarray of shape (rows,), uint8
         The bin of each row of a sample, by column.
     parents : {0, 1, 2}
@@ -152,7 +152,7 @@ class _ParentSearch:
         self._groups = [axis.child[code] for axis, code in zip(axes, self._codes, strict=True)]
         self._coarse = [axis.parent[code] for axis, code in zip(axes, self._codes, strict=True)]
         self._gains: dict[tuple[int, ...], float] = {}
-        self._without: dict[tuple[int, int], Floats] = {}
+        self._leave_one_out: dict[tuple[int, int], Floats] = {}
 
     def candidates(self) -> list[list[int]]:
         """For each column, those with the largest mutual information; between groups of bins, which is quick."""
@@ -195,12 +195,12 @@ class _ParentSearch:
 
     def _left_out(self, child: int, parent: int) -> Floats:
         """Probability of each row's group given its bin of a parent, by all other rows."""
-        if (child, parent) not in self._without:
+        if (child, parent) not in self._leave_one_out:
             axis, parent_axis = self._axes[child], self._axes[parent]
             counts = joint_counts(self._codes[parent], self._groups[child], len(parent_axis), len(axis.starts))
             probability = backed_off(counts, parent_axis.levels).leave_one_out
-            self._without[child, parent] = probability[self._codes[parent], self._groups[child]]
-        return self._without[child, parent]
+            self._leave_one_out[child, parent] = probability[self._codes[parent], self._groups[child]]
+        return self._leave_one_out[child, parent]
 
 
 def joint_counts(first: Ints, second: Ints, height: int, width: int) -> Ints:

@@ -89,7 +89,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     network_ : Network
         The parents of each column, and the counts. Printed, it shows each column's parents and what they gain.
     identifiers_ : dict of str to IdentifierForm
-        How identifiers of text look.
+        Forms of identifiers of text.
 
     Examples
     --------
@@ -268,7 +268,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Parameters
         ----------
         n : int
-            How many.
+            Number of rows.
         conditions : mapping, optional
             By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
             Dates are text or datetimes. Rows have the exact distribution that the model has under all conditions
@@ -398,6 +398,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         network = self._fitted()
         settings: dict[str, Any] = {name: getattr(self, name) for name in SETTINGS}
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
+        # Read again before it is written, so that no file appears that cannot be loaded.
         save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
 
     # -- what a fit is made of

@@ -85,7 +85,7 @@ def left_out(n: Floats, totals: Floats, kinds: NDArray[Any], weight: float, coar
     n, totals, kinds : ndarray
         Rows of its group in its bin, all of its group, and bins that occur there.
     weight : float
-        Of the level above.
+        Weight of the level above.
     coarser : ndarray
         This probability one level up.
     """

@@ -180,7 +180,7 @@ def test_statistics_do_not_depend_on_the_order() -> None:
     for part in reversed(parts):
         back = IdStatistics.of(part).merge(back)
     assert forth == back == whole
-    assert (whole.least, whole.most, whole.step, whole.filled) == (-4, 6 * ROWS - 10, 6, 1.0)
+    assert (whole.minimum, whole.maximum, whole.step, whole.filled) == (-4, 6 * ROWS - 10, 6, 1.0)
 
 
 @pytest.mark.parametrize("distinct", [1, 10, 1_000, 30_000, 300_000])

@@ -32,7 +32,7 @@ class AsinhCodec(CurvedCodec):
     inner : Codec
         The column without the function.
     exponent : int
-        Of two: where the function turns from a line to a logarithm.
+        Exponent of the power of two where the function turns from a line to a logarithm.
     """
 
     inner: Annotated[Codec, value_codec_of]

@@ -24,7 +24,7 @@ def error_in_steps(error: float, step: float) -> float:
 
 
 class Codec(ABC):
-    """How one column's values become float64 numbers and come back.
+    """Conversion of one column's values to float64 numbers and back.
 
     The numbers may lie on another origin than the values (`base`); everything fitted refers to the numbers. A single
     value is held in the column's own unit: a float for floating-point columns, otherwise an integer (datetimes in the
@@ -121,7 +121,7 @@ class Codec(ABC):
         """
 
     def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
-        """How an engine makes numbers of the plain codec's, modal values apart; None where it cannot for the type."""
+        """Rules for an engine to make numbers of the plain codec's, without modal values; None if it cannot."""
         return None
 
     @abstractmethod
@@ -147,7 +147,7 @@ class Codec(ABC):
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values of the numbers in the column's own type, where `encode` gives numbers; missing where one is NaN.
 
-        That none is may be known before (`complete`), so that they need not be looked at.
+        With `complete` no number is missing, so that none is looked for.
         """
 
     @abstractmethod
@@ -165,7 +165,7 @@ class Codec(ABC):
         Parameters
         ----------
         error : float
-            Of the number.
+            Error of the number.
         low, high : int or float
             Ends of the values, in the column's own unit. Where it gives whole numbers only, the values are such, too.
 

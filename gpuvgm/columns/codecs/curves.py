@@ -94,7 +94,7 @@ class CurvedCodec(Codec):
 
     @property
     def unit(self) -> float:
-        """How many of the column's own units make 1: decimals count with their decimal point."""
+        """Number of the column's own units that make 1: decimals count with their decimal point."""
         return unit_of(self.inner)
 
     @property
@@ -192,7 +192,7 @@ class CurvedCodec(Codec):
 
 
 def unit_of(codec: Codec) -> float:
-    """How many of a column's own units make 1."""
+    """Number of a column's own units that make 1."""
     return power_of_ten(codec.scale) if isinstance(codec, DecimalCodec) else 1.0
 
 

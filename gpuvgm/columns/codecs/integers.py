@@ -84,7 +84,7 @@ def multiples(
 ) -> tuple[Array, Bools | None]:
     """Multiples of a step nearest to base + numbers, within the limits, in integers; and the rows that are missing.
 
-    That none is may be known before (`complete`).
+    With `complete` no number is missing.
     """
     low, high = limits
     missing = None if complete else missing_numbers(numbers)

@@ -68,7 +68,7 @@ class LogCodec(CurvedCodec):
 
     @property
     def length_mark(self) -> str:
-        """Nothing: differences of logarithms are ratios."""
+        """Empty: differences of logarithms are ratios."""
         return ""
 
     def number_text(self, number: float) -> str:

@@ -212,7 +212,7 @@ def _digits(number: float, codec: FloatCodec) -> int:
 
 
 def _are_off(numbers: Floats, parts: float, codec: FloatCodec) -> NDArray[np.bool_]:
-    """Which numbers are not the floats nearest to whole numbers of equal parts of 1."""
+    """Mask of numbers that are not the floats nearest to multiples of 1 / `parts`."""
     nearest = (np.rint(numbers * parts) / parts).astype(codec.precision)
     return np.asarray(nearest != numbers)
 
@@ -225,7 +225,7 @@ def _decimal_text(step: Fraction) -> str:
 
 
 def are_dust(codec: Codec, values: Sequence[Number]) -> NDArray[np.bool_]:
-    """Which values are multiples of the codec's step but for floating-point rounding, such as 5.699999999999999."""
+    """Mask of multiples of the codec's step with floating-point noise, such as 5.699999999999999."""
     inner, numbers = codec.plain, np.array(values, np.float64)
     if not isinstance(inner, FloatCodec) or inner.value_step is None:
         return np.zeros(len(numbers), np.bool_)

@@ -87,7 +87,7 @@ class UnreadText(InputError):
     Parameters
     ----------
     message : str
-        What and where.
+        Text of the message.
     row : int
         The first such row, within those that were given.
     values : tuple of str
@@ -108,7 +108,7 @@ class UnreadText(InputError):
 
 @dataclass(frozen=True, slots=True)
 class TextForm(ABC):
-    """How the values of a column are written.
+    """Form of a column's text.
 
     Parameters
     ----------
@@ -162,6 +162,7 @@ class TextForm(ABC):
             word = pc.index_in(text, pa.array(self.words))
             values = pc.coalesce(self._word_array.take(word), values)
             wrong = wrong & ~np.asarray(word.is_valid())
+        # One more place stands for rows without a text.
         wrong = np.append(wrong & ~np.asarray(missing), [False])  # noqa: FBT003
         places = coded.indices.fill_null(len(text)).to_numpy(zero_copy_only=False)
         return values.take(coded.indices), wrong[places]
@@ -189,7 +190,7 @@ class TextForm(ABC):
 
 @dataclass(frozen=True, slots=True)
 class NumberText(TextForm):
-    """How numbers are written: "1,234.50", "1.234,5", "12 %", "-$0.99", "74 bhp".
+    """Form of numbers in text: "1,234.50", "1.234,5", "12 %", "-$0.99", "74 bhp".
 
     Parameters are those of `TextForm`, and:
 
@@ -278,7 +279,7 @@ class NumberText(TextForm):
 
 @dataclass(frozen=True, slots=True)
 class MomentText(TextForm):
-    """How dates and times are written: "2013-01-01", "2013-01-01T05:00:00Z", "05:00", "31.1.2013 5:00", "Jan 5, 2013".
+    """Form of dates and times in text: "2013-01-01", "2013-01-01T05:00:00Z", "05:00", "31.1.2013 5:00", "Jan 5, 2013".
 
     Parameters are those of `TextForm`, and:
 
@@ -289,7 +290,7 @@ class MomentText(TextForm):
     separator : str
         Between day and time.
     letters : int
-        Of a text without its suffix, as ISO 8601 writes it.
+        Letters of a text without its suffix, as ISO 8601 writes it.
     suffix : str
         Time zone, the same of all.
     order, mark : str
@@ -299,7 +300,7 @@ class MomentText(TextForm):
     month : str
         January's name, where months are written by their names (see `MONTHS`); "" for numbers.
     last_mark : str
-        What stands before the last of year, month and day; "" for `mark`.
+        Separator before the last of year, month and day; "" for `mark`.
     """
 
     value: NumberType
@@ -450,7 +451,7 @@ def _form_of_all(texts: Text, type_: pa.DataType, parse: str | None) -> TextForm
 
 
 def _stray_words(texts: Text, rows: Any) -> Bools | None:
-    """Which of some texts, in so many rows each, are words among numbers, dates or times; None where these are text."""
+    """Mask of texts that are words among numbers, dates or times, from the rows of each; None for plain text."""
     frequencies: Any = pa.table({"texts": texts, "rows": rows})
     order = pc.select_k_unstable(frequencies, MOST_WORDS + 1, [("rows", "descending"), ("texts", "ascending")])
     zeros = np.asarray(pc.match_substring_regex(texts, _NEGATIVE_ZERO))
@@ -476,12 +477,12 @@ def _pattern_like(text: str) -> str | None:
 
 
 def _is_missing(text: Text, missing: Sequence[str]) -> Text:
-    """Which texts are null, blank or one of those that mean a missing value."""
+    """Mask of texts that are null, blank or mean a missing value."""
     return pc.or_(pc.fill_null(_blank(text), True), pc.is_in(text, pa.array(missing, pa.string())))  # noqa: FBT003
 
 
 def _blank(text: Text) -> Text:
-    """Which texts are empty or white space."""
+    """Mask of texts that are empty or white space."""
     return pc.equal(pc.utf8_trim_whitespace(text), pa.scalar(""))
 
 

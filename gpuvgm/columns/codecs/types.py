@@ -62,7 +62,7 @@ def codec_for(  # noqa: PLR0913 - what the user may say of a column
     integer : bool
         Give whole numbers back, though the type can hold others.
     parse, na_values
-        How text is read; see `gpuvgm.columns.codecs.texts.form_of`.
+        Reading of text; see `gpuvgm.columns.codecs.texts.form_of`.
 
     Raises
     ------

@@ -55,7 +55,7 @@ def installed(**options: Any) -> Iterator[None]:
 
 
 def _name_newest() -> None:
-    """Give every module of ctgan that uses a DataTransformer the newest one, or its own again.
+    """Set the DataTransformer of every module of ctgan that uses one to the newest, or back to its own.
 
     One that has a DataSampler too gets ours, which takes compact rows.
     """

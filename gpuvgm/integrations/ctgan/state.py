@@ -42,5 +42,6 @@ def read_weights(body: bytes) -> dict[str, NDArray[Any]]:
     for row in table.to_pylist():
         if row["dtype"] not in _DTYPES:
             raise ValueError(f"weights of type {row['dtype']!r:.60}")
+        # Copied, as arrays over bytes are read-only, which torch.from_numpy does not support.
         weights[row["name"]] = np.frombuffer(row["values"], row["dtype"]).reshape(row["shape"]).copy()
     return weights

@@ -129,7 +129,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
 
     @property
     def identifiers_(self) -> Mapping[str, IdentifierForm]:
-        """How identifiers of text look, of a fit that inferred the kinds."""
+        """Forms of identifiers of text, of a fit that inferred the kinds."""
         return {} if self._table is None else self._table.identifiers
 
     def _tell_share(self, accepted_rows: int, drawn_rows: int) -> None:
@@ -180,7 +180,9 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             "hyperparameters": {name: value for name, value in plain.items() if name != "verbose"},
         }
         weights = {name: tensor.cpu().numpy() for name, tensor in self._network().state_dict().items()}
-        save_generator(self._table.transformer, synthesizer_settings, write_weights(weights | self._further()), path)
+        save_generator(
+            self._table.transformer, synthesizer_settings, write_weights(weights | self._extra_arrays()), path
+        )
 
     @classmethod
     def _of_model(cls, path: Any) -> Any:
@@ -207,7 +209,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
             ) from problem
         return model
 
-    def _further(self) -> dict[str, Any]:
+    def _extra_arrays(self) -> dict[str, Any]:
         """Arrays that a model file holds beside the weights."""
         return {}
 
@@ -287,7 +289,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         progress: Progress | None,
         sigmas: Any = None,
     ) -> Any:
-        """So many rows of a network's outputs, as a table or in a file."""
+        """Return `rows` rows of a network's outputs as a table, or write them to a file."""
         if conditions or self._table is not None:  # which look at rows with their noise
             outputs, sigmas = map(partial(transformer._noisy, sigmas=sigmas), outputs), None
         if conditions:
@@ -551,11 +553,11 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
     def _network(self) -> Any:
         return self._generator
 
-    def _further(self) -> dict[str, Any]:
+    def _extra_arrays(self) -> dict[str, Any]:
         return {f"counts {number}": counts for number, counts in enumerate(self._data_sampler.counts)}
 
     def _build(self, transformer: DataTransformer, counts_by_name: Mapping[str, Any]) -> None:
-        """What samples, with a network whose weights are still to come."""
+        """Set up the parts that sample; the weights of the network are loaded afterwards."""
         self._transformer = transformer
         counts = [counts_by_name[f"counts {number}"] for number in range(len(counts_by_name))]
         self._data_sampler = DataSampler.of_counts(counts, transformer.output_info_list, self._log_frequency)
@@ -803,7 +805,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         if not hasattr(self, "decoder"):
             raise NotFittedError("this TVAE is not fitted yet: call fit")
         _check_count("rows", samples)
-        return self._generate(samples, conditions, out, progress, drawn=mode == "sample")
+        return self._generate(samples, conditions, out, progress, draw_modes=mode == "sample")
 
     @_repeatable
     def _generate(
@@ -813,18 +815,18 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         out: str | Path | None,
         progress: Progress | None,
         *,
-        drawn: bool,
+        draw_modes: bool,
     ) -> Any:
         self.decoder.eval()
         spans = (span for column in self.transformer.output_info_list for span in column)
-        is_drawn = [drawn and span.activation_fn == "softmax" for span in spans for _ in range(span.dim)]
+        is_drawn = [draw_modes and span.activation_fn == "softmax" for span in spans for _ in range(span.dim)]
         choices = torch.tensor(is_drawn, device=self._device)
 
         @torch.no_grad()  # type: ignore[untyped-decorator]
         def generated(_: int) -> Matrix:
             noise = torch.normal(torch.zeros(self.batch_size, self.embedding_dim), 1.0).to(self._device)
             logits = self.decoder(noise)[0]
-            if drawn:  # the largest of the logits plus Gumbel noise is a draw from their softmax
+            if draw_modes:  # the largest of the logits plus Gumbel noise is a draw from their softmax
                 gumbel = -torch.empty_like(logits).exponential_().log()
                 logits = torch.where(choices, logits + gumbel, torch.tanh(logits))
             else:
@@ -845,7 +847,7 @@ class TVAE(_OnCompactRows, tvae.TVAE):  # type: ignore[misc]
         return self.decoder
 
     def _build(self, transformer: DataTransformer, arrays: Mapping[str, Any]) -> None:
-        """What samples, with a network whose weights are still to come."""
+        """Set up the parts that sample; the weights of the network are loaded afterwards."""
         self.transformer = transformer
         self.decoder = self._new_decoder()
 
@@ -870,7 +872,7 @@ def _adam(weights: list[torch.nn.Parameter], rate: float, decay: float) -> Adam:
 
 
 def _join_outputs(batches: Iterable[Matrix], rows: int) -> Iterator[Matrix]:
-    """So many rows of batches of networks' outputs, in blocks that are decoded together."""
+    """Yield the first `rows` rows of a network's outputs, in blocks that are decoded together."""
     block: list[Matrix] = []
     for batch in batches:
         block.append(batch[:rows])

@@ -40,7 +40,7 @@ class SampledTable:
     transformer : TableTransformer
         The fitted columns.
     identifiers : mapping of str to IdentifierForm
-        How identifiers of text look.
+        Forms of identifiers of text.
     enforce : bool
         Keep numbers within the training range.
     """
@@ -85,7 +85,7 @@ class SampledTable:
         part : RowRange
             As many rows as that is, or fewer.
         seed : int
-            Of the columns that the network does not see.
+            Seed of the columns that the network does not see.
         out : path, optional
             Parquet or CSV file, or folder of Parquet files.
         report : callable, optional

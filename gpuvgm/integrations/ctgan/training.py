@@ -35,7 +35,7 @@ class Checkpoint:
     ----------
     path : path, optional
         The file; None keeps nothing. Of several processes number r, from 1 on, has a file of its own beside it.
-    every : int
+    interval : int
         Steps between two writes of it.
     resume : bool
         Go on from what the file holds, if it is there.
@@ -52,14 +52,14 @@ class Checkpoint:
         To resume without a file, or from one that is no checkpoint, and for a file that cannot be written.
     """
 
-    def __init__(self, path: str | Path | None, every: int, *, resume: bool) -> None:
+    def __init__(self, path: str | Path | None, interval: int, *, resume: bool) -> None:
         if path is None and resume:
             raise InputError("resume=True goes on from a checkpoint: name its file")
-        if every < 1:
-            raise InputError(f"a checkpoint is written after at least 1 step, not {every}")
+        if interval < 1:
+            raise InputError(f"a checkpoint is written after at least 1 step, not {interval}")
         rank, _ = processes()
         self.path = None if path is None else Path(path).with_name(Path(path).name + (f".{rank}" if rank else ""))
-        self.every = every
+        self.interval = interval
         self.state: dict[str, Any] | None = None
         if self.path is not None:
             check_file(self.path)
@@ -130,7 +130,7 @@ class Training:
     checkpoint : Checkpoint
         Where it is kept, and what it goes on from.
     parts : mapping of str to object
-        What has a state: networks and optimizers.
+        Objects with a state: networks and optimizers.
     """
 
     def __init__(self, checkpoint: Checkpoint, parts: Mapping[str, Any]) -> None:
@@ -155,7 +155,7 @@ class Training:
             yield number
             self.steps_done = number + 1
             if self._checkpoint.path is not None and (
-                self.steps_done % self._checkpoint.every == 0 or self.steps_done == total
+                self.steps_done % self._checkpoint.interval == 0 or self.steps_done == total
             ):
                 self._keep(self._checkpoint.path, total)
             if progress is not None:
@@ -206,7 +206,7 @@ def share_number(number: int) -> int:
 
 
 def share_start(parts: Sequence[torch.nn.Module]) -> None:
-    """Give all processes the first one's weights, and each random numbers of its own."""
+    """Broadcast the weights of the first process to all, and seed each one's own random numbers."""
     rank, count = processes()
     if count == 1:
         return

@@ -349,7 +349,7 @@ class DataTransformer:
         Returns
         -------
         RunSummary
-            What was written.
+            Summary of the written files.
 
         Examples
         --------

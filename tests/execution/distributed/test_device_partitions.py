@@ -238,7 +238,7 @@ def test_sums_over_partitions_stay_on_the_device(cudf: Any, strict_cupy: Any) ->
     found = []
     for place, name in ((np.asarray, "reference"), (up, "cuda")):
         held: Any = InThisProcess(list(map(place, np.split(numbers, cuts))))
-        there, engine = RowsOnWorkers(np.empty((0, 1)), held=in_whole_chunks(held), engine=name), get_engine(name)
+        there, engine = RowsOnWorkers(np.empty((0, 1)), shares=in_whole_chunks(held), engine=name), get_engine(name)
         with strict_cupy.hardware.ledger.stage("sums") as entry:
             moments, start = moments_over(engine, there, frame), start_over(engine, there, frame, seeds)
         found.append((moments, start))

@@ -120,7 +120,7 @@ def fitted_over(monkeypatch: pytest.MonkeyPatch, x: np.ndarray, cuts: Sequence[i
 
     def fit(run: Any, column: Any) -> Any:
         held: Any = InThisProcess(np.split(x.astype(np.float64), cuts))
-        rows = RowsOnWorkers(np.empty((0, 1)), held=in_whole_chunks(held), engine=run.engine)
+        rows = RowsOnWorkers(np.empty((0, 1)), shares=in_whole_chunks(held), engine=run.engine)
         return numeric_fit.fit_over_workers(get_engine(run.engine), rows, column)
 
     with monkeypatch.context() as patch:
@@ -156,8 +156,8 @@ def test_more_rows_than_a_sample_start_from_the_samples_centres(monkeypatch: pyt
 
 def test_rows_that_became_fewer_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     def fewer(engine: Any, rows: Any, *given: Any, original: Any = numeric_fit.fit_over_workers) -> Any:
-        short: Any = InThisProcess(rows.held.values[:-1])
-        return original(engine, RowsOnWorkers(np.empty((0, 1)), held=short, engine=rows.engine), *given)
+        short: Any = InThisProcess(rows.shares.values[:-1])
+        return original(engine, RowsOnWorkers(np.empty((0, 1)), shares=short, engine=rows.engine), *given)
 
     monkeypatch.setattr(numeric_fit, "fit_over_workers", fewer)
     with pytest.raises(SourceChangedError, match='column "x" changed while it was read'):
@@ -199,7 +199,7 @@ def test_a_worker_sends_few_nodes_of_the_tree_and_the_bits_are_those_of_one_proc
     for cuts in ([], [300 * CHUNK_ROWS], [5000, 5001, 20_000, 3 * 10**6], range(0, len(x), 10**5)):
         came: list[int] = []
         held: Any = in_whole_chunks(Watched(np.split(x, list(cuts)), came))  # type: ignore[arg-type]
-        rows = RowsOnWorkers(np.empty((0, 1)), held=held, engine=engine.name)
+        rows = RowsOnWorkers(np.empty((0, 1)), shares=held, engine=engine.name)
         found = [pickle.dumps(moments_over(engine, rows, frame)), pickle.dumps(start_over(engine, rows, frame, seeds))]
         came.clear()
         found.append(pickle.dumps(over_rows(engine, rows, frame)(posterior)))
@@ -236,7 +236,7 @@ def test_no_rows_come_to_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     held: Any = Watched(np.split(x, [5000, 7000]), came)
 
     def fit(run: Any, column: Any) -> Any:
-        rows = RowsOnWorkers(np.empty((0, 1)), held=in_whole_chunks(held), engine=run.engine)
+        rows = RowsOnWorkers(np.empty((0, 1)), shares=in_whole_chunks(held), engine=run.engine)
         return numeric_fit.fit_over_workers(get_engine(run.engine), rows, column)
 
     monkeypatch.setattr(numeric_fit, "fit_exactly", fit)
