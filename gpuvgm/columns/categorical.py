@@ -460,7 +460,7 @@ class CategoricalPlan(ColumnPlan):
             )
         return _column_class(self, len(sorted_counts.categories))(
             name=self.name,
-            type=self._roomy(sorted_counts.categories),
+            type=self._wide_type(sorted_counts.categories),
             categories=sorted_counts.categories,
             counts=tuple(int(count) for count in sorted_counts.counts),
             first_rows=tuple(int(row) for row in sorted_counts.first_rows),
@@ -472,14 +472,14 @@ class CategoricalPlan(ColumnPlan):
             automatic=self.encoding == "auto",
         )
 
-    def _roomy(self, categories: Sequence[Category]) -> pa.DataType:
+    def _wide_type(self, categories: Sequence[Category]) -> pa.DataType:
         """The column's type, with room for the codes of all entries where rows added later brought new ones."""
         if not pa.types.is_dictionary(self.type):
             return self.type  # type: ignore[no-any-return]
         entries = len({*(self.dictionary or ()), *categories} - {MISSING})
         largest_index = np.iinfo(np.dtype(str(self.type.index_type))).max
-        roomy: pa.DataType = self.type if entries <= largest_index + 1 else with_wide_index(self.type)
-        return roomy
+        type_: pa.DataType = self.type if entries <= largest_index + 1 else with_wide_index(self.type)
+        return type_
 
 
 def _column_class(plan: CategoricalPlan, categories: int) -> type[CategoricalColumn]:

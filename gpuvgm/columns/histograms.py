@@ -185,14 +185,14 @@ def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -
     means = mixture.frame.invert(mixture.posterior.means)[k, None]
     last = len(edges) - 1
     bins, ends = np.arange(-1, last + 2), np.linspace(-1, last + 1, _POINTS * (last + 2) + 1)
-    numbers, at = (np.interp(ends, bins, _extended(axis)) for axis in (edges, places))
+    numbers, at = (np.interp(ends, bins, _with_outer_bins(axis)) for axis in (edges, places))
     shares = column.weights[k, None] * np.diff(
         normal_cdf((column.codec.of_inner(numbers) - means) / column.stds[k, None])
     )
     heights = np.nan_to_num(rows * _smooth(shares) / np.maximum(np.diff(at), _NARROW))[:, _POINTS:-_POINTS]
     middles = ((at[:-1] + at[1:]) / 2)[_POINTS:-_POINTS]
-    mixture_curve = _visible(middles, np.sum(heights, axis=0), 2 * _MOST_POINTS)
-    return [*(_visible(middles, row) for row in heights[: len(active)]), mixture_curve]
+    mixture_curve = _visible_part(middles, np.sum(heights, axis=0), 2 * _MOST_POINTS)
+    return [*(_visible_part(middles, row) for row in heights[: len(active)]), mixture_curve]
 
 
 def _smooth(shares: Floats) -> Floats:
@@ -205,12 +205,12 @@ def _smooth(shares: Floats) -> Floats:
     return np.array([np.convolve(row, window / np.sum(window), "same") for row in shares])
 
 
-def _extended(edges: Floats) -> Floats:
+def _with_outer_bins(edges: Floats) -> Floats:
     """Edges with one more bin on either side, as wide as the outermost."""
     return np.concatenate((2 * edges[:1] - edges[1:2], edges, 2 * edges[-1:] - edges[-2:-1]))
 
 
-def _visible(places: Floats, heights: Floats, most_points: int = _MOST_POINTS) -> Curve:
+def _visible_part(places: Floats, heights: Floats, most_points: int = _MOST_POINTS) -> Curve:
     """The part of a curve that can be seen, with at most about so many points."""
     visible = np.flatnonzero(heights > _VISIBLE * np.max(heights))
     part = np.arange(max(visible[0] - 1, 0), min(visible[-1] + 2, len(places))) if len(visible) else visible

@@ -65,16 +65,16 @@ class IdColumn(PassthroughColumn):
             return Coded(passthrough=pa.nulls(rows, type_))
         last = self.first + self.step * (first_row + rows - 1)
         if last >= 2 * _END or (self.first < 0 and last >= _END):
-            raise self._too_many(last)
+            raise self._overflow_error(last)
         kind = np.int64 if last < _END else np.uint64
         places = np.arange(first_row, first_row + rows).astype(kind)
         numbers: Any = pa.array(kind(self.first) + places * kind(self.step))
         try:
             return Coded(passthrough=numbers.cast(pa.string() if is_text_type(type_) else type_).cast(type_))
         except pa.ArrowInvalid:
-            raise self._too_many(last) from None
+            raise self._overflow_error(last) from None
 
-    def _too_many(self, last: int) -> InputError:
+    def _overflow_error(self, last: int) -> InputError:
         return InputError(
             f'column "{self.name}": its type {self.type} does not hold the running number {last}; declare '
             '{"kind": "id", "regenerate": "missing"}'

@@ -203,11 +203,13 @@ class TableModel:
         """The schema after the fit: missing rows make numbers mixed, many categories one scalar."""
         columns = {column.name: column for column in self.columns}
         return TableSchema(
-            tuple(_final(spec, columns[spec.name]) if spec.name in columns else spec for spec in self.schema.columns)
+            tuple(
+                _fitted_spec(spec, columns[spec.name]) if spec.name in columns else spec for spec in self.schema.columns
+            )
         )
 
 
-def _final(spec: ColumnSpec, column: FittedColumn) -> ColumnSpec:
+def _fitted_spec(spec: ColumnSpec, column: FittedColumn) -> ColumnSpec:
     """A column as it was fitted."""
     if column.kind == spec.kind:
         encoding_reason = column.encoding_reason

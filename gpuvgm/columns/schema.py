@@ -372,7 +372,7 @@ class TableSchema:
             column = sample.column(declared.name)
             spec = _with_kind(declared, column, source_name, recognised(declared))
             is_open = declared.kind == INFER and not SHAPES & declared.options.keys()
-            return _shaped(spec, column, recognised(spec)) if is_open else spec
+            return _with_shape(spec, column, recognised(spec)) if is_open else spec
 
         with ThreadPoolExecutor(threads) as pool:
             return TableSchema(tuple(pool.map(inferred, self.columns)))
@@ -423,7 +423,7 @@ def _with_kind(spec: ColumnSpec, column: Column, source_name: str, recognised: R
     """A column with its kind, which its type and its options allow."""
     where = f'{source_name}: column "{spec.name}"'
     if spec.kind == INFER:
-        spec = _inferred(spec, column, where, recognised)
+        spec = _with_inferred_kind(spec, column, where, recognised)
     elif spec.kind in NUMBERS and not is_number_type(column.type) and form_recognised(column, recognised) is None:
         raise InputError(_no_number(spec, column, where))
     elif spec.kind == "categorical" and not is_category_type(column.type):
@@ -443,7 +443,7 @@ def _with_kind(spec: ColumnSpec, column: Column, source_name: str, recognised: R
     return spec
 
 
-def _inferred(spec: ColumnSpec, column: Column, where: str, recognised: Recognised) -> ColumnSpec:
+def _with_inferred_kind(spec: ColumnSpec, column: Column, where: str, recognised: Recognised) -> ColumnSpec:
     """Kind from the sample, among those that have the column's options."""
     options = spec.options
     finding = (None if options else index_of_pandas(spec.name, column)) or infer_kind(
@@ -461,7 +461,7 @@ def _inferred(spec: ColumnSpec, column: Column, where: str, recognised: Recognis
     return _with_finding(spec, finding)
 
 
-def _shaped(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnSpec:
+def _with_shape(spec: ColumnSpec, column: Column, recognised: Recognised) -> ColumnSpec:
     """A column of numbers with the scale and the modal values that make it likeliest, where none were declared."""
     if recognised.components is None or spec.kind not in MIXTURE:
         return spec

@@ -281,7 +281,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         self._validate_params()
         with self._rows(X, sample_weight) as rows:
             _refuse_summary(self, rows.features)
-            _refuse_few(self, rows)
+            _refuse_too_few_rows(self, rows)
             problem = self._problem(rows, moments_of(self._engine(rows), rows))
             estimate = self._estimate(problem)
         self._keep(estimate, problem.prior)
@@ -341,7 +341,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         with self._rows(X, sample_weight, reset=seen is None) as rows:
             _refuse_summary(self, rows.features)
             if seen is None:
-                _refuse_few(self, rows)
+                _refuse_too_few_rows(self, rows)
                 problem = replace(self._problem(rows, moments_of(self._engine(rows), rows)), warm=None)
                 seen = SeenColumn.begin(problem) if rows.features == 1 else SeenBlocks.begin(problem)
             elif rows.total == 0:
@@ -637,8 +637,8 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         )
 
     def __sklearn_clone__(self) -> BayesianGaussianMixture:
-        cloned: BayesianGaussianMixture = clone_beside_executor(self)
-        return cloned
+        clone: BayesianGaussianMixture = clone_beside_executor(self)
+        return clone
 
     def _of_rows(self, x: Any, function: Callable[[Array], Array]) -> Array:
         check_is_fitted(self)
@@ -698,7 +698,7 @@ def _of_components(attribute: Floats, form: CovarianceType, shape: tuple[int, ..
     return np.array(np.broadcast_to(attribute, (k, d, d))) if form in MATRICES else attribute
 
 
-def _refuse_few(estimator: Any, rows: Rows) -> None:
+def _refuse_too_few_rows(estimator: Any, rows: Rows) -> None:
     """Refuse fewer rows than components; a row with a weight stands for so many."""
     row_count = int(rows.total)
     if rows.weight is not None:

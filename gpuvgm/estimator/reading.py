@@ -92,8 +92,8 @@ def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
         shape = check_frame(estimator, x, reset=reset)
         block_rows = max(1, BLOCK_VALUES // (shape[1] * CHUNK_ROWS)) * CHUNK_ROWS
         blocks = partial(x.blocks, x.schema.names, block_rows)
-        executor, nothing = local_executor(estimator), np.broadcast_to(0.0, shape)
-        return RowsOfSource(nothing, blocks=blocks, numbers_of=finite_rows, executor=executor)
+        executor, placeholder = local_executor(estimator), np.broadcast_to(0.0, shape)
+        return RowsOfSource(placeholder, blocks=blocks, numbers_of=finite_rows, executor=executor)
     if _is_on_disk(x):
         check_features(estimator, x.shape, None, reset=reset)
         return Rows(x, lazy=True)
@@ -103,9 +103,9 @@ def read_rows(estimator: Any, x: Any, *, reset: bool) -> Rows:
         raise InputError(
             f'X holds {x.dtype} values, which are no numbers: give X.astype("int64"), in a unit of your own'
         )
-    mapped = isinstance(x, np.memmap) and x.size > MAPPED_VALUES
+    is_mapped = isinstance(x, np.memmap) and x.size > MAPPED_VALUES
     array = validate_data(estimator, x, dtype=list(Rows.TYPES), reset=reset, ensure_min_samples=2 if reset else 1)
-    return Rows(array, whole=not mapped)
+    return Rows(array, whole=not is_mapped)
 
 
 def local_executor(estimator: Any) -> LocalExecutor:
@@ -120,8 +120,8 @@ def _is_on_disk(x: Any) -> bool:
         return x.ndim == 2 and x.dtype not in Rows.TYPES and x.dtype.kind in "iuf" and x.size > MAPPED_VALUES
     shape, dtype = getattr(x, "shape", ()), getattr(x, "dtype", None)
     numeric = isinstance(dtype, np.dtype) and dtype.kind in "iuf"
-    sliced = hasattr(x, "__getitem__") and not isinstance(x, np.ndarray) and not hasattr(x, "tocsr")
-    return len(shape) == 2 and numeric and sliced and not _is_foreign(x)
+    has_slices = hasattr(x, "__getitem__") and not isinstance(x, np.ndarray) and not hasattr(x, "tocsr")
+    return len(shape) == 2 and numeric and has_slices and not _is_foreign(x)
 
 
 def _is_foreign(x: Any) -> bool:

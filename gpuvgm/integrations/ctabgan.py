@@ -222,9 +222,9 @@ class DataTransformer:
         categorical = set(names_of("categorical_list", self.categorical_columns))
         categorical -= set(names_of("non_categorical_list", self.non_categorical_columns))
         general = names_of("general_list", self.general_columns)
-        mixed = names_of("mixed_dict", self.mixed_columns)
-        modal = dict(zip(mixed, self.mixed_columns.values(), strict=True))
-        if len(modal) < len(mixed):
+        mixed_names = names_of("mixed_dict", self.mixed_columns)
+        modal = dict(zip(mixed_names, self.mixed_columns.values(), strict=True))
+        if len(modal) < len(mixed_names):
             raise InputError("mixed_dict names a column by its label and by its position; give it once")
 
         def kind(name: str) -> dict[str, Any]:

@@ -332,9 +332,9 @@ class PartitionReader:
             Where it has other rows than were counted.
         """
         starts, lengths = self.starts or {}, self.lengths
-        typed = (self._typed(batch) for batch in batches)
+        typed_batches = (self._typed(batch) for batch in batches)
         rows = 0
-        for block in reblock(typed, self.block_rows):
+        for block in reblock(typed_batches, self.block_rows):
             rows += block.rows
             # Rows beyond the count would take the numbers of the next partition.
             if lengths is not None and rows > lengths.get(part, 0):
@@ -370,9 +370,9 @@ def _number_rows(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
     These are Spark's own, which stay right where the frame becomes a part of a union or is coalesced. The columns get
     names without dots, which `mapInArrow` would take for fields.
     """
-    quoted = ["`" + name.replace("`", "``") + "`" for name in columns]
-    picked = [functions.col(name).alias(f"c{i}") for i, name in enumerate(quoted)]
-    return frame.select(*picked, functions.monotonically_increasing_id().alias("number"))
+    quoted_names = ["`" + name.replace("`", "``") + "`" for name in columns]
+    selection = [functions.col(name).alias(f"c{i}") for i, name in enumerate(quoted_names)]
+    return frame.select(*selection, functions.monotonically_increasing_id().alias("number"))
 
 
 def _number_partition(batches: Iterable[pa.RecordBatch]) -> tuple[int, Iterator[pa.RecordBatch]]:
@@ -409,10 +409,10 @@ def _row(part: int, result: Any) -> pa.Table:
 
 def _result_of_row(result: bytes) -> Any:
     """A result, of a frame of results; a failure is raised."""
-    unpacked = Packed.unpack(pickle.loads(result))  # what the same job has pickled
-    if isinstance(unpacked, Exception):
-        raise unpacked
-    return unpacked
+    value = Packed.unpack(pickle.loads(result))  # what the same job has pickled
+    if isinstance(value, Exception):
+        raise value
+    return value
 
 
 def _collect(results: DataFrame) -> list[tuple[int, Any]]:

@@ -114,8 +114,8 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
         return
     if column.clipped_share >= CLIPPED and column.has_modes:
         yield Advice(
-            f"{share(column.clipped_share)} of rows lie too far out for their mode and are cut at ±0.99{_where(column)}"
-            ": they come back too close to its mean.",
+            f"{share(column.clipped_share)} of rows lie too far out for their mode and are cut at "
+            f"±0.99{_clip_words(column)}: they come back too close to its mean.",
             'Fit with tails="exact" to keep them, or look at the rows if they should not be there.',
         )
     if column.invalid_share >= INVALID or (not column.has_modes and column.clipped_share >= INVALID):
@@ -144,7 +144,7 @@ def _of_values(column: NumberFigures) -> Iterator[Advice]:
         )
 
 
-def _where(column: NumberFigures) -> str:
+def _clip_words(column: NumberFigures) -> str:
     """Text on the end and the mode where most rows are cut; empty if they are spread over several."""
     profile = column.profile
     if profile is None or not profile.modes:

@@ -136,7 +136,7 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     """Rows before the round trip as bars, after it as an outline, and the fitted modes over them."""
     width = np.maximum(np.diff(histogram.places), 1e-12)
     before, after = (np.array(counts, np.float64) / width for counts in (histogram.before, histogram.after))
-    top = _top(before, _highest(histogram))
+    top = _axis_top(before, _highest(histogram))
     bar = top * float(np.median(width))  # rows of a bar as high as the chart
     ticks = [tick for tick in linear_ticks(0, bar, ROW_TICKS) if 0 < tick < _ROOM_FOR_TICKS * bar]
     paths = [rule(tick / bar, "grid") for tick in ticks]
@@ -178,7 +178,7 @@ def _highest(histogram: Histogram) -> float:
     return max(histogram.mixture.heights, default=0.0)
 
 
-def _top(before: Floats, highest_curve: float) -> float:
+def _axis_top(before: Floats, highest_curve: float) -> float:
     """Upper end of the axis: all curves and bars have room, but for those that would dwarf the others."""
     usual = max(highest_curve, float(np.quantile(before, _SPARE)))
     # Never 0, as heights are divided by it.
@@ -236,10 +236,10 @@ def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
     if histogram.logarithmic:
         width = high - low if high < _DECADE * low else None
         return [Label(place(tick), number_text(tick, width)) for tick in logarithmic_ticks(low, high)]
-    return _with_room([Label(place(tick), number_text(tick, high - low)) for tick in linear_ticks(low, high)])
+    return _spaced_labels([Label(place(tick), number_text(tick, high - low)) for tick in linear_ticks(low, high)])
 
 
-def _with_room(labels: list[Label]) -> list[Label]:
+def _spaced_labels(labels: list[Label]) -> list[Label]:
     """Every label, or every second or third where they are long."""
     longest = max((len(label.text) for label in labels), default=0)
     return labels[:: 1 + longest // _LONG]

@@ -284,7 +284,7 @@ class NumberPair(Counter):
         difference = self._counter.difference(original.counts, synthetic.counts)
         before, after = difference.pieces
         # Distances from an empty table are 0, which would read as agreement: without an sd they become None.
-        sd = difference.described[0].sd if difference.described[0] and after.rows else 0.0
+        sd = difference.descriptions[0].sd if difference.descriptions[0] and after.rows else 0.0
         scaled = replace(after, count=after.count * (before.rows / max(after.rows, 1.0)))
         encoded = EncodedCounts.of_nothing(column.width if column.draws_modes else 0)
         return NumberComparison(
@@ -296,8 +296,8 @@ class NumberPair(Counter):
             score=ks_complement(original_numbers, synthetic_numbers),
             reachable=1 - ks_by_chance([len(original_numbers), len(synthetic_numbers)]),
             wasserstein=difference.distances.wasserstein / sd if sd else None,
-            before=difference.described[0],
-            after=difference.described[1],
+            before=difference.descriptions[0],
+            after=difference.descriptions[1],
             modal=difference.modal,
             profile=profile_of(column, before, scaled, encoded, ErrorHistogram()),
         )
@@ -408,10 +408,10 @@ def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[d
     names = [column.name for column in columns]
     if not names or columns[0].kind in _UNMODELLED:
         raise InputError("the model encodes no column, so that there is nothing to compare")
-    sampled = take_sample(run, names, model.seed)
+    sample = take_sample(run, names, model.seed)
     engine = get_engine(run.here.engine)
-    pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sampled.rows) for column in columns}
-    return pairs, count_table(run, pairs, "compare", sampled.blocks)
+    pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
+    return pairs, count_table(run, pairs, "compare", sample.blocks)
 
 
 def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts:
@@ -696,7 +696,7 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
             "table lacks.",
             "Look at how both tables write their categories.",
         )
-    lost = _lost_rows(column) if isinstance(column, CategoryComparison) else 0
+    lost = _absent_rows(column) if isinstance(column, CategoryComparison) else 0
     if lost and lost >= _NEW_SHARE * column.rows:
         yield Advice(
             f"{share(lost / column.rows)} of the original rows hold categories that the synthetic table lacks.",
@@ -704,7 +704,7 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
         )
 
 
-def _lost_rows(column: CategoryComparison) -> int:
+def _absent_rows(column: CategoryComparison) -> int:
     """Original rows of the listed categories that the synthetic table lacks, where that is no chance."""
     scale = column.synthetic_rows / max(column.rows, 1)
     absent = [count.rows_before for count in column.levels if not count.rows_after]

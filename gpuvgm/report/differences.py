@@ -128,7 +128,7 @@ class NumberDifference:
     ----------
     pieces : tuple of Pieces
         Both as distributions.
-    described : tuple of Description or None
+    descriptions : tuple of Description or None
         Both in words; None where there is no value.
     distances : Distances
         Between them; 0 where one of them has no value.
@@ -137,7 +137,7 @@ class NumberDifference:
     """
 
     pieces: tuple[Pieces, Pieces]
-    described: tuple[Description | None, Description | None]
+    descriptions: tuple[Description | None, Description | None]
     distances: Distances
     modal: tuple[ValueCount, ...]
 

@@ -44,28 +44,28 @@ def evaluate_table(model: TableModel, run: Run) -> Report:
     numbers = [column.name for column in model.numeric]
     # a source that can be read only once must give all columns with its sample
     names = numbers if numbers and run.source.repeatable else model.names
-    sampled = take_sample(run, names, model.seed)
-    rows = _grid_rows(model, sampled.rows)
+    sample = take_sample(run, names, model.seed)
+    rows = _grid_rows(model, sample.rows)
     options = EncodingOptions(model.seed, place=run.source.place)
     engine = get_engine(run.here.engine)
 
     def trial(column: FittedColumn) -> ColumnTrial:
         return TRIALS.get(column.kind, PassedTrial)(engine, column, options, rows)
 
-    trials = _all_good(map_columns(run.executor.threads, trial, model.by_name))
-    counts = count_table(run, trials, "evaluate", sampled.blocks)
+    trials = _results_or_raise(map_columns(run.executor.threads, trial, model.by_name))
+    counts = count_table(run, trials, "evaluate", sample.blocks)
     pairs = {name: (trial, counts.columns[name]) for name, trial in trials.items()}
     return Report(
         rows=counts.rows,
         invalid_rows=counts.invalid,
-        columns=_all_good(map_columns(run.executor.threads, lambda pair: pair[0].figures(pair[1]), pairs)),
+        columns=_results_or_raise(map_columns(run.executor.threads, lambda pair: pair[0].figures(pair[1]), pairs)),
         widths=model.widths,
         first=counts.first,
         pairs=_sample_correlations(model, trials, rows),
     )
 
 
-def _all_good(results: Results[Any]) -> dict[str, Any]:
+def _results_or_raise(results: Results[Any]) -> dict[str, Any]:
     """Results of all columns; raise the first problem if one failed."""
     for problem in results.failed.values():
         raise problem

@@ -267,14 +267,14 @@ def _main_element(title: str, result: Scored, content: PageContent, mark: str = 
         join(*content.parts(places)),
         None if result.first else tag("p", NO_FIRST_ROWS, class_="caption"),
         sections,
-        _compressed(bodies.values()) if packed else None,
-        _list_of_left_out(result),
+        _packed_bodies(bodies.values()) if packed else None,
+        _omitted_columns(result),
         tag("p", f"Made by gpuvgm. {content.foot}", class_="foot"),
         class_="gpuvgm",
     )
 
 
-def _compressed(bodies: Iterable[Markup]) -> Markup:
+def _packed_bodies(bodies: Iterable[Markup]) -> Markup:
     """Bodies of all sections in one compressed text, which the page's script unpacks."""
     # NUL separates them, which `escaped` leaves in no text.
     text = base64.b64encode(zlib.compress("\0".join(bodies).encode(), PACKING)).decode()
@@ -318,12 +318,14 @@ def _problems(content: PageContent, places: Places) -> Markup:
     }
     if not first_warnings and not content.warnings:
         return tag("p", "Nothing stands out.", class_="fine")
-    alike: dict[str, list[str]] = {}
+    columns_by_remedy: dict[str, list[str]] = {}
     for name, warnings in first_warnings.items():
-        alike.setdefault(warnings[0].remedy, []).append(name)
+        columns_by_remedy.setdefault(warnings[0].remedy, []).append(name)
     items = [tag("li", warning.problem, " ", _remedy(warning)) for warning in content.warnings]
-    items += [_problem(names, first_warnings[names[0]][0], places) for names in list(alike.values())[:LISTED]]
-    remaining_columns = sum(map(len, list(alike.values())[LISTED:]))
+    items += [
+        _problem(names, first_warnings[names[0]][0], places) for names in list(columns_by_remedy.values())[:LISTED]
+    ]
+    remaining_columns = sum(map(len, list(columns_by_remedy.values())[LISTED:]))
     if remaining_columns:
         items.append(tag("li", f"and {counted(remaining_columns, 'more column')}: see the warnings below"))
     explanation = tag("p", content.remedies, class_="caption")
@@ -335,11 +337,11 @@ def _problem(names: list[str], warning: Advice, places: Places) -> Markup:
     links = [link(name, places) for name in names[: 1 + ALIKE]]
     other_links = join([join(", " if i else "", other) for i, other in enumerate(links[1:])])
     remaining_words = f" and {len(names) - len(links):,} more" if len(names) > len(links) else ""
-    also = join(" Much the same in ", other_links, remaining_words, ".") if other_links else None
-    return tag("li", links[0], ": ", warning.problem, also, " ", _remedy(warning))
+    similar = join(" Much the same in ", other_links, remaining_words, ".") if other_links else None
+    return tag("li", links[0], ": ", warning.problem, similar, " ", _remedy(warning))
 
 
-def _list_of_left_out(result: Scored) -> Markup | None:
+def _omitted_columns(result: Scored) -> Markup | None:
     """Columns of the source that the model does not have."""
     reasons = [(name, reason) for name, reason in result.reasons.items() if name not in result.columns]
     items = [tag("li", tag("b", name), f": {reason}") for name, reason in reasons]
@@ -504,8 +506,8 @@ def description_table(first: Description, second: Description, titles: tuple[str
     """Moments and quantiles of two sets of values, folded."""
     words = ["mean", "sd", *SHARE_NAMES.values()]
     rows = list(zip(words, first.texts, second.texts, strict=True))
-    folded = scroll_table(("", *titles), rows, f"Moments and quantiles, {' and '.join(titles)}")
-    return tag("details", tag("summary", "Moments and quantiles"), folded, class_="more")
+    table = scroll_table(("", *titles), rows, f"Moments and quantiles, {' and '.join(titles)}")
+    return tag("details", tag("summary", "Moments and quantiles"), table, class_="more")
 
 
 def first_rows_table(first_rows: FirstRows, after: str, caption: str, columns: int, *, mark: bool = False) -> Markup:

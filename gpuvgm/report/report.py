@@ -112,7 +112,7 @@ class Report(Scored):
     @property
     def verdict(self) -> str:
         """One line: how many columns come back, equal or but for a rounding, and which do not, the worst first."""
-        bad = {name: _lost(column) for name, column in self.columns.items() if not column.comes_back}
+        bad = {name: _loss(column) for name, column in self.columns.items() if not column.comes_back}
         rounded = sum(column.comes_back and getattr(column, "unequal_rows", 0) > 0 for column in self.columns.values())
         good = len(self.columns) - len(bad)
         line = f"{good} of {counted(len(self.columns), 'column')} come{'s' * (good == 1)} back"
@@ -222,7 +222,7 @@ class Report(Scored):
                 yield name, float(value)
 
 
-def _lost(column: ColumnFigures) -> tuple[float, float, str]:
+def _loss(column: ColumnFigures) -> tuple[float, float, str]:
     """Sort key by how much of a column is lost, and the figure in words: an error in sd, or a share of rows.
 
     Where all rows but one in a thousand come back to within a rounding, the row that is furthest off decides.

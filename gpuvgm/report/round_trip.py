@@ -117,21 +117,21 @@ class NumberTrial(ColumnTrial):
         column = self._column
         rules = rules_for(column.codec, column.modal_values, values)
         numbers, _, off_step = numbers_on(self._engine, column.codec, column.modal_values, values, rules)
-        bounded: Any = column  # rows of general columns all count as valid
-        valid = None if coded.code is None else within_bounds(bounded, numbers, coded.code)
+        bounded_column: Any = column  # rows of general columns all count as valid
+        valid = None if coded.code is None else within_bounds(bounded_column, numbers, coded.code)
         counts = NumberTripCounts(
             before=self._counter.count(values, x),
             after=self._counter.count(decoded, y),
             absolute=absolute,
             relative=relative,
-            encoded=self._encoded(coded, numbers),
+            encoded=self._encoded_counts(coded, numbers),
             rows=len(x),
             missing=len(x) - int(np.count_nonzero(ordinary)),
-            unequal=_unequal(values, decoded),
-            agreeing=0 if coded.code is None else self._agreeing(Slice(values, first_row), is_number),
+            unequal=_count_unequal(values, decoded),
+            agreeing=0 if coded.code is None else self._count_agreeing(Slice(values, first_row), is_number),
             invalid=0 if valid is None else len(x) - int(np.count_nonzero(valid)),
             off_step=0 if off_step is None else int(np.count_nonzero(off_step & ordinary)),
-            under_threshold=self._under_threshold(numbers),
+            under_threshold=self._count_under_threshold(numbers),
         )
         return counts, valid
 
@@ -145,7 +145,7 @@ class NumberTrial(ColumnTrial):
             relative = relative.merge(ErrorHistogram.of(error[nonzero] / size[nonzero]))
         return absolute, relative
 
-    def _agreeing(self, rows: Slice, mask: Any) -> int:
+    def _count_agreeing(self, rows: Slice, mask: Any) -> int:
         """Number of rows in the mask whose most probable mode is the same after a round trip."""
         modes = self._encode_probable(rows)
         decoded_modes = self._encode_probable(Slice(self._decode(modes, rows.first_row).array, rows.first_row))
@@ -161,14 +161,14 @@ class NumberTrial(ColumnTrial):
             return False
         return 0 < self._resolution and counts.absolute.maximum * self._unit <= self._resolution
 
-    def _encoded(self, coded: Coded, numbers: Floats) -> EncodedCounts:
+    def _encoded_counts(self, coded: Coded, numbers: Floats) -> EncodedCounts:
         column: Any = self._column
         if not column.has_codes:
             return EncodedCounts.of_range(numbers, column.low, column.high)
         assert coded.scalar is not None and coded.code is not None
         return EncodedCounts.of_modes(coded.scalar, coded.code, column.rules.scalar_limit, column.width)
 
-    def _under_threshold(self, numbers: Floats) -> int:
+    def _count_under_threshold(self, numbers: Floats) -> int:
         """Ordinary rows whose most probable component is not active."""
         column = self._column
         if column.mixture is None or np.all(column.active):
@@ -181,8 +181,8 @@ class NumberTrial(ColumnTrial):
         column, ordinary = self._column, counts.rows - counts.missing
         difference = self._counter.difference(counts.before, counts.after)
         (before, after), distances = difference.pieces, difference.distances
-        described = difference.described[0]
-        sd = self._unit if _has_fitted_unit(column) else (described.sd if described else 0.0) or self._unit
+        description = difference.descriptions[0]
+        sd = self._unit if _has_fitted_unit(column) else (description.sd if description else 0.0) or self._unit
         scale = self._unit / sd
         agreement = counts.agreeing / ordinary if ordinary else 1.0
         return NumberFigures(
@@ -207,8 +207,8 @@ class NumberTrial(ColumnTrial):
             ks_resolution=distances.ks_resolution,
             wasserstein=distances.wasserstein / sd,
             wasserstein_resolution=distances.wasserstein_resolution / sd,
-            before=difference.described[0],
-            after=difference.described[1],
+            before=difference.descriptions[0],
+            after=difference.descriptions[1],
             modal=difference.modal,
             profile=profile_of(column, before, after, counts.encoded, counts.absolute, scale, self._different),
         )
@@ -220,7 +220,7 @@ def _different_share(numbers: Floats) -> float:
     return len(np.unique(present)) / max(len(present), 1)
 
 
-def _unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:
+def _count_unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:
     """Number of rows whose value after the round trip is another one."""
     if pa.types.is_null(before.type):
         return 0

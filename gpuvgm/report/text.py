@@ -125,7 +125,7 @@ def _figures(headings: _Headings, columns: Mapping[str, Any]) -> list[str]:
     return aligned([title for title, _ in headings], rows)
 
 
-def _described_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:
+def _description_pairs(columns: Mapping[str, NumberFigures]) -> Iterable[tuple[str, str, Description]]:
     """Yield descriptions of each column's values before and after; only the first has the column's name."""
     for name, column in columns.items():
         if column.before is not None and column.after is not None:
@@ -151,14 +151,14 @@ def _moment_tables(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]]:
     """One table for columns of numbers, and one for those whose values take more room."""
     tables: dict[bool, list[Row]] = {False: [], True: []}
     for name, column in columns.items():
-        described = list(_described_pairs({name: column}))
-        is_wide = any(len(description.texts[0]) > WIDE for _, _, description in described)
+        pairs = list(_description_pairs({name: column}))
+        is_wide = any(len(description.texts[0]) > WIDE for _, _, description in pairs)
         tables[is_wide] += [
             (
                 label,
                 [when, *description.texts[:2], _moment_text(description.skewness), _moment_text(description.kurtosis)],
             )
-            for label, when, description in described
+            for label, when, description in pairs
         ]
     return [aligned(["", "mean", "sd", "skewness", "kurtosis"], rows) for rows in tables.values() if rows]
 
@@ -190,7 +190,7 @@ def _quantile_tables(columns: Mapping[str, NumberFigures]) -> Iterable[list[str]
 def _quantile_rows(columns: Mapping[str, NumberFigures], shares: Sequence[float]) -> list[Row]:
     at = [2 + SHARES.index(share) for share in shares]
     return [
-        (name, [when, *(description.texts[i] for i in at)]) for name, when, description in _described_pairs(columns)
+        (name, [when, *(description.texts[i] for i in at)]) for name, when, description in _description_pairs(columns)
     ]
 
 

@@ -164,9 +164,9 @@ class Validation:
         InputError
             For a limit of another name.
         """
-        return [text for sentences in self._broken(limits).values() for text in sentences]
+        return [text for sentences in self._sentences_by_column(limits).values() for text in sentences]
 
-    def _broken(self, limits: Mapping[str, float | None] | None) -> dict[str, list[str]]:
+    def _sentences_by_column(self, limits: Mapping[str, float | None] | None) -> dict[str, list[str]]:
         """Sentences on broken limits by column."""
         bounds: dict[str, float | None] = {**LIMITS, **(limits or {})}
         check_limits(bounds, LIMITS)
@@ -183,7 +183,7 @@ class Validation:
 
     def verdict(self, limits: Mapping[str, float | None] | None = None) -> str:
         """One line: how many columns agree with the model, and which do not."""
-        wrong = self._broken(limits)
+        wrong = self._sentences_by_column(limits)
         good = len(self.columns) - len(wrong)
         line = f"{good} of {counted(len(self.columns), 'column')} {'agrees' if good == 1 else 'agree'} with the model"
         return f"{line}; look at {', '.join(wrong)}" if wrong else line
@@ -280,7 +280,7 @@ class _NumberCheck(Counter):
         """The counts beside the training rows."""
         column = self._column
         modal_rows = [*getattr(column, "modal_counts", ()), 0]
-        trained = np.array([*modal_rows, max(column.fit.rows - sum(modal_rows), 0)])
+        training_rows = np.array([*modal_rows, max(column.fit.rows - sum(modal_rows), 0)])
         step = step_text(column.codec)
         return ColumnValidation(
             kind=column.kind,
@@ -288,7 +288,7 @@ class _NumberCheck(Counter):
             invalid_rows=counts.invalid,
             off_step_rows=counts.off_step if step else None,
             unknown_rows=None,
-            shares=total_variation(counts.groups, trained),
+            shares=total_variation(counts.groups, training_rows),
             **self._distances(counts),
             trained_rows=column.fit.rows,
             groups=len(counts.groups),
@@ -377,5 +377,5 @@ def validate_table(model: TableModel, run: Run) -> Validation:
         column.name: _CHECKS[column.kind](engine, column) for column in model.encoded if column.kind in _CHECKS
     }
     counts = count_table(run, checks, "validate")
-    judged = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
-    return Validation(counts.rows, judged, tuple(name for name in model.names if name not in judged))
+    validations = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
+    return Validation(counts.rows, validations, tuple(name for name in model.names if name not in validations))

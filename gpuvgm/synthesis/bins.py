@@ -167,7 +167,7 @@ def _bins_of_categories(column: CategoricalColumn) -> Bins:
 def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_limit: int) -> Bins:
     """Missing values, modal values and intervals, in the order of their values."""
     edges = values.edges(interval_limit)
-    inner = _cut_bins(values, edges) if column.minimum is not None else []
+    inner = _interval_pieces(values, edges) if column.minimum is not None else []
     modal = column.modal_numbers
     places = np.array([column.codec.plain.number(value) for value in modal])
     modal_counts = np.rint(np.array(getattr(column, "modal_counts", ())) * values.share)
@@ -288,7 +288,7 @@ class _TrainingValues:
         return shares
 
 
-def _cut_bins(values: _TrainingValues, edges: Floats) -> list[_BinPieces]:
+def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]:
     """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
     low, high = values.ends
     # Where all values are equal, their interval still needs a width to be cut into pieces.
@@ -359,11 +359,11 @@ def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) 
 
 def _check_known(column: CategoricalColumn, places: Ints) -> Ints:
     if (places < 0).any():
-        raise _without_bin(column, "is no category of it; list it, or fit with rows that have it")
+        raise _no_bin_error(column, "is no category of it; list it, or fit with rows that have it")
     return places
 
 
-def _without_bin(column: FittedColumn, why: str) -> InputError:
+def _no_bin_error(column: FittedColumn, why: str) -> InputError:
     return InputError(f'column "{column.name}": a value {why}')
 
 
@@ -391,7 +391,7 @@ def bins_of_rows(
         return row_bins
     missing = xp.isnan(numbers)
     if not bins.has_missing and (missing if which is None else missing & (which < 0)).any():
-        raise _without_bin(column, "is missing, but none was at fit; fit with such rows")
+        raise _no_bin_error(column, "is missing, but none was at fit; fit with such rows")
     if len(codes) == modal and not missing.all():
-        raise _without_bin(column, "differs from the only ones that were there at fit; fit with rows that have it")
+        raise _no_bin_error(column, "differs from the only ones that were there at fit; fit with rows that have it")
     return row_bins

@@ -83,16 +83,16 @@ def restricted_since(
     intervals = read_intervals(column, condition)
     number_intervals = [interval for interval in intervals if interval is not None]
     lowest, highest = _drawable_range(columns, bins, name)
-    reached = [(low, high) for low, high in number_intervals if low <= highest and high >= lowest]
+    reachable = [(low, high) for low, high in number_intervals if low <= highest and high >= lowest]
     modal = _modal_of_pieces(column, bins_of_column)
     ordinary = np.isposinf(modal)
-    meets = (ordinary & bool(reached)) | (np.isnan(modal) & (None in intervals))
+    meets = (ordinary & bool(reachable)) | (np.isnan(modal) & (None in intervals))
     for low, high in number_intervals:
         meets |= ~ordinary & (modal >= low) & (modal <= high)
     restricted_bins = {name: _with_mass(column, replace(bins_of_column, mass=bins_of_column.mass * meets), condition)}
-    if not reached or np.any(meets & ~ordinary):
+    if not reachable or np.any(meets & ~ordinary):
         return restricted_bins
-    low, high = reached[0][0], reached[-1][1]
+    low, high = reachable[0][0], reachable[-1][1]
     while (origin := origin_of(columns, bins[name])) is not None:
         lowest, highest = _ends(origin.column)
         longest = float(np.max(bins[name].high[np.isposinf(_modal_of_pieces(origin.column, bins[name]))]))

@@ -43,7 +43,7 @@ def density_finder(
 
         return of_categories
     assert isinstance(column, NumericColumn)
-    log_density, usual = _Inside(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
+    log_density, usual = _BinDensity(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
 
     def of_numbers(rows: Rows) -> tuple[Codes, Floats]:
         numbers, which = numbers_since(column, origin, rows, engine)
@@ -116,7 +116,7 @@ def _log_likelihood(
     return likeliest + float(np.sum(densities))
 
 
-class _Inside:
+class _BinDensity:
     """Logarithms of the densities of ordinary numbers in their bins.
 
     Parameters

@@ -66,8 +66,10 @@ class IdentifierForm:
         """Forms of the text columns that are not modelled, where a sample of the rows shows one."""
         names = [column.name for column in model.identifiers if column.regenerate == "sequence"]
         forms = {name: identifier_form(rows.column(name), model.rows) for name in names}
-        passed = [column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names]
-        forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in passed}
+        pass_names = [
+            column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
+        ]
+        forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in pass_names}
         return {name: form for name, form in forms.items() if form is not None}
 
     def values(self, name: str, first_row: int, rows: int, seed: int) -> pa.Array[Any]:

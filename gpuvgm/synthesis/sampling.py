@@ -93,7 +93,7 @@ class Sampler:
         """
         if self.tested and rows:
             starts = range(first_row, first_row + rows, TESTED_ROWS)
-            parts = [self._that_meet(start, min(TESTED_ROWS, first_row + rows - start), seed) for start in starts]
+            parts = [self._rows_that_meet(start, min(TESTED_ROWS, first_row + rows - start), seed) for start in starts]
             node_draws = [
                 (np.concatenate([codes for codes, _ in node]), np.concatenate([numbers for _, numbers in node]))
                 for node in zip(*parts, strict=True)
@@ -109,7 +109,7 @@ class Sampler:
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _that_meet(self, first_row: int, rows: int, seed: int) -> Drawn:
+    def _rows_that_meet(self, first_row: int, rows: int, seed: int) -> Drawn:
         """Consecutive rows, each drawn again with further seeds until it meets all conditions."""
         draws = self.drawing.rows(first_row, rows, seed)
         unmet = ~self._meet(draws)

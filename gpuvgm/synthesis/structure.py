@@ -183,7 +183,7 @@ class _ParentSearch:
         key = (child, first, second)
         if key not in self._gains:
             groups = self._groups[child]
-            size, probability = len(self._axes[child].starts), self._left_out(child, first)
+            size, probability = len(self._axes[child].starts), self._probability_by_others(child, first)
             width = int(self._coarse[second].max(initial=0)) + 1
             context = self._coarse[first] * width + self._coarse[second]
             counts = joint_counts(context, groups, int(context.max(initial=0)) + 1, size)
@@ -193,7 +193,7 @@ class _ParentSearch:
             self._gains[key] = float(max(likelihoods) - np.sum(np.log(probability)))
         return self._gains[key]
 
-    def _left_out(self, child: int, parent: int) -> Floats:
+    def _probability_by_others(self, child: int, parent: int) -> Floats:
         """Probability of each row's group given its bin of a parent, by all other rows."""
         if (child, parent) not in self._leave_one_out:
             axis, parent_axis = self._axes[child], self._axes[parent]

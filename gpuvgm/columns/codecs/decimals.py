@@ -100,7 +100,7 @@ class DecimalCodec(WholeCodec):
             return None
         if isinstance(column, DeviceColumn) and self.works_on_device(column.type):
             return off_multiples(column, filled(column.stored()), self.step)
-        exact = self._rescaled(on_host(column))
+        exact = self._with_scale(on_host(column))
         if exact is None:
             return ~np.isnan(numbers)
         zeros = self._zeros
@@ -118,14 +118,14 @@ class DecimalCodec(WholeCodec):
         if isinstance(column, DeviceColumn) and self.works_on_device(column.type):
             return differences(column.stored(), self.base)  # type: ignore[no-any-return]
         column = on_host(column)
-        exact = self._rescaled(column)
+        exact = self._with_scale(column)
         if exact is None:
-            return self._inexact(column)
+            return self._rounded_numbers(column)
         if exact.type.precision > SHORT:
             return differences_of_digits(exact, self.base)
         return with_missing(difference(words_of(exact)[:, 0], self.base), exact)
 
-    def _rescaled(self, column: pa.Array[Any]) -> pa.Array[Any] | None:
+    def _with_scale(self, column: pa.Array[Any]) -> pa.Array[Any] | None:
         """The column with as many decimal places as the codec's type; None where that does not hold it."""
         kind, scale = column.type, self.scale
         if pa.types.is_decimal(kind) and kind.scale == scale and kind.bit_width <= 128:
@@ -137,7 +137,7 @@ class DecimalCodec(WholeCodec):
         except pa.ArrowInvalid:
             return None
 
-    def _inexact(self, column: pa.Array[Any]) -> Floats:
+    def _rounded_numbers(self, column: pa.Array[Any]) -> Floats:
         """Numbers of a column of another type, with the precision of floats."""
         if pa.types.is_decimal(column.type):
             numbers = decimal_floats(column)

@@ -148,12 +148,12 @@ def _common_step(values: _DistinctValues) -> tuple[int, NDArray[np.bool_]]:
     if len(integers) < 2:
         return 1, values.none
     common = [abs(int(np.gcd.reduce(part))) for part in np.array_split(integers, values.most_strays + 1)]
-    everything = math.gcd(*common)
-    for step in sorted({step for step in common if everything < step < LONGEST_STEP}, reverse=True):
+    divisor = math.gcd(*common)
+    for step in sorted({step for step in common if divisor < step < LONGEST_STEP}, reverse=True):
         off = integers % step != 0
         if values.lie_on(off, math.log2(step)):
             return step, off
-    step = everything if values.lie_on(values.none, math.log2(everything)) else 1
+    step = divisor if values.lie_on(values.none, math.log2(divisor)) else 1
     return step, values.none
 
 

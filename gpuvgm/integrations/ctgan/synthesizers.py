@@ -291,7 +291,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
     ) -> Any:
         """Return `rows` rows of a network's outputs as a table, or write them to a file."""
         if conditions or self._table is not None:  # which look at rows with their noise
-            outputs, sigmas = map(partial(transformer._noisy, sigmas=sigmas), outputs), None
+            outputs, sigmas = map(partial(transformer._with_noise, sigmas=sigmas), outputs), None
         if conditions:
             table = self._table or SampledTable(transformer._fitted(), {}, enforce=False)
             outputs = table.that_meet(conditions, outputs, rows, self._tell_share)

@@ -91,7 +91,7 @@ class SampledTable:
         report : callable, optional
             Hears of rows that are done.
         """
-        take = _taking(outputs)
+        take = _row_taker(outputs)
 
         def rows_of(first_row: int, rows: int, seed: int) -> pa.RecordBatch:
             return self.rows(take(rows), first_row, seed)
@@ -151,7 +151,7 @@ def _rows_that_meet(
         return
 
 
-def _taking(outputs: Iterator[Matrix]) -> Callable[[int], Matrix]:
+def _row_taker(outputs: Iterator[Matrix]) -> Callable[[int], Matrix]:
     """Return a function that takes the next rows of outputs."""
     remaining: list[Matrix] = []
 

@@ -79,10 +79,10 @@ class Checkpoint:
         self.meaning = meaning
         if self.state is None:
             return
-        differing = [name for name, value in meaning.items() if self.state["meaning"].get(name) != value]
-        if differing:
+        differences = [name for name, value in meaning.items() if self.state["meaning"].get(name) != value]
+        if differences:
             raise InputError(
-                f"{self.path}: a checkpoint of another training; these differ: {', '.join(differing)}; "
+                f"{self.path}: a checkpoint of another training; these differ: {', '.join(differences)}; "
                 "give what it was begun with, or remove it to begin again"
             )
 

@@ -179,7 +179,7 @@ class DataTransformer:
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         _change_columns(table, _in_order_of_appearance)
         if frame is not None:
-            _give_booleans(table, [str(label) for label in _truths(frame)])
+            _give_booleans(table, [str(label) for label in _boolean_labels(frame)])
         self._take(table, texts, _without_rows(raw_data, frame, source.flavour), source.flavour)
 
     def take(self, table: TableTransformer) -> None:
@@ -314,7 +314,7 @@ class DataTransformer:
         >>> transformer.inverse_transform(transformer.transform(frame))["colour"][:3].tolist()
         ['red', 'red', 'blue']
         """
-        table, matrix = self._fitted(), self._noisy(data, sigmas)
+        table, matrix = self._fitted(), self._with_noise(data, sigmas)
         rows = table.inverse_transform(matrix)
         for name, texts in self._texts.items():
             rows[name] = texts.decode(rows[name])
@@ -331,7 +331,7 @@ class DataTransformer:
         if self._empty is None:
             return rows
         rows.columns = self._empty.columns
-        truths = _truths(self._empty)
+        truths = _boolean_labels(self._empty)
         return rows.astype(dict.fromkeys(truths, "bool")) if truths else rows
 
     def write(self, matrices: Iterator[NDArray[Any]], out: str | Path, sigmas: Any = None) -> RunSummary:
@@ -362,11 +362,11 @@ class DataTransformer:
         1200
         """
         summary: RunSummary = self._fitted().inverse_transform(
-            (self._noisy(matrix, sigmas) for matrix in matrices), out=out
+            (self._with_noise(matrix, sigmas) for matrix in matrices), out=out
         )
         return summary
 
-    def _noisy(self, data: Any, sigmas: Any) -> NDArray[Any]:
+    def _with_noise(self, data: Any, sigmas: Any) -> NDArray[Any]:
         """Outputs of a network with noise on their scalars; see `inverse_transform`."""
         matrix = np.asarray(data)
         if matrix.ndim != 2 or matrix.shape[1] != self.output_dimensions:
@@ -585,7 +585,7 @@ def _without_rows(rows: Any, frame: Any, flavour: str) -> Any:
     return empty
 
 
-def _truths(frame: Any) -> list[Any]:
+def _boolean_labels(frame: Any) -> list[Any]:
     """Labels of the columns of NumPy's booleans."""
     return [label for label, dtype in frame.dtypes.items() if str(dtype) == "bool"]
 
