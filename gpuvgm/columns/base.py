@@ -274,7 +274,7 @@ class FittedColumn:
         return self.has_scalar or self.has_codes
 
     def tells_apart(self, different: int) -> bool:
-        """Return whether so many different values may each name someone or something: text of more than 255 values."""
+        """Return whether values may each name someone or something: text of more than 255 different ones."""
         type_: Any = self.decoded_type
         return different > MOST_ORDINARY and is_text_type(getattr(type_, "value_type", type_))
 
@@ -375,7 +375,7 @@ class FittedColumn:
         return read_record(cls, document, where)
 
     def meaning(self) -> dict[str, Any]:
-        """The parameters that decide what an encoded row means."""
+        """Parameters that the meaning of an encoded row depends on."""
         return {part: value for part, value in self.to_json().items() if part not in self.without_meaning}
 
     def describe(self) -> dict[str, Any]:
@@ -383,10 +383,10 @@ class FittedColumn:
         return {"type": str(self.row_type), "rows": self.fit.rows, "missing": self.fit.missing, "fit": asdict(self.fit)}
 
     def check(self) -> None:
-        """Raise ValueError, or what Arrow raises, where the parts of a loaded column do not fit together."""
+        """Raise ValueError, or an error of Arrow's, if the parts of a loaded column do not fit together."""
 
     def check_summary(self, summary: Summary) -> None:
-        """Raise ValueError for a summary that is none of the column."""
+        """Raise ValueError for a summary that does not belong to the column."""
         raise ValueError(f'there is a summary of "{self.name}", which is no column of numbers')
 
     def plot(self, ax: Any = None, *, rows: Any = None) -> Any:

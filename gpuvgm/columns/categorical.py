@@ -140,7 +140,7 @@ class CategoricalColumn(FittedColumn):
 
     @cached_property
     def positions(self) -> dict[Category, int]:
-        """One-hot column of each category; true and 1 are told apart by the column's type."""
+        """One-hot column of each category; the column's type distinguishes true from 1."""
         last = self.width - 1
         return {category: min(position, last) for position, category in enumerate(self.categories)}
 
@@ -575,7 +575,7 @@ class CategoryEncoder:
         return Unseen.of(part.first_row, unknown=positions < 0, infrequent=is_infrequent)
 
     def _positions(self, part: Slice) -> Ints:
-        """Position of each row's category, where the rows lie; -1 for values that are none, where they are no error."""
+        """Position of each row's category, where the rows lie; -1 for unknown values, if they are no error."""
         values = part.values if _is_coded_there(part.values) else on_host(part.values)
         positions = self._column.index.find(values)
         unknown = positions < 0

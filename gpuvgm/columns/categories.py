@@ -273,7 +273,7 @@ class CategoryIndex:
         return codes
 
     def _find_others(self, values: Array) -> NDArray[np.int64]:
-        """Places of plain values of another type, each by itself: what the categories' type cannot hold is none."""
+        """Places of plain values of another type; a value that the categories' type cannot hold has none."""
         type_ = self._set.type
         if is_plain_number_type(values.type) and (pa.types.is_integer(type_) or pa.types.is_boolean(type_)):
             near = values.cast(type_, safe=False)

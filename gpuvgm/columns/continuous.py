@@ -149,7 +149,7 @@ class MixtureColumn(NumericColumn):
 
     @property
     def resolution(self) -> float:
-        """Largest distance of a value from what comes back for it, in the unit of `minimum`; 0 where all are exact.
+        """Largest distance of a value from its decoded value, in the unit of `minimum`; 0 if all are exact.
 
         That is of ordinary values within the training range whose scalars were not cut, and are float32 unless
         `scalar_dtype` says float64, as it does of the compact layout alone. It is a step of the largest scalar, and the
@@ -276,7 +276,7 @@ class MixtureColumn(NumericColumn):
         return MixtureDecoder(engine, self, check=check)
 
     def meaning(self) -> dict[str, Any]:
-        """The parameters that decide what an encoded row means."""
+        """Parameters that the meaning of an encoded row depends on."""
         document = super().meaning()
         for part in ("centres", "counts", "active_counts", "tail_counts"):
             (document["mixture"] or {}).pop(part, None)
@@ -432,7 +432,7 @@ class MixtureEncoder:
         return Unseen.counted(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
 
     def _check(self, numbers: Floats, which: NDArray[np.int64] | None, first_row: int) -> None:
-        """Refuse what the codes cannot hold: infinities, missing rows without a code, values without a mixture."""
+        """Refuse rows without a code: infinities, missing rows, and values of a column without a mixture."""
         column, xp = self._column, namespace_of(numbers)
         finite = xp.isfinite(numbers)
         if column.mixture is not None and finite.all():

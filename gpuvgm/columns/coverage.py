@@ -53,6 +53,7 @@ def covered_by(means: Floats, reaches: Floats) -> list[tuple[float, float]]:
     slack = 4 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
     covered: list[tuple[float, float]] = []
     for start, end in sorted(zip((low + slack).tolist(), (high - slack).tolist(), strict=True)):
+        # Narrower than its roundings: it covers nothing for certain.
         if start > end:
             continue
         if covered and start <= covered[-1][1]:

@@ -119,6 +119,7 @@ def _bin_edges(pieces: Pieces, base: float, *, has_zero: bool) -> tuple[Floats, 
     if not steps:
         return _distinct_edges(np.linspace(low, high, HISTOGRAM_BINS + 1)), False
     width = steps.unit * max(1.0, np.ceil(((high - low) / steps.unit + 1) / HISTOGRAM_BINS))
+    # Half a step from the values, so that none lies on an edge.
     first = steps.between(np.array([low]))[0] - steps.unit
     return _distinct_edges(first + width * np.arange(np.ceil((high - first) / width) + 1)), False
 
@@ -139,6 +140,7 @@ class Steps:
             integers = np.rint(scaled)
             near = _ROUNDING * np.maximum(min(1.0, usual * scale), np.abs(scaled))
             on_step = np.abs(scaled - integers) <= np.minimum(near, _CLOSE)
+            # Beyond 2^53 all floats are whole, which says nothing of a step.
             if np.max(np.abs(scaled)) < _EXACT and np.sum(count[on_step]) >= _MOST * np.sum(count):
                 gaps = np.diff(np.sort(integers[on_step])).astype(np.int64)
                 return cls(float(integers[on_step][0] / scale), float(np.gcd.reduce(gaps) or 1) / scale)
@@ -177,7 +179,7 @@ def _even_ratios(values: Floats, count: Floats) -> Floats:
 
 
 def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -> list[Curve]:
-    """Curves of the active components by rising mean, and of the whole mixture, for so many rows."""
+    """Curves of the active components by rising mean, and of the whole mixture, scaled to `rows` rows."""
     mixture = column.mixture
     assert mixture is not None
     active = components_by_mean(column)
@@ -185,6 +187,7 @@ def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -
     means = mixture.frame.invert(mixture.posterior.means)[k, None]
     last = len(edges) - 1
     bins, ends = np.arange(-1, last + 2), np.linspace(-1, last + 1, _POINTS * (last + 2) + 1)
+    # With one more bin on either side, so that the window of `_smooth` has shares beyond the ends.
     numbers, at = (np.interp(ends, bins, _with_outer_bins(axis)) for axis in (edges, places))
     shares = column.weights[k, None] * np.diff(
         normal_cdf((column.codec.of_inner(numbers) - means) / column.stds[k, None])
@@ -196,7 +199,7 @@ def _curves(column: NumericColumn, edges: Floats, places: Floats, rows: float) -
 
 
 def _smooth(shares: Floats) -> Floats:
-    """Shares of each row averaged with those beside them, by a Hann window as wide as two bins.
+    """Smooth the shares of each row by a Hann window as wide as two bins.
 
     A mode within one bin becomes a bell as high as the bar would be, and a wide one stays as it is.
     """
@@ -211,7 +214,7 @@ def _with_outer_bins(edges: Floats) -> Floats:
 
 
 def _visible_part(places: Floats, heights: Floats, most_points: int = _MOST_POINTS) -> Curve:
-    """The part of a curve that can be seen, with at most about so many points."""
+    """Visible part of a curve, with about `most_points` points at most."""
     visible = np.flatnonzero(heights > _VISIBLE * np.max(heights))
     part = np.arange(max(visible[0] - 1, 0), min(visible[-1] + 2, len(places))) if len(visible) else visible
     # The denser, the more the curve bends: then straight lines between the points follow it closest.

@@ -177,7 +177,7 @@ class IdStatistics:
 
 
 def _registers(hashes: NDArray[np.uint64]) -> bytes:
-    """For each class of hashes, told by their first bits, the most leading zeros of the others plus one."""
+    """For each class of hashes by their first bits, the largest number of leading zeros of the other bits, plus 1."""
     registers = np.zeros(1 << REGISTER_BITS, np.uint8)
     low_bits = hashes << np.uint64(REGISTER_BITS) | np.uint64(1 << (REGISTER_BITS - 1))  # never 0
     zeros = 54 - np.frexp((low_bits >> np.uint64(11)).astype(np.float64))[1]  # of 53 bits, which floats hold

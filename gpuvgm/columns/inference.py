@@ -261,7 +261,7 @@ def _of_form(
 
 
 def form_recognised(column: Column, recognised: Recognised) -> TextForm | None:
-    """The form of text that is dates, times or numbers, where such is told apart; None for other columns."""
+    """Form of text that is dates, times or numbers, if text is recognised at all; None for other columns."""
     if not recognised.texts or not is_text_type(column.type):
         return None
     return form_of(column, recognised.parse, recognised.na_values)

@@ -67,7 +67,7 @@ class NumericColumn(FittedColumn):
 
         @property
         def resolution(self) -> float:
-            """Largest distance of a training value from what comes back for it."""
+            """Largest distance of a training value from its decoded value."""
 
     @property
     def type(self) -> Any:
@@ -123,7 +123,7 @@ class NumericColumn(FittedColumn):
         return np.flatnonzero(self.active)
 
     def refuse_type(self, source: str, type_: pa.DataType) -> None:
-        """Refuse to encode what is no number."""
+        """Refuse to encode values that are not numbers."""
         text = self.row_type != self.type and is_text_type(plain_type(type_))
         if type_ != self.type and not is_number_type(type_) and not text:
             raise InputError(

@@ -28,7 +28,7 @@ Reader = Callable[[Any, str], Any]  # the document, and where it stands
 
 
 def refuse(value: object, where: str, requirement: str) -> NoReturn:
-    """Raise a ValueError that says what stands where, and what may."""
+    """Raise a ValueError that names the value, its place and the requirement."""
     raise ValueError(f"{where} is {shown(value)}, not {requirement}")
 
 
@@ -162,7 +162,7 @@ def text(value: Any, where: str) -> str:
 
 
 def anything(value: Any, where: str) -> Any:
-    """Any value; it is checked together with what stands beside it."""
+    """Any value; it is checked later, together with other parts of its record."""
     return value
 
 

@@ -264,7 +264,7 @@ class _Trial:
 
 
 def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float]:
-    """The likeliest scale of numbers, which ascend, and what it gains over the plain one in nats a row."""
+    """Likeliest scale of ascending numbers, and its gain over the plain one in nats a row."""
     sample = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), MOST_VALUES)).astype(np.int64)]
     training, held_out = np.append(sample[::2], sample[-1:][len(sample) % 2 :]), sample[1::2]  # both ends are learnt
     # One row may lie anywhere.

@@ -50,7 +50,7 @@ SHAPES = {"integer", "modal", *SCALES}  # options that leave no scale to choose
 
 @dataclass(frozen=True, slots=True)
 class ColumnSpec:
-    """One column: its kind, why it has it, and what it sets for itself.
+    """One column: its kind, the reason for it, and its own settings.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ class ColumnSpec:
         return str(self.options.get("encoding", "onehot" if effort == "research" else "auto"))
 
     def max_categories(self, setting: int | None) -> int | None:
-        """At most so many one-hot columns of categories; `setting` is the table's, which intervals have no use for."""
+        """Largest number of one-hot columns of categories; the table's `setting` does not count for intervals."""
         default = None if self.options.get("encoding") == "interval" else setting
         limit = self.options.get("max_categories", default)
         return None if limit is None else int(limit)  # type: ignore[arg-type]  # the option is a whole number

@@ -1,4 +1,4 @@
-"""Numbers that stand for something else: repeated values, alone or a few together, far from all others.
+"""Sentinels, numbers that stand for something else: repeated values, one or a few, far from all others.
 
 -999 among temperatures, 97, 98 and 99 among ages, 9999-12-31 among dates. They are looked for before anything is
 fitted: a mixture gives a value that lies apart a mode of its own, and then finds nothing strange about it.

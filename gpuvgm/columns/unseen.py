@@ -1,4 +1,4 @@
-"""Values that the fit had not seen: counted where rows are encoded, and told once for each column."""
+"""Values that the fit had not seen: counted where rows are encoded, and logged once for each column."""
 
 from __future__ import annotations
 

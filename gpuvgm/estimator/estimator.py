@@ -699,7 +699,7 @@ def _of_components(attribute: Floats, form: CovarianceType, shape: tuple[int, ..
 
 
 def _refuse_too_few_rows(estimator: Any, rows: Rows) -> None:
-    """Refuse fewer rows than components; a row with a weight stands for so many."""
+    """Refuse fewer rows than components; weighted rows count by their weight."""
     row_count = int(rows.total)
     if rows.weight is not None:
         xp = namespace_of(rows.weight)

@@ -26,7 +26,7 @@ MAPPED_VALUES = 1 << 25  # a memory map of more numbers than this is not read in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsOfSource(Rows):
-    """Rows that every scan reads again; memory holds a few blocks only, and `array` knows their number alone.
+    """Rows that every scan reads again; memory holds a few blocks only, and `array` has only their shape.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Rows of the estimator in the memory of a cluster's workers: functions go there, sums come back."""
+"""Rows of the estimator in the memory of a cluster's workers: functions are sent there, sums return."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowsOnWorkers(Rows):
-    """Rows in the memory of workers, in whole chunks; `array` knows their number alone.
+    """Rows in the memory of workers, in whole chunks; `array` has only their shape.
 
     Parameters
     ----------

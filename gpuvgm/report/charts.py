@@ -256,7 +256,7 @@ def _moment_label(type_: pa.DataType, at: float, span: float) -> str:
 
 
 def number_text(value: float, span: float | None = None) -> str:
-    """A number on an axis, with digits that tell it from those beside it; what is nothing beside the span is 0."""
+    """Label of a number on an axis, with enough digits to differ from its neighbours; rounding noise becomes 0."""
     if span is not None and abs(value) < 1e-9 * span:
         return "0"
     size, digits = abs(value), 4
@@ -345,7 +345,7 @@ def _power_text(power: int) -> str:
 
 
 def scalars_chart(place: int, mode: ModeProfile) -> Markup:
-    """Scalars of one mode between -1 and 1, beside what a normal distribution would give."""
+    """Chart of the scalars of one mode between -1 and 1, with the normal distribution that the mode expects."""
     below_range, *bins, above_range = mode.scalars
     counts = np.array([bins[0] + below_range, *bins[1:-1], bins[-1] + above_range], np.float64)
     normal = np.exp(-0.5 * (_SCALARS / mode.scalar_sd) ** 2)
@@ -365,7 +365,7 @@ def scalars_chart(place: int, mode: ModeProfile) -> Markup:
 
 
 def linear_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
-    """Round numbers within a range, about so many."""
+    """About `count` round numbers within a range."""
     size = (high - low) / count
     if not 0 < size < np.inf:
         return []
@@ -375,7 +375,7 @@ def linear_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
 
 
 def logarithmic_ticks(low: float, high: float, count: int = TICKS) -> list[float]:
-    """Powers of ten within a range, at most about so many; round numbers where the range is short."""
+    """About `count` powers of ten within a range, or fewer; round numbers where the range is short."""
     first, last = int(np.ceil(np.log10(low) - 1e-9)), int(np.floor(np.log10(high) + 1e-9))
     if last - first < 1:
         return [tick for tick in linear_ticks(low, high, count) if tick > 0]

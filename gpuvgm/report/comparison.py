@@ -482,7 +482,7 @@ class Comparison(Scored):
 
     @property
     def worst_first(self) -> list[str]:
-        """Names of the columns, by what they or a pair of theirs have lost.
+        """Names of the columns by falling loss, their own or that of a pair of them.
 
         The loss of a pair is divided between its columns in proportion to the losses of all pairs of each.
         """

@@ -20,7 +20,7 @@ Blocks = Sequence[NDArray[Any]]  # of a column, one after the other
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Synthetic rows that equal an original row, beside what the original rows do by themselves.
+    """Numbers and shares of synthetic rows that equal an original row, with a yardstick from the original rows.
 
     Tables of few categories repeat their rows anyhow. The yardstick is a random half of the original rows: rows that
     are drawn like these equal one of that half as often as those of the other half do, whatever the table. Shares of

@@ -83,7 +83,7 @@ def variation_by_chance(first: Floats, second: Floats, rows: Sequence[int]) -> f
 
 
 def tv_by_chance(first: Mapping[Any, int], second: Mapping[Any, int]) -> float:
-    """`variation_by_chance` of rows by category; 0 where there are none."""
+    """`variation_by_chance` of rows by category; 0 if a table has no rows."""
     counts = _counts_of_both(first, second)
     rows = [int(np.sum(table)) for table in counts]
     return variation_by_chance(counts[0] / rows[0], counts[1] / rows[1], rows) if all(rows) else 0.0
@@ -143,7 +143,7 @@ class NumberDifference:
 
 
 class NumberCounter:
-    """Counts values of a continuous, mixed or general column, and says how two sets of them differ.
+    """Counter of values of a continuous, mixed or general column, which compares two sets of them.
 
     Parameters
     ----------

@@ -215,7 +215,7 @@ class CategoryFigures:
 
 @dataclass(frozen=True, slots=True)
 class PassedFigures:
-    """A column that is handed through, or an identifier, which is not modelled: it comes back as it was."""
+    """A passthrough column or an identifier, which is not modelled: its values are unchanged."""
 
     kind: str
     rows: int
@@ -324,5 +324,5 @@ class RunFacts:
 
 
 def _file(path: str) -> str:
-    """The last part of a path; of URLs without what follows a question mark, which is a wildcard in other paths."""
+    """Last part of a path; of a URL without its query (elsewhere a question mark is a wildcard)."""
     return PurePath(path.partition("?")[0] if "://" in path else path).name or path

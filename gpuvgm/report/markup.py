@@ -55,7 +55,7 @@ def _word(key: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Text as HTML can hold it; controls, halves of letters and what turns the direction of writing become visible."""
+    """Escape text for HTML; control characters, lone surrogates and marks of writing direction become visible."""
     if _CHANGED.search(text) is None:  # as nearly all is
         return text
     return escape(_SHOWN.sub(lambda match: printable(match[0]), text))

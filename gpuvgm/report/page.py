@@ -297,7 +297,7 @@ def _column_body(result: Scored, content: PageContent, name: str) -> Markup:
 
 
 def _advice_list(advice: Sequence[Advice]) -> Markup:
-    """Problems, each with what to do."""
+    """Lists of problems, each with its remedy."""
     lists = []
     for sort in ("warning", "note"):
         items = [tag("li", item.problem, " ", _remedy(item)) for item in advice if item.sort == sort]
@@ -437,12 +437,12 @@ def tile_list(figures: Iterable[Tile]) -> Markup:
 
 
 def chart_figure(chart: Markup, caption: str) -> Markup:
-    """A chart and what it shows."""
+    """A chart with its caption."""
     return tag("figure", chart, tag("figcaption", caption))
 
 
 def histogram_figure(name: str, profile: NumberProfile, *, legend: str, curves: str, has_modal: bool) -> Markup | None:
-    """The histogram of a column; None where there is none.
+    """Figure with the histogram of a column; None if it has none.
 
     Parameters
     ----------
@@ -493,7 +493,7 @@ def share_bar(part: float, length: float, style: str) -> Markup:
 
 
 def with_others(column: Any, categories: int) -> list[ValueCount]:
-    """The listed categories of a column, and all others of so many in one."""
+    """The listed categories of a column, and all others of `categories` together."""
     unlisted = categories - len(column.levels)
     words = f"{unlisted:,} other{'s' * (unlisted > 1)}"
     return [

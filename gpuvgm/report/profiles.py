@@ -180,7 +180,7 @@ def modes_of(column: MixtureColumn, counts: EncodedCounts) -> tuple[ModeProfile,
 
 
 def spike_of(column: MixtureColumn, pieces: Pieces, histogram: Histogram, rows: int) -> Spike | None:
-    """The heaviest single value, if it stands out of what lies around it."""
+    """Return the most frequent single value if it stands out from its neighbourhood."""
     single = np.flatnonzero((pieces.scatter == 0) & (pieces.unit == 0))
     if not len(single):
         return None
@@ -241,7 +241,7 @@ def profile_of(  # noqa: PLR0913 - what was counted of the rows
     error_unit: float = 1.0,
     different: float = 0.0,
 ) -> NumberProfile:
-    """Profile of a column from what was counted of its rows.
+    """Profile of a column from the counts of its rows.
 
     Parameters
     ----------

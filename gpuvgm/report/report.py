@@ -111,7 +111,7 @@ class Report(Scored):
 
     @property
     def verdict(self) -> str:
-        """One line: how many columns come back, equal or but for a rounding, and which do not, the worst first."""
+        """One line: the number of columns that come back, exactly or to within a rounding, and the worst others."""
         bad = {name: _loss(column) for name, column in self.columns.items() if not column.comes_back}
         rounded = sum(column.comes_back and getattr(column, "unequal_rows", 0) > 0 for column in self.columns.values())
         good = len(self.columns) - len(bad)
@@ -135,7 +135,7 @@ class Report(Scored):
         }
 
     def to_text(self) -> str:
-        """A verdict, and tables of the columns that change, 80 columns wide, and what the words mean."""
+        """A verdict, tables of the columns that change, 80 columns wide, and notes on the words in them."""
         changed = {name: column for name, column in self.columns.items() if not column.unchanged}
         unchanged_names = ", ".join(name for name in self.columns if name not in changed)
         parts = [head_text(self.verdict, self.facts_line)]

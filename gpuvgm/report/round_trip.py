@@ -248,7 +248,7 @@ def _unit_before(column: MixtureColumn | GeneralColumn, codec: Codec) -> float:
 
 @dataclass(frozen=True, slots=True)
 class CategoryTripCounts(Counts):
-    """Rows of each category before and after, as `CategoryCodes` counts them, and those whose category comes back."""
+    """Rows of each category before and after, as `CategoryCodes` counts them, and rows that keep theirs."""
 
     before: Ints
     after: Ints

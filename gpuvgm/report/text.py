@@ -98,7 +98,7 @@ def head_text(verdict: str, facts: str) -> str:
 
 
 def report_text(columns: Mapping[str, ColumnFigures]) -> str:
-    """Tables by what the columns hold, and what the words mean."""
+    """Tables of columns of numbers and of categories, with notes on the words in them."""
     numbers = {name: column for name, column in columns.items() if isinstance(column, NumberFigures)}
     categories = {name: column for name, column in columns.items() if isinstance(column, CategoryFigures)}
     parts: list[list[str]] = []

@@ -94,7 +94,7 @@ class Bins:
             raise ValueError(f'the bins of "{self.name}" do not ascend')
 
     def groups(self, group_limit: int) -> Ints:
-        """Group of each bin, ascending: at most so many of neighbours with about equal shares of the rows.
+        """Group of each bin, ascending: at most `group_limit` groups of neighbours with similar shares of the rows.
 
         Groups of 4 are those of 16 put together.
         """

@@ -292,7 +292,7 @@ def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interva
 def _restrict_bin(
     bins: Bins, modal_of_piece: Floats, is_modal: Any, interval: Interval | None, half: float
 ) -> tuple[Floats, Floats, Floats]:
-    """Mass and ends of what an interval leaves of each piece."""
+    """Mass and ends of the part of each piece that lies in an interval."""
     if interval is None:
         return np.where(np.isnan(modal_of_piece), bins.mass, 0.0), bins.low, bins.high
     place = np.where(is_modal, modal_of_piece, bins.low)

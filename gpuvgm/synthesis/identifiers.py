@@ -186,7 +186,7 @@ def _common_shape(texts: list[str]) -> IdentifierForm | None:
 
 
 def _usual_shape(texts: list[str]) -> IdentifierForm | None:
-    """The most frequent order of letters, digits and signs, between what all texts begin and end with.
+    """Most frequent shape of letters, digits and signs between the common prefix and suffix of all texts.
 
     None where no two texts share it, or it has few values.
     """

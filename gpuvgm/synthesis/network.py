@@ -184,7 +184,7 @@ class Network:
         return html_table(("column", "parents, and what each gains in nats a row"), self._texts())
 
     def _texts(self) -> list[tuple[str, str]]:
-        """Each column, with what it depends on."""
+        """Each column, and text on its parents."""
         lines = []
         for node, bins in zip(self.nodes, self.structure.bins, strict=True):
             dependences = [] if bins.since is None else [f"{'until' if bins.back else 'since'} {bins.since}"]

@@ -121,7 +121,7 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
 def _list_parents(
     search: _ParentSearch, child: int, candidates: Sequence[int], parents_of: dict[int, tuple[int, ...]], parents: int
 ) -> Iterator[tuple[tuple[float, ...], int, tuple[int, ...]]]:
-    """Parents of a column that gain, with what each gains."""
+    """Yield the parents of a column that gain, with the gain of each."""
     for first in candidates:
         gain = search.gain(child, first)
         if gain <= 0:
@@ -209,7 +209,7 @@ def joint_counts(first: Ints, second: Ints, height: int, width: int) -> Ints:
 
 
 def _mutual_information(counts: Ints) -> float:
-    """Mutual information of joint counts in nats, less what chance makes of it (Miller 1955)."""
+    """Mutual information of joint counts in nats, corrected for its bias by chance (Miller 1955)."""
     rows = counts.sum()
     row_sums, column_sums = counts.sum(axis=1), counts.sum(axis=0)
     nonzero = np.nonzero(counts)

@@ -118,7 +118,7 @@ def _fields_of_missing(rows: int, type_: Any) -> list[Any]:
 
 
 def _blank_values(rows: int, type_: Any) -> Any:
-    """Rows that hold a value: 0, an empty text or list, or fields of such; a union is missing within."""
+    """Rows that hold a blank value: 0, empty text, an empty list, or fields of these; unions hold missing ones."""
     if isinstance(type_, pa.BaseExtensionType):
         return pa.ExtensionArray.from_storage(type_, _blank_values(rows, type_.storage_type))
     single = min(rows, 1)

@@ -73,6 +73,7 @@ class AsinhCodec(CurvedCodec):
         """`curve` of numbers whose squares may be too large, that are missing or infinite."""
         large = t > _LARGE
         near = np.where(large, 1.0, t)
+        # For large t: ln(2 t) = ln |x| + (1 - exponent) ln 2, without t, which may be infinite.
         doublings = np.where(large, 1 - self.exponent, 0)
         argument = np.where(large, np.abs(numbers), near + np.sqrt(near * near + 1.0))
         y = (log(np.ascontiguousarray(argument)) + doublings * LOG_2_PARTS[0]) + doublings * LOG_2_PARTS[1]

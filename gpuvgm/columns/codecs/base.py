@@ -81,7 +81,7 @@ class Codec(ABC):
 
     @property
     def word_values(self) -> tuple[int, ...]:
-        """Values that stand for words among the column's values; none but in text."""
+        """Values that stand for words; only columns of text have them."""
         return ()
 
     def word_of(self, value: Number) -> str | None:
@@ -195,7 +195,7 @@ class Codec(ABC):
 
 
 class WholeCodec(Codec):
-    """A codec of whole numbers in the unit of their type, which become numbers by what lies between them and `base`.
+    """A codec of whole numbers in the unit of their type; numbers are their differences from `base`.
 
     Attributes
     ----------

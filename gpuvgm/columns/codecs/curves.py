@@ -174,6 +174,7 @@ class CurvedCodec(Codec):
         """Error of a value where the function is flattest; see `Codec.value_error`."""
         ends = self.number(low), self.number(high)
         error += ROUNDING * (1 + max(map(abs, ends)))
+        # Within the error the slope grows by a factor of exp(error) at most.
         linear = float(np.max(self.slope(np.array(ends)))) * float(np.expm1(error)) * self.unit
         size = max(abs(float(low)), abs(float(high)))
         return self.inner.value_error(linear + ROUNDING * size, low, high)
@@ -197,7 +198,7 @@ def unit_of(codec: Codec) -> float:
 
 
 def rounding_variance(codec: Codec, numbers: Floats) -> Floats:
-    """Variance of what rounding to the column's step does to numbers: h^2 / 12, uniform over the step; or 0."""
+    """Variance of numbers by rounding to the column's step h: h^2 / 12, uniform over the step; 0 without one."""
     if not isinstance(codec, CurvedCodec):
         return np.full(len(numbers), codec.spacing**2 / 12)
     with np.errstate(over="ignore"):

@@ -156,6 +156,7 @@ class DatetimeCodec(WholeCodec):
     def value(self, number: float) -> Number:
         """The value that a number stands for, in the unit of the type."""
         value = self.base + round(number)
+        # Rounded half to even in integers: float64 does not hold all nanoseconds.
         days, remainder = divmod(value, self.grain)
         return (days + (2 * remainder > self.grain or 2 * remainder == self.grain and days % 2)) * self.grain
 

@@ -91,7 +91,7 @@ class DecimalCodec(WholeCodec):
 
     @property
     def spacing(self) -> float:
-        """The step; 1 where whole numbers are asked for."""
+        """The step, or that of whole numbers where `integer` is set."""
         return power_of_ten(self.scale) if self.integer and self.scale > 0 else float(self.step)
 
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
@@ -172,7 +172,7 @@ class DecimalCodec(WholeCodec):
         return pc.cast(decimals(values, pa.decimal128(WIDEST, self.scale - zeros), missing), type_)
 
     def _to_whole(self, values: Integers) -> Integers:
-        """Values of 64 bits rounded to whole numbers, if asked for."""
+        """Round values of 64 bits to whole numbers, if `integer` is set."""
         if not self.integer or self.scale <= 0 or self.limits[1] == 0:
             return values
         unit = 10**self.scale

@@ -156,7 +156,7 @@ class FloatCodec(Codec):
         return float(value)
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
-        """A number's error, rounded to whole numbers where they are asked for, and then to the column's precision."""
+        """Error of a number after rounding to the step, if any, and to the column's precision."""
         if self.value_step is not None:
             error = error_in_steps(error, self.spacing)
         if self.precision is np.float64:

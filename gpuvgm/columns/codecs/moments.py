@@ -102,6 +102,7 @@ def timestamp_text(value: int, unit: str, zone: str | None) -> str:
         instant = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value // per_second)
         offset = instant.astimezone(_zone(zone)).utcoffset() or timedelta(0)
     except (OverflowError, ValueError):
+        # Outside of Python's years 1 to 9999, or in a zone that is unknown here, the text is in UTC.
         offset = timedelta(0)
     seconds = int(offset.total_seconds())
     if seconds == 0 or abs(value + seconds * per_second) >= 2**63:  # at the ends of the type
@@ -139,6 +140,7 @@ def offset_of_clock(clock: int, zone: str) -> timedelta:
 
 @cache
 def _zone(name: str) -> tzinfo:
+    # A fixed offset such as +02:00, which ZoneInfo does not know.
     if name[:1] in "+-":
         return datetime.fromisoformat(f"2000-01-01T00:00:00{name}").tzinfo or UTC
     try:

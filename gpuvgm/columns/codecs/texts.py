@@ -151,12 +151,13 @@ class TextForm(ABC):
         return tuple(self.limits[1] + APART * place for place in range(1, len(self.words) + 1))
 
     def read(self, column: Text) -> tuple[Text, Bools]:
-        """Values of a column of text, and the rows that are not written as the form says; blank text is missing."""
+        """Values of a column of text, and a mask of rows in another form; blank text is missing."""
         coded = plain_values_of(column).dictionary_encode()
         text = coded.dictionary.cast(pa.string())
         missing = _is_missing(text, self.missing)
         text = pc.if_else(missing, pa.scalar(None, text.type), text)
         values = self.parsed(text)
+        # A value counts only if it is written as the same text again, so that text comes back letter by letter.
         wrong = np.asarray(pc.fill_null(pc.not_equal(self.written(values), text), True))  # noqa: FBT003
         if self.words:
             word = pc.index_in(text, pa.array(self.words))
@@ -228,7 +229,7 @@ class NumberText(TextForm):
 
     @property
     def _room(self) -> int:
-        """Digits of the whole part; one less where values beyond stand for words."""
+        """Digits of the whole part; one less if larger values stand for words."""
         return MOST_DIGITS - self.most - bool(self.words)
 
     @property
@@ -383,7 +384,7 @@ class MomentText(TextForm):
         return pc.binary_join_element_wise(text, self.suffix, "") if self.suffix else text
 
     def _as_iso(self, text: Text) -> Text:
-        """Text as ISO 8601 writes it; what is written otherwise may become anything else."""
+        """Rewrite text in ISO 8601; text in another form may become anything."""
         for number, name in enumerate(MONTHS.get(self.month, ()), 1):
             text = pc.replace_substring(text, name, f"{number:02}", max_replacements=1)
         if self._is_ordered:
@@ -408,7 +409,7 @@ class MomentText(TextForm):
 
 
 def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Sequence[str] = ()) -> TextForm | None:
-    """The one form in which all texts of a sample are written, but for a few words; None where there is none.
+    """Find the one form of all texts of a sample, except a few words; None if there is no such form.
 
     Parameters
     ----------
@@ -632,6 +633,7 @@ def _with_places(texts: Text, form: NumberText) -> NumberText | None:
     low, high = int(places.min()), int(places.max())
     if high + (3 if form.thousands else 1) >= MOST_DIGITS:
         return None  # no room for the whole part, and for words
+    # All texts have as many places, or zeros at their ends are left out, down to none or to one.
     least = [high] if low == high else [0, 1] if low < 2 else []
     candidates = (replace(form, least=zeros, most=high) for zeros in least)
     return next((candidate for candidate in candidates if not np.any(candidate.read(texts)[1])), None)

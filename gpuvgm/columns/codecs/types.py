@@ -131,7 +131,7 @@ def value_codec_of(document: Any, where: str = "a codec") -> Codec:
 
 
 def check_value(codec: Codec, value: Any, where: str, *, infinite: bool = False) -> None:
-    """Refuse what is no value in a codec's unit: a finite float for floats, else an integer of the type."""
+    """Refuse a value that is not in a codec's unit: a finite float for floats, else an integer of the type."""
     type_: Any = codec.type
     if pa.types.is_floating(type_) or pa.types.is_null(type_):
         number(value, where)

@@ -13,7 +13,7 @@ __all__ = ["CTGAN", "TVAE", "DataSampler", "DataTransformer", "installed"]
 
 
 def __getattr__(name: str) -> Any:
-    """The synthesizers, which are made of ctgan's when they are asked for."""
+    """Import the synthesizers, which subclass ctgan's, when they are first accessed."""
     if name not in ("CTGAN", "TVAE"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     stock_transformers()

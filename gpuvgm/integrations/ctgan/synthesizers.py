@@ -210,7 +210,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
         return model
 
     def _extra_arrays(self) -> dict[str, Any]:
-        """Arrays that a model file holds beside the weights."""
+        """Arrays of a model file that are not weights."""
         return {}
 
     def _begin(
@@ -534,7 +534,7 @@ class CTGAN(_OnCompactRows, ctgan.CTGAN):  # type: ignore[misc]  # ctgan ships n
         return self._give(self._transformer, map(generated, numbers), n, conditions, out, progress)
 
     def _rarest(self, conditions: Mapping[str, Any]) -> tuple[int, NDArray[np.int64]] | None:
-        """The condition on a discrete column that the fewest rows meet, which the generator is asked for."""
+        """Condition on a discrete column that the fewest rows meet; the generator is conditioned on it."""
         model = self._transformer._fitted().model_
         discrete = [column for column in model.categorical if column.has_codes]
         candidates = []

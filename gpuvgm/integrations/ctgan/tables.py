@@ -133,7 +133,7 @@ class SampledTable:
 def _rows_that_meet(
     meets: Callable[[Matrix], NDArray[np.bool_]], outputs: Iterator[Matrix], rows: int, tell: Callable[[int, int], None]
 ) -> Iterator[Matrix]:
-    """At least so many rows of those that meet what is asked for."""
+    """Yield at least `rows` rows that meet the conditions."""
     drawn_rows = accepted_rows = 0
     for matrix in outputs:
         rows_that_meet = matrix[meets(matrix)]

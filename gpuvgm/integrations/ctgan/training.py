@@ -69,7 +69,7 @@ class Checkpoint:
         self.seed = share_number(draw_seed() if self.state is None else self.state["seed"])
 
     def begin(self, meaning: dict[str, Any]) -> None:
-        """Keep what has to be the same for a training to go on, and refuse to go on with another one.
+        """Record the settings that a resumed training must share, and refuse to resume another training.
 
         Raises
         ------

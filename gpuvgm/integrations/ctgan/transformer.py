@@ -335,7 +335,7 @@ class DataTransformer:
         return rows.astype(dict.fromkeys(truths, "bool")) if truths else rows
 
     def write(self, matrices: Iterator[NDArray[Any]], out: str | Path, sigmas: Any = None) -> RunSummary:
-        """Decode rows into a Parquet file, or a folder of such, a matrix at a time.
+        """Decode rows into a Parquet file or a folder of Parquet files, one matrix at a time.
 
         Parameters
         ----------
@@ -425,7 +425,7 @@ class DataTransformer:
         }
 
     def _text_conditions(self, conditions: Mapping[str, Any]) -> dict[str, Any]:
-        """Conditions whose values are texts, where these stand for the values of a column."""
+        """Conditions with texts in place of the values of columns that are fitted as texts."""
         texts = self._texts
         return {name: texts[name].condition(value) if name in texts else value for name, value in conditions.items()}
 
