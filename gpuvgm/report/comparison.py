@@ -403,7 +403,7 @@ def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[d
     """
     refuse_types(model, run.source)
     columns = [column for column in model.columns if column.name in names]
-    # compare_counts and copies take the first columns as those that are modelled.
+    # `copies` takes the first columns as those that are modelled.
     columns.sort(key=lambda column: _UNMODELLED.count(column.kind))
     names = [column.name for column in columns]
     if not names or columns[0].kind in _UNMODELLED:

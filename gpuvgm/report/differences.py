@@ -77,7 +77,7 @@ def variation_by_chance(first: Floats, second: Floats, rows: Sequence[int]) -> f
     """
     mean = (first + second) / 2
     variances = mean * (1 - mean) * sum(1 / max(count, 1) for count in rows)
-    # Differences are half-normal: of mean sqrt(2 / pi) sd and variance (1 - 2 / pi) sd^2.
+    # Absolute differences are half-normal: of mean sqrt(2 / pi) sd and variance (1 - 2 / pi) sd^2.
     mean_sum, deviation = np.sqrt(2 / np.pi) * np.sum(np.sqrt(variances)), np.sqrt((1 - 2 / np.pi) * np.sum(variances))
     return float(mean_sum + RARE * deviation) / 2
 
