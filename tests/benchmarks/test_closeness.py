@@ -15,8 +15,7 @@ def test_the_correction_gains_orders_of_magnitude() -> None:
     assert levels[0][2] < 1e-8 < 1e-6 < levels[0][1]
 
 
-def test_cells_put_together_keep_rows_and_moments() -> None:
-    random = np.random.default_rng(0)
+def test_cells_put_together_keep_rows_and_moments(random: np.random.Generator) -> None:
     mean, weight, scatter = np.sort(random.normal(size=50)), random.uniform(1, 9, 50), random.uniform(0, 1e-3, 50)
     label = np.repeat([0, 1], 25)
     cells = closeness.Cells(mean, weight, scatter, label, np.arange(50), np.zeros(50))

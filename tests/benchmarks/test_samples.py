@@ -85,8 +85,7 @@ def test_bins_are_those_of_the_real_rows_for_both() -> None:
     assert ranks.tolist() == [1, 0, 2, 2]
 
 
-def test_utility_is_what_a_model_of_the_sample_predicts() -> None:
-    random = np.random.default_rng(0)
+def test_utility_is_what_a_model_of_the_sample_predicts(random: np.random.Generator) -> None:
     x = random.uniform(size=2_000)
     frame = pd.DataFrame({"x": x, "y": 2 * x, "c": np.where(x > 0.5, "high", "low"), "d": list("pqpr") * 500})
     assert utility(frame, frame, ["c", "d"], "y") > 0.99

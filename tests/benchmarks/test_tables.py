@@ -24,8 +24,7 @@ def columns_of(frame: pd.DataFrame, kinds: dict[str, Label]) -> dict[str, dict[s
     return {one["column"]: one for one in facts(frame, kinds)["columns"]}
 
 
-def test_kinds_are_told_in_the_words_of_labels() -> None:
-    random = np.random.default_rng(0)
+def test_kinds_are_told_in_the_words_of_labels(random: np.random.Generator) -> None:
     x = random.normal(size=2_000)
     frame = pd.DataFrame(
         {
@@ -94,8 +93,7 @@ def test_densities_and_probabilities_agree_where_a_step_is_narrow() -> None:
         assert np.add(free[name], np.log(1e-4)) == pytest.approx(stepped[name], abs=0.02)
 
 
-def test_spikes_without_a_step_are_not_compared() -> None:
-    random = np.random.default_rng(0)
+def test_spikes_without_a_step_are_not_compared(random: np.random.Generator) -> None:
     assert likelihoods(np.where(random.random(2_000) < 0.3, 0.0, random.standard_normal(2_000)), 2) == {}
 
 

@@ -28,8 +28,7 @@ def test_a_training_is_measured(place: str, tmp_path: Path, monkeypatch: pytest.
     assert begin.notes["bytes a row"] == "32.0"
 
 
-def test_an_epoch_has_ctgans_losses(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(0)
+def test_an_epoch_has_ctgans_losses(monkeypatch: pytest.MonkeyPatch, random: np.random.Generator) -> None:
     frame = pd.DataFrame({name: random.normal(size=1_500) for name in training.FLIGHTS})
     for name in training.FLIGHTS_DISCRETE:
         frame[name] = random.choice(["a", "b", "c"], 1_500)

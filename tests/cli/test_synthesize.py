@@ -163,8 +163,7 @@ def test_counts_have_no_epochs(table, tmp_path):
     assert message in invoke("train", table, "--model", "m.gpuvgm", env={"GPUVGM_WITH": "forest"}, code=2).stderr
 
 
-def test_columns_of_real_values_and_copied_rows_are_told(tmp_path):
-    random = np.random.default_rng(0)
+def test_columns_of_real_values_and_copied_rows_are_told(tmp_path, random):
     rows = {"account": [f"DE{who * 7919:018}" for who in random.integers(0, 500, 2000)]}
     rows |= {
         "amount": random.lognormal(3, 1, 2000).round(6),

@@ -152,8 +152,7 @@ def test_times_of_nanoseconds_become_arrays() -> None:
     assert back.astype("i8").tolist() == whole.cast(pa.int64()).to_pylist()
 
 
-def test_names_of_features_are_those_of_what_transform_gives() -> None:
-    random = np.random.default_rng(0)
+def test_names_of_features_are_those_of_what_transform_gives(random: np.random.Generator) -> None:
     frame = pd.DataFrame({"a": random.normal(size=50), "i": np.arange(50.0)})
     steps = [("modes", TableTransformer(effort="research"), ["a"]), ("scale", StandardScaler(), ["i"])]
     found = ColumnTransformer(steps).set_output(transform="pandas").fit_transform(frame)

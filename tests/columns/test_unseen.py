@@ -55,8 +55,7 @@ def strange(table):
 
 
 @pytest.mark.parametrize("engine", ["native", "reference"])
-def test_rows_in_a_gap_between_modes_are_clipped(engine):
-    random = np.random.default_rng(0)
+def test_rows_in_a_gap_between_modes_are_clipped(engine, random):
     x = np.concatenate([random.normal(0, 1, ROWS), random.normal(1_000, 1, ROWS)])
     transformer = TableTransformer(engine=engine).fit({"x": x})
     assert transformer.transform({"x": x}, return_unseen=True)[1] == {}

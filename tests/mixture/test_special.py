@@ -30,8 +30,7 @@ def test_both_give_the_same_bits(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", native_names())
-def test_every_instruction_set_gives_the_bits_of_numpys_operations(name: str) -> None:
-    random = np.random.default_rng(0)
+def test_every_instruction_set_gives_the_bits_of_numpys_operations(name: str, random: np.random.Generator) -> None:
     everything = random.integers(0, 2**63, 50_000, np.int64).view(np.float64)  # positive numbers of any size, and NaN
     edges = np.array([5e-324, 2.2250738585072014e-308, 1.0, np.sqrt(0.5), np.nextafter(1, 0), 1.7976931348623157e308])
     kernels = make_engine(name)._kernels

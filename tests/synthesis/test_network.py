@@ -132,9 +132,8 @@ def _table_with(counts: np.ndarray, levels: list[np.ndarray], weights: tuple[flo
     return table
 
 
-def test_structure_finds_a_parent_of_two() -> None:
+def test_structure_finds_a_parent_of_two(random: np.random.Generator) -> None:
     """A column that depends on two others together gets both; noise gets none."""
-    random = np.random.default_rng(0)
     a, b, noise = (random.integers(0, size, 8000).astype(np.uint8) for size in (6, 8, 9))
     b = ((b + a * (random.random(8000) < 0.5)) % 8).astype(np.uint8)
     c = ((a.astype(int) * 3 + b * 5 + (random.random(8000) < 0.1)) % 10).astype(np.uint8)

@@ -45,9 +45,14 @@ def sums_of(x: Any, weight: Any, kind: str, form: str) -> Statistics:
 @pytest.mark.parametrize(("features", "form"), [(1, "full"), (1, "diag"), (3, "full"), (3, "diag"), (17, "full")])
 @pytest.mark.covering(2)
 def test_sums_are_those_of_the_host_and_the_same_for_any_parts(
-    strict_cupy: Any, monkeypatch: pytest.MonkeyPatch, kind: str, weighted: bool, features: int, form: str
+    strict_cupy: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    random: np.random.Generator,
+    kind: str,
+    weighted: bool,
+    features: int,
+    form: str,
 ) -> None:
-    random = np.random.default_rng(0)
     x = random.normal(size=(5 * CHUNK_ROWS + 7, features))
     weight = random.uniform(0, 3, len(x)) if weighted else None
     expected = sums_of(x, weight, kind, form)

@@ -156,8 +156,7 @@ def test_draws_follow_the_global_generator(summarised, flights):
     assert not np.array_equal(first, second)
 
 
-def test_every_component_above_the_threshold_is_a_mode(ctgan):
-    random = np.random.default_rng(0)
+def test_every_component_above_the_threshold_is_a_mode(ctgan, random):
     rows = pd.DataFrame({f"x{i}": random.standard_t(3, 2_000) * 10**i for i in range(6)})
     transformer = fitted(rows, weight_threshold=0.001)
     columns = [column.transform for column in transformer._column_transform_info_list]
