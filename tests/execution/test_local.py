@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass
 from unittest.mock import Mock
 
 import numpy as np
@@ -20,14 +19,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution import local as execution
 from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, InlineExecutor, LocalExecutor, available_threads
 from gpuvgm.io import open_source
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A block without rows in memory."""
-
-    number: int
-    rows: int = 10
+from tests.execution.distributed.working import joined, pieces, uneven
 
 
 @pytest.fixture(autouse=True)
@@ -37,23 +29,13 @@ def no_thread_is_left():
     assert set(threading.enumerate()) <= before
 
 
-def pieces(count):
-    return (Piece(number) for number in range(count))
-
-
-def uneven(piece):
-    """Later blocks finish before earlier ones."""
-    time.sleep(0.002 if piece.number % 3 == 0 else 0)
-    return [piece.number]
-
-
 @pytest.mark.parametrize("threads", [1, 2, 5, None])
 @pytest.mark.parametrize("count", [0, 1, 2, 40])
 def test_results_arrive_in_block_order(threads, count):
     got = []
     LocalExecutor(threads).map_blocks(uneven, pieces(count), got.extend)
     assert got == list(range(count))
-    merged = LocalExecutor(threads).map_merge(uneven, pieces(count), lambda a, b: a + b)
+    merged = LocalExecutor(threads).map_merge(uneven, pieces(count), joined)
     assert merged == (list(range(count)) if count else None)
 
 
@@ -67,7 +49,7 @@ def test_sums_have_the_same_bits_for_any_number_of_threads(threads):
     expected = 0.0
     for start in range(0, 10_000, 77):
         expected += float(np.sum(source.sample(["x"], [(start, min(77, 10_000 - start))]).column(0).to_numpy()))
-    merged = LocalExecutor(threads).map_merge(total, source.blocks(["x"], 77), lambda a, b: a + b)
+    merged = LocalExecutor(threads).map_merge(total, source.blocks(["x"], 77), joined)
     assert merged == expected
 
 
@@ -208,7 +190,7 @@ def test_it_runs_in_any_thread_and_twice_at_once():
     results = {}
 
     def run(name):
-        results[name] = LocalExecutor(2).map_merge(uneven, pieces(20), lambda a, b: a + b)
+        results[name] = LocalExecutor(2).map_merge(uneven, pieces(20), joined)
 
     runners = [threading.Thread(target=run, args=(name,)) for name in "ab"]
     for runner in runners:
@@ -308,7 +290,7 @@ def test_these_executors_stay_in_the_callers_thread(kind):
     assert seen == [threading.get_ident()] * 2
     assert done == [5, 11]
     assert list(executor.stream(lambda block: block.rows, [Rows(0, 5), Rows(5, 6)])) == [5, 6]
-    assert executor.map_merge(lambda block: block.rows, [Rows(0, 5), Rows(5, 6)], lambda a, b: a + b) == 11
+    assert executor.map_merge(lambda block: block.rows, [Rows(0, 5), Rows(5, 6)], joined) == 11
 
 
 @pytest.mark.parametrize(("rows", "begun"), [(1, False), (4096, False), (4097, True)])

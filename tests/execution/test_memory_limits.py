@@ -221,8 +221,7 @@ with open("/proc/self/status") as status:  # not ru_maxrss, which starts at what
 
 
 @pytest.mark.slow
-def test_a_wide_file_keeps_to_the_limit(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
+def test_a_wide_file_keeps_to_the_limit(tmp_path: Path, random: np.random.Generator) -> None:
     table = pa.table({f"x{i}": random.lognormal(0, 1, 300_000) for i in range(30)})
     pq.write_table(pa.concat_tables([table] * 3), tmp_path / "w.parquet", row_group_size=100_000)
     for stage in ("fit", "transform", "inverse", "evaluate"):

@@ -25,7 +25,7 @@ from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.sources import any_source
 from tests.columns import tables
-from tests.execution.distributed.working import model_of, wait_until
+from tests.execution.distributed.working import lazy_frame, model_of, parts_of, wait_until
 
 dd = pytest.importorskip("dask.dataframe")
 dask = pytest.importorskip("dask")
@@ -62,9 +62,7 @@ def split(frame, partitions):
 
 def with_gaps(frame):
     """Partitions of very different lengths, three of them empty."""
-    edges = [0, 0, 1, 800, 800, 801, 1500, ROWS, ROWS]
-    parts = [frame.iloc[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
-    return dd.from_map(lambda part: part, parts, meta=frame.iloc[:0])
+    return lazy_frame(parts_of(frame, 0, 1, 800, 800, 801, 1500, ROWS))
 
 
 @pytest.mark.parametrize("where", ["client", "no client"])
@@ -332,11 +330,11 @@ def test_rows_of_parquet_files_are_known_without_reading(frame, one, tmp_path, m
 
 def test_partitions_of_another_schema_are_named(client, frame):
     parts = [frame[["price", "age"]].iloc[:50], frame[["price"]].iloc[50:90]]
-    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0], enforce_metadata=False)
+    lazy = lazy_frame(parts, enforce_metadata=False)
     with pytest.raises(InputError, match=r'partition 1: column "age" is missing, .* has it'):
         gpuvgm.TableTransformer().fit(lazy)
     parts = [frame[["age"]].iloc[:50], frame[["age"]].iloc[50:90].astype("float32")]
-    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0], enforce_metadata=False)
+    lazy = lazy_frame(parts, enforce_metadata=False)
     with pytest.raises(InputError, match=r'partition 1: column "age" has type float, in .* int8'):
         gpuvgm.TableTransformer().fit(lazy)
 
@@ -350,7 +348,7 @@ def test_partitions_that_change_their_length_are_named(client, frame, tmp_path):
         return part
 
     parts = [frame[["price"]].iloc[:50], frame[["price"]].iloc[50:90]]
-    lazy = dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0]).map_partitions(growing)
+    lazy = lazy_frame(parts).map_partitions(growing)
     source = any_source(lazy)
     assert source.rows == 90
     seen.touch()
@@ -363,7 +361,7 @@ def test_columns_of_python_objects(frame):
     whole = pd.DataFrame({"paid": pd.Series(values, dtype=object), "x": frame["price"].to_numpy()})
     one = gpuvgm.TableTransformer(effort="research").fit(whole)
     with dask.config.set({"scheduler": "threads", "dataframe.convert-string": False}):
-        lazy = dd.from_map(lambda part: part, [whole.iloc[:600], whole.iloc[600:]], meta=whole.iloc[:0])
+        lazy = lazy_frame(parts_of(whole, 600))
         many = gpuvgm.TableTransformer(effort="research").fit(lazy)
         assert model_of(many) == model_of(one)
         pd.testing.assert_frame_equal(many.transform(lazy).compute(), one.transform(whole))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
-from gpuvgm.table.model_file import fingerprint
+from tests.execution.distributed.working import lazy_frame, model_of, parts_of
 from tests.mixture.closeness import assert_same_parameters
 
 pytest.importorskip("distributed")
@@ -45,11 +44,6 @@ def whole(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(folder / f"{n}.parquet") for n in range(FILES)], ignore_index=True)
 
 
-def parts_of(rows: pd.DataFrame, *cuts: int) -> list[pd.DataFrame]:
-    edges = [0, *cuts, len(rows)]
-    return [rows.iloc[low:high] for low, high in zip(edges[:-1], edges[1:], strict=True)]
-
-
 def arrow(folder: Path) -> Any:
     return dd.read_parquet(folder, filesystem="arrow")
 
@@ -70,8 +64,7 @@ def of_dask_cudf(folder: Path) -> Any:
 
 
 def with_empty_partitions(folder: Path) -> Any:
-    parts = parts_of(whole(folder), 0, 2500, 2500, 2501, 5000)
-    return dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0])
+    return lazy_frame(parts_of(whole(folder), 0, 2500, 2500, 2501, 5000))
 
 
 def with_other_categories(folder: Path) -> Any:
@@ -89,7 +82,7 @@ def with_other_indices(folder: Path) -> Any:
         codes = pa.array((parts[place].city == "b").to_numpy(np.int8), kind)
         words = pa.DictionaryArray.from_arrays(codes, pa.array(["a", "b"]))
         parts[place] = parts[place].assign(city=pd.arrays.ArrowExtensionArray(words))
-    return dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0], enforce_metadata=False)
+    return lazy_frame(parts, enforce_metadata=False)
 
 
 def changed(make: Callable[[Path], Any], function: Callable[[Any], Any], folder: Path) -> Any:
@@ -160,12 +153,6 @@ def test_a_frame_gives_what_its_rows_give(frame: Any, where: str) -> None:
     ours, theirs = (gpuvgm.BayesianGaussianMixture(**given).fit(table[["x", "y"]]) for table in (frame, rows))
     assert_same_parameters(ours, theirs, 1e-12 if where == "workers" else 0)
     assert ours.predict(frame[["x", "y"]]).compute().tolist() == theirs.predict(rows[["x", "y"]]).tolist()
-
-
-def model_of(transformer: Any) -> str:
-    """What identifies the fit, apart from where the rows came from."""
-    model = transformer.model_
-    return fingerprint(replace(model, source={}))
 
 
 FRESH = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copyreg
 import pickle
 from collections.abc import Iterator
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.sources import any_source
 from gpuvgm.io.arrow import Packed
 from gpuvgm.io.frames import TableSource
-from tests.execution.distributed.working import model_of
+from tests.execution.distributed.working import lazy_frame, model_of, parts_of
 
 dask = pytest.importorskip("dask")
 dd = pytest.importorskip("dask.dataframe")
@@ -81,9 +81,7 @@ def read_of(monkeypatch: pytest.MonkeyPatch, source: Any) -> tuple[pa.Table, lis
 
 def split(frame: pd.DataFrame, partitions: int) -> Any:
     """A frame of Dask over slices of the rows."""
-    edges = [ROWS * number // partitions for number in range(partitions + 1)]
-    parts = [frame.iloc[low:high] for low, high in pairwise(edges)]
-    return dd.from_map(lambda part: part, parts, meta=frame.iloc[:0])
+    return lazy_frame(parts_of(frame, *(ROWS * number // partitions for number in range(1, partitions))))
 
 
 def slices_of(frame: pd.DataFrame, source: Any) -> pa.Table:
@@ -119,7 +117,7 @@ def test_a_dictionary_that_all_partitions_have_is_there_once():
 def test_partitions_with_dictionaries_of_their_own_keep_them():
     words = [["a", "b", "unused"], ["a", "b", "unused"], ["b", "c"], [None, "a"]]
     parts = [pd.DataFrame({"x": pd.arrays.ArrowExtensionArray(dictionary_of(one))}) for one in words]
-    source = any_source(dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0]))
+    source = any_source(lazy_frame(parts))
     with dask.config.set(scheduler="synchronous"):
         column = source.sample(["x"], [(0, 400)]).column("x")
     assert column.to_pylist() == [value for part in parts for value in part["x"].array.__arrow_array__().to_pylist()]

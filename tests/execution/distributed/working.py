@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,18 @@ from gpuvgm.table.model_file import fingerprint
 def model_of(transformer: Any) -> str:
     """What identifies a fit, apart from where the rows came from."""
     return fingerprint(replace(transformer.model_, source={}))
+
+
+def parts_of(rows: Any, *cuts: int) -> list[Any]:
+    """Frames of the rows between cuts."""
+    return [rows.iloc[low:high] for low, high in pairwise((0, *cuts, len(rows)))]
+
+
+def lazy_frame(parts: Sequence[Any], **options: Any) -> Any:
+    """A frame of Dask with these partitions."""
+    import dask.dataframe as dd
+
+    return dd.from_map(lambda part: part, parts, meta=parts[0].iloc[:0], **options)
 
 
 class Clusters(dict[int, Any]):

@@ -90,8 +90,7 @@ def test_a_damaged_file_is_named(client, folder):
 
 
 @pytest.mark.exhaustive
-def test_a_thousand_small_files_are_one_table(client, tmp_path):
-    random = np.random.default_rng(0)
+def test_a_thousand_small_files_are_one_table(client, tmp_path, random):
     table = pa.table({"x": random.normal(size=20_000), "word": pa.array(random.choice(["a", "b"], 20_000))})
     many = tmp_path / "many"
     many.mkdir()
