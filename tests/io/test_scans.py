@@ -34,6 +34,16 @@ def table() -> pa.Table:
     )
 
 
+@pytest.fixture
+def few(table: pa.Table) -> pa.Table:
+    return table.slice(0, 2_000)
+
+
+@pytest.fixture
+def transformer(few: pa.Table) -> TableTransformer:
+    return TableTransformer().fit(few)
+
+
 def dataset(table: pa.Table, folder: Path) -> ds.Dataset:
     for part in range(3):
         pq.write_table(table.slice(part * 50_000, 50_000), folder / f"{part}.parquet", row_group_size=20_000)
@@ -96,10 +106,8 @@ def holds(given: Any, expected: pa.Table) -> bool:
     [(dataset, "Table"), (lazy, "LazyFrame"), (lazy_scan, "LazyFrame"), (relation, "Table")],
 )
 def test_results_are_tables_of_the_library(
-    table: pa.Table, tmp_path: Path, scanned: Callable[..., Any], kind: str
+    few: pa.Table, transformer: TableTransformer, tmp_path: Path, scanned: Callable[..., Any], kind: str
 ) -> None:
-    few = table.slice(0, 2_000)
-    transformer = TableTransformer().fit(few)
     encoded = transformer.transform(scanned(few, tmp_path))
     decoded = transformer.inverse_transform(encoded)
     assert type(encoded).__name__ == type(decoded).__name__ == kind
@@ -152,10 +160,8 @@ def test_a_lazy_result_is_encoded_when_it_is_computed_and_no_further(
 @pytest.mark.parametrize("scanned", LAZY)
 @pytest.mark.parametrize("layout", ["compact", "onehot"])
 def test_lazy_results_have_the_names_and_kept_columns_that_are_asked_for(
-    table: pa.Table, tmp_path: Path, scanned: Callable[..., Any], layout: Any
+    few: pa.Table, transformer: TableTransformer, tmp_path: Path, scanned: Callable[..., Any], layout: Any
 ) -> None:
-    few = table.slice(0, 2_000)
-    transformer = TableTransformer().fit(few)
     options: dict[str, Any] = {"layout": layout, "names": "{column}_{part}", "keep_original": True, "seed": 3}
     encoded = transformer.transform(scanned(few, tmp_path), **options)
     expected = transformer.transform(few, **options)
@@ -164,9 +170,10 @@ def test_lazy_results_have_the_names_and_kept_columns_that_are_asked_for(
     assert holds(decoded, transformer.inverse_transform(expected))
 
 
-def test_polars_pushes_what_it_needs_into_a_lazy_result(table: pa.Table, tmp_path: Path) -> None:
-    few = table.slice(0, 2_000)
-    encoded = TableTransformer().fit(few).transform(lazy_scan(few, tmp_path))
+def test_polars_pushes_what_it_needs_into_a_lazy_result(
+    few: pa.Table, transformer: TableTransformer, tmp_path: Path
+) -> None:
+    encoded = transformer.transform(lazy_scan(few, tmp_path))
     whole = encoded.collect()
     for query in (
         lambda frame: frame.filter(pl.col("delay.scalar") > 0).select("colour.mode", "delay.scalar"),
@@ -182,9 +189,9 @@ def test_polars_pushes_what_it_needs_into_a_lazy_result(table: pa.Table, tmp_pat
 
 
 @pytest.mark.parametrize("scanned", LAZY)
-def test_what_is_needed_in_memory_is_held_there(table: pa.Table, tmp_path: Path, scanned: Callable[..., Any]) -> None:
-    few = table.slice(0, 2_000)
-    transformer = TableTransformer().fit(few)
+def test_what_is_needed_in_memory_is_held_there(
+    few: pa.Table, transformer: TableTransformer, tmp_path: Path, scanned: Callable[..., Any]
+) -> None:
     source = scanned(few, tmp_path)
     with pytest.warns(InMemoryWarning, match="with return_unseen the result is held in memory"):
         encoded, unseen = transformer.transform(source, return_unseen=True)
@@ -197,9 +204,7 @@ def test_what_is_needed_in_memory_is_held_there(table: pa.Table, tmp_path: Path,
     assert run.rows == 2_000
 
 
-def test_results_of_a_relation_are_held_in_memory(table: pa.Table, tmp_path: Path) -> None:
-    few = table.slice(0, 2_000)
-    transformer = TableTransformer().fit(few)
+def test_results_of_a_relation_are_held_in_memory(few: pa.Table, transformer: TableTransformer, tmp_path: Path) -> None:
     source = relation(few, tmp_path)
     with pytest.warns(InMemoryWarning, match=r"DuckDBPyRelation: the result is held in memory; write it with out="):
         encoded = transformer.transform(source)
@@ -210,10 +215,12 @@ def test_results_of_a_relation_are_held_in_memory(table: pa.Table, tmp_path: Pat
 
 @pytest.mark.parametrize("scanned", LAZY)
 def test_problems_of_rows_are_told_when_they_are_computed(
-    table: pa.Table, tmp_path: Path, scanned: Callable[..., Any], caplog: pytest.LogCaptureFixture
+    few: pa.Table,
+    transformer: TableTransformer,
+    tmp_path: Path,
+    scanned: Callable[..., Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    few = table.slice(0, 2_000)
-    transformer = TableTransformer().fit(few)
     other = few.set_column(2, "colour", pa.array(["red", "green"] * 1_000))
     encoded = transformer.transform(scanned(other, tmp_path))
     with pytest.raises(Exception, match=r'column "colour": .*green'):
