@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,15 @@ from gpuvgm.errors import EnvironmentProblem, InputError
 pytest.importorskip("matplotlib").use("agg")
 
 
+@pytest.fixture(autouse=True)
+def pyplot() -> Iterator[Any]:
+    """What draws, without a figure of the test after it."""
+    from matplotlib import pyplot
+
+    yield pyplot
+    pyplot.close("all")
+
+
 @pytest.mark.parametrize(
     ("values", "scale"),
     [
@@ -26,8 +37,6 @@ pytest.importorskip("matplotlib").use("agg")
     ids=["skewed", "skewed below zero", "bell", "constant"],
 )
 def test_every_active_mode_is_drawn_over_the_rows(values: np.ndarray, scale: str) -> None:
-    from matplotlib import pyplot
-
     transformer = gpuvgm.TableTransformer({"x": "continuous"}).fit({"x": values})
     column = transformer.columns_["x"]
     for rows in (values, transformer.summaries_["x"]):
@@ -35,14 +44,11 @@ def test_every_active_mode_is_drawn_over_the_rows(values: np.ndarray, scale: str
         assert ax.get_xscale() == scale
         assert len(ax.lines) == len(column.active_components) + 1
         ax.figure.canvas.draw()
-        pyplot.close(ax.figure)
 
 
 @pytest.mark.parametrize("values", [amount(0, 20_000), np.random.default_rng(0).normal(5, 1, 5000)])
-def test_a_column_draws_itself(values: np.ndarray) -> None:
+def test_a_column_draws_itself(values: np.ndarray, pyplot: Any) -> None:
     """Without rows the curves are shares, on nearly the axis that the rows have."""
-    from matplotlib import pyplot
-
     column = gpuvgm.TableTransformer({"x": "continuous"}).fit({"x": values}).columns_["x"]
     _, (alone, over) = pyplot.subplots(1, 2)
     assert column.plot(alone) is alone
@@ -55,12 +61,9 @@ def test_a_column_draws_itself(values: np.ndarray) -> None:
     at, shares = on_axis(alone.lines[-1].get_xdata()), alone.lines[-1].get_ydata()
     whole = np.trapezoid(shares, at) / (np.ptp(on_axis(alone.get_xlim())) / HISTOGRAM_BINS)
     assert 0.9 < whole < 1.001, "a logarithmic axis leaves out what is next to zero"
-    pyplot.close("all")
 
 
 def test_levels_are_bars() -> None:
-    from matplotlib import pyplot
-
     values = [f"${i % 30}$" for i in range(400)] + [None] * 50
     column = gpuvgm.TableTransformer({"x": "categorical"}).fit({"x": values}).columns_["x"]
     ax = column.plot()
@@ -69,13 +72,10 @@ def test_levels_are_bars() -> None:
     assert texts[-1] == "11 others"
     assert sum(bar.get_width() for bar in ax.patches) == 450
     ax.figure.canvas.draw()
-    pyplot.close(ax.figure)
 
 
 @pytest.mark.parametrize("scale", [{"log": True}, {"asinh": 5.0}])
 def test_columns_on_another_scale_are_drawn_in_their_values(scale: dict[str, object]) -> None:
-    from matplotlib import pyplot
-
     values = np.random.default_rng(0).lognormal(3, 1, 4000)
     column = gpuvgm.TableTransformer({"x": {"kind": "continuous", **scale}}).fit({"x": values}).columns_["x"]
     over, alone = column.plot(rows=values), column.plot()
@@ -85,7 +85,6 @@ def test_columns_on_another_scale_are_drawn_in_their_values(scale: dict[str, obj
     bars, whole = over.patches[0].get_data(), over.lines[-1]
     expected = np.interp((bars.edges[1:] + bars.edges[:-1]) / 2, whole.get_xdata(), whole.get_ydata())
     assert np.sum(np.abs(bars.values - expected)) < 0.1 * len(values)
-    pyplot.close("all")
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:
@@ -97,9 +96,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         empty.columns_["z"].plot()
 
 
-def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from matplotlib import pyplot
-
+def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pyplot: Any) -> None:
     values = np.random.default_rng(0).normal(5, 1, 2000)
     fitted = gpuvgm.TableTransformer(effort="research").fit({"x": values, "city": ["a", "b"] * 1000})
     _, (left, right) = pyplot.subplots(1, 2)
@@ -112,7 +109,6 @@ def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.Mon
     loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
     assert loaded.plot("x", right).get_ylabel() == "share of rows per bin"
     assert loaded.plot("x", left, rows=values) is left
-    pyplot.close("all")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(EnvironmentProblem, match=r'pip install "gpuvgm\[report\]"'):
         fitted.plot("x")
@@ -121,14 +117,11 @@ def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_names_are_no_formulas() -> None:
-    from matplotlib import pyplot
-
     name = r"price in $\frac{$"
     for values in (np.random.default_rng(0).normal(size=300), np.array(["a", "b", "c"] * 100)):
         fitted = gpuvgm.TableTransformer(effort="research", n_components=2).fit({name: values})
         ax = fitted.plot(name)
         ax.figure.canvas.draw()
-        pyplot.close(ax.figure)
 
 
 def test_columns_without_values_and_rows_of_nonsense_are_refused() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pickle
 import re
+import subprocess
+import sys
 import warnings
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -22,8 +25,12 @@ from sklearn.exceptions import NotFittedError
 
 import gpuvgm
 from gpuvgm.datasets.mixed_table import mixed_table_rows
+from gpuvgm.engines import get_engine
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
+from gpuvgm.synthesis.bins import bins_of_rows
 from gpuvgm.synthesis.identifiers import IdentifierForm
+from gpuvgm.synthesis.state import write_network
+from gpuvgm.table.model_file import save_model
 
 ROWS = 4000
 
@@ -219,16 +226,10 @@ def test_saved_loaded_pickled_and_cloned(tmp_path: Path, fitted: gpuvgm.TableSyn
 
 def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthesizer) -> None:
     """A network whose parts do not fit together is an error that names the file."""
-    from dataclasses import replace
-
-    from gpuvgm.synthesis.state import write_network
-
     network = fitted.network_
     turned = replace(network.structure, nodes=network.structure.nodes[::-1])
     stored = fitted.transformer_._stored(summaries=False)
     settings = stored.settings | {"synthesizer": {"parents": 2, "bins": 64, "random_state": 0, "identifiers": {}}}
-    from gpuvgm.table.model_file import save_model
-
     path = tmp_path / "damaged.gpuvgm"
     save_model(replace(stored, settings=settings, network=write_network(replace(network, structure=turned))), path)
     with pytest.raises(ModelFileError, match=r"damaged\.gpuvgm: its network is inconsistent"):
@@ -327,8 +328,6 @@ def test_fits_of_other_bins_are_not_merged(frame: pd.DataFrame, fitted: gpuvgm.T
 
 def test_counts_do_not_depend_on_row_groups_and_threads(tmp_path: Path, frame: pd.DataFrame) -> None:
     """Files of 1 block and 7, read by 1 worker and 3, give the same network and the same rows to the last bit."""
-    from gpuvgm.synthesis.state import write_network
-
     found = []
     for blocks in (1, 7):
         path = tmp_path / f"{blocks}.parquet"
@@ -348,11 +347,6 @@ def test_new_categories_are_refused_by_partial_fit(frame: pd.DataFrame, fitted: 
 
 def test_numbers_without_a_bin_are_refused(fitted: gpuvgm.TableSynthesizer) -> None:
     """A column that had modal and missing values alone has no bin for another number."""
-    from dataclasses import replace
-
-    from gpuvgm.engines import get_engine
-    from gpuvgm.synthesis.bins import bins_of_rows
-
     column = fitted.transformer_.model_["income"]
     bins = next(one for one in fitted.network_.structure.bins if one.name == "income")
     few = replace(bins, codes=bins.codes[: len(column.modal_values)], edges=bins.edges[:0])
@@ -372,9 +366,8 @@ def test_densities_are_finite_and_tell_odd_rows(frame: pd.DataFrame, fitted: gpu
     assert np.all(fitted.score_samples(far) < fitted.score_samples(frame[:3]))
 
 
-def test_densities_of_numbers_add_up_to_one() -> None:
+def test_densities_of_numbers_add_up_to_one(random: np.random.Generator) -> None:
     """Probabilities of a column on a step, and the integral of another one, are 1."""
-    random = np.random.default_rng(0)
     whole = gpuvgm.TableSynthesizer().fit({"x": random.poisson(40, 5000), "y": random.random(5000) < 0.5})
     values = np.arange(0, 120)
     found = sum(np.exp(whole.score_samples({"x": values, "y": np.full(120, fill)})).sum() for fill in (True, False))
@@ -443,9 +436,8 @@ def test_conditions_between_two_steps_cannot_be_met(condition: Any) -> None:
         synthesizer.sample(10, conditions={"paid": "much"})
 
 
-def test_conditions_leave_whole_steps_and_count_none_twice() -> None:
+def test_conditions_leave_whole_steps_and_count_none_twice(random: np.random.Generator) -> None:
     """A range holds the steps within it; ranges that overlap are one; dates are no numbers."""
-    random = np.random.default_rng(0)
     table = {
         "wind": random.integers(0, 36, 5000) * 10,
         "warmth": random.normal(10, 5, 5000).round(1),
@@ -525,9 +517,6 @@ def test_tiny_tables(rows: int) -> None:
 
 def test_no_torch(fitted: gpuvgm.TableSynthesizer) -> None:
     """Nothing of a neural network is imported."""
-    import subprocess
-    import sys
-
     code = (
         "import sys, gpuvgm; gpuvgm.TableSynthesizer().fit({'x': [1, 2] * 50}).sample(3); print('torch' in sys.modules)"
     )
