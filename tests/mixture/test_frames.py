@@ -14,6 +14,7 @@ import pytest
 from gpuvgm import BayesianGaussianMixture
 from gpuvgm.errors import InputError
 from tests.engines.kernels.building import needs_compiler
+from tests.execution.distributed.working import lazy_frame, parts_of
 from tests.harness.device.frames import DataFrame, Series, dask_frame, decimal_type, register_frames
 from tests.harness.device.module import is_strict, up
 from tests.mixture.cases import blobs
@@ -24,6 +25,7 @@ da = pytest.importorskip("dask.array")
 dd = pytest.importorskip("dask.dataframe")
 pytestmark = [needs_compiler, pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")]
 ROWS = 9000
+CUTS = (2500, 2500, 2501)
 METHODS = ("predict", "predict_proba", "score_samples")
 
 
@@ -40,10 +42,6 @@ def table(features: int) -> pd.DataFrame:
     if features > 1:
         frame["c1"] = (100 * frame["c1"]).astype(np.int32)
     return frame
-
-
-def split(frame: pd.DataFrame) -> list[pd.DataFrame]:
-    return [frame.iloc[low:high] for low, high in ((0, 2500), (2500, 2500), (2500, 2501), (2501, ROWS))]
 
 
 def mixture(frame: pd.DataFrame, **settings: Any) -> BayesianGaussianMixture:
@@ -86,9 +84,9 @@ def test_frames_of_dask(cudf: Any, place: str, features: int, algorithm: str) ->
     frame = table(features)
     expected = mixture(frame, algorithm=algorithm).fit(frame.astype(np.float64))
     if place == "device":
-        lazy = dask_frame([DataFrame.from_pandas(part) for part in split(frame)])
+        lazy = dask_frame([DataFrame.from_pandas(part) for part in parts_of(frame, *CUTS)])
     else:
-        lazy = dd.from_map(lambda part: part, split(frame), meta=frame.iloc[:0])
+        lazy = lazy_frame(parts_of(frame, *CUTS))
     found = mixture(frame, algorithm=algorithm).fit(lazy)
     assert_same_parameters(found, expected, 1e-9)
     assert list(found.feature_names_in_) == list(frame.columns)
@@ -148,7 +146,7 @@ def test_a_partition_is_computed_once_a_scan(cudf: Any) -> None:
         computed.append(len(part))
         return part
 
-    lazy = dd.from_map(counted, split(frame), meta=frame.iloc[:0])
+    lazy = dd.from_map(counted, parts_of(frame, *CUTS), meta=frame.iloc[:0])
     mixture(frame, algorithm="exact", max_iter=2).fit(lazy)
     assert computed.count(2500) < 10
 
