@@ -20,13 +20,9 @@ SAMPLE = 5000
 ROUNDING = 1e-12
 
 
-def draws(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
 def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Rows and what became of them."""
-    random = draws()
+    random = np.random.default_rng(0)
     normal, skewed = random.normal(size=ROWS), amount(0, ROWS, seed=1)
     whole = random.poisson(20, ROWS).astype(float)
     zeros = np.where(random.random(ROWS) < 0.4, 0.0, random.gamma(2, 1000, ROWS))
@@ -72,9 +68,9 @@ def test_distances_lie_within_their_resolution(case: str) -> None:
         assert found.wasserstein_resolution < 2e-3 * np.std(before)
 
 
-def test_whole_numbers_are_exact() -> None:
-    before = draws().poisson(300, ROWS).astype(float)
-    after = before + (draws(1).random(ROWS) < 0.01)
+def test_whole_numbers_are_exact(random: np.random.Generator) -> None:
+    before = random.poisson(300, ROWS).astype(float)
+    after = before + (random.random(ROWS) < 0.01)
     found = distances(*pieces_of(before, after, whole=True))
     assert found.ks == pytest.approx(stats.ks_2samp(before, after).statistic, abs=ROUNDING)
     assert found.ks_resolution == 0

@@ -68,8 +68,9 @@ TYPES = st.recursive(
 )
 
 
-def reread(type_: pa.DataType) -> Any:
-    return json.loads(json.dumps(plain(type_)), object_hook=from_plain)
+def reread(document: object) -> Any:
+    """What a document, or a type, comes back as from JSON."""
+    return json.loads(json.dumps(plain(document)), object_hook=from_plain)
 
 
 def is_same(one: pa.DataType, other: pa.DataType) -> bool:

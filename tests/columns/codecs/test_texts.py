@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +16,7 @@ from gpuvgm.columns.codecs import codec_for, codec_of, with_value
 from gpuvgm.columns.codecs.texts import MOST_WORDS, TextForm, UnreadText, form_of, text_codec, unread_values
 from gpuvgm.columns.records import document_of
 from gpuvgm.errors import InputError
-from gpuvgm.io.plain_json import from_plain, plain
+from tests.columns.codecs.test_arrow_types import reread
 
 READ = [
     (["2013-01-01", "1999-02-28"], "date32[day]"),
@@ -116,10 +115,6 @@ NOT_READ = [
     ["abc", "1"],
     ["", " "],
 ]
-
-
-def reread(document: object) -> object:
-    return json.loads(json.dumps(plain(document)), object_hook=from_plain)
 
 
 def column_of(texts: list[str | None], type_: pa.DataType | None = None) -> pa.ChunkedArray:
