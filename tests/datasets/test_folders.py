@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -26,14 +24,10 @@ from gpuvgm.execution.sources import any_source
 from gpuvgm.io import location_of
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import digest_of_file, read_manifest
-from tests.table.recovery.conftest import damage
+from tests.cli.running import run
+from tests.table.recovery.conftest import bodies, damage
 
 ROWS, FILE_ROWS = 250_000, 100_000
-
-
-def bodies(folder):
-    """Size and SHA-256 of the files."""
-    return {path.name: digest_of_file(path) for path in sorted(folder.glob("*.parquet"))}
 
 
 def made(out, *files, rows=ROWS, **options):
@@ -48,17 +42,22 @@ class Interrupted(KeyboardInterrupt):
     """What ends a run."""
 
 
-@contextmanager
-def interrupted_at(row):
-    """A run ends where rows from this number on are to be made."""
+def rows_before(row):
+    """The function of the table, which ends the run where rows from this number on are to be made."""
 
     def rows_of(first_row, rows, seed):
         if first_row >= row:
             raise Interrupted
         return mixed_table_rows(first_row, rows, seed)
 
+    return rows_of
+
+
+@contextmanager
+def interrupted_at(row):
+    """A run ends at this row."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(writing.TABLES, "mixed-table", (TABLE_SCHEMA, rows_of))
+        patch.setitem(writing.TABLES, "mixed-table", (TABLE_SCHEMA, rows_before(row)))
         yield
 
 
@@ -81,24 +80,13 @@ def test_a_folder_holds_the_rows_of_one_file(whole, tmp_path):
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_files_made_alone_are_those_of_the_whole(whole, tmp_path, threads):
-    for first in (200_000, 0, 100_000):
-        rows = min(FILE_ROWS, ROWS - first)
-        gpuvgm.generate(
-            tmp_path / "parts",
-            rows,
-            kind="mixed-table",
-            seed=5,
-            first_row=first,
-            file_rows=FILE_ROWS,
-            executor=LocalExecutor(threads),
-        )
+    made(tmp_path / "parts", (2, 3), (0, 1), (1, 2), executor=LocalExecutor(threads))
     assert bodies(tmp_path / "parts") == bodies(whole)
 
 
 def test_another_process_makes_the_same_file(whole, tmp_path):
-    command = [sys.executable, "-m", "gpuvgm", "generate", str(tmp_path / "far"), "--rows", "50000", "--seed", "5"]
-    command += ["--kind", "mixed-table", "--first-row", "2e5", "--file-rows", "1e5", "--quiet"]
-    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+    options = ("--kind", "mixed-table", "--first-row", "2e5", "--file-rows", "1e5", "--quiet")
+    run("generate", tmp_path / "far", "--rows", "50000", "--seed", "5", *options)
     assert bodies(tmp_path / "far") == {"part-00002.parquet": bodies(whole)["part-00002.parquet"]}
 
 
@@ -172,13 +160,8 @@ def test_rows_that_come_once_begin_again(tmp_path):
     generator = writing.Generator(mixed_table_rows, TABLE_SCHEMA, 5, FILE_ROWS, {"gpuvgm.kind": "sample"})
     write = partial(writing.write_generated, path=tmp_path / "g", part=RowRange(0, ROWS), file_rows=FILE_ROWS)
 
-    def rows_of(first_row, rows, seed):
-        if first_row >= FILE_ROWS:
-            raise Interrupted
-        return mixed_table_rows(first_row, rows, seed)
-
     with pytest.raises(Interrupted) as caught:
-        write(replace(generator, rows_of=rows_of), executor=LocalExecutor(1), resume=None)
+        write(replace(generator, rows_of=rows_before(FILE_ROWS)), executor=LocalExecutor(1), resume=None)
     place = tmp_path / ".g.unfinished"
     assert caught.value.__notes__ == [f"1 file is complete in {place}: remove that folder to begin again"]
     with pytest.raises(InputError, match=r"left 1 complete file in .*, of 3: remove that folder to begin again"):

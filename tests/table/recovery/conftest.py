@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
-from gpuvgm.io.manifest import read_manifest
+from gpuvgm.io import ParquetSink
+from gpuvgm.io.manifest import digest_of_file, read_manifest
+
+PARTS = 2_500  # rows: borders lie within blocks and across files
 
 
 def table(rows, seed=0):
@@ -27,6 +30,11 @@ def contents(folder):
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.name != "_manifest.json"}
 
 
+def bodies(folder):
+    """Size and SHA-256 of the Parquet files."""
+    return {path.name: digest_of_file(path) for path in sorted(folder.glob("*.parquet"))}
+
+
 def damage(file, harm):
     """Let a file lose its end, hold a flipped bit, or be gone."""
     body = bytearray(file.read_bytes())
@@ -35,6 +43,32 @@ def damage(file, harm):
         file.unlink()
     else:
         file.write_bytes(body if harm == "flip" else body[:-7])
+
+
+def cut_short(transformer, source, out, *, after, problem=KeyboardInterrupt, **options):
+    """Let the files after the first `after` fail."""
+    made, enter = [], ParquetSink.__enter__
+
+    def failing(sink):
+        made.append(sink)
+        if len(made) > after:
+            raise problem
+        return enter(sink)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ParquetSink, "__enter__", failing)
+        with pytest.raises(type(problem) if isinstance(problem, BaseException) else problem) as failed:
+            transformer.transform(source, **{"out": out, "part_rows": PARTS} | options)
+    return failed.value
+
+
+def written_by(transformer, source, **options):
+    """Names of the files that a transform wrote."""
+    made, enter = [], ParquetSink.__enter__
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ParquetSink, "__enter__", lambda sink: made.append(sink.path.name) or enter(sink))
+        transformer.transform(source, **{"part_rows": PARTS, "resume": True} | options)
+    return made
 
 
 def kill_after(process, manifest, entries):

@@ -13,43 +13,14 @@ import pytest
 import gpuvgm
 from gpuvgm.cli.console import explain
 from gpuvgm.errors import InputError
-from gpuvgm.io import ParquetSink
 from gpuvgm.io.parquet import ParquetPart
-from tests.table.recovery.conftest import contents, damage, table
-
-PARTS = 2_500  # rows: borders lie within blocks and across files
+from tests.table.recovery.conftest import PARTS, contents, cut_short, damage, table, written_by
 
 
 @pytest.fixture
 def expected(transformer, rows, tmp_path):
     transformer.transform(rows, out=tmp_path / "expected", part_rows=PARTS)
     return contents(tmp_path / "expected")
-
-
-def cut_short(transformer, rows, out, monkeypatch, *, after, problem=KeyboardInterrupt, **options):
-    """Let the files after the first `after` fail."""
-    made, enter = [], ParquetSink.__enter__
-
-    def failing(sink):
-        made.append(sink)
-        if len(made) > after:
-            raise problem
-        return enter(sink)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ParquetSink, "__enter__", failing)
-        with pytest.raises(type(problem) if isinstance(problem, BaseException) else problem) as failed:
-            transformer.transform(rows, out=out, part_rows=PARTS, **options)
-    return failed.value
-
-
-def written_by(transformer, monkeypatch, *arguments, **options):
-    """Names of the files that a transform wrote."""
-    made, enter = [], ParquetSink.__enter__
-    with monkeypatch.context() as patch:
-        patch.setattr(ParquetSink, "__enter__", lambda sink: made.append(sink.path.name) or enter(sink))
-        transformer.transform(*arguments, part_rows=PARTS, resume=True, **options)
-    return made
 
 
 # -- nothing is lost
@@ -139,55 +110,53 @@ def test_another_model_is_not_gone_on_with(transformer, rows, expected, tmp_path
 
 
 def test_rows_that_were_done_are_not_read_again(transformer, rows, expected, tmp_path, monkeypatch):
-    cut_short(transformer, rows, tmp_path / "enc", monkeypatch, after=5)  # 12,500 rows: all of the first two files
+    cut_short(transformer, rows, tmp_path / "enc", after=5)  # 12,500 rows: all of the first two files
     read, between = [], ParquetPart.between
     monkeypatch.setattr(ParquetPart, "between", lambda part, *rest: read.append(part.path.name) or between(part, *rest))
-    made = written_by(transformer, monkeypatch, rows, out=tmp_path / "enc")
+    made = written_by(transformer, rows, out=tmp_path / "enc")
     assert (made, read) == ([f"part-0000{i}.parquet" for i in range(5, 9)], ["2.parquet"])
     assert contents(tmp_path / "enc") == expected and not (tmp_path / ".enc.unfinished").exists()
 
 
-def test_csv_goes_on_too(transformer, rows, expected, tmp_path, monkeypatch):
+def test_csv_goes_on_too(transformer, rows, expected, tmp_path):
     pq.read_table(rows).to_pandas().to_csv(tmp_path / "rows.csv", index=False)
-    cut_short(transformer, tmp_path / "rows.csv", tmp_path / "enc", monkeypatch, after=5)
-    made = written_by(transformer, monkeypatch, tmp_path / "rows.csv", out=tmp_path / "enc")
+    cut_short(transformer, tmp_path / "rows.csv", tmp_path / "enc", after=5)
+    made = written_by(transformer, tmp_path / "rows.csv", out=tmp_path / "enc")
     assert made == [f"part-0000{i}.parquet" for i in range(5, 9)]
     assert contents(tmp_path / "enc") == expected
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
-def test_a_complete_folder_is_mended(transformer, rows, expected, tmp_path, monkeypatch, harm):
+def test_a_complete_folder_is_mended(transformer, rows, expected, tmp_path, harm):
     part = tmp_path / "expected" / "part-00005.parquet"
     damage(part, harm)
-    assert written_by(transformer, monkeypatch, rows, out=tmp_path / "expected") == [part.name]
+    assert written_by(transformer, rows, out=tmp_path / "expected") == [part.name]
     assert contents(tmp_path / "expected") == expected
 
 
-def test_the_run_that_was_cut_short_is_gone_on_with_not_the_one_before(
-    transformer, rows, expected, tmp_path, monkeypatch
-):
+def test_the_run_that_was_cut_short_is_gone_on_with_not_the_one_before(transformer, rows, expected, tmp_path):
     transformer.transform(rows, out=tmp_path / "enc", part_rows=PARTS, seed=5)
-    cut_short(transformer, rows, tmp_path / "enc", monkeypatch, after=6)
-    assert len(written_by(transformer, monkeypatch, rows, out=tmp_path / "enc")) == 3
+    cut_short(transformer, rows, tmp_path / "enc", after=6)
+    assert len(written_by(transformer, rows, out=tmp_path / "enc")) == 3
     assert contents(tmp_path / "enc") == expected
 
 
-def test_a_full_disk_says_what_is_kept(transformer, rows, tmp_path, monkeypatch):
+def test_a_full_disk_says_what_is_kept(transformer, rows, tmp_path):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "enc")
-    problem = cut_short(transformer, rows, tmp_path / "enc", monkeypatch, after=3, problem=full)
+    problem = cut_short(transformer, rows, tmp_path / "enc", after=3, problem=full)
     assert explain(problem).endswith(f"3 files are complete in {tmp_path}/.enc.unfinished: go on with --resume")
 
 
-def test_a_run_that_ends_in_its_first_part_leaves_nothing(transformer, rows, tmp_path, monkeypatch):
-    cut_short(transformer, rows, tmp_path / "enc", monkeypatch, after=0)
+def test_a_run_that_ends_in_its_first_part_leaves_nothing(transformer, rows, tmp_path):
+    cut_short(transformer, rows, tmp_path / "enc", after=0)
     assert [path.name for path in tmp_path.iterdir()] == ["rows"]
 
 
-def test_a_thousand_small_files_and_an_empty_one(transformer, tmp_path, monkeypatch):
+def test_a_thousand_small_files_and_an_empty_one(transformer, tmp_path):
     whole, folder = table(3_000), tmp_path / "small"
     folder.mkdir()
     for number in range(1_000):
         pq.write_table(whole.slice(3 * number, 0 if number == 500 else 3), folder / f"{number:04d}.parquet")
     run = transformer.transform(folder, out=tmp_path / "enc", part_rows=PARTS)
     assert (run.rows, run.files) == (2_997, 2)
-    assert written_by(transformer, monkeypatch, folder, out=tmp_path / "enc") == []
+    assert written_by(transformer, folder, out=tmp_path / "enc") == []

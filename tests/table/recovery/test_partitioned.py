@@ -15,9 +15,8 @@ from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
 from tests.cli.running import invoke
 from tests.io.conftest import rows_of
-from tests.table.recovery.conftest import damage
-from tests.table.recovery.test_folders import PARTS as PART_ROWS
-from tests.table.recovery.test_folders import cut_short, written_by
+from tests.table.recovery.conftest import PARTS as PART_ROWS
+from tests.table.recovery.conftest import cut_short, damage, written_by
 
 ROWS = 5000
 
@@ -77,7 +76,7 @@ def test_other_readers_find_the_columns_of_folders(transformer, rows, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [False, True], ids=["threads", "cluster"])
-def test_a_run_that_was_cut_short_is_gone_on_with(request, transformer, rows, tmp_path, monkeypatch, workers):
+def test_a_run_that_was_cut_short_is_gone_on_with(request, transformer, rows, tmp_path, workers):
     options = {"partitioned": True, "part_rows": PART_ROWS}
     transformer.transform(rows, out=tmp_path / "whole", **options)
     expected = {name: (tmp_path / "whole" / name).read_bytes() for name in files_of(tmp_path / "whole")}
@@ -91,9 +90,9 @@ def test_a_run_that_was_cut_short_is_gone_on_with(request, transformer, rows, tm
             spread.model_ = transformer.model_
             spread.transform(rows, out=out, **options)
     else:
-        cut_short(transformer, rows, out, monkeypatch, after=3, partitioned=True)
+        cut_short(transformer, rows, out, after=3, partitioned=True)
         (tmp_path / ".out.unfinished" / "year=2019" / ".part-00000.parquet.0123abcd.partial").write_text("half")
-        names = written_by(transformer, monkeypatch, rows, out=out, partitioned=True)
+        names = written_by(transformer, rows, out=out, partitioned=True)
         assert 0 < len(names) < len(expected)
     assert {name: (out / name).read_bytes() for name in files_of(out)} == expected
     assert {path.name for path in out.rglob("*") if path.is_file()} == {"_manifest.json", *map(basename, expected)}

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from itertools import count
 
@@ -22,9 +21,9 @@ import gpuvgm
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io import ParquetSink
-from gpuvgm.io.manifest import digest_of_file, read_manifest
-from tests.cli.running import invoke
-from tests.table.recovery.conftest import damage, kill_after
+from gpuvgm.io.manifest import read_manifest
+from tests.cli.running import invoke, run, start
+from tests.table.recovery.conftest import bodies, cut_short, damage, kill_after, written_by
 
 ROWS, PART_ROWS = 50_000, 8192
 COLUMNS = ["amount", "balance", "city"]
@@ -37,8 +36,8 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")
     table = pa.Table.from_batches([mixed_table_rows(0, ROWS, 3)]).select(COLUMNS)
     (folder / "data").mkdir()
-    for number, (start, stop) in enumerate(((0, 20_001), (20_001, 20_001), (20_001, 30_000), (30_000, ROWS))):
-        pq.write_table(table.slice(start, stop - start), folder / "data" / f"{number}.parquet", row_group_size=3000)
+    for number, (low, high) in enumerate(((0, 20_001), (20_001, 20_001), (20_001, 30_000), (30_000, ROWS))):
+        pq.write_table(table.slice(low, high - low), folder / "data" / f"{number}.parquet", row_group_size=3000)
     transformer = gpuvgm.TableTransformer(effort="research").fit(folder / "data")
     transformer.save(folder / "model.gpuvgm")
     transformer.transform(folder / "data", out=folder / "whole", part_rows=PART_ROWS)
@@ -48,11 +47,6 @@ def place(tmp_path_factory):
 @pytest.fixture
 def transformer(place):
     return gpuvgm.load(place / "model.gpuvgm")
-
-
-def bodies(folder):
-    """Size and SHA-256 of the Parquet files."""
-    return {path.name: digest_of_file(path) for path in sorted(folder.iterdir()) if path.suffix == ".parquet"}
 
 
 def test_parts_hold_the_rows_of_one_file(place, transformer):
@@ -151,50 +145,35 @@ def test_workers_write_the_same_parts(place, transformer, tmp_path):
     assert pq.read_table(tmp_path / "b").equals(back)
 
 
-def command(place, out, *more):
-    return [
-        *(sys.executable, "-m", "gpuvgm", "transform", str(place / "data"), str(out)),
-        *("--model", str(place / "model.gpuvgm"), "--part-rows", "1024", *more),
-    ]
+def arguments(place, out, *more):
+    return ["transform", place / "data", out, "--model", place / "model.gpuvgm", "--part-rows", "1024", *more]
 
 
 @pytest.mark.parametrize("parts", [pytest.param(1, marks=pytest.mark.exhaustive), 20])
 def test_a_killed_process_is_resumed_to_the_same_bytes(place, tmp_path, parts):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run(command(place, tmp_path / "whole"), check=True, env=environment, capture_output=True)
-    process = subprocess.Popen(command(place, tmp_path / "cut"), env=environment, stdout=subprocess.DEVNULL)
+    run(*arguments(place, tmp_path / "whole"))
+    process = start(*arguments(place, tmp_path / "cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     manifest = tmp_path / ".cut.unfinished" / "_manifest.json"
     kill_after(process, manifest, parts)
     assert not (tmp_path / "cut").exists(), "killed before the end"
     kept = {path.name: path.stat().st_mtime_ns for path in manifest.parent.glob("*.parquet")}
     done = set(read_manifest(manifest).done)
     assert len(done) >= parts
-    subprocess.run(command(place, tmp_path / "cut", "--resume"), check=True, env=environment, capture_output=True)
+    run(*arguments(place, tmp_path / "cut", "--resume"))
     assert bodies(tmp_path / "cut") == bodies(tmp_path / "whole")
     assert all((tmp_path / "cut" / name).stat().st_mtime_ns == kept[name] for name in done)
     assert not list(tmp_path.glob(".*"))
 
 
-class Interrupted(Exception):
-    """What ends a run."""
+def full():
+    """What a full disk raises."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "e")
 
 
 @pytest.fixture
-def cut(place, transformer, tmp_path, monkeypatch):
+def cut(place, transformer, tmp_path):
     """A folder of which three parts were written."""
-    written = []
-    enter = ParquetSink.__enter__
-
-    def limited(self):
-        written.append(self.path)
-        if len(written) > 3:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        return enter(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ParquetSink, "__enter__", limited)
-        with pytest.raises(OSError, match="No space left"):
-            transformer.transform(place / "data", out=tmp_path / "e", part_rows=PART_ROWS)
+    cut_short(transformer, place / "data", tmp_path / "e", part_rows=PART_ROWS, after=3, problem=full())
     assert not (tmp_path / "e").exists()
     assert len(read_manifest(tmp_path / ".e.unfinished" / "_manifest.json").done) == 3
     return tmp_path / ".e.unfinished"
@@ -222,7 +201,7 @@ def test_complete_files_are_not_forgotten(place, transformer, cut):
         with pytest.raises(InputError, match=f"^{re.escape(told)}$"):
             resume(transformer, place, cut, **{"resume": False} | options)
         assert {path.name: path.read_bytes() for path in cut.iterdir()} == before
-    said = invoke(*command(place, cut.with_name("e"))[3:], code=2).stderr
+    said = invoke(*arguments(place, cut.with_name("e")), code=2).stderr
     assert said.startswith(f"gpuvgm: {left}: ") and said.endswith(f"or {anew}\n")
     shutil.rmtree(cut)
     resume(transformer, place, cut, resume=False)
@@ -257,51 +236,28 @@ def test_a_run_that_was_cut_short_before_its_first_file_is_begun_again(place, tr
     assert bodies(cut.with_name("e")) == bodies(place / "whole")
 
 
-def test_rows_in_memory_say_that_they_do_not_go_on(place, transformer, tmp_path, monkeypatch):
-    rows, enter, written = pq.read_table(place / "data"), ParquetSink.__enter__, []
-
-    def limited(self):
-        written.append(self.path)
-        if len(written) > 2:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
-        return enter(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ParquetSink, "__enter__", limited)
-        with pytest.raises(OSError, match="No space left") as failed:
-            transformer.transform(rows, out=tmp_path / "e", part_rows=PART_ROWS)
-    place_left = tmp_path / ".e.unfinished"
-    assert failed.value.__notes__ == [f"2 files are complete in {place_left}: remove that folder to begin again"]
+def test_rows_in_memory_say_that_they_do_not_go_on(place, transformer, tmp_path):
+    rows, place_left = pq.read_table(place / "data"), tmp_path / ".e.unfinished"
+    problem = cut_short(transformer, rows, tmp_path / "e", part_rows=PART_ROWS, after=2, problem=full())
+    assert problem.__notes__ == [f"2 files are complete in {place_left}: remove that folder to begin again"]
     told = f"left 2 complete files in {place_left}, of {PARTS}: remove that folder to begin again"
     with pytest.raises(InputError, match=f"{re.escape(told)}$"):
         transformer.transform(rows, out=tmp_path / "e", part_rows=PART_ROWS)
     assert len(bodies(place_left)) == 2
 
 
-def test_complete_files_in_a_store_are_not_forgotten(place, transformer, monkeypatch):
-    out, enter, written = "memory://cut/e", ParquetSink.__enter__, []
-
-    def limited(self):
-        written.append(self.path)
-        if len(written) > 3:
-            raise KeyboardInterrupt
-        return enter(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ParquetSink, "__enter__", limited)
-        with pytest.raises(KeyboardInterrupt):
-            transformer.transform(place / "data", out=out, part_rows=PART_ROWS)
+def test_complete_files_in_a_store_are_not_forgotten(place, transformer):
+    options = {"out": "memory://cut/e", "part_rows": PART_ROWS}
+    out = options["out"]
+    cut_short(transformer, place / "data", after=3, **options)
     told = (
         f"{out}: a run that was cut short left 3 complete files in {out}, of {PARTS}: go on with resume=True, or remove"
     )
     with pytest.raises(InputError, match=f"^{re.escape(told)}"):
-        transformer.transform(place / "data", out=out, part_rows=PART_ROWS)
-    made = []
-    monkeypatch.setattr(ParquetSink, "__enter__", lambda sink: made.append(sink.path.name) or enter(sink))
-    transformer.transform(place / "data", out=out, part_rows=PART_ROWS, resume=True)
+        transformer.transform(place / "data", **options)
+    made = written_by(transformer, place / "data", **options)
     assert made == [f"part-{number:05d}.parquet" for number in range(3, PARTS)]
-    transformer.transform(place / "data", out=out, part_rows=PART_ROWS)  # over a complete folder
-    assert len(made) == 2 * PARTS - 3
+    assert len(written_by(transformer, place / "data", resume=False, **options)) == PARTS, "over a complete folder"
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "remove"])
@@ -328,9 +284,9 @@ def test_another_run_is_not_resumed(place, transformer, cut, options, message):
 
 
 @pytest.mark.parametrize("change", ["touch", "grow", "remove", "add"])
-def test_changed_inputs_are_named(place, transformer, tmp_path, monkeypatch, change):
+def test_changed_inputs_are_named(place, transformer, tmp_path, change):
     data = shutil.copytree(place / "data", tmp_path / "data")
-    manifest_of(transformer, data, tmp_path)
+    cut_short(transformer, data, tmp_path / "e", part_rows=PART_ROWS, after=0, problem=RuntimeError)
     if change == "touch":
         os.utime(data / "2.parquet", ns=(1, 1))
     elif change == "grow":
@@ -343,16 +299,8 @@ def test_changed_inputs_are_named(place, transformer, tmp_path, monkeypatch, cha
         transformer.transform(data, out=tmp_path / "e", part_rows=PART_ROWS, resume=True)
 
 
-def manifest_of(transformer, data, folder):
-    """A run over `data` that was cut short at once."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(ParquetSink, "__enter__", lambda self: (_ for _ in ()).throw(Interrupted))
-        with pytest.raises(Interrupted):
-            transformer.transform(data, out=folder / "e", part_rows=PART_ROWS)
-
-
 def test_what_is_complete_is_not_done_again(place, transformer, monkeypatch):
-    monkeypatch.setattr(ParquetSink, "__enter__", lambda self: (_ for _ in ()).throw(Interrupted))
+    monkeypatch.setattr(ParquetSink, "__enter__", lambda self: pytest.fail("a file was written"))
     run = transformer.transform(place / "data", out=place / "whole", part_rows=PART_ROWS, resume=True)
     assert (run.rows, run.files) == (ROWS, PARTS)
 
@@ -361,7 +309,7 @@ def test_a_new_run_replaces_an_old_one_when_it_is_complete(place, transformer, t
     out = tmp_path / "e"
     transformer.transform(place / "data", out=out, part_rows=PART_ROWS, mode="argmax")
     first = bodies(out)
-    manifest_of(transformer, place / "data", tmp_path)
+    cut_short(transformer, place / "data", out, part_rows=PART_ROWS, after=0, problem=RuntimeError)
     assert bodies(out) == first
     transformer.transform(place / "data", out=out, part_rows=PART_ROWS)
     assert bodies(out) == bodies(place / "whole") and sorted(os.listdir(tmp_path)) == ["e"]
@@ -371,9 +319,8 @@ def test_one_file_begins_again(place, transformer, tmp_path, caplog):
     transformer.transform(place / "data", out=tmp_path / "e.parquet")
     before = (tmp_path / "e.parquet").read_bytes()
     (tmp_path / "e.parquet").write_bytes(b"")
-    with caplog.at_level("WARNING", "gpuvgm"):
-        transformer.transform(place / "data", out=tmp_path / "e.parquet", resume=True)
-        transformer.inverse_transform(tmp_path / "e.parquet", out=tmp_path / "b.csv", resume=True)
+    transformer.transform(place / "data", out=tmp_path / "e.parquet", resume=True)
+    transformer.inverse_transform(tmp_path / "e.parquet", out=tmp_path / "b.csv", resume=True)
     assert [line.message for line in caplog.records if "resume" in line.message] == [BEGINS_AGAIN] * 2
     assert (tmp_path / "e.parquet").read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["b.csv", "e.parquet"]
@@ -418,21 +365,12 @@ def test_a_manifest_says_what_it_is(place):
     assert document["done"]["part-00000.parquet"].keys() == {"first_row", "rows", "bytes", "sha256", "unseen"}
 
 
-def test_a_disk_that_is_really_full(place, tmp_path):
-    """A file system of 200 kB, where the machine lets the tests mount one."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(small)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.decode().strip()}")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    try:
-        full = subprocess.run(command(place, small / "e"), env=environment, capture_output=True, text=True)
-        assert full.returncode == 3 and "No space left" in full.stderr
-        assert not (small / "e").exists()
-        subprocess.run(["mount", "-o", "remount,size=20m", str(small)], check=True)
-        subprocess.run(command(place, small / "e", "--resume"), env=environment, check=True, capture_output=True)
-        subprocess.run(command(place, tmp_path / "e"), env=environment, check=True, capture_output=True)
-        assert bodies(small / "e") == bodies(tmp_path / "e")
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+@pytest.mark.parametrize("disk", ["size=200k"], indirect=True)
+def test_a_disk_that_is_really_full(place, disk, tmp_path):
+    _, told = run(*arguments(place, disk / "e"), code=3)
+    assert "No space left" in told
+    assert not (disk / "e").exists()
+    subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+    run(*arguments(place, disk / "e", "--resume"))
+    run(*arguments(place, tmp_path / "e"))
+    assert bodies(disk / "e") == bodies(tmp_path / "e")
