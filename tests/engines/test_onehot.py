@@ -76,16 +76,19 @@ def test_many_rows_are_read_as_they_were_written(engine: Engine) -> None:
         np.testing.assert_array_equal(code, place)
 
 
-def test_ties_go_by_the_order(engine: Engine) -> None:
-    code = np.zeros(2, np.uint16)
-    engine.read_onehot(np.array([[0.5, 1.0, 1.0], [0.5, 0.5, 0.5]]), [(None, code, np.array([2, 0, 1]), False)])
-    np.testing.assert_array_equal(code, [2, 2])
-
-
-def test_zeros_may_be_no_code(engine: Engine) -> None:
-    code = np.zeros(3, np.uint8)
-    engine.read_onehot(np.array([[0.0, -0.0], [0.0, 1.0], [np.nan, 0.0]]), [(None, code, np.arange(2), True)])
-    np.testing.assert_array_equal(code, [2, 1, 0])
+@pytest.mark.parametrize(
+    ("matrix", "order", "zeros_are_no_code", "codes"),
+    [
+        ([[0.5, 1.0, 1.0], [0.5, 0.5, 0.5]], [2, 0, 1], False, np.array([2, 2], np.uint16)),
+        ([[0.0, -0.0], [0.0, 1.0], [np.nan, 0.0]], [0, 1], True, np.array([2, 1, 0], np.uint8)),
+    ],
+)
+def test_ties_go_by_the_order_and_zeros_may_be_no_code(
+    engine: Engine, matrix: list[list[float]], order: list[int], zeros_are_no_code: bool, codes: np.ndarray
+) -> None:
+    found = np.zeros_like(codes)
+    engine.read_onehot(np.array(matrix), [(None, found, np.array(order), zeros_are_no_code)])
+    np.testing.assert_array_equal(found, codes)
 
 
 SCALAR, CODE, BOTH = np.zeros(3, np.float32), np.zeros(3, np.uint8), np.arange(2)
