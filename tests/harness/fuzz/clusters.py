@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from tests.harness.fuzz.harness import Target
 from tests.harness.fuzz.jobs import Healthy, Unclean, again, check_readers, finish, snapshot, start
-from tests.harness.fuzz.runs import DRAWS, Prepared, check_end, emptied, place_of, prepare, signalled
+from tests.harness.fuzz.runs import DRAWS, Prepared, check_end, chosen_run, emptied, prepare, signalled
 
 SECONDS = 240
 COMMANDS = ("fit", "transform", "inverse", "generate", "evaluate")
@@ -50,8 +50,7 @@ def _hold_cluster(write: int) -> NoReturn:
 
 def kill_client(prepared: Prepared, random: random.Random, folder: Path) -> None:
     """Kill the client of a cluster that lives on; the next run may meet workers that still write for the first."""
-    run = random.choice(prepared[1])
-    work = place_of(prepared, run, random, folder)
+    run, work = chosen_run(prepared, random, folder)
     begun = snapshot(work)
     with cluster() as (address, _):
         on = ("--scheduler", address)
@@ -66,8 +65,7 @@ def kill_client(prepared: Prepared, random: random.Random, folder: Path) -> None
 
 def kill_worker(prepared: Prepared, random: random.Random, folder: Path) -> None:
     """Kill a worker under the run: its work is done by the other, or by the one that takes its place."""
-    run = random.choice(prepared[1])
-    work = place_of(prepared, run, random, folder)
+    run, work = chosen_run(prepared, random, folder)
     with cluster() as (address, workers):
         on = ("--scheduler", address)
         process = start((*run.job.arguments, *on), work)

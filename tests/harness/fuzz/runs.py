@@ -135,10 +135,12 @@ def prepare(*commands: str) -> Prepared:
     return inputs_of_all(), [run for command in commands for run in healthy_runs(command)]
 
 
-def place_of(prepared: Prepared, run: Healthy, random: random.Random, folder: Path) -> Path:
-    """The folder to work in, in half of the cases with an older output; inputs lie beside."""
+def chosen_run(prepared: Prepared, random: random.Random, folder: Path) -> tuple[Healthy, Path]:
+    """A run, and the folder to work in, in half of the cases with an older output; inputs lie beside."""
+    run = random.choice(prepared[1])
     (folder / "inputs").symlink_to(prepared[0])
-    return emptied(folder / "work", run.old if random.random() < 0.5 and run.job.command != "generate" else {})
+    old = run.old if random.random() < 0.5 and run.job.command != "generate" else {}
+    return run, emptied(folder / "work", old)
 
 
 def emptied(work: Path, contents: Snapshot) -> Path:
@@ -197,8 +199,7 @@ def signalled(
 
 def kill(prepared: Prepared, random: random.Random, folder: Path) -> None:
     """Kill a run, once or several times, and let the next one end."""
-    run = random.choice(prepared[1])
-    work = place_of(prepared, run, random, folder)
+    run, work = chosen_run(prepared, random, folder)
     begun, resume = snapshot(work), random.random() < 0.8
     kills = random.choice((1, 1, 2, 3))
     for _ in range(DRAWS * kills):
@@ -220,8 +221,7 @@ def kill(prepared: Prepared, random: random.Random, folder: Path) -> None:
 
 def interrupt(prepared: Prepared, random: random.Random, folder: Path) -> None:
     """Send a run SIGINT, once or twice, SIGTERM or SIGHUP, and let the next one end."""
-    run = random.choice(prepared[1])
-    work = place_of(prepared, run, random, folder)
+    run, work = chosen_run(prepared, random, folder)
     begun = snapshot(work)
     numbers = random.choice(([signal.SIGINT], [signal.SIGINT] * 2, [signal.SIGTERM], [signal.SIGHUP]))
     for _ in range(DRAWS):
@@ -265,8 +265,7 @@ def check_left(run: Healthy, work: Path, begun: Snapshot, said: str) -> None:
 
 def fill(prepared: Prepared, random: random.Random, folder: Path) -> None:
     """Let the disk be full after some bytes, or files be limited to some; then make room."""
-    run = random.choice(prepared[1])
-    work = place_of(prepared, run, random, folder)
+    run, work = chosen_run(prepared, random, folder)
     begun = snapshot(work)
     size = sum(len(body or b"") for body in run.right.values())
     if random.random() < 0.75 and mounted(work, LEAST_DISK + disk_of(begun) + random.randrange(size)):
@@ -427,8 +426,7 @@ CHANGES = (replace, replace, overwrite, overwrite, truncate, grow, touch, remove
 
 def several(prepared: Prepared, random: random.Random, folder: Path) -> None:
     """Start the same run twice or three times at once: one at least ends well, and says the others where not."""
-    run = random.choice(prepared[1])
-    work = place_of(prepared, run, random, folder)
+    run, work = chosen_run(prepared, random, folder)
     began = []
     for _ in range(random.choice((2, 3))):
         began.append(start(run.job.arguments, work))

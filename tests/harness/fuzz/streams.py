@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.harness.fuzz.harness import Target
 from tests.harness.fuzz.jobs import Unclean, check_right, snapshot
-from tests.harness.fuzz.runs import JOBS, MODEL, Prepared, check_end, place_of, prepare
+from tests.harness.fuzz.runs import JOBS, MODEL, Prepared, check_end, chosen_run, prepare
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("stdin", "stdout", "stderr")
@@ -73,8 +73,7 @@ UNWRITABLE = (fill, turn)
 def attempt(prepared: Prepared, random: random.Random, folder: Path) -> None:
     """Run a command with one to three of its streams in some state."""
     states = {number: random.choice(STATES) for number in random.sample((0, 1, 2), random.choice((1, 1, 2, 3)))}
-    run, chosen = random.choice(prepared[1]), random.random()
-    work = place_of(prepared, run, random, folder)
+    (run, work), chosen = chosen_run(prepared, random, folder), random.random()
     (folder / "tmp").mkdir()
     refused, writes, before = chosen < 0.2, chosen > 0.6, snapshot(work)
     arguments = run.job.arguments if writes else random.choice(REFUSED if refused else READ)
