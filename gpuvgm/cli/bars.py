@@ -40,7 +40,7 @@ def draw_bars(console: Console | None = None) -> Iterator[Progress]:
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to draw; by default standard error. Lines that are written there meanwhile stand above the bars.
+        Console to draw on; by default standard error. Lines written there meanwhile appear above the bars.
     """
     console = console or Console(stderr=True, soft_wrap=True)  # the terminal breaks lines, as it does without bars
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), RateColumn(), TimeRemainingColumn())

@@ -21,7 +21,7 @@ def executor_of(
     Parameters
     ----------
     terminal : Terminal
-        Where the address of the dashboard is told.
+        Terminal on which the address of the dashboard is printed.
     scheduler : str, optional
         Address of a cluster that runs.
     workers : int, optional

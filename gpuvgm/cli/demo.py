@@ -34,7 +34,7 @@ def demonstrate(folder: Path | None, rows: int, progress: Progress) -> CommandOu
     Parameters
     ----------
     folder : pathlib.Path, optional
-        Where to write; by default a new temporary folder.
+        Folder to write to; by default a new temporary one.
     rows : int
         Rows at most; of generated rows this many.
     progress : callable

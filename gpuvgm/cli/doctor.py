@@ -65,7 +65,7 @@ class EngineState:
     reason : str
         Why, or why not.
     instruction_sets : tuple of str
-        Those the machine can run, best first; empty where there is no choice.
+        Instruction sets that the machine supports, best first; empty where there is no choice.
     chosen : str or None
         The instruction set that is used.
     """
@@ -111,7 +111,7 @@ class Lack:
     Parameters
     ----------
     name, purpose, remedy : str
-        What is missing, what it would be for, and what brings it.
+        The missing package or engine, its purpose, and the command that installs it.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Diagnosis:
     packages : dict of str to str or None
         Versions of required and optional packages; None where one is not installed.
     missing : tuple of Lack
-        What is missing and how to get it.
+        Missing packages and engines.
     devices : tuple of DeviceState
         The GPUs, where the CUDA engine is usable.
     """

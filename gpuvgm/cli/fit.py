@@ -28,7 +28,7 @@ def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed
     source : str or Source
         The training rows.
     model : str
-        Where the model is going to be written.
+        Path or URL of the model to write.
     failed : bool
         Fit only the columns that failed before, or that are declared differently now.
 
@@ -40,7 +40,7 @@ def fit_columns(transformer: BaseTransformer, source: Any, model: str, *, failed
     Raises
     ------
     InputError
-        Where no column failed before, and where columns fail.
+        If no column failed before, and if columns fail.
     """
     unfinished = unfinished_of(model)
     if failed:
@@ -70,7 +70,7 @@ def add_files(transformer: BaseTransformer, source: Any, model: str) -> BaseTran
     Raises
     ------
     InputError
-        Where there is no model, and for settings of a fit.
+        Without a model, and for settings of a fit.
     """
     if not location_of(model).exists():
         raise InputError(f"{model}: there is no model to add files to; run fit without --add")

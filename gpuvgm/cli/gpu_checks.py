@@ -95,7 +95,7 @@ class Check:
     run : callable
         Raises where something is wrong; else gives what it found.
     gpus : int
-        How many it needs.
+        Number of GPUs that it needs.
     cluster : bool
         Whether it belongs to `--cluster`.
     """
@@ -118,13 +118,13 @@ class Result:
     status : {"ok", "failed", "not run"}
         Whether it succeeded.
     seconds : float
-        Of its process.
+        Seconds that its process ran.
     found : mapping
         Figures that it returned.
     error : str
         Why it failed, or was not run.
     traceback : str
-        Where it failed, for reports.
+        Traceback of the failure, for reports.
     """
 
     name: str
@@ -203,7 +203,7 @@ def examine(tell: Callable[[str], None], *, cluster: bool, compile_only: bool) -
     Raises
     ------
     EnvironmentProblem
-        Where there is no GPU that CuPy can use.
+        Without a GPU that CuPy can use.
     """
     problem = cuda_problem()
     if problem is not None:
@@ -592,7 +592,7 @@ def check_cluster(workers: int | None) -> Found:
     Parameters
     ----------
     workers : int or None
-        How many; one for every GPU by default.
+        Number of workers; by default one for every GPU.
     """
     random = np.random.default_rng(5)
     rows = FILES * 1500

@@ -38,7 +38,7 @@ def run_service(
     limits : mapping of str to number
         The fields of `Limits`; None takes the default.
     terminal : Terminal
-        Is told where the service listens.
+        Terminal on which the address of the service is printed.
 
     Raises
     ------

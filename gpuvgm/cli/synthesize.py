@@ -28,7 +28,7 @@ def train_generator(
     source : str or Source
         The table.
     model : str
-        Where to write the generator. What an interruption leaves is kept beside it.
+        Path or URL of the generator to write. The state of an interrupted training is kept next to it.
     settings : mapping
         Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`.
     epochs : int, optional
@@ -76,7 +76,7 @@ def sample_rows(
     summary : RunSummary
         Summary of the file or folder.
     share : float or None
-        Of the rows drawn by a neural network, those that met the conditions.
+        Share of the rows drawn by a neural network that met the conditions.
 
     Raises
     ------

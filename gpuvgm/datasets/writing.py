@@ -185,7 +185,7 @@ def generate(
     resume : bool
         Keep the files of a folder that are complete, and write what is missing.
     executor : LocalExecutor or DaskExecutor, optional
-        Who computes; by default the cores of this process. A cluster writes files of a folder side by side.
+        Executor of the work; by default the cores of this process. A cluster writes files of a folder side by side.
 
     Returns
     -------
@@ -197,7 +197,7 @@ def generate(
     InputError
         For an unknown kind, negative rows, a folder that does not exist or holds some of the files.
     FolderInUse
-        Where another run writes the same file, or some of the same files.
+        While another run writes the same file, or some of the same files.
 
     Examples
     --------

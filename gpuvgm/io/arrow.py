@@ -88,7 +88,7 @@ def _value_bytes(type_: pa.DataType) -> float:
 def with_wide_indices(schema: pa.Schema) -> pa.Schema:
     """Schema for several parts of a table: dictionary indices are wide enough for any number of entries.
 
-    What writes a part alone may number its entries with 8 bits, and those of the next one with 16.
+    Separate writers may index the entries of one part with 8 bits, and those of the next with 16.
     """
     for place, field in enumerate(schema):
         if pa.types.is_dictionary(field.type):
@@ -236,7 +236,7 @@ SLACK = 1.125  # of buffers over the rows that they hold: ends of offsets, and b
 def copied(values: Array) -> Array:
     """A copy without other rows; a slice, and its pickle, hold all buffers that it was cut from.
 
-    Of dictionaries all entries are kept: a fit knows from them what may occur.
+    Dictionaries keep all entries, from which a fit learns the possible categories.
     """
     type_ = values.type
     if isinstance(type_, pa.BaseExtensionType):
@@ -343,7 +343,7 @@ def exactly_cast(values: Array, type_: pa.DataType) -> Array:
     Raises
     ------
     pyarrow.ArrowException
-        Where it does not; Arrow itself rounds floats, decimals and datetimes.
+        Where it does not hold them; Arrow itself rounds floats, decimals and datetimes.
     """
     cast, kind = values.cast(type_), values.type
     if kind == type_ or is_text_type(type_) or not _is_rounded(kind):
@@ -478,7 +478,7 @@ def check_views(array: Any) -> None:
     Raises
     ------
     pyarrow.ArrowInvalid
-        Where there are any.
+        For any such view.
     """
     if is_view(array.type):
         words = _view_words(array).astype(np.int64)  # sums of 32 bits could overflow

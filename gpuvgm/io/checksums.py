@@ -45,7 +45,7 @@ class Content:
     sha256 : str
         Their SHA-256, as hexadecimal digits.
     remedy : str
-        What to do where they differ.
+        Advice for where they differ.
     opening : str
         Identifies one opening of the file; the bytes are checked once for each.
     """
@@ -128,7 +128,7 @@ def check_footer(name: str, footer: bytes) -> None:
     Parameters
     ----------
     name : str
-        Of the file.
+        Name of the file.
     footer : bytes
         Its footer.
 

@@ -73,7 +73,7 @@ class CsvPart(Part):
     rows : int, optional
         Number of rows, where they were counted.
     delimiter : str
-        What stands between two fields.
+        Separator of fields.
     decimal_commas : frozenset of str
         Columns of numbers with a comma before their decimal places.
     """

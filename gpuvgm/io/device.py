@@ -146,7 +146,7 @@ def device_array(name: str, value: Any) -> Array:
         For an array that cannot be taken, such as one that a gradient is asked of, or one of another device than the
         current one.
     EnvironmentProblem
-        Where CuPy is not there or not usable.
+        Where CuPy is missing or unusable.
     """
     if isinstance(value, np.ndarray):
         return value
@@ -197,7 +197,7 @@ def usable_cupy() -> Any:
     Raises
     ------
     EnvironmentProblem
-        Where importing it fails in any way.
+        Where its import fails in any way.
     """
     try:
         import cupy

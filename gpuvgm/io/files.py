@@ -233,9 +233,9 @@ def unchanged(path: Location, stamp: Stamp, *, listed: bool = False) -> Iterator
     path : pathlib.Path or RemoteFile
         The file.
     stamp : (int, int or str)
-        What it was when it was opened.
+        Stamp of the file when it was opened.
     listed : bool
-        It is compared later, in a listing: ask now only where it cannot be read.
+        Whether a listing compares it later, so that it is checked here only if it cannot be read.
 
     Raises
     ------
@@ -594,7 +594,7 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     Raises
     ------
     InputError
-        When there is no such file, a folder holds none that can be read, one is empty or damaged, or they differ.
+        For missing, empty or damaged files, folders without files to read, and files whose columns differ.
     """
     listing = join_listings([expand(os.fspath(path)) for path in paths])
     refuse_lakes_around(listing.lake_folders)

@@ -448,13 +448,13 @@ class SampleSource(Source):
     Parameters
     ----------
     origin : Source
-        Where the rows came from.
+        Source of the rows.
     table : pyarrow.Table
         The rows of those columns that are used.
     record : dict
         How the sample was taken: "rows", "of" (None: unknown), "seed" and "stratified"; part of the fingerprint.
     runs : sequence of (int, int), optional
-        Where the rows lie in the origin, if all columns have the same rows.
+        Rows of the origin, if the same ones were sampled for all columns.
     """
 
     origin: Source

@@ -62,7 +62,7 @@ def range_reader(file: RemoteFile) -> RangeReader:
     Raises
     ------
     InputError
-        Where there is none.
+        For a file that does not exist.
     """
     entry = file.known or file.entry()
     if entry is None or entry.is_folder:

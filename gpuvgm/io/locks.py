@@ -44,7 +44,7 @@ def locked(target: Location, numbers: range | None = None) -> Iterator[None]:
     Raises
     ------
     FolderInUse
-        Where another run writes there.
+        While another run writes there.
     """
     if isinstance(target, RemoteFile) or not LOCKS:
         yield

@@ -65,7 +65,7 @@ def open_source(source: object, open_part: Opener | None = None, *, delimiter: s
     Raises
     ------
     InputError
-        When nothing readable is there, or the object is no table; the message says what to do.
+        For files that cannot be read and objects that are no tables; the message says what to do.
     """
     if delimiter is not None and not isinstance(source, (str, os.PathLike, list, tuple)):
         raise InputError("a delimiter is given, but the source is not a CSV file; leave it out")

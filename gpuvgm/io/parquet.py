@@ -272,7 +272,7 @@ def read_metadata(path: str | Location) -> dict[str, str]:
     Raises
     ------
     InputError
-        When the file is not there, not a Parquet file, or its metadata is no text.
+        For a missing file, one of another format, and metadata that is no text.
     """
     location = location_of(path)
     with damage_as(partial(_incomplete, location)), open_parquet(location) as file:

@@ -66,12 +66,12 @@ def persistently(action: Callable[[], T], doing: str) -> T:
     action : callable
         May be called several times.
     doing : str
-        What it does and where, for the log and the error: "s3://bucket/key: reading".
+        Description of the action for the log and errors: "s3://bucket/key: reading".
 
     Raises
     ------
     EnvironmentProblem
-        Where every attempt failed; reasons that last are raised at once, as they are.
+        After the last attempt failed; errors that last are raised at once, unchanged.
     """
     for attempt in range(1, RETRIES.attempts + 1):
         try:
@@ -190,7 +190,7 @@ class RangeReader(io.RawIOBase):
     fetch : callable
         Bytes from a start to a stop; called in other threads.
     size : int
-        Of the file.
+        Bytes of the file.
     whole : bool
         Fetch all of it at once.
     """
@@ -208,7 +208,7 @@ class RangeReader(io.RawIOBase):
     def expect(self, groups: Sequence[Sequence[tuple[int, int]]]) -> None:
         """Announce what is going to be read: starts and stops of chunks, those of a group together.
 
-        Where a group is too large to be held, requests are short enough that there are two for every chunk.
+        If a group does not fit into memory, requests are shorter, so that two for every chunk fit.
         """
         largest = max((sum(stop - start for start, stop in group) for group in groups), default=0)
         self._in_order, longest = largest <= HELD_BYTES, WINDOW_BYTES
@@ -362,7 +362,7 @@ def read_ahead(items: Iterable[T], file_of: Callable[[T], object] | None = None)
     Parameters
     ----------
     items : iterable
-        What is going to be read, in order.
+        Items to read, in order.
     file_of : callable, optional
         The file of an item; by default the item itself.
     """
@@ -440,7 +440,7 @@ class RemoteFile:
     store : str
         The URL that says which store, as it was given.
     known : Entry, optional
-        What the store said of it, where it was asked.
+        Entry of the store, if it was requested.
     """
 
     url: str

@@ -34,7 +34,7 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
     dtypes : mapping of str to dtype, optional
         For pandas and polars: dtypes to give these columns, where their values fit; polars' own Enum alone.
     flavour : {"pandas", "polars", "pyarrow"}, optional
-        What to give instead of what the source was.
+        Type of the result, if not that of the source.
 
     Returns
     -------

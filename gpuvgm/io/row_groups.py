@@ -46,9 +46,9 @@ def moved_group(footer: bytes, by: int) -> bytes:
     Parameters
     ----------
     footer : bytes
-        Of a file of one row group.
+        Footer of a file of one row group.
     by : int
-        How many bytes further from the beginning its pages lie in another file.
+        Bytes to add to the offsets of its pages.
     """
     places = _places(footer)
     groups = next(place for place in places if place.name == "groups")

@@ -36,7 +36,7 @@ class ScanSource(Source):
     scan : callable
         (columns, rows) -> batches of these columns, in row order; `rows` is the length of the blocks to be made.
     part_flavour : str, optional
-        Of an iterator, what its first part was.
+        Flavour of the first part of an iterator.
     is_query : bool
         Whether the rows are those of a query of a lazy library.
     lazily : callable, optional

@@ -99,9 +99,9 @@ def check_document(given: Given, endings: Sequence[str] = DOCUMENT_ENDINGS) -> L
     Parameters
     ----------
     given : path
-        Where to.
+        Path or URL of the report.
     endings : sequence of str
-        What its name may end in.
+        Allowed endings of its name.
 
     Raises
     ------
@@ -185,7 +185,7 @@ class Sink(ABC):
     path : pathlib.Path or RemoteFile
         The file to write; an existing one is replaced at the end.
     final : pathlib.Path or RemoteFile
-        The same with symbolic links followed.
+        The file, with symbolic links followed.
     schema : pyarrow.Schema
         Columns and types of every batch.
 

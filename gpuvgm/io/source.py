@@ -199,7 +199,7 @@ class Part:
     Parameters
     ----------
     path : pathlib.Path or RemoteFile
-        Where it is.
+        Place of the file.
     schema : pyarrow.Schema
         Columns and types.
     rows : int, optional

@@ -38,9 +38,9 @@ def text_blocks(file: Any, start: bytes, length_of: Callable[[Bytes], int], head
     Parameters
     ----------
     file : file of bytes
-        What is left to read; the text is copied once, from here to its block.
+        File with the remaining text, which is copied once, into its block.
     start : bytes
-        What was read before.
+        Text that was read before.
     length_of : callable
         Length of the complete rows at the beginning of a text.
     header : int

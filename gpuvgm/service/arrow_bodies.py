@@ -27,7 +27,7 @@ def read_stream(body: bytearray | bytes, limit: int, deadline: Deadline) -> pa.T
     limit : int
         Bytes that it may have once decompressed.
     deadline : Deadline
-        When to give up.
+        Deadline of the request.
 
     Raises
     ------

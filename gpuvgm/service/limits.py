@@ -62,7 +62,7 @@ class Deadline:
     seconds : float
         The time it has in all.
     start : float
-        When that began, on the monotonic clock.
+        Start of that time on the monotonic clock.
     """
 
     seconds: float
@@ -109,7 +109,7 @@ class Gate:
     Parameters
     ----------
     limits : Limits
-        How many there may be.
+        Limits of the service.
     """
 
     def __init__(self, limits: Limits) -> None:

@@ -33,7 +33,7 @@ class Served:
     transformer : BaseTransformer
         The model, loaded.
     document : dict
-        What `gpuvgm info --json` says of it, without the path.
+        Document of `gpuvgm info --json`, without the path.
     widths : mapping of str to float
         Bytes of a row of an answer at most: "compact", "onehot", and "inverse".
     types : mapping of str to pyarrow.DataType
@@ -91,7 +91,7 @@ def load_models(place: Path) -> dict[str, Served]:
     Raises
     ------
     InputError
-        Where there is none, or two have one name.
+        For a place without models, and for two models of one name.
     """
     models: dict[str, Served] = {}
     for path in _paths(place):

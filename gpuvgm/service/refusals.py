@@ -21,7 +21,7 @@ class Refused(HTTPException):
     Parameters
     ----------
     status : int
-        Of HTTP.
+        HTTP status.
     kind : str
         For programs.
     message : str

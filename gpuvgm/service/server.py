@@ -61,7 +61,7 @@ def listen_on(host: str, port: int) -> socket.socket:
     Raises
     ------
     InputError
-        Where the address cannot be had.
+        For an address that cannot be used.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

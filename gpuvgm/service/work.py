@@ -56,7 +56,7 @@ class Work:
     body_type, answer_type : str
         Media types of body and answer.
     limits : Limits
-        How large both may be.
+        Limits of their sizes.
     deadline : Deadline
         Time by which it must be done; checked after every block.
     """
