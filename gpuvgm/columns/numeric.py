@@ -163,9 +163,10 @@ class NumberPlan(MixturePlan, ColumnPlan):
             summary = replace(summary, off_step=int(off.sum()), strays=strays)
         if not self.modal:
             return summary
-        counts = [0] * len(self.modal) if which is None else _counts(which, len(self.modal))
-        modal = tuple(int(count) for count in counts)
-        return replace(summary, missing=summary.missing - sum(modal), modal=modal)
+        modal = [0] * len(self.modal)
+        if which is not None:
+            modal = to_numpy(namespace_of(which).bincount(which + 1, minlength=len(modal) + 1))[1:].tolist()
+        return replace(summary, missing=summary.missing - sum(modal), modal=tuple(modal))
 
 
 def _readable_rows(plan: NumberPlan | LowestPlan, values: Column, first_row: int) -> Column:
@@ -174,12 +175,6 @@ def _readable_rows(plan: NumberPlan | LowestPlan, values: Column, first_row: int
         return rows_for(plan.codec, values)
     except UnreadText as problem:
         raise problem.at(plan.name, f"row {first_row + problem.row}", CORRECT) from problem
-
-
-def _counts(which: NDArray[np.int64], values: int) -> NDArray[np.int64]:
-    """Rows of each modal value."""
-    counts: NDArray[np.int64] = to_numpy(namespace_of(which).bincount(which + 1, minlength=values + 1))[1:]
-    return counts
 
 
 class RunningNumbers:

@@ -445,7 +445,7 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
 
     def _keep(self, estimate: Estimate, prior: Prior) -> None:
         self._keep_prior(prior)
-        posterior, form = estimate.posterior, self.covariance_type
+        fit, posterior, form = estimate.fit, estimate.fit.posterior, self.covariance_type
         concentration, features = posterior.concentration, posterior.features
         self.weight_concentration_ = (
             tuple(concentration.sticks) if isinstance(concentration, StickBreaking) else concentration.concentration
@@ -460,13 +460,13 @@ class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc
         self.precisions_cholesky_ = factors = _as_attribute(posterior.precisions_cholesky, form, features)
         self.precisions_ = factors @ np.swapaxes(factors, -1, -2) if form in MATRICES else factors**2
         self.weights_ = posterior.weights
-        self.converged_ = estimate.converged
-        self.n_iter_ = len(estimate.bounds)
-        self.lower_bounds_ = list(estimate.bounds)
-        self.lower_bound_ = estimate.bounds[-1] if estimate.bounds else -np.inf
+        self.converged_ = fit.converged
+        self.n_iter_ = len(fit.bounds)
+        self.lower_bounds_ = list(fit.bounds)
+        self.lower_bound_ = fit.bounds[-1] if fit.bounds else -np.inf
         self.fit_error_ = estimate.error
         self.explanation_ = estimate.explanation
-        if estimate.algorithm == "summary":
+        if not estimate.exact:
             _LOG.info("fitted on a summary of the rows, within %.1e sigma of the exact fit", estimate.error)
 
     def predict(self, X: Any) -> Array:

@@ -47,7 +47,7 @@ from gpuvgm.mixture.rows import (
     held_out,
     learnt,
 )
-from gpuvgm.mixture.search import Effort, SearchResult, accelerated, search
+from gpuvgm.mixture.search import Effort, accelerated, search
 from gpuvgm.mixture.special import LOG_2
 from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.mixture.summary_fit import (
@@ -171,38 +171,26 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """What a fit found.
+class Estimate(Outcome):
+    """What a fit found, in the rows' own coordinates.
 
     Parameters
     ----------
-    posterior : Posterior
-        The posterior, in the rows' own units.
-    bounds : tuple of float
-        Lower bound after each iteration.
-    converged : bool
-        Whether the last change was below the tolerance.
-    algorithm : {"exact", "summary"}
-        How it was found.
-    error : float
-        Estimated distance to the exact fit in units of sigma; 0 for "exact".
+    fit, error, exact, search
+        As for `Outcome`.
     explanation : Explanation, optional
         What a search says of its result.
     """
 
-    posterior: Posterior
-    bounds: tuple[float, ...]
-    converged: bool
-    algorithm: str
-    error: float
     explanation: Explanation | None = None
 
 
-def explained(problem: Problem, estimate: Estimate, search: SearchResult | None, score: float) -> Estimate:
+def explained(problem: Problem, estimate: Estimate, score: float) -> Estimate:
     """The estimate with what there is to say of the search that found it, which is told too."""
+    search, bound = estimate.search, estimate.fit.bounds[-1]
     assert search is not None
-    bound, loss = estimate.bounds[-1], search.loss_with_fewer
     problem.verbosity.end_search(search.starts, bound)
+    loss = search.loss_with_fewer
     fewer = np.nan if loss is None else bound - loss * search.rows
     return replace(estimate, explanation=Explanation(search.modes, fewer, score, search.starts))
 
@@ -287,7 +275,7 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
     if problem.rows.count >= LEAST_ROWS:
         prior = problem.prior.within(centre)
         score = _score_of_cells(problem.engine, prior, outcome.fit.posterior, *divided[-1])
-    return explained(problem, estimate_of(centre, outcome), outcome.search, score)
+    return explained(problem, estimate_of(centre, outcome), score)
 
 
 def _fitted(summarise: Callable[[Grid], Any], planned: FeaturePlan) -> ColumnFit[FeaturePlan]:
@@ -334,8 +322,8 @@ def outcome_of(column: ColumnFit[Any]) -> Outcome:
 
 def estimate_of(centre: float | Floats, outcome: Outcome) -> Estimate:
     """The fit in the rows' own coordinates."""
-    algorithm, fit = "exact" if outcome.exact else "summary", outcome.fit
-    return Estimate(fit.posterior.outside(centre), fit.bounds, fit.converged, algorithm, outcome.error)
+    fit = replace(outcome.fit, posterior=outcome.fit.posterior.outside(centre))
+    return Estimate(fit, outcome.error, outcome.exact, outcome.search)
 
 
 def plan(problem: Problem, *, best: bool = False, checked: Checked = "end") -> FeaturePlan:
@@ -412,7 +400,7 @@ def best_of_several(problem: Problem) -> Estimate:
         sums = over_features(engine, others, centre)
         apart = accelerated(Objective(sums, prior, others.total), fit.posterior)
         score = log_density_sum(engine, held, apart.posterior.gaussian_table(centre)) / held.total
-    return explained(problem, estimate_of(centre, Outcome(fit, 0.0, exact=True)), result, score)
+    return explained(problem, estimate_of(centre, Outcome(fit, 0.0, exact=True, search=result)), score)
 
 
 def _sample_starts(problem: Problem, sample: Rows, centre: Floats) -> list[Statistics]:

@@ -12,6 +12,7 @@ from gpuvgm.arrays import Array, to_numpy
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import Engine
 from gpuvgm.mixture.accumulate import WeightedSums, mean_and_variance, over_features, summarise_rows
+from gpuvgm.mixture.em import MixtureFit
 from gpuvgm.mixture.estimator_fit import (
     Estimate,
     FeaturePlan,
@@ -78,7 +79,7 @@ class SeenColumn:
         planned = FeaturePlan(grid=self.grid, starts=(self.start,), problem=problem, best=best, checked="refit")
         outcome = outcome_of(fit_cells(problem.engine, ColumnFit(planned, self)))
         estimate = estimate_of(self.grid.frame.centre, outcome)
-        return explained(problem, estimate, outcome.search, np.nan) if best else estimate
+        return explained(problem, estimate, np.nan) if best else estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class SeenBlocks:
     def begin(cls, problem: Problem) -> SeenBlocks:
         """A posterior fitted to the first block alone."""
         centre = problem.moments.mean
-        return cls(problem.prior, centre, fit_on_rows(problem).posterior.within(centre), {})
+        return cls(problem.prior, centre, fit_on_rows(problem).fit.posterior.within(centre), {})
 
     def add(self, engine: Engine, rows: Rows) -> SeenBlocks:
         """After one visit of a block."""
@@ -137,7 +138,7 @@ class SeenBlocks:
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""
         steady = not self.grown and abs(self.bounds[-1] - self.bounds[-2]) < problem.stopping.tolerance
-        return Estimate(self.posterior.outside(self.centre), self.bounds, steady, "exact", 0.0)
+        return Estimate(MixtureFit(self.posterior.outside(self.centre), self.bounds, steady), 0.0, exact=True)
 
 
 def digest_of(rows: Rows) -> str:

@@ -251,7 +251,7 @@ def fit_cells(engine: Engine, column: ColumnFit[P], verbosity: Verbosity | None 
     elif config.checked == "history":
         error = history_error(engine, prior, fit, cells)
     else:
-        error = estimate_error(cells, fit.posterior, partial(_refits, engine, plan, prior))
+        error = refit_error(engine, prior, plan, fit, cells)
     return replace(column, plan=plan, outcome=Outcome(fit, error))
 
 
@@ -276,13 +276,6 @@ def _searched(engine: Engine, plan: MixturePlan, effort: Effort, cells: Cells, p
             best = found
     assert best is not None
     return best
-
-
-def _refits(engine: Engine, plan: MixturePlan, prior: Prior, every: Sequence[Cells]) -> list[Posterior]:
-    """The same fit on other cells of the same rows."""
-    begins = [(cells, first_posterior(prior, plan.grid, plan.starts[0], cells)) for cells in every]
-    stopping = plan.settings.stopping(every[0].rows)
-    return [fit.posterior for fit in fit_batch(engine, begins, prior, stopping)]
 
 
 def fit_rows(
@@ -337,7 +330,7 @@ def start_components(grid: Grid, seeds: Seeds, cells: Cells) -> Ints:
     return seeds.nearest(lowest)[cells.label]
 
 
-def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Sequence[Cells]], Sequence[Posterior]]) -> float:
+def refit_error(engine: Engine, prior: Prior, plan: MixturePlan, fit: MixtureFit, cells: Cells) -> float:
     """Estimated distance of a fit on cells from the fit on their rows, in units of sigma.
 
     The largest of three: the distance to a fit on cells twice as wide; that to a fit in which the rows of each cell are
@@ -345,14 +338,20 @@ def estimate_error(cells: Cells, fine: Posterior, fit_on: Callable[[Sequence[Cel
 
     Parameters
     ----------
+    engine : Engine
+        Who runs E-steps over the cells.
+    prior : Prior
+        Prior of the mixture.
+    plan : MixturePlan
+        Where the fit started, and when it ended.
+    fit : MixtureFit
+        The fit.
     cells : Cells
         The cells.
-    fine : Posterior
-        The fit on them.
-    fit_on : callable
-        The same fits on other cells.
     """
-    return _with_blur(_cell_error(fine, *fit_on(_others(cells))), cells, fine)
+    begins = [(others, first_posterior(prior, plan.grid, plan.starts[0], others)) for others in _others(cells)]
+    coarse, uneven = fit_batch(engine, begins, prior, plan.settings.stopping(cells.rows))
+    return _with_blur(_cell_error(fit.posterior, coarse.posterior, uneven.posterior), cells, fit.posterior)
 
 
 def _others(cells: Cells) -> tuple[Cells, Cells]:
@@ -366,7 +365,7 @@ def _cell_error(fine: Posterior, coarse: Posterior, uneven: Posterior) -> float:
 
 
 def history_error(engine: Engine, prior: Prior, fit: MixtureFit, cells: Cells) -> float:
-    """`estimate_error` from the last iterations of a fit: what other cells would have made of these.
+    """`refit_error` from the last iterations of a fit: what other cells would have made of these.
 
     The fit went through more iterations, whose differences add up, but shrink on the way to the end: a third of the
     number of times that the last ones fit in is what they are multiplied by.

@@ -43,7 +43,7 @@ from gpuvgm.mixture.summary_fit import (
     fit_rows,
     renewed,
 )
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 
 EXACT_BYTES, K_MEANS_BYTES = 64, 64  # a row; measured: 117 together
@@ -287,11 +287,19 @@ def _numbers_of_block(part: slice, x: Array, weight: Array | None) -> Floats:
 
 
 def _start_from_rows(numbers: Floats, column: NumberFit) -> tuple[NumberFit, Statistics]:
-    """The column with centres from k-means on all its rows, without labels, and the statistics that EM starts from."""
+    """The column with centres from k-means on all its rows, without labels, and the statistics that EM starts from.
+
+    k-means runs on the numbers themselves, so that the labels are scikit-learn's to the bit. Where the offset would
+    cost it its digits, or squares overflow or vanish, it runs on the frame's numbers.
+    """
     numbers = numbers[np.isfinite(numbers)]
     y = column.plan.grid.frame.apply(numbers)
     _refuse_changed(column, len(y))
-    seeds, labels = _seeds_of_rows(column.plan, numbers, y)
+    config, mean, deviation = column.plan.config, np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)
+    in_frame = column.plan.grid.frame.scale != 1 or is_far_from_zero(mean, deviation)
+    seeds, labels = k_means_seeds(y if in_frame else numbers, config.n_components, config.random_state)
+    if not in_frame:
+        seeds = Seeds(column.plan.grid.frame.apply(seeds.centres))
     start = hard_start(y, np.ones(len(y)), np.zeros(len(y)), labels, seeds.centres)
     return replace(column, plan=replace(column.plan, starts=(seeds,))), start
 
@@ -299,19 +307,6 @@ def _start_from_rows(numbers: Floats, column: NumberFit) -> tuple[NumberFit, Sta
 def _refuse_changed(column: NumberFit, rows: int) -> None:
     if rows != column.sums.ordinary:
         raise SourceChangedError(f'column "{column.plan.name}" changed while it was read; give a source that stays')
-
-
-def _seeds_of_rows(plan: NumberPlan, numbers: Floats, y: Floats) -> tuple[Seeds, Ints]:
-    """k-means on the numbers themselves, so that the labels are scikit-learn's to the bit.
-
-    Where the offset would cost k-means its digits, or squares overflow or vanish, it runs on the frame's numbers.
-    """
-    components, random_state = plan.config.n_components, plan.config.random_state
-    scaled = plan.grid.frame.scale != 1
-    if scaled or is_far_from_zero(np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)):
-        return k_means_seeds(y, components, random_state)
-    seeds, labels = k_means_seeds(numbers, components, random_state)
-    return Seeds(plan.grid.frame.apply(seeds.centres)), labels
 
 
 def refuse_infinite(run: Run, plan: NumberPlan, summary: Summary, *, fitted: bool = False) -> None:

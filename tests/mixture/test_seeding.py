@@ -11,7 +11,7 @@ from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gpuvgm import _native
-from gpuvgm.mixture import initialization, lloyd
+from gpuvgm.mixture import initialization
 from gpuvgm.mixture.initialization import k_means, quiet_k_means
 
 
@@ -23,7 +23,7 @@ def test_other_threads_run_k_means_on_one_thread_too(monkeypatch: pytest.MonkeyP
         return fit(self, *rows, **weights)
 
     monkeypatch.setattr(KMeans, "fit", counted)
-    x = np.random.default_rng(0).normal(size=(1000, lloyd.MOST_FEATURES + 1))
+    x = np.random.default_rng(0).normal(size=(1000, initialization.MOST_FEATURES + 1))
 
     def seeds(_: object) -> bytes:
         with threadpool_limits(3, user_api="openmp"):  # as where there are more cores
@@ -58,7 +58,7 @@ def _rounded() -> dict[str, np.ndarray]:
     }
 
 
-CASES = [(name, features) for name in _rows() for features in (1, 2, 5, 8, lloyd.MOST_FEATURES)]
+CASES = [(name, features) for name in _rows() for features in (1, 2, 5, 8, initialization.MOST_FEATURES)]
 
 
 @pytest.mark.parametrize("components", [1, 2, 7, 10])
@@ -85,13 +85,13 @@ def test_what_the_loops_cannot_do_is_left_to_scikit_learn(monkeypatch: pytest.Mo
     """A centre that loses its rows, more features than BLAS sums in one chain, weights, and float32."""
     x = _rows()["normal"]
     expected = k_means(x, 10, np.random.RandomState(0))
-    monkeypatch.setattr(lloyd, "_iterated", lambda *_: None)
+    monkeypatch.setattr(initialization, "_iterated", lambda *_: None)
     fits, fit = [], KMeans.fit
     monkeypatch.setattr(KMeans, "fit", lambda self, *rows, **weights: fits.append(self) or fit(self, *rows, **weights))
     found = k_means(x, 10, np.random.RandomState(0))
     assert len(fits) == 1 and all(map(np.array_equal, found, expected))
     monkeypatch.setattr(initialization, "lloyd_k_means", lambda *_: pytest.fail("these are not for the loops"))
-    k_means(np.tile(x[:100], lloyd.MOST_FEATURES + 1), 2, np.random.RandomState(0))
+    k_means(np.tile(x[:100], initialization.MOST_FEATURES + 1), 2, np.random.RandomState(0))
     k_means(x[:100], 2, np.random.RandomState(0), np.ones(100))
     k_means(x[:100].astype(np.float32), 2, np.random.RandomState(0))
     assert len(fits) == 4

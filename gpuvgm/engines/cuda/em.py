@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.engines.base import CellEM, EMLoop
-from gpuvgm.engines.base import PlainEM as EnginePlainEM
+from gpuvgm.engines.base import CellEM, EMLoop, PlainEM
 from gpuvgm.engines.cuda.device import Device, Lane, address_of
 from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
 from gpuvgm.engines.tables import PriorTable
@@ -292,7 +291,7 @@ class DeviceEM:
                 found += self._host.ascents([start])
         return found
 
-    def plain(self, start: Sequence[Floats], remembered: int) -> EnginePlainEM:
+    def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
         """Variational EM; see `CellEM.plain`."""
         if len(start[0]) > MOST_COMPONENTS:
             return self._host.plain(start, remembered)
