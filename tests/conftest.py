@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, is_hypothesis_test, settings
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
+import gpuvgm
 from gpuvgm.engines import get_engine, native_is_built
 from gpuvgm.engines.base import Engine
 from tests.engines.kernels.building import needs_compiler
@@ -150,6 +151,24 @@ def _nothing_is_left_of_dask() -> Iterator[None]:
     yield
     dask = sys.modules.get("dask")
     assert dask is None or dask.config.get("scheduler", None) is None
+
+
+@pytest.fixture
+def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that the test stands in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def reloaded(tmp_path: Path) -> Callable[..., Any]:
+    """A model as it comes back from its file."""
+
+    def reload(model: Any, **options: Any) -> Any:
+        model.save(tmp_path / "model.gpuvgm", **options)
+        return gpuvgm.load(tmp_path / "model.gpuvgm")
+
+    return reload
 
 
 @pytest.fixture
