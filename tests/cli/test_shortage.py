@@ -9,8 +9,6 @@ import sys
 from unittest.mock import Mock
 
 import pyarrow as pa
-import pyarrow.ipc
-import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.cli import address_space
@@ -19,6 +17,7 @@ from gpuvgm.cli.console import exit_code, explain
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.execution.aggregate import COLUMN_PROBLEMS
 from gpuvgm.io import open_source
+from tests.io.conftest import write_file
 
 SHORTAGES = [
     pa.ArrowMemoryError("malloc of size 9 failed"),
@@ -40,15 +39,7 @@ def test_a_shortage_is_the_environment_s(problem):
 
 @pytest.fixture(params=["parquet", "csv", "arrow"])
 def source(request, tmp_path):
-    path, table = tmp_path / f"a.{request.param}", pa.table({"x": [1.0, 2.0]})
-    if request.param == "parquet":
-        pq.write_table(table, path)
-    elif request.param == "csv":
-        path.write_text("x\n1.0\n2.0\n")
-    else:
-        with pa.ipc.new_file(path, table.schema) as file:
-            file.write_table(table)
-    return path
+    return write_file(pa.table({"x": [1.0, 2.0]}), tmp_path / f"a.{request.param}")
 
 
 READERS = {

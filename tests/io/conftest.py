@@ -28,6 +28,19 @@ def rows_of(given: object, columns: list[str] | None = None, block_rows: int = 1
     return pa.Table.from_batches([block.batch for block in blocks])
 
 
+def write_file(table: pa.Table, path: Path, rows: int | None = None) -> Path:
+    """A file in the format of its ending, with row groups or record batches of so many rows."""
+    if path.suffix == ".parquet":
+        pq.write_table(table, path, row_group_size=rows)
+    elif path.suffix == ".csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        opened = pa.ipc.new_stream if path.suffix == ".arrows" else pa.ipc.new_file
+        with opened(str(path), table.schema) as writer:
+            writer.write_table(table, max_chunksize=rows)
+    return path
+
+
 class FullDisk(pa.OSFile):
     """A file that has room for a few bytes."""
 
@@ -60,8 +73,7 @@ class Forms:
         return self.folder / name
 
     def parquet(self) -> Path:
-        pq.write_table(self.table, self.path("t.parquet"), row_group_size=130)
-        return self.path("t.parquet")
+        return write_file(self.table, self.path("t.parquet"), 130)
 
     def parquet_text(self) -> str:
         return str(self.parquet())
@@ -90,14 +102,10 @@ class Forms:
         return [inner / "a.parquet", inner / "b" / "c.parquet", inner / "d.feather"]
 
     def arrow_file(self) -> Path:
-        with pa.ipc.new_file(self.path("t.arrow"), self.table.schema) as writer:
-            writer.write_table(self.table, max_chunksize=77)
-        return self.path("t.arrow")
+        return write_file(self.table, self.path("t.arrow"), 77)
 
     def arrow_stream(self) -> Path:
-        with pa.ipc.new_stream(self.path("t.arrows"), self.table.schema) as writer:
-            writer.write_table(self.table, max_chunksize=77)
-        return self.path("t.arrows")
+        return write_file(self.table, self.path("t.arrows"), 77)
 
     def feather_lz4(self) -> Path:
         pyarrow.feather.write_feather(self.table, self.path("t.feather"), compression="lz4", chunksize=300)

@@ -7,14 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError
 from gpuvgm.io import open_source
-from tests.io.conftest import rows_of
+from tests.io.conftest import rows_of, write_file
 
 
 def frame(rows: int = 600) -> pd.DataFrame:
@@ -27,12 +25,7 @@ def written(folder: Path, *files: tuple[str, dict[str, list[object]]]) -> Path:
     for name, columns in files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix == ".parquet":
-            pq.write_table(pa.table(columns), path)
-        elif path.suffix == ".arrow":
-            ds.write_dataset(pa.table(columns), path.parent, format="ipc", basename_template=f"{path.stem}-{{i}}.arrow")
-        else:
-            path.write_text(pd.DataFrame(columns).to_csv(index=False))
+        write_file(pa.table(columns), path)
     return folder
 
 
@@ -64,10 +57,7 @@ def test_a_model_knows_the_columns_of_folders(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["parquet", "csv", "arrow"])
 def test_all_formats_have_columns_of_folders(tmp_path: Path, ending: str) -> None:
-    for year in (1, 2):
-        folder = tmp_path / f"year={year}"
-        folder.mkdir()
-        written(folder, (f"a.{ending}", {"x": [year + 0.5]}))
+    written(tmp_path, *((f"year={year}/a.{ending}", {"x": [year + 0.5]}) for year in (1, 2)))
     assert rows_of(tmp_path).to_pydict() == {"x": [1.5, 2.5], "year": [1, 2]}
 
 

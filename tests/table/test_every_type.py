@@ -15,6 +15,7 @@ import gpuvgm
 from gpuvgm.cli.commands import app
 from gpuvgm.errors import InputError
 from tests.io.arrow_types import ALL, field_of, table_with
+from tests.io.conftest import write_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::gpuvgm.errors.InferenceWarning")
 USUAL = {"int64", "decimal128(38, -2)", "string_view", "interval", "map", "struct, never null", "deep struct",
@@ -28,10 +29,9 @@ def values_of(column: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_come_back_from_a_saved_model(name: str, tmp_path: Path) -> None:
+def test_rows_come_back_from_a_saved_model(name: str, reloaded: Any) -> None:
     table = table_with(name)
-    gpuvgm.TableTransformer().fit(table).save(tmp_path / "model.gpuvgm")
-    model = gpuvgm.load(tmp_path / "model.gpuvgm")
+    model = reloaded(gpuvgm.TableTransformer().fit(table))
     assert model.columns_[name].row_type == ALL[name].type
     encoded = model.transform(table, dtype="float64")
     back = model.inverse_transform(encoded)
@@ -47,11 +47,10 @@ def test_rows_come_back_from_a_saved_model(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_samples_of_a_saved_model_have_the_type(name: str, tmp_path: Path) -> None:
+def test_samples_of_a_saved_model_have_the_type(name: str, tmp_path: Path, reloaded: Any) -> None:
     table = table_with(name)
     fitted = gpuvgm.TableSynthesizer(threads=1).fit(table)
-    fitted.save(tmp_path / "model.gpuvgm")
-    model = gpuvgm.load(tmp_path / "model.gpuvgm")
+    model = reloaded(fitted)
     sample = model.sample(40)
     sample.validate(full=True)
     assert sample.schema.types == table.schema.types
@@ -91,9 +90,7 @@ def test_commands_take_files_of_the_type(name: str, tmp_path: Path) -> None:
         pq.read_schema(source)
     except (pa.ArrowException, OSError):
         source.unlink(missing_ok=True)
-        source = tmp_path / "table.arrow"
-        with pa.ipc.new_file(source, table.schema) as writer:
-            writer.write_table(table)
+        source = write_file(table, tmp_path / "table.arrow")
     model, encoded, sample = (tmp_path / one for one in ("model.gpuvgm", "encoded.parquet", "sample.parquet"))
     run("fit", source, "--model", model)
     assert run("info", model) and json.loads(run("info", model, "--json"))["columns"][name]["rows"] == table.num_rows

@@ -10,7 +10,6 @@ from tempfile import mkdtemp
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from gpuvgm.execution.partitions import Reading, partitions, rows_of_file, single_files, with_known_rows
 from gpuvgm.execution.sources import any_source
 from gpuvgm.io.files import FileSource
+from tests.io.conftest import write_file
 
 ROWS = 1003
 SIZES = (0, 1, 400, 0, 2, 599, 1, 0)  # rows of files one after the other
@@ -33,19 +33,6 @@ def table() -> pa.Table:
     return pa.table({"x": random.normal(size=ROWS), "n": np.arange(ROWS), "word": words})
 
 
-def write(rows: pa.Table, path: Path) -> Path:
-    """One file, by the ending of its name."""
-    if path.suffix == ".parquet":
-        pq.write_table(rows, path, row_group_size=130)
-    elif path.suffix == ".csv":
-        pyarrow.csv.write_csv(rows, path)
-    else:
-        new = pa.ipc.new_file if path.suffix == ".arrow" else pa.ipc.new_stream
-        with new(path, rows.schema) as writer:
-            writer.write_table(rows, max_chunksize=77)
-    return path
-
-
 @cache
 def files(form: str) -> tuple[Path, ...]:
     """The table as files of several sizes; none is empty of rows in formats that keep no types then."""
@@ -55,7 +42,7 @@ def files(form: str) -> tuple[Path, ...]:
     for number, rows in enumerate(SIZES):
         ending = endings[number % len(endings)]
         if rows or ending != "csv":
-            paths.append(write(table().slice(start, rows), folder / f"{number}.{ending}"))
+            paths.append(write_file(table().slice(start, rows), folder / f"{number}.{ending}", 130))
         start += rows
     return tuple(paths)
 

@@ -11,14 +11,12 @@ import sys
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
 from gpuvgm.errors import InputError, SourceChangedError
 from gpuvgm.io import device, open_source, read_metadata
-from tests.io.conftest import rows_of
+from tests.io.conftest import rows_of, write_file
 from tests.io.storage.conftest import ROWS, store
 
 
@@ -33,12 +31,7 @@ def tree(tmp_path, rows, bucket):
         for name in (f"a.{kind}", f"b/c.{kind}", f"_hidden.{kind}", f"b/.draft.{kind}", "notes.txt"):
             path = tmp_path / kind / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            if kind == "parquet":
-                pq.write_table(rows, path, row_group_size=6000)
-            elif kind == "csv":
-                pyarrow.csv.write_csv(rows, path)
-            else:
-                pyarrow.feather.write_feather(rows, path, chunksize=3000)
+            write_file(rows, path, 3000)
     text = (tmp_path / "csv/a.csv").read_bytes()
     (tmp_path / "packed.csv.gz").write_bytes(gzip.compress(text))
     for file in tmp_path.rglob("*"):
