@@ -14,6 +14,7 @@ import gpuvgm
 from gpuvgm.errors import ColumnsFailed
 from gpuvgm.table import numeric_fit
 from tests.engines.kernels.building import needs_compiler
+from tests.execution.distributed.working import parts_of
 from tests.harness.device import stages, worker
 from tests.harness.device.frames import DataFrame, dask_frame
 from tests.harness.device.module import up
@@ -23,7 +24,7 @@ distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
 pytestmark = needs_compiler
 ROWS = 20_000
-EDGES = [0, 3000, 3000, 11_000, 11_001, ROWS]
+CUTS = [3000, 3000, 11_000, 11_001]
 SETTINGS: dict[str, Any] = {"algorithm": "exact", "effort": "research", "max_iter": 20}
 
 
@@ -37,11 +38,10 @@ def rows() -> pd.DataFrame:
 
 def on_device(frame: pd.DataFrame) -> list[DataFrame]:
     """The rows as frames on the device."""
-    found = []
-    for low, high in zip(EDGES[:-1], EDGES[1:], strict=True):
-        part = frame.iloc[low:high]
-        found.append(DataFrame({name: up(part[name].to_numpy()) for name in part}, list(part.index)))
-    return found
+    return [
+        DataFrame({name: up(part[name].to_numpy()) for name in part}, list(part.index))
+        for part in parts_of(frame, *CUTS)
+    ]
 
 
 @dataclass(frozen=True)
