@@ -27,6 +27,18 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def evaluation(folder):
+    """Arguments of an evaluation of the table."""
+    return "evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm"
+
+
+@pytest.fixture
+def transformation(folder, tmp_path):
+    """Arguments that encode the table to e.parquet."""
+    return "transform", folder / "table.parquet", tmp_path / "e.parquet", "--model", folder / "m.gpuvgm"
+
+
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch):
     for name in [name for name in os.environ if name.startswith("GPUVGM_") and name != "GPUVGM_REQUIRE_NATIVE"]:

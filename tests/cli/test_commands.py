@@ -293,16 +293,15 @@ def test_the_delimiter_of_csv_files_may_be_given(folder, tmp_path, delimiter, ch
         assert "no column" in invoke(*wrong, code=2).stderr
 
 
-def test_evaluate(folder):
-    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm")
-    found = document(*arguments, "--max-error", "10", "--min-mode-agreement", "0")
+def test_evaluate(evaluation):
+    found = document(*evaluation, "--max-error", "10", "--min-mode-agreement", "0")
     assert found["rows"] == ROWS
     assert found["broken"] == []
     assert set(found["columns"]) == {"x", "n"}
     assert {"median_error", "p999_error", "maximum_error", "clipped_share", "mode_agreement"} <= set(
         found["columns"]["x"]
     )
-    assert "x" in invoke(*arguments).stdout
+    assert "x" in invoke(*evaluation).stdout
 
 
 @pytest.mark.parametrize("command", ["evaluate", "validate"])
@@ -314,25 +313,23 @@ def test_the_verdict_is_the_first_line(folder, command):
     assert f"table.parquet: {ROWS:,} rows" in result.stdout
 
 
-def test_evaluate_writes_a_page(folder, tmp_path):
-    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm")
+def test_evaluate_writes_a_page(evaluation, tmp_path):
     shown = ("--html", tmp_path / "page.html", "--first-rows")
-    found = document(*arguments, *shown, "--max-error", "0", code=1)
+    found = document(*evaluation, *shown, "--max-error", "0", code=1)
     page = (tmp_path / "page.html").read_text()
     assert "<h1>Round trip of table.parquet</h1>" in page
     assert page.count('class="column"') == len(found["columns"])
-    invoke(*arguments, "--html", tmp_path / "bare.html")
+    invoke(*evaluation, "--html", tmp_path / "bare.html")
     assert "<h2>First rows" in page and "<h2>First rows" not in (tmp_path / "bare.html").read_text()
     (tmp_path / "page.html").unlink()
     for wrong, words in ((tmp_path / "page.json", "a page is HTML"), (tmp_path / "none" / "x.html", "does not exist")):
-        assert words in " ".join(invoke(*arguments, "--html", wrong, code=2).stderr.split())
+        assert words in " ".join(invoke(*evaluation, "--html", wrong, code=2).stderr.split())
 
 
-def test_evaluate_compares_with_synthetic_rows(folder, tmp_path):
+def test_evaluate_compares_with_synthetic_rows(folder, evaluation, tmp_path):
     table = pq.read_table(folder / "table.parquet")
     pq.write_table(table.slice(0, ROWS // 2), tmp_path / "synthetic.parquet")
-    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--compare")
-    arguments = (*arguments, tmp_path / "synthetic.parquet")
+    arguments = (*evaluation, "--compare", tmp_path / "synthetic.parquet")
     found = document(*arguments, "--html", tmp_path / "page.html")
     assert (found["rows"], found["synthetic_rows"], found["compare"]) == (ROWS, ROWS // 2, str(arguments[-1]))
     assert found["score"] == np.mean([column["score"] for column in found["columns"].values()])
@@ -343,8 +340,8 @@ def test_evaluate_compares_with_synthetic_rows(folder, tmp_path):
     assert document(*arguments, "--min-score", found["score"])["broken"] == []
     assert "the overall score is" in invoke(*arguments, "--min-score", 1, code=1).stdout
     assert "--max-ks is not for --compare" in invoke(*arguments, "--max-ks", 1, code=2).stderr
-    alone = document(*arguments[:4])
-    assert document(*arguments[:4], "--min-score", alone["score"])["broken"] == []
+    alone = document(*evaluation)
+    assert document(*evaluation, "--min-score", alone["score"])["broken"] == []
 
 
 def test_info(folder):

@@ -19,9 +19,8 @@ def lines(stderr):
     return [json.loads(line) for line in stderr.splitlines()]
 
 
-def test_log_lines_are_json_with_their_fields(folder, tmp_path):
-    arguments = ("transform", folder / "table.parquet", tmp_path / "e.parquet", "--model", folder / "m.gpuvgm")
-    stage, end = lines(invoke(*arguments, "--log-format", "json").stderr)
+def test_log_lines_are_json_with_their_fields(transformation):
+    stage, end = lines(invoke(*transformation, "--log-format", "json").stderr)
     assert (stage["level"], stage["logger"], stage["stage"], stage["rows"]) == ("info", "gpuvgm", "transform", ROWS)
     assert stage["time"].endswith("+00:00")
     assert (end["command"], end["exit_code"]) == ("transform", 0)
@@ -40,9 +39,8 @@ def test_errors_and_warnings_are_json_too(folder, tmp_path):
     assert "Traceback" in error["exception"]
 
 
-def test_a_broken_limit_is_logged(folder):
-    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--max-error", "0")
-    broken = lines(invoke(*arguments, "--log-format", "json", code=1).stderr)[1]
+def test_a_broken_limit_is_logged(evaluation):
+    broken = lines(invoke(*evaluation, "--max-error", "0", "--log-format", "json", code=1).stderr)[1]
     assert (broken["level"], broken["message"].startswith('column "x": 99.9th')) == ("error", True)
 
 
@@ -104,12 +102,10 @@ def test_a_failed_run_is_recorded(tmp_path):
     assert (kept["exit_code"], kept["error"]["kind"], kept["stages"]) == (2, "ModelFileError", [])
 
 
-def test_a_record_that_cannot_be_written_is_refused_before_the_work(folder, tmp_path):
-    out = tmp_path / "e.parquet"
-    arguments = ("transform", folder / "table.parquet", out, "--model", folder / "m.gpuvgm")
-    assert "ends in .json" in invoke(*arguments, "--record", tmp_path / "r.txt", code=2).stderr
-    assert "does not exist" in invoke(*arguments, "--record", tmp_path / "a" / "r.json", code=2).stderr
-    assert not out.exists()
+def test_a_record_that_cannot_be_written_is_refused_before_the_work(transformation, tmp_path):
+    assert "ends in .json" in invoke(*transformation, "--record", tmp_path / "r.txt", code=2).stderr
+    assert "does not exist" in invoke(*transformation, "--record", tmp_path / "a" / "r.json", code=2).stderr
+    assert not (tmp_path / "e.parquet").exists()
 
 
 def test_passwords_are_in_no_log_and_no_record(tmp_path):
@@ -148,9 +144,8 @@ def test_who_hears_of_progress_is_told_once(caplog):
     assert heard and not [record for record in caplog.records if hasattr(record, "stage")]
 
 
-def test_a_record_tells_of_processors(folder, tmp_path):
-    target = ("transform", folder / "table.parquet", tmp_path / "e.parquet", "--model", folder / "m.gpuvgm")
-    invoke(*target, "--record", tmp_path / "r.json")
+def test_a_record_tells_of_processors(transformation, tmp_path):
+    invoke(*transformation, "--record", tmp_path / "r.json")
     kept = json.loads((tmp_path / "r.json").read_text())
     assert 0 < kept["cpu_seconds"] < 600
     assert kept["cores_used"] == pytest.approx(kept["cpu_seconds"] / kept["seconds"])

@@ -93,8 +93,8 @@ def test_tables_fit_80_columns(folder, tmp_path):
     assert "1 column, fitted on 5,000 rows" in wide
 
 
-def test_a_broken_limit_is_shown_with_quiet_too(folder):
-    arguments = ("evaluate", folder / "table.parquet", "--model", folder / "m.gpuvgm", "--max-error", "0")
+def test_a_broken_limit_is_shown_with_quiet_too(evaluation):
+    arguments = (*evaluation, "--max-error", "0")
     assert 'column "x"' in invoke(*arguments, code=1).stdout
     result = invoke(*arguments, "--quiet", code=1)
     assert result.stdout == ""
