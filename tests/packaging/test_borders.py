@@ -82,3 +82,14 @@ def test_the_kernel_takes_nothing_from_rooms_above() -> None:
         if takers & KERNEL
     }
     assert not above
+
+
+def test_no_function_takes_a_source_beside_a_run() -> None:
+    functions = [
+        f"{file.name}: {node.name}"
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+        and {"source", "run"} <= {one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+    ]
+    assert not functions, "a run is of a source"
