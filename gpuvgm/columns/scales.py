@@ -102,8 +102,8 @@ def shape_of(
     ordinary = np.isfinite(numbers) & ~np.isin(numbers, [codec.number(codec.parse(value)) for value in modal])
     values, counts = distinct_values(numbers[ordinary])
     shares = dict(zip(values.tolist(), (counts / counts.sum()).tolist(), strict=True))
-    sentinels = _values_of(sample, numbers, find_sentinels(values, counts), max(0, MOST_SPIKES - len(modal)))
-    rare_sentinels = _values_of(
+    sentinels = _values_by_number(sample, numbers, find_sentinels(values, counts), max(0, MOST_SPIKES - len(modal)))
+    rare_sentinels = _values_by_number(
         sample, numbers, np.setdiff1d(find_sentinels(values, counts, LEAST_SHARE_NAMED), [*sentinels])
     )
     first = _with_sentinels(codec, sentinels, rare_sentinels, shares)
@@ -124,7 +124,7 @@ def shape_of(
             return first
         spikes = _find_spikes(_Trial.on(codec, numbers, components), codec, numbers, room)
         spikes = spikes[spikes == codec.number(0)]  # of few, no other is sure
-        return _shape_with_spikes(first, codec, codec, 0.0, _values_of(sample, all_numbers, spikes), numbers)
+        return _shape_with_spikes(first, codec, codec, 0.0, _values_by_number(sample, all_numbers, spikes), numbers)
     best, gain = _best(codec, numbers[~is_zero], components)
     curved, spikes = best.codec is not codec, np.empty(0)
     if curved and zeros >= least_rows(len(numbers), LEAST_ZEROS):
@@ -136,10 +136,10 @@ def shape_of(
     if len(further_spikes):
         spikes = np.concatenate((spikes, further_spikes))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
-    return _shape_with_spikes(first, codec, best.codec, gain, _values_of(sample, all_numbers, spikes), numbers)
+    return _shape_with_spikes(first, codec, best.codec, gain, _values_by_number(sample, all_numbers, spikes), numbers)
 
 
-def _values_of(
+def _values_by_number(
     sample: pa.ChunkedArray[Any], numbers: Floats, candidates: Floats, limit: int = MOST_SPIKES
 ) -> dict[float, Number]:
     """Values of some numbers in the sample, of the first few numbers that stand for one value each.
