@@ -45,11 +45,10 @@ def packages(test: doctest.DocTest) -> set[str]:
 
 
 @pytest.mark.parametrize("test", list(examples()))
-def test_examples_give_what_they_say(test, tmp_path, monkeypatch):
+def test_examples_give_what_they_say(test, working_folder):
     missing = [package for package in sorted(packages(test)) if find_spec(package) is None]
     if missing:
         pytest.skip(f"{', '.join(missing)}: not installed")
-    monkeypatch.chdir(tmp_path)
     report: list[str] = []
     failed, _ = doctest.DocTestRunner(verbose=False).run(test, out=report.append)
     assert not failed, "".join(report)

@@ -62,15 +62,14 @@ def test_the_code_of_a_page_runs(
         pass
 
 
-def test_the_tutorial_shows_what_comes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_tutorial_shows_what_comes_out(working_folder: Path) -> None:
     printed = ""
     for block in blocks(TUTORIAL):
         if block.language == "python":
             run_python(block)
         else:
             printed += "".join(invoke(*words).stdout for words in block.commands)
-    printed += "".join(path.read_text(encoding="utf-8") for path in tmp_path.glob("*.csv"))
+    printed += "".join(path.read_text(encoding="utf-8") for path in working_folder.glob("*.csv"))
     shown = [line for block in blocks(TUTORIAL, "text") for line in block.code.splitlines()]
     assert len(shown) > 10
     for line in shown:
@@ -80,10 +79,9 @@ def test_the_tutorial_shows_what_comes_out(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.gpu
 @needs_gpu
 @pytest.mark.parametrize("block", ON_A_GPU)
-def test_code_for_a_gpu_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_for_a_gpu_runs(block: Block, working_folder: Path) -> None:
     import cupy
 
-    monkeypatch.chdir(tmp_path)
     gpuvgm.generate("amount.parquet", 10_000)
     allocator = cupy.cuda.get_allocator()
     try:

@@ -45,9 +45,8 @@ def test_what_needs_no_rows_loads_nothing_that_computes(arguments):
     assert not loaded_by_command(*arguments) & (HEAVY | {"numpy", "pyarrow"})
 
 
-def test_commands_load_what_they_need_alone(tmp_path, monkeypatch, random):
+def test_commands_load_what_they_need_alone(working_folder, random):
     """Above all neither scikit-learn nor pandas, which pyarrow imports where it finds it."""
-    monkeypatch.chdir(tmp_path)
     table = {
         "amount": random.lognormal(3, 1, 2000).round(2),
         "size": random.normal(size=2000),

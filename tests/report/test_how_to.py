@@ -19,18 +19,16 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
-def test_the_python_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_code_runs(working_folder: Path) -> None:
     pytest.importorskip("matplotlib").use("agg")
-    monkeypatch.chdir(tmp_path)
     for code in blocks("python"):
-        (tmp_path / "block.py").write_text(code)
+        (working_folder / "block.py").write_text(code)
         runpy.run_path("block.py")
-    assert {path.name for path in tmp_path.iterdir()} >= {"report.html", "amount.png"}
+    assert {path.name for path in working_folder.iterdir()} >= {"report.html", "amount.png"}
 
 
-def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_commands_run(working_folder: Path) -> None:
     generate("amount.parquet", 5000)
     for line in "".join(blocks("sh")).splitlines():
         invoke(*shlex.split(line)[1:])
-    assert (tmp_path / "report.html").stat().st_size > 10_000
+    assert (working_folder / "report.html").stat().st_size > 10_000

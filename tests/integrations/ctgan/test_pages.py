@@ -19,6 +19,5 @@ def test_each_library_is_shown() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page.name}:{block.line}")
-def test_a_block_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_block_runs(block: Block, working_folder: Path) -> None:
     run_python(block)

@@ -134,6 +134,5 @@ def test_a_block_shows_it() -> None:
 
 @pytest.mark.skipif(not TWO, reason="the page shows SDV 2")
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page.name}:{block.line}")
-def test_a_block_of_the_page_runs(block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_block_of_the_page_runs(block: Block, working_folder: Path) -> None:
     run_python(block)

@@ -210,8 +210,5 @@ BLOCKS = python_blocks({"pyspark"})
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page.name}:{block.line}")
-def test_a_block_of_the_page_runs(
-    session: SparkSession, block: Block, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_block_of_the_page_runs(session: SparkSession, block: Block, working_folder: Path) -> None:
     run_python(block)

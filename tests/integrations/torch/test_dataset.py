@@ -106,8 +106,7 @@ def test_without_conditions(fitted: TableTransformer) -> None:
     assert batch.rows.shape[0] == ROWS and tuple(batch.vectors.shape) == tuple(batch.mask.shape) == (ROWS, 0)
 
 
-def test_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_pages(working_folder: Path) -> None:
     (block,) = python_blocks({"torch"})
     assert run_python(block)["batch"].rows.shape[1] > 3
 

@@ -88,8 +88,7 @@ def test_rows_are_generated_into_a_store(bucket, tmp_path):
     assert store().cat(f"{bucket}/amount.parquet") == (tmp_path / "amount.parquet").read_bytes()
 
 
-def test_the_page_on_stores(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_page_on_stores(bucket: str, working_folder: Path) -> None:
     for block in blocks(DOCS / "how-to" / "storage.md"):
         for words in block.commands if block.language == "sh" else ():
             invoke(*(word.replace("s3://bucket", bucket) for word in words))

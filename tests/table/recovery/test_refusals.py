@@ -14,12 +14,11 @@ ROWS = 20_000
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
+def place(working_folder):
     """A folder to stand in, with a file and a model of it."""
-    monkeypatch.chdir(tmp_path)
     gpuvgm.generate("a.parquet", ROWS)
     gpuvgm.TableTransformer(effort="research").fit("a.parquet").save("m.gpuvgm")
-    return tmp_path
+    return working_folder
 
 
 @pytest.fixture
