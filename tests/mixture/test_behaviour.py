@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import warnings
 
 import numpy as np
 import pytest
@@ -190,10 +189,8 @@ def test_a_fit_that_did_not_converge_warns(algorithm: str, x: np.ndarray) -> Non
         model = mixture(algorithm=algorithm, n_components=3, max_iter=2, tol=0.0).fit(x)
     assert [str(warning.message) for warning in found] == [str(warning.message) for warning in expected]
     assert model.converged_ is False
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert not mixture(algorithm=algorithm, max_iter=0).fit(x).converged_
-        assert mixture(algorithm=algorithm, tol=1e9, max_iter=3).fit(x).converged_
+    assert not mixture(algorithm=algorithm, max_iter=0).fit(x).converged_
+    assert mixture(algorithm=algorithm, tol=1e9, max_iter=3).fit(x).converged_
 
 
 @pytest.mark.parametrize("features", [1, 3])

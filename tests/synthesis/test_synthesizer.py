@@ -99,7 +99,7 @@ def test_all_columns_come_back_in_their_order_and_types(frame: pd.DataFrame, fit
         ("shape", lambda i: f"{'abcdefghij'[i % 10]}{i % 7}X-{i:04d}{'KLM'[i % 3]}", r"[a-z]\dX-\d{4}[A-Z]"),
     ],
 )
-def test_identifiers_keep_their_form(kind: str, make: Any, pattern: str, tmp_path: Path) -> None:
+def test_identifiers_keep_their_form(kind: str, make: Any, pattern: str, reloaded: Any) -> None:
     """New identifiers look like those of the table, and depend on the row alone."""
     table = pd.DataFrame({"key": [make(i) for i in range(3000)], "x": np.arange(3000) % 50})
     synthesizer = gpuvgm.TableSynthesizer({"key": "id", "x": "continuous"}).fit(table)
@@ -109,8 +109,7 @@ def test_identifiers_keep_their_form(kind: str, make: Any, pattern: str, tmp_pat
     assert rows.is_unique
     assert kind == "shape" or not set(rows) & set(table["key"])
     assert synthesizer.sample(20, first_row=100)["key"].tolist() == rows[100:120].tolist()
-    synthesizer.save(tmp_path / "model.gpuvgm")
-    assert gpuvgm.load(tmp_path / "model.gpuvgm").sample(500)["key"].equals(rows)
+    assert reloaded(synthesizer).sample(500)["key"].equals(rows)
 
 
 @pytest.mark.parametrize(
@@ -153,6 +152,7 @@ def test_a_fit_warns_of_columns_that_samples_leave_empty() -> None:
 
 
 @pytest.mark.parametrize("kind", ["text", "dictionary"])
+@pytest.mark.filterwarnings("error")
 def test_a_fit_names_columns_of_which_samples_hold_real_values(kind: str) -> None:
     """Text of more than 255 values that come back in several rows; not fifty states, nor declared categories."""
     who = np.random.default_rng(0).integers(0, 400, 4000)
@@ -174,10 +174,8 @@ def test_a_fit_names_columns_of_which_samples_hold_real_values(kind: str) -> Non
     assert 'declare "id", which makes new ones, or "drop"' in str(caught[0].message)
     assert {*fitted.sample(500)["iban"]} <= {*table["iban"]}, "so that the warning is true"
     assert told in str(fitted)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        declared = {"iban": "id", "mail": {"kind": "categorical", "categories": sorted({*table["mail"]})}}
-        again = gpuvgm.TableSynthesizer(declared | dict.fromkeys(["state", "agent"], "categorical")).fit(table)
+    declared = {"iban": "id", "mail": {"kind": "categorical", "categories": sorted({*table["mail"]})}}
+    again = gpuvgm.TableSynthesizer(declared | dict.fromkeys(["state", "agent"], "categorical")).fit(table)
     assert not {*again.sample(500)["iban"]} & {*table["iban"]}
     assert str(again).endswith("\ncolumns that are not modelled: iban (random letters and digits)")
     assert "\n" not in str(gpuvgm.TableSynthesizer()), "before the fit nothing is known"
@@ -211,10 +209,9 @@ def test_files_hold_the_same_rows(tmp_path: Path, fitted: gpuvgm.TableSynthesize
     assert set(pq.read_table(tmp_path / "some.parquet")["group"].to_pylist()) == {"retired"}
 
 
-def test_saved_loaded_pickled_and_cloned(tmp_path: Path, fitted: gpuvgm.TableSynthesizer) -> None:
+def test_saved_loaded_pickled_and_cloned(reloaded: Any, fitted: gpuvgm.TableSynthesizer) -> None:
     """Files and pickles give the same rows and densities; a clone is not fitted."""
-    fitted.save(tmp_path / "model.gpuvgm")
-    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    loaded = reloaded(fitted)
     assert isinstance(loaded, gpuvgm.TableSynthesizer)
     for one in (loaded, pickle.loads(pickle.dumps(fitted))):
         assert one.sample(300).equals(fitted.sample(300))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 
 import numpy as np
 import pandas as pd
@@ -15,6 +14,7 @@ from gpuvgm import TableSynthesizer, TableTransformer
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.table.base import fit_for_samples
 
+pytestmark = pytest.mark.filterwarnings("error")  # those of inferences too, but where a test asks for them
 ROWS = 2_000
 RANDOM = np.random.default_rng(0)
 AMOUNT = RANDOM.normal(50, 9, ROWS)
@@ -36,9 +36,7 @@ def test_columns_that_the_model_does_not_see_are_named_once_with_the_remedy():
     assert '"note" (' in told and '"raw" (binary values' in told and '"amount"' not in told
     assert told.endswith(': declare their kind, or "id", "pass" or "drop" if that is meant')
     declared = {"number": "id", "note": "pass", "raw": "drop"}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        TableTransformer(declared, n_components=2).fit(table)
+    TableTransformer(declared, n_components=2).fit(table)
 
 
 def test_text_of_many_values_is_one_scalar():
@@ -56,19 +54,15 @@ def test_numbers_whose_names_say_that_they_are_codes_are_told_of():
     assert told.startswith('by their names these numbers may be codes: "movie_id" (int64 with ')
     assert all(f'"{name}" (' in told for name in named) and not any(f'"{name}" (' in told for name in others)
     assert told.endswith(': declare the kind "categorical", "id", "pass" or "drop" if they are')
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        TableTransformer({"zip": "continuous"}, n_components=2).fit({"zip": codes})
-        TableTransformer(n_components=2).fit({"zip": codes / 7})
+    TableTransformer({"zip": "continuous"}, n_components=2).fit({"zip": codes})
+    TableTransformer(n_components=2).fit({"zip": codes / 7})
 
 
 def test_a_matrix_that_is_wide_for_its_rows_is_told_of():
     table = {"amount": AMOUNT[:400], "code": [f"c{i % 90}" for i in range(400)]}
     (told,) = warned(table)
     assert told.startswith("the one-hot matrix has 9") and "max_categories" in told
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        TableTransformer(n_components=2).fit({"amount": AMOUNT, "code": (table["code"] * 5)[:ROWS]})
+    TableTransformer(n_components=2).fit({"amount": AMOUNT, "code": (table["code"] * 5)[:ROWS]})
 
 
 def test_a_matrix_without_columns_is_told_of():
@@ -112,16 +106,12 @@ def test_a_synthesizer_warns_of_nothing_that_was_declared_or_told():
     kinds = {"number": "id", "note": "drop", "zip": "categorical", "delay": {"na_values": ["cancelled"]}}
     fitted = TableTransformer(random_state=0, n_components=2)
     told_by(fitted.fit, {name: SAMPLES[name] for name in ("zip", "delay", "amount")})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        first = TableSynthesizer(kinds, random_state=0).fit(SAMPLES)
-        TableSynthesizer(fitted).fit(SAMPLES)
-        first.partial_fit(SAMPLES).merge(TableSynthesizer(like=first).fit(SAMPLES))
+    first = TableSynthesizer(kinds, random_state=0).fit(SAMPLES)
+    TableSynthesizer(fitted).fit(SAMPLES)
+    first.partial_fit(SAMPLES).merge(TableSynthesizer(like=first).fit(SAMPLES))
     one = TableSynthesizer(random_state=0)
     told_by(one.fit, SAMPLES)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        TableSynthesizer(like=one).fit(SAMPLES)
+    TableSynthesizer(like=one).fit(SAMPLES)
 
 
 def test_a_fit_for_samples_warns_of_nothing_and_leaves_nothing_to_tell():
