@@ -90,9 +90,9 @@ def test_extreme_scales_of_one_feature(scale: float, algorithm: str) -> None:
 
 
 @pytest.mark.parametrize("features", [1, 2])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_squares_that_overflow_are_refused(features: int) -> None:
-    with pytest.raises(InputError, match="scale the features down"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
+    with pytest.raises(InputError, match="scale the features down"):
         BayesianGaussianMixture().fit(X[:, :features] * 1e200)
 
 
