@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,6 @@ from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.preprocessing import StandardScaler
 
-import gpuvgm
 from gpuvgm import Conditions, TableTransformer
 from gpuvgm.errors import ColumnsFailed, InputError
 
@@ -117,15 +116,14 @@ def test_streams_of_polars_frames_are_evaluated() -> None:
 
 
 @pytest.mark.parametrize("effort", ["best", "research"])
-def test_models_of_few_rows_can_be_loaded(effort: str, tmp_path: Path) -> None:
+def test_models_of_few_rows_can_be_loaded(effort: str, reloaded: Any) -> None:
     transformer = TableTransformer({"x": "continuous"}, effort=effort).fit({"x": np.arange(7.0)})
-    transformer.save(tmp_path / "few.gpuvgm")
-    loaded = gpuvgm.load(tmp_path / "few.gpuvgm").columns_["x"]
+    loaded = reloaded(transformer).columns_["x"]
     np.testing.assert_array_equal(loaded.means, transformer.columns_["x"].means)
     assert len(loaded.means) == 7
 
 
-def test_parametrised_dtypes_of_pandas_come_back(tmp_path: Path) -> None:
+def test_parametrised_dtypes_of_pandas_come_back(reloaded: Any) -> None:
     frame = pd.DataFrame(
         {
             "price": pd.array([Decimal("1.25"), Decimal("3.50")] * 30, dtype=pd.ArrowDtype(pa.decimal128(10, 2))),
@@ -138,8 +136,7 @@ def test_parametrised_dtypes_of_pandas_come_back(tmp_path: Path) -> None:
     back = transformer.inverse_transform(transformer.transform(frame))
     assert back.dtypes.to_dict() == frame.dtypes.to_dict()
     assert back["cut"].equals(frame["cut"])
-    transformer.save(tmp_path / "model.gpuvgm")
-    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    loaded = reloaded(transformer)
     assert loaded.inverse_transform(transformer.transform(frame))["price"].dtype == frame["price"].dtype
 
 

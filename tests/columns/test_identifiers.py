@@ -9,7 +9,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.columns.identifiers import IdStatistics
 from gpuvgm.columns.passthrough import hashes_of_text
@@ -191,11 +190,10 @@ def test_the_count_of_different_values(distinct, text) -> None:
     assert abs(found / distinct - 1) < 0.06
 
 
-def test_models_hold_them_and_grow(tmp_path) -> None:
+def test_models_hold_them_and_grow(reloaded) -> None:
     table = pa.table({"key": np.arange(ROWS) + 7, "amount": AMOUNTS})
     transformer = TableTransformer().fit(table)
-    transformer.save(tmp_path / "model.gpuvgm", summaries=True)
-    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    loaded = reloaded(transformer, summaries=True)
     assert loaded.columns_["key"] == transformer.columns_["key"]
     loaded.partial_fit(pa.table({"key": np.arange(100) + 7 + ROWS, "amount": AMOUNTS[:100]}))
     assert loaded.columns_["key"].fit.rows == ROWS + 100

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.columns.categorical import CategoricalColumn, IntervalColumn
 from gpuvgm.columns.intervals import END, INNER, Intervals
@@ -187,9 +186,8 @@ def test_uniforms_of_the_caller_take_the_generators_place(fitted: TableTransform
         fitted.transform(few, uniforms={"shop": np.full(100, 0.5)})
 
 
-def test_models_are_saved_and_loaded(fitted: TableTransformer, table: pa.Table, tmp_path: Any) -> None:
-    fitted.save(tmp_path / "m.gpuvgm", summaries=True)
-    loaded = gpuvgm.load(tmp_path / "m.gpuvgm")
+def test_models_are_saved_and_loaded(fitted: TableTransformer, table: pa.Table, reloaded: Any) -> None:
+    loaded = reloaded(fitted, summaries=True)
     assert loaded.columns_ == fitted.columns_
     assert loaded.transform(table).equals(fitted.transform(table))
     loaded.inverse_transform(fitted.transform(table))
@@ -358,11 +356,10 @@ def test_infrequent_categories_are_known_and_others_are_not() -> None:
     assert Conditions(fitted).given("x", "d", 1).code.tolist() == [1]
 
 
-def test_infrequent_categories_survive_files_and_more_rows(tmp_path: Any) -> None:
+def test_infrequent_categories_survive_files_and_more_rows(reloaded: Any) -> None:
     first, more = np.array(["a"] * 5 + ["b"] * 3 + ["c", "d"]), np.array(["d"] * 9 + ["e"])
     fitted = TableTransformer(max_categories=2).fit({"x": first})
-    fitted.save(tmp_path / "m.gpuvgm", summaries=True)
-    loaded = gpuvgm.load(tmp_path / "m.gpuvgm")
+    loaded = reloaded(fitted, summaries=True)
     assert loaded.columns_ == fitted.columns_
     loaded.partial_fit({"x": more})
     assert loaded.columns_ == TableTransformer(max_categories=2).fit({"x": np.concatenate((first, more))}).columns_

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -96,7 +95,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         empty.columns_["z"].plot()
 
 
-def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pyplot: Any) -> None:
+def test_a_transformer_draws_its_columns(reloaded: Any, monkeypatch: pytest.MonkeyPatch, pyplot: Any) -> None:
     values = np.random.default_rng(0).normal(5, 1, 2000)
     fitted = gpuvgm.TableTransformer(effort="research").fit({"x": values, "city": ["a", "b"] * 1000})
     _, (left, right) = pyplot.subplots(1, 2)
@@ -105,8 +104,7 @@ def test_a_transformer_draws_its_columns(tmp_path: Path, monkeypatch: pytest.Mon
     assert len(left.lines) == len(fitted.columns_["x"].active_components) + 1
     with pytest.raises(InputError, match='there is no column "y": the model has x, city'):
         fitted.plot("y")
-    fitted.save(tmp_path / "model.gpuvgm")
-    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    loaded = reloaded(fitted)
     assert loaded.plot("x", right).get_ylabel() == "share of rows per bin"
     assert loaded.plot("x", left, rows=values) is left
     monkeypatch.setitem(sys.modules, "matplotlib", None)

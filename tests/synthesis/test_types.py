@@ -107,18 +107,17 @@ def test_arrow_types(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PANDAS)
-def test_pandas_types(name: str, tmp_path: Path) -> None:
+def test_pandas_types(name: str, reloaded: Any) -> None:
     frame = pd.DataFrame({"before": WHOLE, name: PANDAS[name], "after": WORDS})
     synthesizer = gpuvgm.TableSynthesizer(threads=1).fit(frame)
     sample = synthesizer.sample(40)
     assert list(sample) == list(frame)
     assert sample.dtypes.to_list() == frame.dtypes.to_list()
-    synthesizer.save(tmp_path / "model.gpuvgm")
-    assert list(gpuvgm.load(tmp_path / "model.gpuvgm").sample(40)) == list(frame)
+    assert list(reloaded(synthesizer).sample(40)) == list(frame)
 
 
 @pytest.mark.parametrize("fitted_on_file", [True, False])
-def test_pandas_reads_its_nullable_dtypes_from_files(fitted_on_file: bool, tmp_path: Path) -> None:
+def test_pandas_reads_its_nullable_dtypes_from_files(fitted_on_file: bool, tmp_path: Path, reloaded: Any) -> None:
     """Of what was sampled and of what was decoded, whether the model was fitted on the frame or on its file."""
     frame = pd.DataFrame(
         {name: one for name, one in PANDAS.items() if not name.startswith(("interval", "period", "month"))}
@@ -129,8 +128,7 @@ def test_pandas_reads_its_nullable_dtypes_from_files(fitted_on_file: bool, tmp_p
     frame.to_parquet(tmp_path / "table.parquet")
     dtypes = pd.read_parquet(tmp_path / "table.parquet").dtypes.astype(str).to_dict()
     source = tmp_path / "table.parquet" if fitted_on_file else frame
-    gpuvgm.TableSynthesizer(threads=1).fit(source).save(tmp_path / "model.gpuvgm")
-    gpuvgm.load(tmp_path / "model.gpuvgm").sample(40, out=tmp_path / "sample.parquet")
+    reloaded(gpuvgm.TableSynthesizer(threads=1).fit(source)).sample(40, out=tmp_path / "sample.parquet")
     transformer = gpuvgm.TableTransformer().fit(source)
     transformer.transform(source, out=tmp_path / "encoded.parquet")
     transformer.inverse_transform(tmp_path / "encoded.parquet", out=tmp_path / "decoded.parquet")

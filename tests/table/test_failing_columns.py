@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
-import gpuvgm
 from gpuvgm import TableTransformer
 from gpuvgm.errors import ColumnsFailed, InputError
 from gpuvgm.io.plain_json import plain
@@ -83,12 +82,11 @@ def test_what_failed_may_fail_again(frame: pd.DataFrame) -> None:
     assert transformer.unfinished_.names == ("a", "c", "category")
 
 
-def test_unfinished_fits_are_saved_and_go_on(frame: pd.DataFrame, tmp_path) -> None:
+def test_unfinished_fits_are_saved_and_go_on(frame: pd.DataFrame, reloaded) -> None:
     transformer = TableTransformer(effort="research")
     with pytest.raises(ColumnsFailed):
         transformer.fit(frame)
-    transformer.save(tmp_path / "half.gpuvgm", summaries=True)
-    loaded = gpuvgm.load(tmp_path / "half.gpuvgm").set_params(columns={"b": {"inf": "missing"}})
+    loaded = reloaded(transformer, summaries=True).set_params(columns={"b": {"inf": "missing"}})
     assert list(loaded.unfinished_.failed) == ["b"]
     loaded.fit_failed(frame)
     assert columns_equal(loaded, TableTransformer({"b": {"inf": "missing"}}, effort="research").fit(frame))

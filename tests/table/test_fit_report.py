@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm import TableTransformer, load
+from gpuvgm import TableTransformer
 
 
 def table() -> pd.DataFrame:
@@ -38,7 +38,7 @@ def test_a_report_holds_what_was_done() -> None:
     assert json.loads(json.dumps(report.to_dict()))["rows"] == 2_000
 
 
-def test_it_reads_as_text_and_as_html(tmp_path) -> None:
+def test_it_reads_as_text_and_as_html(reloaded) -> None:
     transformer = TableTransformer({"note": "drop"}, random_state=0).fit(table())
     text, page = str(transformer.fit_report_), transformer.fit_report_._repr_html_()
     assert text.startswith("fitted on 2,000 rows: sample and kinds ")
@@ -49,8 +49,7 @@ def test_it_reads_as_text_and_as_html(tmp_path) -> None:
         repr(transformer.columns_["colour"])
         == f'<CategoricalColumn "colour" of {transformer.columns_["colour"].type}: categorical, 2 one-hot columns>'
     )
-    transformer.save(tmp_path / "model.gpuvgm")
-    again = load(tmp_path / "model.gpuvgm").fit_report_
+    again = reloaded(transformer).fit_report_
     assert (again.columns, again.seconds) == (transformer.fit_report_.columns, {})
 
 

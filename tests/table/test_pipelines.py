@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
-from gpuvgm import TableTransformer, load
+from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
 
 ROWS = 2_000
@@ -25,11 +25,10 @@ SIDE = CLUSTER % 2
 X = pd.DataFrame({"x": 20 * CLUSTER + RANDOM.normal(0, 1, ROWS), "z": CLUSTER})
 
 
-def test_the_constructor_says_what_transform_gives(tmp_path) -> None:
+def test_the_constructor_says_what_transform_gives(reloaded) -> None:
     said = TableTransformer(effort="research", layout="onehot", mode="argmax", dtype="float64", seed=7).fit(X)
     plain = TableTransformer(effort="research").fit(X)
-    said.save(tmp_path / "m.gpuvgm")
-    for one in (said, clone(said).fit(X), load(tmp_path / "m.gpuvgm")):
+    for one in (said, clone(said).fit(X), reloaded(said)):
         matrix = one.transform(X)
         expected = plain.transform(X, layout="onehot", mode="argmax", dtype="float64", seed=7)
         np.testing.assert_array_equal(matrix, expected)
@@ -94,13 +93,12 @@ def test_a_search_over_settings() -> None:
 
 
 @pytest.mark.parametrize("frame", ["pandas", "polars", "pyarrow", "dict"])
-def test_a_matrix_comes_back_as_what_was_fitted(frame: str, tmp_path) -> None:
+def test_a_matrix_comes_back_as_what_was_fitted(frame: str, reloaded) -> None:
     rows: Any = X.assign(z=X["z"].astype("Int8"))
     table = pa.Table.from_pandas(rows, preserve_index=False)
     given = {"pandas": rows, "polars": pl.from_arrow(table), "pyarrow": table, "dict": dict(X)}[frame]
     transformer = TableTransformer(effort="research", layout="onehot").fit(given)
-    transformer.save(tmp_path / "m.gpuvgm")
-    for one in (transformer, load(tmp_path / "m.gpuvgm")):
+    for one in (transformer, reloaded(transformer)):
         back = one.inverse_transform(one.transform(X))
         assert type(back) is type(given)
         if frame == "pandas":
@@ -122,11 +120,10 @@ def test_nan_in_a_matrix_is_named() -> None:
             transformer.inverse_transform(wrong)
 
 
-def test_columns_that_were_there_are_told_as_scikit_learn_does(tmp_path) -> None:
+def test_columns_that_were_there_are_told_as_scikit_learn_does(reloaded) -> None:
     transformer = TableTransformer({"z": "drop"}, effort="research")
     for fitted in (transformer, clone(transformer)):
         assert not hasattr(fitted, "n_features_in_") and not hasattr(fitted, "feature_names_in_")
-    transformer.fit(X).save(tmp_path / "m.gpuvgm")
-    for fitted in (transformer, load(tmp_path / "m.gpuvgm"), make_pipeline(transformer)):
+    for fitted in (transformer, reloaded(transformer.fit(X)), make_pipeline(transformer)):
         assert fitted.n_features_in_ == 2
         np.testing.assert_array_equal(fitted.feature_names_in_, ["x", "z"])

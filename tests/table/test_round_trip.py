@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm import TableTransformer, load
+from gpuvgm import TableTransformer
 from gpuvgm.errors import InputError
 from tests.harness.shapes import each_shape, shape
 
@@ -350,14 +351,13 @@ def test_not_fitted() -> None:
             getattr(TableTransformer(), call)({"x": np.arange(3.0)})
 
 
-def test_estimator_manners(tmp_path: Path) -> None:
+def test_estimator_manners(reloaded: Any) -> None:
     df = frame()
     transformer = TableTransformer(n_components=5, tails="exact")
     assert clone(transformer).get_params() == transformer.get_params()
     transformer.set_params(random_state=3).fit(df)
     expected = transformer.transform(df)
-    transformer.save(tmp_path / "m.gpuvgm")
-    for other in (pickle.loads(pickle.dumps(transformer)), copy.deepcopy(transformer), load(tmp_path / "m.gpuvgm")):
+    for other in (pickle.loads(pickle.dumps(transformer)), copy.deepcopy(transformer), reloaded(transformer)):
         pd.testing.assert_frame_equal(other.transform(df), expected)
         pd.testing.assert_frame_equal(other.inverse_transform(expected), transformer.inverse_transform(expected))
 
@@ -383,12 +383,11 @@ def test_no_random_state_draws_a_seed_that_the_model_keeps() -> None:
     np.testing.assert_array_equal(one.transform(x)["x.mode"], one.transform(x)["x.mode"])
 
 
-def test_a_model_file_leaves_out_what_belongs_to_the_machine(tmp_path: Path) -> None:
+def test_a_model_file_leaves_out_what_belongs_to_the_machine(reloaded: Any) -> None:
     fitted = TableTransformer(threads=1, block_rows=5000, engine="reference", tails="exact").fit(
         {"x": np.arange(500.0)}
     )
-    fitted.save(tmp_path / "m.gpuvgm")
-    parameters = load(tmp_path / "m.gpuvgm").get_params()
+    parameters = reloaded(fitted).get_params()
     assert (parameters["threads"], parameters["block_rows"], parameters["engine"]) == (None, None, "auto")
     assert parameters["tails"] == "exact"
 

@@ -111,10 +111,9 @@ def test_the_research_effort_reads_no_text() -> None:
         TableTransformer({"day": "continuous"}, effort="research").fit(FRAME[["day"]])
 
 
-def test_models_hold_how_text_is_written(tmp_path) -> None:
+def test_models_hold_how_text_is_written(reloaded) -> None:
     transformer = TableTransformer().fit(FRAME)
-    transformer.save(tmp_path / "model.gpuvgm")
-    loaded = gpuvgm.load(tmp_path / "model.gpuvgm")
+    loaded = reloaded(transformer)
     assert loaded.columns_["price"].codec == transformer.columns_["price"].codec
     pd.testing.assert_frame_equal(
         loaded.inverse_transform(loaded.transform(FRAME, dtype="float64")),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import polars
 import pyarrow as pa
 import pytest
 
-from gpuvgm import TableTransformer, load
+from gpuvgm import TableTransformer
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.tables import InverseTable
 from gpuvgm.errors import InputError, counted
@@ -162,7 +161,7 @@ def test_text_of_polars_and_views_of_text() -> None:
     assert transformer.inverse_transform(transformer.transform(views)).schema == views.schema
 
 
-def test_a_general_column_that_gets_missing_rows_becomes_mixed_with_the_settings_of_the_table(tmp_path: Path) -> None:
+def test_a_general_column_that_gets_missing_rows_becomes_mixed_with_the_settings_of_the_table(reloaded: Any) -> None:
     x = np.arange(100.0)
     transformer = TableTransformer(
         {"x": {"kind": "general", "clip": True}}, tails="exact", scale=2.0, effort="research"
@@ -171,8 +170,7 @@ def test_a_general_column_that_gets_missing_rows_becomes_mixed_with_the_settings
     column = transformer.columns_["x"]
     assert (column.kind, column.modal_values, column.modal_counts) == ("mixed", (None,), (1,))
     assert (column.rules.tails, column.rules.scale) == ("exact", 2.0)
-    transformer.save(tmp_path / "m.gpuvgm", summaries=True)
-    again = load(tmp_path / "m.gpuvgm")
+    again = reloaded(transformer, summaries=True)
     assert (again.schema_["x"].kind, again.schema_["x"].options) == ("mixed", {})
     assert again.schema_["x"].reason == "declared; 1 row is missing"
     np.testing.assert_array_equal(again.transform({"x": x})["x.mode"], transformer.transform({"x": x})["x.mode"])

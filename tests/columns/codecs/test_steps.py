@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuvgm import TableTransformer, load
+from gpuvgm import TableTransformer
 from gpuvgm.columns.codecs import codec_for, step_text, with_learned_step
 from tests.io.arrow_types import type_of
 
@@ -88,11 +88,10 @@ def some_rows() -> pd.DataFrame:
     return rows.assign(when=pd.to_datetime(HOURS))
 
 
-def test_rows_on_steps_come_back_equal(tmp_path) -> None:
+def test_rows_on_steps_come_back_equal(reloaded) -> None:
     rows = some_rows()
     transformer = TableTransformer(effort="best").fit(rows)
-    transformer.save(tmp_path / "m.gpuvgm")
-    for one in (transformer, load(tmp_path / "m.gpuvgm")):
+    for one in (transformer, reloaded(transformer)):
         encoded = one.transform(rows, seed=3)
         pd.testing.assert_frame_equal(one.inverse_transform(encoded), rows)
     assert {name: encoded[f"{name}.scalar"].dtype.name for name in rows} == {
