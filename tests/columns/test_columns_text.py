@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 import pytest
 
@@ -51,9 +52,8 @@ def test_names_or_kinds_by_name(text, columns):
     ],
 )
 def test_refusals(text, message):
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError, match=re.escape(message)):
         parse_columns(text)
-    assert message in str(caught.value)
 
 
 def test_a_file_says_everything(tmp_path):
