@@ -1,7 +1,7 @@
 """Two summaries of one grid as distributions: their distances, moments and quantiles.
 
 A summary knows how many rows lie in each piece of the grid, and their mean and scatter to a millionth of the piece.
-What happens inside a piece it does not know; every figure here says how much that can matter.
+It does not know the distribution inside a piece; the figures here come with bounds of what that could change.
 """
 
 from __future__ import annotations
@@ -100,30 +100,33 @@ class Pieces:
     @classmethod
     def of(cls, summary: Summary, *, whole: bool) -> Pieces:
         """Pieces of a summary on a grid of `grid_around`; `whole` says that all values are whole numbers."""
-        grid, at = summary.grid, summary.grid.geometry(summary.cell)
-        label = grid.labels(summary.cell, at.low)
-        cells, order = summary.cells(), np.lexsort((label, at.low))  # the order of the cells
+        grid, geometry = summary.grid, summary.grid.geometry(summary.cell)
+        label = grid.labels(summary.cell, geometry.low)
+        cells, order = summary.cells(), np.lexsort((label, geometry.low))  # the order of the cells
         borders = np.concatenate((np.zeros(1, np.uint64), grid.midpoints, np.full(1, 2**64 - 1, np.uint64)))
-        low, label = at.low[order], label[order]
-        width = (np.uint64(1) << (at.drop + at.bits).astype(np.uint64))[order]
+        low, label = geometry.low[order], label[order]
+        width = (np.uint64(1) << (geometry.drop + geometry.bits).astype(np.uint64))[order]
         start = np.maximum(low, borders[label])
         last = np.minimum(low + (width - np.uint64(1)), borders[label + 1] - np.uint64(1))
         mean, scatter = cells.mean, cells.scatter
         unit = np.where(
-            at.drop[order] == 0, 0.0, np.ldexp(values_of(low + np.uint64(1)) - values_of(low), at.drop[order])
+            geometry.drop[order] == 0,
+            0.0,
+            np.ldexp(values_of(low + np.uint64(1)) - values_of(low), geometry.drop[order]),
         )
+        # A piece of one value has it exactly, though its sums are rounded to units.
         single, value = _single_values(grid.frame, start, last, whole=whole)
         mean, scatter, unit = np.where(single, value, mean), np.where(single, 0.0, scatter), np.where(single, 0.0, unit)
-        by = np.argsort(start, kind="stable")
-        values = (cells.weight[by], mean[by], scatter[by], unit[by])
-        return cls(grid.frame, start[by], last[by], *values, summary.minimum, summary.maximum)
+        by_start = np.argsort(start, kind="stable")
+        values = (cells.weight[by_start], mean[by_start], scatter[by_start], unit[by_start])
+        return cls(grid.frame, start[by_start], last[by_start], *values, summary.minimum, summary.maximum)
 
     @classmethod
     def of_values(cls, values: Floats, weight: Floats) -> Pieces:
         """A piece for each of one or more values, with the rows that hold it."""
-        key, nothing = keys_of(values), np.zeros(len(values))
+        key, zeros = keys_of(values), np.zeros(len(values))
         ends = float(np.min(values)), float(np.max(values))
-        return cls(Frame(1.0, 0.0), key, key, weight, values, nothing, nothing, *ends)
+        return cls(Frame(1.0, 0.0), key, key, weight, values, zeros, zeros, *ends)
 
     @property
     def rows(self) -> float:
@@ -131,7 +134,7 @@ class Pieces:
         return float(np.sum(self.count))
 
     def places(self) -> Floats:
-        """Where the rows of each piece lie on average, as numbers of the column."""
+        """Mean of the rows of each piece, as a number of the column."""
         return np.clip(self.frame.invert(self.mean), self.minimum, self.maximum)
 
     def quantiles(self, shares: Sequence[float]) -> list[float]:
@@ -140,23 +143,23 @@ class Pieces:
         A piece holds about 2^-14 of the sample that the grid was built from. The shares 0 and 1 give the exact minimum
         and maximum.
         """
-        below = np.cumsum(self.count)
+        cumulative = np.cumsum(self.count)
         rank = np.clip(np.ceil(np.array(shares) * self.rows), 1, self.rows)
-        found = self.frame.invert(self.mean[np.searchsorted(below, rank)])
-        found = np.clip(found, self.minimum, self.maximum)
+        values = self.frame.invert(self.mean[np.searchsorted(cumulative, rank)])
+        values = np.clip(values, self.minimum, self.maximum)
         ends = {0.0: self.minimum, 1.0: self.maximum}
-        return [ends.get(share, float(value)) for share, value in zip(shares, found, strict=True)]
+        return [ends.get(share, float(value)) for share, value in zip(shares, values, strict=True)]
 
     def moments(self) -> Moments:
         """Moments of the rows; mean and deviation are exact to the unit of a piece, the others to the piece."""
         rows = self.rows
-        around = self.mean[np.argmax(self.count)]  # a row's own place, so that a constant column has no deviation
-        mean = around + np.sum(self.count * (self.mean - around)) / rows
-        inside = np.sqrt(self.scatter / self.count)
-        size = float(max(np.max(np.abs(self.mean - mean)), np.max(inside)))
+        origin = self.mean[np.argmax(self.count)]  # a row's own place, so that a constant column has no deviation
+        mean = origin + np.sum(self.count * (self.mean - origin)) / rows
+        spreads = np.sqrt(self.scatter / self.count)
+        size = float(max(np.max(np.abs(self.mean - mean)), np.max(spreads)))
         if size == 0:
             return Moments(float(self.frame.invert(mean)), 0.0, None, None)
-        z, s = (self.mean - mean) / size, (inside / size) ** 2
+        z, s = (self.mean - mean) / size, (spreads / size) ** 2
         second = float(np.sum(self.count * (z**2 + s)) / rows)
         third = float(np.sum(self.count * (z**3 + 3 * z * s)) / rows)
         fourth = float(np.sum(self.count * (z**4 + 6 * z**2 * s + _UNIFORM * s**2)) / rows)
@@ -164,12 +167,12 @@ class Pieces:
         return Moments(float(self.frame.invert(mean)), deviation, third / second**1.5, fourth / second**2 - 3)
 
     def blur(self) -> float:
-        """How far, on average, a row may lie from the mean of its piece."""
+        """Average over the rows of the distance that each may have from the mean of its piece."""
         return float(np.sum(np.sqrt(self.count * self.scatter) + self.count * self.unit) / self.rows)
 
 
 def _single_values(frame: Frame, start: Keys, last: Keys, *, whole: bool) -> tuple[NDArray[np.bool_], Floats]:
-    """Pieces that can hold one value only, and that value."""
+    """Mask of the pieces that can hold one value only, and that value."""
     low, high = values_of(start), values_of(last)
     if whole and frame.scale == 1 and frame.centre == np.floor(frame.centre):
         return np.floor(high) <= np.ceil(low), np.ceil(low)
@@ -217,37 +220,42 @@ class Distances:
     wasserstein_resolution: float
 
 
-def distances(one: Pieces, other: Pieces) -> Distances:
+def distances(first: Pieces, second: Pieces) -> Distances:
     """Distances of two distributions on the same grid, each of at least one row."""
-    ks, most = _ks(one, other)
-    scale = one.frame.scale
-    return Distances(ks, most - ks, _wasserstein(one, other) / scale, (one.blur() + other.blur()) / scale)
+    lower_bound, upper_bound = _ks(first, second)
+    scale = first.frame.scale
+    return Distances(
+        lower_bound,
+        upper_bound - lower_bound,
+        _wasserstein(first, second) / scale,
+        (first.blur() + second.blur()) / scale,
+    )
 
 
-def _ks(one: Pieces, other: Pieces) -> tuple[float, float]:
-    """Bounds of the Kolmogorov-Smirnov distance: seen at the borders, and what the rows inside pieces could make it."""
-    start = np.union1d(one.start, other.start)
+def _ks(first: Pieces, second: Pieces) -> tuple[float, float]:
+    """Lower bound of the Kolmogorov-Smirnov distance, at the borders, and upper bound for any order inside pieces."""
+    start = np.union1d(first.start, second.start)
     counts, value = np.zeros((2, len(start))), np.full((2, len(start)), np.nan)
-    for k, pieces in enumerate((one, other)):
+    for k, pieces in enumerate((first, second)):
         at = np.searchsorted(start, pieces.start)
         counts[k, at] = pieces.count
         value[k, at] = np.where((pieces.scatter == 0) & (pieces.unit == 0), pieces.mean, np.nan)
-    below = np.cumsum(counts, axis=1) / np.array([[one.rows], [other.rows]])
-    gap = below[0] - below[1]
-    before = np.concatenate(([0.0], gap[:-1]))
-    highest, lowest = before + counts[0] / one.rows, before - counts[1] / other.rows
-    # where both have one and the same value there is nothing in between
-    settled = value[0] == value[1]
-    most = np.where(settled, np.abs(gap), np.maximum(np.abs(highest), np.abs(lowest)))
-    seen = float(np.max(np.abs(gap)))
-    return seen, max(seen, float(np.max(most)))
+    shares = np.cumsum(counts, axis=1) / np.array([[first.rows], [second.rows]])
+    gap = shares[0] - shares[1]
+    previous_gap = np.concatenate(([0.0], gap[:-1]))
+    highest, lowest = previous_gap + counts[0] / first.rows, previous_gap - counts[1] / second.rows
+    # Where both hold one and the same value, their rows cannot lie apart inside the piece.
+    is_equal = value[0] == value[1]
+    at_most = np.where(is_equal, np.abs(gap), np.maximum(np.abs(highest), np.abs(lowest)))
+    lower_bound = float(np.max(np.abs(gap)))
+    return lower_bound, max(lower_bound, float(np.max(at_most)))
 
 
-def _wasserstein(one: Pieces, other: Pieces) -> float:
+def _wasserstein(first: Pieces, second: Pieces) -> float:
     """Area between the two distribution functions, in the frame's coordinates."""
-    place = np.concatenate((one.mean, other.mean))
+    place = np.concatenate((first.mean, second.mean))
     order = np.argsort(place, kind="stable")
     counts = np.zeros((2, len(place)))
-    counts[0, : len(one.mean)], counts[1, len(one.mean) :] = one.count, other.count
-    below = np.cumsum(counts[:, order], axis=1) / np.array([[one.rows], [other.rows]])
-    return float(np.sum(np.abs(below[0] - below[1])[:-1] * np.diff(place[order])))
+    counts[0, : len(first.mean)], counts[1, len(first.mean) :] = first.count, second.count
+    shares = np.cumsum(counts[:, order], axis=1) / np.array([[first.rows], [second.rows]])
+    return float(np.sum(np.abs(shares[0] - shares[1])[:-1] * np.diff(place[order])))

@@ -48,12 +48,13 @@ DIRECTORY_DTYPE = np.dtype([("start", "<u8"), ("first", "<u4"), ("last", "<u2"),
 def keys_of(y: Floats) -> Keys:
     """Bits of `y` as unsigned numbers whose order is the order of the values; -0.0 counts as 0.0."""
     bits = (np.ascontiguousarray(y, dtype=np.float64) + 0.0).view(np.int64)
+    # All bits of negative numbers are flipped, since larger magnitudes come first; of others the sign alone.
     keys: Keys = (bits ^ ((bits >> 63) | np.int64(-(2**63)))).view(np.uint64)
     return keys
 
 
 def values_of(keys: Keys) -> Floats:
-    """The values that have these keys; the inverse of `keys_of`."""
+    """Values that have these keys; the inverse of `keys_of`."""
     bits = np.ascontiguousarray(keys, dtype=np.uint64).view(np.int64)
     values: Floats = (bits ^ (~(bits >> 63) | np.int64(-(2**63)))).view(np.float64)
     return values
@@ -92,7 +93,7 @@ class Frame:
 
     def invert(self, y: Floats) -> Floats:
         """Values that have coordinates `y`, where these lie."""
-        x: Floats = (y + self.centre) * (1 / self.scale)
+        x: Floats = (y + self.centre) * (1 / self.scale)  # the reciprocal of a power of two is exact
         return x
 
 
@@ -106,14 +107,14 @@ class CellGeometry:
         First key of the cell.
     drop, bits : ndarray of int64
         log2 of the keys in a unit of position, and of the units in the cell.
-    rest : ndarray of float64
+    offset : ndarray of float64
         Keys from the start of a unit to the value that it stands for.
     """
 
     low: Keys
     drop: Ints
     bits: Ints
-    rest: Floats
+    offset: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,7 @@ class Grid:
     anchors: Keys
 
     def __getstate__(self) -> dict[str, Any]:
-        """What pickles hold: whatever follows from the parts is made again."""
+        """State to pickle: the fields alone; cached properties are computed again from them."""
         return {part.name: getattr(self, part.name) for part in fields(self)}
 
     @cached_property
@@ -196,9 +197,9 @@ class Grid:
         inner = self.locate(self.midpoints)[0].astype(np.uint64)
         outer = self.midpoints >> np.uint64(OUTER_SHIFT)
         rank = np.arange(1, len(self.midpoints) + 1)
-        covered = inner != outer
-        midpoint = np.concatenate((self.midpoints, self.midpoints[covered]))
-        parent, rank = np.concatenate((outer, inner[covered])), np.concatenate((rank, rank[covered]))
+        in_window = inner != outer
+        midpoint = np.concatenate((self.midpoints, self.midpoints[in_window]))
+        parent, rank = np.concatenate((outer, inner[in_window])), np.concatenate((rank, rank[in_window]))
         order = np.argsort(midpoint, kind="stable")
         return Splits(midpoint[order], parent[order], rank[order].astype(np.int64))
 
@@ -206,6 +207,7 @@ class Grid:
     def fingerprint(self) -> str:
         """SHA-256 over everything that decides which cell a value belongs to."""
         digest = hashlib.sha256(np.array([self.frame.scale, self.frame.centre]).tobytes())
+        # Not the hot key: it decides how the rows of a cell are counted, and not which rows these are.
         for part in (self.windows, self.rests, self.midpoints, self.anchors):
             digest.update(part.tobytes() + b"|")
         return digest.hexdigest()
@@ -213,23 +215,23 @@ class Grid:
     def locate(self, keys: Keys) -> tuple[Ints, Keys]:
         """Cell (before splitting) and position inside it, for every key."""
         entry = (keys >> np.uint64(ENTRY_SHIFT)).astype(np.int64)
-        at = np.searchsorted(self.entries, entry)
-        has_window = np.append(self.entries, ENTRIES)[at] == entry
-        window = np.append(self.windows, np.zeros(1, DIRECTORY_DTYPE))[at]
+        index = np.searchsorted(self.entries, entry)
+        has_window = np.append(self.entries, ENTRIES)[index] == entry
+        window = np.append(self.windows, np.zeros(1, DIRECTORY_DTYPE))[index]
         units = (keys - window["start"]) >> window["drop"].astype(np.uint64)
         bits = window["bits"].astype(np.uint64)
         inner = units >> bits
-        inside = has_window & (inner <= window["last"])
-        cell = np.where(inside, window["first"] + inner, keys >> np.uint64(OUTER_SHIFT)).astype(np.int64)
+        in_window = has_window & (inner <= window["last"])
+        cell = np.where(in_window, window["first"] + inner, keys >> np.uint64(OUTER_SHIFT)).astype(np.int64)
         outer_position = (keys >> np.uint64(OUTER_DROP)) & np.uint64((1 << POSITION_BITS) - 1)
-        return cell, np.where(inside, units & ((np.uint64(1) << bits) - np.uint64(1)), outer_position)
+        return cell, np.where(in_window, units & ((np.uint64(1) << bits) - np.uint64(1)), outer_position)
 
     def split(self, cells: Ints, keys: Keys) -> Ints:
         """Cells after splitting: rows at or above a midpoint inside their cell belong to the midpoint's part."""
-        out = cells.copy()
+        split_cells = cells.copy()
         for part, (midpoint, parent) in enumerate(zip(self.splits.midpoint, self.splits.parent, strict=True)):
-            out[(cells == parent) & (keys >= midpoint)] = OUTER_CELLS + self.inner_cells + part
-        return out
+            split_cells[(cells == parent) & (keys >= midpoint)] = OUTER_CELLS + self.inner_cells + part
+        return split_cells
 
     def unsplit(self, cells: Ints) -> Ints:
         """Cells before splitting: a part's parent, every other cell itself."""
@@ -240,27 +242,27 @@ class Grid:
 
     def geometry(self, cells: Ints) -> CellGeometry:
         """Borders and units of cells; a part has those of its parent."""
-        whole = self.unsplit(cells)
-        low = whole.astype(np.uint64) << np.uint64(OUTER_SHIFT)
+        parent = self.unsplit(cells)
+        low = parent.astype(np.uint64) << np.uint64(OUTER_SHIFT)
         drop = np.full(len(cells), OUTER_DROP, np.int64)
         bits = np.full(len(cells), POSITION_BITS, np.int64)
-        rest = np.full(len(cells), middle_of_unit(OUTER_DROP))
-        inner = whole >= OUTER_CELLS
+        offset = np.full(len(cells), middle_of_unit(OUTER_DROP))
+        inner = parent >= OUTER_CELLS
         if np.any(inner):
-            at = np.searchsorted(self.windows["first"], whole[inner], side="right") - 1
-            window = self.windows[at]
-            drop[inner], bits[inner], rest[inner] = window["drop"], window["bits"], self.rests[at]
+            index = np.searchsorted(self.windows["first"], parent[inner], side="right") - 1
+            window = self.windows[index]
+            drop[inner], bits[inner], offset[inner] = window["drop"], window["bits"], self.rests[index]
             width = (drop[inner] + bits[inner]).astype(np.uint64)
-            low[inner] = window["start"] + ((whole[inner] - window["first"]).astype(np.uint64) << width)
-        return CellGeometry(low, drop, bits, rest)
+            low[inner] = window["start"] + ((parent[inner] - window["first"]).astype(np.uint64) << width)
+        return CellGeometry(low, drop, bits, offset)
 
     def labels(self, cells: Ints, low: Keys) -> Ints:
         """Rank of the centre nearest to the rows of each cell (0 = lowest centre)."""
         part = cells - (OUTER_CELLS + self.inner_cells)
-        below = np.searchsorted(self.midpoints, low, side="left")
+        rank = np.searchsorted(self.midpoints, low, side="left")
         if len(self.splits.rank) == 0:
-            return below
-        return np.where(part >= 0, self.splits.rank[np.maximum(part, 0)], below)
+            return rank
+        return np.where(part >= 0, self.splits.rank[np.maximum(part, 0)], rank)
 
 
 def _distinct_in_numpy(keys: Keys) -> tuple[Keys, Floats]:
@@ -276,7 +278,7 @@ _distinct: Callable[[Keys], tuple[Keys, Floats]] = (
 
 @dataclass(frozen=True, slots=True)
 class Masses:
-    """What a grid is built from: key intervals and how much mass each holds, in ascending order.
+    """Masses that a grid is built from: intervals of keys, ascending, with the mass in each.
 
     A sample gives intervals of one key; the cells of a summary give their own borders.
     """
@@ -317,7 +319,7 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
     ends = np.append(starts[1:], len(entry))[: len(starts)]
     parts = _GridParts(masses, starts, ends)
     low, high = parts.cores()
-    bits = _within_budget(parts.wanted_bits(low, high, float(np.sum(masses.weight)), mass_bits))
+    bits = _within_budget(parts.cell_bits(low, high, float(np.sum(masses.weight)), mass_bits))
     width = _cell_width(low, high, bits)
     drop = np.maximum(width - POSITION_BITS, 0)
     cells = np.left_shift(1, bits)
@@ -335,9 +337,9 @@ def build_grid(frame: Frame, masses: Masses, centres: Floats, mass_bits: int = M
     return Grid(frame, windows, rests, midpoint_keys(centres), hot_key, anchors)
 
 
-def midpoints(ordered: Floats) -> Floats:
+def midpoints(centres: Floats) -> Floats:
     """Midpoints between neighbours of ascending centres."""
-    middle: Floats = ordered[:-1] + 0.5 * (ordered[1:] - ordered[:-1])
+    middle: Floats = centres[:-1] + 0.5 * (centres[1:] - centres[:-1])
     return middle
 
 
@@ -355,67 +357,71 @@ class _GridParts:
     ends: Ints
 
     def per_mass(self, values: NDArray[Any]) -> NDArray[Any]:
-        """The value of its part for each mass."""
+        """Value of the part of each mass."""
         return np.repeat(values, self.ends - self.starts)
 
     def cores(self) -> tuple[Keys, Keys]:
         """Keys between which the masses lie: all of them, or the middle where a few rows lie far from the rest."""
-        masses, last = self.masses, self.ends - 1
+        masses, last_mass = self.masses, self.ends - 1
         low, high = masses.low[self.starts], np.maximum.reduceat(masses.high, self.starts)
         sums = np.add.reduceat(masses.weight, self.starts)
         running = np.cumsum(masses.weight)
         share = running - self.per_mass(running[self.starts] - masses.weight[self.starts])
         share /= self.per_mass(sums)
-        first = self.starts + np.add.reduceat(share < 0.01, self.starts, dtype=np.int64)
-        final = self.starts + np.add.reduceat(share < 0.99, self.starts, dtype=np.int64)
-        inner_low, inner_high = masses.low[np.minimum(first, last)], masses.high[np.minimum(final, last)]
+        low_mass = self.starts + np.add.reduceat(share < 0.01, self.starts, dtype=np.int64)
+        high_mass = self.starts + np.add.reduceat(share < 0.99, self.starts, dtype=np.int64)
+        inner_low, inner_high = (
+            masses.low[np.minimum(low_mass, last_mass)],
+            masses.high[np.minimum(high_mass, last_mass)],
+        )
         narrow = (inner_high - inner_low + np.uint64(1)) * np.uint64(16) < high - low
         return np.where(narrow, inner_low, low), np.where(narrow, inner_high, high)
 
-    def wanted_bits(self, low: Keys, high: Keys, total: float, mass_bits: int) -> Ints:
+    def cell_bits(self, low: Keys, high: Keys, total: float, mass_bits: int) -> Ints:
         """log2 of the number of cells that each entry should have over its core."""
         masses, starts = self.masses, self.starts
-        inside = (masses.low >= self.per_mass(low)) & (masses.low <= self.per_mass(high))
-        keys = np.add.reduceat(inside, starts, dtype=np.int64)
+        in_core = (masses.low >= self.per_mass(low)) & (masses.low <= self.per_mass(high))
+        keys = np.add.reduceat(in_core, starts, dtype=np.int64)
         weight = np.add.reduceat(masses.weight, starts)
-        repeated = np.logical_and.reduceat(masses.low == masses.high, starts)
-        repeated &= weight >= REPEATED * (self.ends - starts)  # a few values again and again: a cell for each
-        even = np.ceil(np.log2(np.maximum(weight / total * 2.0**mass_bits, 1.0))).astype(np.int64)
-        bits = np.where(repeated, 0, np.minimum(MOST_BITS, np.maximum(LEAST_BITS, even)))
-        many = np.ldexp(1.0, bits)
-        wanted = np.where(repeated, keys, 0.5 * many * -np.expm1(-keys / many))  # half of what even rows would occupy
-        parts, offset = np.arange(len(starts)), masses.low[inside] - np.repeat(low, keys)
+        has_repeats = np.logical_and.reduceat(masses.low == masses.high, starts)
+        has_repeats &= weight >= REPEATED * (self.ends - starts)  # a few values again and again: a cell for each
+        share_bits = np.ceil(np.log2(np.maximum(weight / total * 2.0**mass_bits, 1.0))).astype(np.int64)
+        bits = np.where(has_repeats, 0, np.minimum(MOST_BITS, np.maximum(LEAST_BITS, share_bits)))
+        cells = np.ldexp(1.0, bits)
+        # Half of the cells that even rows would occupy.
+        least_occupied = np.where(has_repeats, keys, 0.5 * cells * -np.expm1(-keys / cells))
+        parts, offset = np.arange(len(starts)), masses.low[in_core] - np.repeat(low, keys)
         differ = np.frexp((offset[1:] ^ offset[:-1]).astype(np.float64))[1]  # bits up to the highest that differs
         differ[np.cumsum(keys)[:-1] - 1] = 0  # neighbours in two parts
         counts = np.bincount(np.repeat(parts * _LENGTHS, keys)[1:] + differ, minlength=len(parts) * _LENGTHS)
-        wider = np.cumsum(counts.reshape(-1, _LENGTHS)[:, ::-1], axis=1)[:, ::-1]
-        open_ = bits < MOST_BITS
-        while np.any(open_):
-            open_ &= 1 + wider[parts, _cell_width(low, high, bits) + 1] < wanted
-            bits[open_] += 1
-            open_ &= bits < MOST_BITS
+        borders = np.cumsum(counts.reshape(-1, _LENGTHS)[:, ::-1], axis=1)[:, ::-1]
+        can_grow = bits < MOST_BITS
+        while np.any(can_grow):
+            can_grow &= 1 + borders[parts, _cell_width(low, high, bits) + 1] < least_occupied
+            bits[can_grow] += 1
+            can_grow &= bits < MOST_BITS
         # rows beside the sample's values, if there are any, find narrow cells; a single value has nothing beside it
-        spare = np.where(repeated & (keys > 1), REPEATED_BITS, repeated.astype(np.int64))
+        spare = np.where(has_repeats & (keys > 1), REPEATED_BITS, has_repeats.astype(np.int64))
         return np.asarray(np.minimum(MOST_BITS, bits + spare))
 
     def rests(self, start: Keys, drop: Ints) -> Floats:
-        """Where in their unit all values of a window lie, in keys; the middle where they differ or are too few."""
+        """Offset in its unit that all values of a window share, in keys; the middle if they differ or are too few."""
         masses = self.masses
         mask = np.left_shift(np.uint64(1), drop.astype(np.uint64)) - np.uint64(1)
-        inside = (masses.low - self.per_mass(start)) & self.per_mass(mask)
-        same = np.logical_and.reduceat(
-            (masses.low == masses.high) & (inside == self.per_mass(inside[self.starts])), self.starts
+        offset = (masses.low - self.per_mass(start)) & self.per_mass(mask)
+        is_common = np.logical_and.reduceat(
+            (masses.low == masses.high) & (offset == self.per_mass(offset[self.starts])), self.starts
         )
-        same &= self.ends - self.starts > 1
-        return np.where(same, inside[self.starts].astype(np.float64), middle_of_unit(drop))
+        is_common &= self.ends - self.starts > 1
+        return np.where(is_common, offset[self.starts].astype(np.float64), middle_of_unit(drop))
 
 
 def _within_budget(bits: Ints) -> Ints:
-    """The wanted bits, the largest windows cut down until all cells together fit the budget."""
-    most = MOST_BITS
-    while np.sum(np.left_shift(1, np.minimum(bits, most))) > MOST_INNER_CELLS:
-        most -= 1
-    return np.asarray(np.minimum(bits, most))
+    """Bits of the entries, those of the largest windows reduced until all cells together fit the budget."""
+    limit = MOST_BITS
+    while np.sum(np.left_shift(1, np.minimum(bits, limit))) > MOST_INNER_CELLS:
+        limit -= 1
+    return np.asarray(np.minimum(bits, limit))
 
 
 def _cell_width(low: Keys, high: Keys, bits: Ints) -> Ints:
@@ -427,9 +433,9 @@ def _cell_width(low: Keys, high: Keys, bits: Ints) -> Ints:
 
 def _lone_values(grid: Grid, masses: Masses) -> Keys:
     """Keys of values seen at least twice and alone in their cell."""
-    repeated = (masses.weight >= 2) & (masses.low == masses.high)
-    if not np.any(repeated):
+    is_repeated = (masses.weight >= 2) & (masses.low == masses.high)
+    if not np.any(is_repeated):
         return np.empty(0, np.uint64)
     cells, _ = grid.locate(masses.low)
-    alone = np.r_[True, cells[1:] != cells[:-1]] & np.r_[cells[1:] != cells[:-1], True]
-    return np.asarray(masses.low[alone & repeated])
+    is_alone = np.r_[True, cells[1:] != cells[:-1]] & np.r_[cells[1:] != cells[:-1], True]
+    return np.asarray(masses.low[is_alone & is_repeated])

@@ -1,4 +1,4 @@
-"""Summaries: what one scan over a column leaves, exact, mergeable in any order, and small.
+"""Summaries: exact sums of one scan over a column, which can be merged in any order.
 
 For every occupied cell of the grid a summary holds the count of its rows and the sums of their integer positions and
 of the squares of these. Integers add up to the same total in any order, so that partitions, threads and retries cannot
@@ -94,11 +94,12 @@ class Cells:
         starts = np.flatnonzero(np.r_[True, (pair[1:] != pair[:-1]) | (label[1:] != label[:-1])])
         weight, mean = self.weight[order], self.mean[order]
         total = np.add.reduceat(weight, starts)
+        # Means are taken about the first of a pair, so that a common offset does not cancel.
         anchor = np.repeat(mean[starts], np.diff(np.r_[starts, len(mean)]))
-        merged = mean[starts] + np.add.reduceat(weight * (mean - anchor), starts) / total
-        gap = mean - np.repeat(merged, np.diff(np.r_[starts, len(mean)]))
+        means = mean[starts] + np.add.reduceat(weight * (mean - anchor), starts) / total
+        gap = mean - np.repeat(means, np.diff(np.r_[starts, len(mean)]))
         scatter = np.add.reduceat(self.scatter[order] + weight * gap * gap, starts)
-        return Cells(merged, total, scatter, label[starts], pair[starts] << 1, np.zeros(len(starts)))
+        return Cells(means, total, scatter, label[starts], pair[starts] << 1, np.zeros(len(starts)))
 
     def concatenate(self, other: Cells) -> Cells:
         """These cells and others of the same grid."""
@@ -172,11 +173,11 @@ class Summary:
     strays: tuple[float, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles hold the bytes of the sums that differ from zero: a third, for what travels between processes."""
+        """Parts to pickle: sums without their zero bytes, a third of the size between processes."""
         values = {part.name: getattr(self, part.name) for part in fields(self)}
         words = {name: values.pop(name) for name in _SUMS} | {"cell": np.diff(values.pop("cell"), prepend=0)}
-        packed = {name: _low_bytes(one.astype(np.uint64, copy=False)) for name, one in words.items()}
-        return _unpickle, (len(self.cell), packed, values)
+        columns = {name: _low_bytes(column.astype(np.uint64, copy=False)) for name, column in words.items()}
+        return _unpickle, (len(self.cell), columns, values)
 
     @property
     def ordinary(self) -> int:
@@ -205,8 +206,8 @@ class Summary:
         >>> gpuvgm.Summary.empty(transformer.summaries_["amount"].grid).rows
         0
         """
-        none = np.empty(0, np.uint64)
-        return cls(grid, np.empty(0, np.int64), none, none, none, none, 0, 0, np.inf, -np.inf)
+        no_sums = np.empty(0, np.uint64)
+        return cls(grid, np.empty(0, np.int64), no_sums, no_sums, no_sums, no_sums, 0, 0, np.inf, -np.inf)
 
     @classmethod
     def from_array(cls, x: Floats, grid: Grid) -> Summary:
@@ -236,15 +237,16 @@ class Summary:
         keys = keys_of(y)
         cell, position = grid.locate(keys)
         cell = grid.split(cell, keys)
-        cells, where, count = np.unique(cell, return_inverse=True, return_counts=True)
+        cells, index, count = np.unique(cell, return_inverse=True, return_counts=True)
         first, second, high = (np.zeros(len(cells), np.uint64) for _ in range(3))
-        np.add.at(first, where, position)
+        np.add.at(first, index, position)
         for start in range(0, len(x), _SMALL):
             part = slice(start, start + _SMALL)
             block = np.zeros(len(cells), np.uint64)
-            np.add.at(block, where[part], position[part] * position[part])
+            np.add.at(block, index[part], position[part] * position[part])
             second, high = _add_words(second, high, block, np.uint64(0))
         missing = int(np.count_nonzero(np.isnan(x)))
+        # Of 0.0 and -0.0 the minimum is either, by the order of the rows; + 0.0 leaves the sign out.
         return cls(
             grid, cells, count.astype(np.uint64), first, second, high,
             missing, len(x) - len(finite) - missing,
@@ -286,23 +288,25 @@ class Summary:
         missing, infinite = self.missing + other.missing, self.infinite + other.infinite
         minimum, maximum = min(self.minimum, other.minimum), max(self.maximum, other.maximum)
         modal = tuple(map(add, self.modal, other.modal)) if self.modal and other.modal else self.modal or other.modal
-        ends = [one for one in (self.ends, other.ends) if one is not None]
+        ends = [end for end in (self.ends, other.ends) if end is not None]
         range_ = (min(ends)[0], max(end[1] for end in ends)) if ends else None
         strays = tuple(sorted({*self.strays, *other.strays})[:STRAYS])
-        apart = (missing, infinite, minimum, maximum, modal, range_, self.off_step + other.off_step, strays)
+        figures = (missing, infinite, minimum, maximum, modal, range_, self.off_step + other.off_step, strays)
         if len(self.cell) == 0 or len(other.cell) == 0:
-            kept = self if len(other.cell) == 0 else other
-            return Summary(self.grid, kept.cell, kept.count, kept.first, kept.second, kept.second_high, *apart)
-        both = np.concatenate((self.cell, other.cell))
-        both.sort(kind="stable")  # two sorted runs: quicker than numpy.union1d
-        cell = both[np.diff(both, prepend=-1) != 0]
+            summary = self if len(other.cell) == 0 else other
+            return Summary(
+                self.grid, summary.cell, summary.count, summary.first, summary.second, summary.second_high, *figures
+            )
+        cells = np.concatenate((self.cell, other.cell))
+        cells.sort(kind="stable")  # two sorted runs: quicker than numpy.union1d
+        cell = cells[np.diff(cells, prepend=-1) != 0]
         count, first, second, high = (np.zeros(len(cell), np.uint64) for _ in range(4))
         for part in (self, other):
-            at = np.searchsorted(cell, part.cell)
-            count[at] += part.count
-            first[at] += part.first
-            second[at], high[at] = _add_words(second[at], high[at], part.second, part.second_high)
-        return Summary(self.grid, cell, count, first, second, high, *apart)
+            index = np.searchsorted(cell, part.cell)
+            count[index] += part.count
+            first[index] += part.first
+            second[index], high[index] = _add_words(second[index], high[index], part.second, part.second_high)
+        return Summary(self.grid, cell, count, first, second, high, *figures)
 
     def repeated(self, doublings: int) -> Summary:
         """Summary of the same rows, each 2^doublings times.
@@ -325,14 +329,14 @@ class Summary:
         >>> summary.repeated(3).rows
         8000
         """
-        times, carried = np.uint64(doublings), np.uint64(64 - doublings)
-        spilled = self.second >> carried if doublings else np.uint64(0)
+        times, carry_shift = np.uint64(doublings), np.uint64(64 - doublings)
+        carry = self.second >> carry_shift if doublings else np.uint64(0)
         return replace(
             self,
             count=self.count << times,
             first=self.first << times,
             second=self.second << times,
-            second_high=(self.second_high << times) | spilled,
+            second_high=(self.second_high << times) | carry,
             missing=self.missing << doublings,
             infinite=self.infinite << doublings,
             modal=tuple(count << doublings for count in self.modal),
@@ -356,20 +360,20 @@ class Summary:
         >>> cells.rows, bool(np.all(np.diff(cells.mean) > 0))
         (1000.0, True)
         """
-        grid, at = self.grid, self.grid.geometry(self.cell)
-        low = at.low
+        grid, geometry = self.grid, self.grid.geometry(self.cell)
+        low = geometry.low
         count = self.count.astype(np.float64)
         key = values_of(low + np.uint64(1)) - values_of(low)
-        unit = np.ldexp(key, at.drop)
+        unit = np.ldexp(key, geometry.drop)
         deviations = self._deviations()
-        rest, single = self._rests(at, deviations)
-        mean = values_of(low) + (_mean_position(self.first, self.count) * unit + rest * key)
+        offset, single = self._unit_offsets(geometry, deviations)
+        mean = values_of(low) + (_mean_position(self.first, self.count) * unit + offset * key)
         scatter = deviations * unit * unit
         label = grid.labels(self.cell, low)
         order = np.lexsort((label, low))
         parent = grid.unsplit(self.cell)
-        rounded = np.where(single | (at.drop == 0), 0.0, unit)
-        return Cells(mean[order], count[order], scatter[order], label[order], parent[order], rounded[order])
+        rounding = np.where(single | (geometry.drop == 0), 0.0, unit)
+        return Cells(mean[order], count[order], scatter[order], label[order], parent[order], rounding[order])
 
     def masses(self) -> Masses:
         """Compute the occupied cells as intervals of keys, for building a finer grid from all rows instead of a sample.
@@ -390,12 +394,12 @@ class Summary:
         >>> float(masses.weight.sum()), bool(np.all(masses.low <= masses.high))
         (1000.0, True)
         """
-        at = self.grid.geometry(self.cell)
-        low = at.low.copy()
-        high = at.low + ((np.uint64(1) << (at.drop + at.bits).astype(np.uint64)) - np.uint64(1))
-        rest, single = self._rests(at, self._deviations())
-        position = (self.first // self.count)[single] << at.drop[single].astype(np.uint64)
-        low[single] += position + rest[single].astype(np.uint64)
+        geometry = self.grid.geometry(self.cell)
+        low = geometry.low.copy()
+        high = geometry.low + ((np.uint64(1) << (geometry.drop + geometry.bits).astype(np.uint64)) - np.uint64(1))
+        offset, single = self._unit_offsets(geometry, self._deviations())
+        position = (self.first // self.count)[single] << geometry.drop[single].astype(np.uint64)
+        low[single] += position + offset[single].astype(np.uint64)
         high[single] = low[single]
         order = np.argsort(low, kind="stable")
         return Masses(low[order], high[order], self.count[order].astype(np.float64))
@@ -505,10 +509,10 @@ class Summary:
         """
         try:
             header = json.loads((table.schema.metadata or {}).get(b"gpuvgm.summary", b"{}"))
-            found = header.get("format")
-            if found != FORMAT:
+            file_format = header.get("format")
+            if file_format != FORMAT:
                 raise ModelFileError(
-                    f"{name}: no summary of this version of gpuvgm (format {found!r:.60}); count again"
+                    f"{name}: no summary of this version of gpuvgm (format {file_format!r:.60}); count again"
                 )
             return cls._of_parts(_read_numbers(table), header)
         except ModelFileError:
@@ -533,8 +537,8 @@ class Summary:
         low, high = (float.fromhex(header[part]) for part in ("minimum", "maximum"))
         modal, ends = tuple(header["modal"]), None if header["ends"] is None else (header["ends"][0], header["ends"][1])
         strays = tuple(map(float.fromhex, header["strays"]))
-        apart = (header["missing"], header["infinite"], low, high, modal, ends, header["off_step"], strays)
-        summary = cls(grid, cell, count, first, second, second_high, *apart)
+        figures = (header["missing"], header["infinite"], low, high, modal, ends, header["off_step"], strays)
+        summary = cls(grid, cell, count, first, second, second_high, *figures)
         _check_grid(grid)
         _check_sums(summary)
         return summary
@@ -569,50 +573,50 @@ class Summary:
         q = first // count
         r = first - q * count
         about_q = second - q * (first + r)
-        rest = r.astype(np.float64) * (r.astype(np.float64) / count.astype(np.float64))
-        out = about_q.astype(np.float64) - rest
+        correction = r.astype(np.float64) * (r.astype(np.float64) / count.astype(np.float64))
+        deviations = about_q.astype(np.float64) - correction
         for i in np.flatnonzero(count >= _SMALL):
             exact = int(second[i]) + _WORD * int(high[i]) - int(q[i]) * (int(first[i]) + int(r[i]))
-            out[i] = exact - int(r[i]) ** 2 / int(count[i])
-        return np.maximum(out, 0.0)
+            deviations[i] = exact - int(r[i]) ** 2 / int(count[i])
+        return np.maximum(deviations, 0.0)
 
-    def _rests(self, at: CellGeometry, deviations: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    def _unit_offsets(self, geometry: CellGeometry, deviations: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Keys from the start of a unit to the value it stands for, and the cells known to hold one value only.
 
         Such a cell is exact: its unit is one key, or its value is a lone repeated one of the sample.
         """
-        found, anchors = self._anchored()
-        unit = (np.uint64(1) << at.drop[found].astype(np.uint64)) - np.uint64(1)
-        rest, exact = at.rest.copy(), at.drop == 0
-        rest[found] = ((anchors - at.low[found]) & unit).astype(np.float64)
-        exact[found] = True
-        return rest, np.asarray(exact & (deviations == 0))
+        index, anchors = self._anchor_cells()
+        unit = (np.uint64(1) << geometry.drop[index].astype(np.uint64)) - np.uint64(1)
+        offset, exact = geometry.offset.copy(), geometry.drop == 0
+        offset[index] = ((anchors - geometry.low[index]) & unit).astype(np.float64)
+        exact[index] = True
+        return offset, np.asarray(exact & (deviations == 0))
 
-    def _anchored(self) -> tuple[Ints, Keys]:
+    def _anchor_cells(self) -> tuple[Ints, Keys]:
         """Occupied cells that hold a lone repeated value of the sample, and the keys of these values."""
         anchors = self.grid.anchors
         if len(anchors) == 0 or len(self.cell) == 0:
             return np.empty(0, np.int64), np.empty(0, np.uint64)
         cell = self.grid.split(self.grid.locate(anchors)[0], anchors)
-        found = np.minimum(np.searchsorted(self.cell, cell), len(self.cell) - 1)
-        held = self.cell[found] == cell
-        return found[held], anchors[held]
+        index = np.minimum(np.searchsorted(self.cell, cell), len(self.cell) - 1)
+        has_anchor = self.cell[index] == cell
+        return index[has_anchor], anchors[has_anchor]
 
 
 def _low_bytes(words: Keys) -> bytes:
-    """As many low bytes of each word as the largest needs."""
-    used = (int(words.max(initial=0)).bit_length() + 7) // 8
-    return np.ascontiguousarray(words, "<u8").view(np.uint8).reshape(-1, 8)[:, :used].tobytes()
+    """Low bytes of the words, of each as many as the largest word needs."""
+    width = (int(words.max(initial=0)).bit_length() + 7) // 8
+    return np.ascontiguousarray(words, "<u8").view(np.uint8).reshape(-1, 8)[:, :width].tobytes()
 
 
-def _unpickle(cells: int, packed: Mapping[str, bytes], values: Mapping[str, Any]) -> Summary:
-    """Summary from what its pickle holds."""
+def _unpickle(cells: int, columns: Mapping[str, bytes], values: Mapping[str, Any]) -> Summary:
+    """Summary from the parts of its pickle."""
     words: dict[str, Any] = {}
-    for name, one in packed.items():
-        whole = np.zeros((cells, 8), np.uint8)
+    for name, column in columns.items():
+        word_bytes = np.zeros((cells, 8), np.uint8)
         if cells:
-            whole[:, : len(one) // cells] = np.frombuffer(one, np.uint8).reshape(cells, -1)
-        words[name] = whole.view("<u8")[:, 0].astype(np.uint64)
+            word_bytes[:, : len(column) // cells] = np.frombuffer(column, np.uint8).reshape(cells, -1)
+        words[name] = word_bytes.view("<u8")[:, 0].astype(np.uint64)
     words["cell"] = np.cumsum(words["cell"].astype(np.int64))
     return Summary(**words, **values)
 
@@ -620,8 +624,8 @@ def _unpickle(cells: int, packed: Mapping[str, bytes], values: Mapping[str, Any]
 def _read_numbers(table: pa.Table) -> list[NDArray[Any]]:
     """The five columns of a summary's table."""
     types = [("cell", pa.int64()), *((name, pa.uint64()) for name in _SUMS)]
-    wanted = pa.schema(types)
-    if not table.schema.equals(wanted, check_metadata=False):
+    schema = pa.schema(types)
+    if not table.schema.equals(schema, check_metadata=False):
         raise ValueError("its columns are not those of a summary")
     if any(column.null_count for column in table.columns):
         raise ValueError("it holds missing numbers")
@@ -646,13 +650,13 @@ def _check_grid(grid: Grid) -> None:
 
 
 def _check_sums(summary: Summary) -> None:
-    """Refuse sums that no rows have."""
+    """Refuse sums that no set of rows can have."""
     counts = [summary.missing, summary.infinite, *summary.modal, summary.off_step]
     if any(type(count) is not int or not 0 <= count < 2**63 for count in counts):
         raise ValueError("it has counts that are no whole numbers from 0 on")
     cell, count, first = summary.cell, summary.count, summary.first
-    most = OUTER_CELLS + summary.grid.inner_cells + len(summary.grid.splits.parent)
-    if len(cell) and (cell[0] < 0 or cell[-1] >= most or np.any(np.diff(cell) <= 0)):
+    cells = OUTER_CELLS + summary.grid.inner_cells + len(summary.grid.splits.parent)
+    if len(cell) and (cell[0] < 0 or cell[-1] >= cells or np.any(np.diff(cell) <= 0)):
         raise ValueError("its cells are out of order, or none of its grid")
     positions = np.ldexp(1.0, summary.grid.geometry(cell).bits)
     if np.any(count == 0) or np.any(count >> np.uint64(62)) or np.any(first.astype(float) >= count * positions):
@@ -670,23 +674,25 @@ def _is_range(ends: Sequence[Any]) -> bool:
     return all(numbers) and bool(ends[0] <= ends[1])
 
 
-def check_range(kept: int, finite: int) -> None:
+def check_range(ordinary: int, finite: int) -> None:
     """Refuse rows that are finite but overflow in the frame of a column whose sample was tiny."""
-    if kept != finite:
+    if ordinary != finite:
         raise InputError(
-            counted_values(finite - kept, "values are more than 1e300 times as large as the sample of the column")
+            counted_values(finite - ordinary, "values are more than 1e300 times as large as the sample of the column")
             + ": "
             "clean them, or fit with a larger sample"
         )
 
 
-def _add_words(low: Keys, high: Keys, more: Keys, more_high: Keys | np.uint64) -> tuple[Keys, Keys]:
+def _add_words(low: Keys, high: Keys, term: Keys, term_high: Keys | np.uint64) -> tuple[Keys, Keys]:
     """Sum of two 128-bit numbers in two words each."""
-    total = low + more
-    return total, high + more_high + (total < low)
+    total = low + term
+    return total, high + term_high + (total < low)
 
 
 def _mean_position(first: Keys, count: Keys) -> Floats:
-    """First / count, correctly rounded or nearly so: quotient and remainder apart."""
-    whole = first // count
-    return np.asarray(whole.astype(np.float64) + (first - whole * count).astype(np.float64) / count.astype(np.float64))
+    """First / count, correctly rounded or nearly so."""
+    quotient = first // count  # sums may need more digits than float64 has; quotient and remainder have fewer
+    return np.asarray(
+        quotient.astype(np.float64) + (first - quotient * count).astype(np.float64) / count.astype(np.float64)
+    )
