@@ -184,35 +184,35 @@ def error_of(step: float, low: float, high: float, *, wide: bool = False) -> flo
     wide : bool
         Whether scalars were float64; their own step is a part of the rounding.
     """
-    steps, rounding = 0 if wide else 1, 2.0**-50
+    steps, rounding = 0 if wide else 1, 2.0**-50  # a few units of the last place of float64
     return (steps + rounding / FLOAT32_STEP) * step + rounding * max(abs(low), abs(high))
 
 
 def ordinary_numbers(
     codec: Codec, modal: tuple[Number | None, ...], values: Column
 ) -> tuple[Floats, NDArray[np.int64] | None]:
-    """Numbers of rows with NaN where a row is missing or modal, and which modal value a row holds.
+    """Numbers of rows, NaN where a row is missing or modal, and the index of the modal value that a row holds.
 
     Returns
     -------
     numbers : ndarray of shape (rows,)
         The numbers, where the codec works.
-    which : ndarray of shape (rows,), or None
+    modal_index : ndarray of shape (rows,), or None
         Index of each row's modal value, -1 for other rows and missing ones; None where no row holds one.
     """
     values = rows_for(codec, values)
-    numbers, which = codec.encode(values), None
+    numbers, modal_index = codec.encode(values), None
     xp = namespace_of(numbers)
     for index, value in enumerate(modal):
         if value is MISSING:
             continue
         is_equal = codec.equals(values, value)
-        if xp is not np or is_equal.any():  # which would wait for a device
-            which = xp.full(len(numbers), ORDINARY) if which is None else which
-            which[is_equal] = index
-    if which is None:
+        if xp is not np or is_equal.any():  # `any` would wait for a device
+            modal_index = xp.full(len(numbers), ORDINARY) if modal_index is None else modal_index
+            modal_index[is_equal] = index
+    if modal_index is None:
         return numbers, None
-    return xp.where(which == ORDINARY, numbers, numbers.dtype.type(np.nan)), which
+    return xp.where(modal_index == ORDINARY, numbers, numbers.dtype.type(np.nan)), modal_index
 
 
 def rules_for(codec: Codec, modal: tuple[Number | None, ...], values: Column) -> RowRules | None:
@@ -228,10 +228,10 @@ def numbers_on(
     """`ordinary_numbers` and `off_step_rows`, by an engine's loop with rules; on a device a step is enough."""
     if rules is not None:
         return engine.numbers_of(codec.plain.encode(values), rules)
-    numbers, which = ordinary_numbers(codec, modal, values)
+    numbers, modal_index = ordinary_numbers(codec, modal, values)
     if is_on_device(numbers):
-        return numbers, which, getattr(codec, "counted_step", None) or codec.off_step(values, numbers)
-    return numbers, which, off_step_rows(codec, values, numbers)
+        return numbers, modal_index, getattr(codec, "counted_step", None) or codec.off_step(values, numbers)
+    return numbers, modal_index, off_step_rows(codec, values, numbers)
 
 
 def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.bool_] | None:
@@ -246,10 +246,10 @@ def off_step_rows(codec: Codec, values: Column, numbers: Floats) -> NDArray[np.b
     numbers : ndarray of shape (rows,)
         Their numbers, as `ordinary_numbers` gave them.
     """
-    off = codec.off_step(values, numbers)
-    if off is not None and off.any():
-        off &= ~namespace_of(numbers).isnan(numbers)
-    return off
+    mask = codec.off_step(values, numbers)
+    if mask is not None and mask.any():
+        mask &= ~namespace_of(numbers).isnan(numbers)
+    return mask
 
 
 def refuse_infinite_rows(column: NumericColumn, rows: NDArray[np.bool_], first_row: int, place: Place) -> NoReturn:

@@ -41,7 +41,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 
 def native_is_built() -> bool:
-    """Whether the C++ extension is there."""
+    """Return whether the C++ extension is installed."""
     return util.find_spec("gpuvgm._native") is not None
 
 
@@ -101,7 +101,7 @@ def choose_engine(name: str, *, on_device: bool = False) -> str:
 
 
 def runs_on_device(engine: Engine) -> bool:
-    """Whether an engine takes arrays of a device as they are."""
+    """Return whether an engine takes arrays of a device as they are."""
     return engine.device is not None
 
 
@@ -113,35 +113,35 @@ def copied_to(engine: Engine, array: NDArray[Any]) -> Any | None:
     return copy
 
 
-def add_chunks(engine: Engine, found: Iterable[tuple[ChunkSums, Any]]) -> None:
+def add_chunks(engine: Engine, sums: Iterable[tuple[ChunkSums, Any]]) -> None:
     """Add the sums of chunks, which lie where an engine left them, to totals in the host's memory.
 
     Parameters
     ----------
     engine : Engine
         The engine.
-    found : iterable of (ChunkSums, array of shape (chunks, width))
+    sums : iterable of (ChunkSums, array of shape (chunks, width))
         Totals, each with the sums of its next chunks. Those on a device come in one copy, once all are computed.
     """
     if engine.device is None:
-        for total, partials in found:
+        for total, partials in sums:
             total.add(partials)
     else:
-        import_module("gpuvgm.engines.cuda.e_step").add_chunks(engine.device, found)
+        import_module("gpuvgm.engines.cuda.e_step").add_chunks(engine.device, sums)
 
 
 def in_row_order(engine: Engine, array: Any) -> Any:
     """An array on the device that an engine works on, its rows one after the other; as it is if no copy has room.
 
-    Room for half as much must be left beside the copy, for what is made of the rows.
+    Half as much memory must remain free, for what is computed from the rows.
     """
     device = engine.device
     if array.flags.c_contiguous:
         return array
     try:
-        left = device.xp.empty(array.nbytes // 2, np.uint8)
+        reserve = device.xp.empty(array.nbytes // 2, np.uint8)
         copy = device.xp.ascontiguousarray(array)
-        del left
+        del reserve  # allocated only to see that there is room for it
         return copy
     except device.out_of_memory:
         device.release_memory()
@@ -154,13 +154,13 @@ def device_memory(engine: Engine) -> int | None:
 
 
 def free_device_memory(engine: Engine) -> int | None:
-    """Those of them that new arrays may take."""
+    """Bytes of that memory that new arrays may take; None where the engine works on the host."""
     return None if engine.device is None else int(engine.device.free_memory)
 
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """Why an engine cannot be used, and what mends it."""
+    """Reason why an engine cannot be used, and its remedy."""
 
     reason: str
     remedy: str
@@ -171,7 +171,7 @@ class Hindrance:
 
 @cache
 def cuda_problem() -> Hindrance | None:
-    """Why the CUDA engine cannot be used; None where it can.
+    """Reason why the CUDA engine cannot be used; None where it can.
 
     That CuPy can be imported does not make it usable: it imports on machines without a GPU too.
     """
@@ -187,10 +187,10 @@ def cuda_problem() -> Hindrance | None:
     if usable:
         return None
     try:
-        found = f"{cuda.runtime.getDeviceCount()} devices"
+        detail = f"{cuda.runtime.getDeviceCount()} devices"
     except Exception as problem:
-        found = str(problem)
-    return Hindrance(f'engine "cuda" needs an NVIDIA GPU, and CuPy finds none that it can use ({found})', FIND_DEVICE)
+        detail = str(problem)
+    return Hindrance(f'engine "cuda" needs an NVIDIA GPU, and CuPy finds none that it can use ({detail})', FIND_DEVICE)
 
 
 def _named(problem: Exception) -> str:
@@ -199,7 +199,7 @@ def _named(problem: Exception) -> str:
 
 @cache
 def _cuda_starts() -> bool:
-    """Whether the CUDA engine runs a kernel; if not, the log says why."""
+    """Return whether the CUDA engine runs a kernel; if not, the log says why."""
     try:
         get_engine("cuda")
     except EnvironmentProblem as problem:

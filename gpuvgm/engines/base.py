@@ -46,7 +46,7 @@ class EMLoop(Protocol):
 
     @property
     def statistics(self) -> tuple[tuple[Floats, Floats, Floats, Floats], float]:
-        """What the posterior was updated from: points of reference, counts, first and second moments; entropy."""
+        """Sums that the posterior was updated from: points of reference, counts, first and second moments; entropy."""
 
     @property
     def posterior(self) -> tuple[Floats, ...]:
@@ -62,7 +62,7 @@ class EMLoop(Protocol):
 
     @property
     def converged(self) -> bool:
-        """Whether the last run ended by its tolerance."""
+        """Return whether the last run ended by its tolerance."""
 
 
 class PlainEM(EMLoop, Protocol):
@@ -77,7 +77,7 @@ class AcceleratedLoop(EMLoop, Protocol):
     """Accelerated EM (`AcceleratedEM`)."""
 
     def begin(self) -> None:
-        """Make the first iteration, if it is not made."""
+        """Make the first iteration, unless it has been made."""
 
 
 class CellEM(Protocol):
@@ -112,7 +112,7 @@ class RunningSummary:
     Parameters
     ----------
     engine : Engine
-        Who summarises the blocks.
+        Engine that summarises the blocks.
     grid : Grid
         Cells to sum over.
     step : Step, optional
@@ -138,7 +138,7 @@ class Engine:
     Attributes
     ----------
     name : str
-        What the engine is called.
+        Name of the engine.
     device : gpuvgm.engines.cuda.device.Device or None
         Where the arrays that it takes may lie, if it is not the memory of the host alone.
     """
@@ -172,22 +172,22 @@ class Engine:
         rules : RowRules
             How values become numbers.
         """
-        numbers, which, off = self.numbers_of(values, rules)
+        numbers, modal_index, off_step = self.numbers_of(values, rules)
         ordinary = rules.ordinary(values)
         summary = self.summarise(numbers, grid)
         ends = None
         if summary.minimum <= summary.maximum:
             low, high = np.min(ordinary[numbers == summary.minimum]), np.max(ordinary[numbers == summary.maximum])
-            ends = float(low) + 0.0, float(high) + 0.0
-        which = np.empty(0, np.int32) if which is None else which
-        modal = np.bincount(which[which >= 0], minlength=len(rules.modal))
+            ends = float(low) + 0.0, float(high) + 0.0  # no minus zero, which depends on the order of the rows
+        modal_index = np.empty(0, np.int32) if modal_index is None else modal_index
+        modal = np.bincount(modal_index[modal_index >= 0], minlength=len(rules.modal))
         return replace(
             summary,
             missing=summary.missing - int(modal.sum()),
             modal=tuple(modal.tolist()),
             ends=ends,
-            off_step=0 if off is None else int(np.count_nonzero(off)),
-            strays=() if off is None else rules.strays(values),
+            off_step=0 if off_step is None else int(np.count_nonzero(off_step)),
+            strays=() if off_step is None else rules.strays(values),
         )
 
     def numbers_of(
@@ -204,18 +204,18 @@ class Engine:
         -------
         numbers : ndarray of shape (rows,), float64
             NaN where a value is missing or modal.
-        which : ndarray of shape (rows,), int32, or None
+        modal_index : ndarray of shape (rows,), int32, or None
             Index of each row's modal value, -1 where it has none; None where no row has one.
-        off : ndarray of shape (rows,), bool, or None
+        off_step : ndarray of shape (rows,), bool, or None
             Ordinary rows off the step; None where none is.
         """
-        which = np.full(len(values), -1, np.int32)
+        modal_index = np.full(len(values), -1, np.int32)
         for index, value in enumerate(rules.modal):
-            which[values == value] = index
+            modal_index[values == value] = index
         ordinary = rules.ordinary(values)
-        off = np.zeros(len(values), np.bool_) if rules.step is None else rules.step.is_off(ordinary)
+        off_step = np.zeros(len(values), np.bool_) if rules.step is None else rules.step.is_off(ordinary)
         numbers = ordinary if rules.scale is None else rules.scale.formula(ordinary)
-        return numbers, which if np.any(which >= 0) else None, off if np.any(off) else None
+        return numbers, modal_index if np.any(modal_index >= 0) else None, off_step if np.any(off_step) else None
 
     def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
         """Values of a column's numbers.
@@ -323,7 +323,7 @@ class Engine:
         mode = self._modes(y, table, draw)
         z = (y - table.mixture.means[mode]) / table.widths[mode]
         z = np.clip(z, -table.limit, table.limit)
-        z[np.abs(z) < SMALLEST_FLOAT32] = 0.0
+        z[np.abs(z) < SMALLEST_FLOAT32] = 0.0  # CuPy flushes subnormal float32 numbers to 0
         scalar[:] = np.where(ordinary, z, 0.0)
         # a missing row of a column without a missing code is refused by the caller: 0 is only a placeholder
         code[:] = np.where(ordinary, table.codes[mode], max(table.missing_code, 0)).astype(code.dtype)
@@ -337,6 +337,7 @@ class Engine:
         share = share[:active] + table.floor * np.sum(share, axis=0)
         cumulative = np.cumsum(share, axis=0)
         uniforms = philox_uniforms(draw, len(y)) if draw.uniforms is None else draw.uniforms
+        # Without the last sum, no rounding leads past the last component.
         return np.asarray(np.sum(cumulative[:-1] <= uniforms * cumulative[-1], axis=0))
 
     def hold(
@@ -386,8 +387,8 @@ class Engine:
         unknown = np.flatnonzero((code < 0) | (code >= len(table.means)))
         if len(unknown):
             return int(unknown[0]), False
-        kept = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
-        out[:] = table.frame.invert(kept * table.widths[code] + table.means[code])
+        z = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
+        out[:] = table.frame.invert(z * table.widths[code] + table.means[code])
         return -1, False
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
@@ -431,8 +432,8 @@ class Engine:
                 start += 1
             if code is not None:
                 columns = matrix[:, start : start + len(order)]
-                found = order[np.argmax(columns[:, order], axis=1)]
-                code[:] = np.where(zero_is_none & ~np.any(columns != 0, axis=1), len(order), found).astype(code.dtype)
+                largest = order[np.argmax(columns[:, order], axis=1)]
+                code[:] = np.where(zero_is_none & ~np.any(columns != 0, axis=1), len(order), largest).astype(code.dtype)
             start += len(order)
 
     def find_bins(self, numbers: Floats, edges: Floats, codes: Codes) -> Codes:
@@ -469,13 +470,13 @@ class Engine:
         triples : ndarray of shape (column.first, column.groups, column.children), int64, or None
             By bin of the first parent and group of the second one; None where that has one group.
         """
-        own, bins = codes.astype(np.int64), len(column.child)
-        outer = parents[0].astype(np.int64) if parents else np.zeros(len(own), np.int64)
-        pairs = np.bincount(outer * bins + own, minlength=column.first * bins).reshape(column.first, bins)
+        inner, bins = codes.astype(np.int64), len(column.child)
+        outer = parents[0].astype(np.int64) if parents else np.zeros(len(inner), np.int64)
+        pairs = np.bincount(outer * bins + inner, minlength=column.first * bins).reshape(column.first, bins)
         if column.groups == 1:
             return pairs, None
         shape = (column.first, column.groups, column.children)
-        place = (outer * column.groups + column.second[parents[1]]) * column.children + column.child[own]
+        place = (outer * column.groups + column.second[parents[1]]) * column.children + column.child[inner]
         return pairs, np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
 
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
@@ -493,7 +494,7 @@ class Engine:
         draw : Draw
             Seed, column and first row.
         rows : int
-            How many.
+            Number of rows.
 
         Returns
         -------
@@ -546,11 +547,11 @@ def philox_uniforms(draw: Draw, rows: int) -> Floats:
 
     The word of a row is word row % 4 of Philox4x32-10 (Salmon et al. 2011) at counter row // 4.
     """
-    first, end = draw.first_row >> 2, (draw.first_row + rows + 3) >> 2
-    words = np.empty((end - first, 4), np.uint64)
-    for start in range(0, end - first, COUNTERS):
+    first_counter, end_counter = draw.first_row >> 2, (draw.first_row + rows + 3) >> 2
+    words = np.empty((end_counter - first_counter, 4), np.uint64)
+    for start in range(0, end_counter - first_counter, COUNTERS):
         part = words[start : start + COUNTERS]
-        counter = np.arange(first + start, first + start + len(part), dtype=np.uint64)
+        counter = np.arange(first_counter + start, first_counter + start + len(part), dtype=np.uint64)
         part[:] = philox_words(counter, draw.column, draw.seed).T
     return np.asarray((words.ravel()[draw.first_row & 3 :][:rows].astype(np.float64) + 0.5) * 2.0**-32)
 

@@ -49,7 +49,7 @@ class GaussianTable:
 
     @property
     def diagonal(self) -> bool:
-        """Whether the features are independent inside each component."""
+        """Return whether the features are independent inside each component."""
         return self.precisions.ndim == 2
 
     @property
@@ -91,13 +91,14 @@ def e_step(x: Array, weight: Array | None, table: GaussianTable) -> Array:
     xp = namespace_of(x)
     device_table = _Table.of(xp, table)
     chunks = _slice_chunks(xp, x.shape[0])
-    out = xp.zeros((len(chunks), table.width), dtype=xp.float64)
+    sums = xp.zeros((len(chunks), table.width), dtype=xp.float64)
     with np.errstate(over="ignore"):  # the distance of an outlier may be infinite
         for i, part in enumerate(chunks):
             n = xp.ones(part.stop - part.start, dtype=xp.float64) if weight is None else weight[part]
             y = device_table.about_centre(x[part, :])
-            out[i, :] = device_table.sums(xp.where((n > 0)[:, None], y, xp.zeros_like(y)), n)
-    return out
+            # Zeros in place of rows of weight 0: the product of 0 and an infinite distance is NaN.
+            sums[i, :] = device_table.sums(xp.where((n > 0)[:, None], y, xp.zeros_like(y)), n)
+    return sums
 
 
 def log_prob(x: Array, table: GaussianTable) -> Array:
@@ -118,10 +119,10 @@ def log_prob(x: Array, table: GaussianTable) -> Array:
     device_table = _Table.of(xp, table)
     if xp is not np:
         return device_table.log_density(device_table.about_centre(x), axis=1)
-    out = xp.zeros((x.shape[0], table.components), dtype=xp.float64)
+    log_densities = xp.zeros((x.shape[0], table.components), dtype=xp.float64)
     for part in _slice_chunks(xp, x.shape[0]):
-        out[part, :] = device_table.log_density(device_table.about_centre(x[part, :])).T
-    return out
+        log_densities[part, :] = device_table.log_density(device_table.about_centre(x[part, :])).T
+    return log_densities
 
 
 def _slice_chunks(xp: Any, rows: int) -> list[slice]:
@@ -158,7 +159,7 @@ class _Table:
         return self.xp.stack([self._component(y, k) for k in range(self.means.shape[0])], axis=axis)
 
     def _component(self, y: Array, k: int) -> Array:
-        d = y - self.means[k, :]
+        d = y - self.means[k, :]  # an index for every axis, as the array API standard asks
         z = d * self.precisions[k, :] if self.upper is None else d @ self.precisions[k, :, :]
         return self.coefficients[k] - 0.5 * self.xp.sum(z * z, axis=1)
 
@@ -171,19 +172,19 @@ class _Table:
         share = xp.exp(density - top)
         total = xp.sum(share, axis=0)
         r = share * (n / total)
-        out = xp.zeros(self.width, dtype=xp.float64)
+        row = xp.zeros(self.width, dtype=xp.float64)
         components, features = self.means.shape
-        out[:components] = xp.sum(r, axis=1)
-        first, second = components, components * (1 + features)
-        moments = (self.width - 1 - second) // components
+        row[:components] = xp.sum(r, axis=1)
+        first_start, second_start = components, components * (1 + features)
+        moments = (self.width - 1 - second_start) // components
         for k in range(components):
             d = y - self.means[k, :]
             rd = r[k, :, None] * d
-            out[first : first + features] = xp.sum(rd, axis=0)
-            out[second : second + moments] = self._second(rd, d)
-            first, second = first + features, second + moments
-        out[-1] = xp.sum(n * (top + xp.log(total)))
-        return out
+            row[first_start : first_start + features] = xp.sum(rd, axis=0)
+            row[second_start : second_start + moments] = self._second(rd, d)
+            first_start, second_start = first_start + features, second_start + moments
+        row[-1] = xp.sum(n * (top + xp.log(total)))
+        return row
 
     def _second(self, rd: Array, d: Array) -> Array:
         if self.upper is None:

@@ -41,20 +41,20 @@ class Step:
         step, parts = self.numerator, self.denominator
         with np.errstate(over="ignore"):  # of rows so large that they are on no step
             numbers = numbers if parts == 1 else numbers * parts
-            whole = namespace_of(numbers).rint(numbers if step == 1 else numbers / step)
-            snapped: Floats = whole if step == 1 else whole * step
-            return (snapped if parts == 1 else snapped / parts) + 0.0  # no minus zero
+            multiples = namespace_of(numbers).rint(numbers if step == 1 else numbers / step)
+            products: Floats = multiples if step == 1 else multiples * step
+            return (products if parts == 1 else products / parts) + 0.0  # no minus zero
 
     def is_off(self, numbers: Floats) -> NDArray[np.bool_]:
-        """Which numbers are no multiples of the step, where they lie; NaN is one."""
+        """Mask of the numbers that are no multiples of the step, where they lie; NaN counts as a multiple."""
         with np.errstate(over="ignore"):
-            snapped = self.nearest(widened(numbers)).astype(self.precision, copy=False)
-            own = numbers.astype(self.precision, copy=False)
-        off: NDArray[np.bool_] = (snapped != own) & (own == own)
-        return off
+            multiples = self.nearest(widened(numbers)).astype(self.precision, copy=False)
+            values = numbers.astype(self.precision, copy=False)
+        mask: NDArray[np.bool_] = (multiples != values) & (values == values)  # NaN differs from itself
+        return mask
 
     def count_off(self, numbers: Floats) -> int:
-        """How many numbers of the host are no multiples of the step."""
+        """Number of values on the host that are no multiples of the step."""
         parts = (numbers[start : start + CACHED_ROWS] for start in range(0, len(numbers), CACHED_ROWS))
         return sum(int(np.count_nonzero(self.is_off(part))) for part in parts)
 
@@ -70,7 +70,7 @@ class Asinh:
 
 @dataclass(frozen=True, slots=True)
 class RowRules:
-    """How a column's values become numbers, and numbers values.
+    """Rules by which a column's values become numbers, and numbers values.
 
     Parameters
     ----------
@@ -99,11 +99,11 @@ class RowRules:
 
 def least_values(numbers: Floats) -> tuple[float, ...]:
     """The least different numbers, at most `STRAYS`, ascending."""
-    least: list[float] = []
-    while len(numbers) and len(least) < STRAYS:
-        least.append(float(numbers.min()))
-        numbers = numbers[numbers > least[-1]]
-    return tuple(least)
+    values: list[float] = []
+    while len(numbers) and len(values) < STRAYS:
+        values.append(float(numbers.min()))
+        numbers = numbers[numbers > values[-1]]
+    return tuple(values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ class KernelTable:
     coefficients: Floats
 
     def take(self, components: NDArray[np.int64]) -> KernelTable:
-        """The same for some of the components, in the order given."""
+        """Table of some of the components, in this order."""
         return KernelTable(
             self.frame, self.means[components], self.half_precisions[components], self.coefficients[components]
         )
@@ -167,7 +167,7 @@ class PriorTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DrawTable:
-    """What transform needs: the mixture with the components that may be drawn first, and their codes.
+    """Table that transform draws from: the mixture, active components first, and their codes.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class DrawTable:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Where the uniforms of a transform come from.
+    """Source of the uniforms of a transform.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ class InverseTable:
 
     @property
     def complete(self) -> bool:
-        """Whether every code has a number."""
+        """Return whether every code has a number."""
         return not np.isnan(self.means).any()
 
 
@@ -257,17 +257,18 @@ class Lottery:
         Parameters
         ----------
         table : ndarray of shape (entries,)
-            What the probabilities of a block are proportional to.
+            Weights; the probabilities of a block are proportional to them.
         starts : ndarray of shape (blocks,), int64
             First entry of each block.
         """
         sizes = np.diff(np.append(starts, len(table)))
         block = np.repeat(np.arange(len(starts), dtype=np.uint64), sizes)
-        below = np.cumsum(table)
-        before, total = below[starts] - table[starts], np.add.reduceat(table, starts)
-        share = (below - np.repeat(before, sizes)) / np.repeat(np.where(total > 0, total, 1.0), sizes)
+        cumulative = np.cumsum(table)
+        base, total = cumulative[starts] - table[starts], np.add.reduceat(table, starts)
+        share = (cumulative - np.repeat(base, sizes)) / np.repeat(np.where(total > 0, total, 1.0), sizes)
         ends = np.clip(np.rint(share * 2.0**BITS), 0, 2.0**BITS).astype(np.uint64)
-        ends[starts + sizes - 1] = 1 << BITS
+        ends[starts + sizes - 1] = 1 << BITS  # whatever was rounded; a block of zeros draws its last entry
+        # A bit more than a word has, since the last share of a block is 2^32 itself.
         return cls((block << np.uint64(BITS + 1)) | ends, np.append(starts, len(table)))
 
     @property
@@ -277,13 +278,13 @@ class Lottery:
 
     def draw(self, blocks: Ints, words: Keys) -> Ints:
         """Entry that each word draws from its block: the first one whose key is above the word."""
-        wanted = (blocks.astype(np.uint64) << np.uint64(BITS + 1)) | words
-        return np.asarray(np.searchsorted(self.keys, wanted, side="right"))
+        keys = (blocks.astype(np.uint64) << np.uint64(BITS + 1)) | words
+        return np.asarray(np.searchsorted(self.keys, keys, side="right"))
 
 
 @dataclass(frozen=True, slots=True)
 class DrawnColumn:
-    """What rows of a column are drawn from, given the bins of at most two parents.
+    """Table that rows of a column are drawn from, by the bins of at most two parents.
 
     Parameters
     ----------
@@ -313,7 +314,7 @@ class DrawnColumn:
 
 @dataclass(frozen=True, slots=True)
 class CountedColumn:
-    """What rows of a column are counted by, beside the bins of at most two parents.
+    """Groups that rows of a column are counted in, by the bins of at most two parents.
 
     Parameters
     ----------
