@@ -23,25 +23,25 @@ class ChunkSums:
         Number of the first chunk.
     """
 
-    __slots__ = ("_kept", "next", "width")
+    __slots__ = ("_nodes", "next", "width")
 
     def __init__(self, width: int, first: int = 0) -> None:
         self.width, self.next = width, first
-        self._kept: list[tuple[int, Floats]] = []  # level and sums of each node that waits for its other half
+        self._nodes: list[tuple[int, Floats]] = []  # level and sums of each node that waits for its other half
 
     @property
     def nodes(self) -> Floats:
-        """What is left to add, shape (nodes, 1 + width): the level of each node, and its sums."""
-        kept = np.empty((len(self._kept), 1 + self.width))
-        for row, (level, sums) in zip(kept, self._kept, strict=True):
+        """Nodes of all chunks added, shape (nodes, 1 + width): the level of each, and its sums."""
+        nodes = np.empty((len(self._nodes), 1 + self.width))
+        for row, (level, sums) in zip(nodes, self._nodes, strict=True):
             row[0], row[1:] = level, sums
-        return kept
+        return nodes
 
     @property
     def total(self) -> Floats:
         """Sum of all chunks, shape (1, width), if the first one was chunk 0."""
         total = np.zeros((1, self.width))
-        for _, sums in reversed(self._kept):  # from the smallest to the largest
+        for _, sums in reversed(self._nodes):  # from the smallest to the largest
             total = sums + total
         return total
 
@@ -55,26 +55,26 @@ class ChunkSums:
         level : int
             Their level, of which chunk `next` begins a node.
         """
-        last = []  # of each level, where it is a left half
+        left_halves = []  # of each level the last node, where its right half is to come
         while len(sums):
             if self.next >> level & 1:
                 self._add(level, sums[0])
                 sums = sums[1:]
-            paired = len(sums) & ~1
-            if paired < len(sums):
-                last.append((level, sums[paired]))
-            sums, level = sums[0:paired:2] + sums[1:paired:2], level + 1
-        for node in reversed(last):
+            even = len(sums) & ~1
+            if even < len(sums):
+                left_halves.append((level, sums[even]))
+            sums, level = sums[0:even:2] + sums[1:even:2], level + 1
+        for node in reversed(left_halves):
             self._add(*node)
 
     def add_nodes(self, nodes: Floats) -> None:
-        """Add what other sums, whose first chunk was `next`, have left to add; see `nodes`."""
+        """Add the `nodes` of other sums, whose first chunk was `next`."""
         for node in nodes:
             self._add(int(node[0]), node[1:])
 
     def _add(self, level: int, sums: Floats) -> None:
         """Add one node, and every node that it completes."""
         self.next += 1 << level
-        while self._kept and self._kept[-1][0] == level and self.next >> level & 1 == 0:
-            sums, level = self._kept.pop()[1] + sums, level + 1
-        self._kept.append((level, sums))
+        while self._nodes and self._nodes[-1][0] == level and self.next >> level & 1 == 0:
+            sums, level = self._nodes.pop()[1] + sums, level + 1
+        self._nodes.append((level, sums))

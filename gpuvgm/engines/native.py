@@ -47,29 +47,29 @@ class NativeEngine(Engine):
 
     def __init__(self, instruction_set: str | None = None) -> None:
         usable = _native.instruction_sets()
-        chosen = instruction_set or usable[0]
-        if chosen not in usable:
-            raise EnvironmentProblem(f'instruction set "{chosen}" is not usable here: choose from {", ".join(usable)}')
-        self.instruction_set = chosen
-        self._kernels = _native.Kernels(chosen)
+        name = instruction_set or usable[0]
+        if name not in usable:
+            raise EnvironmentProblem(f'instruction set "{name}" is not usable here: choose from {", ".join(usable)}')
+        self.instruction_set = name
+        self._kernels = _native.Kernels(name)
 
     def __reduce__(self) -> tuple[type[NativeEngine], tuple[str | None]]:
-        return type(self), (None,)
+        return type(self), (None,)  # another machine takes its own instruction set; the bits are the same
 
     def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
         """Summary of rows; see `Engine.summarise`."""
-        return replace(self._summarised(x, grid, RowRules(step=step)), ends=None)
+        return replace(self._summary_of(x, grid, RowRules(step=step)), ends=None)
 
     def summarise_values(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
         """Summary of a column's values; see `Engine.summarise_values`."""
-        summary = self._summarised(values, grid, rules)
+        summary = self._summary_of(values, grid, rules)
         return replace(summary, strays=rules.strays(values)) if summary.off_step else summary
 
-    def _summarised(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
-        """Summary of a column's values, which does not name those off the step."""
+    def _summary_of(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
+        """Summary of a column's values, without `strays`."""
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
         windows, splits = grid.windows.view(np.uint8), grid.splits
-        sums, counts, off, modal, ends = self._kernels.summarise(
+        sums, counts, off_step, modal, ends = self._kernels.summarise(
             values, frame, windows, splits.midpoint, splits.parent, grid.inner_cells, _column_rules(rules)
         )
         missing, infinite, minimum, maximum = counts
@@ -82,7 +82,7 @@ class NativeEngine(Engine):
             maximum,
             modal=tuple(modal),
             ends=ends if minimum <= maximum else None,
-            off_step=off,
+            off_step=off_step,
         )
         check_range(summary.ordinary, len(values) - missing - infinite)
         return summary
@@ -92,10 +92,10 @@ class NativeEngine(Engine):
     ) -> tuple[Floats, NDArray[np.int32] | None, NDArray[np.bool_] | None]:
         """Numbers of a column's values; see `Engine.numbers_of`."""
         numbers, rows = np.empty(len(values)), len(values)
-        which = np.full(rows, -1, np.int32) if rules.modal else None
-        off = np.empty(rows, np.bool_) if rules.step is not None else None
-        modal_rows, off_rows = self._kernels.numbers_of(values, _column_rules(rules), numbers, which, off)
-        return numbers, which if any(modal_rows) else None, off if off_rows else None
+        modal_index = np.full(rows, -1, np.int32) if rules.modal else None
+        off_step = np.empty(rows, np.bool_) if rules.step is not None else None
+        modal_rows, off_rows = self._kernels.numbers_of(values, _column_rules(rules), numbers, modal_index, off_step)
+        return numbers, modal_index if any(modal_rows) else None, off_step if off_rows else None
 
     def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
         """Values of a column's numbers; see `Engine.values_of`."""
@@ -139,9 +139,9 @@ class NativeEngine(Engine):
     ) -> Ints:
         """Rows given to other modes, and those that the fit had not seen; see `Engine.hold`."""
         sorts, at_end = self._kernels.look_at(numbers, scalar, (table.low, table.high, table.limit))
-        found = np.zeros((len(SORTS), 2), np.int64)
-        found[[INFINITE, MISSING, OUTSIDE]] = sorts
-        return all_counts(found, hold_ends(at_end, numbers, scalar, code, table), off_step)
+        counts = np.zeros((len(SORTS), 2), np.int64)
+        counts[[INFINITE, MISSING, OUTSIDE]] = sorts
+        return all_counts(counts, hold_ends(at_end, numbers, scalar, code, table), off_step)
 
     def inverse_transform(
         self, scalar: Floats, code: NDArray[np.signedinteger], table: InverseTable, out: Floats
@@ -165,12 +165,12 @@ class NativeEngine(Engine):
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
         """Rows of a column of a synthesizer; see `Engine.draw_rows`."""
         groups, inside, pieces = column.groups, column.inside, column.pieces
-        first, second = (*parents, None, None)[:2]
+        first_parent, second_parent = (*parents, None, None)[:2]
         return self._kernels.draw_rows(
             (_entries(groups), None if inside is None else _entries(inside), _entries(pieces)),
             (column.low, column.high),
             (column.width, column.second),
-            (first, second),
+            (first_parent, second_parent),
             (draw.first_row, rows),
             (draw.column, draw.seed),
         )
