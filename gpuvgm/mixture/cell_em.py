@@ -21,7 +21,7 @@ _UNINTERRUPTED = 500  # iterations between which Python may end a fit
 
 
 def cell_objective(engine: Engine, cells: Cells, prior: Prior, *, sound: bool = False) -> Objective:
-    """What accelerated EM over cells takes place on.
+    """Objective of accelerated EM over cells.
 
     Parameters
     ----------
@@ -44,14 +44,14 @@ def cell_objective(engine: Engine, cells: Cells, prior: Prior, *, sound: bool = 
 
 
 def _sound(accumulate: Accumulate) -> Accumulate:
-    """The E-step with components of negative counts empty."""
+    """E-step that leaves components of negative counts empty."""
 
     def sound(posterior: Posterior) -> Statistics:
         sums = accumulate(posterior)
-        held = sums.counts >= 0
-        if held.all():
+        is_valid = sums.counts >= 0
+        if is_valid.all():
             return sums
-        return replace(sums, counts=sums.counts * held, first=sums.first * held, second=sums.second * held)
+        return replace(sums, counts=sums.counts * is_valid, first=sums.first * is_valid, second=sums.second * is_valid)
 
     return sound
 
@@ -119,7 +119,7 @@ Ascent = AcceleratedEM | _CellAscent  # of the lower bound; it can be stopped an
 
 def fit_batch(  # noqa: PLR0913 - as fit_mixture
     engine: Engine,
-    begins: Sequence[tuple[Cells, Posterior]],
+    problems: Sequence[tuple[Cells, Posterior]],
     prior: Prior,
     stopping: Stopping,
     remembered: int = 1,
@@ -131,26 +131,27 @@ def fit_batch(  # noqa: PLR0913 - as fit_mixture
     ----------
     engine : Engine
         Compute engine.
-    begins : sequence of (Cells, Posterior)
+    problems : sequence of (Cells, Posterior)
         Cells, at least one of each set, and where to start on them.
     prior, stopping, remembered, observe
         As in `fit_mixture`; only the fit of a batch of one is observed.
     """
-    loops = [engine.em(cells, prior.table(), sound=False) for cells, _ in begins]
-    batch = [one.plain(start.arrays(), remembered) for one, (_, start) in zip(loops, begins, strict=True) if one]
-    if loops[0] is None or len(batch) < len(begins):
+    loops = [engine.em(cells, prior.table(), sound=False) for cells, _ in problems]
+    batch = [loop.plain(start.arrays(), remembered) for loop, (_, start) in zip(loops, problems, strict=True) if loop]
+    if loops[0] is None or len(batch) < len(problems):
         return [
             fit_mixture(over_cells(engine, cells), prior, start, stopping, remembered, observe)
-            for cells, start in begins
+            for cells, start in problems
         ]
-    left, at_once = batch, _UNINTERRUPTED if observe is None else 1
-    for done in range(0, stopping.max_iter, at_once):
-        loops[0].run(left, min(at_once, stopping.max_iter - done), stopping.tolerance)
+    active, at_once = batch, _UNINTERRUPTED if observe is None else 1
+    for iteration in range(0, stopping.max_iter, at_once):
+        # Loops that converged are left out: another run would let them go on.
+        loops[0].run(active, min(at_once, stopping.max_iter - iteration), stopping.tolerance)
         if observe is not None:
-            bounds = [stopping.bound, *left[0].bounds]
-            observe(done + 1, bounds[-1] - bounds[-2])
-        left = [loop for loop in left if not loop.converged]
-        if not left:
+            bounds = [stopping.bound, *active[0].bounds]
+            observe(iteration + 1, bounds[-1] - bounds[-2])
+        active = [loop for loop in active if not loop.converged]
+        if not active:
             break
     return [
         MixtureFit(
@@ -159,5 +160,5 @@ def fit_batch(  # noqa: PLR0913 - as fit_mixture
             converged=loop.converged,
             earlier=prior.posterior(loop.oldest) if loop.bounds else start,
         )
-        for (_, start), loop in zip(begins, batch, strict=True)
+        for (_, start), loop in zip(problems, batch, strict=True)
     ]

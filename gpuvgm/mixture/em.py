@@ -49,7 +49,7 @@ class Stopping:
 
     @classmethod
     def of(cls, config: Any, rows: float, bound: float = -np.inf) -> Stopping:
-        """What the settings of a fit, or an estimator's, say for this many rows."""
+        """Rule of a fit's settings, or an estimator's, for this many rows."""
         return cls(config.max_iter, config.tol if config.tol_per_row is None else config.tol_per_row * rows, bound)
 
 
@@ -66,7 +66,7 @@ class MixtureFit:
     converged : bool
         Whether the last change was below the tolerance.
     earlier : Posterior, optional
-        What the last iterations of a plain fit began from, as many as were asked for.
+        Posterior that the last iterations of a plain fit began from, `remembered` of them.
     """
 
     posterior: Posterior
@@ -131,42 +131,42 @@ class Verbosity:
 
     level: int = 0
     interval: int = 1
-    _began: float = field(default_factory=perf_counter)
-    _last: float = field(default_factory=perf_counter)
+    _start_time: float = field(default_factory=perf_counter)
+    _line_time: float = field(default_factory=perf_counter)
 
     def begin(self, start: int) -> None:
-        """A start begins."""
-        self._began = self._last = perf_counter()
+        """Note that a start begins."""
+        self._start_time = self._line_time = perf_counter()
         if self.level:
             print(f"Initialization {start}")
 
     def iteration(self, number: int, change: float) -> None:
-        """An iteration is done."""
+        """Note that an iteration is done."""
         if number % self.interval:
             return
         if self.level == 1:
             print(f"  Iteration {number}")
             return
-        now = perf_counter()
-        print(f"  Iteration {number}\t time lapse {now - self._last:.5f}s\t ll change {change:.5f}")
-        self._last = now
+        time = perf_counter()
+        print(f"  Iteration {number}\t time lapse {time - self._line_time:.5f}s\t ll change {change:.5f}")
+        self._line_time = time
 
     def end(self, fit: MixtureFit) -> None:
-        """A start is done."""
+        """Note that a start is done."""
         outcome = f"Initialization {'converged' if fit.converged else 'did not converge'}."
         if self.level == 1:
             print(outcome)
         elif self.level > 1:
-            print(f"{outcome} time lapse {perf_counter() - self._began:.5f}s\t lower bound {fit.bounds[-1]:.5f}.")
+            print(f"{outcome} time lapse {perf_counter() - self._start_time:.5f}s\t lower bound {fit.bounds[-1]:.5f}.")
 
     def end_search(self, starts: int, bound: float) -> None:
-        """A search from many starts is done."""
+        """Note that a search from many starts is done."""
         if self.level:
             print(f"Search from {starts} starts. lower bound {bound:.5f}.")
 
 
 def best_of(
-    begins: Iterable[Callable[[], Posterior]],
+    starts: Iterable[Callable[[], Posterior]],
     fit: Callable[..., MixtureFit],
     verbosity: Verbosity | None = None,
 ) -> tuple[int, MixtureFit]:
@@ -174,22 +174,22 @@ def best_of(
 
     Parameters
     ----------
-    begins : iterable of callable
+    starts : iterable of callable
         Give the starts, at least one.
     fit : callable
         Plain EM from a start; ``observe`` is as in `fit_mixture`.
     verbosity : Verbosity, optional
-        What is printed.
+        Printer of the progress; by default it prints nothing.
     """
     verbosity = Verbosity() if verbosity is None else verbosity
     best: tuple[int, MixtureFit] | None = None
-    for number, begin in enumerate(begins):
+    for number, begin in enumerate(starts):
         verbosity.begin(number)
-        done = fit(begin(), observe=verbosity.iteration if verbosity.level else None)
-        if done.bounds:
-            verbosity.end(done)
-        if best is None or not done.bounds or done.bounds[-1] > best[1].bounds[-1]:
-            best = number, done
+        result = fit(begin(), observe=verbosity.iteration if verbosity.level else None)
+        if result.bounds:
+            verbosity.end(result)
+        if best is None or not result.bounds or result.bounds[-1] > best[1].bounds[-1]:
+            best = number, result
     assert best is not None
     return best
 
@@ -208,7 +208,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What an ascent takes place on.
+    """Objective of an ascent: E-step, prior and number of rows.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ class Objective:
         Parameters
         ----------
         ascents : sequence
-            What `ascents` gave.
+            Results of `ascents`.
         iterations : int
             Most E-steps of each.
         tolerance : float
@@ -256,8 +256,8 @@ class Objective:
             ascent.run(iterations, tolerance)
         return [ascent.bound for ascent in ascents]
 
-    def after(self, point: Point) -> Point:
-        """One iteration of variational EM from a point; the point itself where there is no going on."""
+    def em_step(self, point: Point) -> Point:
+        """One iteration of variational EM from a point; the point itself where it has no posterior."""
         return point if point.posterior is None else self.point(self.accumulate(point.posterior))
 
 
@@ -283,12 +283,12 @@ class AcceleratedEM:
 
     def __init__(self, objective: Objective, start: Statistics) -> None:
         self._objective = objective
-        self.best: Point = objective.after(objective.point(start))
+        self.best: Point = objective.em_step(objective.point(start))
         self.bounds = [self.best.bound]
         self.converged = False
         self._memory: deque[tuple[Vector, Vector]] = deque(maxlen=MEMORY)
-        self._last: tuple[Vector, Vector] | None = None
-        self._extra: Vector | None = None
+        self._last_point: tuple[Vector, Vector] | None = None
+        self._extra_step: Vector | None = None
         self._length = 1.0
         self._quiet = 0
         self._trial: Statistics | None = None
@@ -323,25 +323,26 @@ class AcceleratedEM:
 
     def _iterate(self, least_gain: float) -> None:
         """One E-step from the trial point or, without one, from the best."""
-        at = self.best.statistics if self._trial is None else self._trial
-        reached = self._objective.after(self.best if self._trial is None else self._objective.point(at))
-        gain = reached.bound - self.best.bound
-        if not gain >= 0:
+        statistics = self.best.statistics if self._trial is None else self._trial
+        point = self._objective.em_step(self.best if self._trial is None else self._objective.point(statistics))
+        gain = point.bound - self.best.bound
+        if not gain >= 0:  # NaN is a fall too
             self._fall_back()
             return
-        self.best = reached
-        x = at.coordinates()
-        residual = reached.statistics.coordinates() - x
-        if self._last is not None:
-            self._memory.append((x - self._last[0], self._last[1] - residual))
-        self._last, self._length = (x, residual), 1.0
-        metric = reached.statistics.metric()
+        self.best = point
+        x = statistics.coordinates()
+        residual = point.statistics.coordinates() - x
+        if self._last_point is not None:
+            self._memory.append((x - self._last_point[0], self._last_point[1] - residual))
+        self._last_point, self._length = (x, residual), 1.0
+        metric = point.statistics.metric()
         pairs = np.array(self._memory).reshape(-1, 2, len(x)) * metric
         direction = quasi_newton(residual * metric, pairs[:, 0], pairs[:, 1])
-        expected = 0.5 * inner(direction, residual * metric)
-        self._quiet = self._quiet + 1 if max(gain, expected) < least_gain else 0
+        # Half the slope times the step: the gain where the bound is quadratic along it.
+        expected_gain = 0.5 * inner(direction, residual * metric)
+        self._quiet = self._quiet + 1 if max(gain, expected_gain) < least_gain else 0
         self.converged = self._quiet >= PATIENCE
-        self._extra = direction / np.maximum(metric, 1e-300) - residual if self._memory else None
+        self._extra_step = direction / np.maximum(metric, 1e-300) - residual if self._memory else None
         self._aim()
 
     def _fall_back(self) -> None:
@@ -352,17 +353,17 @@ class AcceleratedEM:
         self._length *= SHORTER
         if self._length < SHORTEST:
             self._memory.clear()
-            self._last = self._extra = None
+            self._last_point = self._extra_step = None
         self._aim()
 
     def _aim(self) -> None:
         """Set the next trial point; None for plain EM."""
-        self._trial = None if self._extra is None else self.best.statistics.moved(self._length * self._extra)
+        self._trial = None if self._extra_step is None else self.best.statistics.moved(self._length * self._extra_step)
 
 
-def inner(one: Vector, other: Vector) -> float:
-    """Inner product, added in order: BLAS would add differently on every machine."""
-    return float(np.add.accumulate(one * other)[-1])
+def inner(first: Vector, second: Vector) -> float:
+    """Inner product, added in order: the order of BLAS depends on the machine."""
+    return float(np.add.accumulate(first * second)[-1])
 
 
 def quasi_newton(residual: Vector, steps: Vector, falls: Vector) -> Vector:
@@ -375,13 +376,13 @@ def quasi_newton(residual: Vector, steps: Vector, falls: Vector) -> Vector:
     steps, falls : ndarray of shape (pairs, coordinates)
         Earlier steps, the oldest first, and the fall of the residual along each.
     """
-    along = np.add.accumulate(steps * falls, axis=1)[:, -1]
+    curvatures = np.add.accumulate(steps * falls, axis=1)[:, -1]
     lengths = np.sqrt(np.add.accumulate(np.stack((steps, falls)) ** 2, axis=2)[:, :, -1])
-    used = np.flatnonzero(along > LEAST_CURVATURE * lengths[0] * lengths[1])
-    step, shares = residual, {}
-    for i in used[::-1]:
-        shares[i] = inner(steps[i], step) / along[i]
+    pairs = np.flatnonzero(curvatures > LEAST_CURVATURE * lengths[0] * lengths[1])
+    step, shares = residual, {}  # the initial metric is the identity: a step of plain EM
+    for i in pairs[::-1]:
+        shares[i] = inner(steps[i], step) / curvatures[i]
         step = step - shares[i] * falls[i]
-    for i in used:
-        step = step + (shares[i] - inner(falls[i], step) / along[i]) * steps[i]
+    for i in pairs:
+        step = step + (shares[i] - inner(falls[i], step) / curvatures[i]) * steps[i]
     return step

@@ -59,8 +59,8 @@ class StickBreaking:
     def weights(self) -> Vector:
         """Expected weights, normalised to sum to one."""
         a, b = self.sticks
-        rest = np.multiply.accumulate(np.concatenate(([1.0], (b / (a + b))[:-1])))
-        weights = a / (a + b) * rest
+        remainder = np.multiply.accumulate(np.concatenate(([1.0], (b / (a + b))[:-1])))
+        weights = a / (a + b) * remainder
         return np.asarray(weights / np.add.accumulate(weights)[-1])
 
     def log_weights(self) -> Vector:
@@ -77,9 +77,10 @@ class StickBreaking:
         a, b = self.sticks
         k = len(a)
         gamma = gammaln(np.concatenate((a, b, a + b)))
-        far = b > LARGE  # there the last two would cancel
+        is_large = b > LARGE  # there the last two would cancel
         return np.asarray(
-            gamma[:k] + np.where(far, -_rise_of_gammaln(np.where(far, b, LARGE), a), gamma[k : 2 * k] - gamma[2 * k :])
+            gamma[:k]
+            + np.where(is_large, -_rise_of_gammaln(np.where(is_large, b, LARGE), a), gamma[k : 2 * k] - gamma[2 * k :])
         )
 
 
@@ -92,7 +93,7 @@ class Dirichlet:
     concentration : ndarray of shape (K,)
         Parameters of the distribution.
     prior : float
-        What the prior gave to each of them.
+        Parameter of the prior for each component.
     """
 
     concentration: Vector
@@ -181,7 +182,7 @@ class Prior:
     origin: float | Floats | None = None
 
     def evidence(self, bound: float, components: int) -> float:
-        """A lower bound with what scikit-learn leaves out of it, as far as that depends on `mean_precision`."""
+        """Lower bound plus the terms in `mean_precision` that scikit-learn leaves out."""
         return bound + 0.5 * components * np.size(self.mean) * float(np.log(self.mean_precision))
 
     def within(self, centre: float | Floats) -> Prior:
@@ -200,22 +201,24 @@ class Prior:
         nk = statistics.counts + LEAST_COUNT
         rows = per_component(nk, reference)
         origin = reference if self.origin is None else self.origin
+        # The guard counts as rows at the origin: scikit-learn divides sums about it by guarded counts.
         shift = (statistics.first + LEAST_COUNT * (origin - reference)) / rows
-        shifted = shift * per_component(statistics.counts, shift)
+        shift_sums = shift * per_component(statistics.counts, shift)
         xk = reference + shift
-        spread = second - products(shift, 2 * statistics.first - shifted, full=full)
+        spread = second - products(shift, 2 * statistics.first - shift_sums, full=full)
         floor = self.reg_covar * np.eye(second.shape[1]) if full else self.reg_covar
+        # A sum of squares about the mean may be negative by rounding.
         sk = (spread if full else np.maximum(spread, 0.0)) / per_component(nk, spread) + floor
         mean_precision = self.mean_precision + nk
         strength = per_component(nk * (self.mean_precision / mean_precision), second)
-        between = strength * products(xk - self.mean, xk - self.mean, full=full)
-        degrees_of_freedom = self.degrees_of_freedom + self._shared(nk)
-        scatter = self._shared(per_component(nk, sk) * sk + between)
+        mean_scatter = strength * products(xk - self.mean, xk - self.mean, full=full)
+        degrees_of_freedom = self.degrees_of_freedom + self._pool(nk)
+        scatter = self._pool(per_component(nk, sk) * sk + mean_scatter)
         covariances = (self.covariance + scatter) / per_component(degrees_of_freedom, scatter)
         slack = 0.0
         if self.least_covariance:
-            free, covariances = covariances, np.maximum(covariances, self.least_covariance)
-            slack = float(np.add.accumulate(0.5 * degrees_of_freedom * (1 - free / covariances))[-1])
+            unbounded, covariances = covariances, np.maximum(covariances, self.least_covariance)
+            slack = float(np.add.accumulate(0.5 * degrees_of_freedom * (1 - unbounded / covariances))[-1])
         return Posterior(
             concentration=CONCENTRATIONS[self.concentration_type](self.weight_concentration, nk),
             mean_precision=mean_precision,
@@ -248,8 +251,8 @@ class Prior:
         weights = Dirichlet(a, self.weight_concentration) if dirichlet else StickBreaking(np.stack((a, b)))
         return Posterior(weights, mean_precision, means, degrees_of_freedom, covariances)
 
-    def _shared(self, values: Floats) -> Floats:
-        """What each component has of a sum: its own, or an equal part of what components or features share."""
+    def _pool(self, values: Floats) -> Floats:
+        """Sum of each component: its own, or an equal part of the sum that components or features share."""
         if self.covariance_type == "tied":
             return np.full_like(values, np.add.accumulate(values)[-1] / len(values))
         if self.covariance_type == "spherical" and values.ndim == 2:
@@ -336,10 +339,10 @@ class Posterior:
         return precision_cholesky(self.covariances) if self.factors is None else self.factors
 
     def arrays(self) -> list[Vector]:
-        """What an engine's EM starts from; see `gpuvgm.engines.base.EMLoop.posterior`."""
+        """Arrays that an engine's EM starts from; see `gpuvgm.engines.base.EMLoop.posterior`."""
         weights = self.concentration
-        both = weights.sticks if isinstance(weights, StickBreaking) else [weights.concentration] * 2
-        return [*both, self.mean_precision, self.means, self.degrees_of_freedom, self.covariances]
+        parameters = weights.sticks if isinstance(weights, StickBreaking) else [weights.concentration] * 2
+        return [*parameters, self.mean_precision, self.means, self.degrees_of_freedom, self.covariances]
 
     def within(self, centre: float | Floats) -> Posterior:
         """The mixture for rows from which a centre is subtracted."""

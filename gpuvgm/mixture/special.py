@@ -69,11 +69,11 @@ def _exp(x: Vector) -> Vector:
 def _digamma(x: Vector) -> Vector:
     """Derivative of log gamma for positive numbers (Abramowitz & Stegun 6.3.5 and 6.3.18)."""
     x = np.asarray(x, dtype=np.float64)
-    below = np.add.accumulate(1 / _shifted(x)[::-1])[-1]
+    recurrence = np.add.accumulate(1 / _shifted(x)[::-1])[-1]
     y = x + _SHIFT
     q = 1 / y / y
     series = q * (1 / 12 - q * (1 / 120 - q * (1 / 252 - q * (1 / 240 - q * (1 / 132 - q * (691 / 32760 - q / 12))))))
-    return np.asarray(_log(y) - 0.5 / y - series - below)
+    return np.asarray(_log(y) - 0.5 / y - series - recurrence)
 
 
 def _gammaln(x: Vector) -> Vector:
@@ -119,8 +119,8 @@ def _native() -> Functions:
 
 def normal_cdf(x: Vector) -> Vector:
     """Distribution function of the standard normal distribution: libm's erfc, which has no vectors."""
-    scaled = np.asarray(x, dtype=np.float64) * -math.sqrt(0.5)
-    return 0.5 * np.array([math.erfc(value) for value in scaled.ravel().tolist()]).reshape(scaled.shape)
+    arguments = np.asarray(x, dtype=np.float64) * -math.sqrt(0.5)
+    return 0.5 * np.array([math.erfc(value) for value in arguments.ravel().tolist()]).reshape(arguments.shape)
 
 
 IN_NUMPY = Functions(_log, _exp, _digamma, _gammaln)

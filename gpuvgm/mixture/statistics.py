@@ -28,11 +28,11 @@ def per_component(values: Floats, like: Floats) -> Floats:
     return values.reshape((-1,) + (1,) * (like.ndim - 1))
 
 
-def products(one: Floats, other: Floats, *, full: bool) -> Floats:
+def products(first: Floats, second: Floats, *, full: bool) -> Floats:
     """Products of the features of vectors: each with itself, or (full) all pairs, as symmetric matrices."""
     if not full:
-        return one * other
-    outer = one[..., :, None] * other[..., None, :]
+        return first * second
+    outer = first[..., :, None] * second[..., None, :]
     return np.asarray(0.5 * (outer + np.swapaxes(outer, -1, -2)))
 
 
@@ -64,57 +64,57 @@ class Statistics:
 
     @property
     def full(self) -> bool:
-        """Whether second moments are matrices."""
+        """Return whether second moments are matrices."""
         return self.second.ndim == 3
 
     def take(self, components: Ints) -> Statistics:
-        """The sums of some components, in the order given."""
+        """Sums of some components, in this order."""
         reference, counts = self.reference[components], self.counts[components]
         return Statistics(reference, counts, self.first[components], self.second[components], self.entropy)
 
     def without_each(self) -> list[Statistics]:
         """The sums without one component, for each in turn."""
-        kept = np.arange(len(self.counts) - 1)
-        others = kept + (kept >= np.arange(len(self.counts))[:, None])
-        sums = (self.reference[others], self.counts[others], self.first[others], self.second[others])
+        index = np.arange(len(self.counts) - 1)
+        remaining = index + (index >= np.arange(len(self.counts))[:, None])
+        sums = (self.reference[remaining], self.counts[remaining], self.first[remaining], self.second[remaining])
         return [Statistics(*arrays, self.entropy) for arrays in zip(*sums, strict=True)]
 
     def padded(self, components: int) -> Statistics:
         """These sums with empty components behind, so many in all."""
-        own = len(self.counts)
-        more = self.take(np.append(np.arange(own), np.zeros(components - own, np.int64)))
-        for sums in (more.counts, more.first, more.second):
-            sums[own:] = 0.0
-        return more
+        count = len(self.counts)
+        sums_of_all = self.take(np.append(np.arange(count), np.zeros(components - count, np.int64)))
+        for sums in (sums_of_all.counts, sums_of_all.first, sums_of_all.second):
+            sums[count:] = 0.0
+        return sums_of_all
 
     def about(self, reference: Floats) -> Statistics:
         """Sums over these rows with moments about other points, shaped as the reference."""
-        by = reference - self.reference
-        shifted = by * per_component(self.counts, by)
-        second = self.second - products(by, 2 * self.first - shifted, full=self.full)
-        return Statistics(reference, self.counts, self.first - shifted, second, self.entropy)
+        shift = reference - self.reference
+        shift_sums = shift * per_component(self.counts, shift)
+        second = self.second - products(shift, 2 * self.first - shift_sums, full=self.full)
+        return Statistics(reference, self.counts, self.first - shift_sums, second, self.entropy)
 
     def plus(self, other: Statistics) -> Statistics:
         """Sums over both sets of rows, moments about these points."""
-        moved = other.about(self.reference)
+        term = other.about(self.reference)
         return Statistics(
             self.reference,
-            self.counts + moved.counts,
-            self.first + moved.first,
-            self.second + moved.second,
-            self.entropy + moved.entropy,
+            self.counts + term.counts,
+            self.first + term.first,
+            self.second + term.second,
+            self.entropy + term.entropy,
         )
 
     def split(self, component: int) -> Statistics:
         """A component cut in two across its longest axis, the upper half behind all others; mass and moments stay."""
         means, factors, overall = self._moments()
         halves = self.about(means).take(np.append(np.arange(len(self.counts)), component))
-        by = _APART * _longest_axis(factors[component], overall)
+        half_axis = _APART * _longest_axis(factors[component], overall)
         for half, side in ((component, -1), (-1, 1)):
-            halves.reference[half] += side * by
+            halves.reference[half] += side * half_axis
             halves.counts[half] /= 2
-            own = halves.second[half] / 2 - products(halves.counts[half] * by, by, full=self.full)
-            halves.second[half] = own if self.full else np.maximum(own, 0.0)
+            second = halves.second[half] / 2 - products(halves.counts[half] * half_axis, half_axis, full=self.full)
+            halves.second[half] = second if self.full else np.maximum(second, 0.0)
             halves.first[half] = 0.0
         return halves
 
@@ -124,10 +124,11 @@ class Statistics:
         return np.concatenate((np.sqrt(self.counts), means.ravel(), factors.ravel()))
 
     def metric(self) -> Floats:
-        """What a change of each coordinate weighs: root of the information that the rows hold on it, about."""
+        """Weight of a change of each coordinate: about the root of the information that the rows hold on it."""
         means, factors, _ = self._moments()
         information = per_component(np.sqrt(self.counts), means) / _deviations(factors)
         spread = np.broadcast_to(information[:, :, None], factors.shape) if self.full else information
+        # The root of a count has variance 1/4, a mean sigma^2 / N, a deviation sigma^2 / (2 N).
         return np.concatenate((np.full(len(self.counts), 2.0), information.ravel(), _ROOT_2 * spread.ravel()))
 
     def moved(self, step: Floats) -> Statistics:
@@ -159,13 +160,13 @@ class Statistics:
         total = np.add.accumulate(counts)[-1]
         centre = np.add.accumulate(counts * means)[-1] / total
         overall = np.add.accumulate(counts * (variances + (means - centre) ** 2))[-1] / total
-        varied = overall > _NO_VARIANCE
+        has_variance = overall > _NO_VARIANCE
         if self.full:
-            overall = np.where(varied, overall, 1.0)
+            overall = np.where(has_variance, overall, 1.0)
             scale = np.sqrt(overall)
             return means, scale[:, None] * _cholesky(scatter / scale / scale[:, None]), overall
-        floor = np.where(varied, _LEAST_VARIANCE * overall, 1.0)
-        return means, np.sqrt(np.maximum(variances, floor)), np.where(varied, overall, 1.0)
+        floor = np.where(has_variance, _LEAST_VARIANCE * overall, 1.0)
+        return means, np.sqrt(np.maximum(variances, floor)), np.where(has_variance, overall, 1.0)
 
 
 def _deviations(factors: Floats) -> Floats:
@@ -215,7 +216,7 @@ def gaussian_statistics(partials: Floats, table: GaussianTable) -> Statistics:
     Parameters
     ----------
     partials : ndarray of shape (chunks, table.width)
-        What `e_step` returned, block after block.
+        Results of `e_step`, block after block.
     table : GaussianTable
         The mixture of that E-step.
     """
@@ -223,19 +224,19 @@ def gaussian_statistics(partials: Floats, table: GaussianTable) -> Statistics:
     sums = ChunkSums(table.width)
     sums.add(partials)
     total = sums.total[0]
-    counts, first, packed = total[:k], total[k : k + k * d].reshape(k, d), total[k + k * d : -1].reshape(k, -1)
-    second = packed if table.diagonal else _symmetric(packed, d)
+    counts, first, triangles = total[:k], total[k : k + k * d].reshape(k, d), total[k + k * d : -1].reshape(k, -1)
+    second = triangles if table.diagonal else _symmetric(triangles, d)
     squares = np.add.accumulate((_precisions(table) * second).reshape(k, -1), axis=1)[:, -1]
     expected = np.add.accumulate(table.coefficients * counts - 0.5 * squares)[-1]
     return Statistics(table.means, counts, first, second, float(total[-1] - expected))
 
 
-def _symmetric(packed: Floats, features: int) -> Floats:
+def _symmetric(triangles: Floats, features: int) -> Floats:
     """Symmetric matrices from the rows of their upper triangles, shape (K, D, D)."""
     i, j = _upper_triangle(features)
-    matrices = np.empty((len(packed), features, features))
-    matrices[:, i, j] = packed
-    matrices[:, j, i] = packed
+    matrices = np.empty((len(triangles), features, features))
+    matrices[:, i, j] = triangles
+    matrices[:, j, i] = triangles
     return matrices
 
 
