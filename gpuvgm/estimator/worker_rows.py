@@ -51,47 +51,47 @@ class RowsOnWorkers(Rows):
     def sums(self, engine: Engine, function: BlockSums, width: int, values: int | None = None) -> ChunkSums:
         """Sums over all chunks, by the workers' engine; see `Rows.sums`."""
         total = ChunkSums(width)
-        for nodes in self.shares.map_shares(_nodes, self.engine, self.chosen, function, width, values):
+        for nodes in self.shares.map_shares(_nodes, self.engine, self.choice, function, width, values):
             total.add_nodes(nodes)
         return total
 
     def merged(self, engine: Engine, function: Callable[..., T]) -> T:
         """Merged result of a function for all blocks; see `Rows.merged`."""
-        parts: T = merged(self.shares.map(_merged, self.engine, self.chosen, function))
+        parts: T = merged(self.shares.map(_merged, self.engine, self.choice, function))
         return parts
 
     def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
         """Results of a function for each block of each partition; see `Rows.each`."""
-        return chain.from_iterable(self.shares.map(_results_of_blocks, self.chosen, function, values))
+        return chain.from_iterable(self.shares.map(_results_of_blocks, self.choice, function, values))
 
 
-def _rows_of(chunks: HeldChunks, chosen: Choice | None = None) -> Rows:
+def _rows_of(chunks: HeldChunks, choice: Choice | None = None) -> Rows:
     """The rows of a partition."""
     array = chunks.numbers if chunks.numbers.ndim == 2 else chunks.numbers[:, None]
-    return Rows(array, chunks.weight, first_row=chunks.first * CHUNK_ROWS, chosen=chosen)
+    return Rows(array, chunks.weight, first_row=chunks.first * CHUNK_ROWS, choice=choice)
 
 
 def _nodes(
     share: Sequence[HeldChunks],
     engine: str,
-    chosen: Choice | None,
+    choice: Choice | None,
     function: BlockSums,
     width: int,
     values: int | None,
 ) -> list[Floats]:
     """Nodes of the sums over each partition of a share."""
-    partitions = [_rows_of(chunks, chosen) for chunks in share]
+    partitions = [_rows_of(chunks, choice) for chunks in share]
     return [total.nodes for total in sums_of(partitions, get_engine(engine), function, width, values)]
 
 
-def _merged(chunks: HeldChunks, engine: str, chosen: Choice | None, function: Callable[..., T]) -> T:
+def _merged(chunks: HeldChunks, engine: str, choice: Choice | None, function: Callable[..., T]) -> T:
     """Merged result of a function for the blocks of a partition."""
-    return _rows_of(chunks, chosen).merged(get_engine(engine), function)
+    return _rows_of(chunks, choice).merged(get_engine(engine), function)
 
 
-def _results_of_blocks(chunks: HeldChunks, chosen: Choice | None, function: Callable[..., T], values: int) -> list[T]:
+def _results_of_blocks(chunks: HeldChunks, choice: Choice | None, function: Callable[..., T], values: int) -> list[T]:
     """Results of a function for each block of a partition."""
-    return list(_rows_of(chunks, chosen).each(function, values))
+    return list(_rows_of(chunks, choice).each(function, values))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What is summed over rows, in blocks and threads, or over cells: E-steps, moments, starts, summaries."""
+"""Sums over rows, in blocks and threads, or over cells: E-steps, moments, starts, summaries."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def over_cells(engine: Engine, cells: Cells) -> Accumulate:
     Parameters
     ----------
     engine : Engine
-        Who runs it.
+        Compute engine.
     cells : Cells
         The cells; those that hold one value each are rows with a weight.
     """
@@ -51,17 +51,17 @@ def over_rows(engine: Engine, rows: Rows, frame: Frame) -> Accumulate:
     Parameters
     ----------
     engine : Engine
-        Who runs it.
+        Compute engine.
     rows : Rows
         The rows; NaN counts for nothing.
     frame : Frame
         Coordinates of the posterior.
     """
-    placed = _where_it_works(engine, rows)
+    local_rows = _rows_near(engine, rows)
 
     def accumulate(posterior: Posterior) -> Statistics:
         table = posterior.kernel_table(frame)
-        sums = placed.sums(engine, partial(_column_sums, table), 3 * len(table.means) + 1)
+        sums = local_rows.sums(engine, partial(_column_sums, table), 3 * len(table.means) + 1)
         return statistics_of(sums.total, table)
 
     return accumulate
@@ -79,16 +79,16 @@ def over_features(engine: Engine, rows: Rows, centre: Floats) -> Accumulate:
     Parameters
     ----------
     engine : Engine
-        Who runs it.
+        Compute engine.
     rows : Rows
         The rows.
     centre : ndarray of shape (D,)
         Origin of the posterior's coordinates.
     """
-    placed = _where_it_works(engine, rows)
+    local_rows = _rows_near(engine, rows)
 
     def accumulate(posterior: Posterior) -> Statistics:
-        return sums_over(engine, placed, posterior.gaussian_table(centre))
+        return sums_over(engine, local_rows, posterior.gaussian_table(centre))
 
     return accumulate
 
@@ -108,7 +108,7 @@ def _feature_sums(table: GaussianTable, engine: Engine, part: slice, x: Array, w
     return engine.e_step_features(x, weight, table)
 
 
-def _where_it_works(engine: Engine, rows: Rows) -> Rows:
+def _rows_near(engine: Engine, rows: Rows) -> Rows:
     """The rows, copied to the device that an engine works on, if they are an array in the host's memory and fit.
 
     Those that lie there are brought in row order once, not in every E-step.
@@ -133,6 +133,7 @@ def mean_and_variance(y: Floats, weight: Floats, scatter: Floats) -> tuple[float
     """
     total = float(np.sum(weight))
     rough = float(np.sum(weight * y) / total)
+    # Summed again about the rough mean, so that an offset costs no digits.
     mean = rough + float(np.sum(weight * (y - rough)) / total)
     squares = float(np.sum(weight * (y - mean) ** 2) + np.sum(scatter))
     return mean, squares / (total - 1) if total > 1 else 1.0
@@ -152,6 +153,7 @@ def moments_of(engine: Engine, rows: Rows) -> Moments:
     scatter = statistics.second[0] - np.outer(shift, statistics.first[0])
     if not np.all(np.isfinite(scatter)):
         raise InputError("X reaches so far from its mean that squares overflow; scale the features down")
+    # Rounding leaves the outer product not quite symmetric.
     return Moments(float(statistics.counts[0]), centre + shift, np.asarray(0.5 * (scatter + scatter.T)))
 
 
@@ -185,11 +187,11 @@ def _sums(frame: Frame, centre: float, engine: Engine, part: slice, x: Array, we
     return xp.stack(_sums_where(xp.isfinite(y), y, centre), axis=1)
 
 
-def _sums_where(there: Array, y: Array, centre: float) -> list[Array]:
+def _sums_where(mask: Array, y: Array, centre: float) -> list[Array]:
     """Count, and sums of the distance to a centre and of its square, of some rows of each chunk; shape (chunks,)."""
     xp = namespace_of(y)
-    d = xp.where(there, y - centre, 0.0)
-    return [xp.sum(part, axis=1) for part in (there.astype(np.float64), d, d * d)]
+    d = xp.where(mask, y - centre, 0.0)
+    return [xp.sum(part, axis=1) for part in (mask.astype(np.float64), d, d * d)]
 
 
 def _chunks(x: Array) -> Array:
@@ -234,7 +236,7 @@ def start_over(engine: Engine, rows: Rows, frame: Frame, seeds: Seeds) -> Statis
     Parameters
     ----------
     engine : Engine
-        Who works on the rows.
+        Compute engine.
     rows : Rows
         The rows; NaN counts for nothing.
     frame : Frame
@@ -255,20 +257,22 @@ def _starts(frame: Frame, seeds: Seeds, engine: Engine, part: slice, x: Array, w
     chunks = [y[start : start + CHUNK_ROWS] for start in range(0, len(y), CHUNK_ROWS)]
     sums = []
     for chunk in chunks:
-        held = chunk[np.isfinite(chunk)]
-        starts = hard_start(held, np.ones(len(held)), np.zeros(len(held)), seeds.nearest(held), seeds.centres)
+        numbers = chunk[np.isfinite(chunk)]
+        starts = hard_start(
+            numbers, np.ones(len(numbers)), np.zeros(len(numbers)), seeds.nearest(numbers), seeds.centres
+        )
         sums.append(np.concatenate((starts.counts, starts.first, starts.second)))
     return np.array(sums).reshape(-1, 3 * len(seeds.centres))
 
 
 def _starts_on_device(y: Array, seeds: Seeds) -> Array:
-    """The same one component after the other, in sums whose order is fixed."""
-    xp, ordered = namespace_of(y), np.unique(seeds.centres, return_index=True)
+    """Counts and moments as of `_starts`, one component after the other, in sums whose order is fixed."""
+    xp, centres = namespace_of(y), np.unique(seeds.centres, return_index=True)
     y = _chunks(y)
-    place = xp.searchsorted(xp.asarray(midpoints(ordered[0])), y.ravel(), side="right").reshape(y.shape)
+    place = xp.searchsorted(xp.asarray(midpoints(centres[0])), y.ravel(), side="right").reshape(y.shape)
     place = xp.where(xp.isfinite(y), place, -1)
     counts, first, second = ([xp.zeros(len(y))] * len(seeds.centres) for _ in range(3))
-    for position, (centre, k) in enumerate(zip(*map(np.ndarray.tolist, ordered), strict=True)):
+    for position, (centre, k) in enumerate(zip(*map(np.ndarray.tolist, centres), strict=True)):
         counts[k], first[k], second[k] = _sums_where(place == position, y, centre)
     return xp.stack([*counts, *first, *second], axis=1)
 
@@ -284,7 +288,7 @@ def start_statistics(
     Parameters
     ----------
     engine : Engine
-        Who adds up rows that lie elsewhere than in the host's memory.
+        Engine that adds up rows outside the host's memory.
     rows : Rows
         The rows.
     start : Start
@@ -307,10 +311,12 @@ def start_statistics(
     one_by_one = replace(rows, pool=None)  # they are drawn in row order
     for part, x, weight in one_by_one.each(lambda *block: block):
         y = from_centre(x, centre)
-        given = start.responsibilities(part, y)
+        responsibilities = start.responsibilities(part, y)
         for component in range(k):
-            share = _weighted_share(given, component, weight)
-            sums = _component_sums(y, share, start.reference[component], hard=given.ndim == 1, diagonal=diagonal)
+            share = _weighted_share(responsibilities, component, weight)
+            sums = _component_sums(
+                y, share, start.reference[component], hard=responsibilities.ndim == 1, diagonal=diagonal
+            )
             counts[component] += sums[0]
             first[component] += sums[1]
             second[component] += sums[2]
@@ -318,24 +324,28 @@ def start_statistics(
 
 
 def _shared_squares(start: PointStart, moments: Moments, centre: Floats) -> Floats:
-    """What a start from points makes of a shared covariance, shape (K, D, D): squares of all rows, less the points'.
+    """Second moments of a start from points with a shared covariance, shape (K, D, D): all squares less the points'.
 
     scikit-learn takes the rows' squares whole, though only the points have a component; about 0, so that an offset
     counts, and here about the mean where the offset would cost digits.
     """
     k = len(start.reference)
     mean, total = moments.mean, moments.total
-    far = is_far_from_zero(mean, moments.deviations)
+    is_far = is_far_from_zero(mean, moments.deviations)
     points = start.reference + centre
-    offset, points = (np.zeros_like(mean), points - mean) if far else (mean, points)
+    offset, points = (np.zeros_like(mean), points - mean) if is_far else (mean, points)
     squares = moments.scatter + total * np.outer(offset, offset) - points.T @ points
     return np.repeat(squares[None] / k, k, axis=0)
 
 
-def _weighted_share(given: Array, component: int, weight: Array | None) -> Array:
-    """What a component has of each row, by labels or responsibilities, times the row's weight."""
-    xp = namespace_of(given)
-    share = xp.astype(given == component, xp.float64) if given.ndim == 1 else given[:, component]
+def _weighted_share(responsibilities: Array, component: int, weight: Array | None) -> Array:
+    """Share that a component has of each row, by labels or responsibilities, times the row's weight."""
+    xp = namespace_of(responsibilities)
+    share = (
+        xp.astype(responsibilities == component, xp.float64)
+        if responsibilities.ndim == 1
+        else responsibilities[:, component]
+    )
     return share if weight is None else share * weight
 
 
@@ -343,16 +353,16 @@ def _component_sums(
     y: Floats, share: Floats, reference: Floats, *, hard: bool, diagonal: bool
 ) -> tuple[float, Floats, Floats]:
     if hard:  # only the component's rows are touched
-        kept = np.flatnonzero(share)
-        y, share = y[kept], share[kept]
+        members = np.flatnonzero(share)
+        y, share = y[members], share[members]
     d = y - reference
-    scaled = share[:, None] * d
-    second = np.sum(scaled * d, axis=0) if diagonal else scaled.T @ d
-    return float(np.sum(share)), np.asarray(np.sum(scaled, axis=0)), np.asarray(second)
+    rd = share[:, None] * d
+    second = np.sum(rd * d, axis=0) if diagonal else rd.T @ d
+    return float(np.sum(share)), np.asarray(np.sum(rd, axis=0)), np.asarray(second)
 
 
 def _start_where_rows_lie(engine: Engine, rows: Rows, start: RowStart, centre: Floats, *, diagonal: bool) -> Statistics:
-    """The same by E-steps: a component that is alone has all of each row, which weighs what the start gave it.
+    """`start_statistics` by E-steps: a lone component has all of each row, and shares of the start are the weights.
 
     Chunk by chunk, so that bits do not depend on the parts; few sums come to the host.
     """
@@ -363,8 +373,10 @@ def _start_where_rows_lie(engine: Engine, rows: Rows, start: RowStart, centre: F
     values = BLOCK_VALUES if isinstance(start, RandomStart) else START_VALUES
     width = k * tables[0].width
     total = rows.sums(engine, partial(_sums_of_start, start, tables), width, values).total.reshape(k, 1, -1)
-    each = [gaussian_statistics(own, table) for own, table in zip(total, tables, strict=True)]
-    counts, first, second = (np.concatenate([getattr(one, n) for one in each]) for n in ("counts", "first", "second"))
+    each = [gaussian_statistics(sums, table) for sums, table in zip(total, tables, strict=True)]
+    counts, first, second = (
+        np.concatenate([getattr(statistics, n) for statistics in each]) for n in ("counts", "first", "second")
+    )
     return Statistics(start.reference, counts, first, second, 0.0)
 
 
@@ -372,9 +384,11 @@ def _sums_of_start(
     start: RowStart, tables: Sequence[GaussianTable], engine: Engine, part: slice, x: Array, weight: Array | None
 ) -> Array:
     """Sums of the E-steps of the components, each alone, over some rows."""
-    xp, given = namespace_of(x), start.responsibilities(part, from_centre(x, tables[0].centre))
-    alone = [engine.e_step_features(x, _weighted_share(given, k, weight), table) for k, table in enumerate(tables)]
-    return xp.reshape(xp.stack(alone, axis=1), (alone[0].shape[0], len(tables) * tables[0].width))
+    xp, responsibilities = namespace_of(x), start.responsibilities(part, from_centre(x, tables[0].centre))
+    sums = [
+        engine.e_step_features(x, _weighted_share(responsibilities, k, weight), table) for k, table in enumerate(tables)
+    ]
+    return xp.reshape(xp.stack(sums, axis=1), (sums[0].shape[0], len(tables) * tables[0].width))
 
 
 # -- summaries of rows with weights or without
@@ -388,7 +402,7 @@ def summarise_repeated(engine: Engine, x: Array, weight: Array, grid: Grid) -> S
     Parameters
     ----------
     engine : Engine
-        Who summarises.
+        Compute engine.
     x : array of shape (rows,), float64
         Values.
     weight : array of shape (rows,), float64
@@ -428,10 +442,10 @@ class WeightedSums:
         """Sums of a block of rows."""
         y = grid.frame.apply(x)
         keys = keys_of(y)
-        cell, where = np.unique(grid.split(grid.locate(keys)[0], keys), return_inverse=True)
-        d = y - values_of(grid.geometry(cell).low)[where]
+        cell, index = np.unique(grid.split(grid.locate(keys)[0], keys), return_inverse=True)
+        d = y - values_of(grid.geometry(cell).low)[index]
         total, first, second = (
-            np.bincount(where, part, len(cell)).astype(np.float64) for part in (weight, weight * d, weight * d * d)
+            np.bincount(index, part, len(cell)).astype(np.float64) for part in (weight, weight * d, weight * d * d)
         )
         return cls(grid, cell, total, first, second)
 
@@ -444,7 +458,7 @@ class WeightedSums:
         return WeightedSums(self.grid, cell, *sums)
 
     def masses(self) -> None:
-        """A finer grid needs counts of rows, which are not known."""
+        """None: a finer grid needs counts of rows, which are not known."""
 
     def cells(self) -> Cells:
         """The occupied cells as numbers."""
@@ -459,19 +473,19 @@ class WeightedSums:
 
 def summarise_rows(engine: Engine, rows: Rows, grid: Grid) -> Summary | WeightedSums:
     """Sums of all rows that count over the cells of a grid, in one scan."""
-    whole = rows.weight is None or are_whole(rows.weight)
-    return rows.merged(engine, partial(_summarise_part, grid, whole=whole))
+    whole_weights = rows.weight is None or are_whole(rows.weight)
+    return rows.merged(engine, partial(_summarise_part, grid, whole_weights=whole_weights))
 
 
 def _summarise_part(
-    grid: Grid, engine: Engine, part: slice, x: Array, weight: Array | None, *, whole: bool
+    grid: Grid, engine: Engine, part: slice, x: Array, weight: Array | None, *, whole_weights: bool
 ) -> Summary | WeightedSums:
-    """Sums of some rows over the cells of a grid; `whole` says whether weights are whole numbers."""
+    """Sums of some rows over the cells of a grid; `whole_weights` says whether all weights are whole numbers."""
     numbers = column_for(engine, x)
     if weight is None:
         return engine.summarise(numbers, grid)
     weight = beside(weight, numbers)
     numbers, weight = numbers[weight > 0], weight[weight > 0]
-    if whole:
+    if whole_weights:
         return summarise_repeated(engine, numbers, weight, grid)
     return WeightedSums.of(to_numpy(numbers).astype(np.float64, copy=False), to_numpy(weight), grid)

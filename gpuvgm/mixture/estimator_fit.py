@@ -72,7 +72,7 @@ _LOG = logging.getLogger("gpuvgm")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A fit to be done.
+    """Problem of a fit.
 
     Parameters
     ----------
@@ -87,17 +87,17 @@ class Problem:
     components : int
         Number of components.
     init : {"kmeans", "k-means++", "random", "random_from_data"} or ndarray of shape (K, D)
-        How to start, or centres.
+        Method of initialisation, or centres.
     starts : int
-        How many starts to try.
+        Number of starts.
     random : RandomState
         Source of randomness.
     stopping : Stopping
         When a fit ends.
     warm : Posterior or None
-        Where to go on from, instead of starting.
+        Posterior to go on from, instead of starts.
     verbosity : Verbosity
-        What is printed.
+        Printer of the progress.
     """
 
     engine: Engine
@@ -115,7 +115,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturePlan(MixturePlan):
-    """How a problem of one feature is fitted on its summary.
+    """Plan of the fit of a problem of one feature on its summary.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ class FeaturePlan(MixturePlan):
 
     @property
     def settings(self) -> SummaryConfig:
-        """How to fit; see `MixturePlan.settings`."""
+        """Settings of the fit; see `MixturePlan.settings`."""
         problem, prior = self.problem, self.problem.prior.within(self.grid.frame.centre)
         return SummaryConfig(
             components=problem.components,
@@ -150,7 +150,7 @@ class FeaturePlan(MixturePlan):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a search says of its result.
+    """Figures that a search gives of its result.
 
     Parameters
     ----------
@@ -172,21 +172,21 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Estimate(Outcome):
-    """What a fit found, in the rows' own coordinates.
+    """Result of a fit, in the rows' own coordinates.
 
     Parameters
     ----------
     fit, error, exact, search
         As for `Outcome`.
     explanation : Explanation, optional
-        What a search says of its result.
+        Figures of a search.
     """
 
     explanation: Explanation | None = None
 
 
 def explained(problem: Problem, estimate: Estimate, score: float) -> Estimate:
-    """The estimate with what there is to say of the search that found it, which is told too."""
+    """Add the figures of the search that found it to an estimate, and print that it has ended."""
     search, bound = estimate.search, estimate.fit.bounds[-1]
     assert search is not None
     problem.verbosity.end_search(search.starts, bound)
@@ -214,8 +214,8 @@ def _exact_fit(problem: Problem, centre: float | Floats) -> MixtureFit:
         start = draw_start(problem.rows, problem.init, problem.components, problem.random, centre, problem.moments)
         return prior.update(_sums_of(start, problem, problem.rows, centre))
 
-    begins = [begin] if problem.warm is not None else [begin] * problem.starts
-    return best_of(begins, partial(fit_mixture, accumulate, prior, stopping=problem.stopping), problem.verbosity)[1]
+    starts = [begin] if problem.warm is not None else [begin] * problem.starts
+    return best_of(starts, partial(fit_mixture, accumulate, prior, stopping=problem.stopping), problem.verbosity)[1]
 
 
 def _e_step(problem: Problem, centre: float | Floats) -> Accumulate:
@@ -244,7 +244,7 @@ def fit_on_summary(problem: Problem) -> Estimate:
         What to fit; its rows have one feature.
     """
     summarise = partial(summarise_rows, problem.engine, problem.rows)
-    column = _fitted(summarise, plan(problem, checked="refit"))
+    column = _fit_column(summarise, plan(problem, checked="refit"))
     return estimate_of(column.plan.grid.frame.centre, outcome_of(column))
 
 
@@ -258,44 +258,44 @@ def best_of_one(problem: Problem, *, exact: bool) -> Estimate:
     exact : bool
         Whether the fit shall end on the rows.
     """
-    divided: list[list[Any]] = []
+    sums: list[list[Any]] = []
 
     def summarise(grid: Grid) -> Any:
-        divisions = [replace(problem.rows, chosen=chosen) for chosen in (learnt, held_out)]
-        divided.append([summarise_rows(problem.engine, rows, grid) for rows in divisions])
-        return divided[-1][0].merge(divided[-1][1])
+        divisions = [replace(problem.rows, choice=choice) for choice in (learnt, held_out)]
+        sums.append([summarise_rows(problem.engine, rows, grid) for rows in divisions])
+        return sums[-1][0].merge(sums[-1][1])
 
     with quiet_k_means():
-        planned = plan(problem, best=True)
-    column = _fitted(summarise, planned)
+        feature_plan = plan(problem, best=True)
+    column = _fit_column(summarise, feature_plan)
     if exact and not outcome_of(column).exact:
         column = _on_rows(column)
-    centre, outcome = planned.grid.frame.centre, outcome_of(column)
+    centre, outcome = feature_plan.grid.frame.centre, outcome_of(column)
     score = np.nan
     if problem.rows.count >= LEAST_ROWS:
         prior = problem.prior.within(centre)
-        score = _score_of_cells(problem.engine, prior, outcome.fit.posterior, *divided[-1])
+        score = _score_of_cells(problem.engine, prior, outcome.fit.posterior, *sums[-1])
     return explained(problem, estimate_of(centre, outcome), score)
 
 
-def _fitted(summarise: Callable[[Grid], Any], planned: FeaturePlan) -> ColumnFit[FeaturePlan]:
-    """The fit of the only column; what is printed of it ends where the grid is refined."""
+def _fit_column(summarise: Callable[[Grid], Any], feature_plan: FeaturePlan) -> ColumnFit[FeaturePlan]:
+    """Fit of the only column; after a refinement of the grid nothing is printed."""
 
     def on_cells(columns: ColumnFits[FeaturePlan]) -> Results[ColumnFit[FeaturePlan]]:
         column = columns["x"]
-        verbosity = None if column.plan.refinements else planned.problem.verbosity
-        return Results({"x": fit_cells(planned.problem.engine, column, verbosity)}, {})
+        verbosity = None if column.plan.refinements else feature_plan.problem.verbosity
+        return Results({"x": fit_cells(feature_plan.problem.engine, column, verbosity)}, {})
 
     def scan(plans: Mapping[str, FeaturePlan]) -> Results[Any]:
-        if not planned.best:
+        if not feature_plan.best:
             _LOG.info("another scan with a finer grid")
         return Results({"x": summarise(plans["x"].grid)}, {})
 
     def on_rows(columns: ColumnFits[FeaturePlan]) -> Results[ColumnFit[FeaturePlan]]:
         return Results({"x": _on_rows(columns["x"])}, {})
 
-    begun = {"x": ColumnFit(planned, summarise(planned.grid))}
-    return summary_fit.fit(begun, on_cells, scan, on_rows).good["x"]
+    column_fits = {"x": ColumnFit(feature_plan, summarise(feature_plan.grid))}
+    return summary_fit.fit(column_fits, on_cells, scan, on_rows).good["x"]
 
 
 def _on_rows(column: ColumnFit[FeaturePlan]) -> ColumnFit[FeaturePlan]:
@@ -308,14 +308,14 @@ def _on_rows(column: ColumnFit[FeaturePlan]) -> ColumnFit[FeaturePlan]:
         return replace(column, outcome=replace(outcome, fit=end, error=0.0, exact=True))
     _LOG.info("exact EM: a fit on the summary may be %.1e sigma off", outcome.error)
     if isinstance(start, Seeds):
-        again = replace(problem, starts=1, init=plan.grid.frame.invert(start.centres)[:, None])
+        restart = replace(problem, starts=1, init=plan.grid.frame.invert(start.centres)[:, None])
     else:
-        again = replace(problem, warm=start.outside(centre))
-    return replace(column, outcome=Outcome(_exact_fit(again, centre), 0.0, exact=True))
+        restart = replace(problem, warm=start.outside(centre))
+    return replace(column, outcome=Outcome(_exact_fit(restart, centre), 0.0, exact=True))
 
 
 def outcome_of(column: ColumnFit[Any]) -> Outcome:
-    """What a fit of the column gave."""
+    """Outcome of the fit of the column."""
     assert column.outcome is not None
     return column.outcome
 
@@ -345,14 +345,15 @@ def _draw_starts(problem: Problem, sample: Rows, centre: float) -> list[ColumnSt
     method = problem.init if isinstance(problem.init, str) else "centres"
     starts: list[ColumnStart] = []
     for _ in range(problem.starts):
-        chosen = sample.sample(K_MEANS_ROWS) if method == "kmeans" else sample
-        start = draw_start(chosen, problem.init, problem.components, problem.random, centre, problem.moments)
+        rows = sample.sample(K_MEANS_ROWS) if method == "kmeans" else sample
+        start = draw_start(rows, problem.init, problem.components, problem.random, centre, problem.moments)
         if isinstance(start, (LabelStart, CentreStart)):
             starts.append(Seeds(start.reference[:, 0]))
             continue
-        sums = _sums_of(start, problem, chosen, centre)
-        scaled = Statistics(sums.reference, sums.counts * share, sums.first * share, sums.second * share, 0.0)
-        starts.append(prior.update(scaled if method == "random" else sums))
+        sums = _sums_of(start, problem, rows, centre)
+        sums_of_all = Statistics(sums.reference, sums.counts * share, sums.first * share, sums.second * share, 0.0)
+        # A start from points has one row a component, however many rows there are.
+        starts.append(prior.update(sums_of_all if method == "random" else sums))
     return starts
 
 
@@ -362,15 +363,15 @@ def _frame_around(numbers: Floats) -> Frame:
     return Frame(1.0, float(np.partition(numbers, middle)[middle]))
 
 
-def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, rest: Any, held: Any) -> float:
+def _score_of_cells(engine: Engine, prior: Prior, posterior: Posterior, training: Any, test: Any) -> float:
     """Log density per held-out row under a fit to the others."""
-    others, apart = rest.cells(), held.cells()
-    if others.rows == 0 or apart.rows == 0:
+    training_cells, test_cells = training.cells(), test.cells()
+    if training_cells.rows == 0 or test_cells.rows == 0:
         return np.nan
-    fit = accelerated(cell_objective(engine, others, prior), posterior)
+    fit = accelerated(cell_objective(engine, training_cells, prior), posterior)
     table = fit.posterior.kernel_table(CELL_FRAME)
-    sums = engine.e_step(apart.mean, apart.weight, apart.scatter, table)
-    return float(np.sum(sums[:, -1]) * LOG_2 / apart.rows)
+    sums = engine.e_step(test_cells.mean, test_cells.weight, test_cells.scatter, table)
+    return float(np.sum(sums[:, -1]) * LOG_2 / test_cells.rows)
 
 
 @quiet_k_means()  # on one thread: LAPACK's would cost small matrices a hundred times their work
@@ -391,15 +392,15 @@ def best_of_several(problem: Problem) -> Estimate:
     level = over_features(get_engine("auto" if engine.name == "native" else engine.name), coarse, centre)
     starts = _sample_starts(problem, coarse, centre)
     levels = [Objective(accumulate, prior, rows.total) for accumulate in (level, fine)]
-    known = [fine(research.posterior)]
-    result = search(levels, starts, given=known, known=known)
+    fits = [fine(research.posterior)]
+    result = search(levels, starts, full_starts=fits, fits=fits)
     fit = max(result.fit, research, key=lambda fit: fit.bounds[-1])  # a step further `reg_covar` may lower the bound
     score = np.nan
-    others, held = replace(rows, chosen=learnt), replace(rows, chosen=held_out)
-    if rows.count >= LEAST_ROWS and held.total > 0:
-        sums = over_features(engine, others, centre)
-        apart = accelerated(Objective(sums, prior, others.total), fit.posterior)
-        score = log_density_sum(engine, held, apart.posterior.gaussian_table(centre)) / held.total
+    training, test = replace(rows, choice=learnt), replace(rows, choice=held_out)
+    if rows.count >= LEAST_ROWS and test.total > 0:
+        sums = over_features(engine, training, centre)
+        training_fit = accelerated(Objective(sums, prior, training.total), fit.posterior)
+        score = log_density_sum(engine, test, training_fit.posterior.gaussian_table(centre)) / test.total
     return explained(problem, estimate_of(centre, Outcome(fit, 0.0, exact=True, search=result)), score)
 
 
@@ -409,7 +410,7 @@ def _sample_starts(problem: Problem, sample: Rows, centre: Floats) -> list[Stati
     starts: list[Start] = []
     for components, times in ((problem.components, STARTS), (problem.components + RICH, RICH_STARTS)):
         starts += [LabelStart(*k_means(y, components, random)) for _ in range(times)]
-    few = min(problem.components, len(y))
-    starts += [CentreStart(y[random.choice(len(y), few, replace=False)]) for _ in range(POINT_STARTS)]
+    points = min(problem.components, len(y))
+    starts += [CentreStart(y[random.choice(len(y), points, replace=False)]) for _ in range(POINT_STARTS)]
     sums = [_sums_of(start, problem, sample, centre) for start in starts]
-    return [one.padded(max(len(one.counts), problem.components)) for one in sums]
+    return [statistics.padded(max(len(statistics.counts), problem.components)) for statistics in sums]

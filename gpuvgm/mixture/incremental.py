@@ -33,7 +33,7 @@ from gpuvgm.summary.summary import Cells, Summary
 
 @dataclass(frozen=True, slots=True)
 class SeenColumn:
-    """What is known of the rows of one feature: their sums over the grid of the first call.
+    """Sums of all rows of one feature over the grid of the first call.
 
     Parameters
     ----------
@@ -53,18 +53,18 @@ class SeenColumn:
     @classmethod
     def begin(cls, problem: Problem) -> SeenColumn:
         """Grid and start from the rows of the first call."""
-        planned = plan(replace(problem, starts=1))
-        return cls(planned.grid, planned.starts[0])
+        feature_plan = plan(replace(problem, starts=1))
+        return cls(feature_plan.grid, feature_plan.starts[0])
 
     def add(self, engine: Engine, rows: Rows) -> SeenColumn:
-        """With more rows."""
+        """Column with the sums of more rows added."""
         sums = summarise_rows(engine, rows, self.grid)
         if isinstance(sums, Summary):
             return replace(self, counted=sums if self.counted is None else self.counted.merge(sums))
         return replace(self, weighted=sums if self.weighted is None else self.weighted.merge(sums))
 
     def cells(self) -> Cells:
-        """All rows seen, cell by cell."""
+        """Occupied cells of all rows seen."""
         return reduce(Cells.concatenate, (sums.cells() for sums in (self.counted, self.weighted) if sums is not None))
 
     def moments(self) -> Moments:
@@ -76,8 +76,8 @@ class SeenColumn:
 
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
         """Fit on all rows seen, or the best that a search finds."""
-        planned = FeaturePlan(grid=self.grid, starts=(self.start,), problem=problem, best=best, checked="refit")
-        outcome = outcome_of(fit_cells(problem.engine, ColumnFit(planned, self)))
+        feature_plan = FeaturePlan(grid=self.grid, starts=(self.start,), problem=problem, best=best, checked="refit")
+        outcome = outcome_of(fit_cells(problem.engine, ColumnFit(feature_plan, self)))
         estimate = estimate_of(self.grid.frame.centre, outcome)
         return explained(problem, estimate, np.nan) if best else estimate
 
@@ -120,7 +120,7 @@ class SeenBlocks:
         return cls(problem.prior, centre, fit_on_rows(problem).fit.posterior.within(centre), {})
 
     def add(self, engine: Engine, rows: Rows) -> SeenBlocks:
-        """After one visit of a block."""
+        """Blocks after one visit of a block."""
         accumulate = over_features(engine, rows, self.centre)
         digest = digest_of(rows)
         blocks = self.blocks | {digest: accumulate(self.posterior)}
@@ -136,13 +136,13 @@ class SeenBlocks:
         return Moments(total, self.centre, np.zeros((features, features)))
 
     def estimate(self, problem: Problem, *, best: bool) -> Estimate:
-        """What is known by now; converged where a block seen before changed the bound by less than the tolerance."""
+        """Estimate from the blocks seen; converged if a visit again changed the bound by less than the tolerance."""
         steady = not self.grown and abs(self.bounds[-1] - self.bounds[-2]) < problem.stopping.tolerance
         return Estimate(MixtureFit(self.posterior.outside(self.centre), self.bounds, steady), 0.0, exact=True)
 
 
 def digest_of(rows: Rows) -> str:
-    """What rows and weights a block holds, however its rows are cut."""
+    """Digest of the rows and weights of a block, however its rows are cut."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(str((rows.count, rows.features)).encode())
     digest.update(b"".join(rows.each(_digests_of_chunks)))
@@ -152,6 +152,6 @@ def digest_of(rows: Rows) -> str:
 def _digests_of_chunks(part: slice, x: Array, weight: Array | None) -> bytes:
     """Digests of the chunks of some rows, one after the other."""
     numbers, weights = to_numpy(x), np.ones(len(x)) if weight is None else to_numpy(weight)
-    both = np.column_stack((numbers, weights)).astype(np.float64, copy=False)
-    chunks = (both[start : start + CHUNK_ROWS].tobytes() for start in range(0, len(both), CHUNK_ROWS))
+    table = np.column_stack((numbers, weights)).astype(np.float64, copy=False)
+    chunks = (table[start : start + CHUNK_ROWS].tobytes() for start in range(0, len(table), CHUNK_ROWS))
     return b"".join(hashlib.blake2b(chunk, digest_size=16).digest() for chunk in chunks)

@@ -1,4 +1,4 @@
-"""Where fits start: scikit-learn's ways to initialise, or the centres given.
+"""Starts of fits: scikit-learn's ways to initialise, or centres of the user.
 
 k-means has the bits of scikit-learn's on one thread: in loops of our own, on any number of threads, else
 scikit-learn's own. It takes distances from a matrix product, which BLAS sums over the features in one chain of fused
@@ -44,14 +44,14 @@ class Shared:
     """
 
     def __init__(self, make: Callable[[], AbstractContextManager[Any]]) -> None:
-        self._make, self._users, self._lock, self._held = make, 0, Lock(), ExitStack()
+        self._make, self._users, self._lock, self._stack = make, 0, Lock(), ExitStack()
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """The context, entered where nobody is in it."""
         with self._lock:
             if self._users == 0:
-                self._held.enter_context(self._make())
+                self._stack.enter_context(self._make())
             self._users += 1
         try:
             yield
@@ -59,14 +59,14 @@ class Shared:
             with self._lock:
                 self._users -= 1
                 if self._users == 0:
-                    self._held.close()
+                    self._stack.close()
 
 
 def _single_threaded() -> AbstractContextManager[Any]:
     from threadpoolctl import threadpool_limits
 
-    known = "sklearn.cluster" in sys.modules  # then all libraries that k-means works with are loaded
-    limits: AbstractContextManager[Any] = _thread_pools().limit(limits=1) if known else threadpool_limits(limits=1)
+    is_loaded = "sklearn.cluster" in sys.modules  # then all libraries that k-means works with are loaded
+    limits: AbstractContextManager[Any] = _thread_pools().limit(limits=1) if is_loaded else threadpool_limits(limits=1)
     return limits
 
 
@@ -90,7 +90,7 @@ _one_thread, _quiet = Shared(_single_threaded), Shared(_without_warnings)
 
 @dataclass(frozen=True, slots=True)
 class Seeds:
-    """Where a fit of one column starts.
+    """Start of a fit of one column.
 
     Parameters
     ----------
@@ -103,14 +103,14 @@ class Seeds:
     def nearest(self, y: Array) -> Ints:
         """Component whose centre is nearest to each value; at a midpoint the upper one, of equal centres the first."""
         xp = namespace_of(y)
-        ordered, component = np.unique(self.centres, return_index=True)
-        place = xp.searchsorted(xp.asarray(midpoints(ordered)), y, side="right")
-        found: Ints = xp.take(xp.asarray(component.astype(np.int64)), place)
-        return found
+        centres, index = np.unique(self.centres, return_index=True)
+        place = xp.searchsorted(xp.asarray(midpoints(centres)), y, side="right")
+        component: Ints = xp.take(xp.asarray(index.astype(np.int64)), place)
+        return component
 
 
 def is_far_from_zero(mean: Floats, deviation: Floats) -> bool:
-    """Whether the offset of a feature would cost k-means its digits; a constant feature does no harm."""
+    """Return whether the offset of a feature would cost k-means its digits; a constant feature does no harm."""
     offset = np.abs(mean)
     return bool(np.any((offset > OFFSET_DEVIATIONS * deviation) & (deviation > 1e-14 * offset)))
 
@@ -172,10 +172,10 @@ def lloyd_k_means(
     """
     x = np.ascontiguousarray(x)
     mean = x.mean(axis=0)
-    rows = _RowParts(x - mean, pool)
-    first = _first_centres(rows, components, random)
-    found = _iterated(rows, first, float(np.mean(np.var(x, axis=0)) * _TOLERANCE))
-    return (first, None) if found is None else (found[0] + mean, found[1])
+    rows = _RowParts(x - mean, pool)  # so that distances by products keep their digits
+    centres = _first_centres(rows, components, random)
+    result = _iterate(rows, centres, float(np.mean(np.var(x, axis=0)) * _TOLERANCE))
+    return (centres, None) if result is None else (result[0] + mean, result[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ class _RowParts:
     pool: Executor | None
 
     def each(self, work: Callable[[slice], Any]) -> list[Any]:
-        """What `work` gives for parts of the rows."""
+        """Results of `work` for parts of the rows."""
         count, features = self.x.shape
         if self.pool is None or count * features < 2 * _PART_VALUES:
             return [work(slice(0, count))]
@@ -203,14 +203,14 @@ def _first_centres(rows: _RowParts, components: int, random: np.random.RandomSta
     """Rows drawn by k-means++ as `sklearn.cluster.kmeans_plusplus` draws them: of some candidates always the best."""
     x = rows.x
     weight, squares, trials = np.ones(len(x)), _squares(x), 2 + int(np.log(components))
-    below = np.cumsum(weight / weight.sum())
-    centres = x[np.searchsorted(below / below[-1], random.random_sample(1), "right")]  # as `choice` draws
+    cumulative = np.cumsum(weight / weight.sum())
+    centres = x[np.searchsorted(cumulative / cumulative[-1], random.random_sample(1), "right")]  # as `choice` draws
     # of a single row BLAS sums the products in another order than of several
     nearest = np.maximum((-2 * (centres @ x.T) + _squares(centres)[:, None]) + squares, 0)
     potential = nearest @ weight
     while len(centres) < components:
-        drawn = random.uniform(size=trials) * potential
-        candidates = x[np.minimum(np.searchsorted(np.cumsum(nearest), drawn), len(x) - 1)]
+        draws = random.uniform(size=trials) * potential
+        candidates = x[np.minimum(np.searchsorted(np.cumsum(nearest), draws), len(x) - 1)]
         distances = _distances_with(candidates, rows, squares, nearest.ravel())
         potentials = distances @ weight.reshape(-1, 1)
         best = np.argmin(potentials)
@@ -222,12 +222,12 @@ def _first_centres(rows: _RowParts, components: int, random: np.random.RandomSta
 def _distances_with(candidates: Floats, rows: _RowParts, squares: Floats, nearest: Floats) -> Floats:
     """Squared distances of rows to the nearest of some centres and one of the candidates, shape (candidates, rows)."""
     x, lengths, closer = rows.x, _squares(candidates), native_kernels().closer
-    out = np.empty((len(candidates), len(x)))
-    rows.each(lambda part: closer(x[part], squares[part], nearest[part], candidates, lengths, out[:, part]))
-    return out
+    distances = np.empty((len(candidates), len(x)))
+    rows.each(lambda part: closer(x[part], squares[part], nearest[part], candidates, lengths, distances[:, part]))
+    return distances
 
 
-def _iterated(rows: _RowParts, centres: Floats, tolerance: float) -> tuple[Floats, Labels] | None:
+def _iterate(rows: _RowParts, centres: Floats, tolerance: float) -> tuple[Floats, Labels] | None:
     """Centres and labels; None where a centre loses its rows."""
     labels, kernels = np.full(len(rows.x), -1, np.int32), native_kernels()
 
@@ -236,16 +236,17 @@ def _iterated(rows: _RowParts, centres: Floats, tolerance: float) -> tuple[Float
         return any(rows.each(lambda part: kernels.nearest_centres(rows.x[part], centres, squares, labels[part])))
 
     for _ in range(_MOST_ITERATIONS):
-        changed = label(centres)
+        is_changed = label(centres)
         counts, sums = kernels.sums_by_centre(rows.x, labels, len(centres))
         if not counts.all():
             return None
-        before, centres = centres, sums * (1 / counts)[:, None]
-        if not changed:
+        # Times the reciprocal, and with roots that are squared again: scikit-learn's roundings.
+        previous, centres = centres, sums * (1 / counts)[:, None]
+        if not is_changed:
             return centres, labels
-        if (np.sqrt(((before - centres) ** 2).sum(axis=1)) ** 2).sum() <= tolerance:
+        if (np.sqrt(((previous - centres) ** 2).sum(axis=1)) ** 2).sum() <= tolerance:
             break
-    label(centres)
+    label(centres)  # labels must be those of the last centres
     return centres, labels
 
 
@@ -279,7 +280,7 @@ def k_means_seeds(y: Floats, components: int, random_state: int) -> tuple[Seeds,
 
 @dataclass(frozen=True, slots=True)
 class LabelStart:
-    """Every row belongs to the component that k-means gave it.
+    """Start where every row belongs to the component of its k-means label.
 
     Parameters
     ----------
@@ -299,7 +300,7 @@ class LabelStart:
 
 @dataclass(frozen=True, slots=True)
 class CentreStart:
-    """Every row belongs to the nearest centre."""
+    """Start where every row belongs to the nearest centre."""
 
     reference: Floats
 
@@ -310,20 +311,20 @@ class CentreStart:
 
 @dataclass(frozen=True, slots=True)
 class RandomStart:
-    """Responsibilities are uniform numbers, drawn in row order."""
+    """Start whose responsibilities are uniform numbers, drawn in row order."""
 
     reference: Floats
     random: np.random.RandomState
 
     def responsibilities(self, part: slice, y: Array) -> Array:
         """Responsibilities of a block."""
-        drawn = self.random.uniform(size=(part.stop - part.start, len(self.reference)))
-        return namespace_of(y).asarray(drawn / np.sum(drawn, axis=1, keepdims=True))
+        uniforms = self.random.uniform(size=(part.stop - part.start, len(self.reference)))
+        return namespace_of(y).asarray(uniforms / np.sum(uniforms, axis=1, keepdims=True))
 
 
 @dataclass(frozen=True, slots=True)
 class PointStart:
-    """Every component starts from one row; the other rows do not count, so that nobody asks for responsibilities."""
+    """Start of every component from one row; other rows do not count, so that there are no responsibilities."""
 
     reference: Floats
 
@@ -338,13 +339,13 @@ def nearest(y: Array, centres: Floats) -> Array:
     xp = namespace_of(y)
     if centres.shape[1] == 1 and (xp is np or hasattr(y, "get")):  # others may have no searchsorted
         return Seeds(centres[:, 0]).nearest(y[:, 0])
-    moved = xp.asarray(centres)
+    points = xp.asarray(centres)
     best = xp.zeros(y.shape[0], dtype=xp.int64)
-    least = _square_distance(y, moved[0, :])
+    least_distance = _square_distance(y, points[0, :])
     for k in range(1, centres.shape[0]):
-        distance = _square_distance(y, moved[k, :])
-        closer = distance < least
-        best, least = xp.where(closer, xp.asarray(k), best), xp.where(closer, distance, least)
+        distance = _square_distance(y, points[k, :])
+        closer = distance < least_distance
+        best, least_distance = xp.where(closer, xp.asarray(k), best), xp.where(closer, distance, least_distance)
     return best
 
 
@@ -363,7 +364,7 @@ def draw_start(
     centre: float | Floats,
     moments: Moments,
 ) -> Start:
-    """A start by one of scikit-learn's methods, or from the centres given.
+    """Start by one of scikit-learn's methods, or from centres.
 
     Parameters
     ----------
@@ -393,19 +394,20 @@ def _k_means(
     rows: Rows, components: int, random: np.random.RandomState, centre: float | Floats, moments: Moments
 ) -> Start:
     """k-means on the rows as they are, for scikit-learn's labels; on coordinates where an offset would cost digits."""
-    chosen, places = rows.for_seeding()
-    x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
-    far = is_far_from_zero(moments.mean, moments.deviations)
-    centres, labels = k_means(from_centre(x, centre) if far else x, components, random, weight, rows.pool)
-    centres = centres if far else from_centre(centres, centre)
-    padded = centres[np.minimum(np.arange(components), len(centres) - 1)]
-    return CentreStart(padded) if places is None else LabelStart(padded, labels[places])
+    seeding, places = rows.for_seeding()
+    x, weight = to_numpy(seeding.array), None if seeding.weight is None else to_numpy(seeding.weight)
+    is_far = is_far_from_zero(moments.mean, moments.deviations)
+    centres, labels = k_means(from_centre(x, centre) if is_far else x, components, random, weight, rows.pool)
+    centres = centres if is_far else from_centre(centres, centre)
+    # Of fewer rows than components the last centre is repeated, for components that no label names.
+    reference = centres[np.minimum(np.arange(components), len(centres) - 1)]
+    return CentreStart(reference) if places is None else LabelStart(reference, labels[places])
 
 
 def _points(
-    chosen: Rows, init: str, components: int, random: np.random.RandomState, centre: float | Floats
+    seeding: Rows, init: str, components: int, random: np.random.RandomState, centre: float | Floats
 ) -> PointStart:
-    x, weight = to_numpy(chosen.array), None if chosen.weight is None else to_numpy(chosen.weight)
+    x, weight = to_numpy(seeding.array), None if seeding.weight is None else to_numpy(seeding.weight)
     if init == "random_from_data":
         share = None if weight is None else weight / np.sum(weight)
         index = random.choice(len(x), size=components, replace=False, p=share)

@@ -67,8 +67,8 @@ class Rows:
         Whether k-means may hold all rows.
     first_row : int
         Number of the first of these rows among those of a cluster; whole chunks lie before it.
-    chosen : callable, optional
-        Which rows of a block count, by their numbers; all by default.
+    choice : callable, optional
+        Mask of the rows of a block that count, by their numbers; all by default.
     pool : Executor, optional
         Threads to share blocks of the host out to.
     """
@@ -78,7 +78,7 @@ class Rows:
     lazy: bool = False
     whole: bool = False
     first_row: int = 0
-    chosen: Choice | None = None
+    choice: Choice | None = None
     pool: Executor | None = None
     spread: ClassVar[bool] = False
     TYPES: ClassVar = (np.float64, np.float32)
@@ -106,15 +106,15 @@ class Rows:
 
     @property
     def on_host(self) -> bool:
-        """Whether blocks are NumPy arrays."""
+        """Return whether blocks are NumPy arrays."""
         return self.lazy or (isinstance(self.array, np.ndarray) and namespace_of(self.array) is np)
 
     def stay(self, engine: Engine) -> bool:
-        """Whether the rows lie where an engine works on them, other than in the host's memory."""
+        """Return whether the rows lie on the device that an engine works on."""
         return runs_on_device(engine) and not self.on_host
 
     def parts(self, values: int = BLOCK_VALUES) -> list[slice]:
-        """Where blocks of about so many numbers lie: whole chunks each, but for the last."""
+        """Slices of blocks of about so many numbers: whole chunks each, but for the last."""
         size = max(1, values // (self.features * CHUNK_ROWS)) * CHUNK_ROWS
         return [slice(start, min(start + size, self.count)) for start in range(0, self.count, size)]
 
@@ -154,11 +154,11 @@ class Rows:
 
     def weights(self, part: slice) -> Array | None:
         """Weights of a block of rows, where these lie."""
-        own = None if self.weight is None else self.weight[part]
-        if self.chosen is None:
-            return own
-        kept = self.chosen(self.numbers(part)).astype(np.float64)
-        weight = kept if own is None else kept * to_numpy(own)
+        block_weight = None if self.weight is None else self.weight[part]
+        if self.choice is None:
+            return block_weight
+        choice = self.choice(self.numbers(part)).astype(np.float64)
+        weight = choice if block_weight is None else choice * to_numpy(block_weight)
         return weight if self.on_host else namespace_of(self.array).asarray(weight)
 
     def numbers(self, part: slice) -> slice:
@@ -183,11 +183,11 @@ class Rows:
         return total
 
     def merged(self, engine: Engine, function: Callable[..., T]) -> T:
-        """What a function, called as that of `sums`, gives for the blocks of all rows, merged in their order."""
+        """Results of a function for the blocks of all rows, called as that of `sums`, merged in their order."""
         return merged(self.each(partial(function, engine), BLOCK_ROWS))
 
     def each(self, function: Callable[..., T], values: int = BLOCK_VALUES) -> Iterator[T]:
-        """What a function gives for each block: for the numbers of its rows, the rows, and their weights."""
+        """Results of a function for each block, called with the numbers of its rows, the rows, and their weights."""
 
         def apply(part: slice) -> T:
             return function(self.numbers(part), self.read(part), self.weights(part))
@@ -201,16 +201,16 @@ class Rows:
         The places are the same for every call. Rows with a weight are taken as if they were repeated.
         """
         weight = self.weight
-        whole = weight is None or are_whole(weight)
-        if weight is not None and not whole:
+        whole_weights = weight is None or are_whole(weight)
+        if weight is not None and not whole_weights:
             weight = to_numpy(weight)  # sums of parts are rounded, on a device in another order
-        places = random_places(self.total, most, whole=whole)
+        places = random_places(self.total, most, whole_steps=whole_weights)
         return Rows.of(self.pick(places.astype(np.int64) if weight is None else _holders(weight, places)))
 
     def pick(self, places: Ints) -> NDArray[Any]:
         """Some rows, ascending, on the host; no others leave a device."""
         values = BLOCK_VALUES if self.on_host else DEVICE_BLOCK_VALUES  # a device is waited for once
-        return np.concatenate(list(self.each(partial(_picked, places), values)))
+        return np.concatenate(list(self.each(partial(_rows_at, places), values)))
 
     def for_seeding(self) -> tuple[Rows, Any]:
         """The rows that k-means runs on, and for each row of these its number among them (None: they are a sample).
@@ -233,29 +233,29 @@ def sums_of(
     """`Rows.sums` of each of several partitions; what lies on a device comes from there once for all of them."""
     totals = [ChunkSums(width, rows.first_row // CHUNK_ROWS) for rows in partitions]
 
-    def found() -> Iterator[tuple[ChunkSums, Array]]:
+    def chunk_sums() -> Iterator[tuple[ChunkSums, Array]]:
         for rows, total in zip(partitions, totals, strict=True):
             stay = rows.stay(engine)
             for sums in rows.each(partial(function, engine), values or (DEVICE_BLOCK_VALUES if stay else BLOCK_VALUES)):
                 yield total, sums if stay else to_numpy(sums)
 
-    add_chunks(engine, found())
+    add_chunks(engine, chunk_sums())
     return totals
 
 
-def random_places(total: float, most: int, *, whole: bool = True) -> Floats:
-    """A random place, the same for every call, in each of at most so many equal parts, which `whole` rounds up."""
-    step = max(1.0, np.ceil(total / most)) if whole else total / most
+def random_places(total: float, most: int, *, whole_steps: bool = True) -> Floats:
+    """A random place, the same for every call, in each of at most so many equal parts, of whole lengths by default."""
+    step = max(1.0, np.ceil(total / most)) if whole_steps else total / most
     starts = np.arange(0.0, total, step)
     places = starts + step * np.random.Generator(np.random.PCG64(0)).random(len(starts))
-    return places[places < total]
+    return places[places < total]  # the last part may reach beyond the rows
 
 
-def _picked(places: Ints, part: slice, x: Array, weight: Array | None) -> NDArray[Any]:
-    """Those of some rows that a block holds, on the host."""
-    inside = places[np.searchsorted(places, part.start) : np.searchsorted(places, part.stop)] - part.start
+def _rows_at(places: Ints, part: slice, x: Array, weight: Array | None) -> NDArray[Any]:
+    """Rows of a block at some places, on the host."""
+    offsets = places[np.searchsorted(places, part.start) : np.searchsorted(places, part.stop)] - part.start
     xp = namespace_of(x)
-    return np.asarray(to_numpy(xp.take(x, xp.asarray(inside), axis=0)))
+    return np.asarray(to_numpy(xp.take(x, xp.asarray(offsets), axis=0)))
 
 
 def first_feature(x: Array) -> Floats:
@@ -272,7 +272,7 @@ def column_for(engine: Engine, x: Array) -> Array:
 
 def merged(values: Iterable[T]) -> T:
     """Values that can be merged as one."""
-    return reduce(lambda one, other: one.merge(other), values)  # type: ignore[attr-defined]  # merge is all they need
+    return reduce(lambda total, value: total.merge(value), values)  # type: ignore[attr-defined]  # merge is all they need
 
 
 def _holders(weight: Array, places: Floats) -> Ints:
@@ -284,17 +284,19 @@ def _holders(weight: Array, places: Floats) -> Ints:
 
 
 def are_whole(weight: Array) -> bool:
-    """Whether all weights are whole numbers that count rows exactly."""
+    """Return whether all weights are whole numbers that count rows exactly."""
     xp = namespace_of(weight)
+    # Sums of as many positions of 20 bits fit a word of 64.
     return bool(xp.all(weight == xp.floor(weight)) and xp.sum(weight) < 2.0**44)
 
 
 def held_out(part: slice) -> NDArray[np.bool_]:
     """One row in eight, by a hash of its number: every eighth might be all that one of eight sensors says."""
-    hashed = np.arange(part.start, part.stop, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    return np.asarray(hashed >> np.uint64(64 - HELD_OUT_BITS) == 0)
+    # Multiplicative hashing: 2^64 over the golden ratio.
+    hashes = np.arange(part.start, part.stop, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return np.asarray(hashes >> np.uint64(64 - HELD_OUT_BITS) == 0)
 
 
 def learnt(part: slice) -> NDArray[np.bool_]:
-    """The other rows."""
+    """Rows that are not in `held_out`."""
     return ~held_out(part)

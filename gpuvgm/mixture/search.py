@@ -1,4 +1,4 @@
-"""The best fit that can be found: many starts, coarse to fine, components added and taken away, each to the end.
+"""Search for the best fit: many starts, coarse to fine, components added and taken away, each to the end.
 
 EM ends at the local maximum that its start leads to, and the lower bound of a mixture has many. Starts compete on a
 coarse copy of the rows; the winners get components more and lose the least useful ones again (split and merge: Ueda et
@@ -33,7 +33,7 @@ _SHORT_TRIAL = 2  # iterations after which fits are compared that lose more comp
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """How far a search goes.
+    """Extent of a search.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ SEARCHES = {"auto": AUTO, "best": replace(BEST, lesser=AUTO)}
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What a search found.
+    """Result of a search.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ class SearchResult:
     fit : MixtureFit
         The best fit; `bounds` are those of its last ascent on the finest level and never fall.
     statistics : Statistics
-        What its posterior was updated from.
+        Sums that its posterior was updated from.
     starts : int
         Starts tried.
     modes : int
@@ -113,7 +113,7 @@ class SearchResult:
 
     @property
     def loss_with_fewer(self) -> float | None:
-        """What one mode fewer costs, in nats a row."""
+        """Loss of the bound by one mode fewer, in nats a row."""
         return None if self.bound_with_fewer is None else (self.fit.bounds[-1] - self.bound_with_fewer) / self.rows
 
 
@@ -121,9 +121,9 @@ def search(  # noqa: PLR0913 - all but two are options
     levels: Sequence[Objective],
     starts: Sequence[Statistics],
     *,
-    given: Sequence[Statistics] = (),
-    known: Sequence[Statistics] = (),
-    few: Sequence[Statistics] = (),
+    full_starts: Sequence[Statistics] = (),
+    fits: Sequence[Statistics] = (),
+    sparse_starts: Sequence[Statistics] = (),
     weight_threshold: float = 0.005,
     effort: Effort = BEST,
     rival: SearchResult | None = None,
@@ -138,42 +138,42 @@ def search(  # noqa: PLR0913 - all but two are options
     starts : sequence of Statistics
         Where to start from on the coarsest level: sums of any assignment of the rows. Starts with the fewest
         components say how many the fit may have; those with more lose the least useful ones one by one.
-    given : sequence of Statistics, optional
+    full_starts : sequence of Statistics, optional
         Further starts, as sums over all rows. Each takes part in the search, and goes on to its end from level to
         level unless it ends far below the best on one; the result is never below that.
-    known : sequence of Statistics, optional
+    fits : sequence of Statistics, optional
         Fits from elsewhere, sums of an E-step over all rows. They take no part in the search, but go on from where they
         are; the result is never below them.
-    few : sequence of Statistics, optional
+    sparse_starts : sequence of Statistics, optional
         Starts on the coarsest level with most components empty. The best fit to many rows may have few components
         while those with some more are lower than those with many: taking components away one by one does not lead
-        there. The best of these starts goes on to its end as those given do.
+        there. The best of these starts goes on to its end as the full ones do.
     weight_threshold : float
         A mode is a component with more weight than this.
     effort : Effort
-        How far to go.
+        Extent of the search.
     rival : SearchResult, optional
-        What was found under another prior: the result where no start gets above its evidence on the coarsest level.
+        Result under another prior: the result where no start gets above its evidence on the coarsest level.
     """
     objectives = [_Level(objective, effort) for objective in levels]
     coarse, fine = objectives[0], objectives[-1]
-    everyone = [*starts, *given]
+    all_starts = [*starts, *full_starts]
     prior = fine.objective.prior
-    start = max(_screening(coarse, everyone), key=_height)
+    start = max(_screening(coarse, all_starts), key=_height)
     if rival is not None and not prior.evidence(start.bound, len(start.statistics.counts)) > rival.evidence:
         return rival
     simple, fewer = coarse.simplify(start)
     ascent = coarse.improve(simple)
     if ascent.bound - simple.bound > effort.rough_tolerance * coarse.objective.rows:
         ascent, fewer = coarse.simplify(ascent)
-    begin, beside = [ascent.statistics, *given], [*few]
+    begin, sparse = [ascent.statistics, *full_starts], [*sparse_starts]
     for level in objectives[:-1]:
-        ends = level.finish(level.objective.ascents([*begin, *beside]))
-        least = max(map(_height, ends)) - _FAR_BELOW * level.objective.rows
-        own, best_of_few = ends[: len(begin)], sorted(ends[len(begin) :], key=_height)[-1:]
-        begin, beside = ([end.statistics for end in some if end.bound >= least] for some in (own, best_of_few))
-    ascent = max(fine.finish(fine.objective.ascents([*begin, *beside, *known])), key=_height)
-    bounds, best = _not_below(ascent, [fine.objective.point(fit) for fit in known])
+        ends = level.finish(level.objective.ascents([*begin, *sparse]))
+        lowest = max(map(_height, ends)) - _FAR_BELOW * level.objective.rows
+        main_ends, best_of_few = ends[: len(begin)], sorted(ends[len(begin) :], key=_height)[-1:]
+        begin, sparse = ([end.statistics for end in group if end.bound >= lowest] for group in (main_ends, best_of_few))
+    ascent = max(fine.finish(fine.objective.ascents([*begin, *sparse, *fits])), key=_height)
+    bounds, best = _not_below(ascent, [fine.objective.point(fit) for fit in fits])
     while True:
         modes = _modes(best.posterior, weight_threshold)
         lesser = _with_fewer((coarse, fine), fewer, modes, weight_threshold)
@@ -191,7 +191,7 @@ def search(  # noqa: PLR0913 - all but two are options
         prior=prior,
         fit=MixtureFit(best.posterior, bounds, ascent.converged),
         statistics=best.statistics,
-        starts=len(everyone) + len(few),
+        starts=len(all_starts) + len(sparse_starts),
         modes=modes,
         bound_with_fewer=None if with_fewer is None else with_fewer.bound,
         rows=fine.objective.rows,
@@ -211,25 +211,25 @@ class _Level:
         iterations, tolerance = effort.max_iter, effort.tolerance
         if rough:
             iterations, tolerance = effort.rough_iter, effort.rough_tolerance
-        ends, moving = list(ascents), list(range(len(ascents)))
+        ends, indices = list(ascents), list(range(len(ascents)))
         for _ in range(_REORDERINGS):
-            if not moving:
+            if not indices:
                 break
-            self.objective.run([ends[i] for i in moving], iterations, tolerance)
-            better = {i: self._reorder(ends[i]) for i in moving}
-            moving = [i for i, statistics in better.items() if statistics is not None]
-            again = self.objective.ascents([statistics for statistics in better.values() if statistics is not None])
-            for i, ascent in zip(moving, again, strict=True):
+            self.objective.run([ends[i] for i in indices], iterations, tolerance)
+            better = {i: self._reorder(ends[i]) for i in indices}
+            indices = [i for i, statistics in better.items() if statistics is not None]
+            restarts = self.objective.ascents([statistics for statistics in better.values() if statistics is not None])
+            for i, ascent in zip(indices, restarts, strict=True):
                 ends[i] = ascent
         return ends
 
     def _reorder(self, ascent: Ascent) -> Statistics | None:
-        """Its statistics with components in descending order, where the bound is higher then."""
+        """Statistics with components in descending order; None unless the bound is higher then."""
         statistics = ascent.statistics
         if (statistics.counts[:-1] >= statistics.counts[1:]).all():
             return None
-        reordered = _descending(statistics)
-        return reordered if self.objective.bound(reordered) > ascent.bound else None
+        descending = _descending(statistics)
+        return descending if self.objective.bound(descending) > ascent.bound else None
 
     def compare(self, starts: Iterable[Statistics], iterations: int) -> list[Ascent]:
         """Runs of a few iterations, the highest first; of equal ones the first."""
@@ -242,7 +242,7 @@ class _Level:
         return max(self.finish(ascents[: self.effort.finalists], rough=True), key=_height)
 
     def go_on(self, ascent: Ascent) -> Statistics:
-        """Where an ascent is after some more iterations."""
+        """Statistics of an ascent after some more iterations."""
         self.objective.run([ascent], self.effort.screening, 0.0)
         return ascent.statistics
 
@@ -264,19 +264,19 @@ class _Level:
         """One component more and one fewer, for as long as that raises the bound."""
         components = len(ascent.statistics.counts)
         for _ in range(self.effort.rounds):
-            changed = self.prune(self.grow(ascent.statistics), components)
-            gain = changed.bound - ascent.bound
+            candidate = self.prune(self.grow(ascent.statistics), components)
+            gain = candidate.bound - ascent.bound
             if gain > 0:
-                ascent = changed
+                ascent = candidate
             if not gain > self.effort.rough_tolerance * self.objective.rows:
                 break
         return ascent
 
     def one_fewer(self, statistics: Statistics) -> Statistics | None:
         """The best fit found with one component fewer; None where there is but one with rows."""
-        held = statistics.take(np.flatnonzero(statistics.counts >= _LEAST_ROWS))
-        components = len(held.counts)
-        return self.prune(held, components - 1).statistics if components > 1 else None
+        nonempty = statistics.take(np.flatnonzero(statistics.counts >= _LEAST_ROWS))
+        components = len(nonempty.counts)
+        return self.prune(nonempty, components - 1).statistics if components > 1 else None
 
     def simplify(self, ascent: Ascent) -> tuple[Ascent, Statistics | None]:
         """An ascent with components left empty for as long as that raises the bound, and the first that does not."""
@@ -290,14 +290,14 @@ class _Level:
 
 
 def _screening(level: _Level, starts: Sequence[Statistics]) -> list[Ascent]:
-    """The best fits that became of the starts with each number of components."""
+    """Best fit from the starts of each number of components."""
     numbers = sorted({len(start.counts) for start in starts})
     winners = []
-    for many in numbers:
-        ordered = (_descending(start) for start in starts if len(start.counts) == many)
-        ascents = level.compare(ordered, level.effort.screening)
-        few = many == numbers[0]
-        winners.append(level.best(ascents) if few else level.prune(level.go_on(ascents[0]), numbers[0]))
+    for components in numbers:
+        descending = (_descending(start) for start in starts if len(start.counts) == components)
+        ascents = level.compare(descending, level.effort.screening)
+        is_fewest = components == numbers[0]
+        winners.append(level.best(ascents) if is_fewest else level.prune(level.go_on(ascents[0]), numbers[0]))
     return winners
 
 
@@ -313,10 +313,10 @@ def _with_fewer(
     return None
 
 
-def _not_below(ascent: Ascent, known: Sequence[Point]) -> tuple[tuple[float, ...], Point]:
+def _not_below(ascent: Ascent, points: Sequence[Point]) -> tuple[tuple[float, ...], Point]:
     """Bounds and end of an ascent, or the highest known point: EM may lower it by a rounding, or `reg_covar`."""
     best = ascent.best
-    highest = max([best, *known], key=lambda point: point.bound)
+    highest = max([best, *points], key=lambda point: point.bound)
     return (tuple(ascent.bounds) if highest is best else (highest.bound,)), highest
 
 
@@ -359,7 +359,7 @@ def search_cells(  # noqa: PLR0913 - the public signature
     Parameters
     ----------
     engine : Engine
-        Who runs E-steps.
+        Compute engine.
     levels : sequence of Cells
         The summary's cells, at least one, as `coarse_to_fine` gives them.
     prior : Prior
@@ -367,40 +367,42 @@ def search_cells(  # noqa: PLR0913 - the public signature
     components : int
         Components of the fit.
     random : numpy.random.RandomState
-        What starts are drawn with.
+        Source of randomness of the starts.
     given : sequence of Posterior or Statistics, optional
         Starts on these cells, and fits from elsewhere, which the result is never below.
     weight_threshold : float
         A mode is a component with more weight than this.
     effort : Effort
-        How far to go.
+        Extent of the search.
     after : SearchResult, optional
-        What a search under another prior found, to start from in place of k-means and quantiles, and the rival.
+        Result of a search under another prior, to start from in place of k-means and quantiles, and the rival.
     """
     objectives = [cell_objective(engine, level, prior, sound=True) for level in levels]
     fine = objectives[-1].accumulate
     fits = [fine(fit).padded(components) for fit in given if isinstance(fit, Posterior)]
     begin = [*fits, *(start.padded(components) for start in given if isinstance(start, Statistics))]
 
-    def searched(effort: Effort, known: Sequence[Statistics]) -> SearchResult:
+    def run(effort: Effort, lesser_fits: Sequence[Statistics]) -> SearchResult:
         if after is None:
             starts = cell_starts(levels[0], components, random, effort)
-            few = [quantile_start(levels[0], many).padded(components) for many in range(1, min(FEW, components))]
+            sparse_starts = [
+                quantile_start(levels[0], count).padded(components) for count in range(1, min(FEW, components))
+            ]
         else:
-            starts, few = [after.statistics.padded(components)], []
+            starts, sparse_starts = [after.statistics.padded(components)], []
         return search(
             objectives,
             starts,
-            given=begin,
-            known=[*fits, *known],
-            few=few,
+            full_starts=begin,
+            fits=[*fits, *lesser_fits],
+            sparse_starts=sparse_starts,
             weight_threshold=weight_threshold,
             effort=effort,
             rival=after,
         )
 
-    known = [] if effort.lesser is None else [searched(effort.lesser, []).statistics.padded(components)]
-    return searched(effort, known)
+    lesser_fits = [] if effort.lesser is None else [run(effort.lesser, []).statistics.padded(components)]
+    return run(effort, lesser_fits)
 
 
 def coarse_to_fine(cells: Cells) -> list[Cells]:
@@ -409,14 +411,14 @@ def coarse_to_fine(cells: Cells) -> list[Cells]:
     return [cells] if len(coarse.mean) == len(cells.mean) else [coarse, cells]
 
 
-def coarse_cells(cells: Cells, most: int) -> Cells:
+def coarse_cells(cells: Cells, limit: int) -> Cells:
     """Cells put together with their neighbours in the grid until at most so many are left, where that can be."""
     coarse, parents = cells, np.sort(cells.parent)
     bits = np.frexp((parents[1:] ^ parents[:-1]).astype(np.float64))[1]  # up to the highest that differs
-    left = (1 + np.count_nonzero(bits > doublings + 1) for doublings in range(MOST_DOUBLINGS))
-    first = next((doublings for doublings, least in enumerate(left) if least <= most), MOST_DOUBLINGS - 1)
-    for doublings in range(first, MOST_DOUBLINGS):
-        if len(coarse.mean) <= most:
+    counts = (1 + np.count_nonzero(bits > doublings + 1) for doublings in range(MOST_DOUBLINGS))
+    start = next((doublings for doublings, count in enumerate(counts) if count <= limit), MOST_DOUBLINGS - 1)
+    for doublings in range(start, MOST_DOUBLINGS):
+        if len(coarse.mean) <= limit:
             break
         coarse = replace(cells, parent=cells.parent >> doublings).coarsen()
     return coarse
@@ -426,7 +428,7 @@ def cell_starts(cells: Cells, components: int, random: np.random.RandomState, ef
     """Starts from k-means and from quantiles, some of them with more components."""
     rich = components + RICH
     draws = [(components, effort.starts), (rich, effort.rich_starts)]
-    starts = [_k_means_start(cells, many, random).padded(many) for many, times in draws for _ in range(times)]
+    starts = [_k_means_start(cells, count, random).padded(count) for count, times in draws for _ in range(times)]
     if not starts:
         starts = [start(cells, rich).padded(rich) for start in (_lloyd_start, quantile_start)]
     return [*starts, quantile_start(cells, components).padded(components)]
@@ -445,6 +447,7 @@ def quantile_start(cells: Cells, components: int) -> Statistics:
     share = (np.add.accumulate(weight) - 0.5 * weight) / cells.rows
     component = np.empty(len(order), np.int64)
     rank = np.minimum(share * components, components - 1).astype(np.int64)
+    # Numbered anew, because a heavy cell leaves quantiles empty.
     component[order] = np.append(0, np.cumsum(rank[1:] != rank[:-1]))
     counts = np.bincount(component, cells.weight)
     return _hard(cells, component, np.bincount(component, cells.weight * cells.mean) / counts)
@@ -458,9 +461,9 @@ def _lloyd_start(cells: Cells, components: int) -> Statistics:
     sums = np.append(0.0, np.add.accumulate(cells.weight[order] * value))
     for _ in range(_LLOYD_STEPS):
         ends = np.concatenate(([0], value.searchsorted(midpoints(centres)), [len(value)]))
-        held, total, count = ends[1:] > ends[:-1], sums[ends], rows[ends]
-        before, centres = centres, (total[1:] - total[:-1])[held] / (count[1:] - count[:-1])[held]
-        if np.array_equal(before, centres):
+        has_rows, total, count = ends[1:] > ends[:-1], sums[ends], rows[ends]
+        previous, centres = centres, (total[1:] - total[:-1])[has_rows] / (count[1:] - count[:-1])[has_rows]
+        if np.array_equal(previous, centres):
             break
     return _hard(cells, np.searchsorted(midpoints(centres), cells.mean), centres)
 
@@ -475,5 +478,5 @@ def accelerated(objective: Objective, posterior: Posterior, effort: Effort | Non
     ascents = objective.ascents([objective.accumulate(posterior)])
     objective.run(ascents, effort.max_iter, effort.tolerance)
     (ascent,) = ascents
-    reached = ascent.best.posterior
-    return MixtureFit(posterior if reached is None else reached, tuple(ascent.bounds), ascent.converged)
+    end = ascent.best.posterior
+    return MixtureFit(posterior if end is None else end, tuple(ascent.bounds), ascent.converged)

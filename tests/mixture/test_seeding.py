@@ -85,7 +85,7 @@ def test_what_the_loops_cannot_do_is_left_to_scikit_learn(monkeypatch: pytest.Mo
     """A centre that loses its rows, more features than BLAS sums in one chain, weights, and float32."""
     x = _rows()["normal"]
     expected = k_means(x, 10, np.random.RandomState(0))
-    monkeypatch.setattr(initialization, "_iterated", lambda *_: None)
+    monkeypatch.setattr(initialization, "_iterate", lambda *_: None)
     fits, fit = [], KMeans.fit
     monkeypatch.setattr(KMeans, "fit", lambda self, *rows, **weights: fits.append(self) or fit(self, *rows, **weights))
     found = k_means(x, 10, np.random.RandomState(0))
