@@ -106,28 +106,28 @@ def shape_of(
     rare_sentinels = _values_by_number(
         sample, numbers, np.setdiff1d(find_sentinels(values, counts, LEAST_SHARE_NAMED), [*sentinels])
     )
-    first = _with_sentinels(codec, sentinels, rare_sentinels, shares)
+    shape = _with_sentinels(codec, sentinels, rare_sentinels, shares)
     ordinary &= ~np.isin(numbers, [*sentinels])
     codec, strays = with_learned_step(codec, sample, ordinary, MOST_STRAYS)
     all_numbers = codec.encode_chunks(sample)
     numbers = all_numbers[ordinary]
-    off = np.isin(numbers, [codec.number(value) for value in strays])
+    is_stray = np.isin(numbers, [codec.number(value) for value in strays])
     if strays:
-        first = _with_strays(first, codec, strays, numbers[off], is_exact=is_exact)
-    numbers = ascending(numbers[~off])
+        shape = _with_strays(shape, codec, strays, numbers[is_stray], is_exact=is_exact)
+    numbers = ascending(numbers[~is_stray])
     if isinstance(codec, DatetimeCodec):
-        return first
+        return shape
     is_zero = numbers == codec.number(0)
-    zeros, room = np.count_nonzero(is_zero), max(0, MOST_SPIKES - len(first.modal) - len(modal))
+    zeros, room = np.count_nonzero(is_zero), max(0, MOST_SPIKES - len(shape.modal) - len(modal))
     if len(numbers) - zeros < LEAST_VALUES:
         if not least_rows(len(numbers), LEAST_SPIKE) <= zeros < len(numbers):
-            return first
+            return shape
         spikes = _find_spikes(_Trial.on(codec, numbers, components), codec, numbers, room)
         spikes = spikes[spikes == codec.number(0)]  # of few, no other is sure
-        return _shape_with_spikes(first, codec, codec, 0.0, _values_by_number(sample, all_numbers, spikes), numbers)
+        return _shape_with_spikes(shape, codec, codec, 0.0, _values_by_number(sample, all_numbers, spikes), numbers)
     best, gain = _best(codec, numbers[~is_zero], components)
-    curved, spikes = best.codec is not codec, np.empty(0)
-    if curved and zeros >= least_rows(len(numbers), LEAST_ZEROS):
+    is_curved, spikes = best.codec is not codec, np.empty(0)
+    if is_curved and zeros >= least_rows(len(numbers), LEAST_ZEROS):
         spikes = numbers[is_zero][:1]
     elif zeros:
         best = _Trial.on(best.codec, numbers, components)
@@ -136,7 +136,7 @@ def shape_of(
     if len(further_spikes):
         spikes = np.concatenate((spikes, further_spikes))
         best, gain = _best(codec, numbers[~np.isin(numbers, spikes)], components)
-    return _shape_with_spikes(first, codec, best.codec, gain, _values_by_number(sample, all_numbers, spikes), numbers)
+    return _shape_with_spikes(shape, codec, best.codec, gain, _values_by_number(sample, all_numbers, spikes), numbers)
 
 
 def _values_by_number(
@@ -176,12 +176,12 @@ def _with_sentinels(
     return Shape({}, _values_as_written(codec, [*sentinels.values()]), "; ".join(reasons))
 
 
-def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: Floats, *, is_exact: bool) -> Shape:
+def _with_strays(shape: Shape, codec: Codec, strays: Sequence[Number], numbers: Floats, *, is_exact: bool) -> Shape:
     """Shape with values off the step added as modal ones; floating-point dust is rounded to the step."""
     counts = np.array([np.count_nonzero(numbers == codec.number(value)) for value in strays])
     is_modal = is_exact | ~are_dust(codec, strays)
     reasons, modal = (
-        [first.reason] * bool(first.reason),
+        [shape.reason] * bool(shape.reason),
         [v for v, is_chosen in zip(strays, is_modal, strict=True) if is_chosen],
     )
     for mask, outcome in ((is_modal, ""), (~is_modal, ": rounded to one")):
@@ -190,20 +190,20 @@ def _with_strays(first: Shape, codec: Codec, strays: Sequence[Number], numbers: 
         are = "is no multiple" if len(texts) == 1 else "are no multiples"
         text = f"{', '.join(texts)} ({rows:,} row{'s' * (rows != 1)}) {are} of {step_text(codec)}, as all others are"
         reasons += [text + outcome] * bool(texts)
-    return Shape({}, (*first.modal, *_values_as_written(codec, modal)), "; ".join(reasons))
+    return Shape({}, (*shape.modal, *_values_as_written(codec, modal)), "; ".join(reasons))
 
 
 def _shape_with_spikes(
-    first: Shape, plain: Codec, codec: Codec, gain: float, spikes: Mapping[float, Number], numbers: Floats
+    shape: Shape, plain: Codec, codec: Codec, gain: float, spikes: Mapping[float, Number], numbers: Floats
 ) -> Shape:
-    """Shape with a scale and spikes added to `first`, with their reasons; spikes are values by number."""
-    reasons = [first.reason] if first.reason else []
+    """Shape with a scale and spikes added to `shape`, with their reasons; spikes are values by number."""
+    reasons = [shape.reason] if shape.reason else []
     if codec.formula:
         reasons.append(f"fitted as {codec.formula}, likelier by {gain:.2g} nats a row")
     texts = [f"{plain.show(value)} ({100 * np.mean(numbers == spike):.2g} %)" for spike, value in spikes.items()]
     if texts:
         reasons.append(f"{', '.join(texts)} stand{'s' * (len(texts) == 1)} out")
-    return Shape(codec.declared, (*first.modal, *_values_as_written(plain, [*spikes.values()])), "; ".join(reasons))
+    return Shape(codec.declared, (*shape.modal, *_values_as_written(plain, [*spikes.values()])), "; ".join(reasons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +232,8 @@ class _Trial:
         y, counts = distinct_values(frame.apply(inner))
         weight, zeros = counts.astype(np.float64), np.zeros(len(y))
         cells = Cells(y, weight, zeros, zeros.astype(np.int64), zeros.astype(np.int64), zeros)
-        least = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, zeros[:1])[0])
-        prior = prior_of(*mean_and_variance(y, weight, zeros), frame, config, least)
+        least_variance = 0.0 if isinstance(codec, CurvedCodec) else float(rounding_variance(codec, zeros[:1])[0])
+        prior = prior_of(*mean_and_variance(y, weight, zeros), frame, config, least_variance)
         objective = cell_objective(get_engine(), cells, prior, sound=True)
         ascents = objective.ascents([quantile_start(cells, components)])
         objective.run(ascents, ITERATIONS, QUIET)
@@ -270,13 +270,13 @@ def _best(codec: Codec, numbers: Floats, components: int) -> tuple[_Trial, float
     # One row may lie anywhere.
     floor = np.log(1 / len(sample)) - np.log(max(sample[-1] - sample[0], np.finfo(float).tiny))
     best = _Trial.on(codec, training, components)
-    first = highest = float(np.mean(np.logaddexp(best.log_density(held_out), floor)))
+    plain = highest = float(np.mean(np.logaddexp(best.log_density(held_out), floor)))
     for size in _sizes(codec, sample):
         trial = _Trial.on(AsinhCodec.around(codec, size), training, components)
         likelihood = float(np.mean(np.logaddexp(trial.log_density(held_out), floor)))
-        if likelihood > highest + (LEAST_GAIN if highest == first else LEAST_MORE):
+        if likelihood > highest + (LEAST_GAIN if highest == plain else LEAST_MORE):
             best, highest = trial, likelihood
-    return best, highest - first
+    return best, highest - plain
 
 
 def _sizes(codec: Codec, numbers: Floats) -> list[float]:
@@ -320,6 +320,6 @@ def _find_spikes(trial: _Trial, codec: Codec, numbers: Floats, limit: int) -> Fl
 def _local_spacing(values: Floats, places: NDArray[np.int64]) -> Floats:
     """Median distance of neighbours around some of different values, which ascend."""
     gaps = np.diff(values)
-    first = np.clip(places - NEIGHBOURS // 2, 0, max(0, len(gaps) - NEIGHBOURS))
-    neighbours = np.minimum(first[:, None] + np.arange(NEIGHBOURS), len(gaps) - 1)
+    starts = np.clip(places - NEIGHBOURS // 2, 0, max(0, len(gaps) - NEIGHBOURS))
+    neighbours = np.minimum(starts[:, None] + np.arange(NEIGHBOURS), len(gaps) - 1)
     return np.asarray(np.median(gaps[neighbours], axis=1))

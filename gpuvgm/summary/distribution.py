@@ -237,9 +237,9 @@ def _ks(first: Pieces, second: Pieces) -> tuple[float, float]:
     start = np.union1d(first.start, second.start)
     counts, value = np.zeros((2, len(start))), np.full((2, len(start)), np.nan)
     for k, pieces in enumerate((first, second)):
-        at = np.searchsorted(start, pieces.start)
-        counts[k, at] = pieces.count
-        value[k, at] = np.where((pieces.scatter == 0) & (pieces.unit == 0), pieces.mean, np.nan)
+        index = np.searchsorted(start, pieces.start)
+        counts[k, index] = pieces.count
+        value[k, index] = np.where((pieces.scatter == 0) & (pieces.unit == 0), pieces.mean, np.nan)
     shares = np.cumsum(counts, axis=1) / np.array([[first.rows], [second.rows]])
     gap = shares[0] - shares[1]
     previous_gap = np.concatenate(([0.0], gap[:-1]))
