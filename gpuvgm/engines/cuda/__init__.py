@@ -47,14 +47,14 @@ _LOG = logging.getLogger("gpuvgm")
 
 
 def ranged(verb: Verb) -> Verb:
-    """A verb of the contract as a range in profiles, for example "gpuvgm.transform"."""
+    """Method of the contract as a range in profiles, for example "gpuvgm.transform"."""
 
     @wraps(verb)
-    def within(self: CudaEngine, *arguments: Any, **options: Any) -> Any:
+    def wrapper(self: CudaEngine, *arguments: Any, **options: Any) -> Any:
         with self.device.range(f"gpuvgm.{verb.__name__}"):
             return verb(self, *arguments, **options)
 
-    return cast(Verb, within)
+    return cast(Verb, wrapper)
 
 
 class CudaEngine(Engine):
@@ -63,9 +63,9 @@ class CudaEngine(Engine):
     Parameters
     ----------
     host : Engine
-        Who runs E-steps over arrays of the host.
+        Engine that runs E-steps over arrays of the host.
     device : Device, optional
-        Where the rest is run; by default CuPy's current device.
+        Device of all other work; by default CuPy's current one.
 
     Raises
     ------
@@ -97,11 +97,11 @@ class CudaEngine(Engine):
     def numbers_of(
         self, values: Floats, rules: RowRules
     ) -> tuple[Floats, NDArray[np.int32] | None, NDArray[np.bool_] | None]:
-        """Numbers of values of the host, who makes them; see `Engine.numbers_of`."""
+        """Numbers of values of the host, by the host engine; see `Engine.numbers_of`."""
         return self._host.numbers_of(values, rules)
 
     def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
-        """Values of numbers of the host, who makes them; see `Engine.values_of`."""
+        """Values of numbers of the host, by the host engine; see `Engine.values_of`."""
         return self._host.values_of(numbers, rules, limits)
 
     def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
@@ -109,17 +109,18 @@ class CudaEngine(Engine):
         return summary.DeviceSummary(self, self._tables, grid, step)
 
     def _summarise_pieces(self, x: Floats, grid: Grid, step: Step | None, lanes: tuple[Lane, Lane]) -> Summary:
-        first, second = lanes
-        with first:
+        first_lane, second_lane = lanes
+        with first_lane:
             table = self._tables.lend(grid, step)
 
         def work(lane: Lane, piece: slice) -> None:
             part = lane.upload(x[piece])
-            lane.follow(second if lane is first else first)
+            # Both lanes add to one table: kernels of a piece begin after those of the piece before.
+            lane.follow(second_lane if lane is first_lane else first_lane)
             table.add(part)
 
         in_pieces(self.device, len(x), work, lanes=lanes)
-        with first:
+        with first_lane:
             return self._tables.summary(table, len(x))
 
     @ranged
@@ -173,9 +174,9 @@ class CudaEngine(Engine):
 
         def work(lane: Lane, piece: slice) -> None:
             uniforms = None if draw.uniforms is None else lane.upload(draw.uniforms[piece])
-            here = replace(draw, first_row=draw.first_row + piece.start, uniforms=uniforms)
+            piece_draw = replace(draw, first_row=draw.first_row + piece.start, uniforms=uniforms)
             out = self._like(scalar[piece]), self._like(code[piece])
-            rows.transform(device, lane.upload(x[piece]), table, here, out)
+            rows.transform(device, lane.upload(x[piece]), table, piece_draw, out)
             lane.download(out[0], scalar[piece])
             lane.download(out[1], code[piece])
 
@@ -194,8 +195,8 @@ class CudaEngine(Engine):
         """Modes that hold their rows; see `Engine.hold`."""
         if not self.device.is_resident(numbers):
             return self._host.hold(numbers, scalar, code, table, off_step)
-        found: Ints = holds.hold(self.device, numbers, (scalar, code), table, off_step)
-        return found
+        counts: Ints = holds.hold(self.device, numbers, (scalar, code), table, off_step)
+        return counts
 
     @ranged
     def inverse_transform(
@@ -209,15 +210,15 @@ class CudaEngine(Engine):
         wrong: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
-            value, found = self._like(out[piece]), np.zeros(2, np.uint64)
-            first = rows.inverse_transform(device, lane.upload(scalar[piece]), lane.upload(code[piece]), table, value)
+            value, errors = self._like(out[piece]), np.zeros(2, np.uint64)
+            result = rows.inverse_transform(device, lane.upload(scalar[piece]), lane.upload(code[piece]), table, value)
             lane.download(value, out[piece])
-            lane.download(first, found)
-            wrong.append((piece.start, found))
+            lane.download(result, errors)
+            wrong.append((piece.start, errors))
 
         def on_device() -> tuple[int, bool]:
             in_pieces(device, len(code), work)
-            return next((start + _first(found[0]) for start, found in wrong if _first(found[0]) >= 0), -1), False
+            return next((start + _first(errors[0]) for start, errors in wrong if _first(errors[0]) >= 0), -1), False
 
         return self._or_on_host("rows", on_device, self._host.inverse_transform, scalar, code, table, out)
 
@@ -242,8 +243,8 @@ class CudaEngine(Engine):
         """Bin of each number; see `Engine.find_bins`."""
         if not self.device.is_resident(numbers):
             return self._host.find_bins(numbers, edges, codes)
-        found: Codes = synthesis.find_bins(self.device, numbers, edges, codes)
-        return found
+        bins: Codes = synthesis.find_bins(self.device, numbers, edges, codes)
+        return bins
 
     @ranged
     def joint_counts(self, codes: Codes, parents: Sequence[Codes], column: CountedColumn) -> tuple[Ints, Ints | None]:
@@ -260,17 +261,17 @@ class CudaEngine(Engine):
         """Rows of a column of a synthesizer, on the device; see `Engine.draw_rows`."""
 
         def on_device() -> tuple[Codes, Floats]:
-            drawn: tuple[Codes, Floats] = synthesis.draw_rows(
+            result: tuple[Codes, Floats] = synthesis.draw_rows(
                 self.device, column, [*map(self._up, parents)], draw, rows
             )
-            return drawn
+            return result
 
         def on_host() -> tuple[Codes, Floats]:
             return self._host.draw_rows(column, [*map(to_numpy, parents)], draw, rows)
 
         return self._or_on_host("drawn rows", on_device, on_host)
 
-    def _or_on_host(self, what: str, on_device: Callable[[], T], on_host: Callable[..., T], *arguments: Any) -> T:
+    def _or_on_host(self, name: str, on_device: Callable[[], T], on_host: Callable[..., T], *arguments: Any) -> T:
         """Work on arrays of the host: on the device, or by the host engine if that is out of reach or has no room."""
         if self.device.is_forked:
             return on_host(*arguments)
@@ -279,7 +280,7 @@ class CudaEngine(Engine):
         except self.device.out_of_memory:
             self._tables.release()
             self.device.release_memory()
-            _LOG.warning("the device has no room for %s: the host does the work", what)
+            _LOG.warning("the device has no room for %s: the host does the work", name)
         return on_host(*arguments)
 
     def _up(self, array: Any) -> Any:
@@ -295,16 +296,16 @@ def started(host: Engine) -> CudaEngine:
     Parameters
     ----------
     host : Engine
-        Who runs E-steps over arrays of the host.
+        Engine that runs E-steps over arrays of the host.
     """
     engine, table = CudaEngine(host), InverseTable(Frame(1.0, 0.0), np.zeros(1), np.ones(1), 1.0)
-    out = np.full(1, np.nan)
-    engine.inverse_transform(np.ones(1, np.float32), np.zeros(1, np.uint8), table, out)
-    if out[0] != 1.0:
-        raise RuntimeError(f"a kernel gave {out[0]} instead of 1.0")
+    number = np.full(1, np.nan)
+    engine.inverse_transform(np.ones(1, np.float32), np.zeros(1, np.uint8), table, number)
+    if number[0] != 1.0:
+        raise RuntimeError(f"a kernel gave {number[0]} instead of 1.0")
     return engine
 
 
 def _first(row: np.uint64) -> int:
-    """A first row as the contract gives it: -1 where there is none."""
+    """Row number in the contract's form: -1 where there is none."""
     return -1 if int(row) == rows.NO_ROW else int(row)

@@ -35,9 +35,9 @@ class Device:
     xp : module
         CuPy.
     number : int
-        Which device it is.
+        Number of the device.
     out_of_memory : tuple of type
-        What its allocators raise.
+        Exceptions of its allocators.
 
     Raises
     ------
@@ -63,7 +63,7 @@ class Device:
 
     @property
     def current(self) -> int:
-        """Which device is the current one of this thread."""
+        """Number of the current device of this thread."""
         return int(self.cuda.Device().id)
 
     @property
@@ -115,22 +115,22 @@ class Device:
         return np.asarray(self.xp.asnumpy(array))
 
     def is_resident(self, array: Any) -> bool:
-        """Whether an array is CuPy's."""
+        """Return whether an array is CuPy's."""
         return isinstance(array, self.xp.ndarray)
 
     @property
     def is_forked(self) -> bool:
-        """Whether this process was forked from the one that the device belongs to, and so cannot use it."""
+        """Return whether this process was forked from the one that the device belongs to, and so cannot use it."""
         return os.getpid() != self._process
 
     @contextmanager
-    def lanes(self, *, here: bool = False) -> Iterator[tuple[Lane, Lane]]:
-        """Two lanes for a while: as one computes, the other copies. Who comes when none of `LANE_PAIRS` is left waits.
+    def lanes(self, *, on_current: bool = False) -> Iterator[tuple[Lane, Lane]]:
+        """Two lanes for a while: as one computes, the other copies. If all of `LANE_PAIRS` are in use, wait for one.
 
         What they begin comes after the work of the caller's stream: its arrays are complete, and its memory is free.
-        They belong to the engine's device, or to the one that is current `here`.
+        They belong to the engine's device, or with `on_current` to the thread's current one.
         """
-        number = self.current if here else self.number
+        number = self.current if on_current else self.number
         free = self._lanes_of(number)
         pair = free.get()
         try:
@@ -190,9 +190,9 @@ class Lane:
         with self._device:
             self._stream = xp.cuda.Stream(non_blocking=True)
         self._buffers: list[NDArray[Any]] = []
-        self._used = 0
-        self._arriving: list[tuple[NDArray[Any], NDArray[Any]]] = []
-        self._held: list[Any] = []
+        self._next_buffer = 0
+        self._downloads: list[tuple[NDArray[Any], NDArray[Any]]] = []
+        self._arrays: list[Any] = []  # in use by the stream until it is waited for
 
     def __enter__(self) -> Lane:
         self._device.__enter__()
@@ -205,35 +205,35 @@ class Lane:
 
     def upload(self, array: NDArray[Any]) -> Any:
         """Begin to copy to the device, through pinned memory."""
-        pinned = self._pinned(array)
-        pinned[...] = array
+        buffer = self._pinned(array)
+        buffer[...] = array
         resident = self._xp.empty(array.shape, array.dtype)
-        resident.set(pinned, stream=self._stream)
-        self._held.append(resident)
+        resident.set(buffer, stream=self._stream)
+        self._arrays.append(resident)
         return resident
 
     def download(self, array: Any, out: NDArray[Any]) -> None:
         """Begin to copy from the device, through pinned memory; it is there after the next `wait`."""
-        pinned = self._pinned(out)
-        array.get(stream=self._stream, out=pinned, blocking=False)
-        self._held.append(array)
-        self._arriving.append((pinned, out))
+        buffer = self._pinned(out)
+        array.get(stream=self._stream, out=buffer, blocking=False)
+        self._arrays.append(array)
+        self._downloads.append((buffer, out))
 
-    def follow(self, other: Lane) -> None:
-        """Start what comes after what the other lane was given before."""
-        self.begin_after(other._stream.record())
+    def follow(self, lane: Lane) -> None:
+        """Start further work after all that the other lane has been given."""
+        self.begin_after(lane._stream.record())
 
     def begin_after(self, event: Any) -> None:
-        """Start what comes after an event of another stream."""
+        """Start further work after an event of another stream."""
         self._stream.wait_event(event)
 
     def wait(self) -> None:
-        """Wait, and hand out what has arrived."""
-        arriving, self._arriving, self._used = self._arriving, [], 0
+        """Wait, and copy what was downloaded to its arrays."""
+        downloads, self._downloads, self._next_buffer = self._downloads, [], 0
         self._stream.synchronize()
-        self._held.clear()
-        for pinned, out in arriving:
-            out[...] = pinned
+        self._arrays.clear()
+        for buffer, out in downloads:
+            out[...] = buffer
 
     def _memory(self, size: int) -> NDArray[np.uint8]:
         """Pinned memory, or plain memory where the system gives no more of it."""
@@ -244,16 +244,16 @@ class Lane:
 
     def _pinned(self, like: NDArray[Any]) -> NDArray[Any]:
         """A pinned buffer of this shape; buffers are kept, and replaced by longer ones where they are too short."""
-        if self._used == len(self._buffers):
+        if self._next_buffer == len(self._buffers):
             self._buffers.append(np.empty(0, np.uint8))
-        if self._buffers[self._used].nbytes < like.nbytes:
-            self._buffers[self._used] = self._memory(like.nbytes)
-        self._used += 1
-        return np.ndarray(like.shape, like.dtype, self._buffers[self._used - 1])
+        if self._buffers[self._next_buffer].nbytes < like.nbytes:
+            self._buffers[self._next_buffer] = self._memory(like.nbytes)
+        self._next_buffer += 1
+        return np.ndarray(like.shape, like.dtype, self._buffers[self._next_buffer - 1])
 
 
 def address_of(array: Any) -> int:
-    """Where an array lies, for tables that kernels read; 0 for None."""
+    """Address of an array, for tables that kernels read; 0 for None."""
     if array is None:
         return 0
     pointer = getattr(array, "__cuda_array_interface__", None) or array.__array_interface__
@@ -272,20 +272,20 @@ def rmm_resources(cuda: Any, number: int) -> tuple[Any, ...]:
     """
     if getattr(cuda.get_allocator(), "__name__", None) != "rmm_cupy_allocator":
         return ()
-    found = [import_module("rmm").mr.get_per_device_resource(number)]
-    while (upstream := getattr(found[-1], "upstream_mr", None)) is not None:
-        found.append(upstream)
-    return tuple(found)
+    resources = [import_module("rmm").mr.get_per_device_resource(number)]
+    while (upstream := getattr(resources[-1], "upstream_mr", None)) is not None:
+        resources.append(upstream)
+    return tuple(resources)
 
 
 def _free_of_rmm(resources: Sequence[Any], free: int) -> int:
     """Bytes that RMM has: those that CUDA has free, and those of its pools; half of a pool whose use nobody counts."""
-    pools = sum(int(one.pool_size()) for one in resources if hasattr(one, "pool_size"))
-    used = [int(one.get_allocated_bytes()) for one in resources if hasattr(one, "get_allocated_bytes")]
+    pools = sum(int(mr.pool_size()) for mr in resources if hasattr(mr, "pool_size"))
+    allocated = [int(mr.get_allocated_bytes()) for mr in resources if hasattr(mr, "get_allocated_bytes")]
     if pools:
-        free += pools - (used[0] if used else pools // 2)
-    limited = [one for one in resources if hasattr(one, "get_allocation_limit")]
-    return max(0, min([free, *(int(one.get_allocation_limit() - one.get_allocated_bytes()) for one in limited)]))
+        free += pools - (allocated[0] if allocated else pools // 2)
+    with_limit = [mr for mr in resources if hasattr(mr, "get_allocation_limit")]
+    return max(0, min([free, *(int(mr.get_allocation_limit() - mr.get_allocated_bytes()) for mr in with_limit)]))
 
 
 def _cupy() -> ModuleType:
@@ -309,11 +309,11 @@ def declared(parameters: Sequence[Parameter]) -> str:
 
 
 def row_kernel_arguments(program: Program) -> dict[str, Any]:
-    """What `cupy.ElementwiseKernel` is made with; arrays that are written are its outputs and come last."""
-    written = [p for p in program.parameters if p.written]
+    """Arguments of `cupy.ElementwiseKernel`; arrays that are written are its outputs and come last."""
+    outputs = [p for p in program.parameters if p.written]
     return {
         "in_params": declared([p for p in program.parameters if not p.written]),
-        "out_params": declared(written),
+        "out_params": declared(outputs),
         "operation": program.operation,
         "name": program.name,
         "preamble": program.preamble(),

@@ -22,8 +22,8 @@ _SOURCES = ("vgm_math.cuh", "cuda/block.cuh", "cuda/block_rows.cuh")
 _CHUNKS = (value("int64", "rows"), value("int64", "first_chunk"), written("float64", "partials"))
 
 
-def _row_parameters(x: str, *given: str) -> tuple[Parameter, ...]:
-    rows = (Parameter(x, "x"), *(Parameter("float64", name) for name in (*given, "mixture")))
+def _row_parameters(x: str, *names: str) -> tuple[Parameter, ...]:
+    rows = (Parameter(x, "x"), *(Parameter("float64", name) for name in (*names, "mixture")))
     return (*rows, value("int32", "components"), value("float64", "scale"), value("float64", "centre"))
 
 
@@ -43,7 +43,7 @@ def e_step_program(components: int, x: str, *, weighted: bool, cells: bool = Fal
         Cells of a summary instead of rows, for any number of components; they have weights.
     """
     ending = "_cells" if cells else "_weighted" if weighted else ""
-    given = [*["weight"] * weighted, *["scatter"] * cells]
+    names = [*["weight"] * weighted, *["scatter"] * cells]
     return Program(
         name=f"gpuvgm_e_step_{components or 'any'}_{SHORT[x]}{ending}",
         sources=(*_SOURCES, "cuda/exp2_table.cuh", "cuda/e_step.cuh"),
@@ -53,7 +53,7 @@ def e_step_program(components: int, x: str, *, weighted: bool, cells: bool = Fal
             ("GPUVGM_WEIGHTED", str(int(weighted))),
             ("GPUVGM_CELLS", str(int(cells))),
         ),
-        parameters=(*_row_parameters(x, *given), *_CHUNKS),
+        parameters=(*_row_parameters(x, *names), *_CHUNKS),
         threads=128 if components else 256,
     )
 
@@ -101,48 +101,50 @@ def e_step_partials(device: Device, x: Any, weight: Any | None, scatter: Any | N
     components, cells = len(table.means), scatter is not None
     if cells and weight is None:
         weight = device.xp.zeros(len(x)) + 1.0
-    few = 0 if cells or components > MOST_IN_REGISTERS else components
-    program = e_step_program(few, x.dtype.name, weighted=weight is not None, cells=cells)
+    in_registers = 0 if cells or components > MOST_IN_REGISTERS else components
+    program = e_step_program(in_registers, x.dtype.name, weighted=weight is not None, cells=cells)
     return _in_frame(device, program, (x, weight, scatter), table, 3 * components + 1)
 
 
-def add_chunks(device: Device, found: Iterable[tuple[ChunkSums, Any]]) -> None:
+def add_chunks(device: Device, sums: Iterable[tuple[ChunkSums, Any]]) -> None:
     """Add sums of chunks; of those on the device whole tiles come to the host as one node each, all in one copy.
 
     Parameters
     ----------
     device : Device
         Where they lie.
-    found : iterable of (ChunkSums, array of shape (chunks, width))
+    sums : iterable of (ChunkSums, array of shape (chunks, width))
         As for `gpuvgm.engines.add_chunks`; bits as those of `ChunkSums.add`.
     """
     waiting: list[tuple[ChunkSums, int, int, Any]] = []
     following: dict[int, int] = {}  # chunk that follows those of each total, once all before are added
-    for total, partials in found:
+    for total, partials in sums:
         if not device.is_resident(partials):
             total.add(partials)
             continue
-        first = following.get(id(total), total.next)
-        following[id(total)] = first + len(partials)
-        waiting.append((total, *_tiles(device, first, partials)))
+        first_chunk = following.get(id(total), total.next)
+        following[id(total)] = first_chunk + len(partials)
+        waiting.append((total, *_tiles(device, first_chunk, partials)))
     if not waiting:
         return
     nodes = [nodes for *_, nodes in waiting]
-    here = device.to_host(nodes[0] if len(nodes) == 1 else device.xp.concatenate(nodes))
-    for (total, head, tiles, _), own in zip(waiting, np.split(here, np.cumsum([*map(len, nodes)])[:-1]), strict=True):
-        total.add(own[:head])
-        total.add(own[head : head + tiles], TILE_LEVEL)
-        total.add(own[head + tiles :])
+    on_host = device.to_host(nodes[0] if len(nodes) == 1 else device.xp.concatenate(nodes))
+    for (total, head, tiles, _), part in zip(
+        waiting, np.split(on_host, np.cumsum([*map(len, nodes)])[:-1]), strict=True
+    ):
+        total.add(part[:head])
+        total.add(part[head : head + tiles], TILE_LEVEL)
+        total.add(part[head + tiles :])
 
 
-def _tiles(device: Device, first: int, partials: Any) -> tuple[int, int, Any]:
+def _tiles(device: Device, first_chunk: int, partials: Any) -> tuple[int, int, Any]:
     """Nodes of consecutive chunks on the device: how many before the first tile, how many tiles, and all nodes."""
     chunks, width = partials.shape
     size = 1 << TILE_LEVEL
-    head = min(-first % size, chunks)
-    tiles, rest = divmod(chunks - head, size)
-    nodes = device.xp.empty((head + tiles + rest, width))
-    blocks = (1 + tiles + (rest > 0)) * -(-width // TILE_COLUMNS)
+    head = min(-first_chunk % size, chunks)
+    tiles, tail = divmod(chunks - head, size)
+    nodes = device.xp.empty((head + tiles + tail, width))
+    blocks = (1 + tiles + (tail > 0)) * -(-width // TILE_COLUMNS)
     if chunks:
         device.run_blocks(TOTALS, blocks, [partials, chunks, head, width, nodes])
     return head, tiles, nodes
@@ -157,16 +159,16 @@ def count_most_probable(device: Device, x: Any, weight: Any | None, table: Kerne
     return np.asarray(total.total[0])
 
 
-def _in_frame(device: Device, program: Program, given: tuple[Any, ...], table: KernelTable, width: int) -> Any:
-    """What a program that takes rows, a mixture and its frame finds for every chunk, shape (chunks, width)."""
+def _in_frame(device: Device, program: Program, row_arrays: tuple[Any, ...], table: KernelTable, width: int) -> Any:
+    """Results for every chunk of a program that takes rows, a mixture and its frame, shape (chunks, width)."""
     mixture = device.xp.asarray(np.stack((table.means, table.half_precisions, table.coefficients)))
-    arrays = [array for array in given if array is not None]
+    arrays = [array for array in row_arrays if array is not None]
     arguments = [*arrays, mixture, len(table.means), table.frame.scale, table.frame.centre]
-    return by_chunk(device, program, arguments, len(given[0]), width)
+    return by_chunk(device, program, arguments, len(row_arrays[0]), width)
 
 
 def by_chunk(device: Device, program: Program, arguments: Sequence[Any], rows: int, width: int) -> Any:
-    """What a program finds for every chunk of 4,096 rows, shape (chunks, width).
+    """Results of a program for every chunk of 4,096 rows, shape (chunks, width).
 
     Parameters
     ----------
@@ -175,7 +177,7 @@ def by_chunk(device: Device, program: Program, arguments: Sequence[Any], rows: i
     program : Program
         A program whose last parameters are rows, first chunk and partials.
     arguments : sequence
-        Those before.
+        Arguments of the parameters before these.
     rows, width : int
         Number of rows, and of sums.
     """

@@ -75,17 +75,17 @@ class Problem:
     def upload(self, lane: Lane) -> None:
         """Begin to copy the cells to the device."""
         self.resident = lane.upload(self.cells)
-        first, size = address_of(self.resident), self.cells.itemsize * self.cells.shape[1]
-        self.places = (first, first + size, first + 2 * size if len(self.cells) > 2 else 0)
+        address, size = address_of(self.resident), self.cells.itemsize * self.cells.shape[1]
+        self.places = (address, address + size, address + 2 * size if len(self.cells) > 2 else 0)
 
 
 class Loop:
-    """EM over the cells of one problem; see `EMLoop`. What it has come to lies in this process's memory after a run.
+    """EM over the cells of one problem; see `EMLoop`. Its results lie in this process's memory after a run.
 
     Parameters
     ----------
     em : DeviceEM
-        Who runs it.
+        Engine's EM that it belongs to.
     start : sequence of ndarray of shape (K,)
         Four statistics, for accelerated EM, or the six parameters of a posterior.
     remembered : int
@@ -100,23 +100,23 @@ class Loop:
     room : tuple of int
         Numbers of its memory, and of the posteriors that it remembers.
     memory : array or None
-        What both are parts of, on the device from the first run on.
+        Array that both are parts of, on the device from the first run on.
     places : tuple of int
-        Where they begin; 0 where no posterior is remembered.
-    made : int
-        Iterations that were made.
+        Addresses of both; 0 where no posterior is remembered.
+    iterations : int
+        Number of iterations.
     bound : float
         The bound after the last.
     converged : bool
         Whether the last run ended by its tolerance.
     stride : int
-        Numbers of what a run has come to before the bounds of its iterations.
+        Numbers in the results of a run before the bounds of its iterations.
     results : list of ndarray
-        What each run has come to; see the kernel.
+        Results of each run; see the kernel.
     """
 
     __slots__ = (
-        *("bound", "components", "converged", "em", "made", "memory", "most", "places", "remembered", "results"),
+        *("bound", "components", "converged", "em", "iterations", "memory", "most", "places", "remembered", "results"),
         *("room", "start", "stride"),
     )
 
@@ -124,19 +124,19 @@ class Loop:
         self.em, self.start, self.remembered = em, start, remembered
         self.components = k = len(start[0])
         self.most = next(most for most in SIZES if most >= k)
-        own = (
+        size = (
             3 * (4 * k + 1) + 12 * k + 2 * k + 3 * k + 1 + 31 * k + 2 * _STEP_MEMORY + _SCALARS + 12 * _STEP_MEMORY * k
         )
-        self.room = (own, 6 * k * remembered)
+        self.room = (size, 6 * k * remembered)
         self.stride = _HEAD + (16 if remembered else 10) * k + 1
         self.memory: Any = None
         self.places = (0, 0)
-        self.made, self.bound, self.converged = 0, -np.inf, False
+        self.iterations, self.bound, self.converged = 0, -np.inf, False
         self.results: list[Floats] = []
 
     @property
     def statistics(self) -> tuple[tuple[Floats, Floats, Floats, Floats], float]:
-        """What the posterior was updated from; see `EMLoop.statistics`."""
+        """Sums that the posterior was updated from; see `EMLoop.statistics`."""
         k, row = self.components, self.results[-1]
         reference, counts, first, second = row[_HEAD : _HEAD + 4 * k].reshape(4, k)
         return (reference, counts, first, second), float(row[_HEAD + 4 * k])
@@ -144,7 +144,7 @@ class Loop:
     @property
     def posterior(self) -> tuple[Floats, ...]:
         """Parameters; see `EMLoop.posterior`."""
-        return self._posterior_at(_HEAD + 4 * self.components + 1) if self.made else tuple(self.start)
+        return self._posterior_at(_HEAD + 4 * self.components + 1) if self.iterations else tuple(self.start)
 
     @property
     def bounds(self) -> list[float]:
@@ -161,8 +161,8 @@ class Loop:
         return tuple(self.results[-1][start : start + 6 * self.components].reshape(6, -1))
 
     def begin(self) -> None:
-        """Make the first iteration, if it is not made."""
-        if not self.made:
+        """Make the first iteration, unless it has been made."""
+        if not self.iterations:
             self.em.run([self], 0, 0.0)
 
 
@@ -172,7 +172,7 @@ Run = tuple[Loop, int, float]  # with most iterations, and the gain of the bound
 class LoopsOnDevice:
     """Runs loops on a device, on a stream of its own; batches of several threads are one launch.
 
-    Threads hand in their batches side by side: who finds none being run runs all that wait.
+    Threads hand in their batches side by side: the first that finds no run in progress runs all batches that wait.
 
     Parameters
     ----------
@@ -192,42 +192,42 @@ class LoopsOnDevice:
         """Go on with a batch; see `CellEM.run`."""
         if not batch:
             return
-        done = Future[None]()
-        self._waiting.append(([(loop, iterations, tolerance) for loop in batch], done))
+        future = Future[None]()
+        self._waiting.append(([(loop, iterations, tolerance) for loop in batch], future))
         with self._running:
-            if not done.done():
+            if not future.done():
                 self._run_all()
-        done.result()
+        future.result()
 
     def _run_all(self) -> None:
-        """All that wait, those that need the same program as one launch."""
+        """Run all batches that wait, those of one program as one launch."""
         waiting = self._waiting[:]
-        del self._waiting[: len(waiting)]  # others may have come meanwhile
+        del self._waiting[: len(waiting)]  # other threads may have added batches meanwhile
         try:
             for most in SIZES:
                 runs = [run for batch, _ in waiting for run in batch if run[0].most == most]
                 if runs:
                     self._launch(runs, most)
         except BaseException as problem:
-            for _, done in waiting:
-                done.set_exception(problem)
+            for _, future in waiting:
+                future.set_exception(problem)
         else:
-            for _, done in waiting:
-                done.set_result(None)
+            for _, future in waiting:
+                future.set_result(None)
 
     def _launch(self, runs: Sequence[Run], most: int) -> None:
         stride = max(loop.stride for loop, _, _ in runs) + 1 + max(iterations for _, iterations, _ in runs)
         results = np.empty((len(runs), stride))
         with self._lane as lane, self._device.range("gpuvgm.em"):
             self._make_ready([loop for loop, _, _ in runs])
-            written_ = self._device.xp.empty(results.shape)
+            output = self._device.xp.empty(results.shape)
             problems = lane.upload(_records(runs, most))
-            self._device.run_blocks(em_program(most), len(runs), [problems, stride, written_])
-            lane.download(written_, results)
+            self._device.run_blocks(em_program(most), len(runs), [problems, stride, output])
+            lane.download(output, results)
             lane.wait()
         heads = results[:, :_HEAD].tolist()
-        for (loop, _, _), row, (bound, converged, made) in zip(runs, results, heads, strict=True):
-            loop.bound, loop.converged, loop.made = bound, bool(converged), loop.made + int(made)
+        for (loop, _, _), row, (bound, converged, count) in zip(runs, results, heads, strict=True):
+            loop.bound, loop.converged, loop.iterations = bound, bool(converged), loop.iterations + int(count)
             loop.results.append(row)
 
     def _make_ready(self, loops: Iterable[Loop]) -> None:
@@ -238,24 +238,24 @@ class LoopsOnDevice:
         memory = self._device.xp.empty(sum(sum(loop.room) for loop in new))
         address = address_of(memory)
         for loop in new:
-            problem, (own, kept) = loop.em.problem, loop.room
+            problem, (size, history) = loop.em.problem, loop.room
             if problem.resident is None:
                 problem.upload(self._lane)
-            loop.memory, loop.places = memory, (address, address + 8 * own if kept else 0)
-            address += 8 * (own + kept)
+            loop.memory, loop.places = memory, (address, address + 8 * size if history else 0)
+            address += 8 * (size + history)
 
 
 def _records(runs: Sequence[Run], most: int) -> NDArray[np.int64]:
-    """What the kernel reads of each loop, shape (loops, ...): places, and the bits of numbers."""
+    """Records that the kernel reads of the loops, shape (loops, ...): addresses, counts, and the bits of numbers."""
     start = _PLACES + _NUMBERS
     records = np.zeros((len(runs), start + 6 * most), np.int64)
     numbers = records.view(np.float64)
     for i, (loop, iterations, tolerance) in enumerate(runs):
         problem, k = loop.em.problem, loop.components
-        counts = (problem.cells.shape[1], k, loop.remembered, loop.made, iterations)
+        counts = (problem.cells.shape[1], k, loop.remembered, loop.iterations, iterations)
         records[i, :_PLACES] = (*problem.places, *loop.places, *counts)
         numbers[i, _PLACES:start] = (*problem.prior, tolerance)
-        if not loop.made:
+        if not loop.iterations:
             for j, array in enumerate(loop.start):
                 numbers[i, start + j * k : start + (j + 1) * k] = array
     return records
@@ -267,7 +267,7 @@ class DeviceEM:
     Parameters
     ----------
     loops : LoopsOnDevice
-        Who runs the loops of all problems.
+        Runner of the loops of all problems.
     host : CellEM
         The same problem in the host's loops.
     problem : Problem
@@ -283,13 +283,13 @@ class DeviceEM:
 
     def ascents(self, starts: Sequence[Sequence[Floats]]) -> list[Any]:
         """Accelerated EM from several starts; see `CellEM.ascents`."""
-        found: list[Any] = []
+        loops: list[Any] = []
         for start in starts:
             if len(start[0]) <= MOST_COMPONENTS:
-                found.append(Loop(self, start))
+                loops.append(Loop(self, start))
             else:
-                found += self._host.ascents([start])
-        return found
+                loops += self._host.ascents([start])
+        return loops
 
     def plain(self, start: Sequence[Floats], remembered: int) -> PlainEM:
         """Variational EM; see `CellEM.plain`."""
@@ -300,6 +300,6 @@ class DeviceEM:
     def run(self, batch: Sequence[EMLoop], iterations: int, tolerance: float) -> None:
         """Go on with a batch; see `CellEM.run`."""
         self.loops.run([loop for loop in batch if isinstance(loop, Loop)], iterations, tolerance)
-        others = [loop for loop in batch if not isinstance(loop, Loop)]
-        if others:
-            self._host.run(others, iterations, tolerance)
+        host_loops = [loop for loop in batch if not isinstance(loop, Loop)]
+        if host_loops:
+            self._host.run(host_loops, iterations, tolerance)

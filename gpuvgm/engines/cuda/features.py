@@ -58,7 +58,7 @@ def features_program(features: int, x: str, *, diagonal: bool, weighted: bool) -
 
 
 def has_kernel(table: GaussianTable) -> bool:
-    """Whether there is a kernel for so many features, and its shared memory holds what a tile needs of it."""
+    """Return whether there is a kernel for so many features whose shared memory holds a tile."""
     features = table.features
     if features == 1:
         return True
@@ -95,7 +95,7 @@ def features_partials(device: Device, x: Any, weight: Any | None, table: Gaussia
 
 
 def _one_feature_partials(device: Device, x: Any, weight: Any | None, table: GaussianTable) -> Any:
-    """The same by the kernel of one feature, whose sums of log densities are to base 2."""
+    """Sums of `features_partials` by the kernel of one feature, whose log densities are to base 2."""
     xp, (centre,) = device.xp, table.centre
     half_precisions = 0.5 * _LOG2_E * table.precisions.reshape(-1) ** 2
     flat = KernelTable(Frame(1.0, centre), table.means[:, 0], half_precisions, _LOG2_E * table.coefficients)
@@ -112,8 +112,8 @@ def _parameters(table: GaussianTable) -> Floats:
     A row holds a component's coefficient, then feature by feature its mean and the row of the upper triangle of P_k, or
     its mean and half the precision; factors hold the unit of the logarithm. The means of the first row are the centre.
     """
-    width, of_means, of_factors, taken = _places(table.features, diagonal=table.diagonal)
-    precisions = table.precisions.reshape(table.components, -1)[:, taken]
+    width, of_means, of_factors, factors = _places(table.features, diagonal=table.diagonal)
+    precisions = table.precisions.reshape(table.components, -1)[:, factors]
     numbers = np.zeros((1 + table.components, width))
     numbers[1:, 0] = _LOG2_E * table.coefficients
     numbers[0, of_means], numbers[1:, of_means] = table.centre, table.means
@@ -127,5 +127,5 @@ def _places(features: int, *, diagonal: bool) -> tuple[int, Ints, Ints, Ints]:
     lengths = np.ones(features, np.int64) if diagonal else np.arange(features, 0, -1)
     ends = 1 + np.cumsum(1 + lengths)
     means = ends - 1 - lengths
-    taken = np.arange(features) if diagonal else np.flatnonzero(np.triu(np.ones((features, features))))
-    return int(ends[-1] + ends[-1] % 2), means, np.setdiff1d(np.arange(1, ends[-1]), means), taken
+    factors = np.arange(features) if diagonal else np.flatnonzero(np.triu(np.ones((features, features))))
+    return int(ends[-1] + ends[-1] % 2), means, np.setdiff1d(np.arange(1, ends[-1]), means), factors

@@ -1,4 +1,4 @@
-"""What follows a transform on the device: rows that their modes cannot hold, and those that the fit had not seen."""
+"""Steps after a transform on the device: rows that their modes cannot hold, and those that the fit had not seen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def hold_program(x: str, scalar: str, code: str) -> Program:
     return Program(
         name="_".join(["gpuvgm_hold", *map(SHORT.__getitem__, types.values())]),
         sources=("vgm_math.cuh", "vgm_step.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/hold.cuh"),
-        constants=tuple((f"GPUVGM_{name}", C_TYPES[one]) for name, one in types.items()),
+        constants=tuple((f"GPUVGM_{name}", C_TYPES[type_name]) for name, type_name in types.items()),
         parameters=(
             Parameter(x, "x"),
             value("int64", "rows"),
@@ -36,7 +36,7 @@ def hold_program(x: str, scalar: str, code: str) -> Program:
     )
 
 
-def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable, off_step: Any) -> Any:
+def hold(device: Device, numbers: Any, output: tuple[Any, Any], table: HoldTable, off_step: Any) -> Any:
     """Rows on the device; see `Engine.hold`.
 
     Parameters
@@ -45,19 +45,19 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
         Where the rows lie.
     numbers : array of shape (rows,), float32 or float64
         The rows.
-    coded : (scalar, code)
-        What the transform gave for them; changed in place.
+    output : (scalar, code)
+        Results of the transform; changed in place.
     table : HoldTable
-        What there is to hold, and what is noted.
+        Modes and training range.
     off_step : array of shape (rows,), bool, or Step, or None
         The rows off the step, or how to find them.
     """
-    scalar, code = coded[0], as_read(coded[1])
+    scalar, code = output[0], as_read(output[1])
     step = off_step if isinstance(off_step, Step) else None
     mask = None if step is not None or off_step is None else off_step.view(np.uint8)
-    found = np.array([0, NO_ROW] * len(SORTS), np.uint64)
-    parameters = device.xp.asarray(np.concatenate((_pack(table, scalar.dtype, step), found.view(np.float64))))
-    counts = parameters[-len(found) :].view(np.uint64)
+    start = np.array([0, NO_ROW] * len(SORTS), np.uint64)
+    parameters = device.xp.asarray(np.concatenate((_pack(table, scalar.dtype, step), start.view(np.float64))))
+    counts = parameters[-len(start) :].view(np.uint64)
     quads, program = -(-len(numbers) // QUAD), hold_program(numbers.dtype.name, scalar.dtype.name, code.dtype.name)
     device.run_blocks(
         program,
@@ -72,7 +72,7 @@ def hold(device: Device, numbers: Any, coded: tuple[Any, Any], table: HoldTable,
 
 @lru_cache(1024)
 def _pack(table: HoldTable, dtype: np.dtype[Any], step: Step | None) -> Floats:
-    """The rules, then what each mode has; see cuda/hold.cuh."""
+    """Rules, then five numbers of each mode; see cuda/hold.cuh."""
     steps = (0, 1, 64) if step is None else (step.numerator, step.denominator, step.bits)
     limit, coverage = float(dtype.type(table.limit)), table.coverage
     if coverage is None:

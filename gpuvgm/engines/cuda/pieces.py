@@ -29,16 +29,16 @@ def in_pieces(
     Parameters
     ----------
     device : Device
-        Where the work is done.
+        Device of the work.
     rows : int
-        How many there are.
+        Number of rows.
     work : callable
         Given a lane and the rows of a piece, begins to upload, compute and download it. It may be called again for a
         piece that did not fit.
     piece_rows : int
         Rows of a piece, a multiple of 4.
     lanes : sequence of Lane, optional
-        What the pieces go through in turn; by default two lanes are borrowed.
+        Lanes that take the pieces in turn; by default two are borrowed.
 
     Raises
     ------
@@ -46,10 +46,10 @@ def in_pieces(
         Where not even `LEAST_ROWS` rows find room; the device's own exception.
     """
     if lanes is None:
-        with device.lanes() as borrowed:
-            in_pieces(device, rows, work, piece_rows, borrowed)
+        with device.lanes() as pair:
+            in_pieces(device, rows, work, piece_rows, pair)
         return
-    start, turn, given = 0, 0, piece_rows
+    start, turn, full_rows = 0, 0, piece_rows
     try:
         while start < rows:
             piece = slice(start, min(start + piece_rows, rows))
@@ -59,8 +59,8 @@ def in_pieces(
                 with lane:
                     work(lane, piece)
             except device.out_of_memory:
-                for one in lanes:
-                    one.wait()
+                for lane in lanes:
+                    lane.wait()
                 device.release_memory()
                 if piece_rows // 2 < LEAST_ROWS:
                     raise
@@ -68,10 +68,10 @@ def in_pieces(
                 continue
             start, turn = piece.stop, turn + 1
     finally:
-        for one in lanes:
-            one.wait()
-    if piece_rows < given:
-        _LOG.warning("the device's memory is short: it is given %d rows at a time instead of %d", piece_rows, given)
+        for lane in lanes:
+            lane.wait()
+    if piece_rows < full_rows:
+        _LOG.warning("the device's memory is short: it is given %d rows at a time instead of %d", piece_rows, full_rows)
 
 
 def uploaded(device: Device, array: NDArray[Any]) -> Any | None:
@@ -80,20 +80,20 @@ def uploaded(device: Device, array: NDArray[Any]) -> Any | None:
     Parameters
     ----------
     device : Device
-        Where to copy it to.
+        Device to copy to.
     array : ndarray of shape (rows, ...)
-        What to copy.
+        Array to copy.
     """
     try:
-        whole = device.xp.empty(array.shape, array.dtype)
+        copy = device.xp.empty(array.shape, array.dtype)
 
         def work(lane: Lane, piece: slice) -> None:
-            whole[piece] = lane.upload(array[piece])
+            copy[piece] = lane.upload(array[piece])
 
-        with device.lanes(here=True) as lanes:
+        with device.lanes(on_current=True) as lanes:
             in_pieces(device, len(array), work, lanes=lanes)
     except device.out_of_memory:
         device.release_memory()
         _LOG.warning("the device has no room for %d bytes of rows: the host works on them", array.nbytes)
         return None
-    return whole
+    return copy

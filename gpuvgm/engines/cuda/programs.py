@@ -96,7 +96,7 @@ class Program:
 
     @property
     def is_block(self) -> bool:
-        """Whether the kernel knows its blocks and threads."""
+        """Return whether the kernel knows its blocks and threads."""
         return not self.operation
 
     def preamble(self) -> str:
@@ -121,5 +121,5 @@ class Program:
 
 @cache
 def pasted(name: str) -> str:
-    """A source file without what is pasted in front of it anyway."""
+    """Source file without its includes, which are pasted in front of it."""
     return _PASTED.sub("", source(name))

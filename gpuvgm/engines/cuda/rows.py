@@ -35,7 +35,7 @@ def transform_program(components: int, randomness: str, types: tuple[str, str, s
     """
     x, scalar, code = types
     return Program(
-        name="_".join(["gpuvgm_transform", str(components), randomness, *(SHORT[one] for one in types)]),
+        name="_".join(["gpuvgm_transform", str(components), randomness, *(SHORT[name] for name in types)]),
         sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/transform.cuh"),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=(
@@ -117,13 +117,13 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
     x : array of shape (rows,), float32 or float64
         The rows.
     table, draw : DrawTable, Draw
-        What to draw from and how; uniforms on the device.
+        Table and draw; uniforms on the device.
     out : (scalar, code)
-        What is written.
+        Arrays to write.
     """
     scalar, code = out[0], as_read(out[1])
-    chosen = draw.most_probable or len(table.widths) == 1
-    randomness = "none" if chosen else "generator" if draw.uniforms is None else "given"
+    is_certain = draw.most_probable or len(table.widths) == 1
+    randomness = "none" if is_certain else "generator" if draw.uniforms is None else "given"
     parameters = device.xp.asarray(_draw_parameters(table))
     names = (x.dtype.name, scalar.dtype.name, code.dtype.name)
     device.run_rows(
@@ -138,7 +138,7 @@ def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[A
 
 @lru_cache(1024)
 def _draw_parameters(table: DrawTable) -> Floats:
-    """The rules, and six numbers of each component; see cuda/transform.cuh."""
+    """Rules, and six numbers of each component; see cuda/transform.cuh."""
     mixture, active = table.mixture, len(table.widths)
     rules = [table.limit, active, max(table.missing_code, 0), table.floor, mixture.frame.scale, mixture.frame.centre]
     components = np.ones((len(mixture.means), 6))
@@ -165,13 +165,13 @@ def inverse_transform(device: Device, scalar: Any, code: Any, table: InverseTabl
     codes = np.stack((table.means, table.widths), axis=1).ravel()
     rules = np.array([frame.centre, 1.0 / frame.scale, table.limit])
     parameters = device.xp.asarray(np.concatenate((rules, codes)))
-    found = device.xp.asarray(np.full(2, NO_ROW, np.uint64))
+    errors = device.xp.asarray(np.full(2, NO_ROW, np.uint64))
     device.run_rows(
         inverse_program(scalar.dtype.name, code.dtype.name, out.dtype.name),
-        [scalar, code, len(code), parameters, len(table.means), out, found],
+        [scalar, code, len(code), parameters, len(table.means), out, errors],
         -(-len(code) // QUAD),
     )
-    return found
+    return errors
 
 
 def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:
@@ -180,9 +180,9 @@ def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:
     table, owner, start = [], [], 0
     for index, (scalar, code, codes) in enumerate(parts):
         table.append([address_of(scalar), address_of(code), _size(scalar), _size(code), start, codes, 0, 0])
-        here = codes + (scalar is not None)
-        owner += [index] * here
-        start += here
+        columns = codes + (scalar is not None)
+        owner += [index] * columns
+        start += columns
     if start != width:
         raise ValueError("the matrix needs one column for each scalar and code")
     if not rows or not width:
@@ -195,20 +195,20 @@ def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:
 def read_onehot(device: Device, matrix: Any, parts: Sequence[ReadPart]) -> None:
     """Scalars and codes of rows of the onehot layout on the device; see `Engine.read_onehot`."""
     rows, width = matrix.shape
-    table, orders, start, placed = [], [np.empty(0, np.int64)], 0, 0
+    table, orders, start, order_start = [], [np.empty(0, np.int64)], 0, 0
     for scalar, code, order, zero_is_none in parts:
         sizes = [_size(scalar), _size(code)]
-        table.append([address_of(scalar), address_of(code), *sizes, start, len(order), placed, int(zero_is_none)])
+        table.append([address_of(scalar), address_of(code), *sizes, start, len(order), order_start, int(zero_is_none)])
         orders.append(np.asarray(order, np.int64))
         start += len(order) + (scalar is not None)
-        placed += len(order)
+        order_start += len(order)
     if start != width:
         raise ValueError("the matrix needs one column for each scalar and code")
     if not rows or not parts:
         return
     program = read_program(matrix.dtype.name)
     each = max(1, min(-(-rows // program.threads), BLOCKS_EACH * device.multiprocessors // len(parts) + 1))
-    order = device.xp.asarray(np.concatenate(orders) if placed else np.zeros(1, np.int64))
+    order = device.xp.asarray(np.concatenate(orders) if order_start else np.zeros(1, np.int64))
     arguments = [_table_of(device, table), order, rows, width, len(parts), matrix]
     device.run_blocks(program, each * len(parts), arguments)
 

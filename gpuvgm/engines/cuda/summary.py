@@ -135,7 +135,7 @@ def off_step_program(x: str) -> Program:
 
 
 class Room:
-    """Memory for the cells of a table. Their sums are zero but while rows are added to them.
+    """Memory for the cells of a table, whose sums are zero outside of its use.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class Room:
     touched : array of shape (OUTER_CELLS / SEGMENT,), uint32
         1 for every segment of the outer cells that a row fell into.
     results : array of shape (APART + 5 * GATHERED,), uint64
-        What is counted apart from cells, and what was taken out of the totals last.
+        Counts apart from cells, and the cells last taken out of the totals.
     apart, occupied, off_step, gathered : array
         Parts of them.
     nbytes : int
@@ -170,7 +170,7 @@ class Room:
         fresh = np.zeros(SLOTS + touched + APART, np.uint64)
         fresh[SLOTS + touched + 2] = NO_HOT_KEY  # above the key of every row
         words = xp.empty(len(fresh) + 5 * GATHERED, np.uint64)
-        self._fresh, self._begun = xp.asarray(fresh), words[: len(fresh)]
+        self._fresh, self._start_words = xp.asarray(fresh), words[: len(fresh)]
         self.frequent, self.touched = words[:SLOTS], words[SLOTS : SLOTS + touched].view(np.uint32)
         self.results, self.gathered = words[SLOTS + touched :], words[len(fresh) :]
         self.nbytes = self.tables.nbytes + self.totals.nbytes
@@ -178,11 +178,11 @@ class Room:
 
     def begin(self) -> None:
         """Make it ready for rows."""
-        self._begun[...] = self._fresh
+        self._start_words[...] = self._fresh
 
 
 class GridOnDevice:
-    """A grid, and what kernels read of it.
+    """Grid, and the arguments of it that kernels read.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ class GridOnDevice:
     guess : int
         About how many cells rows occupy.
     arguments : list
-        For the parameters `scale` to `hot_position` of the program.
+        Arguments of the parameters `scale` to `hot_position` of the program.
     """
 
     def __init__(self, xp: Any, grid: Grid) -> None:
@@ -233,7 +233,8 @@ class CellTables:
     def __init__(self, device: Device) -> None:
         self.device, self._lock = device, Lock()
         self._rooms: dict[int, list[Room]] = {}  # by device
-        self._lent: defaultdict[int, WeakSet[Room]] = defaultdict(WeakSet)  # by device; whoever fails drops its room
+        # By device; weakly, since whoever fails drops its room.
+        self._rooms_in_use: defaultdict[int, WeakSet[Room]] = defaultdict(WeakSet)
         self._grids: OrderedDict[tuple[int, str], GridOnDevice] = OrderedDict()
 
     def summarise(self, x: Any, grid: Grid, step: Step | None = None) -> Summary:
@@ -264,21 +265,21 @@ class CellTables:
         """
         number, xp = self.device.current, self.device.xp
         with self._lock:
-            there = self._grids.pop((number, grid.fingerprint), None)
+            device_grid = self._grids.pop((number, grid.fingerprint), None)
             room = self._rooms[number].pop() if self._rooms.get(number) else None
-        there = there or GridOnDevice(xp, grid)
-        if room is None or room.inner < there.inner:
+        device_grid = device_grid or GridOnDevice(xp, grid)
+        if room is None or room.inner < device_grid.inner:
             room = None  # its memory first
-            room = Room(xp, max(there.inner, LEAST_INNER))
+            room = Room(xp, max(device_grid.inner, LEAST_INNER))
         with self._lock:
-            self._lent[number].add(room)
-        return CellTable(self.device, there, room, step)
+            self._rooms_in_use[number].add(room)
+        return CellTable(self.device, device_grid, room, step)
 
     @property
     def are_many(self) -> bool:
-        """Whether the tables that are lent take more than their share of what was free; one alone never does."""
+        """Return whether the tables in use take more than their share of free memory; one alone never does."""
         with self._lock:
-            sizes = [room.nbytes for room in self._lent[self.device.current]]
+            sizes = [room.nbytes for room in self._rooms_in_use[self.device.current]]
         return len(sizes) > 1 and sum(sizes) > LENT_SHARE * (self.device.free_memory + sum(sizes))
 
     def summary(self, table: CellTable, rows: int) -> Summary:
@@ -291,10 +292,10 @@ class CellTables:
         """
         number, summary = self.device.current, table.summary()
         with self._lock:  # all work on it is done, so that it may go to any thread and stream
-            self._lent[number].discard(table.room)
-            kept = self._rooms.setdefault(number, [])
-            if table.is_reusable and len(kept) < ROOMS:
-                kept.append(table.room)
+            self._rooms_in_use[number].discard(table.room)
+            rooms = self._rooms.setdefault(number, [])
+            if table.is_reusable and len(rooms) < ROOMS:
+                rooms.append(table.room)
             self._grids[number, table.grid.grid.fingerprint] = table.grid
             if len(self._grids) > GRIDS:
                 self._grids.popitem(last=False)
@@ -302,7 +303,7 @@ class CellTables:
         return summary
 
     def release(self) -> None:
-        """Give back what is kept."""
+        """Give back rooms and grids that are kept."""
         with self._lock:
             self._rooms.clear()
             self._grids.clear()
@@ -316,7 +317,7 @@ class DeviceSummary(RunningSummary):
     Parameters
     ----------
     engine : Engine
-        Who summarises blocks of the host.
+        Engine that summarises blocks of the host.
     tables : CellTables
         The tables of the device.
     grid : Grid
@@ -359,7 +360,7 @@ class DeviceSummary(RunningSummary):
 
 
 class CellTable:
-    """The cells of a grid on the device, and what was added to them.
+    """Cells of a grid on the device, and the sums of rows added.
 
     Parameters
     ----------
@@ -368,7 +369,7 @@ class CellTable:
     grid : GridOnDevice
         Cells to sum over.
     room : Room
-        Where.
+        Memory of the sums.
     step : Step, optional
         Count the rows that are no multiples of it, which must be one of float64 or float32.
     window_rows : int
@@ -414,14 +415,14 @@ class CellTable:
         arguments = [x, len(x), step.numerator, step.denominator, step.bits, self.room.off_step]
         self._device.run_rows(off_step_program(x.dtype.name), arguments, -(-len(x) // QUAD))
 
-    def add_rows(self, x: Any, first: int, rows: int) -> None:
-        """Add `rows` rows of `x` from row `first` on, at most `WINDOWS` windows."""
+    def add_rows(self, x: Any, first_row: int, rows: int) -> None:
+        """Add `rows` rows of `x` from row `first_row` on, at most `WINDOWS` windows."""
         blocks = self._device.multiprocessors
         windows = max(-(-rows // self._window_rows), min(WINDOWS, rows // (blocks * LEAST_ROWS_EACH)), 1)
         window_rows = -(-rows // windows)
         window_blocks = max(1, min(blocks, window_rows // LEAST_ROWS_EACH))
         windows = -(-rows // window_rows)
-        room, launch = self.room, [x, first, rows, window_rows, window_blocks]
+        room, launch = self.room, [x, first_row, rows, window_rows, window_blocks]
         sums = [room.frequent, room.tables, room.totals, room.touched, room.results]
         arguments = [*launch, *self.grid.arguments, *sums]
         self._device.run_blocks(rows_program(x.dtype.name), windows * window_blocks, arguments)
@@ -445,31 +446,31 @@ class CellTable:
 
     def summary(self) -> Summary:
         """Summary of all rows added, which are taken out of the room; all work on it is done then."""
-        apart, cells = self._gather()
-        parts, occupied = [cells], int(apart[OCCUPIED])
-        while int(apart[OCCUPIED]) > GATHERED:
+        counts, cells = self._gather()
+        parts, cell_count = [cells], int(counts[OCCUPIED])
+        while int(counts[OCCUPIED]) > GATHERED:
             self.room.occupied.fill(0)
-            apart, cells = self._gather()
+            counts, cells = self._gather()
             parts.append(cells)
-        self.grid.guess = occupied + occupied // 8
+        self.grid.guess = cell_count + cell_count // 8
         cells = np.concatenate(parts)
         cell, count, first, second, high = np.ascontiguousarray(cells[np.argsort(cells[:, 0])].T)
-        missing, infinite, ends = int(apart[0]), int(apart[1]), _least_and_most(apart[2:OCCUPIED])
+        missing, infinite, ends = int(counts[0]), int(counts[1]), _least_and_most(counts[2:OCCUPIED])
         sums = (cell.astype(np.int64), count, first, second, high)
-        return Summary(self.grid.grid, *sums, missing, infinite, *ends, off_step=int(apart[OFF_STEP]))
+        return Summary(self.grid.grid, *sums, missing, infinite, *ends, off_step=int(counts[OFF_STEP]))
 
     def _gather(self) -> tuple[Keys, Keys]:
-        """Take occupied cells out of the totals, as many as there is room for; and all that is apart from them."""
-        room, most = self.room, min(self.grid.guess, GATHERED)
+        """Take occupied cells out of the totals, as many as have room; return counts apart, and these cells."""
+        room, limit = self.room, min(self.grid.guess, GATHERED)
         arguments = [self.grid.cells, GATHERED, room.touched, room.totals, room.gathered, room.occupied]
         self._walk(GATHER, arguments)
-        found = self._device.to_host(room.results[: APART + 5 * most])  # which waits for all of this
-        apart, cells = found[:APART], found[APART:].reshape(-1, 5)
-        occupied = min(int(apart[OCCUPIED]), GATHERED)
-        if occupied > most:
-            others = self._device.to_host(room.results[APART + 5 * most : APART + 5 * occupied])
-            cells = np.concatenate((cells, others.reshape(-1, 5)))
-        return apart, cells[:occupied]
+        results = self._device.to_host(room.results[: APART + 5 * limit])  # which waits for all of this
+        counts, cells = results[:APART], results[APART:].reshape(-1, 5)
+        occupied = min(int(counts[OCCUPIED]), GATHERED)
+        if occupied > limit:
+            further_cells = self._device.to_host(room.results[APART + 5 * limit : APART + 5 * occupied])
+            cells = np.concatenate((cells, further_cells.reshape(-1, 5)))
+        return counts, cells[:occupied]
 
 
 def _least_and_most(keys: Keys) -> tuple[float, float]:

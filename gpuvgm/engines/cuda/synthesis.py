@@ -66,48 +66,50 @@ ROWS = Program(
 
 def find_bins(device: Device, numbers: Any, edges: Floats, codes: Any) -> Any:
     """Bin of each number on the device, of float32 too; see `Engine.find_bins`."""
-    found = device.xp.empty(len(numbers), np.uint8)
+    bins = device.xp.empty(len(numbers), np.uint8)
     arguments = [
         widened(numbers),
         _never_empty(device, edges),
         len(edges),
         _steps(len(edges)),
         device.xp.asarray(codes),
-        found,
+        bins,
     ]
     device.run_rows(BINS, arguments, len(numbers))
-    return found
+    return bins
 
 
 def count_rows(device: Device, codes: Any, parents: Sequence[Any], column: CountedColumn) -> tuple[Any, Any]:
     """Joint counts of rows on the device; see `Engine.joint_counts`."""
-    xp, two = device.xp, column.groups > 1
+    xp, has_second = device.xp, column.groups > 1
     pairs = xp.zeros((column.first, len(column.child)), np.uint64)
-    triples = xp.zeros((column.first, column.groups, column.children) if two else 1, np.uint64)
-    shape = np.array([1 + two if parents else 0, len(column.child), column.groups, column.children])
-    first, second = (*parents, codes, codes)[:2]
+    triples = xp.zeros((column.first, column.groups, column.children) if has_second else 1, np.uint64)
+    shape = np.array([1 + has_second if parents else 0, len(column.child), column.groups, column.children])
+    first_parent, second_parent = (*parents, codes, codes)[:2]
     maps = [xp.asarray(shape), _never_empty(device, column.second), xp.asarray(column.child)]
-    device.run_rows(COUNTS, [len(codes), codes, first, second, *maps, pairs.ravel(), triples.ravel()], len(codes))
-    return pairs.astype(np.int64), triples.astype(np.int64) if two else None
+    device.run_rows(
+        COUNTS, [len(codes), codes, first_parent, second_parent, *maps, pairs.ravel(), triples.ravel()], len(codes)
+    )
+    return pairs.astype(np.int64), triples.astype(np.int64) if has_second else None
 
 
 def draw_rows(device: Device, column: DrawnColumn, parents: Sequence[Any], draw: Draw, rows: int) -> tuple[Any, Any]:
     """Rows of a column on the device; see `Engine.draw_rows`."""
     xp = device.xp
-    lotteries = [one for one in (column.groups, column.inside, column.pieces) if one is not None]
-    keys, starts = (np.concatenate([getattr(one, name) for one in lotteries]) for name in ("keys", "starts"))
+    lotteries = [lottery for lottery in (column.groups, column.inside, column.pieces) if lottery is not None]
+    keys, starts = (np.concatenate([getattr(lottery, name) for lottery in lotteries]) for name in ("keys", "starts"))
     ends = np.stack((column.low, column.high), axis=1).ravel()
     code, number = xp.empty(rows, np.uint8), xp.empty(rows, np.float64)
-    first, second = (*parents, code, code)[:2]
+    first_parent, second_parent = (*parents, code, code)[:2]
     tables = [xp.asarray(_shape(column, len(parents))), xp.asarray(keys), xp.asarray(starts)]
     tables += [_never_empty(device, column.second), xp.asarray(ends)]
-    arguments = [rows, first, second, *tables, draw.seed, draw.column, draw.first_row, code, number]
+    arguments = [rows, first_parent, second_parent, *tables, draw.seed, draw.column, draw.first_row, code, number]
     device.run_rows(ROWS, arguments, rows)
     return code, number
 
 
 def _shape(column: DrawnColumn, parents: int) -> Ints:
-    """What cuda/synthesis.cuh takes for a DrawnShape."""
+    """Numbers of a DrawnShape of cuda/synthesis.cuh."""
     shape, keys, starts = [parents, column.width, int(column.groups.starts[1]), len(column.pieces.starts) - 1], 0, 0
     for lottery in (column.groups, column.inside, column.pieces):
         if lottery is None:
@@ -124,5 +126,5 @@ def _steps(count: int) -> int:
 
 
 def _never_empty(device: Device, table: Any) -> Any:
-    """A table on the device, which kernels can be given where it is empty too."""
+    """Table on the device; one number in place of an empty table, which kernels cannot take."""
     return device.xp.asarray(table if len(table) else np.zeros(1, table.dtype))

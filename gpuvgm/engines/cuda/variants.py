@@ -49,8 +49,11 @@ FEATURES = (
 def every_program() -> tuple[Program, ...]:
     """All of them."""
     return (
-        *(rows.transform_program(many, randomness, tuple(types)) for many, randomness, *types in TRANSFORMS),
-        *(rows.inverse_program(*encoded, number) for encoded in INVERSES for number in REALS),
+        *(
+            rows.transform_program(components, randomness, tuple(types))
+            for components, randomness, *types in TRANSFORMS
+        ),
+        *(rows.inverse_program(*types, number) for types in INVERSES for number in REALS),
         *(program(real) for program in (rows.fill_program, rows.read_program) for real in REALS),
         *(hold.hold_program(*types) for types in HOLDS),
         *(program(x) for program in (summary.rows_program, summary.off_step_program) for x in REALS),

@@ -128,7 +128,7 @@ class EmulatedDevice:
         self._lanes = tuple(EmulatedLane(self.memory, self.uploads, self.xp) for _ in range(2))
 
     @contextmanager
-    def lanes(self, *, here: bool = False) -> Iterator[tuple[EmulatedLane, EmulatedLane]]:
+    def lanes(self, *, on_current: bool = False) -> Iterator[tuple[EmulatedLane, EmulatedLane]]:
         with self._busy:
             yield self._lanes
 

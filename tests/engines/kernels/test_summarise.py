@@ -333,18 +333,18 @@ def test_tables_of_many_columns_take_a_share_of_the_device(
     table = tables.lend(grid)
     monkeypatch.setattr(summary, "LENT_SHARE", 3.5 * table.room.nbytes / device.free_memory)
     columns = [DeviceSummary(ORACLE, tables, grid, None) for _ in range(5)]
-    assert len(tables._lent[0]) == 1
+    assert len(tables._rooms_in_use[0]) == 1
     del table
-    assert not tables._lent[0]
+    assert not tables._rooms_in_use[0]
     for block in np.array_split(x, 3):
         for column in columns:
             column.add(resident(block))
-        assert len(tables._lent[0]) == 3
+        assert len(tables._rooms_in_use[0]) == 3
     gathered = [name for name, _ in device.launches].count("gpuvgm_gather")
     assert gathered == 2 * 3
     for column in columns:
         assert same(column.summary(), ORACLE.summarise(x, grid))
-    assert not tables._lent[0] and len(tables._rooms[0]) == 4 == summary.ROOMS
+    assert not tables._rooms_in_use[0] and len(tables._rooms[0]) == 4 == summary.ROOMS
     monkeypatch.setattr(summary, "ROOMS", 2)
     several = [tables.lend(grid) for _ in range(3)]
     for table in several:
