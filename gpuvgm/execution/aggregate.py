@@ -26,7 +26,7 @@ Merged = Any  # statistics of the same kind
 
 
 class ColumnStatistics(Protocol):
-    """What is counted of a column; merging is commutative to the last bit."""
+    """Statistics of a column; merging is commutative to the last bit."""
 
     @property
     def rows(self) -> int:
@@ -37,14 +37,14 @@ class ColumnStatistics(Protocol):
 
 
 class Plan(Protocol):
-    """What is settled about a column before its rows are read."""
+    """A plan for the fit of a column, made before its rows are read."""
 
     @property
     def name(self) -> str:
         """The column."""
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Whether rows of a type that lie on a device are worked on there."""
+        """Return whether rows of a type that lie on a device are worked on there."""
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> ColumnStatistics:
         """Statistics of consecutive rows; `first_row` is the global index of the first.
@@ -53,14 +53,14 @@ class Plan(Protocol):
         """
 
     def running(self, engine: Engine, type_: pa.DataType) -> Any | None:
-        """Statistics of rows of a device that nobody waits for between blocks; None where each block is looked at.
+        """Sums of rows on a device, without a wait between blocks; None where the host has to look at each block.
 
         See `gpuvgm.columns.numeric.RunningNumbers`.
         """
 
 
 def summarise_columns(plans: Sequence[Plan], run: Run, blocks: Iterable[Block] | None = None) -> Results[Any]:
-    """Statistics of all planned columns in one scan over the rows; none where there are no rows.
+    """Statistics of all planned columns in one scan over the rows; empty without rows.
 
     Parameters
     ----------
@@ -69,12 +69,13 @@ def summarise_columns(plans: Sequence[Plan], run: Run, blocks: Iterable[Block] |
     run : Run
         The rows, and where and how they are counted.
     blocks : iterable of Block, optional
-        All rows of a source that can be read only once, and has been begun.
+        All rows of a source that can be read only once, of which some have been read already.
     """
     if not plans:
         return Results({}, {})
     names = [plan.name for plan in plans]
     if blocks is None and isinstance(run.executor, DaskExecutor):
+        # One task a partition summarises all columns, so that its rows are read once.
         summarise = partial(summarise_partition, run.block_rows, tuple(plans))
         spread: dict[str, Any] | None = run.executor.merge_each(summarise, run.blocks(names), merge_columns)
         return Results.of(spread or {})
@@ -88,41 +89,45 @@ def summarise_columns(plans: Sequence[Plan], run: Run, blocks: Iterable[Block] |
 
 
 def _group_by_group(plans: Sequence[Plan], run: Run, rows: int) -> dict[str, Any]:
-    """Statistics of columns in memory: only those of one group are there once for each block."""
-    counted: dict[str, Any] = {}
+    """Statistics of columns in memory, a group of columns after the other.
+
+    Each block under way has summaries of its own, of the columns of one group alone.
+    """
+    statistics: dict[str, Any] = {}
     for first in range(0, len(plans), COLUMNS_TOGETHER):
         group = tuple(plans[first : first + COLUMNS_TOGETHER])
         progress = run.executor.progress
         if progress is not None:
-            progress = partial(_share_done, progress, rows * first / len(plans), len(group) / len(plans))
+            progress = partial(_report_share, progress, rows * first / len(plans), len(group) / len(plans))
         blocks = run.blocks([plan.name for plan in group])
         count = partial(count_planned, run.engine, group)
         merged = run.executor.reporting(progress).map_merge(count, blocks, merge_columns)
-        counted |= merged or {}
-    return counted
+        statistics |= merged or {}
+    return statistics
 
 
-def _share_done(progress: Callable[[int], None], before: float, share: float, done: int) -> None:
-    """Report rows of a group of columns by its share in all columns, beside those of the groups before."""
-    progress(round(before + share * done))
+def _report_share(progress: Callable[[int], None], offset: float, share: float, rows: int) -> None:
+    """Report the progress of one group of columns as rows of the whole table; `offset` are those of earlier groups."""
+    progress(round(offset + share * rows))
 
 
 def _on_device(plans: Sequence[Plan], run: Run, blocks: Callable[..., Iterable[Block]]) -> dict[str, Any]:
-    """Statistics of rows that lie on a device: of files for all columns together, as each is read once.
+    """Statistics of rows that lie on a device.
 
-    Columns in memory come one after the other: in longer blocks, and with memory for the cells of one.
+    Columns of files are summarised together, so that each file is read once. Columns in memory come one after the
+    other: in longer blocks, and with memory for the cells of one.
     """
     source = run.source
     if source.paths:
         return _scan_on_device(plans, run, blocks, CallerExecutor(run.executor.threads, run.executor.progress))
-    counted: dict[str, Any] = {}
-    for done, plan in enumerate(plans, start=1):
+    statistics: dict[str, Any] = {}
+    for number, plan in enumerate(plans, start=1):
         resident = int(plan.works_on_device(source.schema.field(plan.name).type))
-        read = partial(blocks, resident=resident)
-        counted |= _scan_on_device([plan], run, read, CallerExecutor(run.executor.threads))
+        read_blocks = partial(blocks, resident=resident)
+        statistics |= _scan_on_device([plan], run, read_blocks, CallerExecutor(run.executor.threads))
         if run.executor.progress is not None and source.rows is not None:
-            run.executor.progress(source.rows * done // len(plans))
-    return counted
+            run.executor.progress(source.rows * number // len(plans))
+    return statistics
 
 
 def _scan_on_device(
@@ -131,7 +136,7 @@ def _scan_on_device(
     blocks: Callable[[Sequence[str]], Iterable[Block]],
     executor: CallerExecutor,
 ) -> dict[str, Any]:
-    """Statistics of rows on a device; blocks are looked at again for columns that this takes after all."""
+    """Statistics of rows on a device; columns whose running sums failed are read again, block by block."""
     engine = get_engine(run.engine)
     columns = [_DeviceScan(plan, engine, run.source.schema.field(plan.name).type) for plan in plans]
 
@@ -140,13 +145,13 @@ def _scan_on_device(
             column.add(block)
 
     executor.map_blocks(add, blocks([plan.name for plan in plans]), lambda none: none)
-    counted: dict[str, Any] = {column.plan.name: column.statistics() for column in columns}
-    again = [plan for plan in plans if counted[plan.name] is None]
-    if again:
-        count, rows = partial(count_planned, run.engine, again), blocks([plan.name for plan in again])
+    results: dict[str, Any] = {column.plan.name: column.statistics() for column in columns}
+    retries = [plan for plan in plans if results[plan.name] is None]
+    if retries:
+        count, rows = partial(count_planned, run.engine, retries), blocks([plan.name for plan in retries])
         merged = CallerExecutor(executor.threads).map_merge(count, rows, merge_columns)
-        counted.update(merged or {})
-    return {name: statistics for name, statistics in counted.items() if statistics is not None}
+        results.update(merged or {})
+    return {name: statistics for name, statistics in results.items() if statistics is not None}
 
 
 class _DeviceScan:
@@ -157,7 +162,7 @@ class _DeviceScan:
     plan : Plan
         The column.
     engine : Engine
-        Who counts.
+        The engine that counts.
     type_ : pyarrow.DataType
         Of the rows.
     """
@@ -170,7 +175,7 @@ class _DeviceScan:
         self._rows = 0  # of blocks that stay
 
     def add(self, block: Block) -> None:
-        """Add a block; its parts come again where another column of it had no memory."""
+        """Add a block; a part of a block that came already, as another column ran out of memory, is left out."""
         if block.first_row < self._end or self._failed:
             return
         values = block.column(self.plan.name)
@@ -183,28 +188,30 @@ class _DeviceScan:
             try:
                 self._running.add(values)
                 self._rows += block.rows
-            except COLUMN_PROBLEMS:  # it is said with its row where each block is looked at
+            except COLUMN_PROBLEMS:  # the scan that looks at each block names the row
                 self._failed, self._running = True, None
         self._end = block.first_row + block.rows
 
     def statistics(self) -> Any | None:
-        """Statistics of all rows, or a failure; None where each block must be looked at, or there was none."""
+        """Statistics of all rows, or a failure; None for no rows, or where the scan must go block by block."""
         running, self._running = self._running, None
         if self._failed or running is None or not self._rows:
             return None if self._failed else self._merged
         try:
-            found = running.statistics()
-        except (*COLUMN_PROBLEMS, MemoryError):
+            statistics = running.statistics()
+        except (*COLUMN_PROBLEMS, MemoryError):  # a scan block by block needs less memory, and names the row
             return None
-        if found is None or found.rows != self._rows:  # memory ran out as rows were added
+        if statistics is None or statistics.rows != self._rows:  # memory ran out as rows were added
             return None
-        return found if self._merged is None else _merge_column(self.plan.name, found, self._merged)
+        return statistics if self._merged is None else _merge_column(self.plan.name, statistics, self._merged)
 
 
 def summarise_partition(
     block_rows: int | None, plans: Sequence[Plan], partition: Partition, executor: LocalExecutor
 ) -> dict[str, Any]:
-    """Statistics, or failures, of a partition: on a device as those of a whole source, else block by block.
+    """Statistics, or failures, of the columns of a partition.
+
+    Rows on a device are summarised as those of a whole source, rows on the host block by block.
 
     Parameters
     ----------
@@ -215,7 +222,7 @@ def summarise_partition(
     partition : Partition
         The rows.
     executor : LocalExecutor
-        Who works on them.
+        The executor of the worker.
     """
     rows, engine = partition.read(), partition.reading.engine
     if not rows.on_device:
@@ -239,29 +246,29 @@ def _count_column(plan: Plan, engine: Engine, block: Block) -> Any:
         return naming(plan.name, problem)
 
 
-def merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Statistics of both; a partition without rows has none."""
-    if not one or not other:
-        return one or other
-    return {name: _merge_column(name, statistics, other[name]) for name, statistics in one.items()}
+def merge_columns(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Statistics of two sets of rows by column; either may be empty, as a partition without rows gives none."""
+    if not first or not second:
+        return first or second
+    return {name: _merge_column(name, statistics, second[name]) for name, statistics in first.items()}
 
 
-def _merge_column(name: str, one: Any, other: Any) -> Any:
-    """Both statistics as one; the earlier failure wins."""
-    if isinstance(one, Exception) or isinstance(other, Exception):
-        return one if isinstance(one, Exception) else other
+def _merge_column(name: str, first: Any, second: Any) -> Any:
+    """Merge two statistics of a column; of two failures the first one stays."""
+    if isinstance(first, Exception) or isinstance(second, Exception):
+        return first if isinstance(first, Exception) else second
     try:
-        return one.merge(other)
+        return first.merge(second)
     except COLUMN_PROBLEMS as problem:
         return naming(name, problem)
 
 
 def map_columns(
-    threads: int, work: Any, columns: Mapping[str, Any], told: Callable[[str, Any], None] | None = None
+    threads: int, work: Any, columns: Mapping[str, Any], report: Callable[[str, Any], None] | None = None
 ) -> Results[Any]:
-    """What `work` gives for each column, by threads; who runs k-means there enters `quiet_k_means` before.
+    """Results of `work` for each column, computed in threads; `report` gets each column and its result in order.
 
-    `told` is called with each column and its result, in order and in the caller's thread.
+    `report` is called in the caller's thread. Callers whose work runs k-means enter `quiet_k_means` first.
     """
     results = {}
 
@@ -274,6 +281,6 @@ def map_columns(
     with ThreadPoolExecutor(threads) as pool:
         for name, result in zip(columns, pool.map(attempt, columns.items()), strict=True):
             results[name] = result
-            if told is not None:
-                told(name, result)
+            if report is not None:
+                report(name, result)
     return Results.of(results)

@@ -1,4 +1,4 @@
-"""Starting clusters: workers with GPUs where there are some, workers of processes elsewhere, or one that runs."""
+"""Clients of Dask clusters: of one with a worker for each GPU, of one of worker processes, or of one that runs."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def cluster(
     if util.find_spec("distributed") is None:
         raise EnvironmentProblem(f"Dask is not installed: {install_extra('dask')}")
     if scheduler is not None:
-        given = {"workers": workers, "threads": threads, "memory": memory, "gpus": gpus} | options
-        for name in (name for name, value in given.items() if value is not None):
+        worker_options = {"workers": workers, "threads": threads, "memory": memory, "gpus": gpus} | options
+        for name in (name for name, value in worker_options.items() if value is not None):
             raise InputError(f"{name} is for clusters that are started here; {scheduler} has its own workers")
-        return _connected(scheduler)
+        return _connect(scheduler)
     problem = cuda_problem()
     if gpus and problem is not None:
         raise EnvironmentProblem(str(problem))
@@ -96,7 +96,7 @@ def cluster(
     return _client(_with_processes(workers, threads, memory, options))
 
 
-def _connected(address: str) -> Client:
+def _connect(address: str) -> Client:
     try:
         with suppress(AssertionError):  # where the scheduler tells all clients of something before it greets this one
             return _client(address, timeout=ANSWER)
@@ -119,7 +119,7 @@ def _with_gpus(workers: int | None, threads: int | None, memory: str | int | Non
         "threads_per_worker": threads or 1,
         "preload_nanny": [__name__],
     }
-    if not options.get("rmm_async"):
+    if not options.get("rmm_async"):  # which dask-cuda refuses to combine with a pool
         settings["rmm_pool_size"] = POOL_SHARE
     if workers is not None:
         settings["n_workers"] = workers
@@ -127,12 +127,13 @@ def _with_gpus(workers: int | None, threads: int | None, memory: str | int | Non
         settings["memory_limit"] = memory
     settings |= options
     if settings.get("rmm_async") or settings.get("rmm_pool_size"):
+        # CuPy would keep a pool of its own beside RMM's.
         settings.setdefault("rmm_allocator_external_lib_list", ["cupy"])
     if settings.get("rmm_pool_size"):
-        settings.setdefault("rmm_track_allocations", True)  # how much of the pool is free, nobody else knows
+        settings.setdefault("rmm_track_allocations", True)  # nothing else tells how much of the pool is free
     try:
         return import_module("dask_cuda").LocalCUDACluster(**settings)
-    except RuntimeError as problem:  # of the nanny, because of the worker's
+    except RuntimeError as problem:  # the nanny's, whose cause is the worker's error
         if not (settings.get("rmm_pool_size") and _is_lack_of_memory(problem)):
             raise
         raise EnvironmentProblem(
@@ -142,23 +143,23 @@ def _with_gpus(workers: int | None, threads: int | None, memory: str | int | Non
 
 
 def _is_lack_of_memory(problem: BaseException | None) -> bool:
-    """Whether a lack of memory is what an exception comes from."""
+    """Return whether an exception is a MemoryError, or is caused by one."""
     return problem is not None and (isinstance(problem, MemoryError) or _is_lack_of_memory(problem.__cause__))
 
 
 def _find_memory_holders() -> str:
-    """What holds memory of GPUs, as far as it is known, and how to free it."""
+    """Advice that says which arrays of this process hold memory of GPUs, and how to free it."""
     cupy: Any = sys.modules.get("cupy")
-    held = []
+    pools = []
     for number in range(cupy.cuda.runtime.getDeviceCount() if cupy else 0):
         with cupy.cuda.Device(number):
             size = cupy.get_default_memory_pool().total_bytes()
         if size:
-            held.append(f"{size / (1 << 30):.1f} GiB of GPU {number}")
-    if not held:
+            pools.append(f"{size / (1 << 30):.1f} GiB of GPU {number}")
+    if not pools:
         return "end what else uses the GPUs (nvidia-smi lists processes)"
     return (
-        f"arrays of CuPy in this process hold {' and '.join(held)}: delete them and call "
+        f"arrays of CuPy in this process hold {' and '.join(pools)}: delete them and call "
         "cupy.get_default_memory_pool().free_all_blocks()"
     )
 
@@ -169,15 +170,16 @@ def _with_processes(workers: int | None, threads: int | None, memory: str | int 
         "n_workers": count,
         "threads_per_worker": threads or max(1, available_threads() // count),
         "memory_limit": "auto" if memory is None else memory,
-        "dashboard_address": "127.0.0.1:0",
+        "dashboard_address": "127.0.0.1:0",  # any free port, which other machines do not reach
     }
+    # Workers in this process, or of a class of the caller's, may have no nanny.
     if options.get("processes") is not False and "worker_class" not in options:
         settings["preload_nanny"] = [__name__]
     return import_module("distributed").LocalCluster(**(settings | options))
 
 
 def dask_setup(_: object) -> None:
-    """Keep Ctrl-C from the workers that this thread is going to start; Dask calls this in every nanny.
+    """Block Ctrl-C in the workers that this thread is going to start; Dask calls this in every nanny.
 
     A terminal sends SIGINT to all processes of a command. The client ends its workers; on its own each would end with a
     traceback. Processes inherit the signals that the thread which starts them blocks.
@@ -190,7 +192,7 @@ def dask_setup(_: object) -> None:
 
 
 def _client(at: Any, **options: Any) -> Client:
-    """A client of a scheduler's address, or of a cluster that was started for it and ends with it."""
+    """A client of a scheduler's address, or of a cluster that ends with the client."""
     from distributed import Client
 
     class WholeClient(Client):  # type: ignore[misc]  # distributed ships no types

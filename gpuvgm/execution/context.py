@@ -1,4 +1,4 @@
-"""Where and how the work on a table is done."""
+"""Runs: the rows of a table, with the engine, the executor and the blocks that work on them."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ R = TypeVar("R")
 _LOG = logging.getLogger("gpuvgm")
 
 
-def executor_for(given: Any, source: Source) -> DaskExecutor | None:
+def executor_for(executor: Any, source: Source) -> DaskExecutor | None:
     """The cluster that works on a source; None for this process.
 
     Parameters
     ----------
-    given : DaskExecutor, distributed.Client, LocalExecutor or None
+    executor : DaskExecutor, distributed.Client, LocalExecutor or None
         What the user chose; None is the current client for frames of Dask, and this process for everything else.
     source : Source
         The rows.
@@ -63,16 +63,17 @@ def executor_for(given: Any, source: Source) -> DaskExecutor | None:
     InputError
         For anything else.
     """
-    if given is None:
+    if executor is None:
         client = client_if_any() if source.lazy and not _set_to_this_process() else None
         return None if client is None else DaskExecutor(client)
-    if isinstance(given, LocalExecutor):
+    if isinstance(executor, LocalExecutor):
         return None
-    if isinstance(given, DaskExecutor):
-        return given
-    if hasattr(given, "scheduler_info") and hasattr(given, "submit"):
-        return DaskExecutor(given)
-    raise InputError(f"executor is a {type(given).__name__}: give a DaskExecutor, a client of Dask, or None")
+    if isinstance(executor, DaskExecutor):
+        return executor
+    # A client is known by its methods: Dask is an extra, and is not imported for this.
+    if hasattr(executor, "scheduler_info") and hasattr(executor, "submit"):
+        return DaskExecutor(executor)
+    raise InputError(f"executor is a {type(executor).__name__}: give a DaskExecutor, a client of Dask, or None")
 
 
 def clone_beside_executor(estimator: Any) -> Any:
@@ -87,7 +88,7 @@ def clone_beside_executor(estimator: Any) -> Any:
 
 
 def _set_to_this_process() -> bool:
-    """Whether Dask is set to threads, processes or one thread of this machine, which it prefers to a client."""
+    """Return whether Dask is set to threads, processes or one thread of this machine, which it prefers to a client."""
     dask = sys.modules.get("dask")
     return dask is not None and dask.config.get("scheduler", None) not in {None, "distributed", "dask.distributed"}
 
@@ -152,15 +153,15 @@ class Run:
         progress: Callable[[int], None] | None = None,
         block_rows: int | None = None,
     ) -> Run:
-        """How the rows of a source are worked on: by which engine, and in which threads.
+        """A run over a source in this process, with the engine and the threads that suit its rows.
 
         Rows on a device that the engine works on there stay in the caller's thread, whose stream they belong to; so do
         the rows of a single chunk.
         """
         name = choose_engine(engine, on_device=source.lies_on_device)
         source = source.as_read(on_device=runs_on_device(get_engine(name)))
-        few = source.rows is not None and source.rows <= CHUNK_ROWS
-        kind = CallerExecutor if source.lies_on_device else InlineExecutor if few else LocalExecutor
+        is_short = source.rows is not None and source.rows <= CHUNK_ROWS
+        kind = CallerExecutor if source.lies_on_device else InlineExecutor if is_short else LocalExecutor
         return cls(source, name, kind(threads, progress), block_rows)
 
     @classmethod
@@ -172,12 +173,12 @@ class Run:
         progress: Callable[[int], None] | None = None,
         block_rows: int | None = None,
     ) -> Run:
-        """How a cluster works on a source: its workers say which engine they have."""
+        """A run over a source on a cluster, whose workers say which engine they have."""
         name = executor.ask(partial(choose_engine, on_device=source.partitions_on_device), engine)
         return cls(source, name, executor.reporting(progress), block_rows)
 
     def within(self, memory: int, need: Need) -> Run:
-        """The same with blocks and threads that keep to a limit of the host's memory.
+        """The run with blocks and threads that keep to a limit of the host's memory.
 
         Parameters
         ----------
@@ -189,8 +190,9 @@ class Run:
         Raises
         ------
         InputError
-            Where the least is too much.
+            Where one thread and the shortest blocks need more.
         """
+        # The limit is for blocks of this process in the host's memory.
         if self.on_device or self.executor.spread:
             return self
         limits = limits_of(memory, self.executor.threads, need, self.block_rows)
@@ -199,19 +201,20 @@ class Run:
 
     @property
     def on_device(self) -> bool:
-        """Whether rows lie where the engine works on them, in this process."""
+        """Return whether rows lie on a device of this process, where the engine works on them."""
         return isinstance(self.executor, CallerExecutor)
 
     @property
     def here(self) -> Run:
-        """The run without its cluster: cells of summaries, and single rows, are worked on in this process."""
+        """The run in this process instead of its cluster, for cells of summaries and single rows."""
         if not self.executor.spread:
             return self
+        # "cuda" is the workers' engine; this process may have no device.
         engine = "auto" if self.engine == "cuda" else self.engine
         return Run(self.source.as_read(on_device=False), engine, LocalExecutor(), self.block_rows)
 
     def rows_of_batches(self, batch_rows: int, width: int) -> int:
-        """Rows of a block that holds whole batches `width` columns wide: several small ones, one large one."""
+        """Rows of a block that holds whole batches `width` columns wide: several small ones, or one large one."""
         rows = min(self.block_rows or BLOCK_ROWS, SMALL_BLOCK_VALUES // max(width, 1))
         return batch_rows * max(1, rows // batch_rows)
 
@@ -235,9 +238,9 @@ class Run:
         columns : sequence of str
             Columns to read.
         width : int
-            How many columns what becomes of them has.
+            Columns of the result.
         slices : callable, optional
-            Gives blocks of so many rows in the place of the source's, where this process works on them.
+            Gives blocks of so many rows in place of the source's blocks; used in this process alone.
         resident : int
             Of rows that lie on a device, how many columns are worked on together; 0 where some may come to the host.
         """
@@ -252,23 +255,26 @@ class Run:
         """Blocks of some columns of a partition of the rows."""
         return self.blocks(columns, slices=partial(blocks_of, partition, columns), resident=resident)
 
-    def prepared(self, build: Callable[..., Callable[[Any], R]], *here: Any) -> Callable[[Any], R]:
-        """A function of blocks: what `build(*here)` gives in this process, and `build()` on each worker."""
-        return OnWorker(build) if self.executor.spread else build(*here)
+    def prepared(self, build: Callable[..., Callable[[Any], R]], *arguments: Any) -> Callable[[Any], R]:
+        """A function of blocks, built by `build(*arguments)` in this process, or by `build()` on each worker."""
+        return OnWorker(build) if self.executor.spread else build(*arguments)
 
     def shared(self, make: Callable[[int], R], rows: int | None) -> R | None:
-        """What `make(rows)` gives for all blocks to write to; None where workers cannot, or the rows are not known."""
+        """Memory for all blocks to write to, from `make(rows)`; None on a cluster, or for an unknown number of rows."""
         return None if self.executor.spread or rows is None else make(rows)
 
     def first_blocks(self, columns: Sequence[str], most: int) -> Iterator[Block]:
-        """Blocks that this process reads to look at; where they are read once, some may go to workers then."""
-        here = self.here
-        limits = [here.rows_of_blocks(len(columns))]
+        """The first blocks of a source, read by this process for a sample.
+
+        Those of a source that can be read only once may go to workers later, and are short enough to travel.
+        """
+        run = self.here
+        limits = [run.rows_of_blocks(len(columns))]
         if self.executor.spread:
             limits.append(_travelling(len(columns)))
         if self.source.repeatable:
             limits.append(most)
-        return here.source.blocks(columns, min(limits))
+        return run.source.blocks(columns, min(limits))
 
     def partitions(
         self,
@@ -278,11 +284,12 @@ class Run:
         cuts: Sequence[int] | None = None,
         most: int | None = None,
     ) -> Iterator[Any]:
-        """Partitions of some columns: between cuts of files, or as suits the executor, of `most` rows."""
+        """Partitions of some columns: between cuts of files, or of as many rows as suit the executor, up to `most`."""
         source = self.source
         if isinstance(source, FileSource) and self.executor.spread:
             source = reachable(source)
         if isinstance(source, FileSource) and source.rows is None and isinstance(self.executor, DaskExecutor):
+            # Rows are numbered through the files, so those of CSV are counted first, by the workers.
             source = with_known_rows(source, self.executor.gather(rows_of_file, single_files(source)))
         limits = [self.executor.rows_of_partitions(source.rows, len(columns)), most or sys.maxsize]
         if not isinstance(source, FileSource):
@@ -324,7 +331,7 @@ def _in_chunks(rows: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class RunSettings:
-    """What a user chose of where and how the work is done.
+    """The user's choice of engine, executor, memory, threads and progress.
 
     Parameters
     ----------
@@ -351,25 +358,25 @@ class RunSettings:
 
     @contextmanager
     def run(self, stage: str, source: Source, need: Callable[[], Need]) -> Iterator[Run]:
-        """Where and how a stage is done; what it needs of the memory is asked only where that is limited."""
+        """The run of a stage; `need` is called only where the memory is limited."""
         with ExitStack() as stack:
             progress = self.progress
             if progress is None and _LOG.isEnabledFor(logging.INFO):
                 progress = stack.enter_context(Stages().listen())
             memory = None if self.memory is None else parse_memory(self.memory)
-            report = None if progress is None else lambda done: progress(stage, done, source.rows)
-            searched = None if progress is None else partial(progress, SEARCH)
+            report = None if progress is None else lambda rows: progress(stage, rows, source.rows)
+            report_modes = None if progress is None else partial(progress, SEARCH)
             cluster = executor_for(self.executor, source)
             if cluster is not None:
                 LocalExecutor(self.threads)  # refuses wrong numbers; workers have threads and memory of their own
                 stack.enter_context(cluster.client.as_current())  # through which a frame counts its rows
                 run = Run.spread_over(cluster, source, self.engine, report, self.block_rows)
-                yield replace(run, searched=searched)
+                yield replace(run, searched=report_modes)
                 return
             threads = self.threads
             if isinstance(self.executor, LocalExecutor):
-                own = self.executor.progress
-                threads, report = self.executor.threads, report if own is None or self.progress is not None else own
-            run = replace(Run.over(source, self.engine, threads, report, self.block_rows), searched=searched)
+                hook = self.executor.progress
+                threads, report = self.executor.threads, report if hook is None or self.progress is not None else hook
+            run = replace(Run.over(source, self.engine, threads, report, self.block_rows), searched=report_modes)
             stack.enter_context(bounded(threads))
             yield run if memory is None else run.within(memory, need())
