@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 R = TypeVar("R")
-PARTITION_VALUES = 1 << 28  # that a thread reads and summarises in some two seconds
+PARTITION_VALUES = 1 << 28  # of a partition; a thread reads and summarises so many in some two seconds
 
 
 class OnWorker:
@@ -46,30 +46,30 @@ class OnWorker:
         return OnWorker, (self._build,)
 
     def __call__(self, block: Any) -> Any:
-        """What the function gives."""
+        """The function's result for a block, or a partition."""
         if self._built is None:
             self._built = self._build()
         return self._built(block)
 
 
 def read_partition(partition: Any) -> tuple[LocalExecutor, Any]:
-    """What runs the blocks of a partition, and these blocks; a block is a partition of one."""
+    """The executor for the blocks of a partition, and these blocks; a block may stand for a partition of one."""
     if isinstance(partition, Block):
         return LocalExecutor(1), iter([partition])
-    found: OpenPartition = partition.read()
-    return (CallerExecutor if found.on_device else LocalExecutor)(1), while_wanted(found.blocks)
+    rows: OpenPartition = partition.read()
+    return (CallerExecutor if rows.on_device else LocalExecutor)(1), while_wanted(rows.blocks)
 
 
 def merge_blocks(
     function: Callable[[Any], R], merge: Callable[[R, R], R], partition: Any, _: LocalExecutor
 ) -> R | None:
-    """The blocks' results as one; None for a partition without rows."""
+    """Merge the results of the blocks of a partition; None for a partition without rows."""
     executor, blocks = read_partition(partition)
     return executor.map_merge(function, blocks, merge)
 
 
 def merge_results(merge: Callable[[R, R], R], results: Iterable[R | None]) -> R | None:
-    """Results of several partitions as one, in row order; None where none of them has rows."""
+    """Merge results of several partitions, in row order; None where none of them has rows."""
     merged: R | None = None
     for result in results:
         merged = result if merged is None else merged if result is None else merge(merged, result)
@@ -77,39 +77,39 @@ def merge_results(merge: Callable[[R, R], R], results: Iterable[R | None]) -> R 
 
 
 def map_blocks(function: Callable[[Any], R], partition: Any) -> Any:
-    """The blocks' results, packed."""
+    """The results of the blocks of a partition, packed."""
     executor, blocks = read_partition(partition)
     return Packed.pack(list(executor.stream(function, blocks)))
 
 
 def call_with_partition(function: Callable[[Any, LocalExecutor], R], partition: Any) -> R:
-    """What a function makes of a partition."""
+    """Call a function with a partition and an executor of one thread, which stops with the task."""
     return function(partition, LocalExecutor(1, stopping()))
 
 
 def call_with_blocks(function: Callable[[Iterator[Any]], R], partition: Any) -> R:
-    """What a function makes of the blocks of a partition."""
+    """Call a function with the blocks of a partition."""
     _, blocks = read_partition(partition)
     return function(blocks)
 
 
 def call_on_worker(partition: Any, function: Callable[[Any], R], *computed: Any) -> R:
-    """What a function makes of a partition, with the rows that other tasks computed, if they did."""
+    """Call a function with a partition, and with its rows if another task computed them."""
     return function(partition.of(*computed) if computed else Packed.unpack(partition))
 
 
 def itself(function: R) -> R:
-    """A task for a function that others call."""
+    """The function itself, as a task whose result other tasks call."""
     return function
 
 
-def values_for(function: Callable[..., Any], values: Sequence[Any], *others: Sequence[Any]) -> list[Any]:
-    """What a worker holds in the place of its values; see `HeldPartitions.by_worker`."""
-    return list(map(function, values, *others))
+def values_for(function: Callable[..., Any], values: Sequence[Any], *arguments: Sequence[Any]) -> list[Any]:
+    """Results of a function for each value of a worker; see `HeldPartitions.by_worker`."""
+    return list(map(function, values, *arguments))
 
 
 def answers_for(function: Callable[..., Any], arguments: Sequence[Any], values: Sequence[Any]) -> Any:
-    """What a function gives for the values that this worker holds; arrays as one, and the length of each."""
+    """Results of a function for the values of a worker; arrays are joined, and come with the length of each."""
     answers = function(values, *arguments)
     if not all(isinstance(answer, np.ndarray) for answer in answers):
         return answers
@@ -117,12 +117,12 @@ def answers_for(function: Callable[..., Any], arguments: Sequence[Any], values: 
 
 
 def each_of(values: Sequence[Any], function: Callable[..., R], *arguments: Any) -> list[R]:
-    """What a function gives for each value."""
+    """Results of a function for each value."""
     return [function(value, *arguments) for value in values]
 
 
 def split_answers(answers: Any) -> list[Any]:
-    """What `answers_for` made one of, one by one."""
+    """The single results in an answer of `answers_for`."""
     if not isinstance(answers, tuple):
         return list(answers)
     rows, lengths = answers
@@ -144,7 +144,7 @@ class Tasks:
     client : distributed.Client
         The client.
     function : callable
-        What each task makes of its partition.
+        Is called by each task with its partition.
     threads : int
         Threads of all workers.
     progress : callable, optional
@@ -158,20 +158,22 @@ class Tasks:
         self._threads, self._window = threads, WINDOW * threads  # tasks on their way
         # the function is a task of its own: its bytes cross the network once, and are there again after a loss
         self._function = client.submit(itself, function, pure=False)
-        self._futures: weakref.WeakSet[Future] = weakref.WeakSet([self._function])  # results that nobody wants may go
-        self._done = 0
+        # Weak, so that workers may forget a result that has no reader here.
+        self._futures: weakref.WeakSet[Future] = weakref.WeakSet([self._function])
+        self._rows_done = 0
 
     def submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future:
-        """A task of any function."""
+        """Send a task of any function."""
         import dask
 
+        # pure=True would hash all arguments, and give an earlier task's result to one with equal arguments.
         with dask.config.set(QUIET):
             future = self.client.submit(function, *arguments, pure=False, **options)
         self._futures.add(future)
         return future
 
     def compute(self, delayed: Sequence[Any]) -> list[Future]:
-        """Tasks that are sent in one graph."""
+        """Send tasks in one graph."""
         import dask
 
         with dask.config.set(QUIET):
@@ -180,52 +182,53 @@ class Tasks:
         return futures
 
     def merge(self, partitions: Sequence[Any], merge: Callable[[Sequence[Any]], Any]) -> Any:
-        """The results of all partitions as one: their tasks and a tree of merges go in one graph.
+        """Merge the results of all partitions by a tree of tasks, sent in one graph with the partitions' own.
 
-        The client hears of the single partitions only where somebody wants to know of the progress.
+        The client is told of single partitions only where progress is reported.
         """
         import dask
 
-        merging = dask.delayed(merge, pure=False)
-        level = parts = self._delayed(partitions)
+        merge_task = dask.delayed(merge, pure=False)
+        # `merge` also makes the result of a single partition, so there is one level of merges at least.
+        level = parts = self._build_tasks(partitions)
         while len(level) > 1 or level is parts:
-            level = [merging(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
-        watched = parts if self._progress is not None else []
-        futures = deque(self.compute([*watched, *level]))
-        for partition, _ in zip(partitions, watched, strict=False):
+            level = [merge_task(level[i : i + BRANCHES]) for i in range(0, len(level), BRANCHES)]
+        single_tasks = parts if self._progress is not None else []
+        futures = deque(self.compute([*single_tasks, *level]))
+        for partition, _ in zip(partitions, single_tasks, strict=False):
             self._watch(futures.popleft(), partition.rows)  # its worker may forget it once it is merged
         return self.result(futures.popleft())
 
     def in_order(self, partitions: Iterable[Any]) -> Iterator[Any]:
-        """The results of partitions, in order; few are ahead of what is asked for."""
+        """The results of partitions, in order; only a few tasks are sent ahead of the caller."""
         ahead: deque[tuple[Any, Future]] = deque()
-        for pair in self._sent(partitions):
+        for pair in self._send_batches(partitions):
             ahead.append(pair)
             if len(ahead) > self._threads:
-                yield self._taken(*ahead.popleft())
+                yield self._collect(*ahead.popleft())
         while ahead:
-            yield self._taken(*ahead.popleft())
+            yield self._collect(*ahead.popleft())
 
     def as_ready(self, partitions: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
-        """Partitions with their results, as they are ready; few are ahead of what is asked for."""
-        left = iter(partitions)
-        known: dict[Future, Any] = {}
+        """Partitions with their results, as they are ready; only a few tasks are sent ahead of the caller."""
+        queue = iter(partitions)
+        partition_of: dict[Future, Any] = {}
         while True:
             # more than two a thread at first: Dask spreads so many over all workers, and fewer go where the function is
-            if batch := list(islice(left, self._window - len(known))):
-                known.update(zip(self.compute(self._delayed(batch)), batch, strict=True))
-            if not known:
+            if batch := list(islice(queue, self._window - len(partition_of))):
+                partition_of.update(zip(self.compute(self._build_tasks(batch)), batch, strict=True))
+            if not partition_of:
                 return
-            for future in wait_for_any(self.client, list(known)):
-                partition = known.pop(future)
-                yield partition, self._taken(partition, future)
+            for future in wait_for_any(self.client, list(partition_of)):
+                partition = partition_of.pop(future)
+                yield partition, self._collect(partition, future)
 
     def hold(self, partitions: Iterable[Any]) -> HeldPartitions:
-        """The results of all partitions in the workers' memory, once they are there."""
-        sent = list(self._sent(partitions))
-        for partition, future in sent:
+        """Keep the results of all partitions in the workers' memory, and wait until they are there."""
+        pairs = list(self._send_batches(partitions))
+        for partition, future in pairs:
             self._watch(future, partition.rows)
-        return HeldPartitions(self, [future for _, future in sent], [partition.rows for partition, _ in sent])
+        return HeldPartitions(self, [future for _, future in pairs], [partition.rows for partition, _ in pairs])
 
     def wait(self, future: Future) -> None:
         """Wait until a task is done, or has failed."""
@@ -233,13 +236,13 @@ class Tasks:
             wait_for_any(self.client, [future])
 
     def result(self, future: Future) -> Any:
-        """The result of a task, which its worker may forget."""
+        """Wait for the result of a task, which its worker may then forget."""
         result = result_of(self.client, future)
         self._futures.discard(future)
         return result
 
     def forget(self) -> None:
-        """Let go of every task: what has not begun never does, and the workers drop what they hold.
+        """Release every task: those that have not begun never begin, and the workers drop their results.
 
         `Client.cancel` is no way to do it: where a task depends on one that nobody wants any more, as in a tree of
         merges, the scheduler fails at an assertion and closes the client's connection (distributed 2026.7 to 2026.8).
@@ -249,22 +252,22 @@ class Tasks:
         for future in futures:
             future.release()
 
-    def _sent(self, partitions: Iterable[Any]) -> Iterator[tuple[Any, Future]]:
-        """Each partition with its task; some are sent together, as Dask goes through a frame's graph each time."""
-        left = iter(partitions)
-        while batch := list(islice(left, max(2, self._window // 2))):
-            yield from zip(batch, self.compute(self._delayed(batch)), strict=True)
+    def _send_batches(self, partitions: Iterable[Any]) -> Iterator[tuple[Any, Future]]:
+        """Each partition with its task; some go together, as Dask walks through a frame's whole graph each time."""
+        queue = iter(partitions)
+        while batch := list(islice(queue, max(2, self._window // 2))):
+            yield from zip(batch, self.compute(self._build_tasks(batch)), strict=True)
 
-    def _delayed(self, partitions: Sequence[Any]) -> list[Any]:
-        """The tasks of partitions, after those that compute their rows, if there are such."""
+    def _build_tasks(self, partitions: Sequence[Any]) -> list[Any]:
+        """The tasks of partitions, which follow the tasks that compute their rows, if there are such."""
         import dask
 
         return [
-            dask.delayed(partial(call_on_worker, here), pure=False)(self._function, *computed)
-            for here, computed in map(parts_of_task, partitions)
+            dask.delayed(partial(call_on_worker, part), pure=False)(self._function, *computed)
+            for part, computed in map(parts_of_task, partitions)
         ]
 
-    def _taken(self, partition: Any, future: Future) -> Any:
+    def _collect(self, partition: Any, future: Future) -> Any:
         result = self.result(future)
         self._report(partition.rows)
         return result
@@ -276,20 +279,20 @@ class Tasks:
         self._report(rows)
 
     def _report(self, rows: int) -> None:
-        self._done += rows
+        self._rows_done += rows
         if self._progress is not None:
-            self._progress(self._done)
+            self._progress(self._rows_done)
 
 
 def parts_of_task(partition: Any) -> tuple[Any, list[Any]]:
-    """What goes with the task of a partition, and what other tasks compute for it."""
+    """The part of a partition that travels with its task, and the tasks that compute its rows."""
     if isinstance(partition, DaskPartition):
         return partition.alone, [partition.computed]
     return Packed.pack(partition), []
 
 
 def wait_for_any(client: Client, futures: Sequence[Future]) -> set[Future]:
-    """Those that are done, once one is.
+    """Wait until one of some tasks is done, and return all that are.
 
     Raises
     ------
@@ -309,17 +312,17 @@ def wait_for_any(client: Client, futures: Sequence[Future]) -> set[Future]:
 
 
 def result_of(client: Client, future: Future) -> Any:
-    """The result of a task; it may be lost with its worker before it is here, and is made again then."""
+    """Wait for the result of a task; one that is lost with its worker on the way is computed again."""
     patience = WITHOUT_WORKERS
     while True:
         wait_for_any(client, [future])
         try:
             return future.result(timeout=patience)
         except TimeoutError:
-            if future.status == "error":  # the task's own
+            if future.status == "error":  # the TimeoutError was raised by the task itself
                 raise
             wait_for_workers(client)
-            patience *= 2  # a result that is large, or comes slowly, arrives in the end
+            patience *= 2  # else a large result, or one over a slow network, would never arrive
 
 
 def wait_for_workers(client: Client) -> None:
@@ -340,13 +343,13 @@ def wait_for_workers(client: Client) -> None:
 
 
 def scheduler_address(client: Client) -> str:
-    """Where the scheduler is, or was."""
+    """Address of the scheduler, also of one that is lost."""
     return str(getattr(client.scheduler, "address", "an unknown address"))
 
 
 @contextmanager
 def naming_cluster(client: Client) -> Iterator[None]:
-    """Losses of workers and of the scheduler as problems of the environment that say what to do."""
+    """Raise an EnvironmentProblem that says what to do where workers or the scheduler are lost."""
     from distributed import KilledWorker
     from distributed.client import CancelledError
     from distributed.comm import CommClosedError
@@ -365,9 +368,8 @@ def naming_cluster(client: Client) -> Iterator[None]:
         ) from problem
 
 
-HELD_SHARE = (
-    0.2  # of a worker's memory: what one task of `HeldPartitions.map` takes from where it may have been spilled to
-)
+#: Of a worker's memory, by its threads: the values of one task of `HeldPartitions.map`, which may come from disk.
+HELD_SHARE = 0.2
 
 
 class DaskExecutor:
@@ -423,7 +425,7 @@ class DaskExecutor:
         return self  # scikit-learn's clone copies parameters; there is one cluster
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _elsewhere, (self.partition_rows,)
+        return _current_executor, (self.partition_rows,)
 
     @property
     def threads(self) -> int:
@@ -618,15 +620,15 @@ class DaskExecutor:
         ...     DaskExecutor(client).merge_each(lambda part, executor: part.rows, parts, add)
         1000
         """
-        left = iter(partitions)
-        first = next(left, None)
+        queue = iter(partitions)
+        first = next(queue, None)
         if first is None:
             return None
-        merging = partial(merge_results, merge)
+        merge_all = partial(merge_results, merge)
         with self._tasks(partial(call_with_partition, function)) as tasks:
             if isinstance(first, (Block, HeldRows)):  # a graph would keep all their rows on the scheduler until its end
-                return merging(tasks.in_order(chain([first], left)))
-            return cast("R | None", tasks.merge([first, *left], merging))
+                return merge_all(tasks.in_order(chain([first], queue)))
+            return cast("R | None", tasks.merge([first, *queue], merge_all))
 
     def map_blocks(self, function: Callable[..., R], partitions: Iterable[Any], sink: Callable[[R], None]) -> None:
         """Pass the result of each block to `sink`, in row order and in the caller's thread.
@@ -766,7 +768,7 @@ class DaskExecutor:
 
 @dataclass(frozen=True, slots=True)
 class Passing:
-    """What one of several values gives to one before it, and what it gets from others after it.
+    """One value in an exchange: how much it gives to an earlier value, and which later values give to it.
 
     Parameters
     ----------
@@ -787,11 +789,11 @@ class Share:
     Parameters
     ----------
     numbers : list of int
-        Which they are, in row order.
+        Their numbers among all values, in row order.
     values : list of Future, or Future of a list
-        Where they are.
+        The values' tasks.
     where : mapping
-        Which worker should run the task: one that holds them; for `Client.submit`.
+        Options of `Client.submit` that name the worker that holds them.
     """
 
     numbers: list[int]
@@ -809,76 +811,87 @@ class HeldPartitions:
     def passing(
         self,
         passings: Sequence[Passing],
-        given: Callable[[Any, int], Any],
-        taken: Callable[[Any, int, Sequence[Any]], Any],
+        give: Callable[[Any, int], Any],
+        fill: Callable[[Any, int, Sequence[Any]], Any],
     ) -> HeldPartitions:
-        """Values held in the place of these, after parts went from worker to worker.
+        """Exchange parts of the values between workers.
 
         Parameters
         ----------
         passings : sequence of Passing
-            What each value gives and gets.
-        given : callable
-            `given(value, gives)` is what it gives away.
-        taken : callable
-            `taken(value, gives, [what it gets, …])` is held in the place of a value that gives or gets anything.
+            The parts that each value gives and gets.
+        give : callable
+            `give(value, gives)` is the part that a value gives.
+        fill : callable
+            `fill(value, gives, [parts that it gets, …])` replaces a value that gives or gets a part.
+
+        Returns
+        -------
+        HeldPartitions
+            The values after the exchange.
         """
         import dask
 
-        giving, taking = dask.delayed(given, pure=False), dask.delayed(taken, pure=False)
+        give_task, fill_task = dask.delayed(give, pure=False), dask.delayed(fill, pure=False)
         pairs = list(zip(self._futures, passings, strict=True))
-        gifts = [giving(value, one.gives) if one.gives else None for value, one in pairs]
-        changed = [
-            (i, taking(value, one.gives, [gifts[j] for j in one.takes_from]))
-            for i, (value, one) in enumerate(pairs)
-            if one.gives or one.takes_from
+        gifts = [give_task(value, passing.gives) if passing.gives else None for value, passing in pairs]
+        fills = [
+            (i, fill_task(value, passing.gives, [gifts[j] for j in passing.takes_from]))
+            for i, (value, passing) in enumerate(pairs)
+            if passing.gives or passing.takes_from
         ]
         futures = list(self._futures)
-        for (i, _), future in zip(changed, self._tasks.compute([delayed for _, delayed in changed]), strict=True):
+        for (i, _), future in zip(fills, self._tasks.compute([delayed for _, delayed in fills]), strict=True):
             futures[i] = future
         return HeldPartitions(self._tasks, futures, self.rows)
 
-    def by_worker(self, function: Callable[..., Any], *others: Sequence[Any]) -> HeldShares:
-        """Values held in the place of these, those of a worker as one: a call then costs no more for more partitions.
+    def by_worker(self, function: Callable[..., Any], *arguments: Sequence[Any]) -> HeldShares:
+        """Replace the values by a function of each, and join those of a worker, so that a call costs one task a worker.
 
         Parameters
         ----------
         function : callable
-            `function(value, *others)` is held in the place of a value.
-        *others : sequence
-            What else it is given, one for each value.
+            `function(value, *arguments)` replaces a value.
+        *arguments : sequence
+            Further arguments, one for each value.
         """
         for future in self._futures:
-            self._tasks.wait(future)  # its worker is known then
+            self._tasks.wait(future)  # Dask knows the worker of a value once it is computed
         shares = []
-        for one in self._shares():
-            mine = [[other[number] for number in one.numbers] for other in others]
-            shares.append(replace(one, values=self._tasks.submit(values_for, function, one.values, *mine, **one.where)))
+        for share in self._shares():
+            share_arguments = [[argument[number] for number in share.numbers] for argument in arguments]
+            shares.append(
+                replace(
+                    share,
+                    values=self._tasks.submit(values_for, function, share.values, *share_arguments, **share.where),
+                )
+            )
         return HeldShares(self._tasks, shares)
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
-        """What `function(value, *arguments)` gives for each value, in row order; see `HeldShares.map`."""
+        """Results of `function(value, *arguments)` for each value, in row order; see `HeldShares.map`."""
         return HeldShares(self._tasks, list(self._shares())).map(function, *arguments)
 
     def _shares(self) -> Iterator[Share]:
-        """The values of each worker: one share, or several where they are more than a fifth of its memory.
+        """The values of each worker: one share, or several where they take more than a fifth of its memory.
 
-        They may lie on disk.
+        A task needs all its values in memory at once, and Dask may have spilled them to disk.
         """
         client = self._tasks.client
         holders = client.who_has(self._futures)
         sizes = client.nbytes([future.key for future in self._futures], summary=False)
-        limits = {
+        limits = {  # Dask's limit of 0 is none
             address: HELD_SHARE * (worker["memory_limit"] or float("inf")) / worker["nthreads"]
             for address, worker in client.scheduler_info()["workers"].items()
         }
         places: dict[str, list[int]] = {}
         for i, future in enumerate(self._futures):
             places.setdefault(min(holders.get(future.key) or (), default=""), []).append(i)
-        for place, mine in places.items():
+        for place, numbers in places.items():
+            # Where the worker is lost meanwhile, another one may compute the share again.
             where = {"workers": [place], "allow_other_workers": True} if place in limits else {}
             limit = limits.get(place) or min(limits.values(), default=float("inf"))
-            for share in in_shares(mine, [sizes.get(future.key, 0) for future in self._futures], limit):
+            for share in in_shares(numbers, [sizes.get(future.key, 0) for future in self._futures], limit):
                 yield Share(share, [self._futures[i] for i in share], where)
 
 
@@ -890,26 +903,26 @@ class HeldShares:
     shares: list[Share]
 
     def map(self, function: Callable[..., R], *arguments: Any) -> list[R]:
-        """What `function(value, *arguments)` gives for each value, in row order; see `map_shares`."""
+        """Results of `function(value, *arguments)` for each value, in row order; see `map_shares`."""
         return self.map_shares(each_of, function, *arguments)
 
     def map_shares(self, function: Callable[..., list[R]], *arguments: Any) -> list[R]:
-        """What `function(values, *arguments)` gives for the values of each share, one for each, in row order.
+        """Results of `function(values, *arguments)`, which gives a list for the values of a share, in row order.
 
-        Arrays come as one from each share.
+        Arrays come joined from each share.
         """
-        sent = [
+        pairs = [
             (share, self.tasks.submit(answers_for, function, arguments, share.values, **share.where))
             for share in self.shares
         ]
-        found: dict[int, R] = {}
-        for share, future in sent:
-            found.update(zip(share.numbers, split_answers(self.tasks.result(future)), strict=True))
-        return [found[number] for number in sorted(found)]
+        answers: dict[int, R] = {}
+        for share, future in pairs:
+            answers.update(zip(share.numbers, split_answers(self.tasks.result(future)), strict=True))
+        return [answers[number] for number in sorted(answers)]
 
 
 def in_shares(numbers: Sequence[int], sizes: Sequence[int], limit: float) -> Iterator[list[int]]:
-    """The numbers in lists whose sizes add up to a limit at most; one that is larger is alone."""
+    """Split numbers into lists whose sizes add up to a limit at most; a number that is larger gets its own list."""
     share: list[int] = []
     size = 0
     for number in numbers:
@@ -922,8 +935,8 @@ def in_shares(numbers: Sequence[int], sizes: Sequence[int], limit: float) -> Ite
         yield share
 
 
-def _elsewhere(partition_rows: int | None) -> DaskExecutor | None:
-    """The executor in another process: with its current client, if it has one."""
+def _current_executor(partition_rows: int | None) -> DaskExecutor | None:
+    """The executor as another process unpickles it: with the client that is current there, or None."""
     try:
         return DaskExecutor(partition_rows=partition_rows)
     except EnvironmentProblem:
@@ -931,7 +944,7 @@ def _elsewhere(partition_rows: int | None) -> DaskExecutor | None:
 
 
 def current_client() -> Client:
-    """The client that is current.
+    """The current client of Dask.
 
     Raises
     ------
@@ -948,7 +961,7 @@ def current_client() -> Client:
 
 
 def client_if_any() -> Client | None:
-    """The client that is current; None where there is none. It loads nothing."""
+    """The current client of Dask, or None; `distributed` is not imported for this."""
     distributed = sys.modules.get("distributed")
     if distributed is None:
         return None

@@ -1,4 +1,4 @@
-"""Tasks that nobody wants any more: Dask cannot stop a thread, so each task looks before every block."""
+"""Cancelled tasks: Dask cannot stop a thread, so each task checks before every block whether it is cancelled."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from distributed import Client
 
 B = TypeVar("B")
-ON_THE_WAY = 0.1  # seconds until the workers have heard of it
+ON_THE_WAY = 0.1  # seconds until the workers know of a cancellation
 PATIENCE = 5.0  # seconds that tasks get to end
 STEP = 0.02
 
 
 def stopping() -> Callable[[object], None]:
-    """A function that ends the task of this thread once nobody wants it; outside of tasks it does nothing."""
+    """A function that ends the task of this thread once it is cancelled; outside of tasks it does nothing."""
     from distributed import Reschedule, get_worker
 
     try:
@@ -35,24 +35,24 @@ def stopping() -> Callable[[object], None]:
 
 
 def while_wanted(blocks: Iterable[B]) -> Iterator[B]:
-    """The blocks of a partition, as long as somebody wants the task that asks for them."""
-    stop = stopping()
+    """The blocks of a partition, until the task that reads them is cancelled."""
+    stop = stopping()  # here, in the thread of the task: a generator's body may run in another
 
-    def left() -> Iterator[B]:
+    def check_each() -> Iterator[B]:
         for block in blocks:
             stop(block)
             yield block
 
-    return left()
+    return check_each()
 
 
 def wait_until_stopped(client: Client) -> None:
-    """Wait until no worker is at a task that nobody wants; what such tasks had begun to write is removed then."""
+    """Wait until no worker runs a cancelled task; files that such tasks had begun are removed then."""
     with suppress(Exception):  # of a cluster that is gone
-        client.run(_stopped, on_error="ignore")
+        client.run(_wait_while_cancelled, on_error="ignore")
 
 
-async def _stopped(dask_worker: Any) -> None:
+async def _wait_while_cancelled(dask_worker: Any) -> None:
     import asyncio
 
     end = time.monotonic() + PATIENCE

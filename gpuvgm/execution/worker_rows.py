@@ -16,7 +16,9 @@ Floats = NDArray[np.float64]
 
 
 class HeldChunks(NamedTuple):
-    """A partition's numbers, and the number of its first chunk of 4,096 rows in the table; Dask knows a tuple's size.
+    """Numbers of a partition, and the number of its first chunk of 4,096 rows in the table.
+
+    Dask measures the size of tuples.
 
     Parameters
     ----------
@@ -25,7 +27,7 @@ class HeldChunks(NamedTuple):
     first : int
         Number of the first chunk.
     weight : array of shape (rows,), float64, optional
-        Their weights, where they lie.
+        Weights of the rows, on the device of the numbers.
     """
 
     numbers: Array
@@ -33,20 +35,20 @@ class HeldChunks(NamedTuple):
     weight: Array | None
 
 
-def in_whole_chunks(held: HeldPartitions, weight: Floats | None = None) -> HeldShares:
-    """`HeldChunks` of the same rows, with all rows of a chunk in the partition that holds its first row.
+def in_whole_chunks(partitions: HeldPartitions, weight: Floats | None = None) -> HeldShares:
+    """`HeldChunks` of some partitions: all rows of a chunk move to the partition that holds its first row.
 
     Parameters
     ----------
-    held : HeldPartitions
+    partitions : HeldPartitions
         Numbers by partition, in row order.
     weight : ndarray of shape (rows,), optional
         Weights of all rows.
     """
-    firsts = -(-np.cumsum([0, *held.rows])[:-1] // CHUNK_ROWS)
+    firsts = -(-np.cumsum([0, *partitions.rows])[:-1] // CHUNK_ROWS)
     weights = [None] * len(firsts) if weight is None else np.split(weight, CHUNK_ROWS * firsts[1:])
-    whole = held.passing(completions(held.rows), first_rows, fill_chunks)
-    return whole.by_worker(_held_chunks, firsts.tolist(), weights)
+    chunks = partitions.passing(completions(partitions.rows), first_rows, fill_chunks)
+    return chunks.by_worker(_held_chunks, firsts.tolist(), weights)
 
 
 def _held_chunks(numbers: Array, first: int, weight: Floats | None) -> HeldChunks:
@@ -54,7 +56,9 @@ def _held_chunks(numbers: Array, first: int, weight: Floats | None) -> HeldChunk
 
 
 def completions(counts: Sequence[int]) -> list[Passing]:
-    """What makes the chunks of each partition whole: the rows of a chunk that begins before it go there.
+    """The passings that make the chunks of each partition whole.
+
+    Rows of a chunk that begins in an earlier partition go there.
 
     Parameters
     ----------
@@ -67,22 +71,23 @@ def completions(counts: Sequence[int]) -> list[Passing]:
         One for each partition.
     """
     firsts = np.cumsum([0, *counts])[:-1]
-    found: list[Passing] = []
-    following: list[int] = []  # partitions after this one with rows of a chunk that begins in it or before
+    passings: list[Passing] = []
+    givers: list[int] = []  # partitions after this one with rows of a chunk that begins in it or before
+    # From the end: a chunk gets its rows from partitions after the one in which it begins.
     for number, (count, first) in reversed(list(enumerate(zip(counts, firsts, strict=True)))):
         surplus = min(int(-first % CHUNK_ROWS), count)
-        found.append(Passing(surplus, tuple(following) if surplus < count else ()))
-        later = [] if surplus < count else following
-        following = [number, *later] if surplus else later
-    return found[::-1]
+        passings.append(Passing(surplus, tuple(givers) if surplus < count else ()))
+        later_givers = [] if surplus < count else givers
+        givers = [number, *later_givers] if surplus else later_givers
+    return passings[::-1]
 
 
 def first_rows(numbers: Array, surplus: int) -> Floats:
-    """The rows that a partition gives away, on the host."""
+    """The rows that a partition gives to an earlier one, on the host."""
     return np.asarray(to_numpy(numbers[:surplus]))
 
 
-def fill_chunks(numbers: Array, surplus: int, arriving: Sequence[Floats]) -> Array:
-    """A partition without the rows that it gives away, and with those that it gets."""
+def fill_chunks(numbers: Array, surplus: int, arrivals: Sequence[Floats]) -> Array:
+    """A partition without the rows that it gives, and with those that it gets."""
     xp = namespace_of(numbers)
-    return xp.concatenate([numbers[surplus:], *map(xp.asarray, arriving)])
+    return xp.concatenate([numbers[surplus:], *map(xp.asarray, arrivals)])
