@@ -27,12 +27,13 @@ from gpuvgm.io.source import Runs, Source, check_request, check_same, check_uniq
 from gpuvgm.shortage import machine_memory
 
 Opener = Callable[[Any], Source]
-MOST_COUNTED = 64
-KEPT_SHARE = 0.25  # of the memory that there is, that partitions of a sample may take until the fit is done
+MOST_COUNTED = 64  # frames whose lengths are remembered
+KEPT_SHARE = 0.25  # of all memory: partitions of a sample may take so much until the fit is done
 KEPT_BYTES = 1 << 26  # the same of each worker, where that is less: a large partition takes twice as much when read
 _COUNTED: dict[str, tuple[int, ...]] = {}  # rows of partitions, by the token of the frame
 
 
+# Dask's frames compare by element, so eq is off; `keep_sampled` needs weak references.
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class DaskFrame(Source):
     """A frame of Dask, of pandas' frames or cuDF's, or an array whose chunks became such.
@@ -46,7 +47,7 @@ class DaskFrame(Source):
     open : callable
         Makes a source of one partition.
     kept : dict
-        How partitions are computed that are in memory already, by number.
+        Partitions that are in memory already, by number.
     """
 
     frame: Any
@@ -70,7 +71,7 @@ class DaskFrame(Source):
 
     @property
     def partitions_on_device(self) -> bool:
-        """Whether the partitions lie on devices."""
+        """Return whether the partitions lie on devices."""
         return type(self.frame._meta).__module__.partition(".")[0] == "cudf"
 
     @property
@@ -81,9 +82,10 @@ class DaskFrame(Source):
     def partitions(self, reading: Reading) -> Iterator[DaskPartition]:
         """The partitions that have rows."""
         offsets = accumulate(self.lengths, initial=0)
-        wanted = [label for label in self.frame.columns if str(label) in reading.columns]
-        whole = len(wanted) == len(self.frame.columns) or type(self.frame.expr).__name__ == "FromGraph"
-        frame = self.frame if whole else self.frame[wanted]  # of what is in memory columns are picked by who reads it
+        labels = [label for label in self.frame.columns if str(label) in reading.columns]
+        reads_all = len(labels) == len(self.frame.columns) or type(self.frame.expr).__name__ == "FromGraph"
+        # Of frames in memory the task that reads a partition picks the columns: picking here would cost tasks.
+        frame = self.frame if reads_all else self.frame[labels]
         parts = zip(delayed_partitions(frame), offsets, self.lengths, strict=False)
         for number, (delayed, first, rows) in enumerate(parts):
             if rows:
@@ -91,9 +93,9 @@ class DaskFrame(Source):
                 yield DaskPartition(number, first, rows, reading, self.schema, self.open, computed)
 
     def keep_sampled(self, columns: Sequence[str], runs: Runs, room: int | None) -> DaskFrame:
-        """The frame with the first partitions that a sample reads in memory, or on their way there, as many as fit it.
+        """The frame with the first partitions that a sample reads persisted, as many as fit the memory.
 
-        So that they are not read again: Dask forgets what it computed.
+        Dask forgets what it computed, and a fit would compute these partitions again.
 
         Parameters
         ----------
@@ -111,47 +113,53 @@ class DaskFrame(Source):
         on_cluster = hasattr(client, "scheduler_info")
         persisted = type(self.frame.expr).__name__ == "FromGraph" and self.flavour != "matrix"
         if persisted or (self.partitions_on_device and not on_cluster):
-            return self  # in memory already, or where nothing spills
+            return self  # in memory already, or on a device of this process, which does not spill
         ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
-        read = self.partitions(Reading("reference", tuple(columns), 1))
-        met = [one for one in read if _overlaps(ends, one.first_row, one.rows)]
+        parts = self.partitions(Reading("reference", tuple(columns), 1))
+        hits = [part for part in parts if _overlaps(ends, part.first_row, part.rows)]
         if room is None:
             memory = _memories_of(client) if on_cluster else [machine_memory()]
             room = round(min(KEPT_SHARE * sum(memory), KEPT_BYTES * len(memory)))
-        if not met or row_bytes(pa.schema([self.schema.field(name) for name in columns])) * met[0].rows > room:
+        if not hits or row_bytes(pa.schema([self.schema.field(name) for name in columns])) * hits[0].rows > room:
             return self
-        (first,) = dask.persist(met[0].delayed)
-        row = dask.delayed(_bytes_of, pure=False)(as_argument(first)).compute() / met[0].rows  # of text no type says it
-        fitting = [one for one, end in zip(met, accumulate(one.rows for one in met), strict=True) if row * end <= room]
-        if not fitting:
+        (first,) = dask.persist(hits[0].delayed)
+        # Bytes of a row are measured on one partition, since the type of text does not tell them.
+        row = dask.delayed(_bytes_of, pure=False)(as_argument(first)).compute() / hits[0].rows
+        head = [hit for hit, end in zip(hits, accumulate(hit.rows for hit in hits), strict=True) if row * end <= room]
+        if not head:
             _forget([first.dask])
             return self
-        kept = [first, *dask.persist(*(one.delayed for one in fitting[1:]))]
-        keeping = replace(self, kept=dict(zip((one.number for one in fitting), kept, strict=True)))
-        weakref.finalize(keeping, _forget, [one.dask for one in kept])  # Dask's objects wait for the garbage collector
-        return keeping
+        frames = [first, *dask.persist(*(part.delayed for part in head[1:]))]
+        frame = replace(self, kept=dict(zip((part.number for part in head), frames, strict=True)))
+        # Dask's objects lie in cycles, which wait for the garbage collector.
+        weakref.finalize(frame, _forget, [part.dask for part in frames])
+        return frame
 
     def blocks(self, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-        """Read the columns through in this process, a partition after the other."""
+        """Read all rows of the columns in this process, one partition after the other."""
         check_request(self.name, self.schema, columns, block_rows)
         reading = Reading("reference", tuple(columns), block_rows)
-        read = (partition.of(partition.delayed.compute()).read() for partition in self.partitions(reading))
-        return reblock((block.batch for one in read for block in one.blocks), block_rows)
+        parts = (partition.of(partition.delayed.compute()).read() for partition in self.partitions(reading))
+        return reblock((block.batch for part in parts for block in part.blocks), block_rows)
 
     def sample(self, columns: Sequence[str], runs: Runs) -> pa.Table:
         """Rows of each run, one after the other; only the partitions that hold some are computed."""
         self.check_sample(columns, runs)
         ends = np.cumsum(np.reshape(runs, (-1, 2)), axis=1)
-        read = self.partitions(Reading("reference", tuple(columns), 1))
-        met = [(one, wanted) for one in read if (wanted := _overlaps(ends, one.first_row, one.rows))]
+        parts = self.partitions(Reading("reference", tuple(columns), 1))
+        hits = [(part, overlaps) for part in parts if (overlaps := _overlaps(ends, part.first_row, part.rows))]
         schema = pa.schema([self.schema.field(name) for name in columns])
-        tables = _sampled_tables(met, schema)
-        pieces = [piece for (_, wanted), table in zip(met, tables, strict=True) for piece in _cut(table, wanted)]
+        tables = _sampled_tables(hits, schema)
+        pieces = [
+            piece
+            for (_, overlaps), table in zip(hits, tables, strict=True)
+            for piece in _split_into_pieces(table, overlaps)
+        ]
         ordered = [rows for *_, rows in sorted(pieces, key=lambda piece: piece[:2])]
         return pa.concat_tables([pa.Table.from_batches([], schema), *ordered])
 
     def fingerprint(self) -> dict[str, Any]:
-        """Kind and shape, and Dask's own token of how it is computed."""
+        """Kind and shape of the frame, and Dask's token of its graph."""
         return {"kind": self.name, "rows": self.rows, "columns": len(self.schema.names), "token": self.frame._name}
 
 
@@ -185,12 +193,12 @@ class DaskPartition:
 
     @property
     def computed(self) -> Any:
-        """What a task gets for the rows."""
+        """The argument of a task that stands for the rows."""
         return as_argument(self.delayed)
 
     @property
     def alone(self) -> DaskPartition:
-        """What a task needs beside the computed rows."""
+        """The partition without the graph of its rows, as it travels with a task."""
         return replace(self, delayed=None)
 
     def of(self, frame: Any) -> HeldRows:
@@ -199,17 +207,17 @@ class DaskPartition:
         Raises
         ------
         InputError
-            Where it has other columns, types or rows than the frame said.
+            Where it has other columns, types or rows than the frame declares.
         """
         _give_back()
-        wanted = pa.schema([self.schema.field(name) for name in self.reading.columns])
+        schema = pa.schema([self.schema.field(name) for name in self.reading.columns])
         labels = [label for label in frame.columns if str(label) in self.reading.columns]
         frame = frame if len(labels) == len(frame.columns) else frame[labels]
         source = self.open(frame)
-        typed = _typed(frame, source.schema, wanted)
-        source = source if typed is frame else self.open(typed)
-        held = pa.schema([field for field in source.schema if field.name in self.reading.columns])
-        check_same(f"partition {self.number}", "the first partition that has rows", wanted, held)
+        typed_frame = _cast_silent(frame, source.schema, schema)
+        source = source if typed_frame is frame else self.open(typed_frame)
+        part_schema = pa.schema([field for field in source.schema if field.name in self.reading.columns])
+        check_same(f"partition {self.number}", "the first partition that has rows", schema, part_schema)
         if source.rows != self.rows:
             raise InputError(
                 f"partition {self.number} has {counted(source.rows or 0, 'row')} now, "
@@ -219,16 +227,16 @@ class DaskPartition:
         return HeldRows(source, self.first_row, self.reading)
 
 
-def _typed(frame: Any, held: pa.Schema, wanted: pa.Schema) -> Any:
-    """A frame whose columns of objects or categories have the wanted types, where they hold nothing that shows them."""
-    types = {field.name: field.type for field in wanted if not _is_silent(wanted, field.name)}
-    silent = [label for label in frame.columns if str(label) in types and _is_silent(held, str(label))]
+def _cast_silent(frame: Any, schema: pa.Schema, target: pa.Schema) -> Any:
+    """A frame whose columns of objects or categories get the types of `target` where no value of theirs shows one."""
+    types = {field.name: field.type for field in target if not _is_silent(target, field.name)}
+    silent = [label for label in frame.columns if str(label) in types and _is_silent(schema, str(label))]
     if not silent:
         return frame
     import pandas
 
-    nothing = {label: pa.nulls(len(frame), types[str(label)]) for label in silent}
-    columns = {label: pandas.Series(pandas.arrays.ArrowExtensionArray(v), frame.index) for label, v in nothing.items()}
+    nulls = {label: pa.nulls(len(frame), types[str(label)]) for label in silent}
+    columns = {label: pandas.Series(pandas.arrays.ArrowExtensionArray(v), frame.index) for label, v in nulls.items()}
     return pandas.DataFrame({label: columns.get(label, frame[label]) for label in frame.columns}, frame.index)
 
 
@@ -238,66 +246,70 @@ def _is_silent(schema: pa.Schema, name: str) -> bool:
 
 
 def _forget(graphs: Sequence[dict[Any, Any]]) -> None:
-    """Let go of what partitions were computed to: frames in this process, or futures of a cluster."""
+    """Release computed partitions: frames in this process, or futures of a cluster."""
     for graph in graphs:
-        for held in graph.values():
-            if hasattr(held, "release"):
-                held.release()
+        for value in graph.values():
+            if hasattr(value, "release"):
+                value.release()
         graph.clear()
 
 
 def _memories_of(client: Any) -> list[int]:
-    """Bytes that each worker of a cluster may take; a worker without a limit, as much as this machine has."""
+    """Bytes that each worker of a cluster may take; for one without a limit the memory of this machine."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()
     return [int(worker["memory_limit"]) or machine_memory() for worker in workers]
 
 
 def _give_back() -> None:
-    """Have Arrow give back what reading a partition took and freed, which may be as much as the partition."""
+    """Make Arrow return freed memory, which after a read may be as much as the partition."""
     pa.default_memory_pool().release_unused()
 
 
 def _bytes_of(frame: Any) -> int:
-    """What a partition takes in memory, as Dask reckons it."""
+    """Bytes of a partition in memory, by Dask's estimate."""
     from dask.sizeof import sizeof
 
     return int(sizeof(frame))
 
 
 def as_argument(partition: Any) -> Any:
-    """What a task gets for a delayed partition: the future of a persisted one, whose name in the frame costs a task."""
-    there = partition.dask[partition.key]
-    there = partition.dask.get(there.target) if hasattr(there, "target") else there
-    return there if type(there).__module__.partition(".")[0] == "distributed" else partition
+    """The argument of a task that stands for a delayed partition.
+
+    Of a persisted one it is the future itself: Dask would make a task of the name that it has in the frame.
+    """
+    node = partition.dask[partition.key]
+    node = partition.dask.get(node.target) if hasattr(node, "target") else node
+    return node if type(node).__module__.partition(".")[0] == "distributed" else partition
 
 
-Piece = tuple[int, int, int]  # what a partition has of a run: which one, first row, end
+Piece = tuple[int, int, int]  # rows of a run that lie in a partition: number of the run, first row, end
 
 
 def _overlaps(runs: NDArray[np.int64], first_row: int, rows: int) -> list[Piece]:
-    """What consecutive rows hold of runs, shape (runs, 2), start and stop."""
+    """Rows of runs, shape (runs, 2), start and stop, that lie among consecutive rows."""
     low, high = np.maximum(runs[:, 0], first_row), np.minimum(runs[:, 1], first_row + rows)
     return [(int(order), int(low[order]), int(high[order])) for order in np.flatnonzero(low < high)]
 
 
-def _sampled_tables(met: Sequence[tuple[DaskPartition, list[Piece]]], schema: pa.Schema) -> list[pa.Table]:
-    """What partitions have of runs: a table each, computed where the partitions are.
+def _sampled_tables(hits: Sequence[tuple[DaskPartition, list[Piece]]], schema: pa.Schema) -> list[pa.Table]:
+    """Rows of runs in each partition, as a table each that is computed where the partition is.
 
-    The dictionaries of one partition are mostly those of all: its own come here by themselves, and of the others' equal
-    ones the codes alone.
+    Most partitions have the same dictionaries. Those of the first one come once; columns of the others with an equal
+    dictionary come as codes alone.
     """
     import dask
 
-    known: Any = {}
-    coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    if coded and met:
-        first = met[0][0]
-        known = dask.delayed(partial(_read_dictionaries, first.alone, coded), pure=False)(first.computed)
-    read = [
-        dask.delayed(partial(_read_runs, one.alone, wanted), pure=False)(one.computed, known) for one, wanted in met
+    dictionaries: Any = {}
+    names = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    if names and hits:
+        first = hits[0][0]
+        dictionaries = dask.delayed(partial(_read_dictionaries, first.alone, names), pure=False)(first.computed)
+    tasks = [
+        dask.delayed(partial(_read_runs, part.alone, pieces), pure=False)(part.computed, dictionaries)
+        for part, pieces in hits
     ]
-    entries, *tables = map(Packed.unpack, dask.compute(known, *read))
-    return [_decoded(table, schema, entries) for table in tables]
+    entries, *tables = map(Packed.unpack, dask.compute(dictionaries, *tasks))
+    return [_restore_dictionaries(table, schema, entries) for table in tables]
 
 
 def _read_dictionaries(partition: DaskPartition, columns: Sequence[str], frame: Any) -> Packed:
@@ -306,28 +318,29 @@ def _read_dictionaries(partition: DaskPartition, columns: Sequence[str], frame: 
     return Packed({name: row.column(name).chunk(0).dictionary for name in columns})
 
 
-def _read_runs(partition: DaskPartition, wanted: list[Piece], frame: Any, known: Any) -> Packed:
-    """What a partition has of runs, one after the other, as a table; columns with a known dictionary as their codes.
+def _read_runs(partition: DaskPartition, pieces: list[Piece], frame: Any, dictionaries: Any) -> Packed:
+    """Rows of runs in a partition, as a table; columns with one of the dictionaries come as their codes.
 
-    Slices of a partition would hold all of it, here and on the way.
+    The table is a copy, since slices would keep, and send, the whole partition.
     """
-    runs = [(low - partition.first_row, high - low) for _, low, high in wanted]
+    runs = [(low - partition.first_row, high - low) for _, low, high in pieces]
     rows = partition.of(frame).source.sample(partition.reading.columns, runs)
-    entries = Packed.unpack(known)
+    entries = Packed.unpack(dictionaries)
     return Packed(pa.table({name: _as_codes(rows.column(name), entries.get(name)) for name in rows.column_names}))
 
 
 def _as_codes(column: Any, entries: Any) -> Any:
-    """A column in one piece, as codes where it has the known dictionary; as it is where it has others."""
+    """A column in one chunk, as codes if all its dictionaries are `entries`; a column with others is not changed."""
     if pa.types.is_dictionary(column.type):
         if entries is None or not all(chunk.dictionary.equals(entries) for chunk in column.chunks):
             return column
         column = pa.chunked_array([chunk.indices for chunk in column.chunks], column.type.index_type)
-    return pa.table([column], ["rows"]).combine_chunks().column(0)  # in several where one cannot hold all
+    # One chunk, or several where one cannot hold all rows.
+    return pa.table([column], ["rows"]).combine_chunks().column(0)
 
 
-def _decoded(table: pa.Table, schema: pa.Schema, entries: Mapping[str, pa.Array[Any]]) -> pa.Table:
-    """A table with the types of the schema, where columns of other types are codes."""
+def _restore_dictionaries(table: pa.Table, schema: pa.Schema, entries: Mapping[str, pa.Array[Any]]) -> pa.Table:
+    """A table with the types of the schema, made from columns and from codes of dictionaries."""
     columns: list[Any] = [
         column
         if column.type == field.type
@@ -341,10 +354,10 @@ def _with_entries(codes: Any, entries: Any, type_: Any) -> Any:
     return pa.DictionaryArray.from_arrays(codes, entries, ordered=type_.ordered)
 
 
-def _cut(table: pa.Table, wanted: Sequence[Piece]) -> Iterator[tuple[int, int, pa.Table]]:
-    """The rows of a table by what they are of runs: which one, first row, rows."""
-    starts = accumulate((high - low for _, low, high in wanted), initial=0)
-    for (order, low, high), start in zip(wanted, starts, strict=False):
+def _split_into_pieces(table: pa.Table, pieces: Sequence[Piece]) -> Iterator[tuple[int, int, pa.Table]]:
+    """Split a table into pieces of runs: number of the run, first row and rows of each."""
+    starts = accumulate((high - low for _, low, high in pieces), initial=0)
+    for (order, low, high), start in zip(pieces, starts, strict=False):
         yield order, low, table.slice(start, high - low)
 
 
@@ -359,39 +372,40 @@ def dask_source(frame: Any, opener: Opener) -> DaskFrame:
     with suppress(ImportError):
         import distributed  # noqa: F401  # its settings are lost where Dask first loads it to read statistics of files
     check_unique("dask.DataFrame", [str(name) for name in frame.columns])
-    best = optimized(frame, fuse=False)  # once: what `set_index` finds of the rows differs by what is read of them
-    _check_files(best, opener)
-    return DaskFrame(best, _schema_of(best, opener), opener)
+    # Optimised once: the divisions that `set_index` computes differ with the columns that are read.
+    optimized_frame = optimized(frame, fuse=False)
+    _check_files(optimized_frame, opener)
+    return DaskFrame(optimized_frame, _schema_of(optimized_frame, opener), opener)
 
 
 def _check_files(frame: Any, opener: Opener) -> None:
-    """Refuse frames of Parquet files that Dask does not read rightly.
+    """Refuse frames of Parquet files that Dask reads wrongly.
 
     Raises
     ------
     InputError
-        For files of a table of Delta Lake and the like, and for timestamps as INT96, which Dask reads as nanoseconds,
-        whatever it is told.
+        For files of a table of Delta Lake and the like, and for INT96 timestamps, which Dask always reads as
+        nanoseconds.
     """
     from dask.dataframe.dask_expr.io.parquet import ReadParquet
     from pyarrow.dataset import FileSystemDataset
 
-    for read in frame.expr.find_operations(ReadParquet):
-        about, given = read._dataset_info, read.path
-        fragments = [one.fragment for one in about.get("fragments", ())]
+    for reader in frame.expr.find_operations(ReadParquet):
+        about, path = reader._dataset_info, reader.path
+        fragments = [entry.fragment for entry in about.get("fragments", ())]
         dataset = about["ds"] if "ds" in about else FileSystemDataset(fragments, about["schema"], fragments[0].format)
-        refuse_lakes_of([*([given] if isinstance(given, str) else map(str, given)), *dataset.files])
+        refuse_lakes_of([*([path] if isinstance(path, str) else map(str, path)), *dataset.files])
         schema = opener(dataset).schema if "timestamp" in str(dataset.schema.types) else dataset.schema
-        names = [name for name in read.columns if schema.field(name).type != dataset.schema.field(name).type]
+        names = [name for name in reader.columns if schema.field(name).type != dataset.schema.field(name).type]
         if names:
             raise InputError(
-                f"dask.DataFrame: {given} holds {listed(names)} as INT96 timestamps, of which Dask makes others where "
+                f"dask.DataFrame: {path} holds {listed(names)} as INT96 timestamps, of which Dask makes others where "
                 "they lie before 1677 or after 2262: pass the path itself; with executor=client workers read it"
             )
 
 
 def whole_rows(array: Any) -> Any:
-    """A Dask array of rows and columns, each chunk of which holds whole rows.
+    """A Dask array of rows and columns in chunks of whole rows.
 
     Raises
     ------
@@ -406,26 +420,26 @@ def whole_rows(array: Any) -> Any:
 
 
 def array_source(array: Any, opener: Opener) -> DaskFrame:
-    """A source over a Dask array of rows and columns: the frame of its chunks, with columns "0", "1" and so on."""
+    """A source over a Dask array of rows and columns: a frame of its chunks, with columns "0", "1" and so on."""
     import dask.dataframe as dd
     from dask.array.optimization import optimize
 
-    whole = whole_rows(array)
-    sizes = whole.chunks[0]
-    known = not np.isnan(sizes).any()
-    firsts = np.cumsum([0, *sizes])[:-1] if known else np.zeros(len(sizes))
-    nothing = namespace_of(whole._meta).zeros((0, whole.shape[1]), dtype=whole.dtype)
-    parts = whole.map_blocks(_frame_of_chunk, firsts.astype(np.int64).tolist(), drop_axis=1, meta=nothing[:, 0])
+    row_chunks = whole_rows(array)
+    sizes = row_chunks.chunks[0]
+    has_sizes = not np.isnan(sizes).any()
+    firsts = np.cumsum([0, *sizes])[:-1] if has_sizes else np.zeros(len(sizes))
+    empty = namespace_of(row_chunks._meta).zeros((0, row_chunks.shape[1]), dtype=row_chunks.dtype)
+    parts = row_chunks.map_blocks(_frame_of_chunk, firsts.astype(np.int64).tolist(), drop_axis=1, meta=empty[:, 0])
     keys = parts.__dask_keys__()
     graph = NamedGraph(parts.name, optimize(parts.dask, keys))
-    frame = dd.from_graph(graph, _frame_of_chunk(nothing, [0]), (None,) * (len(keys) + 1), keys, "chunk")
-    if known:
+    frame = dd.from_graph(graph, _frame_of_chunk(empty, [0]), (None,) * (len(keys) + 1), keys, "chunk")
+    if has_sizes:
         _note_lengths(frame._name, tuple(map(int, sizes)))
     return replace(dask_source(frame, opener), name="dask.Array", flavour="matrix")
 
 
 def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...] = (0,)) -> Any:
-    """A chunk as a frame of the library that works where it lies; `firsts` are the first rows of all chunks."""
+    """A chunk as a frame of pandas, or of cuDF if it lies on a device; `firsts` are the first rows of all chunks."""
     first_row = firsts[block_id[0]]
     library = import_module("cudf" if lies_on_device(chunk) else "pandas")
     names = [str(column) for column in range(chunk.shape[1])]
@@ -433,7 +447,7 @@ def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...]
 
 
 def _schema_of(frame: Any, opener: Opener) -> pa.Schema:
-    """Types as the declared frame has them; columns of Python objects are those of the first partition with rows."""
+    """Types that the frame declares; of Python objects the types in the first partition with rows."""
     declared = opener(frame._meta).schema
     if not any(_is_silent(declared, name) for name in declared.names) and "object" not in map(str, frame.dtypes):
         return declared
@@ -442,10 +456,10 @@ def _schema_of(frame: Any, opener: Opener) -> pa.Schema:
 
 
 def optimized(frame: Any, *, fuse: bool = True) -> Any:
-    """The frame with columns and filters taken to the files, and with the partitions that it says it has.
+    """The frame with columns and filters pushed down to the files, and with its partitions unchanged.
 
-    Dask's optimisation also joins small files where it sees what is read of them, so that lengths, offsets and results
-    of one frame would have different partitions.
+    Dask's optimisation also joins small files, by the columns that are read, so that lengths, offsets and results of
+    one frame would have different partitions.
     """
     import dask
 
@@ -454,13 +468,13 @@ def optimized(frame: Any, *, fuse: bool = True) -> Any:
 
 
 def delayed_partitions(frame: Any) -> list[Any]:
-    """How each partition is computed."""
-    delayed: list[Any] = optimized(frame).to_delayed(optimize_graph=False)
+    """Each partition as a delayed object."""
+    delayed: list[Any] = optimized(frame).to_delayed(optimize_graph=False)  # else Dask would optimise again
     return delayed
 
 
 class NamedGraph(UserDict[Any, Any]):
-    """The tasks of a frame, known to Dask by the frame's name: else it hashes all that they hold.
+    """The tasks of a frame, with the frame's name as their token: Dask would hash all that they hold.
 
     Parameters
     ----------
@@ -479,28 +493,28 @@ class NamedGraph(UserDict[Any, Any]):
 
 
 def as_tasks(frame: Any) -> Any:
-    """A frame whose partitions stay what they are whatever it becomes a part of, and which travels to a scheduler.
+    """A frame over a graph of tasks, which no later optimisation changes, and which can be pickled.
 
-    Frames of `read_parquet(filesystem="arrow")` do not: they hold Arrow's records of files, which cannot be pickled.
+    Frames of `read_parquet(filesystem="arrow")` cannot, as they hold Arrow's records of files.
     """
     import dask.dataframe as dd
 
-    best = optimized(frame)
-    tasks = NamedGraph(best._name, best.__dask_graph__())
-    return dd.from_graph(tasks, best._meta, frame.divisions, best.__dask_keys__(), "partition")
+    optimized_frame = optimized(frame)
+    tasks = NamedGraph(optimized_frame._name, optimized_frame.__dask_graph__())
+    return dd.from_graph(tasks, optimized_frame._meta, frame.divisions, optimized_frame.__dask_keys__(), "partition")
 
 
 def lengths_of(frame: Any) -> tuple[int, ...]:
-    """Rows of each partition, counted once for a frame."""
-    token = frame._name
+    """Rows of each partition, counted once a frame."""
+    token = frame._name  # holds a hash of how the frame is computed
     if token not in _COUNTED:
-        known = _from_metadata(frame)
-        if known is None:
+        lengths = _from_metadata(frame)
+        if lengths is None:
             import dask
 
-            counted = [dask.delayed(len, pure=False)(as_argument(part)) for part in delayed_partitions(frame)]
-            known = dask.compute(*counted)
-        _note_lengths(token, known)
+            tasks = [dask.delayed(len, pure=False)(as_argument(part)) for part in delayed_partitions(frame)]
+            lengths = dask.compute(*tasks)
+        _note_lengths(token, lengths)
     return _COUNTED[token]
 
 
@@ -512,27 +526,28 @@ def _note_lengths(token: str, lengths: tuple[int, ...]) -> None:
 
 
 def _from_metadata(frame: Any) -> tuple[int, ...] | None:
-    """Rows of the partitions where they are known without reading: of Parquet files, and of frames in memory."""
+    """Rows of the partitions if Dask knows them without a read, as of Parquet files and frames in memory."""
     try:
         from dask.dataframe.dask_expr._expr import Lengths, Literal
-    except ImportError:
+    except ImportError:  # these are private to Dask, and may move
         return None
-    found = Lengths(frame.expr).optimize()
-    return tuple(int(rows) for rows in found.value) if isinstance(found, Literal) else None
+    lengths = Lengths(frame.expr).optimize()
+    return tuple(int(rows) for rows in lengths.value) if isinstance(lengths, Literal) else None
 
 
 PartFunction = Callable[[Any, int], Any]  # a partition's frame and the global index of its first row
 
 
 def map_frames(source: DaskFrame, function: PartFunction, *, numbered: bool) -> Any:
-    """A lazy frame of what a function gives for each partition, with the partitions, index and divisions of the source.
+    """A lazy frame of a function's results for each partition, with the partitions, index and divisions of the source.
 
     Parameters
     ----------
     source : DaskFrame
         The frame.
     function : callable
-        From a partition and its first row to a frame or series of the same library; on no rows it says the types.
+        From a partition and its first row to a frame or series of the same library; its result without rows gives the
+        types.
     numbered : bool
         Whether the function needs the first row, for which the rows are counted where they are not known; else it is 0.
     """
@@ -540,22 +555,23 @@ def map_frames(source: DaskFrame, function: PartFunction, *, numbered: bool) -> 
     import pandas
 
     meta = function(source.frame._meta, 0)
-    frame, call = as_tasks(source.frame), partial(_called, function)
+    frame, call = as_tasks(source.frame), partial(_call_function, function)
     if not numbered:
         return frame.map_partitions(call, 0, meta=meta)
     starts = list(accumulate(source.lengths, initial=0))[: len(source.lengths)]
     offsets = dd.from_map(lambda start: pandas.Series([start]), starts, meta=pandas.Series([0]))
-    return frame.map_partitions(partial(_at, call), offsets, meta=meta, align_dataframes=False)
+    # The offsets have no divisions, and belong to partitions by position.
+    return frame.map_partitions(partial(_call_at_offset, call), offsets, meta=meta, align_dataframes=False)
 
 
-def _called(function: PartFunction, frame: Any, first: int) -> Any:
-    """The function's result, in memory that the reading of the partition has given back."""
+def _call_function(function: PartFunction, frame: Any, first: int) -> Any:
+    """Call a function after Arrow has returned the memory that reading the partition took."""
     _give_back()
     return function(frame, first)
 
 
-def _at(function: PartFunction, frame: Any, start: Any) -> Any:
-    """The function's result, with the offset as Dask hands it over."""
+def _call_at_offset(function: PartFunction, frame: Any, start: Any) -> Any:
+    """Call a function with the offset, which Dask passes as a series of one row."""
     first = int(start.iloc[0])
     try:
         return function(frame, first)
