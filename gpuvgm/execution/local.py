@@ -22,7 +22,7 @@ import pyarrow as pa
 from gpuvgm.errors import InputError
 from gpuvgm.io.threads import result_of
 
-READ_AHEAD = 2
+READ_AHEAD = 2  # blocks in flight beyond one a thread
 PARTITION_ROWS = 1 << 26  # of one process
 CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of each period, as Kubernetes' limits.cpu sets them
 KEPT_BYTES = 1 << 23  # a column of a block
@@ -43,32 +43,32 @@ R = TypeVar("R")
 
 
 def available_threads() -> int:
-    """Number of cores this process may run on, or of those that its container has time for where that is less."""
+    """Number of cores this process may run on, or that the quota of its container is worth if that is less."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = CGROUP_QUOTA.read_text().split()
         return max(1, min(cores, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError):  # no quota, which is called max, or not Linux
+    except (OSError, ValueError):  # "max", which is no quota, or another system than Linux
         return max(1, cores)
 
 
 @cache
 def _keep_memory() -> None:
-    """Have glibc keep freed memory for the arrays to come: to fault its pages in anew costs a fit a sixth of its time.
+    """Make glibc reuse freed memory for later arrays: new pages, faulted in, would cost a fit a sixth of its time.
 
-    Arrays as large as the largest that was freed so far are taken from kept memory (mallopt(3), M_MMAP_THRESHOLD), so
-    one is freed that nothing was written to. Where the environment sets thresholds of its own, nothing changes.
+    Freeing a large array raises glibc's M_MMAP_THRESHOLD to its size (mallopt(3)), and smaller arrays then come from
+    the heap. The array freed here is never written to. Thresholds set in the environment stay as they are.
     """
     bytes(KEPT_BYTES)
 
 
 class Executor(Protocol):
-    """Who runs a function over the blocks of a source, or over its partitions, and where.
+    """Runs a function over the blocks of a source, or over its partitions.
 
     Attributes
     ----------
     spread : bool
-        Whether it takes partitions, which other processes read, in the place of blocks.
+        Whether it takes partitions, which other processes read, instead of blocks.
     progress : callable or None
         Called with the number of rows done.
     """
@@ -84,7 +84,7 @@ class Executor(Protocol):
         """Rows of a partition of a source with so many rows, of which so many columns are read."""
 
     def reporting(self, progress: Callable[[int], None] | None) -> Self:
-        """The same with another listener."""
+        """The executor with another listener."""
 
     def map_merge(self, function: Callable[[Any], R], blocks: Iterable[Any], merge: Callable[[R, R], R]) -> R | None:
         """Merge the results of all blocks, in row order; None where there are no rows."""
@@ -93,11 +93,11 @@ class Executor(Protocol):
         """Pass the result of each block to `sink`, in row order and in the caller's thread."""
 
     def stream(self, function: Callable[[Any], R], blocks: Iterable[Any]) -> Iterator[R]:
-        """The result of each block, in row order, for callers who ask for one after the other."""
+        """Yield the result of each block, in row order."""
 
 
 class RemoteBlocks(ABC, Iterator[Any]):
-    """Blocks that other processes read; as an iterator they come to this one."""
+    """Blocks that other processes read; iteration brings them to this process."""
 
     @abstractmethod
     def map_merge(self, function: Callable[[Any], R], merge: Callable[[R, R], R]) -> R | None:
@@ -135,11 +135,11 @@ class LocalExecutor:
         _keep_memory()
 
     def rows_of_partitions(self, rows: int | None, columns: int = 1) -> int:
-        """Rows of a partition: what is lost at most when a run is cut short."""
+        """Rows of a partition, which bound the work that is lost when a run is cut short."""
         return PARTITION_ROWS
 
     def reporting(self, progress: Callable[[int], None] | None) -> Self:
-        """The same with another listener."""
+        """The executor with another listener."""
         return type(self)(self.threads, progress)
 
     def map_merge(self, function: Callable[[B], R], blocks: Iterable[B], merge: Callable[[R, R], R]) -> R | None:
@@ -160,23 +160,23 @@ class LocalExecutor:
         An exception in the blocks, the function or the sink stops everything and propagates as it is; so does
         KeyboardInterrupt. When this method ends, its threads have ended.
         """
-        with self._started(function, blocks) as pipeline:
+        with self._start(function, blocks) as pipeline:
             while (step := pipeline.steps.get()) is not None:
                 sink(step.take())
                 pipeline.release(step.rows, self.progress)
 
     def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
-        """The result of each block, in block order, for callers who ask for one after the other.
+        """Yield the result of each block, in block order.
 
         A result counts as consumed when the next one is asked for. Closing the iterator ends its threads.
         """
-        with self._started(function, blocks) as pipeline:
+        with self._start(function, blocks) as pipeline:
             while (step := pipeline.steps.get()) is not None:
                 yield step.take()
                 pipeline.release(step.rows, self.progress)
 
     @contextmanager
-    def _started(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
+    def _start(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[_Pipeline[B, R]]:
         pipeline = _Pipeline(function, iter(blocks), self.threads, self._begin)
         try:
             pipeline.reader.start()
@@ -185,16 +185,16 @@ class LocalExecutor:
             pipeline.stop()
 
     def _begin(self) -> None:
-        """Make a thread ready."""
+        """Prepare a thread; the reader and every thread of the pool call this first."""
 
 
 class InlineExecutor(LocalExecutor):
-    """Runs blocks in the caller's thread, one after the other: for few rows, which cost less than a thread.
+    """Runs blocks in the caller's thread, one after the other; few rows take less time than starting a thread.
 
     Parameters
     ----------
     threads, progress
-        As for `LocalExecutor`; threads are for what else is done of the columns.
+        As for `LocalExecutor`; other work on the columns uses the threads.
     """
 
     __slots__ = ()
@@ -205,44 +205,44 @@ class InlineExecutor(LocalExecutor):
             sink(result)
 
     def stream(self, function: Callable[[B], R], blocks: Iterable[B]) -> Iterator[R]:
-        """The result of each block, in block order."""
-        done = 0
+        """Yield the result of each block, in block order."""
+        rows = 0
         for block in blocks:
             yield function(block)
-            done += block.rows
+            rows += block.rows
             if self.progress is not None:
-                self.progress(done)
+                self.progress(rows)
 
 
 class CallerExecutor(InlineExecutor):
     """Runs blocks on a device in the caller's thread, one after the other.
 
-    The stream and the device that are current belong to a thread, and calls only begin the work.
-    Where memory runs out, `map_blocks` goes on with halves of the block, and says so once in the log.
+    The current stream and device belong to a thread, and calls only start the work. Where memory runs out, `map_blocks`
+    goes on with halves of the block, and logs it.
     """
 
     __slots__ = ()
 
     def map_blocks(self, function: Callable[[B], R], blocks: Iterable[B], sink: Callable[[R], None]) -> None:
         """Pass the result of each block, or of the parts that fit into memory, to `sink` in row order."""
-        done, limit = 0, [sys.maxsize]
+        total, limit = 0, [sys.maxsize]
         for block in blocks:
             for rows, result in _run_in_parts(function, block, limit):
                 sink(result)
-                done += rows
+                total += rows
                 if self.progress is not None:
-                    self.progress(done)
+                    self.progress(total)
 
 
 class DeviceExecutor(LocalExecutor):
-    """Runs blocks on a device in one thread, as another reads ahead and the caller's takes what came to the host.
+    """Runs blocks on a device in one thread, while another reads ahead and the caller's thread consumes results.
 
-    Where memory runs out, it goes on with halves of the block as `CallerExecutor` does.
+    Where memory runs out, it goes on with halves of the block, as `CallerExecutor` does.
 
     Parameters
     ----------
     begin : callable
-        Makes the caller's device and stream those of a thread, so that the work is in the caller's order.
+        Sets the caller's device and stream in a thread, so that the work is in the caller's order.
     progress : callable, optional
         As for `LocalExecutor`.
     """
@@ -271,7 +271,10 @@ class DeviceExecutor(LocalExecutor):
 
 
 def _run_in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) -> Iterator[tuple[int, R]]:
-    """Rows and result of a block, or of its halves where memory runs out; `limit` is how many rows a part may have."""
+    """Yield rows and result of a block, or of its halves where memory runs out.
+
+    `limit` holds the most rows of a part. All blocks of a run share it: later ones are halved without a try.
+    """
     if block.rows <= limit[0]:
         try:
             result = function(block)
@@ -289,13 +292,13 @@ def _run_in_parts(function: Callable[[Any], R], block: Any, limit: list[int]) ->
 
 @dataclass(slots=True)
 class _BlockResult:
-    """One block under way: its rows and the result to come."""
+    """A block under way: its rows, and the future of its result."""
 
     rows: int
     future: Future[Any]
 
     def take(self) -> Any:
-        """Wait for the result; the step holds it no longer."""
+        """Wait for the result, and release it here, so that the caller alone keeps it in memory."""
         future, self.future = self.future, Future()
         return result_of(future)
 
@@ -303,7 +306,7 @@ class _BlockResult:
 class _Pipeline(Generic[B, R]):
     """Reader thread and pool of one run.
 
-    `slots` counts the blocks that may still come into flight; `steps` gives them in order, then None.
+    `slots` counts the blocks that may still come into flight; `steps` holds those under way in order, then None.
     """
 
     def __init__(
@@ -312,7 +315,7 @@ class _Pipeline(Generic[B, R]):
         self.slots = threading.Semaphore(threads + READ_AHEAD)
         self.steps: SimpleQueue[_BlockResult | None] = SimpleQueue()
         self.reader = threading.Thread(target=self._read, name="gpuvgm-read", daemon=True)
-        self._function, self._blocks, self._done = function, blocks, 0
+        self._function, self._blocks, self._rows = function, blocks, 0
         self._stopped = threading.Event()
         self._begin = begin
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gpuvgm-compute", initializer=begin)
@@ -320,53 +323,53 @@ class _Pipeline(Generic[B, R]):
     def release(self, rows: int, progress: Callable[[int], None] | None) -> None:
         """Let another block come into flight, after the result of one is consumed."""
         self.slots.release()
-        self._done += rows
+        self._rows += rows
         if progress is not None:
-            progress(self._done)
+            progress(self._rows)
 
     def stop(self) -> None:
         """End reader and pool; blocks that wait are dropped."""
         self._stopped.set()
-        self.slots.release()
-        if self.reader.ident is not None:
+        self.slots.release()  # the reader may wait for one
+        if self.reader.ident is not None:  # its start may have failed
             self.reader.join()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _read(self) -> None:
-        """Hand in the blocks; what ends the reader is raised in the caller's thread, after the results before it."""
+        """Submit all blocks; an exception is raised in the caller's thread, after the results of earlier blocks."""
         try:
             self._begin()
             self._submit_all()
         except BaseException as caught:
-            failed = Future[R]()
-            failed.set_exception(caught)
-            self.steps.put(_BlockResult(0, failed))
+            failure = Future[R]()
+            failure.set_exception(caught)
+            self.steps.put(_BlockResult(0, failure))
         self.steps.put(None)
 
     def _submit_all(self) -> None:
         try:
             while self._has_slot() and (block := next(self._blocks, None)) is not None:
                 self.steps.put(_BlockResult(block.rows, self._pool.submit(self._function, block)))
-                del block
+                del block  # else the reader would keep it in memory while it waits for a slot
         finally:
-            # an open file of a generator is closed here, in the thread that ran it
+            # A generator closes its open file here, in the thread that ran it.
             close = getattr(self._blocks, "close", None)
             if close is not None:
                 close()
 
     def _has_slot(self) -> bool:
-        """Whether there is another block to be read, once one may come into flight."""
+        """Wait until another block may come into flight, and return whether the run goes on."""
         self.slots.acquire()
         return not self._stopped.is_set()
 
 
 class ArrowThreads:
-    """Limits of all runs under way: the pools belong to the process, so the smallest limit holds until its run ends."""
+    """Limits of Arrow's pools, which belong to the process: of all runs under way the smallest limit holds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._limits: list[int] = []
-        self._before = (0, 0)
+        self._defaults = (0, 0)
 
     @contextmanager
     def __call__(self, threads: int | None) -> Iterator[None]:
@@ -382,7 +385,7 @@ class ArrowThreads:
             return
         with self._lock:
             if not self._limits:
-                self._before = (pa.cpu_count(), pa.io_thread_count())
+                self._defaults = (pa.cpu_count(), pa.io_thread_count())
             self._limits.append(threads)
             self._set()
         try:
@@ -393,10 +396,10 @@ class ArrowThreads:
                 self._set()
 
     def _set(self) -> None:
-        """The smallest limit, or what was before the first one."""
-        compute, read = (min([count, *self._limits]) for count in self._before)
+        """Set the smallest limit, or the sizes of before where there is none."""
+        compute, io = (min([count, *self._limits]) for count in self._defaults)
         pa.set_cpu_count(compute)
-        pa.set_io_thread_count(read)
+        pa.set_io_thread_count(io)
 
 
 bounded = ArrowThreads()

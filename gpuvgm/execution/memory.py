@@ -1,4 +1,4 @@
-"""How much memory a run may take: from what the user allows to the rows of a block and the number of threads.
+"""Memory of a run: rows of a block and number of threads that keep to the user's limit.
 
 What a stage needs was measured with ``python -m benchmarks.memory`` (peak resident memory of fresh processes on Linux,
 two cores, pyarrow's mimalloc) over a file of 20 M amounts and one of 2 M rows with 30 floats, 10 integers and 10 texts,
@@ -43,7 +43,7 @@ MIB = 1 << 20
 BASE = 256 * MIB
 READ_BUFFER = MIB
 COLUMN_OF_NUMBERS = 6 * MIB
-SAMPLE_ROWS = 1 << 17
+SAMPLE_ROWS = 1 << 17  # as `sampling.sample_runs` takes them
 CELL, EVALUATED_CELL, MOST_CELLS = 40, 150, 50_000
 WORK, COLUMN_WORK = 24, 80  # bytes a row, of the one column that a thread fits or evaluates
 SORTED = 6  # copies of a column while two tables are compared
@@ -59,12 +59,12 @@ _UNITS = {"": 1, "B": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9][0-9_]*(?:\.[0-9]+)?(?:E[0-9]+)?)\s*([A-Z]*)")
 
 
-def parse_memory(given: int | str) -> int:
+def parse_memory(memory: int | str) -> int:
     """Bytes of a size as people write it.
 
     Parameters
     ----------
-    given : int or str
+    memory : int or str
         Bytes, or a number with a unit: "512MB" is 512,000,000, "1.5GiB" and "1.5G" are 1.5 · 2^30 bytes.
 
     Raises
@@ -72,26 +72,26 @@ def parse_memory(given: int | str) -> int:
     InputError
         For anything else.
     """
-    if isinstance(given, int) and not isinstance(given, bool):
-        size = float(given)
+    if isinstance(memory, int) and not isinstance(memory, bool):
+        size = float(memory)
     else:
-        found = _SIZE.fullmatch(given.strip().upper()) if isinstance(given, str) else None
-        if found is None or found[2] not in _UNITS:
-            raise InputError(f'memory is {given!r}: give bytes, or a size such as "512MB" or "1.5GiB"')
-        size = float(found[1]) * _UNITS[found[2]]
+        match = _SIZE.fullmatch(memory.strip().upper()) if isinstance(memory, str) else None
+        if match is None or match[2] not in _UNITS:
+            raise InputError(f'memory is {memory!r}: give bytes, or a size such as "512MB" or "1.5GiB"')
+        size = float(match[1]) * _UNITS[match[2]]
     if not 1 <= size < 2**63:
-        raise InputError(f"memory must be at least one byte, and less than 2^63, got {given!r}")
+        raise InputError(f"memory must be at least one byte, and less than 2^63, got {memory!r}")
     return int(size)
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a stage holds in memory.
+    """Memory that a stage needs.
 
     Parameters
     ----------
     read, result, work : float
-        Bytes of a row as it is read, of what becomes of it, and of what a thread needs beside them.
+        Bytes of a row as it is read, of its result, and of the scratch of a thread.
     columns : int
         Columns that are read.
     numbers : int
@@ -114,48 +114,49 @@ class Need:
     cell: int = CELL
 
     @classmethod
-    def fit(cls, schema: pa.Schema, held: int = 0) -> Need:
-        """Of a fit of these columns; `held` bytes of sampled rows are in memory."""
-        read = row_bytes(schema)
-        numbers = sum(pa.types.is_primitive(one.type) or pa.types.is_decimal(one.type) for one in schema)
-        fixed = round(2 * SAMPLE_ROWS * read) + numbers * COLUMN_OF_NUMBERS + held
-        return cls(read, work=WORK, columns=len(schema), numbers=numbers, fixed=fixed)
+    def fit(cls, schema: pa.Schema, sample_bytes: int = 0) -> Need:
+        """The need of a fit of these columns; `sample_bytes` of sampled rows are in memory."""
+        row_size = row_bytes(schema)
+        numbers = sum(pa.types.is_primitive(field.type) or pa.types.is_decimal(field.type) for field in schema)
+        fixed = round(2 * SAMPLE_ROWS * row_size) + numbers * COLUMN_OF_NUMBERS + sample_bytes
+        return cls(row_size, work=WORK, columns=len(schema), numbers=numbers, fixed=fixed)
 
     @classmethod
     def transform(
         cls, schema: pa.Schema, result: pa.Schema, *, to_file: bool = False, group_rows: int | None = None
     ) -> Need:
-        """Of a transform or an inverse of these columns, to memory or to files."""
-        read, out = row_bytes(schema), row_bytes(result)
+        """The need of a transform or an inverse of these columns, to memory or to files."""
+        row_size, result_size = row_bytes(schema), row_bytes(result)
         if not to_file:
-            return cls(read, out, out, len(schema))
-        group = round(rows_of_group(result, group_rows) * out)
-        return cls(read, 3 * out, out, len(schema), fixed=3 * group, file=5 * group // 2 + ENCODER)
+            return cls(row_size, result_size, result_size, len(schema))
+        group = round(rows_of_group(result, group_rows) * result_size)
+        return cls(row_size, 3 * result_size, result_size, len(schema), fixed=3 * group, file=5 * group // 2 + ENCODER)
 
     @classmethod
     def evaluate(cls, schema: pa.Schema) -> Need:
-        """Of a transform and an inverse of these columns, and of counting what comes of them."""
+        """The need of a transform and an inverse of these columns, and of counts of the decoded values."""
         need = cls.fit(schema)
         return replace(need, work=2 * need.read + COLUMN_WORK, cell=EVALUATED_CELL)
 
     @classmethod
     def compare(cls, schema: pa.Schema, rows: int) -> Need:
-        """Of these columns in two tables of so many rows; numbers and codes are kept, and sorted column by column."""
+        """The need of a comparison of these columns of two tables; numbers and codes are kept, and sorted by column."""
         need = cls.fit(schema)
         return replace(need, fixed=need.fixed + 8 * rows * (len(schema) + SORTED))
 
     def peak(self, threads: int, block_rows: int) -> int:
         """Peak of resident memory, in bytes."""
         cells = self.numbers * self.cell * min(block_rows, MOST_CELLS)
+        # As many blocks are in flight as `LocalExecutor` allows: one a thread, and READ_AHEAD.
         blocks = block_rows * ((threads + 2) * self.read + (threads + 1) * self.result + threads * self.work)
         file = self.file if threads > 1 else 0
-        held = self.fixed + self.columns * READ_BUFFER + threads * (file + PER_THREAD)
-        return BASE + round(KEPT * (held + blocks + (threads + 1) * cells))
+        fixed = self.fixed + self.columns * READ_BUFFER + threads * (file + PER_THREAD)
+        return BASE + round(KEPT * (fixed + blocks + (threads + 1) * cells))
 
 
 @dataclass(frozen=True, slots=True)
 class BlockLimits:
-    """What fits the memory: rows of a block, threads, and how many bytes are left beside them."""
+    """Rows of a block and threads that fit the memory, and the bytes that are left beside them."""
 
     block_rows: int
     threads: int
@@ -172,9 +173,9 @@ def limits_of(memory: int, threads: int, need: Need, block_rows: int | None = No
     threads : int
         Most threads.
     need : Need
-        What the stage holds.
+        The need of the stage.
     block_rows : int, optional
-        Rows of a block, where they are not to be chosen; threads alone are then.
+        Rows of a block, if they are fixed; the threads alone are chosen then.
 
     Raises
     ------
@@ -185,15 +186,15 @@ def limits_of(memory: int, threads: int, need: Need, block_rows: int | None = No
     fitting = [count for count in range(threads, 0, -1) if need.peak(count, shortest) <= memory]
     if not fitting and block_rows is None:
         least = -(-need.peak(1, CHUNK_ROWS) // MIB)
-        given = f"memory of {memory / MIB:,.0f} MiB"
-        raise InputError(f"{given} is too little for these columns: give at least {least} MiB, or fewer columns")
+        limit = f"memory of {memory / MIB:,.0f} MiB"
+        raise InputError(f"{limit} is too little for these columns: give at least {least} MiB, or fewer columns")
     count = fitting[0] if fitting else 1
     rows = block_rows or _longest(memory, count, need)
     return BlockLimits(rows, count, max(0, memory - need.peak(count, rows)))
 
 
 def _longest(memory: int, threads: int, need: Need) -> int:
-    """Rows of the longest block, in whole chunks, found by halving."""
+    """Rows of the longest block that fits, in whole chunks, by bisection."""
     low, high = 1, BLOCK_ROWS // CHUNK_ROWS
     while low < high:
         middle = (low + high + 1) // 2

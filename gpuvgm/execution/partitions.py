@@ -21,17 +21,17 @@ from gpuvgm.io.parquet import ParquetPart
 from gpuvgm.io.remote import lies_in_process
 from gpuvgm.io.source import Source
 
-COUNTED_ROWS = 1 << 16
+COUNTED_ROWS = 1 << 16  # of a block, where rows are counted
 
 
 def as_read_by(engine: str, source: Source) -> Source:
-    """The source as an engine reads it: for engines of a device cuDF reads files there, others get rows on the host."""
+    """The source as an engine reads it: with cuDF for an engine on a device, else to the host."""
     return source.as_read(on_device=runs_on_device(get_engine(engine)))
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What is read of a partition, and for whom.
+    """Columns and blocks in which an engine reads a partition.
 
     Parameters
     ----------
@@ -53,11 +53,11 @@ class Partition(Protocol):
 
     @property
     def source(self) -> Source:
-        """What holds the rows."""
+        """The source that holds the rows."""
 
     @property
     def reading(self) -> Reading:
-        """What is read of them."""
+        """How the rows are read."""
 
     @property
     def first_row(self) -> int:
@@ -141,14 +141,14 @@ class HeldRows:
 
 
 def blocks_of(partition: Any, columns: Sequence[str], block_rows: int) -> Iterator[Block]:
-    """Some columns of a partition, in blocks of so many rows in the place of those that it was made with."""
+    """Blocks of a partition with other columns and another number of rows than it was made with."""
     reading = replace(partition.reading, columns=tuple(columns), block_rows=block_rows)
-    opened: OpenPartition = replace(partition, reading=reading).read()
-    return opened.blocks
+    rows: OpenPartition = replace(partition, reading=reading).read()
+    return rows.blocks
 
 
 def number_from(blocks: Iterator[Block], offset: int) -> Iterator[Block]:
-    """Blocks whose rows are counted from `offset`."""
+    """Blocks whose rows are numbered from `offset`."""
     return (replace(block, first_row=block.first_row + offset) for block in blocks) if offset else blocks
 
 
@@ -168,29 +168,29 @@ def partitions(source: Source, reading: Reading, partition_rows: int, *, whole_g
         Cut Parquet files between row groups alone, which cuDF reads as a whole: partitions have at most so many rows,
         but for a longer row group, which is one.
     """
-    own = getattr(source, "partitions", None)
-    if own is not None:
-        return iter(own(reading))
+    source_partitions = getattr(source, "partitions", None)
+    if source_partitions is not None:
+        return iter(source_partitions(reading))
     if isinstance(source, FileSource):
         return file_rows(source, reading, _cuts(source, partition_rows, whole_groups=whole_groups))
     return held_rows(source, reading, partition_rows)
 
 
 def _cuts(source: FileSource, partition_rows: int, *, whole_groups: bool) -> list[int]:
-    """Where partitions of files begin, and the last one ends."""
+    """First row of each partition of files, and the end of the last one."""
     rows = [part.rows or 0 for part in source.parts]
-    if any(part.sequential for part in source.parts):  # these are read from their beginning
+    if any(part.sequential for part in source.parts):  # a later part could only be read from the file's beginning
         return [*accumulate(rows, initial=0)]
     files = [part.group_rows for part in source.parts if isinstance(part, ParquetPart)]
     if not whole_groups or len(files) < len(source.parts):
         return [*range(0, sum(rows), partition_rows), sum(rows)]
     groups = [*chain.from_iterable(files)]
     edges = [*accumulate(groups, initial=0)]
-    return [0, *(edges[taken[-1] + 1] for taken in grouped(groups, partition_rows))]
+    return [0, *(edges[numbers[-1] + 1] for numbers in grouped(groups, partition_rows))]
 
 
 def file_rows(source: FileSource, reading: Reading, cuts: Sequence[int]) -> Iterator[FileRows]:
-    """Rows of files in partitions between cuts, each with the files that it lies in."""
+    """Rows of files in partitions between cuts; each partition carries only the files that it lies in."""
     bounds = list(pairwise(accumulate((part.rows or 0 for part in source.parts), initial=0)))
     low = 0
     for start, stop in pairwise(cuts):
@@ -201,19 +201,19 @@ def file_rows(source: FileSource, reading: Reading, cuts: Sequence[int]) -> Iter
         high = low
         while bounds[high][1] < stop:
             high += 1
-        held = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1], given=())
-        yield FileRows(held, bounds[low][0], start, stop - start, reading)
+        files = replace(source, parts=source.parts[low : high + 1], stamps=source.stamps[low : high + 1], given=())
+        yield FileRows(files, bounds[low][0], start, stop - start, reading)
 
 
 def held_rows(source: Source, reading: Reading, partition_rows: int) -> Iterator[HeldRows]:
-    """Rows in memory, or of a source that can be read once, in equal partitions."""
+    """Rows in memory, or of a source that can be read only once, in partitions of equal length."""
     for block in source.blocks(reading.columns, partition_rows):
         table = pa.Table.from_batches([block.batch])
         yield HeldRows(TableSource(source.name, source.flavour, table), block.first_row, reading)
 
 
 def reachable(source: FileSource) -> FileSource:
-    """The same files by absolute paths, since workers may stand in other folders.
+    """The files of a source by absolute paths, as workers may run in other folders.
 
     Raises
     ------
@@ -238,14 +238,15 @@ def single_files(source: FileSource) -> list[FileSource]:
 
 
 def rows_of_file(source: FileSource) -> int:
-    """Rows of one file, counted where it does not know them."""
+    """Rows of one file, counted if the file does not say them."""
     if source.rows is not None:
         return source.rows
+    # One column is enough to count rows.
     return sum(block.rows for block in source.blocks(source.schema.names[:1], COUNTED_ROWS))
 
 
 def with_known_rows(source: FileSource, counts: Sequence[int]) -> FileSource:
-    """The same files, with the rows of each."""
+    """The files of a source with the rows of each; `counts` fill in those that are unknown."""
     parts: tuple[Any, ...] = source.parts
-    counted = zip(parts, counts, strict=True)
-    return replace(source, parts=tuple(replace(part, rows=n) if part.rows is None else part for part, n in counted))
+    pairs = zip(parts, counts, strict=True)
+    return replace(source, parts=tuple(replace(part, rows=n) if part.rows is None else part for part, n in pairs))

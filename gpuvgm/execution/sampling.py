@@ -52,7 +52,7 @@ class Sampled:
 
 
 def take_sample(run: Run, names: Sequence[str], seed: int, *, fine: bool = False) -> Sampled:
-    """A sample of some columns.
+    """Take a sample of some columns.
 
     Where the number of rows is known: 2^17 rows in runs at seeded global positions. Elsewhere: the first 2^18 rows.
 
@@ -65,7 +65,7 @@ def take_sample(run: Run, names: Sequence[str], seed: int, *, fine: bool = False
     seed : int
         Seed of the positions.
     fine : bool
-        Take more and shorter runs, so that every phase of a table that is sorted is among them; by default 32.
+        Take more and shorter runs, so that every phase of a sorted table is among them; by default 32 runs.
     """
     source = run.source
     if source.rows is not None and source.repeatable:
@@ -80,39 +80,40 @@ def take_sample(run: Run, names: Sequence[str], seed: int, *, fine: bool = False
         if block.first_row + block.rows >= UNKNOWN_SAMPLE_ROWS:
             break
     schema = pa.schema([source.schema.field(name) for name in names])
+    # Cut to a fixed length, so that the sample does not depend on the rows of a block.
     rows = pa.Table.from_batches([block.batch for block in head], schema).slice(0, UNKNOWN_SAMPLE_ROWS)
     return Sampled(run, rows, None if source.repeatable else chain(head, stream))
 
 
 def _sample_rows(run: Run, names: tuple[str, ...], runs: Runs) -> pa.Table:
-    """The rows of runs; of files each thread reads some of the runs, and on a cluster those of the workers do."""
+    """The rows of runs; those of files are read by threads of this process or of the workers, some runs each."""
     source = run.source
     cluster = run.executor if isinstance(run.executor, DaskExecutor) else None
-    alone = cluster is None and min(run.executor.threads, len(runs)) < 2
-    if alone or not runs or not isinstance(source, FileSource):
+    in_one_thread = cluster is None and min(run.executor.threads, len(runs)) < 2
+    if in_one_thread or not runs or not isinstance(source, FileSource):
         return source.sample(names, runs)
     threads = run.executor.threads if cluster is None else cluster.worker_threads
     share, files = -(-len(runs) // threads), source if cluster is None else reachable(source)
-    asked = [files.holding(runs[first : first + share]) for first in range(0, len(runs), share)]
-    read = partial(_sample_files, names)
-    return pa.concat_tables(in_order(read, asked) if cluster is None else cluster.gather(read, asked))
+    shares = [files.holding(runs[first : first + share]) for first in range(0, len(runs), share)]
+    read_share = partial(_sample_files, names)
+    return pa.concat_tables(in_order(read_share, shares) if cluster is None else cluster.gather(read_share, shares))
 
 
-def _sample_files(names: tuple[str, ...], asked: tuple[FileSource, Runs]) -> pa.Table:
-    files, runs = asked
+def _sample_files(names: tuple[str, ...], share: tuple[FileSource, Runs]) -> pa.Table:
+    files, runs = share
     return files.sample(names, runs)
 
 
 def fine_runs(rows: int) -> int:
-    """Runs of a fine sample: so many that all phases of sorted rows are met, and so few that files are read quickly.
+    """Number of runs of a fine sample: enough to meet all phases of sorted rows, and few enough to read quickly.
 
-    A short table is read through anyway; of a long one each run costs a row group.
+    A short table is read through anyway; in a long one each run costs a row group.
     """
     return next(runs for most, runs in FINE_RUNS if rows <= most)
 
 
 def _join_chunks(table: pa.Table, threads: int) -> pa.Table:
-    """The table with one chunk a column, numbers in ascending order, without which most that is learnt would sort them.
+    """The table with one chunk a column and with numbers in ascending order, which most plans would sort anyway.
 
     Work on many short chunks takes longer than the copy.
     """
@@ -122,7 +123,7 @@ def _join_chunks(table: pa.Table, threads: int) -> pa.Table:
 
 
 def _sort_numbers(array: pa.Array[Any]) -> pa.Array[Any]:
-    """The same values, those of numbers ascending, NaN and missing ones last."""
+    """Values of an array; numbers are in ascending order, NaN and missing values last."""
     if not is_plain_number_type(array.type):
         return array
     values = pa.array(ascending(array.drop_null().to_numpy()), array.type)
@@ -132,8 +133,8 @@ def _sort_numbers(array: pa.Array[Any]) -> pa.Array[Any]:
 def sample_runs(rows: int, seed: int, count: int | None = None, *, runs: int = SAMPLE_RUNS) -> list[tuple[int, int]]:
     """Runs (start, length) of a sample of `count` rows: one at a random place in each of equal parts of all rows.
 
-    There are at least `runs` runs, if there are as many rows, of 4,096 rows at most, and by default 32 of so many; a
-    short source is one run.
+    There are at least `runs` runs, if there are as many rows, each of 4,096 rows at most. By default there are 32 runs
+    of 4,096 rows. A source of no more rows than the sample is one run.
     """
     count = SAMPLE_RUNS * RUN_ROWS if count is None else count
     if rows <= count:
@@ -177,7 +178,7 @@ class RowSample:
 
     @classmethod
     def of(cls, sample_rows: object, *, stratified: bool) -> RowSample | None:
-        """The sample that is asked for; None for all rows.
+        """The sample of a user's settings; None for all rows.
 
         Raises
         ------
@@ -193,8 +194,8 @@ class RowSample:
         return cls(int(sample_rows), stratified)
 
     def size(self, schema: pa.Schema, total: int | None) -> int:
-        """Bytes that it takes while it is read: its rows twice, or those to choose from and the chosen ones."""
-        rows = self._to_read if total is None else min(self._to_read, total)
+        """Bytes that the sample takes while it is read: twice its rows, or twice those that strata choose from."""
+        rows = self._rows_to_read if total is None else min(self._rows_to_read, total)
         return round(2 * rows * row_bytes(schema))
 
     def take(self, source: Source, names: Sequence[str], seed: int) -> SampleSource:
@@ -202,15 +203,15 @@ class RowSample:
 
         Of sources that do not know their number of rows it is the first rows, which the log says.
         """
-        wanted = self._to_read
+        rows = self._rows_to_read
         total = source.rows if source.repeatable else None
-        runs = [(0, wanted)]
+        runs = [(0, rows)]
         if total is None:
-            table = _head(source, names, wanted)
-        elif self.stratified and wanted < total <= READ_THROUGH:
-            table = _single_rows(source, names, total, wanted, seed)
+            table = _head(source, names, rows)
+        elif self.stratified and rows < total <= READ_THROUGH:
+            table = _single_rows(source, names, total, rows, seed)
         else:
-            runs = sample_runs(total, seed, wanted, runs=STRATIFIED_RUNS if self.stratified else SAMPLE_RUNS)
+            runs = sample_runs(total, seed, rows, runs=STRATIFIED_RUNS if self.stratified else SAMPLE_RUNS)
             table = source.sample(names, runs)
         by_strata = self.stratified and table.num_rows > self.count
         if by_strata:
@@ -219,8 +220,8 @@ class RowSample:
         return SampleSource(source, table, record, None if by_strata else runs)
 
     @property
-    def _to_read(self) -> int:
-        """Rows to read, of which the sample is taken."""
+    def _rows_to_read(self) -> int:
+        """Rows that are read; strata choose among more than they take."""
         return max(self.count * STRATIFIED_READS, STRATIFIED_ROWS) if self.stratified else self.count
 
 
@@ -233,12 +234,12 @@ def _single_rows(source: Source, names: Sequence[str], total: int, count: int, s
     borders = np.arange(count + 1) * total // count
     random = np.random.Generator(np.random.PCG64(seed))
     rows = borders[:-1] + (random.random(count) * np.diff(borders)).astype(np.int64)
-    picked = []
+    batches = []
     for block in source.as_read(on_device=False).blocks(names, HEAD_BLOCK_ROWS):
         low, high = np.searchsorted(rows, (block.first_row, block.first_row + block.rows))
         arrays = [taken(column, rows[low:high] - block.first_row) for column in block.batch.columns]
-        picked.append(pa.RecordBatch.from_arrays(arrays, schema=block.batch.schema))
-    return pa.Table.from_batches(picked)
+        batches.append(pa.RecordBatch.from_arrays(arrays, schema=block.batch.schema))
+    return pa.Table.from_batches(batches)
 
 
 def _head(source: Source, names: Sequence[str], count: int) -> pa.Table:
@@ -267,12 +268,12 @@ def stratify(table: pa.Table, count: int, seed: int) -> pa.Table:
         Seed of the offset.
     """
     offset = float(np.random.Generator(np.random.PCG64(seed)).random())
-    columns = [_take_strata(_unified(column), count, offset) for column in table.columns]
+    columns = [_take_strata(_with_one_dictionary(column), count, offset) for column in table.columns]
     return pa.Table.from_arrays(columns, names=table.schema.names)
 
 
-def _unified(column: Column) -> Column:
-    """The column with one dictionary, where it has such."""
+def _with_one_dictionary(column: Column) -> Column:
+    """The column; one of dictionaries in a single chunk, so that its codes mean the same in all rows."""
     return (
         pa.chunked_array([joined_arrays(column.chunks, column.type)]) if pa.types.is_dictionary(column.type) else column
     )
@@ -282,13 +283,15 @@ def _take_strata(column: Column, count: int, offset: float) -> Any:
     order = _order(column)
     if order is None:
         return taken(column, _systematic_positions(len(column), count, offset))
-    missing = len(column) - int(np.sum(_is_there(column)))
-    left = _share_of_missing(missing, len(column), count)
-    there, gone = order[: len(order) - missing], order[len(order) - missing :]
-    chosen = _systematic_positions(len(there), count - left, offset)
-    if len(chosen) > 1:
-        chosen[0], chosen[-1] = 0, len(there) - 1
-    rows = np.concatenate((there[chosen], gone[_systematic_positions(missing, left, offset)]))
+    missing = len(column) - int(np.sum(_has_value(column)))
+    missing_count = _share_of_missing(missing, len(column), count)
+    value_order, missing_order = order[: len(order) - missing], order[len(order) - missing :]
+    positions = _systematic_positions(len(value_order), count - missing_count, offset)
+    if len(positions) > 1:
+        positions[0], positions[-1] = 0, len(value_order) - 1
+    rows = np.concatenate(
+        (value_order[positions], missing_order[_systematic_positions(missing, missing_count, offset)])
+    )
     return taken(column, np.sort(rows))
 
 
@@ -300,11 +303,12 @@ def _share_of_missing(missing: int, rows: int, count: int) -> int:
 
 def _systematic_positions(rows: int, count: int, offset: float) -> NDArray[np.int64]:
     """Positions of one row in each of `count` equal parts of `rows` rows."""
+    # Rounding may reach `rows` itself.
     return np.minimum(((np.arange(count) + offset) * (rows / max(count, 1))).astype(np.int64), rows - 1)
 
 
-def _is_there(column: Column) -> NDArray[np.bool_]:
-    """Rows that hold a value; NaN is none."""
+def _has_value(column: Column) -> NDArray[np.bool_]:
+    """Mask of rows that hold a value; NaN is none."""
     valid: NDArray[np.bool_] = np.asarray(pc.is_valid(column))
     if pa.types.is_floating(column.type):
         valid &= ~np.asarray(pc.is_null(column, nan_is_null=True))
@@ -322,7 +326,7 @@ def _order(column: Column) -> NDArray[np.int64] | None:
 
 
 def _sortable(column: Column) -> Column:
-    """The same values in a type that Arrow sorts."""
+    """The column in a type that Arrow sorts by the same order."""
     column = plain_column(column)
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())

@@ -1,4 +1,4 @@
-"""any_source: whatever holds a table becomes a Source, frames of Dask included."""
+"""Sources from objects of any kind, frames of Dask included."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class Stage:
     start, end : int
         In nanoseconds since 1970.
     rows : int
-        Rows that were through in its longest scan; columns in the search for modes, steps of a training.
+        Rows done in its longest scan; columns in the search for modes, steps of a training.
     total : int, optional
         Of how many.
     """
@@ -40,7 +40,7 @@ class Stage:
 
     @property
     def seconds(self) -> float:
-        """Time that it took."""
+        """Seconds that the stage took."""
         return (self.end - self.start) / 1e9
 
     def document(self) -> dict[str, str | float | int]:
@@ -49,12 +49,12 @@ class Stage:
 
     @property
     def unit(self) -> str:
-        """What is counted."""
+        """Unit of the numbers: rows, columns or steps."""
         return UNITS.get(self.name, "rows")
 
     @property
     def is_searching(self) -> bool:
-        """Whether some columns still lack their modes."""
+        """Return whether the stage is a search in which some columns still lack their modes."""
         return self.name == SEARCH and not self.end and self.rows != self.total
 
 
@@ -71,21 +71,21 @@ class Stages:
     """
 
     done: list[Stage] = field(default_factory=list)
-    _began: int = 0
+    _start: int = 0
 
     def __call__(self, stage: str, rows: int, total: int | None) -> None:
-        """Hear of progress: so many rows, or columns, are through a stage."""
+        """Take a report of progress: so many rows, or columns, are done in a stage."""
         if self.done and self.done[-1].is_searching and stage != SEARCH:
             return
         if not self.done or self.done[-1].name != stage or self.done[-1].end:
             self._close()
-            self.done.append(Stage(stage, self._began))
+            self.done.append(Stage(stage, self._start))
         self.done[-1].rows, self.done[-1].total = max(self.done[-1].rows, rows), total
 
     @contextmanager
     def listen(self) -> Iterator[Stages]:
-        """The time in which work is done: the first stage starts with it, the last one ends with it."""
-        self._began = time.time_ns()
+        """Time the work in the context: the first stage starts and the last one ends with it."""
+        self._start = time.time_ns()
         try:
             yield self
         finally:
@@ -95,7 +95,7 @@ class Stages:
         if not self.done or self.done[-1].end:
             return
         last = self.done[-1]
-        last.end = self._began = time.time_ns()
+        last.end = self._start = time.time_ns()
         amount = counted(last.rows, last.unit.removesuffix("s"))
         fields = {"stage": last.name, last.unit: last.rows, "seconds": last.seconds}
         _LOG.info("stage %s: %s in %.2f s", last.name, amount, last.seconds, extra=fields)
