@@ -1,4 +1,4 @@
-"""Fit, transform and inverse of whole tables, from what holds them to what shall hold them."""
+"""Fit, transform and inverse of whole tables, from any source to the result that the caller wants."""
 
 from __future__ import annotations
 
@@ -286,31 +286,31 @@ class BaseTransformer:
         >>> transformer.add_files("days").model_.rows
         1500
         """
-        table, known = any_source(source), self._fitted().source
-        if "sample" in known:
+        table, origin = any_source(source), self._fitted().source
+        if "sample" in origin:
             raise InputError(
                 f"{table.name}: the model was fitted on a sample, beside which all rows of new files would weigh too "
                 "much; fit again"
             )
-        new = table.new_since(known)
+        new = table.new_since(origin)
         if new is None:
             return self
         self.partial_fit(new)
-        added = {"added": known["added"]} if "added" in known else {}
-        self.model_ = replace(self.model_, source=table.fingerprint() | added)
+        additions = {"added": origin["added"]} if "added" in origin else {}
+        self.model_ = replace(self.model_, source=table.fingerprint() | additions)
         return self
 
-    def _fit(self, source: Any, before: TableModel | None = None, *, silent: bool = False) -> None:
-        """Fit the columns that an earlier fit has not finished, or all, and warn of what was chosen."""
+    def _fit(self, source: Any, earlier_fit: TableModel | None = None, *, silent: bool = False) -> None:
+        """Fit all columns, or those that an earlier fit has not finished, and warn of choices made in them."""
         table = any_source(source)
         seed = secrets.randbits(32) if self.random_state is None else int(_FIT_SEED(self.random_state, "random_state"))
-        seed = seed if before is None else before.seed
+        seed = seed if earlier_fit is None else earlier_fit.seed  # the columns of a model share one seed
         settings = {**settings_of(self), **self._further_settings, "random_state": seed}
         schema = TableSchema.declare(self.columns, table.schema, table.name)
-        rows, held = self._sampled(table, schema.names, seed)
-        with self._run("fit", rows, lambda: Need.fit(_chosen(table, schema.names), held)) as run:
+        rows, sample_bytes = self._sample_of_fit(table, schema.names, seed)
+        with self._run("fit", rows, lambda: Need.fit(_fields(table, schema.names), sample_bytes)) as run:
             watch = Stopwatch()
-            fitted = fit_source(run, schema, settings, before, watch)
+            fitted = fit_source(run, schema, settings, earlier_fit, watch)
         self._seconds = watch.seconds
         self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
         self._take(fitted)
@@ -319,18 +319,18 @@ class BaseTransformer:
         for text in () if silent else warnings_of(self.model_):
             warn(text, InferenceWarning)
 
-    def _sampled(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
-        """The rows to fit on, all or a sample of them, and how many bytes of them a sample holds."""
+    def _sample_of_fit(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
+        """The rows to fit on, all or a sample of them, and the bytes of the sample."""
         sample = RowSample.of(self.sample_rows, stratified=self.stratified)
         if sample is None:
             return table, 0
-        chosen = _chosen(table, names)
-        held = sample.size(chosen, table.rows)
-        with self._run("fit", table, lambda: Need.fit(chosen, held)):
-            return sample.take(table, names, seed), held
+        schema = _fields(table, names)
+        sample_bytes = sample.size(schema, table.rows)
+        with self._run("fit", table, lambda: Need.fit(schema, sample_bytes)):
+            return sample.take(table, names, seed), sample_bytes
 
     def _take(self, fitted: TableModel) -> None:
-        """Become what is fitted, or what is left unfinished."""
+        """Take over the state of a fit, finished or not."""
         for part in ("model_", "summaries_", "unfinished_"):
             self.__dict__.pop(part, None)
         if fitted.failed:
@@ -394,12 +394,12 @@ class BaseTransformer:
         settings = {**settings_of(self), **self._further_settings, "random_state": model.seed}
         requests = {request.name: request for request in requests_of(self.schema_, settings)}
         plans = [plan_again(column, requests[column.name], self.summaries_[column.name]) for column in numeric]
-        with self._run("fit", table, lambda: Need.fit(_chosen(table, model.names))) as run:
+        with self._run("fit", table, lambda: Need.fit(_fields(table, model.names))) as run:
             fitted = add_rows(run, model, plans, self.summaries_)
         for problem in fitted.failed.values():
             raise problem
-        before = {name: part for name, part in model.source.items() if name != "sample"}
-        origin = table.added_to(before)
+        record = {name: part for name, part in model.source.items() if name != "sample"}
+        origin = table.added_to(record)
         columns = tuple(fitted.columns[name] for name in model.names)
         self._take(replace(model, columns=columns, rows=fitted.rows, source=origin, summaries=fitted.summaries))
         return self
@@ -444,8 +444,8 @@ class BaseTransformer:
         if y is not None and (options.get("layout") or self._layout_of(table.flavour)) == "compact":
             modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names()[-1:]]
             if modes:
-                told = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
-                warn(f"{listed(modes, 3)}: {told}")
+                remark = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
+                warn(f"{listed(modes, 3)}: {remark}")
         return self.transform(table, **options)
 
     def transform(
@@ -530,80 +530,80 @@ class BaseTransformer:
         >>> matrix.shape == (1000, len(transformer.get_feature_names_out(layout="onehot")))
         True
         """
-        table, asked = any_source(source), self._asked(mode, layout, dtype, seed)
-        asked |= {"names": names, "keep_original": keep_original}
-        asked["layout"] = asked["layout"] or self._layout_of(table.flavour)
+        table, settings = any_source(source), self._options_of(mode, layout, dtype, seed)
+        settings |= {"names": names, "keep_original": keep_original}
+        settings["layout"] = settings["layout"] or self._layout_of(table.flavour)
         if table.lazy and out is None:
             if uniforms is not None or return_unseen:
                 name = "return_unseen" if return_unseen else "uniforms"
                 raise InputError(f"{name} cannot be given for frames of Dask, whose rows are drawn where they are")
-            return encode_lazily(self._alone(), table, asked, first_row)
-        coding = self._coding(table, asked, first_row, uniforms, written=out is not None)
+            return encode_lazily(self._alone(), table, settings, first_row)
+        coding = self._coding(table, settings, first_row, uniforms, to_file=out is not None)
         lazily = self._lazily(table, out, "return_unseen" if return_unseen else None)
         if lazily is not None:
             need = partial(_need_of, table, coding)
             return lazily(coding.schema, partial(self._batches, "transform", table, need, coding, coding.columns))
-        written = ParquetOptions(partitioned, compression, row_group_rows)
+        parquet = ParquetOptions(partitioned, compression, row_group_rows)
         with self._run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
                 encoded, unseen = self._in_memory(run, coding)
                 return (encoded, unseen.rows()) if return_unseen else encoded
-            chosen = {key: asked[key] for key in ("names", "keep_original") if asked[key]}
-            run_asked = coding.asked(table) | {"part_rows": part_rows} | chosen | written.asked
-            parts = Parts(target_of(table, out), coding.schema, run_asked, part_rows, written)
+            naming = {key: settings[key] for key in ("names", "keep_original") if settings[key]}
+            run_settings = coding.asked(table) | {"part_rows": part_rows} | naming | parquet.asked
+            parts = Parts(target_of(table, out), coding.schema, run_settings, part_rows, parquet)
             return write_rows(run, coding.columns, parts, coding.batches, resume=resume)
 
-    def _lazily(self, table: Source, out: Path_ | None, beside: str | None) -> Lazily | None:
-        """What makes a lazy result of a lazy table; None where the result is written, or is needed in memory."""
+    def _lazily(self, table: Source, out: Path_ | None, extra: str | None) -> Lazily | None:
+        """The function that makes a lazy result of a lazy table; None if the result is written, or held in memory."""
         if not isinstance(table, ScanSource) or not table.is_query or out is not None or self._flavour() is not None:
             return None
-        if table.lazily is not None and beside is None:
+        if table.lazily is not None and extra is None:
             return table.lazily
-        why = "" if beside is None or table.lazily is None else f"with {beside} "
-        told = f"{table.name}: {why}the result is held in memory; write it with out=, or take it with iter_batches"
-        warn(told, InMemoryWarning)
+        reason = "" if extra is None or table.lazily is None else f"with {extra} "
+        remark = f"{table.name}: {reason}the result is held in memory; write it with out=, or take it with iter_batches"
+        warn(remark, InMemoryWarning)
         return None
 
     def _batches(
         self, stage: str, table: Source, need: Callable[[], Need], work: Coding | Decoding, columns: Sequence[str]
     ) -> Iterator[pa.RecordBatch]:
-        """Encoded or decoded rows, which are computed as they are taken."""
+        """Yield encoded or decoded rows, computed on demand."""
         unseen = UnseenCounts()
         with self._run(stage, table, need) as cluster:
             run = cluster.here
             blocks = run.blocks(columns)
-            for batch, found in run.executor.stream(replace(work, engine=run.engine).batches(), blocks):
-                unseen.add(found)
+            for batch, unseen_rows in run.executor.stream(replace(work, engine=run.engine).batches(), blocks):
+                unseen.add(unseen_rows)
                 yield batch
         unseen.warn(table.place)
 
     def _in_memory(self, run: Run, coding: Coding) -> tuple[Any, UnseenCounts]:
-        """Encoded rows as what the caller gave, and what the fit had not seen.
+        """Encoded rows in the form of the caller's table, and the counts of unseen values.
 
-        A matrix is filled where it is, if the rows come to this process.
+        A matrix is filled in place, if the rows come to this process.
         """
         table = run.source
         form = replace(coding, engine=run.here.engine).form(table)
-        whole = run.shared(form.whole, table.rows) if isinstance(form, OnehotLayout) else None
+        matrix = run.shared(form.full_matrix, table.rows) if isinstance(form, OnehotLayout) else None
         model, resident, schema = self._fitted(), 0, table.schema
         if run.on_device and all(column.works_on_device(schema.field(column.name).type) for column in model.columns):
-            # columns follow each other; what becomes of them lies beside a matrix until that is filled
-            resident = 1 if whole is None else len(model.names)
+            # Columns are encoded one by one; for a matrix the results of all lie beside it until it is filled.
+            resident = 1 if matrix is None else len(model.names)
         blocks = run.blocks(coding.columns, len(coding.schema), resident=resident)
-        found: list[Any] = []
+        parts: list[Any] = []
         unseen = UnseenCounts()
 
         def take(part: tuple[Any, UnseenRows]) -> None:
-            found.append(part[0])
+            parts.append(part[0])
             unseen.add(part[1])
 
-        run.executor.map_blocks(run.prepared(coding.parts, form, whole), blocks, take)
-        if whole is not None and sum(map(len, found)) != len(whole):
+        run.executor.map_blocks(run.prepared(coding.parts, form, matrix), blocks, take)
+        if matrix is not None and sum(map(len, parts)) != len(matrix):
             raise SourceChangedError(f"{table.name}: its number of rows changed while it was read")
         unseen.warn(table.place)
-        made: list[Any] = found if whole is None else [whole]
-        return form.join(made, table, self._flavour()), unseen
+        results: list[Any] = parts if matrix is None else [matrix]
+        return form.join(results, table, self._flavour()), unseen
 
     def iter_batches(
         self,
@@ -654,7 +654,7 @@ class BaseTransformer:
         """
         table = any_source(source)
         batch_rows = whole(1)(batch_rows, "batch_rows")
-        coding = self._coding(table, self._asked(mode, layout, dtype, seed), first_row, written=False)
+        coding = self._coding(table, self._options_of(mode, layout, dtype, seed), first_row, to_file=False)
         with self._run("transform", table, partial(_need_of, table, coding)) as cluster:
             run = cluster.here
             engine = (
@@ -668,8 +668,8 @@ class BaseTransformer:
             blocks = run.source.blocks(self._fitted().names, rows)
             flavour = self._flavour()
             in_frames = (flavour or (layout == "compact" and table.flavour)) == "pandas"
-            for part, found in run.executor.stream(coding.parts(form), blocks):
-                unseen.add(found)
+            for part, unseen_rows in run.executor.stream(coding.parts(form), blocks):
+                unseen.add(unseen_rows)
                 part = part[: len(part) - len(part) % batch_rows] if drop_last else part
                 if in_frames:  # made once a block: pandas takes longer to make a frame than to take rows of one
                     yield from frame_batches(form.join([part], table, flavour), batch_rows)
@@ -679,52 +679,52 @@ class BaseTransformer:
             unseen.warn(table.place)
 
     def _layout_of(self, flavour: str) -> Layout:
-        """The layout where none is asked for: scikit-learn's arrays become matrices."""
+        """The default layout for a kind of table: scikit-learn's arrays become matrices."""
         return self.layout or ("onehot" if flavour == "matrix" else "compact")
 
-    def _asked(self, mode: str | None, layout: str | None, dtype: str | None, seed: int | None) -> dict[str, Any]:
-        """How to encode rows: as asked for, else as the constructor says."""
+    def _options_of(self, mode: str | None, layout: str | None, dtype: str | None, seed: int | None) -> dict[str, Any]:
+        """Options of encoding: the arguments, or else the constructor's."""
         seed = self.seed if seed is None else seed
         return {"mode": mode or self.mode, "layout": layout, "dtype": dtype or self.dtype, "seed": seed}
 
     def _coding(
         self,
         table: Source,
-        asked: Mapping[str, Any],
+        settings: Mapping[str, Any],
         first_row: int,
         uniforms: Mapping[str, np.ndarray] | None = None,
         *,
-        written: bool,
+        to_file: bool,
     ) -> Coding:
-        """How the blocks of a table are encoded and handed out; only what keeps metadata names the model."""
-        model, layout, seed = self._fitted(), asked["layout"], asked["seed"]
-        check_settings(asked)
+        """The coding of a table's blocks; only results that keep metadata get the fingerprint of the model."""
+        model, layout, seed = self._fitted(), settings["layout"], settings["seed"]
+        check_settings(settings)
         check_columns(table, model)
-        names = NAMES if asked.get("names") is None else NameTemplate(asked["names"])
+        names = NAMES if settings.get("names") is None else NameTemplate(settings["names"])
         options = EncodingOptions(
             seed=model.seed if seed is None else int(seed),
-            most_probable=asked["mode"] == "argmax",
-            dtype=asked["dtype"],
+            most_probable=settings["mode"] == "argmax",
+            dtype=settings["dtype"],
             first_row=whole()(first_row, "first_row"),
             place=table.place,
         )
-        drawn = checked_uniforms(model, uniforms, table.rows)
-        kept = original_columns(model, layout, table.schema) if asked.get("keep_original") else ()
-        flavour = self._flavour() or ("matrix" if layout == "onehot" and not kept else table.flavour)
+        uniforms_of_columns = checked_uniforms(model, uniforms, table.rows)
+        originals = original_columns(model, layout, table.schema) if settings.get("keep_original") else ()
+        flavour = self._flavour() or ("matrix" if layout == "onehot" and not originals else table.flavour)
         marks: dict[bytes | str, bytes | str] = {}
-        if written or flavour not in _WITHOUT_METADATA:
+        if to_file or flavour not in _WITHOUT_METADATA:
             marks[MODEL_KEY] = self._fingerprint()
             marks |= {} if names == NAMES else {NAMES_KEY: names.text}
-        encoded = encoded_schema(model, layout, options.dtype, table.schema, names, written=written)
-        schema = check_distinct(pa.schema([*_chosen(table, kept), *encoded], marks), names)
-        return Coding(self.engine, model, options, drawn, layout, schema, kept)
+        encoded = encoded_schema(model, layout, options.dtype, table.schema, names, to_file=to_file)
+        schema = check_distinct(pa.schema([*_fields(table, originals), *encoded], marks), names)
+        return Coding(self.engine, model, options, uniforms_of_columns, layout, schema, originals)
 
     def _alone(self) -> Self:
-        """A copy for one partition in one thread of a worker: the model, without cluster, listener and summaries."""
+        """A copy for one thread of a worker: the model and settings, without cluster, listener and summaries."""
         self._fitted()
-        alone = type(self)(**settings_of(self) | {"executor": None, "progress": None, "threads": 1})
-        alone.model_, alone.pandas_dtypes_, alone.frame_ = self.model_, self.pandas_dtypes_, self.frame_
-        return alone
+        copy = type(self)(**settings_of(self) | {"executor": None, "progress": None, "threads": 1})
+        copy.model_, copy.pandas_dtypes_, copy.frame_ = self.model_, self.pandas_dtypes_, self.frame_
+        return copy
 
     def inverse_transform(
         self,
@@ -792,9 +792,9 @@ class BaseTransformer:
         template = check_origin(table, self._fingerprint(), names)
         if table.lazy and out is None:
             return decode_lazily(self._alone(), table, template.text, invalid, return_valid=return_valid)
-        given = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
-        decoding = Decoding("reference", model, given, template, check=return_valid, drop=invalid == "drop")
-        written = ParquetOptions(partitioned, compression, row_group_rows)
+        encoded_table = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
+        decoding = Decoding("reference", model, encoded_table, template, check=return_valid, drop=invalid == "drop")
+        parquet = ParquetOptions(partitioned, compression, row_group_rows)
 
         def need() -> Need:
             schema = decoded_schema(model, decoding.reader().passthrough)
@@ -806,20 +806,20 @@ class BaseTransformer:
             schema = decoded_schema(model, reader.passthrough)
             return lazily(schema, partial(self._batches, "inverse", table, need, decoding, reader.names))
         with self._run("inverse", table, need) as run:
-            read = replace(decoding, engine=run.here.engine).reader(table)
-            schema = decoded_schema(model, read.passthrough)
+            reader = replace(decoding, engine=run.here.engine).reader(table)
+            schema = decoded_schema(model, reader.passthrough)
             decoding = replace(decoding, engine=run.engine)
             if out is not None:
-                asked = decoding.asked(table) | {"part_rows": part_rows} | written.asked
+                run_settings = decoding.asked(table) | {"part_rows": part_rows} | parquet.asked
                 schema = schema.with_metadata(metadata_for_pandas(self.pandas_dtypes_, schema))
-                parts = Parts(target_of(table, out), schema, asked, part_rows, written, decoded=True)
-                return write_rows(run, read.names, parts, decoding.batches, resume=resume)
-            found: list[Decoded] = []
-            run.executor.map_blocks(run.prepared(decoding.rows, read), read.blocks(run), found.append)
-        # a matrix says nothing of frames: what is made of it is what was fitted
+                parts = Parts(target_of(table, out), schema, run_settings, part_rows, parquet, decoded=True)
+                return write_rows(run, reader.names, parts, decoding.batches, resume=resume)
+            blocks: list[Decoded] = []
+            run.executor.map_blocks(run.prepared(decoding.rows, reader), reader.blocks(run), blocks.append)
+        # A matrix does not say which frames the caller uses: decoded rows have the kind of table that was fitted.
         flavour = self.frame_ if table.flavour == "matrix" and table.arrays is np and self.frame_ in _FRAMES else None
-        values = restore(joined([part.table for part in found], schema), table, self.pandas_dtypes_, flavour)
-        return (values, joined_valid(found)) if return_valid else values
+        values = restore(joined([part.table for part in blocks], schema), table, self.pandas_dtypes_, flavour)
+        return (values, joined_valid(blocks)) if return_valid else values
 
     @overload
     def evaluate(self, source: Any, *, compare: None = None) -> Report: ...
@@ -868,7 +868,7 @@ class BaseTransformer:
             return self._compare(any_source(source), any_source(compare))
         model, table, start = self._fitted(), any_source(source), time.perf_counter()
         check_columns(table, model)
-        with self._run("evaluate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
+        with self._run("evaluate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
             report = evaluate_table(model, run)
         return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
 
@@ -882,7 +882,7 @@ class BaseTransformer:
 
         def need() -> Need:
             rows = (table.rows or 0) + (synthetic.rows or 0)
-            return Need.compare(_chosen(table, names), rows)
+            return Need.compare(_fields(table, names), rows)
 
         with self._run("evaluate", table, need) as run:
             pairs, original = count_original(model, names, run)
@@ -892,11 +892,11 @@ class BaseTransformer:
         return replace(comparison, reasons=self.schema_.reasons, facts=facts)
 
     def _facts(self, table: Source, start: float) -> RunFacts:
-        """When and how a report on a table was made, which began at a time of `time.perf_counter`."""
+        """Time and circumstances of a report on a table; `start` is the `time.perf_counter` of its beginning."""
         from gpuvgm.report import RunFacts
 
-        now, seconds = datetime.now(UTC), time.perf_counter() - start
-        return RunFacts(table.name, self._path, gpuvgm.__version__, f"{now:%F %R} UTC", seconds)
+        moment, seconds = datetime.now(UTC), time.perf_counter() - start
+        return RunFacts(table.name, self._path, gpuvgm.__version__, f"{moment:%F %R} UTC", seconds)
 
     def validate(self, source: Any) -> Validation:
         """Judge whether a decoded or generated table looks like the training table, of which only the model is needed.
@@ -931,7 +931,7 @@ class BaseTransformer:
 
         model, table = self._fitted(), any_source(source)
         check_columns(table, model)
-        with self._run("validate", table, lambda: Need.evaluate(_chosen(table, model.names))) as run:
+        with self._run("validate", table, lambda: Need.evaluate(_fields(table, model.names))) as run:
             return validate_table(model, run)
 
     def distance_to(self, other: BaseTransformer) -> ModelDistance:
@@ -1033,15 +1033,15 @@ class BaseTransformer:
         )
 
     def _stored(self, *, summaries: bool) -> TableModel:
-        """What `save` writes."""
+        """The model that `save` writes."""
         fitted = getattr(self, "unfinished_", None)
         if fitted is None:
             fitted = replace(self._fitted(), summaries=self.summaries_)
         settings = {key: value for key, value in settings_of(self).items() if key not in OF_THIS_MACHINE}
         settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
         settings["frame"] = self.frame_
-        held = fitted.summaries if summaries else {}
-        return replace(fitted, settings=settings, summaries=held)
+        summaries_to_save = fitted.summaries if summaries else {}
+        return replace(fitted, settings=settings, summaries=summaries_to_save)
 
     def set_output(self, *, transform: Output | None = None) -> Self:
         """Choose what `transform` returns.
@@ -1074,15 +1074,15 @@ class BaseTransformer:
 
     def _fingerprint(self) -> str:
         """Fingerprint of the model, computed once."""
-        model, known = self._fitted(), self.__dict__.get("_fingerprint_of")
-        if known is None or known[0] is not model:
-            self._fingerprint_of = known = (model, fingerprint(model))
-        return str(known[1])
+        model, entry = self._fitted(), self.__dict__.get("_fingerprint_of")
+        if entry is None or entry[0] is not model:
+            self._fingerprint_of = entry = (model, fingerprint(model))
+        return str(entry[1])
 
     def _flavour(self) -> str | None:
-        """What `set_output` chose; None for the default."""
-        chosen = getattr(self, "_sklearn_output_config", {"transform": "default"})["transform"]
-        return None if chosen == "default" else str(chosen)
+        """The output that `set_output` chose; None for the default."""
+        output = getattr(self, "_sklearn_output_config", {"transform": "default"})["transform"]
+        return None if output == "default" else str(output)
 
     @property
     def schema_(self) -> TableSchema:
@@ -1091,12 +1091,12 @@ class BaseTransformer:
 
     @property
     def feature_names_in_(self) -> np.ndarray:
-        """The columns that were there at fit."""
+        """Names of the columns at fit."""
         return np.array([column.name for column in self.schema_.columns], dtype=object)
 
     @property
     def n_features_in_(self) -> int:
-        """How many columns were there at fit."""
+        """Number of the columns at fit."""
         return len(self.schema_.columns)
 
     def get_feature_names_out(
@@ -1127,11 +1127,11 @@ class BaseTransformer:
         >>> transformer.get_feature_names_out(layout="onehot").tolist()
         ['colour.mode.0', 'colour.mode.1']
         """
-        chosen, model = layout or self._layout_of(self.frame_), self._fitted()
-        check_settings({"layout": chosen})
+        layout_name, model = layout or self._layout_of(self.frame_), self._fitted()
+        check_settings({"layout": layout_name})
         template = NAMES if names is None else NameTemplate(names)
         compact = [name for column in model.columns for name in column.compact_names(template)]
-        return np.array(model.onehot_names(template) if chosen == "onehot" else compact, dtype=object)
+        return np.array(model.onehot_names(template) if layout_name == "onehot" else compact, dtype=object)
 
     @property
     def layout_(self) -> dict[str, list[Span]]:
@@ -1145,7 +1145,7 @@ class BaseTransformer:
 
     @property
     def fit_report_(self) -> FitReport:
-        """What the fit did: rows, kinds with reasons, steps, modes, tail modes, widths and seconds by stage."""
+        """Report of the fit: rows, kinds with reasons, steps, modes, tail modes, widths and seconds by stage."""
         return FitReport.of(self._fitted(), self._seconds)
 
     def _fitted(self) -> TableModel:
@@ -1161,7 +1161,7 @@ class BaseTransformer:
         return self.model_
 
     def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> AbstractContextManager[Run]:
-        """Where and how a stage is done."""
+        """The run of a stage."""
         settings = RunSettings(self.engine, self.executor, self.memory, self.threads, self.progress, self.block_rows)
         return settings.run(stage, table, need)
 
@@ -1174,16 +1174,16 @@ def settings_of(transformer: BaseTransformer) -> dict[str, Any]:
     return {name: getattr(transformer, name) for name in _SETTINGS}
 
 
-def _chosen(table: Source, names: Sequence[str]) -> pa.Schema:
+def _fields(table: Source, names: Sequence[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in names])
 
 
 def _need_of(table: Source, coding: Coding, out: Path_ | None = None, group_rows: int | None = None) -> Need:
-    return Need.transform(_chosen(table, coding.columns), coding.schema, to_file=out is not None, group_rows=group_rows)
+    return Need.transform(_fields(table, coding.columns), coding.schema, to_file=out is not None, group_rows=group_rows)
 
 
-def _check_stored(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:
-    """Refuse settings that no transformer has."""
+def _check_settings_of_file(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:
+    """Refuse settings of a model file that no transformer has."""
     unknown = sorted(set(settings) - (set(_SETTINGS) - set(OF_THIS_MACHINE)))
     try:
         if unknown:
@@ -1201,7 +1201,7 @@ Transformer = TypeVar("Transformer", bound=BaseTransformer)
 
 
 def fit_for_samples(transformer: Transformer, source: Any) -> Transformer:
-    """Fit a table for a generator, which warns of what is true of its samples instead of what `fit` warns of.
+    """Fit a table for a generator, without the warnings of `fit`: the generator warns of its samples.
 
     Parameters
     ----------
@@ -1226,7 +1226,7 @@ def save_generator(
     path: Path_,
     load: Callable[[TableModel], object] = lambda _: None,
 ) -> None:
-    """Write the columns of a generator, without summaries, with what is its own; raises as `TableTransformer.save`.
+    """Write the columns of a generator, without summaries, and its network; raises as `TableTransformer.save`.
 
     Parameters
     ----------
@@ -1241,8 +1241,8 @@ def save_generator(
     load : callable
         What loading makes of the model; nothing is written where it fails.
     """
-    stored = transformer._stored(summaries=False)
-    save_model(replace(stored, settings=stored.settings | {"synthesizer": settings}, network=network), path, load)
+    model = transformer._stored(summaries=False)
+    save_model(replace(model, settings=model.settings | {"synthesizer": settings}, network=network), path, load)
 
 
 def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer:
@@ -1260,13 +1260,13 @@ def load_as(kind: type[Transformer], path: Path_, **machine: Any) -> Transformer
     return transformer_of(kind, load_model(fspath(path)), path, **machine)
 
 
-def transformer_of(kind: type[Transformer], stored: TableModel, path: Path_, **machine: Any) -> Transformer:
+def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **machine: Any) -> Transformer:
     """The transformer of a model that was read from a file."""
-    settings = {name: value for name, value in stored.settings.items() if name != "synthesizer"}
+    settings = {name: value for name, value in model.settings.items() if name != "synthesizer"}
     dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
-    _check_stored(path, settings, dtypes, frame)
+    _check_settings_of_file(path, settings, dtypes, frame)
     transformer = kind(**settings, **machine)
     transformer.pandas_dtypes_, transformer.frame_ = dtypes, frame
-    transformer._take(replace(stored, settings={}, network=b""))
+    transformer._take(replace(model, settings={}, network=b""))
     transformer._path = fspath(path)
     return transformer

@@ -1,4 +1,4 @@
-"""Transform and inverse of Dask's frames: one call of a fitted transformer a partition, in the user's own graph."""
+"""Transform and inverse of Dask's frames: a fitted transformer is called for each partition, in the user's graph."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gpuvgm.errors import InputError
 from gpuvgm.execution.dask_frames import map_frames
 
 
-def encode_lazily(alone: Any, table: Any, options: Mapping[str, Any], first_row: int) -> Any:
+def encode_lazily(transformer: Any, table: Any, options: Mapping[str, Any], first_row: int) -> Any:
     """A lazy frame of the encoded partitions.
 
     Parameters
     ----------
-    alone : TableTransformer
-        The fitted transformer, without what stays in this process.
+    transformer : TableTransformer
+        The fitted transformer, without its cluster, listener and summaries, which stay in this process.
     table : DaskFrame
         The rows.
     options : mapping
@@ -25,18 +25,19 @@ def encode_lazily(alone: Any, table: Any, options: Mapping[str, Any], first_row:
     first_row : int
         Global index of the frame's first row.
     """
-    return map_frames(table, partial(_encoded_part, alone, options, first_row), numbered=True)
+    # Numbered, since the modes that are drawn depend on the number of a row in the whole table.
+    return map_frames(table, partial(_encode_part, transformer, options, first_row), numbered=True)
 
 
-def decode_lazily(alone: Any, table: Any, template: str, invalid: str, *, return_valid: bool) -> Any:
+def decode_lazily(transformer: Any, table: Any, template: str, invalid: str, *, return_valid: bool) -> Any:
     """A lazy frame of the decoded partitions; with `return_valid` also a lazy series of which rows are valid.
 
     Parameters
     ----------
-    alone, table : object
+    transformer, table : object
         As for `encode_lazily`.
     template : str
-        What encoded columns are called.
+        Template of the encoded columns' names.
     invalid : {"mask", "drop"}
         Whether rows outside the training range are left out.
     return_valid : bool
@@ -44,42 +45,43 @@ def decode_lazily(alone: Any, table: Any, template: str, invalid: str, *, return
     """
     names, columns = table.schema.names, {}
     if table.flavour == "matrix":
-        names = alone.get_feature_names_out(layout="onehot", names=template).tolist()
+        names = transformer.get_feature_names_out(layout="onehot", names=template).tolist()
         if len(names) != len(table.schema.names):
             raise InputError(f"the array has {len(table.schema.names)} columns, but the onehot layout has {len(names)}")
         columns = dict(zip(table.schema.names, names, strict=True))
-    numbered = bool(running_identifiers(alone, names))
-    decode = partial(_decoded_part, alone, template, invalid, columns)
-    found = [map_frames(table, partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
-    return tuple(found) if return_valid else found[0]
+    # Only identifiers that are numbered through need the rows of a frame counted.
+    numbered = bool(running_identifiers(transformer, names))
+    decode = partial(_decode_part, transformer, template, invalid, columns)
+    frames = [map_frames(table, partial(decode, n), numbered=numbered) for n in range(1 + return_valid)]
+    return tuple(frames) if return_valid else frames[0]
 
 
-def running_identifiers(alone: Any, names: Iterable[str]) -> list[IdColumn]:
-    """Identifiers that these encoded columns lack, and that get running numbers."""
-    there = set(names)
-    return [c for c in alone.model_.identifiers if c.regenerate == "sequence" and c.name not in there]
+def running_identifiers(transformer: Any, names: Iterable[str]) -> list[IdColumn]:
+    """Identifiers that are not among the encoded columns, and get running numbers."""
+    present = set(names)
+    return [c for c in transformer.model_.identifiers if c.regenerate == "sequence" and c.name not in present]
 
 
-def _encoded_part(alone: Any, options: Mapping[str, Any], first_row: int, frame: Any, start: int) -> Any:
+def _encode_part(transformer: Any, options: Mapping[str, Any], first_row: int, frame: Any, start: int) -> Any:
     """One encoded partition, as a frame of its library with its index."""
-    encoded = alone.transform(frame, **options, first_row=first_row + start)
+    encoded = transformer.transform(frame, **options, first_row=first_row + start)
     if options["layout"] == "compact" or options["keep_original"]:
         return encoded
-    names = list(alone.get_feature_names_out(layout="onehot", names=options["names"]))
+    names = list(transformer.get_feature_names_out(layout="onehot", names=options["names"]))
     return type(frame)(encoded, columns=names, index=frame.index)
 
 
-def _decoded_part(  # noqa: PLR0913 - what Dask hands over comes after what was asked for
-    alone: Any, template: str, invalid: str, columns: Mapping[str, str], place: int, frame: Any, start: int
+def _decode_part(  # noqa: PLR0913 - the arguments of Dask come last
+    transformer: Any, template: str, invalid: str, columns: Mapping[str, str], place: int, frame: Any, start: int
 ) -> Any:
-    """One decoded partition, whose columns may get other names first, or which of its rows are valid."""
+    """One decoded partition (`place` 0), or the series of its valid rows (1); its columns are renamed first."""
     frame = frame.rename(columns=columns) if columns else frame
-    checked = place == 1 or invalid == "drop"
-    decoded = alone.inverse_transform(frame, names=template, return_valid=checked)
-    values, valid = decoded if checked else (decoded, None)
-    for column in running_identifiers(alone, frame.columns) if start else ():
-        there = values[column.name]
+    with_valid = place == 1 or invalid == "drop"
+    decoded = transformer.inverse_transform(frame, names=template, return_valid=with_valid)
+    values, valid = decoded if with_valid else (decoded, None)
+    for column in running_identifiers(transformer, frame.columns) if start else ():
+        series = values[column.name]
         numbers: Any = column.absent(start, len(values)).passthrough
-        values[column.name] = type(there)(numbers.to_pandas().to_numpy(), index=values.index).astype(there.dtype)
-    found = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
-    return found[valid] if invalid == "drop" else found  # with the index that the frame's divisions speak of
+        values[column.name] = type(series)(numbers.to_pandas().to_numpy(), index=values.index).astype(series.dtype)
+    result = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
+    return result[valid] if invalid == "drop" else result  # with the index that the frame's divisions speak of

@@ -29,25 +29,25 @@ from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, document_digest
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Decoded rows, and which of them lie within every column's training range; where the encoded ones lay.
+    """Decoded rows, and a mask of those within every column's training range; both lie where the encoded rows lay.
 
-    `valid` is None where nobody asked, and where no column has a range.
+    `valid` is None if it was not requested, or if no column has a range.
     """
 
     table: pa.RecordBatch | DeviceTable
     valid: Array | None
 
-    def kept(self) -> Decoded:
-        """The valid rows alone."""
+    def valid_rows(self) -> Decoded:
+        """The decoded rows that are valid."""
         if self.valid is None or self.valid.all():
             return self
         table = self.table
-        kept = table.filter(self.valid) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(self.valid))
-        return Decoded(kept, self.valid[self.valid])
+        rows = table.filter(self.valid) if isinstance(table, DeviceTable) else kept_rows(table, to_numpy(self.valid))
+        return Decoded(rows, self.valid[self.valid])
 
 
 def _decoded_rows(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
-    """Values of encoded rows; columns that are not there are left out."""
+    """Decode the columns that the rows have."""
     arrays: dict[str, Column] = {}
     valid: Array | None = None
     for name, part in encoded.columns.items():
@@ -57,35 +57,35 @@ def _decoded_rows(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
     return Decoded(table_of_columns(arrays, encoded.rows), valid)
 
 
-def _valid_in_both(one: Array, other: Array | None) -> Array:
-    """Rows that are valid in both, where the second lies if that is a device."""
-    if other is None:
-        return one
-    there = other if is_on_device(other) else one
-    return beside(one, there) & beside(other, there)
+def _valid_in_both(first: Array, second: Array | None) -> Array:
+    """Combine two masks, on the device of the second one if it lies on a device."""
+    if second is None:
+        return first
+    target = second if is_on_device(second) else first
+    return beside(first, target) & beside(second, target)
 
 
 def joined_valid(parts: Sequence[Decoded]) -> Array:
-    """Which rows of all blocks are valid, as one array."""
+    """The masks of valid rows of all blocks as one array."""
     if not parts:
         return np.empty(0, np.bool_)
     masks = [np.ones(len(part.table), np.bool_) if part.valid is None else part.valid for part in parts]
-    there = next((mask for mask in masks if is_on_device(mask)), masks[0])
-    return namespace_of(there).concatenate([beside(mask, there) for mask in masks])
+    target = next((mask for mask in masks if is_on_device(mask)), masks[0])
+    return namespace_of(target).concatenate([beside(mask, target) for mask in masks])
 
 
 def check_origin(table: Source, fingerprint: str, names: str | None) -> NameTemplate:
-    """Refuse what a model of another fingerprint encoded; what columns are called, as the caller or the table says."""
+    """Refuse rows encoded with another model; return the template of names that the caller or the table gives."""
     for name, pairs in table.metadata().items():
-        found = pairs.get(MODEL_KEY)
-        if found is not None and found != fingerprint:
-            raise InputError(f"{name}: encoded with another model; use the one with fingerprint {found[:16]}…")
+        origin = pairs.get(MODEL_KEY)
+        if origin is not None and origin != fingerprint:
+            raise InputError(f"{name}: encoded with another model; use the one with fingerprint {origin[:16]}…")
         names = names or pairs.get(NAMES_KEY)
     return NAMES if names is None else NameTemplate(names)
 
 
 def decoded_schema(model: TableModel, passthrough: Mapping[str, pa.Field[Any]]) -> pa.Schema:
-    """Columns of decoded rows; `passthrough` has the fields of the passthrough columns that are there."""
+    """Columns of decoded rows; `passthrough` holds the fields of those passthrough columns that the rows have."""
     fields = []
     for column in model.columns:
         if column.name in passthrough:
@@ -108,7 +108,7 @@ class CompactReader:
     schema : pyarrow.Schema
         Columns of the encoded table; passthrough columns may be absent.
     names : NameTemplate
-        What its columns are called.
+        Template of the columns' names.
     """
 
     def __init__(self, model: TableModel, schema: pa.Schema, names: NameTemplate) -> None:
@@ -132,8 +132,8 @@ class CompactReader:
         InputError
             For a mode that is missing or none of the column's one-hot columns, naming column and row.
         """
-        coded = {column.name: self._read(column, block) for column in self._columns}
-        return Encoded(block.first_row, block.rows, _all_parts(self._model, coded, block))
+        columns = {column.name: self._read(column, block) for column in self._columns}
+        return Encoded(block.first_row, block.rows, _all_parts(self._model, columns, block))
 
     def _read(self, column: FittedColumn, block: Block) -> Coded:
         if not column.is_encoded:
@@ -144,16 +144,16 @@ class CompactReader:
             return Coded(scalar)
         if column.width:
             code = _codes(column, block, self._names.mode(column.name))
-            there = scalar if scalar is not None and is_on_device(scalar) else code
-            return Coded(None if scalar is None else beside(scalar, there), beside(code, there))
+            target = scalar if scalar is not None and is_on_device(scalar) else code
+            return Coded(None if scalar is None else beside(scalar, target), beside(code, target))
         xp = np if scalar is None else namespace_of(scalar)
         return Coded(scalar, xp.zeros(block.rows, dtype=column.code_dtype))
 
 
-def _all_parts(model: TableModel, coded: dict[str, Coded], block: Block | MatrixBlock) -> dict[str, Coded]:
-    """Parts of all columns in order; identifiers that did not come with the rows get what stands for them."""
+def _all_parts(model: TableModel, columns: dict[str, Coded], block: Block | MatrixBlock) -> dict[str, Coded]:
+    """Parts of all columns in order; identifiers that the rows lack get substitutes, if they have any."""
     parts = {
-        column.name: coded.get(column.name) or column.absent(block.first_row, block.rows) for column in model.columns
+        column.name: columns.get(column.name) or column.absent(block.first_row, block.rows) for column in model.columns
     }
     return {name: part for name, part in parts.items() if part is not None}
 
@@ -165,9 +165,9 @@ def _codes(column: FittedColumn, block: Block, name: str) -> Modes:
         if not column.all_known:
             mode = xp.where(xp.isnan(mode), mode.dtype.type(column.width), mode) if mode.dtype.kind == "f" else mode
         end = column.width + (not column.all_known)
-        wrong = ~((mode >= 0) & (mode < end) & (mode == xp.floor(mode)))
-        if wrong.any():
-            first = int(wrong.argmax())
+        is_invalid = ~((mode >= 0) & (mode < end) & (mode == xp.floor(mode)))
+        if is_invalid.any():
+            first = int(is_invalid.argmax())
             refuse_code(column, block.first_row + first, mode[first].item())
         mode = mode.astype(column.code_dtype)
     contiguous: Modes = xp.ascontiguousarray(mode)
@@ -175,7 +175,7 @@ def _codes(column: FittedColumn, block: Block, name: str) -> Modes:
 
 
 def _array_of_column(block: Block, name: str) -> Array:
-    """A column of a block as an array where it lies; floats with NaN where values are missing."""
+    """A column of a block as an array on its own device; missing values are NaN."""
     column = block.column(name)
     if not isinstance(column, DeviceColumn) or not is_array(column):
         return floats(as_numbers(plain_values_of(on_host(column)), "numeric"))
@@ -222,7 +222,7 @@ class OnehotReader:
         The matrix, where it is in memory.
     """
 
-    def __init__(  # noqa: PLR0913 - what is read, and where it is
+    def __init__(  # noqa: PLR0913 - the table, and the place of its matrix
         self,
         engine: Engine,
         model: TableModel,
@@ -240,35 +240,35 @@ class OnehotReader:
 
     def __call__(self, block: Block | MatrixBlock) -> Encoded:
         """Encoded rows of a block."""
-        matrix: Array = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stacked(block, self._onehot))
+        matrix: Array = real_scalars(block.matrix if isinstance(block, MatrixBlock) else _stack(block, self._onehot))
         xp = namespace_of(matrix)
         blank = xp.isnan(matrix)
         if blank.any():
             self._refuse_blank(to_numpy(xp.argwhere(blank)), block.first_row)
-        coded = {column.name: _empty(column, matrix) for column in self._model.encoded}
+        columns = {column.name: _empty(column, matrix) for column in self._model.encoded}
         parts = [
-            (coded[column.name].scalar, coded[column.name].code, column.mode_codes(), not column.all_known)
+            (columns[column.name].scalar, columns[column.name].code, column.mode_codes(), not column.all_known)
             for column in self._model.encoded
         ]
         self._engine.read_onehot(matrix, parts)
         if isinstance(block, Block):
-            coded |= {name: Coded(passthrough=block.column(name)) for name in self.passthrough}
-        return Encoded(block.first_row, block.rows, _all_parts(self._model, coded, block))
+            columns |= {name: Coded(passthrough=block.column(name)) for name in self.passthrough}
+        return Encoded(block.first_row, block.rows, _all_parts(self._model, columns, block))
 
-    def _refuse_blank(self, found: NDArray[np.int64], first_row: int) -> None:
-        """Refuse NaN, but for scalars of columns that have a mode for missing values, where it stands for these."""
-        missing = [
+    def _refuse_blank(self, positions: NDArray[np.int64], first_row: int) -> None:
+        """Refuse NaN, except in scalars of columns with a mode for missing values."""
+        scalars_with_missing = [
             start
             for name, spans in self._model.spans().items()
             for start, _, activation in spans
             if activation == "tanh" and MISSING in getattr(self._model[name], "modal_values", ())
         ]
-        wrong = found[~np.isin(found[:, 1], missing)]
-        if len(wrong):
-            row, at = wrong[0].tolist()
+        invalid = positions[~np.isin(positions[:, 1], scalars_with_missing)]
+        if len(invalid):
+            row, at = invalid[0].tolist()
             raise InputError(
                 f'the matrix holds NaN in row {first_row + row}, column {at} ("{self._model.onehot_names()[at]}"; '
-                f"{len(wrong)} such values); check what made it"
+                f"{len(invalid)} such values); check what made it"
             )
 
 
@@ -278,13 +278,13 @@ def _slices(matrix: NDArray[Any], rows: int) -> Iterator[MatrixBlock]:
 
 
 def _empty(column: FittedColumn, matrix: Floats) -> Coded:
-    """Room for what a column has in the rows of a matrix."""
+    """Empty scalars and codes of a column, for the rows of a matrix."""
     xp = namespace_of(matrix)
     scalar = xp.empty(len(matrix), dtype=matrix.dtype) if column.has_scalar else None
     return Coded(scalar, xp.empty(len(matrix), dtype=column.code_dtype) if column.has_codes else None)
 
 
-def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:
+def _stack(block: Block, names: Sequence[str]) -> NDArray[Any]:
     """Columns of a block as a matrix."""
     columns = [_array_of_column(block, name) for name in names]
     if not columns:
@@ -294,24 +294,24 @@ def _stacked(block: Block, names: Sequence[str]) -> NDArray[Any]:
 
 
 def real_scalars(scalar: Array) -> Floats:
-    """Scalars as contiguous float32 or float64, where they lie."""
-    kept = scalar.dtype in (np.float32, np.float64)
-    contiguous: Floats = namespace_of(scalar).ascontiguousarray(scalar if kept else scalar.astype(np.float64))
+    """Scalars as a contiguous array of float32 or float64, on their own device."""
+    is_float = scalar.dtype in (np.float32, np.float64)
+    contiguous: Floats = namespace_of(scalar).ascontiguousarray(scalar if is_float else scalar.astype(np.float64))
     return contiguous
 
 
 def holds_matrices(table: Source) -> bool:
-    """Whether encoded rows are a matrix, or matrices that come one after the other: columns without names."""
+    """Return whether encoded rows are a matrix, or a stream of matrices, whose columns have no names."""
     return "matrix" in (table.flavour, getattr(table, "part_flavour", None))
 
 
 def _check_numbers(source: str, schema: pa.Schema, names: Sequence[str]) -> None:
     """Refuse scalars and codes that are no numbers."""
-    there = set(schema.names)
+    present = set(schema.names)
     for name in names:
-        type_ = schema.field(name).type if name in there else pa.null()
-        held = type_.value_type if pa.types.is_dictionary(type_) else type_
-        if not (is_plain_number_type(held) or pa.types.is_boolean(held) or pa.types.is_null(held)):
+        type_ = schema.field(name).type if name in present else pa.null()
+        value_type = type_.value_type if pa.types.is_dictionary(type_) else type_
+        if not (is_plain_number_type(value_type) or pa.types.is_boolean(value_type) or pa.types.is_null(value_type)):
             raise InputError(f'{source}: column "{name}" holds {type_} values, but transform gives numbers')
 
 
@@ -320,7 +320,7 @@ def _check_numbers(source: str, schema: pa.Schema, names: Sequence[str]) -> None
 
 @dataclass(frozen=True, slots=True)
 class EncodedTable(Source):
-    """What a reader of encoded rows has to know of their table; see `Source`."""
+    """Name, kind and schema of encoded rows, which is all that a reader needs; see `Source`."""
 
     name: str
     flavour: str
@@ -340,11 +340,11 @@ class Decoding:
     table : EncodedTable
         The encoded rows.
     names : NameTemplate
-        What their columns are called.
+        Template of their columns' names.
     check : bool
-        Whether to look at bounds.
+        Whether to check that rows lie within the training range.
     drop : bool
-        Leave out what lies outside them.
+        Whether to leave out rows outside it.
     """
 
     engine: str
@@ -355,7 +355,7 @@ class Decoding:
     drop: bool
 
     def asked(self, table: Source) -> dict[str, Any]:
-        """What decides the decoded rows, for a manifest."""
+        """Record for a manifest of all that determines the decoded rows."""
         return {
             "command": "inverse",
             "model": document_digest(self.model),
@@ -364,7 +364,7 @@ class Decoding:
         }
 
     def reader(self, table: Source | None = None) -> CompactReader | OnehotReader:
-        """What reads encoded rows from blocks; of a table that is there, also from slices of its matrix.
+        """A reader of encoded rows from blocks; for a table in memory also from slices of its matrix.
 
         Raises
         ------
@@ -374,34 +374,34 @@ class Decoding:
         engine, model = get_engine(self.engine), self.model
         table = (table or self.table).as_read(on_device=runs_on_device(engine))
         schema, is_matrix = table.schema, holds_matrices(table)
-        there, compact = set(schema.names), CompactReader(model, schema, self.names)
-        if not is_matrix and (set(compact.names) <= there or not set(model.onehot_names(self.names)) <= there):
+        present, compact = set(schema.names), CompactReader(model, schema, self.names)
+        if not is_matrix and (set(compact.names) <= present or not set(model.onehot_names(self.names)) <= present):
             _check_numbers(table.name, schema, [name for name in compact.names if name not in compact.passthrough])
             return compact
         names = schema.names if is_matrix else model.onehot_names(self.names)
         _check_numbers(table.name, schema, names)
         if len(names) != model.onehot_width:
-            found = counted(len(names), "column")
-            raise InputError(f"{table.name}: {found}, but the model's onehot layout has {model.onehot_width}")
-        beside = {} if is_matrix else compact.passthrough
-        return OnehotReader(engine, model, names, beside, getattr(table, "matrix", None))
+            width = counted(len(names), "column")
+            raise InputError(f"{table.name}: {width}, but the model's onehot layout has {model.onehot_width}")
+        passthrough = {} if is_matrix else compact.passthrough
+        return OnehotReader(engine, model, names, passthrough, getattr(table, "matrix", None))
 
     def rows(self, reader: CompactReader | OnehotReader | None = None) -> Callable[[Any], Decoded]:
-        """From blocks to decoded rows, read by a reader that is there or by a new one."""
-        read, engine = reader or self.reader(), get_engine(self.engine)
+        """A function from blocks to decoded rows; `reader` is built here if none is given."""
+        read_block, engine = reader or self.reader(), get_engine(self.engine)
         check = self.check or self.drop
         decoders = {column.name: column.decoder(engine, check=check) for column in self.model.columns}
 
-        def decoded(block: Any) -> Decoded:
+        def decode(block: Any) -> Decoded:
             try:
-                rows = _decoded_rows(decoders, read(block))
+                rows = _decoded_rows(decoders, read_block(block))
             except InputError as problem:
                 raise InputError(f"{self.table.name}: {problem}") from problem
-            return rows.kept() if self.drop else rows
+            return rows.valid_rows() if self.drop else rows
 
-        return decoded
+        return decode
 
     def batches(self) -> Callable[[Any], tuple[pa.RecordBatch, UnseenRows]]:
-        """From blocks to Arrow batches of decoded rows, in which nothing is unseen."""
-        decoded = self.rows()
-        return lambda block: (host_batch(decoded(block).table), {})
+        """A function from blocks to Arrow batches of decoded rows; its second result, of unseen values, is empty."""
+        decode = self.rows()
+        return lambda block: (host_batch(decode(block).table), {})

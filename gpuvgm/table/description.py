@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def jsonable(value: Any) -> Any:
-    """The same without anything that JSON lacks: arrays become lists, infinite and undefined numbers null."""
+    """Convert a value to types of JSON: arrays become lists, infinite and undefined numbers null."""
     if isinstance(value, Mapping):
         return {str(key): jsonable(part) for key, part in value.items()}
     if isinstance(value, (list, tuple)):
@@ -24,7 +24,7 @@ def jsonable(value: Any) -> Any:
 
 
 def model_document(model: TableModel) -> dict[str, Any]:
-    """A fitted model."""
+    """Document of a fitted model."""
     reasons = model.schema.reasons
     dropped = {spec.name: spec.reason for spec in model.schema.columns if spec.kind == "drop"}
     columns = {

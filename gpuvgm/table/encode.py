@@ -1,4 +1,4 @@
-"""Rows to scalars and codes: blocks encoded with a fitted model, and the two layouts that hand them out."""
+"""Rows to scalars and codes: blocks encoded with a fitted model, and the layouts of encoded rows."""
 
 from __future__ import annotations
 
@@ -39,30 +39,30 @@ _ARROW_TYPES: dict[str, pa.DataType] = {"float32": pa.float32(), "float64": pa.f
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Encoded rows: what each column has of scalar, code, and the values of passthrough columns.
+    """Encoded rows: scalars and codes of each column, or the values of passthrough columns.
 
-    `kept` are original columns that stay beside them.
+    `originals` holds the original columns that the result has too.
     """
 
     first_row: int
     rows: int
     columns: dict[str, Coded]
-    kept: Mapping[str, Column] = field(default_factory=dict)
+    originals: Mapping[str, Column] = field(default_factory=dict)
 
     @property
     def unseen(self) -> UnseenRows:
-        """Values that the fit had not seen, by column and sort."""
+        """Counts of values that the fit had not seen, by column and sort."""
         return {name: part.unseen for name, part in self.columns.items() if part.unseen}
 
 
-def _waited_for(columns: Mapping[str, Coded]) -> list[tuple[str, NDArray[Any]]]:
-    """Columns whose counts are pending, and the counts: the device is waited for once."""
+def _pending_counts(columns: Mapping[str, Coded]) -> list[tuple[str, NDArray[Any]]]:
+    """Columns whose counts are pending on a device, with the counts; one transfer fetches them all."""
     pending = {name: part.pending.counts for name, part in columns.items() if part.pending is not None}
     if not pending:
         return []
-    first, *others = counts = list(pending.values())
-    whole = to_numpy(namespace_of(first).concatenate(counts) if others else first)
-    return list(zip(pending, np.split(whole, np.cumsum([len(one) for one in counts])[:-1]), strict=True))
+    first, *further = counts = list(pending.values())
+    host_counts = to_numpy(namespace_of(first).concatenate(counts) if further else first)
+    return list(zip(pending, np.split(host_counts, np.cumsum([len(array) for array in counts])[:-1]), strict=True))
 
 
 def checked_uniforms(
@@ -76,17 +76,17 @@ def checked_uniforms(
         For columns that take no uniforms, a wrong number of values, or values outside [0, 1).
     """
     checked = {}
-    for name, given in (uniforms or {}).items():
+    for name, array in (uniforms or {}).items():
         if name not in model.names or not model[name].takes_uniforms:
-            why = "which draws nothing" if name in model.names else "which was not fitted"
-            raise InputError(f'uniforms are given for column "{name}", {why}')
-        here = to_numpy(device_array(f'uniforms of column "{name}"', given)) if lies_on_device(given) else given
-        values = np.ascontiguousarray(here, dtype=np.float64)
+            reason = "which draws nothing" if name in model.names else "which was not fitted"
+            raise InputError(f'uniforms are given for column "{name}", {reason}')
+        host_array = to_numpy(device_array(f'uniforms of column "{name}"', array)) if lies_on_device(array) else array
+        values = np.ascontiguousarray(host_array, dtype=np.float64)
         if values.ndim != 1 or (rows is not None and len(values) != rows):
             raise InputError(f'column "{name}": uniforms need one value a row ({rows}), not shape {values.shape}')
-        wrong = np.flatnonzero(~((values >= 0) & (values < 1)))
-        if len(wrong):
-            raise InputError(f'column "{name}": the uniform {values[wrong[0]]} at row {wrong[0]} is not in [0, 1)')
+        outside = np.flatnonzero(~((values >= 0) & (values < 1)))
+        if len(outside):
+            raise InputError(f'column "{name}": the uniform {values[outside[0]]} at row {outside[0]} is not in [0, 1)')
         checked[name] = values
     return checked
 
@@ -107,7 +107,7 @@ def check_columns(table: Source, model: TableModel) -> None:
 
 
 def encoded_schema(
-    model: TableModel, layout: str, dtype: str, source: pa.Schema, names: NameTemplate, *, written: bool = False
+    model: TableModel, layout: str, dtype: str, source: pa.Schema, names: NameTemplate, *, to_file: bool = False
 ) -> pa.Schema:
     """Columns of encoded rows.
 
@@ -116,48 +116,48 @@ def encoded_schema(
     model : TableModel
         The fitted table.
     layout, dtype : str
-        How encoded rows are handed out, and the type of the scalars; those of general columns are float64.
+        Layout of the encoded rows, and the type of the scalars; those of general columns are float64.
     source : pyarrow.Schema
         Columns of the source, for passthrough columns.
     names : NameTemplate
-        What the columns are called.
-    written : bool
-        Whether the rows go to a file: scalars and modes that are never missing are declared so then, and are written
-        in three quarters of the time, and read in half of it.
+        Template of the columns' names.
+    to_file : bool
+        Whether the rows go to a file. Scalars and modes that are never missing are declared so then: that takes a
+        quarter off the time to write them, and half off the time to read them.
     """
     if layout == "onehot":
-        return pa.schema([pa.field(name, _ARROW_TYPES[dtype], not written) for name in model.onehot_names(names)])
+        return pa.schema([pa.field(name, _ARROW_TYPES[dtype], not to_file) for name in model.onehot_names(names)])
     fields: list[pa.Field[Any]] = []
     for column in model.columns:
         if not column.is_encoded:
             fields.append(source.field(column.name).with_nullable(True))  # noqa: FBT003
         if column.has_scalar:
             kind = _ARROW_TYPES[column.scalar_dtype or dtype]
-            fields.append(pa.field(names.scalar(column.name), kind, not written))
+            fields.append(pa.field(names.scalar(column.name), kind, not to_file))
         if column.width:
-            optional = not (written and column.all_known)
+            optional = not (to_file and column.all_known)
             fields.append(pa.field(names.mode(column.name), pa.from_numpy_dtype(column.code_dtype), optional))
     return pa.schema(fields)
 
 
 def original_columns(model: TableModel, layout: str, source: pa.Schema) -> tuple[str, ...]:
-    """Columns of a source that its encoded rows do not have anyway."""
-    there = set() if layout == "onehot" else {column.name for column in model.columns if not column.is_encoded}
-    return tuple(name for name in source.names if name not in there)
+    """Columns of a source that its encoded rows do not contain already."""
+    encoded = set() if layout == "onehot" else {column.name for column in model.columns if not column.is_encoded}
+    return tuple(name for name in source.names if name not in encoded)
 
 
 def check_distinct(schema: pa.Schema, names: NameTemplate) -> pa.Schema:
-    """Columns of encoded rows, of which no two may have one name.
+    """Return a schema of encoded rows in which no two columns have the same name.
 
     Raises
     ------
     InputError
         Naming one that two would have.
     """
-    twice = [name for name, count in Counter(schema.names).items() if count > 1]
-    if twice:
+    duplicates = [name for name, count in Counter(schema.names).items() if count > 1]
+    if duplicates:
         raise InputError(
-            f'names {names.text!r}: two encoded or original columns would be called "{twice[0]}"; give another '
+            f'names {names.text!r}: two encoded or original columns would be called "{duplicates[0]}"; give another '
             "template, such as {column}_encoded_{part}"
         )
     return schema
@@ -182,20 +182,20 @@ def refuse_unknown(name: str, scalar: Floats | None, first_row: int) -> None:
     """
     unknown = np.flatnonzero(np.isnan(to_numpy(scalar)))
     if len(unknown):
-        told = counted_values(len(unknown), "values are not among the categories of the fit")
+        count = counted_values(len(unknown), "values are not among the categories of the fit")
         raise InputError(
-            f'column "{name}": {told} (first at row {first_row + int(unknown[0])}), for which its scalar has no place: '
-            'transform with layout="compact", fit with rows that have them, or give the column max_categories'
+            f'column "{name}": {count} (first at row {first_row + int(unknown[0])}), for which its scalar has no '
+            'place: transform with layout="compact", fit with rows that have them, or give the column max_categories'
         )
 
 
-def _beside_if_any(array: Array | None, other: Array) -> Array | None:
-    return None if array is None else beside(array, other)
+def _beside_or_none(array: Array | None, target: Array) -> Array | None:
+    return None if array is None else beside(array, target)
 
 
 @dataclass(frozen=True, slots=True)
 class CompactLayout:
-    """What each column has of `<column>.scalar` and `<column>.mode`; passthrough columns keep their name.
+    """Columns `<column>.scalar` and `<column>.mode`, as far as a column has them; passthrough columns keep their name.
 
     Parameters
     ----------
@@ -208,7 +208,7 @@ class CompactLayout:
     model: TableModel
     schema: pa.Schema
 
-    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch | DeviceTable:
+    def part(self, encoded: Encoded, matrix: Floats | None = None) -> pa.RecordBatch | DeviceTable:
         """A block as Arrow columns, or as columns on the device if any of them lies there.
 
         A value that is no category has no mode.
@@ -230,12 +230,12 @@ class CompactLayout:
         return pa.RecordBatch.from_arrays(host_batch(part).columns, schema=self.schema)
 
     def join(self, parts: Sequence[pa.RecordBatch | DeviceTable], like: Source, flavour: str | None) -> Any:
-        """All blocks as what the caller gave, or as the flavour asked for."""
+        """All blocks as a table of the caller's kind, or of `flavour`."""
         return restore(joined(parts, self.schema), like, flavour=flavour)
 
 
 def _as_column(values: Any, missing: Any = None) -> Column:
-    """Scalars or modes as a column, where they lie."""
+    """Scalars or modes as a column on their own device."""
     if is_on_device(values):
         return DeviceColumn(values, pa.from_numpy_dtype(values.dtype), missing)
     array: pa.Array[Any] = pa.array(values, mask=missing)
@@ -243,7 +243,9 @@ def _as_column(values: Any, missing: Any = None) -> Column:
 
 
 class OnehotLayout:
-    """A matrix: for each column its scalar, then one-hot columns; parameters of `CompactLayout`, and three more.
+    """A matrix: for each column its scalar, then its one-hot columns.
+
+    `model` and `schema` are those of `CompactLayout`.
 
     Parameters
     ----------
@@ -262,12 +264,12 @@ class OnehotLayout:
         self._namespace: Any = source.arrays if source is not None and runs_on_device(engine) else np
 
     def empty(self, rows: int) -> Floats:
-        """Room for so many rows."""
+        """An empty matrix of so many rows."""
         room: Floats = self._namespace.empty((rows, len(self.schema)), dtype=self._dtype)
         return room
 
-    def whole(self, rows: int) -> Floats:
-        """Room for all rows of a table.
+    def full_matrix(self, rows: int) -> Floats:
+        """An empty matrix for all rows of a table.
 
         Raises
         ------
@@ -283,8 +285,8 @@ class OnehotLayout:
             )
         return self.empty(rows)
 
-    def part(self, encoded: Encoded, whole: Floats | None = None) -> Floats:
-        """A block as a matrix, or as rows of the whole one; its parts are copied beside it.
+    def part(self, encoded: Encoded, matrix: Floats | None = None) -> Floats:
+        """Encode a block as a matrix, or into its rows of the table's `matrix`, to whose device its parts are copied.
 
         Raises
         ------
@@ -293,13 +295,13 @@ class OnehotLayout:
             them.
         """
         end = encoded.first_row + encoded.rows
-        out = self.empty(encoded.rows) if whole is None else whole[encoded.first_row : end]
+        out = self.empty(encoded.rows) if matrix is None else matrix[encoded.first_row : end]
         parts = []
         for column in self._model.encoded:
             part = encoded.columns[column.name]
             if not column.all_known and not column.has_codes:
                 refuse_unknown(column.name, part.scalar, encoded.first_row)
-            parts.append((_beside_if_any(part.scalar, out), _beside_if_any(part.code, out), column.width))
+            parts.append((_beside_or_none(part.scalar, out), _beside_or_none(part.code, out), column.width))
         self._engine.fill_onehot(parts, out)
         return out
 
@@ -309,17 +311,17 @@ class OnehotLayout:
         return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=self.schema)
 
     def join(self, parts: Sequence[Floats], like: Source, flavour: str | None) -> Any:
-        """All blocks as one matrix, or as a table of the flavour asked for."""
+        """All blocks as one matrix, or as a table of `flavour`."""
         matrix = parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts) if parts else self.empty(0)
         if flavour is None:
-            whole: Floats = like.arrays.asarray(matrix)
-            return whole
+            array: Floats = like.arrays.asarray(matrix)
+            return array
         return restore(pa.Table.from_batches([self.batch(matrix)]), like, flavour=flavour)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptLayout:
-    """A table of original columns, and behind them what another layout makes.
+    """A table of original columns, followed by the columns of another layout.
 
     Parameters
     ----------
@@ -332,21 +334,23 @@ class KeptLayout:
     encoded: Any  # CompactLayout or OnehotLayout
     schema: pa.Schema
 
-    def part(self, encoded: Encoded, whole: Floats | None = None) -> pa.RecordBatch:
+    def part(self, encoded: Encoded, matrix: Floats | None = None) -> pa.RecordBatch:
         """A block as Arrow columns, in the memory of the host."""
-        made = self.encoded.batch(self.encoded.part(encoded))
-        return pa.RecordBatch.from_arrays([*map(on_host, encoded.kept.values()), *made.columns], schema=self.schema)
+        batch = self.encoded.batch(self.encoded.part(encoded))
+        return pa.RecordBatch.from_arrays(
+            [*map(on_host, encoded.originals.values()), *batch.columns], schema=self.schema
+        )
 
     def batch(self, part: pa.RecordBatch) -> pa.RecordBatch:
-        """A block, which is one already."""
+        """The block itself, which is a batch already."""
         return part
 
     def join(self, parts: Sequence[pa.RecordBatch], like: Source, flavour: str | None) -> Any:
-        """All blocks as what the caller gave, or as the flavour asked for."""
+        """All blocks as a table of the caller's kind, or of `flavour`."""
         return restore(joined(parts, self.schema), like, flavour=flavour)
 
 
-Layout = CompactLayout | OnehotLayout | KeptLayout  # how encoded rows are handed out
+Layout = CompactLayout | OnehotLayout | KeptLayout
 
 
 # -- in this process, or built anew on workers
@@ -367,10 +371,10 @@ class Coding:
     uniforms : mapping of str to ndarray
         Uniforms instead of the generator's.
     layout : str
-        How encoded rows are handed out.
+        Layout of the encoded rows.
     schema : pyarrow.Schema
         Columns of encoded rows.
-    kept : tuple of str
+    originals : tuple of str
         Original columns that stay, in front of them.
     """
 
@@ -380,15 +384,15 @@ class Coding:
     uniforms: Mapping[str, np.ndarray]
     layout: str
     schema: pa.Schema
-    kept: tuple[str, ...] = ()
+    originals: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns to read."""
-        return tuple(dict.fromkeys([*self.model.names, *self.kept]))
+        return tuple(dict.fromkeys([*self.model.names, *self.originals]))
 
     def asked(self, table: Source) -> dict[str, Any]:
-        """What decides the encoded rows, for a manifest."""
+        """Record for a manifest of all that determines the encoded rows."""
         return {
             "command": "transform",
             "model": document_digest(self.model),
@@ -401,22 +405,22 @@ class Coding:
             "uniforms": {name: sha256(values.tobytes()).hexdigest() for name, values in self.uniforms.items()},
         }
 
-    def _named(self, name: str, block: Block, work: Callable[[Any], Coded], given: Any) -> Coded:
-        """What work on a column of a block gives; complaints say which column it is, and where."""
+    def _call_naming(self, name: str, block: Block, work: Callable[[Any], Coded], values: Any) -> Coded:
+        """Result of work on a column of a block; an error names the column, and the place of the rows."""
         place = self.options.place
         try:
-            return work(given)
+            return work(values)
         except UnreadText as problem:
             raise problem.at(
                 name, place(block.first_row + problem.row), "correct them, or fit again with rows like these"
             ) from None
         except InputError as problem:
-            named = naming(name, problem)
-            if named is not problem:  # of a codec, which knows no rows
-                named = InputError(f"{named} (in the rows from {place(block.first_row)} on)")
-            raise named from None
+            detailed = naming(name, problem)
+            if detailed is not problem:  # raised by a codec, which does not know the rows' numbers
+                detailed = InputError(f"{detailed} (in the rows from {place(block.first_row)} on)")
+            raise detailed from None
 
-    def _drawn(self, name: str, block: Block) -> Floats | None:
+    def _uniforms_of(self, name: str, block: Block) -> Floats | None:
         """The caller's uniforms for a block of a column."""
         if name not in self.uniforms:
             return None
@@ -426,18 +430,18 @@ class Coding:
         return uniforms
 
     def form(self, table: Source | None = None) -> Layout:
-        """How encoded rows are handed out; a matrix lies where the rows of the table do."""
-        schema = pa.schema([*self.schema][len(self.kept) :]) if self.kept else self.schema
-        made: CompactLayout | OnehotLayout = CompactLayout(self.model, schema)
+        """The layout of encoded rows; a matrix lies where the rows of the table do."""
+        schema = pa.schema([*self.schema][len(self.originals) :]) if self.originals else self.schema
+        layout: CompactLayout | OnehotLayout = CompactLayout(self.model, schema)
         if self.layout == "onehot":
-            made = OnehotLayout(get_engine(self.engine), self.model, schema, self.options.dtype, table)
-        return KeptLayout(made, self.schema) if self.kept else made
+            layout = OnehotLayout(get_engine(self.engine), self.model, schema, self.options.dtype, table)
+        return KeptLayout(layout, self.schema) if self.originals else layout
 
     def parts(self, form: Layout | None = None, whole: Floats | None = None) -> Callable[[Any], tuple[Any, UnseenRows]]:
-        """From blocks to encoded rows as they are kept in memory, or as rows of a matrix that is there already.
+        """A function from blocks to encoded rows and counts of unseen values.
 
-        Beside them stands what the fit had not seen. A value that the model has no place for is an InputError, whose
-        message names column and row.
+        `whole` is a matrix of all rows to write to. A value that the model cannot encode raises an InputError that
+        names column and row.
         """
         form, engine = form or self.form(), get_engine(self.engine)
         encoders = {column.name: column.encoder(engine, self.options) for column in self.model.columns}
@@ -445,18 +449,18 @@ class Coding:
         def part(block: Block) -> tuple[Any, UnseenRows]:
             columns = {}
             for name, encoder in encoders.items():
-                rows = Slice(block.column(name), block.first_row, self._drawn(name, block))
-                columns[name] = self._named(name, block, encoder, rows)
-            for name, counts in _waited_for(columns):
-                columns[name] = self._named(name, block, columns[name].with_counts, counts)
-            kept = {name: block.column(name) for name in self.kept}
-            encoded = Encoded(block.first_row, block.rows, columns, kept)
+                rows = Slice(block.column(name), block.first_row, self._uniforms_of(name, block))
+                columns[name] = self._call_naming(name, block, encoder, rows)
+            for name, counts in _pending_counts(columns):
+                columns[name] = self._call_naming(name, block, columns[name].with_counts, counts)
+            originals = {name: block.column(name) for name in self.originals}
+            encoded = Encoded(block.first_row, block.rows, columns, originals)
             return form.part(encoded, whole), encoded.unseen
 
         return part
 
     def batches(self) -> Callable[[Any], tuple[pa.RecordBatch, UnseenRows]]:
-        """From blocks to encoded Arrow batches, and what the fit had not seen."""
+        """A function from blocks to encoded Arrow batches and counts of unseen values."""
         form = self.form()
         parts = self.parts(form)
 

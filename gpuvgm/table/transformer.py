@@ -147,11 +147,11 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
     """
 
     def _flavour(self) -> str | None:
-        """What `set_output` chose here, or scikit-learn's own setting for all; None for the default."""
+        """The output that `set_output` chose, or scikit-learn's global setting; None for the default."""
         if hasattr(self, "_sklearn_output_config"):
             return super()._flavour()
-        chosen = get_config()["transform_output"]
-        return None if chosen == "default" else str(chosen)
+        output = get_config()["transform_output"]
+        return None if output == "default" else str(output)
 
     def __sklearn_clone__(self) -> Self:
         cloned: Self = clone_beside_executor(self)
