@@ -1,4 +1,4 @@
-"""From a source and settings to fitted columns: schema, sample, scan, fit, and what is left to do after a failure."""
+"""From a source and settings to fitted columns: schema, sample, scan and fit, and further fits after a failure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from gpuvgm.table.numeric_fit import fit_numbers, read_once, refuse_infinite
 
 _LOG = logging.getLogger("gpuvgm")
 Settings = Mapping[str, Any]
-REFUTED = (Refuted, UnreadText)  # what costs another plan
+REFUTED = (Refuted, UnreadText)  # errors after which a column is planned again
 
 
 class Stopwatch:
@@ -54,14 +54,14 @@ class Stopwatch:
         self._last = time.perf_counter()
 
     def lap(self, stage: str) -> None:
-        """Count the time since the last stage for this one."""
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
+        """Add the time since the last call to a stage."""
+        moment = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + moment - self._last
+        self._last = moment
 
 
 def fit_source(
-    run: Run, schema: TableSchema, settings: Settings, before: TableModel | None, watch: Stopwatch
+    run: Run, schema: TableSchema, settings: Settings, earlier_fit: TableModel | None, watch: Stopwatch
 ) -> TableModel:
     """Fit the columns of a source.
 
@@ -73,8 +73,8 @@ def fit_source(
         The columns, as they are declared.
     settings : mapping
         The table's settings, by the names of `TableTransformer`.
-    before : TableModel or None
-        What an earlier fit of the same source finished; only the other columns are fitted.
+    earlier_fit : TableModel or None
+        An unfinished fit of the same source; only the columns that it lacks are fitted.
     watch : Stopwatch
         Counts the seconds of each stage.
 
@@ -92,20 +92,21 @@ def fit_source(
     schema = schema.inferred(sampled.rows, source.name, recognised, run.executor.threads)
     _check_encoded_names(schema)
     watch.lap("sample and kinds")
+    # A plan that the rows refute costs another scan, which a source that is read once does not have.
     requests = requests_of(schema, settings, final=not source.repeatable)
     if not source.repeatable and any(r.config.algorithm == "exact" and r.spec.kind in MIXTURE for r in requests):
         raise read_once(source.name)
-    kept = FittedColumns() if before is None else _unchanged_columns(before, source, schema)
-    left = [request for request in requests if request.name not in kept.columns]
-    fitted = kept.with_others(fit_table(sampled, left, watch))
+    unchanged = FittedColumns() if earlier_fit is None else _unchanged_columns(earlier_fit, source, schema)
+    remaining = [request for request in requests if request.name not in unchanged.columns]
+    fitted = unchanged.with_others(fit_table(sampled, remaining, watch))
     for name, refuted in fitted.failed.items() if source.repeatable else ():
         if isinstance(refuted, REFUTED):
             try:
-                spec, again = _fit_otherwise(sampled, declared[name], refuted, settings, watch)
+                spec, refit = _fit_otherwise(sampled, declared[name], refuted, settings, watch)
                 schema = schema.with_column(spec)
             except InputError as problem:  # one that is refuted twice has failed
-                again = FittedColumns(failed={name: naming(name, problem)})
-            fitted = fitted.with_others(again)
+                refit = FittedColumns(failed={name: naming(name, problem)})
+            fitted = fitted.with_others(refit)
     failed = {name: str(fitted.failed[name]) for name in schema.names if name in fitted.failed}
     if failed and not fitted.columns:
         raise next(fitted.failed[name] for name in failed)
@@ -114,7 +115,7 @@ def fit_source(
 
 
 def _recognised(source: Source, settings: Settings, spec: ColumnSpec) -> Recognised:
-    """What is told apart in a column beside its type: nothing where the effort is the research code's."""
+    """Forms that inference recognises in a column beside its type: none with the effort of the research code."""
     if spec.options.get("effort", settings["effort"]) == "research":
         return Recognised()
     return Recognised(
@@ -135,17 +136,17 @@ def _fit_otherwise(
     settings: Settings,
     watch: Stopwatch,
 ) -> tuple[ColumnSpec, FittedColumns]:
-    """A column that the rows showed to be otherwise than the sample: another kind, and a fit from another scan.
+    """Fit a column again whose rows refuted the plan from the sample: with another kind, from another scan.
 
-    The kind comes from the sample and the values that were otherwise.
+    The kind is inferred from the sample and the values that refuted the plan.
     """
     source, column = sampled.run.source, sampled.rows.column(declared.name)
     values = problem.values
     column = pa.chunked_array([*column.chunks, pa.array(values, column.type)], column.type)
     rows = pa.Table.from_arrays([column], [declared.name])
-    told_apart = replace(_recognised(source, settings, declared), identifiers=bool(values))
-    alone = TableSchema((declared,)).inferred(rows, source.name, lambda _: told_apart)[declared.name]
-    spec = replace(alone, reason=f"{alone.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
+    recognised = replace(_recognised(source, settings, declared), identifiers=bool(values))
+    inferred = TableSchema((declared,)).inferred(rows, source.name, lambda _: recognised)[declared.name]
+    spec = replace(inferred, reason=f"{inferred.reason}; {str(problem).partition(': ')[2].partition(';')[0]}")
     _LOG.info('%s; it is planned again as "%s", with another scan', problem, spec.kind)
     requests = requests_of(TableSchema((spec,)), settings)
     return spec, fit_table(Sampled(sampled.run, rows), requests, watch)
@@ -156,20 +157,20 @@ def _check_encoded_names(schema: TableSchema) -> None:
     encoded = [spec.name for spec in schema.used if not issubclass(KINDS[spec.kind].column, PassthroughColumn)]
     names = Counter(set(schema.names).difference(encoded))
     names.update(name for column in encoded for name in (NAMES.scalar(column), NAMES.mode(column)))
-    double = [name for name, count in names.items() if count > 1]
-    if double:
-        raise InputError(f'two columns would both be encoded as "{double[0]}"; rename one of them, or drop it')
+    duplicates = [name for name, count in names.items() if count > 1]
+    if duplicates:
+        raise InputError(f'two columns would both be encoded as "{duplicates[0]}"; rename one of them, or drop it')
 
 
-def _unchanged_columns(before: TableModel, source: Source, schema: TableSchema) -> FittedColumns:
-    """The columns that were fitted before and are not declared otherwise now."""
-    if before.source != source.fingerprint():
+def _unchanged_columns(earlier_fit: TableModel, source: Source, schema: TableSchema) -> FittedColumns:
+    """The columns of an earlier fit whose declaration has not changed."""
+    if earlier_fit.source != source.fingerprint():
         raise InputError(f"{source.name}: is not the source that the earlier fit read; call fit")
-    known = {spec.name: (spec.kind, dict(spec.options)) for spec in before.schema.columns}
-    declared = {spec.name: (spec.kind, dict(spec.options)) for spec in schema.used}
-    columns = {column.name: column for column in before.columns if known[column.name] == declared.get(column.name)}
-    summaries = {name: summary for name, summary in before.summaries.items() if name in columns}
-    return FittedColumns(columns, summaries, {}, before.rows)
+    earlier = {spec.name: (spec.kind, dict(spec.options)) for spec in earlier_fit.schema.columns}
+    specs = {spec.name: (spec.kind, dict(spec.options)) for spec in schema.used}
+    columns = {column.name: column for column in earlier_fit.columns if earlier[column.name] == specs.get(column.name)}
+    summaries = {name: summary for name, summary in earlier_fit.summaries.items() if name in columns}
+    return FittedColumns(columns, summaries, {}, earlier_fit.rows)
 
 
 def _config(settings: Settings) -> FitConfig:
@@ -178,7 +179,7 @@ def _config(settings: Settings) -> FitConfig:
 
 
 def requests_of(schema: TableSchema, settings: Settings, *, final: bool = True) -> list[ColumnRequest]:
-    """What is asked for each column: the table's settings and its own; plans that are not final may be refuted."""
+    """Requests of all columns, from the table's settings and their own; plans that are not final may be refuted."""
     config = _config(settings)
     every = settings.get("sample_rows") is None  # a step is checked on the rows that are read
     return [
@@ -199,7 +200,7 @@ def requests_of(schema: TableSchema, settings: Settings, *, final: bool = True) 
 
 @dataclass(frozen=True, slots=True)
 class FittedColumns:
-    """Fitted columns by name, what they came from, and the columns that failed.
+    """Fitted columns by name, their summaries, and the columns that failed.
 
     Parameters
     ----------
@@ -219,7 +220,7 @@ class FittedColumns:
     rows: int = 0
 
     def with_others(self, other: FittedColumns) -> FittedColumns:
-        """With other columns, or another fit of some that failed."""
+        """Add other columns, or another fit of some that failed."""
         failed = {name: problem for name, problem in self.failed.items() if name not in other.columns}
         columns, summaries = self.columns | other.columns, self.summaries | other.summaries
         return FittedColumns(columns, summaries, failed | other.failed, max(self.rows, other.rows))
@@ -247,48 +248,48 @@ def fit_table(sampled: Sampled, requests: Sequence[ColumnRequest], watch: Stopwa
     if sampled.rows.num_rows == 0:
         raise InputError(f"{source.name}: there are no rows to fit on")
     lowest = _lowest(sampled, [request for request in requests if request.spec.needs_lowest])
-    ready = {request.name: request for request in requests if request.name not in lowest.failed}
-    planned = map_columns(run.executor.threads, partial(_plan_column, sampled, lowest.good), ready)
-    not_planned = lowest.failed | planned.failed
+    requests_by_name = {request.name: request for request in requests if request.name not in lowest.failed}
+    plan_results = map_columns(run.executor.threads, partial(_plan_column, sampled, lowest.good), requests_by_name)
+    plan_failures = lowest.failed | plan_results.failed
     watch.lap("plan")
-    read = {name: plan for name, plan in planned.good.items() if plan.needs_rows}
-    if not read and not not_planned:
-        read = planned.good
-    summarised = summarise_columns(list(read.values()), run, sampled.blocks)
+    scan_plans = {name: plan for name, plan in plan_results.good.items() if plan.needs_rows}
+    if not scan_plans and not plan_failures:  # one scan at least counts the rows
+        scan_plans = plan_results.good
+    scan_results = summarise_columns(list(scan_plans.values()), run, sampled.blocks)
     watch.lap("scan")
-    rows = max((statistics.rows for statistics in summarised.good.values()), default=source.rows or 0)
-    if read and not summarised.good and not summarised.failed:
-        raise _rows_gone(source)
-    plans = {name: plan for name, plan in planned.good.items() if name in summarised.good or not plan.needs_rows}
-    fitted = _fit_planned(run, plans, summarised.good, rows)
+    rows = max((statistics.rows for statistics in scan_results.good.values()), default=source.rows or 0)
+    if scan_plans and not scan_results.good and not scan_results.failed:
+        raise _vanished_rows(source)
+    plans = {name: plan for name, plan in plan_results.good.items() if name in scan_results.good or not plan.needs_rows}
+    fitted = _fit_planned(run, plans, scan_results.good, rows)
     watch.lap("fit")
-    return replace(fitted, failed=not_planned | summarised.failed | fitted.failed)
+    return replace(fitted, failed=plan_failures | scan_results.failed | fitted.failed)
 
 
-def _rows_gone(source: Source) -> SourceChangedError:
-    """The refusal of a source that had rows when it was sampled."""
+def _vanished_rows(source: Source) -> SourceChangedError:
+    """The error for a source that had rows when it was sampled, and has none now."""
     return SourceChangedError(f"{source.name}: its rows were gone when it was read again; give a source that stays")
 
 
 def _fit_planned(
-    run: Run, plans: Mapping[str, ColumnPlan], counted: Mapping[str, Any], rows: int, *, all_rows: bool = True
+    run: Run, plans: Mapping[str, ColumnPlan], statistics: Mapping[str, Any], rows: int, *, all_rows: bool = True
 ) -> FittedColumns:
-    """Columns from the statistics of their rows; see `fit_numbers`."""
-    together = [cast(NumberPlan, plan) for plan in plans.values() if plan.fitted_together]
-    numbers, summaries = fit_numbers(run, together, counted, all_rows=all_rows)
-    alone = {
-        name: (plan, counted[name] if plan.needs_rows else RowCount(rows, 0))
+    """Fit columns from the statistics of their rows; see `fit_numbers`."""
+    number_plans = [cast(NumberPlan, plan) for plan in plans.values() if plan.fitted_together]
+    numbers, summaries = fit_numbers(run, number_plans, statistics, all_rows=all_rows)
+    single_plans = {
+        name: (plan, statistics[name] if plan.needs_rows else RowCount(rows, 0))
         for name, plan in plans.items()
         if not plan.fitted_together
     }
-    others = map_columns(run.executor.threads, lambda pair: pair[0].fit(pair[1]), alone)
-    return FittedColumns(numbers.good | others.good, summaries, numbers.failed | others.failed, rows)
+    other_columns = map_columns(run.executor.threads, lambda pair: pair[0].fit(pair[1]), single_plans)
+    return FittedColumns(numbers.good | other_columns.good, summaries, numbers.failed | other_columns.failed, rows)
 
 
 def _plan_column(sampled: Sampled, lowest: Mapping[str, Lowest], request: ColumnRequest) -> ColumnPlan:
     name, rows = request.name, sampled.rows
-    unread = pa.chunked_array([], sampled.run.source.schema.field(name).type)  # of a passthrough column
-    sample = rows.column(name) if name in rows.schema.names else unread
+    empty = pa.chunked_array([], sampled.run.source.schema.field(name).type)  # of a passthrough column
+    sample = rows.column(name) if name in rows.schema.names else empty
     return KINDS[request.spec.kind].plan(request, sample, lowest.get(name))
 
 
@@ -302,20 +303,20 @@ def _lowest(sampled: Sampled, requests: Sequence[ColumnRequest]) -> Results[Lowe
             f'{source.name}: column "{requests[0].name}": a logarithm needs the smallest value before the fit, but '
             "this source can be read only once; give a file or a table"
         )
-    planned = map_columns(
+    plan_results = map_columns(
         run.executor.threads,
         lambda request: lowest_plan(request, sampled.rows.column(request.name)),
         {request.name: request for request in requests},
     )
-    found = summarise_columns(list(planned.good.values()), run)
-    if planned.good and not found.good and not found.failed:
-        raise _rows_gone(source)
-    return Results(found.good, planned.failed | found.failed)
+    scan_results = summarise_columns(list(plan_results.good.values()), run)
+    if plan_results.good and not scan_results.good and not scan_results.failed:
+        raise _vanished_rows(source)
+    return Results(scan_results.good, plan_results.failed | scan_results.failed)
 
 
 @quiet_k_means()
 def add_rows(run: Run, model: TableModel, plans: Sequence[NumberPlan], old: Mapping[str, Summary]) -> FittedColumns:
-    """Columns with more rows: new statistics merged into the old ones, and fitted again.
+    """Fit columns again with more rows: new statistics are merged into the old ones.
 
     Parameters
     ----------
@@ -326,22 +327,23 @@ def add_rows(run: Run, model: TableModel, plans: Sequence[NumberPlan], old: Mapp
     plans : sequence of NumberPlan
         Plans of the columns of numbers, with the grids of their summaries.
     old : mapping of str to Summary
-        Their summaries.
+        The summaries of these columns.
     """
     others: tuple[Any, ...] = (*model.categorical, *model.identifiers)
-    uncounted: tuple[Any, ...] = tuple(column for column in model.columns if column.kind == "pass")
-    read: dict[str, Any] = {plan.name: plan for plan in plans} | {column.name: column.plan() for column in others}
-    unread = {column.name: column.plan() for column in uncounted}
-    summarised = summarise_columns(list((read or unread).values()), run)
+    passthrough: tuple[Any, ...] = tuple(column for column in model.columns if column.kind == "pass")
+    scan_plans: dict[str, Any] = {plan.name: plan for plan in plans} | {column.name: column.plan() for column in others}
+    unread_plans = {column.name: column.plan() for column in passthrough}
+    scan_results = summarise_columns(list((scan_plans or unread_plans).values()), run)
     for plan in plans:
-        if plan.name in summarised.good:
-            refuse_infinite(run, plan, summarised.good[plan.name], fitted=True)
-    if summarised.failed:
-        return FittedColumns(failed=summarised.failed)
-    rows = max((statistics.rows for statistics in summarised.good.values()), default=0)
+        if plan.name in scan_results.good:
+            refuse_infinite(run, plan, scan_results.good[plan.name], fitted=True)
+    if scan_results.failed:
+        return FittedColumns(failed=scan_results.failed)
+    rows = max((statistics.rows for statistics in scan_results.good.values()), default=0)
+    # Categories are ordered by their first rows, which are numbered after those of the earlier fits.
     offset = max(column.fit.rows for column in model.columns)
-    counted: dict[str, Any] = {**old, **{column.name: column.counted() for column in others}}
+    totals: dict[str, Any] = {**old, **{column.name: column.counted() for column in others}}
     if rows:
-        added = summarised.good | {column.name: summarised.good[column.name].shifted(offset) for column in others}
-        counted |= {name: counted[name].merge(added[name]) for name in read}
-    return _fit_planned(run, read | unread, counted, offset + rows, all_rows=False)
+        sums = scan_results.good | {column.name: scan_results.good[column.name].shifted(offset) for column in others}
+        totals |= {name: totals[name].merge(sums[name]) for name in scan_plans}
+    return _fit_planned(run, scan_plans | unread_plans, totals, offset + rows, all_rows=False)

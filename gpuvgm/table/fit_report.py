@@ -1,4 +1,4 @@
-"""What a fit did, for people: rows, kinds with reasons, steps, modes, widths and seconds."""
+"""Reports of fits for people: rows, kinds with reasons, steps, modes, widths and seconds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CODE_NAME = re.compile(r"(?:^|[^A-Za-z]|(?<=[a-z])(?=[A-Z]))(?i:id|code|zip|zipc
 
 @dataclass(frozen=True, slots=True)
 class ColumnFitReport:
-    """What a fit did with one column.
+    """Report of the fit of one column.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class ColumnFitReport:
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """What a fit did; `str` gives a table, notebooks show it as HTML.
+    """Report of a fit; `str` gives a table, notebooks show it as HTML.
 
     Parameters
     ----------
@@ -107,14 +107,14 @@ class FitReport:
         return cls(model.rows, widths_line(model.widths), columns, dropped, dict(seconds))
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as a dict that JSON can hold."""
+        """The report as a dict that JSON can hold."""
         return asdict(self)
 
     @property
     def _lines(self) -> list[str]:
         """Sentences above the table."""
-        took = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
-        return [f"fitted on {counted(self.rows, 'row')}{f': {took}' if took else ''}", *self.notes]
+        times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
+        return [f"fitted on {counted(self.rows, 'row')}{f': {times}' if times else ''}", *self.notes]
 
     @property
     def notes(self) -> list[str]:
@@ -123,16 +123,16 @@ class FitReport:
 
     @property
     def _table(self) -> tuple[list[str], list[tuple[str, list[str]]]]:
-        """Titles, and the cells of each column, without what no column has; a scale by the name of its function."""
+        """Titles, and the cells of each column, without figures that no column has; scales by their functions."""
         columns = self.columns.values()
         figures = {
-            "kind": [one.kind for one in columns],
-            "width": [str(one.width or "") for one in columns],
-            "modes": [str(one.modes or "") for one in columns],
-            "tails": [str(one.tail_modes or "") for one in columns],
-            "modal": [str(one.modal_values or "") for one in columns],
-            "step": [one.step for one in columns],
-            "scale": [one.scale.partition("(")[0] for one in columns],
+            "kind": [column.kind for column in columns],
+            "width": [str(column.width or "") for column in columns],
+            "modes": [str(column.modes or "") for column in columns],
+            "tails": [str(column.tail_modes or "") for column in columns],
+            "modal": [str(column.modal_values or "") for column in columns],
+            "step": [column.step for column in columns],
+            "scale": [column.scale.partition("(")[0] for column in columns],
         }
         figures = {title: cells for title, cells in figures.items() if any(cells)}
         rows = zip(*figures.values(), strict=True)
@@ -144,11 +144,11 @@ class FitReport:
         return "\n".join(aligned(*self._table))
 
     def __str__(self) -> str:
-        reasons = [f"{name}: {one.reason}" for name, one in self.columns.items() if one.reason]
+        reasons = [f"{name}: {column.reason}" for name, column in self.columns.items() if column.reason]
         return "\n\n".join(filter(None, ("\n".join(self._lines), self.table, "\n".join(reasons))))
 
     def _repr_html_(self) -> str:
-        """What notebooks show."""
+        """The report as HTML, for notebooks."""
         titles, rows = self._table
         reasons = [self.columns[name].reason for name, _ in rows]
         table = [(name, *cells, reason) for (name, cells), reason in zip(rows, reasons, strict=True)]
@@ -157,61 +157,62 @@ class FitReport:
 
 
 def warnings_of(model: TableModel) -> list[str]:
-    """What a fit chose of its own accord that may not be wanted, each with its remedy."""
-    return [*_of_columns(model, '"id", "pass" or "drop"', ()), *_of_network(model, '"pass" or "drop"')]
+    """Warnings of choices that the user may not want, each with its remedy."""
+    return [*_column_warnings(model, '"id", "pass" or "drop"', ()), *_network_warnings(model, '"pass" or "drop"')]
 
 
-def warnings_of_samples(model: TableModel, lost: Collection[str], *, network: bool) -> list[str]:
-    """The same of a generator, whose samples have no values of columns that are passed; `lost` are told of already.
+def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bool) -> list[str]:
+    """Warnings of a generator, whose samples have no values of passthrough columns.
 
-    Bins of a table of counts are neither scalars nor one-hot columns, of which those of networks are told.
+    Columns in `skip` are named by another warning. Warnings of scalars and widths are for networks: a generator from
+    counts has bins instead.
     """
-    return [*_of_columns(model, '"id" or "drop"', lost), *(_of_network(model, '"drop"') if network else ())]
+    return [*_column_warnings(model, '"id" or "drop"', skip), *(_network_warnings(model, '"drop"') if network else ())]
 
 
-def _of_columns(model: TableModel, kinds: str, lost: Collection[str]) -> list[str]:
-    """What is true of columns of whatever is learnt; `kinds` are those to declare where none is to be learnt."""
+def _column_warnings(model: TableModel, kinds: str, skip: Collection[str]) -> list[str]:
+    """Warnings for any model; `kinds` are those to declare for columns that it should not learn."""
     inferred = [spec for spec in model.schema.columns if not spec.is_declared]
-    beside = {column.name for column in model.numeric if column.codec.plain.word_values}
-    whole = [column.name for column in model.numeric if pa.types.is_integer(column.decoded_type)]
-    codes = {*filter(CODE_NAME.search, whole)}  # movie_id, movieId or ZIP, whose size says nothing
-    unseen = [spec for spec in inferred if spec.kind in ("id", "pass") and spec.name not in lost]
-    told = [
-        _told(unseen, "the model does not see", f"declare their kind, or {kinds} if that is meant"),
-        _told(
-            [spec for spec in inferred if spec.name in beside],
+    word_columns = {column.name for column in model.numeric if column.codec.plain.word_values}
+    integer_columns = [column.name for column in model.numeric if pa.types.is_integer(column.decoded_type)]
+    codes = {*filter(CODE_NAME.search, integer_columns)}  # movie_id, movieId or ZIP, whose size says nothing
+    unseen = [spec for spec in inferred if spec.kind in ("id", "pass") and spec.name not in skip]
+    texts = [
+        _warning(unseen, "the model does not see", f"declare their kind, or {kinds} if that is meant"),
+        _warning(
+            [spec for spec in inferred if spec.name in word_columns],
             "words among values are kept as words:",
             "name those that mean a missing value in na_values",
         ),
-        _told(
+        _warning(
             [spec for spec in inferred if spec.name in codes],
             "by their names these numbers may be codes:",
             f'declare the kind "categorical", {kinds} if they are',
         ),
     ]
-    return [text for text in told if text]
+    return [text for text in texts if text]
 
 
-def _of_network(model: TableModel, kinds: str) -> list[str]:
-    """What is true of the columns that a network sees."""
+def _network_warnings(model: TableModel, kinds: str) -> list[str]:
+    """Warnings of the columns that a network sees."""
     width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
     scalars = {column.name: column for column in model.columns if isinstance(column, IntervalColumn)}
-    shown = [
+    specs = [
         replace(spec, reason=spec.reason.removesuffix(f"; {scalars[spec.name].encoding_reason}"))
         for spec in inferred
         if spec.name in scalars
     ]
     remedy = f'declare max_categories, encoding="onehot" or the kind {kinds}'
-    told = [_told(shown, "one scalar stands for all categories of", remedy)] if shown else []
+    texts = [_warning(specs, "one scalar stands for all categories of", remedy)] if specs else []
     if width == 0:
-        told.append(f"{widths_line(model.widths)}: a network learns nothing of the table")
+        texts.append(f"{widths_line(model.widths)}: a network learns nothing of the table")
     elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
-        told.append(f"{widths_line(model.widths)}: declare the kind {kinds}, or max_categories")
-    return told
+        texts.append(f"{widths_line(model.widths)}: declare the kind {kinds}, or max_categories")
+    return texts
 
 
-def _told(specs: Sequence[ColumnSpec], what: str, remedy: str) -> str:
-    """What is so of some columns, with the reasons, and what to do; "" without any."""
-    shown = [f'"{shortened(printable(spec.name))}" ({spec.reason})' for spec in specs[:MOST_TOLD]]
-    more = f" and {len(specs) - MOST_TOLD} more" if len(specs) > MOST_TOLD else ""
-    return f"{what} {', '.join(shown)}{more}: {remedy}" if specs else ""
+def _warning(specs: Sequence[ColumnSpec], statement: str, remedy: str) -> str:
+    """A warning: a statement on some columns with the reasons of each, and the remedy; "" without columns."""
+    names = [f'"{shortened(printable(spec.name))}" ({spec.reason})' for spec in specs[:MOST_TOLD]]
+    suffix = f" and {len(specs) - MOST_TOLD} more" if len(specs) > MOST_TOLD else ""
+    return f"{statement} {', '.join(names)}{suffix}: {remedy}" if specs else ""
