@@ -207,7 +207,7 @@ class Conditions:
         return column, place - self._starts[column]
 
     def given(self, name: str, value: object, rows: int) -> Drawn:
-        """The same condition for all rows: a column holds a value.
+        """Make the same condition for all rows: a column holds a value.
 
         Parameters
         ----------
@@ -241,7 +241,7 @@ class Conditions:
         return self.at(name, code, rows)
 
     def at(self, name: str, code: int, rows: int) -> Drawn:
-        """The same condition for all rows: one of the one-hot columns of a column is 1.
+        """Make the same condition for all rows: one of the one-hot columns of a column is 1.
 
         Parameters
         ----------
@@ -282,7 +282,7 @@ class Conditions:
         return self.names.index(name)
 
     def drawn(self, column: Ints, code: Ints) -> Drawn:
-        """The conditions with these columns and one-hot columns.
+        """Make conditions of columns and one-hot columns.
 
         Parameters
         ----------
@@ -312,7 +312,7 @@ class Conditions:
         return Drawn(vectors, mask, column, code)
 
     def places(self, column: Ints, code: Ints) -> tuple[Ints, Ints]:
-        """Where the ones of conditional vectors and masks lie.
+        """Positions of the ones in conditional vectors and masks.
 
         Parameters
         ----------
@@ -343,7 +343,7 @@ class Conditions:
         )
 
     def index(self, matrix: Any) -> RowIndex:
-        """Which rows of a onehot matrix have a 1 in each one-hot column.
+        """Index the rows of a onehot matrix by the one-hot columns that are 1.
 
         Parameters
         ----------
@@ -394,7 +394,7 @@ class RowIndex:
 
     @property
     def starts(self) -> list[Ints]:
-        """For each column where each one-hot column's rows begin, shape (one-hot columns + 1,)."""
+        """For each column the first position of each one-hot column's rows, shape (one-hot columns + 1,)."""
         return np.split(self.ends, self.first[1:-1])[: len(self.rows)]
 
     @classmethod
@@ -408,7 +408,7 @@ class RowIndex:
         widths : sequence of int
             How many one-hot columns each column has.
         room : callable
-            Gives an array to be filled, of a shape and dtype.
+            Makes an array to be filled, of a shape and dtype.
         """
         count = len(codes[0]) if len(codes) else 0
         rows = room((len(codes), count), np.uint32 if count < 2**32 else np.uint64)
@@ -417,12 +417,13 @@ class RowIndex:
             parts = [slice(start, start + INDEX_ROWS) for start in range(0, len(code), INDEX_ROWS)]
             counts = [np.bincount(code[part], minlength=width + 1) for part in parts]
             ends = np.cumsum([0, *sum(counts, np.zeros(width + 1, np.int64))])
-            following = ends[:-1].copy()
-            for part, held in zip(parts, counts, strict=True):
+            next_places = ends[:-1].copy()
+            for part, code_counts in zip(parts, counts, strict=True):
+                # Stable, so that rows of a code stay in order, whatever the blocks.
                 by_code = np.argsort(code[part], kind="stable")
-                moved = np.repeat(following - (np.cumsum(held) - held), held)
-                order[np.arange(len(by_code)) + moved] = by_code + part.start
-                following += held
+                shifts = np.repeat(next_places - (np.cumsum(code_counts) - code_counts), code_counts)
+                order[np.arange(len(by_code)) + shifts] = by_code + part.start
+                next_places += code_counts
             starts.append(ends[: width + 1])
         return cls(rows, np.concatenate(starts), np.cumsum([len(start) for start in starts]))
 
@@ -434,7 +435,7 @@ class RowIndex:
         InputError
             For a condition that no row answers.
         """
-        random = np.random.Generator(np.random.PCG64([seed, 1]))  # not the numbers that drew the conditions
+        random = np.random.Generator(np.random.PCG64([seed, 1]))  # another stream than the one that drew the conditions
         return self.answers(drawn.column, drawn.code, partial(draw_below, random))
 
     def answers(self, column: Ints, code: Ints, choose: Callable[[Ints], Ints]) -> Ints:
@@ -454,20 +455,21 @@ class RowIndex:
         """
         at = self.first[column] + code
         begin = self.ends[at]
-        held = self.ends[at + 1] - begin
-        if not held.all():
-            none = np.argmin(held)
+        counts = self.ends[at + 1] - begin
+        if not counts.all():
+            none = np.argmin(counts)
             raise InputError(
                 f"no row has a 1 in one-hot column {code[none]} of column {column[none]} of the conditions"
             )
-        taken = column * self.rows.shape[1] + begin + choose(held)
-        rows: Ints = self.rows.reshape(-1)[namespace_of(self.rows).asarray(taken)].astype(np.int64)
+        positions = column * self.rows.shape[1] + begin + choose(counts)
+        rows: Ints = self.rows.reshape(-1)[namespace_of(self.rows).asarray(positions)].astype(np.int64)
         return rows
 
 
-def draw_below(random: np.random.Generator, held: Ints) -> Ints:
-    """A random number below each of some numbers."""
-    return np.minimum((random.random(len(held)) * held).astype(np.int64), held - 1)
+def draw_below(random: np.random.Generator, counts: Ints) -> Ints:
+    """Draw a random number below each of some counts."""
+    # The product may round up to the count itself.
+    return np.minimum((random.random(len(counts)) * counts).astype(np.int64), counts - 1)
 
 
 def _with_codes(model: TableModel, name: str) -> FittedColumn:

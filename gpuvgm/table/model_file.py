@@ -42,7 +42,7 @@ from gpuvgm.summary.summary import Summary
 FORMAT = 7
 SUFFIX = ".gpuvgm"
 MODEL, MANIFEST, NETWORK = "model.json", "manifest.json", "network.arrow"
-MOST_MANIFEST_BYTES = 1 << 24
+MOST_MANIFEST_BYTES = 1 << 24  # no checksum says how long the manifest itself is
 #: A zip may hold this many bytes, or this many times its own size.
 LEAST_ZIP_BOUND, MOST_ZIP_RATIO = 1 << 26, 200
 #: A model in a store is read into memory, and no more than this.
@@ -63,7 +63,7 @@ class _Spec:
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """What a model file says: the columns as they were declared, those that are fitted, and where they come from."""
+    """The document of a model file: declared columns, fitted columns and their origin."""
 
     format: Annotated[int, whole(1)]
     library: str
@@ -86,12 +86,14 @@ _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number o
 
 
 def save_model(fitted: TableModel, path: Given, load: Callable[[TableModel], object] = lambda _: None) -> Location:
-    """Write a model: a zip where the name ends in ``.gpuvgm``, else a directory; it is read again before.
+    """Write a model: a zip if the name ends in ``.gpuvgm``, else a directory.
+
+    The bytes are read as a model before anything is written.
 
     Parameters
     ----------
     fitted : TableModel
-        What to write.
+        The model.
     path : path-like
         Where, or a URL that ends in ``.gpuvgm``; nothing appears under this name before everything is written.
     load : callable
@@ -136,30 +138,31 @@ def load_model(path: Given) -> TableModel:
         Where there is no model, or it is damaged, truncated, tampered with or newer; the message says which.
     """
     target = location_of(path)
+    # A save may replace the model meanwhile, so that files of two models were read: then it is read once more.
     for _ in range(2):
-        before = _identity(target)
+        identity = _identity(target)
         try:
             return _model_at(target)
         except (ModelFileError, FileNotFoundError):
-            if _identity(target) == before:
+            if _identity(target) == identity:
                 raise
     raise ModelFileError(f"{target}: the model was replaced while it was read, twice; load it when it is complete")
 
 
 def _identity(target: Location) -> tuple[int, int] | None:
-    """What tells a model of this machine from another of its name; None where there is none."""
+    """Inode and time of a local model, which another model of its name does not share; None if there is none."""
     try:
-        found = target.stat() if isinstance(target, Path) else None
+        status = target.stat() if isinstance(target, Path) else None
     except OSError:
         return None
-    return found and (found.st_ino, found.st_mtime_ns)
+    return status and (status.st_ino, status.st_mtime_ns)
 
 
 def _model_at(target: Location) -> TableModel:
     if isinstance(target, Path) and target.is_dir():
         folder = target
         return _read_model(target, lambda name, most: _read_file(folder, name, most))
-    file, size = _opened_file(target)
+    file, size = _open_file(target)
     try:
         with file, zipfile.ZipFile(file) as archive:
             return _read_model(target, _zip_reader(target, archive, size), archive.namelist())
@@ -195,8 +198,8 @@ def _files_of(fitted: TableModel) -> dict[str, bytes]:
     files = {MODEL: json.dumps(plain(document), allow_nan=False, ensure_ascii=False).encode()}
     files |= {name: arrow_file(fitted.summaries[column]) for column, name in names.items()}
     files |= {NETWORK: fitted.network} if fitted.network else {}
-    listed = {name: {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for name, body in files.items()}
-    manifest = {"library": "gpuvgm", "format": FORMAT, "files": listed}
+    entries = {name: {"sha256": hashlib.sha256(body).hexdigest(), "size": len(body)} for name, body in files.items()}
+    manifest = {"library": "gpuvgm", "format": FORMAT, "files": entries}
     return {**files, MANIFEST: json.dumps(manifest, indent=1).encode()}
 
 
@@ -208,7 +211,7 @@ def arrow_file(summary: Summary) -> bytes:
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
-    """Files as one zip, which has the same bytes at any time."""
+    """Files as one zip; its entries have no time, so that equal files give equal bytes."""
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w") as archive:
         for name, body in files.items():
@@ -229,8 +232,8 @@ def check_target(path: Given) -> Location:
         _check_remote(target)
         return target
     if _FOREIGN.fullmatch(target.suffix) and not target.exists():
-        wanted = f"a file ending in {SUFFIX}, or a folder without an ending"
-        raise InputError(f"{target}: a model is {wanted}: name it {target.stem}{SUFFIX}")
+        form = f"a file ending in {SUFFIX}, or a folder without an ending"
+        raise InputError(f"{target}: a model is {form}: name it {target.stem}{SUFFIX}")
     check_folder_of(target)
     if target.exists():
         _check_replaceable(target)
@@ -253,24 +256,24 @@ def _check_replaceable(target: Path) -> None:
         return
     if not target.is_dir():
         raise InputError(f"{target}: is a file and no model; a name without {SUFFIX} is written as a folder")
-    held = {part.relative_to(target).as_posix() for part in target.rglob("*") if not part.is_dir()}
+    names = {part.relative_to(target).as_posix() for part in target.rglob("*") if not part.is_dir()}
     try:
-        known = {MANIFEST, *_listed_files(target, _read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if held else set()
+        files = {MANIFEST, *_entries_of(target, _read_file(target, MANIFEST, MOST_MANIFEST_BYTES))} if names else set()
     except ModelFileError:
         raise InputError(f"{target}: a folder that is no gpuvgm model is not replaced; choose another name") from None
-    if held - known:
-        raise InputError(f"{target}: also holds {sorted(held - known)[0]}, which a model does not; choose another name")
+    if names - files:
+        raise InputError(f"{target}: also holds {min(names - files)}, which a model does not; choose another name")
 
 
 # -- reading
 
 
-def _read_model(target: Location, read: _Reader, held: list[str] | None = None) -> TableModel:
-    listed = _listed_files(target, read(MANIFEST, MOST_MANIFEST_BYTES))
-    foreign = sorted(set(held or ()) - {MANIFEST, *listed})
+def _read_model(target: Location, read_member: _Reader, names: list[str] | None = None) -> TableModel:
+    entries = _entries_of(target, read_member(MANIFEST, MOST_MANIFEST_BYTES))
+    foreign = sorted(set(names or ()) - {MANIFEST, *entries})
     if foreign:
         raise ModelFileError(f"{target}: holds {foreign[0]!r}, which its manifest does not list; the file was changed")
-    bodies = {name: _verified(target, name, entry, read) for name, entry in listed.items()}
+    bodies = {name: _checked_body(target, name, entry, read_member) for name, entry in entries.items()}
     document = _json_member(target, MODEL, bodies[MODEL])
     _check_format(target, document.get("format"))
     try:
@@ -286,8 +289,8 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
     _check_plain(document)
     read_record(_Document, document, "the model")
     for part in ("columns", "schema"):
-        held = [column.get("name") for column in document[part] if isinstance(column, dict)]
-        if len({str(name) for name in held}) < len(held):
+        names = [column.get("name") for column in document[part] if isinstance(column, dict)]
+        if len({str(name) for name in names}) < len(names):
             raise ValueError(f"{part} has a name twice")
     columns = {column.name: column for column in map(column_from_json, document["columns"])}
     for column in columns.values():
@@ -315,8 +318,8 @@ def _fitted_table(target: Location, document: dict[str, Any], bodies: Mapping[st
 # -- the members of a folder, a zip or a store: sizes and checksums hold, or the file is refused
 
 
-def _opened_file(target: Location) -> tuple[BinaryIO, int]:
-    """A model's one file, and its size."""
+def _open_file(target: Location) -> tuple[BinaryIO, int]:
+    """Open a model that is one file; also its size."""
     if isinstance(target, RemoteFile):
         entry = target.entry()
         if entry is None:
@@ -336,33 +339,33 @@ def _no_model(target: Location) -> ModelFileError:
     return ModelFileError(f"{target}: there is no model; write one with save(), `gpuvgm fit` or `gpuvgm train`")
 
 
-def _listed_files(target: Location, body: bytes) -> dict[str, tuple[int, str]]:
+def _entries_of(target: Location, body: bytes) -> dict[str, tuple[int, str]]:
     """Size and SHA-256 of every file that the manifest lists."""
     document = _json_member(target, MANIFEST, body)
     if document.get("library") != "gpuvgm":
         raise ModelFileError(f"{target}: its {MANIFEST} is not that of a gpuvgm model")
     _check_format(target, document.get("format"))
     try:
-        listed = {str(name): (entry["size"], entry["sha256"]) for name, entry in document["files"].items()}
-        if not all(type(size) is int and size >= 0 and isinstance(digest, str) for size, digest in listed.values()):
+        entries = {str(name): (entry["size"], entry["sha256"]) for name, entry in document["files"].items()}
+        if not all(type(size) is int and size >= 0 and isinstance(digest, str) for size, digest in entries.values()):
             raise ValueError
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{target}: {MANIFEST} is damaged; copy the model again") from error
-    wrong = [name for name in listed if not _MEMBER.fullmatch(name)]
-    if wrong or MODEL not in listed:
-        raise ModelFileError(f"{target}: {MANIFEST} lists {(wrong or ['no ' + MODEL])[0]!r}; the model was changed")
-    return listed
+    invalid = [name for name in entries if not _MEMBER.fullmatch(name)]
+    if invalid or MODEL not in entries:
+        raise ModelFileError(f"{target}: {MANIFEST} lists {(invalid or ['no ' + MODEL])[0]!r}; the model was changed")
+    return entries
 
 
-def _check_format(target: Location, found: object) -> None:
+def _check_format(target: Location, number: object) -> None:
     """Refuse a format number that this library does not know."""
-    if not isinstance(found, int) or found < 1:
-        raise ModelFileError(f"{target}: no valid format number ({found!r}); the model was changed")
-    if found < FORMAT:
-        raise ModelFileError(f"{target}: written by an older gpuvgm (format {found}, not {FORMAT}): fit again")
-    if found > FORMAT:
+    if not isinstance(number, int) or number < 1:
+        raise ModelFileError(f"{target}: no valid format number ({number!r}); the model was changed")
+    if number < FORMAT:
+        raise ModelFileError(f"{target}: written by an older gpuvgm (format {number}, not {FORMAT}): fit again")
+    if number > FORMAT:
         raise ModelFileError(
-            f"{target}: written by a newer gpuvgm (format {found}; version {gpuvgm.__version__} reads {FORMAT}): "
+            f"{target}: written by a newer gpuvgm (format {number}; version {gpuvgm.__version__} reads {FORMAT}): "
             f"{UPGRADE}"
         )
 
@@ -384,10 +387,10 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _verified(target: Location, name: str, entry: tuple[int, str], read: _Reader) -> bytes:
-    """A member whose size and SHA-256 are those of the manifest."""
+def _checked_body(target: Location, name: str, entry: tuple[int, str], read_member: _Reader) -> bytes:
+    """Read a member, and check its size and SHA-256 against the manifest."""
     size, digest = entry
-    body = read(name, size)
+    body = read_member(name, size)
     if len(body) < size:
         raise ModelFileError(f"{target}: {name} is truncated ({len(body)} of {size} bytes); copy the model again")
     if len(body) > size or hashlib.sha256(body).hexdigest() != digest:
@@ -396,9 +399,9 @@ def _verified(target: Location, name: str, entry: tuple[int, str], read: _Reader
 
 
 def _read_file(folder: Path, name: str, most: int) -> bytes:
-    """A member of a folder, and no more than one byte above what it may have."""
+    """Read a member of a folder; one byte more than `most` shows that it is too long."""
     try:
-        with _opened(folder, name) as file:
+        with _open_member(folder, name) as file:
             return file.read(most + 1)
     except FileNotFoundError:
         if name == MANIFEST:
@@ -406,19 +409,20 @@ def _read_file(folder: Path, name: str, most: int) -> bytes:
         raise ModelFileError(f"{folder}: {name} is missing; copy the model again") from None
 
 
-def _opened(folder: Path, name: str) -> BinaryIO:
-    """An ordinary file that lies in the folder; nothing else is opened, since a pipe would wait for ever."""
+def _open_member(folder: Path, name: str) -> BinaryIO:
+    """Open an ordinary file of the folder; anything else is refused, as opening a pipe would wait for ever."""
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ModelFileError(f"{folder}: {name} is a link to elsewhere; copy the model again")
     if not stat.S_ISREG(path.stat().st_mode):
-        what = "no ordinary file (a folder, pipe, socket or device)"
-        raise ModelFileError(f"{folder}: {name} is {what}; copy the model again")
+        kind = "no ordinary file (a folder, pipe, socket or device)"
+        raise ModelFileError(f"{folder}: {name} is {kind}; copy the model again")
+    # O_NONBLOCK, as the file may have become a pipe since.
     return open(path, "rb", opener=lambda place, flags: os.open(place, flags | getattr(os, "O_NONBLOCK", 0)))
 
 
 def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reader:
-    """Reads members by name, none of them to disk, and no more than a model can hold."""
+    """A reader of members by name, in memory, and of no more bytes than a model can hold."""
     names = archive.namelist()
     if len(names) != len(set(names)):
         raise ModelFileError(f"{target}: holds a file twice; the model was changed")
@@ -428,8 +432,8 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
 
     def read(name: str, most: int) -> bytes:
         if name not in names:
-            missing = "no gpuvgm model, " if name == MANIFEST else ""
-            raise ModelFileError(f"{target}: {missing}{name} is missing; copy the model again")
+            prefix = "no gpuvgm model, " if name == MANIFEST else ""
+            raise ModelFileError(f"{target}: {prefix}{name} is missing; copy the model again")
         try:
             with archive.open(name) as member:
                 return member.read(min(most, bound) + 1)
@@ -445,17 +449,17 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
 
 
 def _check_plain(document: Any) -> None:
-    """Refuse deep nesting, and text and whole numbers that cannot be written or shown."""
-    category = [document]
+    """Refuse deep nesting, and text and integers that cannot be written or shown."""
+    values = [document]
     for _ in range(_MOST_DEPTH):
-        category = [part for value in category for part in _parts(value)]
-        if not category:
+        values = [part for value in values for part in _parts(value)]
+        if not values:
             return
     raise ValueError("the model is nested too deeply")
 
 
 def _parts(value: Any) -> list[Any]:
-    """What a value holds; the value itself is checked."""
+    """Check a value, and return its parts."""
     if isinstance(value, dict):
         for name in value:
             text(name, "a name")
@@ -487,6 +491,6 @@ def fingerprint(model: TableModel) -> str:
 
 
 def document_digest(model: TableModel) -> str:
-    """SHA-256 over every parameter of every column: also over those that only some runs depend on."""
+    """SHA-256 over every parameter of every column, also over those that only some runs depend on."""
     text = json.dumps(plain([column.to_json() for column in model.columns]), sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()

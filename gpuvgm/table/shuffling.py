@@ -1,4 +1,4 @@
-"""A random order of rows that is computed, not kept: which row comes at a place of an epoch."""
+"""Random orders of rows, computed place by place: no order is kept in memory."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def permuted(places: Words, rows: int, seed: int, epoch: int) -> Ints:
     """
     half = np.uint64((max(rows - 1, 1).bit_length() + 1) // 2)
     low = (np.uint64(1) << half) - np.uint64(1)
-    found = _feistel(places, half, low, seed, epoch)
-    while len(beyond := np.flatnonzero(found >= rows)):
-        found[beyond] = _feistel(found[beyond], half, low, seed, epoch)
-    return found.astype(np.int64)
+    numbers = _feistel(places, half, low, seed, epoch)
+    while len(outside := np.flatnonzero(numbers >= rows)):
+        numbers[outside] = _feistel(numbers[outside], half, low, seed, epoch)
+    return numbers.astype(np.int64)
 
 
 def _feistel(numbers: Words, half: np.uint64, low: np.uint64, seed: int, epoch: int) -> Words:

@@ -1,4 +1,4 @@
-"""Rows to train on: encoded once, kept compact, and turned into matrices a batch at a time."""
+"""Rows to train on: encoded once, stored compactly, and expanded to a matrix for each batch."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class TrainingRows:
         self.width = self._model.onehot_width
         self._dtype = self._row_dtype()
         with self._store.writing():
-            self._rows = self._encoded(transformer, source)
+            self._rows = self._encode(transformer, source)
             if len(self) == 0:
                 raise InputError("there are no rows to train on")
             names, records = self.conditions.names, self._rows.view(self._dtype)[:, 0]
@@ -160,7 +160,7 @@ class TrainingRows:
         if place == "cuda":
             self._rows = self._on_device(self._rows)
             self.index = replace(self.index, rows=self._on_device(self.index.rows))
-        self._made = 0
+        self._next_step = 0
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -176,8 +176,8 @@ class TrainingRows:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__ = state
         if self._store.folder is not None:
-            self._rows = self._store.kept("rows", state["_rows"])
-            self.index = replace(self.index, rows=self._store.kept("index", self.index.rows))
+            self._rows = self._store.mapped_array("rows", state["_rows"])
+            self.index = replace(self.index, rows=self._store.mapped_array("index", self.index.rows))
 
     @cached_property
     def digest(self) -> str:
@@ -223,14 +223,14 @@ class TrainingRows:
         True
         """
         rows = whole(1)(rows, "rows")
-        number = self._made if step is None else _SEED(step, "step")
-        self._made = number + 1
+        number = self._next_step if step is None else _SEED(step, "step")
+        self._next_step = number + 1
         random = np.random.Generator(np.random.PCG64([self._seed, number]))
         if not self.conditions.names:
             return self._batch(self._columns(random.integers(0, len(self), rows)))
         column, code = self.conditions.drawn_codes(random, rows, logarithmic=logarithmic)
-        chosen = self.index.answers(column, code, partial(draw_below, random))
-        return self._batch(self._columns(chosen), column, code)
+        row_numbers = self.index.answers(column, code, partial(draw_below, random))
+        return self._batch(self._columns(row_numbers), column, code)
 
     def batches(
         self,
@@ -277,21 +277,23 @@ class TrainingRows:
         >>> [len(batch.rows) for batch in rows.batches(150)]
         [150, 150, 100]
         """
-        for name, (own, of) in (("rank", rank), ("worker", worker)):
-            if not 0 <= own < of:
-                raise InputError(f"{name}=({own}, {of}): the first number is at least 0 and less than the second")
-        (process, processes), (own, workers) = rank, worker
+        for name, (position, total) in (("rank", rank), ("worker", worker)):
+            if not 0 <= position < total:
+                raise InputError(
+                    f"{name}=({position}, {total}): the first number is at least 0 and less than the second"
+                )
+        (process, processes), (position, workers) = rank, worker
         count = self.batch_count(rows, processes, drop_last=drop_last)
-        numbers = np.arange(process + processes * own, count * processes, processes * workers)
-        together = max(1, BLOCK_ROWS // rows)  # batches whose rows are found together
-        for start in range(0, len(numbers), together):
-            places = (numbers[start : start + together, None] * rows + np.arange(rows)).ravel()
+        numbers = np.arange(process + processes * position, count * processes, processes * workers)
+        batches = max(1, BLOCK_ROWS // rows)  # batches whose rows are found together
+        for start in range(0, len(numbers), batches):
+            places = (numbers[start : start + batches, None] * rows + np.arange(rows)).ravel()
             places = places[places < len(self)]
-            chosen = permuted(places.astype(np.uint64), len(self), self._seed, epoch) if shuffle else places
-            for first in range(0, len(chosen), rows):
-                part = chosen[first : first + rows]
+            row_numbers = permuted(places.astype(np.uint64), len(self), self._seed, epoch) if shuffle else places
+            for first in range(0, len(row_numbers), rows):
+                part = row_numbers[first : first + rows]
                 columns = self._columns(part)
-                yield self._batch(columns, *self._own_conditions(part, columns, epoch))
+                yield self._batch(columns, *self._conditions_of(part, columns, epoch))
 
     def batch_count(self, rows: int, processes: int = 1, *, drop_last: bool = False) -> int:
         """Count the batches that `batches` yields in each process.
@@ -354,7 +356,7 @@ class TrainingRows:
     __getitem__ = matrix
 
     def _row_numbers(self, rows: Any) -> Ints:
-        """Numbers of rows that are chosen by numbers, a mask or a slice."""
+        """Convert numbers, a mask or a slice to numbers of rows."""
         if isinstance(rows, slice):
             return np.arange(*rows.indices(len(self)))
         try:
@@ -374,15 +376,15 @@ class TrainingRows:
         return numbers.astype(np.int64)  # type: ignore[no-any-return]
 
     def _columns(self, rows: Ints) -> dict[str, Any]:
-        """Scalars and codes of some rows, each in memory of its own; fields of a type are copied together."""
+        """Scalars and codes of some rows, each as a contiguous array; fields of one type are copied together."""
         xp = namespace_of(self._rows)
-        taken = self._rows.take(xp.asarray(rows), axis=0)
+        records = self._rows.take(xp.asarray(rows), axis=0)
         columns: dict[str, Any] = {}
         for kind, names in groupby(self._dtype.names or (), lambda name: self._dtype[name]):
-            together = list(names)
-            first = self._dtype.fields[together[0]][1] // kind.itemsize  # type: ignore[index]
-            block = xp.ascontiguousarray(taken.view(kind)[:, first : first + len(together)].T)
-            columns.update(zip(together, block, strict=True))
+            fields = list(names)
+            first = self._dtype.fields[fields[0]][1] // kind.itemsize  # type: ignore[index]
+            block = xp.ascontiguousarray(records.view(kind)[:, first : first + len(fields)].T)
+            columns.update(zip(fields, block, strict=True))
         return columns
 
     def _batch(self, columns: dict[str, Any], column: Ints | None = None, code: Ints | None = None) -> TrainingBatch:
@@ -393,23 +395,23 @@ class TrainingRows:
         place, column = self.conditions.places(column, code)
         widths = self.conditions.width, len(self.conditions.names)
         vectors, mask = (
-            self._filled([(None, xp.asarray(ones.astype(np.int32)), width)], len(rows), width)
+            self._fill([(None, xp.asarray(ones.astype(np.int32)), width)], len(rows), width)
             for ones, width in zip((place, column), widths, strict=True)
         )
         return TrainingBatch(rows, vectors, mask)
 
     def _matrix(self, columns: dict[str, Any]) -> Matrix:
         parts = [(columns.get(scalar), columns.get(code), width) for scalar, code, width in self._parts]
-        return self._filled(parts, len(next(iter(columns.values()))), self.width)
+        return self._fill(parts, len(next(iter(columns.values()))), self.width)
 
-    def _filled(self, parts: Sequence[OnehotPart], rows: int, width: int) -> Matrix:
+    def _fill(self, parts: Sequence[OnehotPart], rows: int, width: int) -> Matrix:
         out: Any = namespace_of(self._rows).empty((rows, width), np.float32)
         get_engine(self._engine).fill_onehot(parts, out)
         matrix: Matrix = out
         return matrix
 
-    def _own_conditions(self, rows: Ints, columns: dict[str, Any], epoch: int) -> tuple[Ints | None, Ints | None]:
-        """For each row the code that it has of a column at random; it depends on the row and the epoch alone."""
+    def _conditions_of(self, rows: Ints, columns: dict[str, Any], epoch: int) -> tuple[Ints | None, Ints | None]:
+        """For each row a column at random, and its code there; both depend on the row and the epoch alone."""
         names = self.conditions.names
         if not names:
             return None, None
@@ -426,27 +428,30 @@ class TrainingRows:
             )
         return copy
 
-    def _encoded(self, transformer: Any, source: Any) -> Bytes:
-        """All rows, encoded block by block and kept where they shall be, shape (rows, bytes of one)."""
+    def _encode(self, transformer: Any, source: Any) -> Bytes:
+        """Encode all rows, block by block, into the store; shape (rows, bytes of a row)."""
         dtype = self._dtype
         names, rows = list(dtype.names or ()), max(1, BLOCK_BYTES // dtype.itemsize)
-        there = any_source(source)
-        closed = {NAMES.scalar(c.name): c.name for c in self._model.encoded if not c.all_known and not c.has_codes}
+        table = any_source(source)
+        intervals = {NAMES.scalar(c.name): c.name for c in self._model.encoded if not c.all_known and not c.has_codes}
         first_row = 0
-        with self._store.growing("rows", dtype, there.rows) as add:
-            for part in transformer.iter_batches(there, rows, layout="compact", dtype="float32"):
+        with self._store.growing("rows", dtype, table.rows) as add:
+            for part in transformer.iter_batches(table, rows, layout="compact", dtype="float32"):
                 for block in any_source(part).blocks(names, rows):
                     records = np.zeros(block.rows, dtype)
                     for name in names:
                         records[name] = self._numbers(name, block.column(name), dtype[name])
-                    for scalar, name in closed.items():
+                    for scalar, name in intervals.items():
                         refuse_unknown(name, records[scalar], first_row)
                     add(records)
                     first_row += block.rows
-        return self._store.whole("rows", dtype.itemsize)
+        return self._store.take_array("rows", dtype.itemsize)
 
     def _row_dtype(self) -> np.dtype[Any]:
-        """A row: its scalars and codes, the largest first; a multiple of 4 bytes, so that every type steps over it."""
+        """Type of a row: its scalars and codes, the largest first.
+
+        Its size is a multiple of 4 bytes, so that a view of the rows as any field's type has whole steps.
+        """
         fields: list[tuple[str, np.dtype[Any]]] = []
         for column in self._model.encoded:
             fields += [(NAMES.scalar(column.name), np.dtype(np.float32))] * column.has_scalar
@@ -460,7 +465,7 @@ class TrainingRows:
         )
 
     def _numbers(self, name: str, values: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-        """Scalars or codes of a block; no category, which is null or NaN, is one past the last code."""
+        """Scalars or codes of a block; null or NaN, which stands for no category, becomes one past the last code."""
         numbers: NDArray[Any] = np.asarray(on_host(values).to_numpy(zero_copy_only=False))
         if dtype.kind == "f" or numbers.dtype.kind != "f":
             return numbers
@@ -469,17 +474,17 @@ class TrainingRows:
 
 
 def _temporary_folder(owner: object) -> Path:
-    """A folder that is removed with an object; those that killed processes have left are removed first."""
+    """A folder that is removed with its owner; folders that killed processes left are removed first."""
     place = Path(gettempdir(), "gpuvgm-rows")
     remove_left_over(place)
     folder, lock = new_partial(place, folder=True)
-    finalize(owner, _remove_own, folder, lock, os.getpid())
-    folder.chmod(0o700)
+    finalize(owner, _remove_in_maker, folder, lock, os.getpid())
+    folder.chmod(0o700)  # other users may not read the rows
     return folder
 
 
-def _remove_own(folder: Path, lock: int | None, process: int) -> None:
-    """Remove a folder in the process that made it; those that it forked read on."""
+def _remove_in_maker(folder: Path, lock: int | None, process: int) -> None:
+    """Remove a folder in the process that made it; processes forked from it may still read."""
     if os.getpid() == process:
         remove(folder)
         if lock is not None:
@@ -489,13 +494,13 @@ def _remove_own(folder: Path, lock: int | None, process: int) -> None:
 def _write_array(file: FileIO, folder: Path, part: NDArray[Any]) -> None:
     """Add an array to a file; errors name the folder."""
     with naming_file(folder):
-        left = part.reshape(-1).view(np.uint8).data
-        while left:
-            left = left[file.write(left) :]
+        view = part.reshape(-1).view(np.uint8).data
+        while view:
+            view = view[file.write(view) :]
 
 
 def _reserve(file: FileIO, size: int) -> None:
-    """Make a file so long; a full disk is an error here, where it would end the process in mapped memory."""
+    """Set the length of a file; a full disk is an error here, while in mapped memory it would end the process."""
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file.fileno(), 0, size)
     else:
@@ -508,7 +513,7 @@ def _array_digest(array: NDArray[Any]) -> str:
 
 
 class _ArrayMark(NamedTuple):
-    """What tells an array in a file from others."""
+    """Type, shape and digest by which an array in a file is recognised."""
 
     dtype: Any
     shape: tuple[int, int]
@@ -553,7 +558,7 @@ class _Store:
 
     @contextmanager
     def growing(self, name: str, dtype: np.dtype[Any], rows: int | None) -> Iterator[Callable[[NDArray[Any]], None]]:
-        """Add parts to an array, of so many rows if that is known; see `whole`."""
+        """Append parts to an array, whose number of rows may be known; `take_array` returns it."""
         if self.folder is not None:
             with self._new(name) as file:
                 yield partial(_write_array, file, self.folder)
@@ -564,6 +569,7 @@ class _Store:
         def add(part: NDArray[Any]) -> None:
             nonlocal filled
             if filled + len(part) > len(array):
+                # Grown by half, so that the copies of all steps are few.
                 array.resize(max(filled + len(part), 3 * filled // 2), refcheck=False)
             array[filled : filled + len(part)] = part
             filled += len(part)
@@ -572,14 +578,14 @@ class _Store:
         array.resize(filled, refcheck=False)
         self._array = array
 
-    def whole(self, name: str, width: int) -> Bytes:
-        """All parts that were added, one after the other, shape (rows, width)."""
+    def take_array(self, name: str, width: int) -> Bytes:
+        """The array of all parts that were appended, shape (rows, width)."""
         array, self._array = self._array, None
-        whole: Bytes = np.asarray(array.view(np.uint8)).reshape(-1, width)
-        return whole
+        rows: Bytes = np.asarray(array.view(np.uint8)).reshape(-1, width)
+        return rows
 
     def index(self, shape: tuple[int, int], dtype: Any) -> Any:
-        """An array to be filled with the rows by the codes of columns; see `RowIndex.of`."""
+        """An empty array for the rows by the codes of columns; see `RowIndex.of`."""
         if self.folder is None or 0 in shape:
             return np.empty(shape, dtype)
         with self._new("index") as file:
@@ -587,19 +593,19 @@ class _Store:
                 _reserve(file, int(np.prod(shape)) * np.dtype(dtype).itemsize)
             return np.asarray(np.memmap(file, dtype, "r+", shape=shape))
 
-    def kept(self, name: str, what: _ArrayMark) -> Any:
-        """The array of a file that another object has written.
+    def mapped_array(self, name: str, mark: _ArrayMark) -> Any:
+        """Map the array of a file that another object has written.
 
         Raises
         ------
         InputError
             Where it is damaged or another's.
         """
-        if 0 in what.shape:
-            return np.empty(what.shape, what.dtype)
+        if 0 in mark.shape:
+            return np.empty(mark.shape, mark.dtype)
         with suppress(OSError, ValueError), self._file(name).open("rb") as file:
-            array = np.asarray(np.memmap(file, what.dtype, "r", shape=what.shape))
-            if os.fstat(file.fileno()).st_size == array.nbytes and _array_digest(array) == what.digest:
+            array = np.asarray(np.memmap(file, mark.dtype, "r", shape=mark.shape))
+            if os.fstat(file.fileno()).st_size == array.nbytes and _array_digest(array) == mark.digest:
                 return array
         raise InputError(
             f"{self.folder}: the rows of these TrainingRows are no longer there, or damaged; others may have been "
@@ -608,10 +614,10 @@ class _Store:
 
     @contextmanager
     def _new(self, name: str) -> Iterator[FileIO]:
-        """A new file, which has its name at the end; what is mapped of an older one stays as it is."""
-        with partial_of(self._file(name)) as written, written.open("w+b", buffering=0) as file:
+        """Write a new file, which gets its name at the end, so that maps of an older one stay valid."""
+        with partial_of(self._file(name)) as path, path.open("w+b", buffering=0) as file:
             yield file
-            written.replace(self._file(name))
+            path.replace(self._file(name))
 
     def _file(self, name: str) -> Path:
         assert self.folder is not None
