@@ -1,6 +1,6 @@
-"""What transform, inverse, sample and generate write: one file, or a folder of Parquet files that can be gone on with.
+"""Output of transform, inverse, sample and generate: one file, or a folder of Parquet files that can be resumed.
 
-Each file of a folder holds the same rows whoever wrote it, and what is there need not be done again.
+Each file of a folder holds the same rows whichever process writes it, so complete files need not be written again.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ PART_ROWS = 1 << 24
 Written = tuple[pa.RecordBatch, UnseenRows]  # rows, and what the fit had not seen of them
 Encode = Callable[[Any], Written]
 _ANEW = "remove that folder to begin again"
-_ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # of runs, that are no defect of gpuvgm
+_ENDS = (InputError, EnvironmentProblem, OSError, KeyboardInterrupt)  # ends of runs that are no defect of gpuvgm
 _LOG = logging.getLogger("gpuvgm")
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """What a transform, an inverse, a sample or a generation to files did.
+    """Summary of a transform, an inverse, a sample or a generation to files.
 
     Parameters
     ----------
@@ -97,11 +97,12 @@ def target_of(source: Source, out: Given) -> Location:
     """
     target = location_of(out)
     refuse_overwriting(source, target if target.suffix else inside(target, "part-00000.parquet"))
+    # The folder behind a link is replaced, and the link stays.
     if isinstance(target, Path) and target.is_symlink() and not target.suffix:
         target = Path(os.path.realpath(target))
-    held = [] if target.suffix else _inside_of(target, source)
-    if held:
-        raise InputError(f"{target}: holds {held[0]}, which is read; give another name to write")
+    sources = [] if target.suffix else _inside_of(target, source)
+    if sources:
+        raise InputError(f"{target}: holds {sources[0]}, which is read; give another name to write")
     return target
 
 
@@ -143,7 +144,7 @@ class ParquetOptions:
 
     @property
     def asked(self) -> dict[str, Any]:
-        """What is not left to the default."""
+        """The options that differ from the default."""
         return {name: value for name, value in asdict(self).items() if value not in (None, False)}
 
 
@@ -181,19 +182,19 @@ def folders_of(source: Source, part_rows: int) -> tuple[FolderRows, ...]:
             f"{source.name}: CSV does not say how many rows a folder has; write without partitioned, or "
             "from Parquet or Arrow files"
         )
-    found: list[FolderRows] = []
-    row, written = 0, Counter[str]()
+    folders: list[FolderRows] = []
+    row, file_counts = 0, Counter[str]()
     for folder, group in groupby((file for file in files if file.rows), lambda file: folder_names(file.keys)):
-        found.append(FolderRows(row, folder, written[folder]))
+        folders.append(FolderRows(row, folder, file_counts[folder]))
         rows = sum(file.rows or 0 for file in group)
         row += rows
-        written[folder] += -(-rows // part_rows)
-    return tuple(found)
+        file_counts[folder] += -(-rows // part_rows)
+    return tuple(folders)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is written.
+    """The files of an output, and the rows of each.
 
     Parameters
     ----------
@@ -202,7 +203,7 @@ class Parts:
     schema : pyarrow.Schema
         Columns and metadata of the files.
     asked : mapping
-        What decides the rows: command, model, options and inputs.
+        All that determines the rows: command, model, options and inputs.
     part_rows : int
         Rows of each file but the last.
     options : ParquetOptions
@@ -240,18 +241,18 @@ class Parts:
 
     @property
     def is_csv(self) -> bool:
-        """Whether one file is written as CSV."""
+        """Return whether one file is written as CSV."""
         return self.decoded and is_csv(self.out)
 
     def partitioned_as(self, source: Source) -> Parts:
-        """The same, in the folders of a source."""
+        """The parts by the folders of a source."""
         folders = folders_of(source, self.part_rows)
         files: Any = source
         keys = {key.name for file in files.parts for key in file.keys if not key.stored}
         return replace(self, folders=folders, left_out=frozenset(keys))
 
     def numbered(self, first_row: int, rows: int) -> Self:
-        """The same for generated rows: the files are numbered by these, and other runs may write others."""
+        """The parts for generated rows: files are numbered by their rows, and other runs may write other files."""
         first = first_row // self.part_rows
         numbers = range(first, first + max(1, -(-rows // self.part_rows)))
         return replace(self, folders=(FolderRows(first_row, "", first),), numbers=numbers)
@@ -262,7 +263,7 @@ class Parts:
         return [name for name in self.schema.names if name not in self.left_out]
 
     def sink(self, path: Location, threads: int, first_row: int) -> Any:
-        """A file that begins with a row, of which so many threads encode rows: a ParquetSink or a CsvSink."""
+        """A sink for the file that begins with a row, encoded by `threads`: a ParquetSink or a CsvSink."""
         metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
         schema = pa.schema([self.schema.field(name) for name in self.columns])
         make: Any = decoded_sink if self.decoded else ParquetSink
@@ -270,7 +271,7 @@ class Parts:
         return make(path, schema, metadata, threads=threads, **options)
 
     def file(self, first_row: int, threads: int) -> Any:
-        """The file that begins with a row, in a folder that is there."""
+        """A sink for the file that begins with a row; its folder is made first."""
         path = inside(self.place, self.name(first_row))
         if isinstance(path, Path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -278,7 +279,7 @@ class Parts:
 
     @property
     def place(self) -> Location:
-        """Where the files are written: beside the folder until all are there; in a store, in the folder."""
+        """Folder that files are written to: beside the output until all are complete; in a store the output itself."""
         if isinstance(self.out, RemoteFile):
             return self.out
         return (self.root / self.out).with_name(f".{self.out.name}{self._number}.unfinished")
@@ -313,12 +314,12 @@ class Parts:
 
     def files(self, rows: int) -> list[tuple[int, int]]:
         """First row of every file of so many rows, and the row after its last."""
-        found, row = [], self.first_row
+        bounds, row = [], self.first_row
         end = row + rows
         while row < end:
-            found.append((row, min(end, self.bounds(row)[1])))
-            row = found[-1][1]
-        return found
+            bounds.append((row, min(end, self.bounds(row)[1])))
+            row = bounds[-1][1]
+        return bounds
 
     def _folder_of(self, row: int) -> int:
         return bisect_right(self.folders, row, key=lambda rows: rows.first_row) - 1
@@ -332,20 +333,20 @@ class Piece:
     ----------
     first_row : int
         The part's.
-    written : (pyarrow.RecordBatch, UnseenRows)
+    rows : (pyarrow.RecordBatch, UnseenRows)
         The rows.
     is_last : bool
         Whether the part is full with them.
     """
 
     first_row: int
-    written: Written
+    rows: Written
     is_last: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Works blocks, cut at the borders of parts.
+    """Encodes blocks, cut at the borders of parts.
 
     Parameters
     ----------
@@ -362,42 +363,42 @@ class Cut:
     done: frozenset[str]
 
     def __call__(self, block: Any) -> list[Piece]:
-        """Rows of each part that is missing."""
+        """Encode the rows of each part that is missing."""
         pieces, row, end = [], block.first_row, block.first_row + block.rows
         while row < end:
             first, stop = self.parts.bounds(row)
             if self.parts.name(first) not in self.done:
                 low, high = row - block.first_row, min(stop, end) - block.first_row
-                written = self.encode(block if high - low == block.rows else block.between(low, high))
-                pieces.append(Piece(first, written, stop <= end))
+                rows = self.encode(block if high - low == block.rows else block.between(low, high))
+                pieces.append(Piece(first, rows, stop <= end))
             row = stop
         return pieces
 
 
 @dataclass(frozen=True, slots=True)
-class Taking:
-    """Takes rows for a file, and counts what the fit had not seen of them."""
+class PartWriter:
+    """Writes rows to a file, and counts values that the fit had not seen."""
 
     sink: Any  # ParquetSink or CsvSink
     columns: Sequence[str]
     first_row: int = 0
     unseen: UnseenCounts = field(default_factory=UnseenCounts)
 
-    def take(self, written: Written) -> None:
-        """Rows of a block."""
-        batch, unseen = written
+    def take(self, rows: Written) -> None:
+        """Write the rows of a block."""
+        batch, unseen = rows
         self.sink.write(batch if len(self.columns) == batch.num_columns else batch.select(self.columns))
         self.unseen.add(unseen)
 
     def entry(self) -> dict[str, Any]:
-        """The file in a manifest, once it is closed."""
+        """The entry of the file in a manifest, once the file is closed."""
         sink = self.sink
-        known = {"first_row": self.first_row, "rows": sink.rows, "bytes": sink.bytes, "sha256": sink.sha256}
-        return known | {"unseen": self.unseen.to_json()}
+        record = {"first_row": self.first_row, "rows": sink.rows, "bytes": sink.bytes, "sha256": sink.sha256}
+        return record | {"unseen": self.unseen.to_json()}
 
 
 class PartFiles:
-    """Puts rows into the files of their parts, one after the other; files are ended while others are begun.
+    """Writes rows to the files of their parts, one after the other; threads end files while later ones are written.
 
     Parameters
     ----------
@@ -415,8 +416,8 @@ class PartFiles:
         self._most = max(0, threads // groups - 1)  # files that are ended while one is filled
         self._enders = ThreadPoolExecutor(max(1, self._most), "gpuvgm-write")
         self._ending = deque[tuple[str, Future[dict[str, Any]]]]()
-        self._opened = ExitStack()
-        self._taking: Taking | None = None
+        self._open_files = ExitStack()
+        self._part_writer: PartWriter | None = None
 
     def __enter__(self) -> Self:
         """The files."""
@@ -427,67 +428,67 @@ class PartFiles:
     ) -> None:
         """End the threads; of a run that fails, the files that have all their rows stay."""
         with self._enders:
-            self._opened.__exit__(kind, value, trace)
+            self._open_files.__exit__(kind, value, trace)
             while self._ending:
                 with suppress(Exception):  # the failure that led here is the one to report
                     self._finish(len(self._ending) - 1)
 
     def take(self, pieces: Sequence[Piece]) -> None:
-        """Rows of some parts."""
+        """Write rows of some parts."""
         for piece in pieces:
-            taking = self._taking or self._begin(piece.first_row)
-            taking.take(piece.written)
+            writer = self._part_writer or self._begin(piece.first_row)
+            writer.take(piece.rows)
             if piece.is_last:
                 self._end()
 
     def end(self) -> None:
-        """End the last file, once all rows are taken; of no rows at all write one that has the columns."""
+        """End the last file; of a table without rows write one file that has the columns."""
         self._finish(0)
-        if not self._manifest.done and self._taking is None:
+        if not self._manifest.done and self._part_writer is None:
             self._begin(self._parts.first_row)
-        if self._taking is not None:
+        if self._part_writer is not None:
             self._end()
         self._finish(0)
 
-    def _begin(self, first_row: int) -> Taking:
-        sink = self._opened.enter_context(self._parts.file(first_row, self._threads))
-        self._taking = Taking(sink, self._parts.columns, first_row)
-        return self._taking
+    def _begin(self, first_row: int) -> PartWriter:
+        sink = self._open_files.enter_context(self._parts.file(first_row, self._threads))
+        self._part_writer = PartWriter(sink, self._parts.columns, first_row)
+        return self._part_writer
 
     def _end(self) -> None:
-        """Have the file ended by a thread; waits where many others are still to be."""
-        assert self._taking is not None
+        """Let a thread end the file; wait if too many others are not ended yet."""
+        assert self._part_writer is not None
         with undisturbed():  # a thread is not waited for in the end if a signal comes while it starts
-            opened, taking, self._taking = self._opened.pop_all(), self._taking, None
-            self._ending.append((self._parts.name(taking.first_row), self._enders.submit(_ended, opened, taking)))
+            files, writer, self._part_writer = self._open_files.pop_all(), self._part_writer, None
+            self._ending.append((self._parts.name(writer.first_row), self._enders.submit(_close_part, files, writer)))
         self._finish(self._most)
 
     def _finish(self, most: int) -> None:
-        """Wait until so many files are left to be ended."""
+        """Wait until at most so many files are not ended yet."""
         while len(self._ending) > most:
-            name, ended = self._ending.popleft()
-            entry = result_of(ended)
+            name, future = self._ending.popleft()
+            entry = result_of(future)
             self._manifest.add(name, entry)
 
 
-def _ended(opened: ExitStack, taking: Taking) -> dict[str, Any]:
-    """The entry of a file in a manifest, which is closed with it."""
-    opened.close()
-    return taking.entry()
+def _close_part(files: ExitStack, writer: PartWriter) -> dict[str, Any]:
+    """Close a file, and return its entry in a manifest."""
+    files.close()
+    return writer.entry()
 
 
 def write_part(parts: Parts, encode: Encode, partition: Partition, executor: LocalExecutor) -> dict[str, Any]:
-    """One file from its partition: its rows, size and SHA-256."""
+    """Write one file from its partition, and return its entry in a manifest."""
     rows = partition.read()
-    chosen = DeviceExecutor(callers_stream(), executor.progress) if rows.on_device else executor
+    block_executor = DeviceExecutor(callers_stream(), executor.progress) if rows.on_device else executor
     with parts.file(partition.first_row, executor.threads) as sink:
-        taking = Taking(sink, parts.columns, partition.first_row)
-        chosen.map_blocks(encode, rows.blocks, taking.take)
-    return taking.entry()
+        writer = PartWriter(sink, parts.columns, partition.first_row)
+        block_executor.map_blocks(encode, rows.blocks, writer.take)
+    return writer.entry()
 
 
 def _writer(executor: Executor) -> Executor:
-    """What runs blocks whose results are written: on a device too, one is written as others are read and worked on."""
+    """The executor for blocks whose results are written: a device too works on others while one is written."""
     if isinstance(executor, CallerExecutor):
         return DeviceExecutor(callers_stream(), executor.progress)
     return executor
@@ -499,24 +500,24 @@ def _writer(executor: Executor) -> Executor:
 def write_rows(
     run: Run, columns: Sequence[str], parts: Parts, build: Callable[[], Encode], *, resume: bool
 ) -> RunSummary:
-    """Write the rows of a run, worked on: to one file where the name has an ending, else to a folder of files."""
+    """Encode and write the rows of a run: to one file if the name has an ending, else to a folder of files."""
     encode = run.prepared(build)
     if not parts.out.suffix:
         return write_parts(run, columns, parts, encode, resume=resume)
-    started, out, schema = time.perf_counter(), parts.out, parts.schema
+    start, out, schema = time.perf_counter(), parts.out, parts.schema
     if resume:
         _LOG.warning("--resume: one file is written as a whole; it begins again")
     sink = parts.sink(out, run.executor.threads, parts.first_row)
     with locked(out), sink:
-        taking = Taking(sink, parts.columns)
-        _writer(run.executor).map_blocks(encode, run.blocks(columns, len(schema)), taking.take)
-    seconds = time.perf_counter() - started
-    taking.unseen.warn(run.source.place)
-    return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=taking.unseen.rows())
+        writer = PartWriter(sink, parts.columns)
+        _writer(run.executor).map_blocks(encode, run.blocks(columns, len(schema)), writer.take)
+    seconds = time.perf_counter() - start
+    writer.unseen.warn(run.source.place)
+    return RunSummary(str(out), sink.rows, sink.bytes, len(schema), seconds, unseen=writer.unseen.rows())
 
 
 def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, *, resume: bool) -> RunSummary:
-    """Write the rows of a run, worked on, to a folder of files.
+    """Encode and write the rows of a run to a folder of files.
 
     Parameters
     ----------
@@ -534,10 +535,10 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
     Raises
     ------
     InputError
-        Where the folder is something else, or the run to resume was another one, and where files of a run that was cut
-        short are there that are not to be gone on with.
+        Where the folder holds something else, the run to resume was another one, or complete files of an interrupted
+        run would be lost.
     """
-    began, source = time.perf_counter(), run.source
+    start, source = time.perf_counter(), run.source
     parts = parts.partitioned_as(source) if parts.options.partitioned else parts
     if resume and not source.identified:
         raise InputError(
@@ -546,38 +547,39 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
     check_reachable(run.executor, parts.out)
     _check_folder(parts)
     with locked(parts.out, parts.numbers):
-        finished = _finished(parts) if resume else None
-        if finished is not None:
-            return _summary(source, parts, finished, began)
-        manifest = _begun(parts, source, resume=resume)
-        with _left_for_later(parts, source, manifest):
+        complete = _complete_manifest(parts) if resume else None
+        if complete is not None:
+            return _summary(source, parts, complete, start)
+        manifest = _start_manifest(parts, source, resume=resume)
+        with _keep_complete_files(parts, source, manifest):
             manifest.done = {name: entry for name, entry in manifest.done.items() if _fits(parts, name, entry)}
             if manifest.done:
                 _LOG.info("%s: going on after %s", parts.out, counted(len(manifest.done), "part"))
-            manifest.write()
+            manifest.write()  # before any file: a folder without a manifest is refused later
             _work(run, columns, parts, encode, manifest)
             _check_rows(source, parts, manifest)
+            # Sorted, as workers finish their parts in any order.
             manifest.complete, manifest.done = True, dict(sorted(manifest.done.items()))
             manifest.write()
             _clear(parts.place, {parts.manifest, *manifest.done})
             if isinstance(parts.place, Path) and isinstance(parts.out, Path):
                 _publish(parts, parts.place, Path(os.path.realpath(parts.out)), manifest)
-    summary = _summary(source, parts, manifest, began)
+    summary = _summary(source, parts, manifest, start)
     rows, size = counted(summary.rows, "row"), counted(summary.bytes, "byte")
     _LOG.info("%s: %s, %s, %.2f s", summary.path, rows, size, summary.seconds)
     return summary
 
 
 @contextmanager
-def _left_for_later(parts: Parts, source: Source, manifest: Manifest) -> Iterator[None]:
-    """Of a run that fails, keep what is complete and say so; nothing where nothing is."""
+def _keep_complete_files(parts: Parts, source: Source, manifest: Manifest) -> Iterator[None]:
+    """Keep the complete files of a run that fails, and note them in the error; remove a folder without any."""
     try:
         yield
     except BaseException as problem:
         if manifest.done:
-            complete = counted_values(len(manifest.done), "files are complete")
-            way = "go on with resume=True" if source.identified else _ANEW
-            problem.add_note(f"{complete} in {parts.place}: {way}")
+            amount = counted_values(len(manifest.done), "files are complete")
+            remedy = "go on with resume=True" if source.identified else _ANEW
+            problem.add_note(f"{amount} in {parts.place}: {remedy}")
             if isinstance(parts.place, Path):  # workers that were killed had begun others
                 remove_temporary(parts.place, ".part-")
         elif isinstance(problem, _ENDS) and isinstance(parts.place, Path):
@@ -586,14 +588,15 @@ def _left_for_later(parts: Parts, source: Source, manifest: Manifest) -> Iterato
 
 
 def _publish(parts: Parts, place: Path, out: Path, manifest: Manifest) -> None:
-    """Give a folder that is complete its name; files of generated rows join those that are there."""
-    if parts.numbers is None:  # what it replaces goes after
+    """Rename a complete folder to its final name; files of generated rows join those of other runs."""
+    if parts.numbers is None:  # which removes the older folder last
         replace_folder(place, out)
         return
     with undisturbed():
         with suppress(OSError):  # of a folder that is there
             place.rename(out)
             return
+        # The manifest moves last: while it is in the unfinished folder, the run can be resumed.
         _move([*manifest.done, parts.manifest], place, out)
         place.rmdir()
 
@@ -615,16 +618,16 @@ def _fits(parts: Parts, name: str, entry: Mapping[str, Any], folder: Location | 
 def _work(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, manifest: Manifest) -> None:
     """Write the parts that are missing.
 
-    Workers write parts side by side where they can read their rows alone. Else this process writes one after the
-    other, of what comes of blocks.
+    Workers that can read their rows themselves write parts side by side. Otherwise this process writes one part after
+    the other from the results of blocks.
     """
     width = len(parts.schema)
     cluster = run.cluster
     if cluster is not None:
         cuts = [0, *(stop for _, stop in parts.files(run.source.rows or 0))]
         partitions = run.partitions(columns, width, cuts=cuts)
-        left = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
-        for partition, entry in cluster.each(partial(write_part, parts, encode), left):
+        missing = (partition for partition in partitions if parts.name(partition.first_row) not in manifest.done)
+        for partition, entry in cluster.each(partial(write_part, parts, encode), missing):
             manifest.add(parts.name(partition.first_row), entry)
         return
     cut = Cut(parts, encode, frozenset(manifest.done))
@@ -641,14 +644,14 @@ def _blocks(run: Run, columns: Sequence[str], cut: Cut) -> Iterator[Any]:
     missing = [file for file in cut.parts.files(rows) if cut.parts.name(file[0]) not in cut.done]
     borders = Counter(row for file in missing for row in file)
     ends = sorted(row for row, files in borders.items() if files == 1)  # where nothing missing lies on both sides
-    read = partial(run.source.between, columns)
+    read_between = partial(run.source.between, columns)
     block_rows = run.rows_of_blocks(max(len(columns), width))
-    stretches = zip(ends[::2], ends[1::2], strict=True)
-    return _one_after_the_other(read(start, stop, block_rows) for start, stop in stretches)
+    runs = zip(ends[::2], ends[1::2], strict=True)
+    return _concatenate(read_between(start, stop, block_rows) for start, stop in runs)
 
 
-def _one_after_the_other(streams: Iterable[Iterator[Any]]) -> Iterator[Any]:
-    """What some iterators give; closing it closes the one that is begun."""
+def _concatenate(streams: Iterable[Iterator[Any]]) -> Iterator[Any]:
+    """Concatenate iterators; closing the result closes the current one."""
     for stream in streams:
         yield from stream
 
@@ -656,26 +659,27 @@ def _one_after_the_other(streams: Iterable[Iterator[Any]]) -> Iterator[Any]:
 def _check_rows(source: Source, parts: Parts, manifest: Manifest) -> None:
     if source.rows is None:
         return
-    written = sum(entry["rows"] for entry in manifest.done.values())
-    whole = written == source.rows or manifest.asked.get("drop")
-    if not whole or len(manifest.done) != max(1, len(parts.files(source.rows))):
+    rows = sum(entry["rows"] for entry in manifest.done.values())
+    is_complete = rows == source.rows or manifest.asked.get("drop")
+    if not is_complete or len(manifest.done) != max(1, len(parts.files(source.rows))):
         raise SourceChangedError(f"{source.name}: its number of rows changed while it was read")
 
 
 # -- the folder
 
 
-def _finished(parts: Parts) -> Manifest | None:
-    """The manifest of a folder that is complete already; where files of it are damaged, it becomes unfinished."""
+def _complete_manifest(parts: Parts) -> Manifest | None:
+    """The manifest of a complete folder; one with damaged files becomes an unfinished folder, without a result."""
     if parts.place != parts.out and read_manifest(inside(parts.place, parts.manifest)) is not None:
         return None
-    found = read_manifest(inside(parts.out, parts.manifest))
-    if found is None or not found.complete:
+    manifest = read_manifest(inside(parts.out, parts.manifest))
+    if manifest is None or not manifest.complete:
         return None
-    anew = {} if parts.numbers is None else {"otherwise": "give another folder"}
-    refuse_other_run(found, parts.asked, str(parts.out), **anew)
-    if all([_fits(parts, name, entry, parts.out) for name, entry in found.done.items()]):
-        return found
+    options = {} if parts.numbers is None else {"otherwise": "give another folder"}
+    refuse_other_run(manifest, parts.asked, str(parts.out), **options)
+    # A list, so that every damaged file is logged.
+    if all([_fits(parts, name, entry, parts.out) for name, entry in manifest.done.items()]):
+        return manifest
     if isinstance(parts.out, Path) and isinstance(parts.place, Path):
         _check_folder(parts)
         _remove_unfinished(parts.place, None)
@@ -683,80 +687,80 @@ def _finished(parts: Parts) -> Manifest | None:
             parts.out.rename(parts.place)
         else:  # other runs have files there
             parts.place.mkdir()
-            _move([*found.done, parts.manifest], parts.out, parts.place)
+            _move([*manifest.done, parts.manifest], parts.out, parts.place)
     return None
 
 
-def _begun(parts: Parts, source: Source, *, resume: bool) -> Manifest:
+def _start_manifest(parts: Parts, source: Source, *, resume: bool) -> Manifest:
     """The manifest of the run to resume, or a new one in a folder of its own."""
     _check_folder(parts)
     place = inside(parts.place, parts.manifest)
-    found = read_manifest(place)
-    if resume and found is not None:
-        refuse_other_run(found, parts.asked, _left_by(found, parts), _ANEW)
-        return replace(found, place=place, complete=False)
+    manifest = read_manifest(place)
+    if resume and manifest is not None:
+        refuse_other_run(manifest, parts.asked, _describe_unfinished(manifest, parts), _ANEW)
+        return replace(manifest, place=place, complete=False)
     if parts.numbers is not None:
         _refuse_to_replace(parts, source)
     if resume:
         _LOG.info("%s: there is no unfinished run; it begins from the start", parts.out)
     else:
-        _refuse_to_overwrite(parts, source, found)
+        _refuse_to_overwrite(parts, source, manifest)
     if isinstance(parts.out, RemoteFile) and parts.numbers is None:
         _empty_store(parts.out)
     if isinstance(parts.place, Path):
-        _remove_unfinished(parts.place, found)
+        _remove_unfinished(parts.place, manifest)
         parts.place.mkdir()
     return Manifest(place, dict(parts.asked), {})
 
 
 def _refuse_to_replace(parts: Parts, source: Source) -> None:
-    """Refuse to write files of generated rows that are there: other runs may have written them."""
+    """Refuse to replace files of generated rows, which other runs may have written."""
     names = [parts.name(row) for row, _ in parts.files(source.rows or 0)]
-    there = [name for name in names if inside(parts.out, name).exists()]
-    if there:
-        told = counted_values(len(there), f"files are there already, of {len(names):,}")
+    existing = [name for name in names if inside(parts.out, name).exists()]
+    if existing:
+        amount = counted_values(len(existing), f"files are there already, of {len(names):,}")
         is_own = source.identified and read_manifest(inside(parts.out, parts.manifest))
-        way = "go on with resume=True, or " if is_own else ""
-        raise InputError(f"{parts.out}: {told} (first {there[0]}): {way}remove them to begin again")
+        remedy = "go on with resume=True, or " if is_own else ""
+        raise InputError(f"{parts.out}: {amount} (first {existing[0]}): {remedy}remove them to begin again")
 
 
-def _left_by(found: Manifest, parts: Parts) -> str:
-    """Which files a run that was cut short left, and where."""
-    return f"{parts.out}: a run that was cut short left {counted(len(found.done), 'complete file')} in {parts.place}"
+def _describe_unfinished(manifest: Manifest, parts: Parts) -> str:
+    """Say how many complete files an interrupted run left, and where."""
+    return f"{parts.out}: a run that was cut short left {counted(len(manifest.done), 'complete file')} in {parts.place}"
 
 
-def _refuse_to_overwrite(parts: Parts, source: Source, found: Manifest | None) -> None:
-    """Refuse to begin again where files of a run that was cut short are there."""
-    if found is None or not found.done or (found.complete and parts.place == parts.out):
+def _refuse_to_overwrite(parts: Parts, source: Source, manifest: Manifest | None) -> None:
+    """Refuse to begin again where an interrupted run left complete files."""
+    if manifest is None or not manifest.done or (manifest.complete and parts.place == parts.out):
         return
-    left, way = _left_by(found, parts), ""
+    description, remedy = _describe_unfinished(manifest, parts), ""
     if source.identified:
-        refuse_other_run(found, parts.asked, left, _ANEW)
-        way = "go on with resume=True, or "
+        refuse_other_run(manifest, parts.asked, description, _ANEW)
+        remedy = "go on with resume=True, or "
     total = "" if source.rows is None else f", of {len(parts.files(source.rows)):,}"
-    raise InputError(f"{left}{total}: {way}{_ANEW}")
+    raise InputError(f"{description}{total}: {remedy}{_ANEW}")
 
 
-def _remove_unfinished(place: Path, found: Manifest | None) -> None:
-    """Remove what a run that was cut short before its first file was complete left; refuse what nobody can tell of."""
+def _remove_unfinished(place: Path, manifest: Manifest | None) -> None:
+    """Remove the folder of a run that ended before its first file was complete; refuse one with unknown files."""
     if place.exists():
-        held = sorted(name for name in _names_within(place) if not Path(name).name.startswith("."))
-        if found is None and held:
-            raise InputError(f"{place}: holds {held[0]}, but no whole manifest of a run; {_ANEW}")
+        names = sorted(name for name in _names_within(place) if not Path(name).name.startswith("."))
+        if manifest is None and names:
+            raise InputError(f"{place}: holds {names[0]}, but no whole manifest of a run; {_ANEW}")
         shutil.rmtree(place)
 
 
 def _empty_store(out: RemoteFile) -> None:
-    """Remove what an earlier run wrote to a folder of a store, and refuse one that holds something else."""
+    """Remove the files of an earlier run from a folder of a store; refuse one that holds others."""
     manifest = read_manifest(inside(out, MANIFEST))
-    known = {MANIFEST, *(manifest.done if manifest else ())}
-    held = out.files()
-    foreign = sorted({str(name_below(inside(out, MANIFEST), file)) for file in held} - known)
+    own_names = {MANIFEST, *(manifest.done if manifest else ())}
+    files = out.files()
+    foreign = sorted({str(name_below(inside(out, MANIFEST), file)) for file in files} - own_names)
     if foreign:
         raise InputError(
             f"{out}: holds {foreign[0]}, which no complete run wrote there; choose another name, or empty it"
         )
-    for file in held:
+    for file in files:
         file.unlink(missing_ok=True)
 
 
@@ -776,36 +780,36 @@ def _check_folder(parts: Parts) -> None:
         raise InputError(f"{out}: is a file; give a name that ends in .parquet, or that of a folder")
     if parts.numbers is not None:
         return
-    held = _names_within(out)
+    names = _names_within(out)
     manifest = read_manifest(out / MANIFEST)
-    if held and manifest is None:
+    if names and manifest is None:
         raise InputError(f"{out}: a folder that gpuvgm did not write is not replaced; choose another name")
-    done = manifest.done if manifest else ()
-    folders = {name.rpartition("/")[0] for name in done}  # their files may be gone
-    foreign = sorted(held - {MANIFEST, *done, *folders})
+    entries = manifest.done if manifest else ()
+    folders = {name.rpartition("/")[0] for name in entries}  # their files may be gone
+    foreign = sorted(names - {MANIFEST, *entries, *folders})
     if foreign:
         raise InputError(f"{out}: also holds {foreign[0]}, which gpuvgm did not write there; choose another name")
 
 
 def _names_within(folder: Path) -> set[str]:
-    """Names of files in a folder and its folders, and of folders that hold nothing."""
-    found = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]
-    return {path.relative_to(folder).as_posix() for path in found}
+    """Names of the files in a folder and below, and of empty folders."""
+    paths = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir() or not any(path.iterdir())]
+    return {path.relative_to(folder).as_posix() for path in paths}
 
 
-def _clear(place: Location, kept: set[str]) -> None:
-    """Remove what a process that was killed had left of files on their way."""
+def _clear(place: Location, names: set[str]) -> None:
+    """Remove all files but `names`: those that a killed process had begun."""
     if isinstance(place, Path):
-        for name in _names_within(place) - kept:
+        for name in _names_within(place) - names:
             (place / name).unlink()
 
 
-def _summary(source: Source, parts: Parts, manifest: Manifest, began: float) -> RunSummary:
-    """What a run did; what the fit had not seen of the rows is warned about."""
+def _summary(source: Source, parts: Parts, manifest: Manifest, start: float) -> RunSummary:
+    """Summary of a run; warns of values that the fit had not seen."""
     entries, unseen = manifest.done.values(), UnseenCounts()
     for entry in entries:
         unseen.add(UnseenCounts.from_json(entry.get("unseen", {})).columns)
     rows, size = (sum(entry[part] for entry in entries) for part in ("rows", "bytes"))
-    seconds = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     unseen.warn(source.place)
     return RunSummary(str(parts.out), rows, size, len(parts.columns), seconds, len(entries), unseen.rows())
