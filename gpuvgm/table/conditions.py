@@ -312,7 +312,7 @@ class Conditions:
         return Drawn(vectors, mask, column, code)
 
     def places(self, column: Ints, code: Ints) -> tuple[Ints, Ints]:
-        """Positions of the ones in conditional vectors and masks.
+        """Return positions of the ones in conditional vectors and masks.
 
         Parameters
         ----------

@@ -295,8 +295,10 @@ def _start_from_rows(numbers: Floats, column: NumberFit) -> tuple[NumberFit, Sta
     numbers = numbers[np.isfinite(numbers)]
     y = column.plan.grid.frame.apply(numbers)
     _refuse_changed(column, len(y))
-    config, mean, deviation = column.plan.config, np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)
-    in_frame = column.plan.grid.frame.scale != 1 or is_far_from_zero(mean, deviation)
+    config = column.plan.config
+    in_frame = column.plan.grid.frame.scale != 1 or is_far_from_zero(  # of a scaled frame squares would overflow here
+        np.mean(numbers, keepdims=True), np.std(numbers, keepdims=True)
+    )
     seeds, labels = k_means_seeds(y if in_frame else numbers, config.n_components, config.random_state)
     if not in_frame:
         seeds = Seeds(column.plan.grid.frame.apply(seeds.centres))

@@ -68,9 +68,11 @@ def watched_loops() -> Iterator[Loops]:
     noted, launch = Loops(), LoopsOnDevice._launch
 
     def watched(self: LoopsOnDevice, runs: Sequence[Run], most: int) -> None:
-        before = [loop.made for loop, _, _ in runs]
+        before = [loop.iterations for loop, _, _ in runs]
         launch(self, runs, most)
-        noted.note([(loop, loop.made - made) for (loop, _, _), made in zip(runs, before, strict=True)])
+        noted.note(
+            [(loop, loop.iterations - iterations) for (loop, _, _), iterations in zip(runs, before, strict=True)]
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LoopsOnDevice, "_launch", watched)
