@@ -45,10 +45,16 @@ def executor_of(
             client = exits.enter_context(gpuvgm.cluster(scheduler, workers=workers, threads=threads_of_each))
         for logger in (logging.getLogger("tornado.application"), *logging.getLogger("distributed").handlers):
             logger.addFilter(_before_interruptions)
-        if workers is not None:  # whose scheduler ends with this command: that a heartbeat misses it is no news either
-            client.run(logging.getLogger("distributed.worker").addFilter, logging.Filter("none of it"))
+        if workers is not None:
+            client.run(_silence_ends)
         terminal.tell(f"Dask dashboard: {client.dashboard_link}")
         yield gpuvgm.DaskExecutor(client)
+
+
+def _silence_ends() -> None:
+    """Have a worker, which ends with its command, not log that its scheduler is gone and its tasks are cancelled."""
+    for name in ("distributed.worker", "distributed.worker.state_machine"):  # the filter of one is not for those below
+        logging.getLogger(name).addFilter(logging.Filter("none of it"))
 
 
 def _before_interruptions(_: logging.LogRecord) -> bool:

@@ -84,8 +84,9 @@ def test_what_workers_that_are_ended_had_begun_is_removed(tmp_path):
 
 
 def miss_the_scheduler():
-    """Log what a worker does whose scheduler ends first, and what it does that uses much memory."""
+    """Log what a worker does whose scheduler or command ends first, and what it does that uses much memory."""
     logging.getLogger("distributed.worker").error("Failed to communicate with scheduler during heartbeat.")
+    logging.getLogger("distributed.worker.state_machine").warning("Async instruction ended with CancelledError")
     logging.getLogger("distributed.worker.memory").warning("Unmanaged memory use is high.")
 
 
@@ -93,7 +94,7 @@ def test_workers_that_end_after_their_scheduler_say_nothing_of_it(capfd):
     with executor_of(Terminal(quiet=True), None, 1, None) as executor:
         executor.client.run(miss_the_scheduler)
     said = capfd.readouterr().err
-    assert "heartbeat" not in said
+    assert "heartbeat" not in said and "Async instruction" not in said
     assert "Unmanaged" in said
 
 
