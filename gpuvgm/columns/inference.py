@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import distinct_values
 from gpuvgm.columns.categories import plain_values, value_type
 from gpuvgm.columns.codecs.texts import (
+    FIRST_ROWS,
     TextForm,
+    are_blank,
     are_like_values,
     different_texts,
     form_of,
@@ -54,9 +56,8 @@ LEAST_NUMBERED = 100
 #: Whole numbers between these that run in steps may be years, which are quantities.
 FIRST_YEAR, LAST_YEAR = 1600, 2100
 LEAST_NAMED = 1_000
-_FIRST = 1_000  # rows that are looked at before all of the sample
-_SLICE = 1 << 13  # rows of text that are copied at a time
-LARGE_TEXT = 1 << 24  # bytes of a sample, beyond which memory counts for more than time
+TRIMMED_ROWS = 1 << 13  # of text, copied without its blanks at a time
+LARGE_SAMPLE = 1 << 24  # bytes of a column, beyond which memory counts for more than time
 UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 _PARQUET_INDEX = re.compile(r"__index_level_\d+__")
 NO_VALUE = "no value in the sample"
@@ -144,8 +145,8 @@ def are_unique(column: Column) -> bool:
     """Whether all values are there and different."""
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.large_string())  # Arrow counts no views
-    for part in (column.slice(0, _FIRST), column):
-        if part.null_count or pc.count_distinct(part).as_py() < len(part):
+    for part in (column.slice(0, FIRST_ROWS), column):
+        if part.null_count or len(_counts_of(part)) < len(part):
             return False
     return True
 
@@ -211,7 +212,7 @@ def infer_kind(
 def _are_equal(column: Column) -> bool:
     """Return whether all values of numbers or datetimes are equal, or all are missing."""
     column = column.cast(value_type(column.type))  # Arrow, or older ones, have no distinct values of rare types
-    return all(len(plain_values(part.unique()).unique()) <= 1 for part in (column.slice(0, _FIRST), column))
+    return all(len(plain_values(part.unique()).unique()) <= 1 for part in (column.slice(0, FIRST_ROWS), column))
 
 
 def _numbered(column: Column, recognised: Recognised, name: str) -> tuple[Finding | None, str]:
@@ -285,10 +286,11 @@ def index_of_pandas(name: str, column: Column) -> Finding | None:
 def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
     """Categorical, or an identifier or passed on where nearly every value is another one; blank text is missing."""
     text = (column.cast(pa.large_string()) if pa.types.is_string_view(column.type) else column).drop_null()
-    is_blank: Any = [pc.equal(pc.utf8_trim_whitespace(part), pa.scalar("", text.type)) for part in _slices(text)]
-    has_blank = any(pc.any(part).as_py() for part in is_blank)
+    parts = pa.table([text], ["text"]).to_batches(max_chunksize=TRIMMED_ROWS)
+    is_blank = pa.chunked_array([are_blank(part.column(0)) for part in parts], pa.bool_())
+    has_blank = bool(pc.any(is_blank).as_py())
     if has_blank:  # else nothing is copied
-        text = text.filter(pc.invert(pa.chunked_array([chunk for part in is_blank for chunk in part.chunks])))
+        text = text.filter(pc.invert(is_blank))
     if len(text) == 0:
         return Finding("categorical", NO_VALUE)
     counts = _counts_of(text)
@@ -307,19 +309,14 @@ def _of_text(column: Column, name: str, recognised: Recognised) -> Finding:
     return Finding("categorical", f"{name} with {values}{_missing(column, text)}{blank}{more}", distinct=distinct)
 
 
-def _slices(text: Column) -> list[Column]:
-    """The rows of a column in slices that are small beside a large sample."""
-    return [text.slice(start, _SLICE) for start in range(0, len(text), _SLICE)]
-
-
-def _counts_of(text: Column) -> NDArray[np.int64]:
+def _counts_of(values: Column) -> NDArray[np.int64]:
     """How often each different value occurs.
 
     A table of hashes is three times as large as the values; their order is not.
     """
-    if text.nbytes <= LARGE_TEXT:
-        return np.asarray(pc.value_counts(text).field("counts"))
-    return np.bincount(pc.rank(text, tiebreaker="dense").to_numpy().astype(np.int64) - 1)
+    if values.nbytes <= LARGE_SAMPLE:
+        return np.asarray(pc.value_counts(values).field("counts"))
+    return np.bincount(pc.rank(values, tiebreaker="dense").to_numpy().astype(np.int64) - 1)
 
 
 def _is_free(counts: NDArray[np.int64], rows: int, recognised: Recognised) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from gpuvgm.config import BLOCK_ROWS, CHUNK_ROWS
-from gpuvgm.engines import choose_engine, free_device_memory, get_engine, runs_on_device
+from gpuvgm.engines import choose_engine, free_device_memory, get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.execution.dask import DaskExecutor, OnWorker, client_if_any
 from gpuvgm.execution.local import CallerExecutor, Executor, InlineExecutor, LocalExecutor, bounded
@@ -22,6 +22,7 @@ from gpuvgm.execution.memory import Need, limits_of, parse_memory
 from gpuvgm.execution.partitions import (
     Partition,
     Reading,
+    as_read_by,
     blocks_of,
     file_rows,
     partitions,
@@ -159,7 +160,7 @@ class Run:
         the rows of a single chunk.
         """
         name = choose_engine(engine, on_device=source.lies_on_device)
-        source = source.as_read(on_device=runs_on_device(get_engine(name)))
+        source = as_read_by(name, source)
         is_short = source.rows is not None and source.rows <= CHUNK_ROWS
         kind = CallerExecutor if source.lies_on_device else InlineExecutor if is_short else LocalExecutor
         return cls(source, name, kind(threads, progress), block_rows)

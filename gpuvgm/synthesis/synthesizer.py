@@ -407,8 +407,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """The fitted columns."""
         columns = self.columns
         if not isinstance(columns, TableTransformer):
-            settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-            return fit_for_samples(TableTransformer(columns, random_state=self.random_state, **settings), table)
+            return fit_for_samples(TableTransformer(columns, random_state=self.random_state, **self._machine), table)
         model = columns._fitted()
         lacking = [column.name for column in model.numeric if column.name not in columns.summaries_]
         if lacking:
@@ -444,9 +443,13 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             raise InputError(f"{table.name}: there are no rows to fit on")
         return counts
 
+    @property
+    def _machine(self) -> dict[str, Any]:
+        """Parameters of where and how the work is done."""
+        return {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
+
     def _run(self, stage: str, table: Source) -> AbstractContextManager[Run]:
-        settings = {name: getattr(self, name) for name in ("engine", "executor", "memory", "threads", "progress")}
-        return RunSettings(**settings).run(stage, table, lambda: Need.fit(table.schema))
+        return RunSettings(**self._machine).run(stage, table, lambda: Need.fit(table.schema))
 
     def _sampler(self, network: Network, conditions: Mapping[str, Any]) -> Sampler:
         """Sampler of rows that meet the conditions."""

@@ -231,7 +231,7 @@ def test_large_text_is_told_as_small_text_is(rows, distinct, blanks, monkeypatch
     values = [f"text {row % distinct}" for row in range(rows)] + [None, " "] * blanks
     settings = Recognised(texts=True, identifiers=True, rows=rows)
     small = found(values, recognised=settings)
-    monkeypatch.setattr("gpuvgm.columns.inference.LARGE_TEXT", 0)
+    monkeypatch.setattr("gpuvgm.columns.inference.LARGE_SAMPLE", 0)
     assert found(values, recognised=settings) == small
 
 

@@ -64,6 +64,8 @@ _DAY = (
 )
 _CLOCK = "[0-9]{1,2}:[0-9]{2}(?::[0-9.]+)?"
 _LIKE_MOMENT = f"(?:{_DAY})(?:[ T]{_CLOCK}(?:Z|[+-][0-9:]+)?)?|{_CLOCK}"
+#: What texts may hold, and the pattern of those that do, in any form.
+_CONTENTS = {"numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?", "dates or times": _LIKE_MOMENT}
 ORDERS = ("ymd", "dmy", "mdy")
 DAY_LETTERS, YEAR_LETTERS, CLOCK_LETTERS = len("2013-01-01"), len("2013"), len("05:00")
 LEAST_SHARE = 0.9  # of texts that are alike, so that the others are strays
@@ -76,7 +78,7 @@ VALUES_OF_WORD, LARGEST_WORDS_SHARE = 25, 0.4
 APART = 1 << 10  # between what stands for words: float64 tells them apart
 #: Which of the ways to write a number, or the order of a date, is meant where the texts leave it open.
 PARSES = {"decimal_point": ".", "decimal_comma": ",", "day_first": "dmy", "month_first": "mdy"}
-_FIRST = 1_000  # rows that are looked at before all of a sample
+FIRST_ROWS = 1_000  # that are looked at before all of a sample
 FIRST_DAY, LAST_DAY = -719_162, 2_932_896  # of the years 1 to 9999, in days since 1970
 ENDS_OF_NANOSECONDS = -106_650, 106_650  # 1678 to 2261
 
@@ -420,7 +422,7 @@ def form_of(column: pa.ChunkedArray[Any], parse: str | None = None, missing: Seq
     missing : sequence of str
         Words that mean that a value is missing.
     """
-    if _is_prose(column.slice(0, _FIRST), missing):
+    if _is_prose(column.slice(0, FIRST_ROWS), missing):
         return None  # nothing of long columns of free text is copied
     counts: Any = column.cast(pa.string()).value_counts()
     counts = counts.filter(pc.invert(_is_missing(counts.field(0), missing)))
@@ -479,12 +481,12 @@ def _pattern_like(text: str) -> str | None:
 
 def _is_missing(text: Text, missing: Sequence[str]) -> Text:
     """Mask of texts that are null, blank or mean a missing value."""
-    return pc.or_(pc.fill_null(_blank(text), True), pc.is_in(text, pa.array(missing, pa.string())))  # noqa: FBT003
+    return pc.or_(pc.fill_null(are_blank(text), True), pc.is_in(text, pa.array(missing, pa.string())))  # noqa: FBT003
 
 
-def _blank(text: Text) -> Text:
+def are_blank(text: Text) -> Text:
     """Mask of texts that are empty or white space."""
-    return pc.equal(pc.utf8_trim_whitespace(text), pa.scalar(""))
+    return pc.equal(pc.utf8_trim_whitespace(text), pa.scalar("", text.type))
 
 
 def are_like_values(texts: Text) -> bool:
@@ -494,8 +496,7 @@ def are_like_values(texts: Text) -> bool:
 
 def values_in(texts: Text) -> str:
     """Content of most texts, in any form: "numbers", "dates or times", or "" for others."""
-    likes = {"numbers": f"{_MONEY}?{_LIKE_NUMBER}{_MONEY}?", "dates or times": _LIKE_MOMENT}
-    return next((what for what, pattern in likes.items() if _are_like(texts, pattern)), "")
+    return next((content for content, pattern in _CONTENTS.items() if _are_like(texts, pattern)), "")
 
 
 def unread_values(texts: Text) -> str:
@@ -524,8 +525,12 @@ def unread_values(texts: Text) -> str:
 
 def _are_like(texts: Text, pattern: str) -> bool:
     """Return whether most texts match a pattern as a whole."""
-    like: Any = pc.match_substring_regex(texts, rf"\A(?:{pattern})\z")
-    return bool(pc.mean(like.cast(pa.float64())).as_py() >= LEAST_SHARE)
+    return bool(pc.mean(_match(texts, pattern).cast(pa.float64())).as_py() >= LEAST_SHARE)
+
+
+def _match(texts: Text, pattern: str) -> Any:
+    """Mask of texts that match a pattern as a whole."""
+    return pc.match_substring_regex(texts, rf"\A(?:{pattern})\z")
 
 
 def may_be_values(column: pa.ChunkedArray[Any], distinct: int) -> bool:
@@ -538,16 +543,15 @@ def may_be_values(column: pa.ChunkedArray[Any], distinct: int) -> bool:
     distinct : int
         Different ones among them.
     """
-    pattern = rf"\A{_MONEY}?(?:{_LIKE_NUMBER}|{_LIKE_MOMENT}){_MONEY}?\z"
-    texts: Any = different_texts(column.slice(0, len(column) // 8))
-    unlike = pc.sum(pc.invert(pc.match_substring_regex(texts, pattern))).as_py() or 0
+    part = column.slice(0, len(column) // 8)  # more than may be unlike where most are like, so that it can decide
+    unlike = pc.sum(pc.invert(_match(different_texts(part), "|".join(_CONTENTS.values())))).as_py() or 0
     return (distinct - unlike) / distinct >= LEAST_SHARE
 
 
 def different_texts(column: pa.ChunkedArray[Any]) -> Text:
     """The different texts of a column that are not blank."""
     texts: Any = column.cast(pa.string()).unique().drop_null()
-    return texts.filter(pc.invert(_blank(texts)))
+    return texts.filter(pc.invert(are_blank(texts)))
 
 
 def _moment_form(texts: Text, type_: pa.DataType, parse: str | None) -> MomentText | None:
