@@ -11,9 +11,10 @@ from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.types import check_value, value_codec_of
 from gpuvgm.columns.records import anything
+from gpuvgm.mixture.special import exp, log
 from gpuvgm.summary.grid import Floats
 
-LEAST = -1 + 2.0**-53  # of what log1p takes
+LEAST = -1 + 2.0**-53  # of what has a logarithm once 1 is added
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class LogCodec(CurvedCodec):
         if self.origin == other.origin:
             return numbers
         shift = (self.origin - other.origin) / self.unit  # ln(1 + x - low)
-        return np.asarray(np.log1p(np.maximum(np.expm1(numbers) + shift, LEAST)))
+        return np.asarray(_log1p(np.maximum(_expm1(numbers) + shift, LEAST)))
 
     @property
     def origin(self) -> Number:
@@ -81,16 +82,36 @@ class LogCodec(CurvedCodec):
             check_value(self.inner, self.low, "low")
 
     def curve(self, numbers: Floats) -> Floats:
-        """Logarithms."""
-        with np.errstate(divide="ignore"):
-            if self.low is None:
-                return np.asarray(np.log(np.maximum(numbers, 0.0)))
-            return np.asarray(np.log1p(np.maximum(numbers, -1.0)))
+        """Logarithms, with the same bits on every processor."""
+        return _log(numbers) if self.low is None else _log1p(numbers)
 
     def linear(self, numbers: Floats) -> Floats:
         """Values with these logarithms."""
-        return np.asarray(np.exp(numbers) if self.low is None else np.expm1(numbers))
+        return exp(np.ascontiguousarray(numbers)) if self.low is None else _expm1(numbers)
 
     def slope(self, numbers: Floats) -> Floats:
         """The exponential function."""
-        return np.asarray(np.exp(numbers))
+        return exp(np.ascontiguousarray(numbers))
+
+
+def _log(x: Floats) -> Floats:
+    """Natural logarithm: -inf of 0 and less."""
+    with np.errstate(invalid="ignore"):
+        has_logarithm = (x > 0) & (x < np.inf)
+        return np.where(has_logarithm, log(np.where(has_logarithm, x, 1.0)), np.where(x <= 0, -np.inf, x))
+
+
+def _log1p(x: Floats) -> Floats:
+    """ln(1 + x), also where 1 + x is rounded: ln(u) x / (u - 1) of the rounded sum u (Kahan 1982)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        u = 1.0 + x
+        rest = u - 1.0
+        return np.where((rest == 0.0) | np.isinf(u), x, _log(u) * (x / rest))
+
+
+def _expm1(x: Floats) -> Floats:
+    """exp(x) - 1, also near 0: (u - 1) x / ln(u) of the rounded exponential u (Kahan 1982)."""
+    u = exp(np.ascontiguousarray(x))
+    rest = u - 1.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(rest == 0.0, x, np.where((rest == -1.0) | (u == np.inf), rest, rest * (x / _log(u))))

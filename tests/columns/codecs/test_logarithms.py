@@ -22,7 +22,7 @@ def test_positive_floats_come_back_as_near_as_their_logarithm(values: list[float
     assert codec.low is None
     x = np.array(values)
     numbers = codec.encode(pa.array(values))
-    np.testing.assert_array_equal(numbers, np.log(x))
+    np.testing.assert_array_max_ulp(numbers, np.log(x), 4)
     back = codec.decode(numbers).to_numpy()
     assert np.all(np.abs(back - x) <= (2 + np.abs(np.log(x))) * EPSILON * x + 5e-324)
 
@@ -34,7 +34,7 @@ def test_floats_from_a_minimum_come_back(values: list[float], zero: bool) -> Non
     codec = LogCodec.around(FloatCodec(pa.float64()), None, low)
     assert codec.low == low
     numbers = codec.encode(pa.array(x))
-    np.testing.assert_array_equal(numbers, np.log1p(x - low))
+    np.testing.assert_array_max_ulp(numbers, np.log1p(x - low), 4)
     back = codec.decode(numbers).to_numpy()
     assert np.all(np.abs(back - x) <= (4 + numbers) * EPSILON * (x - low) + EPSILON * abs(low) + 5e-324)
 
