@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from threading import Lock
 from typing import Any
 
@@ -63,16 +63,13 @@ class Shared:
 
 
 def _single_threaded() -> AbstractContextManager[Any]:
-    from threadpoolctl import threadpool_limits
-
-    is_loaded = "sklearn.cluster" in sys.modules  # then all libraries that k-means works with are loaded
-    limits: AbstractContextManager[Any] = _thread_pools().limit(limits=1) if is_loaded else threadpool_limits(limits=1)
+    limits: AbstractContextManager[Any] = _thread_pools(len(sys.modules)).limit(limits=1)
     return limits
 
 
-@cache
-def _thread_pools() -> Any:
-    """The thread pools of the libraries, looked for once; scikit-learn's is among them after its import."""
+@lru_cache(1)
+def _thread_pools(modules: int) -> Any:
+    """The thread pools of the libraries, looked for anew where modules were imported: it takes 5 to 10 ms."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
@@ -147,7 +144,7 @@ def k_means(
             init = lambda *_, random_state: centres  # noqa: E731 - as scikit-learn calls it
         from sklearn.cluster import KMeans
 
-        with _thread_pools().limit(limits=1, user_api="openmp"):  # OpenMP's limit is the thread's own
+        with _thread_pools(len(sys.modules)).limit(limits=1, user_api="openmp"):  # OpenMP's limit is the thread's own
             run = KMeans(n_clusters=components, n_init=1, init=init, random_state=random).fit(x, sample_weight=weight)
     return run.cluster_centers_.astype(np.float64), run.labels_
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import threadpoolctl
 from sklearn.cluster import KMeans
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -130,3 +132,18 @@ def test_loops_refuse_what_does_not_fit() -> None:
         kernels.sums_by_centre(x, labels + 3, 3)
     with pytest.raises(ValueError, match="one result a row"):
         kernels.closer(x, np.zeros(4), np.zeros(4), x[:1], np.zeros(1), np.empty((1, 3)))
+
+
+def test_thread_pools_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for them takes as long as k-means on some ten thousand rows."""
+    monkeypatch.delitem(sys.modules, "sklearn.cluster")  # which a fit does not load
+    looks: list[None] = []
+    begin = threadpoolctl.ThreadpoolController.__init__
+    monkeypatch.setattr(
+        threadpoolctl.ThreadpoolController, "__init__", lambda pools: looks.append(None) or begin(pools)
+    )
+    initialization._thread_pools.cache_clear()
+    rows = np.random.default_rng(0).normal(size=(100, 1))
+    for _ in range(3):
+        k_means(rows, 3, np.random.RandomState(0))
+    assert len(looks) == 1
