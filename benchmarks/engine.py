@@ -18,6 +18,7 @@ from benchmarks.machine import ROOT, aim, instruction_sets
 from benchmarks.measure import Measurement, beside_yardsticks, best_times, seconds_of
 from gpuvgm.config import FitConfig
 from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.tables import Draw
 from gpuvgm.mixture.accumulate import hard_start, mean_and_variance, over_rows
 from gpuvgm.mixture.em import MixtureFit, Stopping, fit_mixture
@@ -140,30 +141,30 @@ def engine_with(instruction_set: str) -> Engine:
 
 
 class Transform:
-    """An engine's transform into buffers that are there already."""
+    """An engine's encoding into buffers that are there already."""
 
     def __init__(self, x: np.ndarray, engine: Engine) -> None:
         self.column = fitted_column(len(x))
         self.x, self.engine = x, engine
-        self.scalar, self.code = np.zeros(len(x), np.float32), np.zeros(len(x), np.uint8)
-        self.table = self.column.draw_table
+        self.scalar, self.code = np.zeros(len(x), np.float32), np.zeros(len(x), np.int8)
+        self.table = self.column.encode_table
         self.matrix = np.zeros((min(len(x), BLOCK_ROWS), 1 + self.column.width), np.float32)
 
     def sampled(self) -> None:
         """Modes drawn from the posterior."""
-        self.engine.transform(self.x, self.table, self._draw(0), self.scalar, self.code)
+        self.engine.encode(self.x, PLAIN, self.table, self._draw(0), (self.scalar, self.code))
 
     def argmax(self) -> None:
         """Most probable modes."""
         draw = Draw(0, self.column.column_id, most_probable=True)
-        self.engine.transform(self.x, self.table, draw, self.scalar, self.code)
+        self.engine.encode(self.x, PLAIN, self.table, draw, (self.scalar, self.code))
 
     def onehot(self) -> None:
         """Modes drawn, and the matrix of scalar and one-hot columns, block by block into the same matrix."""
         for start in range(0, len(self.x), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             x, scalar, code = self.x[part], self.scalar[part], self.code[part]
-            self.engine.transform(x, self.table, self._draw(start), scalar, code)
+            self.engine.encode(x, PLAIN, self.table, self._draw(start), (scalar, code))
             self.engine.fill_onehot([(scalar, code, self.column.width)], self.matrix[: len(x)])
 
     def _draw(self, first_row: int) -> Draw:
@@ -178,11 +179,11 @@ def measure_inverse(rows: int) -> list[Measurement]:
     x = amounts(rows)
     encoded = Transform(x, get_engine("auto"))
     encoded.sampled()
-    table, values = encoded.column.inverse_table, np.empty(rows)
+    table, values = encoded.column.decode_table, np.empty(rows)
 
     def inverse(engine: str, count: int) -> None:
         rows_of = slice(0, count)
-        get_engine(engine).inverse_transform(encoded.scalar[rows_of], encoded.code[rows_of], table, values[rows_of])
+        get_engine(engine).decode(encoded.scalar[rows_of], encoded.code[rows_of], PLAIN, table, values[rows_of])
 
     few = min(rows, FITTED_ROWS)
     pair = best_times({"native": lambda: inverse("auto", few), NUMPY: lambda: inverse("reference", few)})

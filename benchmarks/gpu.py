@@ -7,23 +7,28 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from benchmarks.inputs import COLUMN, CONTINUOUS, amounts, fitted_column, lognormal, plan_for
 from benchmarks.measure import Measurement
 from gpuvgm import TableTransformer
+from gpuvgm.columns.codecs import AsinhCodec, FloatCodec
 from gpuvgm.engines import ChunkSums, add_chunks, get_engine, multivariate
+from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import OPTIONS
 from gpuvgm.engines.cuda.variants import every_program
+from gpuvgm.engines.encode import EncodeTable
 from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import Draw, DrawTable
+from gpuvgm.engines.tables import Draw, RowRules, Step
+from gpuvgm.summary.grid import Frame, grid_of
 
 REPEATS = 7
 COPY = "copy on the device"
@@ -39,19 +44,29 @@ AIMS = {
     "summary, amounts": 20.0,
     "exact E-step, float32 rows": 18.0,
     "exact E-step, float64 rows": 18.0,
-    "whole summary fit, rows on the device": 50.0,
+    "whole fit, research": 90.0,
+    "whole fit, auto": 150.0,
+    "whole transform, research": 26.0,
+    "whole transform, auto": 22.0,
+    "whole inverse, research": 8.0,
+    "whole inverse, auto": 12.0,
 }
 
 
 #: The program that most of a case's time is spent in, and the case that its prediction is for.
 PROGRAMS = {
-    "sampled, float64 rows": ("gpuvgm_transform_10_generator_f8_f4_u1", ""),
-    "argmax, float64 rows": ("gpuvgm_transform_10_none_f8_f4_u1", ""),
-    "inverse": ("gpuvgm_inverse_f4_u1_f8", ""),
+    "sampled, float64 rows": ("gpuvgm_encode_10_generator_f8_f4_u1", ""),
+    "argmax, float64 rows": ("gpuvgm_encode_10_none_f8_f4_u1", ""),
+    "inverse": ("gpuvgm_decode_f4_u1_f8", ""),
     "summary, amounts": ("gpuvgm_summarise_f8", "rows spread over many cells"),
     "summary, lognormal": ("gpuvgm_summarise_f8", "rows spread over many cells"),
     "exact E-step, float64 rows": ("gpuvgm_e_step_10_f8", ""),
+    "sampled on a scale": ("gpuvgm_encode_10_generator_f8_asinh_step_f4_u1", ""),
+    "inverse from a scale": ("gpuvgm_decode_f4_u1_f8_asinh_step", ""),
+    "summary on a scale": ("gpuvgm_summarise_f8_asinh_step", ""),
 }
+#: Amounts in cents on a scale, as the default has them.
+ON_SCALE = RowRules(step=Step(1, 100, "float64"), scale=AsinhCodec(FloatCodec(pa.float64()), 3).scale)
 PREDICTED = Path(__file__).parent / "predicted"
 MODELS = re.compile(r"\b(T4|A100|H100|H200|B200|4090)\b")  # devices that predictions are for
 
@@ -182,24 +197,25 @@ def tiled(device: Device, x: np.ndarray, rows: int, dtype: str) -> Any:
     return out
 
 
-def ten_components(rows: int) -> DrawTable:
+def ten_components(rows: int) -> EncodeTable:
     """A draw among ten active components, as the aims are stated; their weights are those of the fitted amounts."""
     column = fitted_column(rows)
     mixture = column.mixture
     assert mixture is not None
     widths = column.rules.scale * mixture.deviations * mixture.frame.scale
     table = mixture.posterior.kernel_table(mixture.frame)
-    return DrawTable(table, widths, np.arange(len(widths), dtype=np.float64), 1e-6, 0.99, len(widths))
+    low, high = column.bounds
+    return EncodeTable(table, widths, np.arange(len(widths)), 1e-6, 0.99, len(widths), low=low, high=high)
 
 
 def _transforms(device: Device, rows: int) -> Mapping[str, Case]:
     engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows)
     column, x = fitted_column(rows).column_id, amounts(min(rows, DIFFERENT))
-    scalar, code = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
+    coded = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.int8)
     wide, narrow = tiled(device, x, rows, "float64"), tiled(device, x, rows, "float32")
 
-    def case(values: Any, draw: Draw) -> Case:
-        return Case(lambda: engine.transform(values, table, draw, scalar, code), values.dtype.itemsize + 5)
+    def case(values: Any, draw: Draw, rules: RowRules = PLAIN, of: EncodeTable = table) -> Case:
+        return Case(lambda: engine.encode(values, rules, of, draw, coded), values.dtype.itemsize + 5)
 
     sampled, probable = Draw(1, column), Draw(most_probable=True)
     return {
@@ -207,25 +223,35 @@ def _transforms(device: Device, rows: int) -> Mapping[str, Case]:
         "sampled, float32 rows": case(narrow, sampled),
         "argmax, float64 rows": case(wide, probable),
         "argmax, float32 rows": case(narrow, probable),
+        "sampled on a scale": case(wide, sampled, ON_SCALE, on_scale(table)),
     }
+
+
+def on_scale(table: EncodeTable) -> EncodeTable:
+    """The same components around the numbers that amounts have on their scale."""
+    means = np.linspace(0.0, 6.0, len(table.widths))
+    shape = np.full(len(means), 2.0)
+    mixture = replace(table.mixture, frame=Frame(1.0, 0.0), means=means, half_precisions=shape, coefficients=0 * shape)
+    return replace(table, mixture=mixture, widths=np.full(len(means), 2.0), low=-10.0, high=20.0)
 
 
 def _inverse_and_onehot(device: Device, rows: int) -> Mapping[str, Case]:
     engine, fitted = CudaEngine(get_engine("reference"), device), fitted_column(rows)
-    scalar, code = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.uint8)
-    engine.transform(
-        tiled(device, amounts(min(rows, DIFFERENT)), rows, "float64"), fitted.draw_table, Draw(1, 2), scalar, code
-    )
-    value, inverse = device.xp.empty(rows, np.float64), fitted.inverse_table
+    scalar, code = device.xp.empty(rows, np.float32), device.xp.empty(rows, np.int8)
+    x, inverse = tiled(device, amounts(min(rows, DIFFERENT)), rows, "float64"), fitted.decode_table
+    engine.encode(x, PLAIN, fitted.encode_table, Draw(1, 2), (scalar, code))
+    value = device.xp.empty(rows, np.float64)
+    curved = replace(inverse, frame=Frame(1.0, 0.0), step=ON_SCALE.step, low=-1e300, high=1e300)
     narrow = device.xp.empty(rows, np.float32)
     some = max(1, rows // 8)
     matrix = device.xp.empty((some, 1 + fitted.width), np.float32)
-    read = [(device.xp.empty(some, np.float32), device.xp.empty(some, np.uint8), np.arange(fitted.width), False)]
+    read = [(device.xp.empty(some, np.float32), device.xp.empty(some, np.int8), np.arange(fitted.width), False)]
     share, width = some / rows, matrix.shape[1]
     written = [(scalar[:some], code[:some], fitted.width)]
     return {
-        "inverse": Case(lambda: engine.inverse_transform(scalar, code, inverse, value), 13),
-        "inverse to float32": Case(lambda: engine.inverse_transform(scalar, code, inverse, narrow), 9),
+        "inverse": Case(lambda: engine.decode(scalar, code, PLAIN, inverse, value), 13),
+        "inverse to float32": Case(lambda: engine.decode(scalar, code, PLAIN, inverse, narrow), 9),
+        "inverse from a scale": Case(lambda: engine.decode(scalar, code, ON_SCALE, curved, value), 13),
         "onehot written, one row in eight": Case(lambda: engine.fill_onehot(written, matrix), share * (5 + 4 * width)),
         "onehot read, one row in eight": Case(lambda: engine.read_onehot(matrix, read), share * (5 + 4 * width)),
     }
@@ -243,7 +269,14 @@ def _summaries(device: Device, rows: int) -> Mapping[str, Case]:
         return Case(lambda: engine.summarise(values, grid), values.dtype.itemsize)
 
     cases = {f"summary, {name}": case(x, "float64") for name, x in shapes.items()}
-    return {**cases, "summary, amounts, float32 rows": case(shapes["amounts"], "float32")}
+    values, scale = tiled(device, shapes["amounts"], rows, "float64"), ON_SCALE.scale
+    assert scale is not None
+    grid = grid_of(scale.formula(shapes["amounts"][: 1 << 17]))
+    return {
+        **cases,
+        "summary, amounts, float32 rows": case(shapes["amounts"], "float32"),
+        "summary on a scale": Case(lambda: engine.summarise(values, grid, ON_SCALE), 8),
+    }
 
 
 def _e_steps(device: Device, rows: int) -> Mapping[str, Case]:
@@ -289,19 +322,31 @@ def _whole(device: Device, rows: int) -> Mapping[str, Case]:
     x = amounts(min(some, DIFFERENT))
     values = np.resize(x, some)
     engine, table = CudaEngine(get_engine("reference"), device), ten_components(rows)
-    scalar, code = np.empty(some, np.float32), np.empty(some, np.uint8)
+    coded = np.empty(some, np.float32), np.empty(some, np.int8)
     share = some / rows
     grid = plan_for(x).grid
-    resident = {COLUMN: tiled(device, x, rows, "float64")}
-    fitting = TableTransformer(CONTINUOUS, effort="research", engine="cuda")
-    cases = {"whole summary fit, rows on the device": Case(lambda: fitting.fit(resident), 8)}
     return {
-        **(cases if isinstance(device, Device) else {}),
+        **(_whole_calls(device, rows) if isinstance(device, Device) else {}),
         "sampled, rows of the host, one in ten": Case(
-            lambda: engine.transform(values, table, Draw(1, 2), scalar, code), share * 13, BUS
+            lambda: engine.encode(values, PLAIN, table, Draw(1, 2), coded), share * 13, BUS
         ),
         "summary, rows of the host, one in ten": Case(lambda: engine.summarise(values, grid), share * 8, BUS),
     }
+
+
+def _whole_calls(device: Device, rows: int) -> dict[str, Case]:
+    """Fit, transform and inverse of rows on the device at both efforts; a skewed column has a scale by default."""
+    cases: dict[str, Case] = {}
+    for effort, x in (("research", amounts), ("auto", lognormal)):
+        resident = {COLUMN: tiled(device, x(min(rows, DIFFERENT)), rows, "float64")}
+        transformer = TableTransformer(CONTINUOUS, effort=effort, engine="cuda").fit(resident)
+        encoded = transformer.transform(resident)
+        cases |= {
+            f"whole fit, {effort}": Case(partial(transformer.fit, resident), 8),
+            f"whole transform, {effort}": Case(partial(transformer.transform, resident), 13),
+            f"whole inverse, {effort}": Case(partial(transformer.inverse_transform, encoded), 13),
+        }
+    return cases
 
 
 @cache

@@ -31,7 +31,7 @@ EM_SECONDS = 1.0  # DESIGN's target for effort="best", one column
 CARD = "H200"
 KERNELS = {
     "fit": ("gpuvgm_summarise_f8", "spread"),
-    "transform": ("gpuvgm_transform_10_generator_f8_f4_u1", ""),
+    "transform": ("gpuvgm_encode_10_generator_f8_f4_u1", ""),
 }
 
 

@@ -17,22 +17,20 @@ from typing import Any
 from benchmarks.kernels import prediction
 from benchmarks.kernels.cards import H200
 from benchmarks.kernels.prediction import Work, ledger
-from benchmarks.plan import BUS, STORAGE, newest, units_of
+from benchmarks.plan import STORAGE, newest, units_of
 from gpuvgm.config import CHUNK_ROWS
 
 Range = tuple[float, float]  # the least and the most
 
-# Assumed; `gpuvgm doctor --gpu` measures the first three. The most of a launch is what CuPy's authors measured before
-# they last made it faster.
-LAUNCH_SECONDS: Range = (4e-6, 11e-6)  # of a kernel, gpuvgm's or CuPy's
-SYNCHRONISATION_SECONDS: Range = (15e-6, 30e-6)  # the host waits for a stream
-#: Of an instruction that waits for the one before it: "typically 4 clock cycles" for most arithmetic (CUDA C++
-#: Programming Guide, "Multiprocessor Level").
-DEPENDENT_CYCLES = 4
+# Measured on an H200 (benchmarks/results/h200-2026-11-27), but for allocations, which are assumed.
+LAUNCH_SECONDS: Range = (15.6e-6, 15.6e-6)  # of a kernel through CuPy, gpuvgm's or its own; half of it in Python
+SYNCHRONISATION_SECONDS: Range = (4.7e-6, 4.7e-6)  # the host waits for a stream
+DEPENDENT_CYCLES = 8.8  # of an operation of float64 that waits for the one before it
 ALLOCATION_SECONDS: Range = (2e-6, 4e-6)  # from a pool
-BANDWIDTH_SHARE: Range = (0.9, 0.7)  # of the published bandwidth of the device's memory
-FP64_SHARE: Range = (0.8, 0.4)  # of the published rate of float64
-ISSUE_SHARE: Range = (1.0, 0.75)  # machine code has more instructions than PTX
+BANDWIDTH_SHARE: Range = (0.89, 0.60)  # of the published bandwidth of the device's memory: of a copy, of one-hot rows
+FP64_SHARE: Range = (0.68, 0.65)  # of the published rate of float64: the E-step, drawn modes
+ISSUE_SHARE: Range = (0.72, 0.70)  # machine code has more instructions than PTX
+UP, DOWN = 9.5e9, 3.7e9  # bytes a second over the bus: from pinned memory, and to pageable memory
 
 #: Threads of the host that fit columns side by side, so that their loops of EM share launches; assumed.
 HOST_THREADS = 16
@@ -47,11 +45,12 @@ LEFT_OUT = "left out: compilation; what Dask does (1,000 partitions over 8 GPUs 
 def assumed(host: Host) -> str:
     """What predictions rest on."""
     return (
-        f"assumed: {_told(BANDWIDTH_SHARE, '.0%')} of the bandwidth, {_told(FP64_SHARE, '.0%')} of the FP64 rate, "
-        f"{_told(ISSUE_SHARE, '.0%')} of the rate of issue, other units at their published rates, atomics as cards.py "
-        f"documents; {_told([1e6 * s for s in LAUNCH_SECONDS])} us a launch, "
+        f"as an H200 showed: {_told(BANDWIDTH_SHARE, '.0%')} of the bandwidth, {_told(FP64_SHARE, '.0%')} of the FP64 "
+        f"rate, {_told(ISSUE_SHARE, '.0%')} of the rate of issue, other units at their published rates, atomics as "
+        f"cards.py documents; {_told([1e6 * s for s in LAUNCH_SECONDS])} us a launch, "
         f"{_told([1e6 * s for s in SYNCHRONISATION_SECONDS])} a synchronisation, "
-        f"{_told([1e6 * s for s in ALLOCATION_SECONDS])} an allocation; {BUS / 1e9:g} GB/s on the bus\n"
+        f"{_told([1e6 * s for s in ALLOCATION_SECONDS])} an allocation; {UP / 1e9:g} GB/s up and {DOWN / 1e9:g} GB/s "
+        "down the bus\n"
         f"measured on this processor: {_told([1e6 * s for s in host.call], '.2g')} us a call that gpuvgm makes of "
         f"what is no builtin, {1e3 * host.planning:.3g} ms of planning a column, on one thread or {HOST_THREADS}; "
         f"reading and writing of files as in benchmarks/results, on as many, or {_told([s / 1e9 for s in _storage()])} "
@@ -158,7 +157,7 @@ def predict(stage: Stage, host: Host) -> StagePrediction:
     counted = of_table(stage) if not stage.iterations else of_estimator(stage)
     counts = counted.counts
     planned = stage.columns * host.planning if stage.counted == "fit" else 0.0
-    over_bus = (counts["bytes_up"] + counts["bytes_down"]) / BUS
+    over_bus = counts["bytes_up"] / UP + counts["bytes_down"] / DOWN
     seconds = {
         "rows": rows_seconds(counted, stage),
         "checks": _over(counted.touched / (CARD.bandwidth * 1e9), BANDWIDTH_SHARE),
@@ -185,7 +184,7 @@ def whole_run(host: Host, rows: int = 10**9) -> StagePrediction:
     seconds = {part: _sum(one.seconds[part] for one in stages) for part in PARTS}
     worked = rows * (2 * units["read"]["seconds"] + units["write"]["seconds"])
     moved = rows * (2 * units["read"]["row_bytes"] + units["write"]["row_bytes"])
-    over_bus = rows * (2 * 8 + 5) / BUS
+    over_bus = rows * (2 * 8 / UP + 5 / DOWN)
     fast, slow = (moved / rate for rate in _storage())
     seconds["files"] = (max(worked / HOST_THREADS, fast), max(worked, slow))
     seconds["bus"] = _sum([seconds["bus"], (over_bus, over_bus)])

@@ -9,7 +9,8 @@ from gpuvgm.summary.grid import Floats, Ints, Keys
 
 _Codes = NDArray[np.uint8]
 _Lottery = tuple[Keys, Ints]
-ColumnRules = tuple[Floats, tuple[float, float, int] | None, int | None]
+ColumnRules = tuple[Floats, tuple[float, float, int] | None, tuple[str, int], float]
+_Found = tuple[int, int]
 
 def instruction_sets() -> list[str]: ...
 def digamma(x: Floats) -> Floats: ...
@@ -60,8 +61,16 @@ class PlainEM(EM):
 
 def run_em(batch: list[Any], iterations: int, tolerance: float, threads: int = 1) -> None: ...
 
-class DrawMixture:
-    def __init__(self, mixture: Mixture, widths: Floats, codes: Floats, rules: tuple[float, float, float]) -> None: ...
+class EncodedModes:
+    def __init__(
+        self,
+        mixture: Mixture,
+        widths: Floats,
+        codes: Floats,
+        modal_codes: Floats,
+        rules: tuple[float, float, float],
+        range: tuple[float, float],
+    ) -> None: ...
 
 class Gaussians:
     def __init__(self, centre: Floats, means: Floats, precisions: Floats, coefficients: Floats) -> None: ...
@@ -80,36 +89,26 @@ class Kernels:
     def closer(
         self, x: Floats, row_squares: Floats, nearest: Floats, candidates: Floats, squares: Floats, out: Floats
     ) -> None: ...
-    def transform(
+    def encode(
         self,
-        x: Floats,
-        mixture: DrawMixture,
+        values: Floats,
+        rules: ColumnRules,
+        modes: EncodedModes,
         randomness: tuple[int, int, int, bool],
         uniforms: Floats | None,
         scalar: NDArray[Any],
         code: NDArray[Any],
-    ) -> None: ...
-    def inverse_transform(
+    ) -> tuple[tuple[_Found, _Found, _Found, _Found], Ints, Floats]: ...
+    def decode(
         self,
         scalar: NDArray[Any],
         code: NDArray[Any],
-        frame: tuple[float, float, float],
-        means: Floats,
-        widths: Floats,
-        value: Floats,
-    ) -> int: ...
-    def look_at(
-        self, numbers: Floats, scalar: NDArray[Any], ends: tuple[float, float, float]
-    ) -> tuple[tuple[tuple[int, int], tuple[int, int], tuple[int, int]], Ints]: ...
-    def numbers_of(
-        self,
-        values: Floats,
         rules: ColumnRules,
-        numbers: Floats,
-        which: NDArray[np.int32] | None,
-        off: NDArray[np.bool_] | None,
-    ) -> tuple[list[int], int]: ...
-    def values_of(self, numbers: Floats, rules: ColumnRules, limits: tuple[float, float]) -> None: ...
+        frame: tuple[float, float, float],
+        modes: tuple[Floats, Floats, Floats],
+        limits: tuple[float, float],
+        value: Floats,
+    ) -> tuple[int, bool]: ...
     def summarise(
         self,
         x: Floats,

@@ -78,19 +78,20 @@ def distinct_values(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceColumn:
-    """Consecutive rows of a column of numbers, datetimes, booleans, decimals or words of a dictionary on a device.
+    """Consecutive rows of a column on a device: numbers, datetimes, booleans, decimals, or places in a dictionary.
 
     Parameters
     ----------
     values : array of shape (rows,)
         One contiguous array of the device's namespace: floats, integers or bool; datetimes and durations as the
-        integers that they are stored as; decimals without their decimal point; words as their places in the dictionary.
+        integers that they are stored as; decimals without their decimal point; or places in the dictionary.
     type : pyarrow.DataType
         Arrow type of the column.
     missing : array of shape (rows,), bool, optional
         Rows without a value, whose `values` may be anything; None where every row has one. NaN is missing too.
     dictionary : pyarrow.Array, optional
-        The words of a column that has places for them, on the host.
+        Values, on the host, of a column that has places for them: the words of a dictionary type, or values of any
+        other type, perhaps in a wider one.
     """
 
     values: Array
@@ -101,16 +102,42 @@ class DeviceColumn:
     def __len__(self) -> int:
         return int(self.values.shape[0])
 
+    @classmethod
+    def of(cls, array: pa.Array[Any], type_: pa.DataType, namespace: Any) -> DeviceColumn:
+        """Return rows of the host as a column of a type on the device of a namespace.
+
+        What the device cannot store as numbers, such as text and decimals, becomes places in the array.
+        """
+        stored: Any
+        words: Any = None
+        if pa.types.is_dictionary(type_):
+            stored, words = array.indices, array.dictionary  # type: ignore[attr-defined]
+        elif is_plain(type_):
+            stored = array.cast(type_)
+            stored = stored.view(pa.int64()) if pa.types.is_temporal(type_) else stored
+        else:
+            stored, words = pa.array(np.arange(len(array), dtype=np.min_scalar_type(len(array)))), array
+        values = stored.fill_null(pa.scalar(0).cast(stored.type)).to_numpy(zero_copy_only=False)
+        missing = namespace.asarray(array.is_null().to_numpy(zero_copy_only=False)) if array.null_count else None
+        return cls(namespace.asarray(values), type_, missing, words)
+
+    @property
+    def is_array(self) -> bool:
+        """True if `values` are the column's own values, not unscaled decimals or places in a dictionary."""
+        return self.dictionary is None and not pa.types.is_decimal(self.type)
+
     def to_arrow(self) -> pa.Array[Any]:
         """Return the rows in the memory of the host."""
         values = to_numpy(self.values)
         if pa.types.is_boolean(self.type):
             values = values.astype(np.bool_, copy=False)
         mask = None if self.missing is None else to_numpy(self.missing)
-        if pa.types.is_decimal(self.type):
+        if pa.types.is_decimal(self.type) and self.dictionary is None:
             return decimals(values, self.type, mask)
         array: pa.Array[Any] = pa.array(values, mask=mask)
         if self.dictionary is not None:
+            if not pa.types.is_dictionary(self.type):
+                return self.dictionary.take(array).cast(self.type)
             dictionary_type: Any = self.type
             words: Any = pa.DictionaryArray.from_arrays(array.cast(dictionary_type.index_type), self.dictionary)
             return words if words.type == self.type else words.cast(self.type)  # type: ignore[no-any-return]
@@ -121,7 +148,7 @@ class DeviceColumn:
         return self.filter(slice(first_row, first_row + length))
 
     def filter(self, rows: Any) -> DeviceColumn:
-        """Return the rows that a mask on the device, or a slice, selects."""
+        """Return the rows that a mask or numbers on the device, or a slice, select."""
         missing = None if self.missing is None else self.missing[rows]
         return DeviceColumn(self.values[rows], self.type, missing, self.dictionary)
 
@@ -152,9 +179,12 @@ def decimals(unscaled: NDArray[Any], type_: pa.DataType, missing: NDArray[np.boo
 Column: TypeAlias = "pa.Array[Any] | DeviceColumn"
 
 
-def is_array(column: DeviceColumn) -> bool:
-    """Return whether `values` are the column's own values, not unscaled decimals or dictionary codes."""
-    return column.dictionary is None and not pa.types.is_decimal(column.type)
+def is_plain(type_: pa.DataType) -> bool:
+    """Return whether devices store the type as one array of numbers that engines work on."""
+    if pa.types.is_timestamp(type_):
+        return type_.tz is None
+    numbers = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
+    return bool(numbers or pa.types.is_duration(type_))
 
 
 def column_of(values: Array, type_: pa.DataType, missing: Array | None) -> Column:
@@ -179,6 +209,12 @@ def beside(array: Array, other: Array) -> Array:
     if xp is np:
         return to_numpy(array)
     return array if is_on_device(array) else xp.asarray(array)
+
+
+def in_both(first: Array, second: Array) -> Array:
+    """Rows that two masks have in common, on the device of one that lies on a device."""
+    target = second if is_on_device(second) else first
+    return beside(first, target) & beside(second, target)
 
 
 def widened(numbers: Array) -> Array:

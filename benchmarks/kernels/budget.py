@@ -14,23 +14,30 @@ from benchmarks.kernels.disassembly import Instruction, Listing, Resources, disa
 from gpuvgm.engines.cuda.programs import OPTIONS, Program
 
 #: Programs that give the host's bits, by the beginning of their names.
-EXACT = ("gpuvgm_transform", "gpuvgm_inverse", "gpuvgm_summar")
-#: Those of them that must leave room for many threads.
-LIGHT = ("gpuvgm_inverse", "gpuvgm_summar", "gpuvgm_off_step")
-FEW_REGISTERS, MANY_REGISTERS = 64, 168
-#: Programs whose threads do so much at a time that few of them are enough; they may have all registers.
-HEAVY = ("gpuvgm_em", *(f"gpuvgm_features_{features}_f" for features in range(9, 17)))
-ALL_REGISTERS = 255
-#: Divisions of real numbers for each row, by the beginning of a program's name.
-DIVISIONS = {"gpuvgm_transform": 1, "gpuvgm_off_step": 2}
+EXACT = ("gpuvgm_encode", "gpuvgm_decode", "gpuvgm_summar")
+#: Registers of a thread, by the beginning of a program's name: of those that must leave room for many threads, and of
+#: those whose threads do so much at a time that few of them are enough.
+REGISTERS = {
+    "gpuvgm_decode": 64,
+    "gpuvgm_summar": 64,
+    "gpuvgm_encode": 80,
+    "gpuvgm_em": 255,
+    **{f"gpuvgm_features_{features}_f": 255 for features in range(9, 17)},
+}
+MOST_REGISTERS = 168  # of all others
+#: Divisions and square roots of real numbers for each row, by what is in a program's name.
+READING_DIVISIONS = {"encode": 1, "holds": 1, "unit": 1, "step": 2, "asinh": 1, "log": 1, "log1p": 2}
+READING_ROOTS = {"asinh": 1}
+DECODING_DIVISIONS = {"step": 2, "asinh": 2, "log1p": 2}
 #: Rows that a thread takes at a time, where the constant GPUVGM_ROWS does not tell.
-ROWS_AT_A_TIME = {"gpuvgm_summarise": 4}
+ROWS_AT_A_TIME = {"gpuvgm_summarise": 4, "gpuvgm_encode": 4}
 _ROUNDED, _DIRECTED = ("DADD", "DMUL", "DFMA", "FADD", "FMUL", "FFMA"), {"RM", "RP", "RZ"}
 _SMALLEST = "1.175494350822287508e-38"  # of the normal float32 numbers
 _FUSED = re.compile(r"\bfma\((\w+), (\w+), (\w+)\)")
-_DIVISION = """
-extern "C" __global__ void divide(const double* a, double* b) { b[threadIdx.x] = a[threadIdx.x] / b[threadIdx.x]; }
-"""
+_DIVISION, _ROOT = (
+    f'extern "C" __global__ void trial(const double* a, double* b) {{ b[threadIdx.x] = {formula}; }}'
+    for formula in ("a[threadIdx.x] / b[threadIdx.x]", "sqrt(a[threadIdx.x])")
+)
 #: Options under which the compiler contracts products and sums on its own.
 CONTRACTING = (*(option for option in OPTIONS if not option.startswith("--fmad")), "--fmad=true")
 
@@ -64,9 +71,7 @@ def rows_a_thread(program: Program) -> int:
 
 def most_registers(program: Program) -> int:
     """Registers a thread that a program may have."""
-    if program.name.startswith(HEAVY):
-        return ALL_REGISTERS
-    return FEW_REGISTERS if program.name.startswith(LIGHT) else MANY_REGISTERS
+    return next((most for name, most in REGISTERS.items() if program.name.startswith(name)), MOST_REGISTERS)
 
 
 def overspent(program: Program, found: Resources) -> list[str]:
@@ -88,8 +93,8 @@ def wide_loads(listing: Listing) -> int:
 def unexplained(code: Compiled, parted: Compiled) -> list[str]:
     """Floating-point instructions of an exact program that its source does not ask for, or a host would not run.
 
-    Special functions may only begin divisions (of integers too); contracted instructions may only be steps of
-    divisions once the source has no fma, and there are none in float32 anyway; nothing rounds but to the nearest.
+    Special functions may only begin divisions (of integers too) and square roots; contracted instructions may only be
+    steps of these once the source has no fma, and there are none in float32 anyway; nothing rounds but to the nearest.
 
     Parameters
     ----------
@@ -98,25 +103,44 @@ def unexplained(code: Compiled, parted: Compiled) -> list[str]:
     parted : Compiled
         The program `without_fma`.
     """
-    listing, seed = code.listing, "MUFU.RCP64H"
-    steps = division_steps(code.architecture)
+    listing, problems = code.listing, []
     special = Counter(i.opcode for i in listing.own() if i.name == "MUFU")
     special -= Counter({"MUFU.RCP": _integer_divisions(listing)})
-    divisions, most = special.pop(seed, 0), most_divisions(code.program)
-    problems = [f"{count} {opcode}" for opcode, count in special.items()]
-    if divisions > most or bool(divisions) != bool(most):  # fewer where a loop is left
-        problems.append(f"{divisions} {seed} for {most} divisions")
+    allowed: Counter[str] = Counter()
+    for seed, most, steps in (
+        ("MUFU.RCP64H", most_divisions(code.program), division_steps(code.architecture)),
+        ("MUFU.RSQ64H", most_roots(code.program), root_steps(code.architecture)),
+    ):
+        count = special.pop(seed, 0)
+        if count > most or bool(count) != bool(most):  # fewer where a loop is left
+            problems.append(f"{count} {seed} for {most} in the source")
+        allowed += Counter({name: count * steps[name] for name in ("DFMA", "FFMA")})
+    problems += [f"{count} {opcode}" for opcode, count in special.items()]
     for name, where in (("DFMA", parted.listing), ("FFMA", parted.listing), ("FFMA", listing)):
-        count, allowed = sum(i.name == name for i in where.own()), divisions * steps[name]
-        if count != allowed:
-            problems.append(f"{count} {name} where {divisions} divisions take {allowed}")
+        count = sum(i.name == name for i in where.own())
+        if count != allowed[name]:
+            problems.append(f"{count} {name} where {allowed[name]} belong to divisions and roots")
     problems += [_text(i) for i in listing.own() if i.name == "FADD" or (i.name == "FMUL" and not _flushes(i))]
     return problems + [_text(i) for i in listing.own() if i.name in _ROUNDED and _DIRECTED & {*i.modifiers}]
 
 
 def most_divisions(program: Program) -> int:
     """Divisions of real numbers that a thread of a program does."""
-    return rows_a_thread(program) * sum(n for name, n in DIVISIONS.items() if program.name.startswith(name))
+    parts, is_decode = {*program.name.split("_")}, "decode" in program.name
+    values = next(p.type for p in program.parameters if p.written == is_decode)
+    is_whole = not values.startswith("float")
+    if is_whole:
+        parts -= {"step"}  # in whole numbers, but for the one that numbers are rounded to
+    each = DECODING_DIVISIONS if is_decode else READING_DIVISIONS
+    count = sum(count for name, count in each.items() if name in parts)
+    return rows_a_thread(program) * (count + (is_decode and is_whole))
+
+
+def most_roots(program: Program) -> int:
+    """Square roots that a thread of a program takes."""
+    parts = {*program.name.split("_")}
+    each = {} if "decode" in parts else READING_ROOTS
+    return rows_a_thread(program) * sum(count for name, count in each.items() if name in parts)
 
 
 def _integer_divisions(listing: Listing) -> int:
@@ -152,5 +176,15 @@ def without_fma(program: Program, architecture: str, options: Sequence[str] = OP
 @cache
 def division_steps(architecture: str) -> Counter[str]:
     """Instructions of one division, by name."""
-    cubin = compile_text(_DIVISION, architecture, OPTIONS)
-    return Counter(i.name for i in disassemble(cubin, "divide").own())
+    return _steps(_DIVISION, architecture)
+
+
+@cache
+def root_steps(architecture: str) -> Counter[str]:
+    """Instructions of one square root, by name."""
+    return _steps(_ROOT, architecture)
+
+
+def _steps(text: str, architecture: str) -> Counter[str]:
+    cubin = compile_text(text, architecture, OPTIONS)
+    return Counter(i.name for i in disassemble(cubin, "trial").own())

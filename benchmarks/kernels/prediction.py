@@ -3,7 +3,7 @@
 The instructions are those of PTX, counted as the kernels were executed on the host (`tests.harness.device.stages`),
 which are in `benchmarks/predicted/ledger.json`. Machine code has up to a quarter more in most kernels, for moves and
 addresses. Each unit of a device is taken to work without a pause and beside all others, so a predicted time is the
-least that is possible; which unit needs longest says where to look. Nothing here is measured.
+least that is possible; which unit needs longest says where to look. Only the rate of atomics was measured.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks.kernels.cards import CARDS, ISSUED, SHARED_ATOMICS, Card
+from benchmarks.kernels.cards import ATOMIC_CLOCKS, CARDS, ISSUED, SHARED_ATOMICS, Card
 
 LEDGER = Path(__file__).parents[1] / "predicted" / "ledger.json"
 ROWS = 1e9
@@ -94,7 +94,7 @@ def predict(work: Work, card: Card, rows: float = ROWS) -> Prediction:
     }
     seconds = {unit: rows * each / card.cycles for unit, each in cycles.items()}
     seconds["memory"] = rows * work.row_bytes / (card.bandwidth * 1e9)
-    seconds["atomics"] = rows * count["atomic"] / (card.slices * card.clock * 1e9)
+    seconds["atomics"] = rows * count["atomic"] * ATOMIC_CLOCKS / (card.slices * card.clock * 1e9)
     return Prediction(work, card, {unit: 1e3 * each for unit, each in seconds.items()})
 
 

@@ -39,7 +39,8 @@ from gpuvgm.engines import cuda_problem, get_engine, native_is_built
 from gpuvgm.engines.cuda.device import Device, Lane
 from gpuvgm.engines.cuda.programs import Program, value, written
 from gpuvgm.engines.cuda.variants import every_program
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, KernelTable, Step
+from gpuvgm.engines.encode import DecodeTable, EncodeTable
+from gpuvgm.engines.tables import Draw, KernelTable, RowRules, Step
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.summary.grid import Frame, grid_of
@@ -67,6 +68,8 @@ COLUMNS: dict[str, Any] = {
     "category": "categorical",
     "truth": "categorical",
     "logs": {"kind": "continuous", "log": True},
+    "scaled": {"kind": "mixed", "modal": [0.0], "asinh": 8.0, "tails": "modes"},
+    "counted": {"kind": "mixed", "modal": [0], "tails": "modes"},
     "range": "general",
     "small": "continuous",
     "half": "continuous",
@@ -321,13 +324,13 @@ def measure_latencies() -> Found:
 
 def check_summary() -> Found:
     """Summaries of rows on the device, of rows of the host, and block by block."""
-    engine, host, x, step = _cuda(), _host(), _skewed_numbers(), Step(1, 100, "float64")
+    engine, host, x, rules = _cuda(), _host(), _skewed_numbers(), RowRules(step=Step(1, 100, "float64"))
     x[:9] = [np.inf, -np.inf, -0.0, 5e-324, 1e-40, 1e308, -1e300, 1e22, 0.07]
     grid = grid_of(x)
-    expected = host.summarise(x, grid, step)
-    _check_same_summary("rows on the device", engine.summarise(engine.device.xp.asarray(x), grid, step), expected)
-    _check_same_summary("rows of the host", engine.summarise(x, grid, step), expected)
-    accumulator = engine.running_summary(grid, step)
+    expected = host.summarise(x, grid, rules)
+    _check_same_summary("rows on the device", engine.summarise(engine.device.xp.asarray(x), grid, rules), expected)
+    _check_same_summary("rows of the host", engine.summarise(x, grid, rules), expected)
+    accumulator = engine.running_summary(grid, rules)
     for block in np.array_split(x, 3):
         accumulator.add(engine.device.xp.asarray(block))
     _check_same_summary("block by block", accumulator.summary(), expected)
@@ -335,7 +338,7 @@ def check_summary() -> Found:
 
 
 def check_past_2_31_bytes() -> Found:
-    """Transform, inverse, summary and one-hot rows over arrays of more than 2^31 bytes, or as far as memory goes."""
+    """Encode, decode, summary and one-hot rows over arrays of more than 2^31 bytes, or as far as memory goes."""
     engine, host = _cuda(), _host()
     xp, room = engine.device.xp, max(1 << 14, int(engine.device.free_memory) - SUMMARY_BYTES) // ROW_BYTES
     tile = _skewed_numbers(min(1 << 20, room // 4))
@@ -345,15 +348,15 @@ def check_past_2_31_bytes() -> Found:
     x = xp.empty(rows, np.float64)
     for start in range(0, rows, size):
         x[start : start + size] = xp.asarray(tile)
-    scalar, code, decoded = xp.empty(rows, np.float32), xp.empty(rows, np.uint8), xp.empty(rows, np.float64)
-    engine.transform(x, table, draw, scalar, code)
+    scalar, code, decoded = xp.empty(rows, np.float32), xp.empty(rows, np.int8), xp.empty(rows, np.float64)
+    engine.encode(x, RowRules(), table, draw, (scalar, code))
     means, widths = np.append(table.mixture.means[:7], np.nan), np.append(table.widths, 0.0)
-    inverse = InverseTable(table.mixture.frame, means, widths, table.limit)
-    engine.inverse_transform(scalar, code, inverse, decoded)
+    inverse = DecodeTable(table.mixture.frame, means, widths, table.limit)
+    engine.decode(scalar, code, RowRules(), inverse, decoded)
     for part in (slice(0, size), slice(rows - size, rows)):
-        host_rows: Any = np.empty(size, np.float32), np.empty(size, np.uint8), np.empty(size)
-        host.transform(tile, table, Draw(3, 5, part.start), *host_rows[:2])
-        host.inverse_transform(*host_rows[:2], inverse, host_rows[2])
+        host_rows: Any = np.empty(size, np.float32), np.empty(size, np.int8), np.empty(size)
+        host.encode(tile, RowRules(), table, Draw(3, 5, part.start), host_rows[:2])
+        host.decode(*host_rows[:2], RowRules(), inverse, host_rows[2])
         for name, actual, expected in zip(("scalar", "code"), (scalar, code), host_rows, strict=False):
             _check_equal(f"{name} of rows {part.start} to {part.stop}", actual[part], expected)
         _check_equal("the inverse", decoded[part], host_rows[2], _inverse_tolerance())
@@ -365,7 +368,7 @@ def check_past_2_31_bytes() -> Found:
     wide = min(rows, 8 * PAST_2_31_BYTES // width, int(engine.device.free_memory) // (2 * width))
     matrix = xp.empty((wide, 1 + ONEHOT_CODES), np.float32)
     engine.fill_onehot([(scalar[:wide], code[:wide], ONEHOT_CODES)], matrix)
-    columns = xp.empty(wide, np.float32), xp.empty(wide, np.uint8)
+    columns = xp.empty(wide, np.float32), xp.empty(wide, np.int8)
     engine.read_onehot(matrix, [(*columns, np.arange(ONEHOT_CODES), True)])
     for name, actual, expected in zip(("scalar", "code"), columns, (scalar, code), strict=True):
         _check_equal(f"the last {name} of one-hot rows", actual[-size:], _download(expected[wide - size : wide]))
@@ -709,7 +712,7 @@ def _skewed_numbers(rows: int = ROWS, seed: int = 0, *, missing: bool = True) ->
 
 
 def columns_of_arrays(seed: int = 0, rows: int = ROWS) -> dict[str, np.ndarray]:
-    """A column of every type of arrays, and two of subnormal numbers."""
+    """A column of every type of arrays; of scales, of modal values with tails, and of subnormal numbers."""
     random = np.random.default_rng(seed)
     amount = np.round(np.exp(random.normal(2, 1, rows)), 2)
     amount[::7] = 0.0
@@ -726,6 +729,8 @@ def columns_of_arrays(seed: int = 0, rows: int = ROWS) -> dict[str, np.ndarray]:
         "category": random.integers(0, 4, rows),
         "truth": random.integers(0, 2, rows).astype(np.bool_),
         "logs": np.exp(random.normal(0, 1, rows)),
+        "scaled": np.append(0.0, np.round(np.exp(random.normal(1, 2, rows - 1)), 2)),
+        "counted": random.negative_binomial(1, 0.01, rows).astype(np.int32),
         "range": random.uniform(-3, 8, rows),
         "subnormal": 1e-310 * random.normal(3, 1, rows),
         "subnormal single": (1e-39 * random.normal(3, 1, rows)).astype(np.float32),
@@ -767,12 +772,12 @@ def _with_nulls(array: pa.Array[Any]) -> pa.Array[Any]:
     return array.take(places)
 
 
-def _draw_table() -> DrawTable:
+def _draw_table() -> EncodeTable:
     """Ten components, of which seven may be drawn."""
     k = np.arange(10.0)
     mixture = KernelTable(Frame(1.0, 0.0), k * k * 2.0 - 3.0, 0.7 / (1.0 + k * k) ** 1.5, -0.3 * k)
     widths = 4 * np.sqrt(0.7 / mixture.half_precisions[:7])
-    return DrawTable(mixture, widths, np.arange(7.0), 1e-6, 0.99, 7)
+    return EncodeTable(mixture, widths, np.arange(7), 1e-6, 0.99, 7)
 
 
 def _fit(rows: Any, kinds: Any = COLUMNS, **settings: Any) -> gpuvgm.TableTransformer:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import (
     MISSING,
     Category,
@@ -173,7 +173,7 @@ class CategoricalColumn(FittedColumn):
         return self.positions.get(category)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """Return a function that encodes parts of the column; Arrow looks categories up on the host."""
+        """Return a function that encodes parts of the column; Arrow looks up values, of a device each once."""
         return CategoryEncoder(self, options)
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
@@ -183,12 +183,13 @@ class CategoricalColumn(FittedColumn):
     def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
         """Values of modes; missing for one that categories share, and for that of no category."""
         assert part.code is not None
-        mode = to_numpy(part.code)
-        end = self.width + (self.unknown == "ignore")
-        wrong = np.flatnonzero((mode < 0) | (mode >= end))
-        if len(wrong):
-            refuse_code(self, first_row + int(wrong[0]), mode[wrong[0]])
-        return Values(values(np.minimum(mode, len(self.own))))
+        mode = part.code
+        last = self.width - (self.unknown != "ignore")
+        is_wrong = (mode < 0) | (mode > last)
+        if is_wrong.any():
+            first = int(is_wrong.argmax())
+            refuse_code(self, first_row + first, mode[first].item())
+        return Values(values(namespace_of(mode).minimum(mode, len(self.own))))
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], where: str) -> FittedColumn:
@@ -288,7 +289,7 @@ class IntervalColumn(CategoricalColumn):
         return None
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
-        """Return a function that encodes parts of the column; Arrow looks categories up on the host."""
+        """Return a function that encodes parts of the column; Arrow looks up values, of a device each once."""
         return IntervalEncoder(self, options)
 
     def decoder(self, engine: Engine, *, check: bool) -> Decoder:
@@ -298,9 +299,9 @@ class IntervalColumn(CategoricalColumn):
     def _decode(self, values: CategoryValues, part: Coded, first_row: int) -> Values:
         """Values of scalars; missing for NaN, where values that are no category were no error."""
         assert part.scalar is not None
-        scalar = to_numpy(part.scalar)
-        positions, is_missing = self.intervals.find(scalar), np.isnan(scalar)
-        if np.any(is_missing):
+        scalar = part.scalar
+        positions, is_missing = self.intervals.find(scalar), namespace_of(scalar).isnan(scalar)
+        if is_missing.any():
             if self.unknown == "error":
                 problem = "scalars are NaN"
                 refuse_rows(
@@ -420,7 +421,6 @@ class CategoricalPlan(ColumnPlan):
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> CategoryCounts:
         """Categories of rows; the column stops where there are too many to number."""
-        values = values if _is_coded_there(values) else on_host(values)
         counts = CategoryCounts.of(values, first_row).of_type(value_type(self.type))
         if self.declared is not None:
             self._check_declared(counts)
@@ -540,13 +540,6 @@ def _with_declared(declared: Sequence[Category], counts: CategoryCounts) -> Cate
     )
 
 
-def _is_coded_there(values: Column) -> bool:
-    """Return whether rows are integers, booleans or dictionary indices on a device."""
-    if not isinstance(values, DeviceColumn) or not len(values):
-        return False
-    return values.dictionary is not None or pa.types.is_integer(values.type) or pa.types.is_boolean(values.type)
-
-
 class CategoryEncoder:
     """Encodes a categorical column, one-hot.
 
@@ -576,11 +569,10 @@ class CategoryEncoder:
 
     def _positions(self, part: Slice) -> Ints:
         """Position of each row's category, where the rows lie; -1 for unknown values, if they are no error."""
-        values = part.values if _is_coded_there(part.values) else on_host(part.values)
-        positions = self._column.index.find(values)
+        positions = self._column.index.find(part.values)
         unknown = positions < 0
         if self._column.unknown == "error" and unknown.any():
-            self._refuse(on_host(values), part.first_row, to_numpy(unknown))
+            self._refuse(on_host(part.values), part.first_row, to_numpy(unknown))
         return positions
 
     def _refuse(self, values: pa.Array[Any], first_row: int, unknown: NDArray[np.bool_]) -> None:
@@ -637,23 +629,28 @@ class CategoryValues:
     """
 
     def __init__(self, column: CategoricalColumn, categories: Sequence[Category]) -> None:
-        type_: Any = column.type
-        values = array_of(categories, value_type(type_))
-        self._values = pa.concat_arrays([values, pa.nulls(1, values.type)])
-        self._type, self._entries, self._codes = type_, None, np.empty(0, np.int64)
-        if pa.types.is_dictionary(type_):
-            union = dict.fromkeys((*(column.dictionary or ()), *column.categories))  # those at fit, then later ones
-            entries = [category for category in union if category is not MISSING]
-            self._entries = array_of(entries, type_.value_type)
-            code_of: dict[Category, int] = {category: code for code, category in enumerate(entries)}
-            self._codes = np.array([code_of.get(category, -1) for category in (*categories, MISSING)])
-
-    def __call__(self, positions: NDArray[np.integer[Any]]) -> pa.Array[Any]:
-        """Values of positions."""
-        if self._entries is None:
-            values: pa.Array[Any] = self._values.take(pa.array(positions, pa.int64())).cast(self._type)
-            return values
-        codes = self._codes[positions]
+        self._type: Any = column.type
+        if not pa.types.is_dictionary(self._type):
+            values = array_of(categories, value_type(self._type))
+            self._values: Any = pa.concat_arrays([values, pa.nulls(1, values.type)])
+            return
+        union = dict.fromkeys((*(column.dictionary or ()), *column.categories))  # those at fit, then later ones
+        entries = [category for category in union if category is not MISSING]
+        code_of: dict[Category, int] = {category: code for code, category in enumerate(entries)}
+        codes = np.array([code_of.get(category, -1) for category in (*categories, MISSING)])
         indices: Any = pa.array(codes, self._type.index_type, mask=codes < 0)
-        coded: pa.Array[Any] = pa.DictionaryArray.from_arrays(indices, self._entries, ordered=self._type.ordered)
-        return coded
+        words = array_of(entries, self._type.value_type)
+        self._values = pa.DictionaryArray.from_arrays(indices, words, ordered=self._type.ordered)
+
+    def __call__(self, positions: Ints) -> Column:
+        """Values of positions, where these lie.
+
+        A device gathers numbers and codes of dictionaries; of other values, such as text, the positions stay there, and
+        the host takes the values where it is given the column.
+        """
+        if not is_on_device(positions):
+            taken: pa.Array[Any] = self._values.take(pa.array(positions, pa.int64())).cast(self._type)
+            return taken
+        rows = DeviceColumn.of(self._values, self._type, namespace_of(positions)).filter(positions)
+        # Rows that all have a value need no mask.
+        return rows if rows.missing is not None and rows.missing.any() else replace(rows, missing=None)

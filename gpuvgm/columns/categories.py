@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, to_numpy
+from gpuvgm.arrays import Column, DeviceColumn, is_on_device, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import Category
 from gpuvgm.columns.options import MOST_CATEGORIES
 from gpuvgm.errors import InputError
@@ -99,8 +99,8 @@ def coded_values(column: Column) -> tuple[Array, Any]:
     The last value is null: that of rows without one.
     """
     values: Array
-    if not isinstance(column, DeviceColumn):
-        coded: Array = column
+    if not isinstance(column, DeviceColumn) or not len(column):
+        coded: Array = on_host(column)
         if not pa.types.is_dictionary(coded.type):
             coded = coded.cast(value_type(coded.type)).dictionary_encode()
         values, places = coded.dictionary, coded.indices.cast(pa.int64())  # 8 bits may number all, but not one more
@@ -109,9 +109,10 @@ def coded_values(column: Column) -> tuple[Array, Any]:
         xp = namespace_of(column.values)
         values, places = column.dictionary, column.values
         if values is None:
-            keys = column.values.view(np.uint8) if column.values.dtype == np.bool_ else column.values
+            # Bits are compared: arithmetic of devices takes subnormal floats for 0, and NaN differs from itself.
+            keys = column.values.view(f"u{column.values.dtype.itemsize}")
             distinct = xp.unique(keys)
-            values = DeviceColumn(distinct.astype(column.values.dtype), column.type).to_arrow()
+            values = DeviceColumn(distinct.view(column.values.dtype), column.type).to_arrow()
             places = xp.searchsorted(distinct, keys)
         if column.missing is not None:
             places = xp.where(column.missing, len(values), places.astype(np.int64))
@@ -271,6 +272,14 @@ class CategoryIndex:
         if len(unknown):  # other forms of a category among them: blank text, NaN, negative zero
             codes[unknown] = self._look_up(plain_values(values.take(pa.array(unknown))))
         return codes
+
+    def find_all(self, values: Column, unknown: int, missing: int) -> Ints:
+        """As `find`, with places of their own for values that are no category: missing ones and all others."""
+        entries, places = coded_values(values)
+        found = self.find(entries)
+        is_missing = plain_values(entries).is_null().to_numpy(zero_copy_only=False)
+        found = np.where(found >= 0, found, np.where(is_missing, missing, unknown))
+        return cast("Ints", namespace_of(places).asarray(found)[places])
 
     def _find_others(self, values: Array) -> NDArray[np.int64]:
         """Places of plain values of another type; a value that the categories' type cannot hold has none."""

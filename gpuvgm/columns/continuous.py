@@ -9,10 +9,9 @@ from functools import cached_property, partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Column, DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_on_device, namespace_of, to_numpy, widened
 from gpuvgm.columns.base import (
     MISSING,
     Coded,
@@ -34,11 +33,13 @@ from gpuvgm.columns.numbers import (
     ORDINARY,
     NumericColumn,
     error_of,
-    numbers_on,
+    off_step_rows,
     ordinary_numbers,
     refuse_infinite_rows,
     refuse_missing_rows,
     rules_for,
+    stored_rows,
+    with_modal,
 )
 from gpuvgm.columns.options import json_value
 from gpuvgm.columns.records import Count, anything
@@ -47,8 +48,8 @@ from gpuvgm.columns.text import modal_text, value_text
 from gpuvgm.columns.unseen import Pending, Unseen
 from gpuvgm.config import EncodingRules
 from gpuvgm.engines import Engine, get_engine
-from gpuvgm.engines.hold import SORTS, Coverage, HoldTable
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable, RowRules
+from gpuvgm.engines.encode import Coverage, DecodeTable, EncodeTable
+from gpuvgm.engines.tables import Draw, RowRules
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats, Frame, Ints
 
@@ -178,46 +179,45 @@ class MixtureColumn(NumericColumn):
         return self._positions
 
     @cached_property
-    def draw_table(self) -> DrawTable | None:
-        """Table for transform; None where the column has no mixture."""
+    def encode_table(self) -> EncodeTable | None:
+        """Table to encode by; None where the column has no mixture."""
         if self.mixture is None:
             return None
         active, positions, modal = self.active_components, self.mode_codes(), len(self.modal_values)
         other_components = np.flatnonzero(~self.active) if self.rules.floor is not None else np.empty(0, np.int64)
-        table = self.mixture.posterior.kernel_table(self.mixture.frame)
-        return DrawTable(
+        table, limit = self.mixture.posterior.kernel_table(self.mixture.frame), self.rules.scalar_limit
+        coverage = None
+        if self.rules.tails == "modes":
+            coverage = Coverage(table.take(active), *self._means_and_widths, limit)
+        low, high = self.bounds
+        return EncodeTable(
             mixture=table.take(np.concatenate((active, other_components))),
             widths=self.rules.scale * self.mixture.deviations[active],
-            codes=positions[modal : modal + len(active)].astype(np.float64),
+            codes=positions[modal:],
             floor=self.rules.floor or 0.0,
-            limit=self.rules.scalar_limit,
+            limit=limit,
             missing_code=self.missing_code,
+            modal_codes=positions[:modal],
+            low=low,
+            high=high,
+            coverage=coverage,
         )
 
     @cached_property
-    def coverage(self) -> Coverage | None:
-        """Rows that each mode can hold; None where no row may leave the mode that was drawn for it."""
-        if self.mixture is None or self.rules.tails != "modes":
-            return None
-        assert self.draw_table is not None
-        table = self.draw_table.mixture.take(np.arange(len(self.active_components)))
-        return Coverage(table, *self._means_and_widths, self.rules.scalar_limit)
-
-    @cached_property
-    def hold_table(self) -> HoldTable:
-        """Table for an engine to find the rows that modes cannot hold and those that the fit had not seen."""
-        codes = self.mode_codes()[len(self.modal_values) :]
-        return HoldTable(self.coverage, codes, self.rules.scalar_limit, *self.bounds)
-
-    @cached_property
-    def inverse_table(self) -> InverseTable:
-        """Table for the inverse, one row a one-hot column; those of modal values have mean NaN and width 0."""
+    def decode_table(self) -> DecodeTable:
+        """Table to decode by, one row a one-hot column; those of missing and modal values have mean NaN and width 0."""
         means, widths = np.full(self.width, np.nan), np.zeros(self.width)
-        if self.mixture is None:
-            return InverseTable(Frame(1.0, 0.0), means, widths, self.rules.inverse_limit)
-        codes = self.mode_codes()[len(self.modal_values) :]
-        means[codes], widths[codes] = self._means_and_widths
-        return InverseTable(self.mixture.frame, means, widths, self.rules.inverse_limit)
+        frame = Frame(1.0, 0.0)
+        if self.mixture is not None:
+            frame, codes = self.mixture.frame, self.mode_codes()[len(self.modal_values) :]
+            means[codes], widths[codes] = self._means_and_widths
+        modal = tuple(
+            (int(code), value)
+            for code, value in zip(self.mode_codes(), self.modal_values, strict=False)
+            if value is not MISSING
+        )
+        plain = self.codec.plain
+        return DecodeTable(frame, means, widths, self.rules.inverse_limit, modal, plain.decoded_step, *plain.limits)
 
     @cached_property
     def missing_code(self) -> int:
@@ -255,16 +255,19 @@ class MixtureColumn(NumericColumn):
         return is_inside
 
     @cached_property
-    def own_rules(self) -> tuple[pa.DataType, RowRules | None]:
-        """The column's own type, and how an engine makes numbers of its values."""
-        type_ = self.type
-        return type_, rules_for(self.codec, self.modal_values, pa.array([], type_))
+    def _own_rules(self) -> tuple[RowRules | None, RowRules | None]:
+        host = self.codec.row_rules(self.type, on_device=False)
+        device = self.codec.row_rules(self.type, on_device=True) if self.works_on_device(self.type) else None
+        return with_modal(host, self.modal_values), with_modal(device, self.modal_values)
+
+    def own_rules(self, *, on_device: bool) -> RowRules | None:
+        """How an engine makes numbers of rows of the column's own type, of the host or of a device."""
+        return self._own_rules[on_device]
 
     def rules_for(self, values: Column) -> RowRules | None:
-        """Rules for an engine to make numbers of rows; cached for rows of the column's own type, see `rules_for`."""
-        type_, rules = self.own_rules
-        if not isinstance(values, DeviceColumn) and values.type == type_:
-            return rules
+        """Rules for an engine to make numbers of rows; kept for rows of the column's own type, see `rules_for`."""
+        if values.type == self.type:
+            return self.own_rules(on_device=isinstance(values, DeviceColumn))
         return rules_for(self.codec, self.modal_values, values)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
@@ -347,13 +350,13 @@ class MixtureColumn(NumericColumn):
 
     def _check_tables(self) -> None:
         """Refuse parameters whose tables hold NaN or infinities."""
-        draw, inverse = self.draw_table, self.inverse_table
-        if draw is None:
+        table = self.encode_table
+        if table is None:
             return
-        if not len(draw.widths):
+        if not len(table.widths):
             raise ValueError("no component is active")
-        vectors = (draw.mixture.half_precisions, draw.mixture.coefficients, draw.widths, inverse.widths)
-        if not all(np.all(np.isfinite(vector)) for vector in vectors) or np.min(draw.widths) <= 0:
+        vectors = (table.mixture.half_precisions, table.mixture.coefficients, table.widths, self.decode_table.widths)
+        if not all(np.all(np.isfinite(vector)) for vector in vectors) or np.min(table.widths) <= 0:
             raise ValueError("the components' parameters give no densities")
         if not np.isfinite(self.mixture.frame.centre / self.mixture.frame.scale if self.mixture else 0.0):
             raise ValueError("the frame's centre lies outside of all numbers")
@@ -374,59 +377,72 @@ class MixtureEncoder:
 
     def __init__(self, engine: Engine, column: MixtureColumn, options: EncodingOptions) -> None:
         self._engine, self._column, self._options = engine, column, options
-        self._table, self._column_id = column.draw_table, column.column_id
-        self._modal_codes = column.mode_codes()[: len(column.modal_values)].astype(column.code_dtype)
+        self._table, self._column_id = column.encode_table, column.column_id
+        self._plain_table = None if self._table is None else replace(self._table, modal_codes=np.empty(0, np.int64))
 
     def __call__(self, part: Slice) -> Coded:
         """Scalars and codes of a part."""
-        column, options = self._column, self._options
+        column = self._column
         values = rows_for(column.codec, part.values)
         rules = column.rules_for(values)
-        numbers, which, off_step = numbers_on(self._engine, column.codec, column.modal_values, values, rules)
+        if rules is None or self._table is None:
+            return self._by_codec(part, values)
+        rows, missing = stored_rows(column.codec, values)
+        out = self._arrays(rows)
+        counts = self._engine.encode(rows, rules, self._table, self._draw(part, rows), out, missing)
+        return self._coded(part, *out, counts)
+
+    def _by_codec(self, part: Slice, values: Column) -> Coded:
+        """Scalars and codes of rows whose numbers the codec makes, or that have no modes but modal ones."""
+        column, table = self._column, self._plain_table
+        numbers, which = ordinary_numbers(column.codec, column.modal_values, values)
         xp = namespace_of(numbers)
-        scalar, code = (
-            xp.empty(len(numbers), column.scalar_dtype or options.dtype),
-            xp.empty(len(numbers), column.code_dtype),
-        )
-        counts: Ints | None = None
-        if self._table is None:
+        scalar, code = self._arrays(numbers)
+        if table is None:
             self._check(numbers, which, part.first_row)
             scalar.fill(0)
             code.fill(max(column.missing_code, 0))
-        else:
-            first_row = options.first_row + part.first_row
-            uniforms = None if part.uniforms is None else beside(part.uniforms, numbers)
-            draw = Draw(options.seed, self._column_id, first_row, uniforms, options.most_probable)
-            self._engine.transform(numbers, self._table, draw, scalar, code)
-            counts = self._engine.hold(numbers, scalar, code, column.hold_table, off_step)
+            return Coded(scalar, code if which is None else self._with_modal(code, which))
+        counts = self._engine.encode(numbers, RowRules(), table, self._draw(part, numbers), (scalar, code))
+        _, missing, _, _, off_step = counts.reshape(-1, 2)
+        off = off_step_rows(column.codec, values, numbers)
+        if off is not None and len(off):
+            off_step[0], off_step[1] = xp.count_nonzero(off), off.argmax()
         if which is not None:
-            modal = which != ORDINARY
-            if counts is not None and column.missing_code < 0:  # rows without a number may all hold modal values
-                counts = xp.concatenate((counts, xp.atleast_1d(xp.count_nonzero(modal)).astype(counts.dtype)))
-            code = self._with_modal(code, which, modal)
-        if counts is None:
-            return Coded(scalar, code)
+            missing[0] -= xp.count_nonzero(which != ORDINARY).astype(counts.dtype)
+            code = self._with_modal(code, which)
+        return self._coded(part, scalar, code, counts)
+
+    def _with_modal(self, code: Modes, which: NDArray[np.signedinteger[Any]]) -> Modes:
+        """Codes with those of modal values; on a device without waiting for how many there are."""
+        xp, column = namespace_of(code), self._column
+        modal_codes = xp.asarray(column.mode_codes()[: len(column.modal_values)].astype(code.dtype))
+        codes: Modes = xp.where(which == ORDINARY, code, modal_codes[which])
+        return codes
+
+    def _arrays(self, rows: Array) -> tuple[Floats, Modes]:
+        """Where scalars and codes of rows are written."""
+        xp = namespace_of(rows)
+        dtype, code_dtype = self._column.scalar_dtype or self._options.dtype, self._column.code_dtype
+        return xp.empty(len(rows), dtype), xp.empty(len(rows), code_dtype)
+
+    def _draw(self, part: Slice, rows: Array) -> Draw:
+        options = self._options
+        uniforms = None if part.uniforms is None else beside(part.uniforms, rows)
+        return Draw(options.seed, self._column_id, options.first_row + part.first_row, uniforms, options.most_probable)
+
+    def _coded(self, part: Slice, scalar: Floats, code: Modes, counts: Ints) -> Coded:
         if is_on_device(counts):
             return Coded(scalar, code, pending=Pending(counts, partial(self._unseen, part)))
         return Coded(scalar, code, unseen=self._unseen(part, counts))
 
-    def _with_modal(self, code: Modes, which: NDArray[np.signedinteger[Any]], modal: NDArray[np.bool_]) -> Modes:
-        """Codes with those of modal values; on a device without waiting for how many there are."""
-        xp = namespace_of(code)
-        if xp is not np:
-            codes: Modes = xp.where(modal, xp.asarray(self._modal_codes)[which], code)
-            return codes
-        rows = np.flatnonzero(modal)
-        code[rows] = self._modal_codes[which[rows]]
-        return code
-
     def _unseen(self, part: Slice, counts: Ints) -> dict[str, Unseen]:
-        """Unseen values of a part, from the counts of `Engine.hold`; refuses values that have no place."""
+        """Unseen values of a part, from the counts of `Engine.encode`; refuses values that have no place."""
         if not counts.any():
             return {}
-        column, sorts = self._column, 2 * len(SORTS)
-        (infinite, missing, outside, clipped, off_step), modal = counts[:sorts].reshape(-1, 2), counts[sorts:].sum()
-        if infinite[0] or column.missing_code < 0 and missing[0] > modal:
+        column = self._column
+        infinite, missing, outside, clipped, off_step = counts.reshape(-1, 2)
+        if infinite[0] or column.missing_code < 0 and missing[0]:
             numbers, which = ordinary_numbers(column.codec, column.modal_values, rows_for(column.codec, part.values))
             self._check(numbers, which, part.first_row)
         return Unseen.counted(part.first_row, outside=outside, clipped=clipped, off_step=off_step)
@@ -466,43 +482,47 @@ class MixtureDecoder:
 
     def __init__(self, engine: Engine, column: MixtureColumn, *, check: bool) -> None:
         self._engine, self._column, self._check = engine, column, check
-        self._table = column.inverse_table
-        codes = column.mode_codes()
-        self._modal = [(codes[i], value) for i, value in enumerate(column.modal_values) if value is not MISSING]
-        rules = column.own_rules[1]
-        self._rules = None if rules is None else replace(rules, modal=())
+        self._table = column.decode_table
 
     def __call__(self, part: Coded, first_row: int) -> Values:
         """Values of scalars and codes."""
         assert part.scalar is not None and part.code is not None
-        column = self._column
-        # numbers are written in float64, or on a device in what the codec makes of them without a loss
-        dtype = getattr(column.codec, "decoded", np.float64) if is_on_device(part.code) else np.float64
-        numbers: Floats = namespace_of(part.code).empty(len(part.code), dtype)
-        wrong, complete = self._engine.inverse_transform(part.scalar, part.code, self._table, numbers)
+        column, on_device = self._column, is_on_device(part.code)
+        rules, xp = column.own_rules(on_device=on_device), namespace_of(part.code)
+        codec, table = column.codec, self._table
+        if rules is None:
+            table = replace(table, modal=(), step=None)
+        is_stored = on_device and rules is not None
+        out, missing = xp.empty(len(part.code), codec.stored_dtype if is_stored else np.float64), None
+        if is_stored and not table.complete:
+            missing = xp.empty(len(part.code), np.bool_)
+        wrong, complete = self._engine.decode(part.scalar, part.code, rules or RowRules(), table, out, missing)
         if wrong >= 0:
             refuse_code(column, first_row + wrong, int(part.code[wrong]))
-        if self._rules is not None and not is_on_device(numbers):
-            return self._by_engine(part.code, numbers)
-        array = column.codec.decode(numbers, complete=complete)
-        codes = part.code if isinstance(array, DeviceColumn) else to_numpy(part.code)
-        valid = within_bounds(column, column.codec.encode(array), codes) if self._check else None
-        for code, value in self._modal:
-            has_code = codes == code
-            if has_code.any():
-                array = with_value(column.codec, array, has_code, value)
-        return Values(array, valid)
+        array: Column
+        if rules is None:
+            array = self._with_modal(codec.decode(out, complete=complete), part.code)
+        elif is_stored:
+            if missing is None and not complete:  # scalars that are NaN
+                missing = xp.empty(len(part.code), np.bool_)
+                self._engine.decode(part.scalar, part.code, rules, table, out, missing)
+            array = DeviceColumn(out, column.type, missing if missing is not None and missing.any() else None)
+        else:
+            assert isinstance(codec.plain, FloatCodec)
+            array = codec.plain.column_of(out, complete=complete)
+        if not self._check:
+            return Values(array)
+        numbers, _ = ordinary_numbers(codec, (), array, self._engine)
+        return Values(array, within_bounds(column, numbers, beside(part.code, numbers)))
 
-    def _by_engine(self, codes: Modes, numbers: Floats) -> Values:
-        """Values of the host that the engine makes of numbers."""
-        assert self._rules is not None
-        column, inner = self._column, self._column.codec.plain
-        assert isinstance(inner, FloatCodec)
-        values = self._engine.values_of(numbers, replace(self._rules, step=inner.value_step), inner.limits)
-        for code, value in self._modal:
-            values[codes == code] = value
-        array = inner.column_of(values)
-        return Values(array, within_bounds(column, column.codec.encode(array), codes) if self._check else None)
+    def _with_modal(self, array: Column, code: Modes) -> Column:
+        """A decoded column with its modal values."""
+        codes = code if isinstance(array, DeviceColumn) else to_numpy(code)
+        for place, value in self._table.modal:
+            has_code = codes == place
+            if has_code.any():
+                array = with_value(self._column.codec, array, has_code, value)
+        return array
 
 
 def within_bounds(column: MixtureColumn, numbers: Floats, code: Modes) -> NDArray[np.bool_]:

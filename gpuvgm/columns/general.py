@@ -7,6 +7,7 @@ from functools import partial
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of, widened
@@ -107,6 +108,10 @@ class GeneralColumn(NumericColumn):
         """Rows whose number lies in the range that is encoded."""
         is_inside: NDArray[np.bool_] = (numbers >= self.low) & (numbers <= self.high)
         return is_inside
+
+    def works_on_device(self, type_: pa.DataType) -> bool:
+        """Return whether rows of a type are encoded and decoded on their device: no functions of values are."""
+        return not isinstance(self.codec, CurvedCodec) and NumericColumn.works_on_device(self, type_)
 
     def encoder(self, engine: Engine, options: EncodingOptions) -> Encoder:
         """Return a function that encodes parts of the column; a range needs no engine."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import namespace_of, narrowed, widened
 from gpuvgm.columns.options import MOST_INTERVALS
 from gpuvgm.summary.grid import Floats, Ints
 
@@ -77,5 +78,9 @@ class Intervals:
             Rounded to float32 first, as `place` gives them: decimals of few digits, as in text, may lie beside. NaN is
             behind the last category.
         """
-        narrow = np.clip(scalars, -1, 1).astype(np.float32)
-        return np.searchsorted(self.edges[1:-1], narrow, side="right").astype(np.int64)
+        xp = namespace_of(scalars)
+        narrow = narrowed(xp.clip(widened(scalars), -1, 1))
+        edges = xp.asarray(self.edges[1:-1].astype(np.float64))
+        # Float64, since arithmetic of devices takes subnormal float32 for 0.
+        positions: Ints = xp.searchsorted(edges, widened(narrow), side="right").astype(np.int64)
+        return positions

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -20,12 +20,10 @@ from gpuvgm.columns.codecs import (
     Codec,
     CurvedCodec,
     DatetimeCodec,
-    FloatCodec,
     Number,
     OfText,
     UnreadText,
     are_dust,
-    are_rounded,
     codec_for,
     ends_of,
     read_column,
@@ -41,14 +39,14 @@ from gpuvgm.columns.coverage import Stretches, modes_of_tails, tail_modes, with_
 from gpuvgm.columns.general import GeneralColumn, column_of_range
 from gpuvgm.columns.inference import Refuted
 from gpuvgm.columns.mixture_model import FAR_OUT, MixtureModel, Quantiles
-from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, rules_for
+from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers, range_of, rules_for, stored_rows, with_modal
 from gpuvgm.columns.options import Value
 from gpuvgm.columns.schema import ColumnRequest
 from gpuvgm.columns.text import value_text
 from gpuvgm.config import SPARSE, EncodingRules, FitConfig
 from gpuvgm.engines import Engine
-from gpuvgm.engines.hold import Coverage
-from gpuvgm.engines.tables import Step, least_values
+from gpuvgm.engines.encode import Coverage
+from gpuvgm.engines.tables import RowRules
 from gpuvgm.errors import InputError
 from gpuvgm.mixture.accumulate import CELL_FRAME
 from gpuvgm.mixture.em import Stopping
@@ -58,13 +56,12 @@ from gpuvgm.mixture.rows import SEED_ROWS, random_places
 from gpuvgm.mixture.search import SEARCHES
 from gpuvgm.mixture.summary_fit import ColumnFit, MixturePlan, SummaryConfig, centres_of
 from gpuvgm.summary.grid import Floats, Frame, Grid, Masses, build_grid, midpoint_keys, values_of
-from gpuvgm.summary.summary import Cells, Summary
+from gpuvgm.summary.summary import STRAYS, Cells, Summary
 
 _LOG = logging.getLogger("gpuvgm")
 WIDENING = 0.1  # quartile ranges: one row so many times farther out than there are rows widens them so much
 SEEDING_ROWS = 1 << 15  # rows of the sample that k-means runs on before a search
 CORRECT = 'correct them, name those that mean a missing value in na_values, or declare the column "categorical"'
-FAR = 2.0**52  # from where on in the sample some row is likely to be rounded as a float64
 ROUNDING = 1e-12  # of the distance between centres: what k-means on shifted numbers moves them by
 
 
@@ -135,31 +132,29 @@ class NumberPlan(MixturePlan, ColumnPlan):
         """Whether rows of a type that lie on a device are summarised there; see `Codec.works_on_device`."""
         return self.codec.works_on_device(type_)
 
-    @property
-    def counted_step(self) -> Step | None:
-        """The step that engines count the rows off."""
-        return self.codec.counted_step if isinstance(self.codec, FloatCodec) else None
-
     def running(self, engine: Engine, type_: pa.DataType) -> RunningNumbers | None:
         """The summary of rows of a device that stay there; see `ColumnPlan.running`."""
-        if not self.works_on_device(type_):
-            return None
-        return RunningNumbers(engine, self)
+        rules = with_modal(self.codec.row_rules(type_, on_device=True), self.modal)
+        return None if rules is None or not self.works_on_device(type_) else RunningNumbers(engine, self, rules)
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> Summary:
         """Summary of rows, with the rows of each modal value counted apart."""
         values = _readable_rows(self, values, first_row)
         rules = rules_for(self.codec, self.modal, values)
         if rules is not None:
-            return engine.summarise_values(self.codec.plain.encode(values), self.grid, rules)
+            rows, missing = stored_rows(self.codec, values)
+            summary = engine.summarise(rows, self.grid, rules, missing)
+            if not summary.off_step:
+                return summary
+            numbers, _ = ordinary_numbers(self.codec, self.modal, values, engine)
+            off = off_step_rows(self.codec, values, numbers)
+            return replace(summary, strays=_least_values(self.codec.plain.encode(values)[off]))
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
-        step = self.counted_step
-        summary = engine.summarise(numbers, self.grid, step)
-        ends = ends_of(self.codec, values, numbers, summary.minimum, summary.maximum)
-        summary = replace(summary, ends=ends)
-        off = off_step_rows(self.codec, values, numbers) if step is None or summary.off_step else None
+        summary = engine.summarise(numbers, self.grid)
+        summary = replace(summary, ends=ends_of(self.codec, values, numbers, summary.minimum, summary.maximum))
+        off = off_step_rows(self.codec, values, numbers)
         if off is not None and off.any():
-            strays = least_values(self.codec.plain.encode(values)[off])
+            strays = _least_values(self.codec.plain.encode(values)[off])
             summary = replace(summary, off_step=int(off.sum()), strays=strays)
         if not self.modal:
             return summary
@@ -167,6 +162,15 @@ class NumberPlan(MixturePlan, ColumnPlan):
         if which is not None:
             modal = to_numpy(namespace_of(which).bincount(which + 1, minlength=len(modal) + 1))[1:].tolist()
         return replace(summary, missing=summary.missing - sum(modal), modal=tuple(modal))
+
+
+def _least_values(numbers: Array) -> tuple[float, ...]:
+    """The least different numbers, at most `STRAYS`, ascending."""
+    values: list[float] = []
+    while len(numbers) and len(values) < STRAYS:
+        values.append(float(numbers.min()))
+        numbers = numbers[numbers > values[-1]]
+    return tuple(values)
 
 
 def _readable_rows(plan: NumberPlan | LowestPlan, values: Column, first_row: int) -> Column:
@@ -186,73 +190,21 @@ class RunningNumbers:
         Who sums up.
     plan : NumberPlan
         What is settled about the column.
+    rules : RowRules
+        How its values become numbers.
     """
 
-    def __init__(self, engine: Engine, plan: NumberPlan) -> None:
-        codec, step = plan.codec, plan.counted_step
-        self._codec, self._modal, self._step = codec, plan.modal, step
-        self._type: pa.DataType | None = None
-        self._cells = engine.running_summary(plan.grid, step)
-        self._is_counted = bool(plan.modal) or (step is None and codec != codec.without_step())
-        self._is_far = not isinstance(codec, FloatCodec) and _reach(plan.grid) >= FAR
-        self._counts: list[Array] = []  # of each block: rows of the modal values, rows off the step
-        self._ends: list[Array] = []  # of each block: least and largest value in the column's unit
+    def __init__(self, engine: Engine, plan: NumberPlan, rules: RowRules) -> None:
+        self._codec, self._sums = plan.codec, engine.running_summary(plan.grid, rules)
 
     def add(self, values: DeviceColumn) -> None:
         """Add a block of rows; where this fails, none of them is added."""
-        numbers, which = ordinary_numbers(self._codec, self._modal, values)
-        counts = self._counted(values, numbers, which) if self._is_counted else []
-        ends = _ends_on_device(values, numbers) if self._is_far and values.type == self._codec.type else []
-        self._cells.add(numbers)
-        self._type = values.type
-        self._counts += counts
-        self._ends += ends
+        self._sums.add(*stored_rows(self._codec, values))
 
     def statistics(self) -> Summary | None:
-        """Summary of all rows; None where rows off the step are to be named, or values are rounded unexpectedly."""
-        codec, summary = self._codec, self._cells.summary()
-        modal, off = [], summary.off_step
-        if self._is_counted:
-            *modal, own = _bring_to_host(self._counts).reshape(-1, len(self._modal) + 1).sum(axis=0).tolist()
-            off += own
-        if off:
-            return None
-        low, high, ends = summary.minimum, summary.maximum, None
-        if low <= high and not are_rounded(codec, self._type, low, high):
-            ends = codec.value(low), codec.value(high)
-        elif low <= high and not self._is_far:
-            return None
-        elif low <= high:
-            least, largest = _bring_to_host(self._ends).reshape(-1, 2).T
-            ends = least.min().item(), largest.max().item()
-        return replace(summary, ends=ends, missing=summary.missing - sum(modal), modal=tuple(modal))
-
-    def _counted(self, values: DeviceColumn, numbers: Floats, which: Array | None) -> list[Array]:
-        """Rows of each modal value, and ordinary rows off a step that the engine does not count."""
-        xp = namespace_of(numbers)
-        off = None if self._step else self._codec.off_step(values, numbers)
-        none = xp.zeros((), np.int64)
-        modal = [none if which is None else (which == index).sum() for index in range(len(self._modal))]
-        return [*modal, none if off is None else (off & ~xp.isnan(numbers)).sum()]
-
-
-def _ends_on_device(values: DeviceColumn, numbers: Floats) -> list[Array]:
-    """Least and largest ordinary value, or the wrong end of the type where there is none."""
-    xp, own = namespace_of(numbers), values.values
-    ordinary, limits = ~xp.isnan(numbers), np.iinfo(own.dtype)
-    return [xp.where(ordinary, own, limits.max).min(), xp.where(ordinary, own, limits.min).max()]
-
-
-def _reach(grid: Grid) -> float:
-    """About how far from 0 the numbers of the sample lie that the grid was made for."""
-    starts = values_of(np.asarray(grid.windows["start"]))
-    return float(np.max(np.abs(grid.frame.invert(starts)), initial=0.0))
-
-
-def _bring_to_host(numbers: Sequence[Array]) -> NDArray[Any]:
-    """Single numbers, which come to the host together."""
-    there: NDArray[Any] = to_numpy(namespace_of(numbers[0]).stack(numbers))
-    return there
+        """Summary of all rows; None where rows off the step are to be named."""
+        summary = self._sums.summary()
+        return None if summary.off_step else summary
 
 
 @dataclass(frozen=True, slots=True)

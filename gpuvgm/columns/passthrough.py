@@ -109,6 +109,12 @@ class RowCount:
     rows: int
     missing: int
 
+    @classmethod
+    def of(cls, values: Column) -> RowCount:
+        """Count rows where they lie."""
+        missing = missing_rows(values)
+        return cls(len(values), 0 if missing is None else int(missing.sum()))
+
     def merge(self, other: RowCount) -> RowCount:
         """Add both counts."""
         return RowCount(self.rows + other.rows, self.missing + other.missing)
@@ -124,8 +130,7 @@ class PassthroughPlan(ColumnPlan):
 
     def statistics(self, engine: Engine, values: Column, first_row: int) -> RowCount:
         """Rows."""
-        missing = missing_rows(values)
-        return RowCount(len(values), 0 if missing is None else int(missing.sum()))
+        return RowCount.of(values)
 
     def fit(self, count: RowCount) -> PassthroughColumn:
         """The column's model."""

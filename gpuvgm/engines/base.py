@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.hold import HoldTable, hold_rows
+from gpuvgm.engines.encode import DecodeTable, EncodeTable, counted, hold_ends
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import (
     BITS,
     CountedColumn,
     Draw,
     DrawnColumn,
-    DrawTable,
-    InverseTable,
     KernelTable,
     PriorTable,
     RowRules,
-    Step,
 )
+from gpuvgm.engines.whole import nearest_multiples
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -106,6 +104,9 @@ class CellEM(Protocol):
         """
 
 
+PLAIN = RowRules()  # of values that are numbers
+
+
 class RunningSummary:
     """The summary of rows that come one block after the other.
 
@@ -115,17 +116,17 @@ class RunningSummary:
         Engine that summarises the blocks.
     grid : Grid
         Cells to sum over.
-    step : Step, optional
-        Count the rows that are no multiples of it.
+    rules : RowRules
+        How values become numbers.
     """
 
-    def __init__(self, engine: Engine, grid: Grid, step: Step | None) -> None:
-        self._engine, self._grid, self._step = engine, grid, step
+    def __init__(self, engine: Engine, grid: Grid, rules: RowRules) -> None:
+        self._engine, self._grid, self._rules = engine, grid, rules
         self._merged = Summary.empty(grid)
 
-    def add(self, x: Floats) -> None:
+    def add(self, values: Array, missing: Array | None = None) -> None:
         """Add rows, as for `Engine.summarise`; nobody waits for those of a device."""
-        self._merged = self._merged.merge(self._engine.summarise(x, self._grid, self._step))
+        self._merged = self._merged.merge(self._engine.summarise(values, self._grid, self._rules, missing))
 
     def summary(self) -> Summary:
         """Summary of all rows added, which is asked for once."""
@@ -146,95 +147,37 @@ class Engine:
     name: ClassVar[str] = "reference"
     device: Any = None
 
-    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
-        """Summary of rows.
-
-        Parameters
-        ----------
-        x : ndarray of shape (rows,), float64
-            Numbers; NaN is missing.
-        grid : Grid
-            Cells to sum over.
-        step : Step, optional
-            Count the rows that are no multiples of it, in `Summary.off_step`.
-        """
-        return replace(Summary.from_array(x, grid), off_step=0 if step is None else step.count_off(x))
-
-    def summarise_values(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
+    def summarise(
+        self, values: Array, grid: Grid, rules: RowRules = PLAIN, missing: NDArray[np.bool_] | None = None
+    ) -> Summary:
         """Summary of a column's values, with the rows of each modal value, the rows off the step and both ends.
 
         Parameters
         ----------
-        values : ndarray of shape (rows,), float64
+        values : ndarray of shape (rows,), float32, float64 or integers
             Values; NaN is missing.
         grid : Grid
             Cells to sum their numbers over.
         rules : RowRules
             How values become numbers.
+        missing : ndarray of shape (rows,), bool, optional
+            Rows without a value, whatever stands there.
         """
-        numbers, modal_index, off_step = self.numbers_of(values, rules)
-        ordinary = rules.ordinary(values)
-        summary = self.summarise(numbers, grid)
-        ends = None
-        if summary.minimum <= summary.maximum:
-            low, high = np.min(ordinary[numbers == summary.minimum]), np.max(ordinary[numbers == summary.maximum])
-            ends = float(low) + 0.0, float(high) + 0.0  # no minus zero, which depends on the order of the rows
-        modal_index = np.empty(0, np.int32) if modal_index is None else modal_index
+        numbers, modal_index, off_step = rules.numbers(values, missing)
+        summary = Summary.from_array(numbers, grid)
         modal = np.bincount(modal_index[modal_index >= 0], minlength=len(rules.modal))
+        ordinary = values[np.isfinite(numbers)]
         return replace(
             summary,
             missing=summary.missing - int(modal.sum()),
             modal=tuple(modal.tolist()),
-            ends=ends,
-            off_step=0 if off_step is None else int(np.count_nonzero(off_step)),
-            strays=() if off_step is None else rules.strays(values),
+            ends=(_end(np.min(ordinary)), _end(np.max(ordinary))) if len(ordinary) else None,
+            off_step=int(np.count_nonzero(off_step)),
         )
 
-    def numbers_of(
-        self, values: Floats, rules: RowRules
-    ) -> tuple[Floats, NDArray[np.int32] | None, NDArray[np.bool_] | None]:
-        """Numbers of a column's values.
-
-        Parameters
-        ----------
-        values, rules
-            As for `summarise_values`.
-
-        Returns
-        -------
-        numbers : ndarray of shape (rows,), float64
-            NaN where a value is missing or modal.
-        modal_index : ndarray of shape (rows,), int32, or None
-            Index of each row's modal value, -1 where it has none; None where no row has one.
-        off_step : ndarray of shape (rows,), bool, or None
-            Ordinary rows off the step; None where none is.
-        """
-        modal_index = np.full(len(values), -1, np.int32)
-        for index, value in enumerate(rules.modal):
-            modal_index[values == value] = index
-        ordinary = rules.ordinary(values)
-        off_step = np.zeros(len(values), np.bool_) if rules.step is None else rules.step.is_off(ordinary)
-        numbers = ordinary if rules.scale is None else rules.scale.formula(ordinary)
-        return numbers, modal_index if np.any(modal_index >= 0) else None, off_step if np.any(off_step) else None
-
-    def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
-        """Values of a column's numbers.
-
-        Parameters
-        ----------
-        numbers : ndarray of shape (rows,), float64
-            Numbers; NaN is missing. They may be written over.
-        rules : RowRules
-            How values became numbers; modal ones are not looked at.
-        limits : tuple of float
-            Values on a scale lie between them.
-        """
-        values = numbers if rules.scale is None else np.clip(rules.scale.inverse(numbers) + 0.0, *limits)
-        return values if rules.step is None else rules.step.nearest(values)
-
-    def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
+    def running_summary(self, grid: Grid, rules: RowRules = PLAIN) -> RunningSummary:
         """The summary of no rows, to add blocks of rows to; parameters as for `summarise`."""
-        return RunningSummary(self, grid, step)
+        return RunningSummary(self, grid, rules)
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities, 4,096 rows at a time.
@@ -311,15 +254,44 @@ class Engine:
         """Logarithm of weight times density of every row (as in `e_step_features`) and component, shape (rows, K)."""
         return multivariate.log_prob(x, table)
 
-    def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.signedinteger]
-    ) -> None:
-        """Write scalar (float32 or float64) and code (int8 or int16) of every row.
+    def encode(
+        self,
+        values: Array,
+        rules: RowRules,
+        table: EncodeTable,
+        draw: Draw,
+        out: tuple[Floats, NDArray[np.signedinteger]],
+        missing: NDArray[np.bool_] | None = None,
+    ) -> Ints:
+        """Write scalar and code of every row, and count the rows that the fit had not seen.
 
-        A missing row gets scalar 0 and the missing code.
+        A modal row gets scalar 0 and the code of its value, a missing or infinite one 0 and the missing code. A row
+        that the mode drawn for it cannot hold is given to another; see `Coverage`.
+
+        Parameters
+        ----------
+        values, rules, missing
+            As for `summarise`.
+        table : EncodeTable
+            Modes, codes and training range.
+        draw : Draw
+            How modes are drawn.
+        out : (scalar, code)
+            Arrays of shape (rows,) to write: float32 or float64, int8 or int16.
+
+        Returns
+        -------
+        ndarray of shape (10,), int64 or uint64
+            For each sort of `gpuvgm.engines.encode.SORTS` how many rows there are, and the first (anything where there
+            is none): infinite ones, missing ones, those outside the training range, those at the end of the mode that
+            was drawn where no mode holds them (all at the end of their mode where the table has no coverage), those off
+            their step. On the device where the rows lie there, and nobody has waited for it.
         """
-        ordinary = np.isfinite(x)
-        y = table.mixture.frame.apply(np.where(ordinary, x, 0.0))
+        scalar, code = out
+        numbers, modal_index, off_step = rules.numbers(values, missing)
+        is_modal = modal_index >= 0
+        ordinary = np.isfinite(numbers)
+        y = table.mixture.frame.apply(np.where(ordinary, numbers, 0.0))
         mode = self._modes(y, table, draw)
         z = (y - table.mixture.means[mode]) / table.widths[mode]
         z = np.clip(z, -table.limit, table.limit)
@@ -327,8 +299,15 @@ class Engine:
         scalar[:] = np.where(ordinary, z, 0.0)
         # a missing row of a column without a missing code is refused by the caller: 0 is only a placeholder
         code[:] = np.where(ordinary, table.codes[mode], max(table.missing_code, 0)).astype(code.dtype)
+        code[is_modal] = table.modal_codes[modal_index[is_modal]]
+        at_end = np.flatnonzero(ordinary & (np.abs(scalar) >= scalar.dtype.type(table.limit)))
+        clipped = np.zeros(len(numbers), np.bool_)
+        clipped[hold_ends(at_end, numbers[at_end], scalar, code, table)] = True
+        return counted(
+            np.isinf(numbers), np.isnan(numbers) & ~is_modal, ~is_modal & table.outside(numbers), clipped, off_step
+        )
 
-    def _modes(self, y: Floats, table: DrawTable, draw: Draw) -> NDArray[np.int64]:
+    def _modes(self, y: Floats, table: EncodeTable, draw: Draw) -> NDArray[np.int64]:
         active = len(table.widths)
         density = _log2_density(y, table.mixture)
         if draw.most_probable:
@@ -340,55 +319,62 @@ class Engine:
         # Without the last sum, no rounding leads past the last component.
         return np.asarray(np.sum(cumulative[:-1] <= uniforms * cumulative[-1], axis=0))
 
-    def hold(
+    def decode(
         self,
-        numbers: Floats,
         scalar: Floats,
         code: NDArray[np.signedinteger],
-        table: HoldTable,
-        off_step: NDArray[np.bool_] | Step | None,
-    ) -> Ints:
-        """Give rows that their modes cannot hold to others, see `Coverage`, and count those that the fit had not seen.
+        rules: RowRules,
+        table: DecodeTable,
+        out: Array,
+        missing: NDArray[np.bool_] | None = None,
+    ) -> tuple[int, bool]:
+        """Write the value of every row: NaN for missing ones, anything among whole numbers.
 
         Parameters
         ----------
-        numbers : ndarray of shape (rows,), float32 or float64
-            The rows; NaN is missing.
         scalar, code : ndarray of shape (rows,)
-            What `transform` gave for them; changed in place.
-        table : HoldTable
-            Modes and training range.
-        off_step : ndarray of shape (rows,), bool, or Step, or None
-            Which rows are off their step; on a device a step to find them by is enough, and missing rows may be among
-            them.
-
-        Returns
-        -------
-        ndarray of shape (10,), int64 or uint64
-            For each sort of `gpuvgm.engines.hold.SORTS` how many rows there are, and the first (anything where there is
-            none): infinite ones, missing ones, those outside the training range, those at the end of the mode that was
-            drawn where no mode holds them (all at the end of their mode where the table has no coverage), those off
-            their step. On the device where the rows lie there, and nobody has waited for it.
-        """
-        return hold_rows(numbers, scalar, code, table, off_step)
-
-    def inverse_transform(
-        self, scalar: Floats, code: NDArray[np.signedinteger], table: InverseTable, out: Floats
-    ) -> tuple[int, bool]:
-        """Write the number of every row; NaN for missing codes.
+            What `encode` gives.
+        rules : RowRules
+            How values became numbers; modal values and the step are those of the table.
+        table : DecodeTable
+            Modes, modal values and step.
+        out : ndarray of shape (rows,), float32, float64 or integers
+            Where values are written. Whole numbers are rounded half to even, to multiples of the step, and kept within
+            the table's limits, as are floats on a scale.
+        missing : ndarray of shape (rows,), bool, optional
+            Where rows without a value are marked.
 
         Returns
         -------
         wrong : int
             The first row whose code does not exist, or -1.
         complete : bool
-            Whether every number is known to be one; False where none was looked at.
+            Whether every row is known to have a value; False where none was looked at.
         """
         unknown = np.flatnonzero((code < 0) | (code >= len(table.means)))
         if len(unknown):
             return int(unknown[0]), False
         z = np.clip(scalar.astype(np.float64), -table.limit, table.limit)
-        out[:] = table.frame.invert(z * table.widths[code] + table.means[code])
+        numbers = table.frame.invert(z * table.widths[code] + table.means[code])
+        is_modal = np.isin(code, [place for place, _ in table.modal])
+        lost = np.isnan(numbers) & ~is_modal
+        if missing is not None:
+            missing[:] = lost
+        with np.errstate(over="ignore", under="ignore"):
+            values = numbers if rules.scale is None else rules.scale.inverse(numbers)
+            values = values * rules.unit
+        if out.dtype.kind in "iu":
+            step = 1 if table.step is None else table.step.numerator
+            limits = int(table.low), int(table.high)
+            values = np.where(np.isnan(values), 0.0, values)
+            out[:] = nearest_multiples(values, int(rules.origin), step, limits, out.dtype)
+        else:
+            if rules.scale is not None:
+                values = np.clip(values + rules.origin, table.low, table.high)  # which makes no minus zero
+            with np.errstate(over="ignore"):
+                out[:] = values if table.step is None else table.step.nearest(values)
+        for place, value in table.modal:
+            out[code == place] = value
         return -1, False
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
@@ -513,6 +499,11 @@ class Engine:
         piece = column.pieces.draw(code, words[2])
         low = column.low[piece]
         return code.astype(np.uint8), low + (column.high[piece] - low) * ((words[3] + 0.5) * 2.0**-BITS)
+
+
+def _end(value: Any) -> int | float:
+    """The least or largest value; no minus zero, which would depend on the order of the rows."""
+    return int(value) if value.dtype.kind in "iu" else float(value) + 0.0
 
 
 def _log2_density(y: Floats, table: KernelTable) -> Floats:

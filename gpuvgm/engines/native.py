@@ -10,23 +10,26 @@ from numpy.typing import NDArray
 
 from gpuvgm import _native
 from gpuvgm.arrays import Array
-from gpuvgm.engines.base import AcceleratedLoop, CellEM, Codes, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
-from gpuvgm.engines.hold import INFINITE, MISSING, OUTSIDE, SORTS, HoldTable, all_counts, hold_ends
-from gpuvgm.engines.multivariate import GaussianTable
-from gpuvgm.engines.tables import (
-    Draw,
-    DrawnColumn,
-    DrawTable,
-    InverseTable,
-    KernelTable,
-    Lottery,
-    PriorTable,
-    RowRules,
-    Step,
+from gpuvgm.engines.base import PLAIN, AcceleratedLoop, CellEM, Codes, EMLoop, Engine, OnehotPart, PlainEM, ReadPart
+from gpuvgm.engines.encode import (
+    CLIPPED,
+    INFINITE,
+    MISSING,
+    OFF_STEP,
+    OUTSIDE,
+    SORTS,
+    DecodeTable,
+    EncodeTable,
+    counted,
+    hold_ends,
 )
+from gpuvgm.engines.multivariate import GaussianTable
+from gpuvgm.engines.tables import Draw, DrawnColumn, KernelTable, Lottery, PriorTable, RowRules
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
 from gpuvgm.summary.summary import Cells, Summary, check_range
+
+NO_CODES = np.empty(0, np.int64)
 
 
 class NativeEngine(Engine):
@@ -56,27 +59,22 @@ class NativeEngine(Engine):
     def __reduce__(self) -> tuple[type[NativeEngine], tuple[str | None]]:
         return type(self), (None,)  # another machine takes its own instruction set; the bits are the same
 
-    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
-        """Summary of rows; see `Engine.summarise`."""
-        return replace(self._summary_of(x, grid, RowRules(step=step)), ends=None)
-
-    def summarise_values(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
-        """Summary of a column's values; see `Engine.summarise_values`."""
-        summary = self._summary_of(values, grid, rules)
-        return replace(summary, strays=rules.strays(values)) if summary.off_step else summary
-
-    def _summary_of(self, values: Floats, grid: Grid, rules: RowRules) -> Summary:
-        """Summary of a column's values, without `strays`."""
+    def summarise(
+        self, values: Array, grid: Grid, rules: RowRules = PLAIN, missing: NDArray[np.bool_] | None = None
+    ) -> Summary:
+        """Summary of a column's values; see `Engine.summarise`."""
+        if not _has_loops(values, rules, missing):
+            return super().summarise(values, grid, rules, missing)
         frame = (grid.frame.scale, grid.frame.centre, grid.hot_key)
         windows, splits = grid.windows.view(np.uint8), grid.splits
         sums, counts, off_step, modal, ends = self._kernels.summarise(
             values, frame, windows, splits.midpoint, splits.parent, grid.inner_cells, _column_rules(rules)
         )
-        missing, infinite, minimum, maximum = counts
+        missing_rows, infinite, minimum, maximum = counts
         summary = Summary(
             grid,
             *sums,
-            missing - sum(modal),
+            missing_rows - sum(modal),
             infinite,
             minimum,
             maximum,
@@ -84,23 +82,8 @@ class NativeEngine(Engine):
             ends=ends if minimum <= maximum else None,
             off_step=off_step,
         )
-        check_range(summary.ordinary, len(values) - missing - infinite)
+        check_range(summary.ordinary, len(values) - missing_rows - infinite)
         return summary
-
-    def numbers_of(
-        self, values: Floats, rules: RowRules
-    ) -> tuple[Floats, NDArray[np.int32] | None, NDArray[np.bool_] | None]:
-        """Numbers of a column's values; see `Engine.numbers_of`."""
-        numbers, rows = np.empty(len(values)), len(values)
-        modal_index = np.full(rows, -1, np.int32) if rules.modal else None
-        off_step = np.empty(rows, np.bool_) if rules.step is not None else None
-        modal_rows, off_rows = self._kernels.numbers_of(values, _column_rules(rules), numbers, modal_index, off_step)
-        return numbers, modal_index if any(modal_rows) else None, off_step if off_rows else None
-
-    def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
-        """Values of a column's numbers; see `Engine.values_of`."""
-        self._kernels.values_of(numbers, _column_rules(rules), limits)
-        return numbers
 
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
         """Sums of responsibilities; see `Engine.e_step`."""
@@ -122,33 +105,59 @@ class NativeEngine(Engine):
         """Log densities over several features; see `Engine.log_prob`."""
         return self._kernels.log_prob(x, _gaussians(table))
 
-    def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.signedinteger]
-    ) -> None:
-        """Scalar and code of every row; see `Engine.transform`."""
-        randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
-        self._kernels.transform(x, _drawn(table), randomness, draw.uniforms, scalar, code)
-
-    def hold(
+    def encode(
         self,
-        numbers: Floats,
+        values: Array,
+        rules: RowRules,
+        table: EncodeTable,
+        draw: Draw,
+        out: tuple[Floats, NDArray[np.signedinteger]],
+        missing: NDArray[np.bool_] | None = None,
+    ) -> Ints:
+        """Scalar and code of every row, and the rows that the fit had not seen; see `Engine.encode`."""
+        scalar, code = out
+        if not _has_loops(values, rules, missing):
+            numbers, modal_index, off_step = rules.numbers(values, missing)
+            counts = self.encode(numbers, PLAIN, replace(table, modal_codes=NO_CODES), draw, out).reshape(-1, 2)
+            is_modal = modal_index >= 0
+            code[is_modal] = table.modal_codes[modal_index[is_modal]]
+            counts[[MISSING, OFF_STEP]] = counted(np.isnan(numbers) & ~is_modal, off_step).reshape(-1, 2)
+            return counts.ravel()
+        randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
+        sorts, at_end, numbers = self._kernels.encode(
+            values, _column_rules(rules), _encoded_modes(table), randomness, draw.uniforms, scalar, code
+        )
+        counts = np.zeros((len(SORTS), 2), np.int64)
+        counts[[INFINITE, MISSING, OUTSIDE, OFF_STEP]] = sorts
+        clipped = hold_ends(at_end, numbers, scalar, code, table)
+        if len(clipped):
+            counts[CLIPPED] = len(clipped), clipped[0]
+        return counts.ravel()
+
+    def decode(
+        self,
         scalar: Floats,
         code: NDArray[np.signedinteger],
-        table: HoldTable,
-        off_step: NDArray[np.bool_] | Step | None,
-    ) -> Ints:
-        """Rows given to other modes, and those that the fit had not seen; see `Engine.hold`."""
-        sorts, at_end = self._kernels.look_at(numbers, scalar, (table.low, table.high, table.limit))
-        counts = np.zeros((len(SORTS), 2), np.int64)
-        counts[[INFINITE, MISSING, OUTSIDE]] = sorts
-        return all_counts(counts, hold_ends(at_end, numbers, scalar, code, table), off_step)
-
-    def inverse_transform(
-        self, scalar: Floats, code: NDArray[np.signedinteger], table: InverseTable, out: Floats
+        rules: RowRules,
+        table: DecodeTable,
+        out: Array,
+        missing: NDArray[np.bool_] | None = None,
     ) -> tuple[int, bool]:
-        """Numbers of every row; see `Engine.inverse_transform`."""
-        frame = (table.frame.scale, table.frame.centre, table.limit)
-        return self._kernels.inverse_transform(scalar, code, frame, table.means, table.widths, out), False
+        """Values of every row; see `Engine.decode`."""
+        if not _has_loops(out, rules, missing):
+            return super().decode(scalar, code, rules, table, out, missing)
+        exact = np.full(len(table.means), np.nan)
+        for place, value in table.modal:
+            exact[place] = value
+        return self._kernels.decode(
+            scalar,
+            code,
+            _column_rules(replace(rules, modal=(), step=table.step)),
+            (table.frame.scale, table.frame.centre, table.limit),
+            (table.means, table.widths, exact),
+            (table.low, table.high),
+            out,
+        )
 
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
         """Rows of the onehot layout; see `Engine.fill_onehot`."""
@@ -215,12 +224,18 @@ class NativeEM:
         _native.run_em(list(batch), iterations, tolerance, 1)  # of several columns each has a thread
 
 
+def _has_loops(values: Array, rules: RowRules, missing: NDArray[np.bool_] | None) -> bool:
+    """Return whether the loops know values and rules: rows of the host seldom have others."""
+    return values.dtype == np.float64 and missing is None and rules.unit == 1 and not rules.infinite_is_missing
+
+
 def _column_rules(rules: RowRules) -> _native.ColumnRules:
     step, scale = rules.step, rules.scale
     return (
         np.array(rules.modal, np.float64),
         None if step is None else (step.numerator, step.denominator, step.bits),
-        None if scale is None else scale.exponent,
+        ("linear", 0) if scale is None else (scale.name, scale.exponent),
+        rules.origin,
     )
 
 
@@ -230,9 +245,15 @@ def _mixture(table: KernelTable) -> _native.Mixture:
     )
 
 
-def _drawn(table: DrawTable) -> _native.DrawMixture:
-    rules = (table.floor, table.limit, float(max(table.missing_code, 0)))
-    return _native.DrawMixture(_mixture(table.mixture), table.widths, table.codes, rules)
+def _encoded_modes(table: EncodeTable) -> _native.EncodedModes:
+    return _native.EncodedModes(
+        _mixture(table.mixture),
+        table.widths,
+        table.codes[: len(table.widths)].astype(np.float64),
+        table.modal_codes.astype(np.float64),
+        (table.floor, table.limit, max(table.missing_code, 0)),
+        (table.low, table.high),
+    )
 
 
 def _gaussians(table: GaussianTable) -> _native.Gaussians:

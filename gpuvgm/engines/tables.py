@@ -1,4 +1,4 @@
-"""Tables of parameters that engines work from: of row formulas, of transforms, of inverses."""
+"""Tables of parameters that engines work from: rules of values, row formulas, draws of rows."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import CACHED_ROWS, namespace_of, widened
+from gpuvgm.arrays import CACHED_ROWS, Array, namespace_of, widened
+from gpuvgm.engines.whole import difference, is_no_multiple
 from gpuvgm.summary.grid import Floats, Frame, Ints, Keys
-from gpuvgm.summary.summary import STRAYS
 
 LOG2_E = 1.4426950408889634
 
@@ -23,8 +23,9 @@ class Step:
     ----------
     numerator, denominator : int
         Of the step, both exact as floats.
-    precision : {"float64", "float32", "float16"}
-        Of the column: a number is a multiple of the step if both are the same there.
+    precision : {"float64", "float32", "float16", "int64"}
+        Of the column: a number is a multiple of the step if both are the same there. Those of whole values, "int64",
+        are themselves compared, and the denominator is 1.
     """
 
     numerator: int
@@ -47,6 +48,8 @@ class Step:
 
     def is_off(self, numbers: Floats) -> NDArray[np.bool_]:
         """Mask of the numbers that are no multiples of the step, where they lie; NaN counts as a multiple."""
+        if numbers.dtype.kind in "iu":
+            return is_no_multiple(numbers, self.numerator)
         with np.errstate(over="ignore"):
             multiples = self.nearest(widened(numbers)).astype(self.precision, copy=False)
             values = numbers.astype(self.precision, copy=False)
@@ -60,9 +63,20 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Asinh:
-    """The scale asinh(x / 2^exponent): in NumPy the formulas of numbers, and of the values that have them."""
+class Scale:
+    """A function that numbers are of values: asinh(x / 2^exponent), ln x, or ln(1 + x).
 
+    Parameters
+    ----------
+    name : {"asinh", "log", "log1p"}
+        Name of the function.
+    exponent : int
+        Of asinh; 0 for logarithms.
+    formula, inverse : callable
+        The function, and its inverse, of arrays of the host, with the bits of all engines.
+    """
+
+    name: str
     exponent: int
     formula: Callable[[Floats], Floats]
     inverse: Callable[[Floats], Floats]
@@ -70,40 +84,63 @@ class Asinh:
 
 @dataclass(frozen=True, slots=True)
 class RowRules:
-    """Rules by which a column's values become numbers, and numbers values.
+    """Rules by which a column's values become numbers: scale((value - origin) / unit).
 
     Parameters
     ----------
-    modal : tuple of float
-        Different values that are counted apart and lie in no cell; NaN stands for one that no row has.
+    modal : tuple of int or float
+        Different values that have codes of their own and lie in no cell; NaN stands for one that no row has.
     step : Step, optional
-        Count the other values that are no multiples of it.
-    scale : Asinh, optional
-        The scale that numbers are on; None: values are numbers.
+        The other values that are no multiples of it are counted.
+    scale : Scale, optional
+        The scale that numbers are on; None: they are (value - origin) / unit themselves.
+    origin : int or float
+        Subtracted from values; from whole ones in whole numbers.
+    unit : float
+        Units of the values that make 1.
+    infinite_is_missing : bool
+        Infinite values are missing ones.
     """
 
-    modal: tuple[float, ...] = ()
+    modal: tuple[int | float, ...] = ()
     step: Step | None = None
-    scale: Asinh | None = None
+    scale: Scale | None = None
+    origin: int | float = 0
+    unit: float = 1.0
+    infinite_is_missing: bool = False
 
-    def ordinary(self, values: Floats) -> Floats:
-        """The values, with NaN in place of modal ones."""
-        return np.asarray(np.where(np.isin(values, self.modal), np.nan, values)) if self.modal else values
+    def numbers(
+        self, values: Array, missing: NDArray[np.bool_] | None = None
+    ) -> tuple[Floats, NDArray[np.int32], NDArray[np.bool_]]:
+        """Numbers of values of the host.
 
-    def strays(self, values: Floats) -> tuple[float, ...]:
-        """The least different ordinary values off the step, at most `STRAYS`, ascending."""
-        assert self.step is not None
-        ordinary = self.ordinary(values)
-        return least_values(ordinary[self.step.is_off(ordinary)])
+        Parameters
+        ----------
+        values : ndarray of shape (rows,), float32, float64 or integers
+            Values; NaN is missing.
+        missing : ndarray of shape (rows,), bool, optional
+            Rows whose value is missing, whatever stands there.
 
-
-def least_values(numbers: Floats) -> tuple[float, ...]:
-    """The least different numbers, at most `STRAYS`, ascending."""
-    values: list[float] = []
-    while len(numbers) and len(values) < STRAYS:
-        values.append(float(numbers.min()))
-        numbers = numbers[numbers > values[-1]]
-    return tuple(values)
+        Returns
+        -------
+        numbers : ndarray of shape (rows,), float64
+            NaN where a value is missing or modal.
+        modal_index : ndarray of shape (rows,), int32
+            Index of each row's modal value, -1 where it has none.
+        off_step : ndarray of shape (rows,), bool
+            Ordinary rows off the step.
+        """
+        there = np.ones(len(values), np.bool_) if missing is None else ~missing
+        if self.infinite_is_missing:
+            there &= ~np.isinf(values)
+        modal_index = np.full(len(values), -1, np.int32)
+        for index, value in enumerate(self.modal):
+            modal_index[there & (values == value)] = index
+        there &= modal_index < 0
+        off_step = np.zeros(len(values), np.bool_) if self.step is None else there & self.step.is_off(values)
+        numbers = difference(values, self.origin) / self.unit
+        numbers = np.where(there, numbers if self.scale is None else self.scale.formula(numbers), np.nan)
+        return numbers, modal_index, off_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,34 +202,6 @@ class PriorTable:
         return [getattr(self, part.name) for part in fields(self)[:7]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DrawTable:
-    """Table that transform draws from: the mixture, active components first, and their codes.
-
-    Parameters
-    ----------
-    mixture : KernelTable
-        Active components in index order, then those that only take part in the posterior.
-    widths : ndarray of shape (A,)
-        scale * sd of the active components.
-    codes : ndarray of shape (A,), float64
-        Code of each active component in the onehot order.
-    floor : float
-        Added to every active component's probability, as a share of the whole posterior.
-    limit : float
-        Scalars are kept within ±limit.
-    missing_code : int
-        Code of missing rows; -1 where the column has none.
-    """
-
-    mixture: KernelTable
-    widths: Floats
-    codes: Floats
-    floor: float
-    limit: float
-    missing_code: int
-
-
 @dataclass(frozen=True, slots=True)
 class Draw:
     """Source of the uniforms of a transform.
@@ -214,21 +223,6 @@ class Draw:
     first_row: int = 0
     uniforms: Floats | None = None
     most_probable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class InverseTable:
-    """Mean and width of every code of the onehot order; a missing code has mean NaN and width 0."""
-
-    frame: Frame
-    means: Floats
-    widths: Floats
-    limit: float
-
-    @property
-    def complete(self) -> bool:
-        """Return whether every code has a number."""
-        return not np.isnan(self.means).any()
 
 
 BITS = 32  # of a word

@@ -22,7 +22,8 @@ from gpuvgm.columns.numeric import modal_values
 from gpuvgm.columns.options import checked_option
 from gpuvgm.config import RESEARCH_FLOOR, SUMMARY_ROWS, Algorithm, Standardize
 from gpuvgm.engines import get_engine
-from gpuvgm.engines.tables import Draw, DrawTable
+from gpuvgm.engines.encode import EncodeTable
+from gpuvgm.engines.tables import Draw, RowRules
 from gpuvgm.errors import InputError, counted_values, install_extra
 from gpuvgm.estimator.estimator import BayesianGaussianMixture, MixtureEffort
 from gpuvgm.mixture.accumulate import summarise_rows
@@ -209,11 +210,11 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
         formatted = np.asarray(transformers.FloatFormatter._transform(self, data))
         numbers, modal = ordinary_numbers(self._codec, self._modal, pa.array(self._values(formatted)))
         self._refuse(np.isinf(numbers), LogCodec.infinite, "fit again with these rows, or clean them")
-        table = self._draw_table()
+        table = self._encode_table()
         encoded = np.empty((len(numbers), 2 if formatted.ndim == 1 else 3), order="F")
         component: NDArray[Any] = np.empty(len(numbers), np.int16)
         draw = Draw(uniforms=np.random.random_sample(len(numbers)))  # RDT has set NumPy's state to this column's
-        get_engine().transform(numbers, table, draw, encoded[:, 0], component)
+        get_engine().encode(numbers, RowRules(), table, draw, (encoded[:, 0], component))
         encoded[:, 1] = component if modal is None else np.where(modal < 0, component, len(table.codes) + modal)
         if formatted.ndim == 2:
             encoded[:, 2] = formatted[:, 1]
@@ -240,14 +241,14 @@ class ClusterBasedNormalizer(transformers.ClusterBasedNormalizer):  # type: igno
             self, np.column_stack((numbers, nulls)) if nulls.size else numbers
         )
 
-    def _draw_table(self) -> DrawTable:
+    def _encode_table(self) -> EncodeTable:
         posterior = self._bgm_transformer._posterior()
         valid = np.flatnonzero(self.valid_component_indicator)
         invalid = np.flatnonzero(~self.valid_component_indicator)
-        return DrawTable(
+        return EncodeTable(
             mixture=posterior.kernel_table(ROWS).take(np.concatenate((valid, invalid))),
             widths=self.STD_MULTIPLIER * np.sqrt(posterior.covariances[valid]),
-            codes=np.arange(len(valid), dtype=np.float64),
+            codes=np.arange(len(valid)),
             floor=RESEARCH_FLOOR,
             limit=LIMIT,
             missing_code=len(valid) if self._modal else -1,  # modal rows are NaN

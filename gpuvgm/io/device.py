@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_array, namespace_of, widened
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, check_device, is_plain, namespace_of, widened
 from gpuvgm.errors import INSTALL_CUDA, EnvironmentProblem, InputError
 from gpuvgm.io.arrow import with_wide_index
 from gpuvgm.io.block import DeviceTable, trimmed
@@ -116,14 +116,6 @@ def holds_words(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(dictionary_type.value_type) or pa.types.is_large_string(dictionary_type.value_type))
 
 
-def is_plain(type_: pa.DataType) -> bool:
-    """Return whether cuDF stores the type as one array of numbers that engines work on."""
-    if pa.types.is_timestamp(type_):
-        return type_.tz is None
-    numbers = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_boolean(type_)
-    return bool(numbers or pa.types.is_duration(type_))
-
-
 def lies_on_device(value: Any) -> bool:
     """Return whether an object is an array on a CUDA device, by DLPack or its type; nothing is imported."""
     kind = type(value)
@@ -184,7 +176,7 @@ def device_rows(name: str, value: Any) -> Array:
 
 def float64_rows(name: str, label: str, column: Column) -> Array:
     """A column in float64 on the device."""
-    if not isinstance(column, DeviceColumn) or not is_array(column) or pa.types.is_temporal(column.type):
+    if not isinstance(column, DeviceColumn) or not column.is_array or pa.types.is_temporal(column.type):
         raise InputError(f'{name}: column "{label}" holds {column.type}: only numbers can be fitted')
     xp = namespace_of(column.values)
     values = widened(column.values)

@@ -9,11 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.arrays import DeviceColumn, is_array
+from gpuvgm.arrays import DeviceColumn, is_plain, on_host
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import LARGEST_WHOLE, joined_arrays, plain_column, tidied
 from gpuvgm.io.block import Table, host_table
-from gpuvgm.io.device import is_plain
 from gpuvgm.io.frames import ArraySource, arrow_categories
 from gpuvgm.io.source import Source
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
@@ -347,8 +346,8 @@ def to_array(name: str, column: Any, namespace: Any) -> Any:
     if not isinstance(column, DeviceColumn):
         values = numpy_array(name, column)
         return namespace.asarray(values) if values.dtype.kind in "fiub" else values
-    if pa.types.is_temporal(column.type) or not is_array(column) or _device_beyond_floats(column):
-        return numpy_array(name, column.to_arrow())
+    if pa.types.is_temporal(column.type) or not column.is_array or _needs_objects(column):
+        return to_array(name, column.to_arrow(), namespace)
     values = column.values
     if column.missing is None or not column.missing.any():
         return values
@@ -356,11 +355,13 @@ def to_array(name: str, column: Any, namespace: Any) -> Any:
     return namespace.where(column.missing, wide.dtype.type(np.nan), wide)
 
 
-def _device_beyond_floats(column: DeviceColumn) -> bool:
-    """Return whether a column has missing values, and integers that float64 may not hold."""
+def _needs_objects(column: DeviceColumn) -> bool:
+    """Return whether a column has missing values beside booleans, or beside integers that float64 may not hold."""
     values, missing = column.values, column.missing
-    if missing is None or values.dtype.kind not in "iu" or values.dtype.itemsize < 8 or not missing.any():
+    if missing is None or values.dtype.kind == "f" or not missing.any():
         return False
+    if values.dtype.itemsize < 8:
+        return pa.types.is_boolean(column.type)
     beyond = values > LARGEST_WHOLE
     if values.dtype.kind == "i":
         beyond |= values < -LARGEST_WHOLE
@@ -380,13 +381,19 @@ def to_cudf(table: Table, like: ArraySource) -> Any:
 
 
 def to_cudf_series(column: Any) -> Any:
-    """A column as a cuDF Series; arrays on the device are not copied through the host."""
+    """A column as a cuDF Series; rows on the device are not copied through the host, unscaled decimals excepted."""
     import cudf
 
-    if not isinstance(column, DeviceColumn) or not is_plain(column.type):
-        return cudf.Series.from_arrow(column.to_arrow() if isinstance(column, DeviceColumn) else column)
+    type_, words = column.type, getattr(column, "dictionary", None)
+    if not isinstance(column, DeviceColumn) or (words is None and not is_plain(type_)):
+        return cudf.Series.from_arrow(on_host(column))
     # NaN stays NaN; missing rows are masked at the end.
     series = cudf.Series(column.values, nan_as_null=False)
-    if pa.types.is_temporal(column.type):
-        series = series.astype(str(column.type).replace("timestamp", "datetime64").replace("duration", "timedelta64"))
-    return series if column.missing is None else series.mask(cudf.Series(column.missing))
+    if words is not None and not pa.types.is_dictionary(type_):
+        series = cudf.Series.from_arrow(words.cast(type_)).take(series).reset_index(drop=True)
+    elif pa.types.is_temporal(type_):
+        series = series.astype(str(type_).replace("timestamp", "datetime64").replace("duration", "timedelta64"))
+    series = series if column.missing is None else series.mask(cudf.Series(column.missing))
+    if pa.types.is_dictionary(type_):
+        return cudf.Series(cudf.CategoricalIndex.from_codes(series, words, ordered=type_.ordered))
+    return series

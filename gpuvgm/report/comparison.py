@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import on_host
+from gpuvgm.arrays import Column, beside, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryCounts, value_type
@@ -253,7 +253,10 @@ def missing_shares(column: _OfTables) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class _ColumnRows(Counts):
-    """Counts and rows of a column of one table: blocks of numbers, NaN for missing values, or of codes."""
+    """Counts and rows of a column of one table: blocks of numbers, NaN for missing values, or of codes.
+
+    The rows stay where the table lies.
+    """
 
     counts: Any
     blocks: tuple[NDArray[Any], ...]
@@ -261,7 +264,8 @@ class _ColumnRows(Counts):
     @property
     def rows(self) -> NDArray[Any]:
         """Numbers or codes of all rows."""
-        return np.concatenate(self.blocks)
+        rows: NDArray[Any] = namespace_of(self.blocks[0]).concatenate(self.blocks)
+        return rows
 
 
 class NumberPair(Counter):
@@ -270,17 +274,17 @@ class NumberPair(Counter):
     def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
         self._column, self._counter = column, NumberCounter(engine, column, sample)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
-        """Count consecutive rows, and keep their numbers or codes."""
-        rows = on_host(values)
-        numbers = self._counter.codec.encode(rows)
-        return _ColumnRows(self._counter.count(rows, numbers), (numbers,)), None
+    def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
+        """Count consecutive rows, and keep their numbers or codes; of text and wide decimals on the host."""
+        numbers = self._counter.numbers_of(values)
+        return _ColumnRows(self._counter.count(values, numbers), (numbers,)), None
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> NumberComparison:
         """The figures."""
         column: Any = self._column
-        all_rows = [table_rows.rows for table_rows in (original, synthetic)]
-        original_numbers, synthetic_numbers = (numbers[~np.isnan(numbers)] for numbers in all_rows)
+        first = original.rows
+        all_rows = first, beside(synthetic.rows, first)
+        original_numbers, synthetic_numbers = (numbers[~namespace_of(first).isnan(numbers)] for numbers in all_rows)
         difference = self._counter.difference(original.counts, synthetic.counts)
         before, after = difference.pieces
         # Distances from an empty table are 0, which would read as agreement: without an sd they become None.
@@ -309,10 +313,9 @@ class CategoryPair(Counter):
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column, self._codes = column, CategoryCodes(column)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
+    def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
         """Count consecutive rows, and keep their numbers or codes."""
-        rows = on_host(values)
-        return _ColumnRows(CategoryCounts.of(rows, first_row), (self._codes.find(rows).astype(np.int32),)), None
+        return _ColumnRows(CategoryCounts.of(values, first_row), (self._codes.find(values).astype(np.int32),)), None
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> CategoryComparison:
         """The figures."""
@@ -350,8 +353,8 @@ class UnmodelledPair(Counter):
     def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None:
         self._column = column
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnRows, None]:
-        """Hashes of consecutive rows."""
+    def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
+        """Hashes of consecutive rows, which come to the host."""
         return _ColumnRows(None, (self._column.hashes(on_host(values)),)), None
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> UnmodelledComparison:
@@ -411,13 +414,13 @@ def count_original(model: TableModel, names: Sequence[str], run: Run) -> tuple[d
     sample = take_sample(run, names, model.seed)
     engine = get_engine(run.here.engine)
     pairs: dict[str, Pair] = {column.name: _PAIRS[column.kind](engine, column, sample.rows) for column in columns}
-    return pairs, count_table(run, pairs, "compare", sample.blocks)
+    return pairs, count_table(run, pairs, "compare", sample.blocks, keeps_rows=True)
 
 
 def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts:
     """Count the synthetic table. Parameters and errors as for `count_original`."""
     refuse_types(model, run.source)
-    return count_table(run, pairs, "compare")
+    return count_table(run, pairs, "compare", keeps_rows=True)
 
 
 def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import mixed
+from gpuvgm.arrays import beside, mixed, namespace_of, narrowed, to_numpy, widened
 from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.report.differences import distance_by_chance
+from gpuvgm.summary.grid import Floats, Ints
 
 LEAST = 0.01  # of the rows, from which on a difference is worth a word
 Words = NDArray[np.uint64]
@@ -95,20 +96,26 @@ def copies(original: Mapping[str, Blocks], synthetic: Mapping[str, Blocks], mode
 
 def _is_narrow(blocks: Blocks) -> bool:
     """Return whether all values are numbers that float32 represents exactly."""
+    # NaN differs from itself.
     return all(
-        values.dtype.kind == "f" and np.array_equal(values, _as_float32(values), equal_nan=True) for values in blocks
+        values.dtype.kind == "f" and ((_of_float32(values) == values) | (values != values)).all() for values in blocks
     )
 
 
-def _as_float32(numbers: NDArray[Any]) -> NDArray[np.float32]:
-    """The nearest float32; infinite for larger ones."""
+def _of_float32(numbers: NDArray[Any]) -> Floats:
+    """The nearest numbers that float32 represents; infinite for larger ones."""
     with np.errstate(over="ignore"):
-        return numbers.astype(np.float32)
+        numbers_of_float32: Floats = widened(narrowed(numbers))
+    return numbers_of_float32
 
 
 def _keys(columns: Sequence[Blocks], narrow: Sequence[bool]) -> Words:
-    """64 bits for each row of a table; see `_keys_of_block`."""
-    return np.concatenate([_keys_of_block(columns, narrow) for columns in zip(*columns, strict=True)])
+    """64 bits for each row of a table, on the device if any column lies there; see `_keys_of_block`."""
+    place = next((blocks[0] for blocks in columns if namespace_of(blocks[0]) is not np), columns[0][0])
+    xp = namespace_of(place)
+    keys = [_keys_of_block([*map(xp.asarray, block)], narrow) for block in zip(*columns, strict=True)]
+    all_keys: Words = xp.concatenate(keys)
+    return all_keys
 
 
 def _keys_of_block(columns: Sequence[NDArray[Any]], narrow: Sequence[bool]) -> Words:
@@ -121,7 +128,7 @@ def _keys_of_block(columns: Sequence[NDArray[Any]], narrow: Sequence[bool]) -> W
     narrow : sequence of bool
         Which columns are compared as float32, because one table has no other.
     """
-    keys = np.zeros(len(columns[0]), np.uint64)
+    keys: Words = namespace_of(columns[0]).zeros(len(columns[0]), np.uint64)
     for part in cached_parts(keys):
         key = keys[part]
         for place, (values, as_float32) in enumerate(zip(columns, narrow, strict=False), 1):
@@ -135,25 +142,34 @@ def _value_bits(values: NDArray[Any], *, as_float32: bool) -> Words:
     if values.dtype.kind != "f":
         return values.astype(np.uint64)
     # Adding 0.0 turns -0.0 into 0.0, which compares equal but has other bits.
-    numbers = (_as_float32(values) if as_float32 else values).astype(np.float64) + 0.0
+    numbers = (_of_float32(values) if as_float32 else values) + 0.0
     # NaN has many bit patterns; all rows take the same one.
-    numbers[np.isnan(numbers)] = np.nan
-    return numbers.view(np.uint64)
+    bits: Words = namespace_of(numbers).where(numbers != numbers, np.nan, numbers).view(np.uint64)
+    return bits
 
 
 def _count_copies(columns: tuple[str, ...], original: Words, synthetic: Words) -> Copies:
     """Rows of both tables by how often they occur in the original one."""
-    different, rows = np.unique(original, return_counts=True)
-    synthetic = np.sort(synthetic)
-    place = np.minimum(np.searchsorted(different, synthetic), len(different) - 1)
-    equal = np.where(different[place] == synthetic, rows[place], 0)
+    xp = namespace_of(original)
+    different, rows = xp.unique(original, return_counts=True)
+    synthetic = xp.sort(beside(synthetic, original))
+    place = xp.minimum(xp.searchsorted(different, synthetic), len(different) - 1)
+    times, synthetic_rows = _counted(xp.where(different[place] == synthetic, rows[place], 0))
+    original_times, different_rows = _counted(rows)
     # A row that occurs n times lies in a random half with a probability of 1 - 2^-n; an original row does not
     # count itself, so that n - 1 others are left.
     return Copies(
         columns,
         len(original),
         len(synthetic),
-        int(np.count_nonzero(equal)),
-        float(np.mean(1 - 0.5**equal)),
-        float(np.sum(rows * (1 - 0.5 ** (rows - 1))) / len(original)),
+        int(np.sum(synthetic_rows[times > 0])),
+        float(np.sum(synthetic_rows * (1 - 0.5**times)) / len(synthetic)),
+        float(np.sum(different_rows * original_times * (1 - 0.5 ** (original_times - 1))) / len(original)),
     )
+
+
+def _counted(numbers: Ints) -> tuple[Ints, Ints]:
+    """Different ones of whole numbers from 0 on, and how often each occurs, on the host."""
+    counts = namespace_of(numbers).bincount(numbers)
+    different = namespace_of(numbers).flatnonzero(counts)
+    return to_numpy(different), to_numpy(counts[different])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from functools import partial, reduce
 from itertools import islice
 from typing import Any, Self
 
@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import on_host
+from gpuvgm.arrays import Column, in_both, namespace_of, to_numpy
 from gpuvgm.columns.codecs import UnreadText
 from gpuvgm.columns.codecs.arrays import cached_parts
 from gpuvgm.columns.model import TableModel
@@ -73,10 +73,10 @@ class FirstRows:
         before: dict[str, tuple[str, ...]] = {}
         after: dict[str, tuple[str, ...]] = {}
         if block.first_row < FIRST_ROWS:
-            first_rows = block.batch[: FIRST_ROWS - block.first_row]
+            first_rows = block.between(0, FIRST_ROWS - block.first_row).batch
             for name, counter in islice(counters.items(), FIRST_COLUMNS):
                 values = first_rows.column(name)
-                before[name] = tuple(texts_of(on_host(values)))
+                before[name] = tuple(texts_of(values))
                 decoded = counter.decoded(values, block.first_row)
                 if decoded is not None:
                     after[name] = tuple(texts_of(decoded))
@@ -118,12 +118,17 @@ class Counter(ABC):
     """Counts the rows of one column."""
 
     @abstractmethod
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[Any, NDArray[np.bool_] | None]:
-        """Counts of consecutive rows, and which of the rows are valid (None: all)."""
+    def count(self, values: Column, first_row: int) -> tuple[Any, NDArray[np.bool_] | None]:
+        """Counts of consecutive rows, which come to the host, and which of the rows are valid (None: all)."""
 
     def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any] | None:
-        """Consecutive rows after encoding and decoding; None if the counter does not decode."""
+        """Consecutive rows of the host after encoding and decoding; None if the counter does not decode."""
         return None
+
+
+def rows_of_places(places: Ints, count: int) -> Ints:
+    """Number of rows at each of so many places, on the host."""
+    return np.asarray(to_numpy(namespace_of(places).bincount(places, minlength=count)), np.int64)
 
 
 def refuse_types(model: TableModel, source: Source) -> None:
@@ -132,24 +137,35 @@ def refuse_types(model: TableModel, source: Source) -> None:
         column.refuse_type(source.name, source.schema.field(column.name).type)
 
 
-def _count_block(counters: Mapping[str, Counter], place: Callable[[int], str], block: Block) -> TableCounts:
+def _count_block(
+    counters: Mapping[str, Counter], place: Callable[[int], str], block: Block, *, on_device: bool
+) -> TableCounts:
     """Count a block; text that cannot be read is an error that names column and place."""
-    counts, valid = {}, np.ones(block.rows, np.bool_)
+    table = block.table if on_device else block.batch
+    counts: dict[str, Any] = {}
+    valid: list[NDArray[np.bool_]] = []
     for name, counter in counters.items():
         try:
-            counts[name], valid_here = counter.count(block.batch.column(name), block.first_row)
+            counts[name], valid_here = counter.count(table.column(name), block.first_row)
         except UnreadText as problem:
             raise problem.at(name, place(block.first_row + problem.row), "correct them first") from None
         if valid_here is not None:
-            valid &= valid_here
-    invalid = block.rows - int(np.count_nonzero(valid))
+            valid.append(valid_here)
+    invalid = block.rows - int(reduce(in_both, valid).sum()) if valid else 0
     return TableCounts(block.rows, counts, FirstRows.of(block, counters), invalid)
 
 
 def count_table(
-    run: Run, counters: Mapping[str, Counter], purpose: str, blocks: Iterable[Any] | None = None
+    run: Run,
+    counters: Mapping[str, Counter],
+    purpose: str,
+    blocks: Iterable[Any] | None = None,
+    *,
+    keeps_rows: bool = False,
 ) -> TableCounts:
-    """Count all blocks of a table.
+    """Count all blocks of a table: on the device of this process that its rows lie on, else on the host.
+
+    Workers of a cluster count on their hosts, with the engine of this process.
 
     Parameters
     ----------
@@ -161,6 +177,8 @@ def count_table(
         Purpose of the rows, such as "evaluate", for the error message.
     blocks : iterable, optional
         All rows of a table that can be read only once, and has been begun.
+    keeps_rows : bool
+        Whether counts keep rows; those of files, which a device may not hold, come to the host then.
 
     Raises
     ------
@@ -168,7 +186,9 @@ def count_table(
         For a table without rows.
     """
     read = run.blocks([*counters]) if blocks is None else blocks
-    counts = run.executor.map_merge(partial(_count_block, counters, run.source.place), read, TableCounts.merge)
+    on_device = run.on_device and not (keeps_rows and run.source.paths)
+    count = partial(_count_block, counters, run.source.place, on_device=on_device)
+    counts = run.executor.map_merge(count, read, TableCounts.merge)
     if counts is None or counts.rows == 0:
         raise InputError(f"{run.source.name}: there are no rows to {purpose}")
     return counts
@@ -195,28 +215,26 @@ class EncodedCounts(Counts):
         cls, scalar: NDArray[np.floating], mode: NDArray[np.signedinteger], limit: float, modes: int
     ) -> EncodedCounts:
         """Counts of rows of a mixture: scalars and modes of shape (rows,), cut at ±limit."""
-        edge, half = scalar.dtype.type(limit), SCALAR_BINS // 2
-        counts = np.zeros(modes * _WIDTH, np.int64)
-        ends = np.zeros((2, modes), np.int64)
+        edge, half, xp = scalar.dtype.type(limit), SCALAR_BINS // 2, namespace_of(scalar)
+        counts, ends = np.zeros(modes * _WIDTH, np.int64), np.zeros(2 * modes, np.int64)
         for part in cached_parts(scalar):
-            scalars, modes_of_part = scalar[part], mode[part]
-            cut_rows = np.flatnonzero(np.abs(scalars) >= edge)
-            # Unbuffered: a mode occurs many times in a part, and `ends[...] += 1` would count it once.
-            np.add.at(ends, ((scalars[cut_rows] > 0).astype(np.intp), modes_of_part[cut_rows]), 1)
+            scalars, modes_of_part = scalar[part], mode[part].astype(np.int64)
+            cut = xp.flatnonzero(xp.abs(scalars) >= edge)
+            ends += rows_of_places((scalars[cut] > 0) * modes + modes_of_part[cut], len(ends))
             place = scalars * half
             place += half + 1
             # Scalars below a limit under 1 never leave the bins.
             if edge >= 1:
-                np.clip(place, 0, _WIDTH - 1, out=place)
+                xp.clip(place, 0, _WIDTH - 1, out=place)
             bins = place.astype(np.int64)
-            bins += modes_of_part * np.int64(_WIDTH)
-            counts += np.bincount(bins, minlength=len(counts))
-        return cls(counts.reshape(modes, _WIDTH), ends[0], ends[1])
+            bins += modes_of_part * _WIDTH
+            counts += rows_of_places(bins, len(counts))
+        return cls(counts.reshape(modes, _WIDTH), ends[:modes], ends[modes:])
 
     @classmethod
     def of_range(cls, numbers: Floats, low: float, high: float) -> EncodedCounts:
         """Counts of rows of a general column, which has no modes: those outside its range."""
-        below, above = (np.array([np.count_nonzero(is_outside)]) for is_outside in (numbers < low, numbers > high))
+        below, above = (np.array([int(is_outside.sum())]) for is_outside in (numbers < low, numbers > high))
         return cls(np.zeros((0, _WIDTH), np.int64), below, above)
 
     @classmethod
@@ -251,9 +269,10 @@ class ErrorHistogram:
     @classmethod
     def of(cls, errors: Floats) -> ErrorHistogram:
         """Histogram of non-negative errors, shape (rows,)."""
-        bits = np.ascontiguousarray(errors, dtype=np.float64).view(np.int64)
-        bins = np.where(errors > 0, np.clip((bits >> _SHIFT) - (_FIRST_BIN - 1), 1, ERROR_BINS), 0)
-        return cls(np.bincount(bins, minlength=ERROR_BINS + 1), float(np.max(errors, initial=0.0)))
+        xp = namespace_of(errors)
+        bits = xp.ascontiguousarray(errors, dtype=np.float64).view(np.int64)
+        bins = xp.where(errors > 0, xp.clip((bits >> _SHIFT) - (_FIRST_BIN - 1), 1, ERROR_BINS), 0)
+        return cls(rows_of_places(bins, ERROR_BINS + 1), float(errors.max()) if len(errors) else 0.0)
 
     def merge(self, other: ErrorHistogram) -> ErrorHistogram:
         """Histogram of both sets of errors."""

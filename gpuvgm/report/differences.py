@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.categories import plain_values
 from gpuvgm.columns.codecs import Codec
 from gpuvgm.columns.codecs.texts import OfText
 from gpuvgm.columns.continuous import MixtureColumn
@@ -27,7 +27,7 @@ from gpuvgm.columns.text import (
     without_fractions,
 )
 from gpuvgm.engines import Engine
-from gpuvgm.report.counting import Counts
+from gpuvgm.report.counting import Counts, rows_of_places
 from gpuvgm.report.figures import SHARES, Description, ValueCount
 from gpuvgm.summary.distribution import Distances, Pieces, distances, grid_around
 from gpuvgm.summary.grid import Floats, Ints
@@ -35,6 +35,7 @@ from gpuvgm.summary.summary import Summary
 
 LISTED_CATEGORIES = 20
 _MINUTE = 60.0
+KS_ROWS = 1 << 24  # whose shares are in memory at a time
 RARE = 3.0  # standard deviations
 RARE_KS = 1.9495  # the quantile of Kolmogorov's distribution for 0.999 (Smirnov 1948)
 
@@ -100,16 +101,22 @@ def ks_by_chance(rows: Sequence[int]) -> float:
 def ks_complement(first: Floats, second: Floats) -> float | None:
     """1 less the Kolmogorov-Smirnov distance of two sets of numbers, sup |F - G|; 0 or None as for `tv_complement`.
 
-    SDMetrics' figure, which leaves out missing values too, and rounds numbers to 14 decimal places first.
+    SDMetrics' figure, which leaves out missing values too, and rounds numbers to 14 decimal places first. Both sets lie
+    on one device.
     """
     if not len(first) or not len(second):
         return 0.0 if len(first) or len(second) else None
-    first, second = np.sort(first), np.sort(second)
-    points = np.concatenate((first, second))
-    shares, other_shares = (
-        np.searchsorted(numbers, points, side="right") / len(numbers) for numbers in (first, second)
-    )
-    return 1.0 - float(np.max(np.abs(shares - other_shares)))
+    xp = namespace_of(first)
+    first, second = xp.sort(first), xp.sort(second)
+    largest: float = 0.0
+    for rows in (first, second):
+        for start in range(0, len(rows), KS_ROWS):
+            points = rows[start : start + KS_ROWS]
+            share, other_share = (
+                xp.searchsorted(numbers, points, side="right") / len(numbers) for numbers in (first, second)
+            )
+            largest = max(largest, float(abs(share - other_share).max()))
+    return 1.0 - largest
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +172,16 @@ class NumberCounter:
         modal = [self.codec.number(value) for value in column.modal_numbers if self.codec.word_of(value) is None]
         self._grid = grid_around(self.numbers, np.array(modal, np.float64))
 
-    def count(self, values: pa.Array[Any], numbers: Floats) -> NumberCounts:
+    def numbers_of(self, values: Column) -> Floats:
+        """Numbers that values are, in float64, where the codec works on them."""
+        numbers: Floats = widened(self.codec.encode(values))
+        return numbers
+
+    def count(self, values: Column, numbers: Floats) -> NumberCounts:
         """Counts of values, and of the numbers that they are."""
+        xp = namespace_of(numbers)
         modal = [
-            np.count_nonzero(np.isnan(numbers) if value is MISSING else self.codec.equals(values, value))
+            int(xp.count_nonzero(xp.isnan(numbers) if value is MISSING else self.codec.equals(values, value)))
             for value in self._column.modal_values
         ]
         return NumberCounts(self._engine.summarise(numbers, self._grid), np.array(modal, np.int64))
@@ -214,18 +227,13 @@ class CategoryCodes:
         self.unknown = len(column.categories)
         self.missing = self.unknown + 1
 
-    def find(self, values: pa.Array[Any]) -> Ints:
-        """The place of each value."""
-        codes = self._index.find(values)
-        uncategorised = codes < 0
-        if np.any(uncategorised):
-            missing = plain_values(values).is_null().to_numpy(zero_copy_only=False)
-            codes[uncategorised] = np.where(missing, self.missing, self.unknown)[uncategorised]
-        return codes
+    def find(self, values: Column) -> Ints:
+        """The place of each value, where the rows lie."""
+        return self._index.find_all(values, self.unknown, self.missing)
 
     def count(self, codes: Ints) -> Ints:
         """Rows of each place."""
-        return np.bincount(codes, minlength=self.missing + 1).astype(np.int64)
+        return rows_of_places(codes, self.missing + 1)
 
 
 def most_frequent(

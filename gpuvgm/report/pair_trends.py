@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.report.differences import distance_by_chance, variation_by_chance
 from gpuvgm.report.figures import Reached
 from gpuvgm.summary.grid import Floats
@@ -86,8 +87,9 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
 
 
 def thinned(rows: Rows) -> Rows:
-    """At most `ROWS` of the rows of a table, at even steps."""
-    return rows[even_steps(len(rows), ROWS)]
+    """At most `ROWS` of the rows of a table, at even steps, on the host."""
+    thin_rows: Rows = to_numpy(rows[namespace_of(rows).asarray(even_steps(len(rows), ROWS))])
+    return thin_rows
 
 
 def even_steps(rows: int, most: int) -> NDArray[np.int64]:

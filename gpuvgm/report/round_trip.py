@@ -9,19 +9,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import on_host
+from gpuvgm.arrays import Column, namespace_of, on_host, widened
 from gpuvgm.columns.base import MISSING, Coded, Decoder, Encoder, EncodingOptions, Slice
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import Codec, CurvedCodec
 from gpuvgm.columns.codecs.arrays import cached_parts
-from gpuvgm.columns.codecs.datetimes import comparable
+from gpuvgm.columns.codecs.datetimes import count_unequal
 from gpuvgm.columns.continuous import MixtureColumn, within_bounds
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.identifiers import IdColumn
-from gpuvgm.columns.numbers import numbers_on, rules_for
+from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
 from gpuvgm.columns.passthrough import PassthroughColumn, RowCount
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counter, Counts, EncodedCounts, ErrorHistogram
@@ -46,9 +45,9 @@ class ColumnTrial(Counter):
     def figures(self, counts: Any) -> ColumnFigures:
         """Return the counts as figures."""
 
-    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
-        """Consecutive rows after encoding and decoding."""
-        return on_host(self._decode(self._encode(Slice(values, first_row)), first_row).array)
+    def decoded(self, values: Column, first_row: int) -> Any:
+        """Consecutive rows after encoding and decoding, where they lie."""
+        return self._decode(self._encode(Slice(values, first_row)), first_row).array
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +105,23 @@ class NumberTrial(ColumnTrial):
         self._is_whole = pa.types.is_integer(column.type)
         self._different = _different_share(self._counter.numbers) if self._is_whole else 0.0
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[NumberTripCounts, NDArray[np.bool_] | None]:
-        """Counts of consecutive rows, and which of them lie in the training range as they came in (None: all)."""
-        coded = self._encode(Slice(values, first_row))
-        decoded = on_host(self._decode(coded, first_row).array)
-        x, y = self._codec.encode(values), self._codec.encode(decoded)
-        ordinary = np.isfinite(x)
-        is_number = slice(None) if np.all(ordinary) else ordinary
-        absolute, relative = self._errors(x[is_number], y[is_number])
+    def count(self, values: Column, first_row: int) -> tuple[NumberTripCounts, NDArray[np.bool_] | None]:
+        """Counts of consecutive rows, and which of them lie in the training range as they came in (None: all).
+
+        Rows are counted where they are encoded: text, wide decimals and ranges of logarithms on the host.
+        """
         column = self._column
-        rules = rules_for(column.codec, column.modal_values, values)
-        numbers, _, off_step = numbers_on(self._engine, column.codec, column.modal_values, values, rules)
+        if not column.works_on_device(values.type):
+            values = on_host(values)
+        coded = self._encode(Slice(values, first_row))
+        decoded = self._decode(coded, first_row).array
+        x, y = (self._counter.numbers_of(rows) for rows in (values, decoded))
+        xp = namespace_of(x)
+        ordinary = xp.isfinite(x)
+        is_number = slice(None) if ordinary.all() else ordinary
+        absolute, relative = self._errors(x[is_number], y[is_number])
+        numbers = widened(ordinary_numbers(column.codec, column.modal_values, values, self._engine)[0])
+        off_step = off_step_rows(column.codec, values, numbers)
         bounded_column: Any = column  # rows of general columns all count as valid
         valid = None if coded.code is None else within_bounds(bounded_column, numbers, coded.code)
         counts = NumberTripCounts(
@@ -126,21 +131,21 @@ class NumberTrial(ColumnTrial):
             relative=relative,
             encoded=self._encoded_counts(coded, numbers),
             rows=len(x),
-            missing=len(x) - int(np.count_nonzero(ordinary)),
-            unequal=_count_unequal(values, decoded),
+            missing=len(x) - int(xp.count_nonzero(ordinary)),
+            unequal=count_unequal(values, decoded),
             agreeing=0 if coded.code is None else self._count_agreeing(Slice(values, first_row), is_number),
-            invalid=0 if valid is None else len(x) - int(np.count_nonzero(valid)),
-            off_step=0 if off_step is None else int(np.count_nonzero(off_step & ordinary)),
+            invalid=0 if valid is None else len(x) - int(xp.count_nonzero(valid)),
+            off_step=0 if off_step is None else int(xp.count_nonzero(off_step & ordinary)),
             under_threshold=self._count_under_threshold(numbers),
         )
         return counts, valid
 
     def _errors(self, x: Floats, y: Floats) -> tuple[ErrorHistogram, ErrorHistogram]:
         """Histograms of the errors, in the trial's unit and relative to the values; by parts that a cache holds."""
-        absolute, relative = ErrorHistogram(), ErrorHistogram()
+        absolute, relative, xp = ErrorHistogram(), ErrorHistogram(), namespace_of(x)
         for part in cached_parts(x):
-            error, size = np.abs(y[part] - x[part]), np.abs(x[part] + self._codec.base)
-            nonzero = slice(None) if np.all(size) else size > 0
+            error, size = xp.abs(y[part] - x[part]), xp.abs(x[part] + float(self._codec.base))
+            nonzero = slice(None) if size.all() else size > 0
             absolute = absolute.merge(ErrorHistogram.of(error / self._unit))
             relative = relative.merge(ErrorHistogram.of(error[nonzero] / size[nonzero]))
         return absolute, relative
@@ -150,7 +155,7 @@ class NumberTrial(ColumnTrial):
         modes = self._encode_probable(rows)
         decoded_modes = self._encode_probable(Slice(self._decode(modes, rows.first_row).array, rows.first_row))
         assert modes.code is not None and decoded_modes.code is not None
-        return int(np.count_nonzero((modes.code == decoded_modes.code)[mask]))
+        return int(namespace_of(modes.code).count_nonzero((modes.code == decoded_modes.code)[mask]))
 
     def _is_near(self, counts: NumberTripCounts, before: Pieces, ks: float) -> bool:
         """Return whether all values come back within the resolution, and errors do not hide where values lie."""
@@ -220,13 +225,6 @@ def _different_share(numbers: Floats) -> float:
     return len(np.unique(present)) / max(len(present), 1)
 
 
-def _count_unequal(before: pa.Array[Any], after: pa.Array[Any]) -> int:
-    """Number of rows whose value after the round trip is another one."""
-    if pa.types.is_null(before.type):
-        return 0
-    return int(pc.not_equal(comparable(before), comparable(after.cast(before.type))).true_count)
-
-
 def _has_fitted_unit(column: MixtureColumn | GeneralColumn) -> bool:
     """Return whether the fitted mixture gives the standard deviation of the column's values."""
     return column.mixture is not None and not isinstance(column.codec, CurvedCodec)
@@ -268,10 +266,10 @@ class CategoryTrial(ColumnTrial):
         self._column, self._codes = column, CategoryCodes(column)
         self._encode, self._decode = column.encoder(engine, options), column.decoder(engine, check=True)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[CategoryTripCounts, None]:
+    def count(self, values: Column, first_row: int) -> tuple[CategoryTripCounts, None]:
         """Counts of consecutive rows; all of them are valid."""
         before, after = (self._codes.find(rows) for rows in (values, self.decoded(values, first_row)))
-        agreeing = int(np.count_nonzero(before == after))
+        agreeing = int((before == namespace_of(before).asarray(after)).sum())  # intervals are decoded on the host
         return CategoryTripCounts(self._codes.count(before), self._codes.count(after), agreeing), None
 
     def figures(self, counts: CategoryTripCounts) -> CategoryFigures:
@@ -306,11 +304,11 @@ class PassedTrial(ColumnTrial):
     ) -> None:
         self._kind = column.kind
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[RowCount, None]:
+    def count(self, values: Column, first_row: int) -> tuple[RowCount, None]:
         """Rows."""
-        return RowCount(len(values), values.null_count), None
+        return RowCount.of(values), None
 
-    def decoded(self, values: pa.Array[Any], first_row: int) -> pa.Array[Any]:
+    def decoded(self, values: Column, first_row: int) -> Any:
         """Consecutive rows after encoding and decoding."""
         return values
 

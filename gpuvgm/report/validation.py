@@ -12,9 +12,8 @@ from textwrap import fill
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from gpuvgm.arrays import on_host
+from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING
 from gpuvgm.columns.codecs import OfText, step_text
 from gpuvgm.columns.mixture_model import TAILS
@@ -24,11 +23,11 @@ from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import counted
 from gpuvgm.execution.context import Run
 from gpuvgm.mixture.accumulate import mean_and_variance
-from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types
+from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
 from gpuvgm.report.figures import check_limits
 from gpuvgm.report.text import WIDTH, Row, aligned
-from gpuvgm.summary.grid import Ints, grid_of
+from gpuvgm.summary.grid import Floats, Ints, grid_of
 from gpuvgm.summary.summary import Summary
 
 LEAST_EXPECTED = 10  # rows in a tail, below which its share says nothing
@@ -242,39 +241,46 @@ class _NumberCheck(Counter):
     def __init__(self, engine: Engine, column: Any) -> None:
         self._engine, self._column = engine, column
         self._marks = getattr(column, "quantiles", None)
-        self._grid = None if self._marks is None else grid_of(np.array([self._marks.mean, *self._marks.numbers]))
+        marks = np.array([] if self._marks is None else self._marks.numbers)
+        self._grid = None if self._marks is None else grid_of(np.append(marks, self._marks.mean))
+        # An edge belongs to the interval below it, and a mark does not lie below itself.
+        self._edges = np.nextafter(marks, -np.inf)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnCounts, None]:
-        """Counts of consecutive rows."""
+    def count(self, values: Column, first_row: int) -> tuple[_ColumnCounts, None]:
+        """Counts of consecutive rows, where these lie; those of text and wide decimals are counted on the host."""
         column, codec = self._column, self._column.codec
-        inner, unread = codec.plain, np.zeros(len(values), np.bool_)
-        values = on_host(values)
-        if isinstance(inner, OfText):
-            parsed, unread = inner.split(values)
-            values = on_host(parsed)
-        numbers, which = ordinary_numbers(codec, column.modal_values, values)
-        ordinary, infinite = np.isfinite(numbers), np.isinf(numbers)
-        modal = np.full(len(numbers), -1) if which is None else which
+        unread: Any = None
+        if isinstance(codec.plain, OfText):
+            values, unread = codec.plain.split(values)
+        numbers, which = ordinary_numbers(codec, column.modal_values, values, self._engine)
+        numbers, xp = widened(numbers), namespace_of(numbers)
+        modal = xp.full(len(numbers), -1) if which is None else which
+        unread = xp.zeros(len(numbers), np.bool_) if unread is None else unread
+        ordinary, infinite = xp.isfinite(numbers), xp.isinf(numbers)
         missing = ~ordinary & ~infinite & ~unread & (modal < 0)
         modal_count = len(column.modal_values)
         of_missing = column.modal_values.index(MISSING) if MISSING in column.modal_values else modal_count
-        group = np.where(missing, of_missing, np.where(modal < 0, modal_count + 1, modal))
+        group = xp.where(missing, of_missing, xp.where(modal < 0, modal_count + 1, modal))
         invalid = infinite | unread | ordinary & ~column.in_range(numbers)
         if of_missing == modal_count:
             invalid |= missing
         off = off_step_rows(codec, values, numbers)
-        marks = () if self._marks is None else self._marks.numbers
-        place = np.searchsorted(np.array(marks), numbers[ordinary], side="right")
         counts = _ColumnCounts(
             rows=len(numbers),
-            invalid=int(np.count_nonzero(invalid)),
-            off_step=0 if off is None else int(np.count_nonzero(off)),
+            invalid=int(xp.count_nonzero(invalid)),
+            off_step=0 if off is None else int(xp.count_nonzero(off)),
             unknown=0,
-            groups=np.bincount(group, minlength=len(column.modal_values) + 2).astype(np.int64),
-            below=np.cumsum(np.bincount(place, minlength=len(marks) + 1))[:-1].astype(np.int64),
+            groups=rows_of_places(group, modal_count + 2),
+            below=self._rows_below(xp.where(infinite, np.nan, numbers)),
             summary=None if self._grid is None else self._engine.summarise(numbers, self._grid),
         )
         return counts, None
+
+    def _rows_below(self, numbers: Floats) -> Ints:
+        """Number of ordinary rows below each quantile."""
+        marks = len(self._edges)
+        intervals: Any = self._engine.find_bins(numbers, self._edges, np.arange(marks + 2, dtype=np.uint8))
+        return np.cumsum(rows_of_places(intervals, marks + 2)[:marks])
 
     def judge(self, counts: _ColumnCounts) -> ColumnValidation:
         """The counts beside the training rows."""
@@ -323,9 +329,9 @@ class _CategoryCheck(Counter):
     def __init__(self, engine: Engine, column: Any) -> None:
         self._column, self._codes = column, CategoryCodes(column)
 
-    def count(self, values: pa.Array[Any], first_row: int) -> tuple[_ColumnCounts, None]:
-        """Counts of consecutive rows."""
-        *category_rows, unknown, missing = self._codes.count(self._codes.find(on_host(values))).tolist()
+    def count(self, values: Column, first_row: int) -> tuple[_ColumnCounts, None]:
+        """Counts of consecutive rows, where these lie."""
+        *category_rows, unknown, missing = self._codes.count(self._codes.find(values)).tolist()
         return _ColumnCounts(
             len(values), missing, 0, unknown, np.array([*category_rows, unknown + missing], np.int64)
         ), None

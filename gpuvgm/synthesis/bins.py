@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from gpuvgm.arrays import beside, distinct_values, namespace_of, on_host
+from gpuvgm.arrays import distinct_values, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import rows_for
@@ -349,12 +349,12 @@ def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) 
 
         def of_categories(rows: Rows) -> Codes:
             places = _check_known(column, index.find(rows(column.name)))
-            bin_codes: Codes = beside(codes, places)[places]
+            bin_codes: Codes = namespace_of(places).asarray(codes)[places]
             return bin_codes
 
         return of_categories
     assert isinstance(column, NumericColumn)
-    return lambda rows: bins_of_rows(column, bins, *numbers_since(column, origin, rows, engine), engine)
+    return lambda rows: bins_of_rows(column, bins, *numbers_since(column, origin, rows), engine)
 
 
 def _check_known(column: CategoricalColumn, places: Ints) -> Ints:
@@ -386,7 +386,7 @@ def bins_of_rows(
     row_bins = engine.find_bins(numbers, bins.edges, np.append(intervals, codes[0]))
     xp = namespace_of(row_bins)
     if which is not None:
-        row_bins = xp.where(which >= 0, beside(codes, row_bins)[which + int(bins.has_missing)], row_bins)
+        row_bins = xp.where(which >= 0, xp.asarray(codes)[which + int(bins.has_missing)], row_bins)
     if bins.has_missing and len(codes) > modal:
         return row_bins
     missing = xp.isnan(numbers)

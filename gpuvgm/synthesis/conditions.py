@@ -19,7 +19,6 @@ from gpuvgm.columns.categories import parse_categories, value_type
 from gpuvgm.columns.codecs import OfText, step_text
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.options import is_null, json_value
-from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_datetime_type, is_plain_number_type
 from gpuvgm.summary.grid import Floats
@@ -151,7 +150,7 @@ def interval_finder(
     modal = np.array([plain.number(value) for value in numeric.modal_numbers])
 
     def met(values: Column) -> NDArray[np.bool_]:
-        numbers, which = numbers_of_rows(numeric, values, get_engine())
+        numbers, which = numbers_of_rows(numeric, values)
         numbers = numbers if which is None else np.where(which >= 0, modal[which], numbers)
         matches = [
             np.isnan(numbers) if interval is None else (numbers >= interval[0]) & (numbers <= interval[1])

@@ -46,7 +46,7 @@ def density_finder(
     log_density, usual = _BinDensity(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
 
     def of_numbers(rows: Rows) -> tuple[Codes, Floats]:
-        numbers, which = numbers_since(column, origin, rows, engine)
+        numbers, which = numbers_since(column, origin, rows)
         densities, is_missing = np.zeros(len(numbers)), np.isnan(numbers)
         densities[~is_missing] = log_density(numbers[~is_missing])
         if not bins.has_missing:
@@ -83,11 +83,11 @@ def likeliest_bins(
     """
     bins_by_name = {name: bins_of(column, summaries.get(name), interval_limit) for name, column in columns.items()}
     bins_since_origin: dict[str, Bins] = {}
-    for origin in possible_origins([*columns.values()], rows, engine):
+    for origin in possible_origins([*columns.values()], rows):
         name, first = origin.column.name, bins_by_name[origin.first.name]
         if name in bins_since_origin or name in _origins_of(first.name, bins_since_origin):
             continue
-        numbers = numbers_since(origin.column, origin, rows, engine)[0]
+        numbers = numbers_since(origin.column, origin, rows)[0]
         bins, codes = (
             bins_since(origin, numbers, summaries[name], interval_limit),
             bin_finder(columns, first, engine)(rows),

@@ -7,7 +7,7 @@ between the two. So they are in order in a sample too, and the time between is d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.codecs import rows_for
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of, sort_of
-from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers, rules_for
-from gpuvgm.engines import Engine
+from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
 from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats
 
@@ -32,13 +30,9 @@ Rows = Callable[[str], Column]  # the rows of a column
 Modal = NDArray[np.signedinteger[Any]]
 
 
-def numbers_of_rows(column: NumericColumn, values: Column, engine: Engine) -> tuple[Floats, Modal | None]:
+def numbers_of_rows(column: NumericColumn, values: Column) -> tuple[Floats, Modal | None]:
     """Numbers of the plain codec, and the modal value of each row; see `gpuvgm.columns.numbers.ordinary_numbers`."""
-    plain, values = column.codec.plain, rows_for(column.codec, values)
-    rules = rules_for(plain, column.modal_numbers, values)
-    if rules is None:
-        return ordinary_numbers(plain, column.modal_numbers, values)
-    return engine.numbers_of(plain.encode(values), replace(rules, step=None))[:2]
+    return ordinary_numbers(column.codec.plain, column.modal_numbers, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +73,9 @@ class Origin:
         steps = [int(column.codec.plain.spacing) * nanoseconds_of(column.type) for column in (self.column, self.first)]
         return max(steps) % min(steps) == 0
 
-    def numbers(self, rows: Rows, engine: Engine) -> Floats:
+    def numbers(self, rows: Rows) -> Floats:
         """Numbers of the origin in the unit of the column; of the step before where the column has longer ones."""
-        return self.scaled(numbers_of_rows(self.first, rows(self.first.name), engine)[0])
+        return self.scaled(numbers_of_rows(self.first, rows(self.first.name))[0])
 
     def scaled(self, numbers: Floats) -> Floats:
         """Numbers of the origin, as `numbers` gives them, from its plain numbers."""
@@ -101,15 +95,13 @@ class Origin:
         return first - between if self.back else first + between
 
 
-def numbers_since(
-    column: NumericColumn, origin: Origin | None, rows: Rows, engine: Engine
-) -> tuple[Floats, Modal | None]:
+def numbers_since(column: NumericColumn, origin: Origin | None, rows: Rows) -> tuple[Floats, Modal | None]:
     """Numbers as `numbers_of_rows` gives them, or the time between a column and its origin if there is one."""
-    numbers, which = numbers_of_rows(column, rows(column.name), engine)
-    return (numbers if origin is None else origin.between(numbers, origin.numbers(rows, engine))), which
+    numbers, which = numbers_of_rows(column, rows(column.name))
+    return (numbers if origin is None else origin.between(numbers, origin.numbers(rows))), which
 
 
-def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine) -> list[Origin]:
+def possible_origins(columns: Sequence[FittedColumn], rows: Rows) -> list[Origin]:
     """Origins that columns of datetimes may be counted from, the nearest first.
 
     In a sample, but for errors in few rows, the two are in order, though their ranges overlap, and the time between
@@ -121,11 +113,9 @@ def possible_origins(columns: Sequence[FittedColumn], rows: Rows, engine: Engine
         The modelled columns.
     rows : callable
         Gives a sample of the rows of a column.
-    engine : Engine
-        Compute engine.
     """
     moments = [column for column in columns if isinstance(column, NumericColumn) and is_moment_type(column.type)]
-    numbers = {column.name: numbers_of_rows(column, rows(column.name), engine)[0] for column in moments}
+    numbers = {column.name: numbers_of_rows(column, rows(column.name))[0] for column in moments}
     origins = [
         Origin(column, first, back)
         for column in moments[::-1]

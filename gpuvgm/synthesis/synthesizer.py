@@ -17,14 +17,13 @@ import pyarrow as pa
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
-from gpuvgm.engines import EngineName, get_engine, runs_on_device
+from gpuvgm.engines import EngineName, get_engine
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
@@ -435,7 +434,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         check_columns(table, model)
         names, columns = [bins.name for bins in structure.bins], model.by_name
         with self._run("count", table) as run:
-            build = partial(_counter, {name: columns[name] for name in names}, structure, self.engine)
+            build = partial(_counter, {name: columns[name] for name in names}, structure, run.engine)
             counts: JointCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks(names), JointCounts.merge
             )
@@ -536,28 +535,23 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
 
 
 def _counter(columns: dict[str, FittedColumn], structure: Structure, engine: str) -> Any:
-    """Return a function that counts a block of rows, on the device if the engine runs there."""
+    """Return a function that counts a block of rows where they lie."""
     row_engine = get_engine(engine)
     finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> JointCounts:
-        rows = block.column if runs_on_device(row_engine) else _rows_on_host(block)
-        return structure.counts([find(rows) for find in finders], block.rows, row_engine)
+        return structure.counts([find(block.column) for find in finders], block.rows, row_engine)
 
     return count
 
 
-def _rows_on_host(block: Block) -> Rows:
-    """The columns of a block in the memory of the host."""
-    return lambda name: on_host(block.column(name))
-
-
 def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> Any:
-    """Return a function that computes log densities of a block of rows."""
+    """Return a function that computes log densities of a block of rows, on the host."""
     finders = [density_finder(columns, bins, get_engine(engine)) for bins in network.structure.bins]
 
     def score(block: Block) -> Floats:
-        codes_and_densities = [find(_rows_on_host(block)) for find in finders]
+        rows: Rows = block.batch.column
+        codes_and_densities = [find(rows) for find in finders]
         log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
         return network.log_probability([codes for codes, _ in codes_and_densities], block.rows) + log_density
 

@@ -13,7 +13,6 @@ from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.codecs import with_value
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.engines import get_engine
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm
@@ -36,7 +35,7 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
         return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, numbers)
 
     def beside_origin(codes: Codes, numbers: Floats, rows: Rows) -> Column:
-        first = origin.numbers(rows, get_engine())
+        first = origin.numbers(rows)
         ends = (-np.inf, first) if origin.back else (first, np.inf)
         return _draw_numbers(column, value_of_bin, codes, origin.datetimes(np.maximum(numbers, 0.0), first), ends)
 
@@ -74,7 +73,7 @@ def within_range(column: FittedColumn, values: Column) -> Any:
     if not isinstance(column, NumericColumn) or column.minimum is None or column.maximum is None:
         return values
     plain, array = column.codec.plain, on_host(values)
-    numbers = numbers_of_rows(column, array, get_engine())[0]  # NaN for modal and missing ones
+    numbers = numbers_of_rows(column, array)[0]  # NaN for modal and missing ones
     clipped = np.clip(numbers, plain.number(column.minimum), plain.number(column.maximum))
     outside = np.flatnonzero(clipped - numbers)
     outside = outside[~np.isnan(numbers[outside])]

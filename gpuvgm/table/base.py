@@ -40,7 +40,7 @@ from gpuvgm.config import (
     Tails,
     UnknownCategories,
 )
-from gpuvgm.engines import EngineName, choose_engine
+from gpuvgm.engines import EngineName, choose_engine, get_engine
 from gpuvgm.errors import (
     ColumnsFailed,
     InferenceWarning,
@@ -837,7 +837,7 @@ class BaseTransformer:
         compare : object, optional
             Synthetic rows that are compared with those of `source`, instead of what is decoded of them. It needs the
             columns that are encoded; others are compared if it has them. Both tables are kept in memory, up to 8 bytes
-            a value.
+            a value: that of a device if they lie there, and are no files.
 
         Returns
         -------
@@ -886,7 +886,9 @@ class BaseTransformer:
 
         with self._run("evaluate", table, need) as run:
             pairs, original = count_original(model, names, run)
-        with self._run("compare", synthetic, need) as run:
+        # The engine that counted on the host takes no rows of a device.
+        engine = self.engine if run.on_device else get_engine(run.here.engine).name
+        with self._run("compare", synthetic, need, engine) as run:
             comparison = compare_counts(pairs, original, count_synthetic(model, pairs, run))
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
         return replace(comparison, reasons=self.schema_.reasons, facts=facts)
@@ -1160,9 +1162,13 @@ class BaseTransformer:
             raise NotFittedError("this TableTransformer is not fitted yet: call fit, or load a model")
         return self.model_
 
-    def _run(self, stage: str, table: Source, need: Callable[[], Need]) -> AbstractContextManager[Run]:
-        """The run of a stage."""
-        settings = RunSettings(self.engine, self.executor, self.memory, self.threads, self.progress, self.block_rows)
+    def _run(
+        self, stage: str, table: Source, need: Callable[[], Need], engine: str | None = None
+    ) -> AbstractContextManager[Run]:
+        """The run of a stage, by default with the transformer's engine."""
+        settings = RunSettings(
+            engine or self.engine, self.executor, self.memory, self.threads, self.progress, self.block_rows
+        )
         return settings.run(stage, table, need)
 
 

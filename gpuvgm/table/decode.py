@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, beside, is_array, is_on_device, namespace_of, on_host, to_numpy
+from gpuvgm.arrays import Array, Column, DeviceColumn, beside, in_both, is_on_device, namespace_of, on_host, to_numpy
 from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Modes, refuse_code
 from gpuvgm.columns.codecs.arrays import as_numbers, floats
 from gpuvgm.columns.model import TableModel
@@ -53,16 +53,8 @@ def _decoded_rows(decoders: Mapping[str, Decoder], encoded: Encoded) -> Decoded:
     for name, part in encoded.columns.items():
         values = decoders[name](part, encoded.first_row)
         arrays[name] = values.array
-        valid = values.valid if valid is None else _valid_in_both(valid, values.valid)
+        valid = values.valid if valid is None else valid if values.valid is None else in_both(valid, values.valid)
     return Decoded(table_of_columns(arrays, encoded.rows), valid)
-
-
-def _valid_in_both(first: Array, second: Array | None) -> Array:
-    """Combine two masks, on the device of the second one if it lies on a device."""
-    if second is None:
-        return first
-    target = second if is_on_device(second) else first
-    return beside(first, target) & beside(second, target)
 
 
 def joined_valid(parts: Sequence[Decoded]) -> Array:
@@ -177,7 +169,7 @@ def _codes(column: FittedColumn, block: Block, name: str) -> Modes:
 def _array_of_column(block: Block, name: str) -> Array:
     """A column of a block as an array on its own device; missing values are NaN."""
     column = block.column(name)
-    if not isinstance(column, DeviceColumn) or not is_array(column):
+    if not isinstance(column, DeviceColumn) or not column.is_array:
         return floats(as_numbers(plain_values_of(on_host(column)), "numeric"))
     if column.missing is None:
         return column.values

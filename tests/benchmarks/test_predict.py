@@ -17,10 +17,9 @@ from benchmarks.stages import STAGES, Host, Stage
 HOST = Host((1e-6, 2e-6), 0.03)
 
 
-def test_a_launch_takes_what_cupy_said_of_itself() -> None:
-    assert stages.LAUNCH_SECONDS[1] == 11e-6
+def test_constants_are_ranges() -> None:
     for seconds in (stages.LAUNCH_SECONDS, stages.SYNCHRONISATION_SECONDS, stages.ALLOCATION_SECONDS):
-        assert seconds[0] < seconds[1]
+        assert 1e-6 < seconds[0] <= seconds[1] < 1e-4
     for share in (stages.BANDWIDTH_SHARE, stages.FP64_SHARE, stages.ISSUE_SHARE):
         assert 1 >= share[0] > share[1]
 
@@ -65,7 +64,7 @@ def test_a_whole_run_reads_twice_and_writes() -> None:
     run = stages.whole_run(HOST)
     parts = [stages.predict(Stage("", name, 10**9, 0.0), HOST) for name in ("fit", "transform")]
     assert run.seconds["launches"][1] == pytest.approx(sum(one.seconds["launches"][1] for one in parts))
-    assert run.seconds["bus"][0] > 10**9 * 21 / stages.BUS
+    assert run.seconds["bus"][0] > 10**9 * (16 / stages.UP + 5 / stages.DOWN)
     least, most = run.seconds["files"]
     assert 0.1 < least < most / 4
 

@@ -14,10 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
-from gpuvgm.arrays import DeviceColumn
+from gpuvgm.arrays import DeviceColumn, decimals, on_host
+from gpuvgm.columns.base import Coded
+from gpuvgm.columns.categorical import CategoricalPlan
 from gpuvgm.columns.categories import CategoryCounts, CategoryIndex, array_of, categories_of, plain_values
 from gpuvgm.columns.text import category_text
+from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError
+from gpuvgm.io import open_source, restore
+from gpuvgm.io.arrow import taken
+from gpuvgm.io.block import DeviceTable
+from tests.harness.device.frames import DataFrame, decimal_type, unscaled
 from tests.harness.device.module import up
 
 CASES: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -95,19 +102,78 @@ def test_counts_merge_in_any_order(values: list[str | None], data: st.DataObject
         pa.DictionaryArray.from_arrays([4, 1, 0, 2, 2, 3, 1, 4, 0], ["b", None, " ", "b", "a", "unused"]),
         pa.array([7, -1, 7, 0, 0, 2**62, 7, -1, 5]),
         pa.array([True, True, False, True, False, True, True, True, False]),
+        pa.array(np.array([0.0, -0.0, np.nan, -np.nan, 1e-40, 2e-40, 0.5, 1e-40, 0.5], np.float32)),
+        pa.array(np.array([0.0, -0.0, np.nan, 5e-324, 1e-310, 0.5, 0.5, 5e-324, np.inf])),
+        pa.array(np.array([0.0, -0.0, np.nan, 6e-8, 0.5, 0.5, 1, 2, 3], np.float16)),
+        pa.array([5, 7, 5, -1, 2**62, 0, 0, 1, 5], pa.timestamp("ns")),
+        pa.array([5, 7, 5, -1, 2**62, 0, 0, 1, 5], pa.duration("us")),
+        decimals(np.array([5, 7, 5, -1, 2**59, 0, 0, 1, 5]), decimal_type(64, 18, 2), None),
+        decimals(np.array([5, 7, 5, -1, 2**29, 0, 0, 1, 5]), decimal_type(32, 9, 2), None),
     ],
-    ids=["words", "integers", "booleans"],
+    ids=["words", "integers", "booleans", "singles", "doubles", "halves", "moments", "lengths", "decimals", "shorter"],
 )
 def test_counts_of_a_device_are_those_of_the_host(values: Any, gaps: Any) -> None:
     missing = np.isin(np.arange(9), gaps)
     coded = pa.types.is_dictionary(values.type)
-    stored = values.indices if coded else values
+    stored = values.indices if coded else values.view(pa.int64()) if pa.types.is_temporal(values.type) else values
+    stored = unscaled(values) if pa.types.is_decimal(values.type) else stored
     mask = up(missing) if missing.any() else None
     column = DeviceColumn(up(stored), values.type, mask, values.dictionary if coded else None)
     expected, found = CategoryCounts.of(column.to_arrow(), 50).ordered(), CategoryCounts.of(column, 50).ordered()
     assert (found.type, found.rows, found.categories) == (expected.type, expected.rows, expected.categories)
     np.testing.assert_array_equal(found.counts, expected.counts)
     np.testing.assert_array_equal(found.first_rows, expected.first_rows)
+    index = CategoryIndex(expected.categories[1:], expected.type)
+    np.testing.assert_array_equal(index.find(column).get(), index.find(column.to_arrow()))
+
+
+ON_DEVICES: dict[str, pa.Array] = {name: pa.array(values, type_) for name, (type_, values) in CASES.items()} | {
+    "bytes": pa.array([7, 0, 7], pa.uint8()),
+    "large whole": pa.array([2**63 + 1, None, 5], pa.uint64()),
+    "beyond floats": pa.array([2**60 + 1, None, 5]),
+    "half": pa.array(np.array([0.5, 3.0, np.nan], np.float16)),
+    "subnormal": pa.array(np.array([1e-40, 0.0, -1e-40], np.float32)),
+    "naive": pa.array([10**9, None, 5], pa.timestamp("ms")),
+    "view": pa.array(["b", None, "a"], pa.string_view()),
+    "short decimal": pa.array([Decimal("1.50"), None, Decimal("-1.50")]).cast(decimal_type(64, 12, 2)),
+    "wide decimal": pa.array([Decimal("1.50"), None], pa.decimal128(30, 2)),
+    "words": pa.array(["b", None, "a", " "]).dictionary_encode(),
+    "ordered": pa.DictionaryArray.from_arrays([0, 2, None], pa.array([9, 8, 7]), ordered=True),
+    "nothing": pa.nulls(3),
+}
+
+
+@pytest.mark.parametrize("encoding", ["onehot", "interval"])
+@pytest.mark.parametrize("name", ON_DEVICES)
+def test_values_are_gathered_on_a_device_as_on_the_host(cudf: Any, name: str, encoding: str) -> None:
+    values = ON_DEVICES[name]
+    column = CategoricalPlan("x", values.type, "ignore", encoding=encoding).fit(CategoryCounts.of(values, 0))
+    decode = column.decoder(get_engine("reference"), check=False)
+    codes = np.array([0, column.width, len(column.categories) - 1, 0], np.int8)
+    scalars = np.array([-0.99, np.nan, 0.99, 0.0], np.float32)
+    (there, here), likes = (
+        [decode(Coded(scalar=place(scalars), code=place(codes)), 0).array for place in (np.asarray, up)],
+        [open_source({"x": up(codes)}), open_source(DataFrame({"x": up(codes)}))],
+    )
+    assert isinstance(here, DeviceColumn)
+    assert (here.type, len(here)) == (there.type, 4)
+    assert on_host(here).equals(there)
+    assert on_host(here.filter(up(np.array([True, False, True, False])))).equals(taken(there, [0, 2]))
+    for rows in ([0, 1, 2, 3], [0, 2]):  # with a row that is missing, and perhaps without
+        parts = here.filter(up(np.array(rows))), taken(there, rows)
+        (found, expected), frames = ([restore(DeviceTable({"x": x}, 4), like)["x"] for x in parts] for like in likes)
+        assert isinstance(found, np.ndarray) == isinstance(expected, np.ndarray)
+        assert str((found.dtype, found.tolist())) == str((expected.dtype, expected.tolist()))
+        assert frames[0].to_arrow().cast(frames[1].to_arrow().type).equals(frames[1].to_arrow())
+
+
+@pytest.mark.usefixtures("strict_cupy")
+def test_modes_of_no_category_are_refused_on_a_device() -> None:
+    for unknown, wrong in (("error", 127), ("ignore", -1)):
+        column = CategoricalPlan("x", pa.int64(), unknown).fit(CategoryCounts.of(pa.array(range(127)), 0))
+        decode = column.decoder(get_engine("reference"), check=False)
+        with pytest.raises(InputError, match=f'"x.mode": {wrong} at row 12 is none of the 127 modes'):
+            decode(Coded(code=up(np.array([126, 0, wrong], np.int8))), 10)
 
 
 def test_levels_that_never_occurred_have_no_first_row() -> None:

@@ -19,6 +19,7 @@ from gpuvgm.columns.model import check_column, column_from_json
 from gpuvgm.errors import InputError
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.table.conditions import Conditions
+from tests.harness.device.module import up
 
 ROWS = 60_000
 LAST = np.nextafter(1.0, 0.0)  # the largest uniform
@@ -82,6 +83,17 @@ def test_lengths_are_frequencies() -> None:
 
 def test_scalars_beyond_the_ends_belong_to_the_outermost() -> None:
     assert Intervals.of([3, 2, 1]).find(np.array([-5.0, -1.0, 1.0, 5.0])).tolist() == [0, 0, 2, 2]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.usefixtures("strict_cupy")
+def test_scalars_of_a_device_are_found_as_on_the_host(dtype: Any) -> None:
+    intervals = Intervals.of([3, 3])  # with a border at 0, which devices take subnormal float32 for
+    scalars = np.array([-1e-40, -0.0, 0.0, 1e-40, -0.5, 1e300 if dtype == np.float64 else 1e30, -2], dtype)
+    found = intervals.find(up(scalars))
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found.get(), intervals.find(scalars))
+    assert found.get().tolist() == [0, 1, 1, 1, 0, 1, 0]
 
 
 def test_the_place_is_drawn_evenly_and_tells_nothing_of_the_row(fitted: TableTransformer, table: pa.Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partialmethod
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pandas as pd
 import pytest
 
 import gpuvgm
+from gpuvgm import TableSynthesizer
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import DataFrame
+from tests.table.test_device import in_stage_of
 
 pytestmark = needs_compiler
 ROWS = 6_000
@@ -70,3 +73,21 @@ def test_rows_of_the_host_are_drawn_on_the_device(strict_cupy: Any) -> None:
     conditions = {"city": "Rome", "pieces": (1, 4)}
     assert found.sample(2_000, conditions=conditions).equals(expected.sample(2_000, conditions=conditions))
     assert {launch[0] for launch in strict_cupy.hardware.launches} == {"gpuvgm_draw_rows"}
+
+
+@pytest.mark.parametrize("engine", ["cuda", "auto"])
+def test_the_host_touches_no_rows_by_default(
+    strict_cupy: Any, cudf: Any, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    """Bins are found and counted where the rows lie: the counts alone cross the bus."""
+    rows = orders().astype({"city": "category"})  # text comes to the host
+    given = DataFrame.from_pandas(rows)
+    ledger = strict_cupy.hardware.ledger
+    counts = TableSynthesizer._counts
+    monkeypatch.setattr(TableSynthesizer, "_counts", partialmethod(in_stage_of, ledger, counts))
+    found = TableSynthesizer(engine=engine).fit(given)
+    assert_same(found, TableSynthesizer(engine="native").fit(rows))
+    counting, sizes = ledger.stages["apart"], found.network_.counts
+    tables = sum(table.nbytes for table in (*sizes.pairs, *sizes.triples))
+    assert "gpuvgm_count_rows" in counting.names
+    assert counting.bytes_down - tables <= rows.memory_usage().sum() // 50

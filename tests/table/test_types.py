@@ -11,7 +11,8 @@ import pytest
 
 from gpuvgm import TableTransformer
 from gpuvgm.engines.base import Engine
-from gpuvgm.engines.tables import InverseTable
+from gpuvgm.engines.encode import DecodeTable
+from gpuvgm.engines.tables import RowRules
 from gpuvgm.errors import InputError, counted
 from gpuvgm.summary.grid import Frame
 from tests.harness.shapes import shape
@@ -79,9 +80,10 @@ def test_partial_fit_refuses_what_fit_refuses() -> None:
 
 
 def test_a_scalar_that_is_no_number_stays_none(engine: Engine) -> None:
-    table = InverseTable(Frame(1.0, 0.0), np.array([1.0, 2.0]), np.array([4.0, 5.0]), 1.0)
+    table = DecodeTable(Frame(1.0, 0.0), np.array([1.0, 2.0]), np.array([4.0, 5.0]), 1.0)
     out = np.empty(3)
-    engine.inverse_transform(np.array([np.nan, 0.5, np.nan]), np.array([0, 0, 1], np.uint8), table, out)
+    scalar, code = np.array([np.nan, 0.5, np.nan]), np.array([0, 0, 1], np.uint8)
+    engine.decode(scalar, code, RowRules(), table, out)
     np.testing.assert_array_equal(out, [np.nan, 3.0, np.nan])
 
 

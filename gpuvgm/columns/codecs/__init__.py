@@ -40,7 +40,6 @@ __all__ = [
     "SCALES",
     "UnreadText",
     "are_dust",
-    "are_rounded",
     "check_value",
     "codec_for",
     "codec_of",
@@ -102,12 +101,12 @@ def ends_of(codec: Codec, values: Column, numbers: Floats, low: float, high: flo
     """
     if low > high:
         return None
-    if not are_rounded(codec, values.type, low, high):
+    if not _are_rounded(codec, values.type, low, high):
         return codec.value(low), codec.value(high)
     return _own_ends(values, numbers == low)[0], _own_ends(values, numbers == high)[1]
 
 
-def are_rounded(codec: Codec, type_: pa.DataType | None, low: float, high: float) -> bool:
+def _are_rounded(codec: Codec, type_: pa.DataType | None, low: float, high: float) -> bool:
     """Return whether numbers are rounded, so that they do not give the least and largest value exactly."""
     rounded = isinstance(codec, CurvedCodec) or max(-low, high) >= 2.0**53
     return rounded and not isinstance(codec, FloatCodec) and type_ == codec.type

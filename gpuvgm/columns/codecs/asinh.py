@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
-import pyarrow as pa
 
 from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.types import value_codec_of
 from gpuvgm.columns.rules import whole
-from gpuvgm.engines.tables import Asinh, RowRules
+from gpuvgm.engines.tables import Scale
 from gpuvgm.mixture.special import LOG_2_PARTS, exp, log
 from gpuvgm.summary.grid import Floats
 
@@ -55,10 +54,10 @@ class AsinhCodec(CurvedCodec):
         """The function for people."""
         return f"asinh(x / {2.0**self.exponent:g})"
 
-    def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
-        """Numbers of the plain codec's; see `Codec.row_rules`."""
-        rules = self.inner.row_rules(type_, modal)
-        return None if rules is None else replace(rules, scale=Asinh(self.exponent, self.curve, self.linear))
+    @property
+    def scale(self) -> Scale:
+        """The scale for engines."""
+        return Scale("asinh", self.exponent, self.curve, self.linear)
 
     def curve(self, numbers: Floats) -> Floats:
         """Inverse hyperbolic sine, ln(t + sqrt(t^2 + 1)) for t >= 0; the same bits on every processor."""

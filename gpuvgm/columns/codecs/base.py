@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
-from gpuvgm.engines.tables import RowRules
+from gpuvgm.engines.tables import RowRules, Step
 from gpuvgm.summary.grid import Floats
 
 Number = int | float
@@ -120,9 +120,22 @@ class Codec(ABC):
             What `encode` gave for them.
         """
 
-    def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
-        """Rules for an engine to make numbers of the plain codec's, without modal values; None if it cannot."""
+    def row_rules(self, type_: pa.DataType, *, on_device: bool) -> RowRules | None:
+        """Rules for an engine to make numbers of rows of a type, without modal values; None if it cannot.
+
+        The rows are what a device stores, or of the host what `plain.encode` gives.
+        """
         return None
+
+    @property
+    def decoded_step(self) -> Step | None:
+        """The step that decoded values lie on."""
+        return None
+
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Dtype of the values as a device stores them."""
+        return np.dtype(np.int64)
 
     @abstractmethod
     def encode(self, column: Column) -> Floats:
@@ -219,6 +232,17 @@ class WholeCodec(Codec):
     def with_base(self, base: int) -> Codec:
         """The codec with another base; see `Codec.with_base`."""
         return replace(self, base=base)
+
+    def row_rules(self, type_: pa.DataType, *, on_device: bool) -> RowRules | None:
+        """Numbers are differences from the base, of rows that a device stores as they are; see `Codec.row_rules`."""
+        if not on_device or type_ != self.type or not self.works_on_device(type_):
+            return None
+        return RowRules(step=None if self.step == 1 else Step(self.step, 1, "int64"), origin=self.base)
+
+    @property
+    def decoded_step(self) -> Step | None:
+        """The step."""
+        return Step(int(self.spacing), 1, "int64")
 
     def without_step(self) -> Codec:
         """The codec with a step of 1."""

@@ -14,13 +14,14 @@ from gpuvgm.columns.codecs.arrays import in_parts, power_of_ten
 from gpuvgm.columns.codecs.base import Bools, Codec, Number
 from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.engines.tables import RowRules, Scale, Step
 from gpuvgm.summary.grid import Floats, Frame
 
 ROUNDING = 2.0**-49  # of numbers and of the values that they are taken of, there and back
 
 
 class CurvedCodec(Codec):
-    """A codec around another one, whose numbers are a function of the values; they are made on the host.
+    """A codec around another one, whose numbers are a function of the values.
 
     Attributes
     ----------
@@ -35,8 +36,25 @@ class CurvedCodec(Codec):
     needs_lowest: ClassVar[bool] = False
 
     def works_on_device(self, type_: pa.DataType) -> bool:
-        """Return False: the function runs on the host."""
-        return False
+        """Return whether an engine makes numbers of what a device stores; the function itself runs on the host."""
+        return self.row_rules(type_, on_device=True) is not None
+
+    def row_rules(self, type_: pa.DataType, *, on_device: bool) -> RowRules | None:
+        """Rules of the inner codec's values, counted from the origin, on the scale; see `Codec.row_rules`."""
+        rules, scale = self.shifted.row_rules(type_, on_device=on_device), self.scale
+        if rules is None or scale is None:
+            return None
+        return replace(rules, scale=scale, origin=self.origin, unit=self.unit)
+
+    @property
+    def decoded_step(self) -> Step | None:
+        """The step of the inner codec."""
+        return self.inner.decoded_step
+
+    @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Dtype of the inner codec."""
+        return self.inner.stored_dtype
 
     if TYPE_CHECKING:
 
@@ -106,6 +124,11 @@ class CurvedCodec(Codec):
         """The codec whose inner one has no step."""
         return replace(self, inner=self.inner.without_step())
 
+    @property
+    def scale(self) -> Scale | None:
+        """The function, for engines; None for one that they do not know."""
+        return None
+
     @abstractmethod
     def curve(self, numbers: Floats) -> Floats:
         """The function, of values counted from the origin."""
@@ -127,7 +150,6 @@ class CurvedCodec(Codec):
         """Rows whose value, not the function of it, is no multiple of the step; see `Codec.off_step`."""
         if getattr(self.inner, "step", None) in (None, 1):
             return None
-        column = on_host(column)
         return self.inner.off_step(column, self.inner.encode(column))
 
     def encode(self, column: Column) -> Floats:

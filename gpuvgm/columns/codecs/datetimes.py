@@ -7,13 +7,14 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of
+from gpuvgm.arrays import Array, Column, DeviceColumn, column_of, namespace_of, on_host, widened
 from gpuvgm.columns.codecs import moments
 from gpuvgm.columns.codecs.arrays import filled, no_rows, present, with_missing, without_point
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference, multiples, off_multiples
+from gpuvgm.columns.codecs.integers import difference_of, multiples, off_multiples
 from gpuvgm.columns.records import NumberType
 from gpuvgm.columns.rules import MOST, whole
 from gpuvgm.errors import InputError, counted
@@ -58,6 +59,18 @@ def comparable(column: Any) -> Any:
     return stored(column) if is_datetime_type(column.type) else column
 
 
+def count_unequal(before: Column, after: Column) -> int:
+    """Number of rows with two values that differ; on the host where their types do."""
+    if pa.types.is_null(before.type):
+        return 0
+    if isinstance(before, DeviceColumn) and isinstance(after, DeviceColumn) and before.type == after.type:
+        # Devices take subnormal float32 for 0 when they compare.
+        first, second = (c.values if c.values.dtype.kind != "f" else widened(c.values) for c in (before, after))
+        return int(present(before, present(after, first != second)).sum())
+    host_before, host_after = on_host(before), on_host(after)
+    return int(pc.not_equal(comparable(host_before), comparable(host_after.cast(before.type))).true_count)
+
+
 def own_value(scalar: Any) -> Any:
     """One of the values that `comparable` gives, in the unit of the type."""
     value = scalar.as_py()
@@ -92,6 +105,11 @@ class DatetimeCodec(WholeCodec):
         return -end, end
 
     @property
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Dtype of as many bits as the type has."""
+        return np.dtype(np.int32 if self.type.bit_width == 32 else np.int64)
+
+    @property
     def grain(self) -> int:
         """Grain of the type, which every value is a multiple of: in date64 milliseconds count whole days."""
         return moments.DAY // 10**6 if pa.types.is_date64(self.type) else 1
@@ -118,7 +136,7 @@ class DatetimeCodec(WholeCodec):
         InputError
             For values of another sort, with a time zone instead of without, or between the steps of the unit.
         """
-        return with_missing(difference(self._whole_numbers(column), self.base), column)
+        return with_missing(difference_of(self._whole_numbers(column), self.base), column)
 
     def _whole_numbers(self, column: Column) -> Array:
         """Values in the unit of the type, 0 where one is missing."""
@@ -148,10 +166,10 @@ class DatetimeCodec(WholeCodec):
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values rounded half to even to the step (date64 to whole days) and kept within the type's range."""
-        type_ = self.type
-        dtype = np.dtype(np.int32 if type_.bit_width == 32 else np.int64)
-        values, missing = multiples(numbers, self.base, self._multiple, self.limits, dtype, complete=complete)
-        return column_of(values, type_, missing)
+        values, missing = multiples(
+            numbers, self.base, self._multiple, self.limits, self.stored_dtype, complete=complete
+        )
+        return column_of(values, self.type, missing)
 
     def value(self, number: float) -> Number:
         """The value that a number stands for, in the unit of the type."""

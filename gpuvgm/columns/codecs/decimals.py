@@ -31,9 +31,10 @@ from gpuvgm.columns.codecs.arrays import (
 )
 from gpuvgm.columns.codecs.base import Bools, Number, WholeCodec, error_in_steps
 from gpuvgm.columns.codecs.given import decimal_of, scaled, within
-from gpuvgm.columns.codecs.integers import difference, differences, multiples, off_multiples
+from gpuvgm.columns.codecs.integers import difference_of, differences, multiples, off_multiples
 from gpuvgm.columns.records import LARGEST_WHOLE, NumberType
 from gpuvgm.columns.rules import whole
+from gpuvgm.engines.tables import RowRules
 from gpuvgm.summary.grid import Floats
 
 
@@ -64,6 +65,10 @@ class DecimalCodec(WholeCodec):
         decimal_type: Any = type_
         short = pa.types.is_decimal(decimal_type) and max(decimal_type.precision, self.type.precision) <= SHORT
         return bool(short and decimal_type.scale == self.scale)
+
+    def row_rules(self, type_: pa.DataType, *, on_device: bool) -> RowRules | None:
+        """Rules of whole numbers; None where values are rounded once more; see `Codec.row_rules`."""
+        return None if self.integer and self.scale > 0 else WholeCodec.row_rules(self, type_, on_device=on_device)
 
     @property
     def _end(self) -> int:
@@ -123,7 +128,7 @@ class DecimalCodec(WholeCodec):
             return self._rounded_numbers(column)
         if exact.type.precision > SHORT:
             return differences_of_digits(exact, self.base)
-        return with_missing(difference(words_of(exact)[:, 0], self.base), exact)
+        return with_missing(difference_of(words_of(exact)[:, 0], self.base), exact)
 
     def _with_scale(self, column: pa.Array[Any]) -> pa.Array[Any] | None:
         """The column with as many decimal places as the codec's type; None where that does not hold it."""
@@ -151,7 +156,7 @@ class DecimalCodec(WholeCodec):
         type_ = self.type
         if type_.precision <= SHORT:
             values, missing = multiples(
-                numbers, self.base, self.step, self.limits, np.dtype(np.int64), complete=complete
+                numbers, self.base, self.step, self.limits, self.stored_dtype, complete=complete
             )
             return column_of(self._to_whole(values), type_, missing)
         numbers = to_numpy(numbers)

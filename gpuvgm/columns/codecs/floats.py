@@ -76,37 +76,33 @@ class FloatCodec(Codec):
         return _PRECISIONS.get(self.type, np.float64)
 
     @property
-    def value_step(self) -> Step | None:
-        """The step that decoded values lie on."""
+    def decoded_step(self) -> Step | None:
+        """The step that decoded values lie on; see `Codec.decoded_step`."""
         step = "1" if self.step is None and self.integer else self.step
         return None if step is None else _step_of(step, self.precision.__name__)
 
     @property
     def spacing(self) -> float:
         """The step; 0 where there is none."""
-        return 0.0 if self.value_step is None else self.value_step.numerator / self.value_step.denominator
+        return 0.0 if self.decoded_step is None else self.decoded_step.numerator / self.decoded_step.denominator
 
     def without_step(self) -> FloatCodec:
         """The codec without the step; whole numbers stay whole."""
         return replace(self, step=None)
 
-    @property
-    def counted_step(self) -> Step | None:
-        """The step that engines count the rows off, as `off_step` finds them; None for those of 16 bits."""
-        return self.value_step if self.step is not None and not pa.types.is_float16(self.type) else None
-
     def off_step(self, column: Column, numbers: Floats) -> Bools | None:
         """Rows that are no multiple of the step in the column's precision; see `Codec.off_step`."""
-        if self.step is None or self.value_step is None:
+        if self.step is None or self.decoded_step is None:
             return None
-        off: Bools = in_parts(self.value_step.is_off, numbers, np.bool_)
+        off: Bools = in_parts(self.decoded_step.is_off, numbers, np.bool_)
         return off
 
-    def row_rules(self, type_: pa.DataType, modal: tuple[float, ...]) -> RowRules | None:
+    def row_rules(self, type_: pa.DataType, *, on_device: bool) -> RowRules | None:
         """Numbers are the values; see `Codec.row_rules`."""
         if pa.types.is_null(self.type) or type_ != self.type:
             return None
-        return RowRules(modal, None if self.step is None else self.value_step)
+        step = None if self.step is None else self.decoded_step
+        return RowRules(step=step, infinite_is_missing=on_device and self.infinite_is_missing)
 
     def encode(self, column: Column) -> Floats:
         """Numbers of a column; nulls and NaN are both missing.
@@ -127,14 +123,14 @@ class FloatCodec(Codec):
         return contiguous
 
     @property
-    def decoded(self) -> np.dtype[Any]:
-        """Dtype in which a device's engine may write numbers for `decode`: float32 where values are that."""
-        return np.dtype(np.float32 if pa.types.is_float32(self.type) and self.value_step is None else np.float64)
+    def stored_dtype(self) -> np.dtype[Any]:
+        """Dtype of the precision."""
+        return np.dtype(self.precision)
 
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values in the column's own precision; those of 16 bits on the host."""
-        if self.value_step is not None:
-            numbers = in_parts(self.value_step.nearest, numbers)
+        if self.decoded_step is not None:
+            numbers = in_parts(self.decoded_step.nearest, numbers)
         return self.column_of(numbers, complete=complete)
 
     def column_of(self, numbers: Floats, *, complete: bool = False) -> Column:
@@ -144,7 +140,7 @@ class FloatCodec(Codec):
             return DeviceColumn(values, self.type, None if complete else missing_numbers(numbers))
         numbers = to_numpy(numbers)
         # without a NaN the array is taken as it is, without a copy
-        array = pa.array(numbers, pa.float64(), from_pandas=bool(np.isnan(numbers).any()))
+        array = pa.array(numbers, pa.float64(), from_pandas=not complete and bool(np.isnan(numbers).any()))
         return array if self.type in (pa.float64(), pa.null()) else pc.cast(array, self.type, safe=False)
 
     def value(self, number: float) -> Number:
@@ -157,7 +153,7 @@ class FloatCodec(Codec):
 
     def value_error(self, error: float, low: Number, high: Number) -> float:
         """Error of a number after rounding to the step, if any, and to the column's precision."""
-        if self.value_step is not None:
+        if self.decoded_step is not None:
             error = error_in_steps(error, self.spacing)
         if self.precision is np.float64:
             return error

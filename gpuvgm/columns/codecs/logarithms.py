@@ -11,6 +11,7 @@ from gpuvgm.columns.codecs.base import Codec, Number
 from gpuvgm.columns.codecs.curves import CurvedCodec
 from gpuvgm.columns.codecs.types import check_value, value_codec_of
 from gpuvgm.columns.records import anything
+from gpuvgm.engines.tables import Scale
 from gpuvgm.mixture.special import exp, log
 from gpuvgm.summary.grid import Floats
 
@@ -80,6 +81,11 @@ class LogCodec(CurvedCodec):
         """Refuse an end of the domain that is no value of the column."""
         if self.low is not None:
             check_value(self.inner, self.low, "low")
+
+    @property
+    def scale(self) -> Scale:
+        """The scale for engines."""
+        return Scale("log" if self.low is None else "log1p", 0, self.curve, self.linear)
 
     def curve(self, numbers: Floats) -> Floats:
         """Logarithms, with the same bits on every processor."""

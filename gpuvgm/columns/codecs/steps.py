@@ -227,10 +227,10 @@ def _decimal_text(step: Fraction) -> str:
 def are_dust(codec: Codec, values: Sequence[Number]) -> NDArray[np.bool_]:
     """Mask of multiples of the codec's step with floating-point noise, such as 5.699999999999999."""
     inner, numbers = codec.plain, np.array(values, np.float64)
-    if not isinstance(inner, FloatCodec) or inner.value_step is None:
+    if not isinstance(inner, FloatCodec) or inner.decoded_step is None:
         return np.zeros(len(numbers), np.bool_)
     spacing = np.spacing(np.abs(numbers).astype(inner.precision)).astype(np.float64)
-    is_near = np.abs(inner.value_step.nearest(numbers) - numbers) <= DUST * spacing
+    is_near = np.abs(inner.decoded_step.nearest(numbers) - numbers) <= DUST * spacing
     return np.asarray(is_near & (inner.spacing >= DUSTY_STEP * spacing))
 
 

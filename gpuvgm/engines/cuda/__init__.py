@@ -1,7 +1,7 @@
 """The CUDA engine: the contract of all engines on a GPU, through CuPy.
 
 Work is done where the arrays lie. Arrays on the device stay there; of the host's arrays the passes over rows
-(`summarise`, `transform`, `inverse_transform`, the onehot layout) are streamed through the device in pieces. EM over
+(`summarise`, `encode`, `decode`) are streamed through the device in pieces. EM over
 the cells of a summary is a kernel with the bits of the native engine, and single E-steps over arrays of the host run on
 that engine: so a fit on summaries gives the same model on every machine.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial, wraps
+from functools import wraps
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -19,24 +19,20 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Array, to_numpy
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.base import CellEM, Codes, Engine, OnehotPart, ReadPart, RunningSummary
+from gpuvgm.engines.base import PLAIN, CellEM, Codes, Engine, OnehotPart, ReadPart, RunningSummary
 from gpuvgm.engines.cuda import e_step, features, rows, summary, synthesis
-from gpuvgm.engines.cuda import hold as holds
 from gpuvgm.engines.cuda.device import Device, Lane
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.pieces import in_pieces
-from gpuvgm.engines.hold import HoldTable
+from gpuvgm.engines.encode import DecodeTable, EncodeTable
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import (
     CountedColumn,
     Draw,
     DrawnColumn,
-    DrawTable,
-    InverseTable,
     KernelTable,
     PriorTable,
     RowRules,
-    Step,
 )
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
@@ -83,45 +79,44 @@ class CudaEngine(Engine):
         return type(self), (self._host,)
 
     @ranged
-    def summarise(self, x: Floats, grid: Grid, step: Step | None = None) -> Summary:
-        """Summary of rows; see `Engine.summarise`."""
-        if self.device.is_resident(x):
-            return self._tables.summarise(x, grid, step)
+    def summarise(
+        self, values: Array, grid: Grid, rules: RowRules = PLAIN, missing: NDArray[np.bool_] | None = None
+    ) -> Summary:
+        """Summary of a column's values; see `Engine.summarise`."""
+        if self.device.is_resident(values):
+            return self._tables.summarise(values, grid, rules, missing)
 
         def on_device() -> Summary:
             with self.device.lanes() as lanes:
-                return self._summarise_pieces(x, grid, step, lanes)
+                return self._summarise_pieces(values, grid, rules, missing, lanes)
 
-        return self._or_on_host("the cells of a summary", on_device, self._host.summarise, x, grid, step)
+        return self._or_on_host("the cells of a summary", on_device, self._host.summarise, values, grid, rules, missing)
 
-    def numbers_of(
-        self, values: Floats, rules: RowRules
-    ) -> tuple[Floats, NDArray[np.int32] | None, NDArray[np.bool_] | None]:
-        """Numbers of values of the host, by the host engine; see `Engine.numbers_of`."""
-        return self._host.numbers_of(values, rules)
-
-    def values_of(self, numbers: Floats, rules: RowRules, limits: tuple[float, float]) -> Floats:
-        """Values of numbers of the host, by the host engine; see `Engine.values_of`."""
-        return self._host.values_of(numbers, rules, limits)
-
-    def running_summary(self, grid: Grid, step: Step | None = None) -> RunningSummary:
+    def running_summary(self, grid: Grid, rules: RowRules = PLAIN) -> RunningSummary:
         """The summary of no rows yet; see `Engine.running_summary`."""
-        return summary.DeviceSummary(self, self._tables, grid, step)
+        return summary.DeviceSummary(self, self._tables, grid, rules)
 
-    def _summarise_pieces(self, x: Floats, grid: Grid, step: Step | None, lanes: tuple[Lane, Lane]) -> Summary:
+    def _summarise_pieces(
+        self,
+        values: Array,
+        grid: Grid,
+        rules: RowRules,
+        missing: NDArray[np.bool_] | None,
+        lanes: tuple[Lane, Lane],
+    ) -> Summary:
         first_lane, second_lane = lanes
         with first_lane:
-            table = self._tables.lend(grid, step)
+            table = self._tables.lend(grid, rules)
 
         def work(lane: Lane, piece: slice) -> None:
-            part = lane.upload(x[piece])
+            part, mask = lane.upload(values[piece]), _upload(lane, missing, piece)
             # Both lanes add to one table: kernels of a piece begin after those of the piece before.
             lane.follow(second_lane if lane is first_lane else first_lane)
-            table.add(part)
+            table.add(part, mask)
 
-        in_pieces(self.device, len(x), work, lanes=lanes)
+        in_pieces(self.device, len(values), work, lanes=lanes)
         with first_lane:
-            return self._tables.summary(table, len(x))
+            return self._tables.summary(table, len(values))
 
     @ranged
     def e_step(self, x: Floats, weight: Floats | None, scatter: Floats | None, table: KernelTable) -> Floats:
@@ -162,65 +157,72 @@ class CudaEngine(Engine):
         return self._host.log_prob(x, table)
 
     @ranged
-    def transform(
-        self, x: Floats, table: DrawTable, draw: Draw, scalar: Floats, code: NDArray[np.signedinteger]
-    ) -> None:
-        """Scalar and code of every row; see `Engine.transform`."""
+    def encode(
+        self,
+        values: Array,
+        rules: RowRules,
+        table: EncodeTable,
+        draw: Draw,
+        out: tuple[Floats, NDArray[np.signedinteger]],
+        missing: NDArray[np.bool_] | None = None,
+    ) -> Ints:
+        """Scalar and code of every row; see `Engine.encode`."""
         device = self.device
-        if device.is_resident(x):
-            uniforms = None if draw.uniforms is None else device.xp.asarray(draw.uniforms)
-            rows.transform(device, x, table, replace(draw, uniforms=uniforms), (scalar, code))
-            return
+        if device.is_resident(values):
+            resident_draw = replace(draw, uniforms=self._up(draw.uniforms))
+            counts: Ints = rows.encode(device, (values, missing), rules, table, resident_draw, out)
+            return counts
+        parts: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
-            uniforms = None if draw.uniforms is None else lane.upload(draw.uniforms[piece])
+            uniforms = _upload(lane, draw.uniforms, piece)
             piece_draw = replace(draw, first_row=draw.first_row + piece.start, uniforms=uniforms)
-            out = self._like(scalar[piece]), self._like(code[piece])
-            rows.transform(device, lane.upload(x[piece]), table, piece_draw, out)
-            lane.download(out[0], scalar[piece])
-            lane.download(out[1], code[piece])
+            written, counts = tuple(self._like(array[piece]) for array in out), rows.NO_COUNTS.copy()
+            mask = _upload(lane, missing, piece)
+            result = rows.encode(device, (lane.upload(values[piece]), mask), rules, table, piece_draw, written)
+            for array, target in zip((*written, result), (*(array[piece] for array in out), counts), strict=True):
+                lane.download(array, target)
+            parts.append((piece.start, counts))
 
-        on_device = partial(in_pieces, device, len(x), work)
-        self._or_on_host("rows", on_device, self._host.transform, x, table, draw, scalar, code)
+        def on_device() -> Ints:
+            in_pieces(device, len(values), work)
+            return _merged(parts)
+
+        return self._or_on_host("rows", on_device, self._host.encode, values, rules, table, draw, out, missing)
 
     @ranged
-    def hold(
+    def decode(
         self,
-        numbers: Floats,
         scalar: Floats,
         code: NDArray[np.signedinteger],
-        table: HoldTable,
-        off_step: NDArray[np.bool_] | Step | None,
-    ) -> Ints:
-        """Modes that hold their rows; see `Engine.hold`."""
-        if not self.device.is_resident(numbers):
-            return self._host.hold(numbers, scalar, code, table, off_step)
-        counts: Ints = holds.hold(self.device, numbers, (scalar, code), table, off_step)
-        return counts
-
-    @ranged
-    def inverse_transform(
-        self, scalar: Floats, code: NDArray[np.signedinteger], table: InverseTable, out: Floats
+        rules: RowRules,
+        table: DecodeTable,
+        out: Array,
+        missing: NDArray[np.bool_] | None = None,
     ) -> tuple[int, bool]:
-        """Numbers of every row; see `Engine.inverse_transform`."""
+        """Value of every row; see `Engine.decode`."""
         device = self.device
         if device.is_resident(scalar):
-            code_less, scalar_less = device.to_host(rows.inverse_transform(device, scalar, code, table, out))
-            return _first(code_less), bool(scalar_less == rows.NO_ROW and table.complete)
+            found = device.to_host(rows.decode(device, (scalar, code), rules, table, out, missing))
+            return _first(found[0]), bool(found[1] == rows.NO_ROW and table.complete)
         wrong: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
-            value, errors = self._like(out[piece]), np.zeros(2, np.uint64)
-            result = rows.inverse_transform(device, lane.upload(scalar[piece]), lane.upload(code[piece]), table, value)
-            lane.download(value, out[piece])
+            written, errors = self._like(out[piece]), rows.NO_ERRORS.copy()
+            mask = None if missing is None else self._like(missing[piece])
+            coded = lane.upload(scalar[piece]), lane.upload(code[piece])
+            result = rows.decode(device, coded, rules, table, written, mask)
+            lane.download(written, out[piece])
             lane.download(result, errors)
+            if missing is not None:
+                lane.download(mask, missing[piece])
             wrong.append((piece.start, errors))
 
         def on_device() -> tuple[int, bool]:
             in_pieces(device, len(code), work)
             return next((start + _first(errors[0]) for start, errors in wrong if _first(errors[0]) >= 0), -1), False
 
-        return self._or_on_host("rows", on_device, self._host.inverse_transform, scalar, code, table, out)
+        return self._or_on_host("rows", on_device, self._host.decode, scalar, code, rules, table, out, missing)
 
     @ranged
     def fill_onehot(self, parts: Sequence[OnehotPart], out: Floats) -> None:
@@ -298,9 +300,9 @@ def started(host: Engine) -> CudaEngine:
     host : Engine
         Engine that runs E-steps over arrays of the host.
     """
-    engine, table = CudaEngine(host), InverseTable(Frame(1.0, 0.0), np.zeros(1), np.ones(1), 1.0)
+    engine, table = CudaEngine(host), DecodeTable(Frame(1.0, 0.0), np.zeros(1), np.ones(1), 1.0)
     number = np.full(1, np.nan)
-    engine.inverse_transform(np.ones(1, np.float32), np.zeros(1, np.uint8), table, number)
+    engine.decode(np.ones(1, np.float32), np.zeros(1, np.int8), PLAIN, table, number)
     if number[0] != 1.0:
         raise RuntimeError(f"a kernel gave {number[0]} instead of 1.0")
     return engine
@@ -309,3 +311,18 @@ def started(host: Engine) -> CudaEngine:
 def _first(row: np.uint64) -> int:
     """Row number in the contract's form: -1 where there is none."""
     return -1 if int(row) == rows.NO_ROW else int(row)
+
+
+def _upload(lane: Lane, array: NDArray[Any] | None, piece: slice) -> Any:
+    """A piece of an array of the host that may be None."""
+    return None if array is None else lane.upload(array[piece])
+
+
+def _merged(parts: Sequence[tuple[int, NDArray[np.uint64]]]) -> Ints:
+    """Counts of all rows by those of their parts, each with its first row."""
+    merged = rows.NO_COUNTS.copy().reshape(-1, 2)
+    for start, counts in parts:
+        numbers, first = counts.reshape(-1, 2).T
+        merged[:, 0] += numbers
+        merged[:, 1] = np.minimum(merged[:, 1], np.where(numbers > 0, first + np.uint64(start), merged[:, 1]))
+    return merged.ravel().astype(np.int64)

@@ -13,8 +13,6 @@ from gpuvgm.engines.kernels import source
 
 #: Options of the compiler beside CuPy's own: products and sums are contracted nowhere but where the source says fma.
 OPTIONS = ("--std=c++17", "--fmad=false")
-#: What programs' names call these types.
-SHORT = {"float32": "f4", "float64": "f8", "uint8": "u1", "uint16": "u2"}
 _PASTED = re.compile(r'^#pragma once$|^#include ".*"$', re.MULTILINE)
 #: C names of elements by NumPy name.
 C_TYPES = {
@@ -24,9 +22,13 @@ C_TYPES = {
     "uint64": "unsigned long long",
     "int32": "int",
     "uint32": "unsigned int",
+    "int16": "short",
     "uint16": "unsigned short",
+    "int8": "signed char",
     "uint8": "unsigned char",
 }
+#: What programs' names call these types.
+SHORT = {name: f"{name[0]}{np.dtype(name).itemsize}" for name in C_TYPES}
 #: NumPy's types of single values.
 SCALARS = {name: np.dtype(name).type for name in C_TYPES}
 

@@ -1,4 +1,4 @@
-"""Rows in, rows out on the device: transform, inverse, and the onehot layout."""
+"""Rows in, rows out on the device: encode, decode, and the onehot layout."""
 
 from __future__ import annotations
 
@@ -8,56 +8,89 @@ from typing import Any
 
 import numpy as np
 
-from gpuvgm.engines.base import OnehotPart, ReadPart
+from gpuvgm.engines.base import SMALLEST_FLOAT32, OnehotPart, ReadPart
 from gpuvgm.engines.cuda.device import Device, address_of
 from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
-from gpuvgm.engines.tables import Draw, DrawTable, InverseTable
+from gpuvgm.engines.cuda.values import RULE_WORDS, SOURCES, Reading, modal_words, reading_of, rule_words, word_of
+from gpuvgm.engines.encode import SORTS, DecodeTable, EncodeTable
+from gpuvgm.engines.tables import Draw, RowRules, Step
 from gpuvgm.summary.grid import Floats
 
 QUAD = 4  # rows a thread
 BLOCKS_EACH = 16  # blocks of a grid-stride kernel per multiprocessor
+ENCODE_THREADS = 128
+ENCODE_BLOCKS = 128  # per multiprocessor, which has a few at a time: the last ones to end are a small part of all
 TILE_ROWS = 32  # of the onehot matrix, see cuda/onehot.cuh
 NO_ROW = (1 << 64) - 1
+NO_COUNTS, NO_ERRORS = np.array([0, NO_ROW] * len(SORTS), np.uint64), np.full(2, NO_ROW, np.uint64)
+_NO_COUNTS, _NO_ERRORS = NO_COUNTS.view(np.float64), NO_ERRORS.view(np.float64)  # as they follow parameters
+DECODE_FLAGS = ("unit", "step", "modal", "missing")
+MODAL_WIDTH = -1.0  # of a code whose mean holds the bits of a modal value
 
 
 @cache
-def transform_program(components: int, randomness: str, types: tuple[str, str, str]) -> Program:
-    """Program of `Engine.transform`.
+def encode_program(reading: Reading, draw: tuple[int, str], types: tuple[str, str], *, holds: bool) -> Program:
+    """Program of `Engine.encode`.
 
     Parameters
     ----------
-    components : int
-        K.
-    randomness : {"generator", "given", "none"}
-        Where uniforms come from.
-    types : (str, str, str)
-        Types of rows, scalars and codes.
+    reading : Reading
+        What values are read.
+    draw : (int, {"generator", "given", "none"})
+        Number of components, and where uniforms come from.
+    types : (str, str)
+        Types of scalars and codes.
+    holds : bool
+        Whether rows are given to modes that hold them.
     """
-    x, scalar, code = types
+    components, randomness = draw
+    constants = {
+        "SCALAR": C_TYPES[types[0]],
+        "CODE": C_TYPES[types[1]],
+        "COMPONENTS": str(components),
+        "RANDOMNESS": f"gpuvgm::{randomness.upper()}",
+        "HOLDS": str(int(holds)),
+    }
+    parts = ["gpuvgm_encode", str(components), randomness, reading.name, *map(SHORT.__getitem__, types)]
     return Program(
-        name="_".join(["gpuvgm_transform", str(components), randomness, *(SHORT[name] for name in types)]),
-        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/transform.cuh"),
-        constants=(("GPUVGM_ROWS", str(QUAD)),),
+        name="_".join([*parts, "holds"] if holds else parts),
+        sources=(*SOURCES, "cuda/values.cuh", "cuda/encode.cuh"),
+        constants=(*reading.constants, *((f"GPUVGM_{name}", text) for name, text in constants.items())),
         parameters=(
-            Parameter(x, "x"),
+            Parameter(reading.value, "values"),
+            Parameter("uint8", "missing"),
             value("int64", "rows"),
             Parameter("float64", "parameters"),
             Parameter("float64", "given"),
             *(value("uint64", name) for name in ("seed", "column", "first_row")),
-            written(scalar, "scalar"),
-            written(code, "code"),
+            written(types[0], "scalar"),
+            written(types[1], "code"),
+            written("uint64", "found"),
         ),
-        operation=f"gpuvgm::transform_quad<{components}, gpuvgm::{randomness.upper()}>"
-        "(i, &x[0], rows, &parameters[0], &given[0], seed, column, first_row, &scalar[0], &code[0])",
+        threads=ENCODE_THREADS,
     )
 
 
 @cache
-def inverse_program(scalar: str, code: str, number: str) -> Program:
-    """Program of `Engine.inverse_transform` for these types of scalars, codes and numbers."""
+def decode_program(types: tuple[str, str, str], scale: str, flags: frozenset[str]) -> Program:
+    """Program of `Engine.decode`.
+
+    Parameters
+    ----------
+    types : (str, str, str)
+        Types of scalars, codes and values.
+    scale : str
+        Scale of the numbers; "linear" for none.
+    flags : set of {"unit", "step", "modal", "missing"}
+        What there is: a unit other than 1, a step of floats, modal values, a mask to write.
+    """
+    names = [name for name in DECODE_FLAGS if name in flags]
+    scales = [] if scale == "linear" else [scale]
+    template = ", ".join([f"gpuvgm::{scale.upper()}", *(str(name in flags).lower() for name in DECODE_FLAGS)])
+    scalar, code, number = types
     return Program(
-        name=f"gpuvgm_inverse_{SHORT[scalar]}_{SHORT[code]}_{SHORT[number]}",
-        sources=("vgm_math.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/inverse.cuh"),
+        name="_".join(["gpuvgm_decode", *map(SHORT.__getitem__, types), *scales, *names]),
+        sources=(*SOURCES, "cuda/decode.cuh"),
         constants=(("GPUVGM_ROWS", str(QUAD)),),
         parameters=(
             Parameter(scalar, "scalar"),
@@ -66,9 +99,11 @@ def inverse_program(scalar: str, code: str, number: str) -> Program:
             Parameter("float64", "parameters"),
             value("uint32", "codes"),
             written(number, "value"),
+            written("uint8", "missing"),
             written("uint64", "found"),
         ),
-        operation="gpuvgm::inverse_quad(i, &scalar[0], &code[0], rows, &parameters[0], codes, &value[0], &found[0])",
+        operation=f"gpuvgm::decode_quad<{template}>"
+        "(i, &scalar[0], &code[0], rows, &parameters[0], codes, &value[0], &missing[0], &found[0])",
     )
 
 
@@ -107,44 +142,87 @@ def read_program(real: str) -> Program:
     )
 
 
-def transform(device: Device, x: Any, table: DrawTable, draw: Draw, out: tuple[Any, Any]) -> None:
-    """Scalar and code of rows on the device; see `Engine.transform`.
+def encode(
+    device: Device, rows: tuple[Any, Any], rules: RowRules, table: EncodeTable, draw: Draw, out: tuple[Any, Any]
+) -> Any:
+    """Scalar and code of rows on the device; see `Engine.encode`.
 
     Parameters
     ----------
     device : Device
         Where the rows lie.
-    x : array of shape (rows,), float32 or float64
-        The rows.
-    table, draw : DrawTable, Draw
-        Table and draw; uniforms on the device.
-    out : (scalar, code)
-        Arrays to write.
+    rows : (values, missing)
+        The rows, and the mask of those that are missing or None.
+    rules, table, draw, out
+        As for `Engine.encode`; all arrays on the device.
+
+    Returns
+    -------
+    array of shape (10,), uint64
+        The counts, on the device.
     """
-    scalar, code = out[0], as_read(out[1])
+    (values, missing), scalar, code = rows, out[0], as_read(out[1])
     is_certain = draw.most_probable or len(table.widths) == 1
     randomness = "none" if is_certain else "generator" if draw.uniforms is None else "given"
-    parameters = device.xp.asarray(_draw_parameters(table))
-    names = (x.dtype.name, scalar.dtype.name, code.dtype.name)
-    device.run_rows(
-        transform_program(len(table.mixture.means), randomness, names),
-        [
-            *(x, len(x), parameters, draw.uniforms if randomness == "given" else parameters),
-            *(draw.seed, draw.column, draw.first_row, scalar, code),
-        ],
-        -(-(len(x) + draw.first_row % QUAD) // QUAD) if len(x) else 0,
+    program = encode_program(
+        reading_of(values.dtype, rules, missing=missing is not None),
+        (len(table.mixture.means), randomness),
+        (scalar.dtype.name, code.dtype.name),
+        holds=table.coverage is not None,
     )
+    words = _encode_words(table, rules, values.dtype, scalar.dtype)
+    parameters = device.xp.asarray(np.concatenate((words, _NO_COUNTS)))
+    counts = parameters[-len(NO_COUNTS) :].view(np.uint64)
+    quads = -(-(len(values) + draw.first_row % QUAD) // QUAD) if len(values) else 0
+    device.run_blocks(
+        program,
+        min(-(-quads // program.threads), ENCODE_BLOCKS * device.multiprocessors),
+        [
+            *(values, parameters.view(np.uint8) if missing is None else missing.view(np.uint8), len(values)),
+            *(parameters, draw.uniforms if randomness == "given" else parameters),
+            *(draw.seed, draw.column, draw.first_row, scalar, code, counts),
+        ],
+    )
+    return counts
 
 
 @lru_cache(1024)
-def _draw_parameters(table: DrawTable) -> Floats:
-    """Rules, and six numbers of each component; see cuda/transform.cuh."""
+def _encode_words(table: EncodeTable, rules: RowRules, dtype: np.dtype[Any], scalar: np.dtype[Any]) -> Floats:
+    """Rules, draw table, coverage and modal values; see cuda/encode.cuh."""
     mixture, active = table.mixture, len(table.widths)
-    rules = [table.limit, active, max(table.missing_code, 0), table.floor, mixture.frame.scale, mixture.frame.centre]
+    largest = np.finfo(np.float64).max
+    header = [table.limit, active, max(table.missing_code, 0), table.floor, mixture.frame.scale, mixture.frame.centre]
+    ends = [table.low, table.high, max(table.low, -largest), min(table.high, largest)]
+    below = np.nextafter(scalar.type(table.limit), scalar.type(0))
+    usual = upper_word(float(below)) - upper_word(SMALLEST_FLOAT32)
     components = np.ones((len(mixture.means), 6))
     components[:, :3] = np.stack((mixture.means, mixture.half_precisions, mixture.coefficients), axis=1)
-    components[:active, 3:5] = np.stack((table.widths, table.codes), axis=1)
-    return np.concatenate((np.array([*rules, 0, 0], np.float64), components.ravel()))
+    components[:active, 3:5] = np.stack((table.widths, table.codes[:active]), axis=1)
+    parts = [
+        *(np.array(header + ends, np.float64), np.array([max(usual, 0), 0], np.uint64).view(np.float64)),
+        *(components.ravel(), _coverage_words(table)),
+    ]
+    modal_at = RULE_WORDS + sum(map(len, parts))
+    modal = modal_words(rules, dtype, table.modal_codes.tolist())
+    words = rule_words(rules, dtype, modal_at)
+    return np.concatenate((words.view(np.float64), *parts, modal.view(np.float64)))
+
+
+def upper_word(number: float) -> int:
+    """Upper word of the bits of a number that is not negative."""
+    return word_of(number) >> 32
+
+
+def _coverage_words(table: EncodeTable) -> Floats:
+    """Rules of the coverage, then five numbers of each mode; nothing without a coverage."""
+    if table.coverage is None:
+        return np.empty(0)
+    coverage, components, frame = table.coverage, table.coverage.components, table.coverage.components.frame
+    modes, active = len(coverage.means), len(components.means)
+    each = np.zeros((modes, 5))
+    each[:, 0], each[:, 1], each[:, 4] = coverage.means, coverage.widths, table.codes
+    each[:active, 2], each[:active, 3] = components.coefficients, components.half_precisions
+    return np.concatenate(([coverage.limit, frame.scale, frame.centre, modes, active, 0.0], each.ravel()))
 
 
 def as_read(code: Any) -> Any:
@@ -152,26 +230,54 @@ def as_read(code: Any) -> Any:
     return code.view(f"u{code.dtype.itemsize}")
 
 
-def inverse_transform(device: Device, scalar: Any, code: Any, table: InverseTable, out: Any) -> Any:
-    """Numbers of rows on the device; see `Engine.inverse_transform`. Of float32, they are rounded to the nearest.
+def decode(device: Device, coded: tuple[Any, Any], rules: RowRules, table: DecodeTable, out: Any, missing: Any) -> Any:
+    """Values of rows on the device; see `Engine.decode`. Of float32, they are rounded to the nearest.
 
     Returns
     -------
     array of shape (2,), uint64
-        On the device: the first row whose code does not exist, and the first whose scalar is NaN, or `NO_ROW`.
+        On the device: the first row whose code does not exist, and the first whose value is missing for a scalar that
+        is, or `NO_ROW`.
     """
-    code = as_read(code)
-    frame = table.frame
-    codes = np.stack((table.means, table.widths), axis=1).ravel()
-    rules = np.array([frame.centre, 1.0 / frame.scale, table.limit])
-    parameters = device.xp.asarray(np.concatenate((rules, codes)))
-    errors = device.xp.asarray(np.full(2, NO_ROW, np.uint64))
-    device.run_rows(
-        inverse_program(scalar.dtype.name, code.dtype.name, out.dtype.name),
-        [scalar, code, len(code), parameters, len(table.means), out, errors],
-        -(-len(code) // QUAD),
+    scalar, code = coded[0], as_read(coded[1])
+    has_step = table.step is not None and out.dtype.kind == "f"  # whole numbers have one of 1 at least
+    needs = {"unit": rules.unit != 1, "step": has_step, "modal": table.modal, "missing": missing is not None}
+    program = decode_program(
+        (scalar.dtype.name, code.dtype.name, out.dtype.name),
+        "linear" if rules.scale is None else rules.scale.name,
+        frozenset(name for name, is_needed in needs.items() if is_needed),
     )
+    parameters = device.xp.asarray(np.concatenate((_decode_words(table, rules, out.dtype), _NO_ERRORS)))
+    errors = parameters[-len(NO_ERRORS) :].view(np.uint64)
+    marks = parameters.view(np.uint8) if missing is None else missing.view(np.uint8)
+    arguments = [scalar, code, len(code), parameters, len(table.means), out, marks, errors]
+    device.run_rows(program, arguments, -(-len(code) // QUAD))
     return errors
+
+
+@lru_cache(1024)
+def _decode_words(table: DecodeTable, rules: RowRules, dtype: np.dtype[Any]) -> Floats:
+    """How values are made, then mean and width of each code; see cuda/decode.cuh."""
+    frame, is_whole, step = table.frame, dtype.kind != "f", table.step or Step(1, 1, "float64")
+    header = [
+        *(frame.centre, 1.0 / frame.scale, table.limit),
+        *(2.0 ** ((0 if rules.scale is None else rules.scale.exponent) - 1), rules.unit, rules.origin),
+        *(table.low, table.high, step.numerator, step.denominator),
+    ]
+    codes = np.stack((table.means, table.widths), axis=1)
+    for place, number in table.modal:
+        bits = word_of(int(number) if is_whole else float(number))
+        codes[place] = np.array([bits], np.uint64).view(np.float64)[0], MODAL_WIDTH
+    multiples = _multiples(table, int(rules.origin), step.numerator) if is_whole else [0] * 8
+    words = np.array([*map(word_of, [*map(float, header), *multiples])], np.uint64)
+    return np.concatenate((words.view(np.float64), codes.ravel()))
+
+
+def _multiples(table: DecodeTable, base: int, step: int) -> list[int | float]:
+    """What `nearest_multiple` of vgm_whole.cuh reads, as `nearest_multiples` of engines/whole.py has it."""
+    least, largest, whole = -(-int(table.low) // step), int(table.high) // step, base // step
+    ends = float(least - whole), float(largest - whole)
+    return [float(base % step), float(step), *ends, whole, step, least, largest]
 
 
 def fill_onehot(device: Device, parts: Sequence[OnehotPart], out: Any) -> None:

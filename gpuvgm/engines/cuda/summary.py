@@ -10,16 +10,17 @@ from weakref import WeakSet
 
 import numpy as np
 
-from gpuvgm.engines.base import Engine, RunningSummary
+from gpuvgm.engines.base import PLAIN, Engine, RunningSummary
 from gpuvgm.engines.cuda.device import Device
-from gpuvgm.engines.cuda.programs import C_TYPES, SHORT, Parameter, Program, value, written
-from gpuvgm.engines.cuda.rows import QUAD
-from gpuvgm.engines.tables import Step
+from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
+from gpuvgm.engines.cuda.values import SOURCES, Reading, modal_words, reading_of, rule_words
+from gpuvgm.engines.tables import RowRules
 from gpuvgm.summary.grid import ENTRIES, NO_HOT_KEY, OUTER_CELLS, Grid, Keys, values_of
 from gpuvgm.summary.summary import Summary, check_range
 
 WINDOW_ROWS = (1 << 22) - 4096  # rows whose count and first moment fit one 64-bit word of a cell
-WINDOWS = 5  # of a launch; a multiprocessor has a block of each at a time
+WINDOWS = 5  # of a launch; a multiprocessor has a block of each at a time,
+RULED_WINDOWS = 4  # and fewer where a thread has more to do than find the cell of a number
 TRIAL_ROWS = 1 << 16  # rows that are added first, to see which cells are frequent
 FREQUENT_SHARE = 1024  # a cell with one row in so many is frequent
 SLOTS = 1024
@@ -27,8 +28,9 @@ SEVERAL = (1 << 32) - 1  # more than one split cell has this slot
 LEAST_ROWS_EACH = 4096  # rows that a block is worth starting for
 SEGMENT = 1024  # cells that a block of a walk over them takes at a time
 GATHERED = 1 << 16  # occupied cells that are taken out of a table at a time
-OCCUPIED, OFF_STEP = 4, 5  # where these numbers stand, after what else is counted apart from cells
-APART = 8  # numbers that are
+#: Where numbers stand that are counted apart from cells, see cuda/summarise.cuh; those of modal values come last.
+MISSING, INFINITE, LEAST, MOST, OCCUPIED, OFF_STEP, FIRST_MODAL = 0, 1, 2, 3, 4, 5, 8
+LEAST_MODAL = 24  # modal values that there is room for
 FIRST_GUESS = 1 << 14  # occupied cells that come to the host with what is counted apart, and no wait of their own
 LEAST_INNER = 1 << 16  # inner cells that there is room for, so that most columns share what one had
 GRIDS = 64  # grids that are kept, of 1 MiB each
@@ -37,15 +39,22 @@ LENT_SHARE = 1 / 16  # of the memory that is free: rooms that rows of several bl
 _CELLS = ("vgm_math.cuh", "cuda/block.cuh", "cuda/cell_table.cuh")
 
 
+def windows_of(reading: Reading) -> int:
+    """Windows of a launch; a multiprocessor has a block of each at a time."""
+    return WINDOWS if reading.is_plain else RULED_WINDOWS
+
+
 @cache
-def rows_program(x: str) -> Program:
-    """Program that adds a window of rows of this type to a table of cells."""
+def rows_program(reading: Reading) -> Program:
+    """Program that adds a window of such values to a table of cells."""
     return Program(
-        name=f"gpuvgm_summarise_{SHORT[x]}",
-        sources=(*_CELLS, "cuda/block_rows.cuh", "cuda/quad.cuh", "cuda/summarise.cuh"),
-        constants=(("GPUVGM_VALUE", C_TYPES[x]),),
+        name=f"gpuvgm_summarise_{reading.name}",
+        sources=(*SOURCES, "cuda/cell_table.cuh", "cuda/values.cuh", "cuda/summarise.cuh"),
+        constants=(*reading.constants, ("GPUVGM_BLOCKS", str(windows_of(reading)))),
         parameters=(
-            Parameter(x, "x"),
+            Parameter(reading.value, "x"),
+            Parameter("uint8", "missing"),
+            Parameter("uint64", "rules"),
             value("int64", "first"),
             value("int64", "rows"),
             value("int32", "window_rows"),
@@ -115,25 +124,6 @@ GATHER = Program(
 )
 
 
-@cache
-def off_step_program(x: str) -> Program:
-    """Program that counts the rows of this type that are no multiples of a step, four of them a thread."""
-    return Program(
-        name=f"gpuvgm_off_step_{SHORT[x]}",
-        sources=("vgm_math.cuh", "vgm_step.cuh", "cuda/block.cuh", "cuda/quad.cuh", "cuda/off_step.cuh"),
-        constants=(("GPUVGM_ROWS", str(QUAD)),),
-        parameters=(
-            Parameter(x, "x"),
-            value("int64", "rows"),
-            value("float64", "step"),
-            value("float64", "parts"),
-            value("int32", "bits"),
-            written("uint64", "off"),
-        ),
-        operation="gpuvgm::count_off_step(i, &x[0], rows, step, parts, bits, &off[0])",
-    )
-
-
 class Room:
     """Memory for the cells of a table, whose sums are zero outside of its use.
 
@@ -143,6 +133,8 @@ class Room:
         CuPy.
     inner : int
         Inner cells and parts that there is room for.
+    modal : int
+        Modal values that there is room for.
 
     Attributes
     ----------
@@ -154,27 +146,29 @@ class Room:
         The frequent cells.
     touched : array of shape (OUTER_CELLS / SEGMENT,), uint32
         1 for every segment of the outer cells that a row fell into.
-    results : array of shape (APART + 5 * GATHERED,), uint64
-        Counts apart from cells, and the cells last taken out of the totals.
-    apart, occupied, off_step, gathered : array
-        Parts of them.
+    results : array of shape (apart + 5 * GATHERED,), uint64
+        What is counted apart from cells, and the cells last taken out of the totals.
+    apart : int
+        Numbers that are counted apart.
+    occupied, gathered : array
+        Parts of the results.
     nbytes : int
         About its memory.
     """
 
-    def __init__(self, xp: Any, inner: int) -> None:
-        self.inner = inner
+    def __init__(self, xp: Any, inner: int, modal: int = LEAST_MODAL) -> None:
+        self.inner, self.modal, self.apart = inner, modal, FIRST_MODAL + modal
         self.tables = xp.zeros((WINDOWS * inner, 2), np.uint64)
         self.totals = xp.zeros((OUTER_CELLS + inner, 4), np.uint64)
         touched = OUTER_CELLS // SEGMENT // 2
-        fresh = np.zeros(SLOTS + touched + APART, np.uint64)
-        fresh[SLOTS + touched + 2] = NO_HOT_KEY  # above the key of every row
+        fresh = np.zeros(SLOTS + touched + self.apart, np.uint64)
+        fresh[SLOTS + touched + LEAST] = NO_HOT_KEY  # above the key of every row
         words = xp.empty(len(fresh) + 5 * GATHERED, np.uint64)
         self._fresh, self._start_words = xp.asarray(fresh), words[: len(fresh)]
         self.frequent, self.touched = words[:SLOTS], words[SLOTS : SLOTS + touched].view(np.uint32)
         self.results, self.gathered = words[SLOTS + touched :], words[len(fresh) :]
         self.nbytes = self.tables.nbytes + self.totals.nbytes
-        self.occupied, self.off_step = self.results[OCCUPIED:OFF_STEP], self.results[OFF_STEP:APART]
+        self.occupied = self.results[OCCUPIED : OCCUPIED + 1]
 
     def begin(self) -> None:
         """Make it ready for rows."""
@@ -202,7 +196,8 @@ class GridOnDevice:
     """
 
     def __init__(self, xp: Any, grid: Grid) -> None:
-        splits = grid.splits
+        splits, self._xp = grid.splits, xp
+        self._rules: dict[tuple[RowRules, np.dtype[Any]], tuple[Any, Any]] = {}
         self.grid, self.inner = grid, grid.inner_cells + len(splits.parent)
         self.cells, self.guess = OUTER_CELLS + self.inner, FIRST_GUESS
         self.arguments = [
@@ -217,6 +212,14 @@ class GridOnDevice:
             grid.hot_key,
             *_place_of_hot_key(grid),
         ]
+
+    def rules(self, rules: RowRules, dtype: np.dtype[Any]) -> tuple[Any, Any]:
+        """Rules for values of a type as kernels read them, and an array in the place of a mask where there is none."""
+        if (rules, dtype) not in self._rules:
+            modal = modal_words(rules, dtype, range(len(rules.modal)))
+            words = self._xp.asarray(np.concatenate((rule_words(rules, dtype), modal)))
+            self._rules[rules, dtype] = words, words.view(np.uint8)
+        return self._rules[rules, dtype]
 
 
 class CellTables:
@@ -237,43 +240,45 @@ class CellTables:
         self._rooms_in_use: defaultdict[int, WeakSet[Room]] = defaultdict(WeakSet)
         self._grids: OrderedDict[tuple[int, str], GridOnDevice] = OrderedDict()
 
-    def summarise(self, x: Any, grid: Grid, step: Step | None = None) -> Summary:
-        """Summary of rows on the device; see `Engine.summarise`.
+    def summarise(self, values: Any, grid: Grid, rules: RowRules = PLAIN, missing: Any = None) -> Summary:
+        """Summary of values on the device; see `Engine.summarise`.
 
         Parameters
         ----------
-        x : array of shape (rows,), float32 or float64
-            The rows.
+        values : array of shape (rows,), float32, float64 or integers
+            The values.
         grid : Grid
             Cells to sum over.
-        step : Step, optional
-            Count the rows that are no multiples of it.
+        rules : RowRules
+            How values become numbers.
+        missing : array of shape (rows,), bool, optional
+            Rows without a value.
         """
-        table = self.lend(grid, step)
-        table.add(x)
-        return self.summary(table, len(x))
+        table = self.lend(grid, rules)
+        table.add(values, missing)
+        return self.summary(table, len(values))
 
-    def lend(self, grid: Grid, step: Step | None = None) -> CellTable:
+    def lend(self, grid: Grid, rules: RowRules = PLAIN) -> CellTable:
         """An empty table on the device that is current here.
 
         Parameters
         ----------
         grid : Grid
             Cells to sum over.
-        step : Step, optional
-            Count the rows that are no multiples of it.
+        rules : RowRules
+            How values become numbers.
         """
-        number, xp = self.device.current, self.device.xp
+        number, xp, modal = self.device.current, self.device.xp, len(rules.modal)
         with self._lock:
             device_grid = self._grids.pop((number, grid.fingerprint), None)
             room = self._rooms[number].pop() if self._rooms.get(number) else None
         device_grid = device_grid or GridOnDevice(xp, grid)
-        if room is None or room.inner < device_grid.inner:
+        if room is None or room.inner < device_grid.inner or room.modal < modal:
             room = None  # its memory first
-            room = Room(xp, max(device_grid.inner, LEAST_INNER))
+            room = Room(xp, max(device_grid.inner, LEAST_INNER), max(modal, LEAST_MODAL))
         with self._lock:
             self._rooms_in_use[number].add(room)
-        return CellTable(self.device, device_grid, room, step)
+        return CellTable(self.device, device_grid, room, rules)
 
     @property
     def are_many(self) -> bool:
@@ -299,7 +304,7 @@ class CellTables:
             self._grids[number, table.grid.grid.fingerprint] = table.grid
             if len(self._grids) > GRIDS:
                 self._grids.popitem(last=False)
-        check_range(summary.ordinary, rows - summary.missing - summary.infinite)
+        check_range(summary.ordinary, rows - summary.missing - summary.infinite - sum(summary.modal))
         return summary
 
     def release(self) -> None:
@@ -322,28 +327,28 @@ class DeviceSummary(RunningSummary):
         The tables of the device.
     grid : Grid
         Cells to sum over.
-    step : Step, optional
-        Count the rows that are no multiples of it.
+    rules : RowRules
+        How values become numbers.
     """
 
-    def __init__(self, engine: Engine, tables: CellTables, grid: Grid, step: Step | None) -> None:
-        super().__init__(engine, grid, step)
+    def __init__(self, engine: Engine, tables: CellTables, grid: Grid, rules: RowRules) -> None:
+        super().__init__(engine, grid, rules)
         self._tables, self._rows = tables, 0
         self._table: CellTable | None = None
 
-    def add(self, x: Any) -> None:
+    def add(self, values: Any, missing: Any = None) -> None:
         """Add rows; see `RunningSummary.add`."""
-        if not self._tables.device.is_resident(x):
-            super().add(x)
+        if not self._tables.device.is_resident(values):
+            super().add(values, missing)
             return
         if self._table is None:
-            self._table = self._tables.lend(self._grid, self._step)
+            self._table = self._tables.lend(self._grid, self._rules)
         try:
-            self._table.add(x)
+            self._table.add(values, missing)
         except BaseException:  # its sums may be anything: `rows` tells whether they are right, and no one has it next
             self._table.is_reusable = False
             raise
-        self._rows += len(x)
+        self._rows += len(values)
         if self._tables.are_many:
             self._take()
 
@@ -370,8 +375,8 @@ class CellTable:
         Cells to sum over.
     room : Room
         Memory of the sums.
-    step : Step, optional
-        Count the rows that are no multiples of it, which must be one of float64 or float32.
+    rules : RowRules
+        How values become numbers.
     window_rows : int
         Rows of a window, at most `WINDOW_ROWS`.
     trial_rows : int
@@ -388,44 +393,43 @@ class CellTable:
         device: Device,
         grid: GridOnDevice,
         room: Room,
-        step: Step | None = None,
+        rules: RowRules = PLAIN,
         *,
         window_rows: int = WINDOW_ROWS,
         trial_rows: int = TRIAL_ROWS,
     ) -> None:
-        self._device, self.grid, self.room, self._step = device, grid, room, step
+        self._device, self.grid, self.room, self._rules = device, grid, room, rules
         self._window_rows, self._trial_rows = window_rows, trial_rows
-        self._added, self.is_reusable = 0, True
+        self._added, self.is_reusable, self._dtype = 0, True, np.dtype(np.float64)
         room.begin()
 
-    def add(self, x: Any) -> None:
-        """Add rows of the device, float32 or float64; nothing is waited for."""
+    def add(self, values: Any, missing: Any = None) -> None:
+        """Add rows of the device, all of one type, of which a mask may say that they are missing; nobody waits."""
         start = 0
-        while start < len(x):
+        most_rows = windows_of(reading_of(values.dtype, self._rules, missing=missing is not None)) * self._window_rows
+        while start < len(values):
             trial = self._trial_rows - self._added
-            rows = min(len(x) - start, trial if trial > 0 else WINDOWS * self._window_rows)
-            self.add_rows(x, start, rows)
+            rows = min(len(values) - start, trial if trial > 0 else most_rows)
+            self.add_rows(values, start, rows, missing)
             start += rows
             if trial > 0 and rows == trial:
                 self._find_frequent()
-        if self._step is not None:
-            self._count_off_step(x, self._step)
 
-    def _count_off_step(self, x: Any, step: Step) -> None:
-        arguments = [x, len(x), step.numerator, step.denominator, step.bits, self.room.off_step]
-        self._device.run_rows(off_step_program(x.dtype.name), arguments, -(-len(x) // QUAD))
-
-    def add_rows(self, x: Any, first_row: int, rows: int) -> None:
-        """Add `rows` rows of `x` from row `first_row` on, at most `WINDOWS` windows."""
+    def add_rows(self, values: Any, first_row: int, rows: int, missing: Any = None) -> None:
+        """Add `rows` rows from row `first_row` on, at most `windows_of` windows."""
+        reading, self._dtype = reading_of(values.dtype, self._rules, missing=missing is not None), values.dtype
         blocks = self._device.multiprocessors
-        windows = max(-(-rows // self._window_rows), min(WINDOWS, rows // (blocks * LEAST_ROWS_EACH)), 1)
+        most_windows = min(windows_of(reading), rows // (blocks * LEAST_ROWS_EACH))
+        windows = max(-(-rows // self._window_rows), most_windows, 1)
         window_rows = -(-rows // windows)
         window_blocks = max(1, min(blocks, window_rows // LEAST_ROWS_EACH))
         windows = -(-rows // window_rows)
-        room, launch = self.room, [x, first_row, rows, window_rows, window_blocks]
+        words, no_mask = self.grid.rules(self._rules, values.dtype)
+        mask = no_mask if missing is None else missing.view(np.uint8)
+        room, launch = self.room, [values, mask, words, first_row, rows, window_rows, window_blocks]
         sums = [room.frequent, room.tables, room.totals, room.touched, room.results]
         arguments = [*launch, *self.grid.arguments, *sums]
-        self._device.run_blocks(rows_program(x.dtype.name), windows * window_blocks, arguments)
+        self._device.run_blocks(rows_program(reading), windows * window_blocks, arguments)
         self._carry(windows)
         self._added += rows
 
@@ -455,30 +459,41 @@ class CellTable:
         self.grid.guess = cell_count + cell_count // 8
         cells = np.concatenate(parts)
         cell, count, first, second, high = np.ascontiguousarray(cells[np.argsort(cells[:, 0])].T)
-        missing, infinite, ends = int(counts[0]), int(counts[1]), _least_and_most(counts[2:OCCUPIED])
-        sums = (cell.astype(np.int64), count, first, second, high)
-        return Summary(self.grid.grid, *sums, missing, infinite, *ends, off_step=int(counts[OFF_STEP]))
+        sums, ends = (cell.astype(np.int64), count, first, second, high), self._ends(counts)
+        numbers = (np.inf, -np.inf)
+        if ends is not None:
+            low, high = self._rules.numbers(np.array(ends, self._dtype))[0] + 0.0  # no minus zero
+            numbers = float(low), float(high)
+        return Summary(
+            *(self.grid.grid, *sums, int(counts[MISSING]), int(counts[INFINITE]), *numbers),
+            modal=tuple(counts[FIRST_MODAL : FIRST_MODAL + len(self._rules.modal)].tolist()),
+            ends=ends,
+            off_step=int(counts[OFF_STEP]),
+        )
+
+    def _ends(self, counts: Keys) -> tuple[int | float, int | float] | None:
+        """The least and largest ordinary value by what has their order; None where there was no such value."""
+        order = counts[[LEAST, MOST]]
+        if order[0] > order[1]:
+            return None
+        if self._dtype.kind == "f":
+            low, high = values_of(order) + 0.0  # no minus zero
+            return float(low), float(high)
+        lowest = 0 if self._dtype == np.uint64 else 2**63
+        return int(order[0]) - lowest, int(order[1]) - lowest
 
     def _gather(self) -> tuple[Keys, Keys]:
         """Take occupied cells out of the totals, as many as have room; return counts apart, and these cells."""
         room, limit = self.room, min(self.grid.guess, GATHERED)
         arguments = [self.grid.cells, GATHERED, room.touched, room.totals, room.gathered, room.occupied]
         self._walk(GATHER, arguments)
-        results = self._device.to_host(room.results[: APART + 5 * limit])  # which waits for all of this
-        counts, cells = results[:APART], results[APART:].reshape(-1, 5)
+        results = self._device.to_host(room.results[: room.apart + 5 * limit])  # which waits for all of this
+        counts, cells = results[: room.apart], results[room.apart :].reshape(-1, 5)
         occupied = min(int(counts[OCCUPIED]), GATHERED)
         if occupied > limit:
-            further_cells = self._device.to_host(room.results[APART + 5 * limit : APART + 5 * occupied])
+            further_cells = self._device.to_host(room.gathered[5 * limit : 5 * occupied])
             cells = np.concatenate((cells, further_cells.reshape(-1, 5)))
         return counts, cells[:occupied]
-
-
-def _least_and_most(keys: Keys) -> tuple[float, float]:
-    """Smallest and largest value by their keys; inf and -inf where there was no finite one."""
-    if keys[0] > keys[1]:
-        return np.inf, -np.inf
-    low, high = values_of(keys)
-    return float(low) + 0.0, float(high) + 0.0
 
 
 def _split_cells(parents: Keys) -> Any:

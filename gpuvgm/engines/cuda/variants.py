@@ -4,24 +4,64 @@ from __future__ import annotations
 
 from functools import cache
 
-from gpuvgm.engines.cuda import e_step, em, features, hold, rows, summary, synthesis
+from gpuvgm.engines.cuda import e_step, em, features, rows, summary, synthesis
 from gpuvgm.engines.cuda.programs import Program
+from gpuvgm.engines.cuda.values import Reading
 
 REALS = ("float32", "float64")
-#: Numbers of components, sources of uniforms, and types of rows, scalars and codes.
-TRANSFORMS = (
-    (10, "generator", "float64", "float32", "uint8"),
-    (10, "generator", "float32", "float32", "uint8"),
-    (10, "generator", "float64", "float64", "uint16"),
-    (10, "given", "float64", "float32", "uint8"),
-    (10, "none", "float64", "float32", "uint8"),
-    (10, "none", "float32", "float32", "uint8"),
-    (1, "none", "float64", "float32", "uint8"),
-    (16, "generator", "float64", "float32", "uint8"),
-    (17, "generator", "float64", "float32", "uint8"),
+SCALARS_AND_CODES = (("float32", "uint8"), ("float32", "uint16"), ("float64", "uint8"))
+#: Values that programs read: plain ones, and all rules in some of them.
+FLOATS, SHORT_FLOATS = Reading("float64"), Reading("float32")
+RULED = (
+    Reading("float64", step=True),
+    Reading("float64", "asinh", step=True),
+    Reading("float64", modal=True, missing=True, infinite=True),
+    Reading("float64", "asinh", modal=True, step=True),
+    Reading("float32", "asinh", modal=True, step=True, missing=True, infinite=True),
+    Reading("float64", "log"),
+    Reading("float64", "log1p", origin=True, modal=True, step=True),
+    Reading("float32", "log1p", origin=True, unit=True),
+    Reading("int16", origin=True),
+    Reading("uint8", origin=True, modal=True, step=True, missing=True),
+    Reading("int32", origin=True, modal=True, step=True, missing=True),
+    Reading("int64", origin=True, modal=True, step=True, missing=True),
+    Reading("uint64", origin=True, modal=True, step=True, missing=True),
+    Reading("int64", "asinh", origin=True, unit=True, modal=True, missing=True),
 )
-INVERSES = (("float32", "uint8"), ("float32", "uint16"), ("float64", "uint8"))
-HOLDS = (("float64", "float32", "uint8"), ("float32", "float32", "uint8"), ("float64", "float64", "uint16"))
+#: Values, components and sources of uniforms, types of scalars and codes, and whether rows are held.
+ENCODINGS = (
+    (FLOATS, (10, "generator"), ("float32", "uint8"), False),
+    (SHORT_FLOATS, (10, "generator"), ("float32", "uint8"), False),
+    (FLOATS, (10, "generator"), ("float64", "uint16"), False),
+    (FLOATS, (10, "given"), ("float32", "uint8"), False),
+    (FLOATS, (10, "none"), ("float32", "uint8"), False),
+    (SHORT_FLOATS, (10, "none"), ("float32", "uint8"), False),
+    (FLOATS, (1, "none"), ("float32", "uint8"), False),
+    (FLOATS, (16, "generator"), ("float32", "uint8"), False),
+    (FLOATS, (17, "generator"), ("float32", "uint8"), False),
+    (FLOATS, (10, "generator"), ("float32", "uint8"), True),
+    (SHORT_FLOATS, (10, "none"), ("float64", "uint16"), True),
+    *((reading, (10, "generator"), ("float32", "uint8"), True) for reading in RULED),
+    (RULED[1], (10, "generator"), ("float32", "uint8"), False),
+    (RULED[1], (10, "none"), ("float32", "uint8"), True),
+)
+#: Types of scalars, codes and values, scales, and what there is besides.
+DECODINGS = (
+    *(((*types, real), "linear", ()) for types in SCALARS_AND_CODES for real in REALS),
+    (("float32", "uint8", "float64"), "linear", ("step",)),
+    (("float32", "uint8", "float64"), "linear", ("modal", "missing")),
+    (("float32", "uint8", "float64"), "asinh", ("step",)),
+    (("float32", "uint8", "float64"), "asinh", ("step", "modal", "missing")),
+    (("float32", "uint8", "float32"), "asinh", ("step", "modal")),
+    (("float32", "uint8", "float64"), "log", ()),
+    (("float32", "uint8", "float64"), "log1p", ("step", "modal")),
+    (("float32", "uint8", "float32"), "log1p", ("unit",)),
+    (("float32", "uint8", "int16"), "linear", ()),
+    (("float32", "uint8", "uint8"), "linear", ("modal",)),
+    (("float32", "uint8", "int64"), "linear", ("modal", "missing")),
+    (("float64", "uint16", "uint64"), "linear", ("modal",)),
+    (("float32", "uint8", "int64"), "asinh", ("unit", "modal")),
+)
 #: Numbers of components, types of rows, and whether they are weighted.
 E_STEPS = (
     (1, "float64", False),
@@ -49,14 +89,10 @@ FEATURES = (
 def every_program() -> tuple[Program, ...]:
     """All of them."""
     return (
-        *(
-            rows.transform_program(components, randomness, tuple(types))
-            for components, randomness, *types in TRANSFORMS
-        ),
-        *(rows.inverse_program(*types, number) for types in INVERSES for number in REALS),
+        *(rows.encode_program(reading, draw, types, holds=holds) for reading, draw, types, holds in ENCODINGS),
+        *(rows.decode_program(types, scale, frozenset(flags)) for types, scale, flags in DECODINGS),
         *(program(real) for program in (rows.fill_program, rows.read_program) for real in REALS),
-        *(hold.hold_program(*types) for types in HOLDS),
-        *(program(x) for program in (summary.rows_program, summary.off_step_program) for x in REALS),
+        *(summary.rows_program(reading) for reading in (FLOATS, SHORT_FLOATS, *RULED)),
         summary.CARRY,
         summary.FREQUENT,
         summary.GATHER,

@@ -175,11 +175,14 @@ template <class Real> GPUVGM_FN Real threshold_of(Real uniform, Real active, Rea
     return uniform * fused(active, floor, active_sum);
 }
 
-// Position within a mode: deviation / width, kept within +-limit; what float32 cannot hold as a normal number is 0.
-template <class Real> GPUVGM_FN Real position_in_mode(Real deviation, Real width, Real limit) {
+// A position within a mode, kept within +-limit; what float32 cannot hold as a normal number is 0.
+template <class Real> GPUVGM_FN Real kept_position(Real position, Real limit) {
     typedef Splat<Real> S;
-    const Real z = minimum(maximum(deviation / width, -limit), limit);
+    const Real z = minimum(maximum(position, -limit), limit);
     return select_le(S::of(1.1754943508222875e-38), magnitude(z), z, S::of(0.0));
+}
+template <class Real> GPUVGM_FN Real position_in_mode(Real deviation, Real width, Real limit) {
+    return kept_position(deviation / width, limit);
 }
 
 // The way back: scalar within +-limit, times width, plus mean. NaN stays NaN: the comparisons keep their second

@@ -16,14 +16,20 @@ GPUVGM_FN double halved(double a) {
     return (a + big) - big;  // 11 bits of it are left, or those that a subnormal number has
 }
 
-// Whether a number is no multiple of the step `step / parts`, both whole: not the one nearest to a multiple among those
-// of the column's bits, 64, 32 or 16. NaN is on every step.
+// The number nearest to a multiple of the step `step / parts`, both whole.
+GPUVGM_FN double on_step(double x, double step, double parts) { return rint(x * parts / step) * step / parts; }
+
+// Whether two numbers are different ones of a column's bits, 64, 32 or 16; NaN differs from none.
+GPUVGM_FN bool differs(double a, double b, int bits) {
+    const bool equal = bits == 64   ? a == b
+                       : bits == 32 ? widened(narrowed(a)) == widened(narrowed(b))
+                                    : halved(a) == halved(b);
+    return !equal && b == b;
+}
+
+// Whether a number is no multiple of the step: not the one nearest to a multiple among those of the column's bits.
 GPUVGM_FN bool is_off_step(double x, double step, double parts, int bits) {
-    const double snapped = rint(x * parts / step) * step / parts;
-    const bool equal = bits == 64   ? snapped == x
-                       : bits == 32 ? widened(narrowed(snapped)) == widened(narrowed(x))
-                                    : halved(snapped) == halved(x);
-    return !equal && x == x;
+    return differs(on_step(x, step, parts), x, bits);
 }
 
 }  // namespace

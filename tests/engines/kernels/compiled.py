@@ -32,7 +32,7 @@ class Text(Program):
         return self.body
 
 
-def kernel(body: str, name: str = "gpuvgm_inverse_trial") -> Text:
+def kernel(body: str, name: str = "gpuvgm_decode_trial") -> Text:
     """A block program that takes x, y and its own place i."""
     head = f'extern "C" __global__ void {name}(const double* x, double* y) {{ const int i = threadIdx.x;\n'
     parameters = (Parameter("float64", "x"), Parameter("float64", "y", written=True))

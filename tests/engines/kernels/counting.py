@@ -15,21 +15,24 @@ from benchmarks.kernels.cards import H200
 from benchmarks.kernels.prediction import CLASSES
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import get_engine
+from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import CudaEngine
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem, em_program
 from gpuvgm.engines.cuda.programs import Program
 from gpuvgm.engines.cuda.variants import every_program
-from gpuvgm.engines.hold import HoldTable
-from gpuvgm.engines.tables import Draw, InverseTable, Step
+from gpuvgm.engines.encode import DecodeTable
+from gpuvgm.engines.tables import Draw, RowRules, Step
 from tests.engines.kernels.emulated import Resident, resident
 from tests.engines.kernels.executed import ExecutedDevice
 from tests.engines.test_em import column, starts
-from tests.engines.test_engines import draw_table, mixture
+from tests.engines.test_engines import asinh, draw_table, mixture
 from tests.harness.ptx.interpreter import Kernel
 from tests.mixture.test_multivariate import gaussian_rows, gaussian_table
 from tests.summary.test_grid import grid_of
 
 COMPONENTS, FEATURES = 10, 8
+#: Amounts in cents on a scale, as the default has them.
+AMOUNTS = RowRules(step=Step(1, 100, "float64"), scale=asinh(3))
 _NOTHING = ("mov", "neg", "abs", "ret", "cvta", "pragma")  # which become part of other instructions
 _LONG = ("div", "sqrt", "rcp")  # of float64: taken for as many instructions as a division
 _ARITHMETIC = ("add", "sub", "mul", "fma", "mad", "min", "max", "setp", "div", "sqrt", "rcp")
@@ -168,27 +171,31 @@ def few_values(rows: int) -> Resident:
     return resident(np.random.default_rng(0).integers(0, 40, rows).astype(float))
 
 
-def encoded(rows: int) -> tuple[Resident, Resident]:
+def coded(rows: int) -> tuple[Resident, Resident]:
     """Scalars and codes."""
-    return resident(np.zeros(rows, np.float32)), resident(np.zeros(rows, np.uint8))
+    return resident(np.zeros(rows, np.float32)), resident(np.zeros(rows, np.int8))
 
 
-def transformed(engine: CudaEngine, rows: int, *, most_probable: bool = False) -> None:
+def encoded(engine: CudaEngine, rows: int, rules: RowRules = PLAIN, *, most_probable: bool = False) -> None:
     """All components take part in the draw."""
-    draw = Draw(7, 9, most_probable=most_probable)
-    engine.transform(lognormal(rows), draw_table(COMPONENTS, COMPONENTS), draw, *encoded(rows))
+    draw, table = Draw(7, 9, most_probable=most_probable), draw_table(COMPONENTS, COMPONENTS)
+    engine.encode(cents(rows), rules, replace(table, low=0.0, high=1e9), draw, coded(rows))
 
 
-def inverted(engine: CudaEngine, rows: int) -> None:
+def decoded(engine: CudaEngine, rows: int, rules: RowRules = PLAIN) -> None:
     """Back to float64."""
     table = draw_table(COMPONENTS, COMPONENTS)
-    back = InverseTable(table.mixture.frame, table.mixture.means, table.widths, 0.99)
-    engine.inverse_transform(*encoded(rows), back, resident(np.zeros(rows)))
+    ends = {} if rules.scale is None else {"low": -1e300, "high": 1e300}
+    back = DecodeTable(table.mixture.frame, table.mixture.means, table.widths, 0.99, (), rules.step, **ends)
+    engine.decode(*coded(rows), rules, back, resident(np.zeros(rows)))
 
 
-def summarised(engine: CudaEngine, rows: int, of: Callable[[int], Resident] = lognormal) -> None:
-    """With a step, which each row is checked against."""
-    engine.summarise(of(rows), grid_of(np.asarray(of(1 << 17)))[0], Step(1, 100, "float64"))
+def summarised(
+    engine: CudaEngine, rows: int, of: Callable[[int], Resident] = lognormal, rules: RowRules = PLAIN
+) -> None:
+    """Into cells of a sample of the numbers."""
+    sample = np.asarray(of(1 << 17))
+    engine.summarise(of(rows), grid_of(sample if rules.scale is None else rules.scale.formula(sample))[0], rules)
 
 
 def e_stepped(engine: CudaEngine, rows: int, components: int = COMPONENTS, *, weighted: bool = False) -> None:
@@ -206,22 +213,18 @@ def features_stepped(engine: CudaEngine, rows: int, components: int = COMPONENTS
 
 def onehot_filled(engine: CudaEngine, rows: int) -> None:
     """A column of the onehot layout: a scalar and as many codes as components."""
-    engine.fill_onehot([(*encoded(rows), COMPONENTS)], resident(np.zeros((rows, COMPONENTS + 1), np.float32)))
-
-
-def held(engine: CudaEngine, rows: int) -> None:
-    """Ordinary rows on a step of cents, as they are looked at after a transform."""
-    table = HoldTable(None, np.zeros(1, np.int64), 0.99, -1e6, 1e6)
-    engine.hold(resident(np.zeros(rows)), *encoded(rows), table, Step(1, 100, "float64"))
+    engine.fill_onehot([(*coded(rows), COMPONENTS)], resident(np.zeros((rows, COMPONENTS + 1), np.float32)))
 
 
 ROWS = (
-    RowWork({"gpuvgm_transform_10_generator_f8_f4_u1": 13}, transformed),
-    RowWork({"gpuvgm_transform_10_none_f8_f4_u1": 13}, partial(transformed, most_probable=True)),
-    RowWork({"gpuvgm_inverse_f4_u1_f8": 13}, inverted),
-    RowWork({"gpuvgm_off_step_f8": 8}, partial(summarised, of=cents)),
+    RowWork({"gpuvgm_encode_10_generator_f8_f4_u1": 13}, encoded),
+    RowWork({"gpuvgm_encode_10_none_f8_f4_u1": 13}, partial(encoded, most_probable=True)),
+    RowWork({"gpuvgm_encode_10_generator_f8_asinh_step_f4_u1": 13}, partial(encoded, rules=AMOUNTS)),
+    RowWork({"gpuvgm_decode_f4_u1_f8": 13}, decoded),
+    RowWork({"gpuvgm_decode_f4_u1_f8_asinh_step": 13}, partial(decoded, rules=AMOUNTS)),
     RowWork({"gpuvgm_summarise_f8": 8}, summarised, "rows spread over many cells"),
     RowWork({"gpuvgm_summarise_f8": 8}, partial(summarised, of=few_values), "rows in frequent cells"),
+    RowWork({"gpuvgm_summarise_f8_asinh_step": 8}, partial(summarised, of=cents, rules=AMOUNTS)),
     RowWork({"gpuvgm_e_step_10_f8": 8}, e_stepped),
     RowWork({"gpuvgm_e_step_1_f8": 8}, partial(e_stepped, components=1)),
     RowWork({"gpuvgm_e_step_1_f8_weighted": 16}, partial(e_stepped, components=1, weighted=True)),
@@ -230,7 +233,6 @@ ROWS = (
         {"gpuvgm_features_8_f8_weighted": 72}, partial(features_stepped, components=1, weighted=True), each=CHUNK_ROWS
     ),
     RowWork({"gpuvgm_fill_onehot_f4": 4 * (COMPONENTS + 1) + 5}, onehot_filled, each=1 << 12),
-    RowWork({"gpuvgm_hold_f8_f4_u1": 12}, held),
 )
 
 

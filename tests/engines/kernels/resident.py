@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import CudaEngine
 
 
@@ -27,21 +28,14 @@ class ResidentEngine:
         if out is not None:
             out[...] = self.device.to_host(resident)
 
-    def summarise(self, x, grid, step=None):  # type: ignore[no-untyped-def]
-        return self.engine.summarise(self.up(x), grid, step)
+    def summarise(self, values, grid, rules=PLAIN, missing=None):  # type: ignore[no-untyped-def]
+        return self.engine.summarise(self.up(values), grid, rules, self.up(missing))
 
-    def summarise_values(self, values, grid, rules):  # type: ignore[no-untyped-def]
-        return self.engine.summarise_values(values, grid, rules)  # which lie on the host
-
-    def numbers_of(self, values, rules):  # type: ignore[no-untyped-def]
-        return self.engine.numbers_of(values, rules)
-
-    def values_of(self, numbers, rules, limits):  # type: ignore[no-untyped-def]
-        return self.engine.values_of(numbers, rules, limits)
-
-    def running_summary(self, grid, step=None):  # type: ignore[no-untyped-def]
-        running = self.engine.running_summary(grid, step)
-        return SimpleNamespace(add=lambda x: running.add(self.up(x)), summary=running.summary)
+    def running_summary(self, grid, rules=PLAIN):  # type: ignore[no-untyped-def]
+        running = self.engine.running_summary(grid, rules)
+        return SimpleNamespace(
+            add=lambda values, missing=None: running.add(self.up(values), self.up(missing)), summary=running.summary
+        )
 
     def e_step(self, x, weight, scatter, table):  # type: ignore[no-untyped-def]
         return self.device.to_host(self.engine.e_step(self.up(x), self.up(weight), self.up(scatter), table))
@@ -55,16 +49,19 @@ class ResidentEngine:
     def log_prob(self, x, table):  # type: ignore[no-untyped-def]
         return self.device.to_host(self.engine.log_prob(self.up(x), table))
 
-    def transform(self, x, table, draw, scalar, code):  # type: ignore[no-untyped-def]
-        written = self.up(scalar), self.up(code)
-        self.engine.transform(self.up(x), table, replace(draw, uniforms=self.up(draw.uniforms)), *written)
-        self.down(written[0], scalar)
-        self.down(written[1], code)
+    def encode(self, values, rules, table, draw, out, missing=None):  # type: ignore[no-untyped-def]
+        written = tuple(map(self.up, out))
+        draw = replace(draw, uniforms=self.up(draw.uniforms))
+        counts = self.engine.encode(self.up(values), rules, table, draw, written, self.up(missing))
+        for array, target in zip(written, out, strict=True):
+            self.down(array, target)
+        return self.device.to_host(counts)
 
-    def inverse_transform(self, scalar, code, table, out):  # type: ignore[no-untyped-def]
-        written = self.up(out)
-        wrong = self.engine.inverse_transform(self.up(scalar), self.up(code), table, written)
+    def decode(self, scalar, code, rules, table, out, missing=None):  # type: ignore[no-untyped-def]
+        written, mask = self.up(out), self.up(missing)
+        wrong = self.engine.decode(self.up(scalar), self.up(code), rules, table, written, mask)
         self.down(written, out)
+        self.down(mask, missing)
         return wrong
 
     def fill_onehot(self, parts, out):  # type: ignore[no-untyped-def]

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from gpuvgm.engines import get_engine
+from gpuvgm.engines.base import PLAIN
 from gpuvgm.engines.cuda import device as module
 from gpuvgm.engines.cuda.device import Device, Lane
 from gpuvgm.engines.cuda.programs import OPTIONS, Program
 from gpuvgm.engines.cuda.variants import every_program
-from gpuvgm.engines.tables import InverseTable
+from gpuvgm.engines.encode import DecodeTable
 from gpuvgm.errors import EnvironmentProblem, InputError
 from gpuvgm.summary.grid import Frame
 from tests.engines.test_em import column, starts
@@ -203,14 +204,14 @@ def test_a_device_that_cannot_be_used_is_refused(strict_cupy: Any) -> None:
 def test_calls_are_ranges_in_profiles_that_end_with_them(strict_cupy: Any) -> None:
     engine, ranges = get_engine("cuda"), strict_cupy.hardware.ranges
     ranges.clear()
-    table = InverseTable(Frame(1.0, 0.0), np.zeros(1), np.ones(1), 1.0)
-    scalar, code, out = up(np.ones(4, np.float32)), up(np.zeros(4, np.uint8)), up(np.zeros(4))
-    engine.inverse_transform(scalar, code, table, out)
-    assert ranges == ["gpuvgm.inverse_transform", None]
+    table = DecodeTable(Frame(1.0, 0.0), np.zeros(1), np.ones(1), 1.0)
+    scalar, code, out = up(np.ones(4, np.float32)), up(np.zeros(4, np.int8)), up(np.zeros(4))
+    engine.decode(scalar, code, PLAIN, table, out)
+    assert ranges == ["gpuvgm.decode", None]
     ranges.clear()
     with pytest.raises(TypeError, match="must be contiguous"):
-        engine.inverse_transform(scalar, up(np.zeros(8, np.uint8))[::2], table, out)
-    assert ranges == ["gpuvgm.inverse_transform", None], "a call that fails leaves none open"
+        engine.decode(scalar, up(np.zeros(8, np.int8))[::2], PLAIN, table, out)
+    assert ranges == ["gpuvgm.decode", None], "a call that fails leaves none open"
     ranges.clear()
     cells, prior = column("cents", 1000)
     loops = engine.em(cells, prior.table(), sound=False)

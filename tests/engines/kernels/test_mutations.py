@@ -15,28 +15,28 @@ import pytest
 
 from gpuvgm.config import CHUNK_ROWS, FitConfig
 from gpuvgm.engines.chunk_sums import ChunkSums
-from gpuvgm.engines.cuda import e_step, features, hold, programs, rows
+from gpuvgm.engines.cuda import e_step, features, programs, rows
 from gpuvgm.engines.cuda.em import DeviceEM, LoopsOnDevice, Problem
 from gpuvgm.engines.cuda.programs import Program
-from gpuvgm.engines.cuda.summary import CellTables
 from gpuvgm.engines.kernels import source
-from gpuvgm.engines.tables import Draw, InverseTable, Step
+from gpuvgm.engines.tables import Draw
 from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.mixture.posterior import prior_of
 from gpuvgm.mixture.search import quantile_start
 from gpuvgm.summary.grid import Frame
 from gpuvgm.summary.summary import Cells
-from tests.engines.kernels import test_hold
 from tests.engines.kernels.compiled import PROGRAMS
 from tests.engines.kernels.emulated import Resident
 from tests.engines.kernels.executed import ARCHITECTURE, ExecutedDevice
-from tests.engines.kernels.test_rows import transformed
-from tests.engines.kernels.test_summarise import grid_with_centres, table_of
-from tests.engines.test_engines import draw_table, mixture
+from tests.engines.kernels.ruled import RULED, decode_table, encode_table, ruled_of
+from tests.engines.kernels.test_rows import coded, encoded
+from tests.engines.kernels.test_summarise import table_of
+from tests.engines.test_engines import mixture
 from tests.engines.test_onehot import parts, room
 from tests.harness.ptx.interpreter import KernelFault
 from tests.harness.ptx.programs import kernel_of
 from tests.mixture.test_multivariate import gaussian_rows, gaussian_table
+from tests.summary.test_grid import grid_of
 
 pytestmark = pytest.mark.ptx
 ROWS = 4999  # more than a chunk, and no multiple of what a thread takes
@@ -90,23 +90,36 @@ def run_features(device: ExecutedDevice, program: Program) -> None:
 
 
 def run_summarise(device: ExecutedDevice, program: Program) -> None:
-    x = np.random.default_rng(1).lognormal(2, 1, ROWS)
-    table_of(device, grid_with_centres(x), 2000, 1000).add(resident(x, program.parameters[0].type))
+    of = ruled_of(program)
+    values, missing = np.resize(of.values, ROWS), None if of.missing is None else np.resize(of.missing, ROWS)
+    table = table_of(device, grid_of(of.numbers())[0], 2000, 1000, of.rules)
+    table.add(values.view(Resident), None if missing is None else missing.view(Resident))
 
 
-def run_off_step(device: ExecutedDevice, program: Program) -> None:
-    x = np.random.default_rng(1).lognormal(2, 1, 101)
-    CellTables(device).summarise(resident(x, program.parameters[0].type), grid_with_centres(x), Step(1, 100, "float64"))
+def run_encode(device: ExecutedDevice, program: Program) -> None:
+    of, constants = ruled_of(program), dict(program.constants)
+    values, missing = np.resize(of.values, 1001), None if of.missing is None else np.resize(of.missing, 1001)
+    tails = 2 if int(constants["GPUVGM_HOLDS"]) else None
+    table = encode_table(of, int(constants["GPUVGM_COMPONENTS"]), tails=tails)
+    given = resident(np.random.default_rng(1).uniform(size=1001))
+    draws = {"GENERATOR": Draw(7, 9), "GIVEN": Draw(uniforms=given), "NONE": Draw(most_probable=True)}
+    draw = draws[constants["GPUVGM_RANDOMNESS"].partition("::")[2]]
+    types = tuple(p.type.replace("uint", "int") for p in program.parameters if p.name in ("scalar", "code"))
+    encoded(device, values, table, draw, types, 1, of.rules, missing)
 
 
-def run_transform(device: ExecutedDevice, program: Program) -> None:
-    transformed(device, numbers(program)[:1001], draw_table(), Draw(7, 9), shift=1)
-
-
-def run_inverse(device: ExecutedDevice, program: Program) -> None:
-    table = InverseTable(Frame(1.0, 0.0), np.arange(3.0), np.ones(3), 1.0)
-    codes, out = np.full(100, 3, np.uint8).view(Resident), resident(np.zeros(100), "float32")
-    rows.inverse_transform(device, resident(np.zeros(100), "float32"), codes, table, out)
+def run_decode(device: ExecutedDevice, program: Program) -> None:
+    """Values that a case has, by its own rules; of a type that no case has, by none."""
+    types = [p.type for p in program.parameters if p.name in ("scalar", "code", "value")]
+    for of in RULED.values():
+        table = decode_table(of)
+        scalar, code = coded(100, len(table.means), (types[0], types[1].replace("u", "")))
+        code[::9] = -1
+        for mask in (None, resident(np.zeros(100), "bool")):
+            out = resident(np.zeros(100), of.values.dtype.name)
+            rows.decode(device, (resident(scalar, types[0]), code.view(Resident)), of.rules, table, out, mask)
+            if program.name in [name for name, _ in device.launches]:
+                return
 
 
 def run_fill(device: ExecutedDevice, program: Program) -> None:
@@ -133,23 +146,15 @@ def run_em(device: ExecutedDevice, program: Program) -> None:
     em.run([loop], 6, 0.0)
 
 
-def run_hold(device: ExecutedDevice, program: Program) -> None:
-    types = [parameter.type for parameter in program.parameters if parameter.name in ("x", "scalar", "code")]
-    x, scalar, code = (array.view(Resident) for array in test_hold.rows(ROWS, *types))
-    hold.hold(device, x, (scalar, code), test_hold.TABLE, None)
-
-
 RUN: dict[str, Callable[[ExecutedDevice, Program], None]] = {
     "gpuvgm_e_step": run_e_step,
     "gpuvgm_most_probable": run_most_probable,
     "gpuvgm_chunk_totals": run_totals,
     "gpuvgm_features": run_features,
     "gpuvgm_summarise": run_summarise,
-    "gpuvgm_hold": run_hold,
+    "gpuvgm_encode": run_encode,
     "gpuvgm_em": run_em,
-    "gpuvgm_off_step": run_off_step,
-    "gpuvgm_transform": run_transform,
-    "gpuvgm_inverse": run_inverse,
+    "gpuvgm_decode": run_decode,
     "gpuvgm_fill": run_fill,
     "gpuvgm_read": run_read,
 }
@@ -275,39 +280,53 @@ MUTATIONS = [
         "outside of every array",
     ),
     Mutation(
-        "gpuvgm_transform_10_generator_f8_f4_u1",
+        "gpuvgm_encode_10_generator_f8_f4_u1",
         "cuda/quad.cuh",
         "on_border(from + first, border_of<From>())",
         "true",
         "misaligned",
     ),
     Mutation(
-        "gpuvgm_transform_10_generator_f4_f4_u1",
+        "gpuvgm_encode_10_generator_f4_f4_u1",
         "cuda/quad.cuh",
         "to[j] = row >= 0 && row < rows ?",
         "to[j] = row >= 0 ?",
         "outside of every array",
     ),
     Mutation(
-        "gpuvgm_transform_10_generator_f4_f4_u1",
+        "gpuvgm_encode_10_generator_f4_f4_u1",
         "cuda/quad.cuh",
         "if (row >= 0 && row < rows) {",
         "if (row >= 0) {",
         "outside of every array",
     ),
     Mutation(
-        "gpuvgm_inverse_f4_u1_f4",
-        "cuda/inverse.cuh",
-        "if (codes[j] >= code_count)",
-        "if (codes[j] > code_count)",
+        "gpuvgm_decode_f4_u1_f4",
+        "cuda/decode.cuh",
+        "codes[j] = 0;",
+        "",
         "outside of every array",
     ),
-    Mutation("gpuvgm_inverse_f4_u1_f4", "cuda/inverse.cuh", "atomicMin(found, ", "*found = (", "race"),
+    Mutation("gpuvgm_decode_f4_u1_f4", "cuda/decode.cuh", "atomicMin(found, ", "*found = (", "race"),
     Mutation(
-        "gpuvgm_hold_f8_f4_u1",
-        "cuda/hold.cuh",
-        "atomicAdd(found + 2 * thread, together[2 * thread]);",
-        "found[2 * thread] += together[2 * thread];",
+        "gpuvgm_encode_10_generator_f8_f4_u1",
+        "cuda/encode.cuh",
+        "atomicAdd(found + 2 * thread, (u64)counts.rows[thread]);",
+        "found[2 * thread] += (u64)counts.rows[thread];",
+        "race",
+    ),
+    Mutation(
+        "gpuvgm_encode_10_generator_f8_f4_u1",
+        "cuda/encode.cuh",
+        "atomicAdd(&counts.rows[sort], 1u);",
+        "++counts.rows[sort];",
+        "race",
+    ),
+    Mutation(
+        "gpuvgm_summarise_f8_asinh_modal_step",
+        "cuda/summarise.cuh",
+        "atomicAdd(of_block + index, rows);",
+        "of_block[index] += rows;",
         "race",
     ),
     Mutation(

@@ -7,15 +7,16 @@ import mmap
 import numpy as np
 import pytest
 
-from gpuvgm.engines.base import Engine
+from gpuvgm.engines.base import PLAIN, Engine
 from gpuvgm.engines.cuda import summary
 from gpuvgm.engines.cuda.summary import CellTable, CellTables, DeviceSummary, GridOnDevice, Room
-from gpuvgm.engines.tables import Step
+from gpuvgm.engines.tables import RowRules, Step
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import NO_HOT_KEY, OUTER_CELLS, Frame, Grid, keys_of, values_of
 from gpuvgm.summary.summary import Summary
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, resident
+from tests.engines.kernels.ruled import RULED
 from tests.harness.shapes import SHAPES, shape
 from tests.summary.test_grid import grid_of
 from tests.summary.test_summary import same
@@ -27,14 +28,23 @@ SPECIAL = [np.inf, -np.inf, np.nan, -0.0, 5e-324, -np.nan]
 
 
 def table_of(
-    device: EmulatedDevice, grid: Grid, window: int = summary.WINDOW_ROWS, trial: int = summary.TRIAL_ROWS
+    device: EmulatedDevice,
+    grid: Grid,
+    window: int = summary.WINDOW_ROWS,
+    trial: int = summary.TRIAL_ROWS,
+    rules: RowRules = PLAIN,
 ) -> CellTable:
     there = GridOnDevice(device.xp, grid)
-    return CellTable(device, there, Room(device.xp, there.inner), window_rows=window, trial_rows=trial)
+    return CellTable(device, there, Room(device.xp, there.inner), rules, window_rows=window, trial_rows=trial)
 
 
 def summarise(device: EmulatedDevice, x: np.ndarray, grid: Grid) -> Summary:
     return CellTables(device).summarise(x, grid)
+
+
+def all_same(one: Summary, other: Summary) -> bool:
+    """Modal values, ends and rows off the step too."""
+    return same(one, other) and (one.modal, one.ends, one.off_step) == (other.modal, other.ends, other.off_step)
 
 
 def in_windows(device: EmulatedDevice, x: np.ndarray, grid: Grid, window: int, trial: int, pieces: int = 1) -> Summary:
@@ -174,9 +184,9 @@ def test_subnormal_floats_are_not_flushed(device: EmulatedDevice) -> None:
     grid = grid_of(x.astype(np.float64))[0]
     assert same(summarise(device, resident(x), grid), ORACLE.summarise(x.astype(np.float64), grid))
     for precision in ("float32", "float64"):
-        step = Step(1, 4, precision)
-        counted = CellTables(device).summarise(resident(x), grid, step)
-        assert same(counted, ORACLE.summarise(x.astype(np.float64), grid, step)) and counted.off_step == len(x)
+        rules = RowRules(step=Step(1, 4, precision))
+        counted = CellTables(device).summarise(resident(x), grid, rules)
+        assert same(counted, ORACLE.summarise(x.astype(np.float64), grid, rules)) and counted.off_step == len(x)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 4097])
@@ -194,20 +204,47 @@ def test_rows_off_a_step_are_counted_in_every_quad(
     device: EmulatedDevice, dtype: str, precision: str, size: int
 ) -> None:
     """Wherever the rows begin, and over several pieces; what is found goes to the next column of the room by no way."""
-    x, step, tables = np.round(shape("lognormal", 9000), 2), Step(1, 100, precision), CellTables(device)
+    x, rules = np.round(shape("lognormal", 9000), 2), RowRules(step=Step(1, 100, precision))
+    tables = CellTables(device)
     x[::3] += 0.001
     x[::7] = np.nan
     x = x.astype(precision)
     grid, there = grid_of(x.astype(float))[0], resident(x.astype(dtype))
     for first in range(4):
         part = there[first : first + size]
-        assert same(tables.summarise(part, grid, step), ORACLE.summarise(np.array(part, float), grid, step))
-    table = tables.lend(grid, step)
+        assert same(tables.summarise(part, grid, rules), ORACLE.summarise(np.array(part, float), grid, rules))
+    table = tables.lend(grid, rules)
     table.add(there[:size])
     table.add(there[size : 3 * size + 1])
-    count = ORACLE.summarise(np.array(there[: 3 * size + 1], float), grid, step).off_step
+    count = ORACLE.summarise(np.array(there[: 3 * size + 1], float), grid, rules).off_step
     assert tables.summary(table, len(there[: 3 * size + 1])).off_step == count
     assert tables.summarise(there[:size], grid).off_step == 0
+
+
+@pytest.mark.parametrize("name", RULED)
+def test_values_by_rules(device: EmulatedDevice, name: str) -> None:
+    """Of every type, in windows and in pieces that begin anywhere; the ends are values, and so are modal ones."""
+    of = RULED[name]
+    grid = grid_of(of.numbers())[0]
+    with np.errstate(all="ignore"):
+        expected = ORACLE.summarise(of.values, grid, of.rules, of.missing)
+    mask = None if of.missing is None else resident(of.missing)
+    assert all_same(CellTables(device).summarise(resident(of.values), grid, of.rules, mask), expected)
+    table = table_of(device, grid, 400, 300, of.rules)
+    for part in (slice(0, 1), slice(1, 303), slice(303, None)):
+        table.add(resident(of.values[part]), None if mask is None else mask[part])
+    assert all_same(table.summary(), expected)
+    assert expected.rows == len(of.values) and expected.ordinary > 500
+
+
+def test_more_modal_values_than_a_block_adds_up(device: EmulatedDevice) -> None:
+    """Rows of the last ones are counted one by one; a room with fewer places is not used for them."""
+    x = np.random.default_rng(0).integers(0, 400, 9_000).astype(np.float64)
+    tables, rules = CellTables(device), RowRules(tuple(np.arange(300.0).tolist()))
+    grid = grid_of(x)[0]
+    for given in (RowRules((7.0,)), rules):
+        assert all_same(tables.summarise(resident(x), grid, given), ORACLE.summarise(x, grid, given))
+    assert tables._rooms[0][-1].modal == 300
 
 
 @pytest.mark.parametrize("trial", [summary.WINDOW_ROWS, summary.TRIAL_ROWS])
@@ -332,7 +369,7 @@ def test_tables_of_many_columns_take_a_share_of_the_device(
     grid, tables = grid_of(x)[0], CellTables(device)
     table = tables.lend(grid)
     monkeypatch.setattr(summary, "LENT_SHARE", 3.5 * table.room.nbytes / device.free_memory)
-    columns = [DeviceSummary(ORACLE, tables, grid, None) for _ in range(5)]
+    columns = [DeviceSummary(ORACLE, tables, grid, PLAIN) for _ in range(5)]
     assert len(tables._rooms_in_use[0]) == 1
     del table
     assert not tables._rooms_in_use[0]
@@ -355,7 +392,7 @@ def test_tables_of_many_columns_take_a_share_of_the_device(
 def test_a_running_summary_takes_rows_of_the_host_too(device: EmulatedDevice) -> None:
     x = shape("uniform", 4_000)
     grid = grid_of(x)[0]
-    column = DeviceSummary(ORACLE, CellTables(device), grid, None)
+    column = DeviceSummary(ORACLE, CellTables(device), grid, PLAIN)
     column.add(resident(x[:1_000]))
     column.add(x[1_000:3_000])
     column.add(resident(x[3_000:]))

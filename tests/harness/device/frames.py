@@ -12,6 +12,7 @@ from weakref import WeakSet
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tests.harness.device.hardware import POISON
@@ -135,6 +136,9 @@ class Series:
     ndim = 1
 
     def __init__(self, data: Any, index: Any = None, name: Any = None, nan_as_null: bool = True) -> None:
+        if isinstance(data, CategoricalIndex):
+            self._set(data.codes._values, data.codes._null, data.type, None, data.categories)
+            return
         cupy = _cupy()
         values = data if isinstance(data, cupy.ndarray) else cupy.asarray(np.asarray(data))
         null = cupy.isnan(values) if nan_as_null and values.dtype.kind == "f" else None
@@ -143,7 +147,7 @@ class Series:
 
     def _set(self, values: Any, null: Any, type_: pa.DataType, arrow: Any, words: Any = None) -> Series:
         self._stored, self._null, self._type, self._arrow, self._words = values, null, type_, arrow, words
-        self.name = getattr(self, "name", None)
+        self.name, self.index = getattr(self, "name", None), None
         return self
 
     @property
@@ -163,6 +167,7 @@ class Series:
         array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
         if isinstance(array, pa.ChunkedArray):
             array = pa.concat_arrays(array.chunks)
+        array = array.cast(pa.string()) if pa.types.is_string_view(array.type) else array
         null = _cupy().asarray(array.is_null().to_numpy(zero_copy_only=False)) if array.null_count else None
         if pa.types.is_dictionary(array.type):
             codes = array.indices.fill_null(0).to_numpy(zero_copy_only=False)
@@ -240,9 +245,24 @@ class Series:
         return Rows()
 
     @on_null_stream
+    def take(self, places: Series) -> Series:
+        """Rows by their numbers on the device, none of them null, with these numbers for an index."""
+        assert places._null is None and places._values.dtype.kind in "iu"
+        if len(places):
+            places._values.max().get()  # cuDF looks whether they are within bounds
+        taken = self._gathered(places._values)
+        taken.index = places
+        return taken
+
+    def reset_index(self, *, drop: bool) -> Series:
+        assert drop
+        return self._set(self._stored, self._null, self._type, self._arrow, self._words)
+
+    @on_null_stream
     def _gathered(self, rows: Any) -> Series:
         if self._values is None:
-            return object.__new__(Series)._set(None, None, self._type, self._arrow.take(pa.array(rows)))
+            numbers = getattr(rows, "_host", rows)  # text lies on the device as well
+            return object.__new__(Series)._set(None, None, self._type, self._arrow.take(pa.array(numbers)))
         there = _cupy().asarray(rows)
         null = None if self._null is None else self._null[there]
         return Series._of(self._values[there], null, self._type, self._words)
@@ -290,8 +310,12 @@ class Series:
 
     @on_null_stream
     def mask(self, rows: Series) -> Series:
+        if self._values is None:
+            _cupy().hardware.touch([rows._values])
+            masked = pc.if_else(pa.array(rows._values._host), pa.scalar(None, self._type), self._arrow)
+            return object.__new__(Series)._set(None, None, self._type, masked)
         null = rows._values if self._null is None else self._null | rows._values
-        return Series._of(self._values, null, self._type)
+        return Series._of(self._values, null, self._type, self._words)
 
     @property
     @on_null_stream
@@ -324,6 +348,22 @@ class Series:
         return array if array.type == self._type else array.view(self._type)
 
 
+class CategoricalIndex:
+    """Codes on the device and their categories."""
+
+    def __init__(self, codes: Series, categories: Any, type_: pa.DataType) -> None:
+        self.codes, self.categories, self.type = codes, categories, type_
+
+    @classmethod
+    @on_null_stream
+    def from_codes(cls, codes: Series, categories: Any, ordered: bool, name: Any = None) -> CategoricalIndex:
+        """Unsigned codes, as few bits as the categories need."""
+        kind = np.min_scalar_type(len(categories))
+        assert codes._values.dtype.kind in "iu"
+        few = Series._of(codes._values.astype(kind), codes._null, pa.from_numpy_dtype(kind))
+        return cls(few, categories, pa.dictionary(pa.from_numpy_dtype(kind), categories.type, ordered))
+
+
 class DataFrame:
     """Columns of one length, and an index."""
 
@@ -337,6 +377,7 @@ class DataFrame:
             matrix = _cupy().asarray(data)
             data = {name: _cupy().ascontiguousarray(matrix[:, j]) for j, name in enumerate(columns)}
         self._columns = {name: one if isinstance(one, Series) else Series(one) for name, one in data.items()}
+        assert all(one.index is None for one in self._columns.values())  # cuDF would join rows by their index
         self.index = index if index is not None else range(len(self))
 
     @classmethod
@@ -436,6 +477,7 @@ def use_strict_cudf(monkeypatch: Any) -> Any:
     cudf: Any = ModuleType("cudf")
     cudf.__spec__ = ModuleSpec("cudf", None)
     cudf.Series, cudf.DataFrame, cudf.read_parquet = Series, DataFrame, read_parquet
+    cudf.CategoricalIndex = CategoricalIndex
     monkeypatch.setitem(sys.modules, "cudf", cudf)
     monkeypatch.setitem(sys.modules, "cudf.core", cudf)  # where pickles look for the classes
     for name in ("cudf.comm", "distributed.protocol.cupy"):  # which Dask asks how frames and arrays travel: pickled

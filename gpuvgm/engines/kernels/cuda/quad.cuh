@@ -15,52 +15,80 @@ template <> GPUVGM_FN float converted<float, double>(double a) { return narrowed
 
 GPUVGM_FN bool on_border(const void* address, unsigned bytes) { return ((size_t)address & (bytes - 1)) == 0; }
 
-// Four elements as one word of the memory; doubles take two of them.
+// Four elements as one word of the memory; those of 64 bits take two of them.
 template <class T> struct FourOf;
 template <> struct FourOf<float> {
     typedef float4 type;
 };
+template <> struct FourOf<signed char> {
+    typedef char4 type;
+};
 template <> struct FourOf<unsigned char> {
     typedef uchar4 type;
+};
+template <> struct FourOf<short> {
+    typedef short4 type;
 };
 template <> struct FourOf<unsigned short> {
     typedef ushort4 type;
 };
+template <> struct FourOf<int> {
+    typedef int4 type;
+};
+template <> struct FourOf<unsigned int> {
+    typedef uint4 type;
+};
+
+// Two elements of 64 bits as one word of the memory.
+template <class T> struct TwoOf;
+template <> struct TwoOf<double> {
+    typedef double2 type;
+};
+template <> struct TwoOf<i64> {
+    typedef longlong2 type;
+};
+template <> struct TwoOf<u64> {
+    typedef ulonglong2 type;
+};
 
 template <class From, class To> GPUVGM_FN void load_four(const From* from, To* to) {
-    typedef typename FourOf<From>::type Four;
-    GPUVGM_ON_BORDER(from, sizeof(Four));
-    const Four four = *(const Four*)from;
-    to[0] = converted<To>(four.x);
-    to[1] = converted<To>(four.y);
-    to[2] = converted<To>(four.z);
-    to[3] = converted<To>(four.w);
-}
-GPUVGM_FN void load_four(const double* from, double* to) {
-    GPUVGM_ON_BORDER(from, 16);
-    const double2 low = *(const double2*)from, high = *(const double2*)(from + 2);
-    to[0] = low.x;
-    to[1] = low.y;
-    to[2] = high.x;
-    to[3] = high.y;
+    if constexpr (sizeof(From) == 8) {
+        typedef typename TwoOf<From>::type Two;
+        GPUVGM_ON_BORDER(from, sizeof(Two));
+        const Two low = *(const Two*)from, high = *(const Two*)(from + 2);
+        to[0] = converted<To>(low.x);
+        to[1] = converted<To>(low.y);
+        to[2] = converted<To>(high.x);
+        to[3] = converted<To>(high.y);
+    } else {
+        typedef typename FourOf<From>::type Four;
+        GPUVGM_ON_BORDER(from, sizeof(Four));
+        const Four four = *(const Four*)from;
+        to[0] = converted<To>(four.x);
+        to[1] = converted<To>(four.y);
+        to[2] = converted<To>(four.z);
+        to[3] = converted<To>(four.w);
+    }
 }
 
 template <class From, class To> GPUVGM_FN void store_four(const From* from, To* to) {
-    typename FourOf<To>::type four;
-    four.x = converted<To>(from[0]);
-    four.y = converted<To>(from[1]);
-    four.z = converted<To>(from[2]);
-    four.w = converted<To>(from[3]);
-    *(typename FourOf<To>::type*)to = four;
-}
-template <class From> GPUVGM_FN void store_four(const From* from, double* to) {
-    double2 low, high;
-    low.x = converted<double>(from[0]);
-    low.y = converted<double>(from[1]);
-    high.x = converted<double>(from[2]);
-    high.y = converted<double>(from[3]);
-    *(double2*)to = low;
-    *(double2*)(to + 2) = high;
+    if constexpr (sizeof(To) == 8) {
+        typedef typename TwoOf<To>::type Two;
+        Two low, high;
+        low.x = converted<To>(from[0]);
+        low.y = converted<To>(from[1]);
+        high.x = converted<To>(from[2]);
+        high.y = converted<To>(from[3]);
+        *(Two*)to = low;
+        *(Two*)(to + 2) = high;
+    } else {
+        typename FourOf<To>::type four;
+        four.x = converted<To>(from[0]);
+        four.y = converted<To>(from[1]);
+        four.z = converted<To>(from[2]);
+        four.w = converted<To>(from[3]);
+        *(typename FourOf<To>::type*)to = four;
+    }
 }
 
 // Border that four elements of a type are accessed on.

@@ -1,6 +1,7 @@
-// One pass over the rows of a column: count, first and second moment of the position in every cell of the grid.
+// One pass over the values of a column: count, first and second moment of the position in every cell of the grid, rows
+// of each modal value, rows off the step, and both ends.
 //
-//     y   = (x * scale - centre) + 0.0,   key = ordered_key(y)
+//     y   = (number * scale - centre) + 0.0,   key = ordered_key(y)
 //     (cell, position) by the grid's directory; a part of the cell where a midpoint splits it
 //     sums of the cell += 1, position, position^2
 //
@@ -13,17 +14,18 @@
 // cell are added up first, and cells that many rows fell into before (`frequent`, at most one a slot) are summed in
 // shared memory, in words of 32 bits, for which there are instructions.
 //
-// Constants: GPUVGM_VALUE (type of a row).
+// Constants: GPUVGM_BLOCKS (of a multiprocessor, at a time), and those of values.cuh.
 #pragma once
-#include "block_rows.cuh"
 #include "cell_table.cuh"
-#include "quad.cuh"
+#include "values.cuh"
 
 namespace gpuvgm {
 namespace {
 
 constexpr int THREADS = 256;
 constexpr u32 SEVERAL = 0xFFFFFFFFu;  // more than one split cell has this slot
+constexpr int MODAL_SLOTS = 256;      // modal values whose rows a block adds up
+enum Apart { MISSING, INFINITE, LEAST, MOST, OCCUPIED, OFF_STEP, FIRST_MODAL = 8 };  // what is counted apart from cells
 
 // What is known beforehand of the cells of a slot: one that many rows fall into, one that is split; 0 for none.
 struct Slot {
@@ -42,8 +44,8 @@ GPUVGM_FN void add_halves(u32* low, u32* high, u64 amount) {
 
 // What a block finds besides cells.
 struct Found {
-    u32 missing, infinite, hot_rows;
-    u32 lowest[2], highest[2];  // halves of keys of x, low first
+    u32 missing, infinite, off_step, hot_rows;
+    u32 lowest[2], highest[2];  // halves of numbers with the order of values, low first
 };
 
 struct Splits {
@@ -80,6 +82,20 @@ struct Pending {
     }
 };
 
+// Rows of one modal value, one after the other but for others, that a thread has not counted yet.
+struct ModalRows {
+    int index;
+    u32 rows;
+
+    GPUVGM_FN void add(u32* of_block, u64* of_all) const {
+        if (rows != 0 && index < MODAL_SLOTS) {
+            atomicAdd(of_block + index, rows);
+        } else if (rows != 0) {
+            atomicAdd(of_all + index, (u64)rows);
+        }
+    }
+};
+
 // Smallest and largest key of the block's threads, in two rounds of 32 bits.
 GPUVGM_FN void join_keys(u64 lowest, u64 highest, Found& found) {
     atomicMin(&found.lowest[1], (u32)(lowest >> 32));
@@ -99,29 +115,34 @@ GPUVGM_FN u64 joined(const u32* halves) { return (u64)halves[1] << 32 | halves[0
 }  // namespace
 }  // namespace gpuvgm
 
-// x: rows `first` ... `first + rows` - 1 of it are added, `window_rows` to a window, by `window_blocks` blocks each.
-// directory: (2^16, 2), see DirectoryEntry; midpoints, parents: (split_count,); frequent: (SLOTS,), the cell in the low
-// half; split_cells: (SLOTS,). hot_cell, hot_position: where rows with the hot key belong. tables: (windows, cells -
-// 2^22, 2); totals: (cells, 4); apart: (4,) of missing rows, infinite
-// rows, smallest and largest key of finite values.
-extern "C" GPUVGM_KERNEL_TOGETHER(256, 5)
-    GPUVGM_NAME(const GPUVGM_VALUE* x, long long first, long long rows, int window_rows, int window_blocks,
-                double scale, double centre, const unsigned long long* directory, const unsigned long long* midpoints,
-                const unsigned int* parents, int split_count, unsigned int cells, const unsigned int* split_cells,
-                unsigned long long hot_key, unsigned int hot_cell, unsigned int hot_position,
-                const unsigned long long* frequent, unsigned long long* tables, unsigned long long* totals,
-                unsigned int* touched, unsigned long long* apart) {
+// x: values `first` ... `first + rows` - 1 of it are added, `window_rows` to a window, by `window_blocks` blocks each.
+// missing: (all rows,) mask, or anything; rules: see `Rules`. directory: (2^16, 2), see DirectoryEntry; midpoints,
+// parents: (split_count,); frequent: (SLOTS,), the cell in the low half; split_cells: (SLOTS,). hot_cell, hot_position:
+// where rows with the hot key belong. tables: (windows, cells - 2^22, 2); totals: (cells, 4); apart: numbers of rows,
+// and the order of the least and the largest value, see `Apart`.
+extern "C" GPUVGM_KERNEL_TOGETHER(256, GPUVGM_BLOCKS)
+    GPUVGM_NAME(const GPUVGM_VALUE* x, const unsigned char* missing, const unsigned long long* rules, long long first,
+                long long rows, int window_rows, int window_blocks, double scale, double centre,
+                const unsigned long long* directory, const unsigned long long* midpoints, const unsigned int* parents,
+                int split_count, unsigned int cells, const unsigned int* split_cells, unsigned long long hot_key,
+                unsigned int hot_cell, unsigned int hot_position, const unsigned long long* frequent,
+                unsigned long long* tables, unsigned long long* totals, unsigned int* touched,
+                unsigned long long* apart) {
     using namespace gpuvgm;
     GPUVGM_SHARED Slot slots[SLOTS];
     GPUVGM_SHARED Frequent sums;
     GPUVGM_SHARED Found found;
+    GPUVGM_SHARED u32 modal_rows[GPUVGM_MODAL ? MODAL_SLOTS : 1];
     const int t = (int)threadIdx.x;
     for (int s = t; s < SLOTS; s += THREADS) {
         slots[s] = {(u32)frequent[s], split_cells[s]};
         sums.count_and_first[0][s] = sums.count_and_first[1][s] = sums.second[0][s] = sums.second[1][s] = 0;
     }
+    if (GPUVGM_MODAL && t < MODAL_SLOTS) {
+        modal_rows[t] = 0;
+    }
     if (t == 0) {
-        found = {0, 0, 0, {~0u, ~0u}, {0, 0}};
+        found = {0, 0, 0, 0, {~0u, ~0u}, {0, 0}};
     }
     __syncthreads();
     const Splits splits{midpoints, parents, split_count, cells - (u32)split_count};
@@ -129,36 +150,62 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, 5)
     const i64 window = (int)blockIdx.x / window_blocks, before = window * window_rows;
     const CellTable table{tables + 2 * window * (cells - OUTER_CELLS), totals, touched};
     const GPUVGM_VALUE* from = x + first + before;
+    const unsigned char* mask = missing + first + before;
     const int count = rows - before < window_rows ? (int)(rows - before) : window_rows;
     const int skip = (int)((size_t)from / sizeof(GPUVGM_VALUE) % QUAD);  // fours begin where four values are aligned
     const int fours = (count + skip + QUAD - 1) / QUAD, each = (fours + window_blocks - 1) / window_blocks;
     const int end = (block + 1) * each < fours ? (block + 1) * each : fours;
-    u32 missing = 0, infinite = 0, hot_rows = 0;
+    const Rules& of = *(const Rules*)rules;
+    u32 missing_rows = 0, infinite = 0, off_step = 0, hot_rows = 0;
     u64 lowest = ~(u64)0, highest = 0;
     Pending pending{0, false, 0, 0};
+    ModalRows modal{0, 0};
     for (int four = block * each + t; four < end; four += THREADS) {
         const int start = four * QUAD - skip;
-        double values[QUAD];
+        Value values[QUAD];
+        u32 masked[QUAD] = {};
         if (start >= 0 && start + QUAD <= count) {
             load_four(from + start, values);
         } else {
 #pragma unroll
             for (int j = 0; j < QUAD; ++j) {
                 const bool there = start + j >= 0 && start + j < count;
-                values[j] = there ? widened(from[start + j]) : from_bits(0x7FF8000000000000ll);
-                missing -= !there;
+                values[j] = there ? converted<Value>(from[start + j]) : (Value)(ARE_FLOATS ? not_a_number() : 0.0);
+                masked[j] = !ARE_FLOATS && !there;
+                missing_rows -= !there;
             }
+        }
+        if constexpr (GPUVGM_MISSING) {
+            read_quad(mask, start, count, 1u, masked);
         }
 #pragma unroll
         for (int j = 0; j < QUAD; ++j) {
-            const double y = (values[j] * scale - centre) + 0.0;
+            const Value value = values[j];
+            bool there = of.has_value(value, masked[j]);
+            if constexpr (GPUVGM_MODAL) {
+                const int index = there ? of.modal_code(value) : -1;
+                if (index >= 0) {
+                    if (index != modal.index) {
+                        modal.add(modal_rows, apart + FIRST_MODAL);
+                        modal = {index, 0};
+                    }
+                    ++modal.rows;
+                    continue;
+                }
+            }
+            if constexpr (GPUVGM_STEP) {
+                off_step += there && of.is_off(value);
+            }
+            double number = of.curve(of.distance(value));
+            number = there ? number : not_a_number();
+            const double y = (number * scale - centre) + 0.0;
             const u64 key = ordered_key(y);
             if (!is_finite(y)) {
-                missing += is_nan(values[j]);
-                infinite += !is_nan(values[j]) && !is_finite(values[j]);
+                missing_rows += is_nan(number);
+                infinite += is_infinite(number);
                 continue;
             }
-            const u64 own = ordered_key(values[j]);
+            const u64 own = order_of(value);
             lowest = own < lowest ? own : lowest;
             highest = own > highest ? own : highest;
             if (key == hot_key) {
@@ -182,11 +229,17 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, 5)
         }
     }
     pending.add(sums, table);
-    if (missing != 0) {
-        atomicAdd(&found.missing, missing);
+    if constexpr (GPUVGM_MODAL) {
+        modal.add(modal_rows, apart + FIRST_MODAL);
+    }
+    if (missing_rows != 0) {
+        atomicAdd(&found.missing, missing_rows);
     }
     if (infinite != 0) {
         atomicAdd(&found.infinite, infinite);
+    }
+    if (off_step != 0) {
+        atomicAdd(&found.off_step, off_step);
     }
     if (hot_rows != 0) {
         atomicAdd(&found.hot_rows, hot_rows);
@@ -203,9 +256,15 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, 5)
             const u64 squares = (u64)found.hot_rows * ((u64)hot_position * hot_position);
             table.add(hot_cell, found.hot_rows * (ONE_ROW + hot_position), squares);
         }
-        atomicAdd(apart, (u64)(i64)(int)found.missing);
-        atomicAdd(apart + 1, (u64)found.infinite);
-        atomicMin(apart + 2, joined(found.lowest));
-        atomicMax(apart + 3, joined(found.highest));
+        atomicAdd(apart + MISSING, (u64)(i64)(int)found.missing);
+        atomicAdd(apart + INFINITE, (u64)found.infinite);
+        atomicMin(apart + LEAST, joined(found.lowest));
+        atomicMax(apart + MOST, joined(found.highest));
+        if (GPUVGM_STEP) {
+            atomicAdd(apart + OFF_STEP, (u64)found.off_step);
+        }
+    }
+    if (GPUVGM_MODAL && t < MODAL_SLOTS && modal_rows[t] != 0) {
+        atomicAdd(apart + FIRST_MODAL + t, (u64)modal_rows[t]);
     }
 }

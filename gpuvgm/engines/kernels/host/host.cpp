@@ -1,23 +1,23 @@
 // Row loops of the host engine, compiled once for each instruction set with -DGPUVGM_ISA=<name>. Everything but the
 // table at the end has internal linkage, so that no copy for a newer instruction set can end up in an older one's
 // place.
+#include "decode.hpp"
 #include "draw.hpp"
 #include "e_step.hpp"
+#include "encode.hpp"
 #include "features.hpp"
-#include "hold.hpp"
 #include "k_means.hpp"
 #include "special.hpp"
 #include "summarise.hpp"
-#include "transform.hpp"
 
 #define GPUVGM_JOIN(a, b) a##b
 #define GPUVGM_TABLE(isa) GPUVGM_JOIN(gpuvgm_kernels_, isa)
 
 extern "C" const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA);
 const gpuvgm::HostKernels GPUVGM_TABLE(GPUVGM_ISA) = {
-    gpuvgm::e_step_rows, gpuvgm::e_step_cells,    gpuvgm::count_most_probable, gpuvgm::e_step_features,
-    gpuvgm::log_prob,    gpuvgm::transform,       gpuvgm::inverse_transform,   gpuvgm::look_at,
-    gpuvgm::numbers_of,  gpuvgm::values_of,       gpuvgm::summarise,           gpuvgm::log_rows,
-    gpuvgm::exp_rows,    gpuvgm::nearest_centres, gpuvgm::sums_by_centre,      gpuvgm::closer,
-    gpuvgm::draw_rows,   gpuvgm::find_bins,
+    gpuvgm::e_step_rows,     gpuvgm::e_step_cells,    gpuvgm::count_most_probable,
+    gpuvgm::e_step_features, gpuvgm::log_prob,        gpuvgm::encode,
+    gpuvgm::decode,          gpuvgm::summarise,       gpuvgm::log_rows,
+    gpuvgm::exp_rows,        gpuvgm::nearest_centres, gpuvgm::sums_by_centre,
+    gpuvgm::closer,          gpuvgm::draw_rows,       gpuvgm::find_bins,
 };

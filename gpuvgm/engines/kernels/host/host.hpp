@@ -28,19 +28,25 @@ struct GaussianTable {
     int64_t width() const { return components * (1 + features + moments()) + 1; }
 };
 
-// What transform needs; the first `active` components may be drawn.
-struct DrawTable {
+// What encode needs; the first `active` components may be drawn. Numbers from `low` to `high` are those of the training
+// range; the lower one is above the other where there was none.
+struct EncodeTable {
     MixtureTable mixture;
     int active;
     double floor, limit;
     const double *widths, *codes;  // (active,): scale * sd, and the code in the onehot order
     double missing_code;
+    const double* modal_codes;  // one a modal value
+    double low, high;
 };
 
-struct InverseTable {
+// One mean, one width and one exact value a code; those of modal and missing ones have mean NaN and width 0, the exact
+// value is NaN for the others.
+struct DecodeTable {
     int codes;
     double scale, centre, limit;
-    const double *means, *widths;  // (codes,)
+    const double *means, *widths, *exact;  // (codes,)
+    double low, high;                      // of values on a scale
 };
 
 struct Draw {
@@ -49,18 +55,18 @@ struct Draw {
     bool most_probable;      // no draw at all
 };
 
-// Ends of the training range, the lower above the other where there was none, and of scalars within a mode.
-struct Range {
-    double low, high, limit;
-};
-
 // Rows of a sort, and the first of them.
 struct Found {
     int64_t rows, first;
 };
 
-struct FoundRows {
+// Rows that the fit had not seen, but for those off the step; and the rows at the end of their mode, with their
+// numbers, for which there is room for all rows of a call.
+struct Unseen {
     Found infinite, missing, outside;  // of the training range
+    int64_t at_end;
+    int64_t* rows;
+    double* numbers;
 };
 
 // A cell while rows are added: count * 2^42 + sum of positions, and the sum of their squares (top bit: cell is split).
@@ -89,20 +95,20 @@ struct Tally {
 
 constexpr int RULED_ROWS = 256;  // rows that rules are applied to at a time
 
-// What becomes of values before they are summarised: modal ones are counted apart, those off a step are counted (bits
-// of the column's precision, 0 without a step), and all may be on the scale asinh(x / 2^exponent).
+// How values become numbers: scale(value - origin), NaN for modal ones. Those off a step are counted, by the bits of
+// the column's precision (0 without a step).
 struct RowRules {
     const double* modal;
     int modal_count, bits;
     double step, parts;
-    bool curved;
-    int exponent;
+    int scale, exponent;  // a ScaleName
+    double origin;
 };
 
-// `least` and `largest`: values, where the tally has numbers on the scale.
+// `least` and `largest`: values, where these are not the numbers.
 struct RowCounts {
     int64_t* modal;  // one a modal value
-    int64_t off_step;
+    Found off_step;
     double least, largest;
 };
 
@@ -134,23 +140,13 @@ struct HostKernels {
     void (*e_step_features)(const void* x, int value_bytes, const double* weight, int64_t rows, const GaussianTable&,
                             double* partials);
     void (*log_prob)(const void* x, int value_bytes, int64_t rows, const GaussianTable&, double* density);
-    // scalar: float or double by scalar_bytes; code: one or two bytes by code_bytes.
-    void (*transform)(const double* x, int64_t rows, const DrawTable&, const Draw&, void* scalar, int scalar_bytes,
-                      void* code, int code_bytes);
-    // One mean and one width a code of the onehot order; value = (clipped scalar * width + mean + centre) / scale.
-    // Returns the first row whose code does not exist, or -1.
-    int64_t (*inverse_transform)(const void* scalar, int scalar_bytes, const void* code, int code_bytes, int64_t rows,
-                                 const InverseTable&, double* value);
-    // Finds rows that the fit had not seen, and writes those at the end of their mode, at most one a row; returns how
-    // many there are.
-    int64_t (*look_at)(const double* x, const void* scalar, int scalar_bytes, int64_t rows, const Range&, FoundRows*,
-                       int64_t* at_end);
-    // Numbers of values; which: the modal value of each row that has one (left as it is for others), off: 1 for those
-    // off the step. Both may be null.
-    void (*numbers_of)(const double* x, int64_t rows, const RowRules&, double* numbers, int32_t* which, uint8_t* off,
-                       RowCounts*);
-    // Values of numbers, in place, within limits.
-    void (*values_of)(double* numbers, int64_t rows, const RowRules&, double low, double high);
+    // Rows from `start` to before `stop` of arrays; scalar: float or double by scalar_bytes; code: one or two bytes by
+    // code_bytes.
+    void (*encode)(const double* x, int64_t start, int64_t stop, const RowRules&, const EncodeTable&, const Draw&,
+                   void* scalar, int scalar_bytes, void* code, int code_bytes, RowCounts*, Unseen*);
+    // Returns the first row whose code does not exist, or -1; complete: whether no value is missing.
+    int64_t (*decode)(const void* scalar, int scalar_bytes, const void* code, int code_bytes, int64_t rows,
+                      const RowRules&, const DecodeTable&, double* value, bool* complete);
     // At most WINDOW_ROWS rows.
     void (*summarise)(const double* x, int64_t rows, const RowRules&, const GridTable&, Cell* cells, uint8_t* touched,
                       Tally*, RowCounts*);

@@ -40,6 +40,9 @@ GPUVGM_FN __m512d magnitude(__m512d a) { return _mm512_abs_pd(a); }
 GPUVGM_FN __m512d select_le(__m512d a, __m512d b, __m512d yes, __m512d no) {
     return _mm512_mask_blend_pd(_mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), no, yes);
 }
+GPUVGM_FN __m512d count_le(__m512d a, __m512d b, __m512d count) {
+    return _mm512_mask_add_pd(count, _mm512_cmp_pd_mask(a, b, _CMP_LE_OQ), count, _mm512_set1_pd(1.0));
+}
 GPUVGM_FN __m512d round_even(__m512d a) { return _mm512_roundscale_pd(a, 0); }
 GPUVGM_FN __m512d scale_by_power(__m512d a, __m512d k) { return _mm512_scalef_pd(a, k); }
 GPUVGM_FN __m512d exponent_of(__m512d a) { return _mm512_getexp_pd(a); }
@@ -61,6 +64,9 @@ GPUVGM_FN __m256d minimum(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
 GPUVGM_FN __m256d magnitude(__m256d a) { return _mm256_andnot_pd(_mm256_set1_pd(-0.0), a); }
 GPUVGM_FN __m256d select_le(__m256d a, __m256d b, __m256d yes, __m256d no) {
     return _mm256_blendv_pd(no, yes, _mm256_cmp_pd(a, b, _CMP_LE_OQ));
+}
+GPUVGM_FN __m256d count_le(__m256d a, __m256d b, __m256d count) {
+    return _mm256_add_pd(count, _mm256_and_pd(_mm256_cmp_pd(a, b, _CMP_LE_OQ), _mm256_set1_pd(1.0)));
 }
 GPUVGM_FN __m256d round_even(__m256d a) { return _mm256_round_pd(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC); }
 GPUVGM_FN __m256d scale_by_power(__m256d a, __m256d k) {
@@ -85,6 +91,7 @@ struct Register {
     static GPUVGM_FN double splat(double a) { return a; }
     static GPUVGM_FN void store(double* p, double a) { *p = a; }
 };
+GPUVGM_FN double count_le(double a, double b, double count) { return count + (a <= b); }
 
 #endif
 
@@ -169,6 +176,10 @@ GPUVGM_FN Lanes magnitude(Lanes a) {
 }
 GPUVGM_FN Lanes select_le(Lanes a, Lanes b, Lanes yes, Lanes no) {
     return each([](auto... x) { return select_le(x...); }, a, b, yes, no);
+}
+// One more where a <= b.
+GPUVGM_FN Lanes count_le(Lanes a, Lanes b, Lanes count) {
+    return each([](auto... x) { return count_le(x...); }, a, b, count);
 }
 GPUVGM_FN Lanes select_finite(Lanes a, Lanes yes, Lanes no) {
     return select_le(a - a, splat(0.0), yes, no);  // the difference is 0 or NaN
@@ -259,6 +270,49 @@ GPUVGM_FN void transpose(Lanes* a) {
 }
 
 #endif
+
+// Entries of a table by whole numbers below its size. Gathers take longer than loads one by one.
+struct LookUp {
+    const double* table;
+#if defined(__AVX512F__)
+    static constexpr int AT_ONCE = 2 * LANES;  // entries in registers
+    bool is_short;
+    __m512d first, second;
+
+    LookUp(const double* entries, int size) : table(entries), is_short(size <= AT_ONCE) {
+        const unsigned present = size < AT_ONCE ? (1u << size) - 1 : ~0u;
+        first = _mm512_maskz_loadu_pd((__mmask8)present, entries);
+        second = _mm512_maskz_loadu_pd((__mmask8)(present >> LANES), entries + LANES);
+    }
+    GPUVGM_FN Lanes at(__m512i index) const {
+        return {{is_short ? _mm512_permutex2var_pd(first, index, second) : _mm512_i64gather_pd(index, table, 8)}};
+    }
+    GPUVGM_FN Lanes at(Lanes index) const { return at(_mm512_cvtpd_epi64(index.part[0])); }
+    GPUVGM_FN Lanes at(const uint8_t* index) const {
+        return at(_mm512_cvtepu8_epi64(_mm_loadl_epi64((const __m128i*)index)));
+    }
+    GPUVGM_FN Lanes at(const uint16_t* index) const {
+        return at(_mm512_cvtepu16_epi64(_mm_loadu_si128((const __m128i*)index)));
+    }
+#else
+    LookUp(const double* entries, int) : table(entries) {}
+    GPUVGM_FN Lanes at(Lanes index) const {
+        double place[LANES];
+        store(place, index);
+        return at(place);
+    }
+    template <class Index> GPUVGM_FN Lanes at(const Index* index) const {
+#if defined(__AVX2__)
+        return by_part([&](int i) {
+            const Index* four = index + i * Lanes::STEP;
+            return _mm256_setr_pd(table[(int)four[0]], table[(int)four[1]], table[(int)four[2]], table[(int)four[3]]);
+        });
+#else
+        return by_part([&](int i) { return table[(int)index[i]]; });
+#endif
+    }
+#endif
+};
 
 // Sum over the lanes in one fixed tree.
 GPUVGM_FN double sum_of(Lanes a) {

@@ -263,13 +263,15 @@ auto summarise(const Kernels& kernels, Reals x, std::tuple<double, double, uint6
         table_pool().give_back(std::move(table));
     }
     const size_t size = out.cell.size();
-    const Tally values = used.rules.curved ? Tally{0, 0, used.counts.least, used.counts.largest} : tally;
+    const bool are_numbers = used.rules.scale == 0 && used.rules.origin == 0;
+    const auto [least, largest] =
+        are_numbers ? std::pair(tally.minimum, tally.maximum) : std::pair(used.counts.least, used.counts.largest);
     return nb::make_tuple(nb::make_tuple(owned(std::move(out.cell), {size}), owned(std::move(out.count), {size}),
                                          owned(std::move(out.first), {size}), owned(std::move(out.second), {size}),
                                          owned(std::move(out.second_high), {size})),
                           std::make_tuple(tally.missing, tally.infinite, tally.minimum + 0.0, tally.maximum + 0.0),
-                          used.counts.off_step, std::move(used.modal_rows),
-                          std::make_tuple(values.minimum + 0.0, values.maximum + 0.0));
+                          used.counts.off_step.rows, std::move(used.modal_rows),
+                          std::make_tuple(least + 0.0, largest + 0.0));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
@@ -11,6 +12,7 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "host.hpp"
@@ -59,8 +61,19 @@ struct Mixture {
     }
 };
 
-// Modal values; numerator, denominator and bits of a step; exponent of the scale.
-using ColumnRules = std::tuple<Reals, std::optional<std::tuple<double, double, int>>, std::optional<int>>;
+// Modal values; numerator, denominator and bits of a step; scale and its exponent; origin.
+using ColumnRules =
+    std::tuple<Reals, std::optional<std::tuple<double, double, int>>, std::tuple<std::string, int>, double>;
+
+inline int scale_of(const std::string& name) {
+    const char* names[] = {"linear", "asinh", "log", "log1p"};  // ScaleName
+    for (int scale = 0; scale < 4; ++scale) {
+        if (name == names[scale]) {
+            return scale;
+        }
+    }
+    throw std::invalid_argument("there is no scale \"" + name + "\"");
+}
 
 // Rules as the loops take them, and what is counted.
 struct RulesInUse {
@@ -69,11 +82,13 @@ struct RulesInUse {
     RowCounts counts;
 
     explicit RulesInUse(const ColumnRules& given) : modal_rows(std::get<0>(given).shape(0)) {
-        const auto& [modal, step, exponent] = given;
+        const auto& [modal, step, scale, origin] = given;
         const auto [numerator, denominator, bits] = step.value_or(std::tuple(1.0, 1.0, 0));
-        rules = {modal.data(),         (int)modal.shape(0), bits, numerator, denominator,
-                 exponent.has_value(), exponent.value_or(0)};
-        counts = {modal_rows.data(), 0, std::numeric_limits<double>::infinity(),
+        const auto& [name, exponent] = scale;
+        rules = {modal.data(), (int)modal.shape(0), bits, numerator, denominator, scale_of(name), exponent, origin};
+        counts = {modal_rows.data(),
+                  {0, 0},
+                  std::numeric_limits<double>::infinity(),
                   -std::numeric_limits<double>::infinity()};
     }
     RulesInUse(const RulesInUse&) = delete;
@@ -118,7 +133,7 @@ template <class Real> const Real* pointer(const std::optional<Column<Real>>& val
     return values ? values->data() : nullptr;
 }
 
-void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels);  // transform and inverse
+void bind_rows(nb::module_& module, nb::class_<Kernels>& kernels);  // encode and decode
 void bind_onehot(nb::module_& module);                              // matrices of the onehot layout
 void bind_em(nb::module_& module);                                  // EM over cells
 void bind_draw(nb::class_<Kernels>& kernels);                       // rows of a synthesizer

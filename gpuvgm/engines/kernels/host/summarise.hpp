@@ -206,22 +206,21 @@ void summarise(const double* x, int64_t rows, const RowRules& rules, const GridT
                uint8_t* touched, Tally* tally, RowCounts* counts) {
     Addresses at;
     double numbers[BATCH];
-    const bool plain = !rules.modal_count && !rules.bits && !rules.curved;
+    const bool is_plain = are_plain(rules);
     int64_t hot_rows = 0;
     for (int64_t i = 0; i < rows; i += BATCH) {
         const int count = (int)(rows - i < BATCH ? rows - i : BATCH);
-        const bool as_it_is = plain && count == BATCH;
+        const bool as_it_is = is_plain && count == BATCH;
         if (!as_it_is) {
-            apply_rules(x + i, count, rules, numbers, nullptr, nullptr, counts);
+            apply_rules(x + i, count, i, rules, numbers, counts);
             for (int j = count; j < BATCH; ++j) {
                 numbers[j] = __builtin_nan("");
             }
             tally->missing -= BATCH - count;
         }
-        const Tally before = *tally;
         keys_of(as_it_is ? x + i : numbers, grid, at.key, tally);
-        if (rules.curved) {
-            follow_ends(x + i, numbers, count, before, *tally, counts);
+        if (changes_numbers(rules)) {
+            follow_ends(x + i, numbers, count, counts);
         }
         for (int j = 0; j < BATCH; j += LANES) {
             hot_rows += address_eight(grid, at, j, touched);

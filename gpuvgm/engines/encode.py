@@ -1,19 +1,18 @@
-"""Steps after a transform: give rows to modes that hold them, and count rows that the fit had not seen."""
+"""Tables to encode and decode a column by, rows that modes cannot hold, and rows that the fit had not seen."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import widened
 from gpuvgm.engines.tables import KernelTable, Step
-from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.summary.grid import Floats, Frame, Ints
 
 ROWS = 1 << 16  # of a block, whose distances to all modes are in memory
 GAP = 1 + 2**-10  # reaches of a mode: within the training range a row that lies farther away is clipped
-#: Sorts of rows that `hold` counts.
+#: Sorts of rows that `Engine.encode` counts.
 SORTS = INFINITE, MISSING, OUTSIDE, CLIPPED, OFF_STEP = range(5)
 
 
@@ -77,74 +76,112 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HoldTable:
-    """Table that `Engine.hold` works from.
+class EncodeTable:
+    """Table that `Engine.encode` works from.
 
     Parameters
     ----------
-    coverage : Coverage or None
-        Which modes hold which rows; None where every row keeps the mode that was drawn for it.
+    mixture : KernelTable
+        The A active components in index order, then those that only take part in the posterior.
+    widths : ndarray of shape (A,)
+        scale * sd of the active components.
     codes : ndarray of shape (A + T,), int64
-        Code of each mode.
+        Code of each active component, then of each tail mode, in the onehot order.
+    floor : float
+        Added to every active component's probability, as a share of the whole posterior.
     limit : float
-        Scalars that are as large are at the end of their mode.
+        Scalars are kept within ±limit; those that are as large are at the end of their mode.
+    missing_code : int
+        Code of missing rows; -1 where the column has none.
+    modal_codes : ndarray of shape (modal values,), int64
+        Code of each modal value of the rules.
     low, high : float
-        Ends of the training range, and what they allow for; the lower one is above the other where there was none.
+        Ends of the training range of numbers, and what they allow for; the lower one is above the other where there
+        was none.
+    coverage : Coverage, optional
+        Which modes hold which rows; None where every row keeps the mode that was drawn for it.
     """
 
-    coverage: Coverage | None
+    mixture: KernelTable
+    widths: Floats
     codes: Ints
+    floor: float
     limit: float
-    low: float
-    high: float
+    missing_code: int
+    modal_codes: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    low: float = -np.inf
+    high: float = np.inf
+    coverage: Coverage | None = None
 
     def outside(self, numbers: Floats) -> NDArray[np.bool_]:
         """Rows with a number outside the training range."""
-        wide = widened(numbers)  # bounds must not be rounded to the rows' precision
-        is_outside: NDArray[np.bool_] = (wide < self.low) | (wide > self.high)
+        is_outside: NDArray[np.bool_] = (numbers < self.low) | (numbers > self.high)
         return is_outside
 
 
-def hold_rows(
-    numbers: Floats,
-    scalar: Floats,
-    code: NDArray[np.signedinteger],
-    table: HoldTable,
-    off_step: NDArray[np.bool_] | Step | None,
+@dataclass(frozen=True, slots=True, eq=False)
+class DecodeTable:
+    """Table that `Engine.decode` works from.
+
+    Parameters
+    ----------
+    frame : Frame
+        Frame of the means and widths.
+    means, widths : ndarray of shape (codes,)
+        Mean and width of every code of the onehot order; NaN and 0 of a missing or modal one.
+    limit : float
+        Scalars are kept within ±limit.
+    modal : tuple of (int, int or float)
+        Codes of modal values, and these.
+    step : Step, optional
+        The step that decoded values lie on.
+    low, high : int or float
+        Least and largest value of a column of whole numbers, or on a scale; not looked at for others.
+    """
+
+    frame: Frame
+    means: Floats
+    widths: Floats
+    limit: float
+    modal: tuple[tuple[int, int | float], ...] = ()
+    step: Step | None = None
+    low: int | float = -np.inf
+    high: int | float = np.inf
+
+    @property
+    def complete(self) -> bool:
+        """Return whether every code has a value."""
+        return int(np.count_nonzero(np.isnan(self.means))) == len(self.modal)
+
+
+def hold_ends(
+    at_end: Ints, numbers: Floats, scalar: Floats, code: NDArray[np.signedinteger], table: EncodeTable
 ) -> Ints:
-    """Array code of `Engine.hold`, for rows of the host."""
-    counts = np.zeros((len(SORTS), 2), np.int64)
-    for sort, rows in ((INFINITE, np.isinf(numbers)), (MISSING, np.isnan(numbers)), (OUTSIDE, table.outside(numbers))):
-        _count(counts[sort], rows)
-    at_end = np.flatnonzero(np.abs(scalar) >= scalar.dtype.type(table.limit))
-    return all_counts(counts, hold_ends(at_end, numbers, scalar, code, table), off_step)
+    """Give rows at an end of their mode to modes that hold them; return the rows that none holds.
 
-
-def hold_ends(at_end: Ints, numbers: Floats, scalar: Floats, code: NDArray[np.signedinteger], table: HoldTable) -> Ints:
-    """Give rows at an end of their mode to modes that hold them; return the rows that none holds."""
+    Parameters
+    ----------
+    at_end : ndarray of shape (ends,), int64
+        The rows.
+    numbers : ndarray of shape (ends,), float64
+        Their numbers.
+    scalar, code : ndarray of shape (rows,)
+        Of all rows; changed in place.
+    table : EncodeTable
+        Modes and training range.
+    """
     if table.coverage is None or not len(at_end):
         return at_end
     modes = np.zeros(int(table.codes.max()) + 1, np.int64)
     modes[table.codes] = np.arange(len(table.codes))
     draw = modes[code[at_end]]
-    mode, place = table.coverage.hold(widened(numbers[at_end]), draw)
+    mode, place = table.coverage.hold(numbers, draw)
     changes, limit, size = mode != draw, table.coverage.limit, np.abs(place)
     scalar[at_end[changes]] = np.clip(place[changes], -limit, limit).astype(scalar.dtype)
     code[at_end[changes]] = table.codes[mode[changes]].astype(code.dtype)
-    return at_end[size >= np.where(table.outside(numbers[at_end]), limit, GAP * limit)]
+    return at_end[size >= np.where(table.outside(numbers), limit, GAP * limit)]
 
 
-def all_counts(counts: Ints, clipped_rows: Ints, off_step: NDArray[np.bool_] | Step | None) -> Ints:
-    """Counts of every sort, with the clipped rows and those off their step entered."""
-    assert not isinstance(off_step, Step)  # codecs look at rows of the host
-    if len(clipped_rows):
-        counts[CLIPPED] = len(clipped_rows), clipped_rows[0]
-    if off_step is not None:
-        _count(counts[OFF_STEP], off_step)
-    return counts.ravel()
-
-
-def _count(entry: Ints, rows: NDArray[np.bool_]) -> None:
-    """Note how many rows there are, and the first of them."""
-    if count := int(np.count_nonzero(rows)):
-        entry[:] = count, int(rows.argmax())
+def counted(*sorts: NDArray[np.bool_]) -> Ints:
+    """How many rows of each sort there are, and the first, one sort after the other."""
+    return np.array([(np.count_nonzero(rows), rows.argmax() if len(rows) else 0) for rows in sorts], np.int64).ravel()
