@@ -16,7 +16,7 @@ def source(name: str) -> str:
     Parameters
     ----------
     name : str
-        File name inside this package, for example ``"vgm_math.cuh"`` or ``"cuda/transform.cuh"``.
+        File name inside this package, for example ``"vgm_math.cuh"`` or ``"cuda/encode.cuh"``.
 
     Returns
     -------
