@@ -483,15 +483,14 @@ class MixtureDecoder:
     def __init__(self, engine: Engine, column: MixtureColumn, *, check: bool) -> None:
         self._engine, self._column, self._check = engine, column, check
         self._table = column.decode_table
+        self._plain_table = replace(self._table, modal=(), step=None)  # for values that the codec makes
 
     def __call__(self, part: Coded, first_row: int) -> Values:
         """Values of scalars and codes."""
         assert part.scalar is not None and part.code is not None
         column, on_device = self._column, is_on_device(part.code)
         rules, xp = column.own_rules(on_device=on_device), namespace_of(part.code)
-        codec, table = column.codec, self._table
-        if rules is None:
-            table = replace(table, modal=(), step=None)
+        codec, table = column.codec, self._plain_table if rules is None else self._table
         is_stored = on_device and rules is not None
         out, missing = xp.empty(len(part.code), codec.stored_dtype if is_stored else np.float64), None
         if is_stored and not table.complete:

@@ -146,22 +146,25 @@ class NumberPlan(MixturePlan, ColumnPlan):
             summary = engine.summarise(rows, self.grid, rules, missing)
             if not summary.off_step:
                 return summary
-            numbers, _ = ordinary_numbers(self.codec, self.modal, values, engine)
-            off = off_step_rows(self.codec, values, numbers)
-            return replace(summary, strays=_least_values(self.codec.plain.encode(values)[off]))
+            return self._with_strays(summary, values, ordinary_numbers(self.codec, self.modal, values, engine)[0])
         numbers, which = ordinary_numbers(self.codec, self.modal, values)
         summary = engine.summarise(numbers, self.grid)
         summary = replace(summary, ends=ends_of(self.codec, values, numbers, summary.minimum, summary.maximum))
-        off = off_step_rows(self.codec, values, numbers)
-        if off is not None and off.any():
-            strays = _least_values(self.codec.plain.encode(values)[off])
-            summary = replace(summary, off_step=int(off.sum()), strays=strays)
+        summary = self._with_strays(summary, values, numbers)
         if not self.modal:
             return summary
         modal = [0] * len(self.modal)
         if which is not None:
             modal = to_numpy(namespace_of(which).bincount(which + 1, minlength=len(modal) + 1))[1:].tolist()
         return replace(summary, missing=summary.missing - sum(modal), modal=tuple(modal))
+
+    def _with_strays(self, summary: Summary, values: Column, numbers: Floats) -> Summary:
+        """The summary with the rows off the step, if there are any, and the least of their values."""
+        off = off_step_rows(self.codec, values, numbers)
+        if off is None or not off.any():
+            return summary
+        strays = _least_values(self.codec.plain.encode(values)[off])
+        return replace(summary, off_step=int(off.sum()), strays=strays)
 
 
 def _least_values(numbers: Array) -> tuple[float, ...]:

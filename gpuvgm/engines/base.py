@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Array
 from gpuvgm.config import CHUNK_ROWS
 from gpuvgm.engines import multivariate
-from gpuvgm.engines.encode import DecodeTable, EncodeTable, counted, hold_ends
+from gpuvgm.engines.encode import DecodeTable, EncodeTable, counts_of, hold_ends
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import (
     BITS,
@@ -303,7 +303,7 @@ class Engine:
         at_end = np.flatnonzero(ordinary & (np.abs(scalar) >= scalar.dtype.type(table.limit)))
         clipped = np.zeros(len(numbers), np.bool_)
         clipped[hold_ends(at_end, numbers[at_end], scalar, code, table)] = True
-        return counted(
+        return counts_of(
             np.isinf(numbers), np.isnan(numbers) & ~is_modal, ~is_modal & table.outside(numbers), clipped, off_step
         )
 

@@ -182,6 +182,6 @@ def hold_ends(
     return at_end[size >= np.where(table.outside(numbers), limit, GAP * limit)]
 
 
-def counted(*sorts: NDArray[np.bool_]) -> Ints:
+def counts_of(*sorts: NDArray[np.bool_]) -> Ints:
     """How many rows of each sort there are, and the first, one sort after the other."""
     return np.array([(np.count_nonzero(rows), rows.argmax() if len(rows) else 0) for rows in sorts], np.int64).ravel()

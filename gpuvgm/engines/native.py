@@ -20,7 +20,7 @@ from gpuvgm.engines.encode import (
     SORTS,
     DecodeTable,
     EncodeTable,
-    counted,
+    counts_of,
     hold_ends,
 )
 from gpuvgm.engines.multivariate import GaussianTable
@@ -121,7 +121,7 @@ class NativeEngine(Engine):
             counts = self.encode(numbers, PLAIN, replace(table, modal_codes=NO_CODES), draw, out).reshape(-1, 2)
             is_modal = modal_index >= 0
             code[is_modal] = table.modal_codes[modal_index[is_modal]]
-            counts[[MISSING, OFF_STEP]] = counted(np.isnan(numbers) & ~is_modal, off_step).reshape(-1, 2)
+            counts[[MISSING, OFF_STEP]] = counts_of(np.isnan(numbers) & ~is_modal, off_step).reshape(-1, 2)
             return counts.ravel()
         randomness = (draw.seed, draw.column, draw.first_row, draw.most_probable)
         sorts, at_end, numbers = self._kernels.encode(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import CACHED_ROWS, Array, namespace_of, widened
+from gpuvgm.arrays import Array, namespace_of, widened
 from gpuvgm.engines.whole import difference, is_no_multiple
 from gpuvgm.summary.grid import Floats, Frame, Ints, Keys
 
@@ -55,11 +55,6 @@ class Step:
             values = numbers.astype(self.precision, copy=False)
         mask: NDArray[np.bool_] = (multiples != values) & (values == values)  # NaN differs from itself
         return mask
-
-    def count_off(self, numbers: Floats) -> int:
-        """Number of values on the host that are no multiples of the step."""
-        parts = (numbers[start : start + CACHED_ROWS] for start in range(0, len(numbers), CACHED_ROWS))
-        return sum(int(np.count_nonzero(self.is_off(part))) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)

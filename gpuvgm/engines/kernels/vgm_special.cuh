@@ -1,5 +1,5 @@
-// Logarithm, exponential, digamma and log-gamma: the operations of gpuvgm/mixture/special.py one by one, hence the same
-// bits.
+// Logarithm, digamma and log-gamma, and parts of the exponential: the operations of gpuvgm/mixture/special.py one by
+// one, hence the same bits.
 #pragma once
 #include "vgm_math.cuh"
 
@@ -61,15 +61,6 @@ GPUVGM_FN double log_of(double x) {
         power -= 1;
     }
     return log_of_parts(mantissa, power);
-}
-
-GPUVGM_FN double exp_of(double x) {
-    if (x != x) {
-        return x;
-    }
-    x = x < -800.0 ? -800.0 : (x > 800.0 ? 800.0 : x);
-    const double power = rint(x * PER_LN_2);
-    return ldexp(exp_of_rest(x, power), (int)power);
 }
 
 GPUVGM_CALL double digamma_of(double x) {
