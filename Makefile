@@ -1,7 +1,7 @@
 # make demo       the main job on real data          make test        the whole suite
 # make test-quick all tests but the exhaustive ones; .ci/run runs both of the above and more (CONTRIBUTING.md)
-# make test-device  kernels as PTX, executed on the host with every access checked: three architectures, three orders
-#                 of threads, and a list of what no test reached; needs no GPU
+# make test-device  kernels as PTX, executed on the host with every access checked: three architectures, each with
+#                 another order of threads, and a list of what no test reached; needs no GPU
 # make test-faults  workers that die, files that change, memory that runs out: what is left must be the same
 # make fuzz       files, bodies and runs that are spoilt, for MINUTES=30; FUZZ_ARGS="--only csv", "--only csv --case 7"
 # make lint       every static check                 make format      apply the formatters
@@ -64,12 +64,13 @@ test-quick: $(STAMP)-test
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not exhaustive" --hypothesis-profile=quick $(PYTEST_ARGS)
 
 # NVRTC holds one compiler for architectures before Blackwell, and one from there on; compute_90 is that of H100 and H200.
+# Threads of each architecture run in another order: what depends on their order does so whatever the architecture.
 test-device: $(STAMP)-test
 	rm -rf build/ptx
-	set -e; for architecture in 75 90 120; do for schedule in forwards backwards shuffled; do \
-	    echo "compute_$$architecture, threads $$schedule"; \
-	    PTX_ARCHITECTURE=$$architecture PTX_SCHEDULE=$$schedule PTX_COVERAGE=build/ptx \
-	    $(PYTEST) $(SIDE_BY_SIDE) -m ptx tests/engines/kernels $(PYTEST_ARGS); done; done
+	set -e; for kind in 75-forwards 90-shuffled 120-backwards; do \
+	    echo "compute_$$kind"; \
+	    PTX_ARCHITECTURE=$${kind%-*} PTX_SCHEDULE=$${kind#*-} PTX_COVERAGE=build/ptx \
+	    $(PYTEST) $(SIDE_BY_SIDE) -m ptx tests/engines/kernels $(PYTEST_ARGS); done
 	$(BIN)/python -m tests.harness.ptx.coverage build/ptx
 
 test-faults: $(STAMP)-test

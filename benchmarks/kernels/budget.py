@@ -126,7 +126,7 @@ def unexplained(code: Compiled, parted: Compiled) -> list[str]:
 
 def most_divisions(program: Program) -> int:
     """Divisions of real numbers that a thread of a program does."""
-    parts, is_decode = {*program.name.split("_")}, "decode" in program.name
+    parts, is_decode = {*re.split("_|(?<=step)[0-9]+", program.name)}, "decode" in program.name
     values = next(p.type for p in program.parameters if p.written == is_decode)
     is_whole = not values.startswith("float")
     if is_whole:

@@ -109,7 +109,7 @@ class CudaEngine(Engine):
             table = self._tables.lend(grid, rules)
 
         def work(lane: Lane, piece: slice) -> None:
-            part, mask = lane.upload(values[piece]), _upload(lane, missing, piece)
+            part, mask = lane.upload(values[piece]), _uploaded_piece(lane, missing, piece)
             # Both lanes add to one table: kernels of a piece begin after those of the piece before.
             lane.follow(second_lane if lane is first_lane else first_lane)
             table.add(part, mask)
@@ -175,10 +175,10 @@ class CudaEngine(Engine):
         parts: list[tuple[int, NDArray[np.uint64]]] = []
 
         def work(lane: Lane, piece: slice) -> None:
-            uniforms = _upload(lane, draw.uniforms, piece)
+            uniforms = _uploaded_piece(lane, draw.uniforms, piece)
             piece_draw = replace(draw, first_row=draw.first_row + piece.start, uniforms=uniforms)
             written, counts = tuple(self._like(array[piece]) for array in out), rows.NO_COUNTS.copy()
-            mask = _upload(lane, missing, piece)
+            mask = _uploaded_piece(lane, missing, piece)
             result = rows.encode(device, (lane.upload(values[piece]), mask), rules, table, piece_draw, written)
             for array, target in zip((*written, result), (*(array[piece] for array in out), counts), strict=True):
                 lane.download(array, target)
@@ -186,7 +186,7 @@ class CudaEngine(Engine):
 
         def on_device() -> Ints:
             in_pieces(device, len(values), work)
-            return _merged(parts)
+            return _counts_of_all(parts)
 
         return self._or_on_host("rows", on_device, self._host.encode, values, rules, table, draw, out, missing)
 
@@ -313,12 +313,12 @@ def _first(row: np.uint64) -> int:
     return -1 if int(row) == rows.NO_ROW else int(row)
 
 
-def _upload(lane: Lane, array: NDArray[Any] | None, piece: slice) -> Any:
+def _uploaded_piece(lane: Lane, array: NDArray[Any] | None, piece: slice) -> Any:
     """A piece of an array of the host that may be None."""
     return None if array is None else lane.upload(array[piece])
 
 
-def _merged(parts: Sequence[tuple[int, NDArray[np.uint64]]]) -> Ints:
+def _counts_of_all(parts: Sequence[tuple[int, NDArray[np.uint64]]]) -> Ints:
     """Counts of all rows by those of their parts, each with its first row."""
     merged = rows.NO_COUNTS.copy().reshape(-1, 2)
     for start, counts in parts:

@@ -199,7 +199,7 @@ def _encode_words(table: EncodeTable, rules: RowRules, dtype: np.dtype[Any], sca
     components[:, :3] = np.stack((mixture.means, mixture.half_precisions, mixture.coefficients), axis=1)
     components[:active, 3:5] = np.stack((table.widths, table.codes[:active]), axis=1)
     parts = [
-        *(np.array(header + ends, np.float64), np.array([max(usual, 0), 0], np.uint64).view(np.float64)),
+        *(np.array(header + ends, np.float64), np.array([max(usual, 0)], np.uint64).view(np.float64)),
         *(components.ravel(), _coverage_words(table)),
     ]
     modal_at = RULE_WORDS + sum(map(len, parts))
@@ -268,12 +268,12 @@ def _decode_words(table: DecodeTable, rules: RowRules, dtype: np.dtype[Any]) -> 
     for place, number in table.modal:
         bits = word_of(int(number) if is_whole else float(number))
         codes[place] = np.array([bits], np.uint64).view(np.float64)[0], MODAL_WIDTH
-    multiples = _multiples(table, int(rules.origin), step.numerator) if is_whole else [0] * 8
+    multiples = _rounding(table, int(rules.origin), step.numerator) if is_whole else [0] * 8
     words = np.array([*map(word_of, [*map(float, header), *multiples])], np.uint64)
     return np.concatenate((words.view(np.float64), codes.ravel()))
 
 
-def _multiples(table: DecodeTable, base: int, step: int) -> list[int | float]:
+def _rounding(table: DecodeTable, base: int, step: int) -> list[int | float]:
     """What `nearest_multiple` of vgm_whole.cuh reads, as `nearest_multiples` of engines/whole.py has it."""
     least, largest, whole = -(-int(table.low) // step), int(table.high) // step, base // step
     ends = float(least - whole), float(largest - whole)

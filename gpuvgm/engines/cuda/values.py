@@ -24,7 +24,7 @@ SOURCES = (
     "cuda/block_rows.cuh",
     "cuda/quad.cuh",
 )
-RULE_WORDS = 12  # before the modal values, see cuda/values.cuh
+RULE_WORDS = 11  # before the modal values, see cuda/values.cuh
 _FLAGS = ("origin", "unit", "modal", "step", "missing", "infinite")
 
 
@@ -44,8 +44,8 @@ class Reading:
         They are counted in another unit than 1.
     modal : bool
         There are modal values.
-    step : bool
-        Values are compared with multiples of a step.
+    step : int
+        Values are compared with multiples of a step, as numbers of so many bits; 0 for none.
     missing : bool
         A mask says which rows are missing.
     infinite : bool
@@ -57,7 +57,7 @@ class Reading:
     origin: bool = False
     unit: bool = False
     modal: bool = False
-    step: bool = False
+    step: int = 0
     missing: bool = False
     infinite: bool = False
 
@@ -72,6 +72,8 @@ class Reading:
         flags = [flag for flag in _FLAGS if getattr(self, flag)]
         if not self.value.startswith("float"):
             flags.remove("origin")
+        bits = "" if self.step == 64 else str(self.step)
+        flags = [flag + bits if flag == "step" else flag for flag in flags]
         scale = [] if self.scale == "linear" else [self.scale]
         return "_".join([SHORT[self.value], *scale, *flags])
 
@@ -92,7 +94,7 @@ def reading_of(dtype: np.dtype[Any], rules: RowRules, *, missing: bool) -> Readi
         origin=is_whole or rules.origin != 0,
         unit=rules.unit != 1,
         modal=bool(_modal_bits(rules, dtype)),
-        step=rules.step is not None,
+        step=0 if rules.step is None else 64 if is_whole else rules.step.bits,
         missing=missing,
         infinite=rules.infinite_is_missing and not is_whole,
     )
@@ -109,8 +111,7 @@ def rule_words(rules: RowRules, dtype: np.dtype[Any], modal_at: int = RULE_WORDS
     numbers = (
         *(float(rules.origin), int(rules.origin) if is_whole else 0, as_floats),
         *(float(rules.unit), 2.0**-shift, 1.0 - shift),
-        *(float(step.numerator), float(step.denominator), step.bits),
-        step.numerator if step.numerator < step_limit else 0,
+        *(float(step.numerator), float(step.denominator), step.numerator if step.numerator < step_limit else 0),
         *(len(_modal_bits(rules, dtype)), modal_at),
     )
     return np.array([word_of(number) for number in numbers], np.uint64)

@@ -13,19 +13,19 @@ SCALARS_AND_CODES = (("float32", "uint8"), ("float32", "uint16"), ("float64", "u
 #: Values that programs read: plain ones, and all rules in some of them.
 FLOATS, SHORT_FLOATS = Reading("float64"), Reading("float32")
 RULED = (
-    Reading("float64", step=True),
-    Reading("float64", "asinh", step=True),
+    Reading("float64", step=64),
+    Reading("float64", "asinh", step=64),
     Reading("float64", modal=True, missing=True, infinite=True),
-    Reading("float64", "asinh", modal=True, step=True),
-    Reading("float32", "asinh", modal=True, step=True, missing=True, infinite=True),
+    Reading("float64", "asinh", modal=True, step=64),
+    Reading("float32", "asinh", modal=True, step=32, missing=True, infinite=True),
     Reading("float64", "log"),
-    Reading("float64", "log1p", origin=True, modal=True, step=True),
+    Reading("float64", "log1p", origin=True, modal=True, step=64),
     Reading("float32", "log1p", origin=True, unit=True),
     Reading("int16", origin=True),
-    Reading("uint8", origin=True, modal=True, step=True, missing=True),
-    Reading("int32", origin=True, modal=True, step=True, missing=True),
-    Reading("int64", origin=True, modal=True, step=True, missing=True),
-    Reading("uint64", origin=True, modal=True, step=True, missing=True),
+    Reading("uint8", origin=True, modal=True, step=64, missing=True),
+    Reading("int32", origin=True, modal=True, step=64, missing=True),
+    Reading("int64", origin=True, modal=True, step=64, missing=True),
+    Reading("uint64", origin=True, modal=True, step=64, missing=True),
     Reading("int64", "asinh", origin=True, unit=True, modal=True, missing=True),
 )
 #: Values, components and sources of uniforms, types of scalars and codes, and whether rows are held.

@@ -86,8 +86,8 @@ def test_rows_off_a_step(
 def test_a_lone_row_of_each_sort(device: EmulatedDevice) -> None:
     """The first row is that of the least number, wherever the blocks and threads are."""
     for sort, value in ((INFINITE, np.inf), (MISSING, np.nan), (OUTSIDE, 71.0)):
-        rows = np.full(70_000, 2.0)
+        rows, rules = np.full(70_000, 2.0), RowRules(step=Step(1, 10, "float64"))
         rows[[69_998, 40_001]] = value
-        counts = encoded(device, rows, TABLE, Draw(most_probable=True))[2].reshape(-1, 2)
+        counts = encoded(device, rows, TABLE, Draw(most_probable=True), rules=rules)[2].reshape(-1, 2)
         assert counts[sort].tolist() == [2, 40_001]
         assert not counts[CLIPPED, 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,10 +184,9 @@ def test_subnormal_floats_are_not_flushed(device: EmulatedDevice) -> None:
     x = (np.arange(1, 600, dtype=np.float32) * np.float32(1e-45)).astype(np.float32)
     grid = grid_of(x.astype(np.float64))[0]
     assert same(summarise(device, resident(x), grid), ORACLE.summarise(x.astype(np.float64), grid))
-    for precision in ("float32", "float64"):
-        rules = RowRules(step=Step(1, 4, precision))
-        counted = CellTables(device).summarise(resident(x), grid, rules)
-        assert same(counted, ORACLE.summarise(x.astype(np.float64), grid, rules)) and counted.off_step == len(x)
+    rules = RowRules(step=Step(1, 4, "float32"))
+    counted = CellTables(device).summarise(resident(x), grid, rules)
+    assert same(counted, ORACLE.summarise(x.astype(np.float64), grid, rules)) and counted.off_step == len(x)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 4097])
@@ -235,6 +235,35 @@ def test_values_by_rules(device: EmulatedDevice, name: str) -> None:
         table.add(resident(of.values[part]), None if mask is None else mask[part])
     assert all_same(table.summary(), expected)
     assert expected.rows == len(of.values) and expected.ordinary > 500
+
+
+@pytest.mark.parametrize("name", RULED)
+def test_values_by_rules_beyond_the_grid(device: EmulatedDevice, name: str) -> None:
+    """A grid of the lowest third: most rows fall into outer cells, whose second words take a carry.
+
+    Frequent numbers have cells that are split, and modal values follow more than a block adds up.
+    """
+    of = RULED[name]
+    numbers = of.numbers()
+    inside = grid_with_centres(numbers[: len(numbers) // 3])
+    often, times = np.unique(keys_of(inside.frame.apply(numbers)), return_counts=True)
+    splits, hot = (
+        np.sort(often[times.argsort()[-40::3]]),
+        int(often[len(often) // 2 + times[len(often) // 2 :].argmax()]),
+    )
+    rare = tuple(np.arange(1e6, 1e6 + 300).tolist()) if of.rules.modal else ()
+    for hot_key, modal in ((inside.hot_key, ()), (hot, rare)):
+        grid = Grid(inside.frame, inside.windows, inside.rests, splits, hot_key, inside.anchors)
+        rules = replace(of.rules, modal=modal + of.rules.modal)
+        with np.errstate(all="ignore"):
+            expected = ORACLE.summarise(of.values, grid, rules, of.missing)
+        table, before = table_of(device, grid, 400, 300, rules), 2**64 - 1
+        table.room.totals[:OUTER_CELLS, 2] = before
+        for part in (slice(0, 302), slice(302, None)):
+            table.add(resident(of.values[part]), None if of.missing is None else resident(of.missing[part]))
+        for cell, *sums in zip(expected.cell, expected.count, expected.first, expected.second, strict=True):
+            count, first, second = map(int, sums)
+            assert words(table.room.totals[cell]) == [count, first, second + (before if cell < OUTER_CELLS else 0)]
 
 
 def test_more_modal_values_than_a_block_adds_up(device: EmulatedDevice) -> None:

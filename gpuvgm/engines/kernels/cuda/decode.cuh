@@ -52,6 +52,11 @@ GPUVGM_FN void decode_quad(i64 i, const Scalar* scalar, const Code* code, i64 ro
         }
         if (scalars[j] != scalars[j]) {
             atomicMin(found + 1, (u64)(first + j));
+            if constexpr (FLOATS && CURVE != LINEAR) {
+                values[j] = converted<Value>(scalars[j]);
+                lost[j] = 1;
+                continue;  // so that rows are not worked on side by side: registers do not hold what four need
+            }
         }
         const double y = value_of_position(scalars[j], mode.x, mode.y, of.limit);
         double number = straight({CURVE, 0.0, 0.0, of.half}, (y + of.centre) * of.factor);

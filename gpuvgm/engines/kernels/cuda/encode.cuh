@@ -31,7 +31,6 @@ struct DrawTable {
     double low, high;       // ends of the training range
     double least, largest;  // the same, but finite
     u64 usual;              // upper words of sizes of scalars from 2^-126 on that are at no end, less that of 2^-126
-    u64 unused;
 
     GPUVGM_FN const double2* pairs(int k) const { return (const double2*)(this + 1) + 3 * k; }
     GPUVGM_FN Component component(int k) const {
@@ -229,6 +228,9 @@ GPUVGM_FN void draw_quad(u64 counter, u64 column, u64 seed, double* uniforms) {
 
 enum Randomness { GENERATOR, GIVEN, NONE };
 
+// Whether so many rows may have no number that it is worth a look before modes are drawn.
+constexpr bool OFTEN_LACKING = GPUVGM_MISSING || GPUVGM_MODAL || GPUVGM_SCALE != LINEAR;
+
 // Rows that a thread works on side by side. Drawn ones keep the machine busy with their own components, and more would
 // not fit the registers; the others share what they load.
 GPUVGM_FN constexpr int rows_at_once(int randomness) { return randomness == NONE ? QUAD : 1; }
@@ -250,7 +252,7 @@ GPUVGM_FN void settle(const DrawTable& table, const HoldTable& coverage, const D
     if (outside) {
         notes.note(OUTSIDE, drawn.row);
     }
-    if (!is_finite(drawn.number)) {
+    if (MAY_BE_NO_NUMBER && !is_finite(drawn.number)) {
         notes.note(is_nan(drawn.number) ? MISSING : INFINITE, drawn.row);
         scalar = 0.0;
         code = table.missing_code;
@@ -301,27 +303,27 @@ extern "C" GPUVGM_KERNEL_TOGETHER(128, 6)
     const DrawTable& draw = *(const DrawTable*)(&rules + 1);
     const HoldTable& coverage = *(const HoldTable*)draw.pairs(GPUVGM_COMPONENTS);
     Notes notes{counts, rows, 0};
-    const i64 skip = (i64)(first_row % QUAD), stride = (i64)gridDim.x * blockDim.x;
+    const i64 begin = QUAD * ((i64)blockIdx.x * blockDim.x + thread) - (i64)(first_row % QUAD);
 #pragma unroll 1
-    for (i64 i = (i64)blockIdx.x * blockDim.x + thread; QUAD * i - skip < rows; i += stride) {
-        const i64 first = QUAD * i - skip;
+    for (i64 first = begin; first < rows; first += QUAD * (i64)gridDim.x * blockDim.x) {
         Value own[QUAD];
         u32 masked[QUAD] = {};
         double numbers[QUAD];        // a row's scalar takes the place of its number,
         double uniforms[QUAD] = {};  // and its code that of its uniform
-        u32 modal = 0;               // rows with a modal value, a bit each
+        u32 modal = 0, off = 0;      // rows with a modal value, and off the step, a bit each
         read_quad(values, first, rows, (Value)0, own);
         if constexpr (GPUVGM_MISSING) {
             read_quad(missing, first, rows, 0u, masked);
         }
+        hide_missing(own, masked);
         if constexpr (GPUVGM_RANDOMNESS == GENERATOR) {
-            draw_quad(first_row / QUAD + (u64)i, column, seed, uniforms);
+            draw_quad((first_row + (u64)first) / QUAD, column, seed, uniforms);
         } else if constexpr (GPUVGM_RANDOMNESS == GIVEN) {
             read_quad(given, first, rows, 0.0, uniforms);
         }
 #pragma unroll
         for (int j = 0; j < QUAD; ++j) {
-            bool there = rules.has_value(own[j], masked[j]);
+            bool there = is_there(masked[j]);
             if constexpr (GPUVGM_MODAL) {
                 const int modal_code = there ? rules.modal_code(own[j]) : -1;
                 if (modal_code >= 0) {
@@ -330,8 +332,8 @@ extern "C" GPUVGM_KERNEL_TOGETHER(128, 6)
                     there = false;
                 }
             }
-            if (GPUVGM_STEP && there && rules.is_off(own[j])) {
-                notes.note(OFF_STEP, first + j);
+            if constexpr (GPUVGM_STEP) {
+                off |= there && rules.is_off(own[j]) ? 1u << j : 0u;
             }
             numbers[j] = there ? rules.distance(own[j]) : not_a_number();
         }
@@ -343,19 +345,22 @@ extern "C" GPUVGM_KERNEL_TOGETHER(128, 6)
             int mode[GROUP] = {};
 #pragma unroll
             for (int j = 0; j < GROUP; ++j) {
+                if (GPUVGM_STEP && (off >> j & 1u)) {
+                    notes.note(OFF_STEP, first + done + j);
+                }
                 numbers[j] = rules.curve(numbers[j]);
                 row[j] = table.row(numbers[j]);
             }
             if constexpr (GPUVGM_RANDOMNESS == NONE) {
                 most_probable_modes(table, row, active, mode);
-            } else if (!(GPUVGM_MISSING || GPUVGM_MODAL) || is_finite(numbers[0])) {
+            } else if (!OFTEN_LACKING || is_finite(numbers[0])) {
                 mode[0] = drawn_mode<GPUVGM_COMPONENTS>(table, row[0], uniforms[0], active);
             }
 #pragma unroll
             for (int j = 0; j < GROUP; ++j) {
                 const Mode chosen = table.mode(mode[j]);
                 double z = (row[j] - chosen.mean) / chosen.width;
-                if (GPUVGM_MODAL && (modal >> (done + j) & 1u)) {
+                if (GPUVGM_MODAL && (modal >> j & 1u)) {
                     numbers[j] = 0.0;  // the code is there
                     continue;
                 }
@@ -368,6 +373,8 @@ extern "C" GPUVGM_KERNEL_TOGETHER(128, 6)
             }
             rotate<GROUP>(numbers);
             rotate<GROUP>(uniforms);
+            modal >>= GROUP;
+            off >>= GROUP;
         }
         u32 codes[QUAD];
 #pragma unroll

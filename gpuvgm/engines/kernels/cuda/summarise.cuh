@@ -154,14 +154,13 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, GPUVGM_BLOCKS)
     const int count = rows - before < window_rows ? (int)(rows - before) : window_rows;
     const int skip = (int)((size_t)from / sizeof(GPUVGM_VALUE) % QUAD);  // fours begin where four values are aligned
     const int fours = (count + skip + QUAD - 1) / QUAD, each = (fours + window_blocks - 1) / window_blocks;
-    const int end = (block + 1) * each < fours ? (block + 1) * each : fours;
+    const int end = ((block + 1) * each < fours ? (block + 1) * each : fours) * QUAD - skip;
     const Rules& of = *(const Rules*)rules;
-    u32 missing_rows = 0, infinite = 0, off_step = 0, hot_rows = 0;
+    u32 missing_rows = 0, off_step = 0, hot_rows = 0;
     u64 lowest = ~(u64)0, highest = 0;
     Pending pending{0, false, 0, 0};
     ModalRows modal{0, 0};
-    for (int four = block * each + t; four < end; four += THREADS) {
-        const int start = four * QUAD - skip;
+    for (int start = (block * each + t) * QUAD - skip; start < end; start += THREADS * QUAD) {
         Value values[QUAD];
         u32 masked[QUAD] = {};
         if (start >= 0 && start + QUAD <= count) {
@@ -178,10 +177,12 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, GPUVGM_BLOCKS)
         if constexpr (GPUVGM_MISSING) {
             read_quad(mask, start, count, 1u, masked);
         }
+        hide_missing(values, masked);
 #pragma unroll
         for (int j = 0; j < QUAD; ++j) {
+            GPUVGM_REREAD;  // so that rows are not worked on side by side: registers do not hold what four need
             const Value value = values[j];
-            bool there = of.has_value(value, masked[j]);
+            const bool there = is_there(masked[j]);
             if constexpr (GPUVGM_MODAL) {
                 const int index = there ? of.modal_code(value) : -1;
                 if (index >= 0) {
@@ -202,7 +203,9 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, GPUVGM_BLOCKS)
             const u64 key = ordered_key(y);
             if (!is_finite(y)) {
                 missing_rows += is_nan(number);
-                infinite += is_infinite(number);
+                if (MAY_BE_INFINITE && is_infinite(number)) {
+                    atomicAdd(&found.infinite, 1u);
+                }
                 continue;
             }
             const u64 own = order_of(value);
@@ -234,9 +237,6 @@ extern "C" GPUVGM_KERNEL_TOGETHER(256, GPUVGM_BLOCKS)
     }
     if (missing_rows != 0) {
         atomicAdd(&found.missing, missing_rows);
-    }
-    if (infinite != 0) {
-        atomicAdd(&found.infinite, infinite);
     }
     if (off_step != 0) {
         atomicAdd(&found.off_step, off_step);

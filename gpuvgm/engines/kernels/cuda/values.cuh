@@ -1,9 +1,9 @@
 // Values of a column as numbers: scale((value - origin) / unit), as `RowRules.numbers` of engines/tables.py has it.
 //
-// Constants: GPUVGM_VALUE (type of a value), GPUVGM_SCALE (a ScaleName), and 1 or 0 each for whether there are: an
-// origin that floats are counted from (GPUVGM_ORIGIN), a unit other than 1 (GPUVGM_UNIT), modal values (GPUVGM_MODAL),
-// a step (GPUVGM_STEP), a mask of missing rows (GPUVGM_MISSING), and infinite values that are missing
-// (GPUVGM_INFINITE).
+// Constants: GPUVGM_VALUE (type of a value), GPUVGM_SCALE (a ScaleName), GPUVGM_STEP (bits of the numbers that
+// multiples of the step are compared as; 0 without a step), and 1 or 0 each for whether there are: an origin that
+// floats are counted from (GPUVGM_ORIGIN), a unit other than 1 (GPUVGM_UNIT), modal values (GPUVGM_MODAL), a mask of
+// missing rows (GPUVGM_MISSING), and infinite values that are missing (GPUVGM_INFINITE).
 #pragma once
 #include "../vgm_scale.cuh"
 #include "../vgm_step.cuh"
@@ -31,6 +31,10 @@ typedef Widest<GPUVGM_VALUE>::type Value;
 
 constexpr bool ARE_FLOATS = (GPUVGM_VALUE)0.5 != 0, ARE_SHORT = sizeof(GPUVGM_VALUE) < 8;
 
+// Whether a row's number may be infinite: values are, or a scale makes it so. And whether it may be no number.
+constexpr bool MAY_BE_INFINITE = (ARE_FLOATS && !GPUVGM_INFINITE) || GPUVGM_SCALE == LOG || GPUVGM_SCALE == LOG1P;
+constexpr bool MAY_BE_NO_NUMBER = ARE_FLOATS || GPUVGM_MISSING || MAY_BE_INFINITE;
+
 GPUVGM_FN double not_a_number() { return from_bits(0x7FF8000000000000ll); }
 
 GPUVGM_FN bool equals(double value, u64 bits) { return value == from_bits((i64)bits); }
@@ -49,13 +53,12 @@ struct ModalValue {
     i64 code;  // not negative
 };
 
-// The rules as they lie in memory, twelve words; then the modal values.
+// The rules as they lie in memory, eleven words; then the modal values.
 struct Rules {
     Origin origin;
     double unit;
     double shrink, doublings;  // of asinh, see `Curve`
     double step, parts;        // of floats: they are multiples of step / parts
-    u64 bits;                  // of the floats that multiples are compared as
     u64 whole_step;            // of whole numbers; 0: greater than all of them
     u64 modal_count;
     u64 modal_at;  // words from here to the modal values
@@ -75,7 +78,7 @@ struct Rules {
     // Whether a value that is not missing is no multiple of the step.
     GPUVGM_FN bool is_off(Value value) const {
         if constexpr (ARE_FLOATS) {
-            return is_off_step(value, step, parts, (int)bits);
+            return is_off_step(value, step, parts, GPUVGM_STEP);
         } else {
             const u64 size = (u64)(value < 0 ? 0 - (u64)value : (u64)value);
             if (whole_step == 0) {
@@ -101,12 +104,21 @@ struct Rules {
         const double number = curved({GPUVGM_SCALE, shrink, doublings, 0.0}, distance);
         return GPUVGM_SCALE == ASINH ? select_finite(distance, number, distance) : number;
     }
-
-    // Whether a row has a value; `masked`: that it has none.
-    GPUVGM_FN bool has_value(Value value, u32 masked) const {
-        return masked == 0 && !(GPUVGM_INFINITE && is_infinite((double)value));
-    }
 };
+
+// Floats of missing rows become NaN, so that their marks need not be kept. Whole numbers stay.
+GPUVGM_FN void hide_missing(Value (&values)[QUAD], const u32 (&masked)[QUAD]) {
+    if constexpr (ARE_FLOATS && (GPUVGM_MISSING || GPUVGM_INFINITE)) {
+#pragma unroll
+        for (int j = 0; j < QUAD; ++j) {
+            const bool lost = masked[j] != 0 || (GPUVGM_INFINITE && is_infinite((double)values[j]));
+            values[j] = lost ? (Value)not_a_number() : values[j];
+        }
+    }
+}
+
+// Whether a row has a value, or is a float that `hide_missing` has seen to.
+GPUVGM_FN bool is_there(u32 masked) { return ARE_FLOATS || masked == 0; }
 
 }  // namespace
 }  // namespace gpuvgm
