@@ -113,6 +113,7 @@ class BaseTransformer:
     pandas_dtypes_: dict[str, Any]
     frame_: str = ""
     _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
+    _engine: str = ""  # that the last fit ran on, and why
     _path: str = ""  # of the file that holds the model
     _further_settings: Mapping[str, Any] = MappingProxyType({})  # of fits, which are no parameters
 
@@ -312,6 +313,8 @@ class BaseTransformer:
             watch = Stopwatch()
             fitted = fit_source(run, schema, settings, earlier_fit, watch)
         self._seconds = watch.seconds
+        name = "reference" if run.engine == "auto" else run.engine  # as `choose_engine` has it
+        self._engine = f"{name}, {'where the rows lie' if self.engine == 'auto' else 'as asked for'}"
         self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
         self._take(fitted)
         if fitted.failed:
@@ -1147,8 +1150,8 @@ class BaseTransformer:
 
     @property
     def fit_report_(self) -> FitReport:
-        """Report of the fit: rows, kinds with reasons, steps, modes, tail modes, widths and seconds by stage."""
-        return FitReport.of(self._fitted(), self._seconds)
+        """Report of the fit: rows, engine and why, kinds with reasons, steps, modes, widths and seconds by stage."""
+        return FitReport.of(self._fitted(), self._seconds, self._engine)
 
     def _fitted(self) -> TableModel:
         if not hasattr(self, "model_"):

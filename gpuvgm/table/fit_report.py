@@ -90,6 +90,8 @@ class FitReport:
         Columns that take no part, with the reason.
     seconds : dict of str to float
         Seconds by stage; empty for a model that was loaded.
+    engine : str
+        The engine that fitted, and why it was taken; empty for a model that was loaded.
     """
 
     rows: int
@@ -97,14 +99,15 @@ class FitReport:
     columns: Mapping[str, ColumnFitReport]
     dropped: Mapping[str, str]
     seconds: Mapping[str, float] = field(default_factory=dict)
+    engine: str = ""
 
     @classmethod
-    def of(cls, model: TableModel, seconds: Mapping[str, float]) -> FitReport:
+    def of(cls, model: TableModel, seconds: Mapping[str, float], engine: str) -> FitReport:
         """The record of a fitted table."""
         reasons = model.schema.reasons
         columns = {column.name: ColumnFitReport.of(column, reasons.get(column.name, "")) for column in model.columns}
         dropped = {spec.name: spec.reason for spec in model.schema.columns if spec.kind == "drop"}
-        return cls(model.rows, widths_line(model.widths), columns, dropped, dict(seconds))
+        return cls(model.rows, widths_line(model.widths), columns, dropped, dict(seconds), engine)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as a dict that JSON can hold."""
@@ -114,7 +117,8 @@ class FitReport:
     def _lines(self) -> list[str]:
         """Sentences above the table."""
         times = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in self.seconds.items())
-        return [f"fitted on {counted(self.rows, 'row')}{f': {times}' if times else ''}", *self.notes]
+        by = f" by the engine {self.engine}" if self.engine else ""
+        return [f"fitted on {counted(self.rows, 'row')}{by}{f': {times}' if times else ''}", *self.notes]
 
     @property
     def notes(self) -> list[str]:

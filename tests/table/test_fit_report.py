@@ -10,6 +10,7 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from gpuvgm import TableTransformer
+from gpuvgm.engines import native_is_built
 
 
 def table() -> pd.DataFrame:
@@ -41,7 +42,10 @@ def test_a_report_holds_what_was_done() -> None:
 def test_it_reads_as_text_and_as_html(reloaded) -> None:
     transformer = TableTransformer({"note": "drop"}, random_state=0).fit(table())
     text, page = str(transformer.fit_report_), transformer.fit_report_._repr_html_()
-    assert text.startswith("fitted on 2,000 rows: sample and kinds ")
+    engine = "native, where the rows lie" if native_is_built() else "reference, where the rows lie"
+    assert text.startswith(f"fitted on 2,000 rows by the engine {engine}: sample and kinds ")
+    declared = TableTransformer({"note": "drop"}, engine="reference").fit(table())
+    assert declared.fit_report_.engine == "reference, as asked for"
     assert "amount <eur>: float64 with" in text
     assert "amount &lt;eur&gt;" in page and "<eur>" not in page
     assert "amount &lt;eur&gt;" in transformer.schema_._repr_html_()
@@ -50,7 +54,7 @@ def test_it_reads_as_text_and_as_html(reloaded) -> None:
         == f'<CategoricalColumn "colour" of {transformer.columns_["colour"].type}: categorical, 2 one-hot columns>'
     )
     again = reloaded(transformer).fit_report_
-    assert (again.columns, again.seconds) == (transformer.fit_report_.columns, {})
+    assert (again.columns, again.seconds, again.engine) == (transformer.fit_report_.columns, {}, "")
 
 
 def test_there_is_none_before_a_fit() -> None:
