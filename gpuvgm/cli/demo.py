@@ -25,6 +25,10 @@ from gpuvgm.table.description import model_document
 from gpuvgm.table.transformer import TableTransformer
 
 SHOWN = 3  # synthetic rows
+OWN_FILE = """\
+    gpuvgm train your.csv --model generator.gpuvgm
+    gpuvgm sample generator.gpuvgm synthetic.csv --rows 1000
+    gpuvgm evaluate your.csv --model generator.gpuvgm --compare synthetic.csv --html comparison.html"""
 FLIGHTS = ("dep_delay", "arr_delay", "air_time", "distance")
 
 
@@ -66,8 +70,10 @@ def demonstrate(folder: Path | None, rows: int, progress: Progress) -> CommandOu
     synthesizer.sample(fitted.model_.rows, out=synthetic)
     seconds["sample"] = time.perf_counter() - start
     comparison = fitted.evaluate(path, compare=synthetic)
+    compared = folder / "synthetic.html"
+    comparison.to_html(compared, title=f"A synthetic table beside {path.name}")
 
-    files = {file.name: file.stat().st_size for file in (path, model, encoded, decoded, page, synthetic)}
+    files = {file.name: file.stat().st_size for file in (path, model, encoded, decoded, page, synthetic, compared)}
     document = {
         "origin": origin,
         "folder": str(folder),
@@ -120,4 +126,7 @@ def _view(fitted: TableTransformer, report: str, document: dict[str, Any], synth
         f"The first of {counted(rows, 'row')} of a synthetic table:",
         views.lines_table(batch.schema.names, [[str(value) for value in row.values()] for row in batch.to_pylist()]),
         f"Beside the original rows: {document['comparison']['verdict']}",
+        f"Pages: {Path(document['folder'], 'report.html')}, {Path(document['folder'], 'synthetic.html')}",
+        "\nFor a file of your own:",
+        OWN_FILE,
     ]

