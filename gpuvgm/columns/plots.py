@@ -8,17 +8,22 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
+from gpuvgm.columns.codecs import unit_of
 from gpuvgm.columns.histograms import Curve, components_by_mean, histogram_of
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.text import rounded_length_text, rounded_mean_text
+from gpuvgm.columns.text import rounded_length_text, rounded_mean_text, tick_of
 from gpuvgm.errors import EnvironmentProblem, InputError, install_extra
+from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.distribution import Pieces
 from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 
 PLOT_CATEGORIES = 20
 _LEAST_SHARE = 5e-4  # that is not 0.0 %
+_DAY, _HOUR = 86_400.0, 3_600.0  # seconds
 _QUANTILES = 100  # of each component, to place the axis where there are no rows
 
 
@@ -44,7 +49,7 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
     ax = _axes(ax)
     numbers, weight = _expected_numbers(column) if rows is None else _row_numbers(column, rows)
     histogram = histogram_of(column, Pieces.of_values(numbers, weight))
-    edges, places = np.array(histogram.edges) + histogram.base, np.array(histogram.places)
+    edges, places = (np.array(histogram.edges) + histogram.base) / _axis_unit(column), np.array(histogram.places)
     bin_width = float(np.median(np.diff(places)))
 
     def points(curve: Curve) -> tuple[Floats, Floats]:
@@ -66,8 +71,10 @@ def plot_mixture(column: NumericColumn, rows: Floats | Summary | None, ax: Any) 
     ax.set_xscale("log" if histogram.logarithmic else "linear")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_formatter("{x:,g}")
+    if is_moment_type(column.type):
+        _label_dates(ax, getattr(column.type, "tz", None))
     ax.set(
-        xlabel=_literal(column.name) + (", logarithmic" if histogram.logarithmic else ""),
+        xlabel=_literal(column.name) + _axis_note(column) + (", logarithmic" if histogram.logarithmic else ""),
         ylabel="share of rows per bin" if rows is None else "rows per bin",
         xlim=(edges[0], edges[-1]),
         ylim=(0, None),
@@ -92,6 +99,36 @@ def plot_categories(name: str, texts: Iterable[str], counts: Sequence[int], ax: 
     return ax
 
 
+def _axis_unit(column: NumericColumn) -> float:
+    """Units of the column in one of the axis: cents in an amount, nanoseconds in a day, in a second or in an hour."""
+    if not tick_of(column.type):
+        return unit_of(column.codec.plain)
+    seconds = _DAY if is_moment_type(column.type) else _HOUR if pa.types.is_time(column.type) else 1.0
+    return seconds / tick_of(column.type)
+
+
+def _axis_note(column: NumericColumn) -> str:
+    """Unit of an axis that does not show values as they are written."""
+    return " (hours)" if pa.types.is_time(column.type) else " (seconds)" if pa.types.is_duration(column.type) else ""
+
+
+def _label_dates(ax: Any, zone: str | None) -> None:
+    """Dates on an axis of days since 1970, as matplotlib counts them."""
+    from matplotlib import dates
+
+    kinds: Any = dates  # which has no types for all of it
+    locator = kinds.AutoDateLocator(tz=zone)
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(kinds.ConciseDateFormatter(locator, tz=zone))
+
+
+def _in_own_unit(column: NumericColumn, values: NDArray[Any]) -> Floats:
+    """Finite values as floats in the column's unit."""
+    if values.dtype.kind in "mM":
+        return values.astype(f"{values.dtype.kind}8[ns]").view(np.int64) / (tick_of(column.type) * 1e9)
+    return values.astype(np.float64) * unit_of(column.codec.plain)
+
+
 def _literal(text: str) -> str:
     """A text that matplotlib does not take for a formula."""
     return text.replace("$", r"\$")
@@ -103,7 +140,7 @@ def _expected_numbers(column: NumericColumn) -> tuple[Floats, Floats]:
     x = column.means[:, None] + column.stds[:, None] * np.array(quantiles)
     assert column.minimum is not None and column.maximum is not None
     ends = np.array([column.codec.plain.number(end) for end in (column.minimum, column.maximum)])
-    numbers = np.clip(column.codec.linear(x.ravel() - column.codec.base), ends[0], ends[1])
+    numbers = np.clip(column.codec.to_inner(x.ravel() - column.codec.base), ends[0], ends[1])
     return np.append(numbers, ends), np.append(np.repeat(column.weights / _QUANTILES, _QUANTILES), [0.0, 0.0])
 
 
@@ -111,12 +148,12 @@ def _row_numbers(column: NumericColumn, rows: Floats | Summary) -> tuple[Floats,
     """One or more numbers without the function of the column's scale, and the rows that hold each."""
     if isinstance(rows, Summary):
         cells = rows.cells()
-        numbers, weight = column.codec.linear(rows.grid.frame.invert(cells.mean)), cells.weight
+        numbers, weight = column.codec.to_inner(rows.grid.frame.invert(cells.mean)), cells.weight
     else:
         values = np.asarray(rows)
         if values.ndim != 1 or values.dtype.kind not in "biufmM":
             raise InputError(f'column "{column.name}": rows must be an array of one dimension that holds numbers')
-        numbers = values[np.isfinite(values)].astype(np.float64) - column.codec.plain.base
+        numbers = _in_own_unit(column, values[np.isfinite(values)]) - column.codec.plain.base
         weight = np.ones(len(numbers))
     if not len(numbers):
         raise InputError(f'column "{column.name}": there is no value to draw but modal and missing ones')

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from sklearn.exceptions import NotFittedError
 
@@ -132,3 +133,41 @@ def test_columns_without_values_and_rows_of_nonsense_are_refused() -> None:
     for rows in (np.array(["a"]), np.zeros((3, 2))):
         with pytest.raises(InputError, match="an array of one dimension that holds numbers"):
             fitted.plot("x", rows=rows)
+
+
+def _moments() -> dict[str, Any]:
+    """Values of each kind, with the numbers that its axis is to show."""
+    random = np.random.default_rng(0)
+    amounts = random.lognormal(5, 1, 4000).round(2)
+    seconds = random.integers(0, 90 * 86_400, 4000)
+    moments = np.datetime64("2024-01-01", "s") + seconds
+    days = 19_723 + seconds / 86_400  # 2024-01-01 is that many days after 1970-01-01
+    german = [f"{amount:_.2f} €".replace(".", ",").replace("_", ".") for amount in amounts]
+    return {
+        "money in text": (german, amounts),
+        "decimals": (pa.array(amounts).cast(pa.decimal128(15, 2), safe=False), amounts),
+        "moments": (moments.astype("M8[us]"), days),
+        "days": (pa.array(moments.astype("M8[D]")), np.floor(days)),
+        "durations": (seconds.astype("m8[s]"), seconds),
+        "hours": (pa.array((seconds % 86_400).astype(np.int32)).cast(pa.time32("s")), seconds % 86_400 / 3_600),
+    }
+
+
+@pytest.mark.parametrize("name", _moments())
+def test_axes_show_values_in_their_own_words(name: str) -> None:
+    """Amounts with their decimal point and dates in days, bars and curves on one axis."""
+    values, numbers = _moments()[name]
+    column = gpuvgm.TableTransformer({"x": "continuous"})
+    fitted = column.fit(pa.table({"x": values}))
+    ax = fitted.plot("x")
+    edges, curve = ax.patches[0].get_data().edges, ax.lines[-1].get_xdata()
+    inside = (numbers >= edges[0]) & (numbers <= edges[-1])
+    assert inside.mean() > 0.95 and edges[-1] - edges[0] <= 1.1 * np.ptp(numbers)
+    assert edges[0] <= curve.min() <= curve.max() <= edges[-1] and np.ptp(curve) > 0.9 * np.ptp(edges)
+    assert ax.get_xlabel().startswith("x") and ("hours" in ax.get_xlabel()) == (name == "hours")
+    ax.figure.canvas.draw()
+    labels = [label.get_text() for label in ax.get_xticklabels()]
+    assert any(text in labels for text in ("2024", "Feb", "Mar")) == (name in ("moments", "days"))
+    if name in ("moments", "durations"):
+        given = fitted.plot("x", rows=np.asarray(values)).patches[0].get_data().edges
+        np.testing.assert_allclose(given[[0, -1]], edges[[0, -1]], rtol=1e-3)

@@ -92,8 +92,8 @@ class Codec(ABC):
         """Numbers of those that the values have without a function around them: the same without one."""
         return numbers
 
-    def linear(self, numbers: Floats) -> Floats:
-        """Numbers that the values have without a function around them."""
+    def to_inner(self, numbers: Floats) -> Floats:
+        """Numbers that the values have without a function around them: the inverse of `of_inner`."""
         return numbers
 
     def works_on_device(self, type_: pa.DataType) -> bool:

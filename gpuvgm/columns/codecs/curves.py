@@ -165,6 +165,10 @@ class CurvedCodec(Codec):
         """Numbers of numbers of the inner codec."""
         return self.curve((numbers + float(self.inner.base - self.origin)) / self.unit)
 
+    def to_inner(self, numbers: Floats) -> Floats:
+        """Numbers of the inner codec of numbers."""
+        return self.linear(numbers) * self.unit - float(self.inner.base - self.origin)
+
     def decode(self, numbers: Floats, *, complete: bool = False) -> Column:
         """Values of numbers on the host, rounded and kept within the type's range."""
         return self.shifted.decode(in_parts(self._values, to_numpy(numbers)))
