@@ -80,11 +80,36 @@ class Drawing:
         bins_in_group = Lottery.of(tables.inside.ravel(), first.ravel())
         return DrawnColumn(groups, bins_in_group, pieces, bins.low, bins.high, tables.groups.shape[1], second)
 
+    @cached_property
+    def _places_of_bins(self) -> tuple[DrawnColumn, ...]:
+        """Places of each node's rows in bins that are drawn already."""
+        columns, nothing = [], np.empty(0, np.int64)
+        for bins in self.network.structure.bins:
+            size = len(bins)
+            own = Lottery.of(np.eye(size).ravel(), np.arange(0, size * size, size))
+            pieces = Lottery.of(bins.mass, bins.first[:-1])
+            columns.append(DrawnColumn(own, None, pieces, bins.low, bins.high, 1, nothing))
+        return tuple(columns)
+
+    def _rows_of_trees(self, first_row: int, rows: int, seed: int) -> Drawn:
+        """Consecutive rows without conditions."""
+        structure, drawn = self.network.structure, dict[int, Codes]()
+        columns: dict[int, tuple[Codes, Floats]] = {}
+        for place in structure.order:
+            node, draw = structure.trees[place], Draw(seed, column_number(structure.nodes[place].name), first_row)
+            asked = [drawn[other] for other in node.asked]
+            codes = self.engine.draw_in_trees(node.trees, asked, self.network.shares[place], draw, rows)
+            drawn[place], places = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
+            columns[place] = to_numpy(drawn[place]), to_numpy(places)
+        return [columns[place] for place in range(len(structure.nodes))]
+
     def rows(self, first_row: int, rows: int, seed: int) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category.
         """
+        if not self.conditions:
+            return self._rows_of_trees(first_row, rows, seed)
         columns: Drawn = []
         structure, bins = self.network.structure, list[Codes]()  # where the engine draws
         for node, column, parents in zip(structure.nodes, self._columns, structure.parents, strict=True):

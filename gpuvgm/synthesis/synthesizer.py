@@ -44,6 +44,7 @@ from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
+from gpuvgm.synthesis.trees import grow_all
 from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
@@ -557,7 +558,15 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         bins = likeliest_bins(by_name, summaries, sample, self.bins, engine)
         codes = [bin_finder(by_name, bins_, engine)(sample) for bins_ in bins.values()]
         nodes = learn_structure([*bins.values()], codes, self.parents)
-        return Structure(tuple(bins[node.name] for node in nodes), nodes)
+        own_codes = dict(zip(bins, codes, strict=True))
+        order, trees = grow_all(
+            [bins[node.name] for node in nodes],
+            [own_codes[node.name] for node in nodes],
+            [by_name[node.name].kind == "categorical" for node in nodes],
+            depend=self.parents > 0,
+            engine=engine,
+        )
+        return Structure(tuple(bins[node.name] for node in nodes), nodes, order, trees)
 
     def _counts(self, transformer: TableTransformer, structure: Structure, table: Source) -> JointCounts:
         """Joint counts of all rows."""
@@ -680,13 +689,14 @@ def _counter(columns: dict[str, FittedColumn], structure: Structure, engine: str
 
 def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> Any:
     """Return a function that computes log densities of a block of rows, on the host."""
-    finders = [density_finder(columns, bins, get_engine(engine)) for bins in network.structure.bins]
+    engine_of_rows = get_engine(engine)
+    finders = [density_finder(columns, bins, engine_of_rows) for bins in network.structure.bins]
 
     def score(block: Block) -> Floats:
         rows: Rows = block.batch.column
         codes_and_densities = [find(rows) for find in finders]
         log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
-        return network.log_probability([codes for codes, _ in codes_and_densities], block.rows) + log_density
+        return network.log_probability([codes for codes, _ in codes_and_densities], block.rows, engine_of_rows) + log_density
 
     return score
 

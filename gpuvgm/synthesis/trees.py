@@ -1,0 +1,171 @@
+"""Every column given all columns before it: an order, and trees of counts for each.
+
+A column's bins are cut in two at the median of their rows, down to single bins. Each cut has a binary tree over the bins
+of former columns, as the engines' `grow_trees` grows it from a sample of the rows; all rows are then counted in it. Rows
+that a node has had few of are judged by the node above, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from gpuvgm.engines import Engine
+from gpuvgm.engines.trees import NAT, AskedColumn, GrowthRules, Places, Trees, entropies
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Bins, Codes
+
+CANDIDATES = 16  # former columns that a column's trees may ask
+ORDER_GROUPS = 16  # of a column's bins, by which columns are ordered
+WEIGHT = 1.0  # rows that the share of the node above counts for
+
+
+@dataclass(frozen=True)  # no slots: levels are cached
+class NodeTrees:
+    """Trees of a column, and the columns that they ask.
+
+    Parameters
+    ----------
+    asked : tuple of int
+        Places of these columns among the nodes.
+    trees : Trees
+        The trees.
+    """
+
+    asked: tuple[int, ...]
+    trees: Trees
+
+    def equals(self, other: NodeTrees) -> bool:
+        """Return whether counts in both can be added."""
+        parts = zip(self.trees.walked, other.trees.walked, strict=True)
+        return self.asked == other.asked and all(np.array_equal(one, another) for one, another in parts)
+
+    @cached_property
+    def _levels(self) -> list[Ints]:
+        """Nodes by depth, the roots first."""
+        levels, nodes = [], self.trees.root.astype(np.int64)
+        while len(nodes):
+            levels.append(nodes)
+            children = self.trees.left[nodes][self.trees.feature[nodes] >= 0].astype(np.int64)
+            nodes = np.concatenate((children, children + 1))
+        return levels
+
+    def shares(self, counts: Ints) -> Floats:
+        """Probability of the right half at each node, by the rows at it and below.
+
+        The share of the node above counts as `WEIGHT` rows, and 1/2 at a root, so that none is 0 or 1.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (2, nodes), int64
+            Rows of both halves, each at the node that answers for it.
+        """
+        (left, right), parent = counts.copy(), self.trees.parent
+        for nodes in self._levels[:0:-1]:
+            for sums in (left, right):
+                np.add.at(sums, parent[nodes], sums[nodes])
+        shares = np.full(len(parent), 0.5)
+        for depth, nodes in enumerate(self._levels):
+            above = shares[parent[nodes]] if depth else shares[nodes]
+            shares[nodes] = (right[nodes] + WEIGHT * above) / (left[nodes] + right[nodes] + WEIGHT)
+        return shares
+
+
+def grow_all(
+    bins: Sequence[Bins], codes: Sequence[Codes], are_categories: Sequence[bool], *, depend: bool, engine: Engine
+) -> tuple[tuple[int, ...], tuple[NodeTrees, ...]]:
+    """Order of the columns, and the trees of each, in the order of `bins`.
+
+    Parameters
+    ----------
+    bins : sequence of Bins
+        Bins of the columns.
+    codes : sequence of ndarray of shape (rows,), uint8
+        The bin of each row of a sample, by column.
+    are_categories : sequence of bool
+        Whether the order of a column's bins means nothing.
+    depend : bool
+        Whether columns may depend on each other.
+    engine : Engine
+        Engine that grows.
+    """
+    columns = [AskedColumn(*column) for column in zip(codes, map(len, bins), are_categories, strict=True)]
+    order, told = _order_of(columns)
+    trees: dict[int, NodeTrees] = {}
+    for rank, place in enumerate(order):
+        nearest = sorted(order[:rank], key=lambda other: (-told[place, other], other)) if depend else []
+        asked = tuple(sorted(nearest[:CANDIDATES]))
+        ranges = halved_ranges(np.bincount(codes[place], minlength=len(bins[place])))
+        grown = engine.grow_trees(codes[place], ranges, [columns[other] for other in asked], GrowthRules())
+        trees[place] = NodeTrees(asked, grown)
+    return tuple(order), tuple(trees[place] for place in range(len(bins)))
+
+
+def halved_ranges(rows: Ints) -> Places:
+    """Ranges of codes, each cut where its halves have most nearly the same rows; columns as in `Trees`.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (codes,), int64
+        Rows of each code.
+    """
+    ranges: list[list[int]] = []
+    sums = np.concatenate(([0], np.cumsum(rows)))
+    remaining = [(0, len(rows), -1, 0)]
+    while remaining:
+        low, high, above, half = remaining.pop()
+        if high - low < 2:
+            continue
+        middle = low + 1 + int(np.argmin(np.abs(2 * sums[low + 1 : high] - sums[low] - sums[high])))
+        if above >= 0:
+            ranges[above][3 + half] = len(ranges)
+        remaining += [(middle, high, len(ranges), 1), (low, middle, len(ranges), 0)]
+        ranges.append([low, middle, high, -1, -1])
+    return np.array(ranges, np.int32).reshape(-1, 5)
+
+
+class _Groups(NamedTuple):
+    """Group of each row, and their number."""
+
+    codes: Ints
+    size: int
+
+
+def _order_of(columns: Sequence[AskedColumn]) -> tuple[list[int], Ints]:
+    """Order of the columns, and what each two of them tell of each other.
+
+    The column that tells most of all others comes first, then always the one that any before it tells most of.
+    """
+    groups, count = [_grouped(column) for column in columns], len(columns)
+    told = np.zeros((count, count), np.int64)
+    for i in range(count):
+        for j in range(i):
+            told[i, j] = told[j, i] = information(groups[i], groups[j])
+    order = [int(np.argmax(told.sum(axis=1)))] if count else []
+    while len(order) < count:
+        nearest = told[:, order].max(axis=1)
+        nearest[order] = -1
+        order.append(int(np.argmax(nearest)))
+    return order, told
+
+
+def _grouped(column: AskedColumn) -> _Groups:
+    """Neighbouring codes with about a sixteenth of the rows each."""
+    rows = np.bincount(column.codes, minlength=column.size)
+    middle = (2 * np.cumsum(rows) - rows) * ORDER_GROUPS // max(2 * len(column.codes), 1)
+    groups = np.unique(middle, return_inverse=True)[1]
+    return _Groups(groups[column.codes], int(groups.max(initial=0)) + 1)
+
+
+def information(first: _Groups, second: _Groups) -> int:
+    """Rows times mutual information, less its bias by chance (Miller 1955), in whole numbers of 2^-20 nats."""
+    shape = first.size, second.size
+    counts = np.bincount(first.codes * second.size + second.codes, minlength=first.size * second.size).reshape(shape)
+    entropy, margins = entropies(len(first.codes)), (counts.sum(axis=1), counts.sum(axis=0))
+    joint, *single = (int(np.sum(entropy[part])) for part in (counts, *margins))
+    freedom = (np.count_nonzero(margins[0]) - 1) * (np.count_nonzero(margins[1]) - 1)
+    return max(0, joint - sum(single) + int(entropy[-1]) - int(freedom) * NAT // 2)
