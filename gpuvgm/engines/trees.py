@@ -1,7 +1,7 @@
 """Binary trees of counts, by NumPy: what `Engine.grow_trees` and its neighbours give on every engine.
 
-A column's codes are cut in two, and each half again, down to single codes. For each cut a tree says which half a row lies
-in, given the codes of other columns. Gains of splits are whole numbers, so that all machines grow the same trees:
+A column's codes are cut in two, and each half again, down to single codes. For each cut a tree says which half a row
+lies in, given the codes of other columns. Gains of splits are whole numbers, so that all machines grow the same trees:
 
     gain = L(left) + L(right) - L(node) - penalty,   L(a, b) = F(a) + F(b) - F(a + b),   F(n) = n ln n in 2^-20 nats,
 
@@ -100,7 +100,7 @@ class Trees:
     sides: Codes
 
     @property
-    def walked(self) -> tuple[Places, ...]:
+    def walked(self) -> tuple[NDArray[Any], ...]:
         """What leads rows, for loops."""
         return self.ranges, self.root, self.feature, self.threshold, self.left, self.sides_at, self.sides
 

@@ -86,7 +86,11 @@ class Structure:
     def equals(self, other: Structure) -> bool:
         """Return whether counts of both structures can be added."""
         same_order = self.nodes == other.nodes and self.order == other.order
-        return same_order and all(map(Bins.equals, self.bins, other.bins)) and all(map(NodeTrees.equals, self.trees, other.trees))
+        return (
+            same_order
+            and all(map(Bins.equals, self.bins, other.bins))
+            and all(map(NodeTrees.equals, self.trees, other.trees))
+        )
 
     def counts(self, codes: Sequence[Codes], rows: int, engine: Engine) -> JointCounts:
         """Joint counts of rows.
@@ -236,6 +240,18 @@ class Network:
             levels.append(np.arange(len(pairs) * groups))
         table = backed_off(triples.reshape(len(pairs) * groups, -1), levels).table
         return NodeTables(table.reshape(triples.shape), inside)
+
+    def log_probability_by_parents(self, codes: Sequence[Codes], rows: int) -> Floats:
+        """Logarithm of the probability of rows' bins by their parents, as rows with conditions are drawn."""
+        log_probabilities = np.zeros(rows)
+        for place, (axis, tables) in enumerate(zip(self.structure.axes, self.tables, strict=True)):
+            node_codes = codes[place]
+            context, _, groups = self.structure.contexts(place, codes, rows)
+            flat = tables.groups.reshape(-1, tables.groups.shape[2])
+            log_probabilities += np.log(flat[context, axis.child[node_codes]]) + np.log(
+                tables.inside[context // groups, node_codes]
+            )
+        return log_probabilities
 
     @cached_property
     def shares(self) -> tuple[Floats, ...]:

@@ -696,7 +696,10 @@ def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> 
         rows: Rows = block.batch.column
         codes_and_densities = [find(rows) for find in finders]
         log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
-        return network.log_probability([codes for codes, _ in codes_and_densities], block.rows, engine_of_rows) + log_density
+        return (
+            network.log_probability([codes for codes, _ in codes_and_densities], block.rows, engine_of_rows)
+            + log_density
+        )
 
     return score
 

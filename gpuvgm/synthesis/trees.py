@@ -1,8 +1,8 @@
 """Every column given all columns before it: an order, and trees of counts for each.
 
-A column's bins are cut in two at the median of their rows, down to single bins. Each cut has a binary tree over the bins
-of former columns, as the engines' `grow_trees` grows it from a sample of the rows; all rows are then counted in it. Rows
-that a node has had few of are judged by the node above, too.
+A column's bins are cut in two at the median of their rows, down to single bins. Each cut has a binary tree over the
+bins of former columns, as `Engine.grow_trees` grows it from a sample of rows; all rows are then counted in it. Where
+a node has had few rows, the node above counts, too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gpuvgm.synthesis.bins import Bins, Codes
 
 CANDIDATES = 16  # former columns that a column's trees may ask
 ORDER_GROUPS = 16  # of a column's bins, by which columns are ordered
-WEIGHT = 1.0  # rows that the share of the node above counts for
+WEIGHTS = (0.0625, 0.25, 1.0, 4.0)  # rows that the share of the node above may count for
 
 
 @dataclass(frozen=True)  # no slots: levels are cached
@@ -57,21 +57,37 @@ class NodeTrees:
     def shares(self, counts: Ints) -> Floats:
         """Probability of the right half at each node, by the rows at it and below.
 
-        The share of the node above counts as `WEIGHT` rows, and 1/2 at a root, so that none is 0 or 1.
+        The share of the node above counts as some rows, and 1/2 at a root, so that none is 0 or 1: as many of `WEIGHTS`
+        as make the rows likeliest, each judged by all others.
 
         Parameters
         ----------
         counts : ndarray of shape (2, nodes), int64
             Rows of both halves, each at the node that answers for it.
         """
-        (left, right), parent = counts.copy(), self.trees.parent
+        sums, parent = counts.copy(), self.trees.parent
         for nodes in self._levels[:0:-1]:
-            for sums in (left, right):
-                np.add.at(sums, parent[nodes], sums[nodes])
-        shares = np.full(len(parent), 0.5)
+            for rows in sums:
+                np.add.at(rows, parent[nodes], rows[nodes])
+        weight = max(WEIGHTS, key=lambda weight: self._likelihood(counts, sums, weight))
+        return self._backed_off(sums[1], sums[0] + sums[1], weight)
+
+    def _likelihood(self, counts: Ints, sums: Ints, weight: float) -> float:
+        """Log-likelihood of all rows, each left out of the counts for itself, in nats."""
+        likelihood, rows = 0.0, np.maximum(sums[0] + sums[1] - 1, 0)
+        for is_right in (False, True):
+            shares = self._backed_off(np.maximum(sums[1] - is_right, 0), rows, weight)
+            answers = np.flatnonzero(counts[int(is_right)])
+            own = shares[answers] if is_right else 1 - shares[answers]
+            likelihood += float(np.sum(counts[int(is_right), answers] * np.log(own)))
+        return likelihood
+
+    def _backed_off(self, right: Ints, rows: Ints, weight: float) -> Floats:
+        """Shares of the right half, that of the node above as so many rows."""
+        shares, parent = np.full(len(rows), 0.5), self.trees.parent
         for depth, nodes in enumerate(self._levels):
             above = shares[parent[nodes]] if depth else shares[nodes]
-            shares[nodes] = (right[nodes] + WEIGHT * above) / (left[nodes] + right[nodes] + WEIGHT)
+            shares[nodes] = (right[nodes] + weight * above) / (rows[nodes] + weight)
         return shares
 
 

@@ -17,6 +17,7 @@ from gpuvgm.synthesis.messages import propagate
 from gpuvgm.synthesis.network import Network, Structure
 from gpuvgm.synthesis.structure import Node, learn_structure
 from gpuvgm.synthesis.tables import WEIGHTS, backed_off
+from gpuvgm.synthesis.trees import grow_all
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
 
@@ -39,23 +40,41 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     bins = tuple(
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
-    structure = Structure(bins, nodes)
+    order, trees = grow_all(bins, codes, [False] * len(bins), depend=True, engine=Engine())
+    structure = Structure(bins, nodes, order, trees)
     return Network(structure, structure.counts(codes, 400, Engine()))
 
 
 def _all_rows(network: Network) -> tuple[list[np.ndarray], np.ndarray]:
-    """Every combination of bins, and its probability."""
+    """Every combination of bins, and its probability in the network of parents."""
     sizes = [range(len(bins)) for bins in network.structure.bins]
     rows = np.array(list(product(*sizes)), np.uint8)
     codes = [np.ascontiguousarray(column) for column in rows.T]
-    return codes, np.exp(network.log_probability(codes, len(rows)))
+    return codes, np.exp(network.log_probability_by_parents(codes, len(rows)))
 
 
 def test_probabilities_of_all_rows_add_up_to_one() -> None:
-    """No row has probability 0."""
-    _, probability = _all_rows(_network())
-    assert np.sum(probability) == pytest.approx(1, abs=1e-12)
-    assert np.all(probability > 0)
+    """No row has probability 0, neither by parents nor by trees."""
+    network = _network()
+    codes, by_parents = _all_rows(network)
+    for probability in (by_parents, np.exp(network.log_probability(codes, len(by_parents), Engine()))):
+        assert np.sum(probability) == pytest.approx(1, abs=1e-12)
+        assert np.all(probability > 0)
+
+
+def test_trees_draw_rows_by_their_probability() -> None:
+    """Every combination of the columns occurs as often as its probability says."""
+    network = _network(sizes=(3, 4, 2, 5, 3))
+    codes, _ = _all_rows(network)
+    probability = np.exp(network.log_probability(codes, len(codes[0]), Engine()))
+    drawn = Drawing(network, {}, get_engine("auto")).rows(7, 40_000, 3)
+    shape = [len(bins) for bins in network.structure.bins]
+    place, found = np.ravel_multi_index(codes, shape), np.ravel_multi_index([one for one, _ in drawn], shape)
+    expected, counts = np.zeros(np.prod(shape)), np.bincount(found, minlength=np.prod(shape))
+    expected[place] = 40_000 * probability
+    tested = expected > 25
+    scores = np.abs(counts - expected)[tested] / np.sqrt(expected * (1 - expected / 40_000))[tested]
+    assert tested.sum() > 100 and np.max(scores) < ndtri(1 - 0.01 / (2 * tested.sum()))
 
 
 def test_conditions_agree_with_enumeration() -> None:
@@ -101,7 +120,8 @@ def test_counts_of_blocks_add_up() -> None:
     for part in [*parts[:3], *parts[4:]]:
         merged = part.merge(merged)
     assert merged.rows == 700
-    assert all(map(np.array_equal, (*merged.pairs, *merged.triples), (*whole.pairs, *whole.triples)))
+    for part in ("pairs", "triples", "answers"):
+        assert all(map(np.array_equal, getattr(merged, part), getattr(whole, part)))
 
 
 def test_leave_one_out_is_what_it_says() -> None:

@@ -34,6 +34,7 @@ from gpuvgm.engines.tables import (
     PriorTable,
     RowRules,
 )
+from gpuvgm.engines.trees import AskedColumn, GrowthRules, Places, Trees
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -257,6 +258,23 @@ class CudaEngine(Engine):
             self.device, self._up(codes), [*map(self._up, parents)], column
         )
         return counts
+
+    def grow_trees(self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules) -> Trees:
+        """Trees of a column, on the host; see `Engine.grow_trees`."""
+        columns = [replace(column, codes=to_numpy(column.codes)) for column in asked]
+        return self._host.grow_trees(to_numpy(target), ranges, columns, rules)
+
+    def count_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes]) -> Ints:
+        """Rows at the nodes that answer for them, on the host; see `Engine.count_in_trees`."""
+        return self._host.count_in_trees(to_numpy(target), grown, [*map(to_numpy, codes)])
+
+    def draw_in_trees(self, grown: Trees, codes: Sequence[Codes], shares: Floats, draw: Draw, rows: int) -> Codes:
+        """Codes of consecutive rows, on the host; see `Engine.draw_in_trees`."""
+        return self._host.draw_in_trees(grown, [*map(to_numpy, codes)], shares, draw, rows)
+
+    def log_shares_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes], log_shares: Floats) -> Floats:
+        """Sums of logarithms along the ways of rows, on the host; see `Engine.log_shares_in_trees`."""
+        return self._host.log_shares_in_trees(to_numpy(target), grown, [*map(to_numpy, codes)], log_shares)
 
     @ranged
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
