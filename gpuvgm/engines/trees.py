@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from gpuvgm.summary.grid import Floats, Ints
 
 NAT = 1 << 20  # whole numbers that make a nat
+_LEAF = (-1, 0, -1, -1)
 LEFT, RIGHT, HERE = 0, 1, 2  # sides of a category; HERE: no row of the node had it, and the node answers
 Codes = NDArray[np.uint8]
 Places = NDArray[np.int32]
@@ -83,26 +84,22 @@ class Trees:
         Low, middle and high code of each cut, and the cuts of its halves; -1 for a single code.
     root : ndarray of shape (cuts,), int32
         First node of each tree.
-    feature, threshold, left, parent, sides_at : ndarray of shape (nodes,), int32
-        The asked column, or -1; the last code that goes left; the left child, which the right one follows; the node
-        above, or -1; where the sides of a category begin, or -1.
+    nodes : ndarray of shape (nodes, 4), int32
+        The asked column, or -1; the last code that goes left; the left child, which the right one follows; where the
+        sides of a category begin, or -1.
     sides : ndarray of shape (entries,), uint8
         LEFT, RIGHT or HERE of each category of the nodes that ask for one.
     """
 
     ranges: Places
     root: Places
-    feature: Places
-    threshold: Places
-    left: Places
-    parent: Places
-    sides_at: Places
+    nodes: Places
     sides: Codes
 
     @property
     def walked(self) -> tuple[NDArray[Any], ...]:
-        """What leads rows, for loops."""
-        return self.ranges, self.root, self.feature, self.threshold, self.left, self.sides_at, self.sides
+        """The arrays, for loops."""
+        return self.ranges, self.root, self.nodes, self.sides
 
     def check(self, size: int, asked: Sequence[int]) -> None:
         """Raise ValueError where loops would leave the trees, or never end.
@@ -115,20 +112,17 @@ class Trees:
             Codes of each column that is asked.
         """
         low, middle, high, *halves = self.ranges.T.astype(np.int64)
-        cuts, nodes = np.arange(len(self.ranges)), np.arange(len(self.feature))
-        lengths = {len(part) for part in (self.threshold, self.left, self.parent, self.sides_at)}
-        fits = lengths <= {len(nodes)} and len(self.root) == len(cuts) and (len(cuts) == 0) == (size < 2)
-        if fits:
-            fits = bool(np.all((low >= 0) & (low < middle) & (middle < high) & (high <= size)))
-            fits &= all(bool(np.all((half == -1) | ((half > cuts) & (half < len(cuts))))) for half in halves)
-            fits &= bool(np.all((self.root >= 0) & (self.root < len(nodes))))
-            fits &= bool(np.all((self.feature >= -1) & (self.feature < len(asked))))
-            inner = self.feature >= 0
-            fits &= bool(np.all((self.left[inner] > nodes[inner]) & (self.left[inner] + 1 < len(nodes))))
+        feature, _, left, start = self.nodes.T.astype(np.int64)
+        cuts, places, inner = np.arange(len(self.ranges)), np.arange(len(self.nodes)), feature >= 0
+        fits = len(self.root) == len(cuts) and (len(cuts) == 0) == (size < 2)
+        fits = fits and bool(np.all((low >= 0) & (low < middle) & (middle < high) & (high <= size)))
+        fits = fits and all(bool(np.all((half == -1) | ((half > cuts) & (half < len(cuts))))) for half in halves)
+        fits = fits and bool(np.all((self.root >= 0) & (self.root < len(places))))
+        fits = fits and bool(np.all((feature >= -1) & (feature < len(asked)) & (start >= -1)))
+        fits = fits and bool(np.all((left[inner] > places[inner]) & (left[inner] + 1 < len(places))))
         if fits and inner.any():
-            start = self.sides_at[inner].astype(np.int64)
-            ends = np.where(start >= 0, start + np.array(asked)[self.feature[inner]], 0)
-            fits = bool(np.all(start >= -1) and np.all(ends <= len(self.sides)))
+            ends = np.where(start[inner] >= 0, start[inner] + np.array(asked)[feature[inner]], 0)
+            fits = bool(np.all(ends <= len(self.sides)))
         if not fits:
             raise ValueError("trees lead out of themselves")
 
@@ -150,17 +144,14 @@ def grow_trees(target: Codes, ranges: Places, asked: Sequence[AskedColumn], rule
         rows = np.flatnonzero((target >= low) & (target < high))
         roots.append(len(nodes))
         _grow_tree(rows, target[rows] >= middle, (nodes, sides), (asked, rules, entropy))
-    table = np.array(nodes, np.int32).reshape(-1, 5)
-    feature, threshold, left, parent, sides_at = (np.ascontiguousarray(part) for part in table.T)
-    root = np.array(roots, np.int32)
-    return Trees(ranges, root, feature, threshold, left, parent, sides_at, np.concatenate(sides))
+    return Trees(ranges, np.array(roots, np.int32), np.array(nodes, np.int32).reshape(-1, 4), np.concatenate(sides))
 
 
 def _grow_tree(rows: Ints, is_right: NDArray[np.bool_], grown: Any, how: Any) -> None:
     """Add the tree of a cut to nodes and sides."""
     nodes, sides = grown
     asked, rules, entropy = how
-    nodes.append([-1, 0, -1, -1, -1])
+    nodes.append([*_LEAF])
     queue = [(len(nodes) - 1, rows, is_right)]
     for place, own, right in queue:
         split = _best_split(own, right, asked, rules, entropy)
@@ -172,8 +163,8 @@ def _grow_tree(rows: Ints, is_right: NDArray[np.bool_], grown: Any, how: Any) ->
             sides_at = sum(map(len, sides))
             sides.append(side)
         first = len(nodes)
-        nodes[place] = [feature, threshold, first, nodes[place][3], sides_at]
-        nodes += [[-1, 0, -1, place, -1], [-1, 0, -1, place, -1]]
+        nodes[place] = [feature, threshold, first, sides_at]
+        nodes += [[*_LEAF], [*_LEAF]]
         goes_right = side[asked[feature].codes[own]] == RIGHT
         queue += [(first, own[~goes_right], right[~goes_right]), (first + 1, own[goes_right], right[goes_right])]
 
@@ -278,28 +269,26 @@ def walk(
 
 def _answering_nodes(trees: Trees, codes: Sequence[Codes], rows: Ints, cut: Ints) -> Ints:
     """Node of the cut's tree that answers for each row."""
-    nodes = trees.root[cut].astype(np.int64)
-    walking = np.arange(len(rows))
+    nodes, walking = trees.root[cut].astype(np.int64), np.arange(len(rows))
     while True:
-        walking = walking[trees.feature[nodes[walking]] >= 0]
+        walking = walking[trees.nodes[nodes[walking], 0] >= 0]
         if not len(walking):
             return nodes
-        node = nodes[walking]
+        feature, threshold, left, sides_at = trees.nodes[nodes[walking]].T
         code = np.zeros(len(walking), np.int64)
-        for feature in np.unique(trees.feature[node]):
-            here = trees.feature[node] == feature
-            code[here] = codes[feature][rows[walking[here]]]
-        is_category = trees.sides_at[node] >= 0
-        side = np.where(code > trees.threshold[node], RIGHT, LEFT)
-        side[is_category] = trees.sides[trees.sides_at[node[is_category]] + code[is_category]]
+        for asked in np.unique(feature):
+            here = feature == asked
+            code[here] = codes[asked][rows[walking[here]]]
+        side, is_category = np.where(code > threshold, RIGHT, LEFT), sides_at >= 0
+        side[is_category] = trees.sides[sides_at[is_category] + code[is_category]]
         goes_on = side != HERE
         walking = walking[goes_on]
-        nodes[walking] = trees.left[node[goes_on]] + (side[goes_on] == RIGHT)
+        nodes[walking] = left[goes_on] + side[goes_on]
 
 
 def count_in_trees(target: Codes, trees: Trees, codes: Sequence[Codes]) -> Ints:
     """Rows of both halves at the nodes that answer for them; see `Engine.count_in_trees`."""
-    counts = np.zeros((2, len(trees.feature)), np.int64)
+    counts = np.zeros((2, len(trees.nodes)), np.int64)
 
     def choose(rows: Ints, cut: Ints, nodes: Ints) -> NDArray[np.bool_]:
         is_right: NDArray[np.bool_] = target[rows] >= trees.ranges[cut, 1]

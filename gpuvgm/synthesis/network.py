@@ -152,7 +152,7 @@ class Structure:
             if any(rank.get(other, rank[place]) >= rank[place] for other in node.asked):
                 raise ValueError(f'trees of "{self.bins[place].name}" ask columns that do not come before it')
             node.trees.check(len(self.bins[place]), [len(self.bins[other]) for other in node.asked])
-            if answers.shape != (2, len(node.trees.feature)) or np.any(answers < 0):
+            if answers.shape != (2, len(node.trees.nodes)) or np.any(answers < 0):
                 raise ValueError(f'the counts of "{self.bins[place].name}" do not fit its trees')
 
     def contexts(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, int, int]:

@@ -24,10 +24,7 @@ KEY = b"gpuvgm.network"
 _TREES = {
     "ranges": pa.int32(),
     "root": pa.int32(),
-    "feature": pa.int16(),
-    "threshold": pa.uint8(),
-    "left": pa.int32(),
-    "sides_at": pa.int32(),
+    "nodes": pa.int32(),
     "sides": pa.uint8(),
     "answers": pa.int64(),
 }
@@ -102,8 +99,8 @@ def read_network(body: bytes) -> Network:
     half, parts = len(nodes), {name: [_array_of(one) for one in table.column(name)[0]] for name in _TREES}
     answers = tuple(one.reshape(2, -1) for one in parts.pop("answers"))
     trees = tuple(
-        NodeTrees(asked, _trees_of(**dict(zip(parts, own, strict=True))))
-        for asked, own in zip(document.asked, zip(*parts.values(), strict=True), strict=True)
+        NodeTrees(asked, _trees_of(*arrays))
+        for asked, arrays in zip(document.asked, zip(*parts.values(), strict=True), strict=True)
     )
     structure = Structure(document.bins, nodes, document.order, trees)
     counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]), answers)
@@ -117,16 +114,9 @@ def _array_of(values: Any) -> NDArray[Any]:
     return array
 
 
-def _trees_of(ranges: NDArray[Any], left: NDArray[Any], sides: NDArray[Any], **parts: NDArray[Any]) -> Trees:
-    """Trees from their parts; the nodes above are those that lead to a node."""
-    whole_parts = {name: np.ascontiguousarray(part, np.int32) for name, part in parts.items()}
-    left = np.ascontiguousarray(left, np.int32)
-    parent, inner = np.full(len(left), -1, np.int32), np.flatnonzero(left >= 0)
-    if np.any(left[inner] + 1 >= len(left)):
-        raise ValueError("trees lead out of themselves")
-    for child in (0, 1):
-        parent[left[inner] + child] = inner
-    return Trees(ranges.reshape(-1, 5).astype(np.int32), left=left, parent=parent, sides=sides.copy(), **whole_parts)
+def _trees_of(ranges: NDArray[Any], root: NDArray[Any], nodes: NDArray[Any], sides: NDArray[Any]) -> Trees:
+    """Trees from arrays of one dimension."""
+    return Trees(ranges.reshape(-1, 5).copy(), root.copy(), nodes.reshape(-1, 4).copy(), sides.copy())
 
 
 def _fill_table(shape: tuple[int, ...], cell: Ints, rows: Ints) -> Ints:

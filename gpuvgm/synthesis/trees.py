@@ -45,12 +45,21 @@ class NodeTrees:
         return self.asked == other.asked and all(np.array_equal(one, another) for one, another in parts)
 
     @cached_property
+    def _above(self) -> Ints:
+        """The node above each one; -1 above roots."""
+        feature, _, left, _ = self.trees.nodes.T
+        above, inner = np.full(len(feature), -1), np.flatnonzero(feature >= 0)
+        above[left[inner]] = above[left[inner] + 1] = inner
+        return above
+
+    @cached_property
     def _levels(self) -> list[Ints]:
         """Nodes by depth, the roots first."""
         levels, nodes = [], self.trees.root.astype(np.int64)
         while len(nodes):
             levels.append(nodes)
-            children = self.trees.left[nodes][self.trees.feature[nodes] >= 0].astype(np.int64)
+            feature, _, left, _ = self.trees.nodes[nodes].T
+            children = left[feature >= 0].astype(np.int64)
             nodes = np.concatenate((children, children + 1))
         return levels
 
@@ -65,10 +74,10 @@ class NodeTrees:
         counts : ndarray of shape (2, nodes), int64
             Rows of both halves, each at the node that answers for it.
         """
-        sums, parent = counts.copy(), self.trees.parent
+        sums, above = counts.copy(), self._above
         for nodes in self._levels[:0:-1]:
             for rows in sums:
-                np.add.at(rows, parent[nodes], rows[nodes])
+                np.add.at(rows, above[nodes], rows[nodes])
         weight = max(WEIGHTS, key=lambda weight: self._likelihood(counts, sums, weight))
         return self._backed_off(sums[1], sums[0] + sums[1], weight)
 
@@ -84,10 +93,10 @@ class NodeTrees:
 
     def _backed_off(self, right: Ints, rows: Ints, weight: float) -> Floats:
         """Shares of the right half, that of the node above as so many rows."""
-        shares, parent = np.full(len(rows), 0.5), self.trees.parent
+        shares = np.full(len(rows), 0.5)
         for depth, nodes in enumerate(self._levels):
-            above = shares[parent[nodes]] if depth else shares[nodes]
-            shares[nodes] = (right[nodes] + weight * above) / (rows[nodes] + weight)
+            of_above = shares[self._above[nodes]] if depth else shares[nodes]
+            shares[nodes] = (right[nodes] + weight * of_above) / (rows[nodes] + weight)
         return shares
 
 

@@ -47,7 +47,7 @@ def test_engines_grow_count_and_draw_the_same(candidate: Engine, rows: int, size
     counts = REFERENCE.count_in_trees(own, trees, others)
     np.testing.assert_array_equal(candidate.count_in_trees(own, trees, others), counts)
     assert counts.sum() >= 500 * (size > 1)
-    shares = np.random.default_rng(6).uniform(0.01, 0.99, len(trees.feature))
+    shares = np.random.default_rng(6).uniform(0.01, 0.99, len(trees.nodes))
     logs = np.log(np.stack((1 - shares, shares)))
     for draw in (Draw(5, 77, 9), Draw(5, 2**63 + 1, 2**33)):
         drawn = REFERENCE.draw_in_trees(trees, others, shares, draw, 500)
@@ -74,8 +74,8 @@ def test_the_first_split_is_the_best_of_all(candidate: Engine) -> None:
             left = (parted >> column.codes.astype(int) & 1).astype(bool)
             if left.any() and not left.all():
                 gains[place, parted] = likelihood(left) + likelihood(~left) - likelihood(np.ones(300, bool))
-    place = int(trees.feature[0])
-    sides = trees.sides[trees.sides_at[0] :][: asked[place].size]
+    place, _, _, sides_at = trees.nodes[0].tolist()
+    sides = trees.sides[sides_at : sides_at + asked[place].size]
     parted = sum(1 << code for code, side in enumerate(sides) if side == 0)
     assert gains[place, parted] == pytest.approx(max(gains.values()), abs=300 / NAT)
 
@@ -90,16 +90,24 @@ def test_a_category_that_no_row_had_stops(candidate: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "value"),
-    [("left", 0), ("left", 9), ("feature", 4), ("root", -1), ("sides_at", 10**6), ("sides_at", -2), ("ranges", 0)],
+    ("part", "place", "value"),
+    [
+        ("nodes", 2, 0),
+        ("nodes", 2, 10**6),
+        ("nodes", 0, 4),
+        ("nodes", 3, 10**6),
+        ("nodes", 3, -2),
+        ("root", 0, -1),
+        ("ranges", 1, 0),
+    ],
 )
-def test_trees_that_lead_astray_are_refused(part: str, value: int) -> None:
+def test_trees_that_lead_astray_are_refused(part: str, place: int, value: int) -> None:
     asked = columns(700, 1)
     codes = target(asked, 2)
     trees = REFERENCE.grow_trees(codes, halved_ranges(np.bincount(codes, minlength=2)), asked, GrowthRules())
     trees.check(2, SIZES)
     spoilt = getattr(trees, part).copy()
-    spoilt.ravel()[1 if part == "ranges" else 0] = len(trees.left) if value == 9 else value
+    spoilt.ravel()[place] = value
     with pytest.raises(ValueError, match="trees lead out of themselves"):
         dataclasses.replace(trees, **{part: spoilt}).check(2, SIZES)
 

@@ -1,7 +1,6 @@
 // Bindings of trees of counts.
 #include "trees.hpp"
 
-#include "../vgm_math.cuh"
 #include "native.hpp"
 
 namespace gpuvgm {
@@ -12,7 +11,8 @@ using CodeColumns = std::vector<CodeColumn>;
 using Indices = Column<int32_t>;
 using Places = Column<int64_t>;
 using Ranges = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using Grown = std::tuple<Ranges, Indices, Indices, Indices, Indices, Indices, Bytes>;
+using Nodes = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Grown = std::tuple<Ranges, Indices, Nodes, Bytes>;
 
 void check_rows(const CodeColumns& codes, size_t rows) {
     for (const CodeColumn& column : codes) {
@@ -86,34 +86,34 @@ auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector
             grower.grow(part, trees);
         }
     }
-    const auto array = [](auto& values) { const size_t size = values.size(); return owned(std::move(values), {size}); };
-    return std::make_tuple(array(trees.root), array(trees.feature), array(trees.threshold), array(trees.left),
-                           array(trees.parent), array(trees.sides_at), array(trees.sides));
+    const size_t cut_count = trees.root.size(), side_count = trees.sides.size(), node_count = trees.nodes.size();
+    std::vector<int32_t> nodes(4 * node_count);
+    std::copy_n((const int32_t*)trees.nodes.data(), nodes.size(), nodes.data());
+    return std::make_tuple(owned(std::move(trees.root), {cut_count}), owned(std::move(nodes), {node_count, 4}),
+                           owned(std::move(trees.sides), {side_count}));
 }
 
-GrownTrees grown_of(const Grown& grown) {
-    const auto& [ranges, root, feature, threshold, left, sides_at, sides] = grown;
-    return {ranges.data(), (int64_t)ranges.shape(0), root.data(), feature.data(), threshold.data(), left.data(),
-            sides_at.data(), sides.data()};
+static_assert(sizeof(TreeNode) == 4 * sizeof(int32_t) && sizeof(CodeRange) == 5 * sizeof(int32_t));
+
+WalkedTrees walked(const Grown& grown) {
+    const auto& [ranges, root, nodes, sides] = grown;
+    return {(const CodeRange*)ranges.data(), (int)ranges.shape(0), root.data(), (const TreeNode*)nodes.data(),
+            sides.data()};
 }
 
-// Rows of each half at the node that answers for them, one array after the other.
+// Rows of both halves at the nodes that answer for them.
 auto count_in_trees(CodeColumn target, const Grown& grown, CodeColumns codes) {
     check_rows(codes, target.shape(0));
-    const size_t nodes = std::get<2>(grown).shape(0), rows = target.shape(0);  // feature has one entry a node
+    const size_t nodes = std::get<2>(grown).shape(0), rows = target.shape(0);
     std::vector<int64_t> counts(2 * nodes);
     {
         nb::gil_scoped_release unlocked;
-        const GrownTrees trees = grown_of(grown);
+        const WalkedTrees trees = walked(grown);
         const auto columns = pointers(codes);
         for (size_t row = 0; row < rows; ++row) {
-            const uint8_t code = target.data()[row];
-            for (int32_t cut = trees.cuts ? 0 : -1; cut >= 0;) {
-                const int32_t* range = trees.ranges + 5 * cut;
-                const bool right = code >= range[1];
-                ++counts[right * nodes + trees.node_of(cut, columns.data(), row)];
-                cut = range[3 + right];
-            }
+            trees.follow(
+                target.data()[row], [&](int feature) { return (int)columns[feature][row]; },
+                [&](int half, int node) { ++counts[half * nodes + node]; });
         }
     }
     return owned(std::move(counts), {2, nodes});
@@ -123,24 +123,18 @@ auto count_in_trees(CodeColumn target, const Grown& grown, CodeColumns codes) {
 auto draw_in_trees(const Grown& grown, CodeColumns codes, Reals shares, std::tuple<uint64_t, size_t> range,
                    std::tuple<uint64_t, uint64_t> randomness) {
     const auto [first_row, rows] = range;
+    const auto [column, seed] = randomness;
     check_rows(codes, rows);
     std::vector<uint8_t> drawn(rows);
     {
         nb::gil_scoped_release unlocked;
-        const GrownTrees trees = grown_of(grown);
+        const WalkedTrees trees = walked(grown);
         const auto columns = pointers(codes);
         for (size_t row = 0; row < rows; ++row) {
             u32 words[4];
-            philox(first_row + row, std::get<0>(randomness), std::get<1>(randomness), words);
-            double uniform = ((double)((u64)words[0] << 20 | words[1] >> 12) + 0.5) * 0x1p-52;
-            for (int32_t cut = trees.cuts ? 0 : -1; cut >= 0;) {
-                const int32_t* range_of = trees.ranges + 5 * cut;
-                const double right = shares.data()[trees.node_of(cut, columns.data(), row)], left = 1.0 - right;
-                const bool is_right = uniform >= left;
-                uniform = is_right ? (uniform - left) / right : uniform / left;
-                drawn[row] = (uint8_t)range_of[is_right];
-                cut = range_of[3 + is_right];
-            }
+            philox(first_row + row, column, seed, words);
+            drawn[row] = (uint8_t)trees.drawn(fine_uniform_of(words[0], words[1]), shares.data(),
+                                              [&](int feature) { return (int)columns[feature][row]; });
         }
     }
     return owned(std::move(drawn), {rows});
@@ -153,15 +147,12 @@ auto log_shares_in_trees(CodeColumn target, const Grown& grown, CodeColumns code
     std::vector<double> sums(rows);
     {
         nb::gil_scoped_release unlocked;
-        const GrownTrees trees = grown_of(grown);
+        const WalkedTrees trees = walked(grown);
         const auto columns = pointers(codes);
         for (size_t row = 0; row < rows; ++row) {
-            for (int32_t cut = trees.cuts ? 0 : -1; cut >= 0;) {
-                const int32_t* range = trees.ranges + 5 * cut;
-                const bool is_right = target.data()[row] >= range[1];
-                sums[row] += log_shares.data()[is_right * nodes + trees.node_of(cut, columns.data(), row)];
-                cut = range[3 + is_right];
-            }
+            trees.follow(
+                target.data()[row], [&](int feature) { return (int)columns[feature][row]; },
+                [&](int half, int node) { sums[row] += log_shares.data()[half * nodes + node]; });
         }
     }
     return owned(std::move(sums), {rows});

@@ -1,4 +1,4 @@
-// Binary trees of counts: for each cut of a column's codes, which half a row lies in, given the codes of former columns.
+// Growth of trees of counts: for each cut of a column's codes, which half a row lies in, given codes of other columns.
 //
 //     gain of a split = L(left) + L(right) - L(node) - penalty,   L(a, b) = F(a) + F(b) - F(a + b),   F(n) = n ln n,
 //
@@ -8,9 +8,10 @@
 #include <cstdint>
 #include <vector>
 
-namespace gpuvgm {
+#include "../vgm_trees.cuh"
 
-enum Side : uint8_t { LEFT, RIGHT, HERE };  // HERE: a category that no row of the node had, which the node answers
+namespace gpuvgm {
+namespace {
 
 // What splits may be.
 struct TreeRules {
@@ -19,10 +20,10 @@ struct TreeRules {
     const int64_t* entropy;  // F
 };
 
-// Trees of a column, one after the other; the second child of a node follows the first.
+// Trees of a column, one after the other.
 struct Trees {
     std::vector<int32_t> root;  // of each cut
-    std::vector<int32_t> feature, threshold, left, parent, sides_at;  // feature: place of a candidate, or -1
+    std::vector<TreeNode> nodes;
     std::vector<uint8_t> sides;
 };
 
@@ -59,16 +60,15 @@ class Grower {
             order[i] = (int32_t)i;
         }
         std::vector<std::pair<int64_t, int64_t>> ranges{{0, count}};
-        const size_t first = trees.feature.size();
+        const size_t first = trees.nodes.size();
         trees.root.push_back((int32_t)first);
-        add_node(trees, -1);
-        for (size_t node = 0; node < ranges.size(); ++node) {
-            const auto [begin, end] = ranges[node];
+        trees.nodes.push_back(LEAF);
+        for (size_t place = 0; place < ranges.size(); ++place) {
+            const auto [begin, end] = ranges[place];
             int64_t ones = 0;
             for (int64_t i = begin; i < end; ++i) {
                 ones += rows.is_right[order[i]];
             }
-            const size_t place = first + node;
             if (end - begin < 2 * rules.least_rows || ones == 0 || ones == end - begin) {
                 continue;
             }
@@ -76,39 +76,29 @@ class Grower {
             if (split.feature < 0) {
                 continue;
             }
-            trees.feature[place] = split.feature;
-            trees.left[place] = (int32_t)trees.feature.size();
-            std::vector<uint8_t> sides = sides_of(split);
+            const bool is_category = are_categories[split.feature];
+            trees.nodes[first + place] = {split.feature, is_category ? 0 : split.threshold, (int)trees.nodes.size(),
+                                          is_category ? (int)trees.sides.size() : -1};
+            const std::vector<uint8_t> sides = sides_of(split);
+            if (is_category) {
+                trees.sides.insert(trees.sides.end(), sides.begin(), sides.end());
+            }
             const uint8_t* codes = rows.codes[split.feature].data();
             const auto middle = std::partition(order.begin() + begin, order.begin() + end,
                                                [&](int32_t row) { return sides[codes[row]] != RIGHT; });
-            if (are_categories[split.feature]) {
-                trees.sides_at[place] = (int32_t)trees.sides.size();
-                trees.sides.insert(trees.sides.end(), sides.begin(), sides.end());
-            } else {
-                trees.threshold[place] = split.threshold;
-            }
-            add_node(trees, (int32_t)place);
-            add_node(trees, (int32_t)place);
+            trees.nodes.insert(trees.nodes.end(), 2, LEAF);
             ranges.push_back({begin, middle - order.begin()});
             ranges.push_back({middle - order.begin(), end});
         }
     }
 
   private:
+    static constexpr TreeNode LEAF{-1, 0, -1, -1};
     const TreeRules& rules;
     const std::vector<int64_t>& sizes;
     const std::vector<uint8_t>& are_categories;
     std::vector<int64_t> counts[2];
     std::vector<int32_t> present;
-
-    static void add_node(Trees& trees, int32_t parent) {
-        trees.feature.push_back(-1);
-        trees.threshold.push_back(0);
-        trees.left.push_back(-1);
-        trees.parent.push_back(parent);
-        trees.sides_at.push_back(-1);
-    }
 
     std::vector<uint8_t> sides_of(const TreeSplit& split) const {
         const int64_t size = sizes[split.feature];
@@ -208,30 +198,5 @@ class Grower {
     }
 };
 
-// Trees as they are walked.
-struct GrownTrees {
-    const int32_t *ranges;  // (cuts, 5) of low, middle, high, and the cuts of both halves or -1
-    int64_t cuts;
-    const int32_t *root, *feature, *threshold, *left, *sides_at;
-    const uint8_t* sides;
-
-    // Node of a cut's tree that answers for a row.
-    int32_t node_of(int64_t cut, const uint8_t* const* codes, int64_t row) const {
-        int32_t node = root[cut];
-        while (feature[node] >= 0) {
-            const uint8_t code = codes[feature[node]][row];
-            if (sides_at[node] >= 0) {
-                const uint8_t side = sides[sides_at[node] + code];
-                if (side == HERE) {
-                    return node;
-                }
-                node = left[node] + (side == RIGHT);
-            } else {
-                node = left[node] + (code > threshold[node]);
-            }
-        }
-        return node;
-    }
-};
-
+}  // namespace
 }  // namespace gpuvgm
