@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from gpuvgm.arrays import to_numpy
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.tables import Draw
 from gpuvgm.engines.trees import HERE, NAT, AskedColumn, GrowthRules, Trees, entropies
@@ -51,7 +52,7 @@ def test_engines_grow_count_and_draw_the_same(candidate: Engine, rows: int, size
     logs = np.log(np.stack((1 - shares, shares)))
     for draw in (Draw(5, 77, 9), Draw(5, 2**63 + 1, 2**33)):
         drawn = REFERENCE.draw_in_trees(trees, others, shares, draw, 500)
-        np.testing.assert_array_equal(candidate.draw_in_trees(trees, others, shares, draw, 500), drawn)
+        np.testing.assert_array_equal(to_numpy(candidate.draw_in_trees(trees, others, shares, draw, 500)), drawn)
     sums = REFERENCE.log_shares_in_trees(own, trees, others, logs)
     np.testing.assert_array_equal(candidate.log_shares_in_trees(own, trees, others, logs), sums)
 
