@@ -50,6 +50,7 @@ from gpuvgm.report.detection import (
 )
 from gpuvgm.report.differences import (
     CategoryCodes,
+    FewFloats,
     NumberCounter,
     distance_by_chance,
     ks_by_chance,
@@ -284,10 +285,13 @@ class NumberPair(Counter):
 
     def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
         self._column, self._counter = column, NumberCounter(engine, column, sample)
+        self._few_floats = self._counter.few_floats
 
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
         """Count consecutive rows, and keep their numbers or codes; of text and wide decimals on the host."""
         numbers = self._counter.numbers_of(values)
+        if self._few_floats is not None:
+            numbers = self._few_floats.nearest(numbers, values.type)
         return _ColumnRows(self._counter.count(values, numbers), (numbers,)), None
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
@@ -328,10 +332,25 @@ class CategoryPair(Counter):
 
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column, self._codes = column, CategoryCodes(column)
+        floats = [category for category in column.categories if isinstance(category, float)]
+        self._few_floats = FewFloats(np.sort(np.array(floats))) if floats else None
 
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
         """Count consecutive rows, and keep their numbers or codes."""
-        return _ColumnRows(CategoryCounts.of(values, first_row), (self._codes.find(values).astype(np.int32),)), None
+        codes = self._codes.find(values)
+        if self._few_floats is not None and (codes == self._codes.unknown).any():
+            values = self._rounded(values)
+            codes = beside(self._codes.find(values), codes)
+        return _ColumnRows(CategoryCounts.of(values, first_row), (codes.astype(np.int32),)), None
+
+    def _rounded(self, values: Column) -> Column:
+        """Values with the categories for floats that are a rounding away from one; on the host."""
+        host_values = on_host(values)
+        if self._few_floats is None or not pa.types.is_floating(host_values.type):
+            return values
+        numbers = host_values.to_numpy(zero_copy_only=False).astype(np.float64)
+        near = self._few_floats.nearest(numbers, host_values.type)
+        return pa.array(near, from_pandas=True).cast(value_type(self._column.type), safe=False)
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
         """What a classifier sees of some rows: the codes, which are those of categories by falling frequency."""
