@@ -353,7 +353,7 @@ class CategoryPair(Counter):
         return pa.array(near, from_pandas=True).cast(value_type(self._column.type), safe=False)
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
-        """What a classifier sees of some rows: the codes, which are those of categories by falling frequency."""
+        """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""
         codes = np.where(rows == self._codes.unknown, UNKNOWN, rows)
         return {(self._column.name, ""): np.where(rows == self._codes.missing, -1, codes)}
 

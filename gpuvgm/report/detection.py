@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import mixed
 from gpuvgm.columns.codecs import Codec, DatetimeCodec
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of
-from gpuvgm.columns.codecs.moments import DAY
 from gpuvgm.report.differences import distance_by_chance
 from gpuvgm.summary.grid import Floats, Ints
 
@@ -30,11 +29,11 @@ LEAST_DROP = 0.01  # of the AUC, from which on a feature is named
 NAMED = 3  # features
 PERMUTED_VALUES, LEAST_PERMUTED, MOST_PERMUTED = 200_000, 400, 3_000
 _PLACE, _FOLD = 1, 2  # keys of hashes
-_HOUR = DAY // 24
+_HOUR = 3600 * 10**9  # nanoseconds
 
 Words = NDArray[np.uint64]
 Feature = tuple[str, str]  # a column, and which part of its values; "" for the values themselves
-#: Numbers with NaN for missing values, or codes of categories by falling frequency, and `UNKNOWN`.
+#: Numbers with NaN for missing values, or codes of categories, among them `UNKNOWN`.
 Features = Mapping[Feature, NDArray[Any]]
 
 
@@ -136,7 +135,7 @@ def date_parts(codec: Codec, numbers: Floats) -> dict[str, Floats]:
     if pa.types.is_timestamp(type_) and type_.tz is not None:
         moments: Any = pa.array(values).cast(type_)
         values = np.asarray(pc.local_timestamp(moments).view(pa.int64()))
-    a_day, an_hour = (max(length // nanoseconds_of(type_), 1) for length in (DAY, _HOUR))
+    a_day, an_hour = (max(length // nanoseconds_of(type_), 1) for length in (24 * _HOUR, _HOUR))
     days = values // a_day
     parts: dict[str, Ints] = {}
     if not pa.types.is_date(type_):
@@ -173,15 +172,23 @@ def _occurrence(keys: Words) -> Words:
     return occurrence
 
 
-def _without_rare(original: Features, synthetic: Features) -> tuple[Features, Features]:
-    """Features of both tables with the code of unknown categories for rare ones."""
+def _by_frequency(original: Features, synthetic: Features) -> tuple[Features, Features]:
+    """Features of both tables, with codes by falling frequency in both together, and rare ones as unknown.
+
+    Codes by the frequency in one table alone would tell its rows: a category leads by chance where it has more of them.
+    """
     tables: tuple[dict[Feature, Any], dict[Feature, Any]] = dict(original), dict(synthetic)
     for name, rows in original.items():
         if rows.dtype.kind != "f":
             codes, counts = np.unique(np.concatenate([rows, synthetic[name]]), return_counts=True)
-            rare = codes[counts < RARE_ROWS]
+            # Equal counts in an order that neither table has made.
+            order = np.lexsort((mixed(codes.astype(np.int64).astype(np.uint64), _PLACE), -counts))
+            frequency_ranks = np.empty(len(codes), np.int64)
+            frequency_ranks[order] = np.arange(len(codes))
+            is_unknown = (counts < RARE_ROWS) | (codes == UNKNOWN)
+            new_codes = np.where(is_unknown, UNKNOWN, frequency_ranks)
             for table in tables:
-                table[name] = np.where(np.isin(table[name], rare), UNKNOWN, table[name])
+                table[name] = new_codes[np.searchsorted(codes, table[name])]
     return tables
 
 
@@ -212,7 +219,7 @@ def detect(original: Features, synthetic: Features, hashes: Sequence[Words]) -> 
     sizes = [len(words) for words in hashes]
     if min(sizes) < LEAST_ROWS:
         return None
-    original, synthetic = _without_rare(original, synthetic)
+    original, synthetic = _by_frequency(original, synthetic)
     ranks = {name: rank for name, rank in _ranks(original, synthetic).items() if len(np.unique(rank)) > 1}
     if not ranks:
         return Detection(0.5, sizes[0], sizes[1])

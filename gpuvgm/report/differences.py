@@ -14,7 +14,6 @@ from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import Codec, FloatCodec, Number
-from gpuvgm.columns.codecs.base import Bools
 from gpuvgm.columns.codecs.texts import OfText
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -231,7 +230,7 @@ class NumberCounter:
         ]
         return NumberCounts(self._engine.summarise(numbers, self._grid), np.array(modal, np.int64))
 
-    def _equals(self, values: Column, numbers: Floats, value: Number) -> Bools:
+    def _equals(self, values: Column, numbers: Floats, value: Number) -> NDArray[np.bool_]:
         """Rows that hold a value; of floats those whose number it is."""
         is_float = isinstance(self.codec, FloatCodec)
         return numbers == self.codec.number(value) if is_float else self.codec.equals(values, value)
