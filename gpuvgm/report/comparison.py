@@ -86,6 +86,9 @@ from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\
+AUC: how well a boosted classifier tells synthetic rows from original ones that
+    it has not seen: 0.5 not at all, up to 0.55 hardly, up to 0.7 with effort,
+    above at once, 1 all
 score: 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the
     total variation distance of categories, as SDMetrics' KSComplement and
     TVComplement; missing values are left out
