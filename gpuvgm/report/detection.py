@@ -27,7 +27,9 @@ RARE_ROWS = 10  # of both tables: the original's own rare categories count as un
 MOST_CATEGORIES = 32  # that are told apart as such; more of them are ordered by their frequency
 LEAST_DROP = 0.01  # of the AUC, from which on a feature is named
 NAMED = 3  # features
+MOST_TREES, LEAST_TREES, TREES_OF_FEATURES = 100, 30, 20_000  # fewer for more than 200 features
 PERMUTED_VALUES, LEAST_PERMUTED, MOST_PERMUTED = 200_000, 400, 3_000
+GROUPS = 64  # of features that are permuted together first, where there are more
 _PLACE, _FOLD = 1, 2  # keys of hashes
 _HOUR = 3600 * 10**9  # nanoseconds
 
@@ -245,12 +247,13 @@ def _judge(matrix: Floats, labels: Ints, folds: Words, is_code: Sequence[bool]) 
     from threadpoolctl import ThreadpoolController
 
     aucs, drops = [], np.empty(0)
+    trees = max(LEAST_TREES, min(MOST_TREES, TREES_OF_FEATURES // matrix.shape[1]))
     # Threads that wait for a busy processor cost more than they bring, for so few rows.
     with ThreadpoolController().limit(limits=1):
         for fold in range(FOLDS):
             is_held = folds == fold
             model = HistGradientBoostingClassifier(
-                early_stopping=False, random_state=0, categorical_features=np.array(is_code)
+                max_iter=trees, early_stopping=False, random_state=0, categorical_features=np.array(is_code)
             ).fit(matrix[~is_held], labels[~is_held])
             held, held_labels = matrix[is_held], labels[is_held]
             aucs.append(_auc(model, held, held_labels))
@@ -268,17 +271,24 @@ def _auc(model: Any, matrix: Floats, labels: Ints) -> float:
 
 
 def _drops(model: Any, matrix: Floats, labels: Ints) -> Floats:
-    """By how much the AUC falls where each feature is permuted."""
-    most = min(MOST_PERMUTED, max(LEAST_PERMUTED, PERMUTED_VALUES // matrix.shape[1]))
-    numbers = np.arange(len(matrix), dtype=np.uint64)
-    rows = np.argsort(mixed(numbers, 0))[:most]
+    """By how much the AUC falls where each feature is permuted; 0 for those of groups that matter less than others."""
+    features = matrix.shape[1]
+    most = min(MOST_PERMUTED, max(LEAST_PERMUTED, PERMUTED_VALUES // features))
+    rows = np.argsort(mixed(np.arange(len(matrix), dtype=np.uint64), _PLACE))[:most]
     matrix, labels = matrix[rows], labels[rows]
     before = _auc(model, matrix, labels)
-    drops = np.empty(matrix.shape[1])
-    for at in range(matrix.shape[1]):
-        permuted = matrix.copy()
-        permuted[:, at] = matrix[np.argsort(mixed(numbers[: len(matrix)], 1 + at)), at]
-        drops[at] = before - _auc(model, permuted, labels)
+
+    def drop(group: Ints) -> float:
+        permuted, key = matrix.copy(), int(group[0])
+        order = np.argsort(mixed(np.arange(len(matrix), dtype=np.uint64), _FOLD, key))
+        permuted[:, group] = matrix[np.ix_(order, group)]
+        return before - _auc(model, permuted, labels)
+
+    groups = np.array_split(np.arange(features), min(features, GROUPS))
+    group_drops = [drop(group) for group in groups]
+    drops = np.zeros(features)
+    for at in np.argsort(group_drops)[::-1][: NAMED if features > GROUPS else features]:
+        drops[groups[at]] = [drop(feature[None]) for feature in groups[at]] if len(groups[at]) > 1 else group_drops[at]
     return drops
 
 

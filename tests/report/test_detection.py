@@ -323,3 +323,13 @@ def test_floats_a_rounding_apart_are_equal(kind: object, precision: type) -> Non
         assert count.rows_before == count.rows_after == np.sum(place == 0)
     apart = fitted.evaluate({"x": values, "y": rest}, compare={"x": values + 1e-6, "y": rest})
     assert apart.columns["x"].score < 0.8
+
+
+def test_a_column_among_many_is_seen() -> None:
+    """More features than are permuted one by one."""
+    random = np.random.default_rng(9)
+    tables = [{f"c{i}": random.normal(size=1500) for i in range(150)} for _ in range(2)]
+    tables[1]["c101"] += 1
+    tables[1]["c17"] = tables[1]["c17"] - 0.8
+    fitted = gpuvgm.TableTransformer(effort="research", n_components=2, max_iter=2).fit(tables[0])
+    assert [one.text for one in fitted.evaluate(tables[0], compare=tables[1]).detection.seen] == ["c101", "c17"]
