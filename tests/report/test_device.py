@@ -70,7 +70,7 @@ def _device(strict_cupy: Any, cudf: Any, monkeypatch: pytest.MonkeyPatch) -> Any
     monkeypatch.setattr(sampling, "SAMPLE_RUNS", 4)
     monkeypatch.setattr(sampling, "RUN_ROWS", 128)
     monkeypatch.setattr(pair_trends, "ROWS", 512)
-    monkeypatch.setattr(detection, "MOST_ROWS", 512)
+    monkeypatch.setattr(detection, "MOST_ROWS", detection.LEAST_ROWS)
     for owner, method in ((ArraySource, "sample"), (summary.CellTables, "lend"), (summary.CellTable, "summary")):
         monkeypatch.setattr(owner, method, partialmethod(in_stage_of, hardware.ledger, getattr(owner, method)))
     return hardware
