@@ -248,8 +248,9 @@ def _judge(matrix: Floats, labels: Ints, folds: Words, is_code: Sequence[bool]) 
 
     aucs, drops = [], np.empty(0)
     trees = max(LEAST_TREES, min(MOST_TREES, TREES_OF_FEATURES // matrix.shape[1]))
-    # Threads that wait for a busy processor cost more than they bring, for so few rows.
-    with ThreadpoolController().limit(limits=1):
+    # Threads that wait for a busy processor cost more than they bring, for so few rows. OpenMP's limit is one of this
+    # thread alone, so that comparisons in several threads do not disturb each other.
+    with ThreadpoolController().limit(limits=1, user_api="openmp"):
         for fold in range(FOLDS):
             is_held = folds == fold
             model = HistGradientBoostingClassifier(
