@@ -26,8 +26,9 @@ _HALF, _ORDER = np.uint64(32), np.uint64(33)  # bits of hashes that those of fol
 class ClosestRecords:
     """Distances of rows to the closest of one half of the original rows: of synthetic rows, and of the other half's.
 
-    A distance is Gower's (1971), a sum over columns: of categories 0 or 1, of numbers the share of original rows
-    between them. Rows that repeat original ones but for some noise are much nearer than the other half's rows are.
+    A distance is Gower's (1971), a sum over columns: of categories 0 or 1, of numbers the share of the half's rows
+    between them, interpolated. Rows that repeat original ones but for some noise are much nearer than the other
+    half's rows are.
 
     Parameters
     ----------
@@ -82,12 +83,13 @@ def closest_records(original: Features, synthetic: Features, hashes: Sequence[Wo
         return None
     is_first = (hashes[0] >> _HALF) % np.uint64(2) == 0
     other = np.flatnonzero(~is_first)
-    queries = [_first_by_hash(hashes[1]), other[_first_by_hash(hashes[0][other])]]
-    records = _places(original, original), _places(original, synthetic)
-    half = _taken(records[0], np.flatnonzero(is_first))
-    distances, other_distances = (
-        _nearest(_taken(records[table], rows), half) for table, rows in zip((1, 0), queries, strict=True)
-    )
+    half = _taken(original, np.flatnonzero(is_first))
+    rows = [
+        _taken(synthetic, _first_by_hash(hashes[1])),
+        _taken(original, other[_first_by_hash(hashes[0][other])]),
+    ]
+    records = _places(half, half)
+    distances, other_distances = (_nearest(_places(half, table), records) for table in rows)
     # A rounding of the sum is no distance.
     limit = np.quantile(other_distances, NEAR) + 1e-9
     return ClosestRecords(
@@ -104,15 +106,21 @@ def _first_by_hash(hashes: Words) -> Ints:
     return np.argsort(hashes >> _ORDER, kind="stable")[:MOST_NEAREST]
 
 
-def _places(original: Features, table: Features) -> tuple[Floats, Floats]:
-    """Numbers as shares of the original rows below them, and codes; one row a row, a column a column."""
+def _taken(table: Features, rows: Ints) -> Features:
+    return {name: values[rows] for name, values in table.items()}
+
+
+def _places(half: Features, table: Features) -> tuple[Floats, Floats]:
+    """Numbers as shares of the half's rows below them, and codes; one row a row, a column a column."""
     numbers, codes = [], []
     for name, rows in table.items():
         if rows.dtype.kind != "f":
             codes.append(rows.astype(np.float64))
             continue
-        known = np.sort(original[name][~np.isnan(original[name])])
-        places = sum(np.searchsorted(known, rows, side=side) for side in ("left", "right")) / (2 * max(len(known), 1))
+        known, counts = np.unique(half[name][np.isfinite(half[name])], return_counts=True)
+        shares = (np.cumsum(counts) - counts / 2) / max(int(np.sum(counts)), 1)
+        # Interpolated, so that a row that is another but for some noise is nearer to it than the next one is.
+        places = np.interp(rows, known, shares) if len(known) else np.zeros(len(rows))
         numbers.append(np.where(np.isnan(rows), _MISSING, places))
     length = len(next(iter(table.values())))
     return _stacked(numbers, length), _stacked(codes, length)
@@ -120,10 +128,6 @@ def _places(original: Features, table: Features) -> tuple[Floats, Floats]:
 
 def _stacked(columns: Sequence[NDArray[Any]], length: int) -> Floats:
     return np.column_stack(columns) if columns else np.empty((length, 0))
-
-
-def _taken(places: tuple[Floats, Floats], rows: Ints) -> tuple[Floats, Floats]:
-    return places[0][rows], places[1][rows]
 
 
 def _nearest(rows: tuple[Floats, Floats], records: tuple[Floats, Floats]) -> Floats:
