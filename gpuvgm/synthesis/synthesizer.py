@@ -6,7 +6,8 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, reduce
 from hashlib import sha256
 from os import fspath
 from pathlib import Path
@@ -38,10 +39,18 @@ from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import bin_finder, check_fits
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
-from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, tell_of_samples
+from gpuvgm.synthesis.identifiers import (
+    IdentifierForm,
+    describe_unmodelled,
+    merged_values,
+    refined_forms,
+    seen_values,
+    tell_of_samples,
+)
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
+from gpuvgm.synthesis.seen import SeenValues
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
 from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
@@ -88,7 +97,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     network_ : Network
         The parents of each column, and the counts. Printed, it shows each column's parents and what they gain.
     identifiers_ : dict of str to IdentifierForm
-        Forms of identifiers of text.
+        Forms of the columns that are not modelled.
 
     Examples
     --------
@@ -173,7 +182,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 rows = sampled_rows(table, transformer.model_)
                 structure = self._structure(transformer, rows)
                 forms = IdentifierForm.of_columns(transformer.model_, rows)
-            counts = self._counts(transformer, structure, table)
+            counts, forms = self._counts(transformer, structure, forms, table)
         self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
         if self.like is None:  # which has told of its own choices
             tell_of_samples(transformer.model_, forms, fitted_by_user=isinstance(self.columns, TableTransformer))
@@ -210,8 +219,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             return self.fit(source)
         network = self.network_
         with _read_twice(any_source(source)) as table:
-            counts = self._counts(self.transformer_, network.structure, table)
-        self.network_ = Network(network.structure, network.counts.merge(counts))
+            counts, forms = self._counts(self.transformer_, network.structure, self.identifiers_, table)
+        self.network_, self.identifiers_ = Network(network.structure, network.counts.merge(counts)), forms
         return self
 
     def merge(self, other: TableSynthesizer) -> TableSynthesizer:
@@ -248,7 +257,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 "TableSynthesizer(like=the_other)"
             )
         merged = self.__sklearn_clone__()
-        merged.transformer_, merged.identifiers_ = self.transformer_, self.identifiers_
+        merged.transformer_ = self.transformer_
+        merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
         merged.network_ = Network(network.structure, network.counts.merge(other_network.counts))
         return merged
 
@@ -428,19 +438,22 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         nodes = learn_structure([*bins.values()], codes, self.parents)
         return Structure(tuple(bins[node.name] for node in nodes), nodes)
 
-    def _counts(self, transformer: TableTransformer, structure: Structure, table: Source) -> JointCounts:
-        """Joint counts of all rows."""
+    def _counts(
+        self, transformer: TableTransformer, structure: Structure, forms: dict[str, IdentifierForm], table: Source
+    ) -> tuple[JointCounts, dict[str, IdentifierForm]]:
+        """Joint counts of all rows, and forms that make none of their values."""
         model = transformer.model_
         check_columns(table, model)
         names, columns = [bins.name for bins in structure.bins], model.by_name
+        read = {name: form for name, form in forms.items() if form.is_read}
         with self._run("count", table) as run:
-            build = partial(_counter, {name: columns[name] for name in names}, structure, run.engine)
-            counts: JointCounts | None = run.executor.map_merge(
-                run.prepared(build), run.blocks(names), JointCounts.merge
+            build = partial(_counter, {name: columns[name] for name in names}, structure, read, run.engine)
+            counts: _TableCounts | None = run.executor.map_merge(
+                run.prepared(build), run.blocks([*names, *read]), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
-        return counts
+        return counts.joint, refined_forms(forms, counts.seen)
 
     @property
     def _machine(self) -> dict[str, Any]:
@@ -534,13 +547,37 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
 
 
-def _counter(columns: dict[str, FittedColumn], structure: Structure, engine: str) -> Any:
+def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
+    """Forms of the columns that are not modelled, which make no value of the table."""
+    forms = IdentifierForm.of_columns(model, sampled_rows(table, model))
+    names = [name for name, form in forms.items() if form.is_read]
+    blocks = table.blocks(names, BLOCK_ROWS) if names else ()
+    seen = (seen_values(forms, block.column) for block in blocks)
+    return refined_forms(forms, reduce(merged_values, seen, {}))
+
+
+@dataclass(frozen=True, slots=True)
+class _TableCounts:
+    """Joint counts of rows, and what they hold of the columns that are not modelled."""
+
+    joint: JointCounts
+    seen: dict[str, SeenValues]
+
+    def merge(self, other: _TableCounts) -> _TableCounts:
+        """Counts of both sets of rows."""
+        return _TableCounts(self.joint.merge(other.joint), merged_values(self.seen, other.seen))
+
+
+def _counter(
+    columns: dict[str, FittedColumn], structure: Structure, forms: dict[str, IdentifierForm], engine: str
+) -> Any:
     """Return a function that counts a block of rows where they lie."""
     row_engine = get_engine(engine)
     finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
 
-    def count(block: Block) -> JointCounts:
-        return structure.counts([find(block.column) for find in finders], block.rows, row_engine)
+    def count(block: Block) -> _TableCounts:
+        joint = structure.counts([find(block.column) for find in finders], block.rows, row_engine)
+        return _TableCounts(joint, seen_values(forms, block.column))
 
     return count
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.codecs import with_value
+from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.io.arrow import is_text_type, plain_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, origin_of
 from gpuvgm.synthesis.identifiers import IdentifierForm
@@ -88,6 +91,8 @@ def within_range(column: FittedColumn, values: Column) -> Any:
 def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:
     """Rows of a column that is not modelled: new values in its form, running numbers, or else missing values."""
     type_: Any = column.decoded_type
+    if isinstance(column, IdColumn) and form is not None and not is_text_type(plain_type(type_)):
+        column, form = replace(column, first=form.largest + column.step), None
     if form is not None:
         return form.values(column.name, first_row, rows, seed).cast(type_)
     part = column.absent(first_row, rows)
