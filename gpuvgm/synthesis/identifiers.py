@@ -23,8 +23,9 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
-from gpuvgm.synthesis.drawing import column_number
-from gpuvgm.synthesis.seen import CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
+from gpuvgm.synthesis.drawing import column_number, shuffled
+from gpuvgm.synthesis.keys import KeyCounts, KeyLayout, check_of, groups_of_keys, with_check_digits
+from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
 from gpuvgm.table.fit_report import warnings_of_samples
 
 _LOG = logging.getLogger("gpuvgm")
@@ -58,6 +59,10 @@ class IdentifierForm:
         Largest number of the table.
     length : int
         Characters of the longest text of the table; 0 where its rows are not read yet.
+    check : {"", "iban", "luhn"}
+        Check digits, which make no two values different.
+    key : KeyLayout, optional
+        Of a key: which rows have the same one.
     """
 
     kind: Literal["number", "uuid", "shape", "missing"]
@@ -67,16 +72,21 @@ class IdentifierForm:
     width: Annotated[int, whole(0, LONGEST)] = 0
     largest: Annotated[int, whole(-(2**63), 2**64 - 1)] = -1
     length: Annotated[int, whole()] = 0
+    check: Literal["", "iban", "luhn"] = ""
+    key: KeyLayout | None = None
 
     @classmethod
     def of_columns(cls, model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
         """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`."""
-        identifiers = [column for column in model.identifiers if column.regenerate == "sequence"]
+        identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
+        keys = {column.name: rows.column(column.name) for column in identifiers if column.regenerate == "key"}
+        groups = groups_of_keys(keys)
         forms: dict[str, IdentifierForm | None] = {
-            column.name: identifier_form(rows.column(column.name))
+            column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)
             or cls("number", NUMBER, largest=column.first - column.step)
             for column in identifiers
         }
+        forms |= {name: replace(forms[name] or cls("missing"), key=KeyLayout(group)) for name, group in groups.items()}
         pass_names = [
             column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
         ]
@@ -91,7 +101,7 @@ class IdentifierForm:
     @property
     def is_read(self) -> bool:
         """True if it depends on what rows hold."""
-        return bool(self.pattern)
+        return bool(self.pattern or self.key)
 
     def refined(self, seen: SeenValues) -> IdentifierForm:
         """The form that makes none of the values of some rows, nor any that it did not make before."""
@@ -121,18 +131,17 @@ class IdentifierForm:
         form = replace(self, pattern=pattern, unseen=())
         characters = len("".join(choice[0] for choice in form.tokens.choices))
         if self.length >= LONGEST:
-            return IdentifierForm("missing")
+            return IdentifierForm("missing", key=self.key)
         place, token = max(
             ((match.end(), match[0]) for match in re.finditer(r"\\[0aA]", pattern)), default=(len(pattern), r"\0")
         )
         more = token * (self.length + 1 - characters)
         return replace(form, pattern=pattern[:place] + more + pattern[place:])
 
-    def values(self, name: str, first_row: int, rows: int, seed: int) -> pa.Array[Any]:
-        """Values of consecutive rows, as text."""
-        if self.kind == "missing" or not rows:
-            return pa.nulls(rows, pa.string())
-        counter = np.arange(first_row, first_row + rows, dtype=np.uint64)
+    def values(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
+        """Values by their numbers, those of rows or of keys, as text."""
+        if self.kind == "missing" or not len(counter):
+            return pa.nulls(len(counter), pa.string())
         if self.kind == "uuid":
             return _random_uuids(counter, name, seed)
         parts: list[Any] = _drawn_texts(self.tokens.choices, counter, name, seed)
@@ -141,6 +150,8 @@ class IdentifierForm:
             padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
             parts[self.tokens.tokens.index(NUMBER)] = padded
         texts: pa.Array[Any] = pc.binary_join_element_wise(*parts, "")
+        if self.check:
+            texts = pa.array([with_check_digits(str(text), self.check) for text in texts.to_pylist()], pa.string())
         return texts
 
 
@@ -177,33 +188,15 @@ def _drawn_texts(
     return texts[::-1]
 
 
-def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> NDArray[np.uint64]:
-    """Other numbers below `count` for numbers below it, no two the same, as if drawn.
-
-    A Feistel network of four rounds is applied again where it leaves the range (Black & Rogaway, 2002).
-    """
-    half = np.uint64((max(count - 1, 1).bit_length() + 1) // 2)
-    mask = np.uint64((1 << int(half)) - 1)
-
-    def permute(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        for round_ in range(4):
-            word = philox_words(right, column_number(f"{name}/round {round_}"), seed)[0]
-            left, right = right, left ^ (word & mask)
-        return left << half | right
-
-    permutation = permute(numbers >> half, numbers & mask)
-    while (is_outside := permutation >= np.uint64(count)).any():
-        permutation[is_outside] = permute(permutation[is_outside] >> half, permutation[is_outside] & mask)
-    return permutation
-
-
-def identifier_form(values: Any) -> IdentifierForm | None:
+def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | None:
     """Form of a sample of identifiers, of which all rows have not been read; see `IdentifierForm.refined`.
 
     Parameters
     ----------
     values : pyarrow.ChunkedArray
         The sample.
+    is_key : bool
+        Whether texts with blanks, such as phone numbers, are no sentences.
 
     Returns
     -------
@@ -215,11 +208,27 @@ def identifier_form(values: Any) -> IdentifierForm | None:
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
         return IdentifierForm("uuid")
+    check = check_of(texts) if is_key else ""
+    if is_key and (
+        shape := (None if check else _running_numbers(texts)) or _common_shape(texts) or _usual_shape(texts)
+    ):
+        return _with_check_places(shape, check) if check else shape
     return (
         _running_numbers(texts)
         or _shape_of_texts(texts)
         or (IdentifierForm("missing") if _hold_spaces(texts) else None)
     )
+
+
+def _with_check_places(form: IdentifierForm, check: Any) -> IdentifierForm:
+    """The form with places for check digits, each of which is a letter, digit or fixed letter of its own."""
+    stops = np.cumsum([len(choice[0]) for choice in form.tokens.choices])
+    places = (3, 4) if check == "iban" else (stops[-1],)
+    tokens = [
+        CHECK if stop in places and token != CODE else token
+        for token, stop in zip(form.tokens.tokens, stops, strict=True)
+    ]
+    return replace(form, pattern="".join(tokens), check=check)
 
 
 def _running_numbers(texts: list[str]) -> IdentifierForm | None:
@@ -245,19 +254,50 @@ def _codes_of(counts: Counter[str]) -> tuple[str, ...]:
     return tuple(sorted(text for text, count in counts.items() if count >= LEAST_OF_CODES * most))
 
 
-def seen_values(forms: Mapping[str, IdentifierForm], values: Callable[[str], Any]) -> dict[str, SeenValues]:
-    """What some rows hold of the columns of forms, given the values of a column."""
-    return {name: SeenValues.of(form.tokens, on_host(values(name))) for name, form in forms.items() if form.is_read}
+@dataclass(frozen=True, slots=True)
+class IdentifierCounts:
+    """What rows hold of the columns of forms; merging does not depend on the order.
 
+    Parameters
+    ----------
+    seen : dict of str to SeenValues
+        By column, of those whose values are in the rows.
+    keys : dict of str to KeyCounts
+        By column, of the first of each group of keys whose layout is not known.
+    """
 
-def merged_values(seen: Mapping[str, SeenValues], other: Mapping[str, SeenValues]) -> dict[str, SeenValues]:
-    """What both sets of rows hold."""
-    return {name: values.merge(seen.get(name, SeenValues())) for name, values in other.items()}
+    seen: dict[str, SeenValues]
+    keys: dict[str, KeyCounts]
 
+    @classmethod
+    def of(
+        cls, columns: Mapping[str, Any], forms: Mapping[str, IdentifierForm], values: Callable[[str], Any]
+    ) -> IdentifierCounts:
+        """What some rows hold, given the fitted columns, and the values of a column."""
+        arrays = {name: on_host(values(name)) for name in forms}
+        seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
+        keys = {
+            name: KeyCounts.of(columns[name].hashes(arrays[name]))
+            for name, form in forms.items()
+            if form.key == KeyLayout(name)
+        }
+        return cls(seen, keys)
 
-def refined_forms(forms: Mapping[str, IdentifierForm], seen: Mapping[str, SeenValues]) -> dict[str, IdentifierForm]:
-    """Forms that make no value of the rows."""
-    return {name: form.refined(seen[name]) if name in seen else form for name, form in forms.items()}
+    def merge(self, other: IdentifierCounts) -> IdentifierCounts:
+        """Both sets of rows."""
+        return IdentifierCounts(
+            {name: seen.merge(other.seen[name]) for name, seen in self.seen.items()},
+            {name: keys.merge(other.keys[name]) for name, keys in self.keys.items()},
+        )
+
+    def refined(self, forms: Mapping[str, IdentifierForm]) -> dict[str, IdentifierForm]:
+        """Forms that make no value of the rows, and keys that have as many rows as theirs."""
+        layouts = {name: keys.layout(name) for name, keys in self.keys.items()}
+        refined = {name: form.refined(self.seen[name]) if name in self.seen else form for name, form in forms.items()}
+        return {
+            name: replace(form, key=layouts.get(form.key.group, form.key)) if form.key else form
+            for name, form in refined.items()
+        }
 
 
 def _texts_in(values: Any) -> list[str]:
@@ -323,7 +363,7 @@ def _usual_shape(texts: list[str]) -> IdentifierForm | None:
 
 def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> dict[str, str]:
     """Descriptions of how values of unmodelled columns are made, by column."""
-    ways = {column.name: MADE["number"] for column in model.identifiers if column.regenerate == "sequence"}
+    ways = {column.name: MADE["number"] for column in model.identifiers if column.regenerate != "missing"}
     ways |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
     ways |= {name: MADE[form.kind] for name, form in forms.items()}
     return {column.name: ways.get(column.name, MADE["missing"]) for column in model.columns if not column.is_encoded}
@@ -343,7 +383,15 @@ def tell_of_samples(
         warn(told, InferenceWarning)
     if model.real_values:
         warn(model.describe_real_values(), InferenceWarning)
-    for text in () if fitted_by_user else warnings_of_samples(model, lost, network=network):
+    keys = [spec for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "key"]
+    found = [f'"{spec.name}" ({spec.reason})' for spec in keys if not spec.is_declared]
+    if found:
+        told = f"samples have new values of {', '.join(found)}, each of which names someone in several rows"
+        warn(
+            f'{told}: declare {{"keep": True}} for the real ones, and {{"key": True}} for others such', InferenceWarning
+        )
+    seen = [*lost, *(spec.name for spec in keys)]
+    for text in () if fitted_by_user else warnings_of_samples(model, seen, network=network):
         warn(text, InferenceWarning)
     if ways:
         _LOG.info("%s", describe_unmodelled(model, forms))

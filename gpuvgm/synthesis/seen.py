@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gpuvgm.io.arrow import is_text_type, plain_values_of
 
 CLASSES = {"0": "0123456789", "a": "abcdefghijklmnopqrstuvwxyz", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-CODE, PART, NUMBER = r"\c", r"\u", r"\n"
+CODE, PART, NUMBER, CHECK = r"\c", r"\u", r"\n", r"\k"
 MOST_COMBINATIONS = 1 << 20  # of letters and digits in a window
 MOST_WINDOWS = 4  # at the end of a shape
 MOST_PARTS = 1 << 12  # that no row has, of a pattern
@@ -28,7 +28,7 @@ ENOUGH = 4  # values for each row
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Tokens of an identifier: classes of letters, codes, a part that no row has, a running number, or fixed letters.
+    """Tokens of an identifier: classes of letters, codes, parts that no row has, numbers, check digits, fixed letters.
 
     Parameters
     ----------
@@ -95,6 +95,8 @@ def _choice(token: str, codes: Any, unseen: tuple[str, ...]) -> tuple[str, ...]:
     if token == CODE:
         texts: tuple[str, ...] = next(codes)
         return texts
+    if token == CHECK:
+        return ("0",)
     return () if token == NUMBER else unseen if token == PART else tuple(CLASSES[token[1]])
 
 

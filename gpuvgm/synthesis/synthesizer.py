@@ -33,24 +33,22 @@ from gpuvgm.execution.sampling import fine_runs, sample_runs
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, restore
-from gpuvgm.io.arrow import is_text_type, metadata_for_pandas
+from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import bin_finder, check_fits
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
+    IdentifierCounts,
     IdentifierForm,
     describe_unmodelled,
-    merged_values,
-    refined_forms,
-    seen_values,
     tell_of_samples,
 )
+from gpuvgm.synthesis.keys import keys_found
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
-from gpuvgm.synthesis.seen import SeenValues
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
 from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
@@ -416,13 +414,28 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """The fitted columns."""
         columns = self.columns
         if not isinstance(columns, TableTransformer):
-            return fit_for_samples(TableTransformer(columns, random_state=self.random_state, **self._machine), table)
+            transformer = TableTransformer(columns, random_state=self.random_state, **self._machine)
+            return fit_for_samples(transformer, table, self._keys(table))
         model = columns._fitted()
         lacking = [column.name for column in model.numeric if column.name not in columns.summaries_]
         if lacking:
             raise InputError(f'columns: the transformer has no summary of "{lacking[0]}": fit it, or save it with them')
         check_columns(table, model)
         return columns
+
+    def _keys(self, table: Source) -> dict[str, str]:
+        """Columns that are keys, of those whose kind is not declared, with the reasons."""
+        columns = self.columns
+        is_open = [columns is None or (name in columns) != isinstance(columns, Mapping) for name in table.schema.names]
+        types: Any = map(plain_type, table.schema.types)
+        texts = [
+            name
+            for name, type_, one in zip(table.schema.names, types, is_open, strict=True)
+            if one and is_text_type(type_)
+        ]
+        rows = sample_of(table, texts, self.random_state or 0)
+        whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
+        return keys_found({name: rows.column(name) for name in texts}, whole=whole)
 
     def _structure(self, transformer: TableTransformer, rows: pa.Table) -> Structure:
         """Bins, and a network learnt from a sample of the rows."""
@@ -447,13 +460,13 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         names, columns = [bins.name for bins in structure.bins], model.by_name
         read = {name: form for name, form in forms.items() if form.is_read}
         with self._run("count", table) as run:
-            build = partial(_counter, {name: columns[name] for name in names}, structure, read, run.engine)
+            build = partial(_counter, {name: columns[name] for name in [*names, *read]}, structure, read, run.engine)
             counts: _TableCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks([*names, *read]), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
-        return counts.joint, refined_forms(forms, counts.seen)
+        return counts.joint, counts.identifiers.refined(forms)
 
     @property
     def _machine(self) -> dict[str, Any]:
@@ -536,8 +549,13 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
     texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
     names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
+    return sample_of(table, names, model.seed)
+
+
+def sample_of(table: Source, names: Sequence[str], seed: int) -> pa.Table:
+    """A sample of some columns; see `sampled_rows`."""
     if table.rows is not None:
-        return table.sample(names, sample_runs(table.rows, model.seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
+        return table.sample(names, sample_runs(table.rows, seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
     batches, rows = [], 0
     for block in table.blocks(names, SAMPLE_ROWS):
         batches.append(block.batch)
@@ -550,10 +568,10 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
     """Forms of the columns that are not modelled, which make no value of the table."""
     forms = IdentifierForm.of_columns(model, sampled_rows(table, model))
-    names = [name for name, form in forms.items() if form.is_read]
-    blocks = table.blocks(names, BLOCK_ROWS) if names else ()
-    seen = (seen_values(forms, block.column) for block in blocks)
-    return refined_forms(forms, reduce(merged_values, seen, {}))
+    read, columns = {name: form for name, form in forms.items() if form.is_read}, model.by_name
+    blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
+    counts = [IdentifierCounts.of(columns, read, block.column) for block in blocks]
+    return reduce(IdentifierCounts.merge, counts).refined(forms) if counts else forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -561,11 +579,11 @@ class _TableCounts:
     """Joint counts of rows, and what they hold of the columns that are not modelled."""
 
     joint: JointCounts
-    seen: dict[str, SeenValues]
+    identifiers: IdentifierCounts
 
     def merge(self, other: _TableCounts) -> _TableCounts:
         """Counts of both sets of rows."""
-        return _TableCounts(self.joint.merge(other.joint), merged_values(self.seen, other.seen))
+        return _TableCounts(self.joint.merge(other.joint), self.identifiers.merge(other.identifiers))
 
 
 def _counter(
@@ -577,7 +595,7 @@ def _counter(
 
     def count(block: Block) -> _TableCounts:
         joint = structure.counts([find(block.column) for find in finders], block.rows, row_engine)
-        return _TableCounts(joint, seen_values(forms, block.column))
+        return _TableCounts(joint, IdentifierCounts.of(columns, forms, block.column))
 
     return count
 
