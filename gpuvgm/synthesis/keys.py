@@ -28,6 +28,7 @@ ALIKE = 0.95
 REPEATED = 0.995  # of the rows of a sample are different values at most, where other rows may repeat more
 #: Columns determine each other where their pairs are at most so many times as many as the values of each.
 ONE_TO_ONE = 1.02
+LEAST_REPEATED = 10  # values that come back, or nothing is known
 LEAST_SHARE = 0.5  # of the values of a key that determines another column, for that to be a key
 COUNTED_KEYS = 1 << 14  # with the smallest hashes, whose rows are counted
 LONGEST_PERIOD = 1 << 20  # rows
@@ -136,27 +137,45 @@ def keys_found(columns: Mapping[str, Any], *, whole: bool) -> dict[str, str]:
     whole : bool
         Whether the sample is the whole table.
     """
-    codes: dict[str, tuple[NDArray[np.int64], pa.Array[Any]]] = {}
-    for name, column in columns.items():
-        plain = plain_column(column)
-        if is_text_type(plain.type) and plain.null_count < len(plain):
-            numbers, texts = _coded(plain)
-            rows = len(plain) - plain.null_count
-            if MOST_CODES < len(texts) < (ALIKE if whole else REPEATED) * rows:
-                codes[name] = numbers, texts
-    keys = {name: look for name, (_, texts) in codes.items() if (look := _look_of(texts))}
+    plain = {name: plain_column(column) for name, column in columns.items()}
+    codes = {name: Codes.of(column) for name, column in plain.items() if is_text_type(column.type)}
+    most = ALIKE if whole else REPEATED
+    codes = {name: one for name, one in codes.items() if MOST_CODES < len(one.texts) < most * one.rows}
+    keys = {name: look for name, one in codes.items() if (look := _look_of(one.texts))}
     looked = [*keys]
-    for name, (numbers, texts) in codes.items():
-        if name not in keys and _has_one_form(texts):
-            beside = next((key for key in looked if _belong(numbers, len(texts), *codes[key])), None)
+    for name, one in codes.items():
+        if name not in keys and _has_one_form(one.texts):
+            beside = next((key for key in looked if _belong(one, codes[key])), None)
             keys |= {name: f'numbers that belong to "{beside}"'} if beside else {}
     return {name: keys[name] for name in columns if name in keys}
 
 
-def _coded(column: pa.ChunkedArray[Any]) -> tuple[NDArray[np.int64], pa.Array[Any]]:
-    """Number of each row's text, -1 without one, and the texts by their numbers."""
-    encoded: Any = column.cast(pa.large_string()).combine_chunks().dictionary_encode()
-    return encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """A column as numbers of its texts.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (rows,), int64
+        Number of each row's text; -1 without one.
+    texts : pyarrow.Array
+        The different texts.
+    """
+
+    numbers: NDArray[np.int64]
+    texts: pa.Array[Any]
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray[Any]) -> Codes:
+        """Numbers of a column's texts."""
+        encoded: Any = column.cast(pa.string()).cast(pa.large_string()).combine_chunks().dictionary_encode()
+        numbers = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return cls(numbers, encoded.dictionary)
+
+    @property
+    def rows(self) -> int:
+        """Rows with a text."""
+        return int(np.count_nonzero(self.numbers >= 0))
 
 
 def _look_of(texts: Any) -> str | None:
@@ -175,26 +194,34 @@ def _has_one_form(texts: Any) -> bool:
     return bool(alike >= ALIKE and pc.max(lengths).as_py() >= ALIKE * len(texts))
 
 
-def _belong(numbers: NDArray[np.int64], count: int, key: NDArray[np.int64], texts: pa.Array[Any]) -> bool:
+def _determines(first: Codes, other: Codes) -> bool:
+    """Return whether rows with the same value of a column have the same of another one.
+
+    Only values that come back count: where each is in one row, as in a sample of a long table, every column would
+    determine every other.
+    """
+    present = (first.numbers >= 0) & (other.numbers >= 0)
+    numbers, other_numbers = first.numbers[present], other.numbers[present]
+    repeated = np.bincount(numbers, minlength=len(first.texts)) > 1
+    again = repeated[numbers]
+    pairs = len(np.unique(numbers[again] * len(other.texts) + other_numbers[again]))
+    return LEAST_REPEATED <= pairs <= ONE_TO_ONE * int(repeated.sum())
+
+
+def _belong(column: Codes, key: Codes) -> bool:
     """Return whether a column determines a key, or a key determines it and has not many more values."""
-    present = (numbers >= 0) & (key >= 0)
-    pairs = len(np.unique(numbers[present] * len(texts) + key[present]))
-    return pairs <= ONE_TO_ONE * count or (pairs <= ONE_TO_ONE * len(texts) and count >= LEAST_SHARE * len(texts))
+    is_fine = len(column.texts) >= LEAST_SHARE * len(key.texts)
+    return _determines(column, key) or (is_fine and _determines(key, column))
 
 
 def groups_of_keys(columns: Mapping[str, Any]) -> dict[str, str]:
     """For each column of keys the first one that it determines and is determined by, in a sample; perhaps itself."""
-    codes = {name: _coded(plain_column(column).cast(pa.large_string())) for name, column in columns.items()}
+    codes = {name: Codes.of(plain_column(column)) for name, column in columns.items()}
     groups: dict[str, str] = {}
-    for name, (numbers, texts) in codes.items():
-        for first in dict.fromkeys(groups.values()):
-            other_numbers, other_texts = codes[first]
-            present = (numbers >= 0) & (other_numbers >= 0)
-            pairs = len(np.unique(numbers[present] * len(other_texts) + other_numbers[present]))
-            if 0 < pairs <= ONE_TO_ONE * min(len(texts), len(other_texts)):
-                groups[name] = first
-                break
-        groups.setdefault(name, name)
+    for name, column in codes.items():
+        firsts = [codes[first] for first in dict.fromkeys(groups.values())]
+        alike = [first for first in firsts if _determines(column, first) and _determines(first, column)]
+        groups[name] = next((first for first in groups if codes[first] is alike[0]), name) if alike else name
     return groups
 
 

@@ -425,14 +425,12 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def _keys(self, table: Source) -> dict[str, str]:
         """Columns that are keys, of those whose kind is not declared, with the reasons."""
-        columns = self.columns
-        is_open = [columns is None or (name in columns) != isinstance(columns, Mapping) for name in table.schema.names]
-        types: Any = map(plain_type, table.schema.types)
-        texts = [
-            name
-            for name, type_, one in zip(table.schema.names, types, is_open, strict=True)
-            if one and is_text_type(type_)
-        ]
+        columns, schema = self.columns, table.schema
+        if columns is not None and not isinstance(columns, (Mapping, list, tuple)):
+            return {}
+        # A mapping declares the columns that it names; a list names those that there are.
+        names = [name for name in schema.names if columns is None or (name in columns) != isinstance(columns, Mapping)]
+        texts = [name for name in names if is_text_type(plain_type(schema.field(name).type))]
         rows = sample_of(table, texts, self.random_state or 0)
         whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
         return keys_found({name: rows.column(name) for name in texts}, whole=whole)

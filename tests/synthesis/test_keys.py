@@ -1,4 +1,4 @@
-"""Keys: text that names someone in several rows is new in samples, in as many rows, and what belongs together stays so."""
+"""Keys: text that names someone in several rows is new in samples, in as many rows; what belongs together stays so."""
 
 from __future__ import annotations
 
@@ -12,7 +12,16 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning
-from gpuvgm.synthesis.keys import COUNTED_KEYS, KeyCounts, KeyLayout, check_of, keys_found, period_of, with_check_digits
+from gpuvgm.synthesis.keys import (
+    COUNTED_KEYS,
+    KeyCounts,
+    KeyLayout,
+    check_of,
+    groups_of_keys,
+    keys_found,
+    period_of,
+    with_check_digits,
+)
 
 ROWS, CUSTOMERS = 12_000, 900
 KEYS = ["customer", "iban", "mail", "phone", "card"]
@@ -169,6 +178,17 @@ def test_codes_of_public_tables_keep_their_values() -> None:
     for name in ("flights", "loans_full_schema"):
         columns = pa.Table.from_pandas(inputs.real_table(name, inputs.REAL_TABLES[name]))
         assert keys_found({one: columns[one] for one in columns.column_names}, whole=True) == {}
+
+
+def test_columns_whose_values_hardly_come_back_belong_to_none() -> None:
+    """Of a long table a sample sees nearly every value once, so that pairs say nothing but where one comes back."""
+    random = np.random.default_rng(5)
+    mails, phones = ([f"+49 170 {n:07d}" for n in random.integers(0, 300_000, 20_000)] for _ in range(2))
+    columns = {"from": pa.chunked_array([mails]), "to": pa.chunked_array([phones])}
+    assert [*keys_found(columns, whole=False)] == ["from", "to"]
+    assert groups_of_keys(columns) == {"from": "from", "to": "to"}
+    same = {"from": columns["from"], "mail": pa.chunked_array([[f"{one[8:]}@web.example" for one in mails]])}
+    assert groups_of_keys(same) == {"from": "from", "mail": "from"}
 
 
 def test_values_that_each_row_has_alone_are_no_keys() -> None:

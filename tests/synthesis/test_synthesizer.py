@@ -171,7 +171,7 @@ def test_a_fit_names_columns_of_which_samples_hold_real_values(kind: str) -> Non
     with pytest.warns(InferenceWarning, match=told) as caught:
         fitted = gpuvgm.TableSynthesizer(dict.fromkeys(["iban", "mail"], {"keep": True})).fit(table)
     assert len([one for one in caught if "real values" in str(one.message)]) == 1
-    assert 'declare "id", which makes new ones, or "drop"' in str(caught[0].message)
+    assert 'declare {"key": True}, which makes new ones, or "drop"' in str(caught[0].message)
     assert {*fitted.sample(500)["iban"]} <= {*table["iban"]}, "so that the warning is true"
     assert told in str(fitted)
     declared = {"iban": "id", "mail": {"kind": "categorical", "categories": sorted({*table["mail"]})}}
