@@ -72,11 +72,12 @@ class KeyLayout:
 
 @lru_cache(maxsize=16)  # which frozen layouts are keys of
 def period_of(layout: KeyLayout) -> NDArray[np.int64]:
-    """Rows of a period up to the end of each key, shape (keys,)."""
+    """Rows of a period up to the end of each key, shape (keys,); a few periods are as long as the table."""
     counted_keys, counted_rows = sum(layout.keys), sum(map(int.__mul__, layout.sizes, layout.keys))
     if not counted_rows:
         return np.ones(1, np.int64)
-    count = max(1, round(min(layout.rows, LONGEST_PERIOD) * counted_keys / counted_rows))
+    periods = -(-layout.rows // LONGEST_PERIOD)
+    count = max(1, round(layout.rows / periods * counted_keys / counted_rows))
     ranks = (np.arange(count) + 0.5) * (counted_keys / count)
     return np.cumsum(np.array(layout.sizes)[np.searchsorted(np.cumsum(layout.keys), ranks)])
 

@@ -32,8 +32,8 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
         "decimal_point"), `categories`, `encoding` ("onehot" or "interval", for categorical columns), `regenerate`
         ("sequence" or "missing": what decoded rows without an identifier get), `key` and `keep` (samples of
         `TableSynthesizer` have new values that come back in several rows, or real ones), and the arguments
-        n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, standardize, scale,
-        tails, floor, inf, unknown and max_categories.
+        n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, standardize,
+        scale, tails, floor, inf, unknown and max_categories.
     n_components : int
         Upper limit of modes per column.
     weight_threshold : float

@@ -12,6 +12,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InferenceWarning
+from gpuvgm.execution.sources import any_source
 from gpuvgm.synthesis.keys import (
     COUNTED_KEYS,
     KeyCounts,
@@ -22,6 +23,7 @@ from gpuvgm.synthesis.keys import (
     period_of,
     with_check_digits,
 )
+from gpuvgm.synthesis.synthesizer import forms_of_table
 
 ROWS, CUSTOMERS = 12_000, 900
 KEYS = ["customer", "iban", "mail", "phone", "card"]
@@ -147,6 +149,19 @@ def test_whole_numbers_are_keys_where_declared(table: Any) -> None:
     assert sample.min() > numbers["account"].max()
     assert (sample % 10 == 0).all()
     assert rows_per_key_differ(numbers["account"], sample) <= 0.02
+
+
+def test_keys_in_dictionaries_come_back_in_their_type(table: Any) -> None:
+    coded = table[["iban", "amount"]].astype({"iban": "category"})
+    with pytest.warns(InferenceWarning, match='new values of "iban" \\(IBANs\\)'):
+        sample = gpuvgm.TableSynthesizer().fit(coded).sample(500)["iban"]
+    assert sample.dtype == "category"
+    assert not {*sample} & {*table["iban"]}
+
+
+def test_forms_of_a_table_are_those_of_a_fit(table: Any, fitted: Any) -> None:
+    """Networks take the same forms, from a scan of their own."""
+    assert forms_of_table(any_source(table), fitted.transformer_.model_) == fitted.identifiers_
 
 
 def test_missing_keys_keep_their_share(table: Any) -> None:
