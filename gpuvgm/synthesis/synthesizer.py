@@ -431,6 +431,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         # A mapping declares the columns that it names; a list names those that there are.
         names = [name for name in schema.names if columns is None or (name in columns) != isinstance(columns, Mapping)]
         texts = [name for name in names if is_text_type(plain_type(schema.field(name).type))]
+        if not texts:
+            return {}
         rows = sample_of(table, texts, self.random_state or 0)
         whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
         return keys_found({name: rows.column(name) for name in texts}, whole=whole)
