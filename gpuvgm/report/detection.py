@@ -159,7 +159,7 @@ def row_hashes(original: Features, synthetic: Features) -> tuple[Words, Words]:
     keys: list[Words] = []
     for part in (slice(None, length), slice(length, None)):
         words: Words = np.zeros(len(next(iter(ranks.values()))[part]), np.uint64)
-        for place, (rows, _) in enumerate(zip(ranks.values(), ranks, strict=True), 1):
+        for place, rows in enumerate(ranks.values(), 1):
             words = mixed(words ^ np.nan_to_num(rows[part], nan=-1).astype(np.int64).astype(np.uint64), place)
         keys.append(mixed(words ^ _occurrence(words), _FOLD))
     return keys[0], keys[1]

@@ -113,9 +113,7 @@ class IdentifierForm:
             unseen = tuple(text for text, one in zip(self.unseen, is_seen, strict=True) if not one)
             return replace(form, unseen=unseen) if unseen else form._lengthened()
         if self.length:
-            return (
-                form if len("".join(choice[0] for choice in form.tokens.choices)) > form.length else form._lengthened()
-            )
+            return form if form.tokens.characters > form.length else form._lengthened()
         part = unseen_part(self.tokens, seen)
         return form._lengthened() if part is None else replace(form, pattern=part.text, unseen=part.unseen)
 
@@ -129,13 +127,12 @@ class IdentifierForm:
         classes = "".join(map(_class_of_letter, self.unseen[0])) if self.unseen else ""
         pattern = self.pattern.replace(PART, classes)
         form = replace(self, pattern=pattern, unseen=())
-        characters = len("".join(choice[0] for choice in form.tokens.choices))
         if self.length >= LONGEST:
             return IdentifierForm("missing", key=self.key)
         place, token = max(
             ((match.end(), match[0]) for match in re.finditer(r"\\[0aA]", pattern)), default=(len(pattern), r"\0")
         )
-        more = token * (self.length + 1 - characters)
+        more = token * (self.length + 1 - form.tokens.characters)
         return replace(form, pattern=pattern[:place] + more + pattern[place:])
 
     def values(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:

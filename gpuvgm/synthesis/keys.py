@@ -220,9 +220,9 @@ def groups_of_keys(columns: Mapping[str, Any]) -> dict[str, str]:
     codes = {name: Codes.of(plain_column(column)) for name, column in columns.items()}
     groups: dict[str, str] = {}
     for name, column in codes.items():
-        firsts = [codes[first] for first in dict.fromkeys(groups.values())]
-        alike = [first for first in firsts if _determines(column, first) and _determines(first, column)]
-        groups[name] = next((first for first in groups if codes[first] is alike[0]), name) if alike else name
+        firsts = [(first, codes[first]) for first in dict.fromkeys(groups.values())]
+        alike = (first for first, key in firsts if _determines(column, key) and _determines(key, column))
+        groups[name] = next(alike, name)
     return groups
 
 

@@ -56,6 +56,11 @@ class Pattern:
         return [_choice(token, codes, self.unseen) for token in self.tokens]
 
     @property
+    def characters(self) -> int:
+        """Characters of each text of a shape, which has no running number."""
+        return sum(len(choice[0]) for choice in self.choices)
+
+    @property
     def spans(self) -> list[tuple[int, int]]:
         """First and last byte of each token; texts of codes are equally long."""
         lengths = [len(choice[0].encode()) for choice in self.choices]
