@@ -40,13 +40,14 @@ class IdColumn(PassthroughColumn):
         Its Arrow type.
     fit : FitRecord
         Rows.
-    regenerate : {"sequence", "missing"}
-        Values of rows that come without the column.
+    regenerate : {"sequence", "missing", "key"}
+        Values of rows that come without the column; those of a key, which several rows may have, are numbers too, but
+        samples have new keys.
     first, step : int
         Least training value and distance of neighbouring ones; 0 and 1 for text.
     """
 
-    regenerate: Annotated[str, one_of("sequence", "missing")]
+    regenerate: Annotated[str, one_of("sequence", "missing", "key")]
     first: Annotated[int, whole(-_END, 2 * _END - 1)]
     step: Annotated[int, whole(1, 2 * _END - 1)]
     kind: ClassVar[str] = "id"

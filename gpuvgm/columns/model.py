@@ -190,7 +190,8 @@ class TableModel:
             return ""
         return (
             f"samples hold real values of {listed(self.real_values)}: text of more than {MOST_ORDINARY} different "
-            'values, each of which may name someone or something; declare "id", which makes new ones, or "drop"'
+            'values, each of which may name someone or something; declare {"key": True}, which makes new ones, or '
+            '"drop"'
         )
 
     @property

@@ -133,7 +133,9 @@ _OPTIONS: dict[str, _Option] = {
     "unknown": _Option(("categorical",), choice(UnknownCategories)),
     "max_categories": _Option(("categorical",), whole(1) | _OR_NONE),
     "encoding": _Option(("categorical",), choice(Encoding)),
+    "keep": _Option(("categorical",), boolean),
     "regenerate": _Option(("id",), choice(Regeneration)),
+    "key": _Option(("id",), boolean),
 }
 _OF_COLUMNS_TOO = """standardize scale floor n_components weight_threshold weight_concentration_prior max_iter tol
     tol_per_row effort inf unknown max_categories""".split()

@@ -65,8 +65,8 @@ class ColumnSpec:
         Settings that win over the table's, and those that only a column has. Continuous and mixed columns have
         standardize, tails, scale, floor, n_components, weight_threshold, weight_concentration_prior,
         max_iter, tol, tol_per_row, effort, modal and asinh; these and general columns have inf, integer, log, parse and
-        na_values; general ones have clip; categorical ones have categories, unknown, max_categories and encoding;
-        identifiers have regenerate. Not to be modified.
+        na_values; general ones have clip; categorical ones have categories, unknown, max_categories, encoding and
+        keep; identifiers have regenerate and key. Not to be modified.
     """
 
     name: str
@@ -175,8 +175,8 @@ class ColumnSpec:
 
     @property
     def regenerate(self) -> str:
-        """Values of rows without an identifier: "sequence" (running numbers) or "missing"."""
-        return str(self.options.get("regenerate", "sequence"))
+        """Values of rows without an identifier: "sequence" (running numbers), "key" (so too) or "missing"."""
+        return "key" if self.options.get("key") else str(self.options.get("regenerate", "sequence"))
 
     @property
     def is_declared(self) -> bool:

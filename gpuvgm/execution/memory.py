@@ -47,6 +47,7 @@ SAMPLE_ROWS = 1 << 17  # as `sampling.sample_runs` takes them
 CELL, EVALUATED_CELL, MOST_CELLS = 40, 150, 50_000
 WORK, COLUMN_WORK = 24, 80  # bytes a row, of the one column that a thread fits or evaluates
 SORTED = 6  # copies of a column while two tables are compared
+JUDGED = 64 * MIB  # of the rows that a classifier tells, with scikit-learn's modules
 KEPT = 1.05  # of what lies above `BASE`
 ENCODER = 24 * MIB  # of pyarrow's writer in a thread, its tables and what their memory leaves between
 PER_THREAD = 8 * MIB  # stacks, scratch of the engines, and what EM of one column holds
@@ -142,7 +143,7 @@ class Need:
     def compare(cls, schema: pa.Schema, rows: int) -> Need:
         """The need of a comparison of these columns of two tables; numbers and codes are kept, and sorted by column."""
         need = cls.fit(schema)
-        return replace(need, fixed=need.fixed + 8 * rows * (len(schema) + SORTED))
+        return replace(need, fixed=need.fixed + JUDGED + 8 * rows * (len(schema) + SORTED))
 
     def peak(self, threads: int, block_rows: int) -> int:
         """Peak of resident memory, in bytes."""

@@ -24,6 +24,7 @@ from gpuvgm.errors import InputError, counted, listed, naming
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.sampling import take_sample
 from gpuvgm.report.advice import Advice, share, short
+from gpuvgm.report.closest import ClosestRecords, closest_records
 from gpuvgm.report.copies import Copies, copies
 from gpuvgm.report.counting import (
     FIRST_COLUMNS,
@@ -37,8 +38,19 @@ from gpuvgm.report.counting import (
     count_table,
     refuse_types,
 )
+from gpuvgm.report.detection import (
+    LEAST_ROWS,
+    UNKNOWN,
+    Detection,
+    Feature,
+    date_parts,
+    detect,
+    row_hashes,
+    sample_places,
+)
 from gpuvgm.report.differences import (
     CategoryCodes,
+    FewFloats,
     NumberCounter,
     distance_by_chance,
     ks_by_chance,
@@ -68,12 +80,15 @@ from gpuvgm.report.page import (
     tile_list,
     with_others,
 )
-from gpuvgm.report.pair_trends import PairTrend, pair_trends, thinned
+from gpuvgm.report.pair_trends import PairTrend, pair_trends, rows_at, thinned
 from gpuvgm.report.profiles import NumberProfile, profile_of
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\
+AUC: how well a boosted classifier tells synthetic rows from original ones that
+    it has not seen: 0.5 not at all, up to 0.55 hardly, up to 0.7 with effort,
+    above at once, 1 all
 score: 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the
     total variation distance of categories, as SDMetrics' KSComplement and
     TVComplement; missing values are left out
@@ -273,11 +288,19 @@ class NumberPair(Counter):
 
     def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
         self._column, self._counter = column, NumberCounter(engine, column, sample)
+        self._few_floats = self._counter.few_floats
 
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
         """Count consecutive rows, and keep their numbers or codes; of text and wide decimals on the host."""
         numbers = self._counter.numbers_of(values)
+        if self._few_floats is not None:
+            numbers = self._few_floats.nearest(numbers, values.type)
         return _ColumnRows(self._counter.count(values, numbers), (numbers,)), None
+
+    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
+        """What a classifier sees of some rows: the numbers, and parts of dates and times."""
+        parts = {"": rows} | date_parts(self._counter.codec, rows)
+        return {(self._column.name, part): values for part, values in parts.items()}
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> NumberComparison:
         """The figures."""
@@ -312,10 +335,30 @@ class CategoryPair(Counter):
 
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column, self._codes = column, CategoryCodes(column)
+        floats = [category for category in column.categories if isinstance(category, float)]
+        self._few_floats = FewFloats(np.sort(np.array(floats))) if floats else None
 
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
         """Count consecutive rows, and keep their numbers or codes."""
-        return _ColumnRows(CategoryCounts.of(values, first_row), (self._codes.find(values).astype(np.int32),)), None
+        codes = self._codes.find(values)
+        if self._few_floats is not None and (codes == self._codes.unknown).any():
+            values = self._rounded(values)
+            codes = beside(self._codes.find(values), codes)
+        return _ColumnRows(CategoryCounts.of(values, first_row), (codes.astype(np.int32),)), None
+
+    def _rounded(self, values: Column) -> Column:
+        """Values with the categories for floats that are a rounding away from one; on the host."""
+        host_values = on_host(values)
+        if self._few_floats is None or not pa.types.is_floating(host_values.type):
+            return values
+        numbers = host_values.to_numpy(zero_copy_only=False).astype(np.float64)
+        near = self._few_floats.nearest(numbers, host_values.type)
+        return pa.array(near, from_pandas=True).cast(value_type(self._column.type), safe=False)
+
+    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
+        """What a classifier sees of some rows: the codes, -1 for missing values and `UNKNOWN` for other values."""
+        codes = np.where(rows == self._codes.unknown, UNKNOWN, rows)
+        return {(self._column.name, ""): np.where(rows == self._codes.missing, -1, codes)}
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> CategoryComparison:
         """The figures."""
@@ -356,6 +399,10 @@ class UnmodelledPair(Counter):
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
         """Hashes of consecutive rows, which come to the host."""
         return _ColumnRows(None, (self._column.hashes(on_host(values)),)), None
+
+    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
+        """Nothing: other values than those of the table are what samples shall have."""
+        return {}
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> UnmodelledComparison:
         """The figures."""
@@ -444,6 +491,7 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
     original_sample, synthetic_sample = (
         {name: thinned(counts.columns[name].rows) for name in modelled[:FIRST_COLUMNS]} for counts in tables
     )
+    detection, closest = _judge_rows({name: pairs[name] for name in modelled}, tables)
     row_columns = [name for name, column in columns.items() if column.kind != "id"]
     rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
     return Comparison(
@@ -453,7 +501,23 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         first=FirstRows(0, before, after),
         pairs=pair_trends(original_sample, synthetic_sample),
         copies=copies(rows[0], rows[1], len(modelled)),
+        detection=detection,
+        closest=closest,
     )
+
+
+def _judge_rows(
+    pairs: Mapping[str, Pair], tables: Sequence[TableCounts]
+) -> tuple[Detection | None, ClosestRecords | None]:
+    """What some rows of the two tables, as wholes, say of all: whether they are told, and how near they are."""
+    features: list[dict[Feature, NDArray[Any]]] = []
+    for counts in tables:
+        places = sample_places(counts.rows, len(pairs))
+        rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
+        features.append({key: part for name, pair in pairs.items() for key, part in pair.features(rows[name]).items()})
+    values = [{key: part for key, part in table.items() if not key[1]} for table in features]
+    hashes = row_hashes(values[0], values[1])
+    return detect(features[0], features[1], hashes), closest_records(values[0], values[1], hashes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -469,12 +533,18 @@ class Comparison(Scored):
         Rows of the synthetic table.
     copies : Copies
         Synthetic rows that equal original ones.
+    detection : Detection or None
+        How well a classifier tells synthetic rows from original ones; None for fewer than 200 rows.
+    closest : ClosestRecords or None
+        Distances of synthetic rows to the closest original ones; None for fewer than 200 rows.
     rows, columns, reasons, facts, first, pairs : object
         As for `Scored`.
     """
 
     synthetic_rows: int
     copies: Copies
+    detection: Detection | None = None
+    closest: ClosestRecords | None = None
     TITLE: ClassVar[str] = "Original and synthetic rows"
     SHOWN: ClassVar[str] = "Grey: the original rows, thin line: the synthetic ones, scaled to as many"
 
@@ -512,27 +582,46 @@ class Comparison(Scored):
     @property
     def real_values(self) -> list[str]:
         """Columns of text whose synthetic values are original ones that may each name someone or something."""
-        return [
-            name
-            for name, column in self.columns.items()
-            if getattr(column, "holds_keys", False)
-            and 2 * column.known_rows > column.synthetic_rows - column.synthetic_missing
-        ]
+        return [name for name, part in self.real_shares.items() if part > 0.5]
 
     @property
     def verdict(self) -> str:
-        """One line: rows that are copied, the overall score, and the columns and the pairs that have lost most."""
+        """One line: copied rows, whether rows are told, the overall score, columns and pairs that have lost most."""
         if self.score is None:
             return "No column has a value"
         columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
         low = [f"{name} ({_figure(column)})" for name, column in columns if column.lost >= LOST]
         pairs = [f"{pair.one} and {pair.other} ({score_text(pair.score)})" for pair in self.pairs if pair.lost >= LOST]
-        sentences = [_share_of_copies(self.copies)] if self.copies.stand_out else []
+        sentences = [*self._on_privacy]
+        # Copies cannot be told from their originals, which is no praise.
+        if self.detection is not None and not (sentences and self.detection.hardly):
+            sentences.append(self.detection.text)
         sentences.append(f"overall score {self.score:.3f} of 1 for {counted(len(self.scores), 'column')}")
-        if low or not self.copies.stand_out:
+        if low or not self._stand_out:
             sentences.append(f"look at {_first_names(low)}" if low else "no column stands out")
         line = "; ".join([*sentences, f"pairs to look at: {_first_names(pairs)}"] if pairs else sentences)
         return line[0].upper() + line[1:]
+
+    @property
+    def _on_privacy(self) -> list[str]:
+        """Sentence on synthetic rows that are original ones, or nearly so, where there are more than by chance."""
+        if self.copies.stand_out:
+            return [_share_of_copies(self.copies)]
+        return [self.closest.share_text] if self.closest is not None and self.closest.stand_out else []
+
+    @property
+    def _stand_out(self) -> bool:
+        """True if rows stand out as wholes, whatever their columns are like."""
+        return bool(self._on_privacy) or not (self.detection is None or self.detection.hardly)
+
+    @property
+    def real_shares(self) -> dict[str, float]:
+        """Share of the synthetic values that are original ones, of the columns of text that may name someone."""
+        return {
+            name: column.known_rows / max(column.synthetic_rows - column.synthetic_missing, 1)
+            for name, column in self.columns.items()
+            if getattr(column, "holds_keys", False)
+        }
 
     @property
     def facts_line(self) -> str:
@@ -545,15 +634,23 @@ class Comparison(Scored):
         Parameters
         ----------
         bounds : mapping of str to float
-            "min_score" limits the overall score. None is no limit.
+            "min_score" limits the overall score, "max_auc" the AUC of `detection`. None is no limit.
 
         Raises
         ------
         InputError
             For a limit of another name.
         """
-        check_limits(bounds, ["min_score"])
-        return self._score_below(bounds.get("min_score"))
+        check_limits(bounds, ["min_score", "max_auc"])
+        return [*self._score_below(bounds.get("min_score")), *self._auc_above(bounds.get("max_auc"))]
+
+    def _auc_above(self, limit: float | None) -> list[str]:
+        """A sentence where the AUC is above its limit, or not known; None is no limit."""
+        auc = None if self.detection is None else self.detection.auc
+        if limit is None or (auc is not None and auc <= limit):
+            return []
+        value = f"not known for fewer than {LEAST_ROWS} rows" if auc is None else f"{auc:.6g}"
+        return [f"the AUC of a classifier is {value}, but must be at most {limit:g}"]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as a dict that JSON can hold."""
@@ -561,10 +658,13 @@ class Comparison(Scored):
             "rows": self.rows,
             "synthetic_rows": self.synthetic_rows,
             "verdict": self.verdict,
+            "detection": None if self.detection is None else self.detection.to_dict(),
             "score": self.score,
             "pair_score": self.pair_score,
             "copies": self.copies.to_dict(),
+            "closest": None if self.closest is None else self.closest.to_dict(),
             "real_values": self.real_values,
+            "real_shares": self.real_shares,
             "pairs": [asdict(pair) for pair in self.pairs],
             "columns": {
                 name: column_document(column) | {"metric": column.metric} for name, column in self.columns.items()
@@ -579,6 +679,8 @@ class Comparison(Scored):
         table = aligned(["metric", "score", "missing", "synthetic", "Wasserstein", "pairs"], rows)
         overall = [] if self.pair_score is None else [f"mean score of all pairs of columns: {self.pair_score:.3f}"]
         remarks = [fill(f"{_share_of_copies(self.copies)}: {_halves(self.copies)}", WIDTH)]
+        if self.closest is not None:
+            remarks.append(fill(self.closest.text, WIDTH))
         remarks += [fill(f"{advice.problem} {advice.remedy}", WIDTH) for advice in self._advice_on_keys()]
         return "\n\n".join([head, "\n".join(table), *overall, *remarks, _NOTE])
 
@@ -588,16 +690,28 @@ class Comparison(Scored):
             yield Advice(
                 f"{_share_of_copies(self.copies)}: {_halves(self.copies)}.", "The generator repeats original rows."
             )
+        elif self.closest is not None and self.closest.stand_out:
+            yield Advice(
+                f"{self.closest.text}.",
+                "The generator repeats original rows but for some noise.",
+            )
+        if self.detection is not None and not self.detection.hardly:
+            told = self.detection.text
+            yield Advice(f"{told[0].upper()}{told[1:]}.", "Look at these columns, and at the pairs of them.")
         yield from self._advice_on_keys()
 
     def _advice_on_keys(self) -> Iterator[Advice]:
         """Yield advice on columns whose synthetic values are original ones."""
         if self.real_values:
             yield Advice(
-                f"Synthetic rows hold real values of {listed(self.real_values)}: text of many values, each of which "
+                f"Synthetic rows hold real values of {self._real_columns()}: text of many values, each of which "
                 "may name someone or something.",
                 'Declare "id", so that samples have new ones, or "drop".',
             )
+
+    def _real_columns(self) -> str:
+        """Names of the columns of real values, with the shares of these."""
+        return ", ".join(f"{listed([name])} ({share(self.real_shares[name])} of them)" for name in self.real_values)
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """Yield advice on a column: on its values, and on the pair of it that has changed most."""
@@ -726,6 +840,8 @@ def _advice_on_pair(name: str, pair: PairTrend) -> Advice:
 
 def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
     scores = comparison.scores
+    if comparison.detection is not None:
+        yield "AUC of a classifier", score_text(comparison.detection.auc), comparison.detection.words
     yield "overall score", score_text(comparison.score), "mean of the columns' scores, from 0 to 1"
     if scores:
         worst = min(scores, key=scores.__getitem__)
@@ -737,6 +853,10 @@ def _comparison_tiles(comparison: Comparison) -> Iterator[Tile]:
         share(comparison.copies.share),
         f"{_share_of_copies(comparison.copies)}: {_halves(comparison.copies)}",
     )
+    if comparison.closest is not None:
+        yield "near rows", share(comparison.closest.near_share), comparison.closest.text
+    for name, part in comparison.real_shares.items():
+        yield f"real values of {name}", share(part), "of the synthetic values are values of the original table"
     yield "original rows", f"{comparison.rows:,}", "rows of the original table"
     yield "synthetic rows", f"{comparison.synthetic_rows:,}", "rows of the synthetic table"
     yield "columns", f"{len(comparison.columns):,}", "columns that are compared"

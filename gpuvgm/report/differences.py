@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
-from gpuvgm.columns.codecs import Codec
+from gpuvgm.columns.codecs import Codec, FloatCodec, Number
 from gpuvgm.columns.codecs.texts import OfText
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
@@ -35,6 +35,8 @@ from gpuvgm.summary.summary import Summary
 
 LISTED_CATEGORIES = 20
 _MINUTE = 60.0
+FEW_VALUES = 1024  # different floats that others a rounding away are taken for
+_ROUNDINGS = 64
 KS_ROWS = 1 << 24  # whose shares are in memory at a time
 RARE = 3.0  # standard deviations
 RARE_KS = 1.9495  # the quantile of Kolmogorov's distribution for 0.999 (Smirnov 1948)
@@ -120,6 +122,42 @@ def ks_complement(first: Floats, second: Floats) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
+class FewFloats:
+    """Different values of a column of floats; others a rounding away are taken for them, as 0.3 - 0.2 is for 0.1.
+
+    Parameters
+    ----------
+    values : ndarray of shape (values,)
+        The values, ascending.
+    """
+
+    values: Floats
+
+    @classmethod
+    def of(cls, numbers: Floats, modal: Floats) -> FewFloats:
+        """The different finite ones of some numbers; of many different ones only those that are modal."""
+        different = np.unique(numbers[np.isfinite(numbers)])
+        return cls(different if len(different) <= FEW_VALUES else np.unique(modal))
+
+    def nearest(self, numbers: Floats, type_: pa.DataType) -> Floats:
+        """Numbers, those of a type that are a rounding away from a value replaced by it."""
+        if not len(self.values):
+            return numbers
+        xp = namespace_of(numbers)
+        values, places = xp.asarray(self.values), xp.searchsorted(xp.asarray(self.values), numbers)
+        low, high = values[xp.maximum(places - 1, 0)], values[xp.minimum(places, len(values) - 1)]
+        near = xp.where(numbers - low < high - numbers, low, high)
+        nearest: Floats = xp.where(xp.abs(numbers - near) <= self._rounding(type_), near, numbers)
+        return nearest
+
+    def _rounding(self, type_: pa.DataType) -> float:
+        """Largest distance that is a rounding, in the precision of a type; less than what lies between two values."""
+        precision = np.finfo(np.float32 if type_ in (pa.float32(), pa.float16()) else np.float64)
+        gap = np.min(np.diff(self.values), initial=np.inf)
+        return float(min(_ROUNDINGS * precision.eps * np.max(np.abs(self.values)), gap / 4))
+
+
+@dataclass(frozen=True, slots=True)
 class NumberCounts(Counts):
     """Summary of numbers of a column, and the rows of each modal value."""
 
@@ -170,21 +208,32 @@ class NumberCounter:
             chunks = [self.codec.split(chunk)[0] for chunk in chunks]
         self.numbers = np.concatenate([np.empty(0), *map(self.codec.encode, chunks)])
         modal = [self.codec.number(value) for value in column.modal_numbers if self.codec.word_of(value) is None]
-        self._grid = grid_around(self.numbers, np.array(modal, np.float64))
+        self._modal = np.array(modal, np.float64)
+        self._grid = grid_around(self.numbers, self._modal)
 
     def numbers_of(self, values: Column) -> Floats:
         """Numbers that values are, in float64, where the codec works on them."""
         numbers: Floats = widened(self.codec.encode(values))
         return numbers
 
+    @property
+    def few_floats(self) -> FewFloats | None:
+        """The values of a column of few different floats, or its modal ones; None for a column of another sort."""
+        return FewFloats.of(self.numbers, self._modal) if isinstance(self.codec, FloatCodec) else None
+
     def count(self, values: Column, numbers: Floats) -> NumberCounts:
         """Counts of values, and of the numbers that they are."""
         xp = namespace_of(numbers)
         modal = [
-            int(xp.count_nonzero(xp.isnan(numbers) if value is MISSING else self.codec.equals(values, value)))
+            int(xp.count_nonzero(xp.isnan(numbers) if value is MISSING else self._equals(values, numbers, value)))
             for value in self._column.modal_values
         ]
         return NumberCounts(self._engine.summarise(numbers, self._grid), np.array(modal, np.int64))
+
+    def _equals(self, values: Column, numbers: Floats, value: Number) -> NDArray[np.bool_]:
+        """Rows that hold a value; of floats those whose number it is."""
+        is_float = isinstance(self.codec, FloatCodec)
+        return numbers == self.codec.number(value) if is_float else self.codec.equals(values, value)
 
     def difference(self, before: NumberCounts, after: NumberCounts) -> NumberDifference:
         """Distances, descriptions and modal counts of two sets of values."""

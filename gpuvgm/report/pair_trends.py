@@ -88,8 +88,13 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
 
 def thinned(rows: Rows) -> Rows:
     """At most `ROWS` of the rows of a table, at even steps, on the host."""
-    thin_rows: Rows = to_numpy(rows[namespace_of(rows).asarray(even_steps(len(rows), ROWS))])
-    return thin_rows
+    return rows_at(rows, even_steps(len(rows), ROWS))
+
+
+def rows_at(rows: Rows, places: NDArray[np.int64]) -> Rows:
+    """Rows of a column at some places, on the host."""
+    rows_on_host: Rows = to_numpy(rows[namespace_of(rows).asarray(places)])
+    return rows_on_host
 
 
 def even_steps(rows: int, most: int) -> NDArray[np.int64]:

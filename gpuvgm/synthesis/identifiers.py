@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import prod
 from os.path import commonprefix
 from typing import Annotated, Any, Literal
@@ -16,13 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import on_host
 from gpuvgm.columns.inference import UUID
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
 from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
-from gpuvgm.synthesis.drawing import column_number
+from gpuvgm.synthesis.drawing import column_number, shuffled
+from gpuvgm.synthesis.keys import KeyCounts, KeyLayout, check_of, groups_of_keys, with_check_digits
+from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
 from gpuvgm.table.fit_report import warnings_of_samples
 
 _LOG = logging.getLogger("gpuvgm")
@@ -34,110 +37,163 @@ MADE = {
     "shape": "random letters and digits",
     "missing": "missing values",
 }
-CLASSES = {"0": "0123456789", "a": "abcdefghijklmnopqrstuvwxyz", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+LEAST_ROWS_OF_CODE = 10  # on average; of the most frequent code's rows others have this share at least
+LEAST_OF_CODES = 0.1
+LEAST_ALIKE = 100  # texts of a shape, below which a letter that all share may be one of a person
 
 
 @dataclass(frozen=True, slots=True)
 class IdentifierForm:
-    """Form of the values of a text column that is not modelled.
+    """Form of the values of a column that is not modelled. No value of it is one of the table.
 
     Parameters
     ----------
     kind : {"number", "uuid", "shape", "missing"}
-        A running number between two texts; random UUIDs; letters and digits drawn at the places where all values have
-        such, or most, no two rows the same while there are enough; or missing values, for sentences.
-    before, after : str
-        Of a number: the texts around it. Of a shape: `before` has "0", "a" or "A" for a digit, a small letter and a
-        capital, behind a backslash, and all other letters as they are.
+        Numbers that run on after the largest of the table; random UUIDs; letters and digits drawn at the places where
+        all values have such, or most, no two rows the same while there are enough; or missing values, for sentences.
+    pattern, codes, unseen : str, tuple of tuple of str, tuple of str
+        See `Pattern`.
     width : int
         Least digits of a number.
-    first : int
-        The number of row 0.
+    largest : int
+        Largest number of the table.
+    length : int
+        Characters of the longest text of the table; 0 where its rows are not read yet.
+    check : {"", "iban", "luhn"}
+        Check digits, which make no two values different.
+    key : KeyLayout, optional
+        Of a key: which rows have the same one.
     """
 
     kind: Literal["number", "uuid", "shape", "missing"]
-    before: str = ""
-    after: str = ""
+    pattern: str = ""
+    codes: tuple[tuple[str, ...], ...] = ()
+    unseen: tuple[str, ...] = ()
     width: Annotated[int, whole(0, LONGEST)] = 0
-    first: Annotated[int, whole(0, 2**62)] = 0
+    largest: Annotated[int, whole(-(2**63), 2**64 - 1)] = -1
+    length: Annotated[int, whole()] = 0
+    check: Literal["", "iban", "luhn"] = ""
+    key: KeyLayout | None = None
 
     @classmethod
     def of_columns(cls, model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
-        """Forms of the text columns that are not modelled, where a sample of the rows shows one."""
-        names = [column.name for column in model.identifiers if column.regenerate == "sequence"]
-        forms = {name: identifier_form(rows.column(name), model.rows) for name in names}
+        """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`."""
+        identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
+        keys = {column.name: rows.column(column.name) for column in identifiers if column.regenerate == "key"}
+        groups = groups_of_keys(keys)
+        forms: dict[str, IdentifierForm | None] = {
+            column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)
+            or cls("number", NUMBER, largest=column.first - column.step)
+            for column in identifiers
+        }
+        forms |= {name: replace(forms[name] or cls("missing"), key=KeyLayout(group)) for name, group in groups.items()}
         pass_names = [
             column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
         ]
         forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in pass_names}
         return {name: form for name, form in forms.items() if form is not None}
 
-    def values(self, name: str, first_row: int, rows: int, seed: int) -> pa.Array[Any]:
-        """Values of consecutive rows, as text."""
-        if self.kind == "missing":
-            return pa.nulls(rows, pa.string())
+    @property
+    def tokens(self) -> Pattern:
+        """The pattern with its texts."""
+        return Pattern(self.pattern, self.codes, self.unseen)
+
+    @property
+    def is_read(self) -> bool:
+        """True if it depends on what rows hold."""
+        return bool(self.pattern or self.key)
+
+    def refined(self, seen: SeenValues) -> IdentifierForm:
+        """The form that makes none of the values of some rows, nor any that it did not make before."""
         if self.kind == "number":
-            numbers = pa.array(np.arange(first_row, first_row + rows) + self.first).cast(pa.string())
-            padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
-            parts: Any = (self.before, padded, self.after, "")
-            identifiers: pa.Array[Any] = pc.binary_join_element_wise(*parts)
-            return identifiers
-        counter = np.arange(first_row, first_row + rows, dtype=np.uint64)
+            return self if seen.largest is None else replace(self, largest=max(self.largest, seen.largest))
+        form = replace(self, length=max(self.length, seen.longest, 1))
+        if self.unseen:
+            is_seen = bits(seen.parts[0], len(self.unseen)) if seen.parts else [False] * len(self.unseen)
+            unseen = tuple(text for text, one in zip(self.unseen, is_seen, strict=True) if not one)
+            return replace(form, unseen=unseen) if unseen else form._lengthened()
+        if self.length:
+            return form if form.tokens.characters > form.length else form._lengthened()
+        part = unseen_part(self.tokens, seen)
+        return form._lengthened() if part is None else replace(form, pattern=part.text, unseen=part.unseen)
+
+    def merge(self, other: IdentifierForm) -> IdentifierForm:
+        """The form that makes no value of the tables of both; both come from one form."""
+        seen = np.packbits(np.array([text not in other.unseen for text in self.unseen], np.bool_)).tobytes()
+        return self.refined(SeenValues(0, other.largest, other.length, (seen,)))
+
+    def _lengthened(self) -> IdentifierForm:
+        """The shape with more letters or digits at its end than the longest text has; missing values beyond 64."""
+        classes = "".join(map(_class_of_letter, self.unseen[0])) if self.unseen else ""
+        pattern = self.pattern.replace(PART, classes)
+        form = replace(self, pattern=pattern, unseen=())
+        if self.length >= LONGEST:
+            return IdentifierForm("missing", key=self.key)
+        place, token = max(
+            ((match.end(), match[0]) for match in re.finditer(r"\\[0aA]", pattern)), default=(len(pattern), r"\0")
+        )
+        more = token * (self.length + 1 - form.tokens.characters)
+        return replace(form, pattern=pattern[:place] + more + pattern[place:])
+
+    def values(self, name: str, counter: NDArray[np.uint64], seed: int) -> pa.Array[Any]:
+        """Values by their numbers, those of rows or of keys, as text."""
+        if self.kind == "missing" or not len(counter):
+            return pa.nulls(len(counter), pa.string())
         if self.kind == "uuid":
-            a, b, c, d = philox_words(counter, column_number(name), seed)
-            b = b & np.uint64(0xFFFF0FFF) | np.uint64(0x4000)  # version 4 of RFC 9562
-            c = c & np.uint64(0x3FFFFFFF) | np.uint64(0x80000000)
-            texts = [
-                f"{w:08x}{x:08x}{y:08x}{z:08x}" for w, x, y, z in zip(*(p.tolist() for p in (a, b, c, d)), strict=True)
-            ]
-            return pa.array([f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in texts], pa.string())
-        places = re.findall(r"\\?.", self.before, re.S)
-        choices = [np.array([*CLASSES[place[1]]] if len(place) == 2 else [place]) for place in places]
-        count, first = 1, len(choices)
-        while first and count * len(choices[first - 1]) <= MOST_SHUFFLED:
-            first -= 1
-            count *= len(choices[first])
-        ranks = shuffled(counter % np.uint64(count), count, name, seed)
-        letters = []
-        for position, choice in reversed([*enumerate(choices)]):
-            size = np.uint64(len(choice))
-            if position >= first:
-                ranks, digit = np.divmod(ranks, size)
-            else:
-                digit = philox_words(counter, column_number(f"{name}/{position}"), seed)[0] * size >> np.uint64(32)
-            letters.append(choice[digit])
-        return pa.array(["".join(row) for row in zip(*reversed(letters), strict=True)], pa.string())
+            return _random_uuids(counter, name, seed)
+        parts: list[Any] = _drawn_texts(self.tokens.choices, counter, name, seed)
+        if self.kind == "number":
+            numbers = pa.array(counter.astype(np.int64) + (self.largest + 1)).cast(pa.string())
+            padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
+            parts[self.tokens.tokens.index(NUMBER)] = padded
+        texts: pa.Array[Any] = pc.binary_join_element_wise(*parts, "")
+        if self.check:
+            texts = pa.array([with_check_digits(str(text), self.check) for text in texts.to_pylist()], pa.string())
+        return texts
 
 
-def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> NDArray[np.uint64]:
-    """Other numbers below `count` for numbers below it, no two the same, as if drawn.
+def _random_uuids(counter: NDArray[np.uint64], name: str, seed: int) -> pa.Array[Any]:
+    """Random UUIDs of rows."""
+    a, b, c, d = philox_words(counter, column_number(name), seed)
+    b = b & np.uint64(0xFFFF0FFF) | np.uint64(0x4000)  # version 4 of RFC 9562
+    c = c & np.uint64(0x3FFFFFFF) | np.uint64(0x80000000)
+    texts = [f"{w:08x}{x:08x}{y:08x}{z:08x}" for w, x, y, z in zip(*(p.tolist() for p in (a, b, c, d)), strict=True)]
+    return pa.array([f"{t[:8]}-{t[8:12]}-{t[12:16]}-{t[16:20]}-{t[20:]}" for t in texts], pa.string())
 
-    A Feistel network of four rounds is applied again where it leaves the range (Black & Rogaway, 2002).
+
+def _drawn_texts(
+    choices: Sequence[tuple[str, ...]], counter: NDArray[np.uint64], name: str, seed: int
+) -> list[pa.Array[Any] | str]:
+    """Texts of rows from the choices at each place, no two rows the same while there are enough; one where all agree.
+
+    The places at the end, as many as have fewer than 2^62 combinations, are shuffled together; those before are drawn.
     """
-    half = np.uint64((max(count - 1, 1).bit_length() + 1) // 2)
-    mask = np.uint64((1 << int(half)) - 1)
+    count, first = 1, len(choices)
+    while first and count * max(len(choices[first - 1]), 1) <= MOST_SHUFFLED:
+        first -= 1
+        count *= max(len(choices[first]), 1)
+    ranks: Any = shuffled(counter % np.uint64(count), count, name, seed)
+    texts: list[pa.Array[Any] | str] = []
+    for position, choice in reversed([*enumerate(choices)]):
+        size = np.uint64(max(len(choice), 1))
+        if position >= first:
+            ranks, digit = np.divmod(ranks, size)
+        else:
+            digit = philox_words(counter, column_number(f"{name}/{position}"), seed)[0] * size >> np.uint64(32)
+        places: Any = pa.array(digit)
+        texts.append(pa.array(choice, pa.string()).take(places) if len(choice) > 1 else "".join(choice))
+    return texts[::-1]
 
-    def permute(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        for round_ in range(4):
-            word = philox_words(right, column_number(f"{name}/round {round_}"), seed)[0]
-            left, right = right, left ^ (word & mask)
-        return left << half | right
 
-    permutation = permute(numbers >> half, numbers & mask)
-    while (is_outside := permutation >= np.uint64(count)).any():
-        permutation[is_outside] = permute(permutation[is_outside] >> half, permutation[is_outside] & mask)
-    return permutation
-
-
-def identifier_form(values: Any, rows: int) -> IdentifierForm | None:
-    """Form of a sample of identifiers.
+def identifier_form(values: Any, *, is_key: bool = False) -> IdentifierForm | None:
+    """Form of a sample of identifiers, of which all rows have not been read; see `IdentifierForm.refined`.
 
     Parameters
     ----------
     values : pyarrow.ChunkedArray
         The sample.
-    rows : int
-        Rows of the table, which running numbers begin after.
+    is_key : bool
+        Whether texts with blanks, such as phone numbers, are no sentences.
 
     Returns
     -------
@@ -149,15 +205,96 @@ def identifier_form(values: Any, rows: int) -> IdentifierForm | None:
         return None
     if all(re.fullmatch(UUID, text) for text in texts):
         return IdentifierForm("uuid")
-    # A number of 18 digits is below 2^62, the most that `first` may be.
-    matches = [re.fullmatch(r"(\D*)(\d{1,18})(\D*)", text) for text in texts]
-    affixes = {(match[1], match[3]) for match in matches if match}
-    if all(matches) and len(affixes) == 1:
-        ((before, after),) = affixes
-        digits = [match[2] for match in matches if match]
-        width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
-        return IdentifierForm("number", before, after, width, max(rows, *map(int, digits)) + 1)
-    return _shape_of_texts(texts) or (IdentifierForm("missing") if _hold_spaces(texts) else None)
+    check = check_of(texts) if is_key else ""
+    if is_key and (
+        shape := (None if check else _running_numbers(texts)) or _common_shape(texts) or _usual_shape(texts)
+    ):
+        return _with_check_places(shape, check) if check else shape
+    return (
+        _running_numbers(texts)
+        or _shape_of_texts(texts)
+        or (IdentifierForm("missing") if _hold_spaces(texts) else None)
+    )
+
+
+def _with_check_places(form: IdentifierForm, check: Any) -> IdentifierForm:
+    """The form with places for check digits, each of which is a letter, digit or fixed letter of its own."""
+    stops = np.cumsum([len(choice[0]) for choice in form.tokens.choices])
+    places = (3, 4) if check == "iban" else (stops[-1],)
+    tokens = [
+        CHECK if stop in places and token != CODE else token
+        for token, stop in zip(form.tokens.tokens, stops, strict=True)
+    ]
+    return replace(form, pattern="".join(tokens), check=check)
+
+
+def _running_numbers(texts: list[str]) -> IdentifierForm | None:
+    """Running numbers after one of a few texts, and before another one; None where texts have no such form."""
+    # Of 18 digits, so that the numbers of a sample are below 2^63.
+    matches = [re.fullmatch(r"([^0-9\\]*)([0-9]{1,18})([^0-9\\]*)", text) for text in texts]
+    prefixes = _codes_of(Counter(match[1] for match in matches if match))
+    are_words = len(prefixes) > 1 and _hold_spaces([*prefixes])
+    if not all(matches) or not prefixes or are_words or len({match[3] for match in matches if match}) > 1:
+        return None
+    digits = [match[2] for match in matches if match]
+    width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
+    after = next(match[3] for match in matches if match)
+    before, codes = (prefixes[0], ()) if len(prefixes) == 1 else (CODE, (prefixes,))
+    return IdentifierForm("number", f"{before}{NUMBER}{after}", codes, width=width)
+
+
+def _codes_of(counts: Counter[str]) -> tuple[str, ...]:
+    """Texts that so many values have that they are codes: none of rare ones, and none at all where there are many."""
+    if len(counts) > 1 and len(counts) * LEAST_ROWS_OF_CODE > counts.total():
+        return ()
+    most = max(counts.values(), default=0)
+    return tuple(sorted(text for text, count in counts.items() if count >= LEAST_OF_CODES * most))
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierCounts:
+    """What rows hold of the columns of forms; merging does not depend on the order.
+
+    Parameters
+    ----------
+    seen : dict of str to SeenValues
+        By column, of those whose values are in the rows.
+    keys : dict of str to KeyCounts
+        By column, of the first of each group of keys whose layout is not known.
+    """
+
+    seen: dict[str, SeenValues]
+    keys: dict[str, KeyCounts]
+
+    @classmethod
+    def of(
+        cls, columns: Mapping[str, Any], forms: Mapping[str, IdentifierForm], values: Callable[[str], Any]
+    ) -> IdentifierCounts:
+        """What some rows hold, given the fitted columns, and the values of a column."""
+        arrays = {name: on_host(values(name)) for name in forms}
+        seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
+        keys = {
+            name: KeyCounts.of(columns[name].hashes(arrays[name]))
+            for name, form in forms.items()
+            if form.key == KeyLayout(name)
+        }
+        return cls(seen, keys)
+
+    def merge(self, other: IdentifierCounts) -> IdentifierCounts:
+        """Both sets of rows."""
+        return IdentifierCounts(
+            {name: seen.merge(other.seen[name]) for name, seen in self.seen.items()},
+            {name: keys.merge(other.keys[name]) for name, keys in self.keys.items()},
+        )
+
+    def refined(self, forms: Mapping[str, IdentifierForm]) -> dict[str, IdentifierForm]:
+        """Forms that make no value of the rows, and keys that have as many rows as theirs."""
+        layouts = {name: keys.layout(name) for name, keys in self.keys.items()}
+        refined = {name: form.refined(self.seen[name]) if name in self.seen else form for name, form in forms.items()}
+        return {
+            name: replace(form, key=layouts.get(form.key.group, form.key)) if form.key else form
+            for name, form in refined.items()
+        }
 
 
 def _texts_in(values: Any) -> list[str]:
@@ -178,11 +315,28 @@ def _shape_of_texts(texts: list[str]) -> IdentifierForm | None:
 
 
 def _common_shape(texts: list[str]) -> IdentifierForm | None:
-    """Letters and digits at the places where all texts have such; None where lengths differ, or other letters."""
+    """Letters and digits at the places where all texts have such; None where lengths differ, or other letters.
+
+    Neighbouring letters that are the same in many values are codes, which stay together.
+    """
     if not texts or len({*map(len, texts)}) > 1 or len(texts[0]) > LONGEST:
         return None
-    shape = "".join(_class_of({*letters}) for letters in zip(*texts, strict=True))
-    return IdentifierForm("shape", shape) if "\\" in shape and "?" not in shape else None
+    classes = [_class_of({*letters}) for letters in zip(*texts, strict=True)]
+    if "?" in classes or not any(len(name) == 2 for name in classes):
+        return None
+    codes = []
+    for first, stop in reversed(_runs_of_letters(classes)):
+        found = _codes_of(Counter(text[first:stop] for text in texts))
+        if found:
+            classes[first:stop] = [*found[0]] if len(found) == 1 else [CODE]
+            codes.append(found)
+    return IdentifierForm("shape", "".join(classes), tuple(found for found in reversed(codes) if len(found) > 1))
+
+
+def _runs_of_letters(classes: Sequence[str]) -> list[tuple[int, int]]:
+    """First and last place of neighbouring letters, of which some are not the same in all texts."""
+    marks = "".join("." if name[-1] == "0" or not name[-1].isalpha() else name[0] for name in classes)
+    return [match.span() for match in re.finditer(r"[^.]+", marks) if "\\" in match[0]]
 
 
 def _usual_shape(texts: list[str]) -> IdentifierForm | None:
@@ -192,21 +346,24 @@ def _usual_shape(texts: list[str]) -> IdentifierForm | None:
     """
     before = commonprefix(texts)
     after = commonprefix([text[len(before) :][::-1] for text in texts])[::-1]
-    shapes = Counter(
-        "".join(map(_class_of_letter, text[len(before) : len(text) - len(after)]))
-        for text in texts
-        if len(text) <= LONGEST and not {*text} & {"\\", "?"}
-    )
-    shape, count = max(shapes.items(), key=lambda item: (item[1], item[0]), default=("", 0))
+    members = defaultdict[str, list[str]](list)
+    for text in texts:
+        if len(text) <= LONGEST and not {*text} & {"\\", "?"}:
+            members["".join(map(_class_of_letter, text[len(before) : len(text) - len(after)]))].append(text)
+    shape, alike = max(members.items(), key=lambda item: (len(item[1]), item[0]), default=("", []))
     values = prod(len(CLASSES[name]) for name in re.findall(r"\\(.)", shape, re.S))
-    return IdentifierForm("shape", f"{before}{shape}{after}") if count > 1 and values >= len(texts) else None
+    if len(alike) < 2 or values < len(texts):
+        return None
+    common = _common_shape(alike) if len(alike) >= LEAST_ALIKE else None
+    return common or IdentifierForm("shape", f"{before}{shape}{after}")
 
 
 def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> dict[str, str]:
     """Descriptions of how values of unmodelled columns are made, by column."""
-    ways = {column.name: MADE["number"] for column in model.identifiers if column.regenerate == "sequence"}
+    ways = {column.name: MADE["number"] for column in model.identifiers if column.regenerate != "missing"}
     ways |= {column.name: "its one value" for column in model.categorical if not column.is_encoded}
     ways |= {name: MADE[form.kind] for name, form in forms.items()}
+    ways |= {name: f"{ways[name]}, one for each key" for name, form in forms.items() if form.key and form.pattern}
     return {column.name: ways.get(column.name, MADE["missing"]) for column in model.columns if not column.is_encoded}
 
 
@@ -224,7 +381,15 @@ def tell_of_samples(
         warn(told, InferenceWarning)
     if model.real_values:
         warn(model.describe_real_values(), InferenceWarning)
-    for text in () if fitted_by_user else warnings_of_samples(model, lost, network=network):
+    keys = [spec for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "key"]
+    found = [f'"{spec.name}" ({spec.reason})' for spec in keys if not spec.is_declared]
+    if found:
+        told = f"samples have new values of {', '.join(found)}, each of which names someone in several rows"
+        warn(
+            f'{told}: declare {{"keep": True}} for the real ones, and {{"key": True}} for others such', InferenceWarning
+        )
+    seen = [*lost, *(spec.name for spec in keys)]
+    for text in () if fitted_by_user else warnings_of_samples(model, seen, network=network):
         warn(text, InferenceWarning)
     if ways:
         _LOG.info("%s", describe_unmodelled(model, forms))

@@ -6,7 +6,8 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, reduce
 from hashlib import sha256
 from os import fspath
 from pathlib import Path
@@ -32,13 +33,19 @@ from gpuvgm.execution.sampling import fine_runs, sample_runs
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, restore
-from gpuvgm.io.arrow import is_text_type, metadata_for_pandas
+from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import bin_finder, check_fits
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
-from gpuvgm.synthesis.identifiers import IdentifierForm, describe_unmodelled, tell_of_samples
+from gpuvgm.synthesis.identifiers import (
+    IdentifierCounts,
+    IdentifierForm,
+    describe_unmodelled,
+    tell_of_samples,
+)
+from gpuvgm.synthesis.keys import keys_found
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
@@ -94,7 +101,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     network_ : Network
         The parents of each column, and the counts. Printed, it shows each column's parents and what they gain.
     identifiers_ : dict of str to IdentifierForm
-        Forms of identifiers of text.
+        Forms of the columns that are not modelled.
 
     Examples
     --------
@@ -179,7 +186,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 rows = sampled_rows(table, transformer.model_)
                 structure = self._structure(transformer, rows)
                 forms = IdentifierForm.of_columns(transformer.model_, rows)
-            counts = self._counts(transformer, structure, table)
+            counts, forms = self._counts(transformer, structure, forms, table)
         self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
         if self.like is None:  # which has told of its own choices
             tell_of_samples(transformer.model_, forms, fitted_by_user=isinstance(self.columns, TableTransformer))
@@ -216,8 +223,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             return self.fit(source)
         network = self.network_
         with _read_twice(any_source(source)) as table:
-            counts = self._counts(self.transformer_, network.structure, table)
-        self.network_ = Network(network.structure, network.counts.merge(counts))
+            counts, forms = self._counts(self.transformer_, network.structure, self.identifiers_, table)
+        self.network_, self.identifiers_ = Network(network.structure, network.counts.merge(counts)), forms
         return self
 
     def merge(self, other: TableSynthesizer) -> TableSynthesizer:
@@ -254,7 +261,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 "TableSynthesizer(like=the_other)"
             )
         merged = self.__sklearn_clone__()
-        merged.transformer_, merged.identifiers_ = self.transformer_, self.identifiers_
+        merged.transformer_ = self.transformer_
+        merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
         merged.network_ = Network(network.structure, network.counts.merge(other_network.counts))
         return merged
 
@@ -538,13 +546,28 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """The fitted columns."""
         columns = self.columns
         if not isinstance(columns, TableTransformer):
-            return fit_for_samples(TableTransformer(columns, random_state=self.random_state, **self._machine), table)
+            transformer = TableTransformer(columns, random_state=self.random_state, **self._machine)
+            return fit_for_samples(transformer, table, self._keys(table))
         model = columns._fitted()
         lacking = [column.name for column in model.numeric if column.name not in columns.summaries_]
         if lacking:
             raise InputError(f'columns: the transformer has no summary of "{lacking[0]}": fit it, or save it with them')
         check_columns(table, model)
         return columns
+
+    def _keys(self, table: Source) -> dict[str, str]:
+        """Columns that are keys, of those whose kind is not declared, with the reasons."""
+        columns, schema = self.columns, table.schema
+        if columns is not None and not isinstance(columns, (Mapping, list, tuple)):
+            return {}
+        # A mapping declares the columns that it names; a list names those that there are.
+        names = [name for name in schema.names if columns is None or (name in columns) != isinstance(columns, Mapping)]
+        texts = [name for name in names if is_text_type(plain_type(schema.field(name).type))]
+        if not texts:
+            return {}
+        rows = sample_of(table, texts, self.random_state or 0)
+        whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
+        return keys_found({name: rows.column(name) for name in texts}, whole=whole)
 
     def _structure(self, transformer: TableTransformer, rows: pa.Table) -> Structure:
         """Bins, and a network learnt from a sample of the rows."""
@@ -568,19 +591,22 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         )
         return Structure(tuple(bins[node.name] for node in nodes), nodes, order, trees)
 
-    def _counts(self, transformer: TableTransformer, structure: Structure, table: Source) -> JointCounts:
-        """Joint counts of all rows."""
+    def _counts(
+        self, transformer: TableTransformer, structure: Structure, forms: dict[str, IdentifierForm], table: Source
+    ) -> tuple[JointCounts, dict[str, IdentifierForm]]:
+        """Joint counts of all rows, and forms that make none of their values."""
         model = transformer.model_
         check_columns(table, model)
         names, columns = [bins.name for bins in structure.bins], model.by_name
+        read = {name: form for name, form in forms.items() if form.is_read}
         with self._run("count", table) as run:
-            build = partial(_counter, {name: columns[name] for name in names}, structure, run.engine)
-            counts: JointCounts | None = run.executor.map_merge(
-                run.prepared(build), run.blocks(names), JointCounts.merge
+            build = partial(_counter, {name: columns[name] for name in [*names, *read]}, structure, read, run.engine)
+            counts: _TableCounts | None = run.executor.map_merge(
+                run.prepared(build), run.blocks([*names, *read]), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
-        return counts
+        return counts.joint, counts.identifiers.refined(forms)
 
     @property
     def _machine(self) -> dict[str, Any]:
@@ -665,8 +691,13 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
     texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
     names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
+    return sample_of(table, names, model.seed)
+
+
+def sample_of(table: Source, names: Sequence[str], seed: int) -> pa.Table:
+    """A sample of some columns; see `sampled_rows`."""
     if table.rows is not None:
-        return table.sample(names, sample_runs(table.rows, model.seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
+        return table.sample(names, sample_runs(table.rows, seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
     batches, rows = [], 0
     for block in table.blocks(names, SAMPLE_ROWS):
         batches.append(block.batch)
@@ -676,13 +707,37 @@ def sampled_rows(table: Source, model: TableModel) -> pa.Table:
     return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
 
 
-def _counter(columns: dict[str, FittedColumn], structure: Structure, engine: str) -> Any:
+def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
+    """Forms of the columns that are not modelled, which make no value of the table."""
+    forms = IdentifierForm.of_columns(model, sampled_rows(table, model))
+    read, columns = {name: form for name, form in forms.items() if form.is_read}, model.by_name
+    blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
+    counts = [IdentifierCounts.of(columns, read, block.column) for block in blocks]
+    return reduce(IdentifierCounts.merge, counts).refined(forms) if counts else forms
+
+
+@dataclass(frozen=True, slots=True)
+class _TableCounts:
+    """Joint counts of rows, and what they hold of the columns that are not modelled."""
+
+    joint: JointCounts
+    identifiers: IdentifierCounts
+
+    def merge(self, other: _TableCounts) -> _TableCounts:
+        """Counts of both sets of rows."""
+        return _TableCounts(self.joint.merge(other.joint), self.identifiers.merge(other.identifiers))
+
+
+def _counter(
+    columns: dict[str, FittedColumn], structure: Structure, forms: dict[str, IdentifierForm], engine: str
+) -> Any:
     """Return a function that counts a block of rows where they lie."""
     row_engine = get_engine(engine)
     finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
 
-    def count(block: Block) -> JointCounts:
-        return structure.counts([find(block.column) for find in finders], block.rows, row_engine)
+    def count(block: Block) -> _TableCounts:
+        joint = structure.counts([find(block.column) for find in finders], block.rows, row_engine)
+        return _TableCounts(joint, IdentifierCounts.of(columns, forms, block.column))
 
     return count
 

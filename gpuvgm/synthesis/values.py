@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.codecs import with_value
+from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.engines.base import philox_words
+from gpuvgm.io.arrow import is_text_type, plain_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, origin_of
+from gpuvgm.synthesis.drawing import column_number
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 
@@ -88,10 +94,28 @@ def within_range(column: FittedColumn, values: Column) -> Any:
 def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:
     """Rows of a column that is not modelled: new values in its form, running numbers, or else missing values."""
     type_: Any = column.decoded_type
-    if form is not None:
-        return form.values(column.name, first_row, rows, seed).cast(type_)
-    part = column.absent(first_row, rows)
-    return missing_values(rows, type_) if part is None else part.passthrough
+    if form is None:
+        part = column.absent(first_row, rows)
+        return missing_values(rows, type_) if part is None else part.passthrough
+    is_whole = isinstance(column, IdColumn) and not is_text_type(plain_type(type_))
+    if form.key is None:
+        return _new_values(
+            column, form, np.arange(first_row, first_row + rows, dtype=np.uint64), seed, is_whole=is_whole
+        )
+    numbers, places = np.unique(form.key.numbers(first_row, rows, seed), return_inverse=True)
+    words = philox_words(numbers, column_number(f"{column.name}/missing"), seed)[0]
+    lacks = words < column.fit.missing / max(column.fit.rows, 1) * 2.0**32
+    keys = _new_values(column, form, numbers, seed, is_whole=is_whole)
+    return keys.take(pa.array(places, pa.int64(), mask=lacks[places]))
+
+
+def _new_values(column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int, *, is_whole: bool) -> Any:
+    """Values by their numbers, ascending: those of rows, or of keys."""
+    if not is_whole or not len(numbers):
+        return form.values(column.name, numbers, seed).cast(column.decoded_type)
+    first, last = int(numbers[0]), int(numbers[-1])
+    running = replace(column, first=form.largest + column.step).absent(first, last - first + 1).passthrough
+    return running.take(pa.array(numbers - np.uint64(first)))
 
 
 def missing_values(rows: int, type_: Any) -> Any:

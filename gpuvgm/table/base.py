@@ -24,7 +24,7 @@ from gpuvgm.columns.names import NAMES, NameTemplate
 from gpuvgm.columns.numeric import plan_again
 from gpuvgm.columns.options import check_settings
 from gpuvgm.columns.rules import choice, whole
-from gpuvgm.columns.schema import TableSchema
+from gpuvgm.columns.schema import ColumnSpec, TableSchema
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
 from gpuvgm.config import (
     Algorithm,
@@ -301,13 +301,25 @@ class BaseTransformer:
         self.model_ = replace(self.model_, source=table.fingerprint() | additions)
         return self
 
-    def _fit(self, source: Any, earlier_fit: TableModel | None = None, *, silent: bool = False) -> None:
-        """Fit all columns, or those that an earlier fit has not finished, and warn of choices made in them."""
+    def _fit(
+        self,
+        source: Any,
+        earlier_fit: TableModel | None = None,
+        *,
+        silent: bool = False,
+        keys: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Fit all columns, or those that an earlier fit has not finished, and warn of choices made in them.
+
+        `keys` are names of columns that are keys, with the reasons.
+        """
         table = any_source(source)
         seed = secrets.randbits(32) if self.random_state is None else int(_FIT_SEED(self.random_state, "random_state"))
         seed = seed if earlier_fit is None else earlier_fit.seed  # the columns of a model share one seed
         settings = {**settings_of(self), **self._further_settings, "random_state": seed}
         schema = TableSchema.declare(self.columns, table.schema, table.name)
+        for name, reason in keys.items():
+            schema = schema.with_column(ColumnSpec.declare(name, {"key": True}, reason))
         rows, sample_bytes = self._sample_of_fit(table, schema.names, seed)
         with self._run("fit", rows, lambda: Need.fit(_fields(table, schema.names), sample_bytes)) as run:
             watch = Stopwatch()
@@ -862,8 +874,10 @@ class BaseTransformer:
         1 of 1 column comes back exactly
         >>> synthetic = {"amount": np.random.default_rng(1).normal(50, 9, 1000).round(2)}
         >>> comparison = gpuvgm.TableTransformer().fit(table).evaluate(table, compare=synthetic)
-        >>> print(comparison.verdict)
-        Overall score 0.971 of 1 for 1 column; no column stands out
+        >>> print(comparison.detection.words)
+        synthetic rows can hardly be told from original ones
+        >>> print(f"{comparison.score:.3f}")
+        0.971
         """
         from gpuvgm.report import evaluate_table
 
@@ -1209,7 +1223,9 @@ def _check_settings_of_file(path: Path_, settings: dict[str, Any], dtypes: Any, 
 Transformer = TypeVar("Transformer", bound=BaseTransformer)
 
 
-def fit_for_samples(transformer: Transformer, source: Any) -> Transformer:
+def fit_for_samples(
+    transformer: Transformer, source: Any, keys: Mapping[str, str] = MappingProxyType({})
+) -> Transformer:
     """Fit a table for a generator, without the warnings of `fit`: the generator warns of its samples.
 
     Parameters
@@ -1218,13 +1234,15 @@ def fit_for_samples(transformer: Transformer, source: Any) -> Transformer:
         With the columns and settings.
     source : object
         As for `TableTransformer.fit`, which says what is raised.
+    keys : mapping of str to str
+        Columns that are keys, with the reasons.
 
     Returns
     -------
     TableTransformer
         The transformer itself.
     """
-    transformer._fit(source, silent=True)
+    transformer._fit(source, silent=True, keys=keys)
     return transformer
 
 

@@ -59,7 +59,7 @@ def decode_lazily(transformer: Any, table: Any, template: str, invalid: str, *, 
 def running_identifiers(transformer: Any, names: Iterable[str]) -> list[IdColumn]:
     """Identifiers that are not among the encoded columns, and get running numbers."""
     present = set(names)
-    return [c for c in transformer.model_.identifiers if c.regenerate == "sequence" and c.name not in present]
+    return [c for c in transformer.model_.identifiers if c.regenerate != "missing" and c.name not in present]
 
 
 def _encode_part(transformer: Any, options: Mapping[str, Any], first_row: int, frame: Any, start: int) -> Any:

@@ -30,9 +30,10 @@ class TableTransformer(BaseTransformer, BaseEstimator):  # type: ignore[misc]  #
         within [-1, 1]), `na_values` (text that means a missing value, of text that is numbers, dates or times), `parse`
         (how such text is read where it leaves that open: "day_first", "month_first", "decimal_comma" or
         "decimal_point"), `categories`, `encoding` ("onehot" or "interval", for categorical columns), `regenerate`
-        ("sequence" or "missing": what decoded rows without an identifier get), and the arguments n_components,
-        weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, standardize, scale,
-        tails, floor, inf, unknown and max_categories.
+        ("sequence" or "missing": what decoded rows without an identifier get), `key` and `keep` (samples of
+        `TableSynthesizer` have new values that come back in several rows, or real ones), and the arguments
+        n_components, weight_threshold, weight_concentration_prior, max_iter, tol, tol_per_row, effort, standardize,
+        scale, tails, floor, inf, unknown and max_categories.
     n_components : int
         Upper limit of modes per column.
     weight_threshold : float

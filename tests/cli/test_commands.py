@@ -108,6 +108,7 @@ def test_the_commands_and_options_are_those_that_work():
             "first_rows",
             "compare",
             "min_score",
+            "max_auc",
         },
         "validate": {
             *{*machine, *memory, "model", "delimiter", "max_invalid_share", "max_off_step_share", "max_unknown_share"},
@@ -339,6 +340,10 @@ def test_evaluate_compares_with_synthetic_rows(folder, evaluation, tmp_path):
     assert "synthetic.parquet: " in text and "model m.gpuvgm" in text
     assert document(*arguments, "--min-score", found["score"])["broken"] == []
     assert "the overall score is" in invoke(*arguments, "--min-score", 1, code=1).stdout
+    auc = found["detection"]["auc"]
+    assert document(*arguments, "--max-auc", auc)["broken"] == []
+    assert "the AUC of a classifier is" in invoke(*arguments, "--max-auc", 0.4, code=1).stdout
+    assert "--max-auc is for --compare" in invoke(*evaluation, "--max-auc", 1, code=2).stderr
     assert "--max-ks is not for --compare" in invoke(*arguments, "--max-ks", 1, code=2).stderr
     alone = document(*evaluation)
     assert document(*evaluation, "--min-score", alone["score"])["broken"] == []

@@ -134,7 +134,7 @@ def test_dependence_that_is_lost_has_a_low_score(random: np.random.Generator) ->
     assert found.pairs[-1].score is None
     assert f"\n\nmean score of all pairs of columns: {found.pair_score:.3f}\n\n" in str(found)
     assert found.verdict == (
-        "Overall score 1.000 of 1 for 4 columns; no column stands out; "
+        f"A{found.detection.text[1:]}; overall score 1.000 of 1 for 4 columns; "
         f"pairs to look at: x and group ({scores['x', 'group']:.3f}), x and y ({scores['x', 'y']:.3f})"
     )
 
@@ -196,13 +196,13 @@ def test_pairs_of_numbers_that_have_no_ten_bins(numbers: list[float]) -> None:
 
 def test_the_verdict_names_the_lowest_scores_first(comparison: Comparison) -> None:
     columns = {f"c{i}": replace(comparison.columns["plain"], score=i / 10) for i in range(10)}
-    found = replace(comparison, columns=columns)
+    found = replace(comparison, columns=columns, detection=None)
     assert found.verdict == (
         "Overall score 0.450 of 1 for 10 columns; look at c0 (0.000), c1 (0.100), c2 (0.200) and 6 more"
     )
     assert found.broken({"min_score": 0.45}) == found.broken({"min_score": None}) == []
     assert found.broken({"min_score": 0.5}) == ["the overall score is 0.45, but must be at least 0.5"]
-    with pytest.raises(InputError, match='no limit is called "max_ks": choose from min_score'):
+    with pytest.raises(InputError, match='no limit is called "max_ks": choose from min_score, max_auc'):
         found.broken({"max_ks": 0.1})
 
 
@@ -288,7 +288,9 @@ def test_a_spoilt_column_stands_first(spoilt: str) -> None:
     shown = [line.split()[0] for line in found.to_text().splitlines() if "complement" in line.lower()][: len(rows)]
     page = parsed(found.to_html())
     assert shown == list(sections(page)) == found.worst_first
-    (problem,) = page.all("ul", "warning")[0].all("li")
+    *told, problem = page.all("ul", "warning")[0].all("li")
+    assert len(told) == (spoilt != "c"), "5 % of the rows are no more than hardly told"
+    assert all(spoilt in line.text.partition("seen first: ")[2] for line in told)
     measure = {
         "a": "The KS complement is 0.", "c": "of the original rows hold categories", "e": "in the original table 1.00"
     }  # fmt: skip
@@ -366,13 +368,13 @@ def test_the_synthetic_outline_is_scaled_to_as_many_rows(comparison: Comparison)
 
 def test_text_and_document(comparison: Comparison) -> None:
     lines = str(comparison).splitlines()
-    assert lines[0].startswith("Overall score ")
+    assert lines[0].startswith("A classifier tells synthetic rows from original ones ")
     assert max(map(len, lines)) <= 80
     for name in comparison.columns:
         assert any(line.split()[:1] == [name] for line in lines)
     document = json.loads(json.dumps(comparison.to_dict(), allow_nan=False))
-    figures = {"rows", "synthetic_rows", "verdict", "score", "pair_score", "copies", "real_values", "pairs", "columns"}
-    assert set(document) == figures
+    figures = ["rows", "synthetic_rows", "verdict", "detection", "score", "pair_score", "copies", "closest"]
+    assert [*document] == [*figures, "real_values", "real_shares", "pairs", "columns"]
     assert document["pairs"][0] == asdict(comparison.pairs[0])
     assert {"metric", "score", "missing", "synthetic_missing", "before", "after", "wasserstein"} <= set(
         document["columns"]["plain"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import gpuvgm
 from gpuvgm.report import Comparison
+from gpuvgm.report.advice import share
 from gpuvgm.report.copies import copies
 from tests.report.documents import parsed
 
@@ -233,8 +234,12 @@ def test_columns_of_real_values_are_named(table: dict, transformer: gpuvgm.Table
     honest = payments(ROWS, 1)
     found = transformer.evaluate(table, compare=honest)
     assert found.real_values == found.to_dict()["real_values"] == ["iban"], "customers of both tables are the same"
+    assert found.real_shares == found.to_dict()["real_shares"]
+    assert found.real_shares["iban"] == np.mean(np.isin(honest["iban"], table["iban"]))
+    part = share(found.real_shares["iban"])
     told = (
-        'Synthetic rows hold real values of "iban": text of many values, each of which may name someone or something.'
+        f'Synthetic rows hold real values of "iban" ({part} of them): text of many values, each of which may name '
+        "someone or something."
     )
     remedy = 'Declare "id", so that samples have new ones, or "drop".'
     assert f"{told} {remedy}" in found.to_text().replace("\n", " ")

@@ -16,7 +16,7 @@ from gpuvgm.engines import get_engine
 from gpuvgm.engines.cuda import summary
 from gpuvgm.execution import sampling
 from gpuvgm.io.frames import ArraySource
-from gpuvgm.report import pair_trends
+from gpuvgm.report import detection, pair_trends
 from tests.engines.kernels.building import needs_compiler
 from tests.harness.device.frames import DataFrame
 from tests.table.test_device import in_stage_of
@@ -70,6 +70,7 @@ def _device(strict_cupy: Any, cudf: Any, monkeypatch: pytest.MonkeyPatch) -> Any
     monkeypatch.setattr(sampling, "SAMPLE_RUNS", 4)
     monkeypatch.setattr(sampling, "RUN_ROWS", 128)
     monkeypatch.setattr(pair_trends, "ROWS", 512)
+    monkeypatch.setattr(detection, "MOST_ROWS", detection.LEAST_ROWS)
     for owner, method in ((ArraySource, "sample"), (summary.CellTables, "lend"), (summary.CellTable, "summary")):
         monkeypatch.setattr(owner, method, partialmethod(in_stage_of, hardware.ledger, getattr(owner, method)))
     return hardware

@@ -108,11 +108,11 @@ def _log(x: Floats) -> Floats:
 
 
 def _log1p(x: Floats) -> Floats:
-    """ln(1 + x), also where 1 + x is rounded: ln(u) x / (u - 1) of the rounded sum u (Kahan 1982)."""
+    """ln(1 + x), also where 1 + x is rounded: ln(u) and what was rounded away as a part of u (as in fdlibm)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         u = 1.0 + x
-        rest = u - 1.0
-        return np.where((rest == 0.0) | np.isinf(u), x, _log(u) * (x / rest))
+        y, rest = _log(u), (x - (u - 1.0)) / u
+        return np.where((u > 0.0) & (u < np.inf), y + rest, y)
 
 
 def _expm1(x: Floats) -> Floats:

@@ -61,10 +61,10 @@ GPUVGM_FN double log_from_zero(double x) {
     return x <= 0 ? -infinity : x < infinity ? y : x;
 }
 
-// ln(1 + x), also where 1 + x is rounded: ln(u) x / (u - 1) of the rounded sum u (Kahan 1982).
+// ln(1 + x), also where 1 + x is rounded: ln(u) and what was rounded away as a part of u (as in fdlibm).
 GPUVGM_FN double log1p_of(double x) {
-    const double u = 1.0 + x, rest = u - 1.0, y = log_from_zero(u) * (x / rest);
-    return rest == 0.0 || fabs(u) == from_bits(0x7FF0000000000000ll) ? x : y;
+    const double u = 1.0 + x, y = log_from_zero(u), rest = (x - (u - 1.0)) / u;
+    return u > 0.0 && u < from_bits(0x7FF0000000000000ll) ? y + rest : y;
 }
 
 // exp(x); NaN stays.

@@ -39,7 +39,7 @@ from gpuvgm.io import Source
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.synthesis.conditions import categories_that_meet
 from gpuvgm.synthesis.identifiers import IdentifierForm, tell_of_samples
-from gpuvgm.synthesis.synthesizer import sampled_rows
+from gpuvgm.synthesis.synthesizer import forms_of_table
 from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import SUFFIX, fingerprint, load_model
@@ -252,7 +252,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 rows = transformer.rows(train_data, checkpoint.seed, **options)
             else:
                 table = self._fitted_table(source, columns)
-                forms = IdentifierForm.of_columns(table.model_, sampled_rows(source, table.model_))
+                forms = forms_of_table(source, table.model_)
                 fitted_by_user = isinstance(columns, TableTransformer)
                 tell_of_samples(table.model_, forms, fitted_by_user=fitted_by_user, network=True)
                 transformer.take(table)

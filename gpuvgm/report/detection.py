@@ -1,0 +1,306 @@
+"""Whether a classifier tells synthetic rows from original ones, and by which columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import mixed
+from gpuvgm.columns.codecs import Codec, DatetimeCodec
+from gpuvgm.columns.codecs.datetimes import nanoseconds_of
+from gpuvgm.report.differences import distance_by_chance
+from gpuvgm.summary.grid import Floats, Ints
+
+LEAST_ROWS = 200  # of each table; fewer teach a classifier nothing
+MOST_ROWS = 10_000  # of each table
+MOST_VALUES = 1 << 20  # of each table: of wide tables fewer rows are taken, so that the time is bounded
+HARDLY, WITH_EFFORT = 0.55, 0.7  # AUC up to which rows are hardly told, and told with effort
+FOLDS = 3
+UNKNOWN = 2**31 - 1  # code of values that are no category of the model
+RARE_ROWS = 10  # of both tables: the original's own rare categories count as unknown, as the synthetic table's own do
+MOST_CATEGORIES = 32  # that are told apart as such; more of them are ordered by their frequency
+LEAST_DROP = 0.01  # of the AUC, from which on a feature is named
+NAMED = 3  # features
+MOST_TREES, LEAST_TREES, TREES_OF_FEATURES = 100, 30, 20_000  # fewer for more than 200 features
+PERMUTED_VALUES, LEAST_PERMUTED, MOST_PERMUTED = 200_000, 400, 3_000
+GROUPS = 64  # of features that are permuted together first, where there are more
+_PLACE, _FOLD = 1, 2  # keys of hashes
+_HOUR = 3600 * 10**9  # nanoseconds
+
+Words = NDArray[np.uint64]
+Feature = tuple[str, str]  # a column, and which part of its values; "" for the values themselves
+#: Numbers with NaN for missing values, or codes of categories, among them `UNKNOWN`.
+Features = Mapping[Feature, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFeature:
+    """A feature by which a classifier tells rows.
+
+    Parameters
+    ----------
+    column : str
+        The column.
+    part : str
+        Part of its values, such as "hour" or "missing values"; empty for the values themselves.
+    drop : float
+        By how much the AUC of held-out rows falls where the feature is permuted among them.
+    """
+
+    column: str
+    part: str
+    drop: float
+
+    @property
+    def text(self) -> str:
+        """The feature for people, such as "hour of when"."""
+        return f"{self.part} of {self.column}" if self.part else self.column
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """How well a boosted classifier tells synthetic rows from original ones.
+
+    Parameters
+    ----------
+    auc : float
+        Area under the ROC curve of rows that the classifier has not seen, the mean of its folds; 0.5 (and what falls
+        below it by chance) means that it cannot tell them, 1 that it tells all.
+    rows, synthetic_rows : int
+        Rows of both tables that it saw.
+    seen : tuple of SeenFeature
+        What it saw first, those with the largest drop first; none where the AUC is no more than chance explains.
+    """
+
+    auc: float
+    rows: int
+    synthetic_rows: int
+    seen: tuple[SeenFeature, ...] = ()
+
+    @property
+    def hardly(self) -> bool:
+        """True if rows are hardly told: the AUC is at most 0.55, or no more than chance explains."""
+        return self.auc <= HARDLY or self.by_chance
+
+    @property
+    def by_chance(self) -> bool:
+        """True if the AUC is no more than chance explains."""
+        # The deviation of the AUC of scores that say nothing (Mann and Whitney 1947).
+        return self.auc <= 0.5 + distance_by_chance((self.rows, self.synthetic_rows), 12**-0.5)
+
+    @property
+    def words(self) -> str:
+        """What the AUC means."""
+        if self.hardly:
+            return "synthetic rows can hardly be told from original ones"
+        how = "with effort" if self.auc <= WITH_EFFORT else "at once"
+        return f"a classifier tells synthetic rows from original ones {how}"
+
+    @property
+    def text(self) -> str:
+        """What the AUC means, the AUC, and what the classifier saw first."""
+        seen = f", seen first: {', '.join(feature.text for feature in self.seen)}" if self.seen else ""
+        return f"{self.words} (AUC {self.auc:.3f}{seen})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the figures as a dict that JSON can hold."""
+        return asdict(self) | {"seen": [asdict(feature) for feature in self.seen], "verdict": self.words}
+
+
+def sample_places(rows: int, columns: int) -> Ints:
+    """Indices of the rows of a table that are judged: one, by hash, of each of even parts of the table.
+
+    At most `MOST_ROWS`, and fewer for more columns than some hundred.
+    """
+    count = min(rows, MOST_ROWS, max(LEAST_ROWS, MOST_VALUES // max(columns, 1)))
+    edges = np.arange(count + 1) * rows // max(count, 1)
+    parts = np.diff(edges).astype(np.uint64)
+    return edges[:-1] + (mixed(edges[:-1].astype(np.uint64), _PLACE) % np.maximum(parts, 1)).astype(np.int64)
+
+
+def date_parts(codec: Codec, numbers: Floats) -> dict[str, Floats]:
+    """Hour, weekday (Monday is 0) and day of the month of a codec's numbers, of the clock of the column's zone.
+
+    Times of the day have no days, and dates no hours; other columns have no parts. NaN where a value is missing.
+    """
+    if not isinstance(codec, DatetimeCodec) or pa.types.is_duration(codec.type):
+        return {}
+    is_missing = np.isnan(numbers)
+    values = codec.base + np.where(is_missing, 0, numbers).astype(np.int64)
+    type_ = codec.type
+    if pa.types.is_timestamp(type_) and type_.tz is not None:
+        moments: Any = pa.array(values).cast(type_)
+        values = np.asarray(pc.local_timestamp(moments).view(pa.int64()))
+    a_day, an_hour = (max(length // nanoseconds_of(type_), 1) for length in (24 * _HOUR, _HOUR))
+    days = values // a_day
+    parts: dict[str, Ints] = {}
+    if not pa.types.is_date(type_):
+        parts["hour"] = values % a_day // an_hour
+    if not pa.types.is_time(type_):
+        dates = days.astype("M8[D]")
+        parts["weekday"] = (days + 3) % 7  # 1970 began on a Thursday
+        parts["day of the month"] = (dates - dates.astype("M8[M]")).astype(np.int64)
+    return {part: np.where(is_missing, np.nan, rows) for part, rows in parts.items()}
+
+
+def row_hashes(original: Features, synthetic: Features) -> tuple[Words, Words]:
+    """64 bits for each row of two tables: of its values, and of how many equal rows stand before it in its table.
+
+    Equal rows of the two tables have pairs of equal hashes, and equal rows of one table differ.
+    """
+    ranks = _ranks(original, synthetic)
+    length = len(next(iter(original.values()), ()))
+    keys: list[Words] = []
+    for part in (slice(None, length), slice(length, None)):
+        words: Words = np.zeros(len(next(iter(ranks.values()))[part]), np.uint64)
+        for place, rows in enumerate(ranks.values(), 1):
+            words = mixed(words ^ np.nan_to_num(rows[part], nan=-1).astype(np.int64).astype(np.uint64), place)
+        keys.append(mixed(words ^ _occurrence(words), _FOLD))
+    return keys[0], keys[1]
+
+
+def _occurrence(keys: Words) -> Words:
+    """Number of equal keys before each."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    occurrence = np.empty(len(keys), np.uint64)
+    occurrence[order] = np.arange(len(keys)) - np.searchsorted(ordered, ordered)
+    return occurrence
+
+
+def _by_frequency(original: Features, synthetic: Features) -> tuple[Features, Features]:
+    """Features of both tables, with codes by falling frequency in both together, and rare ones as unknown.
+
+    Codes by the frequency in one table alone would tell its rows: a category leads by chance where it has more of them.
+    """
+    tables: tuple[dict[Feature, Any], dict[Feature, Any]] = dict(original), dict(synthetic)
+    for name, rows in original.items():
+        if rows.dtype.kind != "f":
+            codes, counts = np.unique(np.concatenate([rows, synthetic[name]]), return_counts=True)
+            # Equal counts in an order that neither table has made.
+            order = np.lexsort((mixed(codes.astype(np.int64).astype(np.uint64), _PLACE), -counts))
+            frequency_ranks = np.empty(len(codes), np.int64)
+            frequency_ranks[order] = np.arange(len(codes))
+            is_unknown = (counts < RARE_ROWS) | (codes == UNKNOWN)
+            new_codes = np.where(is_unknown, UNKNOWN, frequency_ranks)
+            for table in tables:
+                table[name] = new_codes[np.searchsorted(codes, table[name])]
+    return tables
+
+
+def _ranks(original: Features, synthetic: Features) -> dict[Feature, Floats]:
+    """Ranks of the different values of both tables, one after the other; NaN stays.
+
+    Trees see no difference, and numbers of any size, infinite ones too, are such ranks.
+    """
+    ranks = {}
+    for name, rows in original.items():
+        values = np.concatenate([rows, synthetic[name]]).astype(np.float64)
+        rank = np.unique(values, return_inverse=True)[1].astype(np.float64)
+        ranks[name] = np.where(np.isnan(values), np.nan, rank)
+    return ranks
+
+
+def detect(original: Features, synthetic: Features, hashes: Sequence[Words]) -> Detection | None:
+    """Train a classifier on two thirds of the rows, three times, and let it tell the others; None for few rows.
+
+    Parameters
+    ----------
+    original, synthetic : mapping of feature to ndarray of shape (rows,)
+        Features of both tables.
+    hashes : sequence of ndarray of shape (rows,), uint64
+        What `row_hashes` gives for the rows of both tables: copies of a row are seen together or not at all, so that
+        no classifier is misled by them.
+    """
+    sizes = [len(words) for words in hashes]
+    if min(sizes) < LEAST_ROWS:
+        return None
+    original, synthetic = _by_frequency(original, synthetic)
+    ranks = {name: rank for name, rank in _ranks(original, synthetic).items() if len(np.unique(rank)) > 1}
+    if not ranks:
+        return Detection(0.5, sizes[0], sizes[1])
+    is_code = [
+        original[name].dtype.kind != "f" and len(np.unique(rank)) <= MOST_CATEGORIES for name, rank in ranks.items()
+    ]
+    matrix, labels = np.column_stack([*ranks.values()]), np.repeat([0, 1], sizes)
+    folds = np.concatenate(hashes) % np.uint64(FOLDS)
+    aucs, drops = _judge(matrix, labels, folds, is_code)
+    found = Detection(max(0.5, float(np.mean(aucs))), sizes[0], sizes[1])
+    if found.by_chance:
+        return found
+    names = [*ranks]
+    order = np.argsort(-drops, kind="stable")[:NAMED]
+    first = [at for at in order if drops[at] >= max(LEAST_DROP, drops[order[0]] / 5)] or order[:1]
+    seen = [SeenFeature(names[at][0], _part(names[at], matrix[:, at], labels), float(drops[at])) for at in first]
+    return replace(found, seen=tuple(seen))
+
+
+def _judge(matrix: Floats, labels: Ints, folds: Words, is_code: Sequence[bool]) -> tuple[list[float], Floats]:
+    """AUC of each fold, and the drop of each feature in the first one."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import ThreadpoolController
+
+    aucs, drops = [], np.empty(0)
+    trees = max(LEAST_TREES, min(MOST_TREES, TREES_OF_FEATURES // matrix.shape[1]))
+    # Threads that wait for a busy processor cost more than they bring, for so few rows. OpenMP's limit is one of this
+    # thread alone, so that comparisons in several threads do not disturb each other.
+    with ThreadpoolController().limit(limits=1, user_api="openmp"):
+        for fold in range(FOLDS):
+            is_held = folds == fold
+            model = HistGradientBoostingClassifier(
+                max_iter=trees, early_stopping=False, random_state=0, categorical_features=np.array(is_code)
+            ).fit(matrix[~is_held], labels[~is_held])
+            held, held_labels = matrix[is_held], labels[is_held]
+            aucs.append(_auc(model, held, held_labels))
+            if fold == 0:
+                drops = _drops(model, held, held_labels)
+    return aucs, drops
+
+
+def _auc(model: Any, matrix: Floats, labels: Ints) -> float:
+    """Area under the ROC curve: share of pairs of rows in the right order, equal scores count half."""
+    scores = model.decision_function(matrix)
+    original, synthetic = np.sort(scores[labels == 0]), scores[labels == 1]
+    places = [np.searchsorted(original, synthetic, side=side) for side in ("left", "right")]
+    return float(np.mean((places[0] + places[1]) / 2) / max(len(original), 1))
+
+
+def _drops(model: Any, matrix: Floats, labels: Ints) -> Floats:
+    """By how much the AUC falls where each feature is permuted; 0 for those of groups that matter less than others."""
+    features = matrix.shape[1]
+    most = min(MOST_PERMUTED, max(LEAST_PERMUTED, PERMUTED_VALUES // features))
+    rows = np.argsort(mixed(np.arange(len(matrix), dtype=np.uint64), _PLACE))[:most]
+    matrix, labels = matrix[rows], labels[rows]
+    before = _auc(model, matrix, labels)
+
+    def drop(group: Ints) -> float:
+        permuted, key = matrix.copy(), int(group[0])
+        order = np.argsort(mixed(np.arange(len(matrix), dtype=np.uint64), _FOLD, key))
+        permuted[:, group] = matrix[np.ix_(order, group)]
+        return before - _auc(model, permuted, labels)
+
+    groups = np.array_split(np.arange(features), min(features, GROUPS))
+    group_drops = [drop(group) for group in groups]
+    drops = np.zeros(features)
+    for at in np.argsort(group_drops)[::-1][: NAMED if features > GROUPS else features]:
+        drops[groups[at]] = [drop(feature[None]) for feature in groups[at]] if len(groups[at]) > 1 else group_drops[at]
+    return drops
+
+
+def _part(name: Feature, rows: Floats, labels: Ints) -> str:
+    """Part of the values that tells most: "missing values" where these differ more than the values do."""
+    if name[1]:
+        return name[1]
+    missing = [float(np.mean(np.isnan(rows[labels == label]))) for label in (0, 1)]
+    present = [np.sort(rows[(labels == label) & ~np.isnan(rows)]) for label in (0, 1)]
+    if not all(map(len, present)):
+        return "missing values"
+    points = np.concatenate(present)
+    shares = [np.searchsorted(values, points, side="right") / len(values) for values in present]
+    return "missing values" if abs(missing[0] - missing[1]) > np.max(np.abs(shares[0] - shares[1])) else ""

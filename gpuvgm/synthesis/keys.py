@@ -1,0 +1,250 @@
+"""Keys: text whose values each name someone and come back in several rows. Samples have new ones, in as many rows.
+
+A row's key is a function of the seed and its number. A period of rows is laid out into keys by the distribution of rows
+per key, and row i takes the place that a permutation of the period gives it; each period has keys of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from gpuvgm.columns.records import Count
+from gpuvgm.io.arrow import is_text_type, plain_column
+from gpuvgm.synthesis.drawing import shuffled
+
+Hashes = NDArray[np.uint64]
+#: Text of no more different values is a code; of those that look like keys, this share looks so.
+MOST_CODES = 255
+ALIKE = 0.95
+REPEATED = 0.995  # of the rows of a sample are different values at most, where other rows may repeat more
+#: Columns determine each other where their pairs are at most so many times as many as the values of each.
+ONE_TO_ONE = 1.02
+LEAST_REPEATED = 10  # values that come back, or nothing is known
+LEAST_SHARE = 0.5  # of the values of a key that determines another column, for that to be a key
+COUNTED_KEYS = 1 << 14  # with the smallest hashes, whose rows are counted
+LONGEST_PERIOD = 1 << 20  # rows
+LOOKS = {
+    "e-mail addresses": r"\A[^@\s]+@[^@\s]+\.[A-Za-z]+\z",
+    "IBANs": r"\A[A-Z]{2}[0-9]{2} ?([A-Z0-9] ?){11,30}\z",
+    "phone numbers": r"\A(\+[0-9][0-9 ()/.-]{6,}[0-9]|\(?0[0-9]+[ )/-][0-9 ()/-]{4,}[0-9]|"
+    r"\(?[0-9]{3}[-. )]+[0-9]{3}[-. ][0-9]{4})\z",
+    "payment cards": r"\A[0-9]{4}([ -]?[0-9]{3,6}){2,4}\z",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyLayout:
+    """Distribution of rows per key.
+
+    Parameters
+    ----------
+    group : str
+        The first of the columns that share their keys' numbers.
+    rows : int
+        Rows of the table that have a key.
+    sizes, keys : tuple of int
+        Numbers of rows, ascending, and how many of the keys that were counted have each.
+    """
+
+    group: str
+    rows: Count = 0
+    sizes: tuple[Count, ...] = ()
+    keys: tuple[Count, ...] = ()
+
+    def numbers(self, first_row: int, rows: int, seed: int) -> NDArray[np.uint64]:
+        """Numbers of the keys of consecutive rows."""
+        stops = period_of(self)
+        period = np.uint64(stops[-1])
+        periods, places = np.divmod(np.arange(first_row, first_row + rows, dtype=np.uint64), period)
+        places = shuffled(places, int(period), f"{self.group}/keys", seed)
+        keys = np.searchsorted(stops, places.astype(np.int64), side="right").astype(np.uint64)
+        return periods * np.uint64(len(stops)) + keys
+
+
+@lru_cache(maxsize=16)  # which frozen layouts are keys of
+def period_of(layout: KeyLayout) -> NDArray[np.int64]:
+    """Rows of a period up to the end of each key, shape (keys,); a few periods are as long as the table."""
+    counted_keys, counted_rows = sum(layout.keys), sum(map(int.__mul__, layout.sizes, layout.keys))
+    if not counted_rows:
+        return np.ones(1, np.int64)
+    periods = -(-layout.rows // LONGEST_PERIOD)
+    count = max(1, round(layout.rows / periods * counted_keys / counted_rows))
+    ranks = (np.arange(count) + 0.5) * (counted_keys / count)
+    return np.cumsum(np.array(layout.sizes)[np.searchsorted(np.cumsum(layout.keys), ranks)])
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCounts:
+    """Rows of the keys with the smallest hashes; merging does not depend on the order.
+
+    Parameters
+    ----------
+    hashes : ndarray of shape (keys,), uint64
+        Ascending.
+    rows : ndarray of shape (keys,), int64
+        Rows of each key.
+    all_rows : int
+        Rows of all keys.
+    """
+
+    hashes: Hashes
+    rows: NDArray[np.int64]
+    all_rows: int
+
+    @classmethod
+    def of(cls, hashes: Hashes) -> KeyCounts:
+        """Counts of rows by their hashes, 0 where a row has no key."""
+        present = hashes[hashes != 0]
+        return cls(*_added(present, np.ones(len(present), np.int64)), len(present))
+
+    def merge(self, other: KeyCounts) -> KeyCounts:
+        """Counts of both sets of rows."""
+        hashes, rows = np.concatenate((self.hashes, other.hashes)), np.concatenate((self.rows, other.rows))
+        return KeyCounts(*_added(hashes, rows), self.all_rows + other.all_rows)
+
+    def layout(self, group: str) -> KeyLayout:
+        """Distribution of rows per key, without the hashes."""
+        sizes, keys = np.unique(self.rows, return_counts=True)
+        return KeyLayout(group, self.all_rows, tuple(sizes.tolist()), tuple(keys.tolist()))
+
+
+def _added(hashes: Hashes, rows: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
+    """The smallest different hashes, and the sums of their rows."""
+    distinct, places = np.unique(hashes, return_inverse=True)
+    totals = np.zeros(len(distinct), np.int64)
+    np.add.at(totals, places, rows)
+    return distinct[:COUNTED_KEYS], totals[:COUNTED_KEYS]
+
+
+# -- which columns are keys
+
+
+def keys_found(columns: Mapping[str, Any], *, whole: bool) -> dict[str, str]:
+    """Names of the columns that hold keys, each with a reason.
+
+    Parameters
+    ----------
+    columns : mapping of str to pyarrow.ChunkedArray
+        A sample of columns whose kind is not declared.
+    whole : bool
+        Whether the sample is the whole table.
+    """
+    plain = {name: plain_column(column) for name, column in columns.items()}
+    codes = {name: Codes.of(column) for name, column in plain.items() if is_text_type(column.type)}
+    most = ALIKE if whole else REPEATED
+    codes = {name: one for name, one in codes.items() if MOST_CODES < len(one.texts) < most * one.rows}
+    keys = {name: look for name, one in codes.items() if (look := _look_of(one.texts))}
+    looked = [*keys]
+    for name, one in codes.items():
+        if name not in keys and _has_one_form(one.texts):
+            beside = next((key for key in looked if _belong(one, codes[key])), None)
+            keys |= {name: f'numbers that belong to "{beside}"'} if beside else {}
+    return {name: keys[name] for name in columns if name in keys}
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """A column as numbers of its texts.
+
+    Parameters
+    ----------
+    numbers : ndarray of shape (rows,), int64
+        Number of each row's text; -1 without one.
+    texts : pyarrow.Array
+        The different texts.
+    """
+
+    numbers: NDArray[np.int64]
+    texts: pa.Array[Any]
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray[Any]) -> Codes:
+        """Numbers of a column's texts."""
+        encoded: Any = column.cast(pa.string()).cast(pa.large_string()).combine_chunks().dictionary_encode()
+        numbers = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        return cls(numbers, encoded.dictionary)
+
+    @property
+    def rows(self) -> int:
+        """Rows with a text."""
+        return int(np.count_nonzero(self.numbers >= 0))
+
+
+def _look_of(texts: Any) -> str | None:
+    """What nearly all texts look like; None for others."""
+    for look, pattern in LOOKS.items():
+        share = pc.mean(pc.match_substring_regex(texts, pattern)).as_py()
+        if share >= ALIKE and (look != "payment cards" or check_of(texts.to_pylist()) == "luhn"):
+            return look
+    return None
+
+
+def _has_one_form(texts: Any) -> bool:
+    """Return whether texts are single words with numbers of six digits, or of five beside letters, equally long."""
+    alike = pc.mean(pc.match_substring_regex(texts, r"\A([0-9]{6,}|[A-Za-z]+[-_]?[0-9]{4,})\z")).as_py()
+    lengths = pc.value_counts(pc.utf8_length(texts)).field("counts")
+    return bool(alike >= ALIKE and pc.max(lengths).as_py() >= ALIKE * len(texts))
+
+
+def _determines(first: Codes, other: Codes) -> bool:
+    """Return whether rows with the same value of a column have the same of another one.
+
+    Only values that come back count: where each is in one row, as in a sample of a long table, every column would
+    determine every other.
+    """
+    present = (first.numbers >= 0) & (other.numbers >= 0)
+    numbers, other_numbers = first.numbers[present], other.numbers[present]
+    repeated = np.bincount(numbers, minlength=len(first.texts)) > 1
+    again = repeated[numbers]
+    pairs = len(np.unique(numbers[again] * len(other.texts) + other_numbers[again]))
+    return LEAST_REPEATED <= pairs <= ONE_TO_ONE * int(repeated.sum())
+
+
+def _belong(column: Codes, key: Codes) -> bool:
+    """Return whether a column determines a key, or a key determines it and has not many more values."""
+    is_fine = len(column.texts) >= LEAST_SHARE * len(key.texts)
+    return _determines(column, key) or (is_fine and _determines(key, column))
+
+
+def groups_of_keys(columns: Mapping[str, Any]) -> dict[str, str]:
+    """For each column of keys the first one that it determines and is determined by, in a sample; perhaps itself."""
+    codes = {name: Codes.of(plain_column(column)) for name, column in columns.items()}
+    groups: dict[str, str] = {}
+    for name, column in codes.items():
+        firsts = [(first, codes[first]) for first in dict.fromkeys(groups.values())]
+        alike = (first for first, key in firsts if _determines(column, key) and _determines(key, column))
+        groups[name] = next(alike, name)
+    return groups
+
+
+# -- check digits
+
+
+def check_of(texts: list[str]) -> str:
+    """The check digits that nearly all texts have right: "iban" (ISO 7064, mod 97), "luhn" (ISO/IEC 7812) or none."""
+    for check in ("iban", "luhn"):
+        pattern = LOOKS["IBANs" if check == "iban" else "payment cards"].replace(r"\z", r"\Z")
+        right = sum(bool(re.match(pattern, text)) and with_check_digits(text, check) == text for text in texts)
+        if texts and right >= ALIKE * len(texts):
+            return check
+    return ""
+
+
+def with_check_digits(text: str, check: str) -> str:
+    """The text with right check digits: the third and fourth letter of an IBAN, or the last digit."""
+    if check == "iban":
+        compact = text.replace(" ", "")
+        number = int("".join(str(int(letter, 36)) for letter in f"{compact[4:]}{compact[:2]}00"))
+        return f"{text[:2]}{98 - number % 97:02d}{text[4:]}"
+    digits = [int(letter) for letter in text[:-1] if letter.isdigit()][::-1]
+    doubled = [digit if place % 2 else sum(divmod(2 * digit, 10)) for place, digit in enumerate(digits)]
+    return f"{text[:-1]}{-sum(doubled) % 10}"

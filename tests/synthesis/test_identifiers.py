@@ -1,0 +1,129 @@
+"""New identifiers: none is one of the table, whatever the form, the parts of the rows and the order of merging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from gpuvgm.synthesis.identifiers import IdentifierForm, identifier_form
+from gpuvgm.synthesis.seen import MOST_PARTS, Pattern, SeenValues
+
+ROWS = 20_000
+RANDOM = np.random.default_rng(7)
+NUMBERS = RANDOM.permutation(ROWS)
+DIGITS = RANDOM.integers(0, 10, (ROWS, 9))
+LETTERS = RANDOM.integers(0, 26, (ROWS, 4)) + ord("a")
+
+
+def texts(make: Any) -> list[str]:
+    return [make(i) for i in range(ROWS)]
+
+
+def phone(i: int) -> str:
+    return "+49 {}{}{} {}{}{}{}{}{}".format(*DIGITS[i])
+
+
+COLUMNS = {
+    "whole": (NUMBERS * 10 - 500, None),
+    "unsigned": (NUMBERS.astype(np.uint64) + np.uint64(2**63), None),
+    "running": (texts(lambda i: f"T{NUMBERS[i]:05d}"), r"T\d{5}"),
+    "countries": (texts(lambda i: f"{['US', 'UK', 'DE'][i % 3]}-{NUMBERS[i]:05d}"), r"(US|UK|DE)-\d{5}"),
+    "phone": (texts(phone), r"\+49 \d{3} \d{6}"),
+    "code": (texts(lambda i: f"{'AB'[i % 2]}X{DIGITS[i][0]}-{phone(i)[-6:]}"), r"[AB]X\d-\d{6}"),
+    "mail": (
+        texts(lambda i: f"{bytes(LETTERS[i].tolist()).decode()}{i % 7}@{['web', 'mail'][i % 2]}.com"),
+        r"[a-z]{4}\d@(web|mail)\.com",
+    ),
+    "full": ([f"{n % 100:02d}/{n // 100 % 100:02d}" for n in NUMBERS], r"\d\d/\d{3}"),
+    "uneven": (texts(lambda i: f"{NUMBERS[i]}" if i % 2 else f"a{NUMBERS[i]}x{i % 7}"), None),
+}
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return pd.DataFrame({name: values for name, (values, _) in COLUMNS.items()} | {"x": NUMBERS % 40})
+
+
+@pytest.fixture(scope="module")
+def fitted(table: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    return gpuvgm.TableSynthesizer(dict.fromkeys(COLUMNS, "id")).fit(table)
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_no_value_of_a_sample_is_one_of_the_table(name: str, table: pd.DataFrame, fitted: Any) -> None:
+    rows = fitted.sample(ROWS)[name]
+    assert not {*rows} & {*table[name]}
+    assert rows.is_unique
+    pattern = COLUMNS[name][1]
+    assert pattern is None or rows[: ROWS // 2].str.fullmatch(pattern).all()
+
+
+def test_running_numbers_begin_after_all_rows_and_not_those_of_a_sample(tmp_path: Path) -> None:
+    """The largest numbers stand in one place, of a file that does not know its rows."""
+    rows = 300_000
+    keys = np.arange(rows)
+    keys[299_990] = 400_000
+    frame = pd.DataFrame({"id": keys, "text": [f"C{key:06d}" for key in keys], "x": keys % 40})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    sample = gpuvgm.TableSynthesizer({"id": "id", "text": "id"}).fit(tmp_path / "rows.csv").sample(3).to_pydict()
+    assert sample["id"] == [400_001, 400_002, 400_003]
+    assert sample["text"] == ["C400001", "C400002", "C400003"]
+
+
+@pytest.mark.parametrize("name", ["running", "phone", "full"])
+def test_what_is_seen_does_not_depend_on_blocks_or_their_order(name: str) -> None:
+    values: Any = COLUMNS[name][0]
+    form = identifier_form(pa.chunked_array([values]))
+    assert form is not None
+    parts = [SeenValues.of(form.tokens, pa.array(values[at::7])) for at in range(7)]
+    forth = back = SeenValues()
+    for part in parts:
+        forth, back = forth.merge(part), part.merge(back)
+    assert forth == back == SeenValues.of(form.tokens, pa.array(values))
+
+
+def test_forms_of_more_rows_make_none_of_them(table: pd.DataFrame) -> None:
+    """By another fit that is merged, or by rows that are added: what the first rows lacked is no longer made."""
+    half = gpuvgm.TableSynthesizer(dict.fromkeys(COLUMNS, "id")).fit(table[: ROWS // 2])
+    other = gpuvgm.TableSynthesizer(like=half).fit(table[ROWS // 2 :])
+    merged, swapped = half.merge(other), other.merge(half)
+    assert merged.identifiers_ == swapped.identifiers_ == half.partial_fit(table[ROWS // 2 :]).identifiers_
+    rows = merged.sample(5_000)
+    assert not any({*rows[name]} & {*table[name]} for name in COLUMNS)
+
+
+def test_what_a_form_keeps_are_no_values(fitted: gpuvgm.TableSynthesizer) -> None:
+    """Parts of a text at most, each of which leaves many values open, and no more than 4,096."""
+    for form in fitted.identifiers_.values():
+        assert len(form.unseen) <= MOST_PARTS
+        open_places = form.pattern.count("\\0") + form.pattern.count("\\a")
+        assert form.kind != "shape" or not form.unseen or open_places > 0
+
+
+def test_shapes_whose_values_all_occur_get_longer() -> None:
+    values = pa.chunked_array([[f"{n:02d}-x" for n in range(100)]])
+    form = IdentifierForm("shape", r"\0\0-x")
+    longer = form.refined(SeenValues.of(form.tokens, values.chunk(0)))
+    assert longer.pattern == r"\0\0\0-x"
+    assert longer.refined(SeenValues.of(longer.tokens, pa.array(["123-xyz"]))).pattern == r"\0\0\0\0\0\0-x"
+    assert longer.refined(SeenValues.of(longer.tokens, pa.array(["x" * 64]))).kind == "missing"
+
+
+def test_texts_of_other_shapes_are_not_counted() -> None:
+    seen = SeenValues.of(Pattern(r"ä\0\a"), pa.array(["ä1a", "ä1A", "a1a", "ä1", "ä1ab", None, "ää1"]))
+    assert (seen.rows, seen.longest) == (1, 4)
+    assert np.unpackbits(np.frombuffer(seen.parts[0], np.uint8)).sum() == 1
+
+
+def test_rare_texts_are_no_codes() -> None:
+    """A prefix of one row may name someone."""
+    values = [f"{'AB' if i else 'ZQ'}{i:05d}-{i % 7}" for i in range(5_000)]
+    form = identifier_form(pa.chunked_array([values]))
+    assert form is not None
+    assert "ZQ" not in repr(form)

