@@ -8,7 +8,7 @@ meet in a table are neighbours of each other and sums over tables are exact.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -21,6 +21,7 @@ CHILD_GROUPS = 24  # of a child's bins, which depend on both parents
 PARENT_GROUPS = 32  # of the bins of each of two parents
 LEVELS = (4, 16)  # groups of the first parent's bins that its tables back off to
 CANDIDATES = 8  # parents of a column that are tried
+SEARCHED = 64  # groups of a column's bins, at most, by which parents are chosen
 SAMPLE_ROWS = 20_000
 
 
@@ -90,7 +91,7 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
     parents : {0, 1, 2}
         Largest number of parents.
     """
-    search = _ParentSearch([Axis(candidate) for candidate in bins], codes)
+    search = _ParentSearch(*zip(*map(_searched, bins, codes), strict=True)) if bins else _ParentSearch([], [])
     candidates = search.candidates() if parents else [[] for _ in bins]
     parents_of: dict[int, tuple[int, ...]] = {}
     nodes = []
@@ -116,6 +117,14 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
         rows = max(len(codes[child]), 1)
         nodes.append(Node(bins[child].name, tuple(bins[p].name for p in chosen), tuple(gain / rows for gain in gains)))
     return tuple(nodes)
+
+
+def _searched(bins: Bins, codes: Codes) -> tuple[Axis, Codes]:
+    """A column as parents are chosen: groups of its bins where there are many, and that of each row."""
+    if len(bins) <= SEARCHED:
+        return Axis(bins), codes
+    groups = bins.groups(SEARCHED)
+    return Axis(replace(bins, rows=np.bincount(groups, bins.rows).astype(np.int64))), groups[codes]
 
 
 def _list_parents(

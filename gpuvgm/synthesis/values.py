@@ -14,6 +14,7 @@ from gpuvgm.arrays import Column, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn, CategoryValues
 from gpuvgm.columns.codecs import with_value
+from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines.base import philox_words
@@ -38,7 +39,8 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
     values = [*[MISSING] * bins.has_missing, *column.modal_numbers]
     value_of_bin = dict(zip(separate_bins.tolist(), values, strict=True))
     if origin is None:
-        return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, numbers)
+        round_ = _rounding(bins)
+        return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, round_(numbers))
 
     def beside_origin(codes: Codes, numbers: Floats, rows: Rows) -> Column:
         first = origin.numbers(rows)
@@ -46,6 +48,14 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
         return _draw_numbers(column, value_of_bin, codes, origin.datetimes(np.maximum(numbers, 0.0), first), ends)
 
     return beside_origin
+
+
+def _rounding(bins: Bins) -> Callable[[Floats], Floats]:
+    """Return what numbers are rounded to where all of them have 32 bits."""
+    if bins.single is None:
+        return lambda numbers: numbers
+    codec = FloatCodec(pa.float32(), step=bins.single or None)
+    return lambda numbers: codec.encode(codec.decode(numbers))
 
 
 def _draw_numbers(
