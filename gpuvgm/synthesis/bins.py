@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 import pyarrow as pa
+from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from gpuvgm.arrays import distinct_values, namespace_of, on_host

@@ -81,7 +81,9 @@ def likeliest_bins(
     engine : Engine
         Compute engine.
     """
-    bins_by_name = {name: bins_of(column, summaries.get(name), rows, interval_limit) for name, column in columns.items()}
+    bins_by_name = {
+        name: bins_of(column, summaries.get(name), rows, interval_limit) for name, column in columns.items()
+    }
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows):
         name, first = origin.column.name, bins_by_name[origin.first.name]

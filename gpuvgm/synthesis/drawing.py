@@ -10,46 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpuvgm.arrays import to_numpy
 from gpuvgm.engines import Engine
-from gpuvgm.engines.base import philox_words
 from gpuvgm.engines.tables import Draw, DrawnColumn, Lottery
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.conditioned import ConditionedTrees
 from gpuvgm.synthesis.messages import Messages, propagate
 from gpuvgm.synthesis.network import Network
+from gpuvgm.synthesis.streams import column_number
 
 Drawn = list[tuple[Codes, Floats]]
-
-
-def column_number(name: str) -> int:
-    """Column part of the generator's counter, another one than that of transform."""
-    return int.from_bytes(sha256(b"sample " + name.encode()).digest()[:8], "big")
-
-
-def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> NDArray[np.uint64]:
-    """Other numbers below `count` for numbers below it, no two the same, as if drawn.
-
-    A Feistel network of four rounds is applied again where it leaves the range (Black & Rogaway, 2002).
-    """
-    half = np.uint64((max(count - 1, 1).bit_length() + 1) // 2)
-    mask = np.uint64((1 << int(half)) - 1)
-
-    def permute(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
-        for round_ in range(4):
-            word = philox_words(right, column_number(f"{name}/round {round_}"), seed)[0]
-            left, right = right, left ^ (word & mask)
-        return left << half | right
-
-    permutation = permute(numbers >> half, numbers & mask)
-    while (is_outside := permutation >= np.uint64(count)).any():
-        permutation[is_outside] = permute(permutation[is_outside] >> half, permutation[is_outside] & mask)
-    return permutation
 
 
 @dataclass(frozen=True)  # no slots: keys are cached
@@ -79,8 +53,7 @@ class Drawing:
         InputError
             Where no row can meet them.
         """
-        evidence = {place: np.add.reduceat(bins.mass, bins.first[:-1]) for place, bins in self.conditions.items()}
-        return propagate(self.network, evidence)
+        return propagate(self.network, self.trees.evidence)
 
     @cached_property
     def _columns(self) -> tuple[DrawnColumn, ...]:
@@ -106,31 +79,45 @@ class Drawing:
     def _places_of_bins(self) -> tuple[DrawnColumn, ...]:
         """Places of each node's rows in bins that are drawn already."""
         columns, nothing = [], np.empty(0, np.int64)
-        for bins in self.network.structure.bins:
-            size = len(bins)
+        for place, every in enumerate(self.network.structure.bins):
+            bins, size = self.conditions.get(place, every), len(every)
             own = Lottery.of(np.eye(size).ravel(), np.arange(0, size * size, size))
             pieces = Lottery.of(bins.mass, bins.first[:-1])
             columns.append(DrawnColumn(own, None, pieces, bins.low, bins.high, 1, nothing))
         return tuple(columns)
 
+    @cached_property
+    def trees(self) -> ConditionedTrees:
+        """Trees of the columns up to the last one with a condition."""
+        evidence = {place: np.add.reduceat(bins.mass, bins.first[:-1]) for place, bins in self.conditions.items()}
+        return ConditionedTrees(self.network, evidence, self._codes, self.engine)
+
+    def _codes(self, place: int, drawn: Mapping[int, Codes], first_row: int, rows: int, seed: int) -> Codes:
+        """Bins of a column for consecutive rows, given those of columns before it, where the engine draws."""
+        structure = self.network.structure
+        node, draw = structure.trees[place], Draw(seed, column_number(structure.nodes[place].name), first_row)
+        asked = [drawn[other] for other in node.asked]
+        return self.engine.draw_in_trees(node.trees, asked, self.network.shares[place], draw, rows)
+
     def _rows_of_trees(self, first_row: int, rows: int, seed: int) -> Drawn:
-        """Consecutive rows without conditions."""
-        structure, drawn = self.network.structure, dict[int, Codes]()
-        columns: dict[int, tuple[Codes, Floats]] = {}
+        """Consecutive rows, by the trees."""
+        structure, columns = self.network.structure, dict[int, tuple[Codes, Floats]]()
+        drawn = self.trees.codes(first_row, rows, seed) if self.conditions else dict[int, Codes]()
         for place in structure.order:
-            node, draw = structure.trees[place], Draw(seed, column_number(structure.nodes[place].name), first_row)
-            asked = [drawn[other] for other in node.asked]
-            codes = self.engine.draw_in_trees(node.trees, asked, self.network.shares[place], draw, rows)
-            drawn[place], places = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
+            if place not in drawn:
+                drawn[place] = self._codes(place, drawn, first_row, rows, seed)
+            draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
+            drawn[place], places = self.engine.draw_rows(self._places_of_bins[place], [drawn[place]], draw, rows)
             columns[place] = to_numpy(drawn[place]), to_numpy(places)
         return [columns[place] for place in range(len(structure.nodes))]
 
     def rows(self, first_row: int, rows: int, seed: int) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
-        A place is a number of the plain codec, or the index of a modal value or a category.
+        A place is a number of the plain codec, or the index of a modal value or a category. With conditions rows are
+        those of the trees that meet them; where hardly any does, rows are drawn from the network of parents.
         """
-        if not self.conditions:
+        if not self.conditions or self.trees.is_exact:
             return self._rows_of_trees(first_row, rows, seed)
         columns: Drawn = []
         structure, bins = self.network.structure, list[Codes]()  # where the engine draws

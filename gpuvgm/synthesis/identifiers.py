@@ -23,9 +23,9 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
-from gpuvgm.synthesis.drawing import column_number, shuffled
 from gpuvgm.synthesis.keys import KeyCounts, KeyLayout, check_of, groups_of_keys, with_check_digits
 from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
+from gpuvgm.synthesis.streams import column_number, shuffled
 from gpuvgm.table.fit_report import warnings_of_samples
 
 _LOG = logging.getLogger("gpuvgm")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.columns.records import Count
 from gpuvgm.io.arrow import is_text_type, plain_column
-from gpuvgm.synthesis.drawing import shuffled
+from gpuvgm.synthesis.streams import shuffled
 
 Hashes = NDArray[np.uint64]
 #: Text of no more different values is a code; of those that look like keys, this share looks so.

@@ -6,7 +6,7 @@ and the group of the second; and a bin of that group, which depends on the bin o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -263,10 +263,11 @@ class Network:
         """Logarithms of the probabilities of both halves, in nats."""
         return tuple(np.log(np.stack((1 - shares, shares))) for shares in self.shares)
 
-    def log_probability(self, codes: Sequence[Codes], rows: int, engine: Engine) -> Floats:
-        """Logarithm of the probability of rows' bins, in nats."""
+    def log_probability(self, codes: Mapping[int, Codes], rows: int, engine: Engine) -> Floats:
+        """Logarithm of the probability of rows' bins, in nats, of columns with all those that their trees ask."""
         sums = np.zeros(rows)
-        for column, node, log_shares in zip(codes, self.structure.trees, self._log_shares, strict=True):
-            asked = [codes[place] for place in node.asked]
-            sums += engine.log_shares_in_trees(column, node.trees, asked, log_shares)
+        for place, own in codes.items():
+            node = self.structure.trees[place]
+            asked = [codes[other] for other in node.asked]
+            sums += engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])
         return sums

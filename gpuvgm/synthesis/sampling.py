@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from gpuvgm.synthesis.conditions import Interval, interval_finder
 from gpuvgm.synthesis.drawing import Drawing, Drawn
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.network import Network
+from gpuvgm.synthesis.streams import seed_of_attempt
 from gpuvgm.synthesis.values import Values, unmodelled_values, value_maker
 
 TESTED_ROWS = 1 << 12  # that are drawn again together
@@ -116,9 +116,7 @@ class Sampler:
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
                 return draws
-            # A seed of seed and attempt alone: a row is the same whichever rows are drawn with it.
-            digest = sha256(f"{seed} {attempt}".encode()).digest()
-            new_draws = self.drawing.rows(first_row, rows, int.from_bytes(digest[:8], "big"))
+            new_draws = self.drawing.rows(first_row, rows, seed_of_attempt(seed, attempt))
             accepted = unmet & self._meet(new_draws)
             draws = [
                 (np.where(accepted, codes, old_codes), np.where(accepted, numbers, old_numbers))

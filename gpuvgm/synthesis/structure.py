@@ -79,7 +79,7 @@ class Axis:
         return np.add.reduceat(counts, self.starts, axis=-1)
 
 
-def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) -> tuple[Node, ...]:
+def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes]) -> tuple[Node, ...]:
     """Return the columns as nodes, in an order in which each comes after its parents.
 
     Parameters
@@ -88,11 +88,9 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
         Bins of the columns.
     codes : sequence of ndarray of shape (rows,), uint8
         The bin of each row of a sample, by column.
-    parents : {0, 1, 2}
-        Largest number of parents.
     """
     search = _ParentSearch(*zip(*map(_searched, bins, codes), strict=True)) if bins else _ParentSearch([], [])
-    candidates = search.candidates() if parents else [[] for _ in bins]
+    candidates = search.candidates()
     parents_of: dict[int, tuple[int, ...]] = {}
     nodes = []
     while len(parents_of) < len(bins):
@@ -100,9 +98,7 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
             option
             for child in range(len(bins))
             if child not in parents_of
-            for option in _list_parents(
-                search, child, [p for p in candidates[child] if p in parents_of], parents_of, parents
-            )
+            for option in _list_parents(search, child, [p for p in candidates[child] if p in parents_of], parents_of)
         )
         gains, child, chosen = max(options, key=lambda option: sum(option[0]), default=((), -1, ()))
         if child < 0:  # nothing that is left depends on what is there: the column that others gain most from
@@ -124,11 +120,11 @@ def _searched(bins: Bins, codes: Codes) -> tuple[Axis, Codes]:
     if len(bins) <= SEARCHED:
         return Axis(bins), codes
     groups = bins.groups(SEARCHED)
-    return Axis(replace(bins, rows=np.bincount(groups, bins.rows).astype(np.int64))), groups[codes]
+    return Axis(replace(bins, rows=np.bincount(groups, bins.rows).astype(np.int64))), groups.astype(np.uint8)[codes]
 
 
 def _list_parents(
-    search: _ParentSearch, child: int, candidates: Sequence[int], parents_of: dict[int, tuple[int, ...]], parents: int
+    search: _ParentSearch, child: int, candidates: Sequence[int], parents_of: dict[int, tuple[int, ...]]
 ) -> Iterator[tuple[tuple[float, ...], int, tuple[int, ...]]]:
     """Yield the parents of a column that gain, with the gain of each."""
     for first in candidates:
@@ -136,7 +132,7 @@ def _list_parents(
         if gain <= 0:
             continue
         yield (gain,), child, (first,)
-        for second in candidates if parents > 1 else ():
+        for second in candidates:
             # Only neighbours of each other can both be parents, so that the network stays a 2-tree.
             if first in parents_of[second] or second in parents_of[first]:
                 second_gain = search.second_gain(child, first, second)

@@ -25,7 +25,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange, check_row_range
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
-from gpuvgm.errors import InputError, ModelFileError, counted
+from gpuvgm.errors import InputError, ModelFileError, counted, listed
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
@@ -64,29 +64,32 @@ if TYPE_CHECKING:
     from gpuvgm.report import Comparison, Validation
 
 _LOG = logging.getLogger("gpuvgm")
-_PARENTS, _BINS, _ROWS = whole(0, 2), whole(2, 200), whole()
+_BINS, _ROWS = whole(2, 200), whole()
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
-SETTINGS = ("parents", "bins", "random_state")  # that a file keeps
+SETTINGS = ("bins", "random_state")  # that a file keeps
 
 
 class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A generator of synthetic tables that is made of counts.
 
-    Every column is cut into bins. A Bayesian network over them (Chow & Liu 1968; with two parents as in Zhang et al.
-    2017) is learnt from joint counts of each column with its parents, over all rows in one scan. Within a bin, values
-    with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column. Dates
-    that are never before others of their row are drawn as the time since these. No neural network is trained.
+    Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
+    (as synthpop's, Nowok et al. 2016), which are grown from a sample and counted over all rows in one scan. A value
+    with five rows or more is drawn by its count, others from the mixture that `TableTransformer` fits to the column.
+    Dates that are never before others of their row are drawn as the time since these. No neural network is trained.
+    The same scan counts a Bayesian network (Chow & Liu 1968; with two parents as in Zhang et al. 2017), from which rows
+    are drawn that hardly any row of the table is like.
 
     Parameters
     ----------
     columns : None, list, dict or TableTransformer
         The columns and their kinds, as for `TableTransformer`; or a transformer that is fitted to the table, with its
         summaries.
-    parents : {2, 1, 0}
-        How many other columns a column may depend on directly. With 0 all columns are independent.
     bins : int
         Bins of equal share for a column of numbers, 2 to 200; there are more in the tails, and fewer below 1,000 rows.
+    conditions_on : sequence of str
+        Columns that `sample` is to have conditions on. They are drawn first, so that rows with one of them, or with
+        values of the first ones, are drawn from the trees however few the rows that meet it.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
@@ -99,7 +102,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     transformer_ : TableTransformer
         The fitted columns.
     network_ : Network
-        The parents of each column, and the counts. Printed, it shows each column's parents and what they gain.
+        Trees, parents and counts of each column. Printed, it shows each column's parents and what they gain.
     identifiers_ : dict of str to IdentifierForm
         Forms of the columns that are not modelled.
 
@@ -123,8 +126,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self,
         columns: Any = None,
         *,
-        parents: int = 2,
-        bins: int = 64,
+        bins: int = 200,
+        conditions_on: Sequence[str] = (),
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
         engine: EngineName = "auto",
@@ -134,8 +137,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         progress: Progress | None = None,
     ) -> None:
         self.columns = columns
-        self.parents = parents
         self.bins = bins
+        self.conditions_on = conditions_on
         self.random_state = random_state
         self.like = like
         self.engine = engine
@@ -175,7 +178,6 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         colour
         size    colour +0.64
         """
-        _PARENTS(self.parents, "parents")
         _BINS(self.bins, "bins")
         with _read_twice(any_source(source)) as table:
             if self.like is not None:
@@ -326,13 +328,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if conditions is not None and not isinstance(conditions, Mapping):
             return self._sample_rows_of(any_source(conditions), RowRange(first_row, n), seed, out)
         sampler = self._sampler(network, conditions or {})
-        mass = float(np.exp(sampler.drawing.messages.log_mass))  # which refuses what cannot be met
-        if mass * network.counts.rows < UNLIKELY_ROWS:
-            _LOG.warning(
-                "conditions: the model expects only %.1g of %s training rows to meet them",
-                mass * network.counts.rows,
-                f"{network.counts.rows:,}",
-            )
+        if conditions:
+            _warn_of_rare(sampler, network.counts.rows)
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
         report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
@@ -578,18 +575,20 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             return rows.column(name).combine_chunks()
 
         by_name = {column.name: column for column in columns}
+        check_names(self.conditions_on, [*by_name])
         bins = likeliest_bins(by_name, summaries, sample, self.bins, engine)
         codes = [bin_finder(by_name, bins_, engine)(sample) for bins_ in bins.values()]
-        nodes = learn_structure([*bins.values()], codes, self.parents)
+        nodes = learn_structure([*bins.values()], codes)
         own_codes = dict(zip(bins, codes, strict=True))
+        names = [node.name for node in nodes]
         order, trees = grow_all(
-            [bins[node.name] for node in nodes],
-            [own_codes[node.name] for node in nodes],
-            [by_name[node.name].kind == "categorical" for node in nodes],
-            depend=self.parents > 0,
-            engine=engine,
+            [bins[name] for name in names],
+            [own_codes[name] for name in names],
+            [by_name[name].kind == "categorical" for name in names],
+            [names.index(name) for name in self.conditions_on],
+            engine,
         )
-        return Structure(tuple(bins[node.name] for node in nodes), nodes, order, trees)
+        return Structure(tuple(bins[name] for name in names), nodes, order, trees)
 
     def _counts(
         self, transformer: TableTransformer, structure: Structure, forms: dict[str, IdentifierForm], table: Source
@@ -658,6 +657,23 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
+
+
+def _warn_of_rare(sampler: Sampler, rows: int) -> None:
+    """Warn of conditions that hardly any row meets; those that none can meet raise InputError."""
+    mass = float(np.exp(sampler.drawing.messages.log_mass))
+    if mass * rows < UNLIKELY_ROWS:
+        _LOG.warning(
+            "conditions: the model expects only %.1g of %s training rows to meet them", mass * rows, f"{rows:,}"
+        )
+    if sampler.conditions and not sampler.drawing.trees.is_exact:
+        names = [sampler.network.structure.bins[place].name for place in sampler.conditions]
+        _LOG.warning(
+            "conditions: few rows meet those on %s, which are drawn from a network with two parents a column; "
+            "fit with conditions_on=%s to have them drawn from the trees",
+            listed(names),
+            names,
+        )
 
 
 def _report_rows(progress: Progress, rows: int, drawn_rows: int) -> None:
@@ -752,7 +768,9 @@ def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> 
         codes_and_densities = [find(rows) for find in finders]
         log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
         return (
-            network.log_probability([codes for codes, _ in codes_and_densities], block.rows, engine_of_rows)
+            network.log_probability(
+                {place: codes for place, (codes, _) in enumerate(codes_and_densities)}, block.rows, engine_of_rows
+            )
             + log_density
         )
 
@@ -805,7 +823,6 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
             raise ValueError("its settings are not those of a synthesizer")
         settings = dict(settings)
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
-        _PARENTS(settings["parents"], "parents")
         _BINS(settings["bins"], "bins")
         network = read_network(model.network)
         for bins in network.structure.bins:

@@ -101,7 +101,11 @@ class NodeTrees:
 
 
 def grow_all(
-    bins: Sequence[Bins], codes: Sequence[Codes], are_categories: Sequence[bool], *, depend: bool, engine: Engine
+    bins: Sequence[Bins],
+    codes: Sequence[Codes],
+    are_categories: Sequence[bool],
+    first: Sequence[int],
+    engine: Engine,
 ) -> tuple[tuple[int, ...], tuple[NodeTrees, ...]]:
     """Order of the columns, and the trees of each, in the order of `bins`.
 
@@ -113,16 +117,16 @@ def grow_all(
         The bin of each row of a sample, by column.
     are_categories : sequence of bool
         Whether the order of a column's bins means nothing.
-    depend : bool
-        Whether columns may depend on each other.
+    first : sequence of int
+        Places of columns that come before all others, in this order.
     engine : Engine
         Engine that grows.
     """
     columns = [AskedColumn(*column) for column in zip(codes, map(len, bins), are_categories, strict=True)]
-    order, told = _order_of(columns)
+    order, told = _order_of(columns, first)
     trees: dict[int, NodeTrees] = {}
     for rank, place in enumerate(order):
-        nearest = sorted(order[:rank], key=lambda other: (-told[place, other], other)) if depend else []
+        nearest = sorted(order[:rank], key=lambda other: (-told[place, other], other))
         asked = tuple(sorted(nearest[:CANDIDATES]))
         ranges = halved_ranges(np.bincount(codes[place], minlength=len(bins[place])))
         grown = engine.grow_trees(codes[place], ranges, [columns[other] for other in asked], GrowthRules())
@@ -160,17 +164,18 @@ class _Groups(NamedTuple):
     size: int
 
 
-def _order_of(columns: Sequence[AskedColumn]) -> tuple[list[int], Ints]:
+def _order_of(columns: Sequence[AskedColumn], first: Sequence[int]) -> tuple[list[int], Ints]:
     """Order of the columns, and what each two of them tell of each other.
 
-    The column that tells most of all others comes first, then always the one that any before it tells most of.
+    Without others the column that tells most of all others comes first; then always the one that any before it tells
+    most of.
     """
     groups, count = [_grouped(column) for column in columns], len(columns)
     told = np.zeros((count, count), np.int64)
     for i in range(count):
         for j in range(i):
             told[i, j] = told[j, i] = information(groups[i], groups[j])
-    order = [int(np.argmax(told.sum(axis=1)))] if count else []
+    order = [*first] or [int(np.argmax(told.sum(axis=1)))] if count else []
     while len(order) < count:
         nearest = told[:, order].max(axis=1)
         nearest[order] = -1

@@ -21,9 +21,9 @@ from gpuvgm.engines.base import philox_words
 from gpuvgm.io.arrow import is_text_type, plain_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, origin_of
-from gpuvgm.synthesis.drawing import column_number
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.streams import column_number
 
 Values = Callable[[Codes, Floats, Rows], Any]
 

@@ -72,7 +72,7 @@ def test_rows_of_the_host_are_drawn_on_the_device(strict_cupy: Any) -> None:
     strict_cupy.hardware.launches.clear()
     conditions = {"city": "Rome", "pieces": (1, 4)}
     assert found.sample(2_000, conditions=conditions).equals(expected.sample(2_000, conditions=conditions))
-    assert {launch[0] for launch in strict_cupy.hardware.launches} == {"gpuvgm_draw_rows"}
+    assert {launch[0] for launch in strict_cupy.hardware.launches} == {"gpuvgm_draw_rows", "gpuvgm_draw_in_trees"}
 
 
 @pytest.mark.parametrize("engine", ["cuda", "auto"])

@@ -216,7 +216,7 @@ def test_saved_loaded_pickled_and_cloned(reloaded: Any, fitted: gpuvgm.TableSynt
     for one in (loaded, pickle.loads(pickle.dumps(fitted))):
         assert one.sample(300).equals(fitted.sample(300))
         assert np.array_equal(one.score_samples(_frame(200)), fitted.score_samples(_frame(200)))
-    assert loaded.get_params()["bins"] == 64
+    assert loaded.get_params()["bins"] == 200
     with pytest.raises(NotFittedError, match="not fitted"):
         clone(fitted).sample(1)
 
@@ -226,7 +226,7 @@ def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthe
     network = fitted.network_
     turned = replace(network.structure, nodes=network.structure.nodes[::-1])
     stored = fitted.transformer_._stored(summaries=False)
-    settings = stored.settings | {"synthesizer": {"parents": 2, "bins": 64, "random_state": 0, "identifiers": {}}}
+    settings = stored.settings | {"synthesizer": {"bins": 64, "random_state": 0, "identifiers": {}}}
     path = tmp_path / "damaged.gpuvgm"
     save_model(replace(stored, settings=settings, network=write_network(replace(network, structure=turned))), path)
     with pytest.raises(ModelFileError, match=r"damaged\.gpuvgm: its network is inconsistent"):
@@ -495,7 +495,7 @@ def test_independent_columns_get_no_parents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "problem"), [({"parents": 3}, "parents"), ({"bins": 1}, "bins"), ({"bins": 500}, "bins")]
+    ("parameters", "problem"), [({"conditions_on": ["y"]}, '"y"'), ({"bins": 1}, "bins"), ({"bins": 500}, "bins")]
 )
 def test_wrong_parameters(parameters: dict[str, Any], problem: str) -> None:
     """They are refused by name."""
