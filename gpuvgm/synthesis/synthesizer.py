@@ -67,6 +67,7 @@ _LOG = logging.getLogger("gpuvgm")
 _BINS, _ROWS = whole(2, 200), whole()
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
+TREE_ROWS = 200_000  # of a sample, from which trees are grown
 SETTINGS = ("bins", "random_state")  # that a file keeps
 
 
@@ -185,9 +186,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 transformer, forms = self.like.transformer_, self.like.identifiers_
             else:
                 transformer = self._transformer(table)
-                rows = sampled_rows(table, transformer.model_)
+                rows = sampled_rows(table, transformer.model_, TREE_ROWS)
                 structure = self._structure(transformer, rows)
-                forms = IdentifierForm.of_columns(transformer.model_, rows)
+                forms = IdentifierForm.of_columns(transformer.model_, thinned(rows))
             counts, forms = self._counts(transformer, structure, forms, table)
         self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
         if self.like is None:  # which has told of its own choices
@@ -571,22 +572,23 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         model, summaries = transformer.model_, transformer.summaries_
         columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
 
-        def sample(name: str) -> Any:
-            return rows.column(name).combine_chunks()
-
         by_name = {column.name: column for column in columns}
         check_names(self.conditions_on, [*by_name])
-        bins = likeliest_bins(by_name, summaries, sample, self.bins, engine)
-        codes = [bin_finder(by_name, bins_, engine)(sample) for bins_ in bins.values()]
-        nodes = learn_structure([*bins.values()], codes)
-        own_codes = dict(zip(bins, codes, strict=True))
+        few = rows_of(thinned(rows))
+        bins = likeliest_bins(by_name, summaries, few, self.bins, engine)
+        few_codes, codes = (
+            {name: bin_finder(by_name, own, engine)(sample) for name, own in bins.items()}
+            for sample in (few, rows_of(rows))
+        )
+        nodes = learn_structure([*bins.values()], [*few_codes.values()])
         names = [node.name for node in nodes]
         order, trees = grow_all(
             [bins[name] for name in names],
-            [own_codes[name] for name in names],
+            [codes[name] for name in names],
             [by_name[name].kind == "categorical" for name in names],
             [names.index(name) for name in self.conditions_on],
             engine,
+            LocalExecutor(self.threads).threads,
         )
         return Structure(tuple(bins[name] for name in names), nodes, order, trees)
 
@@ -703,24 +705,35 @@ def _read_twice(table: Source) -> Iterator[Source]:
         yield any_source(path)
 
 
-def sampled_rows(table: Source, model: TableModel) -> pa.Table:
+def rows_of(table: pa.Table) -> Rows:
+    """Rows of each column of a table."""
+    return lambda name: table.column(name).combine_chunks()
+
+
+def thinned(rows: pa.Table) -> pa.Table:
+    """Every so many rows, so that `SAMPLE_ROWS` are left at most."""
+    every = -(-rows.num_rows // SAMPLE_ROWS)
+    return rows.take(np.arange(0, rows.num_rows, every)) if every > 1 else rows
+
+
+def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS) -> pa.Table:
     """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
     texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
     names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
-    return sample_of(table, names, model.seed)
+    return sample_of(table, names, model.seed, most)
 
 
-def sample_of(table: Source, names: Sequence[str], seed: int) -> pa.Table:
+def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE_ROWS) -> pa.Table:
     """A sample of some columns; see `sampled_rows`."""
     if table.rows is not None:
-        return table.sample(names, sample_runs(table.rows, seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
+        return table.sample(names, sample_runs(table.rows, seed, most, runs=fine_runs(table.rows)))
     batches, rows = [], 0
-    for block in table.blocks(names, SAMPLE_ROWS):
+    for block in table.blocks(names, most):
         batches.append(block.batch)
         rows += block.rows
-        if rows >= SAMPLE_ROWS:
+        if rows >= most:
             break
-    return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
+    return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, most)
 
 
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:

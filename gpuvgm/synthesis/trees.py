@@ -8,6 +8,7 @@ a node has had few rows, the node above counts, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -106,6 +107,7 @@ def grow_all(
     are_categories: Sequence[bool],
     first: Sequence[int],
     engine: Engine,
+    threads: int,
 ) -> tuple[tuple[int, ...], tuple[NodeTrees, ...]]:
     """Order of the columns, and the trees of each, in the order of `bins`.
 
@@ -121,17 +123,21 @@ def grow_all(
         Places of columns that come before all others, in this order.
     engine : Engine
         Engine that grows.
+    threads : int
+        Columns whose trees are grown at once.
     """
     columns = [AskedColumn(*column) for column in zip(codes, map(len, bins), are_categories, strict=True)]
     order, told = _order_of(columns, first)
-    trees: dict[int, NodeTrees] = {}
-    for rank, place in enumerate(order):
-        nearest = sorted(order[:rank], key=lambda other: (-told[place, other], other))
+    rank = {place: at for at, place in enumerate(order)}
+
+    def grow(place: int) -> NodeTrees:
+        nearest = sorted(order[: rank[place]], key=lambda other: (-told[place, other], other))
         asked = tuple(sorted(nearest[:CANDIDATES]))
         ranges = halved_ranges(np.bincount(codes[place], minlength=len(bins[place])))
-        grown = engine.grow_trees(codes[place], ranges, [columns[other] for other in asked], GrowthRules())
-        trees[place] = NodeTrees(asked, grown)
-    return tuple(order), tuple(trees[place] for place in range(len(bins)))
+        return NodeTrees(asked, engine.grow_trees(codes[place], ranges, [columns[at] for at in asked], GrowthRules()))
+
+    with ThreadPoolExecutor(threads) as pool:
+        return tuple(order), tuple(pool.map(grow, range(len(bins))))
 
 
 def halved_ranges(rows: Ints) -> Places:

@@ -41,7 +41,7 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     bins = tuple(
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
-    order, trees = grow_all(bins, codes, [False] * len(bins), (), Engine())
+    order, trees = grow_all(bins, codes, [False] * len(bins), (), Engine(), 1)
     structure = Structure(bins, nodes, order, trees)
     return Network(structure, structure.counts(codes, 400, Engine()))
 
