@@ -27,7 +27,7 @@ from gpuvgm.engines.tables import (
     PriorTable,
     RowRules,
 )
-from gpuvgm.engines.trees import AskedColumn, GrowthRules, Places, Trees
+from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees
 from gpuvgm.engines.whole import nearest_multiples
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
@@ -466,7 +466,9 @@ class Engine:
         place = (outer * column.groups + column.second[parents[1]]) * column.children + column.child[inner]
         return pairs, np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
 
-    def grow_trees(self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules) -> Trees:
+    def grow_trees(
+        self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules = RULES
+    ) -> Trees:
         """Trees that say which half of each range of codes a row lies in, by its codes of other columns.
 
         Parameters

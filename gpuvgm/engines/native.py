@@ -25,7 +25,7 @@ from gpuvgm.engines.encode import (
 )
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawnColumn, KernelTable, Lottery, PriorTable, RowRules
-from gpuvgm.engines.trees import AskedColumn, GrowthRules, Places, Trees, entropies
+from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees, entropies
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
 from gpuvgm.summary.summary import Cells, Summary, check_range
@@ -172,7 +172,9 @@ class NativeEngine(Engine):
         """Bin of each number; see `Engine.find_bins`."""
         return self._kernels.find_bins(numbers, edges, codes)
 
-    def grow_trees(self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules) -> Trees:
+    def grow_trees(
+        self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules = RULES
+    ) -> Trees:
         """Trees of a column; see `Engine.grow_trees`."""
         codes, sizes = [column.codes for column in asked], [column.size for column in asked]
         categories = [column.is_category for column in asked]

@@ -22,14 +22,14 @@ from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
-from gpuvgm.datasets.ranges import RowRange, check_row_range
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
 from gpuvgm.errors import InputError, ModelFileError, counted, listed
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
-from gpuvgm.execution.sampling import fine_runs, sample_runs
+from gpuvgm.execution.sampling import sample_runs
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, restore
@@ -344,7 +344,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _seed_of(self, first_row: int, n: int, seed: int | None) -> int:
         """Seed of rows, which are checked."""
         row_seed = self.transformer_.model_.seed if seed is None else int(seed)
-        check_row_range(first_row, n, row_seed)
+        RowRange(first_row, n).check(row_seed)
         return row_seed
 
     def _sample_rows_of(self, table: Source, part: RowRange, seed: int | None, out: Path_ | None) -> Any:
@@ -726,7 +726,7 @@ def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS) -> p
 def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE_ROWS) -> pa.Table:
     """A sample of some columns; see `sampled_rows`."""
     if table.rows is not None:
-        return table.sample(names, sample_runs(table.rows, seed, most, runs=fine_runs(table.rows)))
+        return table.sample(names, sample_runs(table.rows, seed, most, runs=None))
     batches, rows = [], 0
     for block in table.blocks(names, most):
         batches.append(block.batch)

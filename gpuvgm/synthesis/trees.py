@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.engines import Engine
-from gpuvgm.engines.trees import NAT, AskedColumn, GrowthRules, Places, Trees, entropies
+from gpuvgm.engines.trees import AskedColumn, Trees
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 
@@ -134,13 +134,13 @@ def grow_all(
         nearest = sorted(order[: rank[place]], key=lambda other: (-told[place, other], other))
         asked = tuple(sorted(nearest[:CANDIDATES]))
         ranges = halved_ranges(np.bincount(codes[place], minlength=len(bins[place])))
-        return NodeTrees(asked, engine.grow_trees(codes[place], ranges, [columns[at] for at in asked], GrowthRules()))
+        return NodeTrees(asked, engine.grow_trees(codes[place], ranges, [columns[at] for at in asked]))
 
     with ThreadPoolExecutor(threads) as pool:
         return tuple(order), tuple(pool.map(grow, range(len(bins))))
 
 
-def halved_ranges(rows: Ints) -> Places:
+def halved_ranges(rows: Ints) -> NDArray[np.int32]:
     """Ranges of codes, each cut where its halves have most nearly the same rows; columns as in `Trees`.
 
     Parameters
@@ -163,45 +163,20 @@ def halved_ranges(rows: Ints) -> Places:
     return np.array(ranges, np.int32).reshape(-1, 5)
 
 
-class _Groups(NamedTuple):
-    """Group of each row, and their number."""
-
-    codes: Ints
-    size: int
-
-
 def _order_of(columns: Sequence[AskedColumn], first: Sequence[int]) -> tuple[list[int], Ints]:
     """Order of the columns, and what each two of them tell of each other.
 
     Without others the column that tells most of all others comes first; then always the one that any before it tells
     most of.
     """
-    groups, count = [_grouped(column) for column in columns], len(columns)
+    groups, count = [column.grouped(ORDER_GROUPS) for column in columns], len(columns)
     told = np.zeros((count, count), np.int64)
     for i in range(count):
         for j in range(i):
-            told[i, j] = told[j, i] = information(groups[i], groups[j])
+            told[i, j] = told[j, i] = groups[i].information(groups[j])
     order = [*first] or [int(np.argmax(told.sum(axis=1)))] if count else []
     while len(order) < count:
         nearest = told[:, order].max(axis=1)
         nearest[order] = -1
         order.append(int(np.argmax(nearest)))
     return order, told
-
-
-def _grouped(column: AskedColumn) -> _Groups:
-    """Neighbouring codes with about a sixteenth of the rows each."""
-    rows = np.bincount(column.codes, minlength=column.size)
-    middle = (2 * np.cumsum(rows) - rows) * ORDER_GROUPS // max(2 * len(column.codes), 1)
-    groups = np.unique(middle, return_inverse=True)[1]
-    return _Groups(groups[column.codes], int(groups.max(initial=0)) + 1)
-
-
-def information(first: _Groups, second: _Groups) -> int:
-    """Rows times mutual information, less its bias by chance (Miller 1955), in whole numbers of 2^-20 nats."""
-    shape = first.size, second.size
-    counts = np.bincount(first.codes * second.size + second.codes, minlength=first.size * second.size).reshape(shape)
-    entropy, margins = entropies(len(first.codes)), (counts.sum(axis=1), counts.sum(axis=0))
-    joint, *single = (int(np.sum(entropy[part])) for part in (counts, *margins))
-    freedom = (np.count_nonzero(margins[0]) - 1) * (np.count_nonzero(margins[1]) - 1)
-    return max(0, joint - sum(single) + int(entropy[-1]) - int(freedom) * NAT // 2)

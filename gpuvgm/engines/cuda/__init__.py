@@ -34,7 +34,7 @@ from gpuvgm.engines.tables import (
     PriorTable,
     RowRules,
 )
-from gpuvgm.engines.trees import AskedColumn, GrowthRules, Places, Trees
+from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -259,7 +259,9 @@ class CudaEngine(Engine):
         )
         return counts
 
-    def grow_trees(self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules) -> Trees:
+    def grow_trees(
+        self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules = RULES
+    ) -> Trees:
         """Trees of a column, on the host; see `Engine.grow_trees`."""
         columns = [replace(column, codes=to_numpy(column.codes)) for column in asked]
         return self._host.grow_trees(to_numpy(target), ranges, columns, rules)
