@@ -503,6 +503,21 @@ def test_wrong_parameters(parameters: dict[str, Any], problem: str) -> None:
         gpuvgm.TableSynthesizer(**parameters).fit({"x": [1.0, 2.0]})
 
 
+def test_rare_conditions_follow_the_trees_where_their_columns_come_first(caplog: pytest.LogCaptureFixture) -> None:
+    """A class of 200 rows of 20,000: exact with `conditions_on`, else of the network of parents, with a warning."""
+    random = np.random.default_rng(2)
+    x, y = random.normal(0, 1, (2, 20_000))
+    rare = np.argsort(x + y)[-200:]
+    label = np.full(20_000, "no", object)
+    label[rare] = "yes"
+    table = {"x": x, "y": y, "z": random.choice(list("ab"), 20_000), "label": label}
+    rows = gpuvgm.TableSynthesizer(conditions_on=["label"]).fit(table).sample(2_000, conditions={"label": "yes"})
+    assert not caplog.records and set(rows["label"]) == {"yes"}
+    assert np.mean(rows["x"]) == pytest.approx(np.mean(x[rare]), abs=0.2)
+    gpuvgm.TableSynthesizer(conditions_on=["z"]).fit(table).sample(10, conditions={"label": "yes"})
+    assert "fit with conditions_on=['label'] to have them drawn from the trees" in caplog.text
+
+
 @pytest.mark.parametrize("rows", [1, 2, 7, 60])
 def test_tiny_tables(rows: int) -> None:
     """A fit of few rows samples, scores and comes back from a file."""
