@@ -514,7 +514,7 @@ def test_rare_conditions_follow_the_trees_where_their_columns_come_first(caplog:
     rows = gpuvgm.TableSynthesizer(conditions_on=["label"]).fit(table).sample(2_000, conditions={"label": "yes"})
     assert not caplog.records and set(rows["label"]) == {"yes"}
     assert np.mean(rows["x"]) == pytest.approx(np.mean(x[rare]), abs=0.2)
-    gpuvgm.TableSynthesizer(conditions_on=["z"]).fit(table).sample(10, conditions={"label": "yes"})
+    gpuvgm.TableSynthesizer(conditions_on=["x", "y", "z"]).fit(table).sample(10, conditions={"label": "yes"})
     assert "fit with conditions_on=['label'] to have them drawn from the trees" in caplog.text
 
 
