@@ -31,9 +31,11 @@ LEAST_TAIL = 8  # rows beyond an edge of a tail
 SMALL_TABLE = 1000  # rows, below which there are fewer bins
 MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
 LEAST_ROWS = 5  # of a value that is drawn by its own count
-LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: further ones are not drawn
+LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: hardly any other is drawn
+SPARSE = 2  # steps, at least, for each of these values
 SAME = 1e-11  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
+HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
 EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
 PIECES = 16  # of a bin in which the mixture says where values lie
 Codes = NDArray[np.uint8]
@@ -310,6 +312,13 @@ class _TrainingValues:
             middle = np.where(middle > upper, middle - self.step, middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
 
+    def are_list(self, heavy: NDArray[np.bool_]) -> bool:
+        """Return whether some values are nearly all, and lie on few of the steps between them."""
+        if np.sum(self.rows[heavy]) < LISTED * np.sum(self.rows) or not heavy.any():
+            return False
+        numbers = self.numbers[heavy]
+        return bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(np.unique(numbers)))
+
     def share_below(self, numbers: Floats) -> Floats:
         """Share of the column's mixture below numbers; the numbers themselves without one."""
         mixture = None if self.column is None else self.column.mixture
@@ -332,7 +341,7 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     ends = np.concatenate(([low - half], edges, [high + half]))
     of_value = np.searchsorted(edges, values.numbers)
     heavy = values.single & (values.rows >= LEAST_ROWS)
-    are_listed = not values.step and np.sum(values.rows[heavy]) >= LISTED * np.sum(values.rows)
+    are_listed = values.are_list(heavy)
     borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
     share_below = values.share_below(np.clip(borders, low, high))
     share = np.maximum(np.diff(share_below, axis=1), 0)
@@ -344,7 +353,7 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
         rows = int(np.sum(values.rows[in_interval]))
         numbers, where = np.unique(values.numbers[in_interval & heavy], return_inverse=True)
         counts = np.bincount(where, values.rows[in_interval & heavy], len(numbers))
-        further = 0.0 if are_listed and len(counts) else max(rows - np.sum(counts), UNSEEN_ROWS)
+        further = max(rows - np.sum(counts), UNSEEN_ROWS) if not are_listed else HARDLY * UNSEEN_ROWS
         mass = np.concatenate((counts, further * share[place]))
         ends_of_pieces = np.concatenate((numbers, borders[place, :-1])), np.concatenate((numbers, borders[place, 1:]))
         bins.append(_BinPieces(rows, mass / np.sum(mass), *ends_of_pieces))
