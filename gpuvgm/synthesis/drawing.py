@@ -7,24 +7,26 @@ same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import to_numpy
+from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.engines import Engine
 from gpuvgm.engines.base import philox_words
 from gpuvgm.engines.tables import Draw, DrawnColumn, Lottery
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.messages import Messages, propagate
 from gpuvgm.synthesis.network import Network
 
 Drawn = list[tuple[Codes, Floats]]
+LONGEST_GAP = 1 << 9  # keys that are drawn although no row has them
 
 
 def column_number(name: str) -> int:
@@ -50,6 +52,46 @@ def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> N
     while (is_outside := permutation >= np.uint64(count)).any():
         permutation[is_outside] = permute(permutation[is_outside] >> half, permutation[is_outside] & mask)
     return permutation
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTable:
+    """Consecutive keys of one level, which are drawn as rows are.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the draws.
+    ranges : tuple of (int, int)
+        First number and count of the keys, one range after the other.
+    places : ndarray of shape (rows,), int64
+        For each row, or key of the level below, the place of its key in these ranges.
+    """
+
+    seed: int
+    ranges: tuple[tuple[int, int], ...]
+    places: Ints
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.uint64], seed: int) -> KeyTable:
+        """The keys that have given numbers, and those between where the engine draws all faster than ranges."""
+        if not len(numbers):
+            return cls(seed, ((0, 0),), np.empty(0, np.int64))
+        first, last = numbers.min(), numbers.max()
+        if int(last - first) < max(len(numbers), LONGEST_GAP):
+            return cls(seed, ((int(first), int(last - first) + 1),), (numbers - first).astype(np.int64))
+        distinct = np.unique(numbers)
+        breaks = np.flatnonzero(np.diff(distinct) > LONGEST_GAP)
+        firsts, lasts = distinct[np.append(0, breaks + 1)], distinct[np.append(breaks, len(distinct) - 1)]
+        counts = (lasts - firsts).astype(np.int64) + 1
+        which = np.searchsorted(firsts, numbers, side="right") - 1
+        places = (numbers - firsts[which]).astype(np.int64) + (np.cumsum(counts) - counts)[which]
+        return cls(seed, tuple(zip(firsts.tolist(), counts.tolist(), strict=True)), places)
+
+    @property
+    def numbers(self) -> NDArray[np.uint64]:
+        """Numbers of the keys."""
+        return np.concatenate([np.arange(first, first + count, dtype=np.uint64) for first, count in self.ranges])
 
 
 @dataclass(frozen=True)  # no slots: keys are cached
@@ -102,16 +144,51 @@ class Drawing:
         bins_in_group = Lottery.of(tables.inside.ravel(), first.ravel())
         return DrawnColumn(groups, bins_in_group, pieces, bins.low, bins.high, tables.groups.shape[1], second)
 
-    def rows(self, first_row: int, rows: int, seed: int) -> Drawn:
+    def rows(self, first_row: int, rows: int, seed: int, keys: Mapping[int, Sequence[KeyTable]] | None = None) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category.
+
+        Parameters
+        ----------
+        first_row, rows : int
+            The rows.
+        seed : int
+            Seed of the columns that are drawn for each row.
+        keys : mapping of int to sequence of KeyTable, optional
+            By node, of columns that are drawn for each key: the tables of the finest keys, of the next level, and so
+            on up to the keys that they are drawn for.
         """
         columns: Drawn = []
-        structure, bins = self.network.structure, list[Codes]()  # where the engine draws
-        for node, column, parents in zip(structure.nodes, self._columns, structure.parents, strict=True):
-            draw = Draw(seed, column_number(node.name), first_row)
-            codes, places = self.engine.draw_rows(column, [bins[parent] for parent in parents], draw, rows)
+        structure, tables = self.network.structure, keys or {}
+        bins, bins_of_rows = list[Codes](), list[Codes]()  # where the engine draws
+        for place, (node, column) in enumerate(zip(structure.nodes, self._columns, strict=True)):
+            own = tables.get(place, ())
+            parents = [
+                in_rows(bins[parent], tables[parent][len(own) :]) if own else bins_of_rows[parent]
+                for parent in structure.parents[place]
+            ]
+            number, draws = column_number(node.name), list[tuple[Codes, Floats]]()
+            ranges, at = own[-1].ranges if own else ((first_row, rows),), 0
+            for first, count in ranges:
+                draw = Draw(own[-1].seed if own else seed, number, first)
+                parent_codes = [codes[at : at + count] for codes in parents]
+                draws.append(self.engine.draw_rows(column, parent_codes, draw, count))
+                at += count
+            codes, places = map(joined, zip(*draws, strict=True))
             bins.append(codes)
-            columns.append((to_numpy(codes), to_numpy(places)))
+            bins_of_rows.append(in_rows(codes, own))
+            columns.append((to_numpy(bins_of_rows[-1]), to_numpy(in_rows(places, own))))
         return columns
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Arrays one after the other, where they lie."""
+    return parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts)
+
+
+def in_rows(values: Any, tables: Sequence[KeyTable]) -> Any:
+    """What keys have, in the keys of lower levels, or the rows, that belong to them."""
+    for table in reversed(tables):
+        values = values[namespace_of(values).asarray(table.places)]
+    return values

@@ -7,11 +7,12 @@ meet in a table are neighbours of each other and sums over tables are exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
@@ -78,7 +79,9 @@ class Axis:
         return np.add.reduceat(counts, self.starts, axis=-1)
 
 
-def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) -> tuple[Node, ...]:
+def learn_structure(
+    bins: Sequence[Bins], codes: Sequence[Codes], parents: int, allowed: NDArray[np.bool_] | None = None
+) -> tuple[Node, ...]:
     """Return the columns as nodes, in an order in which each comes after its parents.
 
     Parameters
@@ -89,16 +92,19 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
         The bin of each row of a sample, by column.
     parents : {0, 1, 2}
         Largest number of parents.
+    allowed : ndarray of shape (columns, columns), bool, optional
+        Whether the column of each row may depend on that of each place; by default all may.
     """
+    allowed = np.ones((len(bins), len(bins)), np.bool_) if allowed is None else allowed
     search = _ParentSearch([Axis(candidate) for candidate in bins], codes)
-    candidates = search.candidates() if parents else [[] for _ in bins]
+    candidates = search.candidates(allowed) if parents else [[] for _ in bins]
     parents_of: dict[int, tuple[int, ...]] = {}
     nodes = []
     while len(parents_of) < len(bins):
+        ready = ready_columns(allowed, parents_of)
         options = (
             option
-            for child in range(len(bins))
-            if child not in parents_of
+            for child in ready
             for option in _list_parents(
                 search, child, [p for p in candidates[child] if p in parents_of], parents_of, parents
             )
@@ -107,7 +113,7 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
         if child < 0:  # nothing that is left depends on what is there: the column that others gain most from
             remaining = [child for child in range(len(bins)) if child not in parents_of]
             child = max(
-                remaining,
+                ready,
                 key=lambda candidate: sum(
                     search.gain(dependent, candidate) for dependent in remaining if candidate in candidates[dependent]
                 ),
@@ -116,6 +122,13 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes], parents: int) 
         rows = max(len(codes[child]), 1)
         nodes.append(Node(bins[child].name, tuple(bins[p].name for p in chosen), tuple(gain / rows for gain in gains)))
     return tuple(nodes)
+
+
+def ready_columns(allowed: NDArray[np.bool_], placed: Collection[int]) -> list[int]:
+    """Columns that may come next: all that they may depend on, but not the other way round, are placed."""
+    before = allowed & ~allowed.T
+    remaining = [place for place in range(len(allowed)) if place not in placed]
+    return [place for place in remaining if not before[place, remaining].any()]
 
 
 def _list_parents(
@@ -154,7 +167,7 @@ class _ParentSearch:
         self._gains: dict[tuple[int, ...], float] = {}
         self._leave_one_out: dict[tuple[int, int], Floats] = {}
 
-    def candidates(self) -> list[list[int]]:
+    def candidates(self, allowed: NDArray[np.bool_]) -> list[list[int]]:
         """For each column, those with the largest mutual information; between groups of bins, which is quick."""
         columns = range(len(self._axes))
         gain = np.full((len(columns), len(columns)), -np.inf)
@@ -165,8 +178,8 @@ class _ParentSearch:
                 )
                 gain[first, second] = gain[second, first] = _mutual_information(table)
         return [
-            [int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if p != first]
-            for first, row in enumerate(gain)
+            [int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if p != first and allowed[first, p]]
+            for first, row in enumerate(np.where(allowed, gain, -np.inf))
         ]
 
     def gain(self, child: int, parent: int) -> float:

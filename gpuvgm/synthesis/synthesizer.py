@@ -6,7 +6,7 @@ import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from hashlib import sha256
 from os import fspath
@@ -36,13 +36,18 @@ from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
+from gpuvgm.synthesis.attributes import Dependence, find_attributes
 from gpuvgm.synthesis.bins import bin_finder, check_fits
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
     IdentifierForm,
+    check_attributes,
+    describe_attributes,
     describe_unmodelled,
+    levels_of_attributes,
+    levels_of_keys,
     tell_of_samples,
 )
 from gpuvgm.synthesis.keys import keys_found
@@ -101,6 +106,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         The parents of each column, and the counts. Printed, it shows each column's parents and what they gain.
     identifiers_ : dict of str to IdentifierForm
         Forms of the columns that are not modelled.
+    attributes_ : dict of str to str
+        Modelled columns that have one value for each key, each with the first column of these keys.
 
     Examples
     --------
@@ -117,6 +124,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     transformer_: TableTransformer
     network_: Network
     identifiers_: dict[str, IdentifierForm]
+    attributes_: dict[str, str]
 
     def __init__(
         self,
@@ -178,17 +186,17 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         _BINS(self.bins, "bins")
         with _read_twice(any_source(source)) as table:
             if self.like is not None:
-                structure = self.like._fitted().structure
-                transformer, forms = self.like.transformer_, self.like.identifiers_
+                transformer, structure = self.like.transformer_, self.like._fitted().structure
+                plan = SamplePlan(structure, self.like.identifiers_, self.like.attributes_)
+                counts = self._counts(transformer, plan, table)
             else:
                 transformer = self._transformer(table)
-                rows = sampled_rows(table, transformer.model_)
-                structure = self._structure(transformer, rows)
-                forms = IdentifierForm.of_columns(transformer.model_, rows)
-            counts, forms = self._counts(transformer, structure, forms, table)
-        self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
+                plan, counts = self._learn(transformer, table)
+        self.transformer_, self.network_ = transformer, Network(plan.structure, counts.joint)
+        self.identifiers_, self.attributes_ = counts.identifiers.refined(plan.forms), {**plan.attributes}
         if self.like is None:  # which has told of its own choices
-            tell_of_samples(transformer.model_, forms, fitted_by_user=isinstance(self.columns, TableTransformer))
+            is_fitted = isinstance(self.columns, TableTransformer)
+            tell_of_samples(transformer.model_, self.identifiers_, self.attributes_, fitted_by_user=is_fitted)
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
@@ -221,9 +229,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not hasattr(self, "network_"):
             return self.fit(source)
         network = self.network_
+        plan = SamplePlan(network.structure, self.identifiers_, self.attributes_)
         with _read_twice(any_source(source)) as table:
-            counts, forms = self._counts(self.transformer_, network.structure, self.identifiers_, table)
-        self.network_, self.identifiers_ = Network(network.structure, network.counts.merge(counts)), forms
+            counts = self._counts(self.transformer_, plan, table)
+        self.network_ = Network(network.structure, network.counts.merge(counts.joint))
+        self.identifiers_ = counts.identifiers.refined(plan.forms)
         return self
 
     def merge(self, other: TableSynthesizer) -> TableSynthesizer:
@@ -260,7 +270,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 "TableSynthesizer(like=the_other)"
             )
         merged = self.__sklearn_clone__()
-        merged.transformer_ = self.transformer_
+        merged.transformer_, merged.attributes_ = self.transformer_, self.attributes_
         merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
         merged.network_ = Network(network.structure, network.counts.merge(other_network.counts))
         return merged
@@ -536,6 +546,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         network = self._fitted()
         settings: dict[str, Any] = {name: getattr(self, name) for name in SETTINGS}
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
+        settings["attributes"] = self.attributes_
         # Read again before it is written, so that no file appears that cannot be loaded.
         save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
 
@@ -568,7 +579,23 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
         return keys_found({name: rows.column(name) for name in texts}, whole=whole)
 
-    def _structure(self, transformer: TableTransformer, rows: pa.Table) -> Structure:
+    def _learn(self, transformer: TableTransformer, table: Source) -> tuple[SamplePlan, _TableCounts]:
+        """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
+        model = transformer.model_
+        rows, refuted = sampled_rows(table, model), set[tuple[str, str]]()
+        while True:
+            forms = IdentifierForm.of_columns(model, rows, refuted)
+            firsts = [names[0] for names in levels_of_keys(forms).values()]
+            attributes = find_attributes(model.by_name, firsts, rows, refuted)
+            levels = levels_of_attributes(forms, attributes)
+            plan = SamplePlan(self._structure(transformer, rows, Dependence(levels)), forms, attributes)
+            counts = self._counts(transformer, plan, table)
+            more = counts.identifiers.refuted(forms, attributes)
+            if not more:
+                return plan, counts
+            refuted |= more
+
+    def _structure(self, transformer: TableTransformer, rows: pa.Table, dependence: Dependence) -> Structure:
         """Bins, and a network learnt from a sample of the rows."""
         model, summaries = transformer.model_, transformer.summaries_
         columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
@@ -577,27 +604,27 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             return rows.column(name).combine_chunks()
 
         by_name = {column.name: column for column in columns}
-        bins = likeliest_bins(by_name, summaries, sample, self.bins, engine)
+        bins = likeliest_bins(by_name, summaries, sample, self.bins, engine, dependence.allows)
         codes = [bin_finder(by_name, bins_, engine)(sample) for bins_ in bins.values()]
-        nodes = learn_structure([*bins.values()], codes, self.parents)
+        nodes = learn_structure([*bins.values()], codes, self.parents, dependence.mask([*bins]))
         return Structure(tuple(bins[node.name] for node in nodes), nodes)
 
-    def _counts(
-        self, transformer: TableTransformer, structure: Structure, forms: dict[str, IdentifierForm], table: Source
-    ) -> tuple[JointCounts, dict[str, IdentifierForm]]:
-        """Joint counts of all rows, and forms that make none of their values."""
+    def _counts(self, transformer: TableTransformer, plan: SamplePlan, table: Source) -> _TableCounts:
+        """Counts of all rows."""
         model = transformer.model_
         check_columns(table, model)
-        names, columns = [bins.name for bins in structure.bins], model.by_name
-        read = {name: form for name, form in forms.items() if form.is_read}
+        names, columns = [bins.name for bins in plan.structure.bins], model.by_name
+        read = {name: form for name, form in plan.forms.items() if form.is_read}
         with self._run("count", table) as run:
-            build = partial(_counter, {name: columns[name] for name in [*names, *read]}, structure, read, run.engine)
+            build = partial(
+                _counter, {name: columns[name] for name in [*names, *read]}, replace(plan, forms=read), run.engine
+            )
             counts: _TableCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks([*names, *read]), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
-        return counts.joint, counts.identifiers.refined(forms)
+        return counts
 
     @property
     def _machine(self) -> dict[str, Any]:
@@ -623,7 +650,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }
-        return Sampler(model, network, restrictions, self.identifiers_, self.engine, tested)
+        return Sampler(model, network, restrictions, self.identifiers_, self.attributes_, self.engine, tested)
 
     def _digest(self, sampler: Sampler) -> str:
         conditions = [(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()]
@@ -641,7 +668,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             model, network = self.transformer_.model_, self.network_
             rows, columns = counted(network.counts.rows, "row"), counted(len(network.structure.bins), "column")
             lines.append(f"fitted on {rows}: {columns} modelled")
-            lines += filter(None, (describe_unmodelled(model, self.identifiers_), model.describe_real_values()))
+            unmodelled = describe_unmodelled(model, self.identifiers_)
+            lines += filter(None, (unmodelled, describe_attributes(self.attributes_), model.describe_real_values()))
         return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
@@ -703,8 +731,17 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
     forms = IdentifierForm.of_columns(model, sampled_rows(table, model))
     read, columns = {name: form for name, form in forms.items() if form.is_read}, model.by_name
     blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
-    counts = [IdentifierCounts.of(columns, read, block.column) for block in blocks]
+    counts = [IdentifierCounts.of(columns, read, {}, block.column) for block in blocks]
     return reduce(IdentifierCounts.merge, counts).refined(forms) if counts else forms
+
+
+@dataclass(frozen=True, slots=True)
+class SamplePlan:
+    """How rows are made: bins and network, forms of columns that are not modelled, and attributes of keys."""
+
+    structure: Structure
+    forms: Mapping[str, IdentifierForm]
+    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -719,16 +756,14 @@ class _TableCounts:
         return _TableCounts(self.joint.merge(other.joint), self.identifiers.merge(other.identifiers))
 
 
-def _counter(
-    columns: dict[str, FittedColumn], structure: Structure, forms: dict[str, IdentifierForm], engine: str
-) -> Any:
+def _counter(columns: dict[str, FittedColumn], plan: SamplePlan, engine: str) -> Any:
     """Return a function that counts a block of rows where they lie."""
-    row_engine = get_engine(engine)
+    row_engine, structure = get_engine(engine), plan.structure
     finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> _TableCounts:
         joint = structure.counts([find(block.column) for find in finders], block.rows, row_engine)
-        return _TableCounts(joint, IdentifierCounts.of(columns, forms, block.column))
+        return _TableCounts(joint, IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column))
 
     return count
 
@@ -788,17 +823,20 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(settings["with"], "synthesizer")
         raise InputError(f"{fspath(path)}: holds a {kind}: load it with gpuvgm.integrations.ctgan.{kind}.load")
     try:
-        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "identifiers"}:
+        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "identifiers", "attributes"}:
             raise ValueError("its settings are not those of a synthesizer")
         settings = dict(settings)
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
+        attributes = settings.pop("attributes")
         _PARENTS(settings["parents"], "parents")
         _BINS(settings["bins"], "bins")
         network = read_network(model.network)
         for bins in network.structure.bins:
             check_fits(transformer.model_[bins.name], bins)
+        check_attributes(network.structure, forms, attributes)
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
     synthesizer = TableSynthesizer(**settings)
-    synthesizer.transformer_, synthesizer.network_, synthesizer.identifiers_ = transformer, network, forms
+    synthesizer.transformer_, synthesizer.network_ = transformer, network
+    synthesizer.identifiers_, synthesizer.attributes_ = forms, attributes
     return synthesizer
