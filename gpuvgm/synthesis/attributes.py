@@ -160,27 +160,3 @@ def find_attributes(
         mine = [name for name, is_one in zip(names, suggested, strict=True) if is_one and (key, name) not in refuted]
         attributes = {name: key for name in mine} | attributes
     return {name: attributes[name] for name in names if name in attributes}
-
-
-@dataclass(frozen=True, slots=True)
-class Dependence:
-    """Which columns others may depend on, so that attributes are the same in all rows of a key.
-
-    Parameters
-    ----------
-    levels : mapping of str to (str, int)
-        Group and level of the keys that determine each attribute.
-    """
-
-    levels: Mapping[str, tuple[str, int]]
-
-    def allows(self, name: str, other: str) -> bool:
-        """Return whether a column may depend on another one."""
-        if name not in self.levels:
-            return True
-        (group, level), (other_group, other_level) = self.levels[name], self.levels.get(other, ("", -1))
-        return group == other_group and level <= other_level
-
-    def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
-        """Whether the column of each row may depend on that of each place, shape (columns, columns)."""
-        return np.array([[self.allows(name, other) for other in names] for name in names], np.bool_)

@@ -24,11 +24,12 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
-from gpuvgm.synthesis.attributes import Dependence, Evidence, values_of
+from gpuvgm.synthesis.attributes import Evidence, values_of
 from gpuvgm.synthesis.drawing import column_number, shuffled
 from gpuvgm.synthesis.keys import Claims, KeyCounts, KeyLayout, chains_of_keys, check_of, with_check_digits
 from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
+from gpuvgm.synthesis.structure import Dependence
 from gpuvgm.table.fit_report import warnings_of_samples
 
 KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level
@@ -495,6 +496,12 @@ def levels_of_attributes(
     """Group and level of the keys that determine each attribute."""
     levels = levels_of_keys(forms)
     of_keys = {name: level for level, names in levels.items() for name in names}
+    return {name: of_keys[key] for name, key in attributes.items()}
+
+
+def rows_per_key(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, float]:
+    """How many rows the keys of each attribute have on average."""
+    of_keys = {name: form.key.rows_per_key(form.level) for name, form in forms.items() if form.key is not None}
     return {name: of_keys[key] for name, key in attributes.items()}
 
 

@@ -89,6 +89,12 @@ class KeyLayout:
         keys = np.searchsorted(stops, places.astype(np.int64), side="right").astype(np.uint64)
         return periods * np.uint64(len(stops)) + keys
 
+    def rows_per_key(self, level: int) -> float:
+        """Rows of the keys of a level on average."""
+        period = period_of(self)
+        keys = len(period.stops) if level == 0 else int(period.owners[level - 1][-1]) + 1
+        return float(period.stops[-1]) / keys
+
     def above(self, numbers: Hashes, level: int) -> Hashes:
         """Numbers of the keys of the next level that keys of a level determine."""
         owners = period_of(self).owners[level]
@@ -254,6 +260,13 @@ class Codes:
     def rows(self) -> int:
         """Rows with a text."""
         return int(np.count_nonzero(self.numbers >= 0))
+
+
+def rows_of_keys(column: Any) -> NDArray[np.int64]:
+    """One row of each key in a sample of a column, ascending, and all rows without a key."""
+    numbers = Codes.of(plain_column(column)).numbers
+    firsts, without = np.unique(numbers, return_index=True)[1], np.flatnonzero(numbers < 0)
+    return np.union1d(firsts, without)
 
 
 def _look_of(texts: Any) -> str | None:

@@ -6,8 +6,8 @@ and the group of the second; and a bin of that group, which depends on the bin o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from gpuvgm.engines.tables import CountedColumn
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.structure import Axis, Node
-from gpuvgm.synthesis.tables import backed_off
+from gpuvgm.synthesis.tables import backed_off, counts_of_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +165,13 @@ class Network:
         Bins and nodes.
     counts : JointCounts
         Counts of the training rows.
+    rows_per_key : mapping of str to float
+        Of columns that are drawn once for each key, how many rows a key has on average.
     """
 
     structure: Structure
     counts: JointCounts
+    rows_per_key: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -199,7 +202,10 @@ class Network:
 
     def _tables(self, place: int) -> NodeTables:
         axis, parents = self.structure.axes[place], self.structure.parents[place]
-        pairs, triples = self.counts.pairs[place], self.counts.triples[place]
+        rows_per_key = self.rows_per_key.get(self.nodes[place].name, 1)
+        pairs, triples = (
+            counts_of_keys(tables[place], rows_per_key) for tables in (self.counts.pairs, self.counts.triples)
+        )
         levels = self.structure.axes[parents[0]].levels if parents else [np.zeros(1, np.int64)]
         inside = backed_off(pairs, levels, axis.starts).table
         groups = triples.shape[1]

@@ -7,8 +7,8 @@ meet in a table are neighbours of each other and sums over tables are exact.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -79,8 +79,38 @@ class Axis:
         return np.add.reduceat(counts, self.starts, axis=-1)
 
 
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """Which columns others may depend on, so that attributes are the same in all rows of a key.
+
+    Parameters
+    ----------
+    levels : mapping of str to (str, int)
+        Group and level of the keys that determine each attribute.
+    rows : mapping of (str, int) to ndarray, int64
+        One row of each key of a level in a sample. Further rows of a key are no evidence of their own.
+    """
+
+    levels: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    rows: Mapping[tuple[str, int], Ints] = field(default_factory=dict)
+
+    def allows(self, name: str, other: str) -> bool:
+        """Return whether a column may depend on another one."""
+        if name not in self.levels:
+            return True
+        (group, level), (other_group, other_level) = self.levels[name], self.levels.get(other, ("", -1))
+        return group == other_group and level <= other_level
+
+    def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether the column of each row may depend on that of each place, shape (columns, columns)."""
+        return np.array([[self.allows(name, other) for other in names] for name in names], np.bool_)
+
+
+INDEPENDENT_ROWS = Dependence()
+
+
 def learn_structure(
-    bins: Sequence[Bins], codes: Sequence[Codes], parents: int, allowed: NDArray[np.bool_] | None = None
+    bins: Sequence[Bins], codes: Sequence[Codes], parents: int, dependence: Dependence = INDEPENDENT_ROWS
 ) -> tuple[Node, ...]:
     """Return the columns as nodes, in an order in which each comes after its parents.
 
@@ -92,12 +122,18 @@ def learn_structure(
         The bin of each row of a sample, by column.
     parents : {0, 1, 2}
         Largest number of parents.
-    allowed : ndarray of shape (columns, columns), bool, optional
-        Whether the column of each row may depend on that of each place; by default all may.
+    dependence : Dependence
+        Which columns may depend on which, and rows that are evidence of it; by default all.
     """
-    allowed = np.ones((len(bins), len(bins)), np.bool_) if allowed is None else allowed
-    search = _ParentSearch([Axis(candidate) for candidate in bins], codes)
-    candidates = search.candidates(allowed) if parents else [[] for _ in bins]
+    axes, levels = [Axis(candidate) for candidate in bins], [dependence.levels.get(one.name) for one in bins]
+    allowed = dependence.mask([one.name for one in bins])
+    searches: dict[tuple[str, int] | None, _ParentSearch] = {}
+    for level in dict.fromkeys(levels):
+        rows_of_level = slice(None) if level is None else dependence.rows[level]
+        searches[level] = _ParentSearch(axes, [code[rows_of_level] for code in codes])
+    search_of = [searches[level] for level in levels]
+    candidates_of = {level: search.candidates(allowed) for level, search in searches.items() if parents}
+    candidates = [candidates_of[level][place] if parents else [] for place, level in enumerate(levels)]
     parents_of: dict[int, tuple[int, ...]] = {}
     nodes = []
     while len(parents_of) < len(bins):
@@ -106,7 +142,7 @@ def learn_structure(
             option
             for child in ready
             for option in _list_parents(
-                search, child, [p for p in candidates[child] if p in parents_of], parents_of, parents
+                search_of[child], child, [p for p in candidates[child] if p in parents_of], parents_of, parents
             )
         )
         gains, child, chosen = max(options, key=lambda option: sum(option[0]), default=((), -1, ()))
@@ -115,11 +151,13 @@ def learn_structure(
             child = max(
                 ready,
                 key=lambda candidate: sum(
-                    search.gain(dependent, candidate) for dependent in remaining if candidate in candidates[dependent]
+                    search_of[dependent].gain(dependent, candidate)
+                    for dependent in remaining
+                    if candidate in candidates[dependent]
                 ),
             )
         parents_of[child] = chosen
-        rows = max(len(codes[child]), 1)
+        rows = max(search_of[child].rows, 1)
         nodes.append(Node(bins[child].name, tuple(bins[p].name for p in chosen), tuple(gain / rows for gain in gains)))
     return tuple(nodes)
 
@@ -161,6 +199,7 @@ class _ParentSearch:
 
     def __init__(self, axes: Sequence[Axis], codes: Sequence[Codes]) -> None:
         self._axes = axes
+        self.rows = len(codes[0]) if codes else 0
         self._codes = [code.astype(np.int64) for code in codes]
         self._groups = [axis.child[code] for axis, code in zip(axes, self._codes, strict=True)]
         self._coarse = [axis.parent[code] for axis, code in zip(axes, self._codes, strict=True)]

@@ -36,7 +36,7 @@ from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.attributes import Dependence, find_attributes
+from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import bin_finder, check_fits
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
@@ -48,14 +48,15 @@ from gpuvgm.synthesis.identifiers import (
     describe_unmodelled,
     levels_of_attributes,
     levels_of_keys,
+    rows_per_key,
     tell_of_samples,
 )
-from gpuvgm.synthesis.keys import keys_found
+from gpuvgm.synthesis.keys import keys_found, rows_of_keys
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
-from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
+from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, learn_structure
 from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
@@ -192,8 +193,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             else:
                 transformer = self._transformer(table)
                 plan, counts = self._learn(transformer, table)
-        self.transformer_, self.network_ = transformer, Network(plan.structure, counts.joint)
-        self.identifiers_, self.attributes_ = counts.identifiers.refined(plan.forms), {**plan.attributes}
+        self.transformer_, self.attributes_ = transformer, {**plan.attributes}
+        self.identifiers_ = counts.identifiers.refined(plan.forms)
+        self.network_ = Network(plan.structure, counts.joint, rows_per_key(self.identifiers_, self.attributes_))
         if self.like is None:  # which has told of its own choices
             is_fitted = isinstance(self.columns, TableTransformer)
             tell_of_samples(transformer.model_, self.identifiers_, self.attributes_, fitted_by_user=is_fitted)
@@ -232,7 +234,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         plan = SamplePlan(network.structure, self.identifiers_, self.attributes_)
         with _read_twice(any_source(source)) as table:
             counts = self._counts(self.transformer_, plan, table)
-        self.network_ = Network(network.structure, network.counts.merge(counts.joint))
+        self.network_ = replace(network, counts=network.counts.merge(counts.joint))
         self.identifiers_ = counts.identifiers.refined(plan.forms)
         return self
 
@@ -272,7 +274,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         merged = self.__sklearn_clone__()
         merged.transformer_, merged.attributes_ = self.transformer_, self.attributes_
         merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
-        merged.network_ = Network(network.structure, network.counts.merge(other_network.counts))
+        merged.network_ = replace(network, counts=network.counts.merge(other_network.counts))
         return merged
 
     def sample(
@@ -588,7 +590,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             firsts = [names[0] for names in levels_of_keys(forms).values()]
             attributes = find_attributes(model.by_name, firsts, rows, refuted)
             levels = levels_of_attributes(forms, attributes)
-            plan = SamplePlan(self._structure(transformer, rows, Dependence(levels)), forms, attributes)
+            one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
+            structure = self._structure(transformer, rows, Dependence(levels, one_of_each))
+            plan = SamplePlan(structure, forms, attributes)
             counts = self._counts(transformer, plan, table)
             more = counts.identifiers.refuted(forms, attributes)
             if not more:
@@ -606,7 +610,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         by_name = {column.name: column for column in columns}
         bins = likeliest_bins(by_name, summaries, sample, self.bins, engine, dependence.allows)
         codes = [bin_finder(by_name, bins_, engine)(sample) for bins_ in bins.values()]
-        nodes = learn_structure([*bins.values()], codes, self.parents, dependence.mask([*bins]))
+        nodes = learn_structure([*bins.values()], codes, self.parents, dependence)
         return Structure(tuple(bins[node.name] for node in nodes), nodes)
 
     def _counts(self, transformer: TableTransformer, plan: SamplePlan, table: Source) -> _TableCounts:
@@ -834,6 +838,7 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         for bins in network.structure.bins:
             check_fits(transformer.model_[bins.name], bins)
         check_attributes(network.structure, forms, attributes)
+        network = replace(network, rows_per_key=rows_per_key(forms, attributes))
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
     synthesizer = TableSynthesizer(**settings)
