@@ -20,7 +20,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.keys import LEAST_REPEATED, ONE_TO_ONE, Claims, Hashes
+from gpuvgm.synthesis.keys import LEAST_REPEATED, ONE_TO_ONE, Claims, Hashes, low_hashes
 from gpuvgm.synthesis.numbers import numbers_of_rows
 
 WITNESSES = 1 << 10  # keys with the smallest hashes, whose rows confirm what keys determine
@@ -50,8 +50,12 @@ class Evidence:
     @classmethod
     def of(cls, hashes: Hashes, columns: Sequence[Callable[[Ints], Hashes]], keys: int = WITNESSES) -> Evidence:
         """Evidence of rows by hashes of their keys, 0 without one, and functions that give values of some rows."""
-        limit = _smallest(hashes, keys)
-        rows = np.flatnonzero((hashes <= limit) & (hashes != 0))
+        for low in low_hashes(hashes):
+            rows = low[hashes[low] != 0]
+            distinct = np.unique(hashes[rows])[:keys]
+            if len(distinct) == keys:
+                break
+        rows = rows[hashes[rows] <= distinct[-1]] if len(distinct) else rows
         values = np.array([column(rows) for column in columns], np.uint64).reshape(len(columns), len(rows))
         return cls(*_put_together(hashes[rows], np.ones(len(rows), np.int64), values, values, keys))
 
@@ -94,18 +98,6 @@ def _unlike(lowest: Hashes, highest: Hashes) -> float:
     """Probability that two rows of different keys have different values."""
     counts = np.unique(np.concatenate((lowest, highest)), return_counts=True)[1]
     return 1 - float(np.sum((counts / max(counts.sum(), 1)) ** 2))
-
-
-def _smallest(hashes: Hashes, keys: int) -> np.uint64:
-    """A hash that at least so many different ones do not exceed, if there are so many, and few more."""
-    share = 1 << 16
-    while share < len(hashes):
-        limit = np.uint64(2**64 * share // len(hashes))
-        distinct = np.unique(hashes[(hashes < limit) & (hashes != 0)])
-        if len(distinct) >= keys:
-            return np.uint64(distinct[keys - 1])
-        share *= 8
-    return np.uint64(2**64 - 1)
 
 
 def _put_together(

@@ -368,7 +368,6 @@ def claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
             continue
         above = levels.get((group, level + 1), [])[:1]
         claims[first] = [*others, *above, *(name for name, key in attributes.items() if key == first)]
-        claims |= {other: [first] for other in others}
     return claims
 
 

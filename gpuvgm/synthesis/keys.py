@@ -7,7 +7,7 @@ per key, and row i takes the place that a permutation of the period gives it; ea
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -34,6 +34,7 @@ LEAST_REPEATED = 10  # values that come back, or nothing is known
 LEAST_SHARE = 0.5  # of the values of a key that determines another column, for that to be a key
 COUNTED_KEYS = 1 << 14  # with the smallest hashes, whose rows are counted
 LONGEST_PERIOD = 1 << 20  # rows
+FEW_ROWS = 1 << 16  # of a block, that may hold enough keys
 LOOKS = {
     "e-mail addresses": r"\A[^@\s]+@[^@\s]+\.[A-Za-z]+\z",
     "IBANs": r"\A[A-Z]{2}[0-9]{2} ?([A-Z0-9] ?){11,30}\z",
@@ -172,7 +173,11 @@ class KeyCounts:
         hashes = [levels[-1][present]]
         for finer in reversed(levels[:-1]):
             hashes.append(mixed(finer[present] ^ mixed(hashes[-1], 0), 1))
-        return cls(*_added(np.stack(hashes), np.ones(len(hashes[0]), np.int64)), len(hashes[0]))
+        for near in low_hashes(hashes[0]):
+            counts = _added(np.stack([level[near] for level in hashes]), np.ones(len(near), np.int64))
+            if len(counts[1]) == COUNTED_KEYS:
+                break
+        return cls(*counts, len(hashes[0]))
 
     def merge(self, other: KeyCounts) -> KeyCounts:
         """Counts of both sets of rows."""
@@ -197,6 +202,15 @@ class KeyCounts:
             starts = starts[firsts]
         sizes_of_keys = tuple(rows[order].tolist())
         return KeyLayout(group, self.all_rows, sizes_of_keys, (1,) * len(starts), tuple(members))
+
+
+def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
+    """Yield rows with low hashes, then more of them, and at last all rows: for who needs few keys of many."""
+    rows = FEW_ROWS
+    while rows < len(hashes):
+        yield np.flatnonzero(hashes < np.uint64(2**64 * rows // len(hashes)))
+        rows *= 8
+    yield np.arange(len(hashes))
 
 
 def _added(hashes: Hashes, rows: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
