@@ -21,6 +21,7 @@ from gpuvgm.arrays import on_host
 from gpuvgm.columns.inference import UUID
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
@@ -274,17 +275,15 @@ def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int],
     return levels
 
 
-def key_numbers(forms: Mapping[str, IdentifierForm], first_row: int, rows: int, seed: int) -> KeyNumbers:
-    """Numbers of the keys of consecutive rows, by group and level."""
+def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, skipped: int = 0) -> KeyNumbers:
+    """Numbers of the keys of consecutive rows, by group and level; see `KeyLayout.numbers`."""
     levels = levels_of_keys(forms)
     numbers: dict[tuple[str, int], NDArray[np.uint64]] = {}
     for group, level in sorted(levels, key=lambda key: key[1]):
         layout = forms[levels[group, level][0]].key
         assert layout is not None
         below = numbers.get((group, level - 1))
-        numbers[group, level] = (
-            layout.numbers(first_row, rows, seed) if below is None else layout.above(below, level - 1)
-        )
+        numbers[group, level] = layout.numbers(part, seed, skipped) if below is None else layout.above(below, level - 1)
     return numbers
 
 

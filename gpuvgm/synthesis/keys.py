@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
 from gpuvgm.columns.records import Count
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.drawing import shuffled
 
@@ -81,14 +82,15 @@ class KeyLayout:
         if len(self.keys) != keys:
             raise ValueError(f'the keys of "{self.group}" are not as many as their rows say')
 
-    def numbers(self, first_row: int, rows: int, seed: int) -> Hashes:
-        """Numbers of the finest keys of consecutive rows."""
+    def numbers(self, part: RowRange, seed: int, skipped: int = 0) -> Hashes:
+        """Numbers of the finest keys of consecutive rows, after those of some periods that are skipped."""
         stops = period_of(self).stops
         period = np.uint64(stops[-1])
-        periods, places = np.divmod(np.arange(first_row, first_row + rows, dtype=np.uint64), period)
+        rows = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
+        periods, places = np.divmod(rows, period)
         places = shuffled(places, int(period), f"{self.group}/keys", seed)
         keys = np.searchsorted(stops, places.astype(np.int64), side="right").astype(np.uint64)
-        return periods * np.uint64(len(stops)) + keys
+        return (periods + np.uint64(skipped)) * np.uint64(len(stops)) + keys
 
     def rows_per_key(self, level: int) -> float:
         """Rows of the keys of a level on average."""

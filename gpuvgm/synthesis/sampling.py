@@ -97,6 +97,8 @@ class Sampler:
     tested : mapping of str to tuple
         Intervals of columns of datetimes that are counted from others, as `read_intervals` gives them: rows are drawn
         until they lie in them.
+    skipped : int
+        Periods of keys before those of the rows, so that rows under other conditions have other keys.
     """
 
     model: TableModel
@@ -106,6 +108,7 @@ class Sampler:
     attributes: Mapping[str, str]
     engine: str
     tested: Mapping[str, tuple[Interval | None, ...]] = field(default_factory=dict)
+    skipped: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
@@ -156,7 +159,7 @@ class Sampler:
 
     def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
         """Consecutive rows; which keys they have depends on the seed, what each key has on the other one."""
-        numbers = key_numbers(self.identifiers, part.first_row, part.rows, seed)
+        numbers = key_numbers(self.identifiers, part, seed, self.skipped)
         tables = key_tables(self.identifiers, self.attributes, numbers, key_seed)
         nodes = enumerate(self.network.structure.nodes)
         keys = {place: tables[node.name] for place, node in nodes if node.name in tables}

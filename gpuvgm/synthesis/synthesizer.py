@@ -363,7 +363,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _sample_rows_of(self, table: Source, part: RowRange, seed: int | None, out: Path_ | None) -> Any:
         """Rows with the values of the rows of a table, which may lack columns.
 
-        Rows of the same values are drawn one after the other.
+        Rows of the same values are drawn one after the other. They have keys of their own, as attributes depend on the
+        conditions.
         """
         if out is not None:
             raise InputError(
@@ -379,8 +380,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             places.setdefault(tuple(row.values()), []).append(place)
         row_seed, start = self._seed_of(part.first_row, part.rows, seed), part.first_row
         batches: list[pa.RecordBatch] = []
-        for values, own in places.items():
+        for skipped, (values, own) in enumerate(places.items()):
             sampler = self._sampler(self._fitted(), dict(zip(names, values, strict=True)))
+            sampler = replace(sampler, skipped=skipped if self.attributes_ else 0)
             blocks = RowRange(start, len(own)).ranges(BLOCK_ROWS)
             batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
             start += len(own)

@@ -114,7 +114,7 @@ def unmodelled_columns(
     keys : mapping of (str, int) to ndarray of shape (rows,), optional
         Numbers of the rows' keys, other ones than `key_numbers` gives.
     """
-    numbers = key_numbers(forms, part.first_row, part.rows, seed) if keys is None else keys
+    numbers = key_numbers(forms, part, seed) if keys is None else keys
     distinct = {level: np.unique(array, return_inverse=True) for level, array in numbers.items()}
     arrays = {}
     for column in columns:

@@ -134,3 +134,65 @@ def test_rows_with_attributes_are_functions_of_the_seed_and_their_number(
     assert reloaded(fitted).sample(500).equals(sample[:500])
     far = fitted.sample(60, first_row=10**9)
     pd.testing.assert_frame_equal(far[20:].reset_index(drop=True), fitted.sample(40, first_row=10**9 + 20))
+
+
+def test_conditions_on_attributes_are_met_by_all_rows_of_their_keys(fitted: Any) -> None:
+    conditions = {"segment": "business", "limit": (5000, None), "score": [None, 480, 510], "channel": ["web", "atm"]}
+    rows = fitted.sample(3000, conditions=conditions)
+    assert {*rows["segment"]} == {"business"}
+    assert rows["limit"].min() >= 5000
+    assert {*rows["score"].dropna()} <= {480, 510}
+    assert {*rows["channel"]} <= {"web", "atm"}
+    assert values_per_key(rows, "customer", "born") == values_per_key(rows, "customer", "score") == 1
+    part = fitted.sample(50, first_row=1000, conditions=conditions)
+    pd.testing.assert_frame_equal(part, rows[1000:1050].reset_index(drop=True))
+
+
+def test_under_conditions_on_other_columns_attributes_follow_and_stay_the_same_in_a_key(fitted: Any) -> None:
+    rows = fitted.sample(3000, conditions={"amount": (300, None)})
+    assert rows["amount"].min() >= 300
+    assert np.mean(rows["segment"] == "business") > 0.5
+    assert {values_per_key(rows, "customer", name) for name in OF_CUSTOMER} == {1}
+
+
+def test_rows_with_the_values_of_a_table_have_keys_with_the_same_attributes(fitted: Any, table: Any) -> None:
+    frame = table[["segment", "channel"]][:600]
+    rows = fitted.sample(600, conditions=frame)
+    assert (rows["segment"].to_numpy() == frame["segment"].to_numpy()).all()
+    assert (rows["channel"].to_numpy() == frame["channel"].to_numpy()).all()
+    assert rows["customer"].duplicated().any()
+    assert {values_per_key(rows, "customer", name) for name in OF_CUSTOMER} == {1}
+    assert values_per_key(rows, "iban", "customer") == 1
+
+
+def contracts() -> pd.DataFrame:
+    """Contracts of persons: from their birth a start, from which an end and payments are counted."""
+    random = np.random.default_rng(8)
+    persons = 600
+    who = random.integers(0, persons, 9_000)
+    start = pd.Timestamp("2010-01-01") + pd.to_timedelta(random.integers(0, 3000, persons), unit="D")
+    end = start + pd.to_timedelta(random.integers(1, 1500, persons), unit="D")
+    paid = (start[who] + pd.to_timedelta(random.integers(0, 900, len(who)), unit="D")).to_numpy()
+    mails = np.array([f"user{number:04d}@web.example" for number in random.choice(10_000, persons, replace=False)])
+    return pd.DataFrame({"mail": mails[who], "start": start[who], "end": end[who], "paid": paid})
+
+
+def test_datetimes_that_follow_attributes_keep_them_under_conditions() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer().fit(contracts())
+    assert fitted.attributes_ == {"start": "mail", "end": "mail"}
+    since = {bins.name: bins.since for bins in fitted.network_.structure.bins}
+    assert since == {"start": None, "end": "start", "paid": "start"}
+    limits = [("2012-01-01", "2012-12-31"), (None, "2011-06-30"), None]
+    for on, span in zip(("paid", "end", None), limits, strict=True):
+        conditions = {on: span} if on else None
+        rows = fitted.sample(6000, conditions=conditions)
+        assert (rows["start"] <= rows["end"]).all() and (rows["start"] <= rows["paid"]).all()
+        assert values_per_key(rows, "mail", "start") == values_per_key(rows, "mail", "end") == 1
+        assert rows["mail"].nunique() < 1000
+        if on:
+            low, high = (pd.Timestamp(end) if end else pd.Timestamp("1900") for end in span)
+            assert rows[on].between(low, high).all()
+        part = fitted.sample(100, first_row=4000, conditions=conditions)
+        pd.testing.assert_frame_equal(part, rows[4000:4100].reset_index(drop=True))

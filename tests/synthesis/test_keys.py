@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution.sources import any_source
 from gpuvgm.synthesis.keys import (
@@ -237,7 +238,7 @@ def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> Non
 
 
 def test_a_layout_without_keys_gives_each_row_its_own() -> None:
-    assert KeyLayout("k").numbers(5, 3, seed=0).tolist() == [5, 6, 7]
+    assert KeyLayout("k").numbers(RowRange(5, 3), seed=0).tolist() == [5, 6, 7]
 
 
 @pytest.mark.parametrize(
