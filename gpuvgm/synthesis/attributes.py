@@ -20,11 +20,12 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.passthrough import PassthroughColumn
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.keys import LEAST_REPEATED, ONE_TO_ONE, Claims, Hashes, low_hashes
+from gpuvgm.synthesis.keys import ONE_TO_ONE, Claims, Hashes, low_hashes
 from gpuvgm.synthesis.numbers import numbers_of_rows
 
-WITNESSES = 1 << 10  # keys with the smallest hashes, whose rows confirm what keys determine
-CHANCE = 0.1  # of the keys that would have several values by chance, those that may have them
+LEAST_BY_CHANCE = 5  # keys that would have several values by chance, or a sample says nothing
+WITNESSES = 1 << 9  # keys with the smallest hashes, whose rows confirm what keys determine
+CHANCE = 0.1  # of the keys that would have several values by chance, the share that may have them
 MISSING_VALUE = np.uint64(2**64 - 1)
 
 
@@ -56,36 +57,40 @@ class Evidence:
             if len(distinct) == keys:
                 break
         rows = rows[hashes[rows] <= distinct[-1]] if len(distinct) else rows
-        values = np.array([column(rows) for column in columns], np.uint64).reshape(len(columns), len(rows))
-        return cls(*_put_together(hashes[rows], np.ones(len(rows), np.int64), values, values, keys))
+        by_key = _ByKey.of(hashes[rows])
+        ends = [by_key.ends(values, values) for values in (column(rows) for column in columns)]
+        lowest, highest = (np.array([pair[end] for pair in ends], np.uint64) for end in (0, 1))
+        shape = len(columns), len(by_key.distinct)
+        return cls(by_key.distinct, by_key.rows, lowest.reshape(shape), highest.reshape(shape))
 
     def merge(self, other: Evidence) -> Evidence:
         """Evidence of both sets of rows."""
-        hashes, rows = np.concatenate((self.hashes, other.hashes)), np.concatenate((self.rows, other.rows))
-        lowest = np.concatenate((self.lowest, other.lowest), axis=1)
-        highest = np.concatenate((self.highest, other.highest), axis=1)
-        return Evidence(*_put_together(hashes, rows, lowest, highest, WITNESSES))
-
-    @property
-    def share_of_several(self) -> Floats:
-        """Share of the keys with several rows that have several values, by column."""
-        return self._differ.mean(axis=1) if self._differ.shape[1] else np.zeros(len(self.lowest))
+        by_key = _ByKey.of(np.append(self.hashes, other.hashes), np.append(self.rows, other.rows))
+        lowest, highest = by_key.ends(
+            np.append(self.lowest, other.lowest, axis=1), np.append(self.highest, other.highest, axis=1)
+        )
+        kept = slice(WITNESSES)
+        return Evidence(by_key.distinct[kept], by_key.rows[kept], lowest[:, kept], highest[:, kept])
 
     @property
     def confirms(self) -> NDArray[np.bool_]:
-        """Whether keys determine a column, as far as rows say."""
-        mask: NDArray[np.bool_] = self.share_of_several <= ONE_TO_ONE - 1
+        """Whether keys determine a column: hardly any has several values, and far fewer than would by chance."""
+        several = self._differ.sum(axis=1)
+        few = several <= (ONE_TO_ONE - 1) * self._differ.shape[1]
+        mask: NDArray[np.bool_] = few & (several <= CHANCE * self._by_chance)
         return mask
 
     @property
     def suggests(self) -> NDArray[np.bool_]:
-        """Whether keys seem to determine a column: far more have one value than keys of two rows would by chance."""
-        by_chance = self._differ.shape[1] * np.array(
-            [_unlike(*ends) for ends in zip(self.lowest, self.highest, strict=True)]
-        )
-        several = self._differ.sum(axis=1)
-        mask: NDArray[np.bool_] = self.confirms & (by_chance >= LEAST_REPEATED) & (several <= CHANCE * by_chance)
+        """Whether they do, and enough keys say so."""
+        mask: NDArray[np.bool_] = self.confirms & (self._by_chance >= LEAST_BY_CHANCE)
         return mask
+
+    @property
+    def _by_chance(self) -> Floats:
+        """How many of the keys with several rows would have two values if values had nothing to do with keys."""
+        unlike = [_unlike(*ends) for ends in zip(self.lowest, self.highest, strict=True)]
+        return np.array(unlike, np.float64) * float(self._differ.shape[1])
 
     @property
     def _differ(self) -> NDArray[np.bool_]:
@@ -100,16 +105,42 @@ def _unlike(lowest: Hashes, highest: Hashes) -> float:
     return 1 - float(np.sum((counts / max(counts.sum(), 1)) ** 2))
 
 
-def _put_together(
-    hashes: Hashes, rows: Ints, lowest: Hashes, highest: Hashes, keys: int
-) -> tuple[Hashes, Ints, Hashes, Hashes]:
-    """Parts of the evidence of the smallest hashes, each of which may come several times."""
-    order = np.argsort(hashes, kind="stable")
-    distinct, first = np.unique(hashes[order], return_index=True)
-    if not len(distinct):
-        return distinct, rows, lowest, highest
-    ends = np.minimum.reduceat(lowest[:, order], first, axis=1), np.maximum.reduceat(highest[:, order], first, axis=1)
-    return distinct[:keys], np.add.reduceat(rows[order], first)[:keys], ends[0][:, :keys], ends[1][:, :keys]
+@dataclass(frozen=True, slots=True)
+class _ByKey:
+    """Entries by hashes of keys, of which several may be of one key.
+
+    Parameters
+    ----------
+    distinct : ndarray of shape (keys,), uint64
+        The different hashes, ascending.
+    rows : ndarray of shape (keys,), int64
+        Rows of each key.
+    order, first : ndarray, int64
+        The entries by key, and the first one of each key in this order.
+    """
+
+    distinct: Hashes
+    rows: Ints
+    order: Ints
+    first: Ints
+
+    @classmethod
+    def of(cls, hashes: Hashes, rows: Ints | None = None) -> _ByKey:
+        """Entries of some rows each, or of one."""
+        order = np.argsort(hashes, kind="stable")
+        distinct, first = np.unique(hashes[order], return_index=True)
+        totals = np.diff(first, append=len(order))
+        if rows is not None and len(first):
+            totals = np.add.reduceat(rows[order], first)
+        return cls(distinct, totals, order, first)
+
+    def ends(self, lowest: Hashes, highest: Hashes) -> tuple[Hashes, Hashes]:
+        """Least of the lowest and largest of the highest values of each key, on the last axis."""
+        if not len(self.first):
+            return lowest, highest
+        least: Hashes = np.minimum.reduceat(lowest[..., self.order], self.first, axis=-1)
+        largest: Hashes = np.maximum.reduceat(highest[..., self.order], self.first, axis=-1)
+        return least, largest
 
 
 def values_of(column: FittedColumn, array: pa.Array[Any], rows: Ints) -> Hashes:

@@ -503,21 +503,21 @@ def rows_per_key(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, s
     return {name: of_keys[key] for name, key in attributes.items()}
 
 
-def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> None:
+def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], attributes: Any) -> None:
     """Raise ValueError where loaded attributes depend on columns that are none of their keys, or keys do not fit."""
     levels = levels_of_keys(forms)
     for form in forms.values():
         if form.key is not None:
             form.key.check()
-            if form.level > len(form.key.members) or (form.key.group, 0) not in levels:
+            if form.level > len(form.key.members) or (form.key.group, max(form.level - 1, 0)) not in levels:
                 raise ValueError(f'there are no keys of level {form.level} above "{form.key.group}"')
+    if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
+        raise ValueError("its attributes are no columns of the network")
     dependence = Dependence(levels_of_attributes(forms, attributes))
     for bins, node in zip(structure.bins, structure.nodes, strict=True):
         others = [*node.parents, *([] if bins.since is None else [bins.since])]
         if not all(dependence.allows(node.name, other) for other in others):
             raise ValueError(f'"{node.name}" is not the same in all rows of a key')
-    if not {*attributes} <= {node.name for node in structure.nodes}:
-        raise ValueError("an attribute is not modelled")
 
 
 def _class_of_letter(letter: str) -> str:

@@ -349,9 +349,10 @@ def chains_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) ->
     remaining = dict.fromkeys(firsts.values())
     above = {name: [other for other in remaining if other != name and determines(name, other)] for name in remaining}
     levels: dict[str, tuple[str, int]] = {}
-    for name in sorted(above, key=lambda name: -len(above[name])):
+    finest_first = sorted(above, key=lambda name: -len(above[name]))
+    for name in finest_first:
         chain = [] if name in levels else [name]
-        for other in sorted(above[name], key=lambda name: -len(above[name])) if chain else ():
+        for other in finest_first if chain else ():
             if other not in levels and other in above[chain[-1]]:
                 chain.append(other)
         levels |= {other: (name, level) for level, other in enumerate(chain)}

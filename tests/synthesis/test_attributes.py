@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
+from sklearn.base import clone
 
 import gpuvgm
-from gpuvgm.errors import InferenceWarning
-from gpuvgm.synthesis.keys import with_check_digits
+from gpuvgm.columns.records import document_of
+from gpuvgm.errors import InferenceWarning, ModelFileError
+from gpuvgm.synthesis import keys, synthesizer
+from gpuvgm.synthesis.attributes import WITNESSES, Evidence
+from gpuvgm.synthesis.drawing import LONGEST_GAP, KeyTable
+from gpuvgm.synthesis.keys import COUNTED_KEYS, KeyCounts, KeyLayout, chains_of_keys, period_of, with_check_digits
+from gpuvgm.synthesis.state import write_network
+from gpuvgm.synthesis.tables import counts_of_keys
+from gpuvgm.table.model_file import save_model
+from tests.conftest import native_names
 
 ROWS, CUSTOMERS = 12_000, 800
 OF_CUSTOMER = ["born", "segment", "sex", "score"]
@@ -196,3 +209,237 @@ def test_datetimes_that_follow_attributes_keep_them_under_conditions() -> None:
             assert rows[on].between(low, high).all()
         part = fitted.sample(100, first_row=4000, conditions=conditions)
         pd.testing.assert_frame_equal(part, rows[4000:4100].reset_index(drop=True))
+
+
+# -- engines, files, parts
+
+
+@pytest.mark.parametrize("engine", ["reference", *native_names()])
+def test_engines_draw_the_same(engine: str, fitted: Any, sample: Any) -> None:
+    other = clone(fitted).set_params(engine=engine.partition("-")[0])
+    for part in ("transformer_", "network_", "identifiers_", "attributes_"):
+        setattr(other, part, getattr(fitted, part))
+    pd.testing.assert_frame_equal(other.sample(3000), sample[:3000])
+
+
+def test_fits_do_not_depend_on_row_groups_threads_and_workers(tmp_path: Path, table: Any) -> None:
+    found = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        for blocks, threads in ((1, 1), (7, 3)):
+            path = tmp_path / f"{blocks}.parquet"
+            table.to_parquet(path, row_group_size=-(-len(table) // blocks))
+            one = gpuvgm.TableSynthesizer(threads=threads).fit(path)
+            found.append((write_network(one.network_), one.identifiers_, one.attributes_, one.sample(300)))
+    assert found[0][:3] == found[1][:3] and found[0][3].equals(found[1][3])
+
+
+def test_parts_of_a_table_keep_keys_and_attributes_of_the_first_fit(table: Any, fitted: Any) -> None:
+    like = gpuvgm.TableSynthesizer(like=fitted)
+    halves = [clone(like).fit(table[: ROWS // 2]), clone(like).fit(table[ROWS // 2 :])]
+    merged = halves[0].merge(halves[1])
+    assert merged.attributes_ == fitted.attributes_
+    assert merged.identifiers_["iban"].key == fitted.identifiers_["iban"].key
+    assert merged.sample(500).equals(fitted.sample(500))
+    added = clone(like).partial_fit(table[: ROWS // 2]).partial_fit(table[ROWS // 2 :])
+    assert added.sample(500).equals(fitted.sample(500))
+
+
+def damaged(fitted: Any, path: Path, attributes: Any) -> Path:
+    """File of a synthesizer with other attributes."""
+    forms = {name: document_of(form) for name, form in fitted.identifiers_.items()}
+    settings = {"parents": 2, "bins": 64, "random_state": 0, "identifiers": forms, "attributes": attributes}
+    stored, network = fitted.transformer_._stored(summaries=False), write_network(fitted.network_)
+    save_model(replace(stored, settings=stored.settings | {"synthesizer": settings}, network=network), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{"amount": "customer"}, {"born": "amount"}, {"nothing": "customer"}, ["born"], {"born": ["customer"]}],
+)
+def test_attributes_that_do_not_fit_are_refused(attributes: Any, fitted: Any, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"damaged\.gpuvgm: its network is inconsistent"):
+        gpuvgm.load(damaged(fitted, tmp_path / "damaged.gpuvgm", attributes))
+    right = gpuvgm.load(damaged(fitted, tmp_path / "right.gpuvgm", fitted.attributes_))
+    assert right.attributes_ == fitted.attributes_
+
+
+def test_layouts_that_do_not_fit_are_refused() -> None:
+    for layout in (
+        KeyLayout("k", 3, (1, 2), (1,)),
+        KeyLayout("k", 3, (1, 2), (1,), ((1,),)),
+        KeyLayout("k", 3, (1, 2), (1, 1), ((2, 0),)),
+    ):
+        with pytest.raises(ValueError, match='the keys of "k"'):
+            layout.check()
+    KeyLayout("k", 3, (1, 2), (1,), ((2,),)).check()
+
+
+# -- what determines what
+
+
+def test_what_the_sample_suggests_and_rows_refute_is_learnt_again(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of a sample may make a column look like an attribute, and keys like one."""
+    find, determines = synthesizer.find_attributes, keys._determines
+
+    def find_more(columns: Any, names: Any, rows: Any, refuted: Any) -> dict[str, str]:
+        claimed = {} if (names[0], "channel") in refuted else {"channel": names[0]}
+        return claimed | find(columns, names, rows, refuted)
+
+    monkeypatch.setattr(synthesizer, "find_attributes", find_more)
+    monkeypatch.setattr(keys, "_determines", lambda one, other: len(other.texts) > 255 or determines(one, other))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        found = gpuvgm.TableSynthesizer().fit(table)
+    assert "channel" not in found.attributes_
+    levels = {name: (form.key.group, form.level) for name, form in found.identifiers_.items()}
+    assert levels == {"customer": ("iban", 1), "iban": ("iban", 0)}
+    assert found.attributes_ == {name: "customer" for name in OF_CUSTOMER} | {name: "iban" for name in OF_ACCOUNT}
+
+
+def test_rare_values_and_constants_are_no_attributes(table: Any) -> None:
+    random = np.random.default_rng(2)
+    flags = {"rare": random.random(ROWS) < 0.002, "often": random.random(ROWS) < 0.02}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        found = gpuvgm.TableSynthesizer().fit(table[["customer", "iban", "born"]].assign(**flags))
+    assert found.attributes_ == {"born": "customer"}
+
+
+def test_a_few_errors_leave_a_column_an_attribute(table: Any) -> None:
+    random = np.random.default_rng(2)
+    wrong = table["born"].where(random.random(ROWS) > 0.0003, pd.Timestamp("1950-01-01"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        found = gpuvgm.TableSynthesizer().fit(table[["customer", "iban"]].assign(born=wrong))
+    assert found.attributes_ == {"born": "customer"}
+
+
+def test_two_groups_of_keys_have_attributes_of_their_own(table: Any) -> None:
+    """Attributes of one depend on none of the other, which would differ in the rows of a key."""
+    random = np.random.default_rng(2)
+    partners = random.integers(0, 400, ROWS)
+    names = np.array([f"shop{number:03d}@web.example" for number in random.permutation(400)])
+    country = np.array(["DE", "FR", "IT"])[random.integers(0, 3, 400)]
+    both = table[["customer", "iban", "segment"]].assign(shop=names[partners], country=country[partners])
+    both["fee"] = random.normal(np.where(both["country"] == "FR", 9, 2), 0.1).round(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        rows = gpuvgm.TableSynthesizer().fit(both).sample(ROWS)
+    assert values_per_key(rows, "customer", "segment") == values_per_key(rows, "shop", "country") == 1
+    assert rows.groupby("customer")["shop"].nunique().mean() > 5
+    assert np.mean((rows["fee"] > 6) == (rows["country"] == "FR")) > 0.97
+
+
+def test_attributes_are_learnt_of_keys_not_of_their_rows() -> None:
+    """Few keys with many rows each do not make independent attributes look like functions of each other."""
+    random = np.random.default_rng(4)
+    who = random.integers(0, 300, 15_000)
+    mails = np.array([f"user{number:03d}@web.example" for number in random.permutation(300)])
+    attributes = {name: random.normal(0, 1, 300).round(2)[who] for name in ("height", "weight", "income")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        found = gpuvgm.TableSynthesizer().fit({"mail": mails[who]} | attributes)
+    assert [node.parents for node in found.network_.nodes] == [(), (), ()]
+    counts = random.integers(0, 60, (64, 90))
+    assert abs(counts_of_keys(counts, 20.0).sum() / (counts.sum() / 20) - 1) < 0.02
+    assert counts_of_keys(counts, 1) is counts
+
+
+# -- chains of keys
+
+
+def three_levels() -> Iterator[np.ndarray]:
+    """Hashes of cards, of their accounts, and of the customers of these."""
+    random = np.random.default_rng(6)
+    owner, holder = np.sort(random.integers(0, 900, 2_000)), np.sort(random.integers(0, 2_000, 3_000))
+    card = random.integers(0, 3_000, 40_000)
+    for numbers in (card, holder[card], owner[holder[card]]):
+        yield random.integers(1, 2**63, 3_000).astype(np.uint64)[numbers]
+
+
+def test_layouts_of_chains_do_not_depend_on_blocks_and_have_the_rows_of_all_levels() -> None:
+    levels = [*three_levels()]
+    levels[0][::50] = 0
+    whole = KeyCounts.of(levels)
+    parts = [KeyCounts.of([level[at::7] for level in levels]) for at in (3, 0, 6, 5, 1, 2, 4)]
+    merged = parts[0]
+    for part in parts[1:]:
+        merged = merged.merge(part)
+    layout = whole.layout("card")
+    assert merged.layout("card") == layout and layout.rows == 39_200
+    layout.check()
+    period, present = period_of(layout), levels[0] != 0
+    sizes = np.diff(period.stops, prepend=0)
+    owners = [np.arange(len(sizes)), period.owners[0], period.owners[1][period.owners[0]]]
+    for level, owner in zip(levels, owners, strict=True):
+        real = np.sort(np.unique(level[present], return_counts=True)[1])
+        assert np.array_equal(np.sort(np.bincount(owner, sizes)), real)
+    numbers = np.arange(3 * len(sizes), dtype=np.uint64)
+    accounts = layout.above(numbers, 0)
+    assert np.array_equal(np.unique(layout.above(accounts, 1)), np.arange(3 * len(np.unique(levels[2][present]))))
+    assert layout.rows_per_key(2) == pytest.approx(39_200 / len(np.unique(levels[2][present])))
+
+
+def test_counts_of_chains_take_bounded_memory() -> None:
+    """The keys of the last level whose keys below may not all be counted are left out."""
+    random = np.random.default_rng(6)
+    accounts = random.integers(1, 2**63, 60_000).astype(np.uint64)
+    customers = random.integers(1, 2**63, 20_000).astype(np.uint64)
+    rows = np.concatenate((np.arange(60_000), random.integers(0, 60_000, 60_000)))
+    counts = KeyCounts.of([accounts[rows], customers[rows // 3]])
+    assert counts.hashes.shape == (2, COUNTED_KEYS)
+    layout = counts.layout("account")
+    assert {*layout.members[0]} == {3}
+    assert abs(len(period_of(layout).stops) / 60_000 - 1) < 0.02
+
+
+def test_evidence_does_not_depend_on_blocks_and_takes_bounded_memory() -> None:
+    random = np.random.default_rng(1)
+    names = random.integers(1, 2**63, 3_000).astype(np.uint64)
+    who = random.integers(0, 3_000, 200_000)
+    hashes = names[who]
+    hashes[::9] = 0
+    columns = [mixed_up(who // 2), mixed_up(random.integers(0, 2**40, 200_000)), mixed_up(who * 0)]
+    whole = Evidence.of(hashes, [column.__getitem__ for column in columns])
+    assert len(whole.hashes) == WITNESSES
+    assert whole.confirms.tolist() == [True, False, True]
+    assert whole.suggests.tolist() == [True, False, False]
+    merged = Evidence.of(hashes[:5], [column[:5].__getitem__ for column in columns])
+    for start, stop in ((5, 5), (5, 120_000), (120_000, 200_000)):
+        merged = merged.merge(Evidence.of(hashes[start:stop], [one[start:stop].__getitem__ for one in columns]))
+    for part in ("hashes", "rows", "lowest", "highest"):
+        assert np.array_equal(getattr(merged, part), getattr(whole, part)), part
+
+
+def mixed_up(numbers: np.ndarray) -> np.ndarray:
+    return (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+
+
+def test_chains_are_found_in_a_sample() -> None:
+    card, account, customer = ([f"{one}" for one in level] for level in three_levels())
+    columns = {name: pa.chunked_array([texts]) for name, texts in (("customer", customer), ("card", card))}
+    columns |= {"account": pa.chunked_array([account]), "number": pa.chunked_array([[text[::-1] for text in account]])}
+    assert chains_of_keys(columns) == {
+        "customer": ("card", 2),
+        "card": ("card", 0),
+        "account": ("card", 1),
+        "number": ("card", 1),
+    }
+    assert chains_of_keys(columns, {("card", "customer")}) == chains_of_keys(columns)
+    assert chains_of_keys(columns, {("account", "customer")}) == {
+        "customer": ("card", 1),
+        "card": ("card", 0),
+        "account": ("account", 0),
+        "number": ("account", 0),
+    }
+
+
+def test_tables_of_keys_hold_all_keys_of_rows_and_few_others() -> None:
+    random = np.random.default_rng(1)
+    for size in (0, 1, 50, 5_000):
+        numbers = random.integers(0, 10**6, size).astype(np.uint64) + np.uint64(2**40)
+        drawn = KeyTable.of(numbers, 0)
+        assert np.array_equal(drawn.numbers[drawn.places], numbers)
+        assert len(drawn.numbers) <= size * (LONGEST_GAP + 1)
