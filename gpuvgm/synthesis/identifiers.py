@@ -469,23 +469,19 @@ def tell_of_samples(
     seen = [*lost, *(spec.name for spec in keys)]
     for text in () if fitted_by_user else warnings_of_samples(model, seen, network=network):
         warn(text, InferenceWarning)
-    for text in filter(None, (describe_unmodelled(model, forms), describe_attributes(attributes))):
-        _LOG.info("%s", text)
+    if ways:
+        _LOG.info("%s", describe_unmodelled(model, forms, attributes))
 
 
-def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
-    """Description of how values of unmodelled columns are made; empty if all are modelled."""
-    descriptions = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
-    return f"columns that are not modelled: {', '.join(descriptions)}" if descriptions else ""
-
-
-def describe_attributes(attributes: Mapping[str, str]) -> str:
-    """Description of the columns that have one value for each key; empty without such."""
-    by_key = defaultdict[str, list[str]](list)
-    for name, key in attributes.items():
-        by_key[key].append(name)
-    descriptions = [f"{', '.join(names)} (of each {key})" for key, names in by_key.items()]
-    return f"columns with one value for each key: {', '.join(descriptions)}" if descriptions else ""
+def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> str:
+    """Description of how columns are made that are not modelled, or once for each key; empty without such."""
+    ways = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
+    keys = [
+        f"{', '.join(name for name, own in attributes.items() if own == key)} (of each {key})"
+        for key in dict.fromkeys(attributes.values())
+    ]
+    descriptions = {"columns that are not modelled": ways, "columns with one value for each key": keys}
+    return "; ".join(f"{told}: {', '.join(texts)}" for told, texts in descriptions.items() if texts)
 
 
 def levels_of_attributes(

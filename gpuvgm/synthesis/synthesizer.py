@@ -44,7 +44,6 @@ from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
     IdentifierForm,
     check_attributes,
-    describe_attributes,
     describe_unmodelled,
     levels_of_attributes,
     levels_of_keys,
@@ -188,7 +187,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         with _read_twice(any_source(source)) as table:
             if self.like is not None:
                 transformer, structure = self.like.transformer_, self.like._fitted().structure
-                plan = SamplePlan(structure, self.like.identifiers_, self.like.attributes_)
+                plan = _SamplePlan(structure, self.like.identifiers_, self.like.attributes_)
                 counts = self._counts(transformer, plan, table)
             else:
                 transformer = self._transformer(table)
@@ -231,7 +230,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not hasattr(self, "network_"):
             return self.fit(source)
         network = self.network_
-        plan = SamplePlan(network.structure, self.identifiers_, self.attributes_)
+        plan = _SamplePlan(network.structure, self.identifiers_, self.attributes_)
         with _read_twice(any_source(source)) as table:
             counts = self._counts(self.transformer_, plan, table)
         self.network_ = replace(network, counts=network.counts.merge(counts.joint))
@@ -583,7 +582,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
         return keys_found({name: rows.column(name) for name in texts}, whole=whole)
 
-    def _learn(self, transformer: TableTransformer, table: Source) -> tuple[SamplePlan, _TableCounts]:
+    def _learn(self, transformer: TableTransformer, table: Source) -> tuple[_SamplePlan, _TableCounts]:
         """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
         model = transformer.model_
         rows, refuted = sampled_rows(table, model), set[tuple[str, str]]()
@@ -594,7 +593,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             levels = levels_of_attributes(forms, attributes)
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
             structure = self._structure(transformer, rows, Dependence(levels, one_of_each))
-            plan = SamplePlan(structure, forms, attributes)
+            plan = _SamplePlan(structure, forms, attributes)
             counts = self._counts(transformer, plan, table)
             more = counts.identifiers.refuted(forms, attributes)
             if not more:
@@ -615,7 +614,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         nodes = learn_structure([*bins.values()], codes, self.parents, dependence)
         return Structure(tuple(bins[node.name] for node in nodes), nodes)
 
-    def _counts(self, transformer: TableTransformer, plan: SamplePlan, table: Source) -> _TableCounts:
+    def _counts(self, transformer: TableTransformer, plan: _SamplePlan, table: Source) -> _TableCounts:
         """Counts of all rows."""
         model = transformer.model_
         check_columns(table, model)
@@ -674,8 +673,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             model, network = self.transformer_.model_, self.network_
             rows, columns = counted(network.counts.rows, "row"), counted(len(network.structure.bins), "column")
             lines.append(f"fitted on {rows}: {columns} modelled")
-            unmodelled = describe_unmodelled(model, self.identifiers_)
-            lines += filter(None, (unmodelled, describe_attributes(self.attributes_), model.describe_real_values()))
+            unmodelled = describe_unmodelled(model, self.identifiers_, self.attributes_)
+            lines += filter(None, (unmodelled, model.describe_real_values()))
         return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
@@ -734,15 +733,23 @@ def sample_of(table: Source, names: Sequence[str], seed: int) -> pa.Table:
 
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
     """Forms of the columns that are not modelled, which make no value of the table."""
-    forms = IdentifierForm.of_columns(model, sampled_rows(table, model))
-    read, columns = {name: form for name, form in forms.items() if form.is_read}, model.by_name
-    blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
-    counts = [IdentifierCounts.of(columns, read, {}, block.column) for block in blocks]
-    return reduce(IdentifierCounts.merge, counts).refined(forms) if counts else forms
+    rows, columns, refuted = sampled_rows(table, model), model.by_name, set[tuple[str, str]]()
+    while True:
+        forms = IdentifierForm.of_columns(model, rows, refuted)
+        read = {name: form for name, form in forms.items() if form.is_read}
+        blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
+        counts = [IdentifierCounts.of(columns, read, {}, block.column) for block in blocks]
+        if not counts:
+            return forms
+        merged = reduce(IdentifierCounts.merge, counts)
+        more = merged.refuted(forms, {})
+        if not more:
+            return merged.refined(forms)
+        refuted |= more
 
 
 @dataclass(frozen=True, slots=True)
-class SamplePlan:
+class _SamplePlan:
     """How rows are made: bins and network, forms of columns that are not modelled, and attributes of keys."""
 
     structure: Structure
@@ -762,7 +769,7 @@ class _TableCounts:
         return _TableCounts(self.joint.merge(other.joint), self.identifiers.merge(other.identifiers))
 
 
-def _counter(columns: dict[str, FittedColumn], plan: SamplePlan, engine: str) -> Any:
+def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
     """Return a function that counts a block of rows where they lie."""
     row_engine, structure = get_engine(engine), plan.structure
     finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]

@@ -443,3 +443,9 @@ def test_tables_of_keys_hold_all_keys_of_rows_and_few_others() -> None:
         drawn = KeyTable.of(numbers, 0)
         assert np.array_equal(drawn.numbers[drawn.places], numbers)
         assert len(drawn.numbers) <= size * (LONGEST_GAP + 1)
+
+
+def test_no_rows_and_one_row_can_be_drawn(fitted: Any, sample: Any) -> None:
+    assert len(fitted.sample(0)) == 0
+    assert [*fitted.sample(0)] == [*sample]
+    pd.testing.assert_frame_equal(fitted.sample(1, first_row=77), sample[77:78].reset_index(drop=True))
