@@ -27,7 +27,15 @@ from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.attributes import Evidence, values_of
 from gpuvgm.synthesis.drawing import column_number, shuffled
-from gpuvgm.synthesis.keys import Claims, KeyCounts, KeyLayout, chains_of_keys, check_of, with_check_digits
+from gpuvgm.synthesis.keys import (
+    Claims,
+    KeyCounts,
+    KeyLayout,
+    chains_of_keys,
+    check_of,
+    keys_that_determine,
+    with_check_digits,
+)
 from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
 from gpuvgm.synthesis.structure import Dependence
@@ -88,7 +96,8 @@ class IdentifierForm:
     def of_columns(cls, model: TableModel, rows: pa.Table, refuted: Claims = frozenset()) -> dict[str, IdentifierForm]:
         """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`.
 
-        Keys that are refuted as `chains_of_keys` says do not belong together.
+        Other columns that keys determine, such as names beside customer numbers, are made once for each key. Keys do
+        not determine what is refuted, as `chains_of_keys` says.
         """
         identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
         keys = {column.name: rows.column(column.name) for column in identifiers if column.regenerate == "key"}
@@ -98,14 +107,18 @@ class IdentifierForm:
             or cls("number", NUMBER, largest=column.first - column.step)
             for column in identifiers
         }
-        forms |= {
-            name: replace(forms[name] or cls("missing"), key=KeyLayout(group), level=level)
-            for name, (group, level) in levels.items()
-        }
         pass_names = [
             column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
         ]
         forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in pass_names}
+        others = {name: rows.column(name) for name, form in forms.items() if form is not None and name not in keys}
+        firsts = {level: name for name, level in reversed(levels.items())}
+        determined = keys_that_determine({name: keys[name] for name in firsts.values()}, others, refuted)
+        levels |= {name: levels[key] for name, key in determined.items()}
+        forms |= {
+            name: replace(forms[name] or cls("missing"), key=KeyLayout(group), level=level)
+            for name, (group, level) in levels.items()
+        }
         return {name: form for name, form in forms.items() if form is not None}
 
     @property

@@ -359,6 +359,28 @@ def chains_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) ->
     return {name: levels[first] for name, first in firsts.items()}
 
 
+def keys_that_determine(
+    columns: Mapping[str, Any], others: Mapping[str, Any], refuted: Claims = frozenset()
+) -> dict[str, str]:
+    """For each other column that keys determine in a sample, the column of keys with the fewest values that does.
+
+    Parameters
+    ----------
+    columns, others : mapping of str to pyarrow.ChunkedArray
+        A sample of columns of keys, and of others.
+    refuted : set of (str, str)
+        Columns of keys that do not determine another one, whatever the sample says.
+    """
+    codes = {name: Codes.of(plain_column(column)) for name, column in columns.items()}
+    fewest_first = sorted(codes, key=lambda name: len(codes[name].texts))
+    determined: dict[str, str] = {}
+    for other, column in others.items() if codes else ():
+        texts = Codes.of(plain_column(column))
+        keys = (key for key in fewest_first if (key, other) not in refuted and _determines(codes[key], texts))
+        determined[other] = next(keys, "")
+    return {other: key for other, key in determined.items() if key}
+
+
 # -- check digits
 
 

@@ -596,7 +596,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             plan = _SamplePlan(structure, forms, attributes)
             counts = self._counts(transformer, plan, table)
             more = counts.identifiers.refuted(forms, attributes)
-            if not more:
+            if more <= refuted:
                 return plan, counts
             refuted |= more
 
@@ -743,7 +743,7 @@ def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm
             return forms
         merged = reduce(IdentifierCounts.merge, counts)
         more = merged.refuted(forms, {})
-        if not more:
+        if more <= refuted:
             return merged.refined(forms)
         refuted |= more
 

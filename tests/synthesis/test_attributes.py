@@ -449,3 +449,23 @@ def test_no_rows_and_one_row_can_be_drawn(fitted: Any, sample: Any) -> None:
     assert len(fitted.sample(0)) == 0
     assert [*fitted.sample(0)] == [*sample]
     pd.testing.assert_frame_equal(fitted.sample(1, first_row=77), sample[77:78].reset_index(drop=True))
+
+
+def test_texts_that_are_not_modelled_are_new_once_for_each_key(table: Any) -> None:
+    random = np.random.default_rng(7)
+    who = pd.factorize(table["customer"])[0]
+    passports = np.array([f"{chr(65 + k % 26)}{number:07d}" for k, number in enumerate(random.integers(0, 10**7, 900))])
+    rows = table[["customer", "iban", "amount"]].assign(
+        passport=passports[who],
+        member=random.choice(10**6, 900, replace=False)[who],
+        token=[f"t{number:09d}" for number in random.choice(10**9, ROWS, replace=False)],
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer({"passport": "pass", "member": "id", "token": "pass"}).fit(rows)
+    drawn = fitted.sample(ROWS)
+    assert values_per_key(drawn, "customer", "passport") == values_per_key(drawn, "customer", "member") == 1
+    assert not {*drawn["passport"]} & {*rows["passport"]} and not {*drawn["member"]} & {*rows["member"]}
+    assert drawn["passport"].nunique() == drawn["customer"].nunique() == drawn["member"].nunique()
+    assert drawn["token"].nunique() == ROWS
+    assert "passport (random letters and digits, one for each key)" in str(fitted)
