@@ -32,6 +32,7 @@ REPEATED = 0.995  # of the rows of a sample are different values at most, where 
 #: Columns determine each other where their pairs are at most so many times as many as the values of each.
 ONE_TO_ONE = 1.02
 LEAST_REPEATED = 10  # values that come back, or nothing is known
+NEARLY_AS_MANY = 0.8  # of the values of keys that determine others, for these to be one for each
 LEAST_SHARE = 0.5  # of the values of a key that determines another column, for that to be a key
 COUNTED_KEYS = 1 << 14  # with the smallest hashes, whose rows are counted
 LONGEST_PERIOD = 1 << 20  # rows
@@ -325,7 +326,8 @@ def chains_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) ->
     """For each column of keys its group, named by the first column of the finest keys, and its level there.
 
     Columns that determine each other in a sample have the same level of the same group. A group is a chain, in which
-    the keys of each level determine those of the next one.
+    the keys of each level determine those of the next one. What keys determine beside their chain, and has nearly as
+    many values, such as a second thing that few customers share, has the level of these keys.
 
     Parameters
     ----------
@@ -356,6 +358,11 @@ def chains_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) ->
             if other not in levels and other in above[chain[-1]]:
                 chain.append(other)
         levels |= {other: (name, level) for level, other in enumerate(chain)}
+    groups = [group for group, _ in levels.values()]
+    for name in (name for name in remaining if groups.count(name) == 1):
+        least = len(codes[name].texts) / NEARLY_AS_MANY
+        below = [levels[other] for other in remaining if name in above[other] and len(codes[other].texts) <= least]
+        levels[name] = max(below, key=lambda key: key[1], default=levels[name])
     return {name: levels[first] for name, first in firsts.items()}
 
 

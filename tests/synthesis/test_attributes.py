@@ -436,6 +436,17 @@ def test_chains_are_found_in_a_sample() -> None:
     }
 
 
+def test_keys_that_determine_two_others_have_one_of_each() -> None:
+    """Some customers share a phone, and others a mail: neither determines the other."""
+    random = np.random.default_rng(1)
+    who = random.integers(0, 2_000, 15_000)
+    numbers = {"customer": who, "phone": who - who % 10 // 5, "mail": who - who % 7 // 4, "card": who * 3 + who % 2}
+    columns = {name: pa.chunked_array([[f"{number:05d}" for number in own]]) for name, own in numbers.items()}
+    levels = chains_of_keys(columns)
+    assert levels["customer"] == levels["card"] == ("customer", 0)
+    assert {levels["phone"], levels["mail"]} == {("customer", 0), ("customer", 1)}
+
+
 def test_tables_of_keys_hold_all_keys_of_rows_and_few_others() -> None:
     random = np.random.default_rng(1)
     for size in (0, 1, 50, 5_000):
