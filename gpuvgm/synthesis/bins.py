@@ -108,7 +108,7 @@ class Bins:
 # -- bins from fitted columns
 
 
-def bins_of(column: FittedColumn, summary: Summary | None, interval_limit: int) -> Bins:
+def bins_of(column: FittedColumn, summary: Summary | None, interval_limit: int, rows_per_key: float = 1.0) -> Bins:
     """Bins of a fitted column.
 
     Parameters
@@ -119,14 +119,19 @@ def bins_of(column: FittedColumn, summary: Summary | None, interval_limit: int) 
         Training rows of a column of numbers.
     interval_limit : int
         Intervals of equal share of a column of numbers, in a table of 1,000 rows or more.
+    rows_per_key : float
+        Rows that say the same thing, where each key has one value: what one key has is not drawn by its count.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
-    return _bins_of_numbers(column, _TrainingValues.of(column, summary), interval_limit)
+    values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
+    return _bins_of_numbers(column, values, interval_limit)
 
 
-def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_limit: int) -> Bins:
+def bins_since(
+    origin: Origin, intervals: Floats, summary: Summary, interval_limit: int, rows_per_key: float = 1.0
+) -> Bins:
     """Bins of the time between a column of datetimes and its origin.
 
     Parameters
@@ -139,9 +144,12 @@ def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_lim
         Training rows of the column.
     interval_limit : int
         As for `bins_of`.
+    rows_per_key : float
+        As for `bins_of`, but in the sample.
     """
     present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
+    values = replace(values, least_rows=LEAST_ROWS * rows_per_key)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
@@ -223,6 +231,8 @@ class _TrainingValues:
         Column whose mixture spreads the other values; without one they are spread evenly.
     share : float
         Share of all training rows that these are.
+    least_rows : float
+        Rows of a value that is drawn by its own count.
     """
 
     numbers: Floats
@@ -232,6 +242,7 @@ class _TrainingValues:
     ends: tuple[float, float]
     column: NumericColumn | None = None
     share: float = 1.0
+    least_rows: float = LEAST_ROWS
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -295,7 +306,7 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
     ends = np.concatenate(([low - half], edges, [high + half]))
     of_value = np.searchsorted(edges, values.numbers)
-    heavy = values.single & (values.rows >= LEAST_ROWS)
+    heavy = values.single & (values.rows >= values.least_rows)
     borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
     share_below = values.share_below(np.clip(borders, low, high))
     share = np.maximum(np.diff(share_below, axis=1), 0)

@@ -37,7 +37,7 @@ from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
 from gpuvgm.synthesis.attributes import find_attributes
-from gpuvgm.synthesis.bins import bin_finder, check_fits
+from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, bins_since, check_fits, origin_of
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
@@ -52,7 +52,7 @@ from gpuvgm.synthesis.identifiers import (
 )
 from gpuvgm.synthesis.keys import keys_found, rows_of_keys
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.numbers import Rows
+from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, learn_structure
@@ -189,11 +189,12 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 transformer, structure = self.like.transformer_, self.like._fitted().structure
                 plan = _SamplePlan(structure, self.like.identifiers_, self.like.attributes_)
                 counts = self._counts(transformer, plan, table)
+                plan = replace(plan, forms=counts.identifiers.refined(plan.forms))
             else:
                 transformer = self._transformer(table)
                 plan, counts = self._learn(transformer, table)
         self.transformer_, self.attributes_ = transformer, {**plan.attributes}
-        self.identifiers_ = counts.identifiers.refined(plan.forms)
+        self.identifiers_ = dict(plan.forms)
         self.network_ = Network(plan.structure, counts.joint, rows_per_key(self.identifiers_, self.attributes_))
         if self.like is None:  # which has told of its own choices
             is_fitted = isinstance(self.columns, TableTransformer)
@@ -592,13 +593,33 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             attributes = find_attributes(model.by_name, firsts, rows, refuted)
             levels = levels_of_attributes(forms, attributes)
             one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
-            structure = self._structure(transformer, rows, Dependence(levels, one_of_each))
-            plan = _SamplePlan(structure, forms, attributes)
+            dependence = Dependence(levels, one_of_each)
+            plan = _SamplePlan(self._structure(transformer, rows, dependence), forms, attributes)
             counts = self._counts(transformer, plan, table)
             more = counts.identifiers.refuted(forms, attributes)
             if more <= refuted:
-                return plan, counts
+                plan = replace(plan, forms=counts.identifiers.refined(forms))
+                structure = self._spread_by_keys(transformer, plan, rows, dependence)
+                return replace(plan, structure=structure), counts
             refuted |= more
+
+    def _spread_by_keys(
+        self, transformer: TableTransformer, plan: _SamplePlan, rows: pa.Table, dependence: Dependence
+    ) -> Structure:
+        """The structure with the same bins, in which no attribute's value of few keys is drawn by its rows."""
+        columns, summaries = transformer.model_.by_name, transformer.summaries_
+        per_key, bins = rows_per_key(plan.forms, plan.attributes), list[Bins]()
+        for one in plan.structure.bins:
+            origin = origin_of(columns, one)
+            if one.name not in plan.attributes or one.name not in summaries:
+                bins.append(one)
+            elif origin is None:
+                bins.append(bins_of(columns[one.name], summaries[one.name], self.bins, per_key[one.name]))
+            else:
+                numbers = numbers_since(origin.column, origin, lambda name: rows.column(name).combine_chunks())[0]
+                in_sample = rows.num_rows / len(dependence.rows[dependence.levels[one.name]])
+                bins.append(bins_since(origin, numbers, summaries[one.name], self.bins, in_sample))
+        return replace(plan.structure, bins=tuple(bins))
 
     def _structure(self, transformer: TableTransformer, rows: pa.Table, dependence: Dependence) -> Structure:
         """Bins, and a network learnt from a sample of the rows."""

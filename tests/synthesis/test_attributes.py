@@ -347,6 +347,19 @@ def test_attributes_are_learnt_of_keys_not_of_their_rows() -> None:
     assert counts_of_keys(counts, 1) is counts
 
 
+def test_what_few_keys_have_is_not_drawn_by_its_rows(table: Any, sample: Any) -> None:
+    """One customer's date of birth is in many rows, and is no frequent one for that."""
+    born = sample.drop_duplicates("customer")["born"]
+    assert born.isin(table["born"]).mean() < 0.2
+    assert born.nunique() > 0.8 * len(born)
+    rows = contracts()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        drawn = gpuvgm.TableSynthesizer().fit(rows).sample(9_000).drop_duplicates("mail")
+    real = (rows["end"] - rows["start"]).drop_duplicates()
+    assert (drawn["end"] - drawn["start"]).isin(real).mean() < 0.45
+
+
 # -- chains of keys
 
 
