@@ -165,7 +165,7 @@ class Drawing:
         for place, (node, column) in enumerate(zip(structure.nodes, self._columns, strict=True)):
             own = tables.get(place, ())
             parents = [
-                in_rows(bins[parent], tables[parent][len(own) :]) if own else bins_of_rows[parent]
+                _in_rows(bins[parent], tables[parent][len(own) :]) if own else bins_of_rows[parent]
                 for parent in structure.parents[place]
             ]
             number, draws = column_number(node.name), list[tuple[Codes, Floats]]()
@@ -175,19 +175,19 @@ class Drawing:
                 parent_codes = [codes[at : at + count] for codes in parents]
                 draws.append(self.engine.draw_rows(column, parent_codes, draw, count))
                 at += count
-            codes, places = map(joined, zip(*draws, strict=True))
+            codes, places = map(_joined, zip(*draws, strict=True))
             bins.append(codes)
-            bins_of_rows.append(in_rows(codes, own))
-            columns.append((to_numpy(bins_of_rows[-1]), to_numpy(in_rows(places, own))))
+            bins_of_rows.append(_in_rows(codes, own))
+            columns.append((to_numpy(bins_of_rows[-1]), to_numpy(_in_rows(places, own))))
         return columns
 
 
-def joined(parts: Sequence[Any]) -> Any:
+def _joined(parts: Sequence[Any]) -> Any:
     """Arrays one after the other, where they lie."""
     return parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts)
 
 
-def in_rows(values: Any, tables: Sequence[KeyTable]) -> Any:
+def _in_rows(values: Any, tables: Sequence[KeyTable]) -> Any:
     """What keys have, in the keys of lower levels, or the rows, that belong to them."""
     for table in reversed(tables):
         values = values[namespace_of(values).asarray(table.places)]

@@ -327,7 +327,7 @@ class IdentifierCounts:
         values: Callable[[str], Any],
     ) -> IdentifierCounts:
         """What some rows hold, given the fitted columns, attributes of keys, and the values of a column."""
-        claims = claims_of(forms, attributes)
+        claims = _claims_of(forms, attributes)
         names = dict.fromkeys([*forms, *(other for others in claims.values() for other in others)])
         arrays = {name: on_host(values(name)) for name in names}
         seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
@@ -362,7 +362,7 @@ class IdentifierCounts:
 
     def refuted(self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> set[tuple[str, str]]:
         """Columns of keys, and others that they do not determine though the forms and attributes say so."""
-        claims = claims_of(forms, attributes)
+        claims = _claims_of(forms, attributes)
         return {
             (name, other)
             for name, evidence in self.evidence.items()
@@ -371,7 +371,7 @@ class IdentifierCounts:
         }
 
 
-def claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, list[str]]:
+def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, list[str]]:
     """Columns that each column of keys is said to determine, of groups whose layout is not known."""
     levels = levels_of_keys(forms)
     claims: dict[str, list[str]] = {}

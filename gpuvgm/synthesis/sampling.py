@@ -49,7 +49,7 @@ class DrawnRows:
         return DrawnRows(nodes, {level: np.where(mask, other.keys[level], own) for level, own in self.keys.items()})
 
 
-def key_tables(
+def _key_tables(
     forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str], numbers: KeyNumbers, seed: int
 ) -> dict[str, tuple[KeyTable, ...]]:
     """For each attribute the keys to draw it for, after those of the levels below; see `Drawing.rows`.
@@ -160,7 +160,7 @@ class Sampler:
     def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
         """Consecutive rows; which keys they have depends on the seed, what each key has on the other one."""
         numbers = key_numbers(self.identifiers, part, seed, self.skipped)
-        tables = key_tables(self.identifiers, self.attributes, numbers, key_seed)
+        tables = _key_tables(self.identifiers, self.attributes, numbers, key_seed)
         nodes = enumerate(self.network.structure.nodes)
         keys = {place: tables[node.name] for place, node in nodes if node.name in tables}
         return DrawnRows(self.drawing.rows(part.first_row, part.rows, seed, keys), numbers)

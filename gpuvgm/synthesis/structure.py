@@ -106,11 +106,11 @@ class Dependence:
         return np.array([[self.allows(name, other) for other in names] for name in names], np.bool_)
 
 
-INDEPENDENT_ROWS = Dependence()
+ANY_COLUMNS = Dependence()
 
 
 def learn_structure(
-    bins: Sequence[Bins], codes: Sequence[Codes], parents: int, dependence: Dependence = INDEPENDENT_ROWS
+    bins: Sequence[Bins], codes: Sequence[Codes], parents: int, dependence: Dependence = ANY_COLUMNS
 ) -> tuple[Node, ...]:
     """Return the columns as nodes, in an order in which each comes after its parents.
 

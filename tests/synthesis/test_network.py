@@ -15,7 +15,7 @@ from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import Drawing
 from gpuvgm.synthesis.messages import propagate
 from gpuvgm.synthesis.network import Network, Structure
-from gpuvgm.synthesis.structure import Node, learn_structure
+from gpuvgm.synthesis.structure import Dependence, Node, learn_structure
 from gpuvgm.synthesis.tables import WEIGHTS, backed_off
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
@@ -157,3 +157,20 @@ def test_engines_draw_the_same(name: str) -> None:
         found = [Drawing(network, conditions, make_engine(one)).rows(11, 5000, 3) for one in ("reference", name)]
         for one, other in zip(*found, strict=True):
             assert all(map(np.array_equal, one, other))
+
+
+def test_attributes_come_first_and_depend_on_attributes_of_their_keys_alone() -> None:
+    """Whatever tells most of a column: others may depend on attributes, and attributes of accounts on customers'."""
+    random = np.random.default_rng(0)
+    of_customer = random.integers(0, 4, 3_000)
+    codes = {"row": of_customer, "customer": of_customer, "other": of_customer, "account": of_customer}
+    codes = {name: ((code + (random.random(3_000) < 0.1)) % 4).astype(np.uint8) for name, code in codes.items()}
+    bins = [_bins(name, np.bincount(code, minlength=4)) for name, code in codes.items()]
+    levels = {"customer": ("keys", 1), "account": ("keys", 0), "other": ("others", 0)}
+    rows = dict.fromkeys(levels.values(), np.arange(0, 3_000, 2))
+    nodes = learn_structure(bins, [*codes.values()], 2, Dependence(levels, rows))
+    parents = {node.name: set(node.parents) for node in nodes}
+    assert parents["account"] == {"customer"} and parents["customer"] == parents["other"] == set()
+    assert parents["row"] and [*parents].index("row") == 3
+    assert [*parents].index("customer") < [*parents].index("account")
+    assert {node.name: {*node.parents} for node in learn_structure(bins, [*codes.values()], 2)} != parents
