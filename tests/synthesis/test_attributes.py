@@ -5,6 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -493,3 +495,30 @@ def test_texts_that_are_not_modelled_are_new_once_for_each_key(table: Any) -> No
     assert drawn["passport"].nunique() == drawn["customer"].nunique() == drawn["member"].nunique()
     assert drawn["token"].nunique() == ROWS
     assert "passport (random letters and digits, one for each key)" in str(fitted)
+
+
+def test_attributes_of_all_types_come_back_in_theirs() -> None:
+    random = np.random.default_rng(0)
+    persons = 500
+    who = random.integers(0, persons, 6_000)
+    values = {
+        "price": [Decimal(int(number)) / 100 for number in random.integers(0, 10**6, persons)],
+        "member": [None if number > 1 else bool(number) for number in random.integers(0, 3, persons)],
+        "wakes": [time(int(number) // 60, int(number) % 60) for number in random.integers(0, 1440, persons)],
+        "since": [f"{1950 + number // 12}-{1 + number % 12:02d}-11" for number in random.integers(0, 600, persons)],
+        "debt": [f"{number / 100:.2f} €" for number in random.integers(0, 10**5, persons)],
+        "weight": [None if number < -1 else float(number) for number in random.normal(0, 1, persons)],
+        "takes": [timedelta(seconds=int(number)) for number in random.integers(0, 10**6, persons)],
+    }
+    arrays = {"mail": pa.array([f"user{7 * number:05d}@web.example" for number in range(persons)]).dictionary_encode()}
+    arrays |= {name: pa.array(own) for name, own in values.items()}
+    arrays["group"] = pa.array([f"g{number % 9}" for number in range(persons)]).dictionary_encode()
+    rows = pa.table({name: array.take(pa.array(who)) for name, array in arrays.items()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        drawn = gpuvgm.TableSynthesizer().fit(rows).sample(2_000)
+    assert drawn.schema.equals(rows.schema)
+    frame = drawn.to_pandas().astype({"mail": str})
+    assert {name: values_per_key(frame, "mail", name) for name in [*values, "group"]} == dict.fromkeys(
+        [*values, "group"], 1
+    )
