@@ -119,7 +119,9 @@ class Bins:
 # -- bins from fitted columns
 
 
-def bins_of(column: FittedColumn, summary: Summary | None, rows: Rows, interval_limit: int) -> Bins:
+def bins_of(
+    column: FittedColumn, summary: Summary | None, rows: Rows, interval_limit: int, rows_per_key: float = 1.0
+) -> Bins:
     """Bins of a fitted column.
 
     Parameters
@@ -132,11 +134,13 @@ def bins_of(column: FittedColumn, summary: Summary | None, rows: Rows, interval_
         Gives a sample of the rows of a column.
     interval_limit : int
         Intervals of equal share of a column of numbers, in a table of 1,000 rows or more.
+    rows_per_key : float
+        Rows that say the same thing, where each key has one value: what one key has is not drawn by its count.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
-    values = _TrainingValues.of(column, summary)
+    values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
     if values.step or column.minimum is None:
         return _bins_of_numbers(column, values, interval_limit)
     numbers = numbers_of_rows(column, rows(column.name))[0]
@@ -165,7 +169,9 @@ def _exact(numbers: Floats, seen: Floats) -> Floats:
     return np.where(is_same, nearest, numbers)
 
 
-def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_limit: int) -> Bins:
+def bins_since(
+    origin: Origin, intervals: Floats, summary: Summary, interval_limit: int, rows_per_key: float = 1.0
+) -> Bins:
     """Bins of the time between a column of datetimes and its origin.
 
     Parameters
@@ -178,9 +184,12 @@ def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_lim
         Training rows of the column.
     interval_limit : int
         As for `bins_of`.
+    rows_per_key : float
+        As for `bins_of`, but in the sample.
     """
     present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
+    values = replace(values, least_rows=LEAST_ROWS * rows_per_key)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
@@ -262,6 +271,8 @@ class _TrainingValues:
         Column whose mixture spreads the other values; without one they are spread evenly.
     share : float
         Share of all training rows that these are.
+    least_rows : float
+        Rows of a value that is drawn by its own count.
     """
 
     numbers: Floats
@@ -271,6 +282,7 @@ class _TrainingValues:
     ends: tuple[float, float]
     column: NumericColumn | None = None
     share: float = 1.0
+    least_rows: float = LEAST_ROWS
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -341,9 +353,9 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
     ends = np.concatenate(([low - half], edges, [high + half]))
     of_value = np.searchsorted(edges, values.numbers)
-    heavy = values.single & (values.rows >= LISTED_ROWS)
+    heavy = values.single & (values.rows * LEAST_ROWS >= values.least_rows * LISTED_ROWS)
     are_listed = values.are_list(heavy)
-    heavy &= are_listed | (values.rows >= LEAST_ROWS)
+    heavy &= are_listed | (values.rows >= values.least_rows)
     borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
     share_below = values.share_below(np.clip(borders, low, high))
     share = np.maximum(np.diff(share_below, axis=1), 0)
