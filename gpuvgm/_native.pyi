@@ -1,5 +1,6 @@
 """Types of the C++ extension."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,26 @@ _Lottery = tuple[Keys, Ints]
 ColumnRules = tuple[Floats, tuple[float, float, int] | None, tuple[str, int], float]
 _Found = tuple[int, int]
 
+def grow_trees(
+    target: _Codes,
+    ranges: NDArray[np.int32],
+    codes: Sequence[_Codes],
+    sizes: Sequence[int],
+    categories: Sequence[bool],
+    entropy: Ints,
+    rules: tuple[int, int, int, int],
+) -> tuple[Any, ...]: ...
+def count_in_trees(target: _Codes, trees: tuple[Any, ...], codes: Sequence[_Codes]) -> Ints: ...
+def draw_in_trees(
+    trees: tuple[Any, ...],
+    codes: Sequence[_Codes],
+    shares: Floats,
+    range: tuple[int, int],
+    randomness: tuple[int, int],
+) -> _Codes: ...
+def log_shares_in_trees(
+    target: _Codes, trees: tuple[Any, ...], codes: Sequence[_Codes], log_shares: Floats
+) -> Floats: ...
 def instruction_sets() -> list[str]: ...
 def digamma(x: Floats) -> Floats: ...
 def gammaln(x: Floats) -> Floats: ...

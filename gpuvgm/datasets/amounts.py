@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from gpuvgm.datasets.ranges import CHUNK_ROWS, check_row_range, chunks_of
+from gpuvgm.datasets.ranges import CHUNK_ROWS, RowRange, chunks_of
 
 AMOUNT_WEIGHTS = np.array([0.25, 0.35, 0.25, 0.10, 0.05])
 AMOUNT_LOG_MEANS = np.array([0.3, 2.2, 3.4, 4.7, 6.2])
@@ -38,7 +38,7 @@ def amount(first_row: int, rows: int, seed: int = 0) -> np.ndarray[Any, np.dtype
     InputError
         For negative rows or a seed out of range.
     """
-    check_row_range(first_row, rows, seed)
+    RowRange(first_row, rows).check(seed)
     values = np.empty(rows)
     for chunk, part, place in chunks_of(first_row, rows):
         values[place] = amount_chunk(chunk, seed)[part]

@@ -26,6 +26,13 @@ class RowRange:
         end = self.first_row + self.rows
         return (RowRange(start, min(block_rows, end - start)) for start in range(self.first_row, end, block_rows))
 
+    def check(self, seed: int) -> None:
+        """Refuse an impossible range of rows or seed."""
+        if self.first_row < 0 or self.rows < 0:
+            raise InputError(f"rows must not be negative, got first_row={self.first_row}, rows={self.rows}")
+        if not 0 <= seed < 1 << 64:
+            raise InputError(f"seed must be in [0, 2**64), got {seed}")
+
 
 def chunks_of(first_row: int, rows: int) -> Iterator[tuple[int, slice, slice]]:
     """Chunks of a range: number, slice of its rows that lie in the range, and slice of the range."""
@@ -40,7 +47,7 @@ def rows_of_chunks(
     chunk_of: Callable[[int, int], pa.RecordBatch], schema: pa.Schema, first_row: int, rows: int, seed: int
 ) -> pa.RecordBatch:
     """Rows of a table whose chunks are functions of their number and the seed."""
-    check_row_range(first_row, rows, seed)
+    RowRange(first_row, rows).check(seed)
     parts = [chunk_of(chunk, seed)[part] for chunk, part, _ in chunks_of(first_row, rows)]
     return join_batches(parts) if parts else pa.RecordBatch.from_pylist([], schema)
 
@@ -49,11 +56,3 @@ def stream_of(seed: int, chunk: int, name: int) -> np.random.Generator:
     """Generator of one column of a chunk: Philox with key (seed, chunk) and the column's number in its counter."""
     key = np.array([seed, chunk], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, name], dtype=np.uint64)))
-
-
-def check_row_range(first_row: int, rows: int, seed: int) -> None:
-    """Refuse an impossible range of rows or seed."""
-    if first_row < 0 or rows < 0:
-        raise InputError(f"rows must not be negative, got first_row={first_row}, rows={rows}")
-    if not 0 <= seed < 1 << 64:
-        raise InputError(f"seed must be in [0, 2**64), got {seed}")

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
-from gpuvgm.datasets.ranges import RowRange, check_row_range
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InputError
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import Executor, LocalExecutor
@@ -209,9 +209,10 @@ def generate(
     ['Amount']
     """
     generator = _generator(kind, seed, block_rows)
-    check_row_range(first_row, rows, seed)
+    part = RowRange(first_row, rows)
+    part.check(seed)
     runner = LocalExecutor() if executor is None else executor
-    return write_generated(generator, path, RowRange(first_row, rows), file_rows, runner, resume=resume)
+    return write_generated(generator, path, part, file_rows, runner, resume=resume)
 
 
 def write_generated(

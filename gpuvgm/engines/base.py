@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gpuvgm.arrays import Array
+from gpuvgm.arrays import Array, to_numpy
 from gpuvgm.config import CHUNK_ROWS
-from gpuvgm.engines import multivariate
+from gpuvgm.engines import multivariate, trees
 from gpuvgm.engines.encode import DecodeTable, EncodeTable, counts_of, hold_ends
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import (
@@ -27,6 +27,7 @@ from gpuvgm.engines.tables import (
     PriorTable,
     RowRules,
 )
+from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees
 from gpuvgm.engines.whole import nearest_multiples
 from gpuvgm.summary.grid import Floats, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
@@ -464,6 +465,76 @@ class Engine:
         shape = (column.first, column.groups, column.children)
         place = (outer * column.groups + column.second[parents[1]]) * column.children + column.child[inner]
         return pairs, np.bincount(place, minlength=int(np.prod(shape))).reshape(shape)
+
+    def grow_trees(
+        self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules = RULES
+    ) -> Trees:
+        """Trees that say which half of each range of codes a row lies in, by its codes of other columns.
+
+        Parameters
+        ----------
+        target : ndarray of shape (rows,), uint8
+            Codes of a column.
+        ranges : ndarray of shape (cuts, 5), int32
+            Ranges of its codes, as `Trees` has them.
+        asked : sequence of AskedColumn
+            The other columns.
+        rules : GrowthRules
+            What splits may be.
+        """
+        return trees.grow_trees(to_numpy(target), ranges, asked, rules)
+
+    def count_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes]) -> Ints:
+        """Rows of both halves at the nodes that answer for them.
+
+        Parameters
+        ----------
+        target : ndarray of shape (rows,), uint8
+            Codes of the trees' column.
+        grown : Trees
+            The trees.
+        codes : sequence of ndarray of shape (rows,), uint8
+            Codes of the columns that they ask.
+
+        Returns
+        -------
+        ndarray of shape (2, nodes), int64
+            Rows of the left and of the right half.
+        """
+        return trees.count_in_trees(to_numpy(target), grown, [*map(to_numpy, codes)])
+
+    def draw_in_trees(self, grown: Trees, codes: Sequence[Codes], shares: Floats, draw: Draw, rows: int) -> Codes:
+        """Codes of consecutive rows, by the first two words of Philox4x32-10 (Salmon et al. 2011) at their numbers.
+
+        Parameters
+        ----------
+        grown : Trees
+            The trees.
+        codes : sequence of ndarray of shape (rows,), uint8
+            Codes of the columns that they ask.
+        shares : ndarray of shape (nodes,)
+            Probability of the right half at each node.
+        draw : Draw
+            Seed, column and first row.
+        rows : int
+            Number of rows.
+
+        Returns
+        -------
+        ndarray of shape (rows,), uint8
+            The codes.
+        """
+        numbers = np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64)
+        high, low, *_ = philox_words(numbers, draw.column, draw.seed)
+        uniforms = ((high << np.uint64(20) | low >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+        return trees.draw_in_trees(grown, [*map(to_numpy, codes)], shares, uniforms)
+
+    def log_shares_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes], log_shares: Floats) -> Floats:
+        """Sums of logarithms along the ways of rows, shape (rows,); as `count_in_trees`.
+
+        log_shares: (2, nodes) logarithms of the probabilities of both halves.
+        """
+        return trees.log_shares_in_trees(to_numpy(target), grown, [*map(to_numpy, codes)], log_shares)
 
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
         """Consecutive rows of a column of a synthesizer.

@@ -25,6 +25,7 @@ from gpuvgm.engines.encode import (
 )
 from gpuvgm.engines.multivariate import GaussianTable
 from gpuvgm.engines.tables import Draw, DrawnColumn, KernelTable, Lottery, PriorTable, RowRules
+from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees, entropies
 from gpuvgm.errors import EnvironmentProblem
 from gpuvgm.summary.grid import Floats, Grid, Ints, Keys
 from gpuvgm.summary.summary import Cells, Summary, check_range
@@ -170,6 +171,27 @@ class NativeEngine(Engine):
     def find_bins(self, numbers: Floats, edges: Floats, codes: Codes) -> Codes:
         """Bin of each number; see `Engine.find_bins`."""
         return self._kernels.find_bins(numbers, edges, codes)
+
+    def grow_trees(
+        self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules = RULES
+    ) -> Trees:
+        """Trees of a column; see `Engine.grow_trees`."""
+        codes, sizes = [column.codes for column in asked], [column.size for column in asked]
+        categories = [column.is_category for column in asked]
+        grown = _native.grow_trees(target, ranges, codes, sizes, categories, entropies(len(target)), rules.numbers)
+        return Trees(ranges, *grown)
+
+    def count_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes]) -> Ints:
+        """Rows at the nodes that answer for them; see `Engine.count_in_trees`."""
+        return _native.count_in_trees(target, grown.walked, codes)
+
+    def draw_in_trees(self, grown: Trees, codes: Sequence[Codes], shares: Floats, draw: Draw, rows: int) -> Codes:
+        """Codes of consecutive rows; see `Engine.draw_in_trees`."""
+        return _native.draw_in_trees(grown.walked, codes, shares, (draw.first_row, rows), (draw.column, draw.seed))
+
+    def log_shares_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes], log_shares: Floats) -> Floats:
+        """Sums of logarithms along the ways of rows; see `Engine.log_shares_in_trees`."""
+        return _native.log_shares_in_trees(target, grown.walked, codes, log_shares)
 
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
         """Rows of a column of a synthesizer; see `Engine.draw_rows`."""

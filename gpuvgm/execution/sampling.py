@@ -69,7 +69,7 @@ def take_sample(run: Run, names: Sequence[str], seed: int, *, fine: bool = False
     """
     source = run.source
     if source.rows is not None and source.repeatable:
-        runs = sample_runs(source.rows, seed, runs=fine_runs(source.rows) if fine else SAMPLE_RUNS)
+        runs = sample_runs(source.rows, seed, runs=None if fine else SAMPLE_RUNS)
         run = replace(run, source=source.keep_sampled(names, runs, run.room))
         rows = _sample_rows(run, tuple(names), runs)
         return Sampled(run, _join_chunks(rows, run.executor.threads) if fine else rows)
@@ -104,7 +104,7 @@ def _sample_files(names: tuple[str, ...], share: tuple[FileSource, Runs]) -> pa.
     return files.sample(names, runs)
 
 
-def fine_runs(rows: int) -> int:
+def _fine_runs(rows: int) -> int:
     """Number of runs of a fine sample: enough to meet all phases of sorted rows, and few enough to read quickly.
 
     A short table is read through anyway; in a long one each run costs a row group.
@@ -130,13 +130,16 @@ def _sort_numbers(array: pa.Array[Any]) -> pa.Array[Any]:
     return pa.concat_arrays([values, pa.nulls(array.null_count, array.type)]) if array.null_count else values
 
 
-def sample_runs(rows: int, seed: int, count: int | None = None, *, runs: int = SAMPLE_RUNS) -> list[tuple[int, int]]:
+def sample_runs(
+    rows: int, seed: int, count: int | None = None, *, runs: int | None = SAMPLE_RUNS
+) -> list[tuple[int, int]]:
     """Runs (start, length) of a sample of `count` rows: one at a random place in each of equal parts of all rows.
 
-    There are at least `runs` runs, if there are as many rows, each of 4,096 rows at most. By default there are 32 runs
-    of 4,096 rows. A source of no more rows than the sample is one run.
+    There are at least `runs` runs, None for those of a fine sample, if there are as many rows, each of 4,096 rows at
+    most. By default there are 32 runs of 4,096 rows. A source of no more rows than the sample is one run.
     """
     count = SAMPLE_RUNS * RUN_ROWS if count is None else count
+    runs = _fine_runs(rows) if runs is None else runs
     if rows <= count:
         return [(0, rows)] if rows else []
     random = np.random.Generator(np.random.PCG64(seed))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -14,6 +15,8 @@ from gpuvgm.arrays import distinct_values, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import rows_for
+from gpuvgm.columns.codecs.floats import FloatCodec
+from gpuvgm.columns.codecs.steps import with_learned_step
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.columns.rules import finite, not_negative, whole
 from gpuvgm.engines import Engine
@@ -21,14 +24,19 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
-from gpuvgm.synthesis.numbers import Origin, Rows, numbers_since
+from gpuvgm.synthesis.numbers import Origin, Rows, numbers_of_rows, numbers_since
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_TAIL = 8  # rows beyond an edge of a tail
 SMALL_TABLE = 1000  # rows, below which there are fewer bins
 MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
 LEAST_ROWS = 20  # of a value that is drawn by its own count
+LISTED_ROWS = 5  # of one in a list of such values
+LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: hardly any other is drawn
+SPARSE = 2  # steps, at least, for each of these values
+SAME = 1e-11  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
+HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
 EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
 PIECES = 16  # of a bin in which the mixture says where values lie
 Codes = NDArray[np.uint8]
@@ -63,6 +71,8 @@ class Bins:
         Column of datetimes that those of the column are counted from.
     back : bool
         Whether they are counted back from it.
+    single : str, optional
+        Where a column of 64 bits holds floats of 32 bits alone, the step of them; "" where they have none.
     """
 
     name: str
@@ -76,6 +86,7 @@ class Bins:
     has_missing: bool
     since: str | None = None
     back: bool = False
+    single: str | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -108,7 +119,9 @@ class Bins:
 # -- bins from fitted columns
 
 
-def bins_of(column: FittedColumn, summary: Summary | None, interval_limit: int) -> Bins:
+def bins_of(
+    column: FittedColumn, summary: Summary | None, rows: Rows, interval_limit: int, rows_per_key: float = 1.0
+) -> Bins:
     """Bins of a fitted column.
 
     Parameters
@@ -117,16 +130,48 @@ def bins_of(column: FittedColumn, summary: Summary | None, interval_limit: int) 
         A column of numbers or categories.
     summary : Summary, optional
         Training rows of a column of numbers.
+    rows : callable
+        Gives a sample of the rows of a column.
     interval_limit : int
         Intervals of equal share of a column of numbers, in a table of 1,000 rows or more.
+    rows_per_key : float
+        Rows that say the same thing, where each key has one value: what one key has is not drawn by its count.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
-    return _bins_of_numbers(column, _TrainingValues.of(column, summary), interval_limit)
+    values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
+    if values.step or column.minimum is None:
+        return _bins_of_numbers(column, values, interval_limit)
+    numbers = numbers_of_rows(column, rows(column.name))[0]
+    seen = distinct_values(numbers[~np.isnan(numbers)])[0]
+    single = _step_of_singles(column, seen)
+    values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
+    return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 
 
-def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_limit: int) -> Bins:
+def _step_of_singles(column: NumericColumn, seen: Floats) -> str | None:
+    """The step of different floats of 64 bits that are all floats of 32 bits, "" if they have none; else None."""
+    if column.type != pa.float64() or len(seen) < 2 or np.any(seen.astype(np.float32) != seen):
+        return None
+    codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([seen]), np.ones(len(seen), np.bool_))[0]
+    return codec.step or ""
+
+
+def _exact(numbers: Floats, seen: Floats) -> Floats:
+    """Numbers, ascending, each as the one of a sample that it can only be by rounding, if there is one."""
+    if not len(seen):
+        return numbers
+    place = np.clip(np.searchsorted(seen, numbers), 1, max(len(seen) - 1, 1))
+    low, high = seen[place - 1], seen[np.minimum(place, len(seen) - 1)]
+    nearest = np.where(numbers - low <= high - numbers, low, high)
+    is_same = np.abs(nearest - numbers) <= SAME * np.max(np.abs(seen))
+    return np.where(is_same, nearest, numbers)
+
+
+def bins_since(
+    origin: Origin, intervals: Floats, summary: Summary, interval_limit: int, rows_per_key: float = 1.0
+) -> Bins:
     """Bins of the time between a column of datetimes and its origin.
 
     Parameters
@@ -139,9 +184,12 @@ def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_lim
         Training rows of the column.
     interval_limit : int
         As for `bins_of`.
+    rows_per_key : float
+        As for `bins_of`, but in the sample.
     """
     present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
+    values = replace(values, least_rows=LEAST_ROWS * rows_per_key)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
@@ -223,6 +271,8 @@ class _TrainingValues:
         Column whose mixture spreads the other values; without one they are spread evenly.
     share : float
         Share of all training rows that these are.
+    least_rows : float
+        Rows of a value that is drawn by its own count.
     """
 
     numbers: Floats
@@ -232,6 +282,7 @@ class _TrainingValues:
     ends: tuple[float, float]
     column: NumericColumn | None = None
     share: float = 1.0
+    least_rows: float = LEAST_ROWS
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -274,6 +325,13 @@ class _TrainingValues:
             middle = np.where(middle > upper, middle - self.step, middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
 
+    def are_list(self, heavy: NDArray[np.bool_]) -> bool:
+        """Return whether some values are nearly all, and lie on few of the steps between them."""
+        if np.sum(self.rows[heavy]) < LISTED * np.sum(self.rows) or not heavy.any():
+            return False
+        numbers = self.numbers[heavy]
+        return bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(np.unique(numbers)))
+
     def share_below(self, numbers: Floats) -> Floats:
         """Share of the column's mixture below numbers; the numbers themselves without one."""
         mixture = None if self.column is None else self.column.mixture
@@ -295,7 +353,9 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
     ends = np.concatenate(([low - half], edges, [high + half]))
     of_value = np.searchsorted(edges, values.numbers)
-    heavy = values.single & (values.rows >= LEAST_ROWS)
+    heavy = values.single & (values.rows * LEAST_ROWS >= values.least_rows * LISTED_ROWS)
+    are_listed = values.are_list(heavy)
+    heavy &= are_listed | (values.rows >= values.least_rows)
     borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
     share_below = values.share_below(np.clip(borders, low, high))
     share = np.maximum(np.diff(share_below, axis=1), 0)
@@ -307,7 +367,8 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
         rows = int(np.sum(values.rows[in_interval]))
         numbers, where = np.unique(values.numbers[in_interval & heavy], return_inverse=True)
         counts = np.bincount(where, values.rows[in_interval & heavy], len(numbers))
-        mass = np.concatenate((counts, max(rows - np.sum(counts), UNSEEN_ROWS) * share[place]))
+        further = max(rows - np.sum(counts), UNSEEN_ROWS) if not are_listed else HARDLY * UNSEEN_ROWS
+        mass = np.concatenate((counts, further * share[place]))
         ends_of_pieces = np.concatenate((numbers, borders[place, :-1])), np.concatenate((numbers, borders[place, 1:]))
         bins.append(_BinPieces(rows, mass / np.sum(mass), *ends_of_pieces))
     return bins

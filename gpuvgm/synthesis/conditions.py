@@ -285,7 +285,8 @@ def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interva
     parts = [_restrict_bin(bins, modal_of_piece, is_modal, interval, half) for interval in intervals]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")
     mass, low, high = (np.concatenate(part)[order] for part in zip(*parts, strict=True))
-    return replace(bins, first=bins.first * len(parts), mass=mass, low=low, high=high)
+    # Rounded numbers might leave the intervals.
+    return replace(bins, first=bins.first * len(parts), mass=mass, low=low, high=high, single=None)
 
 
 def _restrict_bin(

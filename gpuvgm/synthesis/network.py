@@ -6,8 +6,8 @@ and the group of the second; and a bin of that group, which depends on the bin o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,8 @@ from gpuvgm.engines.tables import CountedColumn
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.structure import Axis, Node
-from gpuvgm.synthesis.tables import backed_off
+from gpuvgm.synthesis.tables import backed_off, counts_of_keys
+from gpuvgm.synthesis.trees import NodeTrees
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +35,20 @@ class JointCounts:
         Joint counts of each node; one row where it has no parent.
     triples : tuple of ndarray of shape (bins of the first parent, groups of the second, groups), int64
         Joint counts of each node; one group where it has no second parent.
+    answers : tuple of ndarray of shape (2, nodes of its trees), int64
+        Rows of both halves at the nodes of each column's trees that answer for them.
     """
 
     rows: int
     pairs: tuple[Ints, ...]
     triples: tuple[Ints, ...]
+    answers: tuple[Ints, ...]
 
     def merge(self, other: JointCounts) -> JointCounts:
         """Counts of both sets of rows."""
-        pairs, triples = (
-            tuple(left + right for left, right in zip(*tables, strict=True))
-            for tables in ((self.pairs, other.pairs), (self.triples, other.triples))
-        )
-        return JointCounts(self.rows + other.rows, pairs, triples)
+        both = ((self.pairs, other.pairs), (self.triples, other.triples), (self.answers, other.answers))
+        sums = [tuple(left + right for left, right in zip(*tables, strict=True)) for tables in both]
+        return JointCounts(self.rows + other.rows, *sums)
 
 
 @dataclass(frozen=True)  # no slots: groups are cached
@@ -59,10 +61,16 @@ class Structure:
         Bins of the columns, in the order of the nodes.
     nodes : tuple of Node
         The columns, each after its parents.
+    order : tuple of int
+        Places of the columns in the order in which rows are drawn.
+    trees : tuple of NodeTrees
+        Trees of each column, which ask columns that come before it in that order.
     """
 
     bins: tuple[Bins, ...]
     nodes: tuple[Node, ...]
+    order: tuple[int, ...]
+    trees: tuple[NodeTrees, ...]
 
     @cached_property
     def axes(self) -> tuple[Axis, ...]:
@@ -77,7 +85,12 @@ class Structure:
 
     def equals(self, other: Structure) -> bool:
         """Return whether counts of both structures can be added."""
-        return self.nodes == other.nodes and all(map(Bins.equals, self.bins, other.bins))
+        same_order = self.nodes == other.nodes and self.order == other.order
+        return (
+            same_order
+            and all(map(Bins.equals, self.bins, other.bins))
+            and all(map(NodeTrees.equals, self.trees, other.trees))
+        )
 
     def counts(self, codes: Sequence[Codes], rows: int, engine: Engine) -> JointCounts:
         """Joint counts of rows.
@@ -102,7 +115,11 @@ class Structure:
             axis.grouped(pair)[:, None] if triple is None else to_numpy(triple)
             for pair, (axis, _, triple) in zip(pairs, counts, strict=True)
         ]
-        return JointCounts(rows, tuple(pairs), tuple(triples))
+        answers = tuple(
+            engine.count_in_trees(column_codes, node.trees, [codes[place] for place in node.asked])
+            for column_codes, node in zip(codes, self.trees, strict=True)
+        )
+        return JointCounts(rows, tuple(pairs), tuple(triples), answers)
 
     def check(self, counts: JointCounts) -> None:
         """Raise ValueError where nodes, bins and counts do not fit together."""
@@ -115,6 +132,7 @@ class Structure:
         for place, node in enumerate(self.nodes):
             if len(node.parents) > 2 or not {*node.parents} <= {*names[:place]}:
                 raise ValueError(f'the parents of "{node.name}" do not come before it')
+        self._check_trees(counts)
         places = range(len(names))
         # Counts of no rows have the shapes that fit the bins.
         empty = self.counts([np.empty(0, np.uint8) for _ in places], 0, Engine())
@@ -124,6 +142,18 @@ class Structure:
         for place, parents in enumerate(self.parents):
             if len(parents) > 1 and min(parents) not in self.parents[max(parents)]:
                 raise ValueError(f'the parents of "{names[place]}" are no neighbours')
+
+    def _check_trees(self, counts: JointCounts) -> None:
+        """Raise ValueError where trees ask columns that come later, or do not fit bins and counts."""
+        rank = {place: at for at, place in enumerate(self.order)}
+        if sorted(self.order) != [*range(len(self.bins))] or len(self.trees) != len(self.bins):
+            raise ValueError("the trees are not those of the columns")
+        for place, (node, answers) in enumerate(zip(self.trees, counts.answers, strict=True)):
+            if any(rank.get(other, rank[place]) >= rank[place] for other in node.asked):
+                raise ValueError(f'trees of "{self.bins[place].name}" ask columns that do not come before it')
+            node.trees.check(len(self.bins[place]), [len(self.bins[other]) for other in node.asked])
+            if answers.shape != (2, len(node.trees.nodes)) or np.any(answers < 0):
+                raise ValueError(f'the counts of "{self.bins[place].name}" do not fit its trees')
 
     def contexts(self, place: int, codes: Sequence[Codes], rows: int) -> tuple[Ints, int, int]:
         """Context of each row for the groups of a node; the number of contexts, in all and per parent bin."""
@@ -165,10 +195,13 @@ class Network:
         Bins and nodes.
     counts : JointCounts
         Counts of the training rows.
+    rows_per_key : mapping of str to float
+        Of columns that are drawn once for each key, how many rows a key has on average.
     """
 
     structure: Structure
     counts: JointCounts
+    rows_per_key: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -199,7 +232,7 @@ class Network:
 
     def _tables(self, place: int) -> NodeTables:
         axis, parents = self.structure.axes[place], self.structure.parents[place]
-        pairs, triples = self.counts.pairs[place], self.counts.triples[place]
+        pairs, triples = (self._of_keys(place, tables[place]) for tables in (self.counts.pairs, self.counts.triples))
         levels = self.structure.axes[parents[0]].levels if parents else [np.zeros(1, np.int64)]
         inside = backed_off(pairs, levels, axis.starts).table
         groups = triples.shape[1]
@@ -211,8 +244,12 @@ class Network:
         table = backed_off(triples.reshape(len(pairs) * groups, -1), levels).table
         return NodeTables(table.reshape(triples.shape), inside)
 
-    def log_probability(self, codes: Sequence[Codes], rows: int) -> Floats:
-        """Logarithm of the probability of rows' bins, in nats."""
+    def _of_keys(self, place: int, counts: Ints) -> Ints:
+        """Counts of a column's rows, or of its keys where it is drawn once for each."""
+        return counts_of_keys(counts, self.rows_per_key.get(self.nodes[place].name, 1))
+
+    def log_probability_by_parents(self, codes: Sequence[Codes], rows: int) -> Floats:
+        """Logarithm of the probability of rows' bins by their parents, as rows with conditions are drawn."""
         log_probabilities = np.zeros(rows)
         for place, (axis, tables) in enumerate(zip(self.structure.axes, self.tables, strict=True)):
             node_codes = codes[place]
@@ -222,3 +259,23 @@ class Network:
                 tables.inside[context // groups, node_codes]
             )
         return log_probabilities
+
+    @cached_property
+    def shares(self) -> tuple[Floats, ...]:
+        """Probability of the right half at each node of each column's trees."""
+        answers = (self._of_keys(place, counts) for place, counts in enumerate(self.counts.answers))
+        return tuple(map(NodeTrees.shares, self.structure.trees, answers))
+
+    @cached_property
+    def _log_shares(self) -> tuple[Floats, ...]:
+        """Logarithms of the probabilities of both halves, in nats."""
+        return tuple(np.log(np.stack((1 - shares, shares))) for shares in self.shares)
+
+    def log_probability(self, codes: Mapping[int, Codes], rows: int, engine: Engine) -> Floats:
+        """Logarithm of the probability of rows' bins, in nats, of columns with all those that their trees ask."""
+        sums = np.zeros(rows)
+        for place, own in codes.items():
+            node = self.structure.trees[place]
+            asked = [codes[other] for other in node.asked]
+            sums += engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])
+        return sums

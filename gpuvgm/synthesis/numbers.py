@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, namespace_of
 from gpuvgm.columns.base import FittedColumn
-from gpuvgm.columns.codecs.datetimes import nanoseconds_of, sort_of
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec, nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn, ordinary_numbers
 from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats
@@ -143,5 +143,7 @@ def _distance(origin: Origin, numbers: Floats, first: Floats) -> float:
     return float(np.sqrt(np.mean(between**2))) / deviation * (BACK if origin.back else 1)
 
 
-def _sort(column: FittedColumn) -> str:
-    return sort_of(column.type)
+def _sort(column: NumericColumn) -> str:
+    codec = column.codec.plain
+    assert isinstance(codec, DatetimeCodec)
+    return codec.sort

@@ -1,24 +1,38 @@
-"""A network as an Arrow file: the counts that are not 0, and the rest as JSON in its metadata."""
+"""A network as an Arrow file of one row: the counts that are not 0, the trees, and the rest as JSON in its metadata."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from gpuvgm.columns.records import Count, document_of, read_record
 from gpuvgm.columns.rules import finite, whole
+from gpuvgm.engines.trees import Trees
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.structure import Node
+from gpuvgm.synthesis.trees import NodeTrees
 
 KEY = b"gpuvgm.network"
-_CELLS = pa.schema([("table", pa.int32()), ("cell", pa.int64()), ("rows", pa.int64())])
+_TREES = {
+    "ranges": pa.int32(),
+    "root": pa.int32(),
+    "nodes": pa.int32(),
+    "sides": pa.uint8(),
+    "answers": pa.int64(),
+}
+_CELLS = {"table": pa.int32(), "cell": pa.int64(), "rows": pa.int64()}
+_SCHEMA = pa.schema(
+    {name: pa.large_list(type_) for name, type_ in _CELLS.items()}
+    | {name: pa.list_(pa.large_list(type_)) for name, type_ in _TREES.items()}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,8 @@ class _NetworkRecord:
     bins: tuple[Bins, ...]
     nodes: tuple[_NodeRecord, ...]
     shapes: tuple[tuple[Annotated[int, whole(1)], ...], ...]
+    order: tuple[Annotated[int, whole()], ...]
+    asked: tuple[tuple[Annotated[int, whole()], ...], ...]
 
 
 def write_network(network: Network) -> bytes:
@@ -43,15 +59,20 @@ def write_network(network: Network) -> bytes:
     structure, counts = network.structure, network.counts
     tables = [*counts.pairs, *counts.triples]
     nodes = tuple(_NodeRecord(node.name, node.parents, node.gains) for node in structure.nodes)
-    document = document_of(_NetworkRecord(counts.rows, structure.bins, nodes, tuple(table.shape for table in tables)))
+    shapes, asked = tuple(table.shape for table in tables), tuple(node.asked for node in structure.trees)
+    document = document_of(_NetworkRecord(counts.rows, structure.bins, nodes, shapes, structure.order, asked))
     cells = [np.flatnonzero(table) for table in tables]
     numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(cell) for cell in cells])
     rows = [table.ravel()[cell] for table, cell in zip(tables, cells, strict=True)]
     empty = [np.empty(0, np.int64)]
-    columns = [pa.array(numbers), *(pa.array(np.concatenate(empty + parts)) for parts in (cells, rows))]
-    schema = _CELLS.with_metadata({KEY: json.dumps(plain(document), allow_nan=False).encode()})
+    lists: list[Any] = [[numbers], *([np.concatenate(empty + parts)] for parts in (cells, rows))]
+    for name in _TREES:
+        of = counts.answers if name == "answers" else [getattr(node.trees, name) for node in structure.trees]
+        lists.append([[array.ravel() for array in of]])
+    schema = _SCHEMA.with_metadata({KEY: json.dumps(plain(document), allow_nan=False).encode()})
+    columns = [pa.array(values, type_) for values, type_ in zip(lists, _SCHEMA.types, strict=True)]
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema) as writer:
+    with pa.ipc.new_file(sink, schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
         writer.write_table(pa.Table.from_arrays(columns, schema=schema))
     return sink.getvalue().to_pybytes()
 
@@ -65,20 +86,37 @@ def read_network(body: bytes) -> Network:
         Where its parts do not fit together.
     """
     table = pa.ipc.open_file(pa.BufferReader(body)).read_all()
-    if table.schema.remove_metadata() != _CELLS or KEY not in (table.schema.metadata or {}):
+    if table.schema.remove_metadata() != _SCHEMA or KEY not in (table.schema.metadata or {}) or len(table) != 1:
         raise ValueError("the network is no table of counts")
     text = json.loads(table.schema.metadata[KEY], object_hook=from_plain)
     document = read_record(_NetworkRecord, text, "the network")
-    number, cell, rows = (table.column(name).to_numpy() for name in _CELLS.names)
+    number, cell, rows = (_array_of(table.column(name)[0]) for name in _CELLS)
     tables = []
     for place, shape in enumerate(document.shapes):
         in_table = number == place
         tables.append(_fill_table(shape, cell[in_table], rows[in_table]))
     nodes = tuple(Node(node.name, node.parents, node.gains) for node in document.nodes)
-    structure, half = Structure(document.bins, nodes), len(nodes)
-    counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]))
+    half, parts = len(nodes), {name: [_array_of(one) for one in table.column(name)[0]] for name in _TREES}
+    answers = tuple(one.reshape(2, -1) for one in parts.pop("answers"))
+    trees = tuple(
+        NodeTrees(asked, _trees_of(*arrays))
+        for asked, arrays in zip(document.asked, zip(*parts.values(), strict=True), strict=True)
+    )
+    structure = Structure(document.bins, nodes, document.order, trees)
+    counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]), answers)
     structure.check(counts)
     return Network(structure, counts)
+
+
+def _array_of(values: Any) -> NDArray[Any]:
+    """The values of a list."""
+    array: NDArray[Any] = values.values.to_numpy(zero_copy_only=False)
+    return array
+
+
+def _trees_of(ranges: NDArray[Any], root: NDArray[Any], nodes: NDArray[Any], sides: NDArray[Any]) -> Trees:
+    """Trees from arrays of one dimension."""
+    return Trees(ranges.reshape(-1, 5).copy(), root.copy(), nodes.reshape(-1, 4).copy(), sides.copy())
 
 
 def _fill_table(shape: tuple[int, ...], cell: Ints, rows: Ints) -> Ints:

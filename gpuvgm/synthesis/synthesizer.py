@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from hashlib import sha256
 from os import fspath
@@ -22,35 +22,41 @@ from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
-from gpuvgm.datasets.ranges import RowRange, check_row_range
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
-from gpuvgm.errors import InputError, ModelFileError, counted
+from gpuvgm.errors import InputError, ModelFileError, counted, listed
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
-from gpuvgm.execution.sampling import fine_runs, sample_runs
+from gpuvgm.execution.sampling import sample_runs
 from gpuvgm.execution.sources import any_source
 from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import bin_finder, check_fits
+from gpuvgm.synthesis.attributes import find_attributes
+from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, bins_since, check_fits, origin_of
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
     IdentifierForm,
+    check_attributes,
     describe_unmodelled,
+    levels_of_attributes,
+    levels_of_keys,
+    rows_per_key,
     tell_of_samples,
 )
-from gpuvgm.synthesis.keys import keys_found
+from gpuvgm.synthesis.keys import keys_found, rows_of_keys
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.numbers import Rows
+from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
-from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
+from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, learn_structure
+from gpuvgm.synthesis.trees import grow_all
 from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
@@ -63,29 +69,34 @@ if TYPE_CHECKING:
     from gpuvgm.report import Comparison, Validation
 
 _LOG = logging.getLogger("gpuvgm")
-_PARENTS, _BINS, _ROWS = whole(0, 2), whole(2, 200), whole()
+_BINS, _ROWS = whole(2, 200), whole()
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
-SETTINGS = ("parents", "bins", "random_state")  # that a file keeps
+THIN_RUN = 64  # rows of a sample that follow each other in a smaller one
+TREE_ROWS = 200_000  # of a sample, from which trees are grown
+SETTINGS = ("bins", "random_state")  # that a file keeps
 
 
 class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A generator of synthetic tables that is made of counts.
 
-    Every column is cut into bins. A Bayesian network over them (Chow & Liu 1968; with two parents as in Zhang et al.
-    2017) is learnt from joint counts of each column with its parents, over all rows in one scan. Within a bin, values
-    with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column. Dates
-    that are never before others of their row are drawn as the time since these. No neural network is trained.
+    Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
+    (as synthpop's, Nowok et al. 2016), which are grown from a sample and counted over all rows in one scan. Values
+    with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column.
+    Dates that are never before others of their row are drawn as the time since these. No neural network is trained.
+    The same scan counts a Bayesian network (Chow & Liu 1968; with two parents as in Zhang et al. 2017), from which rows
+    are drawn that hardly any row of the table is like.
 
     Parameters
     ----------
     columns : None, list, dict or TableTransformer
         The columns and their kinds, as for `TableTransformer`; or a transformer that is fitted to the table, with its
         summaries.
-    parents : {2, 1, 0}
-        How many other columns a column may depend on directly. With 0 all columns are independent.
     bins : int
         Bins of equal share for a column of numbers, 2 to 200; there are more in the tails, and fewer below 1,000 rows.
+    conditions_on : sequence of str
+        Columns that `sample` is to have conditions on. They are drawn first, so that rows with one of them, or with
+        values of the first ones, are drawn from the trees however few the rows that meet it.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
@@ -98,9 +109,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     transformer_ : TableTransformer
         The fitted columns.
     network_ : Network
-        The parents of each column, and the counts. Printed, it shows each column's parents and what they gain.
+        Trees, parents and counts of each column. Printed, it shows each column's parents and what they gain.
     identifiers_ : dict of str to IdentifierForm
         Forms of the columns that are not modelled.
+    attributes_ : dict of str to str
+        Modelled columns that have one value for each key, each with the first column of these keys.
 
     Examples
     --------
@@ -117,13 +130,14 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     transformer_: TableTransformer
     network_: Network
     identifiers_: dict[str, IdentifierForm]
+    attributes_: dict[str, str]
 
     def __init__(
         self,
         columns: Any = None,
         *,
-        parents: int = 2,
-        bins: int = 64,
+        bins: int = 200,
+        conditions_on: Sequence[str] = (),
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
         engine: EngineName = "auto",
@@ -133,8 +147,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         progress: Progress | None = None,
     ) -> None:
         self.columns = columns
-        self.parents = parents
         self.bins = bins
+        self.conditions_on = conditions_on
         self.random_state = random_state
         self.like = like
         self.engine = engine
@@ -174,21 +188,22 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         colour
         size    colour +0.64
         """
-        _PARENTS(self.parents, "parents")
         _BINS(self.bins, "bins")
         with _read_twice(any_source(source)) as table:
             if self.like is not None:
-                structure = self.like._fitted().structure
-                transformer, forms = self.like.transformer_, self.like.identifiers_
+                transformer, structure = self.like.transformer_, self.like._fitted().structure
+                plan = _SamplePlan(structure, self.like.identifiers_, self.like.attributes_)
+                counts = self._counts(transformer, plan, table)
+                plan = replace(plan, forms=counts.identifiers.refined(plan.forms))
             else:
                 transformer = self._transformer(table)
-                rows = sampled_rows(table, transformer.model_)
-                structure = self._structure(transformer, rows)
-                forms = IdentifierForm.of_columns(transformer.model_, rows)
-            counts, forms = self._counts(transformer, structure, forms, table)
-        self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
+                plan, counts = self._learn(transformer, table)
+        self.transformer_, self.attributes_ = transformer, {**plan.attributes}
+        self.identifiers_ = dict(plan.forms)
+        self.network_ = Network(plan.structure, counts.joint, rows_per_key(self.identifiers_, self.attributes_))
         if self.like is None:  # which has told of its own choices
-            tell_of_samples(transformer.model_, forms, fitted_by_user=isinstance(self.columns, TableTransformer))
+            is_fitted = isinstance(self.columns, TableTransformer)
+            tell_of_samples(transformer.model_, self.identifiers_, self.attributes_, fitted_by_user=is_fitted)
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
@@ -221,9 +236,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not hasattr(self, "network_"):
             return self.fit(source)
         network = self.network_
+        plan = _SamplePlan(network.structure, self.identifiers_, self.attributes_)
         with _read_twice(any_source(source)) as table:
-            counts, forms = self._counts(self.transformer_, network.structure, self.identifiers_, table)
-        self.network_, self.identifiers_ = Network(network.structure, network.counts.merge(counts)), forms
+            counts = self._counts(self.transformer_, plan, table)
+        self.network_ = replace(network, counts=network.counts.merge(counts.joint))
+        self.identifiers_ = counts.identifiers.refined(plan.forms)
         return self
 
     def merge(self, other: TableSynthesizer) -> TableSynthesizer:
@@ -260,9 +277,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 "TableSynthesizer(like=the_other)"
             )
         merged = self.__sklearn_clone__()
-        merged.transformer_ = self.transformer_
+        merged.transformer_, merged.attributes_ = self.transformer_, self.attributes_
         merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
-        merged.network_ = Network(network.structure, network.counts.merge(other_network.counts))
+        merged.network_ = replace(network, counts=network.counts.merge(other_network.counts))
         return merged
 
     def sample(
@@ -325,13 +342,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if conditions is not None and not isinstance(conditions, Mapping):
             return self._sample_rows_of(any_source(conditions), RowRange(first_row, n), seed, out)
         sampler = self._sampler(network, conditions or {})
-        mass = float(np.exp(sampler.drawing.messages.log_mass))  # which refuses what cannot be met
-        if mass * network.counts.rows < UNLIKELY_ROWS:
-            _LOG.warning(
-                "conditions: the model expects only %.1g of %s training rows to meet them",
-                mass * network.counts.rows,
-                f"{network.counts.rows:,}",
-            )
+        if conditions:
+            _warn_of_rare(sampler, network.counts.rows)
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
         report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
@@ -345,13 +357,14 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _seed_of(self, first_row: int, n: int, seed: int | None) -> int:
         """Seed of rows, which are checked."""
         row_seed = self.transformer_.model_.seed if seed is None else int(seed)
-        check_row_range(first_row, n, row_seed)
+        RowRange(first_row, n).check(row_seed)
         return row_seed
 
     def _sample_rows_of(self, table: Source, part: RowRange, seed: int | None, out: Path_ | None) -> Any:
         """Rows with the values of the rows of a table, which may lack columns.
 
-        Rows of the same values are drawn one after the other.
+        Rows of the same values are drawn one after the other. They have keys of their own, as attributes depend on the
+        conditions.
         """
         if out is not None:
             raise InputError(
@@ -367,8 +380,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             places.setdefault(tuple(row.values()), []).append(place)
         row_seed, start = self._seed_of(part.first_row, part.rows, seed), part.first_row
         batches: list[pa.RecordBatch] = []
-        for values, own in places.items():
+        for skipped, (values, own) in enumerate(places.items()):
             sampler = self._sampler(self._fitted(), dict(zip(names, values, strict=True)))
+            sampler = replace(sampler, skipped=skipped if self.attributes_ else 0)
             blocks = RowRange(start, len(own)).ranges(BLOCK_ROWS)
             batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
             start += len(own)
@@ -536,6 +550,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         network = self._fitted()
         settings: dict[str, Any] = {name: getattr(self, name) for name in SETTINGS}
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
+        settings["attributes"] = self.attributes_
         # Read again before it is written, so that no file appears that cannot be loaded.
         save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
 
@@ -568,36 +583,100 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
         return keys_found({name: rows.column(name) for name in texts}, whole=whole)
 
-    def _structure(self, transformer: TableTransformer, rows: pa.Table) -> Structure:
-        """Bins, and a network learnt from a sample of the rows."""
+    def _learn(self, transformer: TableTransformer, table: Source) -> tuple[_SamplePlan, _TableCounts]:
+        """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
+        model = transformer.model_
+        many, refuted = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]]()
+        rows = thinned(many)
+        while True:
+            forms = IdentifierForm.of_columns(model, rows, refuted)
+            firsts = [names[0] for names in levels_of_keys(forms).values()]
+            attributes = find_attributes(model.by_name, firsts, rows, refuted)
+            dependence = self._dependence(forms, attributes)
+            plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes)
+            counts = self._counts(transformer, plan, table)
+            more = counts.identifiers.refuted(forms, attributes)
+            if more <= refuted:
+                plan = replace(plan, forms=counts.identifiers.refined(forms))
+                structure = self._spread_by_keys(transformer, plan, rows, dependence(rows))
+                return replace(plan, structure=structure), counts
+            refuted |= more
+
+    def _dependence(
+        self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
+    ) -> Callable[[pa.Table], Dependence]:
+        """Which columns may depend on which, with evidence from a sample of rows."""
+        levels = levels_of_attributes(forms, attributes)
+
+        def of_rows(rows: pa.Table) -> Dependence:
+            one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
+            return Dependence(levels, one_of_each, tuple(self.conditions_on))
+
+        return of_rows
+
+    def _spread_by_keys(
+        self, transformer: TableTransformer, plan: _SamplePlan, rows: pa.Table, dependence: Dependence
+    ) -> Structure:
+        """The structure with the same bins, in which no attribute's value of few keys is drawn by its rows."""
+        columns, summaries = transformer.model_.by_name, transformer.summaries_
+        per_key, bins = rows_per_key(plan.forms, plan.attributes), list[Bins]()
+        for one in plan.structure.bins:
+            origin = origin_of(columns, one)
+            if one.name not in plan.attributes or one.name not in summaries:
+                bins.append(one)
+            elif origin is None:
+                bins.append(
+                    bins_of(columns[one.name], summaries[one.name], rows_of(rows), self.bins, per_key[one.name])
+                )
+            else:
+                numbers = numbers_since(origin.column, origin, rows_of(rows))[0]
+                in_sample = rows.num_rows / len(dependence.rows[dependence.levels[one.name]])
+                bins.append(bins_since(origin, numbers, summaries[one.name], self.bins, in_sample))
+        return replace(plan.structure, bins=tuple(bins))
+
+    def _structure(
+        self, transformer: TableTransformer, rows: pa.Table, dependence: Callable[[pa.Table], Dependence]
+    ) -> Structure:
+        """Bins, network and trees, learnt from a sample of the rows."""
         model, summaries = transformer.model_, transformer.summaries_
         columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
 
-        def sample(name: str) -> Any:
-            return rows.column(name).combine_chunks()
-
         by_name = {column.name: column for column in columns}
-        bins = likeliest_bins(by_name, summaries, sample, self.bins, engine)
-        codes = [bin_finder(by_name, bins_, engine)(sample) for bins_ in bins.values()]
-        nodes = learn_structure([*bins.values()], codes, self.parents)
-        return Structure(tuple(bins[node.name] for node in nodes), nodes)
+        check_names(self.conditions_on, [*by_name])
+        few = thinned(rows)
+        bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, dependence(few).allows)
+        few_codes, codes = (
+            {name: bin_finder(by_name, own, engine)(rows_of(sample)) for name, own in bins.items()}
+            for sample in (few, rows)
+        )
+        nodes = learn_structure([*bins.values()], [*few_codes.values()], dependence(few))
+        names = [node.name for node in nodes]
+        order, trees = grow_all(
+            [bins[name] for name in names],
+            [codes[name] for name in names],
+            [by_name[name].kind == "categorical" for name in names],
+            dependence(rows),
+            engine,
+            LocalExecutor(self.threads).threads,
+        )
+        return Structure(tuple(bins[name] for name in names), nodes, order, trees)
 
-    def _counts(
-        self, transformer: TableTransformer, structure: Structure, forms: dict[str, IdentifierForm], table: Source
-    ) -> tuple[JointCounts, dict[str, IdentifierForm]]:
-        """Joint counts of all rows, and forms that make none of their values."""
+    def _counts(self, transformer: TableTransformer, plan: _SamplePlan, table: Source) -> _TableCounts:
+        """Counts of all rows."""
         model = transformer.model_
         check_columns(table, model)
-        names, columns = [bins.name for bins in structure.bins], model.by_name
-        read = {name: form for name, form in forms.items() if form.is_read}
+        names, columns = [bins.name for bins in plan.structure.bins], model.by_name
+        read = {name: form for name, form in plan.forms.items() if form.is_read}
         with self._run("count", table) as run:
-            build = partial(_counter, {name: columns[name] for name in [*names, *read]}, structure, read, run.engine)
+            build = partial(
+                _counter, {name: columns[name] for name in [*names, *read]}, replace(plan, forms=read), run.engine
+            )
             counts: _TableCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks([*names, *read]), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
-        return counts.joint, counts.identifiers.refined(forms)
+        return counts
 
     @property
     def _machine(self) -> dict[str, Any]:
@@ -623,7 +702,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }
-        return Sampler(model, network, restrictions, self.identifiers_, self.engine, tested)
+        return Sampler(model, network, restrictions, self.identifiers_, self.attributes_, self.engine, tested)
 
     def _digest(self, sampler: Sampler) -> str:
         conditions = [(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()]
@@ -641,7 +720,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             model, network = self.transformer_.model_, self.network_
             rows, columns = counted(network.counts.rows, "row"), counted(len(network.structure.bins), "column")
             lines.append(f"fitted on {rows}: {columns} modelled")
-            lines += filter(None, (describe_unmodelled(model, self.identifiers_), model.describe_real_values()))
+            unmodelled = describe_unmodelled(model, self.identifiers_, self.attributes_)
+            lines += filter(None, (unmodelled, model.describe_real_values()))
         return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
@@ -649,6 +729,23 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
+
+
+def _warn_of_rare(sampler: Sampler, rows: int) -> None:
+    """Warn of conditions that hardly any row meets; those that none can meet raise InputError."""
+    mass = float(np.exp(sampler.drawing.messages.log_mass))
+    if mass * rows < UNLIKELY_ROWS:
+        _LOG.warning(
+            "conditions: the model expects only %.1g of %s training rows to meet them", mass * rows, f"{rows:,}"
+        )
+    if sampler.conditions and not sampler.attributes and not sampler.drawing.trees.is_exact:
+        names = [sampler.network.structure.bins[place].name for place in sampler.conditions]
+        _LOG.warning(
+            "conditions: few rows meet those on %s, which are drawn from a network with two parents a column; "
+            "fit with conditions_on=%s to have them drawn from the trees",
+            listed(names),
+            names,
+        )
 
 
 def _report_rows(progress: Progress, rows: int, drawn_rows: int) -> None:
@@ -678,33 +775,61 @@ def _read_twice(table: Source) -> Iterator[Source]:
         yield any_source(path)
 
 
-def sampled_rows(table: Source, model: TableModel) -> pa.Table:
+def rows_of(table: pa.Table) -> Rows:
+    """Rows of each column of a table."""
+    return lambda name: table.column(name).combine_chunks()
+
+
+def thinned(rows: pa.Table) -> pa.Table:
+    """Short runs of rows from everywhere, about `SAMPLE_ROWS` in all: neighbours may be of one key."""
+    every, places = -(-rows.num_rows // SAMPLE_ROWS), np.arange(rows.num_rows)
+    return rows.take(places[places // THIN_RUN % every == 0]) if every > 1 else rows
+
+
+def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS) -> pa.Table:
     """Rows to learn a structure from, in their order: runs from everywhere, or the first ones of unknown length."""
     texts = [column for column in model.columns if column.kind == "pass" and is_text_type(column.decoded_type)]
     names = [column.name for column in model.columns if column.is_encoded or column in (*model.identifiers, *texts)]
-    return sample_of(table, names, model.seed)
+    return sample_of(table, names, model.seed, most)
 
 
-def sample_of(table: Source, names: Sequence[str], seed: int) -> pa.Table:
+def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE_ROWS) -> pa.Table:
     """A sample of some columns; see `sampled_rows`."""
     if table.rows is not None:
-        return table.sample(names, sample_runs(table.rows, seed, SAMPLE_ROWS, runs=fine_runs(table.rows)))
+        return table.sample(names, sample_runs(table.rows, seed, most, runs=None))
     batches, rows = [], 0
-    for block in table.blocks(names, SAMPLE_ROWS):
+    for block in table.blocks(names, most):
         batches.append(block.batch)
         rows += block.rows
-        if rows >= SAMPLE_ROWS:
+        if rows >= most:
             break
-    return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, SAMPLE_ROWS)
+    return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, most)
 
 
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
     """Forms of the columns that are not modelled, which make no value of the table."""
-    forms = IdentifierForm.of_columns(model, sampled_rows(table, model))
-    read, columns = {name: form for name, form in forms.items() if form.is_read}, model.by_name
-    blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
-    counts = [IdentifierCounts.of(columns, read, block.column) for block in blocks]
-    return reduce(IdentifierCounts.merge, counts).refined(forms) if counts else forms
+    rows, columns, refuted = sampled_rows(table, model), model.by_name, set[tuple[str, str]]()
+    while True:
+        forms = IdentifierForm.of_columns(model, rows, refuted)
+        read = {name: form for name, form in forms.items() if form.is_read}
+        blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
+        counts = [IdentifierCounts.of(columns, read, {}, block.column) for block in blocks]
+        if not counts:
+            return forms
+        merged = reduce(IdentifierCounts.merge, counts)
+        more = merged.refuted(forms, {})
+        if more <= refuted:
+            return merged.refined(forms)
+        refuted |= more
+
+
+@dataclass(frozen=True, slots=True)
+class _SamplePlan:
+    """How rows are made: bins and network, forms of columns that are not modelled, and attributes of keys."""
+
+    structure: Structure
+    forms: Mapping[str, IdentifierForm]
+    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -719,29 +844,33 @@ class _TableCounts:
         return _TableCounts(self.joint.merge(other.joint), self.identifiers.merge(other.identifiers))
 
 
-def _counter(
-    columns: dict[str, FittedColumn], structure: Structure, forms: dict[str, IdentifierForm], engine: str
-) -> Any:
+def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
     """Return a function that counts a block of rows where they lie."""
-    row_engine = get_engine(engine)
+    row_engine, structure = get_engine(engine), plan.structure
     finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> _TableCounts:
         joint = structure.counts([find(block.column) for find in finders], block.rows, row_engine)
-        return _TableCounts(joint, IdentifierCounts.of(columns, forms, block.column))
+        return _TableCounts(joint, IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column))
 
     return count
 
 
 def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> Any:
     """Return a function that computes log densities of a block of rows, on the host."""
-    finders = [density_finder(columns, bins, get_engine(engine)) for bins in network.structure.bins]
+    engine_of_rows = get_engine(engine)
+    finders = [density_finder(columns, bins, engine_of_rows) for bins in network.structure.bins]
 
     def score(block: Block) -> Floats:
         rows: Rows = block.batch.column
         codes_and_densities = [find(rows) for find in finders]
         log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
-        return network.log_probability([codes for codes, _ in codes_and_densities], block.rows) + log_density
+        return (
+            network.log_probability(
+                {place: codes for place, (codes, _) in enumerate(codes_and_densities)}, block.rows, engine_of_rows
+            )
+            + log_density
+        )
 
     return score
 
@@ -788,17 +917,20 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(settings["with"], "synthesizer")
         raise InputError(f"{fspath(path)}: holds a {kind}: load it with gpuvgm.integrations.ctgan.{kind}.load")
     try:
-        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "identifiers"}:
+        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "identifiers", "attributes"}:
             raise ValueError("its settings are not those of a synthesizer")
         settings = dict(settings)
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
-        _PARENTS(settings["parents"], "parents")
+        attributes = settings.pop("attributes")
         _BINS(settings["bins"], "bins")
         network = read_network(model.network)
         for bins in network.structure.bins:
             check_fits(transformer.model_[bins.name], bins)
+        check_attributes(network.structure, forms, attributes)
+        network = replace(network, rows_per_key=rows_per_key(forms, attributes))
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
     synthesizer = TableSynthesizer(**settings)
-    synthesizer.transformer_, synthesizer.network_, synthesizer.identifiers_ = transformer, network, forms
+    synthesizer.transformer_, synthesizer.network_ = transformer, network
+    synthesizer.identifiers_, synthesizer.attributes_ = forms, attributes
     return synthesizer

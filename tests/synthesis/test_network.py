@@ -11,12 +11,14 @@ from scipy.special import ndtri
 
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError
+from gpuvgm.synthesis import conditioned
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import Drawing
 from gpuvgm.synthesis.messages import propagate
 from gpuvgm.synthesis.network import Network, Structure
-from gpuvgm.synthesis.structure import Node, learn_structure
+from gpuvgm.synthesis.structure import ANY_COLUMNS, Dependence, Node, learn_structure
 from gpuvgm.synthesis.tables import WEIGHTS, backed_off
+from gpuvgm.synthesis.trees import grow_all
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
 
@@ -39,46 +41,106 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     bins = tuple(
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
-    structure = Structure(bins, nodes)
+    order, trees = grow_all(bins, codes, [False] * len(bins), ANY_COLUMNS, Engine(), 1)
+    structure = Structure(bins, nodes, order, trees)
     return Network(structure, structure.counts(codes, 400, Engine()))
 
 
-def _all_rows(network: Network) -> tuple[list[np.ndarray], np.ndarray]:
-    """Every combination of bins, and its probability."""
+def _all_rows(network: Network) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """Every combination of bins, and its probabilities by parents and by trees."""
     sizes = [range(len(bins)) for bins in network.structure.bins]
     rows = np.array(list(product(*sizes)), np.uint8)
     codes = [np.ascontiguousarray(column) for column in rows.T]
-    return codes, np.exp(network.log_probability(codes, len(rows)))
+    by_trees = network.log_probability(dict(enumerate(codes)), len(rows), Engine())
+    return codes, np.exp(network.log_probability_by_parents(codes, len(rows))), np.exp(by_trees)
 
 
 def test_probabilities_of_all_rows_add_up_to_one() -> None:
-    """No row has probability 0."""
-    _, probability = _all_rows(_network())
-    assert np.sum(probability) == pytest.approx(1, abs=1e-12)
-    assert np.all(probability > 0)
+    """No row has probability 0, neither by parents nor by trees."""
+    for probability in _all_rows(_network())[1:]:
+        assert np.sum(probability) == pytest.approx(1, abs=1e-12)
+        assert np.all(probability > 0)
 
 
-def test_conditions_agree_with_enumeration() -> None:
-    """Of 100 random conditions on 2 to 4 columns: mass and every column's shares are those of the sum over all rows."""
-    rows, scores = 20_000, []
+def test_trees_draw_rows_by_their_probability() -> None:
+    """Every combination of the columns occurs as often as its probability says."""
+    network = _network(sizes=(3, 4, 2, 5, 3))
+    codes, _, probability = _all_rows(network)
+    drawn = Drawing(network, {}, get_engine("auto")).rows(7, 40_000, 3)
+    shape = [len(bins) for bins in network.structure.bins]
+    place, found = np.ravel_multi_index(codes, shape), np.ravel_multi_index([one for one, _ in drawn], shape)
+    expected, counts = np.zeros(np.prod(shape)), np.bincount(found, minlength=np.prod(shape))
+    expected[place] = 40_000 * probability
+    tested = expected > 25
+    scores = np.abs(counts - expected)[tested] / np.sqrt(expected * (1 - expected / 40_000))[tested]
+    assert tested.sum() > 100 and np.max(scores) < ndtri(1 - 0.01 / (2 * tested.sum()))
+
+
+def test_messages_agree_with_enumeration() -> None:
+    """The mass of conditions is the sum over all rows."""
     for seed in range(100):
-        random, network = np.random.default_rng(seed), _network(seed)
-        codes, probability = _all_rows(network)
-        chosen = random.choice(5, random.integers(2, 5), replace=False)
-        evidence = {int(at): random.random(len(network.structure.bins[at])).round(1) for at in chosen}
-        weight = probability * np.prod([evidence[at][codes[at]] for at in evidence], axis=0)
+        network = _network(seed)
+        codes, by_parents, _ = _all_rows(network)
+        evidence = _evidence(network, seed)
+        weight = by_parents * np.prod([evidence[at][codes[at]] for at in evidence], axis=0)
         assert np.exp(propagate(network, evidence).log_mass) == pytest.approx(np.sum(weight), rel=1e-12)
+
+
+def _evidence(network: Network, seed: int) -> dict[int, np.ndarray]:
+    """Random conditions on 2 to 4 columns."""
+    random = np.random.default_rng(seed)
+    chosen = random.choice(5, random.integers(2, 5), replace=False)
+    return {int(at): random.random(len(network.structure.bins[at])).round(1) for at in chosen}
+
+
+WAYS = {  # MOST_COMBINATIONS, LEAST_SHARE, and the networks that are tried
+    "combinations": (conditioned.MOST_COMBINATIONS, 0.0, 100),
+    "candidates": (0, 0.0, 30),
+    "parents": (0, 2.0, 100),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_conditions_agree_with_enumeration(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    """With random conditions every column's shares are those of the sum over all rows."""
+    most, least_share, networks = WAYS[way]
+    monkeypatch.setattr(conditioned, "MOST_COMBINATIONS", most)
+    monkeypatch.setattr(conditioned, "LEAST_SHARE", least_share)
+    rows, scores = 20_000, []
+    for seed in range(networks):
+        network = _network(seed)
+        codes, by_parents, by_trees = _all_rows(network)
+        evidence = _evidence(network, seed)
+        probability = by_parents if way == "parents" else by_trees
+        weight = probability * np.prod([evidence[at][codes[at]] for at in evidence], axis=0)
         conditions = {at: replace(network.structure.bins[at], mass=share) for at, share in evidence.items()}
-        drawn = Drawing(network, conditions, get_engine("auto")).rows(0, rows, seed)
+        drawing = Drawing(network, conditions, get_engine("auto"))
+        assert drawing.trees.is_exact == (way != "parents")
+        drawn = drawing.rows(0, rows, seed)
         for at, bins in enumerate(network.structure.bins):
-            share = np.bincount(codes[at], weight / np.sum(weight), len(bins))
+            share = np.minimum(np.bincount(codes[at], weight / np.sum(weight), len(bins)), 1.0)
             found = np.bincount(drawn[at][0], minlength=len(bins))
             assert np.all(found[share == 0] == 0)
             tested = (share * rows > 25) & ((1 - share) * rows > 25)
             scores.append(np.abs(found - share * rows)[tested] / np.sqrt(rows * share * (1 - share))[tested])
     every = np.concatenate(scores)
-    assert len(every) > 2500
+    assert len(every) > 25 * networks
     assert np.max(every) < ndtri(1 - 0.01 / (2 * len(every)))  # Bonferroni's limit at 1 %
+
+
+@pytest.mark.parametrize("most", [0, conditioned.MOST_COMBINATIONS])
+def test_rows_with_conditions_depend_on_their_number_alone(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Rows that are drawn in parts are those that are drawn together."""
+    monkeypatch.setattr(conditioned, "MOST_COMBINATIONS", most)
+    monkeypatch.setattr(conditioned, "MOST_CANDIDATES", 512)
+    network = _network()
+    bins = network.structure.bins[2]
+    drawing = Drawing(network, {2: replace(bins, mass=np.array([0.2, 1.0]))}, get_engine("auto"))
+    whole = drawing.rows(5, 300, 9)
+    parts = [drawing.rows(first, rows, 9) for first, rows in ((5, 1), (6, 0), (6, 130), (136, 169))]
+    for at, (codes, places) in enumerate(whole):
+        assert np.array_equal(codes, np.concatenate([part[at][0] for part in parts]))
+        assert np.array_equal(places, np.concatenate([part[at][1] for part in parts]))
 
 
 def test_conditions_without_mass_are_refused() -> None:
@@ -101,7 +163,8 @@ def test_counts_of_blocks_add_up() -> None:
     for part in [*parts[:3], *parts[4:]]:
         merged = part.merge(merged)
     assert merged.rows == 700
-    assert all(map(np.array_equal, (*merged.pairs, *merged.triples), (*whole.pairs, *whole.triples)))
+    for part in ("pairs", "triples", "answers"):
+        assert all(map(np.array_equal, getattr(merged, part), getattr(whole, part)))
 
 
 def test_leave_one_out_is_what_it_says() -> None:
@@ -139,11 +202,10 @@ def test_structure_finds_a_parent_of_two(random: np.random.Generator) -> None:
     c = ((a.astype(int) * 3 + b * 5 + (random.random(8000) < 0.1)) % 10).astype(np.uint8)
     codes = [a, b, noise, c]
     bins = [_bins(name, np.bincount(code)) for name, code in zip(("a", "b", "noise", "c"), codes, strict=True)]
-    nodes = {node.name: node for node in learn_structure(bins, codes, 2)}
+    nodes = {node.name: node for node in learn_structure(bins, codes)}
     assert nodes["noise"].parents == ()
     assert max(len(node.parents) for node in nodes.values()) == 2
     assert all(gain > 0 for node in nodes.values() for gain in node.gains)
-    assert all(len(node.parents) < 2 for node in learn_structure(bins, codes, 1))
 
 
 @needs_compiler
@@ -157,3 +219,20 @@ def test_engines_draw_the_same(name: str) -> None:
         found = [Drawing(network, conditions, make_engine(one)).rows(11, 5000, 3) for one in ("reference", name)]
         for one, other in zip(*found, strict=True):
             assert all(map(np.array_equal, one, other))
+
+
+def test_attributes_come_first_and_depend_on_attributes_of_their_keys_alone() -> None:
+    """Whatever tells most of a column: others may depend on attributes, and attributes of accounts on customers'."""
+    random = np.random.default_rng(0)
+    of_customer = random.integers(0, 4, 3_000)
+    codes = {"row": of_customer, "customer": of_customer, "other": of_customer, "account": of_customer}
+    codes = {name: ((code + (random.random(3_000) < 0.1)) % 4).astype(np.uint8) for name, code in codes.items()}
+    bins = [_bins(name, np.bincount(code, minlength=4)) for name, code in codes.items()]
+    levels = {"customer": ("keys", 1), "account": ("keys", 0), "other": ("others", 0)}
+    rows = dict.fromkeys(levels.values(), np.arange(0, 3_000, 2))
+    nodes = learn_structure(bins, [*codes.values()], Dependence(levels, rows))
+    parents = {node.name: set(node.parents) for node in nodes}
+    assert parents["account"] == {"customer"} and parents["customer"] == parents["other"] == set()
+    assert parents["row"] and [*parents].index("row") == 3
+    assert [*parents].index("customer") < [*parents].index("account")
+    assert {node.name: {*node.parents} for node in learn_structure(bins, [*codes.values()])} != parents

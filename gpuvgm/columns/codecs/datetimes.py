@@ -97,6 +97,11 @@ class DatetimeCodec(WholeCodec):
     name: ClassVar[str] = "datetime"
 
     @property
+    def sort(self) -> str:
+        """Sort of its values; types of the same sort differ in their unit only."""
+        return sort_of(self.type)
+
+    @property
     def limits(self) -> tuple[int, int]:
         """Least and largest value, in the unit of the type."""
         if pa.types.is_time(self.type):

@@ -34,6 +34,7 @@ from gpuvgm.engines.tables import (
     PriorTable,
     RowRules,
 )
+from gpuvgm.engines.trees import RULES, AskedColumn, GrowthRules, Places, Trees
 from gpuvgm.summary.grid import Floats, Frame, Grid, Ints
 from gpuvgm.summary.summary import Cells, Summary
 
@@ -257,6 +258,38 @@ class CudaEngine(Engine):
             self.device, self._up(codes), [*map(self._up, parents)], column
         )
         return counts
+
+    def grow_trees(
+        self, target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules = RULES
+    ) -> Trees:
+        """Trees of a column, on the host; see `Engine.grow_trees`."""
+        columns = [replace(column, codes=to_numpy(column.codes)) for column in asked]
+        return self._host.grow_trees(to_numpy(target), ranges, columns, rules)
+
+    @ranged
+    def count_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes]) -> Ints:
+        """Rows at the nodes that answer for them; see `Engine.count_in_trees`."""
+        if not any(map(self.device.is_resident, (target, *codes))):
+            return self._host.count_in_trees(target, grown, codes)
+        counts: Ints = to_numpy(synthesis.count_in_trees(self.device, self._up(target), grown, [*map(self._up, codes)]))
+        return counts
+
+    @ranged
+    def draw_in_trees(self, grown: Trees, codes: Sequence[Codes], shares: Floats, draw: Draw, rows: int) -> Codes:
+        """Codes of consecutive rows, on the device; see `Engine.draw_in_trees`."""
+
+        def on_device() -> Codes:
+            drawn: Codes = synthesis.draw_in_trees(self.device, grown, [*map(self._up, codes)], shares, draw, rows)
+            return drawn
+
+        def on_host() -> Codes:
+            return self._host.draw_in_trees(grown, [*map(to_numpy, codes)], shares, draw, rows)
+
+        return self._or_on_host("drawn rows", on_device, on_host)
+
+    def log_shares_in_trees(self, target: Codes, grown: Trees, codes: Sequence[Codes], log_shares: Floats) -> Floats:
+        """Sums of logarithms along the ways of rows, on the host; see `Engine.log_shares_in_trees`."""
+        return self._host.log_shares_in_trees(to_numpy(target), grown, [*map(to_numpy, codes)], log_shares)
 
     @ranged
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:

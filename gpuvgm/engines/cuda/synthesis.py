@@ -11,9 +11,10 @@ from gpuvgm.arrays import widened
 from gpuvgm.engines.cuda.device import Device
 from gpuvgm.engines.cuda.programs import Parameter, Program, value, written
 from gpuvgm.engines.tables import CountedColumn, Draw, DrawnColumn
+from gpuvgm.engines.trees import Trees
 from gpuvgm.summary.grid import Floats, Ints
 
-SOURCES = ("vgm_math.cuh", "vgm_draw.cuh", "cuda/synthesis.cuh")
+SOURCES = ("vgm_math.cuh", "vgm_draw.cuh", "vgm_trees.cuh", "cuda/synthesis.cuh")
 BINS = Program(
     name="gpuvgm_find_bins",
     sources=SOURCES,
@@ -63,6 +64,43 @@ ROWS = Program(
     "&ends[0], seed, column, first_row, &code[0], &number[0])",
 )
 
+_TREES = (
+    Parameter("int32", "ranges"),
+    value("int32", "cuts"),
+    Parameter("int32", "root"),
+    Parameter("int32", "nodes"),
+    Parameter("uint8", "sides"),
+)
+_WALKED = "gpuvgm::walked(&ranges[0], cuts, &root[0], &nodes[0], &sides[0])"
+TREE_COUNTS = Program(
+    name="gpuvgm_count_in_trees",
+    sources=SOURCES,
+    constants=(),
+    parameters=(
+        value("int64", "rows"),
+        Parameter("uint8", "own"),
+        Parameter("uint8", "asked"),
+        *_TREES,
+        value("int32", "node_count"),
+        written("uint64", "counts"),
+    ),
+    operation=f"gpuvgm::count_in_trees(i, rows, &own[0], &asked[0], {_WALKED}, node_count, &counts[0])",
+)
+TREE_ROWS = Program(
+    name="gpuvgm_draw_in_trees",
+    sources=SOURCES,
+    constants=(),
+    parameters=(
+        value("int64", "rows"),
+        Parameter("uint8", "asked"),
+        *_TREES,
+        Parameter("float64", "shares"),
+        *(value("uint64", name) for name in ("seed", "column", "first_row")),
+        written("uint8", "codes"),
+    ),
+    operation=f"gpuvgm::draw_in_trees(i, rows, &asked[0], {_WALKED}, &shares[0], seed, column, first_row, &codes[0])",
+)
+
 
 def find_bins(device: Device, numbers: Any, edges: Floats, codes: Any) -> Any:
     """Bin of each number on the device, of float32 too; see `Engine.find_bins`."""
@@ -106,6 +144,35 @@ def draw_rows(device: Device, column: DrawnColumn, parents: Sequence[Any], draw:
     arguments = [rows, first_parent, second_parent, *tables, draw.seed, draw.column, draw.first_row, code, number]
     device.run_rows(ROWS, arguments, rows)
     return code, number
+
+
+def count_in_trees(device: Device, target: Any, grown: Trees, codes: Sequence[Any]) -> Any:
+    """Rows at the nodes that answer for them, on the device; see `Engine.count_in_trees`."""
+    counts = device.xp.zeros((2, len(grown.nodes)), np.uint64)
+    trees = _trees_on(device, grown)
+    arguments = [len(target), target, _one_after_the_other(device, codes), *trees, len(grown.nodes), counts.ravel()]
+    if counts.size:
+        device.run_rows(TREE_COUNTS, arguments, len(target))
+    return counts.astype(np.int64)
+
+
+def draw_in_trees(device: Device, grown: Trees, codes: Sequence[Any], shares: Floats, draw: Draw, rows: int) -> Any:
+    """Codes of consecutive rows on the device; see `Engine.draw_in_trees`."""
+    drawn = device.xp.empty(rows, np.uint8)
+    tables = [_one_after_the_other(device, codes), *_trees_on(device, grown), _never_empty(device, shares)]
+    device.run_rows(TREE_ROWS, [rows, *tables, draw.seed, draw.column, draw.first_row, drawn], rows)
+    return drawn
+
+
+def _trees_on(device: Device, grown: Trees) -> list[Any]:
+    """Arguments of `_TREES`."""
+    ranges, root, nodes, sides = (_never_empty(device, part.ravel()) for part in grown.walked)
+    return [ranges, len(grown.ranges), root, nodes, sides]
+
+
+def _one_after_the_other(device: Device, codes: Sequence[Any]) -> Any:
+    """Codes of several columns in one array."""
+    return _never_empty(device, device.xp.concatenate([*codes, device.xp.zeros(0, np.uint8)]))
 
 
 def _shape(column: DrawnColumn, parents: int) -> Ints:

@@ -99,6 +99,8 @@ def every_program() -> tuple[Program, ...]:
         synthesis.BINS,
         synthesis.COUNTS,
         synthesis.ROWS,
+        synthesis.TREE_COUNTS,
+        synthesis.TREE_ROWS,
         *(e_step.e_step_program(components, x, weighted=weighted) for components, x, weighted in E_STEPS),
         e_step.e_step_program(0, "float64", weighted=True, cells=True),
         e_step.most_probable_program("float64", weighted=True),

@@ -64,6 +64,20 @@ class ResidentEngine:
         self.down(mask, missing)
         return wrong
 
+    def grow_trees(self, target, ranges, asked, rules):  # type: ignore[no-untyped-def]
+        return self.engine.grow_trees(
+            self.up(target), ranges, [replace(c, codes=self.up(c.codes)) for c in asked], rules
+        )
+
+    def count_in_trees(self, target, grown, codes):  # type: ignore[no-untyped-def]
+        return self.engine.count_in_trees(self.up(target), grown, [*map(self.up, codes)])
+
+    def draw_in_trees(self, grown, codes, shares, draw, rows):  # type: ignore[no-untyped-def]
+        return self.device.to_host(self.engine.draw_in_trees(grown, [*map(self.up, codes)], shares, draw, rows))
+
+    def log_shares_in_trees(self, target, grown, codes, log_shares):  # type: ignore[no-untyped-def]
+        return self.engine.log_shares_in_trees(self.up(target), grown, [*map(self.up, codes)], log_shares)
+
     def fill_onehot(self, parts, out):  # type: ignore[no-untyped-def]
         written = self.up(out)
         self.engine.fill_onehot([(self.up(scalar), self.up(code), codes) for scalar, code, codes in parts], written)

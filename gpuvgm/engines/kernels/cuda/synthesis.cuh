@@ -2,11 +2,10 @@
 // Philox. Whole numbers alone, but for the places. Of no rows no table is read.
 #pragma once
 #include "../vgm_draw.cuh"
+#include "../vgm_trees.cuh"
 
 namespace gpuvgm {
 namespace {
-
-typedef unsigned char u8;
 
 // Where one of the lotteries lies among the keys and starts of all; see Engine.draw_rows.
 struct LotteryPlace {
@@ -57,6 +56,39 @@ GPUVGM_FN void count_row(i64 i, i64 rows, const u8* own, const u8* first, const 
     if (shape[0] > 1) {
         atomicAdd(triples + ((outer * shape[2] + second_of[second[i]]) * shape[3] + group_of[bin]), (u64)1);
     }
+}
+
+// A row's codes of asked columns, which lie one after the other.
+struct AskedCodes {
+    const u8* codes;
+    i64 row, rows;
+
+    GPUVGM_FN int operator()(int feature) const { return codes[feature * rows + row]; }
+};
+
+GPUVGM_FN WalkedTrees walked(const int* ranges, int cuts, const int* root, const int* nodes, const u8* sides) {
+    return {(const CodeRange*)ranges, cuts, root, (const TreeNode*)nodes, sides};
+}
+
+// Adds the row to the nodes that answer for it. counts: (2, node_count) of both halves.
+GPUVGM_FN void count_in_trees(i64 i, i64 rows, const u8* own, const u8* asked, const WalkedTrees& trees, int node_count,
+                              u64* counts) {
+    if (i >= rows) {
+        return;
+    }
+    trees.follow(own[i], AskedCodes{asked, i, rows},
+                 [&](int half, int node) { atomicAdd(counts + ((i64)half * node_count + node), (u64)1); });
+}
+
+// Code of the row (first_row + i).
+GPUVGM_FN void draw_in_trees(i64 i, i64 rows, const u8* asked, const WalkedTrees& trees, const double* shares, u64 seed,
+                             u64 column, u64 first_row, u8* codes) {
+    if (i >= rows) {
+        return;
+    }
+    u32 words[4];
+    philox(first_row + (u64)i, column, seed, words);
+    codes[i] = (u8)trees.drawn(fine_uniform_of(words[0], words[1]), shares, AskedCodes{asked, i, rows});
 }
 
 }  // namespace

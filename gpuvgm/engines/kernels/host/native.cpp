@@ -315,4 +315,5 @@ NB_MODULE(_native, m) {
     bind_em(m);
     bind_draw(kernels);
     bind_text(m);
+    bind_trees(m);
 }

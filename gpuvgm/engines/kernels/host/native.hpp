@@ -138,5 +138,6 @@ void bind_onehot(nb::module_& module);                              // matrices 
 void bind_em(nb::module_& module);                                  // EM over cells
 void bind_draw(nb::class_<Kernels>& kernels);                       // rows of a synthesizer
 void bind_text(nb::module_& module);                                // rows of CSV, numbers in texts
+void bind_trees(nb::module_& module);                               // trees of counts
 
 }  // namespace gpuvgm

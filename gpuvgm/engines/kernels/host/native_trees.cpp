@@ -1,0 +1,172 @@
+// Bindings of trees of counts.
+#include "trees.hpp"
+
+#include "native.hpp"
+
+namespace gpuvgm {
+namespace {
+
+using CodeColumn = Column<uint8_t>;
+using CodeColumns = std::vector<CodeColumn>;
+using Indices = Column<int32_t>;
+using Places = Column<int64_t>;
+using Ranges = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Nodes = nb::ndarray<const int32_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Grown = std::tuple<Ranges, Indices, Nodes, Bytes>;
+
+void check_rows(const CodeColumns& codes, size_t rows) {
+    for (const CodeColumn& column : codes) {
+        if (column.shape(0) != rows) {
+            throw std::invalid_argument("every column needs one code a row");
+        }
+    }
+}
+
+void check_codes(const CodeColumn& column, int64_t size) {
+    const uint8_t* codes = column.data();
+    if (std::any_of(codes, codes + column.shape(0), [&](uint8_t code) { return code >= size; })) {
+        throw std::invalid_argument("a row has a code that its column has not");
+    }
+}
+
+std::vector<const uint8_t*> pointers(const CodeColumns& codes) {
+    std::vector<const uint8_t*> all;
+    for (const CodeColumn& column : codes) {
+        all.push_back(column.data());
+    }
+    return all;
+}
+
+auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector<int64_t> sizes,
+                std::vector<bool> categories, Places entropy, std::tuple<int64_t, int64_t, int64_t, int64_t> rules) {
+    const size_t rows = target.shape(0);
+    check_rows(codes, rows);
+    const int64_t cuts = ranges.shape(0), top = cuts ? ranges.data()[2] : 1;
+    check_codes(target, top);
+    if (codes.size() != sizes.size() || codes.size() != categories.size() || entropy.shape(0) <= rows ||
+        (cuts && ranges.shape(1) != 5)) {
+        throw std::invalid_argument("sizes, kinds and entropies do not fit the rows");
+    }
+    for (size_t i = 0; i < codes.size(); ++i) {
+        check_codes(codes[i], sizes[i]);
+    }
+    Trees trees;
+    {
+        nb::gil_scoped_release unlocked;
+        const auto [penalty, category_penalty, least_rows, most_cuts] = rules;
+        const TreeRules tree_rules{penalty, category_penalty, least_rows, most_cuts, entropy.data()};
+        const std::vector<uint8_t> are_categories(categories.begin(), categories.end());
+        Grower grower(tree_rules, sizes, are_categories);
+        // Rows in the order of their codes: those of a range of codes follow each other.
+        std::vector<int64_t> starts(top + 1);
+        for (size_t row = 0; row < rows; ++row) {
+            ++starts[target.data()[row] + 1];
+        }
+        for (int64_t code = 0; code < top; ++code) {
+            starts[code + 1] += starts[code];
+        }
+        std::vector<int32_t> order(rows);
+        std::vector<int64_t> next(starts.begin(), starts.end() - 1);
+        for (size_t row = 0; row < rows; ++row) {
+            order[next[target.data()[row]]++] = (int32_t)row;
+        }
+        RangeRows part;
+        part.codes.resize(codes.size());
+        for (int64_t cut = 0; cut < cuts; ++cut) {
+            const int32_t* range = ranges.data() + 5 * cut;
+            const int64_t begin = starts[range[0]], middle = starts[range[1]], end = starts[range[2]];
+            part.is_right.assign(end - begin, 0);
+            std::fill(part.is_right.begin() + (middle - begin), part.is_right.end(), (uint8_t)1);
+            for (size_t i = 0; i < codes.size(); ++i) {
+                part.codes[i].resize(end - begin);
+                for (int64_t at = begin; at < end; ++at) {
+                    part.codes[i][at - begin] = codes[i].data()[order[at]];
+                }
+            }
+            grower.grow(part, trees);
+        }
+    }
+    const size_t cut_count = trees.root.size(), side_count = trees.sides.size(), node_count = trees.nodes.size();
+    std::vector<int32_t> nodes(4 * node_count);
+    std::copy_n((const int32_t*)trees.nodes.data(), nodes.size(), nodes.data());
+    return std::make_tuple(owned(std::move(trees.root), {cut_count}), owned(std::move(nodes), {node_count, 4}),
+                           owned(std::move(trees.sides), {side_count}));
+}
+
+static_assert(sizeof(TreeNode) == 4 * sizeof(int32_t) && sizeof(CodeRange) == 5 * sizeof(int32_t));
+
+WalkedTrees walked(const Grown& grown) {
+    const auto& [ranges, root, nodes, sides] = grown;
+    return {(const CodeRange*)ranges.data(), (int)ranges.shape(0), root.data(), (const TreeNode*)nodes.data(),
+            sides.data()};
+}
+
+// Rows of both halves at the nodes that answer for them.
+auto count_in_trees(CodeColumn target, const Grown& grown, CodeColumns codes) {
+    check_rows(codes, target.shape(0));
+    const size_t nodes = std::get<2>(grown).shape(0), rows = target.shape(0);
+    std::vector<int64_t> counts(2 * nodes);
+    {
+        nb::gil_scoped_release unlocked;
+        const WalkedTrees trees = walked(grown);
+        const auto columns = pointers(codes);
+        for (size_t row = 0; row < rows; ++row) {
+            trees.follow(
+                target.data()[row], [&](int feature) { return (int)columns[feature][row]; },
+                [&](int half, int node) { ++counts[half * nodes + node]; });
+        }
+    }
+    return owned(std::move(counts), {2, nodes});
+}
+
+// Codes of consecutive rows by two words of Philox each. shares: (nodes,) of the right half.
+auto draw_in_trees(const Grown& grown, CodeColumns codes, Reals shares, std::tuple<uint64_t, size_t> range,
+                   std::tuple<uint64_t, uint64_t> randomness) {
+    const auto [first_row, rows] = range;
+    const auto [column, seed] = randomness;
+    check_rows(codes, rows);
+    std::vector<uint8_t> drawn(rows);
+    {
+        nb::gil_scoped_release unlocked;
+        const WalkedTrees trees = walked(grown);
+        const auto columns = pointers(codes);
+        for (size_t row = 0; row < rows; ++row) {
+            u32 words[4];
+            philox(first_row + row, column, seed, words);
+            drawn[row] = (uint8_t)trees.drawn(fine_uniform_of(words[0], words[1]), shares.data(),
+                                              [&](int feature) { return (int)columns[feature][row]; });
+        }
+    }
+    return owned(std::move(drawn), {rows});
+}
+
+// Sums along the ways of the rows' codes. log_shares: (2, nodes) of both halves.
+auto log_shares_in_trees(CodeColumn target, const Grown& grown, CodeColumns codes, Matrix log_shares) {
+    const size_t rows = target.shape(0), nodes = log_shares.shape(1);
+    check_rows(codes, rows);
+    std::vector<double> sums(rows);
+    {
+        nb::gil_scoped_release unlocked;
+        const WalkedTrees trees = walked(grown);
+        const auto columns = pointers(codes);
+        for (size_t row = 0; row < rows; ++row) {
+            trees.follow(
+                target.data()[row], [&](int feature) { return (int)columns[feature][row]; },
+                [&](int half, int node) { sums[row] += log_shares.data()[half * nodes + node]; });
+        }
+    }
+    return owned(std::move(sums), {rows});
+}
+
+}  // namespace
+
+void bind_trees(nb::module_& m) {
+    using namespace nb::literals;
+    m.def("grow_trees", &grow_trees, "target"_a, "ranges"_a, "codes"_a, "sizes"_a, "categories"_a, "entropy"_a,
+          "rules"_a);
+    m.def("count_in_trees", &count_in_trees, "target"_a, "trees"_a, "codes"_a);
+    m.def("draw_in_trees", &draw_in_trees, "trees"_a, "codes"_a, "shares"_a, "range"_a, "randomness"_a);
+    m.def("log_shares_in_trees", &log_shares_in_trees, "target"_a, "trees"_a, "codes"_a, "log_shares"_a);
+}
+
+}  // namespace gpuvgm

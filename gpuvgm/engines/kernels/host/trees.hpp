@@ -1,0 +1,202 @@
+// Growth of trees of counts: for each cut of a column's codes, which half a row lies in, given codes of other columns.
+//
+//     gain of a split = L(left) + L(right) - L(node) - penalty,   L(a, b) = F(a) + F(b) - F(a + b),   F(n) = n ln n,
+//
+// F in whole numbers of 2^-20 nats, so that gains are whole numbers and all machines grow the same trees.
+#pragma once
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
+#include "../vgm_trees.cuh"
+
+namespace gpuvgm {
+namespace {
+
+// What splits may be.
+struct TreeRules {
+    int64_t penalty, category_penalty;  // 2^-20 nats; the second one for each category present but for two
+    int64_t least_rows, most_cuts;
+    const int64_t* entropy;  // F
+};
+
+// Trees of a column, one after the other.
+struct Trees {
+    std::vector<int32_t> root;  // of each cut
+    std::vector<TreeNode> nodes;
+    std::vector<uint8_t> sides;
+};
+
+struct TreeSplit {
+    int64_t gain = 0;
+    int feature = -1, threshold = 0;
+    std::vector<int32_t> order;  // categories by their share of ones; the first `threshold` + 1 go left
+};
+
+inline int64_t log_likelihood(const int64_t* entropy, int64_t zeros, int64_t ones) {
+    return entropy[zeros] + entropy[ones] - entropy[zeros + ones];
+}
+
+// Rows of a range of codes, by candidate, and the half that each lies in.
+struct RangeRows {
+    std::vector<std::vector<uint8_t>> codes;
+    std::vector<uint8_t> is_right;
+};
+
+class Grower {
+  public:
+    Grower(const TreeRules& rules, const std::vector<int64_t>& sizes, const std::vector<uint8_t>& are_categories)
+        : rules(rules), sizes(sizes), are_categories(are_categories) {
+        const int64_t largest = sizes.empty() ? 1 : *std::max_element(sizes.begin(), sizes.end());
+        counts[0].resize(largest);
+        counts[1].resize(largest);
+    }
+
+    // Adds the tree of a range to `trees`, breadth first.
+    void grow(const RangeRows& rows, Trees& trees) {
+        const int64_t count = (int64_t)rows.is_right.size();
+        std::vector<int32_t> order(count);
+        for (int64_t i = 0; i < count; ++i) {
+            order[i] = (int32_t)i;
+        }
+        std::vector<std::pair<int64_t, int64_t>> ranges{{0, count}};
+        const size_t first = trees.nodes.size();
+        trees.root.push_back((int32_t)first);
+        trees.nodes.push_back(LEAF);
+        for (size_t place = 0; place < ranges.size(); ++place) {
+            const auto [begin, end] = ranges[place];
+            int64_t ones = 0;
+            for (int64_t i = begin; i < end; ++i) {
+                ones += rows.is_right[order[i]];
+            }
+            if (end - begin < 2 * rules.least_rows || ones == 0 || ones == end - begin) {
+                continue;
+            }
+            const TreeSplit split = best(rows, order.data() + begin, end - begin, ones);
+            if (split.feature < 0) {
+                continue;
+            }
+            const bool is_category = are_categories[split.feature];
+            trees.nodes[first + place] = {split.feature, is_category ? 0 : split.threshold, (int)trees.nodes.size(),
+                                          is_category ? (int)trees.sides.size() : -1};
+            const std::vector<uint8_t> sides = sides_of(split);
+            if (is_category) {
+                trees.sides.insert(trees.sides.end(), sides.begin(), sides.end());
+            }
+            const uint8_t* codes = rows.codes[split.feature].data();
+            const auto middle = std::partition(order.begin() + begin, order.begin() + end,
+                                               [&](int32_t row) { return sides[codes[row]] != RIGHT; });
+            trees.nodes.insert(trees.nodes.end(), 2, LEAF);
+            ranges.push_back({begin, middle - order.begin()});
+            ranges.push_back({middle - order.begin(), end});
+        }
+    }
+
+  private:
+    static constexpr TreeNode LEAF{-1, 0, -1, -1};
+    const TreeRules& rules;
+    const std::vector<int64_t>& sizes;
+    const std::vector<uint8_t>& are_categories;
+    std::vector<int64_t> counts[2];
+    std::vector<int32_t> present;
+
+    std::vector<uint8_t> sides_of(const TreeSplit& split) const {
+        const int64_t size = sizes[split.feature];
+        std::vector<uint8_t> sides(size);
+        if (!are_categories[split.feature]) {
+            for (int64_t code = 0; code < size; ++code) {
+                sides[code] = code <= split.threshold ? LEFT : RIGHT;
+            }
+            return sides;
+        }
+        std::fill(sides.begin(), sides.end(), (uint8_t)HERE);
+        for (size_t place = 0; place < split.order.size(); ++place) {
+            sides[split.order[place]] = (int)place <= split.threshold ? LEFT : RIGHT;
+        }
+        return sides;
+    }
+
+    // The split that gains most; of equal ones that of the first candidate, and the lowest of its cuts.
+    TreeSplit best(const RangeRows& rows, const int32_t* order, int64_t count, int64_t ones) {
+        TreeSplit split;
+        for (int feature = 0; feature < (int)rows.codes.size(); ++feature) {
+            const uint8_t* codes = rows.codes[feature].data();
+            const int64_t size = sizes[feature];
+            std::fill_n(counts[0].begin(), size, 0);
+            std::fill_n(counts[1].begin(), size, 0);
+            for (int64_t i = 0; i < count; ++i) {
+                ++counts[rows.is_right[order[i]]][codes[order[i]]];
+            }
+            if (are_categories[feature]) {
+                cut_categories(feature, count, ones, split);
+            } else {
+                cut_numbers(feature, count, ones, split);
+            }
+        }
+        return split;
+    }
+
+    int64_t gain_of(int64_t zeros, int64_t ones, int64_t all_zeros, int64_t all_ones) const {
+        return log_likelihood(rules.entropy, zeros, ones) +
+               log_likelihood(rules.entropy, all_zeros - zeros, all_ones - ones) -
+               log_likelihood(rules.entropy, all_zeros, all_ones);
+    }
+
+    void cut_numbers(int feature, int64_t count, int64_t all_ones, TreeSplit& split) const {
+        const int64_t size = sizes[feature], step = std::max<int64_t>(1, count / rules.most_cuts);
+        int64_t zeros = 0, ones = 0, since = 0;
+        for (int64_t code = 0; code + 1 < size; ++code) {
+            const int64_t here = counts[0][code] + counts[1][code];
+            zeros += counts[0][code];
+            ones += counts[1][code];
+            since += here;
+            if (here == 0 || zeros + ones < rules.least_rows || since < step) {
+                continue;
+            }
+            if (count - zeros - ones < rules.least_rows) {
+                break;
+            }
+            since = 0;
+            const int64_t gain = gain_of(zeros, ones, count - all_ones, all_ones) - rules.penalty;
+            if (gain > split.gain) {
+                split = {gain, feature, (int)code, {}};
+            }
+        }
+    }
+
+    void cut_categories(int feature, int64_t count, int64_t all_ones, TreeSplit& split) {
+        present.clear();
+        for (int64_t code = 0; code < sizes[feature]; ++code) {
+            if (counts[0][code] + counts[1][code] > 0) {
+                present.push_back((int32_t)code);
+            }
+        }
+        if (present.size() < 2) {
+            return;
+        }
+        std::sort(present.begin(), present.end(), [&](int32_t a, int32_t b) {
+            const int64_t left = counts[1][a] * (counts[0][b] + counts[1][b]);
+            const int64_t right = counts[1][b] * (counts[0][a] + counts[1][a]);
+            return left != right ? left < right : a < b;
+        });
+        const int64_t penalty = rules.penalty + rules.category_penalty * ((int64_t)present.size() - 2);
+        int64_t zeros = 0, ones = 0;
+        for (size_t place = 0; place + 1 < present.size(); ++place) {
+            zeros += counts[0][present[place]];
+            ones += counts[1][present[place]];
+            if (zeros + ones < rules.least_rows) {
+                continue;
+            }
+            if (count - zeros - ones < rules.least_rows) {
+                break;
+            }
+            const int64_t gain = gain_of(zeros, ones, count - all_ones, all_ones) - penalty;
+            if (gain > split.gain) {
+                split = {gain, feature, (int)place, present};
+            }
+        }
+    }
+};
+
+}  // namespace
+}  // namespace gpuvgm

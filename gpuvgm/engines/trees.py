@@ -1,0 +1,346 @@
+"""Binary trees of counts, by NumPy: what `Engine.grow_trees` and its neighbours give on every engine.
+
+A column's codes are cut in two, and each half again, down to single codes. For each cut a tree says which half a row
+lies in, given the codes of other columns. Gains of splits are whole numbers, so that all machines grow the same trees:
+
+    gain = L(left) + L(right) - L(node) - penalty,   L(a, b) = F(a) + F(b) - F(a + b),   F(n) = n ln n in 2^-20 nats,
+
+for a rows of the left half of the codes and b of the right half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cmp_to_key, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.summary.grid import Floats, Ints
+
+NAT = 1 << 20  # whole numbers that make a nat
+_LEAF = (-1, 0, -1, -1)
+LEFT, RIGHT, HERE = 0, 1, 2  # sides of a category; HERE: no row of the node had it, and the node answers
+Codes = NDArray[np.uint8]
+Places = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AskedColumn:
+    """A column that trees ask for a row's code.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (rows,), uint8
+        Code of each row.
+    size : int
+        Number of codes.
+    is_category : bool
+        Whether the order of the codes means nothing.
+    """
+
+    codes: Codes
+    size: int
+    is_category: bool
+
+    def grouped(self, most: int) -> AskedColumn:
+        """The column with neighbouring codes put together: at most so many groups, with about equally many rows."""
+        rows = np.bincount(self.codes, minlength=self.size)
+        middle = (2 * np.cumsum(rows) - rows) * most // max(2 * len(self.codes), 1)
+        groups = np.unique(middle, return_inverse=True)[1].astype(np.uint8)
+        return AskedColumn(groups[self.codes], int(groups.max(initial=0)) + 1, self.is_category)
+
+    def information(self, other: AskedColumn) -> int:
+        """Rows times mutual information, less its bias by chance (Miller 1955), in whole numbers of 2^-20 nats."""
+        shape = self.size, other.size
+        both = self.codes.astype(np.int64) * other.size + other.codes
+        counts = np.bincount(both, minlength=self.size * other.size).reshape(shape)
+        entropy, margins = entropies(len(self.codes)), (counts.sum(axis=1), counts.sum(axis=0))
+        joint, *single = (int(np.sum(entropy[part])) for part in (counts, *margins))
+        freedom = (np.count_nonzero(margins[0]) - 1) * (np.count_nonzero(margins[1]) - 1)
+        return max(0, joint - sum(single) + int(entropy[-1]) - int(freedom) * NAT // 2)
+
+
+@dataclass(frozen=True, slots=True)
+class GrowthRules:
+    """What splits may be.
+
+    Parameters
+    ----------
+    penalty : float
+        Nats that a split must gain beyond.
+    category_penalty : float
+        Further nats for each category of a node but for two, as there are so many ways to part them.
+    least_rows : int
+        Rows on each side of a split, at least.
+    most_cuts : int
+        Cuts of a column of numbers that a node tries, about.
+    """
+
+    penalty: float = 3.0
+    category_penalty: float = 0.5
+    least_rows: int = 5
+    most_cuts: int = 64
+
+    @property
+    def numbers(self) -> tuple[int, int, int, int]:
+        """The rules in whole numbers."""
+        nats = round(self.penalty * NAT), round(self.category_penalty * NAT)
+        return (*nats, self.least_rows, self.most_cuts)
+
+
+RULES = GrowthRules()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trees:
+    """Trees of a column, one for each cut of its codes, breadth first.
+
+    Parameters
+    ----------
+    ranges : ndarray of shape (cuts, 5), int32
+        Low, middle and high code of each cut, and the cuts of its halves; -1 for a single code.
+    root : ndarray of shape (cuts,), int32
+        First node of each tree.
+    nodes : ndarray of shape (nodes, 4), int32
+        The asked column, or -1; the last code that goes left; the left child, which the right one follows; where the
+        sides of a category begin, or -1.
+    sides : ndarray of shape (entries,), uint8
+        LEFT, RIGHT or HERE of each category of the nodes that ask for one.
+    """
+
+    ranges: Places
+    root: Places
+    nodes: Places
+    sides: Codes
+
+    @property
+    def walked(self) -> tuple[NDArray[Any], ...]:
+        """The arrays, for loops."""
+        return self.ranges, self.root, self.nodes, self.sides
+
+    def check(self, size: int, asked: Sequence[int]) -> None:
+        """Raise ValueError where loops would leave the trees, or never end.
+
+        Parameters
+        ----------
+        size : int
+            Codes of the column.
+        asked : sequence of int
+            Codes of each column that is asked.
+        """
+        low, middle, high, *halves = self.ranges.T.astype(np.int64)
+        feature, _, left, start = self.nodes.T.astype(np.int64)
+        cuts, places, inner = np.arange(len(self.ranges)), np.arange(len(self.nodes)), feature >= 0
+        fits = len(self.root) == len(cuts) and (len(cuts) == 0) == (size < 2)
+        fits = fits and bool(np.all((low >= 0) & (low < middle) & (middle < high) & (high <= size)))
+        fits = fits and all(bool(np.all((half == -1) | ((half > cuts) & (half < len(cuts))))) for half in halves)
+        fits = fits and bool(np.all((self.root >= 0) & (self.root < len(places))))
+        fits = fits and bool(np.all((feature >= -1) & (feature < len(asked)) & (start >= -1)))
+        fits = fits and bool(np.all((left[inner] > places[inner]) & (left[inner] + 1 < len(places))))
+        if fits and inner.any():
+            ends = np.where(start[inner] >= 0, start[inner] + np.array(asked)[feature[inner]], 0)
+            fits = bool(np.all(ends <= len(self.sides)))
+        if not fits:
+            raise ValueError("trees lead out of themselves")
+
+
+@lru_cache(maxsize=4)
+def entropies(rows: int) -> Ints:
+    """F(n) for n from 0 to `rows`."""
+    n = np.arange(rows + 1, dtype=np.float64)
+    entropy: Ints = np.rint(n * np.log(np.maximum(n, 1.0)) * NAT).astype(np.int64)
+    return entropy
+
+
+def grow_trees(target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules) -> Trees:
+    """Trees of a column; see `Engine.grow_trees`."""
+    nodes: list[list[int]] = []
+    sides: list[Codes] = [np.empty(0, np.uint8)]
+    roots, entropy = [], entropies(len(target))
+    for low, middle, high, *_ in ranges.tolist():
+        rows = np.flatnonzero((target >= low) & (target < high))
+        roots.append(len(nodes))
+        _grow_tree(rows, target[rows] >= middle, (nodes, sides), (asked, rules, entropy))
+    return Trees(ranges, np.array(roots, np.int32), np.array(nodes, np.int32).reshape(-1, 4), np.concatenate(sides))
+
+
+def _grow_tree(rows: Ints, is_right: NDArray[np.bool_], grown: Any, how: Any) -> None:
+    """Add the tree of a cut to nodes and sides."""
+    nodes, sides = grown
+    asked, rules, entropy = how
+    nodes.append([*_LEAF])
+    queue = [(len(nodes) - 1, rows, is_right)]
+    for place, own, right in queue:
+        split = _best_split(own, right, asked, rules, entropy)
+        if split is None:
+            continue
+        feature, threshold, side = split
+        sides_at = -1
+        if asked[feature].is_category:
+            sides_at = sum(map(len, sides))
+            sides.append(side)
+        first = len(nodes)
+        nodes[place] = [feature, threshold, first, sides_at]
+        nodes += [[*_LEAF], [*_LEAF]]
+        goes_right = side[asked[feature].codes[own]] == RIGHT
+        queue += [(first, own[~goes_right], right[~goes_right]), (first + 1, own[goes_right], right[goes_right])]
+
+
+def _best_split(
+    rows: Ints, is_right: NDArray[np.bool_], asked: Sequence[AskedColumn], rules: GrowthRules, entropy: Ints
+) -> tuple[int, int, Codes] | None:
+    """The split that gains most: column, threshold and sides. Of equal ones the first column's lowest cut."""
+    count, ones = len(rows), int(np.count_nonzero(is_right))
+    if count < 2 * rules.least_rows or ones in (0, count):
+        return None
+    best_gain, best = 0, None
+    for feature, column in enumerate(asked):
+        codes = column.codes[rows]
+        right = np.bincount(codes[is_right], minlength=column.size)
+        left = np.bincount(codes, minlength=column.size) - right
+        cuts = _cuts_of_categories if column.is_category else _cuts_of_numbers
+        for zeros_below, ones_below, penalty, threshold, order in cuts(left, right, rules):
+            gain = (
+                _likelihood(entropy, zeros_below, ones_below)
+                + _likelihood(entropy, count - ones - zeros_below, ones - ones_below)
+                - _likelihood(entropy, count - ones, ones)
+                - penalty
+            )
+            if gain > best_gain:
+                side = np.full(column.size, HERE if column.is_category else RIGHT, np.uint8)
+                side[order[threshold + 1 :]] = RIGHT
+                side[order[: threshold + 1]] = LEFT
+                best_gain, best = gain, (feature, 0 if column.is_category else threshold, side)
+    return best
+
+
+def _likelihood(entropy: Ints, zeros: int, ones: int) -> int:
+    return int(entropy[zeros]) + int(entropy[ones]) - int(entropy[zeros + ones])
+
+
+Cut = tuple[int, int, int, int, Ints]
+
+
+def _cuts_of_numbers(left: Ints, right: Ints, rules: GrowthRules) -> Iterator[Cut]:
+    """Rows of both halves below each cut, its penalty, the last code below it, and the codes in order."""
+    count = int(left.sum() + right.sum())
+    step, order = max(1, count // rules.most_cuts), np.arange(len(left))
+    zeros = ones = since = 0
+    for code, (a, b) in enumerate(zip(left[:-1].tolist(), right[:-1].tolist(), strict=True)):
+        zeros, ones, since = zeros + a, ones + b, since + a + b
+        if a + b == 0 or zeros + ones < rules.least_rows or since < step:
+            continue
+        if count - zeros - ones < rules.least_rows:
+            return
+        since = 0
+        yield zeros, ones, rules.numbers[0], code, order
+
+
+def _cuts_of_categories(left: Ints, right: Ints, rules: GrowthRules) -> Iterator[Cut]:
+    """As `_cuts_of_numbers`, the categories that occur by their share of the right half (Breiman et al. 1984)."""
+
+    def compare(one: int, other: int) -> int:
+        """Shares by products, so that nothing is rounded."""
+        rows = left + right
+        return int(right[one]) * int(rows[other]) - int(right[other]) * int(rows[one]) or one - other
+
+    order = np.array(sorted(np.flatnonzero(left + right).tolist(), key=cmp_to_key(compare)), np.int64)
+    count = int(left.sum() + right.sum())
+    penalty = rules.numbers[0] + rules.numbers[1] * (len(order) - 2)
+    zeros = ones = 0
+    for place, code in enumerate(order[:-1].tolist()):
+        zeros, ones = zeros + int(left[code]), ones + int(right[code])
+        if zeros + ones < rules.least_rows:
+            continue
+        if count - zeros - ones < rules.least_rows:
+            return
+        yield zeros, ones, penalty, place, order
+
+
+def walk(
+    trees: Trees, codes: Sequence[Codes], rows: int, choose: Callable[[Ints, Ints, Ints], NDArray[np.bool_]]
+) -> Codes:
+    """Code of each row, by choices of halves.
+
+    Parameters
+    ----------
+    trees : Trees
+        The trees.
+    codes : sequence of ndarray of shape (rows,), uint8
+        Codes of the asked columns.
+    rows : int
+        Number of rows.
+    choose : callable
+        Given rows, the cuts that they have come to and the nodes that answer for them there, which go right.
+    """
+    found, at = np.zeros(rows, np.uint8), np.zeros(rows if len(trees.ranges) else 0, np.int64)
+    walking = np.arange(len(at))
+    while len(walking):
+        cut = at[walking]
+        is_right = choose(walking, cut, _answering_nodes(trees, codes, walking, cut))
+        found[walking] = np.where(is_right, trees.ranges[cut, 1], trees.ranges[cut, 0])
+        at[walking] = np.where(is_right, trees.ranges[cut, 4], trees.ranges[cut, 3])
+        walking = walking[at[walking] >= 0]
+    return found
+
+
+def _answering_nodes(trees: Trees, codes: Sequence[Codes], rows: Ints, cut: Ints) -> Ints:
+    """Node of the cut's tree that answers for each row."""
+    nodes, walking = trees.root[cut].astype(np.int64), np.arange(len(rows))
+    while True:
+        walking = walking[trees.nodes[nodes[walking], 0] >= 0]
+        if not len(walking):
+            return nodes
+        feature, threshold, left, sides_at = trees.nodes[nodes[walking]].T
+        code = np.zeros(len(walking), np.int64)
+        for asked in np.unique(feature):
+            here = feature == asked
+            code[here] = codes[asked][rows[walking[here]]]
+        side, is_category = np.where(code > threshold, RIGHT, LEFT), sides_at >= 0
+        side[is_category] = trees.sides[sides_at[is_category] + code[is_category]]
+        goes_on = side != HERE
+        walking = walking[goes_on]
+        nodes[walking] = left[goes_on] + side[goes_on]
+
+
+def count_in_trees(target: Codes, trees: Trees, codes: Sequence[Codes]) -> Ints:
+    """Rows of both halves at the nodes that answer for them; see `Engine.count_in_trees`."""
+    counts = np.zeros((2, len(trees.nodes)), np.int64)
+
+    def choose(rows: Ints, cut: Ints, nodes: Ints) -> NDArray[np.bool_]:
+        is_right: NDArray[np.bool_] = target[rows] >= trees.ranges[cut, 1]
+        np.add.at(counts, (is_right.astype(np.int64), nodes), 1)
+        return is_right
+
+    walk(trees, codes, len(target), choose)
+    return counts
+
+
+def draw_in_trees(trees: Trees, codes: Sequence[Codes], shares: Floats, uniforms: Floats) -> Codes:
+    """Codes by a uniform number for each row; see `Engine.draw_in_trees`."""
+    left_over = uniforms.copy()
+
+    def choose(rows: Ints, cut: Ints, nodes: Ints) -> NDArray[np.bool_]:
+        uniform, right = left_over[rows], shares[nodes]
+        left = 1.0 - right
+        is_right: NDArray[np.bool_] = uniform >= left
+        left_over[rows] = np.where(is_right, (uniform - left) / right, uniform / left)
+        return is_right
+
+    return walk(trees, codes, len(uniforms), choose)
+
+
+def log_shares_in_trees(target: Codes, trees: Trees, codes: Sequence[Codes], log_shares: Floats) -> Floats:
+    """Sums of logarithms along the ways of the rows' codes; see `Engine.log_shares_in_trees`."""
+    sums = np.zeros(len(target))
+
+    def choose(rows: Ints, cut: Ints, nodes: Ints) -> NDArray[np.bool_]:
+        is_right: NDArray[np.bool_] = target[rows] >= trees.ranges[cut, 1]
+        sums[rows] += log_shares[is_right.astype(np.int64), nodes]
+        return is_right
+
+    walk(trees, codes, len(target), choose)
+    return sums

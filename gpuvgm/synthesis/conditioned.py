@@ -1,0 +1,150 @@
+"""Bins of rows that meet conditions, as the trees draw them: of the columns up to the last one with a condition.
+
+Where these columns have few combinations of bins, the exact share of each is known. Otherwise rows are drawn until one
+meets the conditions; of each row's candidates the first that does is taken, so that it is a function of its number.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.arrays import to_numpy
+from gpuvgm.engines import Engine
+from gpuvgm.engines.base import philox_words
+from gpuvgm.engines.tables import Lottery
+from gpuvgm.summary.grid import Floats
+from gpuvgm.synthesis.bins import Codes
+from gpuvgm.synthesis.network import Network
+from gpuvgm.synthesis.streams import column_number, seed_of_attempt
+
+MOST_COMBINATIONS = 1 << 16  # of bins, whose shares are computed
+PILOT_ROWS = 1 << 15  # by which the share of rows is found that meet conditions
+LEAST_SHARE = 1 / 64  # of them, below which candidates would cost too much
+CANDIDATES = 4  # for each row, were as few to meet conditions as on average; each further draw for a single row is slow
+MOST_CANDIDATES = 1 << 18  # that are drawn at once
+STREAM = "conditions"  # of the generator, for what no column draws
+DrawCodes = Callable[[int, Mapping[int, Codes], int, int, int], Codes]
+
+
+@dataclass(frozen=True)  # no slots: shares are cached
+class ConditionedTrees:
+    """Trees whose rows are to meet conditions.
+
+    Parameters
+    ----------
+    network : Network
+        Order and trees of the columns.
+    evidence : mapping of int to ndarray of shape (bins,)
+        Share of each bin's values that meet a condition, by column.
+    draw : callable
+        Draws the bins of a column, given those of columns before it, first row, number of rows, and seed.
+    engine : Engine
+        Engine that computes probabilities.
+    """
+
+    network: Network
+    evidence: Mapping[int, Floats]
+    draw: DrawCodes
+    engine: Engine
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Columns in their order, up to the last one with a condition."""
+        order = self.network.structure.order
+        return order[: 1 + max((order.index(place) for place in self.evidence), default=-1)]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether rows can be drawn that meet the conditions."""
+        return self._combinations is not None or self._candidates > 0
+
+    def codes(self, first_row: int, rows: int, seed: int) -> dict[int, Codes]:
+        """Bins of `places` for consecutive rows, on the host."""
+        if self._combinations is None:
+            return self._first_that_meet(first_row, rows, seed)
+        codes, lottery = self._combinations
+        words = philox_words(_numbers(first_row, rows), column_number(STREAM), seed)[0]
+        drawn = lottery.draw(np.zeros(rows, np.int64), words)
+        return {place: column[drawn] for place, column in codes.items()}
+
+    @cached_property
+    def _combinations(self) -> tuple[dict[int, Codes], Lottery] | None:
+        """Bins that may meet the conditions together, and how they are drawn; None where there are too many."""
+        bins = self.network.structure.bins
+        options = [
+            np.flatnonzero(self.evidence[place]) if place in self.evidence else np.arange(len(bins[place]))
+            for place in self.places
+        ]
+        if np.prod([float(len(option)) for option in options]) > MOST_COMBINATIONS:
+            return None
+        together = np.meshgrid(*options, indexing="ij")
+        codes = {place: grid.ravel().astype(np.uint8) for place, grid in zip(self.places, together, strict=True)}
+        rows = len(codes[self.places[0]])
+        log_shares = self.network.log_probability(codes, rows, self.engine)
+        shares = np.exp(log_shares - np.max(log_shares)) * self._share_that_meets(codes, rows)
+        return codes, Lottery.of(shares, np.zeros(1, np.int64))
+
+    def _share_that_meets(self, codes: Mapping[int, Codes], rows: int) -> Floats:
+        """Share of the values in rows' bins that meet all conditions."""
+        share = np.ones(rows)
+        for place, evidence in self.evidence.items():
+            share *= evidence[codes[place]] / np.max(evidence)
+        return share
+
+    @cached_property
+    def _candidates(self) -> int:
+        """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
+        met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
+        return 0 if met < LEAST_SHARE * PILOT_ROWS else -(-CANDIDATES * PILOT_ROWS // met)
+
+    def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Codes]:
+        """Bins of consecutive candidates."""
+        drawn: dict[int, Codes] = {}
+        for place in self.places:
+            drawn[place] = self.draw(place, drawn, first, rows, seed)
+        return {place: to_numpy(codes) for place, codes in drawn.items()}
+
+    def _are_met(self, codes: Mapping[int, Codes], first: int, rows: int, seed: int) -> NDArray[np.bool_]:
+        """Mark candidates that are taken: of each bin the share that meets the conditions."""
+        words = philox_words(_numbers(first, rows), column_number(STREAM), seed)[0]
+        taken: NDArray[np.bool_] = words < self._share_that_meets(codes, rows) * 2.0**32
+        return taken
+
+    def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Codes]:
+        """Bins of each row's first candidate that meets the conditions."""
+        found = {place: np.zeros(rows, np.uint8) for place in self.places}
+        at_once = max(1, MOST_CANDIDATES // self._candidates)
+        unmet = [range(start, min(start + at_once, rows)) for start in range(0, rows, at_once)]
+        for attempt in itertools.count(1):
+            if not unmet:
+                break
+            attempts = [self._attempt(first_row, part, seed_of_attempt(seed, attempt)) for part in unmet]
+            for part, (codes, met) in zip(unmet, attempts, strict=True):
+                for place, column in codes.items():
+                    found[place][part.start : part.stop][met] = column[met]
+            unmet = [
+                range(part.start + row, part.start + row + 1)
+                for part, (_, met) in zip(unmet, attempts, strict=True)
+                for row in np.flatnonzero(~met).tolist()
+            ]
+        return found
+
+    def _attempt(self, first_row: int, part: range, seed: int) -> tuple[dict[int, Codes], NDArray[np.bool_]]:
+        """Bins of the first candidate of each row of a part that meets the conditions, and whether there is one."""
+        first, count = (first_row + part.start) * self._candidates, len(part) * self._candidates
+        codes = self._drawn(first, count, seed)
+        met = self._are_met(codes, first, count, seed).reshape(len(part), self._candidates)
+        chosen = np.arange(len(part)) * self._candidates + np.argmax(met, axis=1)
+        is_met = np.asarray(met.any(axis=1))
+        return {place: column[chosen] for place, column in codes.items()}, is_met
+
+
+def _numbers(first: int, rows: int) -> NDArray[np.uint64]:
+    """Consecutive numbers."""
+    return np.arange(rows, dtype=np.uint64) + np.uint64(first)

@@ -1,0 +1,40 @@
+"""Streams of random numbers: which counters and seeds draws of rows take."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.engines.base import philox_words
+
+
+def column_number(name: str) -> int:
+    """Column part of the generator's counter, another one than that of transform."""
+    return int.from_bytes(sha256(b"sample " + name.encode()).digest()[:8], "big")
+
+
+def seed_of_attempt(seed: int, attempt: int) -> int:
+    """Seed of further draws for a row: of seed and attempt alone, so that a row is the same beside any others."""
+    return int.from_bytes(sha256(f"{seed} {attempt}".encode()).digest()[:8], "big")
+
+
+def shuffled(numbers: NDArray[np.uint64], count: int, name: str, seed: int) -> NDArray[np.uint64]:
+    """Other numbers below `count` for numbers below it, no two the same, as if drawn.
+
+    A Feistel network of four rounds is applied again where it leaves the range (Black & Rogaway, 2002).
+    """
+    half = np.uint64((max(count - 1, 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << int(half)) - 1)
+
+    def permute(left: NDArray[np.uint64], right: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        for round_ in range(4):
+            word = philox_words(right, column_number(f"{name}/round {round_}"), seed)[0]
+            left, right = right, left ^ (word & mask)
+        return left << half | right
+
+    permutation = permute(numbers >> half, numbers & mask)
+    while (is_outside := permutation >= np.uint64(count)).any():
+        permutation[is_outside] = permute(permutation[is_outside] >> half, permutation[is_outside] & mask)
+    return permutation

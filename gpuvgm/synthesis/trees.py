@@ -1,0 +1,190 @@
+"""Every column given all columns before it: an order, and trees of counts for each.
+
+A column's bins are cut in two at the median of their rows, down to single bins. Each cut has a binary tree over the
+bins of former columns, as `Engine.grow_trees` grows it from a sample of rows; all rows are then counted in it. Where
+a node has had few rows, the node above counts, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpuvgm.engines import Engine
+from gpuvgm.engines.trees import AskedColumn, Trees
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.structure import Dependence, ready_columns
+
+CANDIDATES = 16  # former columns that a column's trees may ask
+ORDER_GROUPS = 16  # of a column's bins, by which columns are ordered
+WEIGHTS = (0.0625, 0.25, 1.0, 4.0)  # rows that the share of the node above may count for
+
+
+@dataclass(frozen=True)  # no slots: levels are cached
+class NodeTrees:
+    """Trees of a column, and the columns that they ask.
+
+    Parameters
+    ----------
+    asked : tuple of int
+        Places of these columns among the nodes.
+    trees : Trees
+        The trees.
+    """
+
+    asked: tuple[int, ...]
+    trees: Trees
+
+    def equals(self, other: NodeTrees) -> bool:
+        """Return whether counts in both can be added."""
+        parts = zip(self.trees.walked, other.trees.walked, strict=True)
+        return self.asked == other.asked and all(np.array_equal(one, another) for one, another in parts)
+
+    @cached_property
+    def _above(self) -> Ints:
+        """The node above each one; -1 above roots."""
+        feature, _, left, _ = self.trees.nodes.T
+        above, inner = np.full(len(feature), -1), np.flatnonzero(feature >= 0)
+        above[left[inner]] = above[left[inner] + 1] = inner
+        return above
+
+    @cached_property
+    def _levels(self) -> list[Ints]:
+        """Nodes by depth, the roots first."""
+        levels, nodes = [], self.trees.root.astype(np.int64)
+        while len(nodes):
+            levels.append(nodes)
+            feature, _, left, _ = self.trees.nodes[nodes].T
+            children = left[feature >= 0].astype(np.int64)
+            nodes = np.concatenate((children, children + 1))
+        return levels
+
+    def shares(self, counts: Ints) -> Floats:
+        """Probability of the right half at each node, by the rows at it and below.
+
+        The share of the node above counts as some rows, and 1/2 at a root, so that none is 0 or 1: as many of `WEIGHTS`
+        as make the rows likeliest, each judged by all others.
+
+        Parameters
+        ----------
+        counts : ndarray of shape (2, nodes), int64
+            Rows of both halves, each at the node that answers for it.
+        """
+        sums, above = counts.copy(), self._above
+        for nodes in self._levels[:0:-1]:
+            for rows in sums:
+                np.add.at(rows, above[nodes], rows[nodes])
+        weight = max(WEIGHTS, key=lambda weight: self._likelihood(counts, sums, weight))
+        return self._backed_off(sums[1], sums[0] + sums[1], weight)
+
+    def _likelihood(self, counts: Ints, sums: Ints, weight: float) -> float:
+        """Log-likelihood of all rows, each left out of the counts for itself, in nats."""
+        likelihood, rows = 0.0, np.maximum(sums[0] + sums[1] - 1, 0)
+        for is_right in (False, True):
+            shares = self._backed_off(np.maximum(sums[1] - is_right, 0), rows, weight)
+            answers = np.flatnonzero(counts[int(is_right)])
+            own = shares[answers] if is_right else 1 - shares[answers]
+            likelihood += float(np.sum(counts[int(is_right), answers] * np.log(own)))
+        return likelihood
+
+    def _backed_off(self, right: Ints, rows: Ints, weight: float) -> Floats:
+        """Shares of the right half, that of the node above as so many rows."""
+        shares = np.full(len(rows), 0.5)
+        for depth, nodes in enumerate(self._levels):
+            of_above = shares[self._above[nodes]] if depth else shares[nodes]
+            shares[nodes] = (right[nodes] + weight * of_above) / (rows[nodes] + weight)
+        return shares
+
+
+def grow_all(
+    bins: Sequence[Bins],
+    codes: Sequence[Codes],
+    are_categories: Sequence[bool],
+    dependence: Dependence,
+    engine: Engine,
+    threads: int,
+) -> tuple[tuple[int, ...], tuple[NodeTrees, ...]]:
+    """Order of the columns, and the trees of each, in the order of `bins`.
+
+    Parameters
+    ----------
+    bins : sequence of Bins
+        Bins of the columns.
+    codes : sequence of ndarray of shape (rows,), uint8
+        The bin of each row of a sample, by column.
+    are_categories : sequence of bool
+        Whether the order of a column's bins means nothing.
+    dependence : Dependence
+        Which columns may depend on which, and rows that are evidence of it.
+    engine : Engine
+        Engine that grows.
+    threads : int
+        Columns whose trees are grown at once.
+    """
+    names = [one.name for one in bins]
+    columns = [AskedColumn(*column) for column in zip(codes, map(len, bins), are_categories, strict=True)]
+    allowed = dependence.mask(names)
+    order, told = _order_of(columns, allowed, [names.index(name) for name in dependence.first])
+    rank = {place: at for at, place in enumerate(order)}
+
+    def grow(place: int) -> NodeTrees:
+        former = [other for other in order[: rank[place]] if allowed[place, other]]
+        asked = tuple(sorted(sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]))
+        rows = dependence.rows_of(names[place])
+        own, others = codes[place][rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
+        ranges = halved_ranges(np.bincount(own, minlength=len(bins[place])))
+        return NodeTrees(asked, engine.grow_trees(own, ranges, others))
+
+    with ThreadPoolExecutor(threads) as pool:
+        return tuple(order), tuple(pool.map(grow, range(len(bins))))
+
+
+def halved_ranges(rows: Ints) -> NDArray[np.int32]:
+    """Ranges of codes, each cut where its halves have most nearly the same rows; columns as in `Trees`.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (codes,), int64
+        Rows of each code.
+    """
+    ranges: list[list[int]] = []
+    sums = np.concatenate(([0], np.cumsum(rows)))
+    remaining = [(0, len(rows), -1, 0)]
+    while remaining:
+        low, high, above, half = remaining.pop()
+        if high - low < 2:
+            continue
+        middle = low + 1 + int(np.argmin(np.abs(2 * sums[low + 1 : high] - sums[low] - sums[high])))
+        if above >= 0:
+            ranges[above][3 + half] = len(ranges)
+        remaining += [(middle, high, len(ranges), 1), (low, middle, len(ranges), 0)]
+        ranges.append([low, middle, high, -1, -1])
+    return np.array(ranges, np.int32).reshape(-1, 5)
+
+
+def _order_of(
+    columns: Sequence[AskedColumn], allowed: NDArray[np.bool_], first: Sequence[int]
+) -> tuple[list[int], Ints]:
+    """Order of the columns, and what each two of them tell of each other.
+
+    Without others the column that tells most of all others comes first; then always the one that any before it tells
+    most of, of those that may come next.
+    """
+    groups, count = [column.grouped(ORDER_GROUPS) for column in columns], len(columns)
+    told = np.zeros((count, count), np.int64)
+    for i in range(count):
+        for j in range(i):
+            told[i, j] = told[j, i] = groups[i].information(groups[j])
+    order: list[int] = []
+    while len(order) < count:
+        ready = ready_columns(allowed, order)
+        nearest = told[:, order].max(axis=1) if order else told.sum(axis=1)
+        preferred = [place for place in first if place in ready][:1] or ready
+        order.append(max(preferred, key=lambda place: (nearest[place], -place)))
+    return order, told

@@ -1,0 +1,119 @@
+"""Trees of counts on every engine, against the reference and against what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gpuvgm.arrays import to_numpy
+from gpuvgm.engines.base import Engine
+from gpuvgm.engines.tables import Draw
+from gpuvgm.engines.trees import HERE, NAT, AskedColumn, GrowthRules, Trees, entropies
+from gpuvgm.synthesis.trees import halved_ranges
+
+REFERENCE = Engine()
+SIZES, CATEGORIES = (7, 40, 3, 200), (True, False, True, False)
+
+
+def columns(rows: int, seed: int) -> list[AskedColumn]:
+    """Columns of both sorts."""
+    random = np.random.default_rng(seed)
+    codes = [random.integers(0, size, rows).astype(np.uint8) for size in SIZES]
+    return [AskedColumn(*column) for column in zip(codes, SIZES, CATEGORIES, strict=True)]
+
+
+def target(asked: list[AskedColumn], size: int) -> np.ndarray:
+    """Codes that follow those of two columns, most of them."""
+    rows = len(asked[0].codes)
+    noise = np.random.default_rng(rows).integers(0, 4, rows)
+    return ((asked[1].codes // 3 + asked[0].codes + noise) % size).astype(np.uint8)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 9, 10, 11, 700, 1500])
+@pytest.mark.parametrize("size", [1, 2, 23, 256])
+def test_engines_grow_count_and_draw_the_same(candidate: Engine, rows: int, size: int) -> None:
+    asked = columns(rows, size)
+    codes = target(asked, size)
+    ranges = halved_ranges(np.bincount(codes, minlength=size))
+    assert len(ranges) == size - 1
+    trees = REFERENCE.grow_trees(codes, ranges, asked, GrowthRules())
+    found = candidate.grow_trees(codes, ranges, asked, GrowthRules())
+    for part in dataclasses.fields(Trees):
+        np.testing.assert_array_equal(getattr(found, part.name), getattr(trees, part.name))
+    trees.check(size, SIZES)
+    others = [column.codes for column in columns(500, 99)]
+    own = np.random.default_rng(5).integers(0, size, 500).astype(np.uint8)
+    counts = REFERENCE.count_in_trees(own, trees, others)
+    np.testing.assert_array_equal(candidate.count_in_trees(own, trees, others), counts)
+    assert counts.sum() >= 500 * (size > 1)
+    shares = np.random.default_rng(6).uniform(0.01, 0.99, len(trees.nodes))
+    logs = np.log(np.stack((1 - shares, shares)))
+    for draw in (Draw(5, 77, 9), Draw(5, 2**63 + 1, 2**33)):
+        drawn = REFERENCE.draw_in_trees(trees, others, shares, draw, 500)
+        np.testing.assert_array_equal(to_numpy(candidate.draw_in_trees(trees, others, shares, draw, 500)), drawn)
+    sums = REFERENCE.log_shares_in_trees(own, trees, others, logs)
+    np.testing.assert_array_equal(candidate.log_shares_in_trees(own, trees, others, logs), sums)
+
+
+def test_the_first_split_is_the_best_of_all(candidate: Engine) -> None:
+    """Of every way to part the categories of every column, written out."""
+    every = columns(300, 3)
+    asked = [every[0], every[2]]
+    codes = (target(every, 2) ^ (asked[1].codes == 2)).astype(np.uint8)
+    rules = GrowthRules(penalty=0.0, category_penalty=0.0, least_rows=1)
+    trees = candidate.grow_trees(codes, halved_ranges(np.bincount(codes)), asked, rules)
+
+    def likelihood(rows: np.ndarray) -> float:
+        ones, count = np.count_nonzero(codes[rows]), np.count_nonzero(rows)
+        return sum(n * np.log(n / count) for n in (ones, count - ones) if n)
+
+    gains = {}
+    for place, column in enumerate(asked):
+        for parted in range(1, 2**column.size - 1):
+            left = (parted >> column.codes.astype(int) & 1).astype(bool)
+            if left.any() and not left.all():
+                gains[place, parted] = likelihood(left) + likelihood(~left) - likelihood(np.ones(300, bool))
+    place, _, _, sides_at = trees.nodes[0].tolist()
+    sides = trees.sides[sides_at : sides_at + asked[place].size]
+    parted = sum(1 << code for code, side in enumerate(sides) if side == 0)
+    assert gains[place, parted] == pytest.approx(max(gains.values()), abs=300 / NAT)
+
+
+def test_a_category_that_no_row_had_stops(candidate: Engine) -> None:
+    column = AskedColumn(np.repeat([0, 1], 50).astype(np.uint8), 3, is_category=True)
+    codes = column.codes.copy()
+    trees = candidate.grow_trees(codes, halved_ranges(np.bincount(codes)), [column], GrowthRules())
+    assert trees.sides.tolist() == [0, 1, HERE]
+    counts = candidate.count_in_trees(np.array([0, 0, 1], np.uint8), trees, [np.array([0, 2, 2], np.uint8)])
+    assert counts.tolist() == [[1, 1, 0], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "value"),
+    [
+        ("nodes", 2, 0),
+        ("nodes", 2, 10**6),
+        ("nodes", 0, 4),
+        ("nodes", 3, 10**6),
+        ("nodes", 3, -2),
+        ("root", 0, -1),
+        ("ranges", 1, 0),
+    ],
+)
+def test_trees_that_lead_astray_are_refused(part: str, place: int, value: int) -> None:
+    asked = columns(700, 1)
+    codes = target(asked, 2)
+    trees = REFERENCE.grow_trees(codes, halved_ranges(np.bincount(codes, minlength=2)), asked, GrowthRules())
+    trees.check(2, SIZES)
+    spoilt = getattr(trees, part).copy()
+    spoilt.ravel()[place] = value
+    with pytest.raises(ValueError, match="trees lead out of themselves"):
+        dataclasses.replace(trees, **{part: spoilt}).check(2, SIZES)
+
+
+def test_entropies_are_whole_numbers() -> None:
+    n = np.array([2, 10, 20_000])
+    np.testing.assert_allclose(entropies(20_000)[n] / NAT, n * np.log(n), atol=0.5 / NAT)
+    assert entropies(3)[:2].tolist() == [0, 0]
