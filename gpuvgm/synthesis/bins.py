@@ -31,7 +31,7 @@ LEAST_TAIL = 8  # rows beyond an edge of a tail
 SMALL_TABLE = 1000  # rows, below which there are fewer bins
 MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
 LEAST_ROWS = 20  # of a value that is drawn by its own count
-LISTED_ROWS = 5  # of one in a list of such values
+LISTED_ROWS = 5  # of one in a list of such values, or without a step, where hardly any comes back by chance
 LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: hardly any other is drawn
 SPARSE = 2  # steps, at least, for each of these values
 SAME = 1e-11  # of the largest number, by which a summary's numbers may be off
@@ -355,7 +355,7 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     of_value = np.searchsorted(edges, values.numbers)
     heavy = values.single & (values.rows * LEAST_ROWS >= values.least_rows * LISTED_ROWS)
     are_listed = values.are_list(heavy)
-    heavy &= are_listed | (values.rows >= values.least_rows)
+    heavy &= are_listed | (not values.step) | (values.rows >= values.least_rows)
     borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
     share_below = values.share_below(np.clip(borders, low, high))
     share = np.maximum(np.diff(share_below, axis=1), 0)
