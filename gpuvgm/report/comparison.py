@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from textwrap import fill
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryCounts, value_type
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.histograms import Histogram
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted, listed, naming
@@ -31,8 +33,6 @@ from gpuvgm.report.counting import (
     FIRST_ROWS,
     Counter,
     Counts,
-    EncodedCounts,
-    ErrorHistogram,
     FirstRows,
     TableCounts,
     count_table,
@@ -59,7 +59,15 @@ from gpuvgm.report.differences import (
     tv_by_chance,
     tv_complement,
 )
-from gpuvgm.report.figures import Description, Reached, ValueCount, check_limits, column_document
+from gpuvgm.report.figures import (
+    SHARE_NAMES,
+    SHARES,
+    Description,
+    Reached,
+    ValueCount,
+    check_limits,
+    column_document,
+)
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.page import (
     LISTED,
@@ -67,10 +75,11 @@ from gpuvgm.report.page import (
     Places,
     Scored,
     Tile,
+    chart_figure,
     columns_to_look_at,
     description_table,
     first_rows_table,
-    histogram_figure,
+    link,
     number_cell,
     pair_cells,
     score_text,
@@ -81,8 +90,11 @@ from gpuvgm.report.page import (
     with_others,
 )
 from gpuvgm.report.pair_trends import PairTrend, pair_trends, rows_at, thinned
-from gpuvgm.report.profiles import NumberProfile, profile_of
+from gpuvgm.report.pictures import FEWEST, Axis, Binned, JointPictures, Shares, shares_of_parts
+from gpuvgm.report.profiles import without
+from gpuvgm.report.shares import heat_maps, shares_chart
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
+from gpuvgm.summary.distribution import Pieces
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\
@@ -112,6 +124,14 @@ LOST = 0.1  # of a score, from which on a column or a pair is worth a look, and 
 # Differences of shares, and shares of rows, from which on they are worth a word.
 _MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
 _NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
+WORST = 5  # columns whose values stand side by side, and values of each
+_QUANTILES = frozenset({0.05, 0.25, 0.5, 0.75, 0.95})
+_NEARLY_ALL = 0.9999  # of the rows
+
+
+def is_of_many(rows: int, synthetic_rows: int) -> bool:
+    """True for a value that may be shown: of at least five original rows, or of none and five synthetic ones."""
+    return (rows or synthetic_rows) >= FEWEST
 
 
 class _OfTables(Reached):
@@ -159,8 +179,8 @@ class NumberComparison(_OfTables):
         The original and the synthetic values.
     modal : tuple of ValueCount
         Rows of each modal value, in the original and in the synthetic table.
-    profile : NumberProfile or None
-        Distributions for the page, the synthetic rows scaled to as many as the original ones; no part of the document.
+    pictures : tuple of Shares
+        Shares of the values, and of hours and weekdays of dates and times, in both tables; no part of the document.
     """
 
     kind: str
@@ -174,8 +194,14 @@ class NumberComparison(_OfTables):
     before: Description | None
     after: Description | None
     modal: tuple[ValueCount, ...]
-    profile: NumberProfile | None = field(default=None, repr=False)
+    pictures: tuple[Shares, ...] = field(default=(), repr=False)
     metric: ClassVar[str] = "KS complement"
+
+    @property
+    def shown_quantiles(self) -> frozenset[float]:
+        """Shares of the quantiles that at least five original rows lie on either side of: others may name someone."""
+        present = self.rows - self.missing
+        return frozenset(part for part in SHARES if min(part, 1 - part) * present >= FEWEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +223,14 @@ class CategoryComparison(_OfTables):
     categories : int
         Categories of both tables.
     levels : tuple of ValueCount
-        The most frequent categories of both tables together, with their rows in each.
+        The most frequent categories of both tables together, with their rows in each. Those of fewer than five rows,
+        and all that may name someone, are not among them.
     other_rows_before, other_rows_after : int
         Rows of the categories that are not listed.
     holds_keys : bool
         Whether the values may each name someone or something: text of more than 255 different ones.
+    pictures : tuple of Shares
+        Shares of the listed categories in both tables; no part of the document.
     """
 
     rows: int
@@ -216,6 +245,7 @@ class CategoryComparison(_OfTables):
     other_rows_before: int
     other_rows_after: int
     holds_keys: bool = False
+    pictures: tuple[Shares, ...] = field(default=(), repr=False)
     kind: ClassVar[str] = "categorical"
     metric: ClassVar[str] = "TV complement"
 
@@ -256,6 +286,7 @@ class UnmodelledComparison(_OfTables):
     score: float | None = None
     reachable: float = 1.0
     metric: ClassVar[str] = ""
+    pictures: ClassVar[tuple[Shares, ...]] = ()
 
 
 ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
@@ -283,8 +314,37 @@ class _ColumnRows(Counts):
         return rows
 
 
-class NumberPair(Counter):
-    """A continuous, mixed or general column of two tables. Parameters as for `NumberCounter`."""
+class Pair(Counter):
+    """A column of two tables.
+
+    Parameters
+    ----------
+    engine : Engine
+        Compute engine.
+    column : FittedColumn
+        The fitted column.
+    sample : pyarrow.Table
+        Some rows of the columns.
+    """
+
+    @abstractmethod
+    def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None: ...
+
+    @abstractmethod
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> ColumnComparison:
+        """The figures."""
+
+    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
+        """What a classifier sees of some rows; nothing of columns for which samples shall have values of their own."""
+        return {}
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
+        return None
+
+
+class NumberPair(Pair):
+    """A continuous, mixed or general column of two tables. Parameters as for `Pair`."""
 
     def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
         self._column, self._counter = column, NumberCounter(engine, column, sample)
@@ -309,11 +369,8 @@ class NumberPair(Counter):
         all_rows = first, beside(synthetic.rows, first)
         original_numbers, synthetic_numbers = (numbers[~namespace_of(first).isnan(numbers)] for numbers in all_rows)
         difference = self._counter.difference(original.counts, synthetic.counts)
-        before, after = difference.pieces
         # Distances from an empty table are 0, which would read as agreement: without an sd they become None.
-        sd = difference.descriptions[0].sd if difference.descriptions[0] and after.rows else 0.0
-        scaled = replace(after, count=after.count * (before.rows / max(after.rows, 1.0)))
-        encoded = EncodedCounts.of_nothing(column.width if column.draws_modes else 0)
+        sd = difference.descriptions[0].sd if difference.descriptions[0] and difference.pieces[1].rows else 0.0
         return NumberComparison(
             kind=column.kind,
             rows=len(all_rows[0]),
@@ -326,12 +383,32 @@ class NumberPair(Counter):
             before=difference.descriptions[0],
             after=difference.descriptions[1],
             modal=difference.modal,
-            profile=profile_of(column, before, scaled, encoded, ErrorHistogram()),
+            pictures=(*self._values(difference.pieces, [*map(len, all_rows)]), *self._parts(original, synthetic)),
         )
 
+    def _values(self, pieces: tuple[Pieces, Pieces], rows: Sequence[int]) -> Iterator[Shares]:
+        """Yield the shares of the values but modal ones, on the fitted scale, if there are any."""
+        column, codec = self._column, self._counter.codec
+        modal = [codec.number(value) for value in column.modal_values if value is not None]
+        before, after = (without(table, modal) for table in pieces)
+        if before.rows or after.rows:
+            with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
+                histogram = Histogram.of_two(column, before, after)
+            axis = Axis.of_histogram(column.name, column.codec, histogram)
+            yield Shares.of(axis, [histogram.before, histogram.after], rows)
 
-class CategoryPair(Counter):
-    """A categorical column of two tables. Parameters as for `NumberPair`."""
+    def _parts(self, original: _ColumnRows, synthetic: _ColumnRows) -> tuple[Shares, ...]:
+        """Shares of the parts of dates and times, of some rows."""
+        return shares_of_parts(self._column.name, self._counter.codec, thinned(original.rows), thinned(synthetic.rows))
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
+        drawn = [shares.axis for shares in comparison.pictures if shares.axis.edges]
+        return Binned.of_numbers(drawn[0], tables) if drawn else None
+
+
+class CategoryPair(Pair):
+    """A categorical column of two tables. Parameters as for `Pair`."""
 
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column, self._codes = column, CategoryCodes(column)
@@ -365,11 +442,17 @@ class CategoryPair(Counter):
         original_rows, synthetic_rows = self._counts(original.counts), self._counts(synthetic.counts)
         missing, synthetic_missing = original_rows.pop(MISSING, 0), synthetic_rows.pop(MISSING, 0)
         rows = original_rows | {key: original_rows.get(key, 0) + count for key, count in synthetic_rows.items()}
-        levels, *unlisted = most_frequent(self._column.type, original_rows, synthetic_rows, rows)
+        may_be_shown = {
+            key: count
+            for key, count in rows.items()
+            if not self._column.holds_keys and is_of_many(original_rows.get(key, 0), synthetic_rows.get(key, 0))
+        }
+        levels, *unlisted = most_frequent(self._column.type, original_rows, synthetic_rows, may_be_shown)
+        row_counts = original.counts.rows, synthetic.counts.rows
         return CategoryComparison(
-            rows=original.counts.rows,
+            rows=row_counts[0],
             missing=missing,
-            synthetic_rows=synthetic.counts.rows,
+            synthetic_rows=row_counts[1],
             synthetic_missing=synthetic_missing,
             score=tv_complement(original_rows, synthetic_rows),
             reachable=1 - tv_by_chance(original_rows, synthetic_rows),
@@ -379,7 +462,14 @@ class CategoryPair(Counter):
             other_rows_before=unlisted[0],
             other_rows_after=unlisted[1],
             holds_keys=self._column.holds_keys,
+            pictures=(Shares.of_values(self._column.name, levels, unlisted, row_counts),) if levels else (),
         )
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables by category; None where no category may be shown."""
+        codes = {category: code for code, category in enumerate(self._column.categories)}
+        names = {codes[level.value]: level.text for level in comparison.levels if level.value in codes}
+        return Binned.of_codes(self._column.name, names, self._codes.missing, tables) if names else None
 
     def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
         """Rows by category, the first to occur first."""
@@ -390,8 +480,8 @@ class CategoryPair(Counter):
         return dict(zip(sorted_counts.categories, sorted_counts.counts.tolist(), strict=True))
 
 
-class UnmodelledPair(Counter):
-    """A column of two tables that no model sees. Parameters as for `NumberPair`."""
+class UnmodelledPair(Pair):
+    """A column of two tables that no model sees. Parameters as for `Pair`."""
 
     def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None:
         self._column = column
@@ -399,10 +489,6 @@ class UnmodelledPair(Counter):
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
         """Hashes of consecutive rows, which come to the host."""
         return _ColumnRows(None, (self._column.hashes(on_host(values)),)), None
-
-    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
-        """Nothing: other values than those of the table are what samples shall have."""
-        return {}
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> UnmodelledComparison:
         """The figures."""
@@ -420,7 +506,6 @@ class UnmodelledPair(Counter):
         )
 
 
-Pair = NumberPair | CategoryPair | UnmodelledPair
 _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
     "continuous": NumberPair,
     "mixed": NumberPair,
@@ -491,6 +576,10 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
     original_sample, synthetic_sample = (
         {name: thinned(counts.columns[name].rows) for name in modelled[:FIRST_COLUMNS]} for counts in tables
     )
+    binned = {
+        name: pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
+        for name in original_sample
+    }
     detection, closest = _judge_rows({name: pairs[name] for name in modelled}, tables)
     row_columns = [name for name, column in columns.items() if column.kind != "id"]
     rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
@@ -503,6 +592,7 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         copies=copies(rows[0], rows[1], len(modelled)),
         detection=detection,
         closest=closest,
+        joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
     )
 
 
@@ -537,6 +627,8 @@ class Comparison(Scored):
         How well a classifier tells synthetic rows from original ones; None for fewer than 200 rows.
     closest : ClosestRecords or None
         Distances of synthetic rows to the closest original ones; None for fewer than 200 rows.
+    joint : JointPictures
+        Joint shares of pairs of columns, of up to 50,000 rows of each table, as `plot_pair` draws them.
     rows, columns, reasons, facts, first, pairs : object
         As for `Scored`.
     """
@@ -545,8 +637,9 @@ class Comparison(Scored):
     copies: Copies
     detection: Detection | None = None
     closest: ClosestRecords | None = None
+    joint: JointPictures = field(default_factory=JointPictures, repr=False, compare=False)
     TITLE: ClassVar[str] = "Original and synthetic rows"
-    SHOWN: ClassVar[str] = "Grey: the original rows, thin line: the synthetic ones, scaled to as many"
+    SHOWN: ClassVar[str] = "Blue: the original rows, orange line: the synthetic ones"
 
     @property
     def scores(self) -> dict[str, float]:
@@ -622,6 +715,87 @@ class Comparison(Scored):
             for name, column in self.columns.items()
             if getattr(column, "holds_keys", False)
         }
+
+    def plot(self, name: str | None = None, ax: Any = None) -> Any:
+        """Draw columns with matplotlib (extra ``report``), original and synthetic rows on one axis, as the page does.
+
+        Areas are shares of all rows, on the scale that was fitted; modal values and missing ones are left out. Of
+        categories those of fewer than five rows are drawn together.
+
+        Parameters
+        ----------
+        name : str, optional
+            A column, or a part of its dates, such as "hour of when"; by default the six worst columns, the worst first.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw one column; by default a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or ndarray of them
+            What was drawn on: axes for one column, an array for the worst.
+
+        Raises
+        ------
+        InputError
+            For a column that cannot be drawn, and for `ax` without a column.
+        EnvironmentProblem
+            Where matplotlib is missing.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "blue"] * 1000}
+        >>> comparison = gpuvgm.TableSynthesizer().fit(table).evaluate(table)
+        >>> ax = comparison.plot("colour", ax=Figure().subplots())
+        >>> [text.get_text() for text in ax.get_yticklabels()]
+        ['red', 'blue']
+        """
+        from gpuvgm.report.plots import draw_all, draw_shares
+
+        drawn = [self.columns[column].pictures for column in self.worst_first]
+        if name is None and ax is None and any(drawn):
+            return draw_all([pictures[0] for pictures in drawn if pictures])
+        by_title = {shares.axis.title: shares for pictures in drawn for shares in pictures}
+        if name not in by_title:
+            raise InputError(f"there is no picture of {name!r}: choose from {', '.join(by_title)}")
+        return draw_shares(by_title[name], ax)
+
+    def plot_pair(self, one: str, other: str, axes: Any = None) -> Any:
+        """Draw the joint shares of two columns with matplotlib: a heat map of each table, on one scale of colours.
+
+        Parameters
+        ----------
+        one, other : str
+            The columns, across and upwards: two of the first 50 that are modelled.
+        axes : array of two matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        ndarray of matplotlib.axes.Axes
+            What was drawn on: the original rows first.
+
+        Raises
+        ------
+        InputError
+            For columns that cannot be drawn.
+        EnvironmentProblem
+            Where matplotlib is missing.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "blue"] * 1000, "size": ["S", "S", "L"] * 1000}
+        >>> comparison = gpuvgm.TableSynthesizer().fit(table).evaluate(table)
+        >>> axes = comparison.plot_pair("colour", "size", axes=Figure().subplots(1, 2))
+        >>> axes[0].get_xlabel(), axes[0].get_ylabel()
+        ('colour', 'size')
+        """
+        from gpuvgm.report.plots import draw_pair
+
+        return draw_pair(self.joint.pair(one, other), axes)
 
     @property
     def facts_line(self) -> str:
@@ -724,8 +898,11 @@ class Comparison(Scored):
     def _content(self) -> PageContent:
         advice_by_column = self._advice_by_column(self._advice)
 
-        def parts(places: Places) -> Iterator[Markup]:
+        def parts(places: Places) -> Iterator[Markup | None]:
+            yield _worst_values(self, places)
             if self.pairs:
+                yield tag("h2", "Pairs of columns")
+                yield _worst_pair(self)
                 yield _lowest_pairs(self, places)
             if self.first is not None:
                 caption = (
@@ -792,7 +969,43 @@ def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
         links, correlations = pair_cells(pair, places, 2)
         rows.append((*links, pair.metric, *correlations[: len(titles)], score_text(pair.score)))
     titles = ["column", "and", "metric", *titles, "score"]
-    return join(tag("h2", "Pairs of columns"), scroll_table(titles, rows, PAIRS, text=3))
+    return scroll_table(titles, rows, PAIRS, text=3)
+
+
+def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
+    """Five rows each of the worst columns, both tables side by side.
+
+    They are values of many rows, and no rows of the table: these would be personal data.
+    """
+    values = {name: _values_of_many(comparison.columns[name])[:WORST] for name in comparison.worst_first}
+    worst = [name for name, cells in values.items() if cells][:WORST]
+    rows = [(link(name, places) if i == 0 else "", *cells) for name in worst for i, cells in enumerate(values[name])]
+    caption = (
+        "The worst columns. Of categories the shares of the most frequent ones, of numbers quantiles. Values of fewer "
+        "than five original rows are shown nowhere, and so are rows of the table."
+    )
+    titles = ("column", "value or quantile", "original", "synthetic")
+    return join(tag("h2", "Side by side"), scroll_table(titles, rows, caption, text=2)) if rows else None
+
+
+def _values_of_many(column: ColumnComparison) -> list[Sequence[str]]:
+    """Values of a column that stand for many rows, in both tables: what they are, and the figure of each table."""
+    if isinstance(column, CategoryComparison):
+        return [(text, *map(share, parts)) for text, *parts in _parts_of(column, column.levels)]
+    if isinstance(column, NumberComparison) and column.before is not None and column.after is not None:
+        texts = zip(SHARES, column.before.texts[2:], column.after.texts[2:], strict=True)
+        return [(SHARE_NAMES[part], *both) for part, *both in texts if part in _QUANTILES & column.shown_quantiles]
+    return []
+
+
+def _worst_pair(comparison: Comparison) -> Markup | None:
+    """The pair of columns that has lost most, of those that can be drawn, as two heat maps."""
+    drawn = [(pair.one, pair.other) for pair in comparison.pairs if (pair.one, pair.other) in comparison.joint]
+    if not drawn:
+        return None
+    joint = comparison.joint.pair(*drawn[0])
+    caption = f"{drawn[0][0]} across, {drawn[0][1]} upwards: the darkest cells hold {share(joint.largest)} of the rows."
+    return chart_figure(heat_maps(joint), f"The pair that has lost most. {caption}")
 
 
 def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
@@ -871,13 +1084,26 @@ def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
         counts = with_others(column, column.categories)
         yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
         return
-    if column.profile is not None:
-        curves, has_modal = "curves: the fitted modes", bool(column.modal)
-        yield histogram_figure(name, column.profile, legend=Comparison.SHOWN, curves=curves, has_modal=has_modal)
-    if column.modal:
-        yield _shares_table(column, column.modal, "Modal values, with shares of all rows")
+    for shares in column.pictures:
+        yield chart_figure(shares_chart(shares), _picture_caption(shares))
+    modal = [count for count in column.modal if is_of_many(count.rows_before, count.rows_after)]
+    if modal:
+        yield _shares_table(column, modal, "Modal values, with shares of all rows")
     if column.before is not None and column.after is not None:
-        yield description_table(column.before, column.after, ("original", "synthetic"))
+        yield description_table(column.before, column.after, ("original", "synthetic"), column.shown_quantiles)
+
+
+def _picture_caption(shares: Shares) -> Markup:
+    """What the two colours are, and what is not on the axis."""
+    scale = f" The scale is {shares.axis.scale}, as it was fitted." if shares.axis.scale else ""
+    on_axis = [min(sum(table), 1.0) for table in (shares.original, shares.synthetic)]
+    outside = (
+        f" On the axis are {share(on_axis[0])} of the original rows, and {share(on_axis[1])} of the synthetic ones."
+        if min(on_axis) < _NEARLY_ALL
+        else ""
+    )
+    swatches = [join(tag("i", class_=f"swatch {table}"), f"{table} ") for table in ("original", "synthetic")]
+    return join(f"{shares.axis.title}: ", swatches, f"rows, as shares of all of them.{scale}{outside}")
 
 
 def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
@@ -897,11 +1123,19 @@ def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
     yield "missing, synthetic", share(after), "of the synthetic values"
 
 
-def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], caption: str) -> Markup:
-    parts = [
+def _parts_of(column: ColumnComparison, counts: Iterable[ValueCount]) -> list[tuple[str, float, float]]:
+    """Text and shares of values, of all rows of both tables."""
+    return [
         (count.text, count.rows_before / max(column.rows, 1), count.rows_after / max(column.synthetic_rows, 1))
         for count in counts
     ]
+
+
+def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], caption: str) -> Markup:
+    parts = _parts_of(column, counts)
     longest = max((max(pair) for _, *pair in parts), default=1.0) or 1.0
-    rows = [(text, *(share_bar(part, part / longest, "m0") for part in pair)) for text, *pair in parts]
+    rows = [
+        (text, share_bar(part, part / longest, "original"), share_bar(other, other / longest, "synthetic"))
+        for text, part, other in parts
+    ]
     return scroll_table(("value", "original", "synthetic"), rows, caption)

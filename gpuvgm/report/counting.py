@@ -237,11 +237,6 @@ class EncodedCounts(Counts):
         below, above = (np.array([int(is_outside.sum())]) for is_outside in (numbers < low, numbers > high))
         return cls(np.zeros((0, _WIDTH), np.int64), below, above)
 
-    @classmethod
-    def of_nothing(cls, modes: int) -> EncodedCounts:
-        """Counts of no rows."""
-        return cls(np.zeros((modes, _WIDTH), np.int64), np.zeros(modes, np.int64), np.zeros(modes, np.int64))
-
     @property
     def clipped(self) -> int:
         """Rows that were cut."""

@@ -360,12 +360,6 @@ def test_numbers_and_dates_that_became_categories_are_told_of(values: list, decl
         assert (f"The {what} count as categories" in page) == bool(what)
 
 
-def test_the_synthetic_outline_is_scaled_to_as_many_rows(comparison: Comparison) -> None:
-    histogram = comparison.columns["plain"].profile.histogram
-    assert sum(histogram.before) > 0.95 * ROWS
-    assert sum(histogram.after) == pytest.approx(sum(histogram.before), rel=0.05)
-
-
 def test_text_and_document(comparison: Comparison) -> None:
     lines = str(comparison).splitlines()
     assert lines[0].startswith("A classifier tells synthetic rows from original ones ")
@@ -379,7 +373,7 @@ def test_text_and_document(comparison: Comparison) -> None:
     assert {"metric", "score", "missing", "synthetic_missing", "before", "after", "wasserstein"} <= set(
         document["columns"]["plain"]
     )
-    assert "profile" not in document["columns"]["plain"]
+    assert not {"profile", "pictures"} & {*document["columns"]["plain"], *document["columns"]["city"]}
     assert document["columns"]["city"]["metric"] == "TV complement"
 
 
