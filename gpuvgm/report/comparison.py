@@ -37,6 +37,7 @@ from gpuvgm.report.counting import (
     TableCounts,
     count_table,
     refuse_types,
+    rows_of_places,
 )
 from gpuvgm.report.detection import (
     LEAST_ROWS,
@@ -89,12 +90,13 @@ from gpuvgm.report.page import (
     tile_list,
     with_others,
 )
-from gpuvgm.report.pair_trends import PairTrend, pair_trends, rows_at, thinned
+from gpuvgm.report.pair_trends import PairTrend, missing_together, pair_trends, rows_at, thinned, worst_pairs
 from gpuvgm.report.pictures import FEWEST, Axis, Binned, JointPictures, Shares, shares_of_parts
 from gpuvgm.report.profiles import without
 from gpuvgm.report.shares import heat_maps, shares_chart
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 from gpuvgm.summary.distribution import Pieces
+from gpuvgm.summary.grid import Ints
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\
@@ -108,6 +110,8 @@ pairs: correlations of numbers, joint shares of all others, as SDMetrics'
     CorrelationSimilarity and ContingencySimilarity; beside a column the mean of
     its pairs
 missing: share of rows without a value in the original and the synthetic table
+lengths: 1 less the Kolmogorov-Smirnov distance of the lengths of text, of
+    columns that no model sees
 Wasserstein: distance of the values, in standard deviations of the original"""
 REMEDIES = (
     "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance of "
@@ -118,12 +122,14 @@ PAIRS = (
     "half the difference of Pearson's r. Contingency: 1 less the total variation distance of the joint shares, numbers "
     "in ten bins of one width over the original range. These are SDMetrics' CorrelationSimilarity and "
     "ContingencySimilarity. The bins mislead where values are skewed: one value far out puts nearly all rows into one "
-    "bin, and the score is high whatever they are."
+    "bin, and the score is high whatever they are. Missing together: 1 less the difference of the shares of rows "
+    "without a value in both columns, of those without one in either."
 )
 LOST = 0.1  # of a score, from which on a column or a pair is worth a look, and is named in the verdict
 # Differences of shares, and shares of rows, from which on they are worth a word.
 _MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
 _NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
+LONGEST = 1_000  # characters; longer texts count as of so many
 WORST = 5  # columns whose values stand side by side, and values of each
 _QUANTILES = frozenset({0.05, 0.25, 0.5, 0.75, 0.95})
 _NEARLY_ALL = 0.9999  # of the rows
@@ -144,17 +150,31 @@ class _OfTables(Reached):
     synthetic_missing: int
 
     @property
-    def missing_lost(self) -> float:
-        """Difference of the shares of missing values, less what chance explains."""
+    def losses(self) -> dict[str, float]:
+        """How much each figure has lost, less what chance explains, by the words for it."""
         before, after = missing_shares(self)
         rows = self.rows, self.synthetic_rows
-        p = (self.missing + self.synthetic_missing) / max(sum(rows), 1)
-        return abs(before - after) - distance_by_chance(rows, np.sqrt(p * (1 - p)))
+        return {
+            score_text(self.score): self.score_lost,
+            f"missing {share(before)}, synthetic {share(after)}": _share_lost(before, after, rows),
+        }
 
     @property
     def lost(self) -> float:
-        """The larger of the score's distance below what is reachable and `missing_lost`."""
-        return max(super().lost, self.missing_lost)
+        """The largest of `losses`."""
+        return max(self.losses.values())
+
+    @property
+    def worst_figure(self) -> str:
+        """Words for the figure that has lost most."""
+        losses = self.losses
+        return max(losses, key=losses.__getitem__)
+
+
+def _share_lost(before: float, after: float, rows: Sequence[int]) -> float:
+    """Difference of the shares of both tables' rows, less what chance explains."""
+    p = float(np.average([before, after], weights=np.maximum(rows, 1)))
+    return abs(before - after) - distance_by_chance(rows, float(np.sqrt(max(p * (1 - p), 0.0))))  # 1 may be rounded up
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,8 +289,14 @@ class UnmodelledComparison(_OfTables):
         The same of the synthetic rows.
     known_rows : int
         Synthetic rows with a value that the original table has.
-    different : int
-        Different values of the original table.
+    different, synthetic_different : int
+        Different values of both tables.
+    different_share, synthetic_different_share : float
+        Shares of different values among equal numbers of rows, as many as the smaller table has (rarefaction, Hurlbert
+        1971); rows without a value are left out.
+    length_score : float or None
+        1 less the Kolmogorov-Smirnov distance of the lengths of text; None for other types, for identifiers, whose new
+        values may be longer, and where a table has none.
     holds_keys : bool
         As for `CategoryComparison`.
     """
@@ -282,11 +308,40 @@ class UnmodelledComparison(_OfTables):
     synthetic_missing: int
     known_rows: int
     different: int
+    synthetic_different: int
+    different_share: float
+    synthetic_different_share: float
+    length_score: float | None
     holds_keys: bool
     score: float | None = None
     reachable: float = 1.0
-    metric: ClassVar[str] = ""
+    metric: ClassVar[str] = "lengths"
     pictures: ClassVar[tuple[Shares, ...]] = ()
+
+    @property
+    def present(self) -> tuple[int, int]:
+        """Rows of both tables that have a value."""
+        return self.rows - self.missing, self.synthetic_rows - self.synthetic_missing
+
+    @property
+    def lengths_lost(self) -> float:
+        """The distance of `length_score` below what is reachable."""
+        return 0.0 if self.length_score is None else 1 - ks_by_chance(self.present) - self.length_score
+
+    @property
+    def different_lost(self) -> float:
+        """Difference of the shares of different values, less what chance explains; 0 where a table has none."""
+        fewest = min(self.present)
+        return _share_lost(self.different_share, self.synthetic_different_share, (fewest, fewest)) if fewest else 0.0
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """As for other columns, with lengths of text and shares of different values."""
+        shares = share(self.different_share), share(self.synthetic_different_share)
+        return super(UnmodelledComparison, self).losses | {  # of the class that has slots
+            f"lengths {score_text(self.length_score)}": self.lengths_lost,
+            f"different {shares[0]}, synthetic {shares[1]}": self.different_lost,
+        }
 
 
 ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
@@ -333,6 +388,10 @@ class Pair(Counter):
     @abstractmethod
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> ColumnComparison:
         """The figures."""
+
+    @abstractmethod
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of some rows on the host have no value."""
 
     def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
         """What a classifier sees of some rows; nothing of columns for which samples shall have values of their own."""
@@ -386,6 +445,10 @@ class NumberPair(Pair):
             pictures=(*self._values(difference.pieces, [*map(len, all_rows)]), *self._parts(original, synthetic)),
         )
 
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a number."""
+        return np.asarray(np.isnan(rows))
+
     def _values(self, pieces: tuple[Pieces, Pieces], rows: Sequence[int]) -> Iterator[Shares]:
         """Yield the shares of the values but modal ones, on the fitted scale, if there are any."""
         column, codec = self._column, self._counter.codec
@@ -422,6 +485,10 @@ class CategoryPair(Pair):
             values = self._rounded(values)
             codes = beside(self._codes.find(values), codes)
         return _ColumnRows(CategoryCounts.of(values, first_row), (codes.astype(np.int32),)), None
+
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a category."""
+        return np.asarray(rows == self._codes.missing)
 
     def _rounded(self, values: Column) -> Column:
         """Values with the categories for floats that are a rounding away from one; on the host."""
@@ -487,23 +554,65 @@ class UnmodelledPair(Pair):
         self._column = column
 
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
-        """Hashes of consecutive rows, which come to the host."""
-        return _ColumnRows(None, (self._column.hashes(on_host(values)),)), None
+        """Lengths and hashes of consecutive rows, which come to the host."""
+        rows = on_host(values)
+        hashes, lengths = self._column.hashes(rows), self._column.lengths(rows)
+        places = np.minimum(lengths[(hashes != 0) & (lengths >= 0)], LONGEST)
+        return _ColumnRows(rows_of_places(places, LONGEST + 1), (hashes,)), None
+
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a value."""
+        return np.asarray(rows == 0)
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> UnmodelledComparison:
         """The figures."""
-        original_hashes, synthetic_hashes = original.rows, synthetic.rows
-        different = np.unique(original_hashes[original_hashes != 0])
+        tables = original.rows, synthetic.rows
+        present = [hashes[hashes != 0] for hashes in tables]
+        different, occurrences = np.unique(present[0], return_counts=True)
+        other_occurrences = np.unique(present[1], return_counts=True)[1]
+        fewest, is_id = min(map(len, present)), self._column.kind == "id"
         return UnmodelledComparison(
             kind=self._column.kind,
-            rows=len(original_hashes),
-            missing=int(np.count_nonzero(original_hashes == 0)),
-            synthetic_rows=len(synthetic_hashes),
-            synthetic_missing=int(np.count_nonzero(synthetic_hashes == 0)),
-            known_rows=int(np.count_nonzero(np.isin(synthetic_hashes, different))),
+            rows=len(tables[0]),
+            missing=len(tables[0]) - len(present[0]),
+            synthetic_rows=len(tables[1]),
+            synthetic_missing=len(tables[1]) - len(present[1]),
+            known_rows=int(np.count_nonzero(np.isin(present[1], different))),
             different=len(different),
+            synthetic_different=len(other_occurrences),
+            different_share=different_share(occurrences, fewest),
+            synthetic_different_share=different_share(other_occurrences, fewest),
+            length_score=None if is_id else _ks_complement_of_counts(original.counts, synthetic.counts),
             holds_keys=self._column.tells_apart(len(different)),
         )
+
+
+def different_share(occurrences: Ints, rows: int) -> float:
+    """Share of different values that is expected among some rows of a column (Hurlbert 1971).
+
+    Parameters
+    ----------
+    occurrences : ndarray of shape (values,), int64
+        Rows of each different value.
+    rows : int
+        Rows that are drawn without replacement; 0 gives 0.
+    """
+    if not rows:
+        return 0.0
+    times, values = np.unique(occurrences, return_counts=True)
+    # A value is absent where each of its rows in turn is none of those drawn, of the rows that are left.
+    left = int(np.sum(occurrences)) - np.arange(times[-1])
+    with np.errstate(divide="ignore"):  # of the logarithm of 0, where too few others are left
+        absent = np.cumsum(np.log1p(-np.minimum(rows / left, 1.0)))[times - 1]
+    return min(float(-np.sum(values * np.expm1(absent)) / rows), 1.0)
+
+
+def _ks_complement_of_counts(first: Ints, second: Ints) -> float | None:
+    """1 less the Kolmogorov-Smirnov distance of two histograms; None where one is empty."""
+    totals = int(np.sum(first)), int(np.sum(second))
+    if not all(totals):
+        return None
+    return 1 - float(np.max(np.abs(np.cumsum(first) / totals[0] - np.cumsum(second) / totals[1])))
 
 
 _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
@@ -573,9 +682,11 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
         for counts in tables
     )
+    samples = [{name: thinned(counts.columns[name].rows) for name in [*columns][:FIRST_COLUMNS]} for counts in tables]
     original_sample, synthetic_sample = (
-        {name: thinned(counts.columns[name].rows) for name in modelled[:FIRST_COLUMNS]} for counts in tables
+        {name: rows for name, rows in table.items() if name in modelled} for table in samples
     )
+    missing = [{name: pairs[name].is_missing(rows) for name, rows in table.items()} for table in samples]
     binned = {
         name: pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
         for name in original_sample
@@ -588,7 +699,7 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         synthetic_rows=synthetic.rows,
         columns=columns,
         first=FirstRows(0, before, after),
-        pairs=pair_trends(original_sample, synthetic_sample),
+        pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
         copies=copies(rows[0], rows[1], len(modelled)),
         detection=detection,
         closest=closest,
@@ -665,11 +776,13 @@ class Comparison(Scored):
 
     @property
     def column_pair_scores(self) -> dict[str, float]:
-        """Mean score of the pairs of every column that is in one with a score."""
+        """Mean score of the pairs of values of every column that is in one with a score."""
         scores_by_column: dict[str, list[float]] = {}
         for pair in self.pairs:
             for name in (pair.one, pair.other):
-                scores_by_column.setdefault(name, []).extend([] if pair.score is None else [pair.score])
+                scores_by_column.setdefault(name, []).extend(
+                    [] if pair.score is None or not pair.of_values else [pair.score]
+                )
         return {name: fmean(scores) for name, scores in scores_by_column.items() if scores}
 
     @property
@@ -683,8 +796,8 @@ class Comparison(Scored):
         if self.score is None:
             return "No column has a value"
         columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
-        low = [f"{name} ({_figure(column)})" for name, column in columns if column.lost >= LOST]
-        pairs = [f"{pair.one} and {pair.other} ({score_text(pair.score)})" for pair in self.pairs if pair.lost >= LOST]
+        low = [f"{name} ({column.worst_figure})" for name, column in columns if column.lost >= LOST]
+        pairs = [f"{pair.one} and {pair.other} ({_pair_figure(pair)})" for pair in self.pairs if pair.lost >= LOST]
         sentences = [*self._on_privacy]
         # Copies cannot be told from their originals, which is no praise.
         if self.detection is not None and not (sentences and self.detection.hardly):
@@ -946,25 +1059,25 @@ def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
-def _figure(column: ColumnComparison) -> str:
-    """Text of the figure in which a column has lost most: its score, or shares of missing values."""
-    if column.missing_lost < column.lost:
-        return score_text(column.score)
-    before, after = map(share, missing_shares(column))
-    return f"missing {before}, synthetic {after}"
+def _pair_figure(pair: PairTrend) -> str:
+    """Figure of a pair for the verdict: its score, or shares of rows where both values are missing."""
+    if pair.of_values or pair.before is None or pair.after is None:
+        return score_text(pair.score)
+    return f"missing together {share(pair.before)}, synthetic {share(pair.after)}"
 
 
 def _text_cells(column: ColumnComparison) -> list[str]:
-    score = "" if column.score is None else f"{column.score:.3f}"
+    figure = column.length_score if isinstance(column, UnmodelledComparison) else column.score
+    score = "" if figure is None else f"{figure:.3f}"
     wasserstein = getattr(column, "wasserstein", None)
     missing = [f"{100 * part:.2f} %" for part in missing_shares(column)]
-    return [column.metric, score, *missing, "" if wasserstein is None else f"{wasserstein:.2g}"]
+    return [column.metric if score else "", score, *missing, "" if wasserstein is None else f"{wasserstein:.2g}"]
 
 
 def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
     """The pairs of columns that have lost most; correlations where one of them has any."""
     lowest = comparison.pairs[:LISTED]
-    rows, titles = [], ["original r", "synthetic r"] if any(pair.before is not None for pair in lowest) else []
+    rows, titles = [], ["original", "synthetic"] if any(pair.before is not None for pair in lowest) else []
     for pair in lowest:
         links, correlations = pair_cells(pair, places, 2)
         rows.append((*links, pair.metric, *correlations[: len(titles)], score_text(pair.score)))
@@ -1000,7 +1113,8 @@ def _values_of_many(column: ColumnComparison) -> list[Sequence[str]]:
 
 def _worst_pair(comparison: Comparison) -> Markup | None:
     """The pair of columns that has lost most, of those that can be drawn, as two heat maps."""
-    drawn = [(pair.one, pair.other) for pair in comparison.pairs if (pair.one, pair.other) in comparison.joint]
+    pairs = [(pair.one, pair.other) for pair in comparison.pairs if pair.of_values]
+    drawn = [pair for pair in pairs if pair in comparison.joint]
     if not drawn:
         return None
     joint = comparison.joint.pair(*drawn[0])
@@ -1012,7 +1126,7 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
     if column.score is None:
         if column.kind not in _UNMODELLED:
             yield Advice("The tables have no value here.", "Leave the column out.")
-    elif column.lost >= LOST:
+    elif column.score_lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
     before, after = missing_shares(column)
     if abs(before - after) >= _MISSING_SHARE:
@@ -1020,6 +1134,8 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
             f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
             "Look whether the generator knows missing values.",
         )
+    if isinstance(column, UnmodelledComparison):
+        yield from _advice_on_unmodelled(column)
     if isinstance(column, CategoryComparison) and column.new_rows >= _NEW_SHARE * column.synthetic_rows:
         yield Advice(
             f"{share(column.new_rows / column.synthetic_rows)} of the synthetic rows hold categories that the original "
@@ -1034,6 +1150,20 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
         )
 
 
+def _advice_on_unmodelled(column: UnmodelledComparison) -> Iterator[Advice]:
+    if column.lengths_lost >= LOST:
+        yield Advice(
+            f"The lengths of the texts differ: their KS complement is {score_text(column.length_score)}.",
+            "Look at what the generator writes here.",
+        )
+    if column.different_lost >= LOST:
+        yield Advice(
+            f"{share(column.different_share)} of the original values are different, and "
+            f"{share(column.synthetic_different_share)} of as many synthetic ones.",
+            "Look whether the generator repeats values as the table does.",
+        )
+
+
 def _absent_rows(column: CategoryComparison) -> int:
     """Original rows of the listed categories that the synthetic table lacks, where that is no chance."""
     scale = column.synthetic_rows / max(column.rows, 1)
@@ -1044,6 +1174,13 @@ def _absent_rows(column: CategoryComparison) -> int:
 def _advice_on_pair(name: str, pair: PairTrend) -> Advice:
     """Advice on a column whose dependence on another one has changed."""
     partner = pair.other if name == pair.one else pair.one
+    if not pair.of_values:
+        before, after = (share(part or 0.0) for part in (pair.before, pair.after))
+        return Advice(
+            f"Of the rows where this column or {partner} has no value, {before} have none in both, and {after} of the "
+            "synthetic ones.",
+            "The generator does not know which values are missing together.",
+        )
     if pair.before is None or pair.after is None:
         problem = f"The contingency score with {partner} is {score_text(pair.score)}."
     else:
@@ -1110,6 +1247,11 @@ def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
     if isinstance(column, UnmodelledComparison):
         yield "values", f"{column.different:,}", "different values of the original table"
         yield "known", f"{column.known_rows:,}", "synthetic rows of values that the original table has"
+        if column.length_score is not None:
+            yield "lengths", score_text(column.length_score), "1: texts are as long in both tables (KS complement)"
+        if all(column.present):
+            yield "different", share(column.different_share), "of the original values, among as many as are synthetic"
+            yield "different, synthetic", share(column.synthetic_different_share), "of as many synthetic values"
     else:
         yield column.metric, score_text(column.score), "1: the distributions are the same"
     if isinstance(column, NumberComparison):

@@ -68,7 +68,7 @@ def tv_complement(first: Mapping[Any, int], second: Mapping[Any, int]) -> float 
     return 1.0 - category_variation(first, second) if all(have_rows) else 0.0 if any(have_rows) else None
 
 
-def distance_by_chance(rows: Sequence[int], sd: float = 1.0) -> float:
+def distance_by_chance(rows: Sequence[float], sd: float = 1.0) -> float:
     """Distance of two sample means that chance hardly ever exceeds, from both numbers of rows and the deviation."""
     return float(RARE * sd * np.sqrt(sum(1 / max(count, 1) for count in rows)))
 

@@ -49,9 +49,14 @@ class Reached:
     reachable: float
 
     @property
-    def lost(self) -> float:
+    def score_lost(self) -> float:
         """`reachable` less the score; 0 without a score."""
         return 0.0 if self.score is None else self.reachable - self.score
+
+    @property
+    def lost(self) -> float:
+        """What is lost in all: `score_lost`, where there is no other figure."""
+        return self.score_lost
 
 
 @dataclass(frozen=True, slots=True)

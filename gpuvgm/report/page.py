@@ -147,8 +147,8 @@ class Scored(ABC):
 
     @property
     def pair_score(self) -> float | None:
-        """Mean of the pairs' scores; None where no pair has one."""
-        return _mean([pair.score for pair in self.pairs if pair.score is not None])
+        """Mean of the scores of pairs of values; None where no pair has one."""
+        return _mean([pair.score for pair in self.pairs if pair.score is not None and pair.of_values])
 
     def _score_below(self, limit: float | None) -> list[str]:
         """A sentence where the overall score is below its limit; None is no limit."""
