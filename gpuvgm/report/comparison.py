@@ -36,6 +36,7 @@ from gpuvgm.report.counting import (
     FirstRows,
     TableCounts,
     count_table,
+    counts_of_table,
     refuse_types,
     rows_of_places,
 )
@@ -664,7 +665,15 @@ def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> T
     return count_table(run, pairs, "compare", keeps_rows=True)
 
 
-def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:
+def count_held_out(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts | None:
+    """Count original rows that were held out; None where there are none. Parameters as for `count_original`."""
+    refuse_types(model, run.source)
+    return counts_of_table(run, pairs, keeps_rows=True)
+
+
+def compare_counts(
+    pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts, held_out: TableCounts | None = None
+) -> Comparison:
     """The figures of all columns.
 
     Parameters
@@ -673,6 +682,8 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         The columns.
     original, synthetic : TableCounts
         Counts and rows of both tables.
+    held_out : TableCounts, optional
+        Those of original rows that were held out of the fit, to which distances are compared.
     """
     columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
     modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
@@ -691,7 +702,7 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         name: pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
         for name in original_sample
     }
-    detection, closest = _judge_rows({name: pairs[name] for name in modelled}, tables)
+    detection, closest = _judge_rows({name: pairs[name] for name in modelled}, (*tables, held_out))
     row_columns = [name for name, column in columns.items() if column.kind != "id"]
     rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
     return Comparison(
@@ -708,17 +719,20 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
 
 
 def _judge_rows(
-    pairs: Mapping[str, Pair], tables: Sequence[TableCounts]
+    pairs: Mapping[str, Pair], tables: Sequence[TableCounts | None]
 ) -> tuple[Detection | None, ClosestRecords | None]:
-    """What some rows of the two tables, as wholes, say of all: whether they are told, and how near they are."""
+    """What some rows of the tables, as wholes, say of all: whether they are told, and how near they are."""
     features: list[dict[Feature, NDArray[Any]]] = []
     for counts in tables:
-        places = sample_places(counts.rows, len(pairs))
-        rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
-        features.append({key: part for name, pair in pairs.items() for key, part in pair.features(rows[name]).items()})
+        if counts is not None:
+            places = sample_places(counts.rows, len(pairs))
+            rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
+            parts = [pair.features(rows[name]) for name, pair in pairs.items()]
+            features.append({key: part for features_of_pair in parts for key, part in features_of_pair.items()})
     values = [{key: part for key, part in table.items() if not key[1]} for table in features]
     hashes = row_hashes(values[0], values[1])
-    return detect(features[0], features[1], hashes), closest_records(values[0], values[1], hashes)
+    held_out = values[2] if len(values) > 2 else None
+    return detect(features[0], features[1], hashes), closest_records(values[0], values[1], hashes, held_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
