@@ -315,6 +315,17 @@ def train(
     seed: Annotated[int, option("--seed", "Random seed of the training, and of sample by default.", FIT, min=0)] = 0,
     memory: Memory = None,
     threads: Threads = None,
+    hold_out: Annotated[
+        float,
+        option(
+            "--hold-out",
+            "Share of the rows that counts do not see, for evaluate --compare to measure by.",
+            FIT,
+            metavar="SHARE",
+            min=0,
+            max=1,
+        ),
+    ] = 0.0,
     resume: Annotated[
         bool, option("--resume", "Go on with the epochs of ctgan or tvae that an interrupted training left.")
     ] = False,
@@ -332,7 +343,7 @@ def train(
         terminal.tell("--resume: counts have nothing to go on with; they begin again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed}
+        settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed, "hold_out": hold_out}
         settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
         table = _open_table(source, delimiter)
         generator = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)

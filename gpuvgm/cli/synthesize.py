@@ -30,7 +30,8 @@ def train_generator(
     model : str
         Path or URL of the generator to write. The state of an interrupted training is kept next to it.
     settings : mapping
-        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`.
+        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`, and hold_out, the
+        share of the rows that counts do not see.
     epochs : int, optional
         Epochs of a neural network.
     resume : bool
@@ -44,6 +45,9 @@ def train_generator(
     check_target(model)
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
+    encoding = {setting: value for setting, value in settings.items() if setting != "hold_out"}
+    if name != "counts" and settings["hold_out"]:
+        raise InputError(f"--hold-out is for counts, not for {name}")
     network = None if name == "counts" else _network(name, settings["executor"])
     place = location_of(model)
     checkpoint = place.with_name(f".{place.name}.training") if network and isinstance(place, Path) else None
@@ -53,7 +57,7 @@ def train_generator(
         if network is None:
             generator = TableSynthesizer(**settings).fit(source)
         else:
-            generator = network(encoding=settings, **({} if epochs is None else {"epochs": epochs}))
+            generator = network(encoding=encoding, **({} if epochs is None else {"epochs": epochs}))
             generator.set_random_state(settings["random_state"])
             go_on = resume and checkpoint is not None
             generator.fit(source, checkpoint=checkpoint, resume=go_on, progress=settings["progress"])

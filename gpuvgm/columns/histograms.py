@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Rows of a column in bins, before and after the round trip, without modal and missing ones.
+    """Rows of a column in bins, before and after the round trip or of two tables, without modal and missing ones.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ class Histogram:
     before, after : tuple of int
         Rows in each bin.
     below, above : int
-        Rows before the round trip that lie outside all bins.
+        Rows before the round trip that lie outside all bins; of two tables those of both.
     curves : tuple of Curve
         For each active component, by rising mean, the rows that it expects.
     mixture : Curve or None
@@ -69,13 +70,37 @@ class Histogram:
     curves: tuple[Curve, ...] = ()
     mixture: Curve | None = None
 
+    @classmethod
+    def of_two(cls, column: NumericColumn, before: Pieces, after: Pieces) -> Histogram:
+        """Histogram of the values of two tables, one of which has some: bins over both, even on the fitted scale.
+
+        Columns that were fitted as they are have a logarithmic axis where they are skewed.
+        """
+        base, both, logarithmic = column.codec.plain.base, _of_both(before, after), False
+        edges = _edges_on_scale(column, both) if column.codec.formula else None
+        if edges is None:
+            edges, logarithmic = _bin_edges(both, base, has_zero=not is_moment_type(column.type))
+            places = _places_of(edges, base, logarithmic=logarithmic)
+        else:
+            places = _from_0_to_1(column.codec.of_inner(edges))
+        place = both.places()
+        return cls(
+            edges=tuple(edges.tolist()),
+            base=base,
+            logarithmic=logarithmic,
+            places=tuple(places.tolist()),
+            before=_rows_in(edges, before),
+            after=_rows_in(edges, after),
+            below=int(np.sum(both.count[place < edges[0]])),
+            above=int(np.sum(both.count[place > edges[-1]])),
+        )
+
 
 def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = None) -> Histogram:
     """Histogram of a column with at least one ordinary row before, and after if that is given."""
     base, type_ = column.codec.plain.base, column.type
     edges, logarithmic = _bin_edges(before, base, has_zero=not is_moment_type(type_))
-    at = np.log(edges + base) if logarithmic else edges / np.max(np.abs(edges))
-    places = (at - at[0]) / (at[-1] - at[0])
+    places = _places_of(edges, base, logarithmic=logarithmic)
     place, count = before.places(), before.count
     curves = _curves(column, edges, places, before.rows) if column.mixture is not None else [None]
     return Histogram(
@@ -90,6 +115,51 @@ def histogram_of(column: NumericColumn, before: Pieces, after: Pieces | None = N
         curves=tuple(curve for curve in curves[:-1] if curve is not None),
         mixture=curves[-1],
     )
+
+
+def _places_of(edges: Floats, base: int, *, logarithmic: bool) -> Floats:
+    """Edges on a linear or a logarithmic axis from 0 to 1."""
+    return _from_0_to_1(np.log(edges + base) if logarithmic else edges / np.max(np.abs(edges)))
+
+
+def _from_0_to_1(at: Floats) -> Floats:
+    places: Floats = (at - at[0]) / (at[-1] - at[0])
+    return places
+
+
+def _of_both(before: Pieces, after: Pieces) -> Pieces:
+    """Pieces of two tables on one grid, the second one scaled to as many rows as the first, if both have some."""
+    scaled = after.count * (before.rows / after.rows if before.rows and after.rows else 1.0)
+    names = ("start", "last", "mean", "scatter", "unit")
+    parts: dict[str, Any] = {name: np.concatenate([getattr(before, name), getattr(after, name)]) for name in names}
+    return replace(
+        before,
+        **parts,
+        count=np.concatenate((before.count, scaled)),
+        minimum=min(before.minimum, after.minimum),
+        maximum=max(before.maximum, after.maximum),
+    )
+
+
+def _edges_on_scale(column: NumericColumn, pieces: Pieces) -> Floats | None:
+    """Bins of one width on the fitted scale over nearly all rows, of whole steps where values lie on them.
+
+    None where the values have no range on the scale.
+    """
+    codec, place = column.codec, pieces.places()
+    at = codec.of_inner(place)
+    on_scale = np.isfinite(at)
+    if not np.any(on_scale):
+        return None
+    low, _, high = _axis_quantiles(at[on_scale], pieces.count[on_scale])
+    lowest, highest, room = np.min(at[on_scale]), np.max(at[on_scale]), _NEAR * (high - low)
+    low, high = lowest if low - lowest <= room else low, highest if highest - high <= room else high
+    spare = _ROUNDING * (high - low)  # the way to the scale and back is rounded
+    edges = codec.to_inner(np.linspace(low - spare, high + spare, HISTOGRAM_BINS + 1))
+    steps = Steps.of(place, pieces.count)
+    edges = np.unique(steps.between(edges) if steps else edges)
+    edges = edges[np.isfinite(codec.of_inner(edges))]
+    return edges if len(edges) > 1 and np.isfinite(edges[-1]) else None
 
 
 def components_by_mean(column: NumericColumn) -> Ints:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column, mixed
@@ -71,15 +72,28 @@ class PassthroughColumn(FittedColumn):
 
         Values that Arrow writes as no text, such as lists, have one hash.
         """
-        plain: Any = values
-        with suppress(pa.ArrowNotImplementedError):  # of a dictionary whose entries Arrow does not take
-            plain = plain_values(values)
+        plain = _plain(values)
         texts = _as_bytes_or_text(plain)
         parts = [hashes_of_text(texts[at : at + _ROWS]) for at in range(0, len(texts), _ROWS)]
         missing = missing_rows(plain)
         # Odd, so that none is the 0 of missing values.
         hashes = np.concatenate([np.empty(0, np.uint64), *parts]) | np.uint64(1)
         return hashes if missing is None else np.where(missing, np.uint64(0), hashes)
+
+    def lengths(self, values: pa.Array[Any]) -> NDArray[np.int64]:
+        """Characters of text; -1 for missing values, and for values of other types."""
+        plain = _plain(values)
+        if not is_text_type(plain.type):
+            return np.full(len(values), -1)
+        lengths: Any = pc.utf8_length(plain.cast(pa.large_string()))
+        return np.asarray(lengths.cast(pa.int64()).fill_null(-1))
+
+
+def _plain(values: Any) -> Any:
+    """Values without what a dictionary or a run holds them in."""
+    with suppress(pa.ArrowNotImplementedError):  # of a dictionary whose entries Arrow does not take
+        return plain_values(values)
+    return values
 
 
 def _as_bytes_or_text(values: Any) -> pa.Array[Any]:

@@ -27,14 +27,18 @@ _DAY, _HOUR = 86_400.0, 3_600.0  # seconds
 _QUANTILES = 100  # of each component, to place the axis where there are no rows
 
 
+def new_axes(rows: int = 1, columns: int = 1, *, height: float = 4.2) -> Any:
+    """Axes of a new figure, an array of shape (rows, columns); `height` of each row in inches."""
+    try:
+        from matplotlib import pyplot
+    except ImportError as problem:
+        raise EnvironmentProblem(f"pictures need matplotlib: {install_extra('report')}") from problem
+    return pyplot.subplots(rows, columns, figsize=(9, height * rows), layout="constrained", squeeze=False)[1]
+
+
 def _axes(ax: Any) -> Any:
     """The axes to draw on, new ones where none were given, without a frame."""
-    if ax is None:
-        try:
-            from matplotlib import pyplot
-        except ImportError as problem:
-            raise EnvironmentProblem(f"pictures need matplotlib: {install_extra('report')}") from problem
-        ax = pyplot.subplots(figsize=(9, 4.2), layout="constrained")[1]
+    ax = new_axes()[0, 0] if ax is None else ax
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

@@ -6,14 +6,14 @@ A path lives in a box of 1000 by 1000 units that is stretched to the chart; labe
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from gpuvgm.columns.codecs import DatetimeCodec
-from gpuvgm.columns.histograms import Curve, Histogram
+from gpuvgm.columns.histograms import Histogram
 from gpuvgm.columns.text import length_text, tick_of
 from gpuvgm.errors import counted
 from gpuvgm.report.advice import share, short
@@ -42,6 +42,8 @@ _LONG = 12  # characters of a label under an axis
 _SCALARS = (np.arange(SCALAR_BINS) + 0.5) * 2 / SCALAR_BINS - 1  # in the middle of each bin
 _SCALAR_PLACES, _SCALAR_EDGES = (_SCALARS + 1) / 2, np.arange(SCALAR_BINS + 1) / SCALAR_BINS
 TICKS = 5
+_CURVED = 0.02  # distance of a place from that on a linear axis
+_DECADES, _ROOM_OF_TICK, _FEW_TICKS = 16, 0.12, 2  # below the largest value; distance of two ticks on a curved axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,20 @@ def chart(words: tuple[str, str], height: int, paths: Child, labels: Sequence[La
         Further classes.
     """
     feet = FEET if any(label.top is None for label in labels) else 0
-    box = tag("svg", paths, width="100%", height=height, viewBox=f"0 0 {SIDE} {SIDE}", preserveAspectRatio="none")
+    box = drawing_box(paths, height)
     texts = [_label(label, height) for label in labels]
     return tag(
         "svg", tag("title", words[0]), tag("desc", words[1]), box, texts,
-        class_=f"chart {css}".strip(), role="img", width="100%", height=height + feet,
+        class_=f"chart {css}".strip(), role="img", width="100%", style=f"height:{height + feet}px",
+    )  # fmt: skip
+
+
+def drawing_box(paths: Child, height: int, left: int = 0) -> Markup:
+    """Box of paths, `height` pixels high, with room on the left in per cent of the width."""
+    # A style, too: browsers may let that of a notebook overrule the attribute.
+    return tag(
+        "svg", paths, x=f"{left}%" if left else None, width=f"{100 - left}%", height=height, style=f"height:{height}px",
+        viewBox=f"0 0 {SIDE} {SIDE}", preserveAspectRatio="none",
     )  # fmt: skip
 
 
@@ -142,12 +153,13 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     paths = [rule(tick / bar, "grid") for tick in ticks]
     paths.append(path(steps_path(histogram.places, before / top, closed=True), "bars"))
     for place, (density, mode) in enumerate(zip(histogram.curves, profile.modes, strict=False), 1):
+        heights = np.array(density.heights) / top
         title = f"mode {mode.code}: {mode.name}, sd {mode.sd}, weight {share(mode.weight or 0)}"
-        paths.append(path(_curve(density, top), f"mode {colour(place)}", title))
+        paths.append(path(curve(density.places, heights), f"mode {colour(place)}", title))
     if histogram.mixture:
-        paths.append(path(_curve(histogram.mixture, top), "whole"))
+        paths.append(path(curve(histogram.mixture.places, np.array(histogram.mixture.heights) / top), "whole"))
     paths.append(path(steps_path(histogram.places, after / top, closed=False), "after"))
-    labels = [*axis_labels(profile, histogram), *_mode_labels(histogram.curves, profile.modes, top)]
+    labels = [*axis_labels(profile.type, histogram), *_mode_labels(histogram, profile.modes, top)]
     units = [""] * (len(ticks) - 1) + [" rows"]
     labels += [
         Label(1.0, number_text(tick) + unit, 1 - tick / bar - 0.01) for tick, unit in zip(ticks, units, strict=False)
@@ -155,10 +167,6 @@ def histogram_chart(name: str, profile: NumberProfile, histogram: Histogram) -> 
     labels += _cut_labels(histogram, before, top)
     words = (f"Histogram of {name}", _chart_words(profile, histogram))
     return chart(words, HEIGHT, paths, labels, "histogram")
-
-
-def _curve(density: Curve, top: float) -> str:
-    return curve(density.places, [height / top for height in density.heights])
 
 
 def colour(place: int) -> str:
@@ -185,10 +193,10 @@ def _axis_top(before: Floats, highest_curve: float) -> float:
     return _ROOM * max(min(float(np.max(before)), _TALL * usual), usual, 1e-300)
 
 
-def _mode_labels(curves: Sequence[Curve], modes: Sequence[ModeProfile], top: float) -> list[Label]:
+def _mode_labels(histogram: Histogram, modes: Sequence[ModeProfile], top: float) -> list[Label]:
     """The number of each mode above its curve, where there is room for it."""
     labels: list[Label] = []
-    for place, (density, mode) in enumerate(zip(curves, modes, strict=False), 1):
+    for place, (density, mode) in enumerate(zip(histogram.curves, modes, strict=False), 1):
         height, at = max(zip(density.heights, density.places, strict=True), default=(0.0, 0.0))
         height /= top
         near = any(abs(at - label.place) < 0.03 and abs(1 - height - (label.top or 0)) < 0.1 for label in labels)
@@ -217,26 +225,34 @@ def _chart_words(profile: NumberProfile, histogram: Histogram) -> str:
     return f"{counted(rows, 'row')} on a {axis} axis. {'; '.join(modes)}"
 
 
-def axis_labels(profile: NumberProfile, histogram: Histogram) -> list[Label]:
-    """Ticks of a histogram, in the column's own values."""
-    type_, base = profile.type, float(histogram.base)
+def axis_labels(type_: pa.DataType, histogram: Histogram) -> list[Label]:
+    """Ticks of a histogram, in the values of a column of some type."""
     size = 10.0**-type_.scale if pa.types.is_decimal(type_) else 1.0  # decimals are integers without their point
-    low, high = ((histogram.edges[i] + base) * size for i in (0, -1))
+    values, places = (np.array(histogram.edges) + float(histogram.base)) * size, np.array(histogram.places)
+    low, high = float(values[0]), float(values[-1])
     if not high > low:
         return []
 
-    def place(at: float) -> float:
-        return math.log(at / low) / math.log(high / low) if histogram.logarithmic else (at - low) / (high - low)
+    is_log = histogram.logarithmic
 
-    if tick_of(profile.type):
-        places = spread_ticks(math.log(low), math.log(high)) if histogram.logarithmic else spread_ticks(low, high)
-        moments = map(math.exp, places) if histogram.logarithmic else places
-        span = (high - low) * tick_of(profile.type)
-        return [Label(place(at), _moment_label(profile.type, at, span)) for at in moments]
-    if histogram.logarithmic:
+    def place(at: float) -> float:
+        return math.log(at / low) / math.log(high / low) if is_log else float(np.interp(at, values, places))
+
+    if tick_of(type_):
+        moments = [
+            low * (high / low) ** at if is_log else float(np.interp(at, places, values))
+            for at in spread_ticks(0.0, 1.0)
+        ]
+        span = (high - low) * tick_of(type_)
+        return [Label(place(moment), _moment_label(type_, moment, span)) for moment in moments]
+    if is_log:
         width = high - low if high < _DECADE * low else None
         return [Label(place(tick), number_text(tick, width)) for tick in logarithmic_ticks(low, high)]
-    return _spaced_labels([Label(place(tick), number_text(tick, high - low)) for tick in linear_ticks(low, high)])
+    ticks = linear_ticks(low, high)
+    if np.max(np.abs((values - low) / (high - low) - places)) > _CURVED:
+        curved = curved_ticks(place, low, high)
+        ticks = curved if len(curved) > _FEW_TICKS else ticks
+    return _spaced_labels([Label(place(tick), number_text(tick, high - low)) for tick in ticks])
 
 
 def _spaced_labels(labels: list[Label]) -> list[Label]:
@@ -270,17 +286,19 @@ def number_text(value: float, span: float | None = None) -> str:
     return f"{value:.{digits}g}"
 
 
-def preview_chart(words: tuple[str, str], before: Sequence[float], after: Sequence[float]) -> Markup:
-    """Shares of rows in a few bars, and as an outline afterwards: as small as a line of a table."""
+def preview_chart(
+    words: tuple[str, str], before: Sequence[float], after: Sequence[float], styles: tuple[str, str] = ("bars", "after")
+) -> Markup:
+    """Shares of rows in a few bars, and as an outline afterwards or of another table: as small as a line of a table."""
     bins_per_bar = -(-len(before) // PREVIEW_BARS)
     starts = np.arange(0, len(before), bins_per_bar)
     bars, outline = (np.add.reduceat(np.array(counts, np.float64), starts) for counts in (before, after))
-    bars, outline = (counts / max(float(np.sum(counts)), 1.0) for counts in (bars, outline))
+    bars, outline = (counts / (float(np.sum(counts)) or 1.0) for counts in (bars, outline))
     top = _ROOM * max(float(np.max(bars)), float(np.max(outline)), 1e-300)
     edges = np.arange(len(starts) + 1) / len(starts)
     paths = [
-        path(steps_path(edges, bars / top, closed=True), "bars"),
-        path(steps_path(edges, outline / top, closed=False), "after"),
+        path(steps_path(edges, bars / top, closed=True), styles[0]),
+        path(steps_path(edges, outline / top, closed=False), styles[1]),
     ]
     return chart(words, PREVIEW_HEIGHT, paths, (), "spark")
 
@@ -386,3 +404,15 @@ def logarithmic_ticks(low: float, high: float, count: int = TICKS) -> list[float
 def spread_ticks(low: float, high: float, count: int = TICKS - 1) -> Sequence[float]:
     """Evenly spread places within a range, for values without round numbers."""
     return [low + (high - low) * (k + 0.5) / count for k in range(count)]
+
+
+def curved_ticks(place: Callable[[float], float], low: float, high: float) -> list[float]:
+    """Round numbers of both signs on an axis that is no linear one: 0, powers of ten, then others between them."""
+    largest = math.floor(math.log10(max(abs(low), abs(high))))
+    powers = [10.0**power for power in range(largest, largest - _DECADES, -1)]
+    ticks: dict[float, float] = {}
+    for tick in [0.0, *(sign * by * power for by in (1, 3) for power in powers for sign in (1, -1))]:
+        at = place(tick)
+        if low <= tick <= high and all(abs(at - other) >= _ROOM_OF_TICK for other in ticks.values()):
+            ticks[tick] = at
+    return sorted(ticks)

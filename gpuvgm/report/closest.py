@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gpuvgm.report.advice import share, short
 from gpuvgm.report.detection import LEAST_ROWS, Features, Words
 from gpuvgm.report.differences import distance_by_chance
+from gpuvgm.report.pair_trends import even_steps
 from gpuvgm.summary.grid import Floats, Ints
 
 MOST_NEAREST = 1_000  # rows of each table whose closest record is looked for
@@ -25,6 +26,8 @@ _HALF, _ORDER = np.uint64(32), np.uint64(33)  # bits of hashes that those of fol
 @dataclass(frozen=True, slots=True)
 class ClosestRecords:
     """Distances of rows to the closest of one half of the original rows: of synthetic rows, and of the other half's.
+
+    Where rows were held out of the fit, these are the other half, and the rows that were fitted are the half.
 
     A distance is Gower's (1971), a sum over columns: of categories 0 or 1, of numbers the share of the half's rows
     between them, interpolated. Rows that repeat original ones but for some noise are much nearer than the other
@@ -40,6 +43,8 @@ class ClosestRecords:
         Share of either that is nearer than 99 % of the other half's rows are, or as near.
     nearest_rows : tuple of int
         Number of either.
+    held_out : bool
+        Whether the other half is the rows that were held out of the fit.
     """
 
     rows: int
@@ -48,6 +53,7 @@ class ClosestRecords:
     near_share: float
     other_half_near_share: float
     nearest_rows: tuple[int, int]
+    held_out: bool = False
 
     @property
     def stand_out(self) -> bool:
@@ -59,6 +65,11 @@ class ClosestRecords:
     @property
     def share_text(self) -> str:
         """The two shares, as words."""
+        if self.held_out:
+            return (
+                f"{share(self.near_share)} of the synthetic rows are as near to a fitted row as "
+                f"{share(self.other_half_near_share)} of the rows that were held out are"
+            )
         return (
             f"{share(self.near_share)} of the synthetic rows are as near to a row of a half of the original rows as "
             f"{share(self.other_half_near_share)} of the other half's rows are"
@@ -74,32 +85,52 @@ class ClosestRecords:
         return asdict(self) | {"nearest_rows": [*self.nearest_rows], "stand_out": self.stand_out}
 
 
-def closest_records(original: Features, synthetic: Features, hashes: Sequence[Words]) -> ClosestRecords | None:
+def closest_records(
+    original: Features, synthetic: Features, hashes: Sequence[Words], held_out: Features | None = None
+) -> ClosestRecords | None:
     """Distances of at most a thousand rows of each table to the closest of half the original rows.
 
-    Parameters are those of `detect`; None for few rows.
+    Parameters
+    ----------
+    original, synthetic, hashes : object
+        As for `detect`.
+    held_out : mapping of feature to ndarray of shape (rows,), optional
+        Original rows that were held out of the fit: they are the other half then, and all of `original` the half.
+
+    Returns
+    -------
+    ClosestRecords or None
+        The distances; None for few rows.
     """
-    if min(map(len, hashes)) < LEAST_ROWS:
+    others = _length(held_out) if held_out is not None else LEAST_ROWS
+    if min(*map(len, hashes), others) < LEAST_ROWS:
         return None
-    is_first = (hashes[0] >> _HALF) % np.uint64(2) == 0
-    other = np.flatnonzero(~is_first)
-    half = _taken(original, np.flatnonzero(is_first))
-    rows = [
-        _taken(synthetic, _first_by_hash(hashes[1])),
-        _taken(original, other[_first_by_hash(hashes[0][other])]),
-    ]
+    if held_out is None:
+        is_first = (hashes[0] >> _HALF) % np.uint64(2) == 0
+        other = np.flatnonzero(~is_first)
+        half = _taken(original, np.flatnonzero(is_first))
+        yardstick = _taken(original, other[_first_by_hash(hashes[0][other])])
+    else:
+        half, yardstick = original, _taken(held_out, even_steps(others, MOST_NEAREST))
     records = _places(half, half)
-    distances, other_distances = (_nearest(_places(half, table), records) for table in rows)
+    distances, other_distances = (
+        _nearest(_places(half, table), records) for table in (_taken(synthetic, _first_by_hash(hashes[1])), yardstick)
+    )
     # A rounding of the sum is no distance.
     limit = np.quantile(other_distances, NEAR) + 1e-9
     return ClosestRecords(
-        int(np.sum(is_first)),
+        _length(half),
         float(np.median(distances)),
         float(np.median(other_distances)),
         float(np.mean(distances <= limit)),
         float(np.mean(other_distances <= limit)),
         (len(distances), len(other_distances)),
+        held_out=held_out is not None,
     )
+
+
+def _length(table: Features) -> int:
+    return len(next(iter(table.values()), ()))
 
 
 def _first_by_hash(hashes: Words) -> Ints:
@@ -122,7 +153,7 @@ def _places(half: Features, table: Features) -> tuple[Floats, Floats]:
         # Interpolated, so that a row that is another but for some noise is nearer to it than the next one is.
         places = np.interp(rows, known, shares) if len(known) else np.zeros(len(rows))
         numbers.append(np.where(np.isnan(rows), _MISSING, places))
-    length = len(next(iter(table.values())))
+    length = _length(table)
     return _stacked(numbers, length), _stacked(codes, length)
 
 

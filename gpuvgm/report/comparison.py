@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from textwrap import fill
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryCounts, value_type
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
+from gpuvgm.columns.histograms import Histogram
 from gpuvgm.columns.model import TableModel
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import InputError, counted, listed, naming
@@ -31,12 +33,12 @@ from gpuvgm.report.counting import (
     FIRST_ROWS,
     Counter,
     Counts,
-    EncodedCounts,
-    ErrorHistogram,
     FirstRows,
     TableCounts,
     count_table,
+    counts_of_table,
     refuse_types,
+    rows_of_places,
 )
 from gpuvgm.report.detection import (
     LEAST_ROWS,
@@ -59,7 +61,15 @@ from gpuvgm.report.differences import (
     tv_by_chance,
     tv_complement,
 )
-from gpuvgm.report.figures import Description, Reached, ValueCount, check_limits, column_document
+from gpuvgm.report.figures import (
+    SHARE_NAMES,
+    SHARES,
+    Description,
+    Reached,
+    ValueCount,
+    check_limits,
+    column_document,
+)
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.page import (
     LISTED,
@@ -67,10 +77,11 @@ from gpuvgm.report.page import (
     Places,
     Scored,
     Tile,
+    chart_figure,
     columns_to_look_at,
     description_table,
     first_rows_table,
-    histogram_figure,
+    link,
     number_cell,
     pair_cells,
     score_text,
@@ -80,9 +91,13 @@ from gpuvgm.report.page import (
     tile_list,
     with_others,
 )
-from gpuvgm.report.pair_trends import PairTrend, pair_trends, rows_at, thinned
-from gpuvgm.report.profiles import NumberProfile, profile_of
+from gpuvgm.report.pair_trends import PairTrend, missing_together, pair_trends, rows_at, thinned, worst_pairs
+from gpuvgm.report.pictures import FEWEST, Axis, Binned, JointPictures, Shares, shares_of_parts
+from gpuvgm.report.profiles import without
+from gpuvgm.report.shares import heat_maps, shares_chart
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
+from gpuvgm.summary.distribution import Pieces
+from gpuvgm.summary.grid import Ints
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\
@@ -96,6 +111,8 @@ pairs: correlations of numbers, joint shares of all others, as SDMetrics'
     CorrelationSimilarity and ContingencySimilarity; beside a column the mean of
     its pairs
 missing: share of rows without a value in the original and the synthetic table
+lengths: 1 less the Kolmogorov-Smirnov distance of the lengths of text, of
+    columns that no model sees
 Wasserstein: distance of the values, in standard deviations of the original"""
 REMEDIES = (
     "Scores are 1 less the Kolmogorov-Smirnov distance of numbers and datetimes, or the total variation distance of "
@@ -106,12 +123,22 @@ PAIRS = (
     "half the difference of Pearson's r. Contingency: 1 less the total variation distance of the joint shares, numbers "
     "in ten bins of one width over the original range. These are SDMetrics' CorrelationSimilarity and "
     "ContingencySimilarity. The bins mislead where values are skewed: one value far out puts nearly all rows into one "
-    "bin, and the score is high whatever they are."
+    "bin, and the score is high whatever they are. Missing together: 1 less the difference of the shares of rows "
+    "without a value in both columns, of those without one in either."
 )
 LOST = 0.1  # of a score, from which on a column or a pair is worth a look, and is named in the verdict
 # Differences of shares, and shares of rows, from which on they are worth a word.
 _MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
 _NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
+LONGEST = 1_000  # characters; longer texts count as of so many
+WORST = 5  # columns whose values stand side by side, and values of each
+_QUANTILES = frozenset({0.05, 0.25, 0.5, 0.75, 0.95})
+_NEARLY_ALL = 0.9999  # of the rows
+
+
+def is_of_many(rows: int, synthetic_rows: int) -> bool:
+    """True for a value that may be shown: of at least five original rows, or of none and five synthetic ones."""
+    return (rows or synthetic_rows) >= FEWEST
 
 
 class _OfTables(Reached):
@@ -124,17 +151,31 @@ class _OfTables(Reached):
     synthetic_missing: int
 
     @property
-    def missing_lost(self) -> float:
-        """Difference of the shares of missing values, less what chance explains."""
+    def losses(self) -> dict[str, float]:
+        """How much each figure has lost, less what chance explains, by the words for it."""
         before, after = missing_shares(self)
         rows = self.rows, self.synthetic_rows
-        p = (self.missing + self.synthetic_missing) / max(sum(rows), 1)
-        return abs(before - after) - distance_by_chance(rows, np.sqrt(p * (1 - p)))
+        return {
+            score_text(self.score): self.score_lost,
+            f"missing {share(before)}, synthetic {share(after)}": _share_lost(before, after, rows),
+        }
 
     @property
     def lost(self) -> float:
-        """The larger of the score's distance below what is reachable and `missing_lost`."""
-        return max(super().lost, self.missing_lost)
+        """The largest of `losses`."""
+        return max(self.losses.values())
+
+    @property
+    def worst_figure(self) -> str:
+        """Words for the figure that has lost most."""
+        losses = self.losses
+        return max(losses, key=losses.__getitem__)
+
+
+def _share_lost(before: float, after: float, rows: Sequence[int]) -> float:
+    """Difference of the shares of both tables' rows, less what chance explains."""
+    p = float(np.average([before, after], weights=np.maximum(rows, 1)))
+    return abs(before - after) - distance_by_chance(rows, float(np.sqrt(max(p * (1 - p), 0.0))))  # 1 may be rounded up
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +200,8 @@ class NumberComparison(_OfTables):
         The original and the synthetic values.
     modal : tuple of ValueCount
         Rows of each modal value, in the original and in the synthetic table.
-    profile : NumberProfile or None
-        Distributions for the page, the synthetic rows scaled to as many as the original ones; no part of the document.
+    pictures : tuple of Shares
+        Shares of the values, and of hours and weekdays of dates and times, in both tables; no part of the document.
     """
 
     kind: str
@@ -174,8 +215,14 @@ class NumberComparison(_OfTables):
     before: Description | None
     after: Description | None
     modal: tuple[ValueCount, ...]
-    profile: NumberProfile | None = field(default=None, repr=False)
+    pictures: tuple[Shares, ...] = field(default=(), repr=False)
     metric: ClassVar[str] = "KS complement"
+
+    @property
+    def shown_quantiles(self) -> frozenset[float]:
+        """Shares of the quantiles that at least five original rows lie on either side of: others may name someone."""
+        present = self.rows - self.missing
+        return frozenset(part for part in SHARES if min(part, 1 - part) * present >= FEWEST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +244,14 @@ class CategoryComparison(_OfTables):
     categories : int
         Categories of both tables.
     levels : tuple of ValueCount
-        The most frequent categories of both tables together, with their rows in each.
+        The most frequent categories of both tables together, with their rows in each. Those of fewer than five rows,
+        and all that may name someone, are not among them.
     other_rows_before, other_rows_after : int
         Rows of the categories that are not listed.
     holds_keys : bool
         Whether the values may each name someone or something: text of more than 255 different ones.
+    pictures : tuple of Shares
+        Shares of the listed categories in both tables; no part of the document.
     """
 
     rows: int
@@ -216,6 +266,7 @@ class CategoryComparison(_OfTables):
     other_rows_before: int
     other_rows_after: int
     holds_keys: bool = False
+    pictures: tuple[Shares, ...] = field(default=(), repr=False)
     kind: ClassVar[str] = "categorical"
     metric: ClassVar[str] = "TV complement"
 
@@ -239,8 +290,14 @@ class UnmodelledComparison(_OfTables):
         The same of the synthetic rows.
     known_rows : int
         Synthetic rows with a value that the original table has.
-    different : int
-        Different values of the original table.
+    different, synthetic_different : int
+        Different values of both tables.
+    different_share, synthetic_different_share : float
+        Shares of different values among equal numbers of rows, as many as the smaller table has (rarefaction, Hurlbert
+        1971); rows without a value are left out.
+    length_score : float or None
+        1 less the Kolmogorov-Smirnov distance of the lengths of text; None for other types, for identifiers, whose new
+        values may be longer, and where a table has none.
     holds_keys : bool
         As for `CategoryComparison`.
     """
@@ -252,10 +309,40 @@ class UnmodelledComparison(_OfTables):
     synthetic_missing: int
     known_rows: int
     different: int
+    synthetic_different: int
+    different_share: float
+    synthetic_different_share: float
+    length_score: float | None
     holds_keys: bool
     score: float | None = None
     reachable: float = 1.0
-    metric: ClassVar[str] = ""
+    metric: ClassVar[str] = "lengths"
+    pictures: ClassVar[tuple[Shares, ...]] = ()
+
+    @property
+    def present(self) -> tuple[int, int]:
+        """Rows of both tables that have a value."""
+        return self.rows - self.missing, self.synthetic_rows - self.synthetic_missing
+
+    @property
+    def lengths_lost(self) -> float:
+        """The distance of `length_score` below what is reachable."""
+        return 0.0 if self.length_score is None else 1 - ks_by_chance(self.present) - self.length_score
+
+    @property
+    def different_lost(self) -> float:
+        """Difference of the shares of different values, less what chance explains; 0 where a table has none."""
+        fewest = min(self.present)
+        return _share_lost(self.different_share, self.synthetic_different_share, (fewest, fewest)) if fewest else 0.0
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """As for other columns, with lengths of text and shares of different values."""
+        shares = share(self.different_share), share(self.synthetic_different_share)
+        return super(UnmodelledComparison, self).losses | {  # of the class that has slots
+            f"lengths {score_text(self.length_score)}": self.lengths_lost,
+            f"different {shares[0]}, synthetic {shares[1]}": self.different_lost,
+        }
 
 
 ColumnComparison = NumberComparison | CategoryComparison | UnmodelledComparison
@@ -283,8 +370,41 @@ class _ColumnRows(Counts):
         return rows
 
 
-class NumberPair(Counter):
-    """A continuous, mixed or general column of two tables. Parameters as for `NumberCounter`."""
+class Pair(Counter):
+    """A column of two tables.
+
+    Parameters
+    ----------
+    engine : Engine
+        Compute engine.
+    column : FittedColumn
+        The fitted column.
+    sample : pyarrow.Table
+        Some rows of the columns.
+    """
+
+    @abstractmethod
+    def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None: ...
+
+    @abstractmethod
+    def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> ColumnComparison:
+        """The figures."""
+
+    @abstractmethod
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Which of some rows on the host have no value."""
+
+    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
+        """What a classifier sees of some rows; nothing of columns for which samples shall have values of their own."""
+        return {}
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
+        return None
+
+
+class NumberPair(Pair):
+    """A continuous, mixed or general column of two tables. Parameters as for `Pair`."""
 
     def __init__(self, engine: Engine, column: MixtureColumn | GeneralColumn, sample: pa.Table) -> None:
         self._column, self._counter = column, NumberCounter(engine, column, sample)
@@ -309,11 +429,8 @@ class NumberPair(Counter):
         all_rows = first, beside(synthetic.rows, first)
         original_numbers, synthetic_numbers = (numbers[~namespace_of(first).isnan(numbers)] for numbers in all_rows)
         difference = self._counter.difference(original.counts, synthetic.counts)
-        before, after = difference.pieces
         # Distances from an empty table are 0, which would read as agreement: without an sd they become None.
-        sd = difference.descriptions[0].sd if difference.descriptions[0] and after.rows else 0.0
-        scaled = replace(after, count=after.count * (before.rows / max(after.rows, 1.0)))
-        encoded = EncodedCounts.of_nothing(column.width if column.draws_modes else 0)
+        sd = difference.descriptions[0].sd if difference.descriptions[0] and difference.pieces[1].rows else 0.0
         return NumberComparison(
             kind=column.kind,
             rows=len(all_rows[0]),
@@ -326,12 +443,36 @@ class NumberPair(Counter):
             before=difference.descriptions[0],
             after=difference.descriptions[1],
             modal=difference.modal,
-            profile=profile_of(column, before, scaled, encoded, ErrorHistogram()),
+            pictures=(*self._values(difference.pieces, [*map(len, all_rows)]), *self._parts(original, synthetic)),
         )
 
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a number."""
+        return np.asarray(np.isnan(rows))
 
-class CategoryPair(Counter):
-    """A categorical column of two tables. Parameters as for `NumberPair`."""
+    def _values(self, pieces: tuple[Pieces, Pieces], rows: Sequence[int]) -> Iterator[Shares]:
+        """Yield the shares of the values but modal ones, on the fitted scale, if there are any."""
+        column, codec = self._column, self._counter.codec
+        modal = [codec.number(value) for value in column.modal_values if value is not None]
+        before, after = (without(table, modal) for table in pieces)
+        if before.rows or after.rows:
+            with np.errstate(over="ignore", invalid="ignore"):  # at the end of the numbers there is no room for an axis
+                histogram = Histogram.of_two(column, before, after)
+            axis = Axis.of_histogram(column.name, column.codec, histogram)
+            yield Shares.of(axis, [histogram.before, histogram.after], rows)
+
+    def _parts(self, original: _ColumnRows, synthetic: _ColumnRows) -> tuple[Shares, ...]:
+        """Shares of the parts of dates and times, of some rows."""
+        return shares_of_parts(self._column.name, self._counter.codec, thinned(original.rows), thinned(synthetic.rows))
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
+        drawn = [shares.axis for shares in comparison.pictures if shares.axis.edges]
+        return Binned.of_numbers(drawn[0], tables) if drawn else None
+
+
+class CategoryPair(Pair):
+    """A categorical column of two tables. Parameters as for `Pair`."""
 
     def __init__(self, engine: Engine, column: CategoricalColumn, sample: pa.Table) -> None:
         self._column, self._codes = column, CategoryCodes(column)
@@ -345,6 +486,10 @@ class CategoryPair(Counter):
             values = self._rounded(values)
             codes = beside(self._codes.find(values), codes)
         return _ColumnRows(CategoryCounts.of(values, first_row), (codes.astype(np.int32),)), None
+
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a category."""
+        return np.asarray(rows == self._codes.missing)
 
     def _rounded(self, values: Column) -> Column:
         """Values with the categories for floats that are a rounding away from one; on the host."""
@@ -365,11 +510,17 @@ class CategoryPair(Counter):
         original_rows, synthetic_rows = self._counts(original.counts), self._counts(synthetic.counts)
         missing, synthetic_missing = original_rows.pop(MISSING, 0), synthetic_rows.pop(MISSING, 0)
         rows = original_rows | {key: original_rows.get(key, 0) + count for key, count in synthetic_rows.items()}
-        levels, *unlisted = most_frequent(self._column.type, original_rows, synthetic_rows, rows)
+        may_be_shown = {
+            key: count
+            for key, count in rows.items()
+            if not self._column.holds_keys and is_of_many(original_rows.get(key, 0), synthetic_rows.get(key, 0))
+        }
+        levels, *unlisted = most_frequent(self._column.type, original_rows, synthetic_rows, may_be_shown)
+        row_counts = original.counts.rows, synthetic.counts.rows
         return CategoryComparison(
-            rows=original.counts.rows,
+            rows=row_counts[0],
             missing=missing,
-            synthetic_rows=synthetic.counts.rows,
+            synthetic_rows=row_counts[1],
             synthetic_missing=synthetic_missing,
             score=tv_complement(original_rows, synthetic_rows),
             reachable=1 - tv_by_chance(original_rows, synthetic_rows),
@@ -379,7 +530,14 @@ class CategoryPair(Counter):
             other_rows_before=unlisted[0],
             other_rows_after=unlisted[1],
             holds_keys=self._column.holds_keys,
+            pictures=(Shares.of_values(self._column.name, levels, unlisted, row_counts),) if levels else (),
         )
+
+    def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
+        """Some rows of both tables by category; None where no category may be shown."""
+        codes = {category: code for code, category in enumerate(self._column.categories)}
+        names = {codes[level.value]: level.text for level in comparison.levels if level.value in codes}
+        return Binned.of_codes(self._column.name, names, self._codes.missing, tables) if names else None
 
     def _counts(self, counts: CategoryCounts) -> dict[Category, int]:
         """Rows by category, the first to occur first."""
@@ -390,37 +548,74 @@ class CategoryPair(Counter):
         return dict(zip(sorted_counts.categories, sorted_counts.counts.tolist(), strict=True))
 
 
-class UnmodelledPair(Counter):
-    """A column of two tables that no model sees. Parameters as for `NumberPair`."""
+class UnmodelledPair(Pair):
+    """A column of two tables that no model sees. Parameters as for `Pair`."""
 
     def __init__(self, engine: Engine, column: Any, sample: pa.Table) -> None:
         self._column = column
 
     def count(self, values: Column, first_row: int) -> tuple[_ColumnRows, None]:
-        """Hashes of consecutive rows, which come to the host."""
-        return _ColumnRows(None, (self._column.hashes(on_host(values)),)), None
+        """Lengths and hashes of consecutive rows, which come to the host."""
+        rows = on_host(values)
+        hashes, lengths = self._column.hashes(rows), self._column.lengths(rows)
+        places = np.minimum(lengths[(hashes != 0) & (lengths >= 0)], LONGEST)
+        return _ColumnRows(rows_of_places(places, LONGEST + 1), (hashes,)), None
 
-    def features(self, rows: NDArray[Any]) -> dict[Feature, NDArray[Any]]:
-        """Nothing: other values than those of the table are what samples shall have."""
-        return {}
+    def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
+        """Rows without a value."""
+        return np.asarray(rows == 0)
 
     def compare(self, original: _ColumnRows, synthetic: _ColumnRows) -> UnmodelledComparison:
         """The figures."""
-        original_hashes, synthetic_hashes = original.rows, synthetic.rows
-        different = np.unique(original_hashes[original_hashes != 0])
+        tables = original.rows, synthetic.rows
+        present = [hashes[hashes != 0] for hashes in tables]
+        different, occurrences = np.unique(present[0], return_counts=True)
+        other_occurrences = np.unique(present[1], return_counts=True)[1]
+        fewest, is_id = min(map(len, present)), self._column.kind == "id"
         return UnmodelledComparison(
             kind=self._column.kind,
-            rows=len(original_hashes),
-            missing=int(np.count_nonzero(original_hashes == 0)),
-            synthetic_rows=len(synthetic_hashes),
-            synthetic_missing=int(np.count_nonzero(synthetic_hashes == 0)),
-            known_rows=int(np.count_nonzero(np.isin(synthetic_hashes, different))),
+            rows=len(tables[0]),
+            missing=len(tables[0]) - len(present[0]),
+            synthetic_rows=len(tables[1]),
+            synthetic_missing=len(tables[1]) - len(present[1]),
+            known_rows=int(np.count_nonzero(np.isin(present[1], different))),
             different=len(different),
+            synthetic_different=len(other_occurrences),
+            different_share=different_share(occurrences, fewest),
+            synthetic_different_share=different_share(other_occurrences, fewest),
+            length_score=None if is_id else _ks_complement_of_counts(original.counts, synthetic.counts),
             holds_keys=self._column.tells_apart(len(different)),
         )
 
 
-Pair = NumberPair | CategoryPair | UnmodelledPair
+def different_share(occurrences: Ints, rows: int) -> float:
+    """Share of different values that is expected among some rows of a column (Hurlbert 1971).
+
+    Parameters
+    ----------
+    occurrences : ndarray of shape (values,), int64
+        Rows of each different value.
+    rows : int
+        Rows that are drawn without replacement; 0 gives 0.
+    """
+    if not rows:
+        return 0.0
+    times, values = np.unique(occurrences, return_counts=True)
+    # A value is absent where each of its rows in turn is none of those drawn, of the rows that are left.
+    left = int(np.sum(occurrences)) - np.arange(times[-1])
+    with np.errstate(divide="ignore"):  # of the logarithm of 0, where too few others are left
+        absent = np.cumsum(np.log1p(-np.minimum(rows / left, 1.0)))[times - 1]
+    return min(float(-np.sum(values * np.expm1(absent)) / rows), 1.0)
+
+
+def _ks_complement_of_counts(first: Ints, second: Ints) -> float | None:
+    """1 less the Kolmogorov-Smirnov distance of two histograms; None where one is empty."""
+    totals = int(np.sum(first)), int(np.sum(second))
+    if not all(totals):
+        return None
+    return 1 - float(np.max(np.abs(np.cumsum(first) / totals[0] - np.cumsum(second) / totals[1])))
+
+
 _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
     "continuous": NumberPair,
     "mixed": NumberPair,
@@ -470,7 +665,15 @@ def count_synthetic(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> T
     return count_table(run, pairs, "compare", keeps_rows=True)
 
 
-def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts) -> Comparison:
+def count_held_out(model: TableModel, pairs: Mapping[str, Pair], run: Run) -> TableCounts | None:
+    """Count original rows that were held out; None where there are none. Parameters as for `count_original`."""
+    refuse_types(model, run.source)
+    return counts_of_table(run, pairs, keeps_rows=True)
+
+
+def compare_counts(
+    pairs: Mapping[str, Pair], original: TableCounts, synthetic: TableCounts, held_out: TableCounts | None = None
+) -> Comparison:
     """The figures of all columns.
 
     Parameters
@@ -479,6 +682,8 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         The columns.
     original, synthetic : TableCounts
         Counts and rows of both tables.
+    held_out : TableCounts, optional
+        Those of original rows that were held out of the fit, to which distances are compared.
     """
     columns = {name: pair.compare(original.columns[name], synthetic.columns[name]) for name, pair in pairs.items()}
     modelled = [name for name, column in columns.items() if column.kind not in _UNMODELLED]
@@ -488,10 +693,16 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         {name: texts[:row_count] for name, texts in counts.first.before.items() if name in modelled}
         for counts in tables
     )
+    samples = [{name: thinned(counts.columns[name].rows) for name in [*columns][:FIRST_COLUMNS]} for counts in tables]
     original_sample, synthetic_sample = (
-        {name: thinned(counts.columns[name].rows) for name in modelled[:FIRST_COLUMNS]} for counts in tables
+        {name: rows for name, rows in table.items() if name in modelled} for table in samples
     )
-    detection, closest = _judge_rows({name: pairs[name] for name in modelled}, tables)
+    missing = [{name: pairs[name].is_missing(rows) for name, rows in table.items()} for table in samples]
+    binned = {
+        name: pairs[name].binned(columns[name], (original_sample[name], synthetic_sample[name]))
+        for name in original_sample
+    }
+    detection, closest = _judge_rows({name: pairs[name] for name in modelled}, (*tables, held_out))
     row_columns = [name for name, column in columns.items() if column.kind != "id"]
     rows = [{name: counts.columns[name].blocks for name in row_columns} for counts in tables]
     return Comparison(
@@ -499,25 +710,29 @@ def compare_counts(pairs: Mapping[str, Pair], original: TableCounts, synthetic: 
         synthetic_rows=synthetic.rows,
         columns=columns,
         first=FirstRows(0, before, after),
-        pairs=pair_trends(original_sample, synthetic_sample),
+        pairs=worst_pairs([*pair_trends(original_sample, synthetic_sample), *missing_together(*missing)]),
         copies=copies(rows[0], rows[1], len(modelled)),
         detection=detection,
         closest=closest,
+        joint=JointPictures.of({name: rows for name, rows in binned.items() if rows is not None}),
     )
 
 
 def _judge_rows(
-    pairs: Mapping[str, Pair], tables: Sequence[TableCounts]
+    pairs: Mapping[str, Pair], tables: Sequence[TableCounts | None]
 ) -> tuple[Detection | None, ClosestRecords | None]:
-    """What some rows of the two tables, as wholes, say of all: whether they are told, and how near they are."""
+    """What some rows of the tables, as wholes, say of all: whether they are told, and how near they are."""
     features: list[dict[Feature, NDArray[Any]]] = []
     for counts in tables:
-        places = sample_places(counts.rows, len(pairs))
-        rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
-        features.append({key: part for name, pair in pairs.items() for key, part in pair.features(rows[name]).items()})
+        if counts is not None:
+            places = sample_places(counts.rows, len(pairs))
+            rows = {name: rows_at(counts.columns[name].rows, places) for name in pairs}
+            parts = [pair.features(rows[name]) for name, pair in pairs.items()]
+            features.append({key: part for features_of_pair in parts for key, part in features_of_pair.items()})
     values = [{key: part for key, part in table.items() if not key[1]} for table in features]
     hashes = row_hashes(values[0], values[1])
-    return detect(features[0], features[1], hashes), closest_records(values[0], values[1], hashes)
+    held_out = values[2] if len(values) > 2 else None
+    return detect(features[0], features[1], hashes), closest_records(values[0], values[1], hashes, held_out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -537,6 +752,8 @@ class Comparison(Scored):
         How well a classifier tells synthetic rows from original ones; None for fewer than 200 rows.
     closest : ClosestRecords or None
         Distances of synthetic rows to the closest original ones; None for fewer than 200 rows.
+    joint : JointPictures
+        Joint shares of pairs of columns, of up to 50,000 rows of each table, as `plot_pair` draws them.
     rows, columns, reasons, facts, first, pairs : object
         As for `Scored`.
     """
@@ -545,8 +762,9 @@ class Comparison(Scored):
     copies: Copies
     detection: Detection | None = None
     closest: ClosestRecords | None = None
+    joint: JointPictures = field(default_factory=JointPictures, repr=False, compare=False)
     TITLE: ClassVar[str] = "Original and synthetic rows"
-    SHOWN: ClassVar[str] = "Grey: the original rows, thin line: the synthetic ones, scaled to as many"
+    SHOWN: ClassVar[str] = "Blue: the original rows, orange line: the synthetic ones"
 
     @property
     def scores(self) -> dict[str, float]:
@@ -572,11 +790,13 @@ class Comparison(Scored):
 
     @property
     def column_pair_scores(self) -> dict[str, float]:
-        """Mean score of the pairs of every column that is in one with a score."""
+        """Mean score of the pairs of values of every column that is in one with a score."""
         scores_by_column: dict[str, list[float]] = {}
         for pair in self.pairs:
             for name in (pair.one, pair.other):
-                scores_by_column.setdefault(name, []).extend([] if pair.score is None else [pair.score])
+                scores_by_column.setdefault(name, []).extend(
+                    [] if pair.score is None or not pair.of_values else [pair.score]
+                )
         return {name: fmean(scores) for name, scores in scores_by_column.items() if scores}
 
     @property
@@ -590,8 +810,8 @@ class Comparison(Scored):
         if self.score is None:
             return "No column has a value"
         columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
-        low = [f"{name} ({_figure(column)})" for name, column in columns if column.lost >= LOST]
-        pairs = [f"{pair.one} and {pair.other} ({score_text(pair.score)})" for pair in self.pairs if pair.lost >= LOST]
+        low = [f"{name} ({column.worst_figure})" for name, column in columns if column.lost >= LOST]
+        pairs = [f"{pair.one} and {pair.other} ({_pair_figure(pair)})" for pair in self.pairs if pair.lost >= LOST]
         sentences = [*self._on_privacy]
         # Copies cannot be told from their originals, which is no praise.
         if self.detection is not None and not (sentences and self.detection.hardly):
@@ -622,6 +842,87 @@ class Comparison(Scored):
             for name, column in self.columns.items()
             if getattr(column, "holds_keys", False)
         }
+
+    def plot(self, name: str | None = None, ax: Any = None) -> Any:
+        """Draw columns with matplotlib (extra ``report``), original and synthetic rows on one axis, as the page does.
+
+        Areas are shares of all rows, on the scale that was fitted; modal values and missing ones are left out. Of
+        categories those of fewer than five rows are drawn together.
+
+        Parameters
+        ----------
+        name : str, optional
+            A column, or a part of its dates, such as "hour of when"; by default the six worst columns, the worst first.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw one column; by default a new figure.
+
+        Returns
+        -------
+        matplotlib.axes.Axes or ndarray of them
+            What was drawn on: axes for one column, an array for the worst.
+
+        Raises
+        ------
+        InputError
+            For a column that cannot be drawn, and for `ax` without a column.
+        EnvironmentProblem
+            Where matplotlib is missing.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "blue"] * 1000}
+        >>> comparison = gpuvgm.TableSynthesizer().fit(table).evaluate(table)
+        >>> ax = comparison.plot("colour", ax=Figure().subplots())
+        >>> [text.get_text() for text in ax.get_yticklabels()]
+        ['red', 'blue']
+        """
+        from gpuvgm.report.plots import draw_all, draw_shares
+
+        drawn = [self.columns[column].pictures for column in self.worst_first]
+        if name is None and ax is None and any(drawn):
+            return draw_all([pictures[0] for pictures in drawn if pictures])
+        by_title = {shares.axis.title: shares for pictures in drawn for shares in pictures}
+        if name not in by_title:
+            raise InputError(f"there is no picture of {name!r}: choose from {', '.join(by_title)}")
+        return draw_shares(by_title[name], ax)
+
+    def plot_pair(self, one: str, other: str, axes: Any = None) -> Any:
+        """Draw the joint shares of two columns with matplotlib: a heat map of each table, on one scale of colours.
+
+        Parameters
+        ----------
+        one, other : str
+            The columns, across and upwards: two of the first 50 that are modelled.
+        axes : array of two matplotlib.axes.Axes, optional
+            Where to draw; by default a new figure.
+
+        Returns
+        -------
+        ndarray of matplotlib.axes.Axes
+            What was drawn on: the original rows first.
+
+        Raises
+        ------
+        InputError
+            For columns that cannot be drawn.
+        EnvironmentProblem
+            Where matplotlib is missing.
+
+        Examples
+        --------
+        >>> from matplotlib.figure import Figure
+        >>> import gpuvgm
+        >>> table = {"colour": ["red", "red", "blue"] * 1000, "size": ["S", "S", "L"] * 1000}
+        >>> comparison = gpuvgm.TableSynthesizer().fit(table).evaluate(table)
+        >>> axes = comparison.plot_pair("colour", "size", axes=Figure().subplots(1, 2))
+        >>> axes[0].get_xlabel(), axes[0].get_ylabel()
+        ('colour', 'size')
+        """
+        from gpuvgm.report.plots import draw_pair
+
+        return draw_pair(self.joint.pair(one, other), axes)
 
     @property
     def facts_line(self) -> str:
@@ -724,8 +1025,11 @@ class Comparison(Scored):
     def _content(self) -> PageContent:
         advice_by_column = self._advice_by_column(self._advice)
 
-        def parts(places: Places) -> Iterator[Markup]:
+        def parts(places: Places) -> Iterator[Markup | None]:
+            yield _worst_values(self, places)
             if self.pairs:
+                yield tag("h2", "Pairs of columns")
+                yield _worst_pair(self)
                 yield _lowest_pairs(self, places)
             if self.first is not None:
                 caption = (
@@ -769,37 +1073,74 @@ def _first_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
-def _figure(column: ColumnComparison) -> str:
-    """Text of the figure in which a column has lost most: its score, or shares of missing values."""
-    if column.missing_lost < column.lost:
-        return score_text(column.score)
-    before, after = map(share, missing_shares(column))
-    return f"missing {before}, synthetic {after}"
+def _pair_figure(pair: PairTrend) -> str:
+    """Figure of a pair for the verdict: its score, or shares of rows where both values are missing."""
+    if pair.of_values or pair.before is None or pair.after is None:
+        return score_text(pair.score)
+    return f"missing together {share(pair.before)}, synthetic {share(pair.after)}"
 
 
 def _text_cells(column: ColumnComparison) -> list[str]:
-    score = "" if column.score is None else f"{column.score:.3f}"
+    figure = column.length_score if isinstance(column, UnmodelledComparison) else column.score
+    score = "" if figure is None else f"{figure:.3f}"
     wasserstein = getattr(column, "wasserstein", None)
     missing = [f"{100 * part:.2f} %" for part in missing_shares(column)]
-    return [column.metric, score, *missing, "" if wasserstein is None else f"{wasserstein:.2g}"]
+    return [column.metric if score else "", score, *missing, "" if wasserstein is None else f"{wasserstein:.2g}"]
 
 
 def _lowest_pairs(comparison: Comparison, places: Places) -> Markup:
     """The pairs of columns that have lost most; correlations where one of them has any."""
     lowest = comparison.pairs[:LISTED]
-    rows, titles = [], ["original r", "synthetic r"] if any(pair.before is not None for pair in lowest) else []
+    rows, titles = [], ["original", "synthetic"] if any(pair.before is not None for pair in lowest) else []
     for pair in lowest:
         links, correlations = pair_cells(pair, places, 2)
         rows.append((*links, pair.metric, *correlations[: len(titles)], score_text(pair.score)))
     titles = ["column", "and", "metric", *titles, "score"]
-    return join(tag("h2", "Pairs of columns"), scroll_table(titles, rows, PAIRS, text=3))
+    return scroll_table(titles, rows, PAIRS, text=3)
+
+
+def _worst_values(comparison: Comparison, places: Places) -> Markup | None:
+    """Five rows each of the worst columns, both tables side by side.
+
+    They are values of many rows, and no rows of the table: these would be personal data.
+    """
+    values = {name: _values_of_many(comparison.columns[name])[:WORST] for name in comparison.worst_first}
+    worst = [name for name, cells in values.items() if cells][:WORST]
+    rows = [(link(name, places) if i == 0 else "", *cells) for name in worst for i, cells in enumerate(values[name])]
+    caption = (
+        "The worst columns. Of categories the shares of the most frequent ones, of numbers quantiles. Values of fewer "
+        "than five original rows are shown nowhere, and so are rows of the table."
+    )
+    titles = ("column", "value or quantile", "original", "synthetic")
+    return join(tag("h2", "Side by side"), scroll_table(titles, rows, caption, text=2)) if rows else None
+
+
+def _values_of_many(column: ColumnComparison) -> list[Sequence[str]]:
+    """Values of a column that stand for many rows, in both tables: what they are, and the figure of each table."""
+    if isinstance(column, CategoryComparison):
+        return [(text, *map(share, parts)) for text, *parts in _parts_of(column, column.levels)]
+    if isinstance(column, NumberComparison) and column.before is not None and column.after is not None:
+        texts = zip(SHARES, column.before.texts[2:], column.after.texts[2:], strict=True)
+        return [(SHARE_NAMES[part], *both) for part, *both in texts if part in _QUANTILES & column.shown_quantiles]
+    return []
+
+
+def _worst_pair(comparison: Comparison) -> Markup | None:
+    """The pair of columns that has lost most, of those that can be drawn, as two heat maps."""
+    pairs = [(pair.one, pair.other) for pair in comparison.pairs if pair.of_values]
+    drawn = [pair for pair in pairs if pair in comparison.joint]
+    if not drawn:
+        return None
+    joint = comparison.joint.pair(*drawn[0])
+    caption = f"{drawn[0][0]} across, {drawn[0][1]} upwards: the darkest cells hold {share(joint.largest)} of the rows."
+    return chart_figure(heat_maps(joint), f"The pair that has lost most. {caption}")
 
 
 def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
     if column.score is None:
         if column.kind not in _UNMODELLED:
             yield Advice("The tables have no value here.", "Leave the column out.")
-    elif column.lost >= LOST:
+    elif column.score_lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
     before, after = missing_shares(column)
     if abs(before - after) >= _MISSING_SHARE:
@@ -807,6 +1148,8 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
             f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
             "Look whether the generator knows missing values.",
         )
+    if isinstance(column, UnmodelledComparison):
+        yield from _advice_on_unmodelled(column)
     if isinstance(column, CategoryComparison) and column.new_rows >= _NEW_SHARE * column.synthetic_rows:
         yield Advice(
             f"{share(column.new_rows / column.synthetic_rows)} of the synthetic rows hold categories that the original "
@@ -821,6 +1164,20 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
         )
 
 
+def _advice_on_unmodelled(column: UnmodelledComparison) -> Iterator[Advice]:
+    if column.lengths_lost >= LOST:
+        yield Advice(
+            f"The lengths of the texts differ: their KS complement is {score_text(column.length_score)}.",
+            "Look at what the generator writes here.",
+        )
+    if column.different_lost >= LOST:
+        yield Advice(
+            f"{share(column.different_share)} of the original values are different, and "
+            f"{share(column.synthetic_different_share)} of as many synthetic ones.",
+            "Look whether the generator repeats values as the table does.",
+        )
+
+
 def _absent_rows(column: CategoryComparison) -> int:
     """Original rows of the listed categories that the synthetic table lacks, where that is no chance."""
     scale = column.synthetic_rows / max(column.rows, 1)
@@ -831,6 +1188,13 @@ def _absent_rows(column: CategoryComparison) -> int:
 def _advice_on_pair(name: str, pair: PairTrend) -> Advice:
     """Advice on a column whose dependence on another one has changed."""
     partner = pair.other if name == pair.one else pair.one
+    if not pair.of_values:
+        before, after = (share(part or 0.0) for part in (pair.before, pair.after))
+        return Advice(
+            f"Of the rows where this column or {partner} has no value, {before} have none in both, and {after} of the "
+            "synthetic ones.",
+            "The generator does not know which values are missing together.",
+        )
     if pair.before is None or pair.after is None:
         problem = f"The contingency score with {partner} is {score_text(pair.score)}."
     else:
@@ -871,19 +1235,37 @@ def _comparison_body(name: str, column: ColumnComparison) -> Iterator[Child]:
         counts = with_others(column, column.categories)
         yield _shares_table(column, counts, "Categories by falling frequency, with shares of all rows")
         return
-    if column.profile is not None:
-        curves, has_modal = "curves: the fitted modes", bool(column.modal)
-        yield histogram_figure(name, column.profile, legend=Comparison.SHOWN, curves=curves, has_modal=has_modal)
-    if column.modal:
-        yield _shares_table(column, column.modal, "Modal values, with shares of all rows")
+    for shares in column.pictures:
+        yield chart_figure(shares_chart(shares), _picture_caption(shares))
+    modal = [count for count in column.modal if is_of_many(count.rows_before, count.rows_after)]
+    if modal:
+        yield _shares_table(column, modal, "Modal values, with shares of all rows")
     if column.before is not None and column.after is not None:
-        yield description_table(column.before, column.after, ("original", "synthetic"))
+        yield description_table(column.before, column.after, ("original", "synthetic"), column.shown_quantiles)
+
+
+def _picture_caption(shares: Shares) -> Markup:
+    """What the two colours are, and what is not on the axis."""
+    scale = f" The scale is {shares.axis.scale}, as it was fitted." if shares.axis.scale else ""
+    on_axis = [min(sum(table), 1.0) for table in (shares.original, shares.synthetic)]
+    outside = (
+        f" On the axis are {share(on_axis[0])} of the original rows, and {share(on_axis[1])} of the synthetic ones."
+        if min(on_axis) < _NEARLY_ALL
+        else ""
+    )
+    swatches = [join(tag("i", class_=f"swatch {table}"), f"{table} ") for table in ("original", "synthetic")]
+    return join(f"{shares.axis.title}: ", swatches, f"rows, as shares of all of them.{scale}{outside}")
 
 
 def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
     if isinstance(column, UnmodelledComparison):
         yield "values", f"{column.different:,}", "different values of the original table"
         yield "known", f"{column.known_rows:,}", "synthetic rows of values that the original table has"
+        if column.length_score is not None:
+            yield "lengths", score_text(column.length_score), "1: texts are as long in both tables (KS complement)"
+        if all(column.present):
+            yield "different", share(column.different_share), "of the original values, among as many as are synthetic"
+            yield "different, synthetic", share(column.synthetic_different_share), "of as many synthetic values"
     else:
         yield column.metric, score_text(column.score), "1: the distributions are the same"
     if isinstance(column, NumberComparison):
@@ -897,11 +1279,19 @@ def _column_tiles(column: ColumnComparison) -> Iterator[Tile]:
     yield "missing, synthetic", share(after), "of the synthetic values"
 
 
-def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], caption: str) -> Markup:
-    parts = [
+def _parts_of(column: ColumnComparison, counts: Iterable[ValueCount]) -> list[tuple[str, float, float]]:
+    """Text and shares of values, of all rows of both tables."""
+    return [
         (count.text, count.rows_before / max(column.rows, 1), count.rows_after / max(column.synthetic_rows, 1))
         for count in counts
     ]
+
+
+def _shares_table(column: ColumnComparison, counts: Iterable[ValueCount], caption: str) -> Markup:
+    parts = _parts_of(column, counts)
     longest = max((max(pair) for _, *pair in parts), default=1.0) or 1.0
-    rows = [(text, *(share_bar(part, part / longest, "m0") for part in pair)) for text, *pair in parts]
+    rows = [
+        (text, share_bar(part, part / longest, "original"), share_bar(other, other / longest, "synthetic"))
+        for text, part, other in parts
+    ]
     return scroll_table(("value", "original", "synthetic"), rows, caption)

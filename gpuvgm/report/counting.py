@@ -185,13 +185,21 @@ def count_table(
     InputError
         For a table without rows.
     """
+    counts = counts_of_table(run, counters, blocks, keeps_rows=keeps_rows)
+    if counts is None:
+        raise InputError(f"{run.source.name}: there are no rows to {purpose}")
+    return counts
+
+
+def counts_of_table(
+    run: Run, counters: Mapping[str, Counter], blocks: Iterable[Any] | None = None, *, keeps_rows: bool = False
+) -> TableCounts | None:
+    """Count as `count_table` does; None for a table without rows."""
     read = run.blocks([*counters]) if blocks is None else blocks
     on_device = run.on_device and not (keeps_rows and run.source.paths)
     count = partial(_count_block, counters, run.source.place, on_device=on_device)
     counts = run.executor.map_merge(count, read, TableCounts.merge)
-    if counts is None or counts.rows == 0:
-        raise InputError(f"{run.source.name}: there are no rows to {purpose}")
-    return counts
+    return counts if counts is not None and counts.rows else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,11 +244,6 @@ class EncodedCounts(Counts):
         """Counts of rows of a general column, which has no modes: those outside its range."""
         below, above = (np.array([int(is_outside.sum())]) for is_outside in (numbers < low, numbers > high))
         return cls(np.zeros((0, _WIDTH), np.int64), below, above)
-
-    @classmethod
-    def of_nothing(cls, modes: int) -> EncodedCounts:
-        """Counts of no rows."""
-        return cls(np.zeros((modes, _WIDTH), np.int64), np.zeros(modes, np.int64), np.zeros(modes, np.int64))
 
     @property
     def clipped(self) -> int:

@@ -29,7 +29,7 @@ from gpuvgm.columns.text import (
 from gpuvgm.engines import Engine
 from gpuvgm.report.counting import Counts, rows_of_places
 from gpuvgm.report.figures import SHARES, Description, ValueCount
-from gpuvgm.summary.distribution import Distances, Pieces, distances, grid_around
+from gpuvgm.summary.distribution import Distances, Pieces
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 
@@ -68,7 +68,7 @@ def tv_complement(first: Mapping[Any, int], second: Mapping[Any, int]) -> float 
     return 1.0 - category_variation(first, second) if all(have_rows) else 0.0 if any(have_rows) else None
 
 
-def distance_by_chance(rows: Sequence[int], sd: float = 1.0) -> float:
+def distance_by_chance(rows: Sequence[float], sd: float = 1.0) -> float:
     """Distance of two sample means that chance hardly ever exceeds, from both numbers of rows and the deviation."""
     return float(RARE * sd * np.sqrt(sum(1 / max(count, 1) for count in rows)))
 
@@ -209,7 +209,7 @@ class NumberCounter:
         self.numbers = np.concatenate([np.empty(0), *map(self.codec.encode, chunks)])
         modal = [self.codec.number(value) for value in column.modal_numbers if self.codec.word_of(value) is None]
         self._modal = np.array(modal, np.float64)
-        self._grid = grid_around(self.numbers, self._modal)
+        self._grid = Pieces.grid_around(self.numbers, self._modal)
 
     def numbers_of(self, values: Column) -> Floats:
         """Numbers that values are, in float64, where the codec works on them."""
@@ -242,7 +242,7 @@ class NumberCounter:
         return NumberDifference(
             (first, second),
             (_description(self.codec, first), _description(self.codec, second)),
-            distances(first, second) if first.rows and second.rows else Distances(0.0, 0.0, 0.0, 0.0),
+            Distances.of(first, second),
             tuple(
                 ValueCount(value, modal_text(self.codec, value), int(rows_before), int(rows_after))
                 for value, rows_before, rows_after in zip(

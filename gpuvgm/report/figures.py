@@ -49,9 +49,14 @@ class Reached:
     reachable: float
 
     @property
-    def lost(self) -> float:
+    def score_lost(self) -> float:
         """`reachable` less the score; 0 without a score."""
         return 0.0 if self.score is None else self.reachable - self.score
+
+    @property
+    def lost(self) -> float:
+        """What is lost in all: `score_lost`, where there is no other figure."""
+        return self.score_lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,11 +249,12 @@ def check_limits(names: Iterable[str], limit_names: Collection[str]) -> None:
 
 
 def column_document(column: Any) -> dict[str, Any]:
-    """Figures of a column as a dict that JSON can hold, without its profile."""
-    has_profile = hasattr(column, "profile")
-    document = {"kind": column.kind, **asdict(replace(column, profile=None) if has_profile else column)}
-    if has_profile:
-        del document["profile"]
+    """Figures of a column as a dict that JSON can hold, without what only pictures show."""
+    drawn = {part.name: None for part in fields(column) if not part.repr}
+    document = {"kind": column.kind, **asdict(replace(column, **drawn))}
+    for name in drawn:
+        del document[name]
+    if "before" in document:
         document["before"], document["after"] = map(_description_document, (column.before, column.after))
     return document
 

@@ -9,10 +9,10 @@ import base64
 import hashlib
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import resources
-from itertools import chain
+from itertools import chain, compress
 from os import PathLike
 from typing import Any, ClassVar
 
@@ -22,7 +22,7 @@ from gpuvgm.io import PAGE_ENDINGS, check_document, write_bytes
 from gpuvgm.report.advice import Advice, advice_on_kind, share
 from gpuvgm.report.charts import histogram_chart, preview_chart
 from gpuvgm.report.counting import FirstRows
-from gpuvgm.report.figures import SHARE_NAMES, Description, RunFacts, ValueCount
+from gpuvgm.report.figures import SHARE_NAMES, SHARES, Description, RunFacts, ValueCount
 from gpuvgm.report.markup import Child, Markup, join, tag
 from gpuvgm.report.pair_trends import PairTrend
 from gpuvgm.report.profiles import NumberProfile
@@ -147,8 +147,8 @@ class Scored(ABC):
 
     @property
     def pair_score(self) -> float | None:
-        """Mean of the pairs' scores; None where no pair has one."""
-        return _mean([pair.score for pair in self.pairs if pair.score is not None])
+        """Mean of the scores of pairs of values; None where no pair has one."""
+        return _mean([pair.score for pair in self.pairs if pair.score is not None and pair.of_values])
 
     def _score_below(self, limit: float | None) -> list[str]:
         """A sentence where the overall score is below its limit; None is no limit."""
@@ -161,7 +161,7 @@ class Scored(ABC):
     def to_html(
         self, path: str | PathLike[str] | None = None, *, title: str | None = None, first_rows: bool = False
     ) -> str:
-        """One HTML page for people that needs nothing else: histograms with the fitted modes, figures, what to do.
+        """One HTML page for people that needs nothing else: pictures of the columns, figures, what to do.
 
         Parameters
         ----------
@@ -385,6 +385,10 @@ def _overview(result: Scored, content: PageContent, places: Places) -> Markup:
 
 def _preview(name: str, column: Any, caption: str) -> Markup | None:
     """The values of a column as small as a line: numbers in bins, or the most frequent categories."""
+    pictures = getattr(column, "pictures", ())
+    if pictures:
+        styles = ("original", "synthetic")
+        return preview_chart((f"Values of {name}", caption), pictures[0].original, pictures[0].synthetic, styles)
     if getattr(column, "levels", ()):
         counts = [(level.rows_before, level.rows_after) for level in column.levels]
     elif getattr(column, "profile", None) is not None and column.profile.histogram is not None:
@@ -436,7 +440,7 @@ def tile_list(figures: Iterable[Tile]) -> Markup:
     )
 
 
-def chart_figure(chart: Markup, caption: str) -> Markup:
+def chart_figure(chart: Markup, caption: Child) -> Markup:
     """A chart with its caption."""
     return tag("figure", chart, tag("figcaption", caption))
 
@@ -502,10 +506,13 @@ def with_others(column: Any, categories: int) -> list[ValueCount]:
     ]
 
 
-def description_table(first: Description, second: Description, titles: tuple[str, str]) -> Markup:
-    """Moments and quantiles of two sets of values, folded."""
+def description_table(
+    first: Description, second: Description, titles: tuple[str, str], quantiles: Collection[float] = SHARES
+) -> Markup:
+    """Moments and quantiles of two sets of values, folded; `quantiles` are those that may be shown."""
     words = ["mean", "sd", *SHARE_NAMES.values()]
-    rows = list(zip(words, first.texts, second.texts, strict=True))
+    is_shown = [True, True, *(part in quantiles for part in SHARES)]
+    rows = list(compress(zip(words, first.texts, second.texts, strict=True), is_shown))
     table = scroll_table(("", *titles), rows, f"Moments and quantiles, {' and '.join(titles)}")
     return tag("details", tag("summary", "Moments and quantiles"), table, class_="more")
 

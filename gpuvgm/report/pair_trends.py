@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of, to_numpy
-from gpuvgm.report.differences import distance_by_chance, variation_by_chance
+from gpuvgm.report.differences import RARE, distance_by_chance, variation_by_chance
 from gpuvgm.report.figures import Reached
 from gpuvgm.summary.grid import Floats
 
 ROWS = 50_000  # of each table, at even steps
 BINS = 10
+TOGETHER = "missing together"  # a measure that is none of SDMetrics'
 DENSE = 1 << 16  # joint categories that are counted each, whether they occur or not
 
 #: Rows of a column in the order of the table: float64 with NaN for numbers, int64 codes for categories.
 Rows = NDArray[Any]
 Codes = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +36,15 @@ class PairTrend(Reached):
     one, other : str
         The columns.
     metric : str
-        "correlation" of two columns of numbers, else "contingency".
+        "correlation" of two columns of numbers, else "contingency"; or "missing together", of their missing values.
     score : float or None
         From 0 to 1; None where a column is constant.
     reachable : float
         Score that a pair with the dependence of the original table nearly always reaches: what chance and the
         shares of each column alone leave of 1.
     before, after : float or None
-        Correlations in the original and in the synthetic or decoded table.
+        Correlations in the original and in the synthetic or decoded table, or shares of the rows with a missing value
+        in either column that have one in both.
     """
 
     one: str
@@ -50,6 +54,16 @@ class PairTrend(Reached):
     reachable: float
     before: float | None = None
     after: float | None = None
+
+    @property
+    def of_values(self) -> bool:
+        """True for the measures of SDMetrics, which are of values."""
+        return self.metric != TOGETHER
+
+
+def worst_pairs(pairs: Iterable[PairTrend]) -> tuple[PairTrend, ...]:
+    """Pairs of columns, those that have lost most first, those without a score last."""
+    return tuple(sorted(pairs, key=lambda pair: (pair.score is None, -pair.lost)))
 
 
 def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> tuple[PairTrend, ...]:
@@ -83,7 +97,64 @@ def pair_trends(original: Mapping[str, Rows], synthetic: Mapping[str, Rows]) -> 
             shares = _joint_shares(codes[first], codes[second])
             reachable = column_similarity[first] * column_similarity[second] - variation_by_chance(*shares, rows)
             trends.append(PairTrend(first, second, "contingency", _similarity(*shares), reachable))
-    return tuple(sorted(trends, key=lambda pair: (pair.score is None, -pair.lost)))
+    return worst_pairs(trends)
+
+
+def missing_together(original: Mapping[str, Bools], synthetic: Mapping[str, Bools]) -> Iterator[PairTrend]:
+    """Yield the pairs of columns whose missing values coincide more, or less, than by chance, in either table.
+
+    The score is 1 less the difference of the shares J = |A and B| / |A or B| of the rows A and B where the one and the
+    other column is missing (Jaccard 1901).
+
+    Parameters
+    ----------
+    original, synthetic : mapping of str to ndarray of shape (rows,), bool
+        Rows of the columns of both tables that have no value.
+    """
+    names = [name for name, is_missing in original.items() if np.any(is_missing)]
+    if not names:
+        return
+    tables = [np.column_stack([table[name] for name in names]).astype(np.float64) for table in (original, synthetic)]
+    coincidences = [(table.T @ table, len(table)) for table in tables]  # whole numbers, which float64 represents
+    for one, other in combinations(range(len(names)), 2):
+        counts = [_Coincidence(m[one, other], m[one, one], m[other, other], rows) for m, rows in coincidences]
+        if any(count.stands_out for count in counts):
+            yield _together(names[one], names[other], counts)
+
+
+def _together(one: str, other: str, counts: Sequence[_Coincidence]) -> PairTrend:
+    """How alike two tables are in what is missing together."""
+    before, after = (count.share for count in counts)
+    score = None if before is None or after is None else 1 - abs(before - after)
+    either = [count.either for count in counts]
+    p = sum(count.both for count in counts) / sum(either)
+    return PairTrend(one, other, TOGETHER, score, 1 - distance_by_chance(either, sqrt(p * (1 - p))), before, after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Coincidence:
+    """Rows of one table where both columns are missing, and where the first and the second is."""
+
+    both: float
+    first: float
+    second: float
+    rows: int
+
+    @property
+    def either(self) -> float:
+        """Rows where one of them is missing, or both."""
+        return self.first + self.second - self.both
+
+    @property
+    def share(self) -> float | None:
+        """Share of these rows where both are; None without any."""
+        return float(self.both / self.either) if self.either else None
+
+    @property
+    def stands_out(self) -> bool:
+        """True if both are missing in more or fewer rows than chance explains."""
+        expected = self.first * self.second / max(self.rows, 1)
+        return bool(abs(self.both - expected) > 1 + RARE * sqrt(expected))
 
 
 def thinned(rows: Rows) -> Rows:

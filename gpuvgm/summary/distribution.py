@@ -32,31 +32,6 @@ _OUTER_KEYS = 1 << OUTER_SHIFT
 _UNIFORM = 1.8  # fourth moment of an even spread, in squared variances
 
 
-def grid_around(sample: Floats, values: Floats) -> Grid:
-    """Grid to compare distributions on.
-
-    Its pieces lie side by side, so that counts in them say what share of the rows lies below each border. The heaviest
-    values of the sample and the given ones are pieces of their own. Values count from the sample's median: what a
-    rounding of float64 at their distance from it, or at the median itself, cannot tell apart is one value.
-
-    Parameters
-    ----------
-    sample : ndarray of shape (rows,)
-        Some of the rows; what is not finite is left out.
-    values : ndarray
-        Values to be told apart from all others.
-    """
-    frame = Frame.around(sample, keep_small=True)
-    masses = Masses.of_sample(frame.apply(sample[np.isfinite(sample)]))
-    grid = build_grid(frame, masses, np.empty(0))
-    heavy = np.argsort(-masses.weight, kind="stable")[:MOST_ATOMS]
-    heavy = heavy[masses.weight[heavy] >= max(2.0, LEAST_SHARE * np.sum(masses.weight))]
-    atoms = np.concatenate((masses.low[heavy], keys_of(frame.apply(values[np.isfinite(values)]))))
-    borders = np.concatenate((atoms, atoms + np.uint64(1), _window_borders(grid)))
-    # an anchor would stand for all values of its cell, those that come back a rounding beside it included
-    return replace(grid, midpoints=np.unique(borders), anchors=np.empty(0, np.uint64))
-
-
 def _window_borders(grid: Grid) -> Keys:
     """Keys around every window, where the outer cells that reach beyond it are split; none inside a window."""
     width = grid.windows["drop"].astype(np.int64) + grid.windows["bits"]
@@ -96,6 +71,31 @@ class Pieces:
     unit: Floats
     minimum: float
     maximum: float
+
+    @staticmethod
+    def grid_around(sample: Floats, values: Floats) -> Grid:
+        """Grid to compare distributions on.
+
+        Its pieces lie side by side, so that counts in them say what share of the rows lies below each border. The
+        heaviest values of the sample and the given ones are pieces of their own. Values count from the sample's median:
+        what a rounding of float64 at their distance from it, or at the median itself, cannot tell apart is one value.
+
+        Parameters
+        ----------
+        sample : ndarray of shape (rows,)
+            Some of the rows; what is not finite is left out.
+        values : ndarray
+            Values to be told apart from all others.
+        """
+        frame = Frame.around(sample, keep_small=True)
+        masses = Masses.of_sample(frame.apply(sample[np.isfinite(sample)]))
+        grid = build_grid(frame, masses, np.empty(0))
+        heavy = np.argsort(-masses.weight, kind="stable")[:MOST_ATOMS]
+        heavy = heavy[masses.weight[heavy] >= max(2.0, LEAST_SHARE * np.sum(masses.weight))]
+        atoms = np.concatenate((masses.low[heavy], keys_of(frame.apply(values[np.isfinite(values)]))))
+        borders = np.concatenate((atoms, atoms + np.uint64(1), _window_borders(grid)))
+        # an anchor would stand for all values of its cell, those that come back a rounding beside it included
+        return replace(grid, midpoints=np.unique(borders), anchors=np.empty(0, np.uint64))
 
     @classmethod
     def of(cls, summary: Summary, *, whole: bool) -> Pieces:
@@ -219,17 +219,19 @@ class Distances:
     wasserstein: float
     wasserstein_resolution: float
 
-
-def distances(first: Pieces, second: Pieces) -> Distances:
-    """Distances of two distributions on the same grid, each of at least one row."""
-    lower_bound, upper_bound = _ks(first, second)
-    scale = first.frame.scale
-    return Distances(
-        lower_bound,
-        upper_bound - lower_bound,
-        _wasserstein(first, second) / scale,
-        (first.blur() + second.blur()) / scale,
-    )
+    @classmethod
+    def of(cls, first: Pieces, second: Pieces) -> Distances:
+        """Distances of two distributions on the same grid; 0 where one of them has no rows."""
+        if not first.rows or not second.rows:
+            return cls(0.0, 0.0, 0.0, 0.0)
+        lower_bound, upper_bound = _ks(first, second)
+        scale = first.frame.scale
+        return cls(
+            lower_bound,
+            upper_bound - lower_bound,
+            _wasserstein(first, second) / scale,
+            (first.blur() + second.blur()) / scale,
+        )
 
 
 def _ks(first: Pieces, second: Pieces) -> tuple[float, float]:

@@ -60,6 +60,7 @@ from gpuvgm.synthesis.trees import grow_all
 from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
+from gpuvgm.table.hold_out import HoldOut
 from gpuvgm.table.model_file import document_digest, load_model
 from gpuvgm.table.transformer import TableTransformer
 from gpuvgm.table.write import RunSummary
@@ -101,6 +102,10 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
         A fitted synthesizer whose bins and network are taken, so that only counts are learnt. Such fits can be merged.
+        The rows that it holds out are held out here, too.
+    hold_out : float
+        Share of the rows that the fit does not see, chosen by a hash of each row's values, so that `evaluate` says how
+        near samples are to the fitted rows beside them; 0 for none.
     engine, executor, memory, threads, progress : optional
         As for `TableTransformer`.
 
@@ -140,6 +145,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         conditions_on: Sequence[str] = (),
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
+        hold_out: float = 0.0,
         engine: EngineName = "auto",
         executor: Any = None,
         memory: int | str | None = None,
@@ -151,6 +157,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         self.conditions_on = conditions_on
         self.random_state = random_state
         self.like = like
+        self.hold_out = hold_out
         self.engine = engine
         self.executor = executor
         self.memory = memory
@@ -189,7 +196,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         size    colour +0.64
         """
         _BINS(self.bins, "bins")
-        with _read_twice(any_source(source)) as table:
+        whole = any_source(source)
+        rule = self._hold_out(whole)
+        with _read_twice(whole, rule) as table:
             if self.like is not None:
                 transformer, structure = self.like.transformer_, self.like._fitted().structure
                 plan = _SamplePlan(structure, self.like.identifiers_, self.like.attributes_)
@@ -198,6 +207,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             else:
                 transformer = self._transformer(table)
                 plan, counts = self._learn(transformer, table)
+        if rule is not None and self.like is None:
+            transformer._note_hold_out(rule, whole)
         self.transformer_, self.attributes_ = transformer, {**plan.attributes}
         self.identifiers_ = dict(plan.forms)
         self.network_ = Network(plan.structure, counts.joint, rows_per_key(self.identifiers_, self.attributes_))
@@ -237,7 +248,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             return self.fit(source)
         network = self.network_
         plan = _SamplePlan(network.structure, self.identifiers_, self.attributes_)
-        with _read_twice(any_source(source)) as table:
+        with _read_twice(any_source(source), self.transformer_._hold_out) as table:
             counts = self._counts(self.transformer_, plan, table)
         self.network_ = replace(network, counts=network.counts.merge(counts.joint))
         self.identifiers_ = counts.identifiers.refined(plan.forms)
@@ -407,7 +418,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Parameters
         ----------
         source : object
-            The table that was fitted, or other rows of it that were held out.
+            The table that was fitted, or other rows like it. With `hold_out` its fitted rows are compared, and the
+            distances of samples to them stand beside those of the rows that were held out.
         n : int, optional
             Rows to draw; by default as many as were fitted, 1,000,000 at most.
         seed : int, optional
@@ -549,12 +561,25 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         """
         network = self._fitted()
         settings: dict[str, Any] = {name: getattr(self, name) for name in SETTINGS}
+        rule = self.transformer_._hold_out
+        settings["hold_out"] = None if rule is None else rule.to_settings()
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
         settings["attributes"] = self.attributes_
         # Read again before it is written, so that no file appears that cannot be loaded.
         save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
 
     # -- what a fit is made of
+
+    def _hold_out(self, table: Source) -> HoldOut | None:
+        """Which rows are held out; None for none."""
+        if self.like is not None:
+            self.like._fitted()
+            return self.like.transformer_._hold_out
+        if not self.hold_out:
+            return None
+        if isinstance(self.columns, TableTransformer):
+            raise InputError("hold_out: the transformer has seen all rows: give columns that are not fitted")
+        return HoldOut(self.hold_out, self.random_state or 0, tuple(table.schema.names))
 
     def _transformer(self, table: Source) -> TableTransformer:
         """The fitted columns."""
@@ -761,18 +786,26 @@ def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBa
 
 
 @contextmanager
-def _read_twice(table: Source) -> Iterator[Source]:
-    """A source that can be read again; rows that can be read only once are copied to a file."""
-    if table.repeatable:
-        yield table
-        return
-    _LOG.info("%s: can be read only once; its rows are copied to a temporary file", table.name)
-    with tempfile.TemporaryDirectory(prefix="gpuvgm-") as folder:
-        path = Path(folder) / "rows.parquet"
-        with ParquetSink(path, table.schema) as sink:
-            for block in table.blocks(table.schema.names, BLOCK_ROWS):
-                sink.write(block.batch)
-        yield any_source(path)
+def _read_twice(table: Source, rule: HoldOut | None = None) -> Iterator[Source]:
+    """A source that can be read again, without the rows that are held out.
+
+    Rows that can be read only once are copied to a file; so are those that are left of files of known length, because
+    samples of them come from everywhere.
+    """
+    rows = table if rule is None else rule.part(table, held=False)
+    if table.repeatable and (rule is None or table.rows is None):
+        yield rows
+    elif rule is not None and table.in_memory:
+        yield rule.left_in_memory(table)
+    else:
+        why = "can be read only once" if rule is None else "some rows are held out"
+        _LOG.info("%s: %s; its rows are copied to a temporary file", table.name, why)
+        with tempfile.TemporaryDirectory(prefix="gpuvgm-") as folder:
+            path = Path(folder) / "rows.parquet"
+            with ParquetSink(path, table.schema) as sink:
+                for block in rows.blocks(table.schema.names, BLOCK_ROWS):
+                    sink.write(block.batch)
+            yield any_source(path)
 
 
 def rows_of(table: pa.Table) -> Rows:
@@ -917,9 +950,10 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(settings["with"], "synthesizer")
         raise InputError(f"{fspath(path)}: holds a {kind}: load it with gpuvgm.integrations.ctgan.{kind}.load")
     try:
-        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "identifiers", "attributes"}:
+        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "hold_out", "identifiers", "attributes"}:
             raise ValueError("its settings are not those of a synthesizer")
-        settings = dict(settings)
+        rule = transformer._hold_out
+        settings = dict(settings) | {"hold_out": 0.0 if rule is None else rule.share}
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
         attributes = settings.pop("attributes")
         _BINS(settings["bins"], "bins")

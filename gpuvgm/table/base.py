@@ -83,6 +83,7 @@ from gpuvgm.table.encode import (
 )
 from gpuvgm.table.fit import Stopwatch, add_rows, fit_source, requests_of
 from gpuvgm.table.fit_report import FitReport, warnings_of
+from gpuvgm.table.hold_out import HoldOut
 from gpuvgm.table.model_file import MODEL_KEY, NAMES_KEY, fingerprint, load_model, save_model
 from gpuvgm.table.write import PART_ROWS, ParquetOptions, Parts, target_of, write_rows
 
@@ -115,6 +116,7 @@ class BaseTransformer:
     _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
     _engine: str = ""  # that the last fit ran on, and why
     _path: str = ""  # of the file that holds the model
+    _hold_out: HoldOut | None = None  # rows that a generator's fit did not see
     _further_settings: Mapping[str, Any] = MappingProxyType({})  # of fits, which are no parameters
 
     def __init__(
@@ -889,8 +891,14 @@ class BaseTransformer:
             report = evaluate_table(model, run)
         return replace(report, reasons=self.schema_.reasons, facts=self._facts(table, start))
 
+    def _note_hold_out(self, rule: HoldOut, table: Source) -> None:
+        """Note that the fit has seen the rows of a table without those held out; its source was a copy of these."""
+        self._hold_out, self.frame_ = rule, table.flavour
+        self.pandas_dtypes_ = dict(getattr(table, "dtypes", None) or {})
+        self.model_ = replace(self.model_, source=table.fingerprint())
+
     def _compare(self, table: Source, synthetic: Source) -> Comparison:
-        from gpuvgm.report import compare_counts, count_original, count_synthetic
+        from gpuvgm.report import compare_counts, count_held_out, count_original, count_synthetic
 
         model, start = self._fitted(), time.perf_counter()
         for source in (table, synthetic):
@@ -901,12 +909,18 @@ class BaseTransformer:
             rows = (table.rows or 0) + (synthetic.rows or 0)
             return Need.compare(_fields(table, names), rows)
 
-        with self._run("evaluate", table, need) as run:
+        rule = self._hold_out
+        fitted = table if rule is None else rule.part(table, held=False)
+        with self._run("evaluate", fitted, need) as run:
             pairs, original = count_original(model, names, run)
         # The engine that counted on the host takes no rows of a device.
         engine = self.engine if run.on_device else get_engine(run.here.engine).name
+        held_out = None
+        if rule is not None:
+            with self._run("evaluate", rule.part(table, held=True), need, engine) as run:
+                held_out = count_held_out(model, pairs, run)
         with self._run("compare", synthetic, need, engine) as run:
-            comparison = compare_counts(pairs, original, count_synthetic(model, pairs, run))
+            comparison = compare_counts(pairs, original, count_synthetic(model, pairs, run), held_out)
         facts = replace(self._facts(table, start), synthetic=synthetic.name)
         return replace(comparison, reasons=self.schema_.reasons, facts=facts)
 
@@ -1292,8 +1306,13 @@ def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **ma
     settings = {name: value for name, value in model.settings.items() if name != "synthesizer"}
     dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
     _check_settings_of_file(path, settings, dtypes, frame)
+    try:
+        rule = HoldOut.of_settings(model.settings.get("synthesizer"))
+    except (ValueError, TypeError, InputError) as problem:
+        raise ModelFileError(f"{fspath(path)}: its settings are inconsistent ({problem}); write it again") from problem
     transformer = kind(**settings, **machine)
     transformer.pandas_dtypes_, transformer.frame_ = dtypes, frame
     transformer._take(replace(model, settings={}, network=b""))
     transformer._path = fspath(path)
+    transformer._hold_out = rule
     return transformer

@@ -85,7 +85,7 @@ def test_the_commands_and_options_are_those_that_work():
             *machine,
             *memory,
         },
-        "train": {"model", "with", "epochs", "columns", "delimiter", "seed", "resume", *machine, *memory},
+        "train": {"model", "with", "epochs", "hold_out", "columns", "delimiter", "seed", "resume", *machine, *memory},
         "sample": {"rows", "where", "seed", "resume", *machine},
         "evaluate": {
             *machine,

@@ -145,21 +145,57 @@ WIDTH = """<!doctype html><meta charset="utf-8"><body style="margin:0">
 <script>
 const frame = document.getElementById("page");
 frame.onload = () => {{
-  const root = frame.contentDocument.documentElement;
+  const inner = frame.contentDocument, root = inner.documentElement, all = (css) => [...inner.querySelectorAll(css)];
+  all("details").forEach((one) => {{ one.open = true; }});
   const found = {{width: root.clientWidth, needed: root.scrollWidth}};
+  found.cut = all("th, td, dt, dd, p").filter((one) => one.scrollWidth > one.clientWidth + 1).length;
+  found.scrolling = all(".scroll").filter((one) => one.scrollWidth > one.clientWidth).length;
+  found.labels = Math.min(...all("tbody th, dt").map((one) => one.clientWidth));
+  const drawn = all("svg.chart > svg").map((one) => [one, one.parentElement]);
+  found.charts = drawn.filter(([box, outer]) => box.querySelector("path").getBoundingClientRect().bottom
+    > outer.getBoundingClientRect().bottom - (outer.querySelector("text.tick") ? 20 : -1)).length;
   document.getElementById("found").textContent = JSON.stringify(found);
 }};
 frame.srcdoc = JSON.parse(document.getElementById("text").textContent);
 </script>"""
+# What notebooks say of the same elements, and more strictly than JupyterLab does.
+NOTEBOOK = """<style>
+.output:not(.x) table {{ table-layout: fixed; margin: auto; }}
+.output:not(.x) td, .output:not(.x) th, .output:not(.x) tr {{ text-align: right; white-space: normal; padding: 1em; }}
+.output svg {{ max-width: 100%; height: auto; }}
+</style><div class="output" style="width:500px">{}</div>"""
 
 
-def test_a_comparison_on_a_phone(tmp_path: Path, random: np.random.Generator) -> None:
-    table = {f"a long name of column {i}": random.lognormal(size=300) for i in range(20)} | {"c": ["b" * 60, "a"] * 150}
+@pytest.fixture(scope="module")
+def compared() -> gpuvgm.report.Comparison:
+    random = np.random.default_rng(0)
+    table = {f"a long name of column {i}": random.lognormal(size=300) for i in range(20)}
+    table |= {"c": ["b" * 60, "a"] * 150, "when": np.datetime64("2024-01-01", "s") + random.integers(0, 10**7, 300)}
     fitted = gpuvgm.TableTransformer(effort="research", max_iter=5).fit(table)
-    text = fitted.evaluate(table, compare=table).to_html()
-    found, console = opened(text, tmp_path, PHONE, wrapper=WIDTH)
+    return fitted.evaluate(table, compare=table)
+
+
+def test_a_comparison_on_a_phone(compared: gpuvgm.report.Comparison, tmp_path: Path) -> None:
+    found, console = opened(compared.to_html(), tmp_path, PHONE, wrapper=WIDTH)
     assert console == ""
     assert found["needed"] <= found["width"] <= PHONE, "tables scroll in boxes of their own"
+
+
+def test_nothing_of_a_comparison_is_cut_at_1280_pixels(compared: gpuvgm.report.Comparison, tmp_path: Path) -> None:
+    found, console = opened(compared.to_html(), tmp_path, 1280, wrapper=WIDTH)
+    assert console == ""
+    assert found["needed"] <= found["width"]
+    assert found["cut"] == found["charts"] == found["scrolling"] == 0
+    assert found["labels"] > 100
+
+
+def test_a_comparison_under_the_style_of_a_notebook(compared: gpuvgm.report.Comparison, tmp_path: Path) -> None:
+    """Labels keep their width in a narrow cell, and charts their axes."""
+    found, console = opened(NOTEBOOK.format(compared._repr_html_()), tmp_path, 1280, wrapper=WIDTH)
+    assert console == ""
+    assert found["needed"] <= found["width"]
+    assert found["cut"] == found["charts"] == 0
+    assert found["labels"] > 100
 
 
 def test_dark_mode(page: str, tmp_path: Path) -> None:

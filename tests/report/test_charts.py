@@ -19,7 +19,7 @@ ROWS = 3000
 def texts_of(values: object) -> list[str]:
     profile = profile_of(values)
     assert profile.histogram is not None
-    labels = axis_labels(profile, profile.histogram)
+    labels = axis_labels(profile.type, profile.histogram)
     assert all(0 <= label.place <= 1 for label in labels)
     return [label.text for label in labels]
 

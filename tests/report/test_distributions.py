@@ -11,7 +11,7 @@ from scipy import stats
 from gpuvgm.datasets import amount
 from gpuvgm.engines import get_engine
 from gpuvgm.report.figures import SHARES
-from gpuvgm.summary.distribution import Pieces, distances, grid_around
+from gpuvgm.summary.distribution import Distances, Pieces
 from gpuvgm.summary.grid import Grid
 from gpuvgm.summary.summary import Summary
 
@@ -46,7 +46,7 @@ def pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def pieces_of(before: np.ndarray, after: np.ndarray, *, whole: bool = False) -> tuple[Pieces, Pieces]:
-    grid = grid_around(before[:SAMPLE], np.empty(0))
+    grid = Pieces.grid_around(before[:SAMPLE], np.empty(0))
     engine = get_engine("auto")
     return tuple(Pieces.of(engine.summarise(x, grid), whole=whole) for x in (before, after))
 
@@ -57,7 +57,7 @@ FINE = ("the same", "noise", "clipped", "skewed", "repeated values a rounding be
 @pytest.mark.parametrize("case", pairs())
 def test_distances_lie_within_their_resolution(case: str) -> None:
     before, after = pairs()[case]
-    found = distances(*pieces_of(before, after))
+    found = Distances.of(*pieces_of(before, after))
     exact = stats.ks_2samp(before, after).statistic
     assert found.ks - ROUNDING <= exact <= found.ks + found.ks_resolution + ROUNDING
     scale = np.max(np.abs(before))  # the exact one overflows on huge rows
@@ -71,7 +71,7 @@ def test_distances_lie_within_their_resolution(case: str) -> None:
 def test_whole_numbers_are_exact(random: np.random.Generator) -> None:
     before = random.poisson(300, ROWS).astype(float)
     after = before + (random.random(ROWS) < 0.01)
-    found = distances(*pieces_of(before, after, whole=True))
+    found = Distances.of(*pieces_of(before, after, whole=True))
     assert found.ks == pytest.approx(stats.ks_2samp(before, after).statistic, abs=ROUNDING)
     assert found.ks_resolution == 0
     assert found.wasserstein == pytest.approx(stats.wasserstein_distance(before, after), rel=1e-12)
@@ -113,7 +113,7 @@ def pieces_of_value(pieces: Pieces, values: np.ndarray) -> np.ndarray:
 
 def test_pieces_lie_side_by_side_and_merge_in_any_order() -> None:
     before, after = pairs()["repeated values a rounding beside"]
-    grid = grid_around(before[:SAMPLE], np.array([20.0, -1e5]))
+    grid = Pieces.grid_around(before[:SAMPLE], np.array([20.0, -1e5]))
     assert_side_by_side(Pieces.of(Summary.from_array(after, grid), whole=False))
     parts = [get_engine("auto").summarise(part, grid) for part in np.array_split(after, 7)]
     one, other = parts[0], parts[-1]
@@ -132,7 +132,7 @@ def assert_side_by_side(pieces: Pieces) -> None:
 
 
 def test_a_grid_of_nothing() -> None:
-    grid: Grid = grid_around(np.array([np.nan, np.inf]), np.empty(0))
+    grid: Grid = Pieces.grid_around(np.array([np.nan, np.inf]), np.empty(0))
     pieces = Pieces.of(Summary.from_array(np.array([1.0, 2.0]), grid), whole=False)
     assert pieces.rows == 2
     assert pieces.moments().mean == pytest.approx(1.5, rel=1e-3)
@@ -147,7 +147,7 @@ NUMBERS = (
 
 @given(NUMBERS, NUMBERS)
 def test_any_rows_keep_to_the_resolution(before: np.ndarray, after: np.ndarray) -> None:
-    found = distances(*pieces_of(before, after))
+    found = Distances.of(*pieces_of(before, after))
     below = [np.searchsorted(np.sort(x), np.r_[before, after], side="right") / len(x) for x in (before, after)]
     exact = np.max(np.abs(below[0] - below[1]))
     assert found.ks - ROUNDING <= exact <= found.ks + found.ks_resolution + ROUNDING

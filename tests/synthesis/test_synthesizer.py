@@ -227,10 +227,15 @@ def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthe
     network = fitted.network_
     turned = replace(network.structure, nodes=network.structure.nodes[::-1])
     stored = fitted.transformer_._stored(summaries=False)
-    settings = stored.settings | {"synthesizer": {"bins": 64, "random_state": 0, "identifiers": {}}}
+    settings = stored.settings | {
+        "synthesizer": {"bins": 64, "random_state": 0, "identifiers": {}, "attributes": {}, "hold_out": None}
+    }
     path = tmp_path / "damaged.gpuvgm"
     save_model(replace(stored, settings=settings, network=write_network(replace(network, structure=turned))), path)
-    with pytest.raises(ModelFileError, match=r"damaged\.gpuvgm: its network is inconsistent"):
+    with pytest.raises(
+        ModelFileError,
+        match=r"damaged\.gpuvgm: its network is inconsistent \(the network's nodes are not its columns\)",
+    ):
         gpuvgm.load(path)
 
 
