@@ -27,8 +27,7 @@ from gpuvgm.summary.summary import Summary
 from gpuvgm.synthesis.numbers import Origin, Rows, numbers_of_rows, numbers_since
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
-LEAST_TAIL = 8  # rows beyond an edge of a tail
-SMALL_TABLE = 1000  # rows, below which there are fewer bins
+LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
 MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
 LEAST_ROWS = 20  # of a value that is drawn by its own count
 LISTED_ROWS = 5  # of one in a list of such values, or without a step, where hardly any comes back by chance
@@ -133,7 +132,7 @@ def bins_of(
     rows : callable
         Gives a sample of the rows of a column.
     interval_limit : int
-        Intervals of equal share of a column of numbers, in a table of 1,000 rows or more.
+        Intervals of equal share of a column of numbers, if each has eight rows.
     rows_per_key : float
         Rows that say the same thing, where each key has one value: what one key has is not drawn by its count.
     """
@@ -307,13 +306,9 @@ class _TrainingValues:
     def edges(self, interval_limit: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
         rows, numbers = int(np.sum(self.rows)), self.numbers
-        shares = np.arange(1, interval_limit) / interval_limit
-        if rows < SMALL_TABLE:
-            interval_count = max(2, int(np.sqrt(rows) / 1.5))
-            shares = np.arange(1, min(interval_limit, interval_count)) / min(interval_limit, interval_count)
-        else:
-            tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_TAIL])
-            shares = np.unique(np.concatenate((shares, tails, 1 - tails)))
+        interval_count = min(interval_limit, max(2, rows // LEAST_INTERVAL))
+        tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
+        shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
         rows_below = np.cumsum(self.rows)[:-1]
         edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
         edge_places = edge_places[edge_places < len(rows_below)]

@@ -94,7 +94,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         The columns and their kinds, as for `TableTransformer`; or a transformer that is fitted to the table, with its
         summaries.
     bins : int
-        Bins of equal share for a column of numbers, 2 to 200; there are more in the tails, and fewer below 1,000 rows.
+        Bins of equal share for a column of numbers, 2 to 200; there are more in the tails, and fewer in small tables.
     conditions_on : sequence of str
         Columns that `sample` is to have conditions on. They are drawn first, so that rows with one of them, or with
         values of the first ones, are drawn from the trees however few the rows that meet it.
