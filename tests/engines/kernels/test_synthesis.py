@@ -8,10 +8,13 @@ import pytest
 from gpuvgm.engines.base import Engine
 from gpuvgm.engines.cuda import CudaEngine, synthesis
 from gpuvgm.engines.tables import CountedColumn, Draw
+from gpuvgm.engines.trees import HERE, LEFT, RIGHT
+from gpuvgm.synthesis.trees import halved_ranges
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, OutOfMemory, Resident
 from tests.engines.kernels.test_rows import shifted
 from tests.engines.test_engines import drawn_column
+from tests.engines.test_trees import columns, target
 
 pytestmark = needs_compiler
 REFERENCE = Engine()
@@ -42,6 +45,26 @@ def test_drawn_rows(device: EmulatedDevice, parents: int, stages: int, rows: int
         for one, other in zip(found, expected, strict=True):
             assert isinstance(one, Resident) and one.dtype == other.dtype
             np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("size", [1, 2, 60])
+@pytest.mark.parametrize("rows", [0, 1, 129, 700])
+def test_trees(device: EmulatedDevice, size: int, rows: int) -> None:
+    """Rows are counted in trees, and drawn from them: nodes that ask numbers, categories, and such as no row had."""
+    asked = columns(900, size)
+    codes = target(asked, size)
+    trees = REFERENCE.grow_trees(codes, halved_ranges(np.bincount(codes, minlength=size)), asked)
+    assert size < 60 or {*np.sign(trees.nodes[:, 3])} == {-1, 0, 1} and {*trees.sides} == {LEFT, RIGHT, HERE}
+    own = np.random.default_rng(5).integers(0, size, rows).astype(np.uint8)
+    others = [column.codes[:rows] for column in columns(900, 99)]
+    shares = np.random.default_rng(6).uniform(0.01, 0.99, len(trees.nodes))
+    draw, engine = Draw(2**63, 7, 2**40 + 3), CudaEngine(REFERENCE, device)
+    for place in (0, 1):
+        moved = [shifted(one, place) for one in others]
+        counts = engine.count_in_trees(shifted(own, place), trees, moved)
+        np.testing.assert_array_equal(counts, REFERENCE.count_in_trees(own, trees, others))
+        drawn = engine.draw_in_trees(trees, moved, shares, draw, rows)
+        np.testing.assert_array_equal(drawn, REFERENCE.draw_in_trees(trees, others, shares, draw, rows))
 
 
 def counted_column(parents: int, groups: int) -> tuple[CountedColumn, list[np.ndarray]]:
