@@ -29,7 +29,7 @@ from gpuvgm.synthesis.numbers import Origin, Rows, numbers_of_rows, numbers_sinc
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
 MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
-LEAST_ROWS = 20  # of a value that is drawn by its own count
+LEAST_ROWS = 8  # of a value that is drawn by its own count
 LISTED_ROWS = 5  # of one in a list of such values, or without a step, where hardly any comes back by chance
 LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: hardly any other is drawn
 SPARSE = 2  # steps, at least, for each of these values
