@@ -36,6 +36,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.neighbors import NearestNeighbors
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+from threadpoolctl import threadpool_limits
 
 import gpuvgm
 from benchmarks.billion import PYARROW, folder_of_files, timed
@@ -185,6 +186,7 @@ def metadata_of(table: Any) -> dict[str, Any]:
 # -- figures
 
 
+@threadpool_limits.wrap(limits=1)  # on more, boosting of few rows waits for its threads
 def figures(training: Any, held_out: Any, sample: Any, seed: int) -> dict[str, Any]:
     """How well a sample agrees with held-out rows, what can be learnt from it, and how near to training rows it is."""
     training, held_out, sample = (plain(rows, training) for rows in (training, held_out, sample))
