@@ -1,4 +1,4 @@
-"""TableSynthesizer on 15 real tables that its development did not look at, beside other generators.
+"""TableSynthesizer on 15 real tables, chosen before any result, beside other generators.
 
 ``python -m benchmarks.synthesis RESULTS GENERATOR ...`` appends a line for each table, seed and generator to a file of
 results: those of TableSynthesizer, of CART in sequence and of the training rows where no generator is named. Half of
