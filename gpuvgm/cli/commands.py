@@ -342,7 +342,7 @@ def train(
     line = f"{model}: {with_}, trained on {counted(rows, 'row')} in {seconds:.2f} s"
     real = [*fitted.real_values]  # of which the training has warned
     document = {"model": model, "with": with_, "rows": rows, "seconds": seconds, "real_values": real}
-    unmodelled = describe_unmodelled(fitted, generator.identifiers_)
+    unmodelled = describe_unmodelled(fitted, generator.identifiers_, getattr(generator, "attributes_", {}))
     return CommandOutcome(document, [line, *filter(None, [unmodelled])])
 
 

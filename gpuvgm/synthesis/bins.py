@@ -30,10 +30,13 @@ TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further
 LEAST_TAIL = 8  # rows beyond an edge of a tail
 SMALL_TABLE = 1000  # rows, below which there are fewer bins
 MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
-LEAST_ROWS = 5  # of a value that is drawn by its own count
-LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: further ones are not drawn
+LEAST_ROWS = 20  # of a value that is drawn by its own count
+LISTED_ROWS = 5  # of one in a list of such values
+LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: hardly any other is drawn
+SPARSE = 2  # steps, at least, for each of these values
 SAME = 1e-11  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
+HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
 EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
 PIECES = 16  # of a bin in which the mixture says where values lie
 Codes = NDArray[np.uint8]
@@ -116,7 +119,9 @@ class Bins:
 # -- bins from fitted columns
 
 
-def bins_of(column: FittedColumn, summary: Summary | None, rows: Rows, interval_limit: int) -> Bins:
+def bins_of(
+    column: FittedColumn, summary: Summary | None, rows: Rows, interval_limit: int, rows_per_key: float = 1.0
+) -> Bins:
     """Bins of a fitted column.
 
     Parameters
@@ -129,11 +134,13 @@ def bins_of(column: FittedColumn, summary: Summary | None, rows: Rows, interval_
         Gives a sample of the rows of a column.
     interval_limit : int
         Intervals of equal share of a column of numbers, in a table of 1,000 rows or more.
+    rows_per_key : float
+        Rows that say the same thing, where each key has one value: what one key has is not drawn by its count.
     """
     if isinstance(column, CategoricalColumn):
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
-    values = _TrainingValues.of(column, summary)
+    values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
     if values.step or column.minimum is None:
         return _bins_of_numbers(column, values, interval_limit)
     numbers = numbers_of_rows(column, rows(column.name))[0]
@@ -162,7 +169,9 @@ def _exact(numbers: Floats, seen: Floats) -> Floats:
     return np.where(is_same, nearest, numbers)
 
 
-def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_limit: int) -> Bins:
+def bins_since(
+    origin: Origin, intervals: Floats, summary: Summary, interval_limit: int, rows_per_key: float = 1.0
+) -> Bins:
     """Bins of the time between a column of datetimes and its origin.
 
     Parameters
@@ -175,9 +184,12 @@ def bins_since(origin: Origin, intervals: Floats, summary: Summary, interval_lim
         Training rows of the column.
     interval_limit : int
         As for `bins_of`.
+    rows_per_key : float
+        As for `bins_of`, but in the sample.
     """
     present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
+    values = replace(values, least_rows=LEAST_ROWS * rows_per_key)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
@@ -259,6 +271,8 @@ class _TrainingValues:
         Column whose mixture spreads the other values; without one they are spread evenly.
     share : float
         Share of all training rows that these are.
+    least_rows : float
+        Rows of a value that is drawn by its own count.
     """
 
     numbers: Floats
@@ -268,6 +282,7 @@ class _TrainingValues:
     ends: tuple[float, float]
     column: NumericColumn | None = None
     share: float = 1.0
+    least_rows: float = LEAST_ROWS
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -310,6 +325,13 @@ class _TrainingValues:
             middle = np.where(middle > upper, middle - self.step, middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
 
+    def are_list(self, heavy: NDArray[np.bool_]) -> bool:
+        """Return whether some values are nearly all, and lie on few of the steps between them."""
+        if np.sum(self.rows[heavy]) < LISTED * np.sum(self.rows) or not heavy.any():
+            return False
+        numbers = self.numbers[heavy]
+        return bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(np.unique(numbers)))
+
     def share_below(self, numbers: Floats) -> Floats:
         """Share of the column's mixture below numbers; the numbers themselves without one."""
         mixture = None if self.column is None else self.column.mixture
@@ -331,8 +353,9 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
     ends = np.concatenate(([low - half], edges, [high + half]))
     of_value = np.searchsorted(edges, values.numbers)
-    heavy = values.single & (values.rows >= LEAST_ROWS)
-    are_listed = not values.step and np.sum(values.rows[heavy]) >= LISTED * np.sum(values.rows)
+    heavy = values.single & (values.rows * LEAST_ROWS >= values.least_rows * LISTED_ROWS)
+    are_listed = values.are_list(heavy)
+    heavy &= are_listed | (values.rows >= values.least_rows)
     borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
     share_below = values.share_below(np.clip(borders, low, high))
     share = np.maximum(np.diff(share_below, axis=1), 0)
@@ -344,7 +367,7 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
         rows = int(np.sum(values.rows[in_interval]))
         numbers, where = np.unique(values.numbers[in_interval & heavy], return_inverse=True)
         counts = np.bincount(where, values.rows[in_interval & heavy], len(numbers))
-        further = 0.0 if are_listed and len(counts) else max(rows - np.sum(counts), UNSEEN_ROWS)
+        further = max(rows - np.sum(counts), UNSEEN_ROWS) if not are_listed else HARDLY * UNSEEN_ROWS
         mass = np.concatenate((counts, further * share[place]))
         ends_of_pieces = np.concatenate((numbers, borders[place, :-1])), np.concatenate((numbers, borders[place, 1:]))
         bins.append(_BinPieces(rows, mass / np.sum(mass), *ends_of_pieces))

@@ -65,6 +65,7 @@ def likeliest_bins(
     rows: Rows,
     interval_limit: int,
     engine: Engine,
+    allows: Callable[[str, str], bool] = lambda _, __: True,
 ) -> dict[str, Bins]:
     """Bins of every column; of datetimes with an origin those of the time between, unless rows are far less likely so.
 
@@ -80,6 +81,8 @@ def likeliest_bins(
         See `bins_of`.
     engine : Engine
         Compute engine.
+    allows : callable
+        Whether a column may depend on another one.
     """
     bins_by_name = {
         name: bins_of(column, summaries.get(name), rows, interval_limit) for name, column in columns.items()
@@ -87,7 +90,8 @@ def likeliest_bins(
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows):
         name, first = origin.column.name, bins_by_name[origin.first.name]
-        if name in bins_since_origin or name in _origins_of(first.name, bins_since_origin):
+        is_known = name in bins_since_origin or name in _origins_of(first.name, bins_since_origin)
+        if is_known or not allows(name, first.name):
             continue
         numbers = numbers_since(origin.column, origin, rows)[0]
         bins, codes = (

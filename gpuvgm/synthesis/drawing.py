@@ -7,16 +7,18 @@ same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpuvgm.arrays import to_numpy
+from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.engines import Engine
 from gpuvgm.engines.tables import Draw, DrawnColumn, Lottery
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.conditioned import ConditionedTrees
 from gpuvgm.synthesis.messages import Messages, propagate
@@ -24,6 +26,47 @@ from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import column_number
 
 Drawn = list[tuple[Codes, Floats]]
+LONGEST_GAP = 1 << 9  # keys that are drawn although no row has them
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTable:
+    """Consecutive keys of one level, which are drawn as rows are.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the draws.
+    ranges : tuple of (int, int)
+        First number and count of the keys, one range after the other.
+    places : ndarray of shape (rows,), int64
+        For each row, or key of the level below, the place of its key in these ranges.
+    """
+
+    seed: int
+    ranges: tuple[tuple[int, int], ...]
+    places: Ints
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.uint64], seed: int) -> KeyTable:
+        """The keys that have given numbers, and those between where the engine draws all faster than ranges."""
+        if not len(numbers):
+            return cls(seed, ((0, 0),), np.empty(0, np.int64))
+        first, last = numbers.min(), numbers.max()
+        if int(last - first) < max(len(numbers), LONGEST_GAP):
+            return cls(seed, ((int(first), int(last - first) + 1),), (numbers - first).astype(np.int64))
+        distinct = np.unique(numbers)
+        breaks = np.flatnonzero(np.diff(distinct) > LONGEST_GAP)
+        firsts, lasts = distinct[np.append(0, breaks + 1)], distinct[np.append(breaks, len(distinct) - 1)]
+        counts = (lasts - firsts).astype(np.int64) + 1
+        which = np.searchsorted(firsts, numbers, side="right") - 1
+        places = (numbers - firsts[which]).astype(np.int64) + (np.cumsum(counts) - counts)[which]
+        return cls(seed, tuple(zip(firsts.tolist(), counts.tolist(), strict=True)), places)
+
+    @property
+    def numbers(self) -> NDArray[np.uint64]:
+        """Numbers of the keys."""
+        return np.concatenate([np.arange(first, first + count, dtype=np.uint64) for first, count in self.ranges])
 
 
 @dataclass(frozen=True)  # no slots: keys are cached
@@ -94,36 +137,77 @@ class Drawing:
 
     def _codes(self, place: int, drawn: Mapping[int, Codes], first_row: int, rows: int, seed: int) -> Codes:
         """Bins of a column for consecutive rows, given those of columns before it, where the engine draws."""
-        structure = self.network.structure
-        node, draw = structure.trees[place], Draw(seed, column_number(structure.nodes[place].name), first_row)
-        asked = [drawn[other] for other in node.asked]
-        return self.engine.draw_in_trees(node.trees, asked, self.network.shares[place], draw, rows)
+        draw = Draw(seed, column_number(self.network.structure.nodes[place].name), first_row)
+        return self._of_trees(place, [drawn[other] for other in self.network.structure.trees[place].asked], draw, rows)
 
-    def _rows_of_trees(self, first_row: int, rows: int, seed: int) -> Drawn:
-        """Consecutive rows, by the trees."""
-        structure, columns = self.network.structure, dict[int, tuple[Codes, Floats]]()
-        drawn = self.trees.codes(first_row, rows, seed) if self.conditions else dict[int, Codes]()
-        for place in structure.order:
-            if place not in drawn:
-                drawn[place] = self._codes(place, drawn, first_row, rows, seed)
-            draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
-            drawn[place], places = self.engine.draw_rows(self._places_of_bins[place], [drawn[place]], draw, rows)
-            columns[place] = to_numpy(drawn[place]), to_numpy(places)
-        return [columns[place] for place in range(len(structure.nodes))]
+    def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
+        """Bins of a column, by its trees."""
+        trees = self.network.structure.trees[place].trees
+        return self.engine.draw_in_trees(trees, asked, self.network.shares[place], draw, rows)
 
-    def rows(self, first_row: int, rows: int, seed: int) -> Drawn:
+    def _drawn(
+        self, place: int, former: Sequence[Codes], draw: Draw, rows: int, *, by_trees: bool
+    ) -> tuple[Codes, Floats]:
+        """Bins of a column and places in them, given the columns that it depends on."""
+        if not by_trees:
+            return self.engine.draw_rows(self._columns[place], former, draw, rows)
+        codes = self._of_trees(place, former, draw, rows)
+        return self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
+
+    def rows(self, first_row: int, rows: int, seed: int, keys: Mapping[int, Sequence[KeyTable]] | None = None) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category. With conditions rows are
-        those of the trees that meet them; where hardly any does, rows are drawn from the network of parents.
+        those of the trees that meet them; where hardly any does, or columns are drawn for keys, rows are drawn from the
+        network of parents.
+
+        Parameters
+        ----------
+        first_row, rows : int
+            The rows.
+        seed : int
+            Seed of the columns that are drawn for each row.
+        keys : mapping of int to sequence of KeyTable, optional
+            By node, of columns that are drawn for each key: the tables of the finest keys, of the next level, and so
+            on up to the keys that they are drawn for.
         """
-        if not self.conditions or self.trees.is_exact:
-            return self._rows_of_trees(first_row, rows, seed)
-        columns: Drawn = []
-        structure, bins = self.network.structure, list[Codes]()  # where the engine draws
-        for node, column, parents in zip(structure.nodes, self._columns, structure.parents, strict=True):
-            draw = Draw(seed, column_number(node.name), first_row)
-            codes, places = self.engine.draw_rows(column, [bins[parent] for parent in parents], draw, rows)
-            bins.append(codes)
-            columns.append((to_numpy(codes), to_numpy(places)))
-        return columns
+        structure, tables = self.network.structure, keys or {}
+        by_trees = not self.conditions or (not tables and self.trees.is_exact)
+        order = structure.order if by_trees else range(len(structure.nodes))
+        decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
+        bins, bins_of_rows = dict[int, Codes](), dict[int, Codes]()  # where the engine draws
+        columns: dict[int, tuple[Codes, Floats]] = {}
+        for place in order:
+            own, others = tables.get(place, ()), structure.trees[place].asked if by_trees else structure.parents[place]
+            former = [
+                _in_rows(bins[other], tables[other][len(own) :]) if own else bins_of_rows[other] for other in others
+            ]
+            number, draws = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]]()
+            ranges, at = own[-1].ranges if own else ((first_row, rows),), 0
+            for first, count in ranges:
+                draw, codes = (
+                    Draw(own[-1].seed if own else seed, number, first),
+                    [one[at : at + count] for one in former],
+                )
+                draws.append(
+                    self._drawn(place, codes, draw, count, by_trees=by_trees)
+                    if place not in decided
+                    else self.engine.draw_rows(self._places_of_bins[place], [decided[place]], draw, count)
+                )
+                at += count
+            bins[place], places = map(_joined, zip(*draws, strict=True))
+            bins_of_rows[place] = _in_rows(bins[place], own)
+            columns[place] = to_numpy(bins_of_rows[place]), to_numpy(_in_rows(places, own))
+        return [columns[place] for place in range(len(structure.nodes))]
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Arrays one after the other, where they lie."""
+    return parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts)
+
+
+def _in_rows(values: Any, tables: Sequence[KeyTable]) -> Any:
+    """What keys have, in the keys of lower levels, or the rows, that belong to them."""
+    for table in reversed(tables):
+        values = values[namespace_of(values).asarray(table.places)]
+    return values

@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from os.path import commonprefix
 from typing import Annotated, Any, Literal
@@ -20,14 +21,27 @@ from gpuvgm.arrays import on_host
 from gpuvgm.columns.inference import UUID
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.rules import whole
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
-from gpuvgm.synthesis.keys import KeyCounts, KeyLayout, check_of, groups_of_keys, with_check_digits
+from gpuvgm.synthesis.attributes import Evidence, values_of
+from gpuvgm.synthesis.keys import (
+    Claims,
+    KeyCounts,
+    KeyLayout,
+    chains_of_keys,
+    check_of,
+    keys_that_determine,
+    with_check_digits,
+)
+from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
 from gpuvgm.synthesis.streams import column_number, shuffled
+from gpuvgm.synthesis.structure import Dependence
 from gpuvgm.table.fit_report import warnings_of_samples
 
+KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level
 _LOG = logging.getLogger("gpuvgm")
 LONGEST = 64  # letters of a shape
 MOST_SHUFFLED = 1 << 62  # values of a shape that are told apart by their number
@@ -63,6 +77,8 @@ class IdentifierForm:
         Check digits, which make no two values different.
     key : KeyLayout, optional
         Of a key: which rows have the same one.
+    level : int
+        Level of the keys of the column in that layout.
     """
 
     kind: Literal["number", "uuid", "shape", "missing"]
@@ -74,23 +90,35 @@ class IdentifierForm:
     length: Annotated[int, whole()] = 0
     check: Literal["", "iban", "luhn"] = ""
     key: KeyLayout | None = None
+    level: Annotated[int, whole()] = 0
 
     @classmethod
-    def of_columns(cls, model: TableModel, rows: pa.Table) -> dict[str, IdentifierForm]:
-        """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`."""
+    def of_columns(cls, model: TableModel, rows: pa.Table, refuted: Claims = frozenset()) -> dict[str, IdentifierForm]:
+        """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`.
+
+        Other columns that keys determine, such as names beside customer numbers, are made once for each key. Keys do
+        not determine what is refuted, as `chains_of_keys` says.
+        """
         identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
         keys = {column.name: rows.column(column.name) for column in identifiers if column.regenerate == "key"}
-        groups = groups_of_keys(keys)
+        levels = chains_of_keys(keys, refuted)
         forms: dict[str, IdentifierForm | None] = {
             column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)
             or cls("number", NUMBER, largest=column.first - column.step)
             for column in identifiers
         }
-        forms |= {name: replace(forms[name] or cls("missing"), key=KeyLayout(group)) for name, group in groups.items()}
         pass_names = [
             column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
         ]
         forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in pass_names}
+        others = {name: rows.column(name) for name, form in forms.items() if form is not None and name not in keys}
+        firsts = {level: name for name, level in reversed(levels.items())}
+        determined = keys_that_determine({name: keys[name] for name in firsts.values()}, others, refuted)
+        levels |= {name: levels[key] for name, key in determined.items()}
+        forms |= {
+            name: replace(forms[name] or cls("missing"), key=KeyLayout(group), level=level)
+            for name, (group, level) in levels.items()
+        }
         return {name: form for name, form in forms.items() if form is not None}
 
     @property
@@ -128,7 +156,7 @@ class IdentifierForm:
         pattern = self.pattern.replace(PART, classes)
         form = replace(self, pattern=pattern, unseen=())
         if self.length >= LONGEST:
-            return IdentifierForm("missing", key=self.key)
+            return IdentifierForm("missing", key=self.key, level=self.level)
         place, token = max(
             ((match.end(), match[0]) for match in re.finditer(r"\\[0aA]", pattern)), default=(len(pattern), r"\0")
         )
@@ -251,6 +279,27 @@ def _codes_of(counts: Counter[str]) -> tuple[str, ...]:
     return tuple(sorted(text for text, count in counts.items() if count >= LEAST_OF_CODES * most))
 
 
+def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int], list[str]]:
+    """Columns of each level of each group of keys, by group and level."""
+    levels = defaultdict[tuple[str, int], list[str]](list)
+    for name, form in forms.items():
+        if form.key is not None:
+            levels[form.key.group, form.level].append(name)
+    return levels
+
+
+def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, skipped: int = 0) -> KeyNumbers:
+    """Numbers of the keys of consecutive rows, by group and level; see `KeyLayout.numbers`."""
+    levels = levels_of_keys(forms)
+    numbers: dict[tuple[str, int], NDArray[np.uint64]] = {}
+    for group, level in sorted(levels, key=lambda key: key[1]):
+        layout = forms[levels[group, level][0]].key
+        assert layout is not None
+        below = numbers.get((group, level - 1))
+        numbers[group, level] = layout.numbers(part, seed, skipped) if below is None else layout.above(below, level - 1)
+    return numbers
+
+
 @dataclass(frozen=True, slots=True)
 class IdentifierCounts:
     """What rows hold of the columns of forms; merging does not depend on the order.
@@ -260,31 +309,46 @@ class IdentifierCounts:
     seen : dict of str to SeenValues
         By column, of those whose values are in the rows.
     keys : dict of str to KeyCounts
-        By column, of the first of each group of keys whose layout is not known.
+        By group of keys whose layout is not known.
+    evidence : dict of str to Evidence
+        By column of these keys, on the columns that it is said to determine.
     """
 
     seen: dict[str, SeenValues]
     keys: dict[str, KeyCounts]
+    evidence: dict[str, Evidence]
 
     @classmethod
     def of(
-        cls, columns: Mapping[str, Any], forms: Mapping[str, IdentifierForm], values: Callable[[str], Any]
+        cls,
+        columns: Mapping[str, Any],
+        forms: Mapping[str, IdentifierForm],
+        attributes: Mapping[str, str],
+        values: Callable[[str], Any],
     ) -> IdentifierCounts:
-        """What some rows hold, given the fitted columns, and the values of a column."""
-        arrays = {name: on_host(values(name)) for name in forms}
+        """What some rows hold, given the fitted columns, attributes of keys, and the values of a column."""
+        claims = _claims_of(forms, attributes)
+        names = dict.fromkeys([*forms, *(other for others in claims.values() for other in others)])
+        arrays = {name: on_host(values(name)) for name in names}
         seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
-        keys = {
-            name: KeyCounts.of(columns[name].hashes(arrays[name]))
-            for name, form in forms.items()
-            if form.key == KeyLayout(name)
+        hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
+        keys, levels = {}, levels_of_keys({name: forms[name] for name in claims})
+        for group in dict.fromkeys(group for group, _ in levels):
+            of_group = sorted(level for other, level in levels if other == group)
+            keys[group] = KeyCounts.of([hashes[levels[group, level][0]] for level in of_group])
+        evidence = {
+            name: Evidence.of(hashes[name], [partial(values_of, columns[other], arrays[other]) for other in others])
+            for name, others in claims.items()
+            if others
         }
-        return cls(seen, keys)
+        return cls(seen, keys, evidence)
 
     def merge(self, other: IdentifierCounts) -> IdentifierCounts:
         """Both sets of rows."""
         return IdentifierCounts(
             {name: seen.merge(other.seen[name]) for name, seen in self.seen.items()},
             {name: keys.merge(other.keys[name]) for name, keys in self.keys.items()},
+            {name: evidence.merge(other.evidence[name]) for name, evidence in self.evidence.items()},
         )
 
     def refined(self, forms: Mapping[str, IdentifierForm]) -> dict[str, IdentifierForm]:
@@ -295,6 +359,28 @@ class IdentifierCounts:
             name: replace(form, key=layouts.get(form.key.group, form.key)) if form.key else form
             for name, form in refined.items()
         }
+
+    def refuted(self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> set[tuple[str, str]]:
+        """Columns of keys, and others that they do not determine though the forms and attributes say so."""
+        claims = _claims_of(forms, attributes)
+        return {
+            (name, other)
+            for name, evidence in self.evidence.items()
+            for other, is_right in zip(claims[name], evidence.confirms, strict=True)
+            if not is_right
+        }
+
+
+def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, list[str]]:
+    """Columns that each column of keys is said to determine, of groups whose layout is not known."""
+    levels = levels_of_keys(forms)
+    claims: dict[str, list[str]] = {}
+    for (group, level), (first, *others) in levels.items():
+        if forms[first].key != KeyLayout(group):
+            continue
+        above = levels.get((group, level + 1), [])[:1]
+        claims[first] = [*others, *above, *(name for name, key in attributes.items() if key == first)]
+    return claims
 
 
 def _texts_in(values: Any) -> list[str]:
@@ -368,7 +454,12 @@ def ways_of_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -
 
 
 def tell_of_samples(
-    model: TableModel, forms: Mapping[str, IdentifierForm], *, fitted_by_user: bool, network: bool = False
+    model: TableModel,
+    forms: Mapping[str, IdentifierForm],
+    attributes: Mapping[str, str],
+    *,
+    fitted_by_user: bool,
+    network: bool = False,
 ) -> None:
     """Warn of choices that may not be wanted in samples, and log how columns are made that are not modelled.
 
@@ -392,13 +483,50 @@ def tell_of_samples(
     for text in () if fitted_by_user else warnings_of_samples(model, seen, network=network):
         warn(text, InferenceWarning)
     if ways:
-        _LOG.info("%s", describe_unmodelled(model, forms))
+        _LOG.info("%s", describe_unmodelled(model, forms, attributes))
 
 
-def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
-    """Description of how values of unmodelled columns are made; empty if all are modelled."""
-    descriptions = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
-    return f"columns that are not modelled: {', '.join(descriptions)}" if descriptions else ""
+def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> str:
+    """Description of how columns are made that are not modelled, or once for each key; empty without such."""
+    ways = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
+    keys = [
+        f"{', '.join(name for name, own in attributes.items() if own == key)} (of each {key})"
+        for key in dict.fromkeys(attributes.values())
+    ]
+    descriptions = {"columns that are not modelled": ways, "columns with one value for each key": keys}
+    return "; ".join(f"{told}: {', '.join(texts)}" for told, texts in descriptions.items() if texts)
+
+
+def levels_of_attributes(
+    forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
+) -> dict[str, tuple[str, int]]:
+    """Group and level of the keys that determine each attribute."""
+    levels = levels_of_keys(forms)
+    of_keys = {name: level for level, names in levels.items() for name in names}
+    return {name: of_keys[key] for name, key in attributes.items()}
+
+
+def rows_per_key(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, float]:
+    """How many rows the keys of each attribute have on average."""
+    of_keys = {name: form.key.rows_per_key(form.level) for name, form in forms.items() if form.key is not None}
+    return {name: of_keys[key] for name, key in attributes.items()}
+
+
+def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], attributes: Any) -> None:
+    """Raise ValueError where loaded attributes depend on columns that are none of their keys, or keys do not fit."""
+    levels = levels_of_keys(forms)
+    for form in forms.values():
+        if form.key is not None:
+            form.key.check()
+            if form.level > len(form.key.members) or (form.key.group, max(form.level - 1, 0)) not in levels:
+                raise ValueError(f'there are no keys of level {form.level} above "{form.key.group}"')
+    if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
+        raise ValueError("its attributes are no columns of the network")
+    dependence = Dependence(levels_of_attributes(forms, attributes))
+    for bins, node in zip(structure.bins, structure.nodes, strict=True):
+        others = [*node.parents, *([] if bins.since is None else [bins.since])]
+        if not all(dependence.allows(node.name, other) for other in others):
+            raise ValueError(f'"{node.name}" is not the same in all rows of a key')
 
 
 def _class_of_letter(letter: str) -> str:

@@ -7,9 +7,9 @@ per key, and row i takes the place that a permutation of the period gives it; ea
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import mixed
 from gpuvgm.columns.records import Count
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.streams import shuffled
 
 Hashes = NDArray[np.uint64]
+Claims = Set[tuple[str, str]]  # of columns of which the first determines the second
 #: Text of no more different values is a code; of those that look like keys, this share looks so.
 MOST_CODES = 255
 ALIKE = 0.95
@@ -29,9 +32,11 @@ REPEATED = 0.995  # of the rows of a sample are different values at most, where 
 #: Columns determine each other where their pairs are at most so many times as many as the values of each.
 ONE_TO_ONE = 1.02
 LEAST_REPEATED = 10  # values that come back, or nothing is known
+NEARLY_AS_MANY = 0.8  # of the values of keys that determine others, for these to be one for each
 LEAST_SHARE = 0.5  # of the values of a key that determines another column, for that to be a key
 COUNTED_KEYS = 1 << 14  # with the smallest hashes, whose rows are counted
 LONGEST_PERIOD = 1 << 20  # rows
+FEW_ROWS = 1 << 16  # of a block, that may hold enough keys
 LOOKS = {
     "e-mail addresses": r"\A[^@\s]+@[^@\s]+\.[A-Za-z]+\z",
     "IBANs": r"\A[A-Z]{2}[0-9]{2} ?([A-Z0-9] ?){11,30}\z",
@@ -43,43 +48,106 @@ LOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class KeyLayout:
-    """Distribution of rows per key.
+    """Distribution of rows per key, in a chain of keys each of which determines the next one.
+
+    The finest keys are of level 0, such as accounts; those of a level determine those of the next one, such as
+    customers. A chain of one level has only the distribution of rows per key.
 
     Parameters
     ----------
     group : str
-        The first of the columns that share their keys' numbers.
+        The first column of the finest keys.
     rows : int
-        Rows of the table that have a key.
-    sizes, keys : tuple of int
-        Numbers of rows, ascending, and how many of the keys that were counted have each.
+        Rows of the table that have all keys.
+    sizes : tuple of int
+        Rows of the finest keys, those of the same keys of the last level one after the other.
+    keys : tuple of int
+        How many of the keys of the last level that were counted are alike.
+    members : tuple of tuple of int
+        For each further level, how many keys of the level below belong to each key.
     """
 
     group: str
     rows: Count = 0
     sizes: tuple[Count, ...] = ()
     keys: tuple[Count, ...] = ()
+    members: tuple[tuple[Count, ...], ...] = ()
 
-    def numbers(self, first_row: int, rows: int, seed: int) -> NDArray[np.uint64]:
-        """Numbers of the keys of consecutive rows."""
-        stops = period_of(self)
+    def check(self) -> None:
+        """Raise ValueError where the parts of a loaded layout do not fit together."""
+        keys = len(self.sizes)
+        for members in self.members:
+            if sum(members) != keys or 0 in members:
+                raise ValueError(f'the keys of "{self.group}" do not belong to others')
+            keys = len(members)
+        if len(self.keys) != keys:
+            raise ValueError(f'the keys of "{self.group}" are not as many as their rows say')
+
+    def numbers(self, part: RowRange, seed: int, skipped: int = 0) -> Hashes:
+        """Numbers of the finest keys of consecutive rows, after those of some periods that are skipped."""
+        stops = period_of(self).stops
         period = np.uint64(stops[-1])
-        periods, places = np.divmod(np.arange(first_row, first_row + rows, dtype=np.uint64), period)
+        rows = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
+        periods, places = np.divmod(rows, period)
         places = shuffled(places, int(period), f"{self.group}/keys", seed)
         keys = np.searchsorted(stops, places.astype(np.int64), side="right").astype(np.uint64)
-        return periods * np.uint64(len(stops)) + keys
+        return (periods + np.uint64(skipped)) * np.uint64(len(stops)) + keys
+
+    def rows_per_key(self, level: int) -> float:
+        """Rows of the keys of a level on average."""
+        period = period_of(self)
+        keys = len(period.stops) if level == 0 else int(period.owners[level - 1][-1]) + 1
+        return float(period.stops[-1]) / keys
+
+    def above(self, numbers: Hashes, level: int) -> Hashes:
+        """Numbers of the keys of the next level that keys of a level determine."""
+        owners = period_of(self).owners[level]
+        periods, places = np.divmod(numbers, np.uint64(len(owners)))
+        return periods * np.uint64(owners[-1] + 1) + owners[places].astype(np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Keys of a period of rows.
+
+    Parameters
+    ----------
+    stops : ndarray of shape (keys,), int64
+        Rows up to the end of each of the finest keys.
+    owners : tuple of ndarray, int64
+        For each level but the last, ascending, the number of the key of the next level that each key determines.
+    """
+
+    stops: NDArray[np.int64]
+    owners: tuple[NDArray[np.int64], ...]
 
 
 @lru_cache(maxsize=16)  # which frozen layouts are keys of
-def period_of(layout: KeyLayout) -> NDArray[np.int64]:
-    """Rows of a period up to the end of each key, shape (keys,); a few periods are as long as the table."""
-    counted_keys, counted_rows = sum(layout.keys), sum(map(int.__mul__, layout.sizes, layout.keys))
+def period_of(layout: KeyLayout) -> Period:
+    """Keys of a period; a few periods are as long as the table."""
+    alike = np.repeat(layout.keys, _finest_of(layout)) if layout.keys else np.empty(0, np.int64)
+    counted_keys, counted_rows = sum(layout.keys), int(np.dot(alike, np.array(layout.sizes, np.int64)))
     if not counted_rows:
-        return np.ones(1, np.int64)
+        none = np.zeros(1, np.int64)
+        return Period(none + 1, (none,) * len(layout.members))
     periods = -(-layout.rows // LONGEST_PERIOD)
     count = max(1, round(layout.rows / periods * counted_keys / counted_rows))
     ranks = (np.arange(count) + 0.5) * (counted_keys / count)
-    return np.cumsum(np.array(layout.sizes)[np.searchsorted(np.cumsum(layout.keys), ranks)])
+    keys, owners = np.searchsorted(np.cumsum(layout.keys), ranks), list[NDArray[np.int64]]()
+    for members in map(np.array, reversed(layout.members)):
+        counts, ends = members[keys], np.cumsum(members)
+        owners.append(np.repeat(np.arange(len(keys)), counts))
+        firsts = np.repeat((ends - members)[keys] - np.cumsum(counts) + counts, counts)
+        keys = firsts + np.arange(len(firsts))
+    return Period(np.cumsum(np.array(layout.sizes)[keys]), tuple(reversed(owners)))
+
+
+def _finest_of(layout: KeyLayout) -> NDArray[np.int64]:
+    """How many of the finest keys each key of the last level has."""
+    finest = np.ones(len(layout.sizes), np.int64)
+    for members in layout.members:
+        finest = np.add.reduceat(finest, np.cumsum(members, dtype=np.int64) - np.array(members, np.int64))
+    return finest
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +156,13 @@ class KeyCounts:
 
     Parameters
     ----------
-    hashes : ndarray of shape (keys,), uint64
-        Ascending.
+    hashes : ndarray of shape (levels, keys), uint64
+        Hashes of the keys of the last level, then of these with the keys of the level below, and so on. Ascending, the
+        first ones first.
     rows : ndarray of shape (keys,), int64
-        Rows of each key.
+        Rows of each of the finest keys.
     all_rows : int
-        Rows of all keys.
+        Rows that have all keys.
     """
 
     hashes: Hashes
@@ -101,28 +170,59 @@ class KeyCounts:
     all_rows: int
 
     @classmethod
-    def of(cls, hashes: Hashes) -> KeyCounts:
-        """Counts of rows by their hashes, 0 where a row has no key."""
-        present = hashes[hashes != 0]
-        return cls(*_added(present, np.ones(len(present), np.int64)), len(present))
+    def of(cls, levels: Sequence[Hashes]) -> KeyCounts:
+        """Counts of rows by hashes of their keys of each level, the finest first; 0 where a row has no key."""
+        present = np.logical_and.reduce([hashes != 0 for hashes in levels])
+        hashes = [levels[-1][present]]
+        for finer in reversed(levels[:-1]):
+            hashes.append(mixed(finer[present] ^ mixed(hashes[-1], 0), 1))
+        for near in low_hashes(hashes[0]):
+            counts = _added(np.stack([level[near] for level in hashes]), np.ones(len(near), np.int64))
+            if len(counts[1]) == COUNTED_KEYS:
+                break
+        return cls(*counts, len(hashes[0]))
 
     def merge(self, other: KeyCounts) -> KeyCounts:
         """Counts of both sets of rows."""
-        hashes, rows = np.concatenate((self.hashes, other.hashes)), np.concatenate((self.rows, other.rows))
+        hashes, rows = np.concatenate((self.hashes, other.hashes), axis=1), np.concatenate((self.rows, other.rows))
         return KeyCounts(*_added(hashes, rows), self.all_rows + other.all_rows)
 
     def layout(self, group: str) -> KeyLayout:
         """Distribution of rows per key, without the hashes."""
-        sizes, keys = np.unique(self.rows, return_counts=True)
-        return KeyLayout(group, self.all_rows, tuple(sizes.tolist()), tuple(keys.tolist()))
+        if len(self.hashes) == 1:
+            sizes, keys = np.unique(self.rows, return_counts=True)
+            return KeyLayout(group, self.all_rows, tuple(sizes.tolist()), tuple(keys.tolist()))
+        last, counts = np.unique(self.hashes[0], return_inverse=True)[1], len(self.rows)
+        if counts == COUNTED_KEYS and last.any():  # the keys of the last one may not all be there
+            counts = int(np.searchsorted(last, last[-1]))
+        last, hashes, rows = last[:counts], self.hashes[:, :counts], self.rows[:counts]
+        order = np.lexsort((last, np.bincount(last, rows)[last]))
+        hashes, members = hashes[:, order], list[tuple[int, ...]]()
+        starts = np.arange(counts)
+        for level in hashes[-2::-1]:
+            firsts = np.flatnonzero(np.append(True, level[starts][1:] != level[starts][:-1])[: len(starts)])
+            members.append(tuple(np.diff(firsts, append=len(starts)).tolist()))
+            starts = starts[firsts]
+        sizes_of_keys = tuple(rows[order].tolist())
+        return KeyLayout(group, self.all_rows, sizes_of_keys, (1,) * len(starts), tuple(members))
+
+
+def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
+    """Yield rows with low hashes, then more of them, and at last all rows: for who needs few keys of many."""
+    rows = FEW_ROWS
+    while rows < len(hashes):
+        yield np.flatnonzero(hashes < np.uint64(2**64 * rows // len(hashes)))
+        rows *= 8
+    yield np.arange(len(hashes))
 
 
 def _added(hashes: Hashes, rows: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
     """The smallest different hashes, and the sums of their rows."""
-    distinct, places = np.unique(hashes, return_inverse=True)
-    totals = np.zeros(len(distinct), np.int64)
-    np.add.at(totals, places, rows)
-    return distinct[:COUNTED_KEYS], totals[:COUNTED_KEYS]
+    distinct, first, places = np.unique(hashes[-1], return_index=True, return_inverse=True)
+    totals = np.bincount(places, rows, len(distinct)).astype(np.int64)
+    order = np.lexsort(hashes[::-1, first])[:COUNTED_KEYS] if len(hashes) > 1 else np.arange(len(distinct))
+    order = order[:COUNTED_KEYS]
+    return hashes[:, first[order]], totals[order]
 
 
 # -- which columns are keys
@@ -179,6 +279,13 @@ class Codes:
         return int(np.count_nonzero(self.numbers >= 0))
 
 
+def rows_of_keys(column: Any) -> NDArray[np.int64]:
+    """One row of each key in a sample of a column, ascending, and all rows without a key."""
+    numbers = Codes.of(plain_column(column)).numbers
+    firsts, without = np.unique(numbers, return_index=True)[1], np.flatnonzero(numbers < 0)
+    return np.union1d(firsts, without)
+
+
 def _look_of(texts: Any) -> str | None:
     """What nearly all texts look like; None for others."""
     for look, pattern in LOOKS.items():
@@ -215,15 +322,70 @@ def _belong(column: Codes, key: Codes) -> bool:
     return _determines(column, key) or (is_fine and _determines(key, column))
 
 
-def groups_of_keys(columns: Mapping[str, Any]) -> dict[str, str]:
-    """For each column of keys the first one that it determines and is determined by, in a sample; perhaps itself."""
+def chains_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) -> dict[str, tuple[str, int]]:
+    """For each column of keys its group, named by the first column of the finest keys, and its level there.
+
+    Columns that determine each other in a sample have the same level of the same group. A group is a chain, in which
+    the keys of each level determine those of the next one. What keys determine beside their chain, and has nearly as
+    many values, such as a second thing that few customers share, has the level of these keys.
+
+    Parameters
+    ----------
+    columns : mapping of str to pyarrow.ChunkedArray
+        A sample of columns of keys.
+    refuted : set of (str, str)
+        Columns of keys that do not determine another one, whatever the sample says.
+    """
     codes = {name: Codes.of(plain_column(column)) for name, column in columns.items()}
-    groups: dict[str, str] = {}
-    for name, column in codes.items():
-        firsts = [(first, codes[first]) for first in dict.fromkeys(groups.values())]
-        alike = (first for first, key in firsts if _determines(column, key) and _determines(key, column))
-        groups[name] = next(alike, name)
-    return groups
+
+    @cache
+    def determines(name: str, other: str) -> bool:
+        return (name, other) not in refuted and _determines(codes[name], codes[other])
+
+    firsts: dict[str, str] = {}
+    for name in codes:
+        alike = (
+            first for first in dict.fromkeys(firsts.values()) if determines(name, first) and determines(first, name)
+        )
+        firsts[name] = next(alike, name)
+    remaining = dict.fromkeys(firsts.values())
+    above = {name: [other for other in remaining if other != name and determines(name, other)] for name in remaining}
+    levels: dict[str, tuple[str, int]] = {}
+    finest_first = sorted(above, key=lambda name: -len(above[name]))
+    for name in finest_first:
+        chain = [] if name in levels else [name]
+        for other in finest_first if chain else ():
+            if other not in levels and other in above[chain[-1]]:
+                chain.append(other)
+        levels |= {other: (name, level) for level, other in enumerate(chain)}
+    groups = [group for group, _ in levels.values()]
+    for name in (name for name in remaining if groups.count(name) == 1):
+        least = len(codes[name].texts) / NEARLY_AS_MANY
+        below = [levels[other] for other in remaining if name in above[other] and len(codes[other].texts) <= least]
+        levels[name] = max(below, key=lambda key: key[1], default=levels[name])
+    return {name: levels[first] for name, first in firsts.items()}
+
+
+def keys_that_determine(
+    columns: Mapping[str, Any], others: Mapping[str, Any], refuted: Claims = frozenset()
+) -> dict[str, str]:
+    """For each other column that keys determine in a sample, the column of keys with the fewest values that does.
+
+    Parameters
+    ----------
+    columns, others : mapping of str to pyarrow.ChunkedArray
+        A sample of columns of keys, and of others.
+    refuted : set of (str, str)
+        Columns of keys that do not determine another one, whatever the sample says.
+    """
+    codes = {name: Codes.of(plain_column(column)) for name, column in columns.items()}
+    fewest_first = sorted(codes, key=lambda name: len(codes[name].texts))
+    determined: dict[str, str] = {}
+    for other, column in others.items() if codes else ():
+        texts = Codes.of(plain_column(column))
+        keys = (key for key in fewest_first if (key, other) not in refuted and _determines(codes[key], texts))
+        determined[other] = next(keys, "")
+    return {other: key for other, key in determined.items() if key}
 
 
 # -- check digits

@@ -7,7 +7,7 @@ and the group of the second; and a bin of that group, which depends on the bin o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +19,7 @@ from gpuvgm.engines.tables import CountedColumn
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.structure import Axis, Node
-from gpuvgm.synthesis.tables import backed_off
+from gpuvgm.synthesis.tables import backed_off, counts_of_keys
 from gpuvgm.synthesis.trees import NodeTrees
 
 
@@ -195,10 +195,13 @@ class Network:
         Bins and nodes.
     counts : JointCounts
         Counts of the training rows.
+    rows_per_key : mapping of str to float
+        Of columns that are drawn once for each key, how many rows a key has on average.
     """
 
     structure: Structure
     counts: JointCounts
+    rows_per_key: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -229,7 +232,7 @@ class Network:
 
     def _tables(self, place: int) -> NodeTables:
         axis, parents = self.structure.axes[place], self.structure.parents[place]
-        pairs, triples = self.counts.pairs[place], self.counts.triples[place]
+        pairs, triples = (self._of_keys(place, tables[place]) for tables in (self.counts.pairs, self.counts.triples))
         levels = self.structure.axes[parents[0]].levels if parents else [np.zeros(1, np.int64)]
         inside = backed_off(pairs, levels, axis.starts).table
         groups = triples.shape[1]
@@ -240,6 +243,10 @@ class Network:
             levels.append(np.arange(len(pairs) * groups))
         table = backed_off(triples.reshape(len(pairs) * groups, -1), levels).table
         return NodeTables(table.reshape(triples.shape), inside)
+
+    def _of_keys(self, place: int, counts: Ints) -> Ints:
+        """Counts of a column's rows, or of its keys where it is drawn once for each."""
+        return counts_of_keys(counts, self.rows_per_key.get(self.nodes[place].name, 1))
 
     def log_probability_by_parents(self, codes: Sequence[Codes], rows: int) -> Floats:
         """Logarithm of the probability of rows' bins by their parents, as rows with conditions are drawn."""
@@ -256,7 +263,8 @@ class Network:
     @cached_property
     def shares(self) -> tuple[Floats, ...]:
         """Probability of the right half at each node of each column's trees."""
-        return tuple(map(NodeTrees.shares, self.structure.trees, self.counts.answers))
+        answers = (self._of_keys(place, counts) for place, counts in enumerate(self.counts.answers))
+        return tuple(map(NodeTrees.shares, self.structure.trees, answers))
 
     @cached_property
     def _log_shares(self) -> tuple[Floats, ...]:

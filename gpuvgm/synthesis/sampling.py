@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -13,19 +13,67 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import Column
 from gpuvgm.columns.model import TableModel
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InputError, listed
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.conditions import Interval, interval_finder
-from gpuvgm.synthesis.drawing import Drawing, Drawn
-from gpuvgm.synthesis.identifiers import IdentifierForm
+from gpuvgm.synthesis.drawing import Drawing, Drawn, KeyTable
+from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers, levels_of_attributes
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import seed_of_attempt
-from gpuvgm.synthesis.values import Values, unmodelled_values, value_maker
+from gpuvgm.synthesis.values import Values, unmodelled_columns, value_maker
 
 TESTED_ROWS = 1 << 12  # that are drawn again together
 FIRST_ATTEMPTS = 1000  # in which one of the rows must meet the conditions
 MOST_ATTEMPTS = 10_000  # for a row; where one row of 400 meets the conditions, one of 10^10 is not drawn in so many
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnRows:
+    """Rows that are drawn: bins and places by node, and numbers of keys by group and level."""
+
+    nodes: Drawn
+    keys: KeyNumbers
+
+    def followed_by(self, other: DrawnRows) -> DrawnRows:
+        """These rows, and further ones."""
+        pairs = zip(self.nodes, other.nodes, strict=True)
+        nodes = [(np.append(own[0], more[0]), np.append(own[1], more[1])) for own, more in pairs]
+        return DrawnRows(nodes, {level: np.append(own, other.keys[level]) for level, own in self.keys.items()})
+
+    def replaced(self, mask: NDArray[np.bool_], other: DrawnRows) -> DrawnRows:
+        """Other rows where a mask says so."""
+        pairs = zip(self.nodes, other.nodes, strict=True)
+        nodes = [(np.where(mask, new[0], own[0]), np.where(mask, new[1], own[1])) for own, new in pairs]
+        return DrawnRows(nodes, {level: np.where(mask, other.keys[level], own) for level, own in self.keys.items()})
+
+
+def _key_tables(
+    forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str], numbers: KeyNumbers, seed: int
+) -> dict[str, tuple[KeyTable, ...]]:
+    """For each attribute the keys to draw it for, after those of the levels below; see `Drawing.rows`.
+
+    Parameters
+    ----------
+    forms : mapping of str to IdentifierForm
+        Forms of the keys.
+    attributes : mapping of str to str
+        Columns that keys determine, each with the first column of these keys.
+    numbers : mapping of (str, int) to ndarray of shape (rows,)
+        Numbers of the rows' keys by group and level.
+    seed : int
+        Seed of the draws.
+    """
+    tables: dict[str, list[KeyTable]] = {}
+    for key in attributes.values():
+        layout, level = forms[key].key, forms[key].level
+        assert layout is not None
+        of_group = tables.setdefault(layout.group, [KeyTable.of(numbers[layout.group, 0], seed)])
+        while len(of_group) <= level:
+            of_group.append(KeyTable.of(layout.above(of_group[-1].numbers, len(of_group) - 1), seed))
+    levels = levels_of_attributes(forms, attributes)
+    return {name: tuple(tables[group][: level + 1]) for name, (group, level) in levels.items()}
 
 
 @dataclass(frozen=True)  # no slots: what draws rows is cached
@@ -42,19 +90,25 @@ class Sampler:
         See `Drawing`.
     identifiers : mapping of str to IdentifierForm
         Forms of identifiers of text.
+    attributes : mapping of str to str
+        Columns that keys determine, each with the first column of these keys.
     engine : str
         Name of the engine that draws.
     tested : mapping of str to tuple
         Intervals of columns of datetimes that are counted from others, as `read_intervals` gives them: rows are drawn
         until they lie in them.
+    skipped : int
+        Periods of keys before those of the rows, so that rows under other conditions have other keys.
     """
 
     model: TableModel
     network: Network
     conditions: Mapping[int, Bins]
     identifiers: Mapping[str, IdentifierForm]
+    attributes: Mapping[str, str]
     engine: str
     tested: Mapping[str, tuple[Interval | None, ...]] = field(default_factory=dict)
+    skipped: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """The parameters alone: the rest is made again in another process."""
@@ -94,34 +148,37 @@ class Sampler:
         if self.tested and rows:
             starts = range(first_row, first_row + rows, TESTED_ROWS)
             parts = [self._rows_that_meet(start, min(TESTED_ROWS, first_row + rows - start), seed) for start in starts]
-            node_draws = [
-                (np.concatenate([codes for codes, _ in node]), np.concatenate([numbers for _, numbers in node]))
-                for node in zip(*parts, strict=True)
-            ]
+            drawn = reduce(DrawnRows.followed_by, parts)
         else:
-            node_draws = self.drawing.rows(first_row, rows, seed)
-        values = SampledColumns(self._values, node_draws)
-        arrays = [
-            values(column.name)
-            if column.name in self._values
-            else unmodelled_values(column, self.identifiers.get(column.name), first_row, rows, seed)
-            for column in self.model.columns
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+            drawn = self._draw(RowRange(first_row, rows), seed, seed)
+        values = SampledColumns(self._values, drawn.nodes)
+        others = [column for column in self.model.columns if column.name not in self._values]
+        arrays = unmodelled_columns(others, self.identifiers, RowRange(first_row, rows), seed, drawn.keys)
+        arrays |= {name: values(name) for name in self._values}
+        return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
-    def _rows_that_meet(self, first_row: int, rows: int, seed: int) -> Drawn:
-        """Consecutive rows, each drawn again with further seeds until it meets all conditions."""
-        draws = self.drawing.rows(first_row, rows, seed)
-        unmet = ~self._meet(draws)
+    def _draw(self, part: RowRange, seed: int, key_seed: int) -> DrawnRows:
+        """Consecutive rows; which keys they have depends on the seed, what each key has on the other one."""
+        numbers = key_numbers(self.identifiers, part, seed, self.skipped)
+        tables = _key_tables(self.identifiers, self.attributes, numbers, key_seed)
+        nodes = enumerate(self.network.structure.nodes)
+        keys = {place: tables[node.name] for place, node in nodes if node.name in tables}
+        return DrawnRows(self.drawing.rows(part.first_row, part.rows, seed, keys), numbers)
+
+    def _rows_that_meet(self, first_row: int, rows: int, seed: int) -> DrawnRows:
+        """Consecutive rows, each drawn again with further seeds until it meets all conditions.
+
+        A row that is drawn again has another key, so that attributes are those of its key.
+        """
+        part = RowRange(first_row, rows)
+        drawn = self._draw(part, seed, seed)
+        unmet = ~self._meet(drawn.nodes)
         for attempt in range(1, MOST_ATTEMPTS):
             if not unmet.any():
-                return draws
-            new_draws = self.drawing.rows(first_row, rows, seed_of_attempt(seed, attempt))
-            accepted = unmet & self._meet(new_draws)
-            draws = [
-                (np.where(accepted, codes, old_codes), np.where(accepted, numbers, old_numbers))
-                for (codes, numbers), (old_codes, old_numbers) in zip(new_draws, draws, strict=True)
-            ]
+                return drawn
+            new_draws = self._draw(part, seed_of_attempt(seed, attempt), seed)
+            accepted = unmet & self._meet(new_draws.nodes)
+            drawn = drawn.replaced(accepted, new_draws)
             unmet &= ~accepted
             if attempt == FIRST_ATTEMPTS and unmet.all():
                 break

@@ -7,11 +7,12 @@ meet in a table are neighbours of each other and sums over tables are exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
@@ -79,7 +80,48 @@ class Axis:
         return np.add.reduceat(counts, self.starts, axis=-1)
 
 
-def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes]) -> tuple[Node, ...]:
+@dataclass(frozen=True, slots=True)
+class Dependence:
+    """Which columns others may depend on, so that attributes are the same in all rows of a key.
+
+    Parameters
+    ----------
+    levels : mapping of str to (str, int)
+        Group and level of the keys that determine each attribute.
+    rows : mapping of (str, int) to ndarray, int64
+        One row of each key of a level in a sample. Further rows of a key are no evidence of their own.
+    first : tuple of str
+        Columns that are drawn before others that they need not follow.
+    """
+
+    levels: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    rows: Mapping[tuple[str, int], Ints] = field(default_factory=dict)
+    first: tuple[str, ...] = ()
+
+    def allows(self, name: str, other: str) -> bool:
+        """Return whether a column may depend on another one."""
+        if name not in self.levels:
+            return True
+        (group, level), (other_group, other_level) = self.levels[name], self.levels.get(other, ("", -1))
+        return group == other_group and level <= other_level
+
+    def rows_of(self, name: str) -> Ints | slice:
+        """Rows that are evidence of what a column depends on."""
+        return self.rows[self.levels[name]] if name in self.levels else slice(None)
+
+    def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
+        """Whether the column of each row may depend on that of each place, shape (columns, columns)."""
+        if not self.levels:
+            return np.ones((len(names), len(names)), np.bool_)
+        return np.array([[self.allows(name, other) for other in names] for name in names], np.bool_)
+
+
+ANY_COLUMNS = Dependence()
+
+
+def learn_structure(
+    bins: Sequence[Bins], codes: Sequence[Codes], dependence: Dependence = ANY_COLUMNS
+) -> tuple[Node, ...]:
     """Return the columns as nodes, in an order in which each comes after its parents.
 
     Parameters
@@ -88,29 +130,42 @@ def learn_structure(bins: Sequence[Bins], codes: Sequence[Codes]) -> tuple[Node,
         Bins of the columns.
     codes : sequence of ndarray of shape (rows,), uint8
         The bin of each row of a sample, by column.
+    dependence : Dependence
+        Which columns may depend on which, and rows that are evidence of it; by default all.
     """
-    search = _ParentSearch(*zip(*map(_searched, bins, codes), strict=True)) if bins else _ParentSearch([], [])
-    candidates = search.candidates()
+    searched, levels = [*map(_searched, bins, codes)], [dependence.levels.get(one.name) for one in bins]
+    allowed = dependence.mask([one.name for one in bins])
+    searches: dict[tuple[str, int] | None, _ParentSearch] = {}
+    for level in dict.fromkeys(levels):
+        rows_of_level: Ints | slice = slice(None) if level is None else dependence.rows[level]
+        searches[level] = _ParentSearch([axis for axis, _ in searched], [code[rows_of_level] for _, code in searched])
+    search_of = [searches[level] for level in levels]
+    candidates_of = {level: search.candidates(allowed) for level, search in searches.items()}
+    candidates = [candidates_of[level][place] for place, level in enumerate(levels)]
     parents_of: dict[int, tuple[int, ...]] = {}
     nodes = []
     while len(parents_of) < len(bins):
+        ready = ready_columns(allowed, parents_of)
         options = (
             option
-            for child in range(len(bins))
-            if child not in parents_of
-            for option in _list_parents(search, child, [p for p in candidates[child] if p in parents_of], parents_of)
+            for child in ready
+            for option in _list_parents(
+                search_of[child], child, [p for p in candidates[child] if p in parents_of], parents_of
+            )
         )
         gains, child, chosen = max(options, key=lambda option: sum(option[0]), default=((), -1, ()))
         if child < 0:  # nothing that is left depends on what is there: the column that others gain most from
             remaining = [child for child in range(len(bins)) if child not in parents_of]
             child = max(
-                remaining,
+                ready,
                 key=lambda candidate: sum(
-                    search.gain(dependent, candidate) for dependent in remaining if candidate in candidates[dependent]
+                    search_of[dependent].gain(dependent, candidate)
+                    for dependent in remaining
+                    if candidate in candidates[dependent]
                 ),
             )
         parents_of[child] = chosen
-        rows = max(len(codes[child]), 1)
+        rows = max(search_of[child].rows, 1)
         nodes.append(Node(bins[child].name, tuple(bins[p].name for p in chosen), tuple(gain / rows for gain in gains)))
     return tuple(nodes)
 
@@ -121,6 +176,14 @@ def _searched(bins: Bins, codes: Codes) -> tuple[Axis, Codes]:
         return Axis(bins), codes
     groups = bins.groups(SEARCHED)
     return Axis(replace(bins, rows=np.bincount(groups, bins.rows).astype(np.int64))), groups.astype(np.uint8)[codes]
+
+
+def ready_columns(allowed: NDArray[np.bool_], placed: Collection[int]) -> list[int]:
+    """Columns that may come next: all that they may depend on, but not the other way round, are placed."""
+    remaining = np.delete(np.arange(len(allowed)), [*placed])
+    own = allowed[np.ix_(remaining, remaining)]
+    ready: list[int] = remaining[~(own & ~own.T).any(axis=1)].tolist()
+    return ready
 
 
 def _list_parents(
@@ -153,13 +216,14 @@ class _ParentSearch:
 
     def __init__(self, axes: Sequence[Axis], codes: Sequence[Codes]) -> None:
         self._axes = axes
+        self.rows = len(codes[0]) if codes else 0
         self._codes = [code.astype(np.int64) for code in codes]
         self._groups = [axis.child[code] for axis, code in zip(axes, self._codes, strict=True)]
         self._coarse = [axis.parent[code] for axis, code in zip(axes, self._codes, strict=True)]
         self._gains: dict[tuple[int, ...], float] = {}
         self._leave_one_out: dict[tuple[int, int], Floats] = {}
 
-    def candidates(self) -> list[list[int]]:
+    def candidates(self, allowed: NDArray[np.bool_]) -> list[list[int]]:
         """For each column, those with the largest mutual information; between groups of bins, which is quick."""
         columns = range(len(self._axes))
         gain = np.full((len(columns), len(columns)), -np.inf)
@@ -170,8 +234,8 @@ class _ParentSearch:
                 )
                 gain[first, second] = gain[second, first] = _mutual_information(table)
         return [
-            [int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if p != first]
-            for first, row in enumerate(gain)
+            [int(p) for p in np.argsort(-row, kind="stable")[:CANDIDATES] if p != first and allowed[first, p]]
+            for first, row in enumerate(np.where(allowed, gain, -np.inf))
         ]
 
     def gain(self, child: int, parent: int) -> float:

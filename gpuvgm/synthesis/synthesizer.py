@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from hashlib import sha256
 from os import fspath
@@ -36,21 +36,26 @@ from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats
-from gpuvgm.synthesis.bins import bin_finder, check_fits
+from gpuvgm.synthesis.attributes import find_attributes
+from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, bins_since, check_fits, origin_of
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
     IdentifierForm,
+    check_attributes,
     describe_unmodelled,
+    levels_of_attributes,
+    levels_of_keys,
+    rows_per_key,
     tell_of_samples,
 )
-from gpuvgm.synthesis.keys import keys_found
+from gpuvgm.synthesis.keys import keys_found, rows_of_keys
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
-from gpuvgm.synthesis.numbers import Rows
+from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
-from gpuvgm.synthesis.structure import SAMPLE_ROWS, learn_structure
+from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, learn_structure
 from gpuvgm.synthesis.trees import grow_all
 from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
@@ -67,6 +72,7 @@ _LOG = logging.getLogger("gpuvgm")
 _BINS, _ROWS = whole(2, 200), whole()
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
+THIN_RUN = 64  # rows of a sample that follow each other in a smaller one
 TREE_ROWS = 200_000  # of a sample, from which trees are grown
 SETTINGS = ("bins", "random_state")  # that a file keeps
 
@@ -75,8 +81,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     """A generator of synthetic tables that is made of counts.
 
     Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
-    (as synthpop's, Nowok et al. 2016), which are grown from a sample and counted over all rows in one scan. A value
-    with five rows or more is drawn by its count, others from the mixture that `TableTransformer` fits to the column.
+    (as synthpop's, Nowok et al. 2016), which are grown from a sample and counted over all rows in one scan. Values
+    with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column.
     Dates that are never before others of their row are drawn as the time since these. No neural network is trained.
     The same scan counts a Bayesian network (Chow & Liu 1968; with two parents as in Zhang et al. 2017), from which rows
     are drawn that hardly any row of the table is like.
@@ -106,6 +112,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         Trees, parents and counts of each column. Printed, it shows each column's parents and what they gain.
     identifiers_ : dict of str to IdentifierForm
         Forms of the columns that are not modelled.
+    attributes_ : dict of str to str
+        Modelled columns that have one value for each key, each with the first column of these keys.
 
     Examples
     --------
@@ -122,6 +130,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     transformer_: TableTransformer
     network_: Network
     identifiers_: dict[str, IdentifierForm]
+    attributes_: dict[str, str]
 
     def __init__(
         self,
@@ -182,17 +191,19 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         _BINS(self.bins, "bins")
         with _read_twice(any_source(source)) as table:
             if self.like is not None:
-                structure = self.like._fitted().structure
-                transformer, forms = self.like.transformer_, self.like.identifiers_
+                transformer, structure = self.like.transformer_, self.like._fitted().structure
+                plan = _SamplePlan(structure, self.like.identifiers_, self.like.attributes_)
+                counts = self._counts(transformer, plan, table)
+                plan = replace(plan, forms=counts.identifiers.refined(plan.forms))
             else:
                 transformer = self._transformer(table)
-                rows = sampled_rows(table, transformer.model_, TREE_ROWS)
-                structure = self._structure(transformer, rows)
-                forms = IdentifierForm.of_columns(transformer.model_, thinned(rows))
-            counts, forms = self._counts(transformer, structure, forms, table)
-        self.transformer_, self.network_, self.identifiers_ = transformer, Network(structure, counts), forms
+                plan, counts = self._learn(transformer, table)
+        self.transformer_, self.attributes_ = transformer, {**plan.attributes}
+        self.identifiers_ = dict(plan.forms)
+        self.network_ = Network(plan.structure, counts.joint, rows_per_key(self.identifiers_, self.attributes_))
         if self.like is None:  # which has told of its own choices
-            tell_of_samples(transformer.model_, forms, fitted_by_user=isinstance(self.columns, TableTransformer))
+            is_fitted = isinstance(self.columns, TableTransformer)
+            tell_of_samples(transformer.model_, self.identifiers_, self.attributes_, fitted_by_user=is_fitted)
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:
@@ -225,9 +236,11 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         if not hasattr(self, "network_"):
             return self.fit(source)
         network = self.network_
+        plan = _SamplePlan(network.structure, self.identifiers_, self.attributes_)
         with _read_twice(any_source(source)) as table:
-            counts, forms = self._counts(self.transformer_, network.structure, self.identifiers_, table)
-        self.network_, self.identifiers_ = Network(network.structure, network.counts.merge(counts)), forms
+            counts = self._counts(self.transformer_, plan, table)
+        self.network_ = replace(network, counts=network.counts.merge(counts.joint))
+        self.identifiers_ = counts.identifiers.refined(plan.forms)
         return self
 
     def merge(self, other: TableSynthesizer) -> TableSynthesizer:
@@ -264,9 +277,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
                 "TableSynthesizer(like=the_other)"
             )
         merged = self.__sklearn_clone__()
-        merged.transformer_ = self.transformer_
+        merged.transformer_, merged.attributes_ = self.transformer_, self.attributes_
         merged.identifiers_ = {name: form.merge(other.identifiers_[name]) for name, form in self.identifiers_.items()}
-        merged.network_ = Network(network.structure, network.counts.merge(other_network.counts))
+        merged.network_ = replace(network, counts=network.counts.merge(other_network.counts))
         return merged
 
     def sample(
@@ -350,7 +363,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     def _sample_rows_of(self, table: Source, part: RowRange, seed: int | None, out: Path_ | None) -> Any:
         """Rows with the values of the rows of a table, which may lack columns.
 
-        Rows of the same values are drawn one after the other.
+        Rows of the same values are drawn one after the other. They have keys of their own, as attributes depend on the
+        conditions.
         """
         if out is not None:
             raise InputError(
@@ -366,8 +380,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             places.setdefault(tuple(row.values()), []).append(place)
         row_seed, start = self._seed_of(part.first_row, part.rows, seed), part.first_row
         batches: list[pa.RecordBatch] = []
-        for values, own in places.items():
+        for skipped, (values, own) in enumerate(places.items()):
             sampler = self._sampler(self._fitted(), dict(zip(names, values, strict=True)))
+            sampler = replace(sampler, skipped=skipped if self.attributes_ else 0)
             blocks = RowRange(start, len(own)).ranges(BLOCK_ROWS)
             batches += [sampler.rows(block.first_row, block.rows, row_seed) for block in blocks]
             start += len(own)
@@ -535,6 +550,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         network = self._fitted()
         settings: dict[str, Any] = {name: getattr(self, name) for name in SETTINGS}
         settings["identifiers"] = {name: document_of(form) for name, form in self.identifiers_.items()}
+        settings["attributes"] = self.attributes_
         # Read again before it is written, so that no file appears that cannot be loaded.
         save_generator(self.transformer_, settings, write_network(network), path, lambda model: _of_model(model, path))
 
@@ -567,47 +583,100 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
         return keys_found({name: rows.column(name) for name in texts}, whole=whole)
 
-    def _structure(self, transformer: TableTransformer, rows: pa.Table) -> Structure:
-        """Bins, and a network learnt from a sample of the rows."""
+    def _learn(self, transformer: TableTransformer, table: Source) -> tuple[_SamplePlan, _TableCounts]:
+        """How rows are made, from a sample, and the counts of all rows; what these refute is learnt again."""
+        model = transformer.model_
+        many, refuted = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]]()
+        rows = thinned(many)
+        while True:
+            forms = IdentifierForm.of_columns(model, rows, refuted)
+            firsts = [names[0] for names in levels_of_keys(forms).values()]
+            attributes = find_attributes(model.by_name, firsts, rows, refuted)
+            dependence = self._dependence(forms, attributes)
+            plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes)
+            counts = self._counts(transformer, plan, table)
+            more = counts.identifiers.refuted(forms, attributes)
+            if more <= refuted:
+                plan = replace(plan, forms=counts.identifiers.refined(forms))
+                structure = self._spread_by_keys(transformer, plan, rows, dependence(rows))
+                return replace(plan, structure=structure), counts
+            refuted |= more
+
+    def _dependence(
+        self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
+    ) -> Callable[[pa.Table], Dependence]:
+        """Which columns may depend on which, with evidence from a sample of rows."""
+        levels = levels_of_attributes(forms, attributes)
+
+        def of_rows(rows: pa.Table) -> Dependence:
+            one_of_each = {levels[name]: rows_of_keys(rows.column(key)) for name, key in attributes.items()}
+            return Dependence(levels, one_of_each, tuple(self.conditions_on))
+
+        return of_rows
+
+    def _spread_by_keys(
+        self, transformer: TableTransformer, plan: _SamplePlan, rows: pa.Table, dependence: Dependence
+    ) -> Structure:
+        """The structure with the same bins, in which no attribute's value of few keys is drawn by its rows."""
+        columns, summaries = transformer.model_.by_name, transformer.summaries_
+        per_key, bins = rows_per_key(plan.forms, plan.attributes), list[Bins]()
+        for one in plan.structure.bins:
+            origin = origin_of(columns, one)
+            if one.name not in plan.attributes or one.name not in summaries:
+                bins.append(one)
+            elif origin is None:
+                bins.append(
+                    bins_of(columns[one.name], summaries[one.name], rows_of(rows), self.bins, per_key[one.name])
+                )
+            else:
+                numbers = numbers_since(origin.column, origin, rows_of(rows))[0]
+                in_sample = rows.num_rows / len(dependence.rows[dependence.levels[one.name]])
+                bins.append(bins_since(origin, numbers, summaries[one.name], self.bins, in_sample))
+        return replace(plan.structure, bins=tuple(bins))
+
+    def _structure(
+        self, transformer: TableTransformer, rows: pa.Table, dependence: Callable[[pa.Table], Dependence]
+    ) -> Structure:
+        """Bins, network and trees, learnt from a sample of the rows."""
         model, summaries = transformer.model_, transformer.summaries_
         columns, engine = [column for column in model.columns if column.is_encoded], get_engine(self.engine)
 
         by_name = {column.name: column for column in columns}
         check_names(self.conditions_on, [*by_name])
-        few = rows_of(thinned(rows))
-        bins = likeliest_bins(by_name, summaries, few, self.bins, engine)
+        few = thinned(rows)
+        bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, dependence(few).allows)
         few_codes, codes = (
-            {name: bin_finder(by_name, own, engine)(sample) for name, own in bins.items()}
-            for sample in (few, rows_of(rows))
+            {name: bin_finder(by_name, own, engine)(rows_of(sample)) for name, own in bins.items()}
+            for sample in (few, rows)
         )
-        nodes = learn_structure([*bins.values()], [*few_codes.values()])
+        nodes = learn_structure([*bins.values()], [*few_codes.values()], dependence(few))
         names = [node.name for node in nodes]
         order, trees = grow_all(
             [bins[name] for name in names],
             [codes[name] for name in names],
             [by_name[name].kind == "categorical" for name in names],
-            [names.index(name) for name in self.conditions_on],
+            dependence(rows),
             engine,
             LocalExecutor(self.threads).threads,
         )
         return Structure(tuple(bins[name] for name in names), nodes, order, trees)
 
-    def _counts(
-        self, transformer: TableTransformer, structure: Structure, forms: dict[str, IdentifierForm], table: Source
-    ) -> tuple[JointCounts, dict[str, IdentifierForm]]:
-        """Joint counts of all rows, and forms that make none of their values."""
+    def _counts(self, transformer: TableTransformer, plan: _SamplePlan, table: Source) -> _TableCounts:
+        """Counts of all rows."""
         model = transformer.model_
         check_columns(table, model)
-        names, columns = [bins.name for bins in structure.bins], model.by_name
-        read = {name: form for name, form in forms.items() if form.is_read}
+        names, columns = [bins.name for bins in plan.structure.bins], model.by_name
+        read = {name: form for name, form in plan.forms.items() if form.is_read}
         with self._run("count", table) as run:
-            build = partial(_counter, {name: columns[name] for name in [*names, *read]}, structure, read, run.engine)
+            build = partial(
+                _counter, {name: columns[name] for name in [*names, *read]}, replace(plan, forms=read), run.engine
+            )
             counts: _TableCounts | None = run.executor.map_merge(
                 run.prepared(build), run.blocks([*names, *read]), _TableCounts.merge
             )
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
-        return counts.joint, counts.identifiers.refined(forms)
+        return counts
 
     @property
     def _machine(self) -> dict[str, Any]:
@@ -633,7 +702,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         restrictions = {
             place: restricted_bins[name] for place, name in enumerate(bins) if restricted_bins[name] is not bins[name]
         }
-        return Sampler(model, network, restrictions, self.identifiers_, self.engine, tested)
+        return Sampler(model, network, restrictions, self.identifiers_, self.attributes_, self.engine, tested)
 
     def _digest(self, sampler: Sampler) -> str:
         conditions = [(place, bins.mass.tolist()) for place, bins in sampler.conditions.items()]
@@ -651,7 +720,8 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
             model, network = self.transformer_.model_, self.network_
             rows, columns = counted(network.counts.rows, "row"), counted(len(network.structure.bins), "column")
             lines.append(f"fitted on {rows}: {columns} modelled")
-            lines += filter(None, (describe_unmodelled(model, self.identifiers_), model.describe_real_values()))
+            unmodelled = describe_unmodelled(model, self.identifiers_, self.attributes_)
+            lines += filter(None, (unmodelled, model.describe_real_values()))
         return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
@@ -668,7 +738,7 @@ def _warn_of_rare(sampler: Sampler, rows: int) -> None:
         _LOG.warning(
             "conditions: the model expects only %.1g of %s training rows to meet them", mass * rows, f"{rows:,}"
         )
-    if sampler.conditions and not sampler.drawing.trees.is_exact:
+    if sampler.conditions and not sampler.attributes and not sampler.drawing.trees.is_exact:
         names = [sampler.network.structure.bins[place].name for place in sampler.conditions]
         _LOG.warning(
             "conditions: few rows meet those on %s, which are drawn from a network with two parents a column; "
@@ -711,9 +781,9 @@ def rows_of(table: pa.Table) -> Rows:
 
 
 def thinned(rows: pa.Table) -> pa.Table:
-    """Every so many rows, so that `SAMPLE_ROWS` are left at most."""
-    every = -(-rows.num_rows // SAMPLE_ROWS)
-    return rows.take(np.arange(0, rows.num_rows, every)) if every > 1 else rows
+    """Short runs of rows from everywhere, about `SAMPLE_ROWS` in all: neighbours may be of one key."""
+    every, places = -(-rows.num_rows // SAMPLE_ROWS), np.arange(rows.num_rows)
+    return rows.take(places[places // THIN_RUN % every == 0]) if every > 1 else rows
 
 
 def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS) -> pa.Table:
@@ -738,11 +808,28 @@ def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE
 
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
     """Forms of the columns that are not modelled, which make no value of the table."""
-    forms = IdentifierForm.of_columns(model, sampled_rows(table, model))
-    read, columns = {name: form for name, form in forms.items() if form.is_read}, model.by_name
-    blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
-    counts = [IdentifierCounts.of(columns, read, block.column) for block in blocks]
-    return reduce(IdentifierCounts.merge, counts).refined(forms) if counts else forms
+    rows, columns, refuted = sampled_rows(table, model), model.by_name, set[tuple[str, str]]()
+    while True:
+        forms = IdentifierForm.of_columns(model, rows, refuted)
+        read = {name: form for name, form in forms.items() if form.is_read}
+        blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
+        counts = [IdentifierCounts.of(columns, read, {}, block.column) for block in blocks]
+        if not counts:
+            return forms
+        merged = reduce(IdentifierCounts.merge, counts)
+        more = merged.refuted(forms, {})
+        if more <= refuted:
+            return merged.refined(forms)
+        refuted |= more
+
+
+@dataclass(frozen=True, slots=True)
+class _SamplePlan:
+    """How rows are made: bins and network, forms of columns that are not modelled, and attributes of keys."""
+
+    structure: Structure
+    forms: Mapping[str, IdentifierForm]
+    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -757,16 +844,14 @@ class _TableCounts:
         return _TableCounts(self.joint.merge(other.joint), self.identifiers.merge(other.identifiers))
 
 
-def _counter(
-    columns: dict[str, FittedColumn], structure: Structure, forms: dict[str, IdentifierForm], engine: str
-) -> Any:
+def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
     """Return a function that counts a block of rows where they lie."""
-    row_engine = get_engine(engine)
+    row_engine, structure = get_engine(engine), plan.structure
     finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> _TableCounts:
         joint = structure.counts([find(block.column) for find in finders], block.rows, row_engine)
-        return _TableCounts(joint, IdentifierCounts.of(columns, forms, block.column))
+        return _TableCounts(joint, IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column))
 
     return count
 
@@ -832,16 +917,20 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         kind = {"ctgan": "CTGAN", "tvae": "TVAE"}.get(settings["with"], "synthesizer")
         raise InputError(f"{fspath(path)}: holds a {kind}: load it with gpuvgm.integrations.ctgan.{kind}.load")
     try:
-        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "identifiers"}:
+        if not isinstance(settings, dict) or {*settings} != {*SETTINGS, "identifiers", "attributes"}:
             raise ValueError("its settings are not those of a synthesizer")
         settings = dict(settings)
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
+        attributes = settings.pop("attributes")
         _BINS(settings["bins"], "bins")
         network = read_network(model.network)
         for bins in network.structure.bins:
             check_fits(transformer.model_[bins.name], bins)
+        check_attributes(network.structure, forms, attributes)
+        network = replace(network, rows_per_key=rows_per_key(forms, attributes))
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
     synthesizer = TableSynthesizer(**settings)
-    synthesizer.transformer_, synthesizer.network_, synthesizer.identifiers_ = transformer, network, forms
+    synthesizer.transformer_, synthesizer.network_ = transformer, network
+    synthesizer.identifiers_, synthesizer.attributes_ = forms, attributes
     return synthesizer

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpuvgm.arrays import mixed
 from gpuvgm.summary.grid import Floats, Ints
 
 WEIGHTS = (0.25, 1.0)
@@ -75,6 +76,17 @@ def backed_off(counts: Ints, levels: Sequence[Ints], starts: Ints | None = None)
         mass = WEIGHTS[best] * np.maximum(kinds, 1)
         table, leave_one_out, likelihood = (n + mass * table) / (totals + mass), trials[best], likelihoods[best]
     return ConditionalTable(table, leave_one_out, likelihood)
+
+
+def counts_of_keys(rows: Ints, rows_per_key: float) -> Ints:
+    """Counts of keys from those of their rows: quotients that are rounded up or down, as the place in a table has it.
+
+    Rows of one key are no evidence of their own: they would make what a few keys have look certain.
+    """
+    if rows_per_key == 1:
+        return rows
+    uniforms = mixed(np.arange(rows.size, dtype=np.uint64), 0).reshape(rows.shape) * 2.0**-64
+    return np.floor(rows / rows_per_key + uniforms).astype(np.int64)
 
 
 def left_out(n: Floats, totals: Floats, kinds: NDArray[Any], weight: float, coarser: Floats) -> Floats:

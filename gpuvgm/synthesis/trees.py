@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,7 @@ from gpuvgm.engines import Engine
 from gpuvgm.engines.trees import AskedColumn, Trees
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
 ORDER_GROUPS = 16  # of a column's bins, by which columns are ordered
@@ -105,7 +106,7 @@ def grow_all(
     bins: Sequence[Bins],
     codes: Sequence[Codes],
     are_categories: Sequence[bool],
-    first: Sequence[int],
+    dependence: Dependence,
     engine: Engine,
     threads: int,
 ) -> tuple[tuple[int, ...], tuple[NodeTrees, ...]]:
@@ -119,22 +120,26 @@ def grow_all(
         The bin of each row of a sample, by column.
     are_categories : sequence of bool
         Whether the order of a column's bins means nothing.
-    first : sequence of int
-        Places of columns that come before all others, in this order.
+    dependence : Dependence
+        Which columns may depend on which, and rows that are evidence of it.
     engine : Engine
         Engine that grows.
     threads : int
         Columns whose trees are grown at once.
     """
+    names = [one.name for one in bins]
     columns = [AskedColumn(*column) for column in zip(codes, map(len, bins), are_categories, strict=True)]
-    order, told = _order_of(columns, first)
+    allowed = dependence.mask(names)
+    order, told = _order_of(columns, allowed, [names.index(name) for name in dependence.first])
     rank = {place: at for at, place in enumerate(order)}
 
     def grow(place: int) -> NodeTrees:
-        nearest = sorted(order[: rank[place]], key=lambda other: (-told[place, other], other))
-        asked = tuple(sorted(nearest[:CANDIDATES]))
-        ranges = halved_ranges(np.bincount(codes[place], minlength=len(bins[place])))
-        return NodeTrees(asked, engine.grow_trees(codes[place], ranges, [columns[at] for at in asked]))
+        former = [other for other in order[: rank[place]] if allowed[place, other]]
+        asked = tuple(sorted(sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]))
+        rows = dependence.rows_of(names[place])
+        own, others = codes[place][rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
+        ranges = halved_ranges(np.bincount(own, minlength=len(bins[place])))
+        return NodeTrees(asked, engine.grow_trees(own, ranges, others))
 
     with ThreadPoolExecutor(threads) as pool:
         return tuple(order), tuple(pool.map(grow, range(len(bins))))
@@ -163,20 +168,23 @@ def halved_ranges(rows: Ints) -> NDArray[np.int32]:
     return np.array(ranges, np.int32).reshape(-1, 5)
 
 
-def _order_of(columns: Sequence[AskedColumn], first: Sequence[int]) -> tuple[list[int], Ints]:
+def _order_of(
+    columns: Sequence[AskedColumn], allowed: NDArray[np.bool_], first: Sequence[int]
+) -> tuple[list[int], Ints]:
     """Order of the columns, and what each two of them tell of each other.
 
     Without others the column that tells most of all others comes first; then always the one that any before it tells
-    most of.
+    most of, of those that may come next.
     """
     groups, count = [column.grouped(ORDER_GROUPS) for column in columns], len(columns)
     told = np.zeros((count, count), np.int64)
     for i in range(count):
         for j in range(i):
             told[i, j] = told[j, i] = groups[i].information(groups[j])
-    order = [*first] or [int(np.argmax(told.sum(axis=1)))] if count else []
+    order: list[int] = []
     while len(order) < count:
-        nearest = told[:, order].max(axis=1)
-        nearest[order] = -1
-        order.append(int(np.argmax(nearest)))
+        ready = ready_columns(allowed, order)
+        nearest = told[:, order].max(axis=1) if order else told.sum(axis=1)
+        preferred = [place for place in first if place in ready][:1] or ready
+        order.append(max(preferred, key=lambda place: (nearest[place], -place)))
     return order, told

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,12 @@ from gpuvgm.columns.codecs import with_value
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.identifiers import IdColumn
 from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines.base import philox_words
 from gpuvgm.io.arrow import is_text_type, plain_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, origin_of
-from gpuvgm.synthesis.identifiers import IdentifierForm
+from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 from gpuvgm.synthesis.streams import column_number
 
@@ -101,26 +102,61 @@ def within_range(column: FittedColumn, values: Column) -> Any:
     return pa.concat_arrays([array, ends.cast(array.type)]).take(pa.array(order))
 
 
-def unmodelled_values(column: FittedColumn, form: IdentifierForm | None, first_row: int, rows: int, seed: int) -> Any:
-    """Rows of a column that is not modelled: new values in its form, running numbers, or else missing values."""
-    type_: Any = column.decoded_type
+def unmodelled_columns(
+    columns: Sequence[FittedColumn],
+    forms: Mapping[str, IdentifierForm],
+    part: RowRange,
+    seed: int,
+    keys: KeyNumbers | None = None,
+) -> dict[str, Any]:
+    """Rows of columns that are not modelled: new values in their forms, running numbers, or else missing values.
+
+    Parameters
+    ----------
+    columns : sequence of FittedColumn
+        The columns.
+    forms : mapping of str to IdentifierForm
+        Forms of those that have one.
+    part : RowRange
+        The rows.
+    seed : int
+        Seed of the values.
+    keys : mapping of (str, int) to ndarray of shape (rows,), optional
+        Numbers of the rows' keys, other ones than `key_numbers` gives.
+    """
+    numbers = key_numbers(forms, part, seed) if keys is None else keys
+    distinct = {level: np.unique(array, return_inverse=True) for level, array in numbers.items()}
+    arrays = {}
+    for column in columns:
+        form = forms.get(column.name)
+        if form is None or form.key is None:
+            arrays[column.name] = _values_of_rows(column, form, part, seed)
+        else:
+            arrays[column.name] = _values_of_keys(column, form, *distinct[form.key.group, form.level], seed)
+    return arrays
+
+
+def _values_of_rows(column: FittedColumn, form: IdentifierForm | None, part: RowRange, seed: int) -> Any:
+    """New values of consecutive rows."""
     if form is None:
-        part = column.absent(first_row, rows)
-        return missing_values(rows, type_) if part is None else part.passthrough
-    is_whole = isinstance(column, IdColumn) and not is_text_type(plain_type(type_))
-    if form.key is None:
-        return _new_values(
-            column, form, np.arange(first_row, first_row + rows, dtype=np.uint64), seed, is_whole=is_whole
-        )
-    numbers, places = np.unique(form.key.numbers(first_row, rows, seed), return_inverse=True)
+        coded = column.absent(part.first_row, part.rows)
+        return missing_values(part.rows, column.decoded_type) if coded is None else coded.passthrough
+    return _new_values(column, form, np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64), seed)
+
+
+def _values_of_keys(
+    column: FittedColumn, form: IdentifierForm, numbers: NDArray[np.uint64], places: Ints, seed: int
+) -> Any:
+    """New values of keys, in the rows of each."""
     words = philox_words(numbers, column_number(f"{column.name}/missing"), seed)[0]
     lacks = words < column.fit.missing / max(column.fit.rows, 1) * 2.0**32
-    keys = _new_values(column, form, numbers, seed, is_whole=is_whole)
+    keys = _new_values(column, form, numbers, seed)
     return keys.take(pa.array(places, pa.int64(), mask=lacks[places]))
 
 
-def _new_values(column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int, *, is_whole: bool) -> Any:
+def _new_values(column: Any, form: IdentifierForm, numbers: NDArray[np.uint64], seed: int) -> Any:
     """Values by their numbers, ascending: those of rows, or of keys."""
+    is_whole = isinstance(column, IdColumn) and not is_text_type(plain_type(column.decoded_type))
     if not is_whole or not len(numbers):
         return form.values(column.name, numbers, seed).cast(column.decoded_type)
     first, last = int(numbers[0]), int(numbers[-1])

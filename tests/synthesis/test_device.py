@@ -91,3 +91,31 @@ def test_the_host_touches_no_rows_by_default(
     tables = sum(table.nbytes for table in (*sizes.pairs, *sizes.triples))
     assert "gpuvgm_count_rows" in counting.names
     assert counting.bytes_down - tables <= rows.memory_usage().sum() // 50
+
+
+def bookings() -> pd.DataFrame:
+    """Bookings of accounts, each of a customer with a segment and a score."""
+    random = np.random.default_rng(9)
+    owner = np.sort(random.integers(0, 400, 700))
+    account = random.integers(0, 700, ROWS)
+    who, mails, digits = owner[account], random.permutation(10_000), random.integers(10**17, 10**18, 700)
+    return pd.DataFrame(
+        {
+            "iban": np.array([f"DE{number % 89 + 10}{number}" for number in digits])[account],
+            "mail": np.array([f"user{number:04d}@web.example" for number in mails])[who],
+            "score": random.normal(500, 90, 400).round()[who],
+            "segment": np.array(["retail", "private"])[random.integers(0, 2, 400)][who],
+            "limit": random.integers(1, 90, 700)[account] * 100,
+            "amount": random.lognormal(3, 1, ROWS).round(2),
+        }
+    )
+
+
+def test_attributes_of_keys_are_drawn_on_the_device(strict_cupy: Any) -> None:
+    rows = bookings()
+    expected, found = (gpuvgm.TableSynthesizer(engine=engine).fit(rows) for engine in ("native", "cuda"))
+    assert_same(found, expected)
+    assert found.attributes_ == {"score": "mail", "segment": "mail", "limit": "iban"} == expected.attributes_
+    for options in ({}, {"first_row": 10**7}, {"conditions": {"segment": "retail", "amount": (20, None)}}):
+        for count in (5, 4_000):
+            assert found.sample(count, **options).equals(expected.sample(count, **options))

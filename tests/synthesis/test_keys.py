@@ -11,14 +11,15 @@ import pyarrow as pa
 import pytest
 
 import gpuvgm
+from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.errors import InferenceWarning
 from gpuvgm.execution.sources import any_source
 from gpuvgm.synthesis.keys import (
     COUNTED_KEYS,
     KeyCounts,
     KeyLayout,
+    chains_of_keys,
     check_of,
-    groups_of_keys,
     keys_found,
     period_of,
     with_check_digits,
@@ -201,9 +202,9 @@ def test_columns_whose_values_hardly_come_back_belong_to_none() -> None:
     mails, phones = ([f"+49 170 {n:07d}" for n in random.integers(0, 300_000, 20_000)] for _ in range(2))
     columns = {"from": pa.chunked_array([mails]), "to": pa.chunked_array([phones])}
     assert [*keys_found(columns, whole=False)] == ["from", "to"]
-    assert groups_of_keys(columns) == {"from": "from", "to": "to"}
+    assert chains_of_keys(columns) == {"from": ("from", 0), "to": ("to", 0)}
     same = {"from": columns["from"], "mail": pa.chunked_array([[f"{one[8:]}@web.example" for one in mails]])}
-    assert groups_of_keys(same) == {"from": "from", "mail": "from"}
+    assert chains_of_keys(same) == {"from": ("from", 0), "mail": ("from", 0)}
 
 
 def test_values_that_each_row_has_alone_are_no_keys() -> None:
@@ -216,18 +217,18 @@ def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> Non
     names = random.integers(1, 2**63, 50_000).astype(np.uint64)
     hashes = names[random.integers(0, 50_000, 400_000)]
     hashes[::10] = 0
-    whole = KeyCounts.of(hashes)
+    whole = KeyCounts.of([hashes])
     for order in (range(7), range(6, -1, -1)):
-        parts = [KeyCounts.of(hashes[at::7]) for at in order]
+        parts = [KeyCounts.of([hashes[at::7]]) for at in order]
         merged = parts[0]
         for part in parts[1:]:
             merged = merged.merge(part)
         assert np.array_equal(merged.hashes, whole.hashes) and np.array_equal(merged.rows, whole.rows)
         assert merged.layout("k") == whole.layout("k")
-    assert len(whole.hashes) == COUNTED_KEYS
+    assert whole.hashes.shape == (1, COUNTED_KEYS)
     layout = whole.layout("k")
     assert layout.rows == 360_000
-    period = period_of(layout)
+    period = period_of(layout).stops
     counts = np.bincount(np.unique(hashes[hashes > 0], return_inverse=True)[1])
     assert abs(len(period) / len(counts) - 1) < 0.02
     assert abs(period[-1] / 360_000 - 1) < 0.01
@@ -237,7 +238,7 @@ def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> Non
 
 
 def test_a_layout_without_keys_gives_each_row_its_own() -> None:
-    assert KeyLayout("k").numbers(5, 3, seed=0).tolist() == [5, 6, 7]
+    assert KeyLayout("k").numbers(RowRange(5, 3), seed=0).tolist() == [5, 6, 7]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.drawing import Drawing
 from gpuvgm.synthesis.messages import propagate
 from gpuvgm.synthesis.network import Network, Structure
-from gpuvgm.synthesis.structure import Node, learn_structure
+from gpuvgm.synthesis.structure import ANY_COLUMNS, Dependence, Node, learn_structure
 from gpuvgm.synthesis.tables import WEIGHTS, backed_off
 from gpuvgm.synthesis.trees import grow_all
 from tests.conftest import make_engine, native_names
@@ -41,7 +41,7 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     bins = tuple(
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
-    order, trees = grow_all(bins, codes, [False] * len(bins), (), Engine(), 1)
+    order, trees = grow_all(bins, codes, [False] * len(bins), ANY_COLUMNS, Engine(), 1)
     structure = Structure(bins, nodes, order, trees)
     return Network(structure, structure.counts(codes, 400, Engine()))
 
@@ -219,3 +219,20 @@ def test_engines_draw_the_same(name: str) -> None:
         found = [Drawing(network, conditions, make_engine(one)).rows(11, 5000, 3) for one in ("reference", name)]
         for one, other in zip(*found, strict=True):
             assert all(map(np.array_equal, one, other))
+
+
+def test_attributes_come_first_and_depend_on_attributes_of_their_keys_alone() -> None:
+    """Whatever tells most of a column: others may depend on attributes, and attributes of accounts on customers'."""
+    random = np.random.default_rng(0)
+    of_customer = random.integers(0, 4, 3_000)
+    codes = {"row": of_customer, "customer": of_customer, "other": of_customer, "account": of_customer}
+    codes = {name: ((code + (random.random(3_000) < 0.1)) % 4).astype(np.uint8) for name, code in codes.items()}
+    bins = [_bins(name, np.bincount(code, minlength=4)) for name, code in codes.items()]
+    levels = {"customer": ("keys", 1), "account": ("keys", 0), "other": ("others", 0)}
+    rows = dict.fromkeys(levels.values(), np.arange(0, 3_000, 2))
+    nodes = learn_structure(bins, [*codes.values()], Dependence(levels, rows))
+    parents = {node.name: set(node.parents) for node in nodes}
+    assert parents["account"] == {"customer"} and parents["customer"] == parents["other"] == set()
+    assert parents["row"] and [*parents].index("row") == 3
+    assert [*parents].index("customer") < [*parents].index("account")
+    assert {node.name: {*node.parents} for node in learn_structure(bins, [*codes.values()])} != parents

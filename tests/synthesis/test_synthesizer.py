@@ -195,7 +195,8 @@ def test_rows_are_functions_of_their_number(fitted: gpuvgm.TableSynthesizer) -> 
     parts = [fitted.sample(stop - start, first_row=start) for start, stop in ((0, 1), (1, 700), (700, 2000))]
     assert pd.concat(parts, ignore_index=True).equals(whole)
     other = clone(fitted).set_params(threads=1)
-    other.transformer_, other.network_, other.identifiers_ = fitted.transformer_, fitted.network_, fitted.identifiers_
+    for part in ("transformer_", "network_", "identifiers_", "attributes_"):
+        setattr(other, part, getattr(fitted, part))
     assert other.sample(2000).equals(whole)
     assert not fitted.sample(2000, seed=1)["age"].equals(whole["age"])
 
@@ -501,6 +502,21 @@ def test_wrong_parameters(parameters: dict[str, Any], problem: str) -> None:
     """They are refused by name."""
     with pytest.raises(ValueError, match=problem):
         gpuvgm.TableSynthesizer(**parameters).fit({"x": [1.0, 2.0]})
+
+
+def test_rare_conditions_follow_the_trees_where_their_columns_come_first(caplog: pytest.LogCaptureFixture) -> None:
+    """A class of 200 rows of 20,000: exact with `conditions_on`, else of the network of parents, with a warning."""
+    random = np.random.default_rng(2)
+    x, y = random.normal(0, 1, (2, 20_000))
+    rare = np.argsort(x + y)[-200:]
+    label = np.full(20_000, "no", object)
+    label[rare] = "yes"
+    table = {"x": x, "y": y, "z": random.choice(list("ab"), 20_000), "label": label}
+    rows = gpuvgm.TableSynthesizer(conditions_on=["label"]).fit(table).sample(2_000, conditions={"label": "yes"})
+    assert not caplog.records and set(rows["label"]) == {"yes"}
+    assert np.mean(rows["x"]) == pytest.approx(np.mean(x[rare]), abs=0.2)
+    gpuvgm.TableSynthesizer(conditions_on=["x", "y", "z"]).fit(table).sample(10, conditions={"label": "yes"})
+    assert "fit with conditions_on=['label'] to have them drawn from the trees" in caplog.text
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 60])

@@ -254,7 +254,7 @@ class _OnCompactRows(BaseSynthesizer):  # type: ignore[misc]  # ctgan ships no t
                 table = self._fitted_table(source, columns)
                 forms = forms_of_table(source, table.model_)
                 fitted_by_user = isinstance(columns, TableTransformer)
-                tell_of_samples(table.model_, forms, fitted_by_user=fitted_by_user, network=True)
+                tell_of_samples(table.model_, forms, {}, fitted_by_user=fitted_by_user, network=True)
                 transformer.take(table)
                 rows = TrainingRows(table, source, seed=checkpoint.seed, **options)
         hyperparameters = {

@@ -22,7 +22,7 @@ from gpuvgm.io.arrow import metadata_for_pandas
 from gpuvgm.synthesis.conditions import check_names, row_finder
 from gpuvgm.synthesis.identifiers import IdentifierForm
 from gpuvgm.synthesis.synthesizer import restored_sample
-from gpuvgm.synthesis.values import unmodelled_values, within_range
+from gpuvgm.synthesis.values import unmodelled_columns, within_range
 from gpuvgm.table.decode import MatrixBlock, OnehotReader
 from gpuvgm.table.transformer import TableTransformer
 
@@ -67,10 +67,8 @@ class SampledTable:
     def rows(self, matrix: Matrix, first_row: int, seed: int) -> pa.RecordBatch:
         """Consecutive rows with all columns."""
         arrays = self.decode(matrix)
-        for column in self.transformer.model_.columns:
-            if column.name not in arrays:
-                form = self.identifiers.get(column.name)
-                arrays[column.name] = unmodelled_values(column, form, first_row, len(matrix), seed)
+        others = [column for column in self.transformer.model_.columns if column.name not in arrays]
+        arrays |= unmodelled_columns(others, self.identifiers, RowRange(first_row, len(matrix)), seed)
         return pa.RecordBatch.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
 
     def give(

@@ -1,0 +1,185 @@
+"""Attributes: modelled columns that have one value for each key, as customers have one date of birth.
+
+Samples draw them once per key, so that all rows of a key have the same ones. A sample of rows tells which columns keys
+may determine; all rows of the keys with the smallest hashes must confirm it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from gpuvgm.columns.base import FittedColumn
+from gpuvgm.columns.categorical import CategoricalColumn
+from gpuvgm.columns.numbers import NumericColumn
+from gpuvgm.columns.passthrough import PassthroughColumn
+from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.keys import ONE_TO_ONE, Claims, Hashes, low_hashes
+from gpuvgm.synthesis.numbers import numbers_of_rows
+
+LEAST_BY_CHANCE = 5  # keys that would have several values by chance, or a sample says nothing
+WITNESSES = 1 << 9  # keys with the smallest hashes, whose rows confirm what keys determine
+CHANCE = 0.1  # of the keys that would have several values by chance, the share that may have them
+MISSING_VALUE = np.uint64(2**64 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Whether all rows of a key have one value of other columns; merging does not depend on the order.
+
+    Parameters
+    ----------
+    hashes : ndarray of shape (keys,), uint64
+        The smallest hashes of keys, ascending.
+    rows : ndarray of shape (keys,), int64
+        Rows of each key.
+    lowest, highest : ndarray of shape (columns, keys), uint64
+        Least and largest value of each column in these rows, as `values_of` gives them.
+    """
+
+    hashes: Hashes
+    rows: Ints
+    lowest: Hashes
+    highest: Hashes
+
+    @classmethod
+    def of(cls, hashes: Hashes, columns: Sequence[Callable[[Ints], Hashes]], keys: int = WITNESSES) -> Evidence:
+        """Evidence of rows by hashes of their keys, 0 without one, and functions that give values of some rows."""
+        for low in low_hashes(hashes):
+            rows = low[hashes[low] != 0]
+            distinct = np.unique(hashes[rows])[:keys]
+            if len(distinct) == keys:
+                break
+        rows = rows[hashes[rows] <= distinct[-1]] if len(distinct) else rows
+        by_key = _ByKey.of(hashes[rows])
+        ends = [by_key.ends(values, values) for values in (column(rows) for column in columns)]
+        lowest, highest = (np.array([pair[end] for pair in ends], np.uint64) for end in (0, 1))
+        shape = len(columns), len(by_key.distinct)
+        return cls(by_key.distinct, by_key.rows, lowest.reshape(shape), highest.reshape(shape))
+
+    def merge(self, other: Evidence) -> Evidence:
+        """Evidence of both sets of rows."""
+        by_key = _ByKey.of(np.append(self.hashes, other.hashes), np.append(self.rows, other.rows))
+        lowest, highest = by_key.ends(
+            np.append(self.lowest, other.lowest, axis=1), np.append(self.highest, other.highest, axis=1)
+        )
+        kept = slice(WITNESSES)
+        return Evidence(by_key.distinct[kept], by_key.rows[kept], lowest[:, kept], highest[:, kept])
+
+    @property
+    def confirms(self) -> NDArray[np.bool_]:
+        """Whether keys determine a column: hardly any has several values, and far fewer than would by chance."""
+        several = self._differ.sum(axis=1)
+        few = several <= (ONE_TO_ONE - 1) * self._differ.shape[1]
+        mask: NDArray[np.bool_] = few & (several <= CHANCE * self._by_chance)
+        return mask
+
+    @property
+    def suggests(self) -> NDArray[np.bool_]:
+        """Whether they do, and enough keys say so."""
+        mask: NDArray[np.bool_] = self.confirms & (self._by_chance >= LEAST_BY_CHANCE)
+        return mask
+
+    @property
+    def _by_chance(self) -> Floats:
+        """How many of the keys with several rows would have two values if values had nothing to do with keys."""
+        unlike = [_unlike(*ends) for ends in zip(self.lowest, self.highest, strict=True)]
+        return np.array(unlike, np.float64) * float(self._differ.shape[1])
+
+    @property
+    def _differ(self) -> NDArray[np.bool_]:
+        """Mask of the keys with several rows that have several values, by column."""
+        mask: NDArray[np.bool_] = (self.lowest != self.highest)[:, self.rows > 1]
+        return mask
+
+
+def _unlike(lowest: Hashes, highest: Hashes) -> float:
+    """Probability that two rows of different keys have different values."""
+    counts = np.unique(np.concatenate((lowest, highest)), return_counts=True)[1]
+    return 1 - float(np.sum((counts / max(counts.sum(), 1)) ** 2))
+
+
+@dataclass(frozen=True, slots=True)
+class _ByKey:
+    """Entries by hashes of keys, of which several may be of one key.
+
+    Parameters
+    ----------
+    distinct : ndarray of shape (keys,), uint64
+        The different hashes, ascending.
+    rows : ndarray of shape (keys,), int64
+        Rows of each key.
+    order, first : ndarray, int64
+        The entries by key, and the first one of each key in this order.
+    """
+
+    distinct: Hashes
+    rows: Ints
+    order: Ints
+    first: Ints
+
+    @classmethod
+    def of(cls, hashes: Hashes, rows: Ints | None = None) -> _ByKey:
+        """Entries of some rows each, or of one."""
+        order = np.argsort(hashes, kind="stable")
+        distinct, first = np.unique(hashes[order], return_index=True)
+        totals = np.diff(first, append=len(order))
+        if rows is not None and len(first):
+            totals = np.add.reduceat(rows[order], first)
+        return cls(distinct, totals, order, first)
+
+    def ends(self, lowest: Hashes, highest: Hashes) -> tuple[Hashes, Hashes]:
+        """Least of the lowest and largest of the highest values of each key, on the last axis."""
+        if not len(self.first):
+            return lowest, highest
+        least: Hashes = np.minimum.reduceat(lowest[..., self.order], self.first, axis=-1)
+        largest: Hashes = np.maximum.reduceat(highest[..., self.order], self.first, axis=-1)
+        return least, largest
+
+
+def values_of(column: FittedColumn, array: pa.Array[Any], rows: Ints) -> Hashes:
+    """Numbers that are the same for the same values of some rows of a column."""
+    places: Any = pa.array(rows)
+    values = array.take(places)
+    if isinstance(column, CategoricalColumn):
+        return np.asarray(column.index.find(values)).view(np.uint64)
+    if isinstance(column, PassthroughColumn):
+        return column.hashes(values)
+    assert isinstance(column, NumericColumn)
+    numbers, which = numbers_of_rows(column, values)
+    numbers = numbers.astype(np.float64) + 0.0  # no minus zero
+    bits = np.where(np.isnan(numbers), MISSING_VALUE, numbers.view(np.uint64))
+    return bits if which is None else np.where(which >= 0, which.astype(np.uint64), bits)
+
+
+def find_attributes(
+    columns: Mapping[str, Any], keys: Sequence[str], rows: pa.Table, refuted: Claims = frozenset()
+) -> dict[str, str]:
+    """For each column that keys seem to determine in a sample, the first column of these keys.
+
+    Parameters
+    ----------
+    columns : mapping
+        The columns by name.
+    keys : sequence of str
+        Columns of keys; what several determine belongs to the one with the fewest keys.
+    rows : pyarrow.Table
+        The sample.
+    refuted : set of (str, str)
+        Keys that do not determine a column, whatever the sample says.
+    """
+    hashes = {name: columns[name].hashes(rows.column(name).combine_chunks()) for name in keys}
+    names = [name for name, column in columns.items() if column.is_encoded]
+    readers = [partial(values_of, columns[name], rows.column(name).combine_chunks()) for name in names]
+    attributes: dict[str, str] = {}
+    for key in sorted(keys, key=lambda key: len(np.unique(hashes[key]))):
+        suggested = Evidence.of(hashes[key], readers, rows.num_rows).suggests
+        mine = [name for name, is_one in zip(names, suggested, strict=True) if is_one and (key, name) not in refuted]
+        attributes = {name: key for name in mine} | attributes
+    return {name: attributes[name] for name in names if name in attributes}
