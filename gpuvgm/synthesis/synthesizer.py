@@ -341,7 +341,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         _ROWS(n, "n")
         if conditions is not None and not isinstance(conditions, Mapping):
             return self._sample_rows_of(any_source(conditions), RowRange(first_row, n), seed, out)
-        sampler = self._sampler(network, conditions or {})
+        sampler = self._sampler(network, {str(label): condition for label, condition in (conditions or {}).items()})
         if conditions:
             _warn_of_rare(sampler, network.counts.rows)
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
@@ -757,7 +757,8 @@ def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBa
     """Rows that were drawn, as a table of the kind that was fitted."""
     flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
     like = EncodedTable("the sample", flavour, schema)
-    return restore(pa.Table.from_batches(batches, schema), like, transformer.pandas_dtypes_)
+    rows = pa.Table.from_batches(batches, schema)
+    return restore(rows, like, transformer.pandas_dtypes_, labels=transformer.labels_)
 
 
 @contextmanager
