@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from hashlib import sha256
-from os import fspath
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,7 +25,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
-from gpuvgm.errors import InputError, ModelFileError, counted, listed
+from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
@@ -57,7 +57,7 @@ from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, learn_structure
 from gpuvgm.synthesis.trees import grow_all
-from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
+from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.model_file import document_digest, load_model
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from gpuvgm.report import Comparison, Validation
 
 _LOG = logging.getLogger("gpuvgm")
+Path_ = str | PathLike[str]
 _BINS, _ROWS = whole(2, 200), whole()
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
@@ -77,7 +78,7 @@ TREE_ROWS = 200_000  # of a sample, from which trees are grown
 SETTINGS = ("bins", "random_state")  # that a file keeps
 
 
-class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A generator of synthetic tables that is made of counts.
 
     Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins

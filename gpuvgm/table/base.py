@@ -47,6 +47,7 @@ from gpuvgm.errors import (
     InMemoryWarning,
     InputError,
     ModelFileError,
+    NamedParameters,
     SourceChangedError,
     check_present,
     listed,
@@ -106,7 +107,7 @@ OF_THIS_MACHINE = (
 )  # parameters that a model file leaves out
 
 
-class BaseTransformer:
+class BaseTransformer(NamedParameters):
     """Fit, transform and inverse of tables, without scikit-learn: what commands do with a `TableTransformer`."""
 
     model_: TableModel
