@@ -295,6 +295,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
     ) -> Any:
         """Draw rows. Each depends on the seed and its number only, so that parts can be drawn apart.
 
+        The same call gives the same rows. More of them are ``sample(n, first_row=rows_so_far)``, others
+        ``sample(n, seed=1)``.
+
         Parameters
         ----------
         n : int
