@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
 UPGRADE = "pip install --upgrade gpuvgm" if RELEASED else "update the checkout of gpuvgm, and pip install . there"
@@ -140,6 +141,26 @@ def suggestion(name: str, names: Sequence[str]) -> str:
     """Return names close to a wrong one, as the end of a message; empty where there are none."""
     close = difflib.get_close_matches(name, names, n=3)
     return f"; did you mean {listed(close)}?" if close else ""
+
+
+class NamedParameters:
+    """Base of classes that name the closest parameters where a constructor is given one that it does not have.
+
+    Raises
+    ------
+    TypeError
+        For an unknown parameter.
+    """
+
+    def __new__(cls, *_: object, **parameters: object) -> Self:
+        """Check the names of the parameters; their values are the constructor's."""
+        names = {} if not parameters else inspect.signature(cls.__init__).parameters
+        takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in names.values())
+        unknown = [] if takes_any else [name for name in parameters if name not in names]
+        if unknown:
+            hint = suggestion(unknown[0], [*names])
+            raise TypeError(f"{cls.__name__}() got an unexpected keyword argument {listed(unknown[:1])}{hint}")
+        return super().__new__(cls)
 
 
 def check_present(source: str, wanted: Iterable[str], names: Sequence[str]) -> None:

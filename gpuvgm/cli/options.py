@@ -267,7 +267,7 @@ Out = Annotated[
     str,
     typer.Argument(
         metavar="OUT",
-        help="Parquet or CSV file, or folder of Parquet files, to write: a path or a URL.",
+        help="Parquet or CSV file, or folder of Parquet files, to write: a path or a URL; - prints CSV.",
     ),
 ]
 Delimiter = Annotated[

@@ -71,9 +71,18 @@ def train_generator(
 
 
 def sample_rows(
-    model: str, rows: int, conditions: Mapping[str, Any], seed: int | None, out: str, *, resume: bool, **machine: Any
+    model: str,
+    rows: int | None,
+    conditions: Mapping[str, Any],
+    seed: int | None,
+    out: str,
+    *,
+    resume: bool,
+    **machine: Any,
 ) -> tuple[Any, float | None]:
-    """Write rows of a generator from `train_generator`; `machine` has executor, threads and progress.
+    """Write rows of a generator from `train_generator`, by default as many as its table has.
+
+    `machine` has executor, threads and progress.
 
     Returns
     -------
@@ -86,8 +95,11 @@ def sample_rows(
     ------
     InputError
         For a model that generates no rows, and for a neural network with an executor.
+    ModuleNotFoundError
+        For a neural network, where ctgan is not installed.
     """
     contents = load_model(model)
+    rows = contents.rows if rows is None else rows
     name = contents.settings.get("synthesizer", {}).get("with")
     if name is None:
         generator = load(model)
@@ -97,7 +109,11 @@ def sample_rows(
         return generator.sample(rows, conditions=conditions, seed=seed, out=out, resume=resume), None
     if resume:
         _LOG.warning("--resume: %s draws its rows one after the other, from the first on", name)
-    network = _network(name, machine["executor"]).load(model)
+    try:
+        network = _network(name, machine["executor"]).load(model)
+    except ModuleNotFoundError as problem:
+        told = f"{model}: holds a {name.upper()}, a neural network that draws its rows with ctgan ({problem})"
+        raise ModuleNotFoundError(told, name=problem.name) from problem
     network.set_random_state(contents.seed if seed is None else seed)
     summary = network.sample(rows, conditions=conditions, out=out, progress=machine["progress"])
     return summary, network.condition_share_ if conditions else None

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from gpuvgm.arrays import Array, namespace_of
 from gpuvgm.config import SUMMARY_ROWS, Algorithm
 from gpuvgm.engines import ENGINES, Engine, EngineName, choose_engine, get_engine
-from gpuvgm.errors import InputError, warn
+from gpuvgm.errors import InputError, NamedParameters, warn
 from gpuvgm.estimator.prediction import (
     labels,
     log_densities,
@@ -73,7 +73,7 @@ MixtureEffort = Literal["research", "best"]
 _LOG = logging.getLogger("gpuvgm")
 
 
-class BayesianGaussianMixture(DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class BayesianGaussianMixture(NamedParameters, DensityMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Variational Bayesian mixture of Gaussians, with scikit-learn's interface.
 
     It has all arguments of `sklearn.mixture.BayesianGaussianMixture`, with the same defaults and meanings, and its

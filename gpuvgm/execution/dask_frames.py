@@ -79,6 +79,11 @@ class DaskFrame(Source):
         """Dtypes of the columns, for pandas' frames."""
         return {} if self.partitions_on_device else {str(name): dtype for name, dtype in self.frame.dtypes.items()}
 
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Labels of columns that are no text, by their names."""
+        return {str(label): label for label in self.frame.columns if not isinstance(label, str)}
+
     def partitions(self, reading: Reading) -> Iterator[DaskPartition]:
         """The partitions that have rows."""
         offsets = accumulate(self.lengths, initial=0)

@@ -22,6 +22,7 @@ from gpuvgm.io.frames import (
     dict_source,
     flat,
     is_loaded,
+    labels_of,
     named_series,
     refused_column,
 )
@@ -217,7 +218,8 @@ def frame_source(frame: Any) -> ArraySource:
     """A source over a cuDF DataFrame, which keeps its index for `restore`."""
     name = "cudf.DataFrame"
     columns = {label: cudf_column(series) for label, series in named_series(name, frame).items()}
-    return ArraySource(name, "cudf", columns, len(frame), index=frame.index, arrays=usable_cupy())
+    labels = labels_of(frame.columns)
+    return ArraySource(name, "cudf", columns, len(frame), index=frame.index, labels=labels, arrays=usable_cupy())
 
 
 def open_column(source: str, name: str, values: Any) -> SourceColumn:

@@ -123,6 +123,8 @@ class ArraySource(Source):
         Rows of every column.
     index, dtypes : object
         For pandas and cuDF: the frame's index, and for pandas the dtype of each column, which `restore` gives back.
+    labels : mapping, optional
+        By name: labels that are no text, such as 0 and 1, which `restore` gives back too.
     matrix : array of shape (rows, columns), optional
         The columns as one array, where that is what was given.
     arrays : module
@@ -137,6 +139,7 @@ class ArraySource(Source):
     rows: int
     index: Any = None
     dtypes: Mapping[str, Any] | None = None
+    labels: Mapping[str, Any] | None = None
     matrix: Array | None = None
     arrays: Any = np
     hosted: bool = False
@@ -390,7 +393,13 @@ def pandas_source(frame: Any) -> ArraySource:
     series = named_series(name, frame)
     columns = {label: series_column(name, label, column) for label, column in series.items()}
     dtypes = {label: column.dtype for label, column in series.items()}
-    return ArraySource(name, "pandas", columns, len(frame), index=frame.index, dtypes=dtypes)
+    labels = labels_of(frame.columns)
+    return ArraySource(name, "pandas", columns, len(frame), index=frame.index, dtypes=dtypes, labels=labels)
+
+
+def labels_of(labels: Iterable[Any]) -> dict[str, Any]:
+    """Labels that are no text, by their names as text."""
+    return {str(label): label for label in labels if not isinstance(label, str)}
 
 
 def named_series(source: str, frame: Any) -> dict[str, Any]:
@@ -430,7 +439,7 @@ def dict_source(
         array = values if hasattr(values, "__len__") else np.atleast_1d(values)
         columns[str(key)] = open_column(name, str(key), array)
         rows[str(key)] = len(array)
-    return ArraySource(name, "dict", columns, check_lengths(name, rows), arrays=namespace)
+    return ArraySource(name, "dict", columns, check_lengths(name, rows), labels=labels_of(arrays), arrays=namespace)
 
 
 def matrix_source(matrix: np.ndarray[Any, Any]) -> ArraySource:

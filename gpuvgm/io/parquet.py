@@ -243,6 +243,11 @@ def holds_int96(fragments: Sequence[Any]) -> bool:
 def _incomplete(path: Location, problem: Exception) -> InputError:
     if isinstance(problem, OSError) and problem.errno:
         return InputError(f"{path}: cannot be read: {os.strerror(problem.errno)}")
+    if isinstance(problem, pa.ArrowNotImplementedError):  # the file is whole, and says what Arrow does not read
+        return InputError(
+            f"{path}: holds what Arrow cannot read ({reason(problem)}); write it with other types: Int128 of polars "
+            "as Int64 or Decimal"
+        )
     return InputError(
         f"{path}: not a complete Parquet file ({reason(problem)}); it is damaged or its writing was cut short"
     )

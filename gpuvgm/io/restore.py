@@ -18,7 +18,13 @@ from gpuvgm.io.source import Source
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 
-def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = None, flavour: str | None = None) -> Any:
+def restore(
+    table: Table,
+    like: Source,
+    dtypes: Mapping[str, object] | None = None,
+    flavour: str | None = None,
+    labels: Mapping[str, Any] | None = None,
+) -> Any:
     """Return a table as the type that the source had.
 
     Parameters
@@ -34,6 +40,8 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
         For pandas and polars: dtypes to give these columns, where their values fit; polars' own Enum alone.
     flavour : {"pandas", "polars", "pyarrow"}, optional
         Type of the result, if not that of the source.
+    labels : mapping, optional
+        By name: labels that pandas, cuDF and dicts get in place of names, such as 0 for "0".
 
     Returns
     -------
@@ -46,7 +54,7 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
         For values that the library of the result cannot have.
     """
     if flavour is None and isinstance(like, ArraySource) and like.arrays is not np:
-        return to_device(table, like)
+        return _labelled(to_device(table, like), labels or {})
     table = host_table(table)
     makers: dict[str, Callable[[], Any]] = {
         "pandas": lambda: to_pandas(table, like, dtypes or {}),
@@ -54,7 +62,18 @@ def restore(table: Table, like: Source, dtypes: Mapping[str, object] | None = No
         "dict": lambda: to_arrays(table),
         "matrix": lambda: to_arrays(table),
     }
-    return makers.get(flavour or like.flavour, lambda: table)()
+    return _labelled(makers.get(flavour or like.flavour, lambda: table)(), labels or {})
+
+
+def _labelled(result: Any, labels: Mapping[str, Any]) -> Any:
+    """A dict or a frame of pandas or cuDF with its own labels; Arrow and polars have names alone."""
+    if isinstance(result, dict):
+        return {labels.get(name, name): values for name, values in result.items()}
+    if hasattr(result, "iloc") and not labels.keys().isdisjoint(result.columns):
+        import pandas
+
+        result.columns = pandas.Index([labels.get(name, name) for name in result.columns])  # of tuples: a MultiIndex
+    return result
 
 
 def to_polars(table: pa.Table, dtypes: Mapping[str, object]) -> Any:

@@ -36,7 +36,24 @@ from gpuvgm.io.threads import result_of
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
 FOREIGN_ENDINGS = (
-    *(".csv", ".tsv", ".txt", ".xlsx", ".xls", ".arrow", ".arrows", ".feather", ".ipc", ".orc", ".avro"),
+    *(
+        ".csv",
+        ".tsv",
+        ".txt",
+        ".xlsx",
+        ".xlsm",
+        ".xls",
+        ".ods",
+        ".sav",
+        ".dta",
+        ".xml",
+        ".arrow",
+        ".arrows",
+        ".feather",
+        ".ipc",
+        ".orc",
+        ".avro",
+    ),
     *(".gz", ".zip", ".json", ".jsonl", ".ndjson", ".gpuvgm", ".html", ".pkl"),
 )
 CSV_ENDINGS = (".csv", ".csv.gz")
@@ -57,9 +74,12 @@ def check_parquet_target(path: Location) -> Location:
         When the folder is not there, something other than a file has the name, or its ending is of another format.
     """
     if path.name.lower().endswith(FOREIGN_ENDINGS):
-        stem = path.name.partition(".")[0] or "x"
-        raise InputError(f"{path}: gpuvgm writes Parquet: name it {stem}.parquet")
+        raise InputError(f"{path}: gpuvgm writes Parquet: name it {_stem_of(path)}.parquet")
     return check_file(path)
+
+
+def _stem_of(path: Location) -> str:
+    return path.name.partition(".")[0] or "x"
 
 
 def check_file(path: Location) -> Location:
@@ -504,7 +524,14 @@ def is_csv(path: Location) -> bool:
 
 def decoded_sink(path: Location, schema: pa.Schema, metadata: Mapping[str, str], **options: Any) -> Sink:
     """Open a file for values of the columns' own types: CSV by its name, else Parquet with metadata and options."""
-    return CsvSink(path, schema) if is_csv(path) else ParquetSink(path, schema, metadata, **options)
+    if is_csv(path):
+        return CsvSink(path, schema)
+    if path.name.lower().endswith(FOREIGN_ENDINGS):
+        stem = _stem_of(path)
+        raise InputError(
+            f"{path}: gpuvgm writes CSV and Parquet: name it {stem}.csv, which spreadsheets open, or {stem}.parquet"
+        )
+    return ParquetSink(path, schema, metadata, **options)
 
 
 def _partial_name(final: Location) -> Path:

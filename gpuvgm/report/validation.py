@@ -6,12 +6,13 @@ as it comes in: nothing is encoded, clipped or rounded before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from textwrap import fill
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from gpuvgm.arrays import Column, namespace_of, widened
 from gpuvgm.columns.base import MISSING
@@ -22,6 +23,7 @@ from gpuvgm.columns.numbers import off_step_rows, ordinary_numbers
 from gpuvgm.engines import Engine, get_engine
 from gpuvgm.errors import counted
 from gpuvgm.execution.context import Run
+from gpuvgm.io.arrow import is_text_type, plain_type
 from gpuvgm.mixture.accumulate import mean_and_variance
 from gpuvgm.report.counting import Counter, Counts, count_table, refuse_types, rows_of_places
 from gpuvgm.report.differences import CategoryCodes, total_variation
@@ -142,14 +144,17 @@ class Validation:
         The columns that are encoded, in the model's order.
     not_judged : tuple of str
         The model's other columns: identifiers, and those that are handed through.
+    other_types : dict of str to (str, str)
+        Of these, the type that a column has and the fitted one, where its values are of another sort.
     """
 
     rows: int
     columns: Mapping[str, ColumnValidation]
     not_judged: tuple[str, ...] = ()
+    other_types: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def broken(self, limits: Mapping[str, float | None] | None = None) -> list[str]:
-        """Return the limits that a column breaks, as sentences that name it; empty when all hold.
+        """Return the limits that a column breaks, and columns of other types, as sentences; empty when all is well.
 
         Parameters
         ----------
@@ -178,19 +183,27 @@ class Validation:
                     words = _WORDS[limit].format(step=column.step)
                     sentence = f'column "{name}": {words} {value:.3g}, but may be at most {bound:g}'
                     sentences_by_column.setdefault(name, []).append(sentence)
+        for name, (type_, fitted) in self.other_types.items():
+            sentences_by_column[name] = [f'column "{name}": holds {type_}, but {fitted} when it was fitted']
         return sentences_by_column
 
     def verdict(self, limits: Mapping[str, float | None] | None = None) -> str:
         """One line: how many columns agree with the model, and which do not."""
         wrong = self._sentences_by_column(limits)
-        good = len(self.columns) - len(wrong)
+        good = sum(name not in wrong for name in self.columns)
         line = f"{good} of {counted(len(self.columns), 'column')} {'agrees' if good == 1 else 'agree'} with the model"
         return f"{line}; look at {', '.join(wrong)}" if wrong else line
 
     def to_dict(self) -> dict[str, Any]:
         """Return the figures as a dict that JSON can hold."""
         columns = {name: asdict(column) for name, column in self.columns.items()}
-        return {"rows": self.rows, "columns": columns, "not_judged": list(self.not_judged)}
+        other_types = {name: {"type": now, "fitted": fitted} for name, (now, fitted) in self.other_types.items()}
+        return {
+            "rows": self.rows,
+            "columns": columns,
+            "not_judged": list(self.not_judged),
+            "other_types": other_types,
+        }
 
     def to_text(self, limits: Mapping[str, float | None] | None = None) -> str:
         """A verdict by these limits, and a table for people, 80 columns wide."""
@@ -384,4 +397,22 @@ def validate_table(model: TableModel, run: Run) -> Validation:
     }
     counts = count_table(run, checks, "validate")
     validations = {name: check.judge(counts.columns[name]) for name, check in checks.items()}
-    return Validation(counts.rows, validations, tuple(name for name in model.names if name not in validations))
+    not_judged = tuple(name for name in model.names if name not in validations)
+    return Validation(counts.rows, validations, not_judged, _other_types(model, not_judged, run.source.schema))
+
+
+def _other_types(model: TableModel, names: Sequence[str], schema: pa.Schema) -> dict[str, tuple[str, str]]:
+    """Types of columns, and the fitted ones, of which the values are of other sorts; a column without any has none."""
+    pairs = {name: (schema.field(name).type, model[name].row_type) for name in names if name in schema.names}
+    return {
+        name: (str(now), str(fitted))
+        for name, (now, fitted) in pairs.items()
+        if _sort_of(now) != _sort_of(fitted) and not pa.types.is_null(now)
+    }
+
+
+def _sort_of(type_: pa.DataType) -> str:
+    """Sort of the values of a type: text, whole numbers and floats of any width are the same to users."""
+    plain = type_ if isinstance(type_, pa.BaseExtensionType) else plain_type(type_)
+    sorts: dict[str, Any] = {"text": is_text_type, "integers": pa.types.is_integer, "floats": pa.types.is_floating}
+    return next((sort for sort, holds in sorts.items() if holds(plain)), str(plain))

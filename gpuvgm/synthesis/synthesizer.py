@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from hashlib import sha256
-from os import fspath
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,7 +25,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
-from gpuvgm.errors import InputError, ModelFileError, counted, listed
+from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
 from gpuvgm.execution.memory import Need
@@ -57,7 +57,7 @@ from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, learn_structure
 from gpuvgm.synthesis.trees import grow_all
-from gpuvgm.table.base import Path_, fit_for_samples, save_generator, transformer_of
+from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
 from gpuvgm.table.hold_out import HoldOut
@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from gpuvgm.report import Comparison, Validation
 
 _LOG = logging.getLogger("gpuvgm")
+Path_ = str | PathLike[str]
 _BINS, _ROWS = whole(2, 200), whole()
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
@@ -78,7 +79,7 @@ TREE_ROWS = 200_000  # of a sample, from which trees are grown
 SETTINGS = ("bins", "random_state")  # that a file keeps
 
 
-class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """A generator of synthetic tables that is made of counts.
 
     Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
@@ -305,6 +306,9 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
     ) -> Any:
         """Draw rows. Each depends on the seed and its number only, so that parts can be drawn apart.
 
+        The same call gives the same rows. More of them are ``sample(n, first_row=rows_so_far)``, others
+        ``sample(n, seed=1)``.
+
         Parameters
         ----------
         n : int
@@ -352,7 +356,7 @@ class TableSynthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn shi
         _ROWS(n, "n")
         if conditions is not None and not isinstance(conditions, Mapping):
             return self._sample_rows_of(any_source(conditions), RowRange(first_row, n), seed, out)
-        sampler = self._sampler(network, conditions or {})
+        sampler = self._sampler(network, {str(label): condition for label, condition in (conditions or {}).items()})
         if conditions:
             _warn_of_rare(sampler, network.counts.rows)
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
@@ -782,7 +786,8 @@ def restored_sample(transformer: TableTransformer, batches: Sequence[pa.RecordBa
     """Rows that were drawn, as a table of the kind that was fitted."""
     flavour = "pandas" if transformer.frame_ == "dask" else transformer.frame_
     like = EncodedTable("the sample", flavour, schema)
-    return restore(pa.Table.from_batches(batches, schema), like, transformer.pandas_dtypes_)
+    rows = pa.Table.from_batches(batches, schema)
+    return restore(rows, like, transformer.pandas_dtypes_, labels=transformer.labels_)
 
 
 @contextmanager

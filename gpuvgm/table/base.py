@@ -47,6 +47,7 @@ from gpuvgm.errors import (
     InMemoryWarning,
     InputError,
     ModelFileError,
+    NamedParameters,
     SourceChangedError,
     check_present,
     listed,
@@ -72,6 +73,7 @@ from gpuvgm.table.decode import (
     holds_matrices,
     joined_valid,
 )
+from gpuvgm.table.description import jsonable
 from gpuvgm.table.encode import (
     Coding,
     OnehotLayout,
@@ -106,13 +108,14 @@ OF_THIS_MACHINE = (
 )  # parameters that a model file leaves out
 
 
-class BaseTransformer:
+class BaseTransformer(NamedParameters):
     """Fit, transform and inverse of tables, without scikit-learn: what commands do with a `TableTransformer`."""
 
     model_: TableModel
     summaries_: dict[str, Summary]
     pandas_dtypes_: dict[str, Any]
     frame_: str = ""
+    labels_: Mapping[str, Any] = MappingProxyType({})  # of columns whose label is no text, by name
     _seconds: Mapping[str, float] = MappingProxyType({})  # of the stages of the last fit
     _engine: str = ""  # that the last fit ran on, and why
     _path: str = ""  # of the file that holds the model
@@ -330,6 +333,7 @@ class BaseTransformer:
         name = "reference" if run.engine == "auto" else run.engine  # as `choose_engine` has it
         self._engine = f"{name}, {'where the rows lie' if self.engine == 'auto' else 'as asked for'}"
         self.pandas_dtypes_, self.frame_ = dict(getattr(table, "dtypes", None) or {}), table.flavour
+        self.labels_ = dict(getattr(table, "labels", None) or {})
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
@@ -741,6 +745,7 @@ class BaseTransformer:
         self._fitted()
         copy = type(self)(**settings_of(self) | {"executor": None, "progress": None, "threads": 1})
         copy.model_, copy.pandas_dtypes_, copy.frame_ = self.model_, self.pandas_dtypes_, self.frame_
+        copy.labels_ = self.labels_
         return copy
 
     def inverse_transform(
@@ -792,7 +797,8 @@ class BaseTransformer:
             The type that came in, lazy if that was; for a matrix the kind of table that was fitted (pandas, polars or
             pyarrow), or else a dict of arrays. With `return_valid` a pair of this and an array of bool, on the same
             device. Integers with missing values become float64 with NaN, or, if any lies beyond ±2^53, objects (int and
-            None); see docs/how-to/missing.md.
+            None); see docs/how-to/missing.md. Frames of pandas and cuDF, and dicts, have the fitted labels, also those
+            that are no text; a model file keeps numbers among them, and tuples of numbers and text.
 
         Examples
         --------
@@ -835,7 +841,8 @@ class BaseTransformer:
             run.executor.map_blocks(run.prepared(decoding.rows, reader), reader.blocks(run), blocks.append)
         # A matrix does not say which frames the caller uses: decoded rows have the kind of table that was fitted.
         flavour = self.frame_ if table.flavour == "matrix" and table.arrays is np and self.frame_ in _FRAMES else None
-        values = restore(joined([part.table for part in blocks], schema), table, self.pandas_dtypes_, flavour)
+        rows = joined([part.table for part in blocks], schema)
+        values = restore(rows, table, self.pandas_dtypes_, flavour, self.labels_)
         return (values, joined_valid(blocks)) if return_valid else values
 
     @overload
@@ -1073,6 +1080,8 @@ class BaseTransformer:
         settings = {key: value for key, value in settings_of(self).items() if key not in OF_THIS_MACHINE}
         settings["pandas_dtypes"] = {name: str(dtype) for name, dtype in self.pandas_dtypes_.items()}
         settings["frame"] = self.frame_
+        labels = {name: jsonable(label) for name, label in self.labels_.items()}  # numbers, and several of a label
+        settings["labels"] = {name: label for name, label in labels.items() if _label_of(label) == self.labels_[name]}
         summaries_to_save = fitted.summaries if summaries else {}
         return replace(fitted, settings=settings, summaries=summaries_to_save)
 
@@ -1211,6 +1220,11 @@ def settings_of(transformer: BaseTransformer) -> dict[str, Any]:
     return {name: getattr(transformer, name) for name in _SETTINGS}
 
 
+def _label_of(stored: Any) -> Any:
+    """A label of pandas as a model file has it: labels of several parts are lists there."""
+    return tuple(stored) if isinstance(stored, list) else stored
+
+
 def _fields(table: Source, names: Sequence[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in names])
 
@@ -1219,7 +1233,7 @@ def _need_of(table: Source, coding: Coding, out: Path_ | None = None, group_rows
     return Need.transform(_fields(table, coding.columns), coding.schema, to_file=out is not None, group_rows=group_rows)
 
 
-def _check_settings_of_file(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any) -> None:
+def _check_settings_of_file(path: Path_, settings: dict[str, Any], dtypes: Any, frame: Any, labels: Any) -> None:
     """Refuse settings of a model file that no transformer has."""
     unknown = sorted(set(settings) - (set(_SETTINGS) - set(OF_THIS_MACHINE)))
     try:
@@ -1229,6 +1243,8 @@ def _check_settings_of_file(path: Path_, settings: dict[str, Any], dtypes: Any, 
             raise InputError("its dtypes of pandas are no texts")
         if not isinstance(frame, str):
             raise InputError("its kind of table is no text")
+        if not isinstance(labels, dict) or not all(isinstance(label, (int, float, list)) for label in labels.values()):
+            raise InputError("its labels are no numbers")
         check_settings(settings)
     except ValueError as problem:
         raise ModelFileError(f"{fspath(path)}: model.json is inconsistent ({problem}); write the model again") from None
@@ -1305,13 +1321,15 @@ def transformer_of(kind: type[Transformer], model: TableModel, path: Path_, **ma
     """The transformer of a model that was read from a file."""
     settings = {name: value for name, value in model.settings.items() if name != "synthesizer"}
     dtypes, frame = settings.pop("pandas_dtypes", None), settings.pop("frame", None)
-    _check_settings_of_file(path, settings, dtypes, frame)
+    labels = settings.pop("labels", {})
+    _check_settings_of_file(path, settings, dtypes, frame, labels)
     try:
         rule = HoldOut.of_settings(model.settings.get("synthesizer"))
     except (ValueError, TypeError, InputError) as problem:
         raise ModelFileError(f"{fspath(path)}: its settings are inconsistent ({problem}); write it again") from problem
     transformer = kind(**settings, **machine)
     transformer.pandas_dtypes_, transformer.frame_ = dtypes, frame
+    transformer.labels_ = {name: _label_of(label) for name, label in labels.items()}
     transformer._take(replace(model, settings={}, network=b""))
     transformer._path = fspath(path)
     transformer._hold_out = rule

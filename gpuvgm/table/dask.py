@@ -80,8 +80,9 @@ def _decode_part(  # noqa: PLR0913 - the arguments of Dask come last
     decoded = transformer.inverse_transform(frame, names=template, return_valid=with_valid)
     values, valid = decoded if with_valid else (decoded, None)
     for column in running_identifiers(transformer, frame.columns) if start else ():
-        series = values[column.name]
+        label = transformer.labels_.get(column.name, column.name)
+        series = values[label]
         numbers: Any = column.absent(start, len(values)).passthrough
-        values[column.name] = type(series)(numbers.to_pandas().to_numpy(), index=values.index).astype(series.dtype)
+        values[label] = type(series)(numbers.to_pandas().to_numpy(), index=values.index).astype(series.dtype)
     result = values if place == 0 else type(frame.iloc[:, 0])(valid, index=values.index, name="valid")
     return result[valid] if invalid == "drop" else result  # with the index that the frame's divisions speak of

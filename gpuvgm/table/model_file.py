@@ -185,7 +185,7 @@ def _files_of(fitted: TableModel) -> dict[str, bytes]:
         "format": FORMAT,
         "library": "gpuvgm",
         "version": gpuvgm.__version__,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "created": _time_of_writing().isoformat(timespec="seconds"),
         "settings": fitted.settings,
         "schema": fitted.schema.to_json(),
         "seed": fitted.seed,
@@ -208,6 +208,21 @@ def arrow_file(summary: Summary) -> bytes:
     sink = pa.BufferOutputStream()
     summary.write(sink)
     return sink.getvalue().to_pybytes()
+
+
+def _time_of_writing() -> datetime:
+    """Time that a model file has: SOURCE_DATE_EPOCH, with which builds can be repeated to the byte, or now.
+
+    Raises
+    ------
+    InputError
+        For an epoch that is none.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        return datetime.now(UTC) if epoch is None else datetime.fromtimestamp(int(epoch), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise InputError(f'SOURCE_DATE_EPOCH="{epoch}": give whole seconds since 1970, or leave it out') from None
 
 
 def zipped(files: Mapping[str, bytes]) -> bytes:

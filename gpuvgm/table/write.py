@@ -93,9 +93,11 @@ def target_of(source: Source, out: Given) -> Location:
     Raises
     ------
     InputError
-        Where it would be read as part of the source.
+        Where it would be read as part of the source, and for "-", which commands that decode rows take alone.
     """
     target = location_of(out)
+    if str(target) == "-":
+        raise InputError('"-": name a file or a folder; the commands sample, inverse and generate print CSV there')
     refuse_overwriting(source, target if target.suffix else inside(target, "part-00000.parquet"))
     # The folder behind a link is replaced, and the link stays.
     if isinstance(target, Path) and target.is_symlink() and not target.suffix:

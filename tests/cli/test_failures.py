@@ -209,7 +209,7 @@ def test_log_and_warnings_go_to_stderr(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         result = invoke("doctor")
-        assert result.stderr == "gpuvgm: slow engine\ngpuvgm: take care\n"
+        assert result.stderr == "gpuvgm: warning: slow engine\ngpuvgm: warning: take care\n"
         assert result.stdout == "nothing\n"
         assert invoke("doctor", "--quiet").stderr == ""
         assert "gpuvgm: detail\n" in invoke("doctor", "--debug").stderr

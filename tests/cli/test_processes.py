@@ -61,7 +61,7 @@ def test_problems_of_writing_name_the_target(folder, tmp_path, disk):
 
 def test_unknown_variables_are_named():
     _, stderr = run("doctor", "--json", env={"GPUVGM_THREDS": "3", "GPUVGM_THREADS": "3"})
-    assert stderr == "gpuvgm: unknown environment variable GPUVGM_THREDS; did you mean GPUVGM_THREADS?\n"
+    assert stderr == "gpuvgm: warning: unknown environment variable GPUVGM_THREDS; did you mean GPUVGM_THREADS?\n"
 
 
 def test_wrong_values_name_their_origin(tmp_path):

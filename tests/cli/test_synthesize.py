@@ -91,6 +91,65 @@ def test_a_csv_file_comes_back_as_one(table, model, tmp_path):
     assert (tmp_path / "same.csv").read_bytes() == out.read_bytes()
 
 
+@pytest.mark.parametrize("command", ["sample", "generate", "inverse"])
+def test_rows_are_printed_as_csv(table, model, tmp_path, command):
+    encoded, fitted = tmp_path / "encoded.parquet", tmp_path / "fitted.gpuvgm"
+    arguments = {"sample": ["sample", model], "generate": ["generate", "--rows", "40", "--kind", "mixed-table"]}
+    if command == "inverse":
+        invoke("fit", table, "--model", fitted, "--columns", "age,city,rate")
+        invoke("transform", table, encoded, "--model", fitted)
+    arguments["inverse"] = ["inverse", encoded, "--model", fitted]
+    invoke(*arguments[command], tmp_path / "rows.csv")
+    result = invoke(*arguments[command], "-")
+    assert result.stdout == (tmp_path / "rows.csv").read_text()
+    assert "gpuvgm: standard output: " in result.stderr
+    assert invoke(*arguments[command], "-", "--quiet").stderr == ""
+    assert "- and --json both write to standard output" in invoke(*arguments[command], "-", "--json", code=2).stderr
+    assert not (tmp_path / "-").exists()
+
+
+def test_other_outputs_than_csv_are_not_printed(table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"spans": pa.array([1, 2] * 200, pa.duration("s"))}), "spans.parquet")
+    invoke("train", "spans.parquet", "--model", "spans.gpuvgm")
+    assert "standard output (CSV): " in invoke("sample", "spans.gpuvgm", "-", code=2).stderr
+    invoke("fit", table, "--model", "table.gpuvgm", "--columns", "age")
+    told = invoke("transform", table, "-", "--model", "table.gpuvgm", code=2).stderr
+    assert '"-": name a file or a folder' in told
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_sample_has_the_rows_of_its_table(model, tmp_path):
+    assert document("sample", model, tmp_path / "out.parquet")["rows"] == ROWS
+
+
+@pytest.mark.parametrize("ending", [".xlsx", ".ods", ".json", ".tsv"])
+def test_of_names_of_other_formats_csv_is_named_too(model, tmp_path, ending):
+    told = invoke("sample", model, tmp_path / f"out{ending}", code=2).stderr
+    assert "name it out.csv, which spreadsheets open, or out.parquet" in told
+
+
+def test_rare_conditions_are_a_warning_that_names_the_option(model, tmp_path):
+    told = invoke(
+        "sample",
+        model,
+        tmp_path / "out.parquet",
+        "--rows",
+        "9",
+        "--where",
+        "age = 89 and city = Bonn and joined = 2015-01-01",
+    ).stderr
+    assert "gpuvgm: warning: --where: the model expects only" in told
+
+
+def test_without_ctgan_a_sample_says_what_the_model_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthesize, "load_model", lambda _: Mock(settings={"synthesizer": {"with": "tvae"}}, rows=5))
+    missing = ModuleNotFoundError("gpuvgm.integrations.ctgan needs CTGAN", name="ctgan")
+    monkeypatch.setattr(synthesize, "_network", Mock(side_effect=missing))
+    told = invoke("sample", "m.gpuvgm", tmp_path / "rows", code=3).stderr
+    assert "m.gpuvgm: holds a TVAE, a neural network that draws its rows with ctgan (gpuvgm.integrations" in told
+
+
 @pytest.mark.parametrize(("problem", "code"), [(KeyboardInterrupt(), 130), (OSError(errno.ENOSPC, "full"), 3)])
 def test_of_a_csv_file_that_cannot_be_written_nothing_stays(model, tmp_path, monkeypatch, problem, code):
     (tmp_path / "out.csv").write_text("before")

@@ -8,6 +8,7 @@ import threading
 from threading import Event
 
 import numpy as np
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -273,3 +274,10 @@ def test_the_next_file_is_checked_while_one_is_read(sealed, monkeypatch):
 
 
 real = checksums.sha256_of
+
+
+def test_types_that_arrow_does_not_read_are_no_damage(tmp_path):
+    polars.DataFrame({"wide": polars.Series([1, 2] * 9, dtype=polars.Int128)}).write_parquet(tmp_path / "wide.parquet")
+    with pytest.raises(InputError, match=r"holds what Arrow cannot read .*Int128 of polars as Int64") as told:
+        open_source(tmp_path / "wide.parquet")
+    assert "damaged" not in str(told.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 from importlib import metadata
@@ -138,3 +139,19 @@ def test_commands_run_without_what_only_linux_has(tmp_path):
     run_python("-c", code, "demo", "--rows", "20000", "--out", str(tmp_path), "--quiet")
     written = {path.name for path in tmp_path.iterdir()}
     assert {"model.gpuvgm", "encoded.parquet", "back.parquet", "report.html"} < written
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "close"),
+    [
+        ("TableTransformer", "n_component", "n_components"),
+        ("TableSynthesizer", "condition_on", "conditions_on"),
+        ("BayesianGaussianMixture", "max_iters", "max_iter"),
+    ],
+)
+def test_unknown_parameters_are_told_with_the_class_and_the_closest_name(name, wrong, close):
+    with pytest.raises(
+        TypeError, match=rf'^{name}\(\) got an unexpected keyword argument "{wrong}"; did you mean "{close}"'
+    ):
+        getattr(gpuvgm, name)(**{wrong: 3})
+    assert close in inspect.signature(getattr(gpuvgm, name)).parameters

@@ -167,3 +167,44 @@ def test_general_columns_have_a_range_only() -> None:
     assert transformer.validate(table).broken() == []
     far = pa.table({"x": np.arange(1_000.0) + 100})
     assert transformer.validate(far).columns["x"].invalid_rows == 100
+
+
+def test_other_types_of_columns_that_are_handed_through_are_told() -> None:
+    rows = 400
+    number, text = np.arange(rows), [f"C{row:05d}" for row in range(rows)]
+    fitted_rows = {
+        "key": pa.array(text),
+        "note": pa.array(text),
+        "place": pa.array(number),
+        "x": pa.array(number * 1.1),
+    }
+    kinds = {"key": "id", "note": "pass", "place": "pass"}
+    transformer = TableTransformer(columns=kinds).fit(pa.table(fitted_rows))
+    same = {"key": pa.array(text).dictionary_encode(), "note": pa.array(text, pa.large_string())}
+    others = fitted_rows | same | {"place": pa.array(number, pa.int16())}
+    for agreeing in (fitted_rows, others, fitted_rows | {"note": pa.nulls(rows)}):
+        assert transformer.validate(pa.table(agreeing)).broken() == []
+    validation = transformer.validate(pa.table(fitted_rows | {"key": pa.array(number), "note": pa.array(number * 1.5)}))
+    assert validation.broken() == [
+        'column "key": holds int64, but string when it was fitted',
+        'column "note": holds double, but string when it was fitted',
+    ]
+    assert str(validation).startswith("1 of 1 column agrees with the model; look at key, note")
+    assert validation.to_dict()["other_types"]["key"] == {"type": "int64", "fitted": "string"}
+
+
+def test_the_sign_of_zero_is_kept_by_categories_alone() -> None:
+    signs = np.where(np.arange(600) % 3, 0.0, -0.0)
+    random = np.random.default_rng(0)
+    table = {
+        "category": signs,
+        "modal": np.where(np.arange(600) % 2, random.normal(size=600), signs),
+        "step": np.where(np.arange(600) % 2, random.integers(-99, 99, 600) / 2, signs),
+    }
+    kinds = {"category": "categorical", "modal": {"kind": "mixed", "modal": [0.0]}, "step": "continuous"}
+    transformer = TableTransformer(columns=kinds).fit(table)
+    back = transformer.inverse_transform(transformer.transform(table, dtype="float64"))
+    assert (np.signbit(back["category"]) == np.signbit(signs)).all()
+    for name in ("modal", "step"):
+        zeros = back[name][table[name] == 0]
+        assert (zeros == 0).all() and not np.signbit(zeros).any(), name

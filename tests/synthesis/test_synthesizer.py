@@ -597,3 +597,15 @@ def test_print_says_how_much_is_modelled() -> None:
     fitted = gpuvgm.TableSynthesizer().fit(frame)
     modelled = len(fitted.network_.structure.bins)
     assert f"fitted on {ROWS:,} rows: {modelled} columns modelled" in str(fitted).splitlines()
+
+
+def test_the_same_call_gives_the_same_rows_and_the_docstring_says_how_to_go_on():
+    synthesizer = gpuvgm.TableSynthesizer().fit({"x": np.random.default_rng(0).normal(size=500)})
+    first, again, onwards = (
+        synthesizer.sample(3)["x"],
+        synthesizer.sample(3)["x"],
+        synthesizer.sample(3, first_row=3)["x"],
+    )
+    assert (first == again).all()
+    assert (np.concatenate([first, onwards]) == synthesizer.sample(6)["x"]).all()
+    assert "first_row=rows_so_far" in gpuvgm.TableSynthesizer.sample.__doc__

@@ -16,7 +16,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from gpuvgm import TableTransformer
+from gpuvgm import TableSynthesizer, TableTransformer
 from gpuvgm.errors import InputError
 from tests.harness.shapes import each_shape, shape
 
@@ -417,3 +417,37 @@ def test_matrices_one_after_the_other() -> None:
     assert transformer.inverse_transform(parts).equals(transformer.inverse_transform(matrix))
     with pytest.raises(InputError, match=f"3 columns, but the model's onehot layout has {matrix.shape[1]}"):
         transformer.inverse_transform(iter([matrix[:, :3]]))
+
+
+LABELS = {
+    "numbers": [0, 1, 2],
+    "numbers and text": [7, "colour", 2.5],
+    "several levels": [("a", 0), ("a", 1), ("b", 0)],
+    "booleans": [True, False, "colour"],
+}
+
+
+@pytest.mark.parametrize("labels", LABELS.values(), ids=list(LABELS))
+@pytest.mark.parametrize("kind", [pd.DataFrame, dict])
+def test_labels_that_are_no_text_come_back(kind: Any, labels: list[Any], reloaded: Any) -> None:
+    table = kind({label: np.arange(300) % (7 + place) for place, label in enumerate(labels)})
+    expected = labels if kind is dict else table.columns.tolist()
+    for transformer in (fitted := TableTransformer().fit(table), reloaded(fitted), pickle.loads(pickle.dumps(fitted))):
+        encoded = transformer.transform(table)
+        assert list(transformer.inverse_transform(encoded)) == expected
+        assert list(transformer.inverse_transform(encoded, return_valid=True)[0]) == expected
+    for synthesizer in (drawing := TableSynthesizer().fit(table), reloaded(drawing)):
+        rows = synthesizer.sample(5)
+        assert type(rows) is type(table)
+        assert list(rows) == expected
+        assert set(synthesizer.sample(5, conditions={labels[0]: 3})[labels[0]]) == {3}
+    if kind is pd.DataFrame:
+        pd.testing.assert_frame_equal(fitted.inverse_transform(fitted.transform(table)), table)
+
+
+def test_frames_of_arrow_and_polars_have_names_alone() -> None:
+    table = pd.DataFrame({0: np.arange(300) % 7})
+    fitted = TableTransformer().fit(table)
+    encoded = fitted.transform(table.rename(columns=str), layout="compact")
+    assert fitted.inverse_transform(polars.from_pandas(encoded)).columns == ["0"]
+    assert fitted.inverse_transform(pa.Table.from_pandas(encoded)).column_names == ["0"]

@@ -14,7 +14,7 @@ DAY = 86_400 * SECOND
 EPOCH = date(1970, 1, 1).toordinal()
 
 _CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d)(:(?P<second>\d\d)(\.(?P<fraction>\d{1,9})0*)?)?"
-_MOMENT = re.compile(r"(?P<date>\d{4}-\d\d-\d\d)([T ]" + _CLOCK + r"(?P<zone> ?Z|[+-]\d\d(:?\d\d(:\d\d)?)?)?)?")
+_MOMENT = re.compile(r"(?P<date>-?\d{4,}-\d\d-\d\d)([T ]" + _CLOCK + r"(?P<zone> ?Z|[+-]\d\d(:?\d\d(:\d\d)?)?)?)?")
 _TIME = re.compile(_CLOCK)
 _LENGTH = re.compile(
     r"((?P<days>-?\d+) days?(,? (?=[-+\d]))?)?"
@@ -49,7 +49,8 @@ def moment_of(text: str, zone: str | None) -> int:
     match = _MOMENT.fullmatch(text.strip())
     if not match:
         raise ValueError(f'"{text}" is no date of the form 2024-01-31 or 2024-01-31T12:30:00')
-    zone_text, days = match["zone"], date.fromisoformat(match["date"]).toordinal() - EPOCH
+    # NumPy's dates have more years than Python's 1 to 9999: an infinity of PostgreSQL lies in the year 294247.
+    zone_text, days = match["zone"], int(np.datetime64(match["date"], "D").astype(np.int64))
     clock = days * DAY + (_clock(match) if match["hour"] else 0)
     if zone is None and zone_text is not None:
         raise ValueError(f"{text} has a time zone, the column has none")
@@ -150,7 +151,8 @@ def _zone(name: str) -> tzinfo:
 
 
 def _moment(value: int, unit: str) -> str:
-    text = str(np.datetime64(value, unit))  # type: ignore[call-overload]  # the stubs want a literal
+    """ISO text of a moment; one beyond the ends of the type, as a bin's edge may be, as that end."""
+    text = str(np.datetime64(min(max(value, 1 - 2**63), 2**63 - 1), unit))  # type: ignore[call-overload]  # the stubs want a literal
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -426,7 +426,7 @@ class DataTransformer:
 
     def _text_conditions(self, conditions: Mapping[str, Any]) -> dict[str, Any]:
         """Conditions with texts in place of the values of columns that are fitted as texts."""
-        texts = self._texts
+        texts, conditions = self._texts, {str(label): value for label, value in conditions.items()}
         return {name: texts[name].condition(value) if name in texts else value for name, value in conditions.items()}
 
     def _fitted(self) -> TableTransformer:
@@ -566,6 +566,7 @@ def _frame_of(rows: Any) -> Any:
 def _in_texts(frame: Any, texts: Mapping[str, ObjectTexts], numbers: Collection[str]) -> Any:
     """A frame with texts for the objects of discrete columns, and 0 and 1 for booleans among numbers."""
     text_frame = frame.copy(deep=False)
+    text_frame.columns = [str(label) for label in frame.columns]  # its own labels are given back at the end
     for position, (label, column) in enumerate(frame.items()):
         if str(label) in texts:
             text_frame.isetitem(position, texts[str(label)].encode(column))

@@ -173,3 +173,12 @@ def test_a_frame_of_files_in_a_process_that_knows_no_cluster(folder: Path) -> No
     """Dask loads its scheduler to read statistics of files, within settings that it then takes back."""
     done = subprocess.run([sys.executable, "-c", FRESH, str(folder)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_labels_that_are_numbers_come_back() -> None:
+    frame = pd.DataFrame({0: np.arange(600), 1: np.arange(600) % 7})
+    lazy = dd.from_pandas(frame, npartitions=3)
+    fitted = gpuvgm.TableTransformer(columns={"0": "id", "1": "continuous"}).fit(lazy)
+    decoded = fitted.inverse_transform(fitted.transform(lazy)).compute()
+    pd.testing.assert_frame_equal(decoded, frame, check_index_type=False)
+    assert gpuvgm.TableSynthesizer().fit(lazy[[1]]).sample(5).columns.tolist() == [1]

@@ -307,3 +307,16 @@ def test_the_commands_lead_from_a_csv_file_to_one(people, tmp_path):
     }
     for name, pattern in texts.items():
         assert rows[name].dropna().str.fullmatch(pattern).all(), name
+
+
+@pytest.mark.parametrize("discrete", [None, [1]])
+@BOTH
+def test_labels_that_are_numbers_come_back(kind, discrete, tmp_path):
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({0: random.normal(size=600), 1: random.choice(["a", "b"], 600), 2: random.normal(size=600)})
+    model = fitted(kind, frame, steps=1, discrete_columns=discrete)
+    assert model.sample(5).columns.tolist() == [0, 1, 2]
+    assert set(model.sample(5, conditions={1: "a"})[1]) == {"a"}
+    if discrete is None:
+        model.save(tmp_path / "model.gpuvgm")
+        assert kind.load(tmp_path / "model.gpuvgm").sample(5).columns.tolist() == [0, 1, 2]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
+import gpuvgm
 from gpuvgm.errors import InputError, ModelFileError
 from gpuvgm.table import model_file as store
 from gpuvgm.table.model_file import check_target, load_model, save_model
@@ -119,3 +123,21 @@ def test_a_failed_swap_brings_the_old_model_back(tmp_path, monkeypatch):
         save_model(make_stored(), tmp_path / "model")
     assert os.listdir(tmp_path) == ["model"]
     assert load_model(tmp_path / "model").rows == 10**12
+
+
+@pytest.mark.parametrize("kind", [gpuvgm.TableTransformer, gpuvgm.TableSynthesizer])
+def test_equal_fits_give_equal_files_with_a_time_of_their_own(tmp_path, monkeypatch, kind):
+    table = {
+        "amount": np.random.default_rng(0).normal(size=500),
+        "colour": np.array(["red", "blue"])[np.arange(500) % 2],
+    }
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    for name in ("a", "b"):
+        kind().fit(table).save(tmp_path / f"{name}.gpuvgm")
+    assert (tmp_path / "a.gpuvgm").read_bytes() == (tmp_path / "b.gpuvgm").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.gpuvgm") as archive:
+        assert json.loads(archive.read("model.json"))["created"] == "2023-11-14T22:13:20+00:00"
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(InputError, match='SOURCE_DATE_EPOCH="yesterday": give whole seconds since 1970'):
+        kind().fit(table).save(tmp_path / "c.gpuvgm")
+    assert not (tmp_path / "c.gpuvgm").exists()
