@@ -1,8 +1,8 @@
-"""Rows drawn from a network: every row is a function of its number, whichever rows are drawn with it.
+"""Rows drawn from trees or a network: every row is a function of its number, whichever rows are drawn with it.
 
-A column of a row takes the four words of Philox4x32-10 (Salmon et al. 2011) at the row's number, as `Engine.draw_rows`
-says. Cumulative probabilities are whole numbers of 2^-32, which words are compared with, so that all engines draw the
-same.
+A column of a row takes the four words of Philox4x32-10 (Salmon et al. 2011) at the row's number, as
+`Engine.draw_in_trees` and `Engine.draw_rows` say. Cumulative probabilities of pieces are whole numbers of 2^-32, which
+words are compared with, so that all engines draw the same.
 """
 
 from __future__ import annotations

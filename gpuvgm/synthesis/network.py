@@ -1,7 +1,9 @@
-"""A Bayesian network over bins: joint counts of every column with its parents, the one thing that is learnt of rows.
+"""Counts of bins, the one thing that is learnt of rows, and the probabilities that they give.
 
-Given its parents a column takes two steps: one of 24 groups of its bins, which depends on the bin of the first parent
-and the group of the second; and a bin of that group, which depends on the bin of the first parent.
+There are counts in the trees of each column, from which rows are drawn, and joint counts of every column with its
+parents: a Bayesian network, for conditions that hardly any row meets. Given its parents a column takes two steps: one
+of 24 groups of its bins, which depends on the bin of the first parent and the group of the second; and a bin of that
+group, which depends on the bin of the first parent.
 """
 
 from __future__ import annotations
