@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import chain
@@ -41,6 +41,8 @@ class ScanSource(Source):
         Whether the rows are those of a query of a lazy library.
     lazily : callable, optional
         (schema, batches) -> a lazy table of the same library, for which `batches` is called whenever it is computed.
+    labels : mapping, optional
+        Labels of the first part of an iterator that are no text, by name.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ScanSource(Source):
     part_flavour: str | None = None
     is_query: bool = False
     lazily: Lazily | None = None
+    labels: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_unique(self.name, self.schema.names)
@@ -153,7 +156,8 @@ def iterator_source(parts: Iterator[Any], open_part: Callable[[object], Source])
             for block in source.blocks(columns, rows):
                 yield _as_first(f"{name}, part {number}", block.batch, schema)
 
-    return ScanSource(name, "stream", first.schema, scan, repeatable=False, part_flavour=first.flavour)
+    labels: Mapping[str, Any] | None = getattr(first, "labels", None)
+    return ScanSource(name, "stream", first.schema, scan, repeatable=False, part_flavour=first.flavour, labels=labels)
 
 
 def _as_first(name: str, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:

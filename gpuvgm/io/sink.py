@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from gpuvgm.errors import InputError
 from gpuvgm.files import partial_of, remove_temporary, undisturbed
-from gpuvgm.io.arrow import plain_type, row_bytes
+from gpuvgm.io.arrow import is_moment_type, plain_type, row_bytes
 from gpuvgm.io.block import Gatherer
 from gpuvgm.io.checksums import MAGIC, checksums_beside, sealed
 from gpuvgm.io.files import FileSource, belongs
@@ -57,6 +57,8 @@ FOREIGN_ENDINGS = (
     *(".gz", ".zip", ".json", ".jsonl", ".ndjson", ".gpuvgm", ".html", ".pkl"),
 )
 CSV_ENDINGS = (".csv", ".csv.gz")
+_FIRST_DAY, _LAST_DAY = -12_687_428, 11_248_737  # since 1970: the years -32767 to 32767, which Arrow writes as text
+_UNITS_A_DAY = {"s": 86_400, "ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 NOT_IN_CSV = (
     *(pa.types.is_nested, pa.types.is_duration, pa.types.is_interval),
     *(pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary),
@@ -459,6 +461,12 @@ class CsvSink(Sink):
                 "empty lines in CSV: write a .parquet file"
             )
         self.rows += batch.num_rows
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if _lies_beyond_csv(column):
+                raise InputError(
+                    f'{self.path}: column "{name}" has moments beyond the year 32767, as infinities of databases are, '
+                    "which Arrow does not write as text: write a .parquet file, or drop the column"
+                )
         with naming_file(self._place):
             self._writer.write_batch(batch.replace_schema_metadata(None).cast(self._schema))
 
@@ -472,6 +480,16 @@ class CsvSink(Sink):
     def _finish(self) -> None:
         with naming_file(self._place):
             self._streams.close()
+
+
+def _lies_beyond_csv(column: pa.Array[Any]) -> bool:
+    """Return whether Arrow writes "value out of range" for some date or timestamp of a column."""
+    if not is_moment_type(column.type):
+        return False
+    ends: Any = pc.min_max(column)
+    least, most = ends["min"].value, ends["max"].value
+    a_day = 1 if pa.types.is_date32(column.type) else _UNITS_A_DAY[getattr(column.type, "unit", "ms")]
+    return least is not None and not _FIRST_DAY <= least // a_day <= most // a_day <= _LAST_DAY
 
 
 def _refuse_columns(schema: pa.Schema, path: Location, write: Callable[[pa.DataType], None], advice: str) -> None:

@@ -359,3 +359,18 @@ def _parquet(table):
     if not path.exists():
         pq.write_table(pa_csv.read_csv(table), path)
     return path
+
+
+def test_infinities_of_databases_are_not_written_as_csv(tmp_path):
+    days = pa.array(np.where(np.arange(400) % 9, np.arange(400) + 18_000, 2**31 - 1).astype(np.int32), pa.int32())
+    moments = pa.array(np.where(np.arange(400) % 9, np.arange(400) * 10**9, 2**63 - 1), pa.timestamp("us"))
+    for name, column in (("day", days.cast(pa.date32())), ("moment", moments)):
+        pq.write_table(pa.table({name: column, "x": np.arange(400)}), tmp_path / "t.parquet")
+        invoke("train", tmp_path / "t.parquet", "--model", tmp_path / "m.gpuvgm")
+        invoke("sample", tmp_path / "m.gpuvgm", tmp_path / "rows.parquet")
+        told = invoke("sample", tmp_path / "m.gpuvgm", tmp_path / "rows.csv", code=2).stderr
+        assert f'column "{name}" has moments beyond the year 32767' in told
+        assert not (tmp_path / "rows.csv").exists()
+
+        invoke("sample", tmp_path / "m.gpuvgm", tmp_path / "rows.csv", "--where", f"{name} <= 2100-01-01")
+        (tmp_path / "rows.csv").unlink()

@@ -65,3 +65,15 @@ def test_every_extra_for_users_is_explained():
     ]
     (everything,) = map(Requirement, EXTRAS["all"])
     assert sorted(explained) == sorted({*everything.extras, "all", "cu12", "cu13"})
+
+
+@pytest.mark.parametrize("page", [path for path in (ROOT / "docs").rglob("*.md") if path.name != "install.md"])
+def test_pages_that_add_packages_say_where_gpuvgm_itself_comes_from(page):
+    text = page.read_text(encoding="utf-8")
+    assert RELEASED or 'pip install "gpuvgm[' not in text or "install.md" in text
+
+
+def test_pages_agree_on_where_gpuvgm_runs():
+    install, readme = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/install.md", "README.md"))
+    assert "macOS and Windows, where it is not tested" in install
+    assert "tested on Linux only" in readme and "runs on Linux only" not in readme

@@ -441,6 +441,8 @@ def test_labels_that_are_no_text_come_back(kind: Any, labels: list[Any], reloade
         assert type(rows) is type(table)
         assert list(rows) == expected
         assert set(synthesizer.sample(5, conditions={labels[0]: 3})[labels[0]]) == {3}
+    streamed = TableTransformer().fit(iter([table, table]))
+    assert list(streamed.inverse_transform(streamed.transform(table, layout="compact"))) == expected
     if kind is pd.DataFrame:
         pd.testing.assert_frame_equal(fitted.inverse_transform(fitted.transform(table)), table)
 
