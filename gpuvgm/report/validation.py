@@ -407,7 +407,8 @@ def _other_types(model: TableModel, names: Sequence[str], schema: pa.Schema) -> 
     return {
         name: (str(now), str(fitted))
         for name, (now, fitted) in pairs.items()
-        if _sort_of(now) != _sort_of(fitted) and not pa.types.is_null(now)
+        # a registered kind may have no type of Arrow
+        if isinstance(fitted, pa.DataType) and _sort_of(now) != _sort_of(fitted) and not pa.types.is_null(now)
     }
 
 

@@ -50,7 +50,7 @@ def check_warned(lines, *warnings):
     """Each warning is one whole line."""
     for first, last in warnings:
         (line,) = [line for line in lines if first in line]
-        assert line.startswith(f"gpuvgm: {first}") and line.endswith(last), line
+        assert line.startswith(f"gpuvgm: warning: {first}") and line.endswith(last), line
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
@@ -123,7 +123,7 @@ def test_warnings_are_whole_on_every_terminal(table, tmp_path, options, environm
     lines, _, _ = seen(40, "fit", table, "--model", tmp_path / "m.gpuvgm", *options, **environment)
     if "json" in options:
         lines = [json.loads(line)["message"] for line in lines if line.startswith("{")]
-        lines = [f"gpuvgm: {line}" for line in lines]
+        lines = [f"gpuvgm: warning: {line}" for line in lines]
     check_warned(lines, WORDS, CODES)
 
 
@@ -134,7 +134,7 @@ def test_a_quiet_command_shows_nothing(table, tmp_path):
 def test_a_name_cannot_erase_what_is_said(tmp_path, capsys):
     with Terminal().messages():
         logging.getLogger("gpuvgm").warning('column "%s": 3 values', "a\rb\x1b[2Kc")
-    assert capsys.readouterr().err == 'gpuvgm: column "a\\rb\\x1b[2Kc": 3 values\n'
+    assert capsys.readouterr().err == 'gpuvgm: warning: column "a\\rb\\x1b[2Kc": 3 values\n'
 
 
 def test_what_a_screen_shows():
