@@ -35,7 +35,7 @@ from gpuvgm.execution.stages import Progress
 from gpuvgm.io import Block, ParquetSink, Source, restore
 from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
-from gpuvgm.summary.grid import Floats
+from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, bins_since, check_fits, origin_of
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
@@ -673,18 +673,17 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         by_name = {column.name: column for column in columns}
         check_names(self.conditions_on, [*by_name])
         few = thinned(rows)
-        bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, dependence(few).allows)
-        few_codes, codes = (
-            {name: bin_finder(by_name, own, engine)(rows_of(sample)) for name, own in bins.items()}
-            for sample in (few, rows)
-        )
-        nodes = learn_structure([*bins.values()], [*few_codes.values()], dependence(few))
+        of_few = dependence(few)
+        bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few.allows)
+        codes = {name: bin_finder(by_name, own, engine)(rows_of(rows)) for name, own in bins.items()}
+        thin = thin_places(rows.num_rows)
+        nodes = learn_structure([*bins.values()], [own[thin] for own in codes.values()], of_few)
         names = [node.name for node in nodes]
         order, trees = grow_all(
             [bins[name] for name in names],
             [codes[name] for name in names],
             [by_name[name].kind == "categorical" for name in names],
-            dependence(rows),
+            of_few if few is rows else dependence(rows),
             engine,
             LocalExecutor(self.threads).threads,
         )
@@ -819,9 +818,15 @@ def rows_of(table: pa.Table) -> Rows:
 
 
 def thinned(rows: pa.Table) -> pa.Table:
-    """Short runs of rows from everywhere, about `SAMPLE_ROWS` in all: neighbours may be of one key."""
-    every, places = -(-rows.num_rows // SAMPLE_ROWS), np.arange(rows.num_rows)
-    return rows.take(places[places // THIN_RUN % every == 0]) if every > 1 else rows
+    """Short runs of rows from everywhere; see `thin_places`. A table of `SAMPLE_ROWS` or fewer is taken as it is."""
+    return rows.take(thin_places(rows.num_rows)) if rows.num_rows > SAMPLE_ROWS else rows
+
+
+def thin_places(rows: int) -> Ints:
+    """Places of short runs from everywhere, about `SAMPLE_ROWS` rows in all: neighbours may be of one key."""
+    places = np.arange(rows)
+    kept: Ints = places[places // THIN_RUN % max(-(-rows // SAMPLE_ROWS), 1) == 0]
+    return kept
 
 
 def sampled_rows(table: Source, model: TableModel, most: int = SAMPLE_ROWS) -> pa.Table:
