@@ -43,16 +43,30 @@ def test_engines_grow_count_and_draw_the_same(candidate: Engine, rows: int, size
     for part in dataclasses.fields(Trees):
         np.testing.assert_array_equal(getattr(found, part.name), getattr(trees, part.name))
     trees.check(size, SIZES)
-    others = [column.codes for column in columns(500, 99)]
-    own = np.random.default_rng(5).integers(0, size, 500).astype(np.uint8)
+    assert_walks_are_equal(candidate, trees, size, 500)
+
+
+@pytest.mark.parametrize("rows", [1, 70_001])
+def test_engines_walk_any_number_of_rows(candidate: Engine, rows: int) -> None:
+    """C++ walks them in blocks."""
+    asked = columns(1500, 23)
+    codes = target(asked, 23)
+    trees = REFERENCE.grow_trees(codes, halved_ranges(np.bincount(codes, minlength=23)), asked, GrowthRules())
+    assert_walks_are_equal(candidate, trees, 23, rows)
+
+
+def assert_walks_are_equal(candidate: Engine, trees: Trees, size: int, rows: int) -> None:
+    """Check counts, draws and sums of rows against the reference."""
+    others = [column.codes for column in columns(rows, 99)]
+    own = np.random.default_rng(5).integers(0, size, rows).astype(np.uint8)
     counts = REFERENCE.count_in_trees(own, trees, others)
     np.testing.assert_array_equal(candidate.count_in_trees(own, trees, others), counts)
-    assert counts.sum() >= 500 * (size > 1)
+    assert counts.sum() >= rows * (size > 1)
     shares = np.random.default_rng(6).uniform(0.01, 0.99, len(trees.nodes))
     logs = np.log(np.stack((1 - shares, shares)))
     for draw in (Draw(5, 77, 9), Draw(5, 2**63 + 1, 2**33)):
-        drawn = REFERENCE.draw_in_trees(trees, others, shares, draw, 500)
-        np.testing.assert_array_equal(to_numpy(candidate.draw_in_trees(trees, others, shares, draw, 500)), drawn)
+        drawn = REFERENCE.draw_in_trees(trees, others, shares, draw, rows)
+        np.testing.assert_array_equal(to_numpy(candidate.draw_in_trees(trees, others, shares, draw, rows)), drawn)
     sums = REFERENCE.log_shares_in_trees(own, trees, others, logs)
     np.testing.assert_array_equal(candidate.log_shares_in_trees(own, trees, others, logs), sums)
 

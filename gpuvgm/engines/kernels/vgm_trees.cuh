@@ -20,6 +20,14 @@ struct CodeRange {
     int low, middle, high, halves[2];
 };
 
+// Whether a uniform number draws the right half, which has a share; the number is what is left of it there.
+GPUVGM_FN bool goes_right(double& uniform, double right) {
+    const double left = 1.0 - right;
+    const bool half = uniform >= left;
+    uniform = half ? (uniform - left) / right : uniform / left;
+    return half;
+}
+
 // Trees of a column. `code_of(feature)` is a row's code of an asked column.
 struct WalkedTrees {
     const CodeRange* ranges;
@@ -56,9 +64,7 @@ struct WalkedTrees {
     template <class CodeOf> GPUVGM_FN int drawn(double uniform, const double* shares, CodeOf code_of) const {
         int code = 0;
         for (int cut = cuts > 0 ? 0 : -1; cut >= 0;) {
-            const double right = shares[answering(cut, code_of)], left = 1.0 - right;
-            const int half = uniform >= left;
-            uniform = half ? (uniform - left) / right : uniform / left;
+            const int half = goes_right(uniform, shares[answering(cut, code_of)]);
             code = half ? ranges[cut].middle : ranges[cut].low;
             cut = ranges[cut].halves[half];
         }

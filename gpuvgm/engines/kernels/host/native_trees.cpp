@@ -109,12 +109,20 @@ auto count_in_trees(CodeColumn target, const Grown& grown, CodeColumns codes) {
     {
         nb::gil_scoped_release unlocked;
         const WalkedTrees trees = walked(grown);
-        const auto columns = pointers(codes);
-        for (size_t row = 0; row < rows; ++row) {
-            trees.follow(
-                target.data()[row], [&](int feature) { return (int)columns[feature][row]; },
-                [&](int half, int node) { ++counts[half * nodes + node]; });
-        }
+        const auto count_rows = [&](int64_t start, int64_t, auto walk) {
+            const uint8_t* own = target.data() + start;
+            const auto choose = [&](int cut, int node, const int32_t* rows, int64_t count, uint8_t* is_right) {
+                const int middle = trees.ranges[cut].middle;
+                int64_t right = 0;
+                for (int64_t i = 0; i < count; ++i) {
+                    right += is_right[rows[i]] = own[rows[i]] >= middle;
+                }
+                counts[node] += count - right;
+                counts[nodes + node] += right;
+            };
+            walk(choose, [](int, const int32_t*, int64_t) {});
+        };
+        walk_rows(trees, pointers(codes), (int64_t)rows, count_rows);
     }
     return owned(std::move(counts), {2, nodes});
 }
@@ -128,14 +136,28 @@ auto draw_in_trees(const Grown& grown, CodeColumns codes, Reals shares, std::tup
     std::vector<uint8_t> drawn(rows);
     {
         nb::gil_scoped_release unlocked;
-        const WalkedTrees trees = walked(grown);
-        const auto columns = pointers(codes);
-        for (size_t row = 0; row < rows; ++row) {
-            u32 words[4];
-            philox(first_row + row, column, seed, words);
-            drawn[row] = (uint8_t)trees.drawn(fine_uniform_of(words[0], words[1]), shares.data(),
-                                              [&](int feature) { return (int)columns[feature][row]; });
-        }
+        std::vector<double> uniforms(std::min<size_t>(rows, RowWalk::ROWS));
+        const auto draw_rows = [&, first = first_row, number = column, key = seed](int64_t start, int64_t count,
+                                                                                   auto walk) {
+            for (int64_t i = 0; i < count; ++i) {
+                u32 words[4];
+                philox(first + start + i, number, key, words);
+                uniforms[i] = fine_uniform_of(words[0], words[1]);
+            }
+            const auto choose = [&](int, int node, const int32_t* rows, int64_t count, uint8_t* is_right) {
+                const double right = shares.data()[node];
+                for (int64_t i = 0; i < count; ++i) {
+                    is_right[rows[i]] = goes_right(uniforms[rows[i]], right);
+                }
+            };
+            const auto arrive = [&](int code, const int32_t* rows, int64_t count) {
+                for (int64_t i = 0; i < count; ++i) {
+                    drawn[start + rows[i]] = (uint8_t)code;
+                }
+            };
+            walk(choose, arrive);
+        };
+        walk_rows(walked(grown), pointers(codes), (int64_t)rows, draw_rows);
     }
     return owned(std::move(drawn), {rows});
 }
@@ -148,12 +170,19 @@ auto log_shares_in_trees(CodeColumn target, const Grown& grown, CodeColumns code
     {
         nb::gil_scoped_release unlocked;
         const WalkedTrees trees = walked(grown);
-        const auto columns = pointers(codes);
-        for (size_t row = 0; row < rows; ++row) {
-            trees.follow(
-                target.data()[row], [&](int feature) { return (int)columns[feature][row]; },
-                [&](int half, int node) { sums[row] += log_shares.data()[half * nodes + node]; });
-        }
+        const auto sum_rows = [&](int64_t start, int64_t, auto walk) {
+            const uint8_t* own = target.data() + start;
+            const auto choose = [&](int cut, int node, const int32_t* rows, int64_t count, uint8_t* is_right) {
+                const int middle = trees.ranges[cut].middle;
+                for (int64_t i = 0; i < count; ++i) {
+                    const bool right = own[rows[i]] >= middle;
+                    is_right[rows[i]] = right;
+                    sums[start + rows[i]] += log_shares.data()[right * nodes + node];
+                }
+            };
+            walk(choose, [](int, const int32_t*, int64_t) {});
+        };
+        walk_rows(trees, pointers(codes), (int64_t)rows, sum_rows);
     }
     return owned(std::move(sums), {rows});
 }

@@ -1,4 +1,5 @@
-// Growth of trees of counts: for each cut of a column's codes, which half a row lies in, given codes of other columns.
+// Growth of trees of counts, and ways of many rows through them. A tree says for a cut of a column's codes which half a
+// row lies in, given codes of other columns.
 //
 //     gain of a split = L(left) + L(right) - L(node) - penalty,   L(a, b) = F(a) + F(b) - F(a + b),   F(n) = n ln n,
 //
@@ -197,6 +198,141 @@ class Grower {
         }
     }
 };
+
+// Rows that walk through trees together. Those at a node are parted by what the node asks, and those of a cut by the
+// half that they are given: one loop over a few codes of one column, where a row by itself waits for each node that it
+// meets.
+class RowWalk {
+  public:
+    static constexpr int64_t ROWS = 1 << 15;  // of a block, whose codes stay in the cache
+
+    explicit RowWalk(const WalkedTrees& trees) : trees(trees), rows(ROWS), others(ROWS), unseen(ROWS), is_right(ROWS) {}
+
+    // choose(cut, node, rows, count, is_right) says for rows that a node answers for whether they go right; `arrive`
+    // takes their codes: arrive(code, rows, count). codes: of the asked columns, `count` rows each.
+    template <class Choose, class Arrive>
+    void run(const std::vector<const uint8_t*>& codes, int64_t count, Choose choose, Arrive arrive) {
+        for (int64_t i = 0; i < count; ++i) {
+            rows[i] = (int32_t)i;
+        }
+        if (!trees.cuts) {
+            return arrive(0, rows.data(), count);
+        }
+        std::vector<Part> cuts{{0, 0, count}};
+        while (!cuts.empty()) {
+            const auto [cut, begin, end] = cuts.back();
+            cuts.pop_back();
+            answer(codes, cut, begin, end, choose);
+            const CodeRange& range = trees.ranges[cut];
+            const int64_t middle = begin + part(begin, end, [&](int32_t row) { return is_right[row]; });
+            const Part halves[2] = {{range.halves[LEFT], begin, middle}, {range.halves[RIGHT], middle, end}};
+            for (int half = 0; half < 2; ++half) {
+                const auto [next, first, last] = halves[half];
+                if (first == last) {
+                    continue;
+                }
+                if (next < 0) {
+                    arrive(half ? range.middle : range.low, rows.data() + first, last - first);
+                } else {
+                    cuts.push_back(halves[half]);
+                }
+            }
+        }
+    }
+
+  private:
+    struct Part {
+        int place;  // of a cut or a node
+        int64_t begin, end;
+    };
+    const WalkedTrees& trees;
+    std::vector<int32_t> rows, others, unseen;
+    std::vector<uint8_t> is_right;
+    std::vector<Part> nodes;
+
+    // Puts the rows that `is_right` takes behind all others; returns how many others there are.
+    template <class IsRight> int64_t part(int64_t begin, int64_t end, IsRight is_right) {
+        int32_t* own = rows.data() + begin;
+        int64_t left = 0, right = 0;
+        for (int64_t i = 0; i < end - begin; ++i) {
+            const int32_t row = own[i];
+            const bool goes_right = is_right(row);
+            own[left] = row;
+            others[right] = row;
+            left += !goes_right;
+            right += goes_right;
+        }
+        std::copy_n(others.data(), right, own + left);
+        return left;
+    }
+
+    // As `part`, by the sides of categories: left, right, and those that no row of the node had.
+    std::pair<int64_t, int64_t> part_categories(int64_t begin, int64_t end, const uint8_t* codes,
+                                                const uint8_t* sides) {
+        int32_t* own = rows.data() + begin;
+        int64_t left = 0, right = 0, here = 0;
+        for (int64_t i = 0; i < end - begin; ++i) {
+            const int32_t row = own[i];
+            const int side = sides[codes[row]];
+            own[left] = row;
+            others[right] = row;
+            unseen[here] = row;
+            left += side == LEFT;
+            right += side == RIGHT;
+            here += side == HERE;
+        }
+        std::copy_n(others.data(), right, own + left);
+        std::copy_n(unseen.data(), here, own + left + right);
+        return {left, right};
+    }
+
+    // Leads the rows of a cut to the nodes that answer for them.
+    template <class Choose>
+    void answer(const std::vector<const uint8_t*>& codes, int cut, int64_t first, int64_t last, Choose choose) {
+        nodes.assign(1, {trees.root[cut], first, last});
+        while (!nodes.empty()) {
+            const auto [place, begin, end] = nodes.back();
+            nodes.pop_back();
+            const TreeNode& node = trees.nodes[place];
+            if (node.feature < 0) {
+                choose(cut, place, rows.data() + begin, end - begin, is_right.data());
+                continue;
+            }
+            const uint8_t* asked = codes[node.feature];
+            int64_t middle, stop = end;
+            if (node.sides_at < 0) {
+                middle = begin + part(begin, end, [&](int32_t row) { return asked[row] > node.threshold; });
+            } else {
+                const auto [left, right] = part_categories(begin, end, asked, trees.sides + node.sides_at);
+                middle = begin + left;
+                stop = middle + right;
+            }
+            if (stop < end) {
+                choose(cut, place, rows.data() + stop, end - stop, is_right.data());
+            }
+            if (begin < middle) {
+                nodes.push_back({node.left, begin, middle});
+            }
+            if (middle < stop) {
+                nodes.push_back({node.left + 1, middle, stop});
+            }
+        }
+    }
+};
+
+// Walks all rows, a block at a time. make(start) gives `choose` and `arrive` of the block that starts there.
+template <class Make>
+void walk_rows(const WalkedTrees& trees, const std::vector<const uint8_t*>& columns, int64_t rows, Make make) {
+    RowWalk walk(trees);
+    std::vector<const uint8_t*> codes(columns.size());
+    for (int64_t start = 0; start < rows; start += RowWalk::ROWS) {
+        for (size_t i = 0; i < columns.size(); ++i) {
+            codes[i] = columns[i] + start;
+        }
+        const int64_t count = std::min(RowWalk::ROWS, rows - start);
+        make(start, count, [&](auto choose, auto arrive) { walk.run(codes, count, choose, arrive); });
+    }
+}
 
 }  // namespace
 }  // namespace gpuvgm
