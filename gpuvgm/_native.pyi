@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gpuvgm.summary.grid import Floats, Ints, Keys
 
-_Codes = NDArray[np.uint8]
+_Codes = NDArray[np.uint16]
 _Lottery = tuple[Keys, Ints]
 ColumnRules = tuple[Floats, tuple[float, float, int] | None, tuple[str, int], float]
 _Found = tuple[int, int]
@@ -144,7 +144,7 @@ class Kernels:
     ]: ...
     def draw_rows(
         self,
-        lotteries: tuple[_Lottery, _Lottery | None, _Lottery],
+        lotteries: tuple[_Lottery | None, _Lottery | None, _Lottery],
         ends: tuple[Floats, Floats],
         contexts: tuple[int, Ints],
         parents: tuple[_Codes | None, _Codes | None],

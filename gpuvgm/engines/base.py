@@ -35,7 +35,7 @@ from gpuvgm.summary.summary import Cells, Summary
 LN_2 = np.log(2.0)
 SMALLEST_FLOAT32 = float(np.finfo(np.float32).tiny)
 COUNTERS = 1 << 14  # of the generator, worked on at a time, so that they stay in the cache
-Codes = NDArray[np.uint8]
+Codes = NDArray[np.uint16]
 OnehotPart = tuple[Floats | None, NDArray[np.signedinteger] | None, int]
 ReadPart = tuple[Floats | None, NDArray[np.signedinteger] | None, Ints, bool]
 
@@ -432,7 +432,7 @@ class Engine:
             Numbers; NaN is missing.
         edges : ndarray of shape (intervals - 1,), float64
             Borders between intervals, ascending; each belongs to the lower one.
-        codes : ndarray of shape (intervals + 1,), uint8
+        codes : ndarray of shape (intervals + 1,), uint16
             Bin of each interval, and of missing numbers.
         """
         interval = np.where(np.isnan(numbers), len(edges) + 1, np.searchsorted(edges, numbers))
@@ -443,9 +443,9 @@ class Engine:
 
         Parameters
         ----------
-        codes : ndarray of shape (rows,), uint8
+        codes : ndarray of shape (rows,), uint16
             Bins of the column.
-        parents : sequence of ndarray of shape (rows,), uint8
+        parents : sequence of ndarray of shape (rows,), uint16
             Bins of the parents, at most two.
         column : CountedColumn
             The groups.
@@ -473,7 +473,7 @@ class Engine:
 
         Parameters
         ----------
-        target : ndarray of shape (rows,), uint8
+        target : ndarray of shape (rows,), uint16
             Codes of a column.
         ranges : ndarray of shape (cuts, 5), int32
             Ranges of its codes, as `Trees` has them.
@@ -489,11 +489,11 @@ class Engine:
 
         Parameters
         ----------
-        target : ndarray of shape (rows,), uint8
+        target : ndarray of shape (rows,), uint16
             Codes of the trees' column.
         grown : Trees
             The trees.
-        codes : sequence of ndarray of shape (rows,), uint8
+        codes : sequence of ndarray of shape (rows,), uint16
             Codes of the columns that they ask.
 
         Returns
@@ -510,7 +510,7 @@ class Engine:
         ----------
         grown : Trees
             The trees.
-        codes : sequence of ndarray of shape (rows,), uint8
+        codes : sequence of ndarray of shape (rows,), uint16
             Codes of the columns that they ask.
         shares : ndarray of shape (nodes,)
             Probability of the right half at each node.
@@ -521,7 +521,7 @@ class Engine:
 
         Returns
         -------
-        ndarray of shape (rows,), uint8
+        ndarray of shape (rows,), uint16
             The codes.
         """
         numbers = np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64)
@@ -546,7 +546,7 @@ class Engine:
         ----------
         column : DrawnColumn
             What they are drawn from.
-        parents : sequence of ndarray of shape (rows,), uint8
+        parents : sequence of ndarray of shape (rows,), uint16
             Bins of the parents, at most two.
         draw : Draw
             Seed, column and first row.
@@ -555,7 +555,7 @@ class Engine:
 
         Returns
         -------
-        codes : ndarray of shape (rows,), uint8
+        codes : ndarray of shape (rows,), uint16
             Bin of each row.
         numbers : ndarray of shape (rows,)
             Its place.
@@ -563,13 +563,15 @@ class Engine:
         words = philox_words(np.arange(draw.first_row, draw.first_row + rows, dtype=np.uint64), draw.column, draw.seed)
         outer = parents[0].astype(np.int64) if parents else np.zeros(rows, np.int64)
         context = outer * column.width + (column.second[parents[1]] if len(parents) > 1 else 0)
-        bins, groups = len(column.pieces.starts) - 1, int(column.groups.starts[1])
-        code = column.groups.draw(context, words[0]) - context * groups
-        if column.inside is not None:
-            code = column.inside.draw(outer * groups + code, words[1]) - outer * bins
+        code, bins = outer, len(column.pieces.starts) - 1
+        if column.groups is not None:
+            groups = int(column.groups.starts[1])
+            code = column.groups.draw(context, words[0]) - context * groups
+            if column.inside is not None:
+                code = column.inside.draw(outer * groups + code, words[1]) - outer * bins
         piece = column.pieces.draw(code, words[2])
         low = column.low[piece]
-        return code.astype(np.uint8), low + (column.high[piece] - low) * ((words[3] + 0.5) * 2.0**-BITS)
+        return code.astype(np.uint16), low + (column.high[piece] - low) * ((words[3] + 0.5) * 2.0**-BITS)
 
 
 def _end(value: Any) -> int | float:

@@ -195,10 +195,10 @@ class NativeEngine(Engine):
 
     def draw_rows(self, column: DrawnColumn, parents: Sequence[Codes], draw: Draw, rows: int) -> tuple[Codes, Floats]:
         """Rows of a column of a synthesizer; see `Engine.draw_rows`."""
-        groups, inside, pieces = column.groups, column.inside, column.pieces
+        groups, inside = (None if one is None else _entries(one) for one in (column.groups, column.inside))
         first_parent, second_parent = (*parents, None, None)[:2]
         return self._kernels.draw_rows(
-            (_entries(groups), None if inside is None else _entries(inside), _entries(pieces)),
+            (groups, inside, _entries(column.pieces)),
             (column.low, column.high),
             (column.width, column.second),
             (first_parent, second_parent),

@@ -277,9 +277,9 @@ class DrawnColumn:
 
     Parameters
     ----------
-    groups : Lottery
+    groups : Lottery or None
         For each context, a bin of the first parent and what `second` makes of that of the second one, the groups of
-        the column's bins; without `inside` the bins themselves.
+        the column's bins; without `inside` the bins themselves. None: a row's bin is that of its one parent.
     inside : Lottery or None
         For each bin of the first parent and each group, its bins.
     pieces : Lottery
@@ -292,7 +292,7 @@ class DrawnColumn:
         Which of these contexts a bin belongs to; empty without such a parent.
     """
 
-    groups: Lottery
+    groups: Lottery | None
     inside: Lottery | None
     pieces: Lottery
     low: Floats

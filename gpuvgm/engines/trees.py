@@ -23,7 +23,8 @@ from gpuvgm.summary.grid import Floats, Ints
 NAT = 1 << 20  # whole numbers that make a nat
 _LEAF = (-1, 0, -1, -1)
 LEFT, RIGHT, HERE = 0, 1, 2  # sides of a category; HERE: no row of the node had it, and the node answers
-Codes = NDArray[np.uint8]
+Codes = NDArray[np.uint16]
+Sides = NDArray[np.uint8]
 Places = NDArray[np.int32]
 
 
@@ -33,7 +34,7 @@ class AskedColumn:
 
     Parameters
     ----------
-    codes : ndarray of shape (rows,), uint8
+    codes : ndarray of shape (rows,), uint16
         Code of each row.
     size : int
         Number of codes.
@@ -49,7 +50,7 @@ class AskedColumn:
         """The column with neighbouring codes put together: at most so many groups, with about equally many rows."""
         rows = np.bincount(self.codes, minlength=self.size)
         middle = (2 * np.cumsum(rows) - rows) * most // max(2 * len(self.codes), 1)
-        groups = np.unique(middle, return_inverse=True)[1].astype(np.uint8)
+        groups = np.unique(middle, return_inverse=True)[1].astype(np.uint16)
         return AskedColumn(groups[self.codes], int(groups.max(initial=0)) + 1, self.is_category)
 
     def information(self, other: AskedColumn) -> int:
@@ -114,7 +115,7 @@ class Trees:
     ranges: Places
     root: Places
     nodes: Places
-    sides: Codes
+    sides: Sides
 
     @property
     def walked(self) -> tuple[NDArray[Any], ...]:
@@ -158,7 +159,7 @@ def entropies(rows: int) -> Ints:
 def grow_trees(target: Codes, ranges: Places, asked: Sequence[AskedColumn], rules: GrowthRules) -> Trees:
     """Trees of a column; see `Engine.grow_trees`."""
     nodes: list[list[int]] = []
-    sides: list[Codes] = [np.empty(0, np.uint8)]
+    sides: list[Sides] = [np.empty(0, np.uint8)]
     roots, entropy = [], entropies(len(target))
     for low, middle, high, *_ in ranges.tolist():
         rows = np.flatnonzero((target >= low) & (target < high))
@@ -191,7 +192,7 @@ def _grow_tree(rows: Ints, is_right: NDArray[np.bool_], grown: Any, how: Any) ->
 
 def _best_split(
     rows: Ints, is_right: NDArray[np.bool_], asked: Sequence[AskedColumn], rules: GrowthRules, entropy: Ints
-) -> tuple[int, int, Codes] | None:
+) -> tuple[int, int, Sides] | None:
     """The split that gains most: column, threshold and sides. Of equal ones the first column's lowest cut."""
     count, ones = len(rows), int(np.count_nonzero(is_right))
     if count < 2 * rules.least_rows or ones in (0, count):
@@ -269,14 +270,14 @@ def walk(
     ----------
     trees : Trees
         The trees.
-    codes : sequence of ndarray of shape (rows,), uint8
+    codes : sequence of ndarray of shape (rows,), uint16
         Codes of the asked columns.
     rows : int
         Number of rows.
     choose : callable
         Given rows, the cuts that they have come to and the nodes that answer for them there, which go right.
     """
-    found, at = np.zeros(rows, np.uint8), np.zeros(rows if len(trees.ranges) else 0, np.int64)
+    found, at = np.zeros(rows, np.uint16), np.zeros(rows if len(trees.ranges) else 0, np.int64)
     walking = np.arange(len(at))
     while len(walking):
         cut = at[walking]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,6 @@ from gpuvgm.columns.codecs import rows_for
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.steps import with_learned_step
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.rules import finite, not_negative, whole
 from gpuvgm.engines import Engine
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_moment_type
@@ -28,7 +27,11 @@ from gpuvgm.synthesis.numbers import Origin, Rows, numbers_of_rows, numbers_sinc
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
-MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
+COARSE_INTERVALS = 200  # intervals that may have so few rows each
+FINE_INTERVAL = 25  # rows of an interval, about, where there are more
+MOST_BINS = 1 << 16  # of a column, so that two bytes number them
+MOST_CATEGORIES = 1 << 8  # with a bin of their own, but for one: trees have a byte for each at every node
+NETWORK_BINS = 200  # of a column of numbers in the network of parents, whose tables have a row for each
 LEAST_ROWS = 8  # of a value that is drawn by its own count
 LISTED_ROWS = 5  # of one in a list of such values, or without a step, where hardly any comes back by chance
 LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: hardly any other is drawn
@@ -38,7 +41,7 @@ UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have
 HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
 EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
 PIECES = 16  # of a bin in which the mixture says where values lie
-Codes = NDArray[np.uint8]
+Codes = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,13 @@ class Bins:
     """
 
     name: str
-    edges: Annotated[Floats, finite]
-    codes: Annotated[Ints, whole()]
-    rows: Annotated[Ints, whole()]
-    first: Annotated[Ints, whole()]
-    mass: Annotated[Floats, not_negative]
-    low: Annotated[Floats, finite]
-    high: Annotated[Floats, finite]
+    edges: Floats
+    codes: Ints
+    rows: Ints
+    first: Ints
+    mass: Floats
+    low: Floats
+    high: Floats
     has_missing: bool
     since: str | None = None
     back: bool = False
@@ -102,6 +105,35 @@ class Bins:
             raise ValueError(f'the bins of "{self.name}" differ in length')
         if np.any(np.diff(self.edges) <= 0) or np.any(self.low > self.high) or np.any(self.codes >= size):
             raise ValueError(f'the bins of "{self.name}" do not ascend')
+
+    def network_groups(self) -> Ints:
+        """Group of each bin, ascending, as the network of parents has it; missing and modal values have their own."""
+        if len(self) <= MOST_CATEGORIES:
+            return np.arange(len(self))
+        rows, alone = self.rows + 1e-9, np.isin(np.arange(len(self)), self.codes[: -1 - len(self.edges)])
+        rank = ((np.cumsum(rows) - rows / 2) / np.sum(rows) * NETWORK_BINS).astype(np.int64)
+        begins = alone | (np.diff(rank, prepend=-1) > 0)
+        begins[1:] |= alone[:-1]
+        return np.cumsum(begins) - 1
+
+    def merged(self, groups: Ints) -> Bins:
+        """Bins of groups of neighbours, with the pieces of all.
+
+        Parameters
+        ----------
+        groups : ndarray of shape (bins,), int64
+            Group of each bin, ascending from 0.
+        """
+        rows = self.rows + 1e-9
+        share = rows / np.bincount(groups, rows)[groups]
+        starts = np.flatnonzero(np.diff(groups, prepend=-1))
+        return replace(
+            self,
+            codes=groups[self.codes],
+            rows=np.bincount(groups, self.rows).astype(np.int64),
+            first=np.append(self.first[starts], self.first[-1]),
+            mass=self.mass * np.repeat(share, np.diff(self.first)),
+        )
 
     def groups(self, group_limit: int) -> Ints:
         """Group of each bin, ascending: at most `group_limit` groups of neighbours with similar shares of the rows.
@@ -203,7 +235,7 @@ def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
 
 def _bins_of_categories(column: CategoricalColumn) -> Bins:
     counts = np.array(column.counts, np.int64)
-    codes = np.minimum(np.arange(len(counts)), MOST_BINS - 1)
+    codes = np.minimum(np.arange(len(counts)), MOST_CATEGORIES - 1)
     rows = np.bincount(codes, counts).astype(np.int64)
     first = np.append(np.searchsorted(codes, np.arange(len(rows))), len(codes))
     mass = (counts + 0.5 * (rows[codes] == 0)) / np.maximum(rows[codes], 0.5)
@@ -306,7 +338,8 @@ class _TrainingValues:
     def edges(self, interval_limit: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
         rows, numbers = int(np.sum(self.rows)), self.numbers
-        interval_count = min(interval_limit, max(2, rows // LEAST_INTERVAL))
+        coarse, fine = min(max(2, rows // LEAST_INTERVAL), COARSE_INTERVALS), rows // FINE_INTERVAL
+        interval_count = min(interval_limit, max(coarse, fine))
         tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
         shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
         rows_below = np.cumsum(self.rows)[:-1]
@@ -395,13 +428,13 @@ def check_origins(bins: Sequence[Bins]) -> None:
 
 
 def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) -> Callable[[Rows], Codes]:
-    """Return a function that finds the bin, uint8, of every row of a column.
+    """Return a function that finds the bin, uint16, of every row of a column.
 
     The function raises InputError for missing values, categories and numbers that have no bin.
     """
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
-        index, codes = column.index, bins.codes.astype(np.uint8)
+        index, codes = column.index, bins.codes.astype(np.uint16)
 
         def of_categories(rows: Rows) -> Codes:
             places = _check_known(column, index.find(rows(column.name)))
@@ -437,7 +470,7 @@ def bins_of_rows(
     InputError
         For missing values, or numbers, that have no bin.
     """
-    codes, modal = bins.codes.astype(np.uint8), len(column.modal_values)
+    codes, modal = bins.codes.astype(np.uint16), len(column.modal_values)
     intervals = codes[modal:] if len(codes) > modal else codes[:1]  # the latter: all values are modal
     row_bins = engine.find_bins(numbers, bins.edges, np.append(intervals, codes[0]))
     xp = namespace_of(row_bins)

@@ -23,7 +23,7 @@ from gpuvgm.synthesis.bins import Codes
 from gpuvgm.synthesis.network import Network
 from gpuvgm.synthesis.streams import column_number, seed_of_attempt
 
-MOST_COMBINATIONS = 1 << 16  # of bins, whose shares are computed
+MOST_COMBINATIONS = 1 << 20  # of bins, whose shares are computed
 PILOT_ROWS = 1 << 15  # by which the share of rows is found that meet conditions
 LEAST_SHARE = 1 / 64  # of them, below which candidates would cost too much
 CANDIDATES = 4  # for each row, were as few to meet conditions as on average; each further draw for a single row is slow
@@ -84,7 +84,7 @@ class ConditionedTrees:
         if np.prod([float(len(option)) for option in options]) > MOST_COMBINATIONS:
             return None
         together = np.meshgrid(*options, indexing="ij")
-        codes = {place: grid.ravel().astype(np.uint8) for place, grid in zip(self.places, together, strict=True)}
+        codes = {place: grid.ravel().astype(np.uint16) for place, grid in zip(self.places, together, strict=True)}
         rows = len(codes[self.places[0]])
         log_shares = self.network.log_probability(codes, rows, self.engine)
         shares = np.exp(log_shares - np.max(log_shares)) * self._share_that_meets(codes, rows)
@@ -118,7 +118,7 @@ class ConditionedTrees:
 
     def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Codes]:
         """Bins of each row's first candidate that meets the conditions."""
-        found = {place: np.zeros(rows, np.uint8) for place in self.places}
+        found = {place: np.zeros(rows, np.uint16) for place in self.places}
         at_once = max(1, MOST_CANDIDATES // self._candidates)
         unmet = [range(start, min(start + at_once, rows)) for start in range(0, rows, at_once)]
         for attempt in itertools.count(1):

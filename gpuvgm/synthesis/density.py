@@ -35,7 +35,7 @@ def density_finder(
     unseen = float(np.log(UNSEEN / (float(np.sum(bins.rows)) + 1)))
     if isinstance(column, CategoricalColumn):
         shares = np.append(np.log(bins.mass), unseen)
-        codes = np.append(bins.codes, bins.codes[-1:]).astype(np.uint8)
+        codes = np.append(bins.codes, bins.codes[-1:]).astype(np.uint16)
 
         def of_categories(rows: Rows) -> tuple[Codes, Floats]:
             places = column.index.find(rows(column.name))

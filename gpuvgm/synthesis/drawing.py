@@ -96,17 +96,23 @@ class Drawing:
         InputError
             Where no row can meet them.
         """
-        return propagate(self.network, self.trees.evidence)
+        evidence = {place: _share_of_bins(self._network_bins(place)) for place in self.conditions}
+        return propagate(self.network, evidence)
 
     @cached_property
     def _columns(self) -> tuple[DrawnColumn, ...]:
         """Distributions that rows of each node are drawn from."""
         return tuple(self._column(place) for place in range(len(self.network.structure.nodes)))
 
+    def _network_bins(self, place: int) -> Bins:
+        """Bins of a node in the network of parents, restricted to the pieces that meet its condition."""
+        structure = self.network.structure
+        return self.conditions.get(place, structure.bins[place]).merged(structure.groups[place])
+
     def _column(self, place: int) -> DrawnColumn:
         structure, tables = self.network.structure, self.network.tables[place]
         axis, parents = structure.axes[place], structure.parents[place]
-        bins = self.conditions.get(place, axis.bins)
+        bins = self._network_bins(place)
         second = structure.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
         pieces = Lottery.of(bins.mass, bins.first[:-1])
         if self.messages.concern(place):
@@ -123,16 +129,15 @@ class Drawing:
         """Places of each node's rows in bins that are drawn already."""
         columns, nothing = [], np.empty(0, np.int64)
         for place, every in enumerate(self.network.structure.bins):
-            bins, size = self.conditions.get(place, every), len(every)
-            own = Lottery.of(np.eye(size).ravel(), np.arange(0, size * size, size))
+            bins = self.conditions.get(place, every)
             pieces = Lottery.of(bins.mass, bins.first[:-1])
-            columns.append(DrawnColumn(own, None, pieces, bins.low, bins.high, 1, nothing))
+            columns.append(DrawnColumn(None, None, pieces, bins.low, bins.high, 1, nothing))
         return tuple(columns)
 
     @cached_property
     def trees(self) -> ConditionedTrees:
         """Trees of the columns up to the last one with a condition."""
-        evidence = {place: np.add.reduceat(bins.mass, bins.first[:-1]) for place, bins in self.conditions.items()}
+        evidence = {place: _share_of_bins(bins) for place, bins in self.conditions.items()}
         return ConditionedTrees(self.network, evidence, self._codes, self.engine)
 
     def _codes(self, place: int, drawn: Mapping[int, Codes], first_row: int, rows: int, seed: int) -> Codes:
@@ -153,6 +158,11 @@ class Drawing:
             return self.engine.draw_rows(self._columns[place], former, draw, rows)
         codes = self._of_trees(place, former, draw, rows)
         return self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
+
+    def _any_bin(self, place: int, codes: Codes) -> Codes:
+        """A bin of each of the network's; what is missing or modal is the only one."""
+        first = np.flatnonzero(np.diff(self.network.structure.groups[place], prepend=-1))
+        return first.astype(codes.dtype)[codes]
 
     def rows(self, first_row: int, rows: int, seed: int, keys: Mapping[int, Sequence[KeyTable]] | None = None) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
@@ -197,8 +207,15 @@ class Drawing:
                 at += count
             bins[place], places = map(_joined, zip(*draws, strict=True))
             bins_of_rows[place] = _in_rows(bins[place], own)
-            columns[place] = to_numpy(bins_of_rows[place]), to_numpy(_in_rows(places, own))
+            codes = to_numpy(bins_of_rows[place])
+            columns[place] = codes if by_trees else self._any_bin(place, codes), to_numpy(_in_rows(places, own))
         return [columns[place] for place in range(len(structure.nodes))]
+
+
+def _share_of_bins(bins: Bins) -> Floats:
+    """Share of each bin's values that are left of it."""
+    share: Floats = np.add.reduceat(bins.mass, bins.first[:-1])
+    return share
 
 
 def _joined(parts: Sequence[Any]) -> Any:

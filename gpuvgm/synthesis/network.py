@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from gpuvgm.arrays import to_numpy
+from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.columns.text import html_table
 from gpuvgm.engines import Engine
 from gpuvgm.engines.tables import CountedColumn
@@ -34,7 +34,7 @@ class JointCounts:
     rows : int
         All rows.
     pairs : tuple of ndarray of shape (bins of the first parent, bins), int64
-        Joint counts of each node; one row where it has no parent.
+        Joint counts of each node, in bins of the network; one row where it has no parent.
     triples : tuple of ndarray of shape (bins of the first parent, groups of the second, groups), int64
         Joint counts of each node; one group where it has no second parent.
     answers : tuple of ndarray of shape (2, nodes of its trees), int64
@@ -75,9 +75,22 @@ class Structure:
     trees: tuple[NodeTrees, ...]
 
     @cached_property
+    def groups(self) -> tuple[Ints, ...]:
+        """Which bin of the network of parents each bin belongs to, by node."""
+        return tuple(bins.network_groups() for bins in self.bins)
+
+    @cached_property
     def axes(self) -> tuple[Axis, ...]:
-        """Bins with their groups."""
-        return tuple(Axis(bins) for bins in self.bins)
+        """Bins of the network of parents, with their groups."""
+        return tuple(Axis(bins.merged(groups)) for bins, groups in zip(self.bins, self.groups, strict=True))
+
+    def _in_network(self, place: int, codes: Codes) -> Codes:
+        """Bins of the network of parents from the bins of rows, where these lie."""
+        groups = self.groups[place]
+        if len(groups) == len(self.axes[place]):
+            return codes
+        in_network: Codes = namespace_of(codes).asarray(groups.astype(np.uint16))[codes]
+        return in_network
 
     @cached_property
     def parents(self) -> tuple[tuple[int, ...], ...]:
@@ -99,19 +112,19 @@ class Structure:
 
         Parameters
         ----------
-        codes : sequence of ndarray of shape (rows,), uint8
+        codes : sequence of ndarray of shape (rows,), uint16
             Bins of the rows, by node.
         rows : int
             Their number.
         engine : Engine
             Engine that counts, where the bins lie.
         """
-        counts = []
-        for column_codes, parents, axis in zip(codes, self.parents, self.axes, strict=True):
+        counts, merged = [], [self._in_network(place, column_codes) for place, column_codes in enumerate(codes)]
+        for column_codes, parents, axis in zip(merged, self.parents, self.axes, strict=True):
             first = len(self.axes[parents[0]]) if parents else 1
             second = self.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
             column = CountedColumn(first, second, axis.child)
-            counts.append((axis, *engine.joint_counts(column_codes, [codes[place] for place in parents], column)))
+            counts.append((axis, *engine.joint_counts(column_codes, [merged[place] for place in parents], column)))
         pairs = [to_numpy(pair) for _, pair, _ in counts]
         triples = [
             axis.grouped(pair)[:, None] if triple is None else to_numpy(triple)
@@ -137,7 +150,7 @@ class Structure:
         self._check_trees(counts)
         places = range(len(names))
         # Counts of no rows have the shapes that fit the bins.
-        empty = self.counts([np.empty(0, np.uint8) for _ in places], 0, Engine())
+        empty = self.counts([np.empty(0, np.uint16) for _ in places], 0, Engine())
         for tables, expected_tables in ((counts.pairs, empty.pairs), (counts.triples, empty.triples)):
             if [table.shape for table in tables] != [table.shape for table in expected_tables]:
                 raise ValueError("the network's counts do not fit its bins")
@@ -251,7 +264,7 @@ class Network:
         return counts_of_keys(counts, self.rows_per_key.get(self.nodes[place].name, 1))
 
     def log_probability_by_parents(self, codes: Sequence[Codes], rows: int) -> Floats:
-        """Logarithm of the probability of rows' bins by their parents, as rows with conditions are drawn."""
+        """Logarithm of the probability of rows' bins of the network, as rows with rare conditions are drawn."""
         log_probabilities = np.zeros(rows)
         for place, (axis, tables) in enumerate(zip(self.structure.axes, self.tables, strict=True)):
             node_codes = codes[place]

@@ -1,9 +1,10 @@
-"""A network as an Arrow file of one row: the counts that are not 0, the trees, and the rest as JSON in its metadata."""
+"""A network as an Arrow file of one row: bins, counts that are not 0, trees, and the rest as JSON in its metadata."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 import numpy as np
@@ -21,17 +22,27 @@ from gpuvgm.synthesis.structure import Node
 from gpuvgm.synthesis.trees import NodeTrees
 
 KEY = b"gpuvgm.network"
-_TREES = {
+_Types = dict[str, Any]  # Arrow's
+_TREES: _Types = {
     "ranges": pa.int32(),
     "root": pa.int32(),
     "nodes": pa.int32(),
     "sides": pa.uint8(),
     "answers": pa.int64(),
 }
-_CELLS = {"table": pa.int32(), "cell": pa.int64(), "rows": pa.int64()}
+_BINS: _Types = {
+    "edges": pa.float64(),
+    "codes": pa.int64(),
+    "bin_rows": pa.int64(),
+    "first": pa.int64(),
+    "mass": pa.float64(),
+    "low": pa.float64(),
+    "high": pa.float64(),
+}
+_CELLS: _Types = {"table": pa.int32(), "cell": pa.int64(), "rows": pa.int64()}
 _SCHEMA = pa.schema(
     {name: pa.large_list(type_) for name, type_ in _CELLS.items()}
-    | {name: pa.list_(pa.large_list(type_)) for name, type_ in _TREES.items()}
+    | {name: pa.list_(pa.large_list(type_)) for name, type_ in (_TREES | _BINS).items()}
 )
 
 
@@ -43,11 +54,22 @@ class _NodeRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class _BinsRecord:
+    """Bins without their arrays."""
+
+    name: str
+    has_missing: bool
+    since: str | None
+    back: bool
+    single: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _NetworkRecord:
-    """Record in the file's metadata: rows, bins, and the parents of each column."""
+    """Record in the file's metadata: rows, and the columns and their parents."""
 
     rows: Count
-    bins: tuple[Bins, ...]
+    bins: tuple[_BinsRecord, ...]
     nodes: tuple[_NodeRecord, ...]
     shapes: tuple[tuple[Annotated[int, whole(1)], ...], ...]
     order: tuple[Annotated[int, whole()], ...]
@@ -60,7 +82,8 @@ def write_network(network: Network) -> bytes:
     tables = [*counts.pairs, *counts.triples]
     nodes = tuple(_NodeRecord(node.name, node.parents, node.gains) for node in structure.nodes)
     shapes, asked = tuple(table.shape for table in tables), tuple(node.asked for node in structure.trees)
-    document = document_of(_NetworkRecord(counts.rows, structure.bins, nodes, shapes, structure.order, asked))
+    bins = tuple(_BinsRecord(*(getattr(one, part.name) for part in fields(_BinsRecord))) for one in structure.bins)
+    document = document_of(_NetworkRecord(counts.rows, bins, nodes, shapes, structure.order, asked))
     cells = [np.flatnonzero(table) for table in tables]
     numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(cell) for cell in cells])
     rows = [table.ravel()[cell] for table, cell in zip(tables, cells, strict=True)]
@@ -69,6 +92,7 @@ def write_network(network: Network) -> bytes:
     for name in _TREES:
         of = counts.answers if name == "answers" else [getattr(node.trees, name) for node in structure.trees]
         lists.append([[array.ravel() for array in of]])
+    lists += [[[getattr(one, name.removeprefix("bin_")) for one in structure.bins]] for name in _BINS]
     schema = _SCHEMA.with_metadata({KEY: json.dumps(plain(document), allow_nan=False).encode()})
     columns = [pa.array(values, type_) for values, type_ in zip(lists, _SCHEMA.types, strict=True)]
     sink = pa.BufferOutputStream()
@@ -102,7 +126,9 @@ def read_network(body: bytes) -> Network:
         NodeTrees(asked, _trees_of(*arrays))
         for asked, arrays in zip(document.asked, zip(*parts.values(), strict=True), strict=True)
     )
-    structure = Structure(document.bins, nodes, document.order, trees)
+    arrays = zip(*([_array_of(one) for one in table.column(name)[0]] for name in _BINS), strict=True)
+    bins = tuple(_bins_of(*one) for one in zip(document.bins, arrays, strict=True))
+    structure = Structure(bins, nodes, document.order, trees)
     counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]), answers)
     structure.check(counts)
     return Network(structure, counts)
@@ -112,6 +138,15 @@ def _array_of(values: Any) -> NDArray[Any]:
     """The values of a list."""
     array: NDArray[Any] = values.values.to_numpy(zero_copy_only=False)
     return array
+
+
+def _bins_of(record: _BinsRecord, arrays: Sequence[NDArray[Any]]) -> Bins:
+    """Bins from their record and their arrays, in the order of `_BINS`."""
+    for name, array in zip(_BINS, arrays, strict=True):
+        if not np.all(np.isfinite(array)) or (name not in ("edges", "low", "high") and np.any(array < 0)):
+            raise ValueError(f'the bins of "{record.name}" have numbers that none can have')
+    parts: dict[str, Any] = dict(zip((name.removeprefix("bin_") for name in _BINS), map(np.copy, arrays), strict=True))
+    return Bins(**parts, **{part.name: getattr(record, part.name) for part in fields(record)})
 
 
 def _trees_of(ranges: NDArray[Any], root: NDArray[Any], nodes: NDArray[Any], sides: NDArray[Any]) -> Trees:

@@ -128,7 +128,7 @@ def learn_structure(
     ----------
     bins : sequence of Bins
         Bins of the columns.
-    codes : sequence of ndarray of shape (rows,), uint8
+    codes : sequence of ndarray of shape (rows,), uint16
         The bin of each row of a sample, by column.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it; by default all.
@@ -175,7 +175,7 @@ def _searched(bins: Bins, codes: Codes) -> tuple[Axis, Codes]:
     if len(bins) <= SEARCHED:
         return Axis(bins), codes
     groups = bins.groups(SEARCHED)
-    return Axis(replace(bins, rows=np.bincount(groups, bins.rows).astype(np.int64))), groups.astype(np.uint8)[codes]
+    return Axis(replace(bins, rows=np.bincount(groups, bins.rows).astype(np.int64))), groups.astype(np.uint16)[codes]
 
 
 def ready_columns(allowed: NDArray[np.bool_], placed: Collection[int]) -> list[int]:

@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("gpuvgm")
 Path_ = str | PathLike[str]
-_BINS, _ROWS = whole(2, 200), whole()
+_BINS, _ROWS = whole(2, 1000), whole()
 MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
 THIN_RUN = 64  # rows of a sample that follow each other in a smaller one
@@ -95,7 +95,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         The columns and their kinds, as for `TableTransformer`; or a transformer that is fitted to the table, with its
         summaries.
     bins : int
-        Bins of equal share for a column of numbers, 2 to 200; there are more in the tails, and fewer in small tables.
+        Bins of equal share for a column of numbers, 2 to 1,000; there are more in the tails, and fewer in tables of
+        fewer than 25,000 rows.
     conditions_on : sequence of str
         Columns that `sample` is to have conditions on. They are drawn first, so that rows with one of them, or with
         values of the first ones, are drawn from the trees however few the rows that meet it.
@@ -142,7 +143,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         self,
         columns: Any = None,
         *,
-        bins: int = 200,
+        bins: int = 1000,
         conditions_on: Sequence[str] = (),
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,

@@ -116,7 +116,7 @@ def grow_all(
     ----------
     bins : sequence of Bins
         Bins of the columns.
-    codes : sequence of ndarray of shape (rows,), uint8
+    codes : sequence of ndarray of shape (rows,), uint16
         The bin of each row of a sample, by column.
     are_categories : sequence of bool
         Whether the order of a column's bins means nothing.

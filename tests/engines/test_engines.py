@@ -187,7 +187,7 @@ def drawn_column(parents: int, *, stages: int, seed: int = 5) -> tuple[DrawnColu
     low = random.normal(size=pieces.sum())
     second = random.integers(0, width, 200) if parents > 1 else np.empty(0, np.int64)
     tables = (lottery_of(random, of_context), inside, lottery_of(random, pieces))
-    bins = [random.integers(0, size, 1500).astype(np.uint8) for size in (first, 200)[:parents]]
+    bins = [random.integers(0, size, 1500).astype(np.uint16) for size in (first, 200)[:parents]]
     return DrawnColumn(*tables, low, low + random.integers(0, 3, len(low)), width, second), bins
 
 
@@ -202,6 +202,31 @@ def test_drawn_rows(name: str, stages: int, parents: int, rows: int) -> None:
     expected, found = (engine.draw_rows(column, bins, draw, rows) for engine in (REFERENCE, make_engine(name)))
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == other.dtype and np.array_equal(one, other)
+
+
+def places_column() -> tuple[DrawnColumn, np.ndarray]:
+    """Pieces of 700 bins, and bins that 1,500 rows have already."""
+    random = np.random.default_rng(8)
+    pieces = random.integers(1, 40, 700)
+    low = random.normal(size=pieces.sum())
+    column = DrawnColumn(None, None, lottery_of(random, pieces), low, low + 2, 1, np.empty(0, np.int64))
+    return column, random.integers(0, 700, 1500).astype(np.uint16)
+
+
+@pytest.mark.parametrize("name", native_names())
+def test_places_in_bins_that_rows_have(name: str) -> None:
+    """Each place lies in a piece of the row's bin; a second parent has no meaning."""
+    column, bins = places_column()
+    expected, found = (engine.draw_rows(column, [bins], Draw(7), 1500) for engine in (REFERENCE, make_engine(name)))
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == other.dtype and np.array_equal(one, other)
+    assert np.array_equal(found[0], bins)
+    for bin_, place in zip(bins.tolist(), found[1].tolist(), strict=True):
+        low = column.low[slice(*column.pieces.starts[bin_ : bin_ + 2])]
+        assert np.any((low <= place) & (place <= low + 2))
+    for parents in ([], [bins, bins]):
+        with pytest.raises(ValueError, match="do not fit"):
+            make_engine(name).draw_rows(column, parents, Draw(7), 1500)
 
 
 @pytest.mark.parametrize("name", ["reference", *native_names()])
@@ -242,7 +267,7 @@ def test_wrong_tables_of_a_drawn_column_are_refused(name: str) -> None:
     ):
         with pytest.raises(ValueError, match=r"do not fit|needs a key"):
             draw(wrong, bins, Draw(), 1500)
-    for codes in ([bins[0] + np.uint8(1), bins[1]], [bins[0], bins[1] + np.uint8(1)]):
+    for codes in ([bins[0] + np.uint16(1), bins[1]], [bins[0], bins[1] + np.uint16(1)]):
         with pytest.raises(ValueError, match="its parent has not"):
             draw(column, codes, Draw(), 1500)
     with pytest.raises(ValueError, match="one value a row"):
@@ -250,15 +275,15 @@ def test_wrong_tables_of_a_drawn_column_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", native_names())
-@pytest.mark.parametrize("edges", [0, 1, 2, 3, 63, 64, 65, 209])
+@pytest.mark.parametrize("edges", [0, 1, 2, 3, 63, 64, 65, 209, 1100])
 def test_bins_of_numbers(name: str, edges: int) -> None:
     """An edge belongs to the lower interval, and missing numbers have a bin of their own."""
     random = np.random.default_rng(edges)
     borders = np.unique(random.normal(size=edges))
-    codes = random.permutation(256)[: edges + 2].astype(np.uint8)
+    codes = random.permutation(1200)[: edges + 2].astype(np.uint16)
     numbers = np.concatenate((random.normal(size=700), borders, [np.nan, np.inf, -np.inf, -0.0]))
     found = make_engine(name).find_bins(numbers, borders, codes)
-    assert found.dtype == np.uint8
+    assert found.dtype == np.uint16
     assert np.array_equal(found, REFERENCE.find_bins(numbers, borders, codes))
     assert found.tolist() == [int(codes[-1] if np.isnan(x) else codes[np.sum(borders < x)]) for x in numbers]
     with pytest.raises(ValueError, match="needs a code"):

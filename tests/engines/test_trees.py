@@ -14,13 +14,13 @@ from gpuvgm.engines.trees import HERE, NAT, AskedColumn, GrowthRules, Trees, ent
 from gpuvgm.synthesis.trees import halved_ranges
 
 REFERENCE = Engine()
-SIZES, CATEGORIES = (7, 40, 3, 200), (True, False, True, False)
+SIZES, CATEGORIES = (7, 40, 3, 900), (True, False, True, False)
 
 
 def columns(rows: int, seed: int) -> list[AskedColumn]:
     """Columns of both sorts."""
     random = np.random.default_rng(seed)
-    codes = [random.integers(0, size, rows).astype(np.uint8) for size in SIZES]
+    codes = [random.integers(0, size, rows).astype(np.uint16) for size in SIZES]
     return [AskedColumn(*column) for column in zip(codes, SIZES, CATEGORIES, strict=True)]
 
 
@@ -28,7 +28,7 @@ def target(asked: list[AskedColumn], size: int) -> np.ndarray:
     """Codes that follow those of two columns, most of them."""
     rows = len(asked[0].codes)
     noise = np.random.default_rng(rows).integers(0, 4, rows)
-    return ((asked[1].codes // 3 + asked[0].codes + noise) % size).astype(np.uint8)
+    return ((asked[1].codes // 3 + asked[0].codes + noise) % size).astype(np.uint16)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 9, 10, 11, 700, 1500])
@@ -58,7 +58,7 @@ def test_engines_walk_any_number_of_rows(candidate: Engine, rows: int) -> None:
 def assert_walks_are_equal(candidate: Engine, trees: Trees, size: int, rows: int) -> None:
     """Check counts, draws and sums of rows against the reference."""
     others = [column.codes for column in columns(rows, 99)]
-    own = np.random.default_rng(5).integers(0, size, rows).astype(np.uint8)
+    own = np.random.default_rng(5).integers(0, size, rows).astype(np.uint16)
     counts = REFERENCE.count_in_trees(own, trees, others)
     np.testing.assert_array_equal(candidate.count_in_trees(own, trees, others), counts)
     assert counts.sum() >= rows * (size > 1)
@@ -75,7 +75,7 @@ def test_the_first_split_is_the_best_of_all(candidate: Engine) -> None:
     """Of every way to part the categories of every column, written out."""
     every = columns(300, 3)
     asked = [every[0], every[2]]
-    codes = (target(every, 2) ^ (asked[1].codes == 2)).astype(np.uint8)
+    codes = (target(every, 2) ^ (asked[1].codes == 2)).astype(np.uint16)
     rules = GrowthRules(penalty=0.0, category_penalty=0.0, least_rows=1)
     trees = candidate.grow_trees(codes, halved_ranges(np.bincount(codes)), asked, rules)
 
@@ -96,11 +96,11 @@ def test_the_first_split_is_the_best_of_all(candidate: Engine) -> None:
 
 
 def test_a_category_that_no_row_had_stops(candidate: Engine) -> None:
-    column = AskedColumn(np.repeat([0, 1], 50).astype(np.uint8), 3, is_category=True)
+    column = AskedColumn(np.repeat([0, 1], 50).astype(np.uint16), 3, is_category=True)
     codes = column.codes.copy()
     trees = candidate.grow_trees(codes, halved_ranges(np.bincount(codes)), [column], GrowthRules())
     assert trees.sides.tolist() == [0, 1, HERE]
-    counts = candidate.count_in_trees(np.array([0, 0, 1], np.uint8), trees, [np.array([0, 2, 2], np.uint8)])
+    counts = candidate.count_in_trees(np.array([0, 0, 1], np.uint16), trees, [np.array([0, 2, 2], np.uint16)])
     assert counts.tolist() == [[1, 1, 0], [1, 0, 0]]
 
 

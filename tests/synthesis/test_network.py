@@ -35,9 +35,9 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     random = np.random.default_rng(seed)
     parents = ((), ("a",), ("b", "a"), ("a", "b"), ("c", "b"))
     nodes = tuple(Node(name, one, (0.1,) * len(one)) for name, one in zip("abcde", parents, strict=True))
-    codes = [random.integers(0, size, 400).astype(np.uint8) for size in sizes]
-    codes[2] = ((codes[0] + codes[1]) % sizes[2]).astype(np.uint8)
-    codes[3] = ((codes[0].astype(int) * 7 + codes[1] + random.integers(0, 3, 400)) % sizes[3]).astype(np.uint8)
+    codes = [random.integers(0, size, 400).astype(np.uint16) for size in sizes]
+    codes[2] = ((codes[0] + codes[1]) % sizes[2]).astype(np.uint16)
+    codes[3] = ((codes[0].astype(int) * 7 + codes[1] + random.integers(0, 3, 400)) % sizes[3]).astype(np.uint16)
     bins = tuple(
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
@@ -49,7 +49,7 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
 def _all_rows(network: Network) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
     """Every combination of bins, and its probabilities by parents and by trees."""
     sizes = [range(len(bins)) for bins in network.structure.bins]
-    rows = np.array(list(product(*sizes)), np.uint8)
+    rows = np.array(list(product(*sizes)), np.uint16)
     codes = [np.ascontiguousarray(column) for column in rows.T]
     by_trees = network.log_probability(dict(enumerate(codes)), len(rows), Engine())
     return codes, np.exp(network.log_probability_by_parents(codes, len(rows))), np.exp(by_trees)
@@ -155,7 +155,7 @@ def test_counts_of_blocks_add_up() -> None:
     """Counts of 1 block and 7 are the same."""
     random = np.random.default_rng(2)
     structure = _network().structure
-    codes = [random.integers(0, len(bins), 700).astype(np.uint8) for bins in structure.bins]
+    codes = [random.integers(0, len(bins), 700).astype(np.uint16) for bins in structure.bins]
     engine = Engine()
     whole = structure.counts(codes, 700, engine)
     parts = [structure.counts([code[at : at + 100] for code in codes], 100, engine) for at in range(0, 700, 100)]
@@ -197,9 +197,9 @@ def _table_with(counts: np.ndarray, levels: list[np.ndarray], weights: tuple[flo
 
 def test_structure_finds_a_parent_of_two(random: np.random.Generator) -> None:
     """A column that depends on two others together gets both; noise gets none."""
-    a, b, noise = (random.integers(0, size, 8000).astype(np.uint8) for size in (6, 8, 9))
-    b = ((b + a * (random.random(8000) < 0.5)) % 8).astype(np.uint8)
-    c = ((a.astype(int) * 3 + b * 5 + (random.random(8000) < 0.1)) % 10).astype(np.uint8)
+    a, b, noise = (random.integers(0, size, 8000).astype(np.uint16) for size in (6, 8, 9))
+    b = ((b + a * (random.random(8000) < 0.5)) % 8).astype(np.uint16)
+    c = ((a.astype(int) * 3 + b * 5 + (random.random(8000) < 0.1)) % 10).astype(np.uint16)
     codes = [a, b, noise, c]
     bins = [_bins(name, np.bincount(code)) for name, code in zip(("a", "b", "noise", "c"), codes, strict=True)]
     nodes = {node.name: node for node in learn_structure(bins, codes)}
@@ -226,7 +226,7 @@ def test_attributes_come_first_and_depend_on_attributes_of_their_keys_alone() ->
     random = np.random.default_rng(0)
     of_customer = random.integers(0, 4, 3_000)
     codes = {"row": of_customer, "customer": of_customer, "other": of_customer, "account": of_customer}
-    codes = {name: ((code + (random.random(3_000) < 0.1)) % 4).astype(np.uint8) for name, code in codes.items()}
+    codes = {name: ((code + (random.random(3_000) < 0.1)) % 4).astype(np.uint16) for name, code in codes.items()}
     bins = [_bins(name, np.bincount(code, minlength=4)) for name, code in codes.items()]
     levels = {"customer": ("keys", 1), "account": ("keys", 0), "other": ("others", 0)}
     rows = dict.fromkeys(levels.values(), np.arange(0, 3_000, 2))

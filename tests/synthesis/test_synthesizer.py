@@ -27,8 +27,10 @@ import gpuvgm
 from gpuvgm.datasets.mixed_table import mixed_table_rows
 from gpuvgm.engines import get_engine
 from gpuvgm.errors import InferenceWarning, InputError, ModelFileError
-from gpuvgm.synthesis.bins import bins_of_rows
+from gpuvgm.synthesis import conditioned
+from gpuvgm.synthesis.bins import TAILS, bins_of_rows
 from gpuvgm.synthesis.identifiers import IdentifierForm
+from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.state import write_network
 from gpuvgm.table.model_file import save_model
 
@@ -217,25 +219,40 @@ def test_saved_loaded_pickled_and_cloned(reloaded: Any, fitted: gpuvgm.TableSynt
     for one in (loaded, pickle.loads(pickle.dumps(fitted))):
         assert one.sample(300).equals(fitted.sample(300))
         assert np.array_equal(one.score_samples(_frame(200)), fitted.score_samples(_frame(200)))
-    assert loaded.get_params()["bins"] == 200
+    assert loaded.get_params()["bins"] == 1000
     with pytest.raises(NotFittedError, match="not fitted"):
         clone(fitted).sample(1)
 
 
-def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthesizer) -> None:
+def _turned(structure: Structure) -> Structure:
+    return replace(structure, nodes=structure.nodes[::-1])
+
+
+def _with_bins(structure: Structure, **parts: Any) -> Structure:
+    return replace(structure, bins=(replace(structure.bins[0], **parts), *structure.bins[1:]))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (_turned, "the network's nodes are not its columns"),
+        (lambda one: _with_bins(one, mass=-one.bins[0].mass), 'the bins of ".+" have numbers that none can have'),
+        (lambda one: _with_bins(one, high=one.bins[0].high * np.nan), 'the bins of ".+" have numbers that none can'),
+        (lambda one: _with_bins(one, codes=one.bins[0].codes - 1), 'the bins of ".+" have numbers that none can have'),
+        (lambda one: _with_bins(one, low=one.bins[0].low[1:]), 'the bins of ".+" differ in length'),
+    ],
+)
+def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthesizer, spoil: Any, why: str) -> None:
     """A network whose parts do not fit together is an error that names the file."""
     network = fitted.network_
-    turned = replace(network.structure, nodes=network.structure.nodes[::-1])
     stored = fitted.transformer_._stored(summaries=False)
     settings = stored.settings | {
         "synthesizer": {"bins": 64, "random_state": 0, "identifiers": {}, "attributes": {}, "hold_out": None}
     }
     path = tmp_path / "damaged.gpuvgm"
-    save_model(replace(stored, settings=settings, network=write_network(replace(network, structure=turned))), path)
-    with pytest.raises(
-        ModelFileError,
-        match=r"damaged\.gpuvgm: its network is inconsistent \(the network's nodes are not its columns\)",
-    ):
+    damaged = write_network(replace(network, structure=spoil(network.structure)))
+    save_model(replace(stored, settings=settings, network=damaged), path)
+    with pytest.raises(ModelFileError, match=rf"damaged\.gpuvgm: its network is inconsistent \({why}"):
         gpuvgm.load(path)
 
 
@@ -501,12 +518,42 @@ def test_independent_columns_get_no_parents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "problem"), [({"conditions_on": ["y"]}, '"y"'), ({"bins": 1}, "bins"), ({"bins": 500}, "bins")]
+    ("parameters", "problem"), [({"conditions_on": ["y"]}, '"y"'), ({"bins": 1}, "bins"), ({"bins": 1001}, "bins")]
 )
 def test_wrong_parameters(parameters: dict[str, Any], problem: str) -> None:
     """They are refused by name."""
     with pytest.raises(ValueError, match=problem):
         gpuvgm.TableSynthesizer(**parameters).fit({"x": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize(("rows", "intervals"), [(80, 10), (1_000, 125), (4_000, 200), (10_000, 400), (30_000, 1_000)])
+def test_large_tables_have_finer_bins(rows: int, intervals: int) -> None:
+    """8 rows a bin and more, from 200 bins on 25."""
+    table = {"x": np.random.default_rng(0).normal(size=rows)}
+    (bins,) = gpuvgm.TableSynthesizer().fit(table).network_.structure.bins
+    assert intervals - 1 <= len(bins.edges) <= intervals - 1 + 2 * len(TAILS)
+    (bins,) = gpuvgm.TableSynthesizer(bins=50).fit(table).network_.structure.bins
+    assert len(bins.edges) <= 49 + 2 * len(TAILS)
+
+
+def test_the_network_has_groups_of_many_bins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing or modal has a group of its own, so that it comes back from there."""
+    monkeypatch.setattr(conditioned, "MOST_COMBINATIONS", 0)
+    monkeypatch.setattr(conditioned, "LEAST_SHARE", 1.0)
+    draws, rows = np.random.default_rng(0), 40_000
+    label, amount = np.repeat(["yes", "no"], [160, rows - 160]), draws.normal(10, 3, rows)
+    amount[:160] = draws.normal(14, 1, 160)
+    amount[:4_000:4], amount[1:8_000:4] = 0.0, np.nan
+    fitted = gpuvgm.TableSynthesizer(columns={"amount": "mixed"}).fit(pd.DataFrame({"label": label, "amount": amount}))
+    structure = fitted.network_.structure
+    size = {bins.name: (len(bins), len(axis)) for bins, axis in zip(structure.bins, structure.axes, strict=True)}
+    assert size["label"] == (2, 2) and size["amount"][0] > 900 and 180 < size["amount"][1] < 204
+    sample = fitted.sample(4_000, conditions={"label": "yes"})["amount"]
+    assert np.mean(sample == 0) == pytest.approx(0.25, abs=0.03)
+    assert np.mean(sample.isna()) == pytest.approx(0.25, abs=0.03)
+    assert np.mean(sample[sample > 0]) == pytest.approx(14, abs=0.3)
+    both = fitted.sample(200, conditions={"amount": (13, 13.01), "label": "yes"})
+    assert both["amount"].between(13, 13.01).all() and (both["label"] == "yes").all()
 
 
 def test_rare_conditions_follow_the_trees_where_their_columns_come_first(caplog: pytest.LogCaptureFixture) -> None:

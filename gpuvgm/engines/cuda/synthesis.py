@@ -24,8 +24,8 @@ BINS = Program(
         Parameter("float64", "edges"),
         value("int64", "count"),
         value("int32", "steps"),
-        Parameter("uint8", "codes"),
-        written("uint8", "found"),
+        Parameter("uint16", "codes"),
+        written("uint16", "found"),
     ),
     operation="found[i] = codes[gpuvgm::interval_of(x[i], &edges[0], count, steps)]",
 )
@@ -35,7 +35,7 @@ COUNTS = Program(
     constants=(),
     parameters=(
         value("int64", "rows"),
-        *(Parameter("uint8", name) for name in ("own", "first", "second")),
+        *(Parameter("uint16", name) for name in ("own", "first", "second")),
         *(Parameter("int64", name) for name in ("shape", "second_of", "group_of")),
         written("uint64", "pairs"),
         written("uint64", "triples"),
@@ -49,15 +49,15 @@ ROWS = Program(
     constants=(),
     parameters=(
         value("int64", "rows"),
-        Parameter("uint8", "first"),
-        Parameter("uint8", "second"),
+        Parameter("uint16", "first"),
+        Parameter("uint16", "second"),
         Parameter("int64", "shape"),
         Parameter("uint64", "keys"),
         Parameter("int64", "starts"),
         Parameter("int64", "second_of"),
         Parameter("float64", "ends"),
         *(value("uint64", name) for name in ("seed", "column", "first_row")),
-        written("uint8", "code"),
+        written("uint16", "code"),
         written("float64", "number"),
     ),
     operation="gpuvgm::draw_row(i, rows, &first[0], &second[0], &shape[0], &keys[0], &starts[0], &second_of[0], "
@@ -78,8 +78,8 @@ TREE_COUNTS = Program(
     constants=(),
     parameters=(
         value("int64", "rows"),
-        Parameter("uint8", "own"),
-        Parameter("uint8", "asked"),
+        Parameter("uint16", "own"),
+        Parameter("uint16", "asked"),
         *_TREES,
         value("int32", "node_count"),
         written("uint64", "counts"),
@@ -92,11 +92,11 @@ TREE_ROWS = Program(
     constants=(),
     parameters=(
         value("int64", "rows"),
-        Parameter("uint8", "asked"),
+        Parameter("uint16", "asked"),
         *_TREES,
         Parameter("float64", "shares"),
         *(value("uint64", name) for name in ("seed", "column", "first_row")),
-        written("uint8", "codes"),
+        written("uint16", "codes"),
     ),
     operation=f"gpuvgm::draw_in_trees(i, rows, &asked[0], {_WALKED}, &shares[0], seed, column, first_row, &codes[0])",
 )
@@ -104,7 +104,7 @@ TREE_ROWS = Program(
 
 def find_bins(device: Device, numbers: Any, edges: Floats, codes: Any) -> Any:
     """Bin of each number on the device, of float32 too; see `Engine.find_bins`."""
-    bins = device.xp.empty(len(numbers), np.uint8)
+    bins = device.xp.empty(len(numbers), np.uint16)
     arguments = [
         widened(numbers),
         _never_empty(device, edges),
@@ -137,7 +137,7 @@ def draw_rows(device: Device, column: DrawnColumn, parents: Sequence[Any], draw:
     lotteries = [lottery for lottery in (column.groups, column.inside, column.pieces) if lottery is not None]
     keys, starts = (np.concatenate([getattr(lottery, name) for lottery in lotteries]) for name in ("keys", "starts"))
     ends = np.stack((column.low, column.high), axis=1).ravel()
-    code, number = xp.empty(rows, np.uint8), xp.empty(rows, np.float64)
+    code, number = xp.empty(rows, np.uint16), xp.empty(rows, np.float64)
     first_parent, second_parent = (*parents, code, code)[:2]
     tables = [xp.asarray(_shape(column, len(parents))), xp.asarray(keys), xp.asarray(starts)]
     tables += [_never_empty(device, column.second), xp.asarray(ends)]
@@ -158,7 +158,7 @@ def count_in_trees(device: Device, target: Any, grown: Trees, codes: Sequence[An
 
 def draw_in_trees(device: Device, grown: Trees, codes: Sequence[Any], shares: Floats, draw: Draw, rows: int) -> Any:
     """Codes of consecutive rows on the device; see `Engine.draw_in_trees`."""
-    drawn = device.xp.empty(rows, np.uint8)
+    drawn = device.xp.empty(rows, np.uint16)
     tables = [_one_after_the_other(device, codes), *_trees_on(device, grown), _never_empty(device, shares)]
     device.run_rows(TREE_ROWS, [rows, *tables, draw.seed, draw.column, draw.first_row, drawn], rows)
     return drawn
@@ -172,12 +172,13 @@ def _trees_on(device: Device, grown: Trees) -> list[Any]:
 
 def _one_after_the_other(device: Device, codes: Sequence[Any]) -> Any:
     """Codes of several columns in one array."""
-    return _never_empty(device, device.xp.concatenate([*codes, device.xp.zeros(0, np.uint8)]))
+    return _never_empty(device, device.xp.concatenate([*codes, device.xp.zeros(0, np.uint16)]))
 
 
 def _shape(column: DrawnColumn, parents: int) -> Ints:
     """Numbers of a DrawnShape of cuda/synthesis.cuh."""
-    shape, keys, starts = [parents, column.width, int(column.groups.starts[1]), len(column.pieces.starts) - 1], 0, 0
+    groups = 0 if column.groups is None else int(column.groups.starts[1])
+    shape, keys, starts = [parents, column.width, groups, len(column.pieces.starts) - 1], 0, 0
     for lottery in (column.groups, column.inside, column.pieces):
         if lottery is None:
             shape += [0, 0, 0, 0]

@@ -6,6 +6,7 @@ namespace gpuvgm {
 namespace {
 
 typedef unsigned char u8;
+typedef unsigned short u16;  // a code
 
 enum Side { LEFT, RIGHT, HERE };  // HERE: a category that no row of the node had, which the node answers
 

@@ -13,22 +13,22 @@ from gpuvgm.synthesis.trees import halved_ranges
 from tests.engines.kernels.building import needs_compiler
 from tests.engines.kernels.emulated import EmulatedDevice, OutOfMemory, Resident
 from tests.engines.kernels.test_rows import shifted
-from tests.engines.test_engines import drawn_column
+from tests.engines.test_engines import drawn_column, places_column
 from tests.engines.test_trees import columns, target
 
 pytestmark = needs_compiler
 REFERENCE = Engine()
 
 
-@pytest.mark.parametrize("edges", [0, 1, 2, 3, 63, 64, 209])
+@pytest.mark.parametrize("edges", [0, 1, 2, 3, 63, 64, 209, 1100])
 @pytest.mark.parametrize("shift", [0, 1])
 def test_bins_of_numbers(device: EmulatedDevice, edges: int, shift: int) -> None:
     random = np.random.default_rng(edges)
     borders = np.unique(random.normal(size=edges))
-    codes = random.permutation(256)[: edges + 2].astype(np.uint8)
+    codes = random.permutation(1200)[: edges + 2].astype(np.uint16)
     numbers = np.concatenate((random.normal(size=500), borders, [np.nan, np.inf, -np.inf, -0.0]))
     found = CudaEngine(REFERENCE, device).find_bins(shifted(numbers, shift), borders, codes)
-    assert isinstance(found, Resident) and found.dtype == np.uint8
+    assert isinstance(found, Resident) and found.dtype == np.uint16
     np.testing.assert_array_equal(found, REFERENCE.find_bins(numbers, borders, codes))
 
 
@@ -47,6 +47,14 @@ def test_drawn_rows(device: EmulatedDevice, parents: int, stages: int, rows: int
             np.testing.assert_array_equal(one, other)
 
 
+def test_places_in_bins_that_rows_have(device: EmulatedDevice) -> None:
+    column, bins = places_column()
+    expected = REFERENCE.draw_rows(column, [bins], Draw(7), 1500)
+    found = CudaEngine(REFERENCE, device).draw_rows(column, [shifted(bins, 1)], Draw(7), 1500)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("size", [1, 2, 60])
 @pytest.mark.parametrize("rows", [0, 1, 129, 700])
 def test_trees(device: EmulatedDevice, size: int, rows: int) -> None:
@@ -55,7 +63,7 @@ def test_trees(device: EmulatedDevice, size: int, rows: int) -> None:
     codes = target(asked, size)
     trees = REFERENCE.grow_trees(codes, halved_ranges(np.bincount(codes, minlength=size)), asked)
     assert size < 60 or {*np.sign(trees.nodes[:, 3])} == {-1, 0, 1} and {*trees.sides} == {LEFT, RIGHT, HERE}
-    own = np.random.default_rng(5).integers(0, size, rows).astype(np.uint8)
+    own = np.random.default_rng(5).integers(0, size, rows).astype(np.uint16)
     others = [column.codes[:rows] for column in columns(900, 99)]
     shares = np.random.default_rng(6).uniform(0.01, 0.99, len(trees.nodes))
     draw, engine = Draw(2**63, 7, 2**40 + 3), CudaEngine(REFERENCE, device)
@@ -73,7 +81,7 @@ def counted_column(parents: int, groups: int) -> tuple[CountedColumn, list[np.nd
     second = random.permutation(np.arange(40) % groups) if parents > 1 else np.empty(0, np.int64)
     column = CountedColumn(11 if parents else 1, second, np.arange(200) // 25)
     sizes = (200, 11, 40)[: 1 + parents]
-    return column, [np.minimum(random.integers(0, 2 * size, 2000), size - 1).astype(np.uint8) for size in sizes]
+    return column, [np.minimum(random.integers(0, 2 * size, 2000), size - 1).astype(np.uint16) for size in sizes]
 
 
 @pytest.mark.parametrize(("parents", "groups"), [(0, 1), (1, 1), (2, 1), (2, 7)])
@@ -104,7 +112,7 @@ def test_rows_of_the_host_are_counted_there() -> None:
     ):
         assert not isinstance(one, Resident)
         np.testing.assert_array_equal(one, other)
-    assert engine.find_bins(np.zeros(3), np.ones(1), np.arange(3, dtype=np.uint8)).tolist() == [0, 0, 0]
+    assert engine.find_bins(np.zeros(3), np.ones(1), np.arange(3, dtype=np.uint16)).tolist() == [0, 0, 0]
     assert not device.launches
 
 

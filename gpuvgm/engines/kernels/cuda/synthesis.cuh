@@ -15,13 +15,13 @@ struct LotteryPlace {
 // Tables of a drawn column: its parents, contexts of each bin of the first one, groups of each context, bins.
 struct DrawnShape {
     i64 parents, width, groups, bins;
-    LotteryPlace of_groups, inside, pieces;  // without entries inside, the first one has bins
+    LotteryPlace of_groups, inside, pieces;  // without entries inside, the first one has bins; or the row has its bin
 };
 
 // Bin of the row (first_row + i), and a place in a piece of it. ends: low and high of each piece.
-GPUVGM_FN void draw_row(i64 i, i64 rows, const u8* first, const u8* second, const i64* shape, const u64* keys,
+GPUVGM_FN void draw_row(i64 i, i64 rows, const u16* first, const u16* second, const i64* shape, const u64* keys,
                         const i64* starts, const i64* second_of, const double* ends, u64 seed, u64 column,
-                        u64 first_row, u8* codes, double* numbers) {
+                        u64 first_row, u16* codes, double* numbers) {
     if (i >= rows) {
         return;
     }
@@ -34,19 +34,22 @@ GPUVGM_FN void draw_row(i64 i, i64 rows, const u8* first, const u8* second, cons
     };
     const i64 outer = tables.parents > 0 ? (i64)first[i] : 0;
     const i64 context = outer * tables.width + (tables.parents > 1 ? second_of[second[i]] : 0);
-    i64 code = drawn(tables.of_groups, context, words[0]) - context * tables.groups;
+    i64 code = outer;
+    if (tables.of_groups.entries) {
+        code = drawn(tables.of_groups, context, words[0]) - context * tables.groups;
+    }
     if (tables.inside.entries) {
         code = drawn(tables.inside, outer * tables.groups + code, words[1]) - outer * tables.bins;
     }
     const i64 piece = drawn(tables.pieces, code, words[2]);
     const double low = ends[2 * piece];
-    codes[i] = (u8)code;
+    codes[i] = (u16)code;
     numbers[i] = low + (ends[2 * piece + 1] - low) * uniform_of(words[3]);
 }
 
 // Adds the row to its pair of bins and, where there are two parents, to its context and group. shape: parents, bins of
 // the column, groups of the second parent's bins, groups of the column's bins.
-GPUVGM_FN void count_row(i64 i, i64 rows, const u8* own, const u8* first, const u8* second, const i64* shape,
+GPUVGM_FN void count_row(i64 i, i64 rows, const u16* own, const u16* first, const u16* second, const i64* shape,
                          const i64* second_of, const i64* group_of, u64* pairs, u64* triples) {
     if (i >= rows) {
         return;
@@ -60,7 +63,7 @@ GPUVGM_FN void count_row(i64 i, i64 rows, const u8* own, const u8* first, const 
 
 // A row's codes of asked columns, which lie one after the other.
 struct AskedCodes {
-    const u8* codes;
+    const u16* codes;
     i64 row, rows;
 
     GPUVGM_FN int operator()(int feature) const { return codes[feature * rows + row]; }
@@ -71,8 +74,8 @@ GPUVGM_FN WalkedTrees walked(const int* ranges, int cuts, const int* root, const
 }
 
 // Adds the row to the nodes that answer for it. counts: (2, node_count) of both halves.
-GPUVGM_FN void count_in_trees(i64 i, i64 rows, const u8* own, const u8* asked, const WalkedTrees& trees, int node_count,
-                              u64* counts) {
+GPUVGM_FN void count_in_trees(i64 i, i64 rows, const u16* own, const u16* asked, const WalkedTrees& trees,
+                              int node_count, u64* counts) {
     if (i >= rows) {
         return;
     }
@@ -81,14 +84,14 @@ GPUVGM_FN void count_in_trees(i64 i, i64 rows, const u8* own, const u8* asked, c
 }
 
 // Code of the row (first_row + i).
-GPUVGM_FN void draw_in_trees(i64 i, i64 rows, const u8* asked, const WalkedTrees& trees, const double* shares, u64 seed,
-                             u64 column, u64 first_row, u8* codes) {
+GPUVGM_FN void draw_in_trees(i64 i, i64 rows, const u16* asked, const WalkedTrees& trees, const double* shares,
+                             u64 seed, u64 column, u64 first_row, u16* codes) {
     if (i >= rows) {
         return;
     }
     u32 words[4];
     philox(first_row + (u64)i, column, seed, words);
-    codes[i] = (u8)trees.drawn(fine_uniform_of(words[0], words[1]), shares, AskedCodes{asked, i, rows});
+    codes[i] = (u16)trees.drawn(fine_uniform_of(words[0], words[1]), shares, AskedCodes{asked, i, rows});
 }
 
 }  // namespace

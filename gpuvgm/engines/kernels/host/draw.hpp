@@ -13,8 +13,8 @@ GPUVGM_FN int64_t entry_of(const Lottery& lottery, int64_t block, u32 word) {
     return entry_of(lottery.keys, lottery.starts[block], lottery.entries, lottery.steps, block, word);
 }
 
-void draw_rows(const DrawnColumn& column, const uint8_t* first, const uint8_t* second, uint64_t first_row, int64_t rows,
-               uint64_t counter, uint64_t seed, uint8_t* codes, double* numbers) {
+void draw_rows(const DrawnColumn& column, const uint16_t* first, const uint16_t* second, uint64_t first_row,
+               int64_t rows, uint64_t counter, uint64_t seed, uint16_t* codes, double* numbers) {
     alignas(64) u32 words[4][WORD_ROWS];
     alignas(64) int64_t outer[WORD_ROWS], entry[WORD_ROWS];
     const int64_t bins = column.pieces.blocks;
@@ -37,11 +37,15 @@ void draw_rows(const DrawnColumn& column, const uint8_t* first, const uint8_t* s
             }
             for (int i = 0; i < count; ++i) {
                 entry[i] = entry_of(column.inside, outer[i] * column.group_count + entry[i], words[1][i]);
-                codes[start + i] = (uint8_t)(entry[i] - outer[i] * bins);
+                codes[start + i] = (uint16_t)(entry[i] - outer[i] * bins);
+            }
+        } else if (!column.groups.blocks) {
+            for (int i = 0; i < count; ++i) {
+                codes[start + i] = first[start + i];
             }
         } else {
             for (int i = 0; i < count; ++i) {
-                codes[start + i] = (uint8_t)(entry_of(column.groups, entry[i], words[0][i]) - entry[i] * bins);
+                codes[start + i] = (uint16_t)(entry_of(column.groups, entry[i], words[0][i]) - entry[i] * bins);
             }
         }
         for (int i = 0; i < count; ++i) {
@@ -53,7 +57,8 @@ void draw_rows(const DrawnColumn& column, const uint8_t* first, const uint8_t* s
 }
 
 // codes[number of edges below x], and the last code for NaN.
-void find_bins(const double* x, int64_t rows, const double* edges, int edge_count, const uint8_t* codes, uint8_t* out) {
+void find_bins(const double* x, int64_t rows, const double* edges, int edge_count, const uint16_t* codes,
+               uint16_t* out) {
     int steps = 0;
     while ((edge_count >> (steps + 1)) > 0) {
         ++steps;

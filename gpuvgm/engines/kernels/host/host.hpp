@@ -122,7 +122,7 @@ struct Lottery {
 
 // What rows of a column are drawn from, given the bins of its parents.
 struct DrawnColumn {
-    Lottery groups, inside, pieces;  // without blocks inside, the first one has bins
+    Lottery groups, inside, pieces;  // without blocks inside, the first one has bins; without any, rows do
     int64_t width, group_count;      // contexts of each bin of the first parent; groups of each context
     const int64_t* second;           // (bins of the second parent,)
     const double *low, *high;        // (pieces,)
@@ -162,10 +162,10 @@ struct HostKernels {
     void (*closer)(const double* x, const double* row_squares, int64_t rows, int features, const double* nearest,
                    const double* candidates, const double* squares, int count, double* out, int64_t stride);
     // first, second: bins of the parents, or null. codes: bins of the column.
-    void (*draw_rows)(const DrawnColumn&, const uint8_t* first, const uint8_t* second, uint64_t first_row, int64_t rows,
-                      uint64_t counter, uint64_t seed, uint8_t* codes, double* numbers);
-    void (*find_bins)(const double* x, int64_t rows, const double* edges, int edge_count, const uint8_t* codes,
-                      uint8_t* out);
+    void (*draw_rows)(const DrawnColumn&, const uint16_t* first, const uint16_t* second, uint64_t first_row,
+                      int64_t rows, uint64_t counter, uint64_t seed, uint16_t* codes, double* numbers);
+    void (*find_bins)(const double* x, int64_t rows, const double* edges, int edge_count, const uint16_t* codes,
+                      uint16_t* out);
 };
 
 }  // namespace gpuvgm

@@ -9,7 +9,8 @@ namespace gpuvgm {
 namespace {
 
 using Places = Column<int64_t>;
-using Parent = std::optional<Bytes>;
+using Codes = Column<uint16_t>;
+using Parent = std::optional<Codes>;
 using Entries = std::tuple<Words, Places>;  // keys, starts
 
 // Entries that lie in blocks as they should: the loops rely on it.
@@ -34,13 +35,13 @@ Lottery lottery_of(const Words& keys, const Places& starts) {
 
 void check_parent(const Parent& parent, size_t rows, int64_t bins) {
     check_length(parent, rows);
-    if (parent && std::any_of(parent->data(), parent->data() + rows, [&](uint8_t code) { return code >= bins; })) {
+    if (parent && std::any_of(parent->data(), parent->data() + rows, [&](uint16_t code) { return code >= bins; })) {
         throw std::invalid_argument("a row has a bin that its parent has not");
     }
 }
 
 // Bins of consecutive rows, and the place of each in a piece of its bin.
-auto draw_rows(const Kernels& kernels, std::tuple<Entries, std::optional<Entries>, Entries> lotteries,
+auto draw_rows(const Kernels& kernels, std::tuple<std::optional<Entries>, std::optional<Entries>, Entries> lotteries,
                std::tuple<Reals, Reals> ends, std::tuple<int64_t, Places> contexts_of,
                std::tuple<Parent, Parent> parents, std::tuple<uint64_t, size_t> range,
                std::tuple<uint64_t, uint64_t> randomness) {
@@ -50,16 +51,19 @@ auto draw_rows(const Kernels& kernels, std::tuple<Entries, std::optional<Entries
     const auto& [first_codes, second_codes] = parents;
     const auto [first_row, rows] = range;
     DrawnColumn column{};
-    column.groups = lottery_of(std::get<0>(groups), std::get<1>(groups));
+    if (groups) {
+        column.groups = lottery_of(std::get<0>(*groups), std::get<1>(*groups));
+    }
     column.pieces = lottery_of(std::get<0>(pieces), std::get<1>(pieces));
     column.width = width;
     column.second = second.data();
     column.low = low.data();
     column.high = high.data();
-    const int64_t contexts = column.groups.blocks, bins = column.pieces.blocks;
-    bool fits = width > 0 && contexts > 0 && contexts % width == 0 && bins > 0 && bins <= 256 &&
+    const int64_t bins = column.pieces.blocks, contexts = groups ? column.groups.blocks : bins;
+    bool fits = width > 0 && contexts > 0 && contexts % width == 0 && bins > 0 && bins <= 65536 &&
+                (groups || (first_codes && !second_codes && !inside && width == 1)) &&
                 (int64_t)low.shape(0) == column.pieces.entries && low.shape(0) == high.shape(0);
-    if (fits) {
+    if (fits && groups) {
         column.group_count = column.groups.entries / contexts;
         for (int64_t block = 0; block <= contexts; ++block) {
             fits &= column.groups.starts[block] == block * column.group_count;
@@ -82,7 +86,7 @@ auto draw_rows(const Kernels& kernels, std::tuple<Entries, std::optional<Entries
     }
     check_parent(first_codes, rows, contexts / width);
     check_parent(second_codes, rows, (int64_t)second.shape(0));
-    std::unique_ptr<uint8_t[]> codes(new uint8_t[rows]);
+    std::unique_ptr<uint16_t[]> codes(new uint16_t[rows]);
     std::unique_ptr<double[]> numbers(new double[rows]);
     {
         nb::gil_scoped_release unlocked;
@@ -93,12 +97,12 @@ auto draw_rows(const Kernels& kernels, std::tuple<Entries, std::optional<Entries
 }
 
 // Bin of each number: one code for each interval between ascending edges, and one for NaN.
-nb::ndarray<nb::numpy, uint8_t> find_bins(const Kernels& kernels, Reals numbers, Reals edges, Bytes codes) {
+nb::ndarray<nb::numpy, uint16_t> find_bins(const Kernels& kernels, Reals numbers, Reals edges, Codes codes) {
     const size_t rows = numbers.shape(0), count = edges.shape(0);
-    if (codes.shape(0) != count + 2 || count > 256) {
+    if (codes.shape(0) != count + 2 || count > 65534) {
         throw std::invalid_argument("every interval needs a code, and NaN another one");
     }
-    std::unique_ptr<uint8_t[]> found(new uint8_t[rows]);
+    std::unique_ptr<uint16_t[]> found(new uint16_t[rows]);
     {
         nb::gil_scoped_release unlocked;
         kernels.loops.find_bins(numbers.data(), (int64_t)rows, edges.data(), (int)count, codes.data(), found.get());

@@ -6,7 +6,7 @@
 namespace gpuvgm {
 namespace {
 
-using CodeColumn = Column<uint8_t>;
+using CodeColumn = Column<uint16_t>;
 using CodeColumns = std::vector<CodeColumn>;
 using Indices = Column<int32_t>;
 using Places = Column<int64_t>;
@@ -23,14 +23,14 @@ void check_rows(const CodeColumns& codes, size_t rows) {
 }
 
 void check_codes(const CodeColumn& column, int64_t size) {
-    const uint8_t* codes = column.data();
-    if (std::any_of(codes, codes + column.shape(0), [&](uint8_t code) { return code >= size; })) {
+    const uint16_t* codes = column.data();
+    if (std::any_of(codes, codes + column.shape(0), [&](uint16_t code) { return code >= size; })) {
         throw std::invalid_argument("a row has a code that its column has not");
     }
 }
 
-std::vector<const uint8_t*> pointers(const CodeColumns& codes) {
-    std::vector<const uint8_t*> all;
+std::vector<const uint16_t*> pointers(const CodeColumns& codes) {
+    std::vector<const uint16_t*> all;
     for (const CodeColumn& column : codes) {
         all.push_back(column.data());
     }
@@ -110,7 +110,7 @@ auto count_in_trees(CodeColumn target, const Grown& grown, CodeColumns codes) {
         nb::gil_scoped_release unlocked;
         const WalkedTrees trees = walked(grown);
         const auto count_rows = [&](int64_t start, int64_t, auto walk) {
-            const uint8_t* own = target.data() + start;
+            const uint16_t* own = target.data() + start;
             const auto choose = [&](int cut, int node, const int32_t* rows, int64_t count, uint8_t* is_right) {
                 const int middle = trees.ranges[cut].middle;
                 int64_t right = 0;
@@ -133,7 +133,7 @@ auto draw_in_trees(const Grown& grown, CodeColumns codes, Reals shares, std::tup
     const auto [first_row, rows] = range;
     const auto [column, seed] = randomness;
     check_rows(codes, rows);
-    std::vector<uint8_t> drawn(rows);
+    std::vector<uint16_t> drawn(rows);
     {
         nb::gil_scoped_release unlocked;
         std::vector<double> uniforms(std::min<size_t>(rows, RowWalk::ROWS));
@@ -152,7 +152,7 @@ auto draw_in_trees(const Grown& grown, CodeColumns codes, Reals shares, std::tup
             };
             const auto arrive = [&](int code, const int32_t* rows, int64_t count) {
                 for (int64_t i = 0; i < count; ++i) {
-                    drawn[start + rows[i]] = (uint8_t)code;
+                    drawn[start + rows[i]] = (uint16_t)code;
                 }
             };
             walk(choose, arrive);
@@ -171,7 +171,7 @@ auto log_shares_in_trees(CodeColumn target, const Grown& grown, CodeColumns code
         nb::gil_scoped_release unlocked;
         const WalkedTrees trees = walked(grown);
         const auto sum_rows = [&](int64_t start, int64_t, auto walk) {
-            const uint8_t* own = target.data() + start;
+            const uint16_t* own = target.data() + start;
             const auto choose = [&](int cut, int node, const int32_t* rows, int64_t count, uint8_t* is_right) {
                 const int middle = trees.ranges[cut].middle;
                 for (int64_t i = 0; i < count; ++i) {

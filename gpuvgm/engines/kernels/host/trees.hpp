@@ -40,7 +40,7 @@ inline int64_t log_likelihood(const int64_t* entropy, int64_t zeros, int64_t one
 
 // Rows of a range of codes, by candidate, and the half that each lies in.
 struct RangeRows {
-    std::vector<std::vector<uint8_t>> codes;
+    std::vector<std::vector<uint16_t>> codes;
     std::vector<uint8_t> is_right;
 };
 
@@ -70,7 +70,9 @@ class Grower {
             for (int64_t i = begin; i < end; ++i) {
                 ones += rows.is_right[order[i]];
             }
-            if (end - begin < 2 * rules.least_rows || ones == 0 || ones == end - begin) {
+            // A split gains at most what is uncertain at the node.
+            const int64_t uncertain = -log_likelihood(rules.entropy, end - begin - ones, ones);
+            if (end - begin < 2 * rules.least_rows || uncertain <= rules.penalty) {
                 continue;
             }
             const TreeSplit split = best(rows, order.data() + begin, end - begin, ones);
@@ -84,7 +86,7 @@ class Grower {
             if (is_category) {
                 trees.sides.insert(trees.sides.end(), sides.begin(), sides.end());
             }
-            const uint8_t* codes = rows.codes[split.feature].data();
+            const uint16_t* codes = rows.codes[split.feature].data();
             const auto middle = std::partition(order.begin() + begin, order.begin() + end,
                                                [&](int32_t row) { return sides[codes[row]] != RIGHT; });
             trees.nodes.insert(trees.nodes.end(), 2, LEAF);
@@ -98,8 +100,14 @@ class Grower {
     const TreeRules& rules;
     const std::vector<int64_t>& sizes;
     const std::vector<uint8_t>& are_categories;
+    struct CodeRows {
+        int32_t code;
+        int64_t rows[2];  // of both halves
+    };
+    static constexpr int64_t SORTED = 8;  // times the rows of a node are fewer than a column's codes
     std::vector<int64_t> counts[2];
-    std::vector<int32_t> present;
+    std::vector<int32_t> few;
+    std::vector<CodeRows> present;  // codes that a node's rows have
 
     std::vector<uint8_t> sides_of(const TreeSplit& split) const {
         const int64_t size = sizes[split.feature];
@@ -121,13 +129,7 @@ class Grower {
     TreeSplit best(const RangeRows& rows, const int32_t* order, int64_t count, int64_t ones) {
         TreeSplit split;
         for (int feature = 0; feature < (int)rows.codes.size(); ++feature) {
-            const uint8_t* codes = rows.codes[feature].data();
-            const int64_t size = sizes[feature];
-            std::fill_n(counts[0].begin(), size, 0);
-            std::fill_n(counts[1].begin(), size, 0);
-            for (int64_t i = 0; i < count; ++i) {
-                ++counts[rows.is_right[order[i]]][codes[order[i]]];
-            }
+            tally(rows, feature, order, count);
             if (are_categories[feature]) {
                 cut_categories(feature, count, ones, split);
             } else {
@@ -137,6 +139,37 @@ class Grower {
         return split;
     }
 
+    // Sets `present`, ascending by code. Few rows are sorted, so that codes which none of them has cost nothing.
+    void tally(const RangeRows& rows, int feature, const int32_t* order, int64_t count) {
+        const uint16_t* codes = rows.codes[feature].data();
+        const int64_t size = sizes[feature];
+        present.clear();
+        if (SORTED * count < size) {
+            few.clear();
+            for (int64_t i = 0; i < count; ++i) {
+                few.push_back((int32_t)(codes[order[i]] << 1 | rows.is_right[order[i]]));
+            }
+            std::sort(few.begin(), few.end());
+            for (const int32_t one : few) {
+                if (present.empty() || present.back().code != one >> 1) {
+                    present.push_back({one >> 1, {0, 0}});
+                }
+                ++present.back().rows[one & 1];
+            }
+            return;
+        }
+        std::fill_n(counts[0].begin(), size, 0);
+        std::fill_n(counts[1].begin(), size, 0);
+        for (int64_t i = 0; i < count; ++i) {
+            ++counts[rows.is_right[order[i]]][codes[order[i]]];
+        }
+        for (int64_t code = 0; code < size; ++code) {
+            if (counts[0][code] + counts[1][code] > 0) {
+                present.push_back({(int32_t)code, {counts[0][code], counts[1][code]}});
+            }
+        }
+    }
+
     int64_t gain_of(int64_t zeros, int64_t ones, int64_t all_zeros, int64_t all_ones) const {
         return log_likelihood(rules.entropy, zeros, ones) +
                log_likelihood(rules.entropy, all_zeros - zeros, all_ones - ones) -
@@ -144,14 +177,13 @@ class Grower {
     }
 
     void cut_numbers(int feature, int64_t count, int64_t all_ones, TreeSplit& split) const {
-        const int64_t size = sizes[feature], step = std::max<int64_t>(1, count / rules.most_cuts);
+        const int64_t step = std::max<int64_t>(1, count / rules.most_cuts);
         int64_t zeros = 0, ones = 0, since = 0;
-        for (int64_t code = 0; code + 1 < size; ++code) {
-            const int64_t here = counts[0][code] + counts[1][code];
-            zeros += counts[0][code];
-            ones += counts[1][code];
-            since += here;
-            if (here == 0 || zeros + ones < rules.least_rows || since < step) {
+        for (const CodeRows& here : present) {
+            zeros += here.rows[0];
+            ones += here.rows[1];
+            since += here.rows[0] + here.rows[1];
+            if (zeros + ones < rules.least_rows || since < step) {
                 continue;
             }
             if (count - zeros - ones < rules.least_rows) {
@@ -160,31 +192,21 @@ class Grower {
             since = 0;
             const int64_t gain = gain_of(zeros, ones, count - all_ones, all_ones) - rules.penalty;
             if (gain > split.gain) {
-                split = {gain, feature, (int)code, {}};
+                split = {gain, feature, here.code, {}};
             }
         }
     }
 
     void cut_categories(int feature, int64_t count, int64_t all_ones, TreeSplit& split) {
-        present.clear();
-        for (int64_t code = 0; code < sizes[feature]; ++code) {
-            if (counts[0][code] + counts[1][code] > 0) {
-                present.push_back((int32_t)code);
-            }
-        }
-        if (present.size() < 2) {
-            return;
-        }
-        std::sort(present.begin(), present.end(), [&](int32_t a, int32_t b) {
-            const int64_t left = counts[1][a] * (counts[0][b] + counts[1][b]);
-            const int64_t right = counts[1][b] * (counts[0][a] + counts[1][a]);
-            return left != right ? left < right : a < b;
+        std::sort(present.begin(), present.end(), [](const CodeRows& a, const CodeRows& b) {
+            const int64_t left = a.rows[1] * (b.rows[0] + b.rows[1]), right = b.rows[1] * (a.rows[0] + a.rows[1]);
+            return left != right ? left < right : a.code < b.code;
         });
         const int64_t penalty = rules.penalty + rules.category_penalty * ((int64_t)present.size() - 2);
         int64_t zeros = 0, ones = 0;
         for (size_t place = 0; place + 1 < present.size(); ++place) {
-            zeros += counts[0][present[place]];
-            ones += counts[1][present[place]];
+            zeros += present[place].rows[0];
+            ones += present[place].rows[1];
             if (zeros + ones < rules.least_rows) {
                 continue;
             }
@@ -193,7 +215,10 @@ class Grower {
             }
             const int64_t gain = gain_of(zeros, ones, count - all_ones, all_ones) - penalty;
             if (gain > split.gain) {
-                split = {gain, feature, (int)place, present};
+                split = {gain, feature, (int)place, {}};
+                for (const CodeRows& one : present) {
+                    split.order.push_back(one.code);
+                }
             }
         }
     }
@@ -211,7 +236,7 @@ class RowWalk {
     // choose(cut, node, rows, count, is_right) says for rows that a node answers for whether they go right; `arrive`
     // takes their codes: arrive(code, rows, count). codes: of the asked columns, `count` rows each.
     template <class Choose, class Arrive>
-    void run(const std::vector<const uint8_t*>& codes, int64_t count, Choose choose, Arrive arrive) {
+    void run(const std::vector<const uint16_t*>& codes, int64_t count, Choose choose, Arrive arrive) {
         for (int64_t i = 0; i < count; ++i) {
             rows[i] = (int32_t)i;
         }
@@ -267,7 +292,7 @@ class RowWalk {
     }
 
     // As `part`, by the sides of categories: left, right, and those that no row of the node had.
-    std::pair<int64_t, int64_t> part_categories(int64_t begin, int64_t end, const uint8_t* codes,
+    std::pair<int64_t, int64_t> part_categories(int64_t begin, int64_t end, const uint16_t* codes,
                                                 const uint8_t* sides) {
         int32_t* own = rows.data() + begin;
         int64_t left = 0, right = 0, here = 0;
@@ -288,7 +313,7 @@ class RowWalk {
 
     // Leads the rows of a cut to the nodes that answer for them.
     template <class Choose>
-    void answer(const std::vector<const uint8_t*>& codes, int cut, int64_t first, int64_t last, Choose choose) {
+    void answer(const std::vector<const uint16_t*>& codes, int cut, int64_t first, int64_t last, Choose choose) {
         nodes.assign(1, {trees.root[cut], first, last});
         while (!nodes.empty()) {
             const auto [place, begin, end] = nodes.back();
@@ -298,7 +323,7 @@ class RowWalk {
                 choose(cut, place, rows.data() + begin, end - begin, is_right.data());
                 continue;
             }
-            const uint8_t* asked = codes[node.feature];
+            const uint16_t* asked = codes[node.feature];
             int64_t middle, stop = end;
             if (node.sides_at < 0) {
                 middle = begin + part(begin, end, [&](int32_t row) { return asked[row] > node.threshold; });
@@ -322,9 +347,9 @@ class RowWalk {
 
 // Walks all rows, a block at a time. make(start) gives `choose` and `arrive` of the block that starts there.
 template <class Make>
-void walk_rows(const WalkedTrees& trees, const std::vector<const uint8_t*>& columns, int64_t rows, Make make) {
+void walk_rows(const WalkedTrees& trees, const std::vector<const uint16_t*>& columns, int64_t rows, Make make) {
     RowWalk walk(trees);
-    std::vector<const uint8_t*> codes(columns.size());
+    std::vector<const uint16_t*> codes(columns.size());
     for (int64_t start = 0; start < rows; start += RowWalk::ROWS) {
         for (size_t i = 0; i < columns.size(); ++i) {
             codes[i] = columns[i] + start;
