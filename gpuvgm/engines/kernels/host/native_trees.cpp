@@ -48,6 +48,9 @@ auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector
         throw std::invalid_argument("sizes, kinds and entropies do not fit the rows");
     }
     for (size_t i = 0; i < codes.size(); ++i) {
+        if (sizes[i] > RangeRows::MOST_CODES) {
+            throw std::invalid_argument("a column has more codes than rows can have");
+        }
         check_codes(codes[i], sizes[i]);
     }
     Trees trees;
@@ -71,16 +74,16 @@ auto grow_trees(CodeColumn target, Ranges ranges, CodeColumns codes, std::vector
             order[next[target.data()[row]]++] = (int32_t)row;
         }
         RangeRows part;
-        part.codes.resize(codes.size());
+        part.keys.resize(codes.size());
         for (int64_t cut = 0; cut < cuts; ++cut) {
             const int32_t* range = ranges.data() + 5 * cut;
             const int64_t begin = starts[range[0]], middle = starts[range[1]], end = starts[range[2]];
             part.is_right.assign(end - begin, 0);
             std::fill(part.is_right.begin() + (middle - begin), part.is_right.end(), (uint8_t)1);
             for (size_t i = 0; i < codes.size(); ++i) {
-                part.codes[i].resize(end - begin);
+                part.keys[i].resize(end - begin);
                 for (int64_t at = begin; at < end; ++at) {
-                    part.codes[i][at - begin] = codes[i].data()[order[at]];
+                    part.keys[i][at - begin] = (uint16_t)(codes[i].data()[order[at]] << 1 | (at >= middle));
                 }
             }
             grower.grow(part, trees);

@@ -38,9 +38,10 @@ inline int64_t log_likelihood(const int64_t* entropy, int64_t zeros, int64_t one
     return entropy[zeros] + entropy[ones] - entropy[zeros + ones];
 }
 
-// Rows of a range of codes, by candidate, and the half that each lies in.
+// Rows of a range of codes: the half that each lies in, and for each candidate its code, times 2, and the half.
 struct RangeRows {
-    std::vector<std::vector<uint16_t>> codes;
+    static constexpr int64_t MOST_CODES = 1 << 15;
+    std::vector<std::vector<uint16_t>> keys;
     std::vector<uint8_t> is_right;
 };
 
@@ -49,8 +50,9 @@ class Grower {
     Grower(const TreeRules& rules, const std::vector<int64_t>& sizes, const std::vector<uint8_t>& are_categories)
         : rules(rules), sizes(sizes), are_categories(are_categories) {
         const int64_t largest = sizes.empty() ? 1 : *std::max_element(sizes.begin(), sizes.end());
-        counts[0].resize(largest);
-        counts[1].resize(largest);
+        counts.resize(2 * largest);
+        occurring.resize((largest + 63) / 64);
+        present.reserve(largest);
     }
 
     // Adds the tree of a range to `trees`, breadth first.
@@ -86,12 +88,10 @@ class Grower {
             if (is_category) {
                 trees.sides.insert(trees.sides.end(), sides.begin(), sides.end());
             }
-            const uint16_t* codes = rows.codes[split.feature].data();
-            const auto middle = std::partition(order.begin() + begin, order.begin() + end,
-                                               [&](int32_t row) { return sides[codes[row]] != RIGHT; });
+            const int64_t middle = begin + part(order.data() + begin, end - begin, rows.keys[split.feature], sides);
             trees.nodes.insert(trees.nodes.end(), 2, LEAF);
-            ranges.push_back({begin, middle - order.begin()});
-            ranges.push_back({middle - order.begin(), end});
+            ranges.push_back({begin, middle});
+            ranges.push_back({middle, end});
         }
     }
 
@@ -102,12 +102,12 @@ class Grower {
     const std::vector<uint8_t>& are_categories;
     struct CodeRows {
         int32_t code;
-        int64_t rows[2];  // of both halves
+        uint32_t rows[2];  // of both halves
     };
-    static constexpr int64_t SORTED = 8;  // times the rows of a node are fewer than a column's codes
-    std::vector<int64_t> counts[2];
-    std::vector<int32_t> few;
-    std::vector<CodeRows> present;  // codes that a node's rows have
+    std::vector<uint32_t> counts;     // rows of each key; 0 between nodes
+    std::vector<uint64_t> occurring;  // a bit for each code; 0 between nodes
+    std::vector<CodeRows> present;    // codes that a node's rows have, ascending
+    std::vector<int32_t> right;
 
     std::vector<uint8_t> sides_of(const TreeSplit& split) const {
         const int64_t size = sizes[split.feature];
@@ -125,11 +125,28 @@ class Grower {
         return sides;
     }
 
+    // Puts the rows that go right behind all others, and returns how many others there are. Both stay in their order,
+    // in which their keys lie in memory.
+    int64_t part(int32_t* order, int64_t count, const std::vector<uint16_t>& keys, const std::vector<uint8_t>& sides) {
+        right.resize(std::max((int64_t)right.size(), count));
+        int64_t lefts = 0, rights = 0;
+        for (int64_t i = 0; i < count; ++i) {
+            const int32_t row = order[i];
+            const bool goes_right = sides[keys[row] >> 1] == RIGHT;
+            order[lefts] = row;
+            right[rights] = row;
+            lefts += !goes_right;
+            rights += goes_right;
+        }
+        std::copy_n(right.data(), rights, order + lefts);
+        return lefts;
+    }
+
     // The split that gains most; of equal ones that of the first candidate, and the lowest of its cuts.
     TreeSplit best(const RangeRows& rows, const int32_t* order, int64_t count, int64_t ones) {
         TreeSplit split;
-        for (int feature = 0; feature < (int)rows.codes.size(); ++feature) {
-            tally(rows, feature, order, count);
+        for (int feature = 0; feature < (int)rows.keys.size(); ++feature) {
+            tally(rows.keys[feature].data(), sizes[feature], order, count);
             if (are_categories[feature]) {
                 cut_categories(feature, count, ones, split);
             } else {
@@ -139,45 +156,46 @@ class Grower {
         return split;
     }
 
-    // Sets `present`, ascending by code. Few rows are sorted, so that codes which none of them has cost nothing.
-    void tally(const RangeRows& rows, int feature, const int32_t* order, int64_t count) {
-        const uint16_t* codes = rows.codes[feature].data();
-        const int64_t size = sizes[feature];
+    // Sets `present`. Of few rows the codes are noted, so that those which none of them has cost nothing.
+    void tally(const uint16_t* keys, int64_t size, const int32_t* order, int64_t count) {
         present.clear();
-        if (SORTED * count < size) {
-            few.clear();
+        if (count >= size) {
             for (int64_t i = 0; i < count; ++i) {
-                few.push_back((int32_t)(codes[order[i]] << 1 | rows.is_right[order[i]]));
+                ++counts[keys[order[i]]];
             }
-            std::sort(few.begin(), few.end());
-            for (const int32_t one : few) {
-                if (present.empty() || present.back().code != one >> 1) {
-                    present.push_back({one >> 1, {0, 0}});
+            for (int64_t code = 0; code < size; ++code) {
+                if (counts[2 * code] + counts[2 * code + 1]) {
+                    take(code);
                 }
-                ++present.back().rows[one & 1];
             }
             return;
         }
-        std::fill_n(counts[0].begin(), size, 0);
-        std::fill_n(counts[1].begin(), size, 0);
         for (int64_t i = 0; i < count; ++i) {
-            ++counts[rows.is_right[order[i]]][codes[order[i]]];
+            const unsigned key = keys[order[i]];
+            ++counts[key];
+            occurring[key >> 7] |= uint64_t(1) << (key >> 1 & 63);
         }
-        for (int64_t code = 0; code < size; ++code) {
-            if (counts[0][code] + counts[1][code] > 0) {
-                present.push_back({(int32_t)code, {counts[0][code], counts[1][code]}});
+        for (int64_t word = 0; 64 * word < size; ++word) {
+            for (uint64_t bits = occurring[word]; bits; bits &= bits - 1) {
+                take(64 * word + __builtin_ctzll(bits));
             }
+            occurring[word] = 0;
         }
     }
 
-    int64_t gain_of(int64_t zeros, int64_t ones, int64_t all_zeros, int64_t all_ones) const {
+    void take(int64_t code) {
+        present.push_back({(int32_t)code, {counts[2 * code], counts[2 * code + 1]}});
+        counts[2 * code] = counts[2 * code + 1] = 0;
+    }
+
+    int64_t likelihood_of(int64_t zeros, int64_t ones, int64_t all_zeros, int64_t all_ones) const {
         return log_likelihood(rules.entropy, zeros, ones) +
-               log_likelihood(rules.entropy, all_zeros - zeros, all_ones - ones) -
-               log_likelihood(rules.entropy, all_zeros, all_ones);
+               log_likelihood(rules.entropy, all_zeros - zeros, all_ones - ones);
     }
 
     void cut_numbers(int feature, int64_t count, int64_t all_ones, TreeSplit& split) const {
         const int64_t step = std::max<int64_t>(1, count / rules.most_cuts);
+        const int64_t least = log_likelihood(rules.entropy, count - all_ones, all_ones) + rules.penalty;
         int64_t zeros = 0, ones = 0, since = 0;
         for (const CodeRows& here : present) {
             zeros += here.rows[0];
@@ -190,7 +208,7 @@ class Grower {
                 break;
             }
             since = 0;
-            const int64_t gain = gain_of(zeros, ones, count - all_ones, all_ones) - rules.penalty;
+            const int64_t gain = likelihood_of(zeros, ones, count - all_ones, all_ones) - least;
             if (gain > split.gain) {
                 split = {gain, feature, here.code, {}};
             }
@@ -199,10 +217,12 @@ class Grower {
 
     void cut_categories(int feature, int64_t count, int64_t all_ones, TreeSplit& split) {
         std::sort(present.begin(), present.end(), [](const CodeRows& a, const CodeRows& b) {
-            const int64_t left = a.rows[1] * (b.rows[0] + b.rows[1]), right = b.rows[1] * (a.rows[0] + a.rows[1]);
+            const int64_t left = (int64_t)a.rows[1] * (b.rows[0] + b.rows[1]);
+            const int64_t right = (int64_t)b.rows[1] * (a.rows[0] + a.rows[1]);
             return left != right ? left < right : a.code < b.code;
         });
-        const int64_t penalty = rules.penalty + rules.category_penalty * ((int64_t)present.size() - 2);
+        const int64_t least = log_likelihood(rules.entropy, count - all_ones, all_ones) + rules.penalty +
+                              rules.category_penalty * ((int64_t)present.size() - 2);
         int64_t zeros = 0, ones = 0;
         for (size_t place = 0; place + 1 < present.size(); ++place) {
             zeros += present[place].rows[0];
@@ -213,7 +233,7 @@ class Grower {
             if (count - zeros - ones < rules.least_rows) {
                 break;
             }
-            const int64_t gain = gain_of(zeros, ones, count - all_ones, all_ones) - penalty;
+            const int64_t gain = likelihood_of(zeros, ones, count - all_ones, all_ones) - least;
             if (gain > split.gain) {
                 split = {gain, feature, (int)place, {}};
                 for (const CodeRows& one : present) {
