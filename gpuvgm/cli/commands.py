@@ -346,6 +346,9 @@ def train(
             max=1,
         ),
     ] = 0.0,
+    safer: Annotated[
+        bool, option("--safer", "Counts of smaller trees: samples come less near to single rows of the table.", FIT)
+    ] = False,
     resume: Annotated[
         bool, option("--resume", "Go on with the epochs of ctgan or tvae that an interrupted training left.")
     ] = False,
@@ -363,7 +366,8 @@ def train(
         terminal.tell("--resume: counts have nothing to go on with; they begin again")
     start = time.perf_counter()
     with terminal.bars() as progress, executor_of(terminal, scheduler, workers, threads) as executor:
-        settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed, "hold_out": hold_out}
+        settings: dict[str, Any] = {"columns": parse_columns(columns), "random_state": seed}
+        settings |= {"hold_out": hold_out, "safer": safer}
         settings |= {"executor": executor, "memory": memory, "threads": threads, "progress": progress}
         table = _open_table(source, delimiter)
         generator = train_generator(with_, table, model, settings, epochs=epochs, resume=resume)

@@ -14,6 +14,7 @@ from gpuvgm.synthesis.synthesizer import TableSynthesizer, load
 from gpuvgm.table.model_file import check_target, load_model
 
 _LOG = logging.getLogger("gpuvgm")
+OF_COUNTS = {"hold_out": "--hold-out", "safer": "--safer"}  # settings of counts alone
 
 
 def train_generator(
@@ -30,8 +31,8 @@ def train_generator(
     model : str
         Path or URL of the generator to write. The state of an interrupted training is kept next to it.
     settings : mapping
-        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`, and hold_out, the
-        share of the rows that counts do not see.
+        Columns, random_state, executor, memory, threads and progress, as for `TableTransformer`, and hold_out and
+        safer, as for `TableSynthesizer`.
     epochs : int, optional
         Epochs of a neural network.
     resume : bool
@@ -45,9 +46,10 @@ def train_generator(
     check_target(model)
     if name == "counts" and epochs is not None:
         raise InputError("--epochs is for ctgan and tvae; counts read the table twice, whatever it holds")
-    encoding = {setting: value for setting, value in settings.items() if setting != "hold_out"}
-    if name != "counts" and settings["hold_out"]:
-        raise InputError(f"--hold-out is for counts, not for {name}")
+    encoding = {setting: value for setting, value in settings.items() if setting not in OF_COUNTS}
+    for setting, option in OF_COUNTS.items():
+        if name != "counts" and settings[setting]:
+            raise InputError(f"{option} is for counts, not for {name}")
     network = None if name == "counts" else _network(name, settings["executor"])
     place = location_of(model)
     checkpoint = place.with_name(f".{place.name}.training") if network and isinstance(place, Path) else None

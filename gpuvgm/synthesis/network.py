@@ -22,7 +22,7 @@ from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
 from gpuvgm.synthesis.structure import Axis, Node
 from gpuvgm.synthesis.tables import backed_off, counts_of_keys
-from gpuvgm.synthesis.trees import NodeTrees
+from gpuvgm.synthesis.trees import NodeTrees, TreeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +212,14 @@ class Network:
         Counts of the training rows.
     rows_per_key : mapping of str to float
         Of columns that are drawn once for each key, how many rows a key has on average.
+    settings : TreeSettings
+        How far trees rely on few rows.
     """
 
     structure: Structure
     counts: JointCounts
     rows_per_key: Mapping[str, float] = field(default_factory=dict)
+    settings: TreeSettings = TreeSettings.of(safer=False)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -279,7 +282,8 @@ class Network:
     def shares(self) -> tuple[Floats, ...]:
         """Probability of the right half at each node of each column's trees."""
         answers = (self._of_keys(place, counts) for place, counts in enumerate(self.counts.answers))
-        return tuple(map(NodeTrees.shares, self.structure.trees, answers))
+        both = zip(self.structure.trees, answers, strict=True)
+        return tuple(node.shares(counts, self.settings.weights) for node, counts in both)
 
     @cached_property
     def _log_shares(self) -> tuple[Floats, ...]:

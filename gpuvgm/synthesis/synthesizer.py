@@ -25,6 +25,7 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
+from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
@@ -56,7 +57,7 @@ from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
 from gpuvgm.synthesis.state import read_network, write_network
 from gpuvgm.synthesis.structure import SAMPLE_ROWS, Dependence, learn_structure
-from gpuvgm.synthesis.trees import grow_all
+from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from gpuvgm.table.base import fit_for_samples, save_generator, transformer_of
 from gpuvgm.table.decode import EncodedTable
 from gpuvgm.table.encode import check_columns
@@ -76,7 +77,7 @@ MOST_COMPARED = 1_000_000  # rows that are drawn to be compared
 UNLIKELY_ROWS = 0.5  # of the training rows, that conditions leave
 THIN_RUN = 64  # rows of a sample that follow each other in a smaller one
 TREE_ROWS = 200_000  # of a sample, from which trees are grown
-SETTINGS = ("bins", "random_state")  # that a file keeps
+SETTINGS = ("bins", "safer", "random_state")  # that a file keeps
 
 
 class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -100,6 +101,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
     conditions_on : sequence of str
         Columns that `sample` is to have conditions on. They are drawn first, so that rows with one of them, or with
         values of the first ones, are drawn from the trees however few the rows that meet it.
+    safer : bool
+        Grow smaller trees, and count on few rows less: samples come less near to single rows of the table, and a
+        classifier tells them from it more easily.
     random_state : int or None
         Seed of the fit, and of `sample` unless it is given another.
     like : TableSynthesizer, optional
@@ -145,6 +149,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         *,
         bins: int = 1000,
         conditions_on: Sequence[str] = (),
+        safer: bool = False,
         random_state: int | None = 0,
         like: TableSynthesizer | None = None,
         hold_out: float = 0.0,
@@ -157,6 +162,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         self.columns = columns
         self.bins = bins
         self.conditions_on = conditions_on
+        self.safer = safer
         self.random_state = random_state
         self.like = like
         self.hold_out = hold_out
@@ -197,7 +203,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         colour
         size    colour +0.64
         """
-        _BINS(self.bins, "bins")
+        _check_settings(self.bins, self.safer)
         whole = any_source(source)
         rule = self._hold_out(whole)
         with _read_twice(whole, rule) as table:
@@ -213,7 +219,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
             transformer._note_hold_out(rule, whole)
         self.transformer_, self.attributes_ = transformer, {**plan.attributes}
         self.identifiers_ = dict(plan.forms)
-        self.network_ = Network(plan.structure, counts.joint, rows_per_key(self.identifiers_, self.attributes_))
+        per_key, settings = rows_per_key(self.identifiers_, self.attributes_), self._tree_settings
+        self.network_ = Network(plan.structure, counts.joint, per_key, settings)
         if self.like is None:  # which has told of its own choices
             is_fitted = isinstance(self.columns, TableTransformer)
             tell_of_samples(transformer.model_, self.identifiers_, self.attributes_, fitted_by_user=is_fitted)
@@ -681,12 +688,12 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         nodes = learn_structure([*bins.values()], [own[thin] for own in codes.values()], of_few)
         names = [node.name for node in nodes]
         order, trees = grow_all(
-            [bins[name] for name in names],
-            [codes[name] for name in names],
-            [by_name[name].kind == "categorical" for name in names],
+            names,
+            [AskedColumn(codes[name], len(bins[name]), by_name[name].kind == "categorical") for name in names],
             of_few if few is rows else dependence(rows),
             engine,
             LocalExecutor(self.threads).threads,
+            self._tree_settings.rules,
         )
         return Structure(tuple(bins[name] for name in names), nodes, order, trees)
 
@@ -706,6 +713,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         if counts is None:
             raise InputError(f"{table.name}: there are no rows to fit on")
         return counts
+
+    @property
+    def _tree_settings(self) -> TreeSettings:
+        return TreeSettings.of(safer=(self.like or self).safer)
 
     @property
     def _machine(self) -> dict[str, Any]:
@@ -758,6 +769,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "network_")
+
+
+def _check_settings(bins: Any, safer: Any) -> None:
+    """Raise InputError, a ValueError, for values that a setting cannot have."""
+    _BINS(bins, "bins")
+    if not isinstance(safer, bool):
+        raise InputError(f"safer must be true or false, got {safer!r}")
 
 
 def _warn_of_rare(sampler: Sampler, rows: int) -> None:
@@ -967,12 +985,13 @@ def _of_model(model: TableModel, path: Path_) -> TableTransformer | TableSynthes
         settings = dict(settings) | {"hold_out": 0.0 if rule is None else rule.share}
         forms = {name: read_record(IdentifierForm, form, name) for name, form in settings.pop("identifiers").items()}
         attributes = settings.pop("attributes")
-        _BINS(settings["bins"], "bins")
+        _check_settings(settings["bins"], settings["safer"])
         network = read_network(model.network)
         for bins in network.structure.bins:
             check_fits(transformer.model_[bins.name], bins)
         check_attributes(network.structure, forms, attributes)
-        network = replace(network, rows_per_key=rows_per_key(forms, attributes))
+        per_key, trees = rows_per_key(forms, attributes), TreeSettings.of(safer=settings["safer"])
+        network = replace(network, rows_per_key=per_key, settings=trees)
     except (ValueError, LookupError, TypeError, *ARROW_PROBLEMS) as problem:
         raise ModelFileError(f"{fspath(path)}: its network is inconsistent ({problem}); write it again") from problem
     synthesizer = TableSynthesizer(**settings)

@@ -16,14 +16,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpuvgm.engines import Engine
-from gpuvgm.engines.trees import AskedColumn, Trees
+from gpuvgm.engines.trees import AskedColumn, GrowthRules, Trees
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes
 from gpuvgm.synthesis.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
 ORDER_GROUPS = 16  # of a column's bins, by which columns are ordered
-WEIGHTS = (0.0625, 0.25, 1.0, 4.0)  # rows that the share of the node above may count for
+
+
+@dataclass(frozen=True, slots=True)
+class TreeSettings:
+    """How trees are grown, and how far they rely on few rows.
+
+    Parameters
+    ----------
+    rules : GrowthRules
+        What splits may be.
+    weights : tuple of float
+        Rows that the share of the node above may count for.
+    """
+
+    rules: GrowthRules
+    weights: tuple[float, ...]
+
+    @classmethod
+    def of(cls, *, safer: bool) -> TreeSettings:
+        """The default ones, or those of smaller trees that rely on more rows."""
+        return cls(GrowthRules(penalty=6.0), (4.0,)) if safer else cls(GrowthRules(), (0.0625, 0.25, 1.0, 4.0))
 
 
 @dataclass(frozen=True)  # no slots: levels are cached
@@ -65,22 +84,24 @@ class NodeTrees:
             nodes = np.concatenate((children, children + 1))
         return levels
 
-    def shares(self, counts: Ints) -> Floats:
+    def shares(self, counts: Ints, weights: Sequence[float]) -> Floats:
         """Probability of the right half at each node, by the rows at it and below.
 
-        The share of the node above counts as some rows, and 1/2 at a root, so that none is 0 or 1: as many of `WEIGHTS`
+        The share of the node above counts as some rows, and 1/2 at a root, so that none is 0 or 1: as many of `weights`
         as make the rows likeliest, each judged by all others.
 
         Parameters
         ----------
         counts : ndarray of shape (2, nodes), int64
             Rows of both halves, each at the node that answers for it.
+        weights : sequence of float
+            Rows that the share of the node above may count for.
         """
         sums, above = counts.copy(), self._above
         for nodes in self._levels[:0:-1]:
             for rows in sums:
                 np.add.at(rows, above[nodes], rows[nodes])
-        weight = max(WEIGHTS, key=lambda weight: self._likelihood(counts, sums, weight))
+        weight = max(weights, key=lambda weight: self._likelihood(counts, sums, weight))
         return self._backed_off(sums[1], sums[0] + sums[1], weight)
 
     def _likelihood(self, counts: Ints, sums: Ints, weight: float) -> float:
@@ -103,32 +124,30 @@ class NodeTrees:
 
 
 def grow_all(
-    bins: Sequence[Bins],
-    codes: Sequence[Codes],
-    are_categories: Sequence[bool],
+    names: Sequence[str],
+    columns: Sequence[AskedColumn],
     dependence: Dependence,
     engine: Engine,
     threads: int,
+    rules: GrowthRules,
 ) -> tuple[tuple[int, ...], tuple[NodeTrees, ...]]:
-    """Order of the columns, and the trees of each, in the order of `bins`.
+    """Order of the columns, and the trees of each.
 
     Parameters
     ----------
-    bins : sequence of Bins
-        Bins of the columns.
-    codes : sequence of ndarray of shape (rows,), uint16
-        The bin of each row of a sample, by column.
-    are_categories : sequence of bool
-        Whether the order of a column's bins means nothing.
+    names : sequence of str
+        Names of the columns.
+    columns : sequence of AskedColumn
+        The bins of a sample of rows.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     engine : Engine
         Engine that grows.
     threads : int
         Columns whose trees are grown at once.
+    rules : GrowthRules
+        What splits may be.
     """
-    names = [one.name for one in bins]
-    columns = [AskedColumn(*column) for column in zip(codes, map(len, bins), are_categories, strict=True)]
     allowed = dependence.mask(names)
     order, told = _order_of(columns, allowed, [names.index(name) for name in dependence.first])
     rank = {place: at for at, place in enumerate(order)}
@@ -137,12 +156,12 @@ def grow_all(
         former = [other for other in order[: rank[place]] if allowed[place, other]]
         asked = tuple(sorted(sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]))
         rows = dependence.rows_of(names[place])
-        own, others = codes[place][rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
-        ranges = halved_ranges(np.bincount(own, minlength=len(bins[place])))
-        return NodeTrees(asked, engine.grow_trees(own, ranges, others))
+        own, others = columns[place].codes[rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
+        ranges = halved_ranges(np.bincount(own, minlength=columns[place].size))
+        return NodeTrees(asked, engine.grow_trees(own, ranges, others, rules))
 
     with ThreadPoolExecutor(threads) as pool:
-        return tuple(order), tuple(pool.map(grow, range(len(bins))))
+        return tuple(order), tuple(pool.map(grow, range(len(names))))
 
 
 def halved_ranges(rows: Ints) -> NDArray[np.int32]:

@@ -10,6 +10,7 @@ import pytest
 from scipy.special import ndtri
 
 from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis import conditioned
 from gpuvgm.synthesis.bins import Bins
@@ -18,7 +19,7 @@ from gpuvgm.synthesis.messages import propagate
 from gpuvgm.synthesis.network import Network, Structure
 from gpuvgm.synthesis.structure import ANY_COLUMNS, Dependence, Node, learn_structure
 from gpuvgm.synthesis.tables import WEIGHTS, backed_off
-from gpuvgm.synthesis.trees import grow_all
+from gpuvgm.synthesis.trees import TreeSettings, grow_all
 from tests.conftest import make_engine, native_names
 from tests.engines.kernels.building import needs_compiler
 
@@ -41,7 +42,9 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     bins = tuple(
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
-    order, trees = grow_all(bins, codes, [False] * len(bins), ANY_COLUMNS, Engine(), 1)
+    columns = [AskedColumn(own, len(one), is_category=False) for one, own in zip(bins, codes, strict=True)]
+    names = [one.name for one in bins]
+    order, trees = grow_all(names, columns, ANY_COLUMNS, Engine(), 1, TreeSettings.of(safer=False).rules)
     structure = Structure(bins, nodes, order, trees)
     return Network(structure, structure.counts(codes, 400, Engine()))
 

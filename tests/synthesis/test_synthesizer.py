@@ -247,7 +247,14 @@ def test_a_damaged_network_is_refused(tmp_path: Path, fitted: gpuvgm.TableSynthe
     network = fitted.network_
     stored = fitted.transformer_._stored(summaries=False)
     settings = stored.settings | {
-        "synthesizer": {"bins": 64, "random_state": 0, "identifiers": {}, "attributes": {}, "hold_out": None}
+        "synthesizer": {
+            "bins": 64,
+            "safer": False,
+            "random_state": 0,
+            "identifiers": {},
+            "attributes": {},
+            "hold_out": None,
+        }
     }
     path = tmp_path / "damaged.gpuvgm"
     damaged = write_network(replace(network, structure=spoil(network.structure)))
@@ -518,12 +525,40 @@ def test_independent_columns_get_no_parents() -> None:
 
 
 @pytest.mark.parametrize(
-    ("parameters", "problem"), [({"conditions_on": ["y"]}, '"y"'), ({"bins": 1}, "bins"), ({"bins": 1001}, "bins")]
+    ("parameters", "problem"),
+    [
+        ({"conditions_on": ["y"]}, '"y"'),
+        ({"bins": 1}, "bins"),
+        ({"bins": 1001}, "bins"),
+        ({"safer": 1}, "safer must be true or false"),
+    ],
 )
 def test_wrong_parameters(parameters: dict[str, Any], problem: str) -> None:
     """They are refused by name."""
     with pytest.raises(ValueError, match=problem):
         gpuvgm.TableSynthesizer(**parameters).fit({"x": [1.0, 2.0]})
+
+
+def test_the_safer_setting_relies_on_more_rows(tmp_path: Path) -> None:
+    """Smaller trees, and shares nearer to those of the nodes above; kept by files and by fits of the same counts."""
+    random = np.random.default_rng(0)
+    x = random.normal(size=2_000)
+    table = pd.DataFrame({"x": x, "y": x + random.normal(size=2_000), "z": random.integers(0, 9, 2_000)})
+    usual, safer = (gpuvgm.TableSynthesizer(safer=safer).fit(table) for safer in (False, True))
+    splits = [
+        sum(np.count_nonzero(one.trees.nodes[:, 0] >= 0) for one in fitted.network_.structure.trees)
+        for fitted in (usual, safer)
+    ]
+    assert 0 < splits[1] < 0.8 * splits[0]
+    near = [fitted.score_samples(table).mean() for fitted in (usual, safer)]
+    assert near[0] - near[1] > 0.05  # nats by which the training rows themselves are likelier
+    safer.save(tmp_path / "safer.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "safer.gpuvgm")
+    for one in (loaded, gpuvgm.TableSynthesizer(like=safer).fit(table)):
+        assert one.sample(300).equals(safer.sample(300))
+    assert loaded.safer
+    parts = [gpuvgm.TableSynthesizer(like=safer).fit(part) for part in (table[:700], table[700:])]
+    assert parts[0].merge(parts[1]).sample(300).equals(safer.sample(300))
 
 
 @pytest.mark.parametrize(("rows", "intervals"), [(80, 10), (1_000, 125), (4_000, 200), (10_000, 400), (30_000, 1_000)])
