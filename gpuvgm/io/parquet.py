@@ -234,10 +234,14 @@ def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> frozenset[str]:
 
 def holds_int96(fragments: Sequence[Any]) -> bool:
     """Return whether any of Arrow's fragments of Parquet files has INT96 timestamps; their footers are read."""
-    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-int96") as threads:
-        return any(
-            threads.map(lambda fragment: bool(int96_columns(fragment.metadata, fragment.physical_schema)), fragments)
-        )
+    schemas = zip(fragments, schemas_of(fragments), strict=True)
+    return any(int96_columns(fragment.metadata, schema) for fragment, schema in schemas)
+
+
+def schemas_of(fragments: Sequence[Any]) -> list[pa.Schema]:
+    """Columns and types of each of Arrow's fragments of Parquet files; their footers are read, several at a time."""
+    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-schema") as threads:
+        return list(threads.map(lambda fragment: fragment.physical_schema, fragments))
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:

@@ -25,7 +25,7 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 
 from gpuvgm.integrations import spark
-from gpuvgm.integrations.spark import Reading
+from gpuvgm.integrations.spark import PartitionReader
 
 ROWS, PARTS = 6000, 5
 OPTIONS = {
@@ -167,11 +167,11 @@ def test_no_frame_comes_to_the_driver_by_itself(frame: DataFrame, here: Any, cal
 def test_a_partition_that_changed_is_refused() -> None:
     batch = pa.record_batch({"c0": [1, 2, 3], "number": [0, 1, 2]})
     schema = pa.schema([("x", pa.int64())])
-    (block,) = Reading(schema, 8, {4: 10}, {4: 3}).blocks(4, [batch])
+    (block,) = PartitionReader(schema, 8, {4: 10}, {4: 3}).blocks(4, [batch])
     assert block.first_row == 10 and block.column("x").to_pylist() == [1, 2, 3]
     for counted in (2, 4):
         with pytest.raises(SourceChangedError, match=r"partition 4 .* than the \d rows that were counted: persist"):
-            list(Reading(schema, 8, {4: 10}, {4: counted}).blocks(4, [batch]))
+            list(PartitionReader(schema, 8, {4: 10}, {4: counted}).blocks(4, [batch]))
 
 
 def test_types_that_spark_has_not_become_larger_ones(session: SparkSession) -> None:
