@@ -337,8 +337,8 @@ class BaseTransformer(NamedParameters):
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
-        for text in () if silent else warnings_of(self.model_):
-            warn(text, InferenceWarning)
+        for text, cause in () if silent else warnings_of(self.model_):
+            warn(text, InferenceWarning, cause)
 
     def _sample_of_fit(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
         """The rows to fit on, all or a sample of them, and the bytes of the sample."""
@@ -466,7 +466,7 @@ class BaseTransformer(NamedParameters):
             modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names()[-1:]]
             if modes:
                 remark = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
-                warn(f"{listed(modes, 3)}: {remark}")
+                warn(f"{listed(modes, 3)}: {remark}", cause=("modes", *self.model_.names))
         return self.transform(table, **options)
 
     def transform(
