@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 import pyarrow as pa
 
-from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, printable
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, listed, printable, warn
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.block import Batch, Block, reblock
 from gpuvgm.io.csv import csv_parts
@@ -618,8 +618,23 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     if len(parts) > 1:
         parts = tuple(replace(part, schema=with_wide_indices(part.schema)) for part in parts)
     schema = common_schema([(str(part.path), part.schema) for part in parts])
+    _warn_of_legacy(parts)
     names = tuple(os.fspath(path) for path in paths)
     return FileSource(name, schema, parts, stamps, given=names, folders=tuple(listing.folders))
+
+
+def _warn_of_legacy(parts: Sequence[Part]) -> None:
+    """Warn of files that Spark wrote in LEGACY mode."""
+    legacy = [part for part in parts if isinstance(part, ParquetPart) and part.legacy]
+    if legacy:
+        names = sorted({name for part in legacy for name in part.legacy})
+        more = f" and {counted(len(legacy) - 1, 'more file')}" if legacy[1:] else ""
+        text = (
+            f"{legacy[0].path}{more}: Spark wrote {listed(names)} in LEGACY mode: days before 1582-10-15 and moments "
+            "before 1900 are read as others than Spark reads; let it write them again in mode CORRECTED "
+            "(spark.sql.parquet.datetimeRebaseModeInWrite and spark.sql.parquet.int96RebaseModeInWrite)"
+        )
+        warn(text, cause=("legacy", str(legacy[0].path)))
 
 
 def check_name(name: str) -> None:

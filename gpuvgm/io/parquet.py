@@ -29,6 +29,7 @@ from gpuvgm.io.checksums import (
 from gpuvgm.io.locations import Location, location_of, range_reader
 from gpuvgm.io.remote import SMALL_AT_ONCE, RemoteFile
 from gpuvgm.io.source import Part, Runs, rows_of_runs, shares_of_runs, text_of_metadata
+from gpuvgm.io.spark_types import legacy_columns
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 #: As Spark reads them: nanoseconds in 64 bits reach from 1677 to 2262 alone, and pyarrow wraps what lies beyond.
@@ -60,12 +61,15 @@ class ParquetPart(Part):
         Nullable dtypes of pandas by column, if it wrote the file.
     int96 : frozenset of str
         Columns that hold timestamps as INT96, which are read in microseconds.
+    legacy : frozenset of str
+        Columns of Spark in another calendar; see `legacy_columns`.
     """
 
     group_rows: tuple[int, ...] = ()
     content: Content | None = None
     dtypes: Mapping[str, str] = field(default_factory=dict)
     int96: frozenset[str] = frozenset()
+    legacy: frozenset[str] = frozenset()
 
     def metadata(self) -> dict[str, str]:
         """Key/value metadata, as `read_metadata` gives it."""
@@ -218,11 +222,12 @@ def parquet_part(path: Location) -> ParquetPart:
             footer, schema = file.metadata, file.schema_arrow
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
             int96 = int96_columns(footer, schema)
+            legacy = legacy_columns(footer, schema, int96)
         # Checksums within the Arrow schema are those of another file, whose metadata pyarrow copied.
         content = None if DATA_KEY.encode() in (schema.metadata or {}) else _content(path, footer)
         dtypes, schema = dtypes_of_pandas(schema.metadata), schema.remove_metadata()
         check_schema(schema)
-        return ParquetPart(path, schema, footer.num_rows, groups, content=content, dtypes=dtypes, int96=int96)
+        return ParquetPart(path, schema, footer.num_rows, groups, (), content, dtypes, int96, legacy)
 
 
 def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> frozenset[str]:
