@@ -516,7 +516,7 @@ class BaseTransformer(NamedParameters):
         out : path, optional
             Parquet file to write, or, if the name has no ending, a folder of such files. Then a `RunSummary` is
             returned.
-        part_rows : int or "file"
+        part_rows : {"file"} or int
             Rows of each file of a folder; "file" writes one file for each file of the source, in their order.
         partitioned : bool
             Write the folders ``key=value`` that the files of the source lie in. As there, files lack the columns that
@@ -784,7 +784,7 @@ class BaseTransformer(NamedParameters):
         out : path, optional
             File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files (a name
             without an ending); a `RunSummary` is returned then.
-        part_rows : int or "file"
+        part_rows : {"file"} or int
             Rows of each file of a folder; "file" writes one file for each file of the source, in their order.
         partitioned : bool
             As for `transform`.
