@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from gpuvgm.errors import InputError
 
 SHORT = 18  # digits of decimals that 64 bits always hold
-CACHED_ROWS = 1 << 15  # of one step of several, whose arrays a processor's cache holds
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio
 

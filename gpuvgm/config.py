@@ -19,13 +19,10 @@ Layout = Literal["compact", "onehot"]
 ModeChoice = Literal["sample", "argmax"]
 ScalarType = Literal["float32", "float64"]
 Compression = Literal["zstd", "snappy", "none"]
+Flavor = Literal["spark"]
 InvalidRows = Literal["mask", "drop"]
 Output = Literal["default", "pandas", "polars", "pyarrow"]
 
-#: A fit on the summary must be at least this close to the exact fit, in units of sigma.
-LARGEST_FIT_ERROR = 1e-8
-#: Refinements of the grid before the exact algorithm takes over.
-MOST_REFINEMENTS = 2
 #: Rows whose sums the exact E-step takes together; blocks are multiples of it.
 CHUNK_ROWS = 4096
 #: Rows of a block unless the user says otherwise.

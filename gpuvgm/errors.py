@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import Generic, Self, TypeVar
 
 RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
@@ -77,16 +78,56 @@ class InMemoryWarning(UserWarning):
     """The result of a lazy table is held in memory, because its library cannot compute it lazily."""
 
 
+class UnseenWarning(UserWarning):
+    """Values that a fit had not seen, and that may not come back as they are."""
+
+
 _BETWEEN = {"gpuvgm", "sklearn", "joblib", "ctgan", "rdt", "sdv"}  # packages that lead from a user's line to a warning
 
 
-def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of the user's code that led here, past pipelines and drop-ins."""
+_TOLD: set[tuple[str, ...]] = set()  # causes of warnings that this process has shown
+
+
+def warn(message: str, category: type[Warning] = UserWarning, cause: Sequence[str] = ()) -> None:
+    """Warn at the line of the user's code that led here, past pipelines and drop-ins.
+
+    Parameters
+    ----------
+    message : str
+        The warning.
+    category : type
+        Its category.
+    cause : sequence of str
+        What it is about, without the figures that differ from table to table. By Python's own filter a warning is shown
+        once for each line and text; with a cause it is shown once in the process.
+    """
     # A stacklevel of 1 is this function, 2 its caller.
     frame, level = sys._getframe(1), 2
+    if issubclass(category, UnseenWarning) and _is_cross_validation(frame):
+        return
     while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in _BETWEEN:
         frame, level = frame.f_back, level + 1
+    told = (category.__name__, *cause)
+    if cause and told in _TOLD and _is_shown_once(message, category, frame.f_globals.get("__name__", "")):
+        return
     warnings.warn(message, category, stacklevel=level)
+    _TOLD.add(told)
+
+
+def _is_shown_once(message: str, category: type[Warning], module: str) -> bool:
+    """Return whether the first of Python's filters that takes a warning shows it once for each line."""
+    for action, text, of_category, of_module, line in warnings.filters:
+        matches = (text is None or text.match(message)) and (of_module is None or of_module.match(module))
+        if matches and not line and issubclass(category, of_category):
+            return bool(action == "default")
+    return True
+
+
+def _is_cross_validation(frame: FrameType | None) -> bool:
+    """Return whether scikit-learn's model selection led here, whose folds always have values that no fit has seen."""
+    while frame is not None and not str(frame.f_globals.get("__name__")).startswith("sklearn.model_selection."):
+        frame = frame.f_back
+    return frame is not None
 
 
 class EnvironmentProblem(RuntimeError):
@@ -101,7 +142,7 @@ class SourceChangedError(InputError):
     """A source was different when it was read again."""
 
 
-LONGEST_NAME, LONGEST_LIST = 60, 300  # letters of a name, and of a list of them or a cause, in a message
+LONGEST_NAME, LONGEST_LIST = 60, 300  # letters of a name, and of a list of them, in a message
 
 
 def printable(text: str) -> str:

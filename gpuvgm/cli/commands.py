@@ -38,6 +38,7 @@ from gpuvgm.cli.options import (
     Columns,
     Compressed,
     Delimiter,
+    For,
     GeneratorName,
     GoOn,
     Memory,
@@ -405,6 +406,7 @@ def sample(
         ),
     ] = None,
     seed: Annotated[int | None, option("--seed", "Random seed; by default that of the training.", min=0)] = None,
+    for_: For = None,
     resume: GoOn = False,
     threads: Threads = None,
     scheduler: Scheduler = None,
@@ -421,7 +423,7 @@ def sample(
         executor_of(terminal, scheduler, workers, threads) as executor,
     ):
         machine: Any = {"executor": executor, "threads": threads, "progress": progress}
-        summary, share = sample_rows(model, rows, conditions, seed, file, resume=resume, **machine)
+        summary, share = sample_rows(model, rows, conditions, seed, file, {"flavor": for_, "resume": resume}, **machine)
     met = [] if share is None else [f"{100 * share:.3g} % of the rows drawn met the conditions"]
     return _rows_outcome(terminal, path, summary, {"model": model, "condition_share": share}, met)
 
@@ -467,6 +469,7 @@ def transform(
     partitioned: Partitioned = False,
     compression: Compressed = None,
     row_group_rows: RowGroupRows = None,
+    for_: For = None,
     resume: GoOn = False,
     block_rows: BlockRows = None,
     memory: Memory = None,
@@ -491,6 +494,7 @@ def transform(
             partitioned=partitioned,
             compression=compression,
             row_group_rows=row_group_rows,
+            flavor=for_,
             resume=resume,
         )
     document = {**views.run_document(run), "model": model, "mode": mode, "layout": layout}
@@ -512,6 +516,7 @@ def inverse(
     partitioned: Partitioned = False,
     compression: Compressed = None,
     row_group_rows: RowGroupRows = None,
+    for_: For = None,
     resume: GoOn = False,
     memory: Memory = None,
     threads: Threads = None,
@@ -529,6 +534,7 @@ def inverse(
             partitioned=partitioned,
             compression=compression,
             row_group_rows=row_group_rows,
+            flavor=for_,
             resume=resume,
         )
     return _rows_outcome(terminal, path, run, {"model": model})

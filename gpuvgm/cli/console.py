@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
 
-from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, printable
+from gpuvgm.errors import EnvironmentProblem, InferenceWarning, InputError, UnseenWarning, printable
 from gpuvgm.execution.stages import Progress, Stages
 from gpuvgm.files import HungUp, Terminated
 
@@ -144,7 +144,8 @@ class Terminal:
         try:
             with warnings.catch_warnings():
                 # Python would show the warnings of one line of code only once.
-                warnings.simplefilter("always", InferenceWarning)
+                for category in (InferenceWarning, UnseenWarning):
+                    warnings.simplefilter("always", category)
                 warnings.showwarning = lambda message, *_, **__: logger.warning("%s", message)
                 yield
         finally:

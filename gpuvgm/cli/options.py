@@ -29,7 +29,7 @@ from gpuvgm.cli.console import (
     write,
     write_json,
 )
-from gpuvgm.config import Compression
+from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import InputError
 
 PREFIX = "GPUVGM"
@@ -256,6 +256,10 @@ def _columns_of_file(path: str) -> list[str] | dict[str, Any]:
     return columns
 
 
+def _parse_part_rows(text: str) -> int | str:
+    return text if text == "file" else parse_count(text)
+
+
 Source = Annotated[
     str,
     typer.Argument(
@@ -290,7 +294,13 @@ GeneratorName = Literal["counts", "ctgan", "tvae"]
 Model = Annotated[str, option("--model", "Model: a folder, or a file or URL that ends in .gpuvgm.")]
 GoOn = Annotated[bool, option("--resume", "Continue an interrupted run that writes a folder.")]
 PartRows = Annotated[
-    int, option("--part-rows", "Rows per file, if OUT is a folder.", parser=parse_count, metavar="ROWS")
+    int,
+    option(
+        "--part-rows",
+        "Rows per file, if OUT is a folder; file: a file for each input file.",
+        parser=_parse_part_rows,
+        metavar="ROWS|file",
+    ),
 ]
 Partitioned = Annotated[
     bool, option("--partitioned", "Write the folders key=value that the input lies in, if OUT is a folder.")
@@ -307,6 +317,10 @@ RowGroupRows = Annotated[
         parser=parse_count,
         metavar="ROWS",
     ),
+]
+For = Annotated[
+    Flavor | None,
+    option("--for", "Write types that this program reads in Parquet files, in place of those that it refuses."),
 ]
 Threads = Annotated[int | None, option("--threads", "Number of threads; by default one per core.", MACHINE, min=1)]
 Scheduler = Annotated[

@@ -78,13 +78,12 @@ def sample_rows(
     conditions: Mapping[str, Any],
     seed: int | None,
     out: str,
-    *,
-    resume: bool,
+    writing: Mapping[str, Any],
     **machine: Any,
 ) -> tuple[Any, float | None]:
     """Write rows of a generator from `train_generator`, by default as many as its table has.
 
-    `machine` has executor, threads and progress.
+    `writing` has flavor and resume; `machine` has executor, threads and progress.
 
     Returns
     -------
@@ -108,8 +107,12 @@ def sample_rows(
         if not isinstance(generator, TableSynthesizer):
             raise InputError(f"{model}: a model that fit wrote, which generates no rows; write one with `gpuvgm train`")
         generator.set_params(**machine)
-        return generator.sample(rows, conditions=conditions, seed=seed, out=out, resume=resume), None
-    if resume:
+        return generator.sample(rows, conditions=conditions, seed=seed, out=out, **writing), None
+    if writing["flavor"] is not None:
+        raise InputError(
+            f"--for {writing['flavor']}: {name} writes its own types alone; leave it out, or train with counts"
+        )
+    if writing["resume"]:
         _LOG.warning("--resume: %s draws its rows one after the other, from the first on", name)
     try:
         network = _network(name, machine["executor"]).load(model)

@@ -47,7 +47,7 @@ from gpuvgm.config import SPARSE, EncodingRules, FitConfig
 from gpuvgm.engines import Engine
 from gpuvgm.engines.encode import Coverage
 from gpuvgm.engines.tables import RowRules
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InferenceWarning, InputError, warn
 from gpuvgm.mixture.accumulate import CELL_FRAME
 from gpuvgm.mixture.em import Stopping
 from gpuvgm.mixture.initialization import Seeds, k_means_seeds
@@ -381,7 +381,7 @@ def confirm(plan: NumberPlan, summary: Summary) -> NumberPlan:
         if not plan.is_final:
             strays: Any = plan.codec.without_step().plain.decode(np.array(summary.strays))
             raise Refuted(told, strays.to_pylist())
-        _LOG.warning("%s; it has no step", told)
+        warn(f"{told}; it has no step", InferenceWarning, ("step", plan.name))
         plan = replace(plan, codec=plan.codec.without_step())
     return plan
 
@@ -410,7 +410,8 @@ def check_reach(plan: NumberPlan, summary: Summary) -> None:
     if not plan.is_final and not plan.seen[0] <= summary.minimum <= summary.maximum <= plan.seen[1]:
         values: Any = plan.codec.decode(np.array([summary.minimum, summary.maximum]))
         raise Refuted(f"{told}; declare a scale", values.to_pylist())
-    _LOG.warning('%s, which widens all modes: clean the extreme ones, or declare {"asinh": SIZE}', told)
+    remedy = 'clean the extreme ones, or declare {"asinh": SIZE}'
+    warn(f"{told}, which widens all modes: {remedy}", InferenceWarning, ("reach", plan.name))
 
 
 def plan_again(column: MixtureColumn | GeneralColumn, request: ColumnRequest, summary: Summary) -> NumberPlan:

@@ -1,17 +1,15 @@
-"""Values that the fit had not seen: counted where rows are encoded, and logged once for each column."""
+"""Values that the fit had not seen: counted where rows are encoded, and warned of once for each column."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gpuvgm.arrays import Array
-from gpuvgm.errors import counted
+from gpuvgm.errors import UnseenWarning, counted, warn
 
 _TOLD = {"outside": "outside the training range", "off_step": "off the step that training rows lie on"}
-_LOG = logging.getLogger("gpuvgm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +102,13 @@ class UnseenCounts:
         return {column: {sort: rows.rows for sort, rows in sorts.items()} for column, sorts in self.columns.items()}
 
     def warn(self, place: Callable[[int], str]) -> None:
-        """Log the columns whose values may not come back; unknown ones are ignored as users asked."""
+        """Warn of the columns whose values may not come back; unknown ones are ignored as users asked.
+
+        In cross-validation nothing is told.
+        """
         for column, sorts in self.columns.items():
             for sort, what in _TOLD.items():
                 if sort in sorts:
                     rows, first = sorts[sort].rows, place(sorts[sort].first_row)
-                    _LOG.warning('column "%s": %s %s (first at %s)', column, counted(rows, "value"), what, first)
+                    text = f'column "{column}": {counted(rows, "value")} {what} (first at {first})'
+                    warn(text, UnseenWarning, (column, sort, place(0)))

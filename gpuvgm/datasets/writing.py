@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
+from gpuvgm.config import Flavor
 from gpuvgm.datasets.amounts import AMOUNT_SCHEMA, amount_rows
 from gpuvgm.datasets.mixed_table import TABLE_SCHEMA, mixed_table_rows
 from gpuvgm.datasets.ranges import RowRange
@@ -48,7 +49,7 @@ class GeneratedParts(Parts):
         if first_row:
             metadata["gpuvgm.first_row"] = str(first_row)
         options: dict[str, Any] = {"row_group_rows": self.block_rows, "compression": "lz4", "threads": threads}
-        return decoded_sink(path, self.schema, metadata, **options)
+        return decoded_sink(path, self.file_schema, metadata, **options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class Generator:
         Rows computed at a time, also the rows of a row group.
     described : dict of str to str
         Stored in each file's metadata.
+    flavor : {"spark"}, optional
+        Write the types that Spark reads.
     """
 
     rows_of: Rows
@@ -74,14 +77,16 @@ class Generator:
     seed: int
     block_rows: int
     described: Mapping[str, str]
+    flavor: Flavor | None = None
 
     def parts(self, out: Location, part: RowRange, file_rows: int) -> GeneratedParts:
         """Files of a range of rows, numbered by their rows."""
         description = {key.removeprefix("gpuvgm."): text for key, text in self.described.items() if key != "pandas"}
         request = {**description, "first_row": part.first_row, "rows": part.rows, "part_rows": file_rows}
-        request["row_group_rows"] = self.block_rows
+        request |= {"row_group_rows": self.block_rows} | ({"flavor": self.flavor} if self.flavor else {})
         schema = self.schema.with_metadata(dict(self.described))
         parts = GeneratedParts(out, schema, request, file_rows, decoded=True, block_rows=self.block_rows)
+        parts = replace(parts, options=replace(parts.options, flavor=self.flavor))
         return parts.numbered(part.first_row, part.rows)
 
     def encoder(self) -> Callable[[RowRange], Written]:

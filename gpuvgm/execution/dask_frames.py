@@ -17,13 +17,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from gpuvgm.arrays import namespace_of
-from gpuvgm.errors import InputError, counted, listed
+from gpuvgm.errors import InputError, counted
 from gpuvgm.execution.partitions import HeldRows, Reading
 from gpuvgm.io import lies_on_device
 from gpuvgm.io.arrow import Packed, row_bytes
 from gpuvgm.io.block import Block, reblock
-from gpuvgm.io.lakes import refuse_lakes_of
-from gpuvgm.io.source import Runs, Source, check_request, check_same, check_unique
+from gpuvgm.io.parts import declared_source, typed_schema
+from gpuvgm.io.scans import types_in_pandas
+from gpuvgm.io.source import Runs, Source, check_request, check_unique
 from gpuvgm.shortage import machine_memory
 
 Opener = Callable[[Any], Source]
@@ -218,11 +219,7 @@ class DaskPartition:
         schema = pa.schema([self.schema.field(name) for name in self.reading.columns])
         labels = [label for label in frame.columns if str(label) in self.reading.columns]
         frame = frame if len(labels) == len(frame.columns) else frame[labels]
-        source = self.open(frame)
-        typed_frame = _cast_silent(frame, source.schema, schema)
-        source = source if typed_frame is frame else self.open(typed_frame)
-        part_schema = pa.schema([field for field in source.schema if field.name in self.reading.columns])
-        check_same(f"partition {self.number}", "the first partition that has rows", schema, part_schema)
+        source = declared_source(f"partition {self.number}", frame, schema, self.open)
         if source.rows != self.rows:
             raise InputError(
                 f"partition {self.number} has {counted(source.rows or 0, 'row')} now, "
@@ -230,24 +227,6 @@ class DaskPartition:
                 "persist the frame, or make what it is computed from stay the same"
             )
         return HeldRows(source, self.first_row, self.reading)
-
-
-def _cast_silent(frame: Any, schema: pa.Schema, target: pa.Schema) -> Any:
-    """A frame whose columns of objects or categories get the types of `target` where no value of theirs shows one."""
-    types = {field.name: field.type for field in target if not _is_silent(target, field.name)}
-    silent = [label for label in frame.columns if str(label) in types and _is_silent(schema, str(label))]
-    if not silent:
-        return frame
-    import pandas
-
-    nulls = {label: pa.nulls(len(frame), types[str(label)]) for label in silent}
-    columns = {label: pandas.Series(pandas.arrays.ArrowExtensionArray(v), frame.index) for label, v in nulls.items()}
-    return pandas.DataFrame({label: columns.get(label, frame[label]) for label in frame.columns}, frame.index)
-
-
-def _is_silent(schema: pa.Schema, name: str) -> bool:
-    type_: Any = schema.field(name).type
-    return pa.types.is_null(type_.value_type if pa.types.is_dictionary(type_) else type_)
 
 
 def _forget(graphs: Sequence[dict[Any, Any]]) -> None:
@@ -379,34 +358,22 @@ def dask_source(frame: Any, opener: Opener) -> DaskFrame:
     check_unique("dask.DataFrame", [str(name) for name in frame.columns])
     # Optimised once: the divisions that `set_index` computes differ with the columns that are read.
     optimized_frame = optimized(frame, fuse=False)
-    _check_files(optimized_frame, opener)
     return DaskFrame(optimized_frame, _schema_of(optimized_frame, opener), opener)
 
 
-def _check_files(frame: Any, opener: Opener) -> None:
-    """Refuse frames of Parquet files that Dask reads wrongly.
-
-    Raises
-    ------
-    InputError
-        For files of a table of Delta Lake and the like, and for INT96 timestamps, which Dask always reads as
-        nanoseconds.
-    """
+def _types_of_files(frame: Any) -> dict[str, pa.DataType]:
+    """Common types of columns whose types differ between the Parquet files that a frame reads without further work."""
     from dask.dataframe.dask_expr.io.parquet import ReadParquet
     from pyarrow.dataset import FileSystemDataset
 
+    types: dict[str, pa.DataType] = {}
     for reader in frame.expr.find_operations(ReadParquet):
-        about, path = reader._dataset_info, reader.path
+        about = reader._dataset_info
         fragments = [entry.fragment for entry in about.get("fragments", ())]
         dataset = about["ds"] if "ds" in about else FileSystemDataset(fragments, about["schema"], fragments[0].format)
-        refuse_lakes_of([*([path] if isinstance(path, str) else map(str, path)), *dataset.files])
-        schema = opener(dataset).schema if "timestamp" in str(dataset.schema.types) else dataset.schema
-        names = [name for name in reader.columns if schema.field(name).type != dataset.schema.field(name).type]
-        if names:
-            raise InputError(
-                f"dask.DataFrame: {path} holds {listed(names)} as INT96 timestamps, of which Dask makes others where "
-                "they lie before 1677 or after 2262: pass the path itself; with executor=client workers read it"
-            )
+        types_of_reader = types_in_pandas(reader.path, dataset, reader.columns, has_one_schema=bool(fragments))
+        types |= types_of_reader if reader is frame.expr else {}
+    return types
 
 
 def whole_rows(array: Any) -> Any:
@@ -452,12 +419,19 @@ def _frame_of_chunk(chunk: Any, firsts: Sequence[int], block_id: tuple[int, ...]
 
 
 def _schema_of(frame: Any, opener: Opener) -> pa.Schema:
-    """Types that the frame declares; of Python objects the types in the first partition with rows."""
-    declared = opener(frame._meta).schema
-    if not any(_is_silent(declared, name) for name in declared.names) and "object" not in map(str, frame.dtypes):
-        return declared
-    first = next((i for i, rows in enumerate(lengths_of(frame)) if rows), None)
-    return declared if first is None else opener(delayed_partitions(frame)[first].compute()).schema
+    """Types that the frame declares, widened to those of its files.
+
+    Of Python objects, and of columns without any values, they are those of the first partition that has some.
+    """
+    schema, types = opener(frame._meta).schema, _types_of_files(frame)
+    objects = [str(label) for label, dtype in frame.dtypes.items() if str(dtype) == "object"]
+
+    def schemas() -> Iterator[pa.Schema]:
+        parts = delayed_partitions(frame)
+        filled = (number for number, rows in enumerate(lengths_of(frame)) if rows)
+        return (opener(parts[number].compute()).schema for number in filled)
+
+    return typed_schema(schema, types, objects, schemas)
 
 
 def optimized(frame: Any, *, fuse: bool = True) -> Any:

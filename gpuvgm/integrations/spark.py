@@ -13,16 +13,18 @@ import pyarrow as pa
 
 from gpuvgm.columns.rules import choice, whole
 from gpuvgm.config import InvalidRows, Layout, ModeChoice, ScalarType
-from gpuvgm.errors import InputError, SourceChangedError, counted
+from gpuvgm.errors import InputError, SourceChangedError, counted, printable
 from gpuvgm.execution.local import RemoteBlocks
 from gpuvgm.io import Block, Source
 from gpuvgm.io.arrow import Packed
 from gpuvgm.io.block import reblock
 from gpuvgm.io.source import Runs, check_request, check_unique, runs_within
+from gpuvgm.io.spark_types import spark_batch
 from gpuvgm.table.dask import running_identifiers
 from gpuvgm.table.transformer import TableTransformer
 
 try:
+    from pyspark.errors import PySparkTypeError
     from pyspark.sql import functions
     from pyspark.sql.pandas.types import from_arrow_schema
 except ModuleNotFoundError as error:
@@ -151,7 +153,7 @@ def decode(transformer: TableTransformer, frame: DataFrame, *, invalid: InvalidR
     -------
     pyspark.sql.DataFrame
         The columns in the types that Spark has for them: the next larger signed type for unsigned integers,
-        microseconds for other units of time.
+        microseconds for other units of time, text for times of the day, UUIDs and decimals of more than 38 digits.
 
     Raises
     ------
@@ -361,7 +363,37 @@ def _open_frame(frame: DataFrame) -> SparkFrame:
     if not hasattr(frame, "mapInArrow"):
         raise InputError(f"a {type(frame).__name__} is no frame of Spark; give a pyspark.sql.DataFrame")
     check_unique("pyspark.DataFrame", frame.columns)
-    return SparkFrame(frame, frame.limit(0).toArrow().schema)
+    return SparkFrame(frame, _arrow_schema(frame))
+
+
+def _arrow_schema(frame: DataFrame) -> pa.Schema:
+    """Columns of a frame in Arrow's types.
+
+    Raises
+    ------
+    InputError
+        For a type that Spark does not convert to Arrow, naming the column.
+    """
+    try:
+        schema: pa.Schema = frame.limit(0).toArrow().schema
+        return schema
+    except PySparkTypeError:
+        for field in frame.schema:
+            try:
+                frame.select(_quoted(field.name)).limit(0).toArrow()
+            except PySparkTypeError as problem:
+                kind = field.dataType.simpleString()
+                remedy = 'months, .cast("int")' if kind.startswith("interval") else "another type"
+                raise InputError(
+                    f'pyspark.DataFrame: column "{printable(field.name)}" has type {kind}, which Spark does not give '
+                    f"to Python: cast it to {remedy}, or leave it out"
+                ) from problem
+        raise
+
+
+def _quoted(name: str) -> str:
+    """Name of a column as Spark takes it whatever it holds."""
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _number_rows(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
@@ -370,8 +402,7 @@ def _number_rows(frame: DataFrame, columns: Sequence[str]) -> DataFrame:
     These are Spark's own, which stay right where the frame becomes a part of a union or is coalesced. The columns get
     names without dots, which `mapInArrow` would take for fields.
     """
-    quoted_names = ["`" + name.replace("`", "``") + "`" for name in columns]
-    selection = [functions.col(name).alias(f"c{i}") for i, name in enumerate(quoted_names)]
+    selection = [functions.col(_quoted(name)).alias(f"c{i}") for i, name in enumerate(columns)]
     return frame.select(*selection, functions.monotonically_increasing_id().alias("number"))
 
 
@@ -471,7 +502,8 @@ def _map_partition(
         except InputError as problem:
             where = f"partition {part}" if reading.starts is None else f"the block that begins at row {block.first_row}"
             raise InputError(f"{where} of the Spark frame: {problem}") from problem
-        yield from table.cast(schema).to_batches()
+        for batch in table.to_batches():
+            yield from pa.Table.from_batches([spark_batch(batch)]).cast(schema).to_batches()
 
 
 def _encode_block(transformer: TableTransformer, options: Mapping[str, Any], first_row: int, block: Block) -> pa.Table:
@@ -500,7 +532,8 @@ _SIGNED: dict[Any, Any] = {
 
 def _spark_schema(schema: pa.Schema) -> pa.Schema:
     """Columns in the types that Spark has for them."""
-    return pa.schema([(field.name, _spark_type(field.type)) for field in schema])
+    written_schema = spark_batch(pa.RecordBatch.from_pylist([], schema)).schema
+    return pa.schema([(field.name, _spark_type(field.type)) for field in written_schema])
 
 
 def _spark_type(type_: Any) -> Any:
@@ -512,6 +545,4 @@ def _spark_type(type_: Any) -> Any:
         return pa.duration("us")
     if pa.types.is_date(type_):
         return pa.date32()
-    if pa.types.is_float16(type_):
-        return pa.float32()
     return _SIGNED.get(type_, type_)

@@ -101,6 +101,87 @@ def with_wide_index(type_: Any) -> pa.DataType:
     return pa.dictionary(pa.int32(), type_.value_type, type_.ordered)
 
 
+_DIGITS = {8: 3, 16: 5, 32: 10, 64: 19}  # of an integer, by its bits; unsigned ones of 64 bits have 20
+_EXACT_BITS = {16: 11, 32: 24, 64: 53}  # of the integers that a float holds, by its bits
+
+
+def common_type(types: Sequence[pa.DataType]) -> pa.DataType | None:
+    """The type that Arrow promotes all types to, if it holds their values; None if it does not.
+
+    A dictionary beside values becomes values. Finer units of time hold fewer years: values beyond are for the cast to
+    refuse.
+
+    Parameters
+    ----------
+    types : sequence of pyarrow.DataType
+        At least one, in any order.
+    """
+    distinct = sorted({type_ for type_ in types if not is_valueless(type_)}, key=str) or [types[0]]
+    if not all(map(pa.types.is_dictionary, distinct)):
+        distinct = [_taken_type(type_.value_type) if pa.types.is_dictionary(type_) else type_ for type_ in distinct]
+    if len(set(distinct)) > 1:
+        distinct = [_taken_type(type_) for type_ in distinct]
+    schemas = [pa.schema([("", type_)]) for type_ in distinct]
+    try:
+        result = pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except ARROW_PROBLEMS:
+        return None
+    return result if all(_holds(result, type_) for type_ in distinct) else None
+
+
+def is_valueless(type_: Any) -> bool:
+    """Return whether all rows of a type are missing, so that it says nothing about others."""
+    return bool(pa.types.is_null(type_.value_type if pa.types.is_dictionary(type_) else type_))
+
+
+def _holds(type_: Any, narrower: Any) -> bool:
+    """Return whether a type that Arrow promotes another one to holds all its values, up to the range of datetimes."""
+    is_decimal, of_one_kind = pa.types.is_decimal(type_), type_.id == narrower.id
+    if type_ == narrower or pa.types.is_null(narrower):
+        return True
+    if pa.types.is_integer(narrower):
+        return _holds_integers(type_, narrower)
+    if is_decimal:  # of 256 bits they are no numbers to fit
+        return pa.types.is_decimal(narrower) and (of_one_kind or not pa.types.is_decimal256(type_))
+    if pa.types.is_floating(type_):
+        return pa.types.is_floating(narrower)
+    if pa.types.is_dictionary(type_):
+        return _holds(type_.value_type, narrower.value_type)
+    if pa.types.is_nested(type_):
+        children = [[kind.field(i) for i in range(kind.num_fields)] for kind in (type_, narrower)]
+        names = [[field.name for field in fields] for fields in children]
+        pairs = zip(*children, strict=False)
+        return of_one_kind and names[0] == names[1] and all(_holds(a.type, b.type) for a, b in pairs)
+    return is_datetime_type(type_) or is_text_type(type_) == is_text_type(narrower)
+
+
+def _holds_integers(type_: Any, narrower: Any) -> bool:
+    """Return whether numbers of a type are all those of an integer type, or more."""
+    bits, is_signed = narrower.bit_width, pa.types.is_signed_integer(narrower)
+    if pa.types.is_decimal(type_):
+        return bool(type_.precision - type_.scale >= _DIGITS[bits] + (bits == 64 and not is_signed))
+    if pa.types.is_floating(type_):
+        return bool(bits - is_signed <= _EXACT_BITS[type_.bit_width])
+    return pa.types.is_signed_integer(type_) == is_signed or type_.bit_width > bits
+
+
+def promoted(values: Array, type_: pa.DataType) -> Array:
+    """Values in the common type of several parts.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        For datetimes that its unit does not reach.
+    """
+    if values.type == type_:
+        return values
+    if is_valueless(values.type):
+        kind: Any = type_  # the stubs know no nulls of any type
+        return pa.nulls(len(values), kind)
+    is_coded = pa.types.is_dictionary(values.type) and not pa.types.is_dictionary(type_)
+    return (out_of_dictionary(values) if is_coded else values).cast(type_)
+
+
 Array = Any  # a pyarrow.Array: the stubs know no array of any type
 LARGEST_WHOLE = 2**53  # float64 holds every integer from -2^53 to 2^53
 

@@ -28,7 +28,17 @@ from gpuvgm.io.block import rows_only
 from gpuvgm.io.locations import Location, arrow_input, open_text
 from gpuvgm.io.remote import read_ahead
 from gpuvgm.io.source import Part, check_unique
-from gpuvgm.io.text_blocks import BLOCK, BOM, LongRowError, first_row, first_text, length_of_rows, text_blocks
+from gpuvgm.io.text_blocks import (
+    BLOCK,
+    BOM,
+    LongRowError,
+    byte_array,
+    columns_of_numbers,
+    first_row,
+    first_text,
+    length_of_rows,
+    text_blocks,
+)
 from gpuvgm.io.text_types import (
     CODES,
     COMMA_FLOAT,
@@ -42,6 +52,7 @@ from gpuvgm.io.text_types import (
     parse,
     parse_or_null,
     readings_of,
+    rule_of,
     type_of_readings,
 )
 from gpuvgm.io.threads import in_order
@@ -220,29 +231,49 @@ def files_with_delimiters(paths: Sequence[Location], delimiter: str | None) -> l
 def readings_of_file(path: Location, delimiter: str, text: Collection[str]) -> Readings:
     """Possible readings of a file's columns; none of columns of text, in this file or in others."""
     with damage_as(partial(csv_problem, path, delimiter, ())), pa.input_stream(arrow_input(path)) as file:
-        names = parse_rows(pa.py_buffer(header_of(first_text(file), delimiter)), delimiter).column_names
+        header = header_of(first_text(file), delimiter)
+        names = parse_rows(pa.py_buffer(header), delimiter).column_names
     check_unique(str(path), names)
     usual_readings = tuple(reading for reading in READINGS if delimiter != "," or reading is not COMMA_FLOAT)
     readings: Readings = {name: () if name in text else usual_readings for name in names}
     doubtful = [name for name in names if readings[name]]
     while doubtful:
-        doubtful = narrow(readings, path, delimiter, doubtful)
+        doubtful = narrow(readings, path, delimiter, doubtful, len(header))
     return readings
 
 
-def narrow(readings: Readings, path: Location, delimiter: str, doubtful: Sequence[str]) -> list[str]:
+def narrow(readings: Readings, path: Location, delimiter: str, doubtful: Sequence[str], header: int) -> list[str]:
     """Narrow the readings of columns to those that all values have; memory holds a few blocks of text.
+
+    Parameters
+    ----------
+    readings : dict
+        Readings by column, in the order of the file, which are narrowed.
+    path : pathlib.Path or RemoteFile
+        The file.
+    delimiter : str
+        Separator of fields.
+    doubtful : sequence of str
+        Columns to look at.
+    header : int
+        Length of the file's header.
 
     Returns
     -------
     list of str
         Columns to start again with, where most turned out to be text, which needs no reading.
     """
-    types = dict.fromkeys(doubtful, pa.string())
 
     def readings_in(text: pa.Buffer) -> list[tuple[TextReading, ...]]:
-        columns = arrays_of(parse_rows(text, delimiter, types, as_text=True))
-        return [readings_of(column, readings[name]) for name, column in zip(doubtful, columns, strict=True)]
+        before = {name: readings[name] if name in doubtful else () for name in readings}
+        # Numbers that change no reading, which most are, are told without parsing them.
+        rules = [rule_of(choices) for choices in before.values()]
+        are_plain = dict(zip(before, columns_of_numbers(byte_array(text)[header:], delimiter, rules), strict=True))
+        names = [name for name in doubtful if before[name] and not are_plain[name]]
+        types = dict.fromkeys(names, pa.string())
+        columns = arrays_of(parse_rows(text, delimiter, types, as_text=True)) if names else iter(())
+        in_block = {name: readings_of(column, before[name]) for name, column in zip(names, columns, strict=True)}
+        return [in_block.get(name, before[name]) for name in doubtful]
 
     with (
         damage_as(partial(csv_problem, path, delimiter, doubtful)),

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 import pyarrow as pa
 
-from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, printable
+from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, listed, printable, warn
 from gpuvgm.io.arrow import with_wide_indices
 from gpuvgm.io.block import Batch, Block, reblock
 from gpuvgm.io.csv import csv_parts
@@ -28,8 +28,9 @@ from gpuvgm.io.lakes import folder_of, refuse_lakes_around, refuse_lakes_within
 from gpuvgm.io.locations import Location, location_of, open_binary
 from gpuvgm.io.manifest import MANIFESTS, Stamp, as_recorded, recorded_files
 from gpuvgm.io.parquet import ParquetPart, parquet_part
+from gpuvgm.io.parts import common_schema, promoted_batch
 from gpuvgm.io.remote import KEPT, SMALL_AT_ONCE, RemoteFile, no_such_file, read_ahead
-from gpuvgm.io.source import Part, Runs, Source, check_request, check_same, check_unique, shares_of_runs
+from gpuvgm.io.source import Part, Runs, Source, check_request, check_unique, shares_of_runs
 
 FORMATS: Mapping[str, str] = {
     **dict.fromkeys((".parquet", ".parq", ".pq"), "parquet"),
@@ -350,12 +351,14 @@ LISTED_AT_ONCE = 1000  # names that a store tells in one answer
 
 @dataclass(frozen=True, slots=True)
 class FileSource(Source):
-    """Files with the same columns and types, read one after the other.
+    """Files with the same columns, read one after the other.
 
     Parameters
     ----------
     name : str
         The path or pattern as given.
+    schema : pyarrow.Schema
+        Columns, with types that hold the values of every file.
     parts : tuple of Part
         The files in reading order.
     stamps : tuple of (int, int or str)
@@ -369,6 +372,7 @@ class FileSource(Source):
     """
 
     name: str
+    schema: pa.Schema
     parts: tuple[Part, ...]
     stamps: tuple[Stamp, ...]
     flavour: str = "path"
@@ -383,15 +387,15 @@ class FileSource(Source):
         return tuple(part.path for part in self.parts)
 
     @property
-    def schema(self) -> pa.Schema:
-        """Columns and types of every file."""
-        return self.parts[0].schema
-
-    @property
     def dtypes(self) -> Mapping[str, str]:
-        """Nullable dtypes of pandas by column, of the first file."""
-        first = self.parts[0]
-        return first.dtypes if isinstance(first, ParquetPart) else {}
+        """Nullable dtypes of pandas by column, of the first file that has the common type."""
+        firsts = {name: next((p for p in self.parts if self._is_common(p, name)), None) for name in self.schema.names}
+        dtypes = {name: part.dtypes.get(name) for name, part in firsts.items() if isinstance(part, ParquetPart)}
+        return {name: dtype for name, dtype in dtypes.items() if dtype is not None}
+
+    def _is_common(self, part: Part, name: str) -> bool:
+        """Return whether a column has the type in a file that it has in all together."""
+        return bool(part.schema.field(name).type == self.schema.field(name).type)
 
     @property
     def rows(self) -> int | None:
@@ -436,7 +440,7 @@ class FileSource(Source):
                     pieces = part.sample(part.stored(columns), rows)
                     finer |= part.finer(columns, rows) if isinstance(part, ParquetPart) else set()
                 for (number, _), piece in zip(shares, pieces, strict=True):
-                    batches[number] += [self._uniform(with_key_columns(part, columns, batch)) for batch in piece]
+                    batches[number] += [self._uniform(part, with_key_columns(part, columns, batch)) for batch in piece]
         for name in sorted(finer):
             _warn_of_nanoseconds(str(self.parts[0].path), name)
         schema = pa.schema([(name, self.schema.field(name).type) for name in columns])
@@ -474,7 +478,10 @@ class FileSource(Source):
 
     def as_read(self, *, on_device: bool) -> Source:
         """The files, read into a device by cuDF where it is installed and supports them."""
-        return replace(self, lies_on_device=on_device and reads_with_cudf(self.parts))
+        if on_device and reads_with_cudf(self.parts):
+            on_device = all(self._is_common(part, name) for part in self.parts for name in self.schema.names)
+            return replace(self, lies_on_device=on_device)
+        return replace(self, lies_on_device=False)
 
     def new_since(self, known: Mapping[str, Any]) -> FileSource | None:
         """The files that a fingerprint neither lists nor had added; None where there are none."""
@@ -519,7 +526,7 @@ class FileSource(Source):
                         yield from cudf_tables(part, columns, batch_rows, start, stop)
                     else:
                         for batch in part.between(part.stored(columns), batch_rows, start, stop):
-                            yield self._uniform(with_key_columns(part, columns, batch))
+                            yield self._uniform(part, with_key_columns(part, columns, batch))
 
     @contextmanager
     def _guarded_parts(self, numbers: Sequence[int]) -> Iterator[Iterator[tuple[Part, AbstractContextManager[None]]]]:
@@ -539,14 +546,10 @@ class FileSource(Source):
         if is_compared_at_end:
             check_listed(self.folders, remote)
 
-    def _uniform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Arrays with the types of all files, without field metadata and nullability, which may differ."""
-        if not batch.columns:
-            return batch
-        types = [self.schema.field(name).type for name in batch.schema.names]
-        pairs = zip(batch.columns, types, strict=True)
-        columns = [array if array.type == type_ else array.cast(type_) for array, type_ in pairs]
-        return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+    def _uniform(self, part: Part, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows with the types of all files, without field metadata and nullability, which may differ."""
+        schema = pa.schema([(name, self.schema.field(name).type) for name in batch.schema.names])
+        return promoted_batch(str(part.path), batch, schema) if batch.columns else batch
 
 
 @lru_cache(64)  # the threads of a sample and the samples of a fit say it once
@@ -594,7 +597,8 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     Raises
     ------
     InputError
-        For missing, empty or damaged files, folders without files to read, and files whose columns differ.
+        For missing, empty or damaged files, folders without files to read, and files whose columns differ, or whose
+        types have none in common that loses nothing.
     """
     listing = join_listings([expand(os.fspath(path)) for path in paths])
     refuse_lakes_around(listing.lake_folders)
@@ -611,13 +615,26 @@ def file_source(paths: Paths, delimiter: str | None = None) -> FileSource:
     file_parts = [as_recorded(part, entries) for part in open_parts(files, delimiter)]
     parts = tuple(with_keys(file_parts, [listing.values.get(file, {}) for file in listing.files]))
     check_unique(str(parts[0].path), parts[0].schema.names)
-    if len(parts) > 1 and any(map(pa.types.is_dictionary, parts[0].schema.types)):
+    if len(parts) > 1:
         parts = tuple(replace(part, schema=with_wide_indices(part.schema)) for part in parts)
-    for part in parts[1:]:
-        if not part.schema.equals(parts[0].schema):
-            check_same(str(part.path), str(parts[0].path), parts[0].schema, part.schema)
+    schema = common_schema([(str(part.path), part.schema) for part in parts])
+    _warn_of_legacy(parts)
     names = tuple(os.fspath(path) for path in paths)
-    return FileSource(name, parts, stamps, given=names, folders=tuple(listing.folders))
+    return FileSource(name, schema, parts, stamps, given=names, folders=tuple(listing.folders))
+
+
+def _warn_of_legacy(parts: Sequence[Part]) -> None:
+    """Warn of files that Spark wrote in LEGACY mode."""
+    legacy = [part for part in parts if isinstance(part, ParquetPart) and part.legacy]
+    if legacy:
+        names = sorted({name for part in legacy for name in part.legacy})
+        more = f" and {counted(len(legacy) - 1, 'more file')}" if legacy[1:] else ""
+        text = (
+            f"{legacy[0].path}{more}: Spark wrote {listed(names)} in LEGACY mode: days before 1582-10-15 and moments "
+            "before 1900 are read as others than Spark reads; let it write them again in mode CORRECTED "
+            "(spark.sql.parquet.datetimeRebaseModeInWrite and spark.sql.parquet.int96RebaseModeInWrite)"
+        )
+        warn(text, cause=("legacy", str(legacy[0].path)))
 
 
 def check_name(name: str) -> None:

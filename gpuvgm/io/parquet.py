@@ -29,6 +29,7 @@ from gpuvgm.io.checksums import (
 from gpuvgm.io.locations import Location, location_of, range_reader
 from gpuvgm.io.remote import SMALL_AT_ONCE, RemoteFile
 from gpuvgm.io.source import Part, Runs, rows_of_runs, shares_of_runs, text_of_metadata
+from gpuvgm.io.spark_types import legacy_columns
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 #: As Spark reads them: nanoseconds in 64 bits reach from 1677 to 2262 alone, and pyarrow wraps what lies beyond.
@@ -60,12 +61,15 @@ class ParquetPart(Part):
         Nullable dtypes of pandas by column, if it wrote the file.
     int96 : frozenset of str
         Columns that hold timestamps as INT96, which are read in microseconds.
+    legacy : frozenset of str
+        Columns of Spark in another calendar; see `legacy_columns`.
     """
 
     group_rows: tuple[int, ...] = ()
     content: Content | None = None
     dtypes: Mapping[str, str] = field(default_factory=dict)
     int96: frozenset[str] = frozenset()
+    legacy: frozenset[str] = frozenset()
 
     def metadata(self) -> dict[str, str]:
         """Key/value metadata, as `read_metadata` gives it."""
@@ -218,11 +222,12 @@ def parquet_part(path: Location) -> ParquetPart:
             footer, schema = file.metadata, file.schema_arrow
             groups = tuple(footer.row_group(i).num_rows for i in range(footer.num_row_groups))
             int96 = int96_columns(footer, schema)
+            legacy = legacy_columns(footer, schema, int96)
         # Checksums within the Arrow schema are those of another file, whose metadata pyarrow copied.
         content = None if DATA_KEY.encode() in (schema.metadata or {}) else _content(path, footer)
         dtypes, schema = dtypes_of_pandas(schema.metadata), schema.remove_metadata()
         check_schema(schema)
-        return ParquetPart(path, schema, footer.num_rows, groups, content=content, dtypes=dtypes, int96=int96)
+        return ParquetPart(path, schema, footer.num_rows, groups, (), content, dtypes, int96, legacy)
 
 
 def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> frozenset[str]:
@@ -234,10 +239,14 @@ def int96_columns(footer: pq.FileMetaData, schema: pa.Schema) -> frozenset[str]:
 
 def holds_int96(fragments: Sequence[Any]) -> bool:
     """Return whether any of Arrow's fragments of Parquet files has INT96 timestamps; their footers are read."""
-    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-int96") as threads:
-        return any(
-            threads.map(lambda fragment: bool(int96_columns(fragment.metadata, fragment.physical_schema)), fragments)
-        )
+    schemas = zip(fragments, schemas_of(fragments), strict=True)
+    return any(int96_columns(fragment.metadata, schema) for fragment, schema in schemas)
+
+
+def schemas_of(fragments: Sequence[Any]) -> list[pa.Schema]:
+    """Columns and types of each of Arrow's fragments of Parquet files; their footers are read, several at a time."""
+    with ThreadPoolExecutor(SMALL_AT_ONCE, "gpuvgm-schema") as threads:
+        return list(threads.map(lambda fragment: fragment.physical_schema, fragments))
 
 
 def _incomplete(path: Location, problem: Exception) -> InputError:

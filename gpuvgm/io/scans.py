@@ -11,13 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from gpuvgm.errors import InputError, SourceChangedError
-from gpuvgm.io.arrow import exactly_cast
+from gpuvgm.errors import InputError, SourceChangedError, listed
+from gpuvgm.io.arrow import exactly_cast, is_text_type, with_wide_index
 from gpuvgm.io.block import Block, reblock
 from gpuvgm.io.frames import polars_source
-from gpuvgm.io.parquet import INT96_UNIT, holds_int96
+from gpuvgm.io.lakes import refuse_lakes_of
+from gpuvgm.io.parquet import INT96_UNIT, holds_int96, schemas_of
+from gpuvgm.io.parts import check_same, common_schema
 from gpuvgm.io.restore import to_polars
-from gpuvgm.io.source import Runs, Source, check_request, check_same, check_unique, rows_of_runs
+from gpuvgm.io.source import Runs, Source, check_request, check_unique, rows_of_runs
 from gpuvgm.shortage import ARROW_PROBLEMS, damage_as, reason
 
 Scan = Callable[[Sequence[str], int], Iterable[pa.RecordBatch]]
@@ -244,6 +246,55 @@ def _as_inferred(schema: pa.Schema, pairs: Iterable[tuple[pa.Schema, pa.Schema]]
     """A schema in which types that a change gave other schemas replace their old types."""
     types = {(field.name, field.type): new.field(field.name).type for old, new in pairs for field in old}
     return pa.schema([field.with_type(types.get((field.name, field.type), field.type)) for field in schema])
+
+
+def types_in_pandas(path: Any, dataset: Any, columns: Sequence[str], *, has_one_schema: bool) -> dict[str, pa.DataType]:
+    """Common types of columns whose types differ between the Parquet files that Dask reads, as pandas has them.
+
+    Parameters
+    ----------
+    path : str or list of str
+        What Dask was given.
+    dataset : pyarrow.dataset.FileSystemDataset
+        The files, with the types of one of them.
+    columns : sequence of str
+        Columns that are read.
+    has_one_schema : bool
+        Whether Dask gives all rows the types of the dataset, as it does with `filesystem="arrow"`.
+
+    Raises
+    ------
+    InputError
+        For files that Dask reads wrongly: those of a table of Delta Lake and the like; INT96 timestamps, which it
+        always reads as nanoseconds; and types that do not hold the values of other files.
+    """
+    refuse_lakes_of([*([path] if isinstance(path, str) else map(str, path)), *dataset.files])
+    remedy = "pass the path itself; with executor=client workers read it"
+    schema = dataset.schema
+    int96 = [name for name in columns if _with_int96(dataset).schema.field(name).type != schema.field(name).type]
+    if int96:
+        raise InputError(
+            f"dask.DataFrame: {path} holds {listed(int96)} as INT96 timestamps, of which Dask makes others where "
+            f"they lie before 1677 or after 2262: {remedy}"
+        )
+    files = list(dataset.get_fragments())
+    schemas = [pa.schema([part.field(name) for name in columns if name in part.names]) for part in schemas_of(files)]
+    common = common_schema([(file.path, part) for file, part in zip(files, schemas, strict=True)])
+    types = {field.name: field.type for field in common if any(part.field(field.name) != field for part in schemas)}
+    narrow = [name for name, type_ in types.items() if schema.field(name).type != type_]
+    if has_one_schema and narrow:
+        raise InputError(
+            f"dask.DataFrame: files of {path} differ in the types of {listed(narrow)}, and Dask's "
+            f'filesystem="arrow" gives all rows those of one file, which may lose digits: {remedy}'
+        )
+    return {name: _type_in_pandas(type_) for name, type_ in types.items()}
+
+
+def _type_in_pandas(type_: Any) -> Any:
+    """Type of a column once pandas has read it, as far as text goes."""
+    if pa.types.is_dictionary(type_):
+        return with_wide_index(pa.dictionary(type_.index_type, _type_in_pandas(type_.value_type), type_.ordered))
+    return pa.large_string() if is_text_type(type_) else type_
 
 
 def _fragment_options(dataset: Any) -> dict[str, Any]:

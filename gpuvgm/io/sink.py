@@ -32,6 +32,7 @@ from gpuvgm.io.locations import Given, Location, location_of, naming_file, refus
 from gpuvgm.io.remote import RemoteFile
 from gpuvgm.io.row_groups import moved_group, parted, with_groups
 from gpuvgm.io.source import Source
+from gpuvgm.io.spark_types import spark_batch
 from gpuvgm.io.threads import result_of
 from gpuvgm.shortage import ARROW_PROBLEMS, reason
 
@@ -274,7 +275,7 @@ class ParquetSink(Sink):
     path : str or os.PathLike
         The file to write, or its URL, symbolic links followed; an existing one is replaced at the end.
     schema : pyarrow.Schema
-        Columns and types of every batch.
+        Columns and types of every batch, or of what `spark_batch` makes of these.
     metadata : mapping of str to str, optional
         Stored in the file's key/value metadata; `read_metadata` reads it.
     row_group_rows : int, optional
@@ -319,6 +320,7 @@ class ParquetSink(Sink):
     def write(self, batch: pa.RecordBatch) -> None:
         """Write one batch of any length; full row groups are encoded in threads."""
         self._check_whole()
+        batch = batch if batch.schema.types == self._schema.types else spark_batch(batch)
         self.rows += batch.num_rows
         # Still true after an error: the row group that failed is in no file.
         self._lacks_rows = True

@@ -360,25 +360,3 @@ def check_lengths(source: str, rows: Mapping[str, int]) -> int:
                 "cut them to one length"
             )
     return length
-
-
-def check_same(source: str, first: str, expected: pa.Schema, schema: pa.Schema) -> None:
-    """Refuse a part (file, element) whose columns or types differ from those of the first part.
-
-    Raises
-    ------
-    InputError
-        Naming the part and the first column that differs.
-    """
-    missing = [name for name in expected.names if name not in schema.names]
-    if missing:
-        raise InputError(f'{source}: column "{missing[0]}" is missing, {first} has it; all parts need the same columns')
-    extra = [name for name in schema.names if name not in expected.names]
-    if extra:
-        raise InputError(f'{source}: column "{extra[0]}" is not in {first}; all parts need the same columns')
-    for field in expected:
-        type_ = schema.field(field.name).type
-        if type_ != field.type:
-            raise InputError(
-                f'{source}: column "{field.name}" has type {type_}, in {first} {field.type}; cast it so that all agree'
-            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -114,6 +114,33 @@ def are_numbers(text: Any, digits: int, mark: str | None) -> bool:
         if not _native.are_numbers(ends, byte_array(texts or b""), digits, mark):
             return False
     return True
+
+
+Rule = tuple[int, str | None]  # most digits of whole numbers, and the decimal mark of others
+
+
+def columns_of_numbers(rows: Bytes, delimiter: str, rules: Sequence[Rule | None]) -> list[bool]:
+    """Which columns of CSV hold plain numbers alone, as `are_numbers` has them, or nothing.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (bytes,), uint8
+        Complete rows without their header.
+    delimiter : str
+        Separator of fields.
+    rules : sequence of (int, str or None) or None
+        For each column of the file most digits and the decimal mark; None for those that are not asked for.
+
+    Returns
+    -------
+    list of bool
+        False also where only parsing can decide: for quoted fields, words for a missing value, and all columns of rows
+        that have another number of fields.
+    """
+    if _native is None or not any(rules):
+        return [False] * len(rules)
+    numbers: list[bool] = _native.columns_of_numbers(rows, delimiter, [rule or (0, None) for rule in rules])
+    return numbers
 
 
 _native: Any = import_module("gpuvgm._native") if native_is_built() else None

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gpuvgm.io.text_blocks import are_numbers
+from gpuvgm.io.text_blocks import Rule, are_numbers
 from gpuvgm.shortage import ARROW_PROBLEMS
 
 Text = Any  # an Arrow array of texts
@@ -146,6 +146,12 @@ def readings_of(text: Text, before: Sequence[TextReading]) -> tuple[TextReading,
         if any(reading in narrower.wider for narrower in readings) or (reading.may_hold(first) and reading.holds(text)):
             readings.append(reading)
     return tuple(readings)
+
+
+def rule_of(readings: Sequence[TextReading]) -> Rule | None:
+    """The rule of numbers all of which have every one of the readings; None where there is none."""
+    first = readings[0] if readings else NONE
+    return first.number if all(reading in first.wider for reading in readings[1:]) else None
 
 
 def common_readings(parts: Sequence[Sequence[TextReading]]) -> list[TextReading]:

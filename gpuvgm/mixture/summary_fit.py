@@ -12,7 +12,6 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
-from gpuvgm.config import LARGEST_FIT_ERROR, MOST_REFINEMENTS
 from gpuvgm.engines import Engine
 from gpuvgm.errors import Results
 from gpuvgm.mixture.accumulate import CELL_FRAME, ColumnMoments, hard_start, mean_and_variance
@@ -25,6 +24,8 @@ from gpuvgm.mixture.statistics import Statistics
 from gpuvgm.summary.grid import MASS_BITS, Floats, Grid, Ints, Masses, build_grid, midpoint_keys, values_of
 from gpuvgm.summary.summary import Cells
 
+LARGEST_FIT_ERROR = 1e-8  # of the fit on a summary, to the exact one, in units of sigma
+MOST_REFINEMENTS = 2  # of the grid, before the exact algorithm takes over
 CHECKED_ITERATIONS = 20  # of EM from the end of a fit, on other cells too, to see what the cells cost
 FIRST_LOOKS = (1, 4)  # of them: each further one adds no more than one of these, so that they often suffice
 COARSE_TO_FINE = 4.0  # the error falls with the third power of the width, to 1/7 of the difference; twice that is kept

@@ -58,6 +58,8 @@ def advice(name: str, column: ColumnFigures) -> list[Advice]:
     problems = list(_of_values(column))
     if column.profile is not None and column.has_modes:
         problems += [*_of_fit(column.profile), *_of_modes(column, column.profile), *_of_spikes(name, column.profile)]
+        # Most columns use all their components, and nothing is wrong with them.
+        problems += _of_components(column.profile) if any(one.sort == "warning" for one in problems) else ()
     return problems
 
 
@@ -173,6 +175,9 @@ def _of_fit(profile: NumberProfile) -> Iterator[Advice]:
             f"The fit may be {short(fit.fit_error)} sigma away from that on every row.",
             'Fit with algorithm="exact" if that matters.',
         )
+
+
+def _of_components(profile: NumberProfile) -> Iterator[Advice]:
     active = sum(mode.weight is not None for mode in profile.modes)
     if active == profile.components > 1:
         yield Advice(

@@ -469,7 +469,7 @@ def tell_of_samples(
     lost = [one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]]
     if lost:
         told = f"samples have no values of {listed(lost)}, which is not modelled: declare its kind or leave it out"
-        warn(told, InferenceWarning)
+        warn(told, InferenceWarning, ("lost", *lost))
     if model.real_values:
         warn(model.describe_real_values(), InferenceWarning)
     keys = [spec for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "key"]
@@ -477,11 +477,13 @@ def tell_of_samples(
     if found:
         told = f"samples have new values of {', '.join(found)}, each of which names someone in several rows"
         warn(
-            f'{told}: declare {{"keep": True}} for the real ones, and {{"key": True}} for others such', InferenceWarning
+            f'{told}: declare {{"keep": True}} for the real ones, and {{"key": True}} for others such',
+            InferenceWarning,
+            ("keys", *(spec.name for spec in keys)),
         )
     seen = [*lost, *(spec.name for spec in keys)]
-    for text in () if fitted_by_user else warnings_of_samples(model, seen, network=network):
-        warn(text, InferenceWarning)
+    for text, cause in () if fitted_by_user else warnings_of_samples(model, seen, network=network):
+        warn(text, InferenceWarning, cause)
     if ways:
         _LOG.info("%s", describe_unmodelled(model, forms, attributes))
 

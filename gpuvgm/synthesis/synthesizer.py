@@ -22,6 +22,7 @@ from gpuvgm.columns.base import FittedColumn
 from gpuvgm.columns.model import TableModel
 from gpuvgm.columns.records import document_of, read_record
 from gpuvgm.columns.rules import whole
+from gpuvgm.config import Flavor
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
@@ -310,6 +311,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         out: Path_ | None = None,
         first_row: int = 0,
         seed: int | None = None,
+        flavor: Flavor | None = None,
         resume: bool = False,
     ) -> Any:
         """Draw rows. Each depends on the seed and its number only, so that parts can be drawn apart.
@@ -334,6 +336,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
             Number of the first row; of a folder a multiple of 2^26, the rows of a file.
         seed : int, optional
             0 to 2^64 - 1; by default that of the fit.
+        flavor : {"spark"}, optional
+            For `out`: as for `TableTransformer.transform`.
         resume : bool
             Keep the complete files of a folder whose writing was interrupted.
 
@@ -370,7 +374,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         part, row_seed = RowRange(first_row, n), self._seed_of(first_row, n, seed)
         report = None if self.progress is None else partial(_report_rows, self.progress, n)
         if out is not None:
-            return self._write(sampler, part, row_seed, out, report, resume=resume)
+            return self._write(sampler, part, row_seed, out, report, flavor=flavor, resume=resume)
         batches: list[pa.RecordBatch] = []
         LocalExecutor(self.threads, report).map_blocks(
             lambda block: sampler.rows(block.first_row, block.rows, row_seed), part.ranges(BLOCK_ROWS), batches.append
@@ -415,11 +419,19 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         return restored_sample(self.transformer_, drawn.to_batches(), schema)
 
     def _write(
-        self, sampler: Sampler, part: RowRange, seed: int, out: Path_, report: Any, *, resume: bool
+        self,
+        sampler: Sampler,
+        part: RowRange,
+        seed: int,
+        out: Path_,
+        report: Any,
+        *,
+        flavor: Flavor | None,
+        resume: bool,
     ) -> RunSummary:
         metadata = {"gpuvgm.kind": "sample", "gpuvgm.seed": str(seed), "gpuvgm.digest": self._digest(sampler)}
         metadata |= metadata_for_pandas(self.transformer_.pandas_dtypes_, sampler.schema)
-        generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, metadata)
+        generator = Generator(sampler.rows, sampler.schema, seed, BLOCK_ROWS, metadata, flavor)
         cluster = executor_for(self.executor, EncodedTable("the sample", "path", sampler.schema))
         executor = LocalExecutor(self.threads, report) if cluster is None else cluster.reporting(report)
         return write_generated(generator, out, part, FILE_ROWS, executor, resume=resume)

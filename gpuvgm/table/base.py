@@ -12,7 +12,7 @@ from functools import partial
 from inspect import signature
 from os import PathLike, fspath
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ from gpuvgm.config import (
     Algorithm,
     Compression,
     Effort,
+    Flavor,
     Infinities,
     InvalidRows,
     Layout,
@@ -337,8 +338,8 @@ class BaseTransformer(NamedParameters):
         self._take(fitted)
         if fitted.failed:
             raise ColumnsFailed(fitted.failed, len(fitted.columns))
-        for text in () if silent else warnings_of(self.model_):
-            warn(text, InferenceWarning)
+        for text, cause in () if silent else warnings_of(self.model_):
+            warn(text, InferenceWarning, cause)
 
     def _sample_of_fit(self, table: Source, names: Sequence[str], seed: int) -> tuple[Source, int]:
         """The rows to fit on, all or a sample of them, and the bytes of the sample."""
@@ -466,7 +467,7 @@ class BaseTransformer(NamedParameters):
             modes = [name for column in self.model_.encoded if column.width > 1 for name in column.compact_names()[-1:]]
             if modes:
                 remark = 'numbers of modes, which an estimator takes for quantities: give layout="onehot"'
-                warn(f"{listed(modes, 3)}: {remark}")
+                warn(f"{listed(modes, 3)}: {remark}", cause=("modes", *self.model_.names))
         return self.transform(table, **options)
 
     def transform(
@@ -483,10 +484,11 @@ class BaseTransformer(NamedParameters):
         first_row: int = 0,
         return_unseen: bool = False,
         out: Path_ | None = None,
-        part_rows: int = PART_ROWS,
+        part_rows: int | Literal["file"] = PART_ROWS,
         partitioned: bool = False,
         compression: Compression | None = None,
         row_group_rows: int | None = None,
+        flavor: Flavor | None = None,
         resume: bool = False,
     ) -> Any:
         """Encode rows as scalars and modes.
@@ -514,8 +516,8 @@ class BaseTransformer(NamedParameters):
         out : path, optional
             Parquet file to write, or, if the name has no ending, a folder of such files. Then a `RunSummary` is
             returned.
-        part_rows : int
-            Rows of each file of a folder.
+        part_rows : {"file"} or int
+            Rows of each file of a folder; "file" writes one file for each file of the source, in their order.
         partitioned : bool
             Write the folders ``key=value`` that the files of the source lie in. As there, files lack the columns that
             the names of their folders say.
@@ -524,6 +526,8 @@ class BaseTransformer(NamedParameters):
             and the codec (none or LZ4) that are the fastest.
         row_group_rows : int, optional
             Rows of the files' row groups; by default 2^20, or fewer so that a group has at most 32 MiB.
+        flavor : {"spark"}, optional
+            Write columns whose types Spark does not read in Parquet as others that it reads; see docs/how-to/spark.md.
         resume : bool
             Continue a folder whose writing was interrupted, with the same source, model and options. Files that are
             complete, which their checksums tell, are kept. Without `resume` they are an error, and stay.
@@ -564,7 +568,7 @@ class BaseTransformer(NamedParameters):
         if lazily is not None:
             need = partial(_need_of, table, coding)
             return lazily(coding.schema, partial(self._batches, "transform", table, need, coding, coding.columns))
-        parquet = ParquetOptions(partitioned, compression, row_group_rows)
+        parquet = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
         with self._run("transform", table, partial(_need_of, table, coding, out, row_group_rows)) as run:
             coding = replace(coding, engine=run.engine)
             if out is None:
@@ -572,7 +576,7 @@ class BaseTransformer(NamedParameters):
                 return (encoded, unseen.rows()) if return_unseen else encoded
             naming = {key: settings[key] for key in ("names", "keep_original") if settings[key]}
             run_settings = coding.asked(table) | {"part_rows": part_rows} | naming | parquet.asked
-            parts = Parts(target_of(table, out), coding.schema, run_settings, part_rows, parquet)
+            parts = Parts(target_of(table, out), coding.schema, run_settings, _rows_of_part(part_rows), parquet)
             return write_rows(run, coding.columns, parts, coding.batches, resume=resume)
 
     def _lazily(self, table: Source, out: Path_ | None, extra: str | None) -> Lazily | None:
@@ -756,10 +760,11 @@ class BaseTransformer(NamedParameters):
         return_valid: bool = False,
         invalid: InvalidRows = "mask",
         out: Path_ | None = None,
-        part_rows: int = PART_ROWS,
+        part_rows: int | Literal["file"] = PART_ROWS,
         partitioned: bool = False,
         compression: Compression | None = None,
         row_group_rows: int | None = None,
+        flavor: Flavor | None = None,
         resume: bool = False,
     ) -> Any:
         """Decode rows to values of the columns' own types.
@@ -779,13 +784,15 @@ class BaseTransformer(NamedParameters):
         out : path, optional
             File to write (Parquet, or CSV where it ends in .csv or .csv.gz), or a folder of Parquet files (a name
             without an ending); a `RunSummary` is returned then.
-        part_rows : int
-            Rows of each file of a folder.
+        part_rows : {"file"} or int
+            Rows of each file of a folder; "file" writes one file for each file of the source, in their order.
         partitioned : bool
             As for `transform`.
         compression : {"zstd", "snappy", "none"}, optional
             As for `transform`.
         row_group_rows : int, optional
+            As for `transform`.
+        flavor : {"spark"}, optional
             As for `transform`.
         resume : bool
             Go on with a folder whose writing was cut short: the same source, model and options; what is there, and
@@ -817,7 +824,7 @@ class BaseTransformer(NamedParameters):
             return decode_lazily(self._alone(), table, template.text, invalid, return_valid=return_valid)
         encoded_table = EncodedTable(table.name, "matrix" if holds_matrices(table) else table.flavour, table.schema)
         decoding = Decoding("reference", model, encoded_table, template, check=return_valid, drop=invalid == "drop")
-        parquet = ParquetOptions(partitioned, compression, row_group_rows)
+        parquet = ParquetOptions(partitioned, part_rows == "file", compression, row_group_rows, flavor)
 
         def need() -> Need:
             schema = decoded_schema(model, decoding.reader().passthrough)
@@ -835,7 +842,9 @@ class BaseTransformer(NamedParameters):
             if out is not None:
                 run_settings = decoding.asked(table) | {"part_rows": part_rows} | parquet.asked
                 schema = schema.with_metadata(metadata_for_pandas(self.pandas_dtypes_, schema))
-                parts = Parts(target_of(table, out), schema, run_settings, part_rows, parquet, decoded=True)
+                parts = Parts(
+                    target_of(table, out), schema, run_settings, _rows_of_part(part_rows), parquet, decoded=True
+                )
                 return write_rows(run, reader.names, parts, decoding.batches, resume=resume)
             blocks: list[Decoded] = []
             run.executor.map_blocks(run.prepared(decoding.rows, reader), reader.blocks(run), blocks.append)
@@ -1227,6 +1236,11 @@ def _label_of(stored: Any) -> Any:
 
 def _fields(table: Source, names: Sequence[str]) -> pa.Schema:
     return pa.schema([table.schema.field(name) for name in names])
+
+
+def _rows_of_part(part_rows: int | Literal["file"]) -> int:
+    """Rows of a file, as long as the files of the source do not say it."""
+    return PART_ROWS if part_rows == "file" else part_rows
 
 
 def _need_of(table: Source, coding: Coding, out: Path_ | None = None, group_rows: int | None = None) -> Need:

@@ -160,12 +160,15 @@ class FitReport:
         return lines + html_table(["column", *titles, "reason"], table)
 
 
-def warnings_of(model: TableModel) -> list[str]:
+Told = tuple[str, tuple[str, ...]]  # a warning, and what it is about
+
+
+def warnings_of(model: TableModel) -> list[Told]:
     """Warnings of choices that the user may not want, each with its remedy."""
     return [*_column_warnings(model, '"id", "pass" or "drop"', ()), *_network_warnings(model, '"pass" or "drop"')]
 
 
-def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bool) -> list[str]:
+def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bool) -> list[Told]:
     """Warnings of a generator, whose samples have no values of passthrough columns.
 
     Columns in `skip` are named by another warning. Warnings of scalars and widths are for networks: a generator from
@@ -174,15 +177,18 @@ def warnings_of_samples(model: TableModel, skip: Collection[str], *, network: bo
     return [*_column_warnings(model, '"id" or "drop"', skip), *(_network_warnings(model, '"drop"') if network else ())]
 
 
-def _column_warnings(model: TableModel, kinds: str, skip: Collection[str]) -> list[str]:
+def _column_warnings(model: TableModel, kinds: str, skip: Collection[str]) -> list[Told]:
     """Warnings for any model; `kinds` are those to declare for columns that it should not learn."""
     inferred = [spec for spec in model.schema.columns if not spec.is_declared]
     word_columns = {column.name for column in model.numeric if column.codec.plain.word_values}
     integer_columns = [column.name for column in model.numeric if pa.types.is_integer(column.decoded_type)]
     codes = {*filter(CODE_NAME.search, integer_columns)}  # movie_id, movieId or ZIP, whose size says nothing
     unseen = [spec for spec in inferred if spec.kind in ("id", "pass") and spec.name not in skip]
+    remaining_kinds = kinds
+    if any(spec.kind == "id" for spec in unseen):  # it is one already
+        remaining_kinds = kinds.removeprefix('"id"').lstrip(", ").removeprefix("or ")
     texts = [
-        _warning(unseen, "the model does not see", f"declare their kind, or {kinds} if that is meant"),
+        _warning(unseen, "the model does not see", f"declare their kind, or {remaining_kinds} if that is meant"),
         _warning(
             [spec for spec in inferred if spec.name in word_columns],
             "words among values are kept as words:",
@@ -194,10 +200,10 @@ def _column_warnings(model: TableModel, kinds: str, skip: Collection[str]) -> li
             f'declare the kind "categorical", {kinds} if they are',
         ),
     ]
-    return [text for text in texts if text]
+    return [told for told in texts if told[0]]
 
 
-def _network_warnings(model: TableModel, kinds: str) -> list[str]:
+def _network_warnings(model: TableModel, kinds: str) -> list[Told]:
     """Warnings of the columns that a network sees."""
     width, inferred = model.onehot_width, [spec for spec in model.schema.columns if not spec.is_declared]
     scalars = {column.name: column for column in model.columns if isinstance(column, IntervalColumn)}
@@ -208,15 +214,17 @@ def _network_warnings(model: TableModel, kinds: str) -> list[str]:
     ]
     remedy = f'declare max_categories, encoding="onehot" or the kind {kinds}'
     texts = [_warning(specs, "one scalar stands for all categories of", remedy)] if specs else []
+    names = model.schema.names
     if width == 0:
-        texts.append(f"{widths_line(model.widths)}: a network learns nothing of the table")
+        texts.append((f"{widths_line(model.widths)}: a network learns nothing of the table", ("width", *names)))
     elif width > min(WIDE, max(NARROW, model.rows // ROWS_PER_COLUMN)):
-        texts.append(f"{widths_line(model.widths)}: declare the kind {kinds}, or max_categories")
+        texts.append((f"{widths_line(model.widths)}: declare the kind {kinds}, or max_categories", ("width", *names)))
     return texts
 
 
-def _warning(specs: Sequence[ColumnSpec], statement: str, remedy: str) -> str:
+def _warning(specs: Sequence[ColumnSpec], statement: str, remedy: str) -> Told:
     """A warning: a statement on some columns with the reasons of each, and the remedy; "" without columns."""
     names = [f'"{shortened(printable(spec.name))}" ({spec.reason})' for spec in specs[:MOST_TOLD]]
     suffix = f" and {len(specs) - MOST_TOLD} more" if len(specs) > MOST_TOLD else ""
-    return f"{statement} {', '.join(names)}{suffix}: {remedy}" if specs else ""
+    text = f"{statement} {', '.join(names)}{suffix}: {remedy}" if specs else ""
+    return text, (statement, *(spec.name for spec in specs))

@@ -31,7 +31,7 @@ from gpuvgm.columns.records import LARGEST_WHOLE, Count, read_record, text
 from gpuvgm.columns.records import refuse as refuse_part
 from gpuvgm.columns.rules import whole
 from gpuvgm.columns.schema import TableSchema
-from gpuvgm.errors import LONGEST_LIST, UPGRADE, InputError, ModelFileError, shortened
+from gpuvgm.errors import UPGRADE, InputError, ModelFileError, shortened
 from gpuvgm.files import partial_of, replace_folder
 from gpuvgm.io import Given, Location, RemoteFile, check_folder_of, location_of, refuse_read_only, write_bytes
 from gpuvgm.io.locations import naming_file
@@ -80,6 +80,7 @@ class _Document:
 
 
 _MOST_DEPTH = 32
+LONGEST_CAUSE = 300  # letters of what is wrong with a file, in a message
 MODEL_KEY = "gpuvgm.model"  # metadata of encoded files: the fingerprint of the model
 NAMES_KEY = "gpuvgm.names"  # the template of the columns' names, where it is another than the default
 _FOREIGN = re.compile(r"\.(?!gpuvgm$)[A-Za-z]\w*")  # an ending, and no number of a version
@@ -391,7 +392,7 @@ def _json_member(target: Location, name: str, body: bytes) -> dict[str, Any]:
         document = json.loads(body, object_hook=from_plain, parse_constant=_refuse_constant)
     except (ValueError, TypeError, RecursionError) as error:
         raise ModelFileError(
-            f"{target}: {name} is damaged ({shortened(str(error), LONGEST_LIST)}); copy the model again"
+            f"{target}: {name} is damaged ({shortened(str(error), LONGEST_CAUSE)}); copy the model again"
         ) from error
     if not isinstance(document, dict):
         raise ModelFileError(f"{target}: {name} is damaged; copy the model again")
@@ -454,7 +455,7 @@ def _zip_reader(target: Location, archive: zipfile.ZipFile, size: int) -> _Reade
                 return member.read(min(most, bound) + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise ModelFileError(
-                f"{target}: {name} is damaged ({shortened(str(error), LONGEST_LIST)}); copy the model again"
+                f"{target}: {name} is damaged ({shortened(str(error), LONGEST_CAUSE)}); copy the model again"
             ) from error
 
     return read

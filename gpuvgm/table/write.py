@@ -16,7 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from gpuvgm.columns.rules import choice, none, whole
 from gpuvgm.columns.unseen import UnseenCounts, UnseenRows
-from gpuvgm.config import Compression
+from gpuvgm.config import Compression, Flavor
 from gpuvgm.errors import EnvironmentProblem, InputError, SourceChangedError, counted, counted_values, listed
 from gpuvgm.execution.context import Run, check_reachable
 from gpuvgm.execution.local import CallerExecutor, DeviceExecutor, Executor, LocalExecutor
@@ -50,6 +50,7 @@ from gpuvgm.io import (
 from gpuvgm.io.hive import folder_names
 from gpuvgm.io.locks import locked
 from gpuvgm.io.manifest import Manifest, inside, name_below, read_manifest, refuse_other_run, still_fits
+from gpuvgm.io.spark_types import spark_batch
 from gpuvgm.io.threads import result_of
 
 PART_ROWS = 1 << 24
@@ -125,10 +126,14 @@ class ParquetOptions:
     ----------
     partitioned : bool
         Whether rows of the source's folders `key=value` are written to such folders.
+    by_file : bool
+        Whether each file of the source becomes one file of the folder.
     compression : {"zstd", "snappy", "none"}, optional
         Codec of all columns; by default each has what is the fastest.
     row_group_rows : int, optional
         Rows of a row group.
+    flavor : {"spark"}, optional
+        Write the types that Spark reads.
 
     Raises
     ------
@@ -137,12 +142,15 @@ class ParquetOptions:
     """
 
     partitioned: bool = False
+    by_file: bool = False
     compression: Compression | None = None
     row_group_rows: int | None = None
+    flavor: Flavor | None = None
 
     def __post_init__(self) -> None:
         (choice(Compression) | none)(self.compression, "compression")
         (whole(1) | none)(self.row_group_rows, "row_group_rows")
+        (choice(Flavor) | none)(self.flavor, "flavor")
 
     @property
     def asked(self) -> dict[str, Any]:
@@ -168,22 +176,30 @@ class FolderRows(NamedTuple):
     files: int
 
 
-def folders_of(source: Source, part_rows: int) -> tuple[FolderRows, ...]:
-    """Rows of a source by the folders `key=value` that its files lie in.
+def _files_of(source: Source, options: ParquetOptions) -> Sequence[Any]:
+    """Files of a source, each of which says how many rows it has.
 
     Raises
     ------
     InputError
-        Where there are no such folders, or files do not say how many rows they have.
+        Where there are none, or they do not lie in folders `key=value` while the rows are to be written to such.
     """
     files = source.parts if isinstance(source, FileSource) else ()
-    if not any(file.keys for file in files):
+    if options.partitioned and not any(file.keys for file in files):
         raise InputError(f"{source.name}: does not lie in folders key=value; write without partitioned")
+    if not files:
+        raise InputError(f"{source.name}: has no files to write one for each; give part_rows a number of rows")
     if source.rows is None:
+        name, option = ("folder", "partitioned") if options.partitioned else ("file", 'part_rows="file"')
         raise InputError(
-            f"{source.name}: CSV does not say how many rows a folder has; write without partitioned, or "
+            f"{source.name}: CSV does not say how many rows a {name} has; write without {option}, or "
             "from Parquet or Arrow files"
         )
+    return files
+
+
+def folders_of(files: Sequence[Any], part_rows: int) -> tuple[FolderRows, ...]:
+    """Rows of files by the folders `key=value` that they lie in, which have files of so many rows."""
     folders: list[FolderRows] = []
     row, file_counts = 0, Counter[str]()
     for folder, group in groupby((file for file in files if file.rows), lambda file: folder_names(file.keys)):
@@ -192,6 +208,17 @@ def folders_of(source: Source, part_rows: int) -> tuple[FolderRows, ...]:
         row += rows
         file_counts[folder] += -(-rows // part_rows)
     return tuple(folders)
+
+
+def _rows_of_files(files: Sequence[Any], *, partitioned: bool) -> tuple[FolderRows, ...]:
+    """Rows of each file, which becomes a file of its own; files without rows have a number too."""
+    starts, file_counts = accumulate((file.rows or 0 for file in files), initial=0), Counter[str]()
+    places: list[FolderRows] = []
+    for start, file in zip(starts, files, strict=False):
+        folder = folder_names(file.keys) if partitioned else ""
+        places += [FolderRows(start, folder, file_counts[folder])] if file.rows else []
+        file_counts[folder] += 1
+    return tuple(places)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +242,7 @@ class Parts:
     decoded : bool
         Whether the rows are values of the columns' own types, which one file may hold as CSV.
     folders : sequence of FolderRows
-        Which rows are written to which folder.
+        Which rows are written to which folder, or file.
     left_out : frozenset of str
         Columns that the files do not have, because the names of their folders say them.
     numbers : range, optional
@@ -238,6 +265,8 @@ class Parts:
             raise InputError(f"part_rows must be at least 1, got {self.part_rows}")
         if self.options.partitioned and self.out.suffix:
             raise InputError(f"{self.out}: one file cannot be partitioned; give a folder (a name without an ending)")
+        if self.options.by_file and self.out.suffix:
+            raise InputError(f"{self.out}: is one file, and the source may have several; give a folder")
         if self.options.asked and self.is_csv:
             raise InputError(f"{self.out}: {listed(list(self.options.asked))} cannot be chosen for CSV; leave it out")
 
@@ -247,11 +276,14 @@ class Parts:
         return self.decoded and is_csv(self.out)
 
     def partitioned_as(self, source: Source) -> Parts:
-        """The parts by the folders of a source."""
-        folders = folders_of(source, self.part_rows)
-        files: Any = source
-        keys = {key.name for file in files.parts for key in file.keys if not key.stored}
-        return replace(self, folders=folders, left_out=frozenset(keys))
+        """The parts by the folders or the files of a source."""
+        files, is_partitioned = _files_of(source, self.options), self.options.partitioned
+        keys = {key.name for file in files for key in file.keys if is_partitioned and not key.stored}
+        if not self.options.by_file:
+            return replace(self, folders=folders_of(files, self.part_rows), left_out=frozenset(keys))
+        folders = _rows_of_files(files, partitioned=is_partitioned) or self.folders
+        most = max([file.rows or 1 for file in files])
+        return replace(self, folders=folders, left_out=frozenset(keys), part_rows=most)
 
     def numbered(self, first_row: int, rows: int) -> Self:
         """The parts for generated rows: files are numbered by their rows, and other runs may write other files."""
@@ -264,13 +296,18 @@ class Parts:
         """Columns of the files."""
         return [name for name in self.schema.names if name not in self.left_out]
 
+    @property
+    def file_schema(self) -> pa.Schema:
+        """Columns of the files, in the types that are written."""
+        schema = pa.schema([self.schema.field(name) for name in self.columns])
+        return schema if self.options.flavor is None else spark_batch(pa.RecordBatch.from_pylist([], schema)).schema
+
     def sink(self, path: Location, threads: int, first_row: int) -> Any:
         """A sink for the file that begins with a row, encoded by `threads`: a ParquetSink or a CsvSink."""
         metadata = {key.decode(): value.decode() for key, value in (self.schema.metadata or {}).items()}
-        schema = pa.schema([self.schema.field(name) for name in self.columns])
         make: Any = decoded_sink if self.decoded else ParquetSink
         options = {"compression": self.options.compression, "row_group_rows": self.options.row_group_rows}
-        return make(path, schema, metadata, threads=threads, **options)
+        return make(path, self.file_schema, metadata, threads=threads, **options)
 
     def file(self, first_row: int, threads: int) -> Any:
         """A sink for the file that begins with a row; its folder is made first."""
@@ -541,7 +578,7 @@ def write_parts(run: Run, columns: Sequence[str], parts: Parts, encode: Encode, 
         run would be lost.
     """
     start, source = time.perf_counter(), run.source
-    parts = parts.partitioned_as(source) if parts.options.partitioned else parts
+    parts = parts.partitioned_as(source) if parts.options.partitioned or parts.options.by_file else parts
     if resume and not source.identified:
         raise InputError(
             f"{source.name}: rows in memory cannot be told from those of a run that was cut short; write without resume"

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gpuvgm import TableTransformer
 from gpuvgm.columns.coverage import Stretches, covered_by, modes_of_tails, tail_modes, with_needed
+from gpuvgm.errors import UnseenWarning
 
 RANDOM = np.random.default_rng(11)
 LIMIT = np.float32(0.99)
@@ -153,13 +154,13 @@ def test_the_report_shows_tail_modes() -> None:
     assert (clean.clipped_share, clean.invalid_rows) == (0.0, 0)
 
 
-def test_values_outside_the_training_range_are_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.filterwarnings("error")
+def test_values_outside_the_training_range_are_told_of_once() -> None:
     x = np.random.default_rng(1).normal(size=4_000)
     transformer = TableTransformer(random_state=0).fit({"x": x, "y": x})
     transformer.transform({"x": x, "y": x})
     transformer.evaluate({"x": [1e6], "y": [0.0]})
-    assert not caplog.records
-    transformer.set_params(block_rows=1_000).transform({"x": np.r_[x, 1e6, -1e9, x], "y": np.zeros(8_002)})
-    (record,) = caplog.records
-    assert record.getMessage().startswith('column "x": 2 values outside the training range (first at dict, row 4000)')
-    assert "row 4000" in record.getMessage()
+    with pytest.warns(UnseenWarning) as told:
+        transformer.set_params(block_rows=1_000).transform({"x": np.r_[x, 1e6, -1e9, x], "y": np.zeros(8_002)})
+    (text,) = map(str, (warning.message for warning in told))
+    assert text == 'column "x": 2 values outside the training range (first at dict, row 4000)'

@@ -11,7 +11,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm import TableTransformer
-from gpuvgm.errors import InputError
+from gpuvgm.errors import InputError, UnseenWarning
 from gpuvgm.io import MANIFEST
 
 ROWS = 6_000
@@ -75,9 +75,11 @@ def test_values_are_counted_by_sort(fitted, table, strange, layout, block_rows):
     assert len(encoded) == ROWS
 
 
-def test_each_column_is_told_of_once(fitted, strange, caplog):
-    fitted.set_params(block_rows=1_024).transform(strange)
-    assert [record.getMessage() for record in caplog.records] == [
+def test_each_column_is_told_of_once(fitted, strange):
+    with pytest.warns(UnseenWarning) as told:
+        fitted.set_params(block_rows=1_024).transform(strange)
+    assert all(warning.filename == __file__ for warning in told)
+    assert [str(warning.message) for warning in told] == [
         'column "amount": 3 values outside the training range (first at pyarrow.Table, row 2000)',
         'column "amount": 2 values off the step that training rows lie on (first at pyarrow.Table, row 3000)',
         'column "age": 2 values outside the training range (first at pyarrow.Table, row 10)',
@@ -85,10 +87,11 @@ def test_each_column_is_told_of_once(fitted, strange, caplog):
     ]
 
 
-def test_batches_tell_at_their_end(fitted, strange, caplog):
+def test_batches_tell_at_their_end(fitted, strange):
     batches = fitted.iter_batches(strange, 500, layout="compact")
-    assert sum(batch.num_rows for batch in batches) == ROWS
-    assert len(caplog.records) == 4
+    with pytest.warns(UnseenWarning) as told:
+        assert sum(batch.num_rows for batch in batches) == ROWS
+    assert len(told) == 4
 
 
 def test_far_values_kept_exactly_are_outside_and_not_clipped(table, strange):

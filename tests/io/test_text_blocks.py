@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuvgm.engines import native_is_built
 from gpuvgm.errors import InputError
+from gpuvgm.io import csv as csv_files
 from gpuvgm.io import open_source, text_blocks
 from gpuvgm.io.text_types import COMMA_FLOAT, EXACT, FLOAT, LONG, READINGS, SHORT, TextReading, readings_of
 from tests.io.conftest import rows_of
@@ -78,6 +80,86 @@ def test_numbers_are_what_patterns_say(reading: TextReading, texts: list[str | N
     expected = all(re.fullmatch(reading.pattern, text) for text in there)
     assert text_blocks.are_numbers(array, *reading.number) == expected
     assert text_blocks.are_numbers(pa.chunked_array([array, array]), *reading.number) == expected
+
+
+RULES: list[Any] = [(15, None), (15, "."), (18, None), None]
+
+
+def parsed(text: str, delimiter: str) -> list[list[str]] | None:
+    """Columns of rows as Arrow parses them; None where it refuses them."""
+    options = pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    names = pyarrow.csv.ReadOptions(column_names=["a", "b"], use_threads=False)
+    convert = pyarrow.csv.ConvertOptions(
+        column_types={"a": pa.string(), "b": pa.string()}, quoted_strings_can_be_null=True
+    )
+    try:
+        return [
+            column.to_pylist() for column in pyarrow.csv.read_csv(io.BytesIO(text.encode()), names, options, convert)
+        ]
+    except pa.ArrowInvalid:
+        return None
+
+
+@NATIVE
+@given(
+    text=st.text('0119.,-e;"\n\r a', max_size=24),
+    delimiter=st.sampled_from(",;"),
+    rules=st.tuples(st.sampled_from(RULES), st.sampled_from(RULES)),
+)
+def test_columns_of_numbers_are_those_that_arrow_parses(text: str, delimiter: str, rules: Any) -> None:
+    told = text_blocks.columns_of_numbers(byte_array(text), delimiter, rules)
+    columns = parsed(text, delimiter)
+    if columns is None:
+        assert told == [False, False] or not text.strip("\r\n")
+        return
+    for values, rule, is_told in zip(columns, rules, told, strict=True):
+        filled = pa.array([value for value in values if value], pa.string())
+        expected = rule is not None and text_blocks.are_numbers(filled, *rule)
+        assert is_told <= expected, "a column is told to be numbers only where Arrow's text of it is"
+        if '"' not in text:
+            assert is_told == expected
+
+
+@NATIVE
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("1,2.5\n-3,4\n", [True, True]),
+        ("1,\n,4\r\n\r\n 5 ,6", [True, True]),
+        ("1,2.5\n1.5,2\n", [False, True]),
+        ("01,x\n", [False, False]),
+        ('1,"2"\n', [True, False]),
+        ('"a,\n""b""",2\n', [False, True]),
+        ('"a"b,2\n"",3', [False, True]),
+        ("1,2\n3\n", [False, False]),
+        ("1,2,3\n", [False, False]),
+        ('1,"2\n', [False, False]),
+        ("1,NA\n", [True, False]),
+        ("1234567890123456,1e5\n", [False, True]),
+    ],
+)
+def test_columns_of_numbers(text: str, told: list[bool]) -> None:
+    assert text_blocks.columns_of_numbers(byte_array(text), ",", [(15, None), (15, ".")]) == told
+    assert text_blocks.columns_of_numbers(byte_array(text), ",", [(15, None), None]) == [told[0], False]
+
+
+def test_numbers_are_not_parsed_to_find_their_types(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the first block, which says what a column may be, all others are told by the loop, where it is compiled."""
+    rows = [f"{row},{row / 8},{row % 7}\n" for row in range(40_000)]
+    (tmp_path / "t.csv").write_text("a,b,c\n" + "".join(rows))
+    monkeypatch.setattr(text_blocks, "BLOCK", 1 << 14)
+    parse, texts = csv_files.parse_rows, []
+
+    def counting(text: Any, delimiter: str, types: Any = None, **options: Any) -> Any:
+        texts.append((types or {}).keys())
+        return parse(text, delimiter, types, **options)
+
+    monkeypatch.setattr(csv_files, "parse_rows", counting)
+    assert open_source(tmp_path / "t.csv").schema.types == [pa.int64(), pa.float64(), pa.int64()]
+    expected = len(list(csv_files.row_blocks(tmp_path / "t.csv", ","))) + 1
+    assert expected > 9 and (len(texts) < expected / 2) == native_is_built()
+    (tmp_path / "u.csv").write_text("a,b,c\n" + "".join(rows) + "x,1,007\n")
+    assert open_source(tmp_path / "u.csv").schema.types == [pa.string(), pa.float64(), pa.string()]
 
 
 @given(texts=st.lists(st.text("0011200999+-.,eEinfNA \t", max_size=8), min_size=1, max_size=3))

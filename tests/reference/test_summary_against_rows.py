@@ -9,7 +9,7 @@ import pytest
 from gpuvgm import TableTransformer
 from gpuvgm.columns.numeric import NumberPlan, plan_numbers
 from gpuvgm.columns.schema import ColumnRequest, ColumnSpec
-from gpuvgm.config import LARGEST_FIT_ERROR, EncodingRules, FitConfig
+from gpuvgm.config import EncodingRules, FitConfig
 from gpuvgm.engines import get_engine
 from gpuvgm.execution.context import Run
 from gpuvgm.execution.local import LocalExecutor
@@ -19,7 +19,7 @@ from gpuvgm.mixture.accumulate import CELL_FRAME, hard_start, mean_and_variance,
 from gpuvgm.mixture.em import Stopping, fit_mixture
 from gpuvgm.mixture.posterior import Posterior, prior_of
 from gpuvgm.mixture.rows import Rows
-from gpuvgm.mixture.summary_fit import ColumnFit, fit_cells
+from gpuvgm.mixture.summary_fit import LARGEST_FIT_ERROR, ColumnFit, fit_cells
 from gpuvgm.table.fit import FittedColumns, Stopwatch, fit_table
 from tests.harness.shapes import each_shape, shape
 

@@ -148,7 +148,11 @@ def test_whole_numbers_that_tell_rows_apart() -> None:
 
 
 def test_notes_are_no_warnings() -> None:
-    found = advice("x", evaluated(RANDOM.uniform(size=ROWS), n_components=3).columns["x"])
+    uniform = RANDOM.uniform(size=ROWS)
+    assert advice("x", evaluated(uniform, n_components=3).columns["x"]) == [], (
+        "all components are in use, and all is well"
+    )
+    found = advice("x", evaluated(uniform, np.r_[uniform, np.full(ROWS, 2.0)], n_components=3).columns["x"])
     assert [one.sort for one in found if isinstance(one, Advice) and "components are in use" in one.problem] == ["note"]
 
 

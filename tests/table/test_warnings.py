@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from sklearn.datasets import load_wine
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 from gpuvgm import TableSynthesizer, TableTransformer
@@ -34,7 +38,7 @@ def test_columns_that_the_model_does_not_see_are_named_once_with_the_remedy():
     (told,) = warned(table)
     assert told.startswith('the model does not see "number" (int64, all 2,000 sampled values different')
     assert '"note" (' in told and '"raw" (binary values' in told and '"amount"' not in told
-    assert told.endswith(': declare their kind, or "id", "pass" or "drop" if that is meant')
+    assert told.endswith(': declare their kind, or "pass" or "drop" if that is meant')  # "number" is an "id"
     declared = {"number": "id", "note": "pass", "raw": "drop"}
     TableTransformer(declared, n_components=2).fit(table)
 
@@ -94,7 +98,7 @@ def test_a_synthesizer_warns_once_of_what_is_true_of_samples():
     lost, unseen, words, codes = told_by(TableSynthesizer(random_state=0).fit, SAMPLES)
     assert lost == 'samples have no values of "note", which is not modelled: declare its kind or leave it out'
     assert unseen.startswith('the model does not see "number" (int64, all 2,000 sampled values different')
-    assert '"note"' not in unseen and unseen.endswith(': declare their kind, or "id" or "drop" if that is meant')
+    assert '"note"' not in unseen and unseen.endswith(': declare their kind, or "drop" if that is meant')
     assert words.startswith('words among values are kept as words: "delay" (text such as "')
     assert words.endswith("name those that mean a missing value in na_values")
     assert codes.startswith('by their names these numbers may be codes: "zip" (int64 with 700')
@@ -145,3 +149,44 @@ def test_a_warning_points_to_the_line_of_the_user(call):
         call(TableTransformer(random_state=0, n_components=2), table)
     ((place, line),) = {(warning.filename, warning.lineno) for warning in caught}
     assert (place, line) == (__file__, call.__code__.co_firstlineno)
+
+
+def shown(call):
+    """What Python's own filters show of a call's warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.resetwarnings()
+        warnings.simplefilter("default")
+        call()
+    return [str(warning.message) for warning in caught]
+
+
+def test_a_cause_is_told_once_in_a_process_whatever_its_figures(monkeypatch):
+    monkeypatch.setattr("gpuvgm.errors._TOLD", set())
+    table = {"amount": AMOUNT, "note": NOTES}
+    parts = [{name: values[: ROWS - cut] for name, values in table.items()} for cut in (0, 1, 2)]
+    texts = shown(lambda: [TableTransformer(n_components=2).fit(part) for part in parts])
+    assert len(texts) == 1 and "2,000" in texts[0]
+    assert len(shown(lambda: TableTransformer(n_components=2).fit({"other": NOTES, "amount": AMOUNT}))) == 1
+    assert len(warned(parts[1])) == 1, "those who ask for all warnings get them"
+
+
+def test_what_a_transform_has_not_seen_is_told_once_for_each_column(monkeypatch):
+    monkeypatch.setattr("gpuvgm.errors._TOLD", set())
+    fitted = TableTransformer(n_components=2).fit({"amount": AMOUNT, "other": AMOUNT})
+    rows = [{"amount": np.r_[AMOUNT, np.full(count, 1e9)], "other": np.r_[AMOUNT, AMOUNT[:count]]} for count in (1, 2)]
+    assert shown(lambda: [fitted.transform(part) for part in rows]) == [
+        'column "amount": 1 value outside the training range (first at dict, row 2000)'
+    ]
+
+
+def test_cross_validation_tells_what_can_be_declared_and_nothing_else(monkeypatch, caplog, capfd):
+    monkeypatch.setattr("gpuvgm.errors._TOLD", set())
+    rows, target = load_wine(return_X_y=True, as_frame=True)
+    rows["name"] = [f"wine {number}" for number in range(len(rows))]
+    pipeline = make_pipeline(TableTransformer(layout="onehot"), LogisticRegression(max_iter=1_000))
+    texts = shown(lambda: cross_val_score(pipeline, rows, target))
+    assert [text.partition(" (")[0].partition(" has")[0] for text in texts] == [
+        'the model does not see "name"',
+        "the one-hot matrix",
+    ]
+    assert not caplog.records and capfd.readouterr() == ("", "")

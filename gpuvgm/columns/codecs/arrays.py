@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import DTypeLike, NDArray
 
-from gpuvgm.arrays import CACHED_ROWS, SHORT, Array, Column, DeviceColumn, is_on_device, namespace_of, on_host
+from gpuvgm.arrays import SHORT, Array, Column, DeviceColumn, is_on_device, namespace_of, on_host
 from gpuvgm.columns.codecs.base import Bools, Number
 from gpuvgm.errors import InputError
 from gpuvgm.summary.grid import Floats
 
+CACHED_ROWS = 1 << 15  # of one step of several, whose arrays a processor's cache holds
 WIDEST = 38  # digits of 128 bits
 WIDE = pa.decimal256(WIDEST + 1, 0)  # of differences of 128 bits
 LARGE = 1e37

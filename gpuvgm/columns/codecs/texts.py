@@ -24,9 +24,10 @@ from gpuvgm.columns.records import NumberType, TextType
 from gpuvgm.columns.rules import one_of, whole
 from gpuvgm.errors import InputError, counted_values
 from gpuvgm.io.arrow import is_text_type, plain_values_of
-from gpuvgm.io.text_types import Text, parse_or_null
+from gpuvgm.io.text_types import parse_or_null
 from gpuvgm.summary.grid import Floats
 
+Text = Any  # an Arrow array of texts
 MOST_DIGITS = 15  # of a number, so that float64 tells all of them apart, also in its place within a mode
 LONGEST_VALUE = 64  # letters: such digits, as many marks between them, a sign of money and a unit are fewer
 MOST_MOMENTS = 1 << 51  # that dates and times are spread over, in the last place written, for the same reason

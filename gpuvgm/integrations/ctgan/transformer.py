@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
@@ -20,6 +20,7 @@ from gpuvgm.arrays import on_host
 from gpuvgm.columns.base import MISSING, Coded, Decoder, FittedColumn, Values
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryIndex, value_type
+from gpuvgm.columns.codecs.texts import form_of
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.config import RESEARCH_FLOOR, Algorithm, Effort, Standardize
 from gpuvgm.engines import Engine, EngineName
@@ -27,7 +28,7 @@ from gpuvgm.errors import InputError, counted_values, install_extra, listed, war
 from gpuvgm.execution.sources import any_source, lazy_frame
 from gpuvgm.integrations.ctgan.objects import ObjectTexts, object_texts
 from gpuvgm.io import Source
-from gpuvgm.io.arrow import is_number_type
+from gpuvgm.io.arrow import is_number_type, is_text_type, plain_values_of
 from gpuvgm.io.source import check_request
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.table.decode import real_scalars
@@ -169,12 +170,7 @@ class DataTransformer:
             name for name, type_ in types.items() if not (is_number_type(type_) or pa.types.is_boolean(type_))
         ]
         if non_numeric:
-            subject = (
-                f"column {listed(non_numeric)} holds"
-                if len(non_numeric) == 1
-                else f"columns {listed(non_numeric)} hold"
-            )
-            raise InputError(f"{subject} no numbers: give discrete_columns={[*discrete, *non_numeric]!r}")
+            raise _no_numbers(source, non_numeric, discrete)
         table = _ByWeight(kinds, **self._settings).fit(source if frame is None else _in_texts(frame, texts, numbers))
         table.summaries_ = {}  # nearly the raw rows, which no pickle of a synthesizer should hold
         _change_columns(table, _in_order_of_appearance)
@@ -546,6 +542,32 @@ def list_names(discrete_columns: Iterable[Any] | None) -> list[Any] | None:
     if isinstance(discrete_columns, str):
         raise InputError(f'discrete_columns="{discrete_columns}": give a list of names, ["{discrete_columns}"]')
     return None if discrete_columns is None else list(discrete_columns)
+
+
+_LOOKED_AT = 1 << 16  # first rows
+_MOST_DISCRETE = 1000  # different values among them: CTGAN gives each a one-hot column and a condition
+
+
+def _no_numbers(source: Source, names: Sequence[str], discrete: Sequence[str]) -> InputError:
+    """The error for continuous columns without numbers: they are discrete, but for text of many numbers or dates."""
+    block = next(source.blocks(names, _LOOKED_AT), None)
+    counts = {name: 0 if block is None else _different_values(block.batch.column(name)) for name in names}
+    others = [name for name in names if counts[name] <= _MOST_DISCRETE]
+    columns, hold = ("column", "holds") if len(others) == 1 else ("columns", "hold")
+    problems = [f"{columns} {listed(others)} {hold} no numbers: give discrete_columns={[*discrete, *others]!r}"]
+    problems += [
+        f'column "{name}" holds text of {counts[name]:,} different numbers or dates, too many to be discrete: convert '
+        "it; without discrete_columns, CTGAN and TVAE read it as such"
+        for name in names
+        if name not in others
+    ]
+    return InputError("; ".join(problems if others else problems[1:]))
+
+
+def _different_values(column: pa.Array[Any]) -> int:
+    """Number of different texts, if they are numbers or dates in one form; else 0."""
+    values = pa.chunked_array([plain_values_of(column)])
+    return len(values.unique()) if is_text_type(values.type) and form_of(values) is not None else 0
 
 
 def _frame_of(rows: Any) -> Any:

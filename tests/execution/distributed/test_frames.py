@@ -24,6 +24,8 @@ from gpuvgm.execution.dask import DaskExecutor
 from gpuvgm.execution.dask_frames import DaskFrame
 from gpuvgm.execution.partitions import Reading
 from gpuvgm.execution.sources import any_source
+from gpuvgm.io.arrow import common_type, promoted
+from gpuvgm.table.model_file import document_digest
 from tests.columns import tables
 from tests.execution.distributed.working import lazy_frame, model_of, parts_of, wait_until
 
@@ -337,6 +339,58 @@ def test_partitions_of_another_schema_are_named(client, frame):
     lazy = lazy_frame(parts, enforce_metadata=False)
     with pytest.raises(InputError, match=r'partition 1: column "age" has type float, in .* int8'):
         gpuvgm.TableTransformer().fit(lazy)
+
+
+def parts_that_differ(case: str) -> list[pa.Array]:
+    """Two parts of a column, of which the first has the type that holds both, or no values."""
+    many = np.arange(300)
+    return {
+        "integers": [pa.array(many * 2**33), pa.array(many % 7, pa.int32())],
+        "floats": [pa.array(many / 7), pa.array(many / 8, pa.float32())],
+        "units": [pa.array(many + 1, pa.timestamp("ns")), pa.array(many * 10**6, pa.timestamp("us"))],
+        "no values": [pa.nulls(300, pa.string()), pa.array(np.array(["a", "b", "c"])[many % 3])],
+        "dictionary": [
+            pa.array(np.array(["d", "b"])[many % 2]),
+            pa.array(np.array(["a", "b", "c"])[many % 3]).dictionary_encode(),
+        ],
+    }[case]
+
+
+@pytest.mark.filterwarnings("ignore:.*inplace:DeprecationWarning")  # Dask's reader, with pandas 3.1
+@pytest.mark.parametrize("case", ["integers", "floats", "units", "no values", "dictionary"])
+@pytest.mark.parametrize("way", ["frames", "files", "files of other names"])
+def test_partitions_that_differ_are_one_table_of_the_common_type(tmp_path, case, way):
+    parts = parts_that_differ(case)
+    type_ = common_type([part.type for part in parts])
+    whole = pa.table({"x": pa.concat_arrays([promoted(part, type_) for part in parts])})
+    for name, part in zip("ba" if way == "files of other names" else "ab", parts, strict=True):
+        table = pa.table({"x": pa.nulls(len(part)) if part.null_count and way != "frames" else part})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    if way == "files of other names":
+        whole = pa.concat_tables([whole.slice(300), whole.slice(0, 300)])
+    frames = [pa.table({"x": part}).to_pandas() for part in parts]
+    lazy = lazy_frame(frames, enforce_metadata=False) if way == "frames" else dd.read_parquet(tmp_path)
+    with dask.config.set(scheduler="threads"):
+        fitted = gpuvgm.TableTransformer().fit(lazy)
+        encoded = fitted.transform(lazy).compute().reset_index(drop=True)
+    # pandas has text as large_string
+    whole = whole.cast(pa.schema([("x", pa.large_string())])) if type_ == pa.string() else whole
+    expected = gpuvgm.TableTransformer().fit(whole)
+    assert document_digest(fitted.model_) == document_digest(expected.model_)
+    pd.testing.assert_frame_equal(encoded, expected.transform(whole).to_pandas())
+
+
+def test_files_that_dask_narrows_are_refused(tmp_path):
+    for name in "abcdef":  # Dask orders them by their hashes, so that the first is any of them
+        for other in "abcdef":
+            type_ = pa.float64() if name == other else pa.float32()
+            pq.write_table(pa.table({"x": pa.array([0.1] * 40, type_)}), tmp_path / f"{other}.parquet")
+        lazy = dd.read_parquet(tmp_path, filesystem="arrow")
+        if lazy.dtypes["x"] == "float32":
+            with pytest.raises(InputError, match=r'differ in the types of "x", .*: pass the path itself'):
+                gpuvgm.TableTransformer().fit(lazy)
+            return
+    raise AssertionError("Dask gave the common type each time")
 
 
 def test_partitions_that_change_their_length_are_named(client, frame, tmp_path):

@@ -143,6 +143,22 @@ def test_columns_that_are_no_numbers_are_named_together(kind, people):
     assert str(told.value).endswith("give discrete_columns=['stars', 'customer', 'phone']")
 
 
+def test_text_of_many_amounts_is_not_said_to_be_discrete() -> None:
+    draws = np.random.default_rng(0)
+    frame = pd.DataFrame({"city": draws.choice(["a", "b"], 4_000), "level": draws.choice(["x", "y"], 4_000)})
+    frame["price"] = [f"${value:,.2f}" for value in draws.lognormal(6, 2, 4_000)]
+    with pytest.raises(InputError) as told:
+        ours.CTGAN().fit(frame, ["city"], steps=1)
+    different = frame["price"].nunique()
+    assert str(told.value) == (
+        "column \"level\" holds no numbers: give discrete_columns=['city', 'level']; "
+        f'column "price" holds text of {different:,} different numbers or dates, too many to be discrete: convert it; '
+        "without discrete_columns, CTGAN and TVAE read it as such"
+    )
+    with pytest.raises(InputError, match='^column "price" holds text of .* different numbers or dates, too'):
+        ours.CTGAN().fit(frame[["city", "price"]], ["city"], steps=1)
+
+
 @BOTH
 def test_missing_numbers_have_a_place_by_default(kind, people):
     model = fitted(kind, people[["rate", "city"]].fillna({"city": "?"}), discrete_columns=["city"], steps=30)

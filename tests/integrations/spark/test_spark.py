@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import decimal
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ import pytest
 
 import gpuvgm
 from gpuvgm.errors import InputError, SourceChangedError
+from gpuvgm.io import open_source
 from gpuvgm.table.model_file import document_digest
 from tests.docs.pages import Block, python_blocks, run_python
 
@@ -207,6 +211,54 @@ def test_spark_reads_encoded_files(session: SparkSession, here: Any, rows: pa.Ta
 
 
 BLOCKS = python_blocks({"pyspark"})
+
+
+def test_spark_reads_files_that_are_written_for_it(session: SparkSession, tmp_path: Path) -> None:
+    count = range(100)
+    uuids = [uuid.UUID(int=number).bytes for number in count]
+    odd = pa.table(
+        {
+            "half": pa.array([number / 4 for number in count], pa.float16()),
+            "at": pa.array([dt.time(number % 24, 5, 0, number) for number in count], pa.time64("us")),
+            "second": pa.array([dt.time(number % 24) for number in count], pa.time32("s")),
+            "uuid": pa.ExtensionArray.from_storage(pa.uuid(), pa.array(uuids, pa.binary(16))),
+            "wide": pa.array([decimal.Decimal(number) for number in count], pa.decimal256(50, 2)),
+            "fine": pa.array([10**18 + number for number in count], pa.timestamp("ns", "UTC")),
+        }
+    )
+    kinds = {"uuid": "pass", "wide": "pass"}
+    transformer = gpuvgm.TableTransformer(kinds).fit(odd)
+    transformer.transform(odd, out=tmp_path / "rows.parquet", keep_original=True, flavor="spark")
+    read = session.read.parquet(str(tmp_path / "rows.parquet")).select(*odd.schema.names)
+    types = [field.dataType.simpleString() for field in read.schema]
+    assert types == ["float", "string", "string", "string", "string", "timestamp"]
+    assert read.toArrow().num_rows == 100
+    encoded = transformer.transform(odd).drop_columns(["uuid", "wide"])  # which Spark does not take from Arrow
+    decoded = spark.decode(transformer, session.createDataFrame(encoded))
+    expected = {"half": "float", "at": "string", "second": "string", "fine": "timestamp"}
+    assert expected.items() <= dict(decoded.dtypes).items()
+    assert decoded.toArrow()["at"].to_pylist() == [f"{number % 24:02}:05:00.{number:06}" for number in count]
+
+
+def test_intervals_of_months_are_named(session: SparkSession) -> None:
+    frame = session.sql("select interval '1-2' year to month as `age`, 1 as n")
+    with pytest.raises(
+        InputError, match=r'column "age" has type interval year to month, .*: cast it to months, \.cast'
+    ):
+        spark.fit(gpuvgm.TableTransformer(), frame)
+    assert frame.select(frame.age.cast("int")).collect() == [(14,)]
+
+
+def test_files_that_spark_writes_in_legacy_mode_are_told_of(session: SparkSession, tmp_path: Path) -> None:
+    session.conf.set("spark.sql.parquet.datetimeRebaseModeInWrite", "LEGACY")
+    try:
+        session.sql("select date'1500-01-01' as d").write.parquet(str(tmp_path / "old"))
+        session.sql("select date'2020-01-01' as d").write.parquet(str(tmp_path / "new"))
+    finally:
+        session.conf.unset("spark.sql.parquet.datetimeRebaseModeInWrite")
+    with pytest.warns(UserWarning, match='Spark wrote "d" in LEGACY mode'):
+        assert open_source(tmp_path / "old").sample(["d"], [(0, 1)])["d"].to_pylist() == [dt.date(1500, 1, 10)]
+    open_source(tmp_path / "new")
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: f"{block.page.name}:{block.line}")

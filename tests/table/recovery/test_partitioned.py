@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -181,3 +183,69 @@ def test_folders_of_a_store(transformer, rows, tmp_path):
         transformer.transform(rows, out=out, partitioned=True)
     expected = transformer.transform(rows)
     assert rows_of(open_source(out), expected.column_names).equals(expected.replace_schema_metadata(None))
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """Files of different lengths, one of them without rows."""
+    folder, start = tmp_path / "parts", 0
+    folder.mkdir()
+    table = pa.table({"amount": np.arange(900) / 8, "code": ["a", "b", "c"] * 300, "colour": ["r", "g", "b"] * 300})
+    for number, length in enumerate([300, 7, 0, 500, 93]):
+        pq.write_table(table.slice(start, length), folder / f"{number}.parquet")
+        start += length
+    return folder
+
+
+def lengths_of(folder):
+    return {name: pq.read_metadata(folder / name).num_rows for name in files_of(folder)}
+
+
+FILES = {"part-00000.parquet": 300, "part-00001.parquet": 7, "part-00003.parquet": 500, "part-00004.parquet": 93}
+
+
+@pytest.mark.parametrize("workers", [False, True], ids=["threads", "cluster"])
+def test_each_file_becomes_a_file(parts, tmp_path, workers):
+    with gpuvgm.cluster(workers=1, threads=1, gpus=False) if workers else nullcontext() as client:
+        write_each(parts, tmp_path, gpuvgm.TableTransformer(executor=client, random_state=0).fit(parts))
+
+
+def write_each(parts, tmp_path, fitted):
+    run = fitted.transform(parts, out=tmp_path / "encoded", part_rows="file")
+    assert lengths_of(tmp_path / "encoded") == FILES and run.files == 4
+    assert rows_of(open_source(tmp_path / "encoded")).equals(fitted.transform(parts))
+    fitted.inverse_transform(tmp_path / "encoded", out=tmp_path / "back", part_rows="file")
+    assert list(lengths_of(tmp_path / "back").values()) == [300, 7, 500, 93]
+    (tmp_path / "encoded" / "part-00001.parquet").unlink()
+    fitted.transform(parts, out=tmp_path / "encoded", part_rows="file", resume=True)
+    assert lengths_of(tmp_path / "encoded") == FILES
+
+
+def test_files_of_folders_become_files_of_folders(transformer, rows, tmp_path):
+    pq.write_table(pq.read_table(open_source(rows).paths[0]), rows / "year=2019" / "code=01" / "second.parquet")
+    try:
+        transformer.transform(rows, out=tmp_path / "out", part_rows="file", partitioned=True)
+        assert len(files_of(tmp_path / "out")) == len(files_of(rows))
+        assert "year=2019/code=01/part-00001.parquet" in files_of(tmp_path / "out")
+        assert sorted(lengths_of(tmp_path / "out").values()) == sorted(lengths_of(rows).values())
+    finally:
+        (rows / "year=2019" / "code=01" / "second.parquet").unlink()
+
+
+def test_files_for_files_that_cannot_be_written_are_refused(parts, tmp_path):
+    fitted = gpuvgm.TableTransformer(random_state=0).fit(parts)
+    with pytest.raises(InputError, match=r"o\.parquet: is one file, and the source may have several; give a folder"):
+        fitted.transform(parts, out=tmp_path / "o.parquet", part_rows="file")
+    with pytest.raises(InputError, match="has no files to write one for each; give part_rows a number"):
+        fitted.transform(pq.read_table(parts), out=tmp_path / "out", part_rows="file")
+    pa.csv.write_csv(pq.read_table(parts), tmp_path / "rows.csv")
+    with pytest.raises(InputError, match="CSV does not say how many rows a file has"):
+        fitted.transform(tmp_path / "rows.csv", out=tmp_path / "out", part_rows="file")
+
+
+def test_the_command_writes_a_file_for_a_file(parts, tmp_path):
+    invoke("fit", parts, "--model", tmp_path / "m.gpuvgm")
+    invoke("transform", parts, tmp_path / "out", "--model", tmp_path / "m.gpuvgm", "--part-rows", "file")
+    assert lengths_of(tmp_path / "out") == FILES
+    told = invoke("transform", parts, tmp_path / "two", "--model", tmp_path / "m.gpuvgm", "--part-rows", "x", code=2)
+    assert "--part-rows" in told.stderr

@@ -28,6 +28,18 @@ bool are_numbers(Column<int32_t> offsets, Bytes texts, int64_t digits, std::opti
     return true;
 }
 
+using Rule = std::tuple<int64_t, std::optional<char>>;
+
+std::vector<bool> columns_are_numbers(Bytes text, char delimiter, const std::vector<Rule>& asked) {
+    std::vector<FieldRule> rules;
+    for (const auto& [digits, mark] : asked) {
+        rules.push_back({digits, mark.value_or('\0')});
+    }
+    nb::gil_scoped_release unlocked;
+    const auto numbers = columns_of_numbers((const char*)text.data(), text.shape(0), delimiter, rules);
+    return {numbers.begin(), numbers.end()};
+}
+
 }  // namespace
 
 void bind_text(nb::module_& module) {
@@ -36,6 +48,8 @@ void bind_text(nb::module_& module) {
                "Length of the whole rows that text begins with.");
     module.def("are_numbers", &are_numbers, "offsets"_a, "texts"_a, "digits"_a, "mark"_a.none(),
                "Whether all texts are numbers; see gpuvgm.io.text_blocks.");
+    module.def("columns_of_numbers", &columns_are_numbers, "text"_a, "delimiter"_a, "asked"_a,
+               "Which columns of rows of CSV are numbers; see gpuvgm.io.text_blocks.");
 }
 
 }  // namespace gpuvgm

@@ -90,4 +90,57 @@ inline bool is_number(const char* text, const char* end, int64_t digits, char ma
     return marked && text == end;
 }
 
+// Numbers that a column of CSV is asked for; without digits it is not asked.
+struct FieldRule {
+    int64_t digits;
+    char mark;
+};
+
+// For each column of rows of CSV whether it was asked and all its fields are numbers, or empty, and none is quoted.
+// None is where a row has another number of fields. Quotes and ends of lines count as in `length_of_rows`.
+inline std::vector<uint8_t> columns_of_numbers(const char* text, size_t size, char delimiter,
+                                               const std::vector<FieldRule>& rules) {
+    const char* const end = text + size;
+    const std::vector<uint8_t> none(rules.size());
+    std::vector<uint8_t> numbers;
+    for (const FieldRule& rule : rules) {
+        numbers.push_back(rule.digits > 0);
+    }
+    while (text < end) {
+        if (ends_line(*text)) {  // of an empty line
+            ++text;
+            continue;
+        }
+        for (size_t column = 0;; ++text) {
+            if (column == rules.size()) {
+                return none;
+            }
+            const char* const field = text;
+            if (text < end && *text == '"') {
+                numbers[column] = 0;
+                do {  // a quote within is written twice
+                    text = (const char*)std::memchr(text + 1, '"', end - text - 1);
+                    if (!text) {
+                        return none;
+                    }
+                } while (++text < end && *text == '"');
+            }
+            while (text < end && *text != delimiter && !ends_line(*text)) {
+                ++text;
+            }
+            if (numbers[column] && field < text) {
+                numbers[column] = is_number(field, text, rules[column].digits, rules[column].mark);
+            }
+            ++column;
+            if (text == end || *text != delimiter) {
+                if (column < rules.size()) {
+                    return none;
+                }
+                break;
+            }
+        }
+    }
+    return numbers;
+}
+
 }  // namespace gpuvgm
