@@ -30,15 +30,15 @@ from gpuvgm.synthesis.keys import (
     Claims,
     KeyCounts,
     KeyLayout,
-    chains_of_keys,
     check_of,
     keys_that_determine,
+    trees_of_keys,
     with_check_digits,
 )
 from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
 from gpuvgm.synthesis.streams import column_number, shuffled
-from gpuvgm.synthesis.structure import Dependence
+from gpuvgm.synthesis.structure import Dependence, KeyPath
 from gpuvgm.table.fit_report import warnings_of_samples
 
 KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level
@@ -97,11 +97,11 @@ class IdentifierForm:
         """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`.
 
         Other columns that keys determine, such as names beside customer numbers, are made once for each key. Keys do
-        not determine what is refuted, as `chains_of_keys` says.
+        not determine what is refuted, as `trees_of_keys` says.
         """
         identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
         keys = {column.name: rows.column(column.name) for column in identifiers if column.regenerate == "key"}
-        levels = chains_of_keys(keys, refuted)
+        levels = trees_of_keys(keys, refuted)
         forms: dict[str, IdentifierForm | None] = {
             column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)
             or cls("number", NUMBER, largest=column.first - column.step)
@@ -116,8 +116,8 @@ class IdentifierForm:
         determined = keys_that_determine({name: keys[name] for name in firsts.values()}, others, refuted)
         levels |= {name: levels[key] for name, key in determined.items()}
         forms |= {
-            name: replace(forms[name] or cls("missing"), key=KeyLayout(group), level=level)
-            for name, (group, level) in levels.items()
+            name: replace(forms[name] or cls("missing"), key=layout, level=level)
+            for name, (layout, level) in levels.items()
         }
         return {name: form for name, form in forms.items() if form is not None}
 
@@ -290,14 +290,12 @@ def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int],
 
 def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, skipped: int = 0) -> KeyNumbers:
     """Numbers of the keys of consecutive rows, by group and level; see `KeyLayout.numbers`."""
-    levels = levels_of_keys(forms)
-    numbers: dict[tuple[str, int], NDArray[np.uint64]] = {}
-    for group, level in sorted(levels, key=lambda key: key[1]):
-        layout = forms[levels[group, level][0]].key
-        assert layout is not None
-        below = numbers.get((group, level - 1))
-        numbers[group, level] = layout.numbers(part, seed, skipped) if below is None else layout.above(below, level - 1)
-    return numbers
+    layouts = {form.key.group: form.key for form in forms.values() if form.key is not None}
+    return {
+        (group, level): numbers
+        for group, layout in layouts.items()
+        for level, numbers in enumerate(layout.numbers(part, seed, skipped))
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,9 +331,10 @@ class IdentifierCounts:
         seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
         keys, levels = {}, levels_of_keys({name: forms[name] for name in claims})
-        for group in dict.fromkeys(group for group, _ in levels):
-            of_group = sorted(level for other, level in levels if other == group)
-            keys[group] = KeyCounts.of([hashes[levels[group, level][0]] for level in of_group])
+        layouts = {form.key.group: form.key for form in (forms[name] for name in claims) if form.key is not None}
+        for group, layout in layouts.items():
+            of_levels = [hashes[levels[group, level][0]] for level in range(len(layout.above) + 1)]
+            keys[group] = KeyCounts.of(of_levels, layout.above)
         evidence = {
             name: Evidence.of(hashes[name], [partial(values_of, columns[other], arrays[other]) for other in others])
             for name, others in claims.items()
@@ -376,9 +375,10 @@ def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str
     levels = levels_of_keys(forms)
     claims: dict[str, list[str]] = {}
     for (group, level), (first, *others) in levels.items():
-        if forms[first].key != KeyLayout(group):
+        layout = forms[first].key
+        if layout is None or layout.keys:
             continue
-        above = levels.get((group, level + 1), [])[:1]
+        above = [levels[group, upper][0] for upper in layout.above[level : level + 1]]
         claims[first] = [*others, *above, *(name for name, key in attributes.items() if key == first)]
     return claims
 
@@ -497,12 +497,11 @@ def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], 
     return "; ".join(f"{told}: {', '.join(texts)}" for told, texts in descriptions.items() if texts)
 
 
-def levels_of_attributes(
-    forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
-) -> dict[str, tuple[str, int]]:
-    """Group and level of the keys that determine each attribute."""
-    levels = levels_of_keys(forms)
-    of_keys = {name: level for level, names in levels.items() for name in names}
+def levels_of_attributes(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, KeyPath]:
+    """Group of the keys that determine each attribute, and their level with those above it."""
+    of_keys = {
+        name: (form.key.group, form.key.path(form.level)) for name, form in forms.items() if form.key is not None
+    }
     return {name: of_keys[key] for name, key in attributes.items()}
 
 
@@ -518,8 +517,9 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
     for form in forms.values():
         if form.key is not None:
             form.key.check()
-            if form.level > len(form.key.members) or (form.key.group, max(form.level - 1, 0)) not in levels:
-                raise ValueError(f'there are no keys of level {form.level} above "{form.key.group}"')
+            lacking = [level for level in range(len(form.key.above) + 1) if (form.key.group, level) not in levels]
+            if lacking or form.level > len(form.key.above):
+                raise ValueError(f'there are no keys of level {[*lacking, form.level][0]} of "{form.key.group}"')
     if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
         raise ValueError("its attributes are no columns of the network")
     dependence = Dependence(levels_of_attributes(forms, attributes))

@@ -18,10 +18,10 @@ from gpuvgm.synthesis.keys import (
     COUNTED_KEYS,
     KeyCounts,
     KeyLayout,
-    chains_of_keys,
     check_of,
     keys_found,
     period_of,
+    trees_of_keys,
     with_check_digits,
 )
 from gpuvgm.synthesis.synthesizer import forms_of_table
@@ -202,9 +202,9 @@ def test_columns_whose_values_hardly_come_back_belong_to_none() -> None:
     mails, phones = ([f"+49 170 {n:07d}" for n in random.integers(0, 300_000, 20_000)] for _ in range(2))
     columns = {"from": pa.chunked_array([mails]), "to": pa.chunked_array([phones])}
     assert [*keys_found(columns, whole=False)] == ["from", "to"]
-    assert chains_of_keys(columns) == {"from": ("from", 0), "to": ("to", 0)}
+    assert trees_of_keys(columns) == {"from": (KeyLayout("from"), 0), "to": (KeyLayout("to"), 0)}
     same = {"from": columns["from"], "mail": pa.chunked_array([[f"{one[8:]}@web.example" for one in mails]])}
-    assert chains_of_keys(same) == {"from": ("from", 0), "mail": ("from", 0)}
+    assert trees_of_keys(same) == dict.fromkeys(["from", "mail"], (KeyLayout("from"), 0))
 
 
 def test_values_that_each_row_has_alone_are_no_keys() -> None:
@@ -238,7 +238,7 @@ def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> Non
 
 
 def test_a_layout_without_keys_gives_each_row_its_own() -> None:
-    assert KeyLayout("k").numbers(RowRange(5, 3), seed=0).tolist() == [5, 6, 7]
+    assert [numbers.tolist() for numbers in KeyLayout("k").numbers(RowRange(5, 3), seed=0)] == [[5, 6, 7]]
 
 
 @pytest.mark.parametrize(
