@@ -866,9 +866,9 @@ class Comparison(Scored):
     @property
     def _on_privacy(self) -> list[str]:
         """Sentences on keys and rows that are original ones, or nearly so, where there are more than by chance."""
-        keys = [f"{share(self.real_shares[name])} of the values of {name} are original ones" for name in self.real_keys]
         if self.copies.stand_out:
-            return [_share_of_copies(self.copies), *keys]
+            return [_share_of_copies(self.copies)]
+        keys = [f"{share(self.real_shares[name])} of the values of {name} are original ones" for name in self.real_keys]
         return [self.closest.share_text, *keys] if self.closest is not None and self.closest.stand_out else keys
 
     @property
@@ -1187,12 +1187,7 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
                 f"The {part} has another distribution: its TV complement is {score_text(one.score)}.",
                 "Look whether the generator knows parts of dates, and at the time zone.",
             )
-    before, after = missing_shares(column)
-    if abs(before - after) >= _MISSING_SHARE:
-        yield Advice(
-            f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
-            "Look whether the generator knows missing values.",
-        )
+    yield from _advice_on_missing(column)
     if isinstance(column, UnmodelledComparison):
         yield from _advice_on_unmodelled(column)
     if isinstance(column, CategoryComparison) and column.new_rows >= _NEW_SHARE * column.synthetic_rows:
@@ -1206,6 +1201,20 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
         yield Advice(
             f"{share(lost / column.rows)} of the original rows hold categories that the synthetic table lacks.",
             "Look whether the generator knows rare categories.",
+        )
+
+
+def _advice_on_missing(column: ColumnComparison) -> Iterator[Advice]:
+    before, after = missing_shares(column)
+    if column.kind == "pass" and before < after == 1:
+        yield Advice(
+            "The synthetic table has no values here: the model does not see free text.",
+            'Declare "categorical" for the real ones, {"key": True} for new ones in their form, or "drop".',
+        )
+    elif abs(before - after) >= _MISSING_SHARE:
+        yield Advice(
+            f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
+            "Look whether the generator knows missing values.",
         )
 
 

@@ -93,14 +93,16 @@ class IdentifierForm:
     level: Annotated[int, whole()] = 0
 
     @classmethod
-    def of_columns(cls, model: TableModel, rows: pa.Table, refuted: Claims = frozenset()) -> dict[str, IdentifierForm]:
+    def of_columns(
+        cls, model: TableModel, rows: pa.Table, many: pa.Table, refuted: Claims = frozenset()
+    ) -> dict[str, IdentifierForm]:
         """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`.
 
-        Other columns that keys determine, such as names beside customer numbers, are made once for each key. Keys do
-        not determine what is refuted, as `trees_of_keys` says.
+        Other columns that keys determine in more rows, such as names beside customer numbers, are made once for each
+        key. Keys do not determine what is refuted, as `trees_of_keys` says.
         """
         identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
-        keys = {column.name: rows.column(column.name) for column in identifiers if column.regenerate == "key"}
+        keys = {column.name: many.column(column.name) for column in identifiers if column.regenerate == "key"}
         levels = trees_of_keys(keys, refuted)
         forms: dict[str, IdentifierForm | None] = {
             column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)
@@ -111,7 +113,7 @@ class IdentifierForm:
             column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
         ]
         forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in pass_names}
-        others = {name: rows.column(name) for name, form in forms.items() if form is not None and name not in keys}
+        others = {name: many.column(name) for name, form in forms.items() if form is not None and name not in keys}
         firsts = {level: name for name, level in reversed(levels.items())}
         determined = keys_that_determine({name: keys[name] for name in firsts.values()}, others, refuted)
         levels |= {name: levels[key] for name, key in determined.items()}
@@ -257,9 +259,14 @@ def _with_check_places(form: IdentifierForm, check: Any) -> IdentifierForm:
 
 
 def _running_numbers(texts: list[str]) -> IdentifierForm | None:
-    """Running numbers after one of a few texts, and before another one; None where texts have no such form."""
+    """Running numbers after one of a few texts, and before another one; None where texts have no such form.
+
+    Digits before them, such as a year, are those of all texts.
+    """
+    head = re.match(r"([^\\]*[0-9][^0-9\\]+)?", commonprefix(texts))
+    common = head[0] if head else ""
     # Of 18 digits, so that the numbers of a sample are below 2^63.
-    matches = [re.fullmatch(r"([^0-9\\]*)([0-9]{1,18})([^0-9\\]*)", text) for text in texts]
+    matches = [re.fullmatch(r"([^0-9\\]*)([0-9]{1,18})([^0-9\\]*)", text[len(common) :]) for text in texts]
     prefixes = _codes_of(Counter(match[1] for match in matches if match))
     are_words = len(prefixes) > 1 and _hold_spaces([*prefixes])
     if not all(matches) or not prefixes or are_words or len({match[3] for match in matches if match}) > 1:
@@ -268,7 +275,7 @@ def _running_numbers(texts: list[str]) -> IdentifierForm | None:
     width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
     after = next(match[3] for match in matches if match)
     before, codes = (prefixes[0], ()) if len(prefixes) == 1 else (CODE, (prefixes,))
-    return IdentifierForm("number", f"{before}{NUMBER}{after}", codes, width=width)
+    return IdentifierForm("number", f"{common}{before}{NUMBER}{after}", codes, width=width)
 
 
 def _codes_of(counts: Counter[str]) -> tuple[str, ...]:
@@ -466,10 +473,9 @@ def tell_of_samples(
     Where the user fitted the columns, that fit has warned of its choices.
     """
     ways = ways_of_unmodelled(model, forms)
-    lost = [one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]]
+    lost = _left_out(model, ways)
     if lost:
-        told = f"samples have no values of {listed(lost)}, which is not modelled: declare its kind or leave it out"
-        warn(told, InferenceWarning)
+        warn(describe_left_out(model, forms), InferenceWarning)
     if model.real_values:
         warn(model.describe_real_values(), InferenceWarning)
     keys = [spec for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "key"]
@@ -484,6 +490,22 @@ def tell_of_samples(
         warn(text, InferenceWarning)
     if ways:
         _LOG.info("%s", describe_unmodelled(model, forms, attributes))
+
+
+def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
+    """What samples have no values of though it is not declared so, and what would bring some; else empty."""
+    names = _left_out(model, ways_of_unmodelled(model, forms))
+    if not names:
+        return ""
+    return (
+        f"samples have no values of {listed(names)}, which the model does not see: declare "
+        '"categorical" for the real ones, {"key": True} for new ones in their form, or "drop"'
+    )
+
+
+def _left_out(model: TableModel, ways: Mapping[str, str]) -> list[str]:
+    """Columns of which samples have no values, but those that are declared so."""
+    return [one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]]
 
 
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> str:

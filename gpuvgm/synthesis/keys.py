@@ -30,7 +30,7 @@ Claims = Set[tuple[str, str]]  # of columns of which the first determines the se
 #: Text of no more different values is a code; of those that look like keys, this share looks so.
 MOST_CODES = 255
 ALIKE = 0.95
-REPEATED = 0.995  # of the rows of a sample are different values at most, where other rows may repeat more
+LOOKED_AT = 20_000  # different texts, by which a column's look is judged
 #: Columns determine each other where their pairs are at most so many times as many as the values of each.
 ONE_TO_ONE = 1.02
 LEAST_REPEATED = 10  # values that come back, or nothing is known
@@ -324,14 +324,17 @@ def keys_found(columns: Mapping[str, Any], *, whole: bool) -> dict[str, str]:
     """
     plain = {name: plain_column(column) for name, column in columns.items()}
     codes = {name: Codes.of(column) for name, column in plain.items() if is_text_type(column.type)}
-    most = ALIKE if whole else REPEATED
-    codes = {name: one for name, one in codes.items() if MOST_CODES < len(one.texts) < most * one.rows}
+    codes = {name: one for name, one in codes.items() if len(one.texts) > MOST_CODES and one.come_back(whole=whole)}
     keys = {name: look for name, one in codes.items() if (look := _look_of(one.texts))}
     looked = [*keys]
     for name, one in codes.items():
         if name not in keys and _has_one_form(one.texts):
             beside = next((key for key in looked if _belong(one, codes[key])), None)
             keys |= {name: f'numbers that belong to "{beside}"'} if beside else {}
+    for name, one in codes.items():
+        if name not in keys and _are_names(one.texts):
+            beside = next((key for key in looked if _name_each(one, codes[key])), None)
+            keys |= {name: f'names that belong to "{beside}"'} if beside else {}
     return {name: keys[name] for name in columns if name in keys}
 
 
@@ -362,6 +365,10 @@ class Codes:
         """Rows with a text."""
         return int(np.count_nonzero(self.numbers >= 0))
 
+    def come_back(self, *, whole: bool) -> bool:
+        """Return whether texts come back; of a sample a few do, as other rows may repeat more."""
+        return len(self.texts) < ALIKE * self.rows if whole else len(self.texts) <= self.rows - LEAST_REPEATED
+
 
 def rows_of_keys(column: Any) -> NDArray[np.int64]:
     """One row of each key in a sample of a column, ascending, and all rows without a key."""
@@ -372,6 +379,7 @@ def rows_of_keys(column: Any) -> NDArray[np.int64]:
 
 def _look_of(texts: Any) -> str | None:
     """What nearly all texts look like; None for others."""
+    texts = texts[:LOOKED_AT]
     for look, pattern in LOOKS.items():
         share = pc.mean(pc.match_substring_regex(texts, pattern)).as_py()
         if share >= ALIKE and (look != "payment cards" or check_of(texts.to_pylist()) == "luhn"):
@@ -384,6 +392,16 @@ def _has_one_form(texts: Any) -> bool:
     alike = pc.mean(pc.match_substring_regex(texts, r"\A([0-9]{6,}|[A-Za-z]+[-_]?[0-9]{4,})\z")).as_py()
     lengths = pc.value_counts(pc.utf8_length(texts)).field("counts")
     return bool(alike >= ALIKE and pc.max(lengths).as_py() >= ALIKE * len(texts))
+
+
+def _are_names(texts: Any) -> bool:
+    """Return whether texts are several words of letters, as names of persons are."""
+    return bool(pc.mean(pc.match_substring_regex(texts, r"\A\pL[\pL.'’-]*( \pL[\pL.'’-]*)+\z")).as_py() >= ALIKE)
+
+
+def _name_each(names: Codes, key: Codes) -> bool:
+    """Return whether a key determines names, and has hardly more values."""
+    return len(names.texts) >= NEARLY_AS_MANY * len(key.texts) and _determines(key, names)
 
 
 def _determines(first: Codes, other: Codes) -> bool:

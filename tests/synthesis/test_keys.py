@@ -252,3 +252,27 @@ def test_a_layout_without_keys_gives_each_row_its_own() -> None:
 )
 def test_check_digits(check: str, texts: list[str]) -> None:
     assert check_of(texts) == check
+
+
+def test_names_that_belong_to_keys_are_keys_and_towns_are_not(table: Any) -> None:
+    """Words of letters of which nearly each customer has others; with their hyphens, and those that some share."""
+    random = np.random.default_rng(8)
+    who = pd.factorize(table["customer"])[0]
+    letters = np.array([*"abcdefghijklmnopqrstuvwxyz"])
+    lasts = ["".join(letters[row]).capitalize() for row in random.integers(0, 26, (CUSTOMERS, 6))]
+    names = np.array([f"{'Ana Bo Zoë'.split()[k % 3]} {last}-Ott" for k, last in enumerate(lasts)])
+    names[:20] = names[20:40]
+    towns = np.array([f"Bad {lasts[k % 500]}" for k in range(CUSTOMERS)])
+    dates = np.array([f"{k % 28 + 1:02d}.{k % 12 + 1:02d}.{1940 + k % 61}" for k in range(CUSTOMERS)])
+    rows = table[["mail", "amount"]].assign(name=names[who], town=towns[who], born=dates[who])
+    found = keys_found(
+        {name: pa.chunked_array([rows[name].to_list()]) for name in ("name", "mail", "town", "born")}, whole=True
+    )
+    assert found == {"mail": "e-mail addresses", "name": 'names that belong to "mail"'}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        sample = gpuvgm.TableSynthesizer().fit(rows).sample(ROWS)
+    assert not {*sample["name"]} & {*names}
+    assert sample.groupby("mail")["name"].nunique().max() == 1
+    assert sample["name"].str.match(r"\w+ \w+-Ott").mean() > 0.9
+    assert {*sample["town"]} <= {*towns}
