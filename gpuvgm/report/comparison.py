@@ -137,6 +137,10 @@ _REMEDIES_OF_REAL_VALUES = {
     True: "The generator repeats original values.",
     False: 'Declare {"key": True}, so that samples have new ones, or "drop".',
 }
+_REMEDY_OF_LEFT_OUT = (
+    'The model does not see free text: declare "categorical" for the real ones, {"key": True} for new ones in their '
+    'form, or "drop".'
+)
 LONGEST = 1_000  # characters; longer texts count as of so many
 WORST = 5  # columns whose values stand side by side, and values of each
 _QUANTILES = frozenset({0.05, 0.25, 0.5, 0.75, 0.95})
@@ -1206,15 +1210,11 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
 
 def _advice_on_missing(column: ColumnComparison) -> Iterator[Advice]:
     before, after = missing_shares(column)
-    if column.kind == "pass" and before < after == 1:
-        yield Advice(
-            "The synthetic table has no values here: the model does not see free text.",
-            'Declare "categorical" for the real ones, {"key": True} for new ones in their form, or "drop".',
-        )
-    elif abs(before - after) >= _MISSING_SHARE:
+    if abs(before - after) >= _MISSING_SHARE:
+        is_left_out = column.kind in _UNMODELLED and after == 1
         yield Advice(
             f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
-            "Look whether the generator knows missing values.",
+            _REMEDY_OF_LEFT_OUT if is_left_out else "Look whether the generator knows missing values.",
         )
 
 
