@@ -103,6 +103,10 @@ class IdentifierForm:
         """
         identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
         keys = {column.name: many.column(column.name) for column in identifiers if column.regenerate == "key"}
+        # The first column of a level stands for it: one that most rows have, and that tells most of them apart.
+        different = {name: len(plain_column(column).unique()) for name, column in keys.items()}
+        identifiers.sort(key=lambda column: (column.fit.missing, -different.get(column.name, 0)))
+        keys = {column.name: keys[column.name] for column in identifiers if column.name in keys}
         levels = trees_of_keys(keys, refuted)
         forms: dict[str, IdentifierForm | None] = {
             column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)

@@ -550,6 +550,29 @@ def test_owners_have_as_many_of_each_of_their_keys(name: str, of_owners: Any) ->
     assert ks(*(len_of.apply(lambda one: len(one.drop_duplicates())) for len_of in pairs)) <= 0.02
 
 
+def test_rows_without_some_keys_say_nothing_of_them(of_owners: Any) -> None:
+    """Customer numbers that some rows lack, and accounts of rows that have one, are still those of the customer."""
+    random, table = np.random.default_rng(5), of_owners[0]
+    lacking = {
+        name: table[name].where(random.random(ROWS) > part) for name, part in (("customer", 0.03), ("iban", 0.4))
+    }
+    who = pd.factorize(table["customer"])[0]
+    rows = table.assign(mail=[f"user{7 * one + 11:04d}@web.example" for one in who], **lacking)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer().fit(rows)
+    sample = fitted.sample(ROWS)
+    levels = {name: form.key.path(form.level)[-1] for name, form in fitted.identifiers_.items()}
+    assert {*levels.values()} == {levels["mail"]}, "all have one owner"
+    assert fitted.attributes_["born"] == "mail", "which all rows have"
+    for name in ("card", "iban"):
+        assert values_per_key(sample, name, "mail") == values_per_key(sample, name, "customer") == 1
+        assert ks(*(one.groupby("mail")[name].nunique() for one in (rows, sample))) <= 0.02
+    for name in ("mail", "card", "iban", "customer"):
+        assert abs(sample[name].nunique() / rows[name].nunique() - 1) < 0.05
+        assert abs(sample[name].isna().mean() - rows[name].isna().mean()) < 0.02
+
+
 def test_rows_of_such_keys_are_functions_of_the_seed_and_their_number(of_owners: Any, reloaded: Any) -> None:
     table, fitted, sample = of_owners
     part = fitted.sample(900, first_row=ROWS - 900).reset_index(drop=True)
