@@ -181,7 +181,7 @@ def find_attributes(
         Keys that do not determine a column, whatever the sample says.
     """
     hashes = {name: columns[name].hashes(rows.column(name).combine_chunks()) for name in keys}
-    names = [name for name, column in columns.items() if column.is_encoded]
+    names = [name for name, column in columns.items() if keys and column.is_encoded]
     readers = [partial(values_of, columns[name], rows.column(name).combine_chunks()) for name in names]
     attributes: dict[str, str] = {}
     for key in sorted(keys, key=lambda key: len(np.unique(hashes[key]))):

@@ -391,6 +391,7 @@ def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str
             continue
         above = [levels[group, upper][0] for upper in layout.above[level : level + 1]]
         claims[first] = [*others, *above, *(name for name, key in attributes.items() if key == first)]
+        claims |= {other: [first] for other in others}
     return claims
 
 

@@ -51,7 +51,7 @@ from gpuvgm.synthesis.identifiers import (
     rows_per_key,
     tell_of_samples,
 )
-from gpuvgm.synthesis.keys import keys_found, rows_of_keys
+from gpuvgm.synthesis.keys import Claims, keys_found, rows_of_keys
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
@@ -618,19 +618,19 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         model = transformer.model_
         many, refuted = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]]()
         rows = thinned(many)
+        forms, attributes = _forms_and_attributes(model, many, refuted)
         while True:
-            forms = IdentifierForm.of_columns(model, rows, many, refuted)
-            firsts = [names[0] for names in levels_of_keys(forms).values()]
-            attributes = find_attributes(model.by_name, firsts, many, refuted)
             dependence = self._dependence(forms, attributes)
             plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes)
             counts = self._counts(transformer, plan, table)
             more = counts.identifiers.refuted(forms, attributes)
-            if more <= refuted:
+            again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
+            if again == (forms, attributes):
                 plan = replace(plan, forms=counts.identifiers.refined(forms))
                 structure = self._spread_by_keys(transformer, plan, rows, dependence(rows))
                 return replace(plan, structure=structure), counts
             refuted |= more
+            forms, attributes = again
 
     def _dependence(
         self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
@@ -849,6 +849,15 @@ def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE
         if rows >= most:
             break
     return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, most)
+
+
+def _forms_and_attributes(
+    model: TableModel, rows: pa.Table, refuted: Claims
+) -> tuple[dict[str, IdentifierForm], dict[str, str]]:
+    """Forms of the columns that are not modelled, and attributes of keys, as a sample shows them."""
+    forms = IdentifierForm.of_columns(model, thinned(rows), rows, refuted)
+    firsts = [names[0] for names in levels_of_keys(forms).values()]
+    return forms, find_attributes(model.by_name, firsts, rows, refuted)
 
 
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:

@@ -528,8 +528,8 @@ def ks(real: Any, drawn: Any) -> float:
 def test_keys_of_one_owner_that_do_not_determine_each_other_belong_to_it(of_owners: Any) -> None:
     table, fitted, sample = of_owners
     forms = fitted.identifiers_
-    assert {forms[name].key.group for name in ("customer", "card", "iban")} == {"card"}
-    assert [forms[name].key.path(forms[name].level) for name in ("card", "iban", "customer")] == [(0, 2), (1, 2), (2,)]
+    assert {forms[name].key.group for name in ("customer", "card", "iban")} == {"iban"}, "which all rows have"
+    assert [forms[name].key.path(forms[name].level) for name in ("iban", "card", "customer")] == [(0, 2), (1, 2), (2,)]
     assert fitted.attributes_ == {"born": "customer", "limit": "card", "opened": "iban"}
     for rows in (sample, fitted.sample(3 * ROWS)):
         assert values_per_key(rows, "card", "customer") == values_per_key(rows, "iban", "customer") == 1
