@@ -27,8 +27,8 @@ from gpuvgm.synthesis.streams import shuffled
 
 Hashes = NDArray[np.uint64]
 Claims = Set[tuple[str, str]]  # of columns of which the first determines the second
-#: Text of no more different values is a code; of those that look like keys, this share looks so.
-MOST_CODES = 255
+#: Text of no more different values is a code, of what looks like keys of fewer; so many of these look so.
+MOST_CODES, MOST_ALIKE = 255, 20
 ALIKE = 0.95
 LOOKED_AT = 20_000  # different texts, by which a column's look is judged
 #: Columns determine each other where their pairs are at most so many times as many as the values of each.
@@ -46,6 +46,7 @@ LOOKS = {
     r"\(?[0-9]{3}[-. )]+[0-9]{3}[-. ][0-9]{4})\z",
     "payment cards": r"\A[0-9]{4}([ -]?[0-9]{3,6}){2,4}\z",
 }
+DATES = r"\A[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2,4}\z"  # which look like phone numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,9 +325,10 @@ def keys_found(columns: Mapping[str, Any], *, whole: bool) -> dict[str, str]:
     """
     plain = {name: plain_column(column) for name, column in columns.items()}
     codes = {name: Codes.of(column) for name, column in plain.items() if is_text_type(column.type)}
-    codes = {name: one for name, one in codes.items() if len(one.texts) > MOST_CODES and one.come_back(whole=whole)}
+    codes = {name: one for name, one in codes.items() if len(one.texts) > MOST_ALIKE and one.come_back(whole=whole)}
     keys = {name: look for name, one in codes.items() if (look := _look_of(one.texts))}
     looked = [*keys]
+    codes = {name: one for name, one in codes.items() if name in keys or len(one.texts) > MOST_CODES}
     for name, one in codes.items():
         if name not in keys and _has_one_form(one.texts):
             beside = next((key for key in looked if _belong(one, codes[key])), None)
@@ -381,22 +383,27 @@ def _look_of(texts: Any) -> str | None:
     """What nearly all texts look like; None for others."""
     texts = texts[:LOOKED_AT]
     for look, pattern in LOOKS.items():
-        share = pc.mean(pc.match_substring_regex(texts, pattern)).as_py()
+        share = _share_like(texts, pattern) - (_share_like(texts, DATES) if look == "phone numbers" else 0)
         if share >= ALIKE and (look != "payment cards" or check_of(texts.to_pylist()) == "luhn"):
             return look
     return None
 
 
+def _share_like(texts: Any, pattern: str) -> float:
+    """Share of the texts that match a pattern."""
+    return float(pc.mean(pc.match_substring_regex(texts, pattern)).as_py())
+
+
 def _has_one_form(texts: Any) -> bool:
     """Return whether texts are single words with numbers of six digits, or of five beside letters, equally long."""
-    alike = pc.mean(pc.match_substring_regex(texts, r"\A([0-9]{6,}|[A-Za-z]+[-_]?[0-9]{4,})\z")).as_py()
+    alike = _share_like(texts, r"\A([0-9]{6,}|[A-Za-z]+[-_]?[0-9]{4,})\z")
     lengths = pc.value_counts(pc.utf8_length(texts)).field("counts")
     return bool(alike >= ALIKE and pc.max(lengths).as_py() >= ALIKE * len(texts))
 
 
 def _are_names(texts: Any) -> bool:
     """Return whether texts are several words of letters, as names of persons are."""
-    return bool(pc.mean(pc.match_substring_regex(texts, r"\A\pL[\pL.'’-]*( \pL[\pL.'’-]*)+\z")).as_py() >= ALIKE)
+    return _share_like(texts, r"\A\pL[\pL.'’-]*( \pL[\pL.'’-]*)+\z") >= ALIKE
 
 
 def _name_each(names: Codes, key: Codes) -> bool:

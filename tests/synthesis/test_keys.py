@@ -181,11 +181,31 @@ def test_missing_keys_keep_their_share(table: Any) -> None:
         [f"978-3-16-{k % 500:06d}-{k % 10}" for k in range(ROWS)],
         [f"2024-{1 + k % 12:02d}-{1 + k % 28:02d} {k % 24:02d}:{k % 60:02d}" for k in range(ROWS)],
         [f"{k % 28 + 1:02d}-{k % 12 + 1:02d}-{1990 + k % 30}" for k in range(ROWS)],
+        [f"{k % 9 + 1:02d}/{k % 28 + 1:02d}/{1990 + k % 30}" for k in range(ROWS)],  # which all begin with 0
+        [f"desk{k % 20}@shop.example" for k in range(ROWS)],
     ],
 )
 def test_codes_are_no_keys(values: list[str], table: Any) -> None:
     columns = {"code": pa.chunked_array([values]), "mail": pa.chunked_array([table["mail"].to_list()])}
     assert [*keys_found(columns, whole=True)] == ["mail"]
+
+
+def test_few_mails_and_accounts_are_keys_and_few_numbers_are_not() -> None:
+    """Of 60 customers all are known by name, too."""
+    who = np.arange(3_000) * 7 % 60
+    texts = {
+        "mail": [f"user{7 * one:03d}@web.example" for one in who],
+        "iban": [with_check_digits(f"DE00{one * 7919:018d}", "iban") for one in who],
+        "number": [f"C{one * 31:06d}" for one in who],
+    }
+    columns = {name: pa.chunked_array([values]) for name, values in texts.items()}
+    assert keys_found(columns, whole=True) == {"mail": "e-mail addresses", "iban": "IBANs"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        sample = gpuvgm.TableSynthesizer().fit(pa.table(columns)).sample(3_000).to_pandas()
+    assert not {*sample["mail"]} & {*texts["mail"]} and not {*sample["iban"]} & {*texts["iban"]}
+    assert sample["mail"].nunique() == sample["iban"].nunique() == 60
+    assert len(sample[["mail", "iban"]].drop_duplicates()) == 60
 
 
 def test_codes_of_public_tables_keep_their_values() -> None:
