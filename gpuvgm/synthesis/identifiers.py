@@ -27,6 +27,7 @@ from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.attributes import Evidence, values_of
 from gpuvgm.synthesis.keys import (
+    NEARLY_AS_MANY,
     Claims,
     KeyCounts,
     KeyLayout,
@@ -495,6 +496,23 @@ def tell_of_samples(
         warn(text, InferenceWarning)
     if ways:
         _LOG.info("%s", describe_unmodelled(model, forms, attributes))
+
+
+def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.Table) -> None:
+    """Warn of whole numbers that nearly each key has others of in a sample: they may be numbers of these keys."""
+    declared = {spec.name for spec in model.schema.columns if spec.is_declared}
+    different = {name: len(plain_column(rows.column(name)).unique()) for name in {*attributes.values()}}
+    columns = model.by_name
+    numbers = [
+        name
+        for name, key in attributes.items()
+        if pa.types.is_integer(columns[name].decoded_type)
+        and name not in declared
+        and len(rows.column(name).unique()) >= NEARLY_AS_MANY * different[key]
+    ]
+    if numbers:
+        told = f"samples may have real values of {listed(numbers)}: whole numbers of which nearly each key has others"
+        warn(f'{told}; declare {{"key": True}} for new ones, where they name someone', InferenceWarning)
 
 
 def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:

@@ -49,6 +49,7 @@ from gpuvgm.synthesis.identifiers import (
     levels_of_attributes,
     levels_of_keys,
     rows_per_key,
+    tell_of_numbers,
     tell_of_samples,
 )
 from gpuvgm.synthesis.keys import Claims, keys_found, rows_of_keys
@@ -626,6 +627,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
             more = counts.identifiers.refuted(forms, attributes)
             again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
             if again == (forms, attributes):
+                tell_of_numbers(model, attributes, many)
                 plan = replace(plan, forms=counts.identifiers.refined(forms))
                 structure = self._spread_by_keys(transformer, plan, rows, dependence(rows))
                 return replace(plan, structure=structure), counts

@@ -152,6 +152,19 @@ def test_whole_numbers_are_keys_where_declared(table: Any) -> None:
     assert rows_per_key_differ(numbers["account"], sample) <= 0.02
 
 
+def test_whole_numbers_that_each_key_has_others_of_are_named(table: Any) -> None:
+    who = pd.factorize(table["customer"])[0]
+    rows = table[["mail", "amount"]].assign(member=10_007 * who + 5, points=who % 50)
+    with pytest.warns(InferenceWarning, match='may have real values of "member": whole numbers .* {"key": True}'):
+        fitted = gpuvgm.TableSynthesizer().fit(rows)
+    assert fitted.attributes_ == {"member": "mail", "points": "mail"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*may have real values")
+        sample = gpuvgm.TableSynthesizer({"member": {"key": True}, "mail": {"key": True}}).fit(rows).sample(2_000)
+    assert not {*sample["member"]} & {*rows["member"]}
+    assert sample.groupby("mail")["member"].nunique().max() == 1
+
+
 def test_keys_in_dictionaries_come_back_in_their_type(table: Any) -> None:
     coded = table[["iban", "amount"]].astype({"iban": "category"})
     with pytest.warns(InferenceWarning, match='new values of "iban" \\(IBANs\\)'):
