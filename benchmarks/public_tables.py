@@ -112,12 +112,12 @@ def _label(entry: str | dict[str, Any]) -> Label:
 def draw() -> list[str]:
     """Names of the tables that the seed draws from the packages installed, package by package."""
     drawn: list[str] = []
-    known = {_plain(name) for name in KNOWN}
+    known = {plain_name(name) for name in KNOWN}
     for package, count in DRAWN.items():
         found = 0
         for name in sorted(candidates(package), key=_rank) if find_spec(package) else ():
-            if found < count and _plain(name) not in known and _is_table(name):
-                known.add(_plain(name))
+            if found < count and plain_name(name) not in known and is_table(name):
+                known.add(plain_name(name))
                 drawn.append(name)
                 found += 1
     return drawn
@@ -147,20 +147,20 @@ def _rank(name: str) -> str:
     return hashlib.sha256(f"{SEED} {name}".encode()).hexdigest()
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """The last part of a name in lower-case letters and digits, so that copies in several packages are known."""
     stem = name.rpartition("/")[2].partition(".")[0].lower()
     return re.sub(r"^\d+-|[^a-z0-9]", "", stem)
 
 
-def _is_table(name: str) -> bool:
+def is_table(name: str, rows: range = ROWS, columns: range = COLUMNS) -> bool:
     """Whether pandas reads it as it stands, and it has a fitting size."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             frame = public_table(name)
     except (ValueError, UnicodeDecodeError, FileNotFoundError):
         return False
-    fits = hasattr(frame, "columns") and len(frame) in ROWS and frame.shape[1] in COLUMNS
+    fits = hasattr(frame, "columns") and len(frame) in rows and frame.shape[1] in columns
     return bool(fits and frame.columns.nlevels == 1 and frame.map(_is_scalar).all(axis=None))
 
 

@@ -74,10 +74,9 @@ class PassthroughColumn(FittedColumn):
         """
         plain = _plain(values)
         texts = _as_bytes_or_text(plain)
-        parts = [hashes_of_text(texts[at : at + _ROWS]) for at in range(0, len(texts), _ROWS)]
         missing = missing_rows(plain)
         # Odd, so that none is the 0 of missing values.
-        hashes = np.concatenate([np.empty(0, np.uint64), *parts]) | np.uint64(1)
+        hashes = hashes_of_text(texts) | np.uint64(1)
         return hashes if missing is None else np.where(missing, np.uint64(0), hashes)
 
     def lengths(self, values: pa.Array[Any]) -> NDArray[np.int64]:
@@ -153,10 +152,14 @@ class PassthroughPlan(ColumnPlan):
 
 def hashes_of_text(values: pa.Array[Any]) -> NDArray[np.uint64]:
     """Hashes of texts: sums of their bytes, each with a factor of its place, modulo 2^64."""
+    parts = [_hashes_of_few(values[at : at + _ROWS]) for at in range(0, len(values), _ROWS)]
+    return np.concatenate([np.empty(0, np.uint64), *parts])
+
+
+def _hashes_of_few(values: pa.Array[Any]) -> NDArray[np.uint64]:
+    """Hashes of a few texts, each byte of which takes several numbers."""
     binary: Any = values.cast(pa.large_string() if is_text_type(values.type) else pa.large_binary())
     binary = binary.cast(pa.large_binary())
-    if not len(binary):
-        return np.empty(0, np.uint64)
     offsets = np.frombuffer(binary.buffers()[1], np.int64, len(binary) + 1, 8 * binary.offset)
     lengths = np.minimum(np.diff(offsets), _LONGEST)
     body = binary.buffers()[2]

@@ -17,6 +17,7 @@ from gpuvgm.arrays import Column, beside, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, Category
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.categories import CategoryCounts, value_type
+from gpuvgm.columns.codecs import Codec
 from gpuvgm.columns.continuous import MixtureColumn
 from gpuvgm.columns.general import GeneralColumn
 from gpuvgm.columns.histograms import Histogram
@@ -65,6 +66,7 @@ from gpuvgm.report.figures import (
     SHARE_NAMES,
     SHARES,
     Description,
+    PartScore,
     Reached,
     ValueCount,
     check_limits,
@@ -97,7 +99,7 @@ from gpuvgm.report.profiles import without
 from gpuvgm.report.shares import heat_maps, shares_chart
 from gpuvgm.report.text import WIDTH, Row, aligned, head_text
 from gpuvgm.summary.distribution import Pieces
-from gpuvgm.summary.grid import Ints
+from gpuvgm.summary.grid import Floats, Ints
 
 _NAMED = 3  # columns that the verdict names
 _NOTE = """\
@@ -130,6 +132,15 @@ LOST = 0.1  # of a score, from which on a column or a pair is worth a look, and 
 # Differences of shares, and shares of rows, from which on they are worth a word.
 _MISSING_SHARE, _NEW_SHARE = 0.05, 0.01
 _NO_CHANCE = 10  # synthetic rows of a category that are expected, where none is no chance
+#: By whether the model would make new ones.
+_REMEDIES_OF_REAL_VALUES = {
+    True: "The generator repeats original values.",
+    False: 'Declare {"key": True}, so that samples have new ones, or "drop".',
+}
+_REMEDY_OF_LEFT_OUT = (
+    'The model does not see free text: declare "categorical" for the real ones, {"key": True} for new ones in their '
+    'form, or "drop".'
+)
 LONGEST = 1_000  # characters; longer texts count as of so many
 WORST = 5  # columns whose values stand side by side, and values of each
 _QUANTILES = frozenset({0.05, 0.25, 0.5, 0.75, 0.95})
@@ -200,6 +211,8 @@ class NumberComparison(_OfTables):
         The original and the synthetic values.
     modal : tuple of ValueCount
         Rows of each modal value, in the original and in the synthetic table.
+    parts : dict of str to PartScore
+        Of dates and times: "hour", "weekday" and "day of the month", of up to 50,000 rows.
     pictures : tuple of Shares
         Shares of the values, and of hours and weekdays of dates and times, in both tables; no part of the document.
     """
@@ -215,8 +228,15 @@ class NumberComparison(_OfTables):
     before: Description | None
     after: Description | None
     modal: tuple[ValueCount, ...]
+    parts: dict[str, PartScore] = field(default_factory=dict)
     pictures: tuple[Shares, ...] = field(default=(), repr=False)
     metric: ClassVar[str] = "KS complement"
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """As for other columns, with the parts of dates and times."""
+        parts = {f"{part} {score_text(one.score)}": one.score_lost for part, one in self.parts.items()}
+        return super(NumberComparison, self).losses | parts  # of the class that has slots
 
     @property
     def shown_quantiles(self) -> frozenset[float]:
@@ -427,6 +447,7 @@ class NumberPair(Pair):
         column: Any = self._column
         first = original.rows
         all_rows = first, beside(synthetic.rows, first)
+        some_rows = thinned(all_rows[0]), thinned(all_rows[1])
         original_numbers, synthetic_numbers = (numbers[~namespace_of(first).isnan(numbers)] for numbers in all_rows)
         difference = self._counter.difference(original.counts, synthetic.counts)
         # Distances from an empty table are 0, which would read as agreement: without an sd they become None.
@@ -443,7 +464,11 @@ class NumberPair(Pair):
             before=difference.descriptions[0],
             after=difference.descriptions[1],
             modal=difference.modal,
-            pictures=(*self._values(difference.pieces, [*map(len, all_rows)]), *self._parts(original, synthetic)),
+            parts=parts_of_dates(self._counter.codec, *some_rows),
+            pictures=(
+                *self._values(difference.pieces, [*map(len, all_rows)]),
+                *shares_of_parts(column.name, self._counter.codec, *some_rows),
+            ),
         )
 
     def is_missing(self, rows: NDArray[Any]) -> NDArray[np.bool_]:
@@ -460,10 +485,6 @@ class NumberPair(Pair):
                 histogram = Histogram.of_two(column, before, after)
             axis = Axis.of_histogram(column.name, column.codec, histogram)
             yield Shares.of(axis, [histogram.before, histogram.after], rows)
-
-    def _parts(self, original: _ColumnRows, synthetic: _ColumnRows) -> tuple[Shares, ...]:
-        """Shares of the parts of dates and times, of some rows."""
-        return shares_of_parts(self._column.name, self._counter.codec, thinned(original.rows), thinned(synthetic.rows))
 
     def binned(self, comparison: Any, tables: Sequence[NDArray[Any]]) -> Binned | None:
         """Some rows of both tables in the bins of the axis that the column is drawn on; None without one."""
@@ -584,7 +605,7 @@ class UnmodelledPair(Pair):
             different_share=different_share(occurrences, fewest),
             synthetic_different_share=different_share(other_occurrences, fewest),
             length_score=None if is_id else _ks_complement_of_counts(original.counts, synthetic.counts),
-            holds_keys=self._column.tells_apart(len(different)),
+            holds_keys=self._column.tells_apart(len(different)) or getattr(self._column, "regenerate", "") == "key",
         )
 
 
@@ -614,6 +635,25 @@ def _ks_complement_of_counts(first: Ints, second: Ints) -> float | None:
     if not all(totals):
         return None
     return 1 - float(np.max(np.abs(np.cumsum(first) / totals[0] - np.cumsum(second) / totals[1])))
+
+
+def parts_of_dates(codec: Codec, original: Floats, synthetic: Floats) -> dict[str, PartScore]:
+    """Scores of the parts of dates and times; none of other columns.
+
+    Parameters
+    ----------
+    codec : Codec
+        Codec of the column.
+    original, synthetic : ndarray of shape (rows,)
+        Its numbers in both tables; NaN for missing ones.
+    """
+    tables = date_parts(codec, original), date_parts(codec, synthetic)
+    scores = {}
+    for part in tables[0]:
+        counts = [np.unique(table[part][~np.isnan(table[part])], return_counts=True) for table in tables]
+        rows = [dict(zip(values.tolist(), times.tolist(), strict=True)) for values, times in counts]
+        scores[part] = PartScore(tv_complement(rows[0], rows[1]), 1 - tv_by_chance(rows[0], rows[1]))
+    return scores
 
 
 _PAIRS: Mapping[str, Callable[[Engine, Any, pa.Table], Pair]] = {
@@ -805,8 +845,13 @@ class Comparison(Scored):
         return [name for name, part in self.real_shares.items() if part > 0.5]
 
     @property
+    def real_keys(self) -> list[str]:
+        """Those of `real_values` for which samples shall have new ones."""
+        return [name for name in self.real_values if self.columns[name].kind in _UNMODELLED]
+
+    @property
     def verdict(self) -> str:
-        """One line: copied rows, whether rows are told, the overall score, columns and pairs that have lost most."""
+        """One line: copied rows and keys, whether rows are told, the score, columns and pairs that have lost most."""
         if self.score is None:
             return "No column has a value"
         columns = sorted(self.columns.items(), key=lambda item: -item[1].lost)
@@ -824,10 +869,11 @@ class Comparison(Scored):
 
     @property
     def _on_privacy(self) -> list[str]:
-        """Sentence on synthetic rows that are original ones, or nearly so, where there are more than by chance."""
+        """Sentences on keys and rows that are original ones, or nearly so, where there are more than by chance."""
         if self.copies.stand_out:
             return [_share_of_copies(self.copies)]
-        return [self.closest.share_text] if self.closest is not None and self.closest.stand_out else []
+        keys = [f"{share(self.real_shares[name])} of the values of {name} are original ones" for name in self.real_keys]
+        return [self.closest.share_text, *keys] if self.closest is not None and self.closest.stand_out else keys
 
     @property
     def _stand_out(self) -> bool:
@@ -1003,16 +1049,13 @@ class Comparison(Scored):
 
     def _advice_on_keys(self) -> Iterator[Advice]:
         """Yield advice on columns whose synthetic values are original ones."""
-        if self.real_values:
-            yield Advice(
-                f"Synthetic rows hold real values of {self._real_columns()}: text of many values, each of which "
-                "may name someone or something.",
-                'Declare "id", so that samples have new ones, or "drop".',
-            )
-
-    def _real_columns(self) -> str:
-        """Names of the columns of real values, with the shares of these."""
-        return ", ".join(f"{listed([name])} ({share(self.real_shares[name])} of them)" for name in self.real_values)
+        for is_key, remedy in _REMEDIES_OF_REAL_VALUES.items():
+            names = [name for name in self.real_values if (name in self.real_keys) == is_key]
+            shares = ", ".join(f"{listed([name])} ({share(self.real_shares[name])} of them)" for name in names)
+            if names:
+                yield Advice(
+                    f"Synthetic rows hold real values of {shares}, each of which may name someone or something.", remedy
+                )
 
     def _advice(self, name: str, column: ColumnComparison) -> Iterator[Advice]:
         """Yield advice on a column: on its values, and on the pair of it that has changed most."""
@@ -1142,12 +1185,13 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
             yield Advice("The tables have no value here.", "Leave the column out.")
     elif column.score_lost >= LOST:
         yield Advice(f"The {column.metric} is {column.score:.3f}.", "See below where the two distributions differ.")
-    before, after = missing_shares(column)
-    if abs(before - after) >= _MISSING_SHARE:
-        yield Advice(
-            f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
-            "Look whether the generator knows missing values.",
-        )
+    for part, one in column.parts.items() if isinstance(column, NumberComparison) else ():
+        if one.score_lost >= LOST:
+            yield Advice(
+                f"The {part} has another distribution: its TV complement is {score_text(one.score)}.",
+                "Look whether the generator knows parts of dates, and at the time zone.",
+            )
+    yield from _advice_on_missing(column)
     if isinstance(column, UnmodelledComparison):
         yield from _advice_on_unmodelled(column)
     if isinstance(column, CategoryComparison) and column.new_rows >= _NEW_SHARE * column.synthetic_rows:
@@ -1161,6 +1205,16 @@ def _advice_on_values(column: ColumnComparison) -> Iterator[Advice]:
         yield Advice(
             f"{share(lost / column.rows)} of the original rows hold categories that the synthetic table lacks.",
             "Look whether the generator knows rare categories.",
+        )
+
+
+def _advice_on_missing(column: ColumnComparison) -> Iterator[Advice]:
+    before, after = missing_shares(column)
+    if abs(before - after) >= _MISSING_SHARE:
+        is_left_out = column.kind in _UNMODELLED and after == 1
+        yield Advice(
+            f"{share(before)} of the original values are missing, and {share(after)} of the synthetic ones.",
+            _REMEDY_OF_LEFT_OUT if is_left_out else "Look whether the generator knows missing values.",
         )
 
 

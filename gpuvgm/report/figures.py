@@ -60,6 +60,22 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
+class PartScore(Reached):
+    """Similarity of a part of dates and times in two tables, such as their hours.
+
+    Parameters
+    ----------
+    score : float or None
+        1 less the total variation distance; 0 where one table has no value, None where both have none.
+    reachable : float
+        As for columns.
+    """
+
+    score: float | None
+    reachable: float
+
+
+@dataclass(frozen=True, slots=True)
 class ValueCount:
     """Rows that hold one value or category before and after the round trip; `text` is the value for people."""
 

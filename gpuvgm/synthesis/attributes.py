@@ -26,7 +26,8 @@ from gpuvgm.synthesis.numbers import numbers_of_rows
 LEAST_BY_CHANCE = 5  # keys that would have several values by chance, or a sample says nothing
 WITNESSES = 1 << 9  # keys with the smallest hashes, whose rows confirm what keys determine
 CHANCE = 0.1  # of the keys that would have several values by chance, the share that may have them
-MISSING_VALUE = np.uint64(2**64 - 1)
+NO_KEY = np.uint64(0)  # of rows without a key, which say nothing of it
+ZERO, MISSING_VALUE = np.uint64(2**64 - 2), np.uint64(2**64 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ class Evidence:
     rows : ndarray of shape (keys,), int64
         Rows of each key.
     lowest, highest : ndarray of shape (columns, keys), uint64
-        Least and largest value of each column in these rows, as `values_of` gives them.
+        Least and largest value of each column in these rows, as `values_of` gives them; the largest number and 0 where
+        no row says anything.
     """
 
     hashes: Hashes
@@ -58,7 +60,8 @@ class Evidence:
                 break
         rows = rows[hashes[rows] <= distinct[-1]] if len(distinct) else rows
         by_key = _ByKey.of(hashes[rows])
-        ends = [by_key.ends(values, values) for values in (column(rows) for column in columns)]
+        every = [column(rows) for column in columns]
+        ends = [by_key.ends(np.where(values == NO_KEY, MISSING_VALUE, values), values) for values in every]
         lowest, highest = (np.array([pair[end] for pair in ends], np.uint64) for end in (0, 1))
         shape = len(columns), len(by_key.distinct)
         return cls(by_key.distinct, by_key.rows, lowest.reshape(shape), highest.reshape(shape))
@@ -95,13 +98,14 @@ class Evidence:
     @property
     def _differ(self) -> NDArray[np.bool_]:
         """Mask of the keys with several rows that have several values, by column."""
-        mask: NDArray[np.bool_] = (self.lowest != self.highest)[:, self.rows > 1]
+        mask: NDArray[np.bool_] = (self.lowest < self.highest)[:, self.rows > 1]
         return mask
 
 
 def _unlike(lowest: Hashes, highest: Hashes) -> float:
     """Probability that two rows of different keys have different values."""
-    counts = np.unique(np.concatenate((lowest, highest)), return_counts=True)[1]
+    known = lowest <= highest
+    counts = np.unique(np.concatenate((lowest[known], highest[known])), return_counts=True)[1]
     return 1 - float(np.sum((counts / max(counts.sum(), 1)) ** 2))
 
 
@@ -144,18 +148,20 @@ class _ByKey:
 
 
 def values_of(column: FittedColumn, array: pa.Array[Any], rows: Ints) -> Hashes:
-    """Numbers that are the same for the same values of some rows of a column."""
+    """Numbers that are the same for the same values of some rows of a column; `NO_KEY` for missing keys alone."""
     places: Any = pa.array(rows)
     values = array.take(places)
-    if isinstance(column, CategoricalColumn):
-        return np.asarray(column.index.find(values)).view(np.uint64)
     if isinstance(column, PassthroughColumn):
         return column.hashes(values)
-    assert isinstance(column, NumericColumn)
-    numbers, which = numbers_of_rows(column, values)
-    numbers = numbers.astype(np.float64) + 0.0  # no minus zero
-    bits = np.where(np.isnan(numbers), MISSING_VALUE, numbers.view(np.uint64))
-    return bits if which is None else np.where(which >= 0, which.astype(np.uint64), bits)
+    if isinstance(column, CategoricalColumn):
+        bits = np.asarray(column.index.find(values)).view(np.uint64)
+    else:
+        assert isinstance(column, NumericColumn)
+        numbers, which = numbers_of_rows(column, values)
+        numbers = numbers.astype(np.float64) + 0.0  # no minus zero
+        bits = np.where(np.isnan(numbers), MISSING_VALUE, numbers.view(np.uint64))
+        bits = bits if which is None else np.where(which >= 0, which.astype(np.uint64), bits)
+    return np.where(bits == NO_KEY, ZERO, bits)
 
 
 def find_attributes(
@@ -175,7 +181,7 @@ def find_attributes(
         Keys that do not determine a column, whatever the sample says.
     """
     hashes = {name: columns[name].hashes(rows.column(name).combine_chunks()) for name in keys}
-    names = [name for name, column in columns.items() if column.is_encoded]
+    names = [name for name, column in columns.items() if keys and column.is_encoded]
     readers = [partial(values_of, columns[name], rows.column(name).combine_chunks()) for name in names]
     attributes: dict[str, str] = {}
     for key in sorted(keys, key=lambda key: len(np.unique(hashes[key]))):

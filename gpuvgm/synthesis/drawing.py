@@ -8,7 +8,7 @@ words are compared with, so that all engines draw the same.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -40,12 +40,18 @@ class KeyTable:
     ranges : tuple of (int, int)
         First number and count of the keys, one range after the other.
     places : ndarray of shape (rows,), int64
-        For each row, or key of the level below, the place of its key in these ranges.
+        For each row the place of its key in these ranges.
+    level : int
+        Level of the keys.
+    above : mapping of int to ndarray of shape (keys,), int64
+        By level above, the place of the key that each of these keys belongs to in the table of that level.
     """
 
     seed: int
     ranges: tuple[tuple[int, int], ...]
     places: Ints
+    level: int = 0
+    above: Mapping[int, Ints] = field(default_factory=dict)
 
     @classmethod
     def of(cls, numbers: NDArray[np.uint64], seed: int) -> KeyTable:
@@ -164,7 +170,7 @@ class Drawing:
         first = np.flatnonzero(np.diff(self.network.structure.groups[place], prepend=-1))
         return first.astype(codes.dtype)[codes]
 
-    def rows(self, first_row: int, rows: int, seed: int, keys: Mapping[int, Sequence[KeyTable]] | None = None) -> Drawn:
+    def rows(self, first_row: int, rows: int, seed: int, keys: Mapping[int, KeyTable] | None = None) -> Drawn:
         """Consecutive rows, by node: the bin of each, and its place in a piece of the bin.
 
         A place is a number of the plain codec, or the index of a modal value or a category. With conditions rows are
@@ -177,9 +183,8 @@ class Drawing:
             The rows.
         seed : int
             Seed of the columns that are drawn for each row.
-        keys : mapping of int to sequence of KeyTable, optional
-            By node, of columns that are drawn for each key: the tables of the finest keys, of the next level, and so
-            on up to the keys that they are drawn for.
+        keys : mapping of int to KeyTable, optional
+            By node, the keys of columns that are drawn for each key.
         """
         structure, tables = self.network.structure, keys or {}
         by_trees = not self.conditions or (not tables and self.trees.is_exact)
@@ -188,15 +193,16 @@ class Drawing:
         bins, bins_of_rows = dict[int, Codes](), dict[int, Codes]()  # where the engine draws
         columns: dict[int, tuple[Codes, Floats]] = {}
         for place in order:
-            own, others = tables.get(place, ()), structure.trees[place].asked if by_trees else structure.parents[place]
+            own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
             former = [
-                _in_rows(bins[other], tables[other][len(own) :]) if own else bins_of_rows[other] for other in others
+                _taken(bins[other], own.above.get(tables[other].level)) if own else bins_of_rows[other]
+                for other in others
             ]
             number, draws = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]]()
-            ranges, at = own[-1].ranges if own else ((first_row, rows),), 0
+            ranges, at = own.ranges if own else ((first_row, rows),), 0
             for first, count in ranges:
                 draw, codes = (
-                    Draw(own[-1].seed if own else seed, number, first),
+                    Draw(own.seed if own else seed, number, first),
                     [one[at : at + count] for one in former],
                 )
                 draws.append(
@@ -206,9 +212,10 @@ class Drawing:
                 )
                 at += count
             bins[place], places = map(_joined, zip(*draws, strict=True))
-            bins_of_rows[place] = _in_rows(bins[place], own)
+            of_rows = own.places if own else None
+            bins_of_rows[place] = _taken(bins[place], of_rows)
             codes = to_numpy(bins_of_rows[place])
-            columns[place] = codes if by_trees else self._any_bin(place, codes), to_numpy(_in_rows(places, own))
+            columns[place] = codes if by_trees else self._any_bin(place, codes), to_numpy(_taken(places, of_rows))
         return [columns[place] for place in range(len(structure.nodes))]
 
 
@@ -223,8 +230,6 @@ def _joined(parts: Sequence[Any]) -> Any:
     return parts[0] if len(parts) == 1 else namespace_of(parts[0]).concatenate(parts)
 
 
-def _in_rows(values: Any, tables: Sequence[KeyTable]) -> Any:
-    """What keys have, in the keys of lower levels, or the rows, that belong to them."""
-    for table in reversed(tables):
-        values = values[namespace_of(values).asarray(table.places)]
-    return values
+def _taken(values: Any, places: Ints | None) -> Any:
+    """Values at some places, where they lie; None takes them as they are."""
+    return values if places is None else values[namespace_of(values).asarray(places)]

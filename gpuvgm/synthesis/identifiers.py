@@ -27,18 +27,19 @@ from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.attributes import Evidence, values_of
 from gpuvgm.synthesis.keys import (
+    NEARLY_AS_MANY,
     Claims,
     KeyCounts,
     KeyLayout,
-    chains_of_keys,
     check_of,
     keys_that_determine,
+    trees_of_keys,
     with_check_digits,
 )
 from gpuvgm.synthesis.network import Structure
 from gpuvgm.synthesis.seen import CHECK, CLASSES, CODE, NUMBER, PART, Pattern, SeenValues, bits, unseen_part
 from gpuvgm.synthesis.streams import column_number, shuffled
-from gpuvgm.synthesis.structure import Dependence
+from gpuvgm.synthesis.structure import Dependence, KeyPath
 from gpuvgm.table.fit_report import warnings_of_samples
 
 KeyNumbers = Mapping[tuple[str, int], NDArray[np.uint64]]  # of rows, by group and level
@@ -93,15 +94,21 @@ class IdentifierForm:
     level: Annotated[int, whole()] = 0
 
     @classmethod
-    def of_columns(cls, model: TableModel, rows: pa.Table, refuted: Claims = frozenset()) -> dict[str, IdentifierForm]:
+    def of_columns(
+        cls, model: TableModel, rows: pa.Table, many: pa.Table, refuted: Claims = frozenset()
+    ) -> dict[str, IdentifierForm]:
         """Forms of the columns that are not modelled, where a sample of the rows shows one; see `refined`.
 
-        Other columns that keys determine, such as names beside customer numbers, are made once for each key. Keys do
-        not determine what is refuted, as `chains_of_keys` says.
+        Other columns that keys determine in more rows, such as names beside customer numbers, are made once for each
+        key. Keys do not determine what is refuted, as `trees_of_keys` says.
         """
         identifiers = [column for column in model.identifiers if column.regenerate != "missing"]
-        keys = {column.name: rows.column(column.name) for column in identifiers if column.regenerate == "key"}
-        levels = chains_of_keys(keys, refuted)
+        keys = {column.name: many.column(column.name) for column in identifiers if column.regenerate == "key"}
+        # The first column of a level stands for it: one that most rows have, and that tells most of them apart.
+        different = {name: len(plain_column(column).unique()) for name, column in keys.items()}
+        identifiers.sort(key=lambda column: (column.fit.missing, -different.get(column.name, 0)))
+        keys = {column.name: keys[column.name] for column in identifiers if column.name in keys}
+        levels = trees_of_keys(keys, refuted)
         forms: dict[str, IdentifierForm | None] = {
             column.name: identifier_form(rows.column(column.name), is_key=column.name in keys)
             or cls("number", NUMBER, largest=column.first - column.step)
@@ -111,13 +118,13 @@ class IdentifierForm:
             column.name for column in model.columns if column.kind == "pass" and column.name in rows.column_names
         ]
         forms |= {name: _shape_of_texts(_texts_in(rows.column(name))) for name in pass_names}
-        others = {name: rows.column(name) for name, form in forms.items() if form is not None and name not in keys}
+        others = {name: many.column(name) for name, form in forms.items() if form is not None and name not in keys}
         firsts = {level: name for name, level in reversed(levels.items())}
         determined = keys_that_determine({name: keys[name] for name in firsts.values()}, others, refuted)
         levels |= {name: levels[key] for name, key in determined.items()}
         forms |= {
-            name: replace(forms[name] or cls("missing"), key=KeyLayout(group), level=level)
-            for name, (group, level) in levels.items()
+            name: replace(forms[name] or cls("missing"), key=layout, level=level)
+            for name, (layout, level) in levels.items()
         }
         return {name: form for name, form in forms.items() if form is not None}
 
@@ -257,9 +264,14 @@ def _with_check_places(form: IdentifierForm, check: Any) -> IdentifierForm:
 
 
 def _running_numbers(texts: list[str]) -> IdentifierForm | None:
-    """Running numbers after one of a few texts, and before another one; None where texts have no such form."""
+    """Running numbers after one of a few texts, and before another one; None where texts have no such form.
+
+    Digits before them, such as a year, are those of all texts.
+    """
+    head = re.match(r"([^\\]*[0-9][^0-9\\]+)?", commonprefix(texts))
+    common = head[0] if head else ""
     # Of 18 digits, so that the numbers of a sample are below 2^63.
-    matches = [re.fullmatch(r"([^0-9\\]*)([0-9]{1,18})([^0-9\\]*)", text) for text in texts]
+    matches = [re.fullmatch(r"([^0-9\\]*)([0-9]{1,18})([^0-9\\]*)", text[len(common) :]) for text in texts]
     prefixes = _codes_of(Counter(match[1] for match in matches if match))
     are_words = len(prefixes) > 1 and _hold_spaces([*prefixes])
     if not all(matches) or not prefixes or are_words or len({match[3] for match in matches if match}) > 1:
@@ -268,7 +280,7 @@ def _running_numbers(texts: list[str]) -> IdentifierForm | None:
     width = min(map(len, digits)) if any(text[0] == "0" for text in digits) else 0
     after = next(match[3] for match in matches if match)
     before, codes = (prefixes[0], ()) if len(prefixes) == 1 else (CODE, (prefixes,))
-    return IdentifierForm("number", f"{before}{NUMBER}{after}", codes, width=width)
+    return IdentifierForm("number", f"{common}{before}{NUMBER}{after}", codes, width=width)
 
 
 def _codes_of(counts: Counter[str]) -> tuple[str, ...]:
@@ -290,14 +302,12 @@ def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int],
 
 def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, skipped: int = 0) -> KeyNumbers:
     """Numbers of the keys of consecutive rows, by group and level; see `KeyLayout.numbers`."""
-    levels = levels_of_keys(forms)
-    numbers: dict[tuple[str, int], NDArray[np.uint64]] = {}
-    for group, level in sorted(levels, key=lambda key: key[1]):
-        layout = forms[levels[group, level][0]].key
-        assert layout is not None
-        below = numbers.get((group, level - 1))
-        numbers[group, level] = layout.numbers(part, seed, skipped) if below is None else layout.above(below, level - 1)
-    return numbers
+    layouts = {form.key.group: form.key for form in forms.values() if form.key is not None}
+    return {
+        (group, level): numbers
+        for group, layout in layouts.items()
+        for level, numbers in enumerate(layout.numbers(part, seed, skipped))
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,9 +343,10 @@ class IdentifierCounts:
         seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
         keys, levels = {}, levels_of_keys({name: forms[name] for name in claims})
-        for group in dict.fromkeys(group for group, _ in levels):
-            of_group = sorted(level for other, level in levels if other == group)
-            keys[group] = KeyCounts.of([hashes[levels[group, level][0]] for level in of_group])
+        layouts = {form.key.group: form.key for form in (forms[name] for name in claims) if form.key is not None}
+        for group, layout in layouts.items():
+            of_levels = [hashes[levels[group, level][0]] for level in range(len(layout.above) + 1)]
+            keys[group] = KeyCounts.of(of_levels, layout.above)
         evidence = {
             name: Evidence.of(hashes[name], [partial(values_of, columns[other], arrays[other]) for other in others])
             for name, others in claims.items()
@@ -376,10 +387,12 @@ def _claims_of(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str
     levels = levels_of_keys(forms)
     claims: dict[str, list[str]] = {}
     for (group, level), (first, *others) in levels.items():
-        if forms[first].key != KeyLayout(group):
+        layout = forms[first].key
+        if layout is None or layout.keys:
             continue
-        above = levels.get((group, level + 1), [])[:1]
+        above = [levels[group, upper][0] for upper in layout.above[level : level + 1]]
         claims[first] = [*others, *above, *(name for name, key in attributes.items() if key == first)]
+        claims |= {other: [first] for other in others}
     return claims
 
 
@@ -466,10 +479,9 @@ def tell_of_samples(
     Where the user fitted the columns, that fit has warned of its choices.
     """
     ways = ways_of_unmodelled(model, forms)
-    lost = [one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]]
+    lost = _left_out(model, ways)
     if lost:
-        told = f"samples have no values of {listed(lost)}, which is not modelled: declare its kind or leave it out"
-        warn(told, InferenceWarning, ("lost", *lost))
+        warn(describe_left_out(model, forms), InferenceWarning, ("lost", *lost))
     if model.real_values:
         warn(model.describe_real_values(), InferenceWarning)
     keys = [spec for spec in model.schema.columns if spec.kind == "id" and spec.regenerate == "key"]
@@ -488,6 +500,39 @@ def tell_of_samples(
         _LOG.info("%s", describe_unmodelled(model, forms, attributes))
 
 
+def tell_of_numbers(model: TableModel, attributes: Mapping[str, str], rows: pa.Table) -> None:
+    """Warn of whole numbers that nearly each key has others of in a sample: they may be numbers of these keys."""
+    declared = {spec.name for spec in model.schema.columns if spec.is_declared}
+    different = {name: len(plain_column(rows.column(name)).unique()) for name in {*attributes.values()}}
+    columns = model.by_name
+    numbers = [
+        name
+        for name, key in attributes.items()
+        if pa.types.is_integer(columns[name].decoded_type)
+        and name not in declared
+        and len(rows.column(name).unique()) >= NEARLY_AS_MANY * different[key]
+    ]
+    if numbers:
+        told = f"samples may have real values of {listed(numbers)}: whole numbers of which nearly each key has others"
+        warn(f'{told}; declare {{"key": True}} for new ones, where they name someone', InferenceWarning)
+
+
+def describe_left_out(model: TableModel, forms: Mapping[str, IdentifierForm]) -> str:
+    """What samples have no values of though it is not declared so, and what would bring some; else empty."""
+    names = _left_out(model, ways_of_unmodelled(model, forms))
+    if not names:
+        return ""
+    return (
+        f"samples have no values of {listed(names)}, which the model does not see: declare "
+        '"categorical" for the real ones, {"key": True} for new ones in their form, or "drop"'
+    )
+
+
+def _left_out(model: TableModel, ways: Mapping[str, str]) -> list[str]:
+    """Columns of which samples have no values, but those that are declared so."""
+    return [one.name for one in model.schema.columns if not one.is_declared and ways.get(one.name) == MADE["missing"]]
+
+
 def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> str:
     """Description of how columns are made that are not modelled, or once for each key; empty without such."""
     ways = [f"{name} ({way})" for name, way in ways_of_unmodelled(model, forms).items()]
@@ -499,12 +544,11 @@ def describe_unmodelled(model: TableModel, forms: Mapping[str, IdentifierForm], 
     return "; ".join(f"{told}: {', '.join(texts)}" for told, texts in descriptions.items() if texts)
 
 
-def levels_of_attributes(
-    forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
-) -> dict[str, tuple[str, int]]:
-    """Group and level of the keys that determine each attribute."""
-    levels = levels_of_keys(forms)
-    of_keys = {name: level for level, names in levels.items() for name in names}
+def levels_of_attributes(forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> dict[str, KeyPath]:
+    """Group of the keys that determine each attribute, and their level with those above it."""
+    of_keys = {
+        name: (form.key.group, form.key.path(form.level)) for name, form in forms.items() if form.key is not None
+    }
     return {name: of_keys[key] for name, key in attributes.items()}
 
 
@@ -520,8 +564,9 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
     for form in forms.values():
         if form.key is not None:
             form.key.check()
-            if form.level > len(form.key.members) or (form.key.group, max(form.level - 1, 0)) not in levels:
-                raise ValueError(f'there are no keys of level {form.level} above "{form.key.group}"')
+            lacking = [level for level in range(len(form.key.above) + 1) if (form.key.group, level) not in levels]
+            if lacking or form.level > len(form.key.above):
+                raise ValueError(f'there are no keys of level {[*lacking, form.level][0]} of "{form.key.group}"')
     if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
         raise ValueError("its attributes are no columns of the network")
     dependence = Dependence(levels_of_attributes(forms, attributes))

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from itertools import pairwise
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,16 +20,17 @@ from numpy.typing import NDArray
 
 from gpuvgm.arrays import mixed
 from gpuvgm.columns.records import Count
+from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.streams import shuffled
 
 Hashes = NDArray[np.uint64]
 Claims = Set[tuple[str, str]]  # of columns of which the first determines the second
-#: Text of no more different values is a code; of those that look like keys, this share looks so.
-MOST_CODES = 255
+#: Text of no more different values is a code, of what looks like keys of fewer; so many of these look so.
+MOST_CODES, MOST_ALIKE = 255, 20
 ALIKE = 0.95
-REPEATED = 0.995  # of the rows of a sample are different values at most, where other rows may repeat more
+LOOKED_AT = 20_000  # different texts, by which a column's look is judged
 #: Columns determine each other where their pairs are at most so many times as many as the values of each.
 ONE_TO_ONE = 1.02
 LEAST_REPEATED = 10  # values that come back, or nothing is known
@@ -44,66 +46,115 @@ LOOKS = {
     r"\(?[0-9]{3}[-. )]+[0-9]{3}[-. ][0-9]{4})\z",
     "payment cards": r"\A[0-9]{4}([ -]?[0-9]{3,6}){2,4}\z",
 }
+DATES = r"\A[0-9]{1,2}[-/. ][0-9]{1,2}[-/. ][0-9]{2,4}\z"  # which look like phone numbers
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLayout:
-    """Distribution of rows per key, in a chain of keys each of which determines the next one.
+    """Distribution of rows per key, in a tree of keys, each of which determines the one above it.
 
-    The finest keys are of level 0, such as accounts; those of a level determine those of the next one, such as
-    customers. A chain of one level has only the distribution of rows per key.
+    The last level is that of owners, such as customers. Keys of other levels, such as cards and accounts, belong to
+    keys of a level above theirs. The keys of a row are a combination. A tree of one level has only the distribution of
+    rows per key.
 
     Parameters
     ----------
     group : str
         The first column of the finest keys.
+    above : tuple of int
+        The level above each one but the last.
     rows : int
-        Rows of the table that have all keys.
+        Rows of the table that have an owner.
     sizes : tuple of int
-        Rows of the finest keys, those of the same keys of the last level one after the other.
+        Rows of each combination, those of an owner one after the other.
     keys : tuple of int
-        How many of the keys of the last level that were counted are alike.
-    members : tuple of tuple of int
-        For each further level, how many keys of the level below belong to each key.
+        How many of the owners that were counted are alike.
+    members : tuple of int
+        Combinations of each owner; empty for one each.
+    places : tuple of tuple of int
+        For each level but the last, and each combination, the number of its key among those of its owner, from 0 on;
+        ~number where rows have no key.
     """
 
     group: str
+    above: tuple[Count, ...] = ()
     rows: Count = 0
     sizes: tuple[Count, ...] = ()
     keys: tuple[Count, ...] = ()
-    members: tuple[tuple[Count, ...], ...] = ()
+    members: tuple[Count, ...] = ()
+    places: tuple[tuple[Annotated[int, whole(-COUNTED_KEYS, COUNTED_KEYS)], ...], ...] = ()
 
     def check(self) -> None:
         """Raise ValueError where the parts of a loaded layout do not fit together."""
-        keys = len(self.sizes)
-        for members in self.members:
-            if sum(members) != keys or 0 in members:
-                raise ValueError(f'the keys of "{self.group}" do not belong to others')
-            keys = len(members)
-        if len(self.keys) != keys:
+        members = self.members or (1,) * len(self.sizes)
+        if len(self.keys) != len(members):
             raise ValueError(f'the keys of "{self.group}" are not as many as their rows say')
+        if sum(members) != len(self.sizes) or 0 in members or (self.above and self.sizes and not self.members):
+            raise ValueError(f'the keys of "{self.group}" do not belong to others')
+        if not all(level < above <= len(self.above) for level, above in enumerate(self.above)):
+            raise ValueError(f'the levels of keys of "{self.group}" are no tree')
+        lengths = {len(self.sizes)} if self.places else set()
+        is_tree = not self.sizes or len(self.places) == len(self.above)
+        if {*map(len, self.places)} != lengths or not is_tree or not _are_numbered(self):
+            raise ValueError(f'the keys of "{self.group}" are not numbered')
 
-    def numbers(self, part: RowRange, seed: int, skipped: int = 0) -> Hashes:
-        """Numbers of the finest keys of consecutive rows, after those of some periods that are skipped."""
-        stops = period_of(self).stops
-        period = np.uint64(stops[-1])
+    def path(self, level: int) -> tuple[int, ...]:
+        """A level and those above it."""
+        return (level, *(self.path(self.above[level]) if level < len(self.above) else ()))
+
+    def numbers(self, part: RowRange, seed: int, skipped: int = 0) -> list[Hashes]:
+        """Numbers of the keys of consecutive rows, by level, after those of some periods that are skipped."""
+        period = period_of(self)
+        length = np.uint64(period.stops[-1])
         rows = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
-        periods, places = np.divmod(rows, period)
-        places = shuffled(places, int(period), f"{self.group}/keys", seed)
-        keys = np.searchsorted(stops, places.astype(np.int64), side="right").astype(np.uint64)
-        return (periods + np.uint64(skipped)) * np.uint64(len(stops)) + keys
+        periods, places = np.divmod(rows, length)
+        places = shuffled(places, int(length), f"{self.group}/keys", seed)
+        combinations = np.searchsorted(period.stops, places.astype(np.int64), side="right")
+        periods += np.uint64(skipped)
+        return [periods * np.uint64(len(level.lacks)) + level.keys[combinations] for level in period.levels]
 
     def rows_per_key(self, level: int) -> float:
         """Rows of the keys of a level on average."""
         period = period_of(self)
-        keys = len(period.stops) if level == 0 else int(period.owners[level - 1][-1]) + 1
-        return float(period.stops[-1]) / keys
+        return float(period.stops[-1]) / len(period.levels[level].lacks)
 
-    def above(self, numbers: Hashes, level: int) -> Hashes:
-        """Numbers of the keys of the next level that keys of a level determine."""
-        owners = period_of(self).owners[level]
-        periods, places = np.divmod(numbers, np.uint64(len(owners)))
-        return periods * np.uint64(owners[-1] + 1) + owners[places].astype(np.uint64)
+    def numbers_above(self, numbers: Hashes, level: int, above: int) -> Hashes:
+        """Numbers of the keys of a level above that keys determine."""
+        period = period_of(self)
+        for below, next_level in pairwise(self.path(level)):
+            if below == above:
+                break
+            own, upper = period.levels[below], len(period.levels[next_level].lacks)
+            periods, places = np.divmod(numbers, np.uint64(len(own.lacks)))
+            numbers = periods * np.uint64(upper) + own.above[places]
+        return numbers
+
+    def lacking(self, numbers: Hashes, level: int) -> tuple[NDArray[np.bool_], float]:
+        """Which keys of a level are those of rows that have none, and the share of such rows."""
+        own = period_of(self).levels[level]
+        return own.lacks[numbers % np.uint64(len(own.lacks))], own.lacking
+
+
+@dataclass(frozen=True, slots=True)
+class LevelKeys:
+    """Keys of a level in a period.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (combinations,), uint64
+        Number of each combination's key.
+    above : ndarray of shape (keys,), uint64
+        Number of the key above each one; empty for owners.
+    lacks : ndarray of shape (keys,), bool
+        Whether a key is that of rows without one.
+    lacking : float
+        Share of the rows without one.
+    """
+
+    keys: Hashes
+    above: Hashes
+    lacks: NDArray[np.bool_]
+    lacking: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,99 +163,132 @@ class Period:
 
     Parameters
     ----------
-    stops : ndarray of shape (keys,), int64
-        Rows up to the end of each of the finest keys.
-    owners : tuple of ndarray, int64
-        For each level but the last, ascending, the number of the key of the next level that each key determines.
+    stops : ndarray of shape (combinations,), int64
+        Rows up to the end of each combination of keys.
+    levels : tuple of LevelKeys
+        Its keys.
     """
 
     stops: NDArray[np.int64]
-    owners: tuple[NDArray[np.int64], ...]
+    levels: tuple[LevelKeys, ...]
 
 
 @lru_cache(maxsize=16)  # which frozen layouts are keys of
 def period_of(layout: KeyLayout) -> Period:
     """Keys of a period; a few periods are as long as the table."""
-    alike = np.repeat(layout.keys, _finest_of(layout)) if layout.keys else np.empty(0, np.int64)
-    counted_keys, counted_rows = sum(layout.keys), int(np.dot(alike, np.array(layout.sizes, np.int64)))
+    sizes, alike = np.array(layout.sizes, np.int64), np.array(layout.keys, np.int64)
+    members = np.array(layout.members, np.int64) if layout.members else np.ones(len(alike), np.int64)
+    counted_keys, counted_rows = int(alike.sum()), int(np.dot(np.repeat(alike, members), sizes))
     if not counted_rows:
-        none = np.zeros(1, np.int64)
-        return Period(none + 1, (none,) * len(layout.members))
+        only = LevelKeys(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.bool_), 0.0)
+        return Period(np.ones(1, np.int64), (only,) * (len(layout.above) + 1))
     periods = -(-layout.rows // LONGEST_PERIOD)
     count = max(1, round(layout.rows / periods * counted_keys / counted_rows))
-    ranks = (np.arange(count) + 0.5) * (counted_keys / count)
-    keys, owners = np.searchsorted(np.cumsum(layout.keys), ranks), list[NDArray[np.int64]]()
-    for members in map(np.array, reversed(layout.members)):
-        counts, ends = members[keys], np.cumsum(members)
-        owners.append(np.repeat(np.arange(len(keys)), counts))
-        firsts = np.repeat((ends - members)[keys] - np.cumsum(counts) + counts, counts)
-        keys = firsts + np.arange(len(firsts))
-    return Period(np.cumsum(np.array(layout.sizes)[keys]), tuple(reversed(owners)))
+    owners = np.searchsorted(np.cumsum(alike), (np.arange(count) + 0.5) * (counted_keys / count))
+    counts, starts = members[owners], np.cumsum(members) - members
+    owner_of = np.repeat(np.arange(count), counts)
+    combinations = np.arange(len(owner_of)) + np.repeat(starts[owners] - np.cumsum(counts) + counts, counts)
+    numbers, lacks = [], [*(np.array(places, np.int64)[combinations] < 0 for places in layout.places)]
+    for places in map(np.array, layout.places):
+        own = np.where(places < 0, ~places, places)
+        of_owner = np.maximum.reduceat(own, starts)[owners] + 1
+        numbers.append((np.cumsum(of_owner) - of_owner)[owner_of] + own[combinations])
+    return _period(sizes[combinations], [*numbers, owner_of], [*lacks, owner_of < 0], layout.above)
 
 
-def _finest_of(layout: KeyLayout) -> NDArray[np.int64]:
-    """How many of the finest keys each key of the last level has."""
-    finest = np.ones(len(layout.sizes), np.int64)
-    for members in layout.members:
-        finest = np.add.reduceat(finest, np.cumsum(members, dtype=np.int64) - np.array(members, np.int64))
-    return finest
+def _period(
+    rows: NDArray[np.int64],
+    numbers: Sequence[NDArray[np.int64]],
+    lacks: Sequence[NDArray[np.bool_]],
+    above: Sequence[int],
+) -> Period:
+    """The period of combinations, from their rows, the numbers of their keys, and which of these lack, by level."""
+    stops, levels = np.cumsum(rows), []
+    for level, (keys, are_lacking) in enumerate(zip(numbers, lacks, strict=True)):
+        firsts = np.unique(keys, return_index=True)[1]
+        upper = numbers[above[level]][firsts] if level < len(above) else firsts[:0]
+        share = float(np.dot(rows, are_lacking) / stops[-1])
+        levels.append(LevelKeys(keys.astype(np.uint64), upper.astype(np.uint64), are_lacking[firsts], share))
+    return Period(stops, tuple(levels))
+
+
+def _are_numbered(layout: KeyLayout) -> bool:
+    """Return whether the keys of each owner have the numbers from 0 on, each of them, at each level."""
+    owners = np.repeat(np.arange(len(layout.members)), layout.members)
+    for places in map(np.array, layout.places):
+        own = np.where(places < 0, ~places, places)
+        pairs = np.unique(np.stack((owners, own)), axis=1)
+        starts = np.flatnonzero(np.diff(pairs[0], prepend=-1))
+        if not np.array_equal(
+            pairs[1], np.arange(len(pairs[1])) - np.repeat(starts, np.diff(starts, append=len(pairs[1])))
+        ):
+            return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class KeyCounts:
-    """Rows of the keys with the smallest hashes; merging does not depend on the order.
+    """Rows of the keys of the owners with the smallest hashes; merging does not depend on the order.
 
     Parameters
     ----------
-    hashes : ndarray of shape (levels, keys), uint64
-        Hashes of the keys of the last level, then of these with the keys of the level below, and so on. Ascending, the
-        first ones first.
-    rows : ndarray of shape (keys,), int64
-        Rows of each of the finest keys.
+    hashes : ndarray of shape (levels, combinations), uint64
+        Hashes of the owners, then of keys with those above them, down to the first level. Ascending, the first ones
+        first. Those of rows without a key are odd, others even, but for owners.
+    rows : ndarray of shape (combinations,), int64
+        Rows of each combination of keys.
     all_rows : int
-        Rows that have all keys.
+        Rows that have an owner.
+    above : tuple of int
+        As for `KeyLayout`.
     """
 
     hashes: Hashes
     rows: NDArray[np.int64]
     all_rows: int
+    above: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, levels: Sequence[Hashes]) -> KeyCounts:
-        """Counts of rows by hashes of their keys of each level, the finest first; 0 where a row has no key."""
-        present = np.logical_and.reduce([hashes != 0 for hashes in levels])
-        hashes = [levels[-1][present]]
-        for finer in reversed(levels[:-1]):
-            hashes.append(mixed(finer[present] ^ mixed(hashes[-1], 0), 1))
-        for near in low_hashes(hashes[0]):
-            counts = _added(np.stack([level[near] for level in hashes]), np.ones(len(near), np.int64))
+    def of(cls, levels: Sequence[Hashes], above: Sequence[int] = ()) -> KeyCounts:
+        """Counts of rows by hashes of their keys of each level, the last that of owners; 0 where a row has no key."""
+        present = levels[-1] != 0
+        hashes = {len(above): levels[-1][present]}
+        for level in reversed(range(len(above))):
+            own = levels[level][present]
+            belonging = mixed(own ^ mixed(hashes[above[level]], 0), 1)
+            hashes[level] = belonging & ~np.uint64(1) | (own == 0)
+        for near in low_hashes(hashes[len(above)]):
+            counts = _added(np.stack([level[near] for level in hashes.values()]), np.ones(len(near), np.int64))
             if len(counts[1]) == COUNTED_KEYS:
                 break
-        return cls(*counts, len(hashes[0]))
+        return cls(*counts, len(hashes[0]), tuple(above))
 
     def merge(self, other: KeyCounts) -> KeyCounts:
         """Counts of both sets of rows."""
         hashes, rows = np.concatenate((self.hashes, other.hashes), axis=1), np.concatenate((self.rows, other.rows))
-        return KeyCounts(*_added(hashes, rows), self.all_rows + other.all_rows)
+        return KeyCounts(*_added(hashes, rows), self.all_rows + other.all_rows, self.above)
 
     def layout(self, group: str) -> KeyLayout:
         """Distribution of rows per key, without the hashes."""
-        if len(self.hashes) == 1:
+        if not self.above:
             sizes, keys = np.unique(self.rows, return_counts=True)
-            return KeyLayout(group, self.all_rows, tuple(sizes.tolist()), tuple(keys.tolist()))
-        last, counts = np.unique(self.hashes[0], return_inverse=True)[1], len(self.rows)
-        if counts == COUNTED_KEYS and last.any():  # the keys of the last one may not all be there
-            counts = int(np.searchsorted(last, last[-1]))
-        last, hashes, rows = last[:counts], self.hashes[:, :counts], self.rows[:counts]
-        order = np.lexsort((last, np.bincount(last, rows)[last]))
-        hashes, members = hashes[:, order], list[tuple[int, ...]]()
-        starts = np.arange(counts)
-        for level in hashes[-2::-1]:
-            firsts = np.flatnonzero(np.append(True, level[starts][1:] != level[starts][:-1])[: len(starts)])
-            members.append(tuple(np.diff(firsts, append=len(starts)).tolist()))
-            starts = starts[firsts]
-        sizes_of_keys = tuple(rows[order].tolist())
-        return KeyLayout(group, self.all_rows, sizes_of_keys, (1,) * len(starts), tuple(members))
+            return KeyLayout(group, (), self.all_rows, tuple(sizes.tolist()), tuple(keys.tolist()))
+        owners, counts = np.unique(self.hashes[0], return_inverse=True)[1], len(self.rows)
+        if counts == COUNTED_KEYS and owners.any():  # the combinations of the last one may not all be there
+            counts = int(np.searchsorted(owners, owners[-1]))
+        owners, rows = owners[:counts], self.rows[:counts]
+        order = np.lexsort((owners, np.bincount(owners, rows)[owners]))
+        owners, hashes = owners[order], self.hashes[:, order]
+        starts = np.flatnonzero(np.diff(owners, prepend=-1))
+        members = np.diff(starts, append=counts)
+        places = []
+        for own in hashes[:0:-1]:
+            _, firsts, which = np.unique(own, return_index=True, return_inverse=True)
+            numbers = np.argsort(np.argsort(firsts))[which]
+            numbers -= np.repeat(numbers[starts], members)
+            places.append(tuple(np.where(own & np.uint64(1), ~numbers, numbers).tolist()))
+        sizes_of_keys, alike = tuple(rows[order].tolist()), (1,) * len(starts)
+        return KeyLayout(group, self.above, self.all_rows, sizes_of_keys, alike, tuple(members.tolist()), tuple(places))
 
 
 def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
@@ -217,12 +301,13 @@ def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
 
 
 def _added(hashes: Hashes, rows: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
-    """The smallest different hashes, and the sums of their rows."""
-    distinct, first, places = np.unique(hashes[-1], return_index=True, return_inverse=True)
-    totals = np.bincount(places, rows, len(distinct)).astype(np.int64)
-    order = np.lexsort(hashes[::-1, first])[:COUNTED_KEYS] if len(hashes) > 1 else np.arange(len(distinct))
-    order = order[:COUNTED_KEYS]
-    return hashes[:, first[order]], totals[order]
+    """The smallest different combinations of hashes, and the sums of their rows."""
+    order = np.lexsort(hashes[::-1])
+    hashes, rows = hashes[:, order], rows[order]
+    is_first = np.append(True, (hashes[:, 1:] != hashes[:, :-1]).any(axis=0))[: len(rows)]
+    firsts = np.flatnonzero(is_first)
+    totals = np.add.reduceat(rows, firsts) if len(firsts) else rows
+    return hashes[:, firsts[:COUNTED_KEYS]], totals[:COUNTED_KEYS]
 
 
 # -- which columns are keys
@@ -240,14 +325,18 @@ def keys_found(columns: Mapping[str, Any], *, whole: bool) -> dict[str, str]:
     """
     plain = {name: plain_column(column) for name, column in columns.items()}
     codes = {name: Codes.of(column) for name, column in plain.items() if is_text_type(column.type)}
-    most = ALIKE if whole else REPEATED
-    codes = {name: one for name, one in codes.items() if MOST_CODES < len(one.texts) < most * one.rows}
+    codes = {name: one for name, one in codes.items() if len(one.texts) > MOST_ALIKE and one.come_back(whole=whole)}
     keys = {name: look for name, one in codes.items() if (look := _look_of(one.texts))}
     looked = [*keys]
+    codes = {name: one for name, one in codes.items() if name in keys or len(one.texts) > MOST_CODES}
     for name, one in codes.items():
         if name not in keys and _has_one_form(one.texts):
             beside = next((key for key in looked if _belong(one, codes[key])), None)
             keys |= {name: f'numbers that belong to "{beside}"'} if beside else {}
+    for name, one in codes.items():
+        if name not in keys and _are_names(one.texts):
+            beside = next((key for key in looked if _name_each(one, codes[key])), None)
+            keys |= {name: f'names that belong to "{beside}"'} if beside else {}
     return {name: keys[name] for name in columns if name in keys}
 
 
@@ -278,6 +367,10 @@ class Codes:
         """Rows with a text."""
         return int(np.count_nonzero(self.numbers >= 0))
 
+    def come_back(self, *, whole: bool) -> bool:
+        """Return whether texts come back; of a sample a few do, as other rows may repeat more."""
+        return len(self.texts) < ALIKE * self.rows if whole else len(self.texts) <= self.rows - LEAST_REPEATED
+
 
 def rows_of_keys(column: Any) -> NDArray[np.int64]:
     """One row of each key in a sample of a column, ascending, and all rows without a key."""
@@ -288,18 +381,34 @@ def rows_of_keys(column: Any) -> NDArray[np.int64]:
 
 def _look_of(texts: Any) -> str | None:
     """What nearly all texts look like; None for others."""
+    texts = texts[:LOOKED_AT]
     for look, pattern in LOOKS.items():
-        share = pc.mean(pc.match_substring_regex(texts, pattern)).as_py()
+        share = _share_like(texts, pattern) - (_share_like(texts, DATES) if look == "phone numbers" else 0)
         if share >= ALIKE and (look != "payment cards" or check_of(texts.to_pylist()) == "luhn"):
             return look
     return None
 
 
+def _share_like(texts: Any, pattern: str) -> float:
+    """Share of the texts that match a pattern."""
+    return float(pc.mean(pc.match_substring_regex(texts, pattern)).as_py())
+
+
 def _has_one_form(texts: Any) -> bool:
     """Return whether texts are single words with numbers of six digits, or of five beside letters, equally long."""
-    alike = pc.mean(pc.match_substring_regex(texts, r"\A([0-9]{6,}|[A-Za-z]+[-_]?[0-9]{4,})\z")).as_py()
+    alike = _share_like(texts, r"\A([0-9]{6,}|[A-Za-z]+[-_]?[0-9]{4,})\z")
     lengths = pc.value_counts(pc.utf8_length(texts)).field("counts")
     return bool(alike >= ALIKE and pc.max(lengths).as_py() >= ALIKE * len(texts))
+
+
+def _are_names(texts: Any) -> bool:
+    """Return whether texts are several words of letters, as names of persons are."""
+    return _share_like(texts, r"\A\pL[\pL.'’-]*( \pL[\pL.'’-]*)+\z") >= ALIKE
+
+
+def _name_each(names: Codes, key: Codes) -> bool:
+    """Return whether a key determines names, and has hardly more values."""
+    return len(names.texts) >= NEARLY_AS_MANY * len(key.texts) and _determines(key, names)
 
 
 def _determines(first: Codes, other: Codes) -> bool:
@@ -322,12 +431,13 @@ def _belong(column: Codes, key: Codes) -> bool:
     return _determines(column, key) or (is_fine and _determines(key, column))
 
 
-def chains_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) -> dict[str, tuple[str, int]]:
-    """For each column of keys its group, named by the first column of the finest keys, and its level there.
+def trees_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) -> dict[str, tuple[KeyLayout, int]]:
+    """For each column of keys the levels of its group, named by the first column of the finest keys, and its own.
 
-    Columns that determine each other in a sample have the same level of the same group. A group is a chain, in which
-    the keys of each level determine those of the next one. What keys determine beside their chain, and has nearly as
-    many values, such as a second thing that few customers share, has the level of these keys.
+    Columns that determine each other in a sample have the same level of the same group. A group is a tree, in which
+    the keys of each level determine those of the level above it, such as cards and accounts their customer. What keys
+    determine beside these, and has nearly as many values, such as a second thing that few customers share, has the
+    level of these keys.
 
     Parameters
     ----------
@@ -350,20 +460,31 @@ def chains_of_keys(columns: Mapping[str, Any], refuted: Claims = frozenset()) ->
         firsts[name] = next(alike, name)
     remaining = dict.fromkeys(firsts.values())
     above = {name: [other for other in remaining if other != name and determines(name, other)] for name in remaining}
-    levels: dict[str, tuple[str, int]] = {}
     finest_first = sorted(above, key=lambda name: -len(above[name]))
-    for name in finest_first:
-        chain = [] if name in levels else [name]
-        for other in finest_first if chain else ():
-            if other not in levels and other in above[chain[-1]]:
-                chain.append(other)
-        levels |= {other: (name, level) for level, other in enumerate(chain)}
-    groups = [group for group, _ in levels.values()]
+    next_above = {
+        name: next((other for other in finest_first[at + 1 :] if other in above[name]), name)
+        for at, name in enumerate(finest_first)
+    }
+    levels = _levels_of_trees(finest_first, next_above)
+    groups = [layout.group for layout, _ in levels.values()]
     for name in (name for name in remaining if groups.count(name) == 1):
         least = len(codes[name].texts) / NEARLY_AS_MANY
         below = [levels[other] for other in remaining if name in above[other] and len(codes[other].texts) <= least]
         levels[name] = max(below, key=lambda key: key[1], default=levels[name])
     return {name: levels[first] for name, first in firsts.items()}
+
+
+def _levels_of_trees(names: Sequence[str], above: Mapping[str, str]) -> dict[str, tuple[KeyLayout, int]]:
+    """Levels of the group of each name, and its own, given the name above each one, later; owners are their own."""
+    owner: dict[str, str] = {}
+    for name in reversed(names):
+        owner[name] = name if above[name] == name else owner[above[name]]
+    levels: dict[str, tuple[KeyLayout, int]] = {}
+    for one in dict.fromkeys(owner[name] for name in names):
+        group = [name for name in names if owner[name] == one]
+        layout = KeyLayout(group[0], tuple(group.index(above[name]) for name in group[:-1]))
+        levels |= {name: (layout, level) for level, name in enumerate(group)}
+    return levels
 
 
 def keys_that_determine(

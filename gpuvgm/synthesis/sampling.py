@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
 from typing import Any
 
@@ -51,8 +51,8 @@ class DrawnRows:
 
 def _key_tables(
     forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str], numbers: KeyNumbers, seed: int
-) -> dict[str, tuple[KeyTable, ...]]:
-    """For each attribute the keys to draw it for, after those of the levels below; see `Drawing.rows`.
+) -> dict[str, KeyTable]:
+    """For each attribute the keys to draw it for.
 
     Parameters
     ----------
@@ -65,15 +65,19 @@ def _key_tables(
     seed : int
         Seed of the draws.
     """
-    tables: dict[str, list[KeyTable]] = {}
-    for key in attributes.values():
-        layout, level = forms[key].key, forms[key].level
-        assert layout is not None
-        of_group = tables.setdefault(layout.group, [KeyTable.of(numbers[layout.group, 0], seed)])
-        while len(of_group) <= level:
-            of_group.append(KeyTable.of(layout.above(of_group[-1].numbers, len(of_group) - 1), seed))
     levels = levels_of_attributes(forms, attributes)
-    return {name: tuple(tables[group][: level + 1]) for name, (group, level) in levels.items()}
+    layouts = {form.key.group: form.key for form in forms.values() if form.key is not None}
+    tables: dict[tuple[str, int], KeyTable] = {}
+    for group, level in sorted({(group, path[0]) for group, path in levels.values()}):
+        layout, own = layouts[group], numbers[group, level]
+        below = {key: table for key, table in tables.items() if key[0] == group and level in layout.path(key[1])}
+        above = [layout.numbers_above(table.numbers, key[1], level) for key, table in below.items()]
+        every = KeyTable.of(np.concatenate([own, *above]), seed)
+        starts = np.cumsum([len(own), *map(len, above)])
+        tables[group, level] = replace(every, places=every.places[: len(own)], level=level)
+        for (key, table), places in zip(below.items(), np.split(every.places, starts[:-1])[1:], strict=True):
+            tables[key] = replace(table, above={**table.above, level: places})
+    return {name: tables[group, path[0]] for name, (group, path) in levels.items()}
 
 
 @dataclass(frozen=True)  # no slots: what draws rows is cached

@@ -24,6 +24,7 @@ LEVELS = (4, 16)  # groups of the first parent's bins that its tables back off t
 CANDIDATES = 8  # parents of a column that are tried
 SEARCHED = 64  # groups of a column's bins, at most, by which parents are chosen
 SAMPLE_ROWS = 20_000
+KeyPath = tuple[str, tuple[int, ...]]  # a group of keys, and a level with those above it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +87,24 @@ class Dependence:
 
     Parameters
     ----------
-    levels : mapping of str to (str, int)
-        Group and level of the keys that determine each attribute.
-    rows : mapping of (str, int) to ndarray, int64
+    levels : mapping of str to (str, tuple of int)
+        Group of the keys that determine each attribute, and their level with those above it.
+    rows : mapping of (str, tuple of int) to ndarray, int64
         One row of each key of a level in a sample. Further rows of a key are no evidence of their own.
     first : tuple of str
         Columns that are drawn before others that they need not follow.
     """
 
-    levels: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    rows: Mapping[tuple[str, int], Ints] = field(default_factory=dict)
+    levels: Mapping[str, KeyPath] = field(default_factory=dict)
+    rows: Mapping[KeyPath, Ints] = field(default_factory=dict)
     first: tuple[str, ...] = ()
 
     def allows(self, name: str, other: str) -> bool:
         """Return whether a column may depend on another one."""
         if name not in self.levels:
             return True
-        (group, level), (other_group, other_level) = self.levels[name], self.levels.get(other, ("", -1))
-        return group == other_group and level <= other_level
+        (group, path), (other_group, other_path) = self.levels[name], self.levels.get(other, ("", (-1,)))
+        return group == other_group and other_path[0] in path
 
     def rows_of(self, name: str) -> Ints | slice:
         """Rows that are evidence of what a column depends on."""
@@ -135,7 +136,7 @@ def learn_structure(
     """
     searched, levels = [*map(_searched, bins, codes)], [dependence.levels.get(one.name) for one in bins]
     allowed = dependence.mask([one.name for one in bins])
-    searches: dict[tuple[str, int] | None, _ParentSearch] = {}
+    searches: dict[KeyPath | None, _ParentSearch] = {}
     for level in dict.fromkeys(levels):
         rows_of_level: Ints | slice = slice(None) if level is None else dependence.rows[level]
         searches[level] = _ParentSearch([axis for axis, _ in searched], [code[rows_of_level] for _, code in searched])

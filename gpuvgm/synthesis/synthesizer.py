@@ -46,13 +46,15 @@ from gpuvgm.synthesis.identifiers import (
     IdentifierCounts,
     IdentifierForm,
     check_attributes,
+    describe_left_out,
     describe_unmodelled,
     levels_of_attributes,
     levels_of_keys,
     rows_per_key,
+    tell_of_numbers,
     tell_of_samples,
 )
-from gpuvgm.synthesis.keys import keys_found, rows_of_keys
+from gpuvgm.synthesis.keys import Claims, keys_found, rows_of_keys
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.numbers import Rows, numbers_since
 from gpuvgm.synthesis.sampling import Sampler
@@ -628,8 +630,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         texts = [name for name in names if is_text_type(plain_type(schema.field(name).type))]
         if not texts:
             return {}
-        rows = sample_of(table, texts, self.random_state or 0)
-        whole = rows.num_rows == table.rows or rows.num_rows < SAMPLE_ROWS
+        rows = sample_of(table, texts, self.random_state or 0, TREE_ROWS)
+        whole = rows.num_rows == table.rows or rows.num_rows < TREE_ROWS
         return keys_found({name: rows.column(name) for name in texts}, whole=whole)
 
     def _learn(self, transformer: TableTransformer, table: Source) -> tuple[_SamplePlan, _TableCounts]:
@@ -637,19 +639,20 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         model = transformer.model_
         many, refuted = sampled_rows(table, model, TREE_ROWS), set[tuple[str, str]]()
         rows = thinned(many)
+        forms, attributes = _forms_and_attributes(model, many, refuted)
         while True:
-            forms = IdentifierForm.of_columns(model, rows, refuted)
-            firsts = [names[0] for names in levels_of_keys(forms).values()]
-            attributes = find_attributes(model.by_name, firsts, rows, refuted)
             dependence = self._dependence(forms, attributes)
             plan = _SamplePlan(self._structure(transformer, many, dependence), forms, attributes)
             counts = self._counts(transformer, plan, table)
             more = counts.identifiers.refuted(forms, attributes)
-            if more <= refuted:
+            again = (forms, attributes) if more <= refuted else _forms_and_attributes(model, many, refuted | more)
+            if again == (forms, attributes):
+                tell_of_numbers(model, attributes, many)
                 plan = replace(plan, forms=counts.identifiers.refined(forms))
                 structure = self._spread_by_keys(transformer, plan, rows, dependence(rows))
                 return replace(plan, structure=structure), counts
             refuted |= more
+            forms, attributes = again
 
     def _dependence(
         self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]
@@ -773,7 +776,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
             rows, columns = counted(network.counts.rows, "row"), counted(len(network.structure.bins), "column")
             lines.append(f"fitted on {rows}: {columns} modelled")
             unmodelled = describe_unmodelled(model, self.identifiers_, self.attributes_)
-            lines += filter(None, (unmodelled, model.describe_real_values()))
+            left_out = describe_left_out(model, self.identifiers_)
+            lines += filter(None, (unmodelled, left_out, model.describe_real_values()))
         return "\n".join(lines)
 
     def __sklearn_clone__(self) -> Self:
@@ -880,11 +884,20 @@ def sample_of(table: Source, names: Sequence[str], seed: int, most: int = SAMPLE
     return pa.Table.from_batches(batches, pa.schema([table.schema.field(name) for name in names])).slice(0, most)
 
 
+def _forms_and_attributes(
+    model: TableModel, rows: pa.Table, refuted: Claims
+) -> tuple[dict[str, IdentifierForm], dict[str, str]]:
+    """Forms of the columns that are not modelled, and attributes of keys, as a sample shows them."""
+    forms = IdentifierForm.of_columns(model, thinned(rows), rows, refuted)
+    firsts = [names[0] for names in levels_of_keys(forms).values()]
+    return forms, find_attributes(model.by_name, firsts, rows, refuted)
+
+
 def forms_of_table(table: Source, model: TableModel) -> dict[str, IdentifierForm]:
     """Forms of the columns that are not modelled, which make no value of the table."""
-    rows, columns, refuted = sampled_rows(table, model), model.by_name, set[tuple[str, str]]()
+    many, columns, refuted = sampled_rows(table, model, TREE_ROWS), model.by_name, set[tuple[str, str]]()
     while True:
-        forms = IdentifierForm.of_columns(model, rows, refuted)
+        forms = IdentifierForm.of_columns(model, thinned(many), many, refuted)
         read = {name: form for name, form in forms.items() if form.is_read}
         blocks = table.blocks([*read], BLOCK_ROWS) if read else ()
         counts = [IdentifierCounts.of(columns, read, {}, block.column) for block in blocks]

@@ -148,8 +148,11 @@ def _values_of_keys(
     column: FittedColumn, form: IdentifierForm, numbers: NDArray[np.uint64], places: Ints, seed: int
 ) -> Any:
     """New values of keys, in the rows of each."""
+    assert form.key is not None
+    lacks, share = form.key.lacking(numbers, form.level)
     words = philox_words(numbers, column_number(f"{column.name}/missing"), seed)[0]
-    lacks = words < column.fit.missing / max(column.fit.rows, 1) * 2.0**32
+    missing = column.fit.missing / max(column.fit.rows, 1)
+    lacks |= words < (missing - share) / max(1 - share, share) * 2.0**32
     keys = _new_values(column, form, numbers, seed)
     return keys.take(pa.array(places, pa.int64(), mask=lacks[places]))
 

@@ -365,7 +365,7 @@ def test_numbers_and_dates_that_became_categories_are_told_of(values: list, decl
 
 def test_text_and_document(comparison: Comparison) -> None:
     lines = str(comparison).splitlines()
-    assert lines[0].startswith("A classifier tells synthetic rows from original ones ")
+    assert lines[0] == "100 % of the values of key are original ones; a classifier tells synthetic rows"
     assert max(map(len, lines)) <= 80
     for name in comparison.columns:
         assert any(line.split()[:1] == [name] for line in lines)
@@ -567,3 +567,31 @@ def test_missing_values_that_coincide_by_chance_are_no_pair() -> None:
     (pair,) = missing_together(*tables)
     assert (pair.one, pair.other, pair.after) == ("a", "b", 1.0)
     assert pair.lost > 0.5
+
+
+def test_hours_of_dates_are_compared_and_named_first() -> None:
+    """Hours that are later change moments of a year by nothing that a distance of moments sees."""
+    random = np.random.default_rng(2)
+    days, minutes = random.integers(0, 364, 4_000), random.integers(8 * 60, 18 * 60, 4_000)
+    when = np.datetime64("2025-01-01T00:00:00") + days * np.timedelta64(1, "D") + minutes * np.timedelta64(1, "m")
+    amount = random.lognormal(3, 1, 4_000).round(2)
+    tables = [{"amount": amount[half], "when": when[half]} for half in (slice(2_000), slice(2_000, None))]
+    fitted = gpuvgm.TableTransformer().fit(tables[0])
+    honest = fitted.evaluate(tables[0], compare=tables[1]).columns["when"]
+    assert all(part.score >= part.reachable for part in honest.parts.values())
+    assert [*honest.parts] == ["hour", "weekday", "day of the month"]
+    later = tables[1] | {"when": tables[1]["when"] + np.timedelta64(6, "h")}
+    found = fitted.evaluate(tables[0], compare=later)
+    column = found.columns["when"]
+    assert column.score > 0.95
+    shares = [
+        np.bincount(rows["when"].astype("M8[h]").astype(int) % 24, minlength=24) / 2_000 for rows in (tables[0], later)
+    ]
+    assert column.parts["hour"].score == pytest.approx(1 - np.abs(shares[0] - shares[1]).sum() / 2)
+    assert column.worst_figure == f"hour {column.parts['hour'].score:.3f}"
+    assert found.worst_first[0] == "when" and f"look at when ({column.worst_figure})" in found.verdict
+    assert "The hour has another distribution: its TV complement is" in found.to_html()
+    assert found.to_dict()["columns"]["when"]["parts"]["hour"]["score"] == column.parts["hour"].score
+    days_alone = pa.table({"day": pa.array(when.astype("M8[D]")[:2_000])})
+    alone = gpuvgm.TableTransformer().fit(days_alone)
+    assert [*alone.evaluate(days_alone, compare=days_alone).columns["day"].parts] == ["weekday", "day of the month"]

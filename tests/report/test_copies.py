@@ -237,17 +237,19 @@ def test_columns_of_real_values_are_named(table: dict, transformer: gpuvgm.Table
     assert found.real_shares == found.to_dict()["real_shares"]
     assert found.real_shares["iban"] == np.mean(np.isin(honest["iban"], table["iban"]))
     part = share(found.real_shares["iban"])
-    told = (
-        f'Synthetic rows hold real values of "iban" ({part} of them): text of many values, each of which may name '
-        "someone or something."
-    )
-    remedy = 'Declare "id", so that samples have new ones, or "drop".'
+    told = f'Synthetic rows hold real values of "iban" ({part} of them), each of which may name someone or something.'
+    remedy = 'Declare {"key": True}, so that samples have new ones, or "drop".'
     assert f"{told} {remedy}" in found.to_text().replace("\n", " ")
     page = parsed(found.to_html())
     assert [one.text for one in page.all("ul", "warning")[0].all("li")] == [f"{told} {remedy}"]
     assert found.verdict.endswith("no column stands out"), "which is of shapes"
     renamed = honest | {"iban": [f"FR{i:020}" for i in range(ROWS)], "note": table["note"]}
-    assert transformer.evaluate(table, compare=renamed).real_values == ["note"]
+    repeated = transformer.evaluate(table, compare=renamed)
+    assert repeated.real_values == repeated.real_keys == ["note"]
+    assert repeated.verdict.startswith("100 % of the values of note are original ones; "), "samples shall have new ones"
+    assert "of them), each of which may name someone or something. The generator repeats" in repeated.to_text().replace(
+        "\n", " "
+    )
 
 
 def test_pass_columns_of_any_type_are_compared(transformer: gpuvgm.TableTransformer) -> None:

@@ -22,7 +22,7 @@ from gpuvgm.errors import InferenceWarning, ModelFileError
 from gpuvgm.synthesis import keys, synthesizer
 from gpuvgm.synthesis.attributes import WITNESSES, Evidence
 from gpuvgm.synthesis.drawing import LONGEST_GAP, KeyTable
-from gpuvgm.synthesis.keys import COUNTED_KEYS, KeyCounts, KeyLayout, chains_of_keys, period_of, with_check_digits
+from gpuvgm.synthesis.keys import COUNTED_KEYS, KeyCounts, KeyLayout, period_of, trees_of_keys, with_check_digits
 from gpuvgm.synthesis.state import write_network
 from gpuvgm.synthesis.tables import counts_of_keys
 from gpuvgm.table.model_file import save_model
@@ -269,13 +269,21 @@ def test_attributes_that_do_not_fit_are_refused(attributes: Any, fitted: Any, tm
 
 def test_layouts_that_do_not_fit_are_refused() -> None:
     for layout in (
-        KeyLayout("k", 3, (1, 2), (1,)),
-        KeyLayout("k", 3, (1, 2), (1,), ((1,),)),
-        KeyLayout("k", 3, (1, 2), (1, 1), ((2, 0),)),
+        KeyLayout("k", (), 3, (1, 2), (1,)),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (1,), ((0, 1),)),
+        KeyLayout("k", (1,), 3, (1, 2), (1, 1), (2, 0), ((0, 1),)),
+        KeyLayout("k", (1,), 3, (1, 2), (1, 1)),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0,),)),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 2),)),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ()),
+        KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1), (0, 1))),
+        KeyLayout("k", (0,), 3, (1, 2), (1,), (2,), ((0, 1),)),
+        KeyLayout("k", (2,), 3, (1, 2), (1,), (2,), ((0, 1),)),
     ):
-        with pytest.raises(ValueError, match='the keys of "k"'):
+        with pytest.raises(ValueError, match='keys of "k"'):
             layout.check()
-    KeyLayout("k", 3, (1, 2), (1,), ((2,),)).check()
+    KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((0, 1),)).check()
+    KeyLayout("k", (1,), 3, (1, 2), (1,), (2,), ((~1, 0),)).check()
 
 
 # -- what determines what
@@ -377,24 +385,28 @@ def three_levels() -> Iterator[np.ndarray]:
 def test_layouts_of_chains_do_not_depend_on_blocks_and_have_the_rows_of_all_levels() -> None:
     levels = [*three_levels()]
     levels[0][::50] = 0
-    whole = KeyCounts.of(levels)
-    parts = [KeyCounts.of([level[at::7] for level in levels]) for at in (3, 0, 6, 5, 1, 2, 4)]
+    above = (1, 2)
+    whole = KeyCounts.of(levels, above)
+    parts = [KeyCounts.of([level[at::7] for level in levels], above) for at in (3, 0, 6, 5, 1, 2, 4)]
     merged = parts[0]
     for part in parts[1:]:
         merged = merged.merge(part)
     layout = whole.layout("card")
-    assert merged.layout("card") == layout and layout.rows == 39_200
+    assert merged.layout("card") == layout and layout.rows == 40_000
     layout.check()
-    period, present = period_of(layout), levels[0] != 0
+    period = period_of(layout)
     sizes = np.diff(period.stops, prepend=0)
-    owners = [np.arange(len(sizes)), period.owners[0], period.owners[1][period.owners[0]]]
-    for level, owner in zip(levels, owners, strict=True):
-        real = np.sort(np.unique(level[present], return_counts=True)[1])
-        assert np.array_equal(np.sort(np.bincount(owner, sizes)), real)
-    numbers = np.arange(3 * len(sizes), dtype=np.uint64)
-    accounts = layout.above(numbers, 0)
-    assert np.array_equal(np.unique(layout.above(accounts, 1)), np.arange(3 * len(np.unique(levels[2][present]))))
-    assert layout.rows_per_key(2) == pytest.approx(39_200 / len(np.unique(levels[2][present])))
+    for level, of_level in zip(levels, period.levels, strict=True):
+        real = np.sort(np.unique(level[level != 0], return_counts=True)[1])
+        rows = np.bincount(of_level.keys.astype(np.int64), sizes)
+        assert np.array_equal(np.sort(rows[~of_level.lacks]), real)
+    assert [keys.lacking for keys in period.levels] == [0.02, 0.0, 0.0]
+    numbers = np.arange(3 * len(period.levels[0].lacks), dtype=np.uint64)
+    owners = 3 * len(np.unique(levels[2]))
+    assert np.array_equal(np.unique(layout.numbers_above(numbers, 0, 2)), np.arange(owners))
+    accounts = layout.numbers_above(numbers, 0, 1)
+    assert np.array_equal(layout.numbers_above(accounts, 1, 2), layout.numbers_above(numbers, 0, 2))
+    assert layout.rows_per_key(2) == pytest.approx(40_000 * 3 / owners)
 
 
 def test_counts_of_chains_take_bounded_memory() -> None:
@@ -403,10 +415,10 @@ def test_counts_of_chains_take_bounded_memory() -> None:
     accounts = random.integers(1, 2**63, 60_000).astype(np.uint64)
     customers = random.integers(1, 2**63, 20_000).astype(np.uint64)
     rows = np.concatenate((np.arange(60_000), random.integers(0, 60_000, 60_000)))
-    counts = KeyCounts.of([accounts[rows], customers[rows // 3]])
+    counts = KeyCounts.of([accounts[rows], customers[rows // 3]], (1,))
     assert counts.hashes.shape == (2, COUNTED_KEYS)
     layout = counts.layout("account")
-    assert {*layout.members[0]} == {3}
+    assert {*layout.members} == {3}
     assert abs(len(period_of(layout).stops) / 60_000 - 1) < 0.02
 
 
@@ -432,22 +444,28 @@ def mixed_up(numbers: np.ndarray) -> np.ndarray:
     return (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
 
 
+def levels_of(columns: Any, refuted: Any = frozenset()) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Group of each column of keys, its level and those above it."""
+    trees = trees_of_keys(columns, refuted)
+    return {name: (layout.group, layout.path(level)) for name, (layout, level) in trees.items()}
+
+
 def test_chains_are_found_in_a_sample() -> None:
     card, account, customer = ([f"{one}" for one in level] for level in three_levels())
     columns = {name: pa.chunked_array([texts]) for name, texts in (("customer", customer), ("card", card))}
     columns |= {"account": pa.chunked_array([account]), "number": pa.chunked_array([[text[::-1] for text in account]])}
-    assert chains_of_keys(columns) == {
-        "customer": ("card", 2),
-        "card": ("card", 0),
-        "account": ("card", 1),
-        "number": ("card", 1),
+    assert levels_of(columns) == {
+        "customer": ("card", (2,)),
+        "card": ("card", (0, 1, 2)),
+        "account": ("card", (1, 2)),
+        "number": ("card", (1, 2)),
     }
-    assert chains_of_keys(columns, {("card", "customer")}) == chains_of_keys(columns)
-    assert chains_of_keys(columns, {("account", "customer")}) == {
-        "customer": ("card", 1),
-        "card": ("card", 0),
-        "account": ("account", 0),
-        "number": ("account", 0),
+    assert levels_of(columns, {("card", "customer")}) == levels_of(columns)
+    assert levels_of(columns, {("account", "customer")}) == {
+        "customer": ("card", (1,)),
+        "card": ("card", (0, 1)),
+        "account": ("account", (0,)),
+        "number": ("account", (0,)),
     }
 
 
@@ -457,9 +475,115 @@ def test_keys_that_determine_two_others_have_one_of_each() -> None:
     who = random.integers(0, 2_000, 15_000)
     numbers = {"customer": who, "phone": who - who % 10 // 5, "mail": who - who % 7 // 4, "card": who * 3 + who % 2}
     columns = {name: pa.chunked_array([[f"{number:05d}" for number in own]]) for name, own in numbers.items()}
-    levels = chains_of_keys(columns)
-    assert levels["customer"] == levels["card"] == ("customer", 0)
-    assert {levels["phone"], levels["mail"]} == {("customer", 0), ("customer", 1)}
+    levels = levels_of(columns)
+    assert levels["customer"] == levels["card"] == ("customer", (0, 1))
+    assert {levels["phone"], levels["mail"]} == {("customer", (0, 1)), ("customer", (1,))}
+
+
+# -- several keys of one owner
+
+
+def wallets() -> pd.DataFrame:
+    """Bookings of customers by any of their cards, or by none, from any of their accounts."""
+    random, customers = np.random.default_rng(21), 700
+    weights = random.lognormal(0, 0.8, customers)
+    who = random.choice(customers, ROWS, p=weights / weights.sum())
+    card = 3 * who + random.integers(0, 1 + random.choice(3, customers, p=[0.5, 0.3, 0.2])[who])
+    account = 2 * who + random.integers(0, 1 + random.choice(2, customers, p=[0.6, 0.4])[who])
+    digits = ["".join(map(str, row)) for row in random.integers(0, 10, (3 * customers, 18))]
+    cards = [with_check_digits(f"4{text[:3]} {text[3:7]} {text[7:11]} {text[11:14]}0", "luhn") for text in digits]
+    born = np.datetime64("1950-01-01") + random.integers(0, 20_000, customers)
+    limits, opened = random.integers(1, 40, 3 * customers) * 100, random.integers(0, 9_000, 2 * customers)
+    return pd.DataFrame(
+        {
+            "customer": [f"C{one:06d}" for one in random.choice(10**6, customers, replace=False)[who]],
+            "card": np.where(random.random(ROWS) < 0.3, None, np.array(cards)[card]),
+            "iban": np.array([with_check_digits(f"DE00{text}", "iban") for text in digits[::-1]])[account],
+            "born": born[who],
+            "limit": limits[card],
+            "opened": (np.datetime64("1995-01-01") + opened)[account],
+            "amount": random.lognormal(3, 1, ROWS).round(2),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def of_owners() -> tuple[pd.DataFrame, Any, pd.DataFrame]:
+    """A table, what was fitted to it, and a sample."""
+    table = wallets()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer().fit(table)
+    return table, fitted, fitted.sample(ROWS)
+
+
+def ks(real: Any, drawn: Any) -> float:
+    """Kolmogorov-Smirnov distance."""
+    real, drawn = (np.sort(np.asarray(one)) for one in (real, drawn))
+    at = np.union1d(real, drawn)
+    shares = [np.searchsorted(one, at, "right") / len(one) for one in (real, drawn)]
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+def test_keys_of_one_owner_that_do_not_determine_each_other_belong_to_it(of_owners: Any) -> None:
+    table, fitted, sample = of_owners
+    forms = fitted.identifiers_
+    assert {forms[name].key.group for name in ("customer", "card", "iban")} == {"iban"}, "which all rows have"
+    assert [forms[name].key.path(forms[name].level) for name in ("iban", "card", "customer")] == [(0, 2), (1, 2), (2,)]
+    assert fitted.attributes_ == {"born": "customer", "limit": "card", "opened": "iban"}
+    for rows in (sample, fitted.sample(3 * ROWS)):
+        assert values_per_key(rows, "card", "customer") == values_per_key(rows, "iban", "customer") == 1
+        assert values_per_key(rows, "customer", "born") == values_per_key(rows, "iban", "opened") == 1
+        assert values_per_key(rows, "card", "limit") == 1
+    for name in ("customer", "card", "iban"):
+        assert not {*sample[name].dropna()} & {*table[name].dropna()}
+        assert abs(sample[name].nunique() / table[name].nunique() - 1) < 0.02
+        assert ks(table[name].value_counts(), sample[name].value_counts()) <= 0.02
+    assert abs(sample["card"].isna().mean() - table["card"].isna().mean()) < 0.01
+
+
+@pytest.mark.parametrize("name", ["card", "iban"])
+def test_owners_have_as_many_of_each_of_their_keys(name: str, of_owners: Any) -> None:
+    table, _, sample = of_owners
+    assert ks(*(rows.groupby("customer")[name].nunique() for rows in (table, sample))) <= 0.02
+    pairs = [rows.dropna().groupby("customer")[["card", "iban"]] for rows in (table, sample)]
+    assert ks(*(len_of.apply(lambda one: len(one.drop_duplicates())) for len_of in pairs)) <= 0.02
+
+
+def test_rows_without_some_keys_say_nothing_of_them(of_owners: Any) -> None:
+    """Customer numbers that some rows lack, and accounts of rows that have one, are still those of the customer."""
+    random, table = np.random.default_rng(5), of_owners[0]
+    lacking = {
+        name: table[name].where(random.random(ROWS) > part) for name, part in (("customer", 0.03), ("iban", 0.4))
+    }
+    who = pd.factorize(table["customer"])[0]
+    rows = table.assign(mail=[f"user{7 * one + 11:04d}@web.example" for one in who], **lacking)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer().fit(rows)
+    sample = fitted.sample(ROWS)
+    levels = {name: form.key.path(form.level)[-1] for name, form in fitted.identifiers_.items()}
+    assert {*levels.values()} == {levels["mail"]}, "all have one owner"
+    assert fitted.attributes_["born"] == "mail", "which all rows have"
+    for name in ("card", "iban"):
+        assert values_per_key(sample, name, "mail") == values_per_key(sample, name, "customer") == 1
+        assert ks(*(one.groupby("mail")[name].nunique() for one in (rows, sample))) <= 0.02
+    for name in ("mail", "card", "iban", "customer"):
+        assert abs(sample[name].nunique() / rows[name].nunique() - 1) < 0.05
+        assert abs(sample[name].isna().mean() - rows[name].isna().mean()) < 0.02
+
+
+def test_rows_of_such_keys_are_functions_of_the_seed_and_their_number(of_owners: Any, reloaded: Any) -> None:
+    table, fitted, sample = of_owners
+    part = fitted.sample(900, first_row=ROWS - 900).reset_index(drop=True)
+    pd.testing.assert_frame_equal(part, sample[ROWS - 900 :].reset_index(drop=True))
+    assert reloaded(fitted).sample(500).equals(sample[:500])
+    like = gpuvgm.TableSynthesizer(like=fitted)
+    halves = [clone(like).fit(table[half::2]) for half in (0, 1)]
+    assert halves[0].merge(halves[1]).sample(500).equals(sample[:500])
+    rows = fitted.sample(3_000, conditions={"opened": ("2000-01-01", None), "limit": (1_000, None)})
+    assert rows["opened"].min() >= pd.Timestamp("2000-01-01") and rows["limit"].min() >= 1_000
+    assert values_per_key(rows, "iban", "opened") == values_per_key(rows, "customer", "born") == 1
 
 
 def test_tables_of_keys_hold_all_keys_of_rows_and_few_others() -> None:

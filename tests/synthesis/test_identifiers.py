@@ -33,6 +33,7 @@ COLUMNS = {
     "whole": (NUMBERS * 10 - 500, None),
     "unsigned": (NUMBERS.astype(np.uint64) + np.uint64(2**63), None),
     "running": (texts(lambda i: f"T{NUMBERS[i]:05d}"), r"T\d{5}"),
+    "year": (texts(lambda i: f"TX-2024-{NUMBERS[i]:08d}"), r"TX-2024-\d{8}"),
     "countries": (texts(lambda i: f"{['US', 'UK', 'DE'][i % 3]}-{NUMBERS[i]:05d}"), r"(US|UK|DE)-\d{5}"),
     "phone": (texts(phone), r"\+49 \d{3} \d{6}"),
     "code": (texts(lambda i: f"{'AB'[i % 2]}X{DIGITS[i][0]}-{phone(i)[-6:]}"), r"[AB]X\d-\d{6}"),
@@ -70,10 +71,13 @@ def test_running_numbers_begin_after_all_rows_and_not_those_of_a_sample(tmp_path
     keys = np.arange(rows)
     keys[299_990] = 400_000
     frame = pd.DataFrame({"id": keys, "text": [f"C{key:06d}" for key in keys], "x": keys % 40})
+    frame["year"] = [f"C-2024/{key}" for key in keys]
     frame.to_csv(tmp_path / "rows.csv", index=False)
-    sample = gpuvgm.TableSynthesizer({"id": "id", "text": "id"}).fit(tmp_path / "rows.csv").sample(3).to_pydict()
+    columns = dict.fromkeys(["id", "text", "year"], "id")
+    sample = gpuvgm.TableSynthesizer(columns).fit(tmp_path / "rows.csv").sample(3).to_pydict()
     assert sample["id"] == [400_001, 400_002, 400_003]
     assert sample["text"] == ["C400001", "C400002", "C400003"]
+    assert sample["year"] == ["C-2024/400001", "C-2024/400002", "C-2024/400003"]
 
 
 @pytest.mark.parametrize("name", ["running", "phone", "full"])

@@ -18,10 +18,10 @@ from gpuvgm.synthesis.keys import (
     COUNTED_KEYS,
     KeyCounts,
     KeyLayout,
-    chains_of_keys,
     check_of,
     keys_found,
     period_of,
+    trees_of_keys,
     with_check_digits,
 )
 from gpuvgm.synthesis.synthesizer import forms_of_table
@@ -152,6 +152,19 @@ def test_whole_numbers_are_keys_where_declared(table: Any) -> None:
     assert rows_per_key_differ(numbers["account"], sample) <= 0.02
 
 
+def test_whole_numbers_that_each_key_has_others_of_are_named(table: Any) -> None:
+    who = pd.factorize(table["customer"])[0]
+    rows = table[["mail", "amount"]].assign(member=10_007 * who + 5, points=who % 50)
+    with pytest.warns(InferenceWarning, match='may have real values of "member": whole numbers .* {"key": True}'):
+        fitted = gpuvgm.TableSynthesizer().fit(rows)
+    assert fitted.attributes_ == {"member": "mail", "points": "mail"}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*may have real values")
+        sample = gpuvgm.TableSynthesizer({"member": {"key": True}, "mail": {"key": True}}).fit(rows).sample(2_000)
+    assert not {*sample["member"]} & {*rows["member"]}
+    assert sample.groupby("mail")["member"].nunique().max() == 1
+
+
 def test_keys_in_dictionaries_come_back_in_their_type(table: Any) -> None:
     coded = table[["iban", "amount"]].astype({"iban": "category"})
     with pytest.warns(InferenceWarning, match='new values of "iban" \\(IBANs\\)'):
@@ -181,11 +194,31 @@ def test_missing_keys_keep_their_share(table: Any) -> None:
         [f"978-3-16-{k % 500:06d}-{k % 10}" for k in range(ROWS)],
         [f"2024-{1 + k % 12:02d}-{1 + k % 28:02d} {k % 24:02d}:{k % 60:02d}" for k in range(ROWS)],
         [f"{k % 28 + 1:02d}-{k % 12 + 1:02d}-{1990 + k % 30}" for k in range(ROWS)],
+        [f"{k % 9 + 1:02d}/{k % 28 + 1:02d}/{1990 + k % 30}" for k in range(ROWS)],  # which all begin with 0
+        [f"desk{k % 20}@shop.example" for k in range(ROWS)],
     ],
 )
 def test_codes_are_no_keys(values: list[str], table: Any) -> None:
     columns = {"code": pa.chunked_array([values]), "mail": pa.chunked_array([table["mail"].to_list()])}
     assert [*keys_found(columns, whole=True)] == ["mail"]
+
+
+def test_few_mails_and_accounts_are_keys_and_few_numbers_are_not() -> None:
+    """Of 60 customers all are known by name, too."""
+    who = np.arange(3_000) * 7 % 60
+    texts = {
+        "mail": [f"user{7 * one:03d}@web.example" for one in who],
+        "iban": [with_check_digits(f"DE00{one * 7919:018d}", "iban") for one in who],
+        "number": [f"C{one * 31:06d}" for one in who],
+    }
+    columns = {name: pa.chunked_array([values]) for name, values in texts.items()}
+    assert keys_found(columns, whole=True) == {"mail": "e-mail addresses", "iban": "IBANs"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        sample = gpuvgm.TableSynthesizer().fit(pa.table(columns)).sample(3_000).to_pandas()
+    assert not {*sample["mail"]} & {*texts["mail"]} and not {*sample["iban"]} & {*texts["iban"]}
+    assert sample["mail"].nunique() == sample["iban"].nunique() == 60
+    assert len(sample[["mail", "iban"]].drop_duplicates()) == 60
 
 
 def test_codes_of_public_tables_keep_their_values() -> None:
@@ -202,9 +235,9 @@ def test_columns_whose_values_hardly_come_back_belong_to_none() -> None:
     mails, phones = ([f"+49 170 {n:07d}" for n in random.integers(0, 300_000, 20_000)] for _ in range(2))
     columns = {"from": pa.chunked_array([mails]), "to": pa.chunked_array([phones])}
     assert [*keys_found(columns, whole=False)] == ["from", "to"]
-    assert chains_of_keys(columns) == {"from": ("from", 0), "to": ("to", 0)}
+    assert trees_of_keys(columns) == {"from": (KeyLayout("from"), 0), "to": (KeyLayout("to"), 0)}
     same = {"from": columns["from"], "mail": pa.chunked_array([[f"{one[8:]}@web.example" for one in mails]])}
-    assert chains_of_keys(same) == {"from": ("from", 0), "mail": ("from", 0)}
+    assert trees_of_keys(same) == dict.fromkeys(["from", "mail"], (KeyLayout("from"), 0))
 
 
 def test_values_that_each_row_has_alone_are_no_keys() -> None:
@@ -238,7 +271,7 @@ def test_counts_of_keys_do_not_depend_on_blocks_and_take_bounded_memory() -> Non
 
 
 def test_a_layout_without_keys_gives_each_row_its_own() -> None:
-    assert KeyLayout("k").numbers(RowRange(5, 3), seed=0).tolist() == [5, 6, 7]
+    assert [numbers.tolist() for numbers in KeyLayout("k").numbers(RowRange(5, 3), seed=0)] == [[5, 6, 7]]
 
 
 @pytest.mark.parametrize(
@@ -252,3 +285,27 @@ def test_a_layout_without_keys_gives_each_row_its_own() -> None:
 )
 def test_check_digits(check: str, texts: list[str]) -> None:
     assert check_of(texts) == check
+
+
+def test_names_that_belong_to_keys_are_keys_and_towns_are_not(table: Any) -> None:
+    """Words of letters of which nearly each customer has others; with their hyphens, and those that some share."""
+    random = np.random.default_rng(8)
+    who = pd.factorize(table["customer"])[0]
+    letters = np.array([*"abcdefghijklmnopqrstuvwxyz"])
+    lasts = ["".join(letters[row]).capitalize() for row in random.integers(0, 26, (CUSTOMERS, 6))]
+    names = np.array([f"{'Ana Bo Zoë'.split()[k % 3]} {last}-Ott" for k, last in enumerate(lasts)])
+    names[:20] = names[20:40]
+    towns = np.array([f"Bad {lasts[k % 500]}" for k in range(CUSTOMERS)])
+    dates = np.array([f"{k % 28 + 1:02d}.{k % 12 + 1:02d}.{1940 + k % 61}" for k in range(CUSTOMERS)])
+    rows = table[["mail", "amount"]].assign(name=names[who], town=towns[who], born=dates[who])
+    found = keys_found(
+        {name: pa.chunked_array([rows[name].to_list()]) for name in ("name", "mail", "town", "born")}, whole=True
+    )
+    assert found == {"mail": "e-mail addresses", "name": 'names that belong to "mail"'}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        sample = gpuvgm.TableSynthesizer().fit(rows).sample(ROWS)
+    assert not {*sample["name"]} & {*names}
+    assert sample.groupby("mail")["name"].nunique().max() == 1
+    assert sample["name"].str.match(r"\w+ \w+-Ott").mean() > 0.9
+    assert {*sample["town"]} <= {*towns}

@@ -146,8 +146,20 @@ def test_a_fit_warns_of_columns_that_samples_leave_empty() -> None:
     """Unless it was declared so: new identifiers and running numbers are no loss."""
     notes = [f"{i * 7919 % 997} words of note {i * 31 % 1009}, and {'more ' * (i % 4)}" for i in range(2000)]
     table = pd.DataFrame({"note": notes, "id": np.arange(2000), "x": np.arange(2000) % 50})
-    with pytest.warns(InferenceWarning, match='samples have no values of "note", which is not modelled: declare'):
-        assert gpuvgm.TableSynthesizer().fit(table).sample(50)["note"].isna().all()
+    with pytest.warns(
+        InferenceWarning, match='samples have no values of "note", which the model does not see: declare'
+    ):
+        fitted = gpuvgm.TableSynthesizer().fit(table)
+    sample = fitted.sample(500)
+    assert sample["note"].isna().all()
+    remedy = 'declare "categorical" for the real ones, {"key": True} for new ones in their form, or "drop"'
+    assert f'samples have no values of "note", which the model does not see: {remedy}' in str(fitted)
+    page = fitted.transformer_.evaluate(table, compare=sample).to_html()
+    assert "100 % of the synthetic ones. The model does not see free text: declare &quot;categorical&quot;" in page
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        new = gpuvgm.TableSynthesizer({"note": {"key": True}}).fit(table).sample(50)["note"]
+    assert new.notna().all() and not {*new} & {*notes}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gpuvgm.TableSynthesizer({"note": "pass", "id": "id", "x": "continuous"}).fit(table)
