@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ LEAST_SHARE = 1 / 64  # of them, below which candidates would cost too much
 CANDIDATES = 4  # for each row, were as few to meet conditions as on average; each further draw for a single row is slow
 MOST_CANDIDATES = 1 << 18  # that are drawn at once
 STREAM = "conditions"  # of the generator, for what no column draws
-DrawCodes = Callable[[int, Mapping[int, Codes], int, int, int], Codes]
+DrawCodes = Callable[[int, Mapping[int, Codes], int, int, int], dict[int, Any]]
 
 
 @dataclass(frozen=True)  # no slots: shares are cached
@@ -43,7 +44,8 @@ class ConditionedTrees:
     evidence : mapping of int to ndarray of shape (bins,)
         Share of each bin's values that meet a condition, by column.
     draw : callable
-        Draws the bins of a column, given those of columns before it, first row, number of rows, and seed.
+        Draws the bins of a column, given those of columns before it, first row, number of rows, and seed. Of datetimes
+        with parts it gives the codes of these, too, and as ~place the places in the bins.
     engine : Engine
         Engine that computes probabilities.
     """
@@ -64,8 +66,8 @@ class ConditionedTrees:
         """Whether rows can be drawn that meet the conditions."""
         return self._combinations is not None or self._candidates > 0
 
-    def codes(self, first_row: int, rows: int, seed: int) -> dict[int, Codes]:
-        """Bins of `places` for consecutive rows, on the host."""
+    def codes(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
+        """Bins of `places` for consecutive rows, on the host; and what else is drawn of them."""
         if self._combinations is None:
             return self._first_that_meet(first_row, rows, seed)
         codes, lottery = self._combinations
@@ -76,7 +78,10 @@ class ConditionedTrees:
     @cached_property
     def _combinations(self) -> tuple[dict[int, Codes], Lottery] | None:
         """Bins that may meet the conditions together, and how they are drawn; None where there are too many."""
-        bins = self.network.structure.bins
+        structure = self.network.structure
+        bins = structure.bins
+        if any(asked >= len(bins) for place in self.places for asked in structure.trees[place].asked):
+            return None
         options = [
             np.flatnonzero(self.evidence[place]) if place in self.evidence else np.arange(len(bins[place]))
             for place in self.places
@@ -103,11 +108,11 @@ class ConditionedTrees:
         met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
         return 0 if met < LEAST_SHARE * PILOT_ROWS else -(-CANDIDATES * PILOT_ROWS // met)
 
-    def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Codes]:
+    def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of consecutive candidates."""
-        drawn: dict[int, Codes] = {}
+        drawn: dict[int, Any] = {}
         for place in self.places:
-            drawn[place] = self.draw(place, drawn, first, rows, seed)
+            drawn |= self.draw(place, drawn, first, rows, seed)
         return {place: to_numpy(codes) for place, codes in drawn.items()}
 
     def _are_met(self, codes: Mapping[int, Codes], first: int, rows: int, seed: int) -> NDArray[np.bool_]:
@@ -116,9 +121,9 @@ class ConditionedTrees:
         taken: NDArray[np.bool_] = words < self._share_that_meets(codes, rows) * 2.0**32
         return taken
 
-    def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Codes]:
+    def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of each row's first candidate that meets the conditions."""
-        found = {place: np.zeros(rows, np.uint8) for place in self.places}
+        found: dict[int, Any] = {}
         at_once = max(1, MOST_CANDIDATES // self._candidates)
         unmet = [range(start, min(start + at_once, rows)) for start in range(0, rows, at_once)]
         for attempt in itertools.count(1):
@@ -127,7 +132,7 @@ class ConditionedTrees:
             attempts = [self._attempt(first_row, part, seed_of_attempt(seed, attempt)) for part in unmet]
             for part, (codes, met) in zip(unmet, attempts, strict=True):
                 for place, column in codes.items():
-                    found[place][part.start : part.stop][met] = column[met]
+                    found.setdefault(place, np.zeros(rows, column.dtype))[part.start : part.stop][met] = column[met]
             unmet = [
                 range(part.start + row, part.start + row + 1)
                 for part, (_, met) in zip(unmet, attempts, strict=True)
@@ -135,7 +140,7 @@ class ConditionedTrees:
             ]
         return found
 
-    def _attempt(self, first_row: int, part: range, seed: int) -> tuple[dict[int, Codes], NDArray[np.bool_]]:
+    def _attempt(self, first_row: int, part: range, seed: int) -> tuple[dict[int, Any], NDArray[np.bool_]]:
         """Bins of the first candidate of each row of a part that meets the conditions, and whether there is one."""
         first, count = (first_row + part.start) * self._candidates, len(part) * self._candidates
         codes = self._drawn(first, count, seed)

@@ -16,6 +16,7 @@ from gpuvgm.engines.trees import Trees
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.structure import Node
 from gpuvgm.synthesis.trees import NodeTrees
@@ -52,6 +53,7 @@ class _NetworkRecord:
     shapes: tuple[tuple[Annotated[int, whole(1)], ...], ...]
     order: tuple[Annotated[int, whole()], ...]
     asked: tuple[tuple[Annotated[int, whole()], ...], ...]
+    parts: tuple[Part, ...]
 
 
 def write_network(network: Network) -> bytes:
@@ -60,7 +62,8 @@ def write_network(network: Network) -> bytes:
     tables = [*counts.pairs, *counts.triples]
     nodes = tuple(_NodeRecord(node.name, node.parents, node.gains) for node in structure.nodes)
     shapes, asked = tuple(table.shape for table in tables), tuple(node.asked for node in structure.trees)
-    document = document_of(_NetworkRecord(counts.rows, structure.bins, nodes, shapes, structure.order, asked))
+    record = _NetworkRecord(counts.rows, structure.bins, nodes, shapes, structure.order, asked, structure.parts)
+    document = document_of(record)
     cells = [np.flatnonzero(table) for table in tables]
     numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(cell) for cell in cells])
     rows = [table.ravel()[cell] for table, cell in zip(tables, cells, strict=True)]
@@ -102,7 +105,7 @@ def read_network(body: bytes) -> Network:
         NodeTrees(asked, _trees_of(*arrays))
         for asked, arrays in zip(document.asked, zip(*parts.values(), strict=True), strict=True)
     )
-    structure = Structure(document.bins, nodes, document.order, trees)
+    structure = Structure(document.bins, nodes, document.order, trees, document.parts)
     counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]), answers)
     structure.check(counts)
     return Network(structure, counts)

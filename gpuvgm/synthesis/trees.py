@@ -7,7 +7,7 @@ a node has had few rows, the node above counts, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from gpuvgm.engines import Engine
 from gpuvgm.engines.trees import AskedColumn, Trees
 from gpuvgm.summary.grid import Floats, Ints
-from gpuvgm.synthesis.bins import Bins, Codes
+from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
@@ -104,8 +105,8 @@ class NodeTrees:
 
 def grow_all(
     bins: Sequence[Bins],
-    codes: Sequence[Codes],
-    are_categories: Sequence[bool],
+    codes: Sequence[AskedColumn],
+    parts: Mapping[Part, AskedColumn],
     dependence: Dependence,
     engine: Engine,
     threads: int,
@@ -116,10 +117,10 @@ def grow_all(
     ----------
     bins : sequence of Bins
         Bins of the columns.
-    codes : sequence of ndarray of shape (rows,), uint8
+    codes : sequence of AskedColumn
         The bin of each row of a sample, by column.
-    are_categories : sequence of bool
-        Whether the order of a column's bins means nothing.
+    parts : mapping of Part to AskedColumn
+        Parts of datetimes that later columns may ask for. Their places are those after the columns.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     engine : Engine
@@ -128,16 +129,18 @@ def grow_all(
         Columns whose trees are grown at once.
     """
     names = [one.name for one in bins]
-    columns = [AskedColumn(*column) for column in zip(codes, map(len, bins), are_categories, strict=True)]
     allowed = dependence.mask(names)
-    order, told = _order_of(columns, allowed, [names.index(name) for name in dependence.first])
+    order, told = _order_of(codes, allowed, [names.index(name) for name in dependence.first])
     rank = {place: at for at, place in enumerate(order)}
+    columns = [*codes, *parts.values()]
+    owners = [names.index(part.column) for part in parts]
 
     def grow(place: int) -> NodeTrees:
         former = [other for other in order[: rank[place]] if allowed[place, other]]
-        asked = tuple(sorted(sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]))
+        nearest = sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]
+        asked = (*sorted(nearest), *(at for at, owner in enumerate(owners, len(names)) if owner in former))
         rows = dependence.rows_of(names[place])
-        own, others = codes[place][rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
+        own, others = codes[place].codes[rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
         ranges = halved_ranges(np.bincount(own, minlength=len(bins[place])))
         return NodeTrees(asked, engine.grow_trees(own, ranges, others))
 

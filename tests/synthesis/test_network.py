@@ -10,6 +10,7 @@ import pytest
 from scipy.special import ndtri
 
 from gpuvgm.engines import Engine, get_engine
+from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError
 from gpuvgm.synthesis import conditioned
 from gpuvgm.synthesis.bins import Bins
@@ -41,7 +42,8 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     bins = tuple(
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
-    order, trees = grow_all(bins, codes, [False] * len(bins), ANY_COLUMNS, Engine(), 1)
+    asked = [AskedColumn(code, size, is_category=False) for code, size in zip(codes, sizes, strict=True)]
+    order, trees = grow_all(bins, asked, {}, ANY_COLUMNS, Engine(), 1)
     structure = Structure(bins, nodes, order, trees)
     return Network(structure, structure.counts(codes, 400, Engine()))
 
