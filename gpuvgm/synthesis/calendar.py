@@ -27,6 +27,7 @@ from gpuvgm.synthesis.clock import (
     PARTS,
     Clock,
     Part,
+    PartCodes,
     PartName,
     days_of,
     moments_with_own_counts,
@@ -47,9 +48,15 @@ LEAST_GAIN_OF_ROW = 0.0005  # nats, of a part
 BACK_OFF = 2.0  # rows that the times of the kind above count for
 LEAST_SHARED = 4.0  # rows that the shares of all rows count for
 UNSEEN = 1e-3  # of the rows of a usual day, where there are none
-MOST_GROUPS, PERIODS = 32, 8  # of codes, and of days, by which parts are chosen
+MOST_GROUPS = 32  # of codes, by which parts are chosen
 OF_MONTH = PARTS[1:5]
 OF_DAYS = PARTS[:5]  # by which kinds of days differ
+LISTED = 0.95  # of the rows, on few days: other days have none
+FAR: dict[str, tuple[int, int]] = {
+    "weekday": (4, 10),
+    **dict.fromkeys(OF_MONTH, (16, 45)),
+    "month": (183, 547),
+}  # nearest and farthest days beside
 
 
 def clocks_and_parts(
@@ -103,7 +110,7 @@ def learn_clock(column: NumericColumn, numbers: Floats) -> tuple[Clock, bool] | 
     """
     present = numbers[~np.isnan(numbers)]
     days = _Days.of(column, present) if len(present) >= LEAST_ROWS else None
-    if days is None or not LEAST_DAYS <= len(days.starts) - 1 <= MOST_DAYS:
+    if days is None or not LEAST_DAYS <= len(days.starts) - 1 <= MOST_DAYS or days.are_list(present):
         return None
     often = moments_with_own_counts(days.clock(present)[0], present)
     return days.clock(present[~np.isin(present, often)])
@@ -137,6 +144,12 @@ class _Days:
         first, starts = days_of(column, low, high)
         tick = min(step, length)
         return None if np.any((starts.astype(np.int64) + codec.base) % tick) else cls(first, starts, float(tick))
+
+    def are_list(self, numbers: Floats) -> bool:
+        """Return whether nearly all rows lie on less than half of the days, as of loads or reports."""
+        rows = np.bincount(np.searchsorted(self.starts, numbers, side="right"))
+        listed = rows[rows >= ATOM_ROWS]
+        return bool(np.sum(listed) >= LISTED * len(numbers) and 2 * len(listed) < len(self.starts))
 
     def clock(self, numbers: Floats) -> tuple[Clock, bool]:
         """The clock of some rows, and whether it runs evenly."""
@@ -286,46 +299,83 @@ def chosen_parts(clock: Clock, readings: Floats, others: Sequence[AskedColumn]) 
         Codes of the other columns.
     """
     present = np.flatnonzero(~np.isnan(readings))
-    own = readings[present]
-    day = np.clip(np.searchsorted(clock.below, own, side="right") - 1, 0, len(clock.kinds) - 1)
-    ranks = np.cumsum(np.bincount(day, minlength=len(clock.kinds)))
-    period = ((ranks - 1) * PERIODS // len(own))[day]
-    weeks, years = _weeks(clock.first, len(clock.kinds)), parts_of_years(clock.first, len(clock.kinds))
-    codes = dict(zip(PARTS, clock.codes(PARTS, own), strict=True))
+    days, cells = clock.places(readings[present])
     grouped = [replace(column, codes=column.codes[present]).grouped(MOST_GROUPS) for column in others]
-    folds = {name: (years if name == "month" else weeks)[day] for name in PARTS}
-    parts = {
-        name: AskedColumn(code, int(code.max()) + 1, is_category=False).grouped(MOST_GROUPS)
-        for name, code in codes.items()
-    }
-    gains = {
-        name: np.concatenate([np.zeros(1), *(_gain_of_part(part, column, period, folds[name]) for column in grouped)])
-        for name, part in parts.items()
-    }
-    least = max(LEAST_GAIN, LEAST_GAIN_OF_ROW * len(own))
-    best = np.max([gains[name] for name in OF_DAYS], axis=0)
-    return tuple(
-        name for name, gain in gains.items() if np.any((gain > least) & ((gain == best) | (name not in OF_MONTH)))
-    )
+    gains: dict[str, list[Floats]] = {name: [np.zeros(1)] for name in PARTS}
+    for column in grouped:
+        rows = np.bincount(days * column.size + column.codes, minlength=len(clock.kinds) * column.size)
+        of_days = rows.reshape(-1, column.size).astype(np.float64)
+        beside = {far: _Beside.of(of_days, *far) for far in {*FAR.values()}}
+        for name, codes in clock.parts.items():
+            folds = _years if name == "month" else _weeks
+            gains[name].append(beside[FAR[name]].gain(codes, folds(clock.first, len(codes))))
+        gains["time"].append(_gain_of_times(days, cells, column, _weeks(clock.first, len(clock.kinds))))
+    of_codes = {name: np.concatenate(gain) for name, gain in gains.items()}
+    best = np.max([of_codes[name] for name in OF_DAYS], axis=0)
+    is_best = {name: (gain == best) | (name not in OF_MONTH) for name, gain in of_codes.items()}
+    least = max(2 * LEAST_GAIN, LEAST_GAIN_OF_ROW * len(present))
+    return tuple(name for name in PARTS if np.any((of_codes[name] > least) & is_best[name]))
 
 
-def parts_of_years(first: int, count: int) -> Ints:
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """Rows of a column by day, and the shares of its codes in days before and after: trends tell nothing of a part.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (days, codes)
+        Rows of each day.
+    shares : ndarray of shape (days, codes)
+        Shares of the codes, in the mean of the days before and after.
+    has_both : ndarray of shape (days,), bool
+        Whether there are as many days before as after.
+    """
+
+    rows: Floats
+    shares: Floats
+    has_both: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, rows: Floats, nearest: int, farthest: int) -> _Beside:
+        """Rows by day beside those of days so far from each."""
+        days, sums = np.arange(len(rows)), np.concatenate((np.zeros((1, rows.shape[1])), np.cumsum(rows, axis=0)))
+        has_both = (days >= farthest) & (days < len(rows) - farthest)
+        edges = [np.clip(days + far, 0, len(rows)) for far in (-farthest, -nearest + 1, nearest, farthest + 1)]
+        near = sums[edges[1]] - sums[edges[0]] + sums[edges[3]] - sums[edges[2]]
+        share = (rows.sum(axis=0) + 1) / (rows.sum() + rows.shape[1])
+        return cls(rows, (near + LEAST_SHARED * share) / (near.sum(axis=1, keepdims=True) + LEAST_SHARED), has_both)
+
+    def gain(self, codes: PartCodes, fold: Ints) -> Floats:
+        """Nats that rows of each code gain by a part of their day, each half of the rows by the other half.
+
+        All rows together must gain as much as these: else none do.
+        """
+        expected = self.rows.sum(axis=1, keepdims=True) * self.shares
+        gain = np.zeros(self.rows.shape[1])
+        for half in (0, 1):
+            learnt, judged = (np.flatnonzero(self.has_both & (fold == one)) for one in (1 - half, half))
+            one_hot = (codes[learnt] == np.arange(int(codes.max()) + 1)[:, None]).astype(np.float64)
+            ratio = (one_hot @ self.rows[learnt] + 1) / (one_hot @ expected[learnt] + 1)
+            both = self.shares[judged] * ratio[codes[judged]]
+            more = both / both.sum(axis=1, keepdims=True) / self.shares[judged]
+            gain += np.sum(self.rows[judged] * np.log(more), axis=0)
+        return np.minimum(gain, np.sum(gain))
+
+
+def _years(first: int, count: int) -> Ints:
     """Whether the year of each day is odd."""
-    return (first + np.arange(count)).astype("M8[D]").astype("M8[Y]").astype(np.int64) % 2
+    years: Ints = (first + np.arange(count)).astype("M8[D]").astype("M8[Y]").astype(np.int64) % 2
+    return years
 
 
-def _gain_of_part(part: AskedColumn, column: AskedColumn, period: Ints, fold: Ints) -> Floats:
-    """Nats that rows of each code gain by a part beside the period, each half of the rows by the other half."""
-    shape = 2, PERIODS, part.size, column.size
-    places = ((fold * PERIODS + period) * part.size + part.codes) * column.size + column.codes
-    rows = np.bincount(places, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
+def _gain_of_times(days: Ints, cells: Ints, column: AskedColumn, fold: Ints) -> Floats:
+    """As `_Beside.gain`, by the cells of rows; trends of days have nothing to do with them."""
+    part = AskedColumn(cells.astype(np.uint8), int(cells.max(initial=0)) + 1, is_category=False).grouped(MOST_GROUPS)
+    places = (fold[days] * part.size + part.codes) * column.size + column.codes
+    rows = np.bincount(places, minlength=2 * part.size * column.size).reshape(2, part.size, column.size)
     gain = np.zeros(column.size)
     for own, other in ((rows[0], rows[1]), (rows[1], rows[0])):
-        share = (other.sum(axis=(0, 1)) + 1 / column.size) / (other.sum() + 1)
-        of_period, of_part = (
-            (counts + LEAST_SHARED * share) / (counts.sum(axis=1, keepdims=True) + LEAST_SHARED)
-            for counts in (other.sum(axis=1), other.sum(axis=0))
-        )
-        both = of_period[:, None] * (of_part / share)
-        gain += np.sum(own * np.log(both / both.sum(axis=2, keepdims=True) / of_period[:, None]), axis=(0, 1))
-    return gain
+        share = (other.sum(axis=0) + 1) / (other.sum() + column.size)
+        of_part = (other + LEAST_SHARED * share) / (other.sum(axis=1, keepdims=True) + LEAST_SHARED)
+        gain += np.sum(own * np.log(of_part / share), axis=0)
+    return np.minimum(gain, np.sum(gain))

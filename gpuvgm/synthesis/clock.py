@@ -1,9 +1,9 @@
 """Clocks of datetimes that keep to a calendar, and parts of dates that trees ask for.
 
 Most rows of a bank lie on working days, some on the first of a month at six. Bins of datetimes know nothing of that, so
-that values within a bin would lie at any hour of any day. A clock runs fast where rows are dense, and hardly at all where
-there are none. So rows are spread evenly over its readings, and these are what is counted and drawn: the operational
-time of actuarial mathematics. Days and times are local; a day has the offset from UTC that it has at noon.
+that values within a bin would lie at any hour of any day. A clock runs fast where rows are dense, and hardly at all
+where there are none. So rows are spread evenly over its readings, and these are what is counted and drawn: operational
+time, as actuaries call it. Days and times are local; a day has the offset from UTC that it has at noon.
 """
 
 from __future__ import annotations
@@ -175,6 +175,10 @@ class Clock:
         share = xp.asarray(self._shares_below)[place] - kind + xp.asarray(self._share_of_cell)[place] * inside
         reading: Floats = xp.asarray(self.below)[day] + xp.asarray(self.rows)[day] * share
         return reading
+
+    def places(self, readings: Floats) -> tuple[Ints, Ints]:
+        """Day and cell of readings."""
+        return self._place(readings)[:2]
 
     def _place(self, readings: Floats) -> tuple[Ints, Ints, Floats]:
         """Day and cell of readings, and the share of the cell before them."""
