@@ -130,15 +130,16 @@ def grow_all(
     """
     names = [one.name for one in bins]
     allowed = dependence.mask(names)
-    order, told = _order_of(codes, allowed, [names.index(name) for name in dependence.first])
-    rank = {place: at for at, place in enumerate(order)}
     columns = [*codes, *parts.values()]
-    owners = [names.index(part.column) for part in parts]
+    owners = [*range(len(names)), *(names.index(part.column) for part in parts)]
+    told = _told(columns, owners)
+    order = _order_of(told, allowed, [names.index(name) for name in dependence.first])
+    rank = {place: at for at, place in enumerate(order)}
 
     def grow(place: int) -> NodeTrees:
         former = [other for other in order[: rank[place]] if allowed[place, other]]
         nearest = sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]
-        asked = (*sorted(nearest), *(at for at, owner in enumerate(owners, len(names)) if owner in former))
+        asked = (*sorted(nearest), *(at for at in range(len(names), len(owners)) if owners[at] in former))
         rows = dependence.rows_of(names[place])
         own, others = codes[place].codes[rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
         ranges = halved_ranges(np.bincount(own, minlength=len(bins[place])))
@@ -171,23 +172,27 @@ def halved_ranges(rows: Ints) -> NDArray[np.int32]:
     return np.array(ranges, np.int32).reshape(-1, 5)
 
 
-def _order_of(
-    columns: Sequence[AskedColumn], allowed: NDArray[np.bool_], first: Sequence[int]
-) -> tuple[list[int], Ints]:
-    """Order of the columns, and what each two of them tell of each other.
+def _told(columns: Sequence[AskedColumn], owners: Sequence[int]) -> Ints:
+    """What each two columns tell of each other: they or their parts, of which `owners` are the columns."""
+    groups, count = [column.grouped(ORDER_GROUPS) for column in columns], max(owners, default=-1) + 1
+    told = np.zeros((count, count), np.int64)
+    for at, i in enumerate(owners):
+        for beside, j in enumerate(owners[:at]):
+            if min(at, beside) < count and i != j:
+                told[i, j] = told[j, i] = max(told[i, j], groups[at].information(groups[beside]))
+    return told
+
+
+def _order_of(told: Ints, allowed: NDArray[np.bool_], first: Sequence[int]) -> list[int]:
+    """Order of the columns, by what each two of them tell of each other.
 
     Without others the column that tells most of all others comes first; then always the one that any before it tells
     most of, of those that may come next.
     """
-    groups, count = [column.grouped(ORDER_GROUPS) for column in columns], len(columns)
-    told = np.zeros((count, count), np.int64)
-    for i in range(count):
-        for j in range(i):
-            told[i, j] = told[j, i] = groups[i].information(groups[j])
     order: list[int] = []
-    while len(order) < count:
+    while len(order) < len(told):
         ready = ready_columns(allowed, order)
         nearest = told[:, order].max(axis=1) if order else told.sum(axis=1)
         preferred = [place for place in first if place in ready][:1] or ready
         order.append(max(preferred, key=lambda place: (nearest[place], -place)))
-    return order, told
+    return order
