@@ -43,10 +43,12 @@ HALF_HOURS, TIMES = 48, 32  # further cells of a day, and such with about equall
 MOST_GAPS, LONG_GAP = 32, 1 / 288  # times without rows that are cells, and the least share of a day that they take
 GROUPS = 24  # of times of the day, by which kinds of days differ
 MOST_KINDS = 48
-LEAST_GAIN = 10.0  # nats that a kind of days, or a part, gains in weeks that it was not learnt of
+LEAST_GAIN_OF_KIND = 4.0  # nats, in weeks that a kind was not learnt of
+LEAST_GAIN = 20.0  # nats that a part, or times of the day, gain so
 LEAST_GAIN_OF_ROW = 0.0005  # nats, of a part
 BACK_OFF = 2.0  # rows that the times of the kind above count for
 LEAST_SHARED = 4.0  # rows that the shares of all rows count for
+UNSEEN_TIMES = 2e-4  # of a day's rows, at any time
 UNSEEN = 1e-3  # of the rows of a usual day, where there are none
 MOST_GROUPS = 32  # of codes, by which parts are chosen
 OF_MONTH = PARTS[1:5]
@@ -240,7 +242,7 @@ class _KindsOfDays:
             if side is None:
                 of_day[days] = len(rates)
                 rates.append(float(rows.sum() / max(self.usual[days].sum(), UNSEEN)))
-                shares.append(share)
+                shares.append((1 - UNSEEN_TIMES) * share + UNSEEN_TIMES * self._widths / self._widths.sum())
             else:
                 remaining += [(days & ~side, share), (days & side, share)]
         return of_day, np.array(rates), np.array(shares)
@@ -250,7 +252,7 @@ class _KindsOfDays:
         counts, expected = self._counts[:, days], self._expected[:, days]
         totals = counts.sum(axis=1, keepdims=True), expected.sum(axis=1, keepdims=True)
         rates = (totals[0] + 1e-6) / (totals[1] + 1e-6)
-        best, side = LEAST_GAIN, None
+        best, side = LEAST_GAIN_OF_KIND, None
         for codes in self._parts:
             one_hot = (codes[days] == np.arange(int(codes.max()) + 1)[:, None]).astype(np.float64)
             single = one_hot @ counts, one_hot @ expected
@@ -313,7 +315,7 @@ def chosen_parts(clock: Clock, readings: Floats, others: Sequence[AskedColumn]) 
     of_codes = {name: np.concatenate(gain) for name, gain in gains.items()}
     best = np.max([of_codes[name] for name in OF_DAYS], axis=0)
     is_best = {name: (gain == best) | (name not in OF_MONTH) for name, gain in of_codes.items()}
-    least = max(2 * LEAST_GAIN, LEAST_GAIN_OF_ROW * len(present))
+    least = max(LEAST_GAIN, LEAST_GAIN_OF_ROW * len(present))
     return tuple(name for name in PARTS if np.any((of_codes[name] > least) & is_best[name]))
 
 

@@ -27,6 +27,7 @@ from gpuvgm.synthesis.streams import column_number, seed_of_attempt
 MOST_COMBINATIONS = 1 << 16  # of bins, whose shares are computed
 PILOT_ROWS = 1 << 15  # by which the share of rows is found that meet conditions
 LEAST_SHARE = 1 / 64  # of them, below which candidates would cost too much
+LEAST_WITH_PARTS = 1 / 4096  # where trees ask for parts of datetimes, which a table of shares would lack
 CANDIDATES = 4  # for each row, were as few to meet conditions as on average; each further draw for a single row is slow
 MOST_CANDIDATES = 1 << 18  # that are drawn at once
 STREAM = "conditions"  # of the generator, for what no column draws
@@ -45,7 +46,7 @@ class ConditionedTrees:
         Share of each bin's values that meet a condition, by column.
     draw : callable
         Draws the bins of a column, given those of columns before it, first row, number of rows, and seed. Of datetimes
-        with parts it gives the codes of these, too, and as ~place the places in the bins.
+        with parts it gives the codes of these, too, and as ~place the places in the bins. The bins may be drawn before.
     engine : Engine
         Engine that computes probabilities.
     """
@@ -78,9 +79,8 @@ class ConditionedTrees:
     @cached_property
     def _combinations(self) -> tuple[dict[int, Codes], Lottery] | None:
         """Bins that may meet the conditions together, and how they are drawn; None where there are too many."""
-        structure = self.network.structure
-        bins = structure.bins
-        if any(asked >= len(bins) for place in self.places for asked in structure.trees[place].asked):
+        bins = self.network.structure.bins
+        if self._ask_parts:
             return None
         options = [
             np.flatnonzero(self.evidence[place]) if place in self.evidence else np.arange(len(bins[place]))
@@ -92,25 +92,36 @@ class ConditionedTrees:
         codes = {place: grid.ravel().astype(np.uint8) for place, grid in zip(self.places, together, strict=True)}
         rows = len(codes[self.places[0]])
         log_shares = self.network.log_probability(codes, rows, self.engine)
-        shares = np.exp(log_shares - np.max(log_shares)) * self._share_that_meets(codes, rows)
+        shares = np.exp(log_shares - np.max(log_shares)) * _share_that_meets(self.evidence, codes, rows)
         return codes, Lottery.of(shares, np.zeros(1, np.int64))
 
-    def _share_that_meets(self, codes: Mapping[int, Codes], rows: int) -> Floats:
-        """Share of the values in rows' bins that meet all conditions."""
-        share = np.ones(rows)
-        for place, evidence in self.evidence.items():
-            share *= evidence[codes[place]] / np.max(evidence)
-        return share
+    @property
+    def _ask_parts(self) -> bool:
+        """Whether trees ask for parts of datetimes."""
+        structure = self.network.structure
+        return any(asked >= len(structure.bins) for place in self.places for asked in structure.trees[place].asked)
+
+    @cached_property
+    def _first(self) -> Lottery:
+        """Bins of the first column, which meet a condition on it."""
+        place = self.places[0]
+        bins = np.arange(len(self.network.structure.bins[place])).astype(np.uint8)
+        shares = np.exp(self.network.log_probability({place: bins}, len(bins), self.engine))
+        return Lottery.of(shares * self.evidence[place], np.zeros(1, np.int64))
 
     @cached_property
     def _candidates(self) -> int:
         """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
         met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
-        return 0 if met < LEAST_SHARE * PILOT_ROWS else -(-CANDIDATES * PILOT_ROWS // met)
+        least = LEAST_WITH_PARTS if self._ask_parts else LEAST_SHARE
+        return 0 if met < least * PILOT_ROWS else -(-CANDIDATES * PILOT_ROWS // met)
 
     def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Any]:
-        """Bins of consecutive candidates."""
+        """Bins of consecutive candidates, of which the first column meets a condition on it."""
         drawn: dict[int, Any] = {}
+        if self.places[0] in self.evidence:
+            words = philox_words(_numbers(first, rows), column_number(f"{STREAM}/first"), seed)[0]
+            drawn[self.places[0]] = self._first.draw(np.zeros(rows, np.int64), words).astype(np.uint8)
         for place in self.places:
             drawn |= self.draw(place, drawn, first, rows, seed)
         return {place: to_numpy(codes) for place, codes in drawn.items()}
@@ -118,7 +129,8 @@ class ConditionedTrees:
     def _are_met(self, codes: Mapping[int, Codes], first: int, rows: int, seed: int) -> NDArray[np.bool_]:
         """Mark candidates that are taken: of each bin the share that meets the conditions."""
         words = philox_words(_numbers(first, rows), column_number(STREAM), seed)[0]
-        taken: NDArray[np.bool_] = words < self._share_that_meets(codes, rows) * 2.0**32
+        others = {place: evidence for place, evidence in self.evidence.items() if place != self.places[0]}
+        taken: NDArray[np.bool_] = words < _share_that_meets(others, codes, rows) * 2.0**32
         return taken
 
     def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
@@ -148,6 +160,14 @@ class ConditionedTrees:
         chosen = np.arange(len(part)) * self._candidates + np.argmax(met, axis=1)
         is_met = np.asarray(met.any(axis=1))
         return {place: column[chosen] for place, column in codes.items()}, is_met
+
+
+def _share_that_meets(evidence: Mapping[int, Floats], codes: Mapping[int, Codes], rows: int) -> Floats:
+    """Share of the values in rows' bins that meet all conditions, beside that of the bins that meet them best."""
+    share = np.ones(rows)
+    for place, of_bins in evidence.items():
+        share *= of_bins[codes[place]] / np.max(of_bins)
+    return share
 
 
 def _numbers(first: int, rows: int) -> NDArray[np.uint64]:

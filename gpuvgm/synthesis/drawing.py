@@ -139,7 +139,8 @@ class Drawing:
         """Bins of a column for consecutive rows, given those of columns before it; see `ConditionedTrees`."""
         structure = self.network.structure
         draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
-        codes = self._of_trees(place, [drawn[other] for other in structure.trees[place].asked], draw, rows)
+        asked = [drawn[other] for other in structure.trees[place].asked]
+        codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
         if place not in structure.parts_of:
             return {place: codes}
         codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
