@@ -464,15 +464,23 @@ def number_finder(columns: Mapping[str, FittedColumn], bins: Bins) -> Callable[[
     return of_rows
 
 
-def part_finder(
-    columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part]
-) -> Callable[[Rows], dict[Part, Codes]]:
-    """Return a function that finds the codes of a column's parts."""
-    clock, own = bins.clock, [part for part in parts if part.column == bins.name]
+def code_finder(
+    columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part], engine: Engine
+) -> Callable[[Rows], tuple[Codes, dict[Part, Codes]]]:
+    """Return a function that finds the bin of every row, as `bin_finder` does, and the codes of the column's parts."""
+    column, clock, own = columns[bins.name], bins.clock, [part for part in parts if part.column == bins.name]
     if clock is None or not own:
-        return lambda _: {}
-    numbers, names = number_finder(columns, bins), [part.name for part in own]
-    return lambda rows: dict(zip(own, clock.codes(names, numbers(rows)[0]), strict=True))
+        find = bin_finder(columns, bins, engine)
+        return lambda rows: (find(rows), {})
+    assert isinstance(column, NumericColumn)
+
+    def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
+        numbers, which = numbers_since(column, None, rows)
+        readings, _, days, cells = clock.read(numbers)
+        codes = clock.codes([part.name for part in own], days, cells, namespace_of(numbers).isnan(numbers))
+        return bins_of_rows(column, bins, readings, which, engine), dict(zip(own, codes, strict=True))
+
+    return of_rows
 
 
 def coded_columns(
@@ -486,12 +494,12 @@ def coded_columns(
 
 
 def coded_parts(
-    columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], parts: Sequence[Part], rows: Rows
+    columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], parts: Sequence[Part], rows: Rows, engine: Engine
 ) -> dict[Part, AskedColumn]:
     """The codes of parts of datetimes, of some rows."""
     coded = dict[Part, AskedColumn]()
     for own in bins.values():
-        for part, codes in part_finder(columns, own, parts)(rows).items():
+        for part, codes in code_finder(columns, own, parts, engine)(rows)[1].items():
             size = 0 if own.clock is None else own.clock.size(part.name)
             coded[part] = AskedColumn(codes, size, is_category=False)
     return {part: coded[part] for part in parts}

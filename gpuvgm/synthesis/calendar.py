@@ -168,7 +168,7 @@ class _Days:
         weights = np.where(np.maximum(own, expected) >= ATOM_ROWS, own, expected)
         weights = np.maximum(weights, UNSEEN * np.maximum(kinds.usual, UNSEEN))
         clock = Clock(self.first, self.starts, self.tick, of_day, weights, cells, shares.ravel())
-        return clock, len(rates) == 1 and kinds.gain_of_times() <= LEAST_GAIN
+        return clock, max(kinds.gain, kinds.gain_of_times()) <= LEAST_GAIN
 
 
 def _cells(times: Floats, tick: float, length: float) -> Floats:
@@ -220,6 +220,7 @@ class _KindsOfDays:
         expected = self.usual[:, None] * (grouped.sum(axis=0) / grouped.sum())
         folds = _weeks(first, len(rows)) == np.arange(2)[:, None]
         self._counts, self._expected = (folds[:, :, None] * one for one in (grouped, expected))
+        self.gain = 0.0  # of all kinds that are told apart
         self._parts = [codes for name, codes in parts_of_days(first, len(rows)).items() if name in OF_DAYS]
 
     def gain_of_times(self) -> float:
@@ -238,17 +239,18 @@ class _KindsOfDays:
             days, above = remaining.pop()
             rows = self._rows[days].sum(axis=0)
             share = (rows + BACK_OFF * above) / (rows.sum() + BACK_OFF)
-            side = self._split(days) if len(rates) + len(remaining) < MOST_KINDS else None
+            gain, side = self._split(days) if len(rates) + len(remaining) < MOST_KINDS else (0.0, None)
             if side is None:
                 of_day[days] = len(rates)
                 rates.append(float(rows.sum() / max(self.usual[days].sum(), UNSEEN)))
                 shares.append((1 - UNSEEN_TIMES) * share + UNSEEN_TIMES * self._widths / self._widths.sum())
             else:
+                self.gain += gain
                 remaining += [(days & ~side, share), (days & side, share)]
         return of_day, np.array(rates), np.array(shares)
 
-    def _split(self, days: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
-        """Days that are told apart from others of some days with the largest gain; None without one."""
+    def _split(self, days: NDArray[np.bool_]) -> tuple[float, NDArray[np.bool_] | None]:
+        """The largest gain by days that are told apart from others of some days, and these; None without one."""
         counts, expected = self._counts[:, days], self._expected[:, days]
         totals = counts.sum(axis=1, keepdims=True), expected.sum(axis=1, keepdims=True)
         rates = (totals[0] + 1e-6) / (totals[1] + 1e-6)
@@ -263,7 +265,7 @@ class _KindsOfDays:
             if gain[place] > best:
                 value, is_range = place % len(one_hot), place >= len(one_hot)
                 best, side = float(gain[place]), codes <= value if is_range else codes == value
-        return side
+        return best, side
 
 
 def _with_ranges(single: Floats) -> Floats:

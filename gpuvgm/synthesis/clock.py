@@ -126,6 +126,11 @@ class Clock:
         below: Floats = np.cumsum(shares, axis=1) - shares + np.arange(len(shares))[:, None]
         return below.ravel()
 
+    @property
+    def _kinds(self) -> int:
+        """Number of kinds."""
+        return len(self.shares) // len(self.cells)
+
     @cached_property
     def parts(self) -> dict[str, PartCodes]:
         """Code of each part that a day has, by day; 0 is no code."""
@@ -141,16 +146,30 @@ class Clock:
 
     def spans(self, numbers: Floats) -> tuple[Floats, Floats]:
         """Readings in the middle of the step of each number, and half of what the clock runs in it."""
+        return self.read(numbers)[:2]
+
+    def read(self, numbers: Floats) -> tuple[Floats, Floats, Ints, Ints]:
+        """What `spans` gives, and the day and the cell of each number."""
         xp = namespace_of(numbers)
-        starts, day = xp.asarray(self.starts), self._days(numbers)
-        time = xp.clip(xp.floor((numbers - starts[day]) / self.tick) * self.tick, 0, self.length - self.tick)
-        low, high = self._reading(day, time), self._reading(day, time + self.tick)
-        usual = self.below[-1] / (self.starts[-1] - self.starts[0])  # beyond the days
-        beyond = xp.minimum(numbers - starts[0], 0.0) + xp.maximum(numbers - starts[-1], 0.0)
-        edge = xp.where(beyond < 0, 0.0, self.below[-1]) + beyond * usual
+        first, last = float(self.starts[0]), float(self.starts[-1])
+        day = self._days(xp.nan_to_num(numbers, nan=first))
+        time = xp.floor(xp.nan_to_num(numbers - xp.asarray(self.starts)[day], nan=0.0) / self.tick) * self.tick
+        time = xp.clip(time, 0, self.length - self.tick)
+        cell = xp.searchsorted(xp.asarray(self.cells), time, side="right") - 1
+        kind, rows = xp.asarray(self.kinds)[day], xp.asarray(self.rows)[day]
+        place = kind * len(self.cells) + cell
+        speed = rows * xp.asarray(self._share_of_cell / np.tile(self._widths, self._kinds))[place]
+        below = xp.asarray(self.below)[day] + rows * (xp.asarray(self._shares_below)[place] - kind)
+        half = speed * (self.tick / 2)  # a step lies in one cell
+        readings = below + speed * (time - xp.asarray(self.cells)[cell]) + half
+        beyond = xp.minimum(numbers - first, 0.0) + xp.maximum(numbers - last, 0.0)
         is_outside = (beyond != 0) | xp.isnan(numbers)
-        half = xp.where(is_outside, usual * self.tick, high - low) / 2
-        return xp.where(is_outside, edge, low) + half, half
+        if is_outside.any():
+            usual = self.below[-1] / (last - first)
+            half = xp.where(is_outside, usual * self.tick / 2, half)
+            edges = xp.where(beyond < 0, 0.0, self.below[-1]) + beyond * usual + half
+            readings = xp.where(is_outside, edges, readings)
+        return readings, half, day, cell
 
     def interval(self, low: float, high: float) -> tuple[float, float]:
         """Readings of the steps that begin in an interval of numbers."""
@@ -160,21 +179,15 @@ class Clock:
 
     def _days(self, numbers: Floats) -> Ints:
         """Day of each number; the nearest for those beyond."""
-        xp = namespace_of(numbers)
-        days: Ints = xp.clip(
-            xp.searchsorted(xp.asarray(self.starts), numbers, side="right") - 1, 0, len(self.kinds) - 1
-        )
+        xp, starts, last = namespace_of(numbers), self.starts, len(self.kinds) - 1
+        usual = float(np.median(np.diff(starts)))
+        days: Ints = xp.clip(xp.floor((numbers - starts[0]) / usual), 0, last).astype(np.int64)
+        if np.all(np.diff(starts) == usual):
+            return days
+        edges = xp.asarray(starts)
+        days = xp.clip(days - (numbers < edges[days]), 0, last)
+        days = xp.clip(days + (numbers >= edges[days + 1]), 0, last)
         return days
-
-    def _reading(self, day: Ints, time: Floats) -> Floats:
-        xp = namespace_of(time)
-        cell = xp.searchsorted(xp.asarray(self.cells), time, side="right") - 1
-        kind = xp.asarray(self.kinds)[day]
-        place = kind * len(self.cells) + cell
-        inside = (time - xp.asarray(self.cells)[cell]) / xp.asarray(self._widths)[cell]
-        share = xp.asarray(self._shares_below)[place] - kind + xp.asarray(self._share_of_cell)[place] * inside
-        reading: Floats = xp.asarray(self.below)[day] + xp.asarray(self.rows)[day] * share
-        return reading
 
     def places(self, readings: Floats) -> tuple[Ints, Ints]:
         """Day and cell of readings."""
@@ -199,12 +212,12 @@ class Clock:
         numbers: Floats = self.starts[day] + np.minimum(steps, self.length - self.tick)
         return numbers
 
-    def codes(self, names: Sequence[str], readings: Floats) -> list[PartCodes]:
-        """Codes of parts by readings; 0 for NaN."""
-        xp = namespace_of(readings)
-        missing = xp.isnan(readings)
-        day, cell, _ = self._place(xp.where(missing, 0.0, readings))
-        codes = [(cell + 1).astype(np.uint8) if name == "time" else xp.asarray(self.parts[name])[day] for name in names]
+    def codes(self, names: Sequence[str], days: Ints, cells: Ints, missing: NDArray[np.bool_]) -> list[PartCodes]:
+        """Codes of parts by days and cells; 0 where they are missing."""
+        xp = namespace_of(days)
+        codes = [
+            (cells + 1).astype(np.uint8) if name == "time" else xp.asarray(self.parts[name])[days] for name in names
+        ]
         return [xp.where(missing, np.uint8(0), one) for one in codes]
 
 

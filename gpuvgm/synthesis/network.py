@@ -105,8 +105,7 @@ class Structure:
             return {}
         separate = xp.zeros(len(bins), np.bool_)
         separate[xp.asarray(bins.codes[: len(bins.codes) - len(bins.edges) - 1])] = True
-        readings = xp.where(separate[codes], np.nan, readings)
-        return dict(zip(own, bins.clock.codes(names, readings), strict=True))
+        return dict(zip(own, bins.clock.codes(names, *bins.clock.places(readings), separate[codes]), strict=True))
 
     def size_of(self, place: int) -> int:
         """Codes of a column, or of a part."""

@@ -39,15 +39,14 @@ from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
 from gpuvgm.synthesis.bins import (
     Bins,
-    bin_finder,
     bins_of,
     bins_on_clock,
     bins_since,
     check_fits,
+    code_finder,
     coded_columns,
     coded_parts,
     origin_of,
-    part_finder,
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
@@ -706,7 +705,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         order, trees = grow_all(
             [bins[name] for name in names],
             [codes[name] for name in names],
-            coded_parts(by_name, on_clocks, parts, rows_of(rows)),
+            coded_parts(by_name, on_clocks, parts, rows_of(rows), engine),
             replace(of_rows, first=first),
             engine,
             LocalExecutor(self.threads).threads,
@@ -914,12 +913,10 @@ class _TableCounts:
 def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
     """Return a function that counts a block of rows where they lie."""
     row_engine, structure = get_engine(engine), plan.structure
-    finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
-    part_finders = [part_finder(columns, bins, structure.parts) for bins in structure.bins]
+    finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> _TableCounts:
-        parts = [find(block.column) for find in part_finders]
-        codes = structure.with_parts([find(block.column) for find in finders], parts)
+        codes = structure.with_parts(*zip(*(find(block.column) for find in finders), strict=True))
         joint = structure.counts(codes, block.rows, row_engine)
         return _TableCounts(joint, IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column))
 
@@ -931,11 +928,12 @@ def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> 
     engine_of_rows = get_engine(engine)
     structure = network.structure
     finders = [density_finder(columns, bins, engine_of_rows) for bins in structure.bins]
-    part_finders = [part_finder(columns, bins, structure.parts) for bins in structure.bins]
+    with_parts = [structure.bins[place] for place in structure.parts_of]
+    part_finders = [code_finder(columns, bins, structure.parts, engine_of_rows) for bins in with_parts]
 
     def score(block: Block) -> Floats:
         codes, densities = zip(*(find(block.batch.column) for find in finders), strict=True)
-        parts = [find(block.batch.column) for find in part_finders]
+        parts = [find(block.batch.column)[1] for find in part_finders]
         all_codes = dict(enumerate(structure.with_parts(codes, parts)))
         log_density = sum(densities, np.zeros(block.rows))
         return network.log_probability(all_codes, block.rows, engine_of_rows) + log_density

@@ -130,7 +130,7 @@ def grow_all(
     """
     names = [one.name for one in bins]
     allowed = dependence.mask(names)
-    columns = [*codes, *parts.values()]
+    columns, count = [*codes, *parts.values()], len(codes)
     owners = [*range(len(names)), *(names.index(part.column) for part in parts)]
     told = _told(columns, owners)
     order = _order_of(told, allowed, [names.index(name) for name in dependence.first])
@@ -139,7 +139,7 @@ def grow_all(
     def grow(place: int) -> NodeTrees:
         former = [other for other in order[: rank[place]] if allowed[place, other]]
         nearest = sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]
-        asked = (*sorted(nearest), *(at for at in range(len(names), len(owners)) if owners[at] in former))
+        asked = (*sorted(nearest), *(at for at in range(count, len(owners)) if owners[at] in former))
         rows = dependence.rows_of(names[place])
         own, others = codes[place].codes[rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
         ranges = halved_ranges(np.bincount(own, minlength=len(bins[place])))
