@@ -19,11 +19,13 @@ from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.steps import with_learned_step
 from gpuvgm.columns.numbers import NumericColumn
 from gpuvgm.engines import Engine
+from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
-from gpuvgm.synthesis.numbers import Origin, Rows, numbers_of_rows, numbers_since
+from gpuvgm.synthesis.clock import Clock, Part, moments_with_own_counts
+from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
@@ -75,6 +77,8 @@ class Bins:
         Whether they are counted back from it.
     single : str, optional
         Where a column of 64 bits holds floats of 32 bits alone, the step of them; "" where they have none.
+    clock : Clock, optional
+        Of a column of datetimes that keep to a calendar: its readings are the numbers of `edges`, `low` and `high`.
     """
 
     name: str
@@ -89,6 +93,7 @@ class Bins:
     since: str | None = None
     back: bool = False
     single: str | None = None
+    clock: Clock | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,6 +108,8 @@ class Bins:
         fits = 0 < size <= MOST_BINS and len(self.first) == size + 1 and len(self.low) == len(self.high) == pieces
         if not fits or self.first[0] or self.first[-1] != pieces or np.any(np.diff(self.first) < 1):
             raise ValueError(f'the bins of "{self.name}" differ in length')
+        if self.clock is not None:
+            self.clock.check()
         if np.any(np.diff(self.edges) <= 0) or np.any(self.low > self.high) or np.any(self.codes >= size):
             raise ValueError(f'the bins of "{self.name}" do not ascend')
 
@@ -222,6 +229,37 @@ def bins_since(
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
     values = replace(values, least_rows=LEAST_ROWS * rows_per_key)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
+
+
+def bins_on_clock(
+    column: FittedColumn,
+    clock: Clock,
+    rows: Rows,
+    summary: Summary,
+    interval_limit: int,
+    rows_per_key: float = 1.0,
+) -> Bins:
+    """Bins of the readings of a clock.
+
+    Parameters
+    ----------
+    column : FittedColumn
+        A column of datetimes.
+    clock : Clock
+        Its clock.
+    rows : callable
+        Gives a sample of the rows of a column.
+    summary, interval_limit, rows_per_key
+        As for `bins_since`.
+    """
+    assert isinstance(column, NumericColumn)
+    numbers = numbers_of_rows(column, rows(column.name))[0]
+    present = numbers[~np.isnan(numbers)]
+    readings = clock.readings(present)
+    values = _TrainingValues.between(readings, 0.0, len(present) / np.sum(summary.cells().weight))
+    often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present)))
+    values = replace(values, single=often, least_rows=LEAST_ROWS * rows_per_key)
+    return replace(_bins_of_numbers(column, values, interval_limit), clock=clock)
 
 
 def origin_of(columns: Mapping[str, FittedColumn], bins: Bins) -> Origin | None:
@@ -410,7 +448,7 @@ def check_fits(column: FittedColumn, bins: Bins) -> None:
         modal = getattr(column, "modal_values", ())
         fits = isinstance(column, NumericColumn) and len(bins.codes) - len(modal) in (0, len(bins.edges) + 1)
         fits &= bins.has_missing == (MISSING in modal)
-    if not fits or bins.since is not None and not is_moment_type(column.type):
+    if not fits or (bins.since is not None or bins.clock is not None) and not is_moment_type(column.type):
         raise ValueError(f'the bins of "{bins.name}" are none of its column')
 
 
@@ -432,7 +470,7 @@ def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) 
 
     The function raises InputError for missing values, categories and numbers that have no bin.
     """
-    column, origin = columns[bins.name], origin_of(columns, bins)
+    column = columns[bins.name]
     if isinstance(column, CategoricalColumn):
         index, codes = column.index, bins.codes.astype(np.uint16)
 
@@ -443,7 +481,61 @@ def bin_finder(columns: Mapping[str, FittedColumn], bins: Bins, engine: Engine) 
 
         return of_categories
     assert isinstance(column, NumericColumn)
-    return lambda rows: bins_of_rows(column, bins, *numbers_since(column, origin, rows), engine)
+    numbers = number_finder(columns, bins)
+    return lambda rows: bins_of_rows(column, bins, *numbers(rows), engine)
+
+
+def number_finder(columns: Mapping[str, FittedColumn], bins: Bins) -> Callable[[Rows], tuple[Floats, Modal | None]]:
+    """Return a function that gives what the bins of a column of numbers are of, as `numbers_since` does."""
+    column, origin = columns[bins.name], origin_of(columns, bins)
+    assert isinstance(column, NumericColumn)
+
+    def of_rows(rows: Rows) -> tuple[Floats, Modal | None]:
+        numbers, which = numbers_since(column, origin, rows)
+        return numbers if bins.clock is None else bins.clock.readings(numbers), which
+
+    return of_rows
+
+
+def code_finder(
+    columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part], engine: Engine
+) -> Callable[[Rows], tuple[Codes, dict[Part, Codes]]]:
+    """Return a function that finds the bin of every row, as `bin_finder` does, and the codes of the column's parts."""
+    column, clock, own = columns[bins.name], bins.clock, [part for part in parts if part.column == bins.name]
+    if clock is None or not own:
+        find = bin_finder(columns, bins, engine)
+        return lambda rows: (find(rows), {})
+    assert isinstance(column, NumericColumn)
+
+    def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
+        numbers, which = numbers_since(column, None, rows)
+        readings, _, days, cells = clock.read(numbers)
+        codes = clock.codes([part.name for part in own], days, cells, namespace_of(numbers).isnan(numbers))
+        return bins_of_rows(column, bins, readings, which, engine), dict(zip(own, codes, strict=True))
+
+    return of_rows
+
+
+def coded_columns(
+    columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], rows: Rows, engine: Engine
+) -> dict[str, AskedColumn]:
+    """The bin of each of some rows, by column."""
+    return {
+        name: AskedColumn(bin_finder(columns, own, engine)(rows), len(own), columns[name].kind == "categorical")
+        for name, own in bins.items()
+    }
+
+
+def coded_parts(
+    columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], parts: Sequence[Part], rows: Rows, engine: Engine
+) -> dict[Part, AskedColumn]:
+    """The codes of parts of datetimes, of some rows."""
+    coded = dict[Part, AskedColumn]()
+    for own in bins.values():
+        for part, codes in code_finder(columns, own, parts, engine)(rows)[1].items():
+            size = 0 if own.clock is None else own.clock.size(part.name)
+            coded[part] = AskedColumn(codes, size, is_category=False)
+    return {part: coded[part] for part in parts}
 
 
 def _check_known(column: CategoricalColumn, places: Ints) -> Ints:

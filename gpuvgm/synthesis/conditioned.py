@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,11 @@ from gpuvgm.synthesis.streams import column_number, seed_of_attempt
 MOST_COMBINATIONS = 1 << 20  # of bins, whose shares are computed
 PILOT_ROWS = 1 << 15  # by which the share of rows is found that meet conditions
 LEAST_SHARE = 1 / 64  # of them, below which candidates would cost too much
+LEAST_WITH_PARTS = 1 / 4096  # where trees ask for parts of datetimes, which a table of shares would lack
 CANDIDATES = 4  # for each row, were as few to meet conditions as on average; each further draw for a single row is slow
 MOST_CANDIDATES = 1 << 18  # that are drawn at once
 STREAM = "conditions"  # of the generator, for what no column draws
-DrawCodes = Callable[[int, Mapping[int, Codes], int, int, int], Codes]
+DrawCodes = Callable[[int, Mapping[int, Codes], int, int, int], dict[int, Any]]
 
 
 @dataclass(frozen=True)  # no slots: shares are cached
@@ -43,7 +45,8 @@ class ConditionedTrees:
     evidence : mapping of int to ndarray of shape (bins,)
         Share of each bin's values that meet a condition, by column.
     draw : callable
-        Draws the bins of a column, given those of columns before it, first row, number of rows, and seed.
+        Draws the bins of a column, given those of columns before it, first row, number of rows, and seed. Of datetimes
+        with parts it gives the codes of these, too, and as ~place the places in the bins. The bins may be drawn before.
     engine : Engine
         Engine that computes probabilities.
     """
@@ -64,8 +67,8 @@ class ConditionedTrees:
         """Whether rows can be drawn that meet the conditions."""
         return self._combinations is not None or self._candidates > 0
 
-    def codes(self, first_row: int, rows: int, seed: int) -> dict[int, Codes]:
-        """Bins of `places` for consecutive rows, on the host."""
+    def codes(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
+        """Bins of `places` for consecutive rows, on the host; and what else is drawn of them."""
         if self._combinations is None:
             return self._first_that_meet(first_row, rows, seed)
         codes, lottery = self._combinations
@@ -77,6 +80,8 @@ class ConditionedTrees:
     def _combinations(self) -> tuple[dict[int, Codes], Lottery] | None:
         """Bins that may meet the conditions together, and how they are drawn; None where there are too many."""
         bins = self.network.structure.bins
+        if self._ask_parts:
+            return None
         options = [
             np.flatnonzero(self.evidence[place]) if place in self.evidence else np.arange(len(bins[place]))
             for place in self.places
@@ -87,38 +92,50 @@ class ConditionedTrees:
         codes = {place: grid.ravel().astype(np.uint16) for place, grid in zip(self.places, together, strict=True)}
         rows = len(codes[self.places[0]])
         log_shares = self.network.log_probability(codes, rows, self.engine)
-        shares = np.exp(log_shares - np.max(log_shares)) * self._share_that_meets(codes, rows)
+        shares = np.exp(log_shares - np.max(log_shares)) * _share_that_meets(self.evidence, codes, rows)
         return codes, Lottery.of(shares, np.zeros(1, np.int64))
 
-    def _share_that_meets(self, codes: Mapping[int, Codes], rows: int) -> Floats:
-        """Share of the values in rows' bins that meet all conditions."""
-        share = np.ones(rows)
-        for place, evidence in self.evidence.items():
-            share *= evidence[codes[place]] / np.max(evidence)
-        return share
+    @property
+    def _ask_parts(self) -> bool:
+        """Whether trees ask for parts of datetimes."""
+        structure = self.network.structure
+        return any(asked >= len(structure.bins) for place in self.places for asked in structure.trees[place].asked)
+
+    @cached_property
+    def _first(self) -> Lottery:
+        """Bins of the first column, which meet a condition on it."""
+        place = self.places[0]
+        bins = np.arange(len(self.network.structure.bins[place])).astype(np.uint16)
+        shares = np.exp(self.network.log_probability({place: bins}, len(bins), self.engine))
+        return Lottery.of(shares * self.evidence[place], np.zeros(1, np.int64))
 
     @cached_property
     def _candidates(self) -> int:
         """Candidates that are drawn at once for each row; 0 where too few meet the conditions."""
         met = int(np.count_nonzero(self._are_met(self._drawn(0, PILOT_ROWS, 0), 0, PILOT_ROWS, 0)))
-        return 0 if met < LEAST_SHARE * PILOT_ROWS else -(-CANDIDATES * PILOT_ROWS // met)
+        least = LEAST_WITH_PARTS if self._ask_parts else LEAST_SHARE
+        return 0 if met < least * PILOT_ROWS else -(-CANDIDATES * PILOT_ROWS // met)
 
-    def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Codes]:
-        """Bins of consecutive candidates."""
-        drawn: dict[int, Codes] = {}
+    def _drawn(self, first: int, rows: int, seed: int) -> dict[int, Any]:
+        """Bins of consecutive candidates, of which the first column meets a condition on it."""
+        drawn: dict[int, Any] = {}
+        if self.places[0] in self.evidence:
+            words = philox_words(_numbers(first, rows), column_number(f"{STREAM}/first"), seed)[0]
+            drawn[self.places[0]] = self._first.draw(np.zeros(rows, np.int64), words).astype(np.uint16)
         for place in self.places:
-            drawn[place] = self.draw(place, drawn, first, rows, seed)
+            drawn |= self.draw(place, drawn, first, rows, seed)
         return {place: to_numpy(codes) for place, codes in drawn.items()}
 
     def _are_met(self, codes: Mapping[int, Codes], first: int, rows: int, seed: int) -> NDArray[np.bool_]:
         """Mark candidates that are taken: of each bin the share that meets the conditions."""
         words = philox_words(_numbers(first, rows), column_number(STREAM), seed)[0]
-        taken: NDArray[np.bool_] = words < self._share_that_meets(codes, rows) * 2.0**32
+        others = {place: evidence for place, evidence in self.evidence.items() if place != self.places[0]}
+        taken: NDArray[np.bool_] = words < _share_that_meets(others, codes, rows) * 2.0**32
         return taken
 
-    def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Codes]:
+    def _first_that_meet(self, first_row: int, rows: int, seed: int) -> dict[int, Any]:
         """Bins of each row's first candidate that meets the conditions."""
-        found = {place: np.zeros(rows, np.uint16) for place in self.places}
+        found: dict[int, Any] = {}
         at_once = max(1, MOST_CANDIDATES // self._candidates)
         unmet = [range(start, min(start + at_once, rows)) for start in range(0, rows, at_once)]
         for attempt in itertools.count(1):
@@ -127,7 +144,7 @@ class ConditionedTrees:
             attempts = [self._attempt(first_row, part, seed_of_attempt(seed, attempt)) for part in unmet]
             for part, (codes, met) in zip(unmet, attempts, strict=True):
                 for place, column in codes.items():
-                    found[place][part.start : part.stop][met] = column[met]
+                    found.setdefault(place, np.zeros(rows, column.dtype))[part.start : part.stop][met] = column[met]
             unmet = [
                 range(part.start + row, part.start + row + 1)
                 for part, (_, met) in zip(unmet, attempts, strict=True)
@@ -135,7 +152,7 @@ class ConditionedTrees:
             ]
         return found
 
-    def _attempt(self, first_row: int, part: range, seed: int) -> tuple[dict[int, Codes], NDArray[np.bool_]]:
+    def _attempt(self, first_row: int, part: range, seed: int) -> tuple[dict[int, Any], NDArray[np.bool_]]:
         """Bins of the first candidate of each row of a part that meets the conditions, and whether there is one."""
         first, count = (first_row + part.start) * self._candidates, len(part) * self._candidates
         codes = self._drawn(first, count, seed)
@@ -143,6 +160,14 @@ class ConditionedTrees:
         chosen = np.arange(len(part)) * self._candidates + np.argmax(met, axis=1)
         is_met = np.asarray(met.any(axis=1))
         return {place: column[chosen] for place, column in codes.items()}, is_met
+
+
+def _share_that_meets(evidence: Mapping[int, Floats], codes: Mapping[int, Codes], rows: int) -> Floats:
+    """Share of the values in rows' bins that meet all conditions, beside that of the bins that meet them best."""
+    share = np.ones(rows)
+    for place, of_bins in evidence.items():
+        share *= of_bins[codes[place]] / np.max(of_bins)
+    return share
 
 
 def _numbers(first: int, rows: int) -> NDArray[np.uint64]:

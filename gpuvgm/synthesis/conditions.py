@@ -278,10 +278,13 @@ def _modal_of_pieces(column: NumericColumn, bins: Bins) -> Floats:
 
 
 def _restrict_numbers(column: NumericColumn, bins: Bins, intervals: list[Interval | None]) -> Bins:
-    half = column.codec.plain.spacing / 2
+    clock, half = bins.clock, column.codec.plain.spacing / 2
     piece_bins = np.repeat(np.arange(len(bins)), np.diff(bins.first))
     modal_of_piece = _modal_of_pieces(column, bins)
     is_modal = ~np.isposinf(modal_of_piece)
+    if clock is not None:
+        half, modal_of_piece = 0.0, np.where(is_modal, clock.readings(modal_of_piece), np.inf)
+        intervals = [interval and clock.interval(*interval) for interval in intervals]
     parts = [_restrict_bin(bins, modal_of_piece, is_modal, interval, half) for interval in intervals]
     order = np.argsort(np.concatenate([piece_bins] * len(parts)), kind="stable")
     mass, low, high = (np.concatenate(part)[order] for part in zip(*parts, strict=True))

@@ -44,11 +44,13 @@ def density_finder(
         return of_categories
     assert isinstance(column, NumericColumn)
     log_density, usual = _BinDensity(column, bins), float(np.median(bins.edges)) if len(bins.edges) else 0.0
+    half_step = np.float64(column.codec.plain.spacing / 2)
 
     def of_numbers(rows: Rows) -> tuple[Codes, Floats]:
         numbers, which = numbers_since(column, origin, rows)
+        numbers, half = (numbers, half_step) if bins.clock is None else bins.clock.spans(numbers)
         densities, is_missing = np.zeros(len(numbers)), np.isnan(numbers)
-        densities[~is_missing] = log_density(numbers[~is_missing])
+        densities[~is_missing] = log_density(numbers[~is_missing], np.broadcast_to(half, numbers.shape)[~is_missing])
         if not bins.has_missing:
             missing = is_missing if which is None else is_missing & (which < 0)
             densities[missing] = unseen
@@ -134,7 +136,7 @@ class _BinDensity:
     """
 
     def __init__(self, column: NumericColumn, bins: Bins) -> None:
-        self._step = column.codec.plain.spacing
+        self._has_steps = column.codec.plain.spacing > 0
         separate_bins = bins.codes[: len(column.modal_values)]
         of_piece = np.repeat(np.arange(len(bins)), np.diff(bins.first))
         ordinary = ~np.isin(of_piece, separate_bins)
@@ -144,19 +146,19 @@ class _BinDensity:
         self._low, self._high, self._mass = bins.low[intervals], bins.high[intervals], bins.mass[intervals]
         self._below = np.concatenate(([0.0], np.cumsum(self._mass)))
 
-    def __call__(self, numbers: Floats) -> Floats:
-        """Return log densities of numbers within and beyond the range."""
+    def __call__(self, numbers: Floats, half: Floats) -> Floats:
+        """Return log densities of numbers within and beyond the range, given half of the step of each."""
         low, high = self._low[0], self._high[-1]
-        inner = np.clip(numbers, low + self._step / 2, high - self._step / 2)
-        if self._step:
-            densities = self._share_below(inner + self._step / 2) - self._share_below(inner - self._step / 2)
+        inner = np.clip(numbers, low + half, high - half)
+        if self._has_steps:
+            densities = self._share_below(inner + half) - self._share_below(inner - half)
         else:
             piece = np.clip(np.searchsorted(self._low, inner, side="right") - 1, 0, len(self._low) - 1)
             densities = self._mass[piece] / (self._high - self._low)[piece]
         if len(self._points):
             places = np.minimum(np.searchsorted(self._points, inner), len(self._points) - 1)
             is_point = self._points[places] == numbers
-            densities = np.where(is_point, self._shares[places] + densities * bool(self._step), densities)
+            densities = np.where(is_point, self._shares[places] + densities * self._has_steps, densities)
         distance = np.abs(numbers - inner) / max(high - low, np.finfo(float).tiny)
         return np.asarray(np.log(np.maximum(densities, np.finfo(float).tiny)) - 2 * np.log1p(distance))
 

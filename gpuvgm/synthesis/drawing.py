@@ -146,10 +146,16 @@ class Drawing:
         evidence = {place: _share_of_bins(bins) for place, bins in self.conditions.items()}
         return ConditionedTrees(self.network, evidence, self._codes, self.engine)
 
-    def _codes(self, place: int, drawn: Mapping[int, Codes], first_row: int, rows: int, seed: int) -> Codes:
-        """Bins of a column for consecutive rows, given those of columns before it, where the engine draws."""
-        draw = Draw(seed, column_number(self.network.structure.nodes[place].name), first_row)
-        return self._of_trees(place, [drawn[other] for other in self.network.structure.trees[place].asked], draw, rows)
+    def _codes(self, place: int, drawn: Mapping[int, Any], first_row: int, rows: int, seed: int) -> dict[int, Any]:
+        """Bins of a column for consecutive rows, given those of columns before it; see `ConditionedTrees`."""
+        structure = self.network.structure
+        draw = Draw(seed, column_number(structure.nodes[place].name), first_row)
+        asked = [drawn[other] for other in structure.trees[place].asked]
+        codes = drawn[place] if place in drawn else self._of_trees(place, asked, draw, rows)
+        if place not in structure.parts_of:
+            return {place: codes}
+        codes, readings = self.engine.draw_rows(self._places_of_bins[place], [codes], draw, rows)
+        return {place: codes, ~place: readings} | structure.codes_of_parts(place, codes, readings)
 
     def _of_trees(self, place: int, asked: Sequence[Codes], draw: Draw, rows: int) -> Codes:
         """Bins of a column, by its trees."""
@@ -190,13 +196,13 @@ class Drawing:
         by_trees = not self.conditions or (not tables and self.trees.is_exact)
         order = structure.order if by_trees else range(len(structure.nodes))
         decided = self.trees.codes(first_row, rows, seed) if by_trees and self.conditions else {}
-        bins, bins_of_rows = dict[int, Codes](), dict[int, Codes]()  # where the engine draws
+        bins, bins_of_rows = dict[int, Codes](), dict[int, Codes]()  # where the engine draws, also of parts
+        levels = dict[int, int]()
         columns: dict[int, tuple[Codes, Floats]] = {}
         for place in order:
             own, others = tables.get(place), structure.trees[place].asked if by_trees else structure.parents[place]
             former = [
-                _taken(bins[other], own.above.get(tables[other].level)) if own else bins_of_rows[other]
-                for other in others
+                _taken(bins[other], own.above.get(levels[other])) if own else bins_of_rows[other] for other in others
             ]
             number, draws = column_number(structure.nodes[place].name), list[tuple[Codes, Floats]]()
             ranges, at = own.ranges if own else ((first_row, rows),), 0
@@ -205,15 +211,20 @@ class Drawing:
                     Draw(own.seed if own else seed, number, first),
                     [one[at : at + count] for one in former],
                 )
-                draws.append(
-                    self._drawn(place, codes, draw, count, by_trees=by_trees)
-                    if place not in decided
-                    else self.engine.draw_rows(self._places_of_bins[place], [decided[place]], draw, count)
-                )
+                if ~place in decided:
+                    draws.append((decided[place], decided[~place]))
+                elif place in decided:
+                    draws.append(self.engine.draw_rows(self._places_of_bins[place], [decided[place]], draw, count))
+                else:
+                    draws.append(self._drawn(place, codes, draw, count, by_trees=by_trees))
                 at += count
-            bins[place], places = map(_joined, zip(*draws, strict=True))
-            of_rows = own.places if own else None
-            bins_of_rows[place] = _taken(bins[place], of_rows)
+            drawn_codes, places = map(_joined, zip(*draws, strict=True))
+            of_rows, coded = own.places if own else None, {place: drawn_codes}
+            if by_trees:
+                coded |= structure.codes_of_parts(place, drawn_codes, places)
+            for part, part_codes in coded.items():
+                bins[part], bins_of_rows[part] = part_codes, _taken(part_codes, of_rows)
+                levels[part] = own.level if own else 0
             codes = to_numpy(bins_of_rows[place])
             columns[place] = codes if by_trees else self._any_bin(place, codes), to_numpy(_taken(places, of_rows))
         return [columns[place] for place in range(len(structure.nodes))]

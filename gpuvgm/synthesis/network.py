@@ -18,8 +18,10 @@ from gpuvgm.arrays import namespace_of, to_numpy
 from gpuvgm.columns.text import html_table
 from gpuvgm.engines import Engine
 from gpuvgm.engines.tables import CountedColumn
+from gpuvgm.errors import listed
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.bins import Bins, Codes, check_origins
+from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.structure import Axis, Node
 from gpuvgm.synthesis.tables import backed_off, counts_of_keys
 from gpuvgm.synthesis.trees import NodeTrees, TreeSettings
@@ -66,13 +68,51 @@ class Structure:
     order : tuple of int
         Places of the columns in the order in which rows are drawn.
     trees : tuple of NodeTrees
-        Trees of each column, which ask columns that come before it in that order.
+        Trees of each column, which ask columns that come before it in that order, and parts of such columns.
+    parts : tuple of Part
+        Parts of datetimes that trees may ask for. Their places are those after the nodes.
     """
 
     bins: tuple[Bins, ...]
     nodes: tuple[Node, ...]
     order: tuple[int, ...]
     trees: tuple[NodeTrees, ...]
+    parts: tuple[Part, ...] = ()
+
+    @cached_property
+    def parts_of(self) -> dict[int, tuple[int, ...]]:
+        """Places of the parts of each column of datetimes that has some."""
+        places = {bins.name: place for place, bins in enumerate(self.bins)}
+        first, of_column = len(self.bins), dict[int, tuple[int, ...]]()
+        for place, part in enumerate(self.parts, first):
+            of_column[places[part.column]] = (*of_column.get(places[part.column], ()), place)
+        return of_column
+
+    def column_of(self, place: int) -> int:
+        """Place of the column that a place is of: its own, or that of a part's column."""
+        return next((column for column, parts in self.parts_of.items() if place in parts), place)
+
+    def with_parts(self, codes: Sequence[Codes], parts: Sequence[Mapping[Part, Codes]]) -> list[Codes]:
+        """Codes of all columns, followed by those of the parts, which each column has some of."""
+        of_parts = {part: own for of_column in parts for part, own in of_column.items()}
+        return [*codes, *(of_parts[part] for part in self.parts)]
+
+    def codes_of_parts(self, place: int, codes: Codes, readings: Floats) -> dict[int, Codes]:
+        """Codes of the parts of a column by place, of its bins and the places drawn in them."""
+        own, xp = self.parts_of.get(place, ()), namespace_of(readings)
+        bins, names = self.bins[place], [self.parts[part - len(self.bins)].name for part in own]
+        if bins.clock is None:
+            return {}
+        separate = xp.zeros(len(bins), np.bool_)
+        separate[xp.asarray(bins.codes[: len(bins.codes) - len(bins.edges) - 1])] = True
+        return dict(zip(own, bins.clock.codes(names, *bins.clock.places(readings), separate[codes]), strict=True))
+
+    def size_of(self, place: int) -> int:
+        """Codes of a column, or of a part."""
+        if place < len(self.bins):
+            return len(self.bins[place])
+        clock = self.bins[self.column_of(place)].clock
+        return 0 if clock is None else clock.size(self.parts[place - len(self.bins)].name)
 
     @cached_property
     def groups(self) -> tuple[Ints, ...]:
@@ -100,7 +140,7 @@ class Structure:
 
     def equals(self, other: Structure) -> bool:
         """Return whether counts of both structures can be added."""
-        same_order = self.nodes == other.nodes and self.order == other.order
+        same_order = (self.nodes, self.order, self.parts) == (other.nodes, other.order, other.parts)
         return (
             same_order
             and all(map(Bins.equals, self.bins, other.bins))
@@ -113,13 +153,13 @@ class Structure:
         Parameters
         ----------
         codes : sequence of ndarray of shape (rows,), uint16
-            Bins of the rows, by node.
+            Bins of the rows, by node, and codes of the parts.
         rows : int
             Their number.
         engine : Engine
             Engine that counts, where the bins lie.
         """
-        counts, merged = [], [self._in_network(place, column_codes) for place, column_codes in enumerate(codes)]
+        counts, merged = [], [self._in_network(place, codes[place]) for place in range(len(self.bins))]
         for column_codes, parents, axis in zip(merged, self.parents, self.axes, strict=True):
             first = len(self.axes[parents[0]]) if parents else 1
             second = self.axes[parents[1]].parent if len(parents) > 1 else np.empty(0, np.int64)
@@ -132,7 +172,7 @@ class Structure:
         ]
         answers = tuple(
             engine.count_in_trees(column_codes, node.trees, [codes[place] for place in node.asked])
-            for column_codes, node in zip(codes, self.trees, strict=True)
+            for column_codes, node in zip(codes, self.trees, strict=False)
         )
         return JointCounts(rows, tuple(pairs), tuple(triples), answers)
 
@@ -150,7 +190,7 @@ class Structure:
         self._check_trees(counts)
         places = range(len(names))
         # Counts of no rows have the shapes that fit the bins.
-        empty = self.counts([np.empty(0, np.uint16) for _ in places], 0, Engine())
+        empty = self.counts([np.empty(0, np.uint16) for _ in [*places, *self.parts]], 0, Engine())
         for tables, expected_tables in ((counts.pairs, empty.pairs), (counts.triples, empty.triples)):
             if [table.shape for table in tables] != [table.shape for table in expected_tables]:
                 raise ValueError("the network's counts do not fit its bins")
@@ -164,9 +204,9 @@ class Structure:
         if sorted(self.order) != [*range(len(self.bins))] or len(self.trees) != len(self.bins):
             raise ValueError("the trees are not those of the columns")
         for place, (node, answers) in enumerate(zip(self.trees, counts.answers, strict=True)):
-            if any(rank.get(other, rank[place]) >= rank[place] for other in node.asked):
+            if any(rank.get(self.column_of(other), rank[place]) >= rank[place] for other in node.asked):
                 raise ValueError(f'trees of "{self.bins[place].name}" ask columns that do not come before it')
-            node.trees.check(len(self.bins[place]), [len(self.bins[other]) for other in node.asked])
+            node.trees.check(len(self.bins[place]), [self.size_of(other) for other in node.asked])
             if answers.shape != (2, len(node.trees.nodes)) or np.any(answers < 0):
                 raise ValueError(f'the counts of "{self.bins[place].name}" do not fit its trees')
 
@@ -239,6 +279,8 @@ class Network:
         lines = []
         for node, bins in zip(self.nodes, self.structure.bins, strict=True):
             dependences = [] if bins.since is None else [f"{'until' if bins.back else 'since'} {bins.since}"]
+            parts = [part.name for part in self.structure.parts if part.column == node.name]
+            dependences += [] if bins.clock is None else [f"calendar: {listed(parts)}" if parts else "calendar"]
             dependences += [f"{parent} {gain:+.2f}" for parent, gain in zip(node.parents, node.gains, strict=True)]
             lines.append((node.name, ", ".join(dependences)))
         return lines
@@ -294,6 +336,8 @@ class Network:
         """Logarithm of the probability of rows' bins, in nats, of columns with all those that their trees ask."""
         sums = np.zeros(rows)
         for place, own in codes.items():
+            if place >= len(self.nodes):  # parts are known where their datetimes are
+                continue
             node = self.structure.trees[place]
             asked = [codes[other] for other in node.asked]
             sums += engine.log_shares_in_trees(own, node.trees, asked, self._log_shares[place])

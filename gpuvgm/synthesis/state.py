@@ -17,6 +17,7 @@ from gpuvgm.engines.trees import Trees
 from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
+from gpuvgm.synthesis.clock import Clock, Part
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.structure import Node
 from gpuvgm.synthesis.trees import NodeTrees
@@ -62,6 +63,7 @@ class _BinsRecord:
     since: str | None
     back: bool
     single: str | None
+    clock: Clock | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class _NetworkRecord:
     shapes: tuple[tuple[Annotated[int, whole(1)], ...], ...]
     order: tuple[Annotated[int, whole()], ...]
     asked: tuple[tuple[Annotated[int, whole()], ...], ...]
+    parts: tuple[Part, ...]
 
 
 def write_network(network: Network) -> bytes:
@@ -83,7 +86,8 @@ def write_network(network: Network) -> bytes:
     nodes = tuple(_NodeRecord(node.name, node.parents, node.gains) for node in structure.nodes)
     shapes, asked = tuple(table.shape for table in tables), tuple(node.asked for node in structure.trees)
     bins = tuple(_BinsRecord(*(getattr(one, part.name) for part in fields(_BinsRecord))) for one in structure.bins)
-    document = document_of(_NetworkRecord(counts.rows, bins, nodes, shapes, structure.order, asked))
+    record = _NetworkRecord(counts.rows, bins, nodes, shapes, structure.order, asked, structure.parts)
+    document = document_of(record)
     cells = [np.flatnonzero(table) for table in tables]
     numbers = np.repeat(np.arange(len(tables), dtype=np.int32), [len(cell) for cell in cells])
     rows = [table.ravel()[cell] for table, cell in zip(tables, cells, strict=True)]
@@ -128,7 +132,7 @@ def read_network(body: bytes) -> Network:
     )
     arrays = zip(*([_array_of(one) for one in table.column(name)[0]] for name in _BINS), strict=True)
     bins = tuple(_bins_of(*one) for one in zip(document.bins, arrays, strict=True))
-    structure = Structure(bins, nodes, document.order, trees)
+    structure = Structure(bins, nodes, document.order, trees, document.parts)
     counts = JointCounts(document.rows, tuple(tables[:half]), tuple(tables[half:]), answers)
     structure.check(counts)
     return Network(structure, counts)

@@ -26,7 +26,6 @@ from gpuvgm.config import Flavor
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.datasets.writing import BLOCK_ROWS, FILE_ROWS, Generator, write_generated
 from gpuvgm.engines import EngineName, get_engine
-from gpuvgm.engines.trees import AskedColumn
 from gpuvgm.errors import InputError, ModelFileError, NamedParameters, counted, listed
 from gpuvgm.execution.context import Run, RunSettings, executor_for
 from gpuvgm.execution.local import LocalExecutor
@@ -39,7 +38,18 @@ from gpuvgm.io.arrow import is_text_type, metadata_for_pandas, plain_type
 from gpuvgm.shortage import ARROW_PROBLEMS
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.synthesis.attributes import find_attributes
-from gpuvgm.synthesis.bins import Bins, bin_finder, bins_of, bins_since, check_fits, origin_of
+from gpuvgm.synthesis.bins import (
+    Bins,
+    bins_of,
+    bins_on_clock,
+    bins_since,
+    check_fits,
+    code_finder,
+    coded_columns,
+    coded_parts,
+    origin_of,
+)
+from gpuvgm.synthesis.calendar import clocks_and_parts
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
 from gpuvgm.synthesis.density import density_finder, likeliest_bins
 from gpuvgm.synthesis.identifiers import (
@@ -676,6 +686,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
             origin = origin_of(columns, one)
             if one.name not in plan.attributes or one.name not in summaries:
                 bins.append(one)
+            elif one.clock is not None:
+                limits = self.bins, per_key[one.name]
+                bins.append(bins_on_clock(columns[one.name], one.clock, rows_of(rows), summaries[one.name], *limits))
             elif origin is None:
                 bins.append(
                     bins_of(columns[one.name], summaries[one.name], rows_of(rows), self.bins, per_key[one.name])
@@ -698,19 +711,28 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         few = thinned(rows)
         of_few = dependence(few)
         bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few.allows)
-        codes = {name: bin_finder(by_name, own, engine)(rows_of(rows)) for name, own in bins.items()}
+        codes = coded_columns(by_name, bins, rows_of(rows), engine)
+        clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_few.allows)
+        on_clocks = {
+            name: bins_on_clock(by_name[name], clock, rows_of(rows), summaries[name], self.bins)
+            for name, clock in clocks.items()
+        }
+        bins |= on_clocks
+        codes |= coded_columns(by_name, on_clocks, rows_of(rows), engine)
         thin = thin_places(rows.num_rows)
-        nodes = learn_structure([*bins.values()], [own[thin] for own in codes.values()], of_few)
+        nodes = learn_structure([*bins.values()], [own.codes[thin] for own in codes.values()], of_few)
         names = [node.name for node in nodes]
+        of_rows = of_few if few is rows else dependence(rows)
+        first = (*of_rows.first, *dict.fromkeys(part.column for part in parts))
         order, trees = grow_all(
-            names,
-            [AskedColumn(codes[name], len(bins[name]), by_name[name].kind == "categorical") for name in names],
-            of_few if few is rows else dependence(rows),
+            {name: codes[name] for name in names},
+            coded_parts(by_name, on_clocks, parts, rows_of(rows), engine),
+            replace(of_rows, first=first),
             engine,
             LocalExecutor(self.threads).threads,
             self._tree_settings.rules,
         )
-        return Structure(tuple(bins[name] for name in names), nodes, order, trees)
+        return Structure(tuple(bins[name] for name in names), nodes, order, trees, parts)
 
     def _counts(self, transformer: TableTransformer, plan: _SamplePlan, table: Source) -> _TableCounts:
         """Counts of all rows."""
@@ -934,10 +956,11 @@ class _TableCounts:
 def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -> Any:
     """Return a function that counts a block of rows where they lie."""
     row_engine, structure = get_engine(engine), plan.structure
-    finders = [bin_finder(columns, bins, row_engine) for bins in structure.bins]
+    finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> _TableCounts:
-        joint = structure.counts([find(block.column) for find in finders], block.rows, row_engine)
+        codes = structure.with_parts(*zip(*(find(block.column) for find in finders), strict=True))
+        joint = structure.counts(codes, block.rows, row_engine)
         return _TableCounts(joint, IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column))
 
     return count
@@ -946,18 +969,17 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
 def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> Any:
     """Return a function that computes log densities of a block of rows, on the host."""
     engine_of_rows = get_engine(engine)
-    finders = [density_finder(columns, bins, engine_of_rows) for bins in network.structure.bins]
+    structure = network.structure
+    finders = [density_finder(columns, bins, engine_of_rows) for bins in structure.bins]
+    with_parts = [structure.bins[place] for place in structure.parts_of]
+    part_finders = [code_finder(columns, bins, structure.parts, engine_of_rows) for bins in with_parts]
 
     def score(block: Block) -> Floats:
-        rows: Rows = block.batch.column
-        codes_and_densities = [find(rows) for find in finders]
-        log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
-        return (
-            network.log_probability(
-                {place: codes for place, (codes, _) in enumerate(codes_and_densities)}, block.rows, engine_of_rows
-            )
-            + log_density
-        )
+        codes, densities = zip(*(find(block.batch.column) for find in finders), strict=True)
+        parts = [find(block.batch.column)[1] for find in part_finders]
+        all_codes = dict(enumerate(structure.with_parts(codes, parts)))
+        log_density = sum(densities, np.zeros(block.rows))
+        return network.log_probability(all_codes, block.rows, engine_of_rows) + log_density
 
     return score
 

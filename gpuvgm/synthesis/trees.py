@@ -7,7 +7,7 @@ a node has had few rows, the node above counts, too.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from gpuvgm.engines import Engine
 from gpuvgm.engines.trees import AskedColumn, GrowthRules, Trees
 from gpuvgm.summary.grid import Floats, Ints
+from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.structure import Dependence, ready_columns
 
 CANDIDATES = 16  # former columns that a column's trees may ask
@@ -124,8 +125,8 @@ class NodeTrees:
 
 
 def grow_all(
-    names: Sequence[str],
-    columns: Sequence[AskedColumn],
+    columns: Mapping[str, AskedColumn],
+    parts: Mapping[Part, AskedColumn],
     dependence: Dependence,
     engine: Engine,
     threads: int,
@@ -135,10 +136,10 @@ def grow_all(
 
     Parameters
     ----------
-    names : sequence of str
-        Names of the columns.
-    columns : sequence of AskedColumn
-        The bins of a sample of rows.
+    columns : mapping of str to AskedColumn
+        The bins of a sample of rows, by column.
+    parts : mapping of Part to AskedColumn
+        Parts of datetimes that later columns may ask for. Their places are those after the columns.
     dependence : Dependence
         Which columns may depend on which, and rows that are evidence of it.
     engine : Engine
@@ -148,16 +149,22 @@ def grow_all(
     rules : GrowthRules
         What splits may be.
     """
+    names = [*columns]
     allowed = dependence.mask(names)
-    order, told = _order_of(columns, allowed, [names.index(name) for name in dependence.first])
+    asked_of, count = [*columns.values(), *parts.values()], len(columns)
+    owners = [*range(len(names)), *(names.index(part.column) for part in parts)]
+    told = _told(asked_of, owners)
+    order = _order_of(told, allowed, [names.index(name) for name in dependence.first])
     rank = {place: at for at, place in enumerate(order)}
 
     def grow(place: int) -> NodeTrees:
         former = [other for other in order[: rank[place]] if allowed[place, other]]
-        asked = tuple(sorted(sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]))
+        nearest = sorted(former, key=lambda other: (-told[place, other], other))[:CANDIDATES]
+        asked = (*sorted(nearest), *(at for at in range(count, len(owners)) if owners[at] in former))
         rows = dependence.rows_of(names[place])
-        own, others = columns[place].codes[rows], [replace(columns[at], codes=columns[at].codes[rows]) for at in asked]
-        ranges = halved_ranges(np.bincount(own, minlength=columns[place].size))
+        own = asked_of[place].codes[rows]
+        others = [replace(asked_of[at], codes=asked_of[at].codes[rows]) for at in asked]
+        ranges = halved_ranges(np.bincount(own, minlength=asked_of[place].size))
         return NodeTrees(asked, engine.grow_trees(own, ranges, others, rules))
 
     with ThreadPoolExecutor(threads) as pool:
@@ -187,23 +194,27 @@ def halved_ranges(rows: Ints) -> NDArray[np.int32]:
     return np.array(ranges, np.int32).reshape(-1, 5)
 
 
-def _order_of(
-    columns: Sequence[AskedColumn], allowed: NDArray[np.bool_], first: Sequence[int]
-) -> tuple[list[int], Ints]:
-    """Order of the columns, and what each two of them tell of each other.
+def _told(columns: Sequence[AskedColumn], owners: Sequence[int]) -> Ints:
+    """What each two columns tell of each other: they or their parts, of which `owners` are the columns."""
+    groups, count = [column.grouped(ORDER_GROUPS) for column in columns], max(owners, default=-1) + 1
+    told = np.zeros((count, count), np.int64)
+    for at, i in enumerate(owners):
+        for beside, j in enumerate(owners[:at]):
+            if min(at, beside) < count and i != j:
+                told[i, j] = told[j, i] = max(told[i, j], groups[at].information(groups[beside]))
+    return told
+
+
+def _order_of(told: Ints, allowed: NDArray[np.bool_], first: Sequence[int]) -> list[int]:
+    """Order of the columns, by what each two of them tell of each other.
 
     Without others the column that tells most of all others comes first; then always the one that any before it tells
     most of, of those that may come next.
     """
-    groups, count = [column.grouped(ORDER_GROUPS) for column in columns], len(columns)
-    told = np.zeros((count, count), np.int64)
-    for i in range(count):
-        for j in range(i):
-            told[i, j] = told[j, i] = groups[i].information(groups[j])
     order: list[int] = []
-    while len(order) < count:
+    while len(order) < len(told):
         ready = ready_columns(allowed, order)
         nearest = told[:, order].max(axis=1) if order else told.sum(axis=1)
         preferred = [place for place in first if place in ready][:1] or ready
         order.append(max(preferred, key=lambda place: (nearest[place], -place)))
-    return order, told
+    return order

@@ -39,6 +39,9 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
     separate_bins = bins.codes[: len(column.modal_values)] if column.modal_values else bins.codes[:0]
     values = [*[MISSING] * bins.has_missing, *column.modal_numbers]
     value_of_bin = dict(zip(separate_bins.tolist(), values, strict=True))
+    if bins.clock is not None:
+        numbers_of = bins.clock.numbers
+        return lambda codes, readings, _: _draw_numbers(column, value_of_bin, codes, numbers_of(readings))
     if origin is None:
         round_ = _rounding(bins)
         return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, round_(numbers))

@@ -42,9 +42,9 @@ def _network(seed: int = 0, sizes: tuple[int, ...] = (3, 4, 2, 30, 5)) -> Networ
     bins = tuple(
         _bins(name, np.bincount(code, minlength=size)) for name, code, size in zip("abcde", codes, sizes, strict=True)
     )
-    columns = [AskedColumn(own, len(one), is_category=False) for one, own in zip(bins, codes, strict=True)]
-    names = [one.name for one in bins]
-    order, trees = grow_all(names, columns, ANY_COLUMNS, Engine(), 1, TreeSettings.of(safer=False).rules)
+    coded = zip("abcde", zip(codes, sizes, strict=True), strict=True)
+    columns = {name: AskedColumn(*own, is_category=False) for name, own in coded}
+    order, trees = grow_all(columns, {}, ANY_COLUMNS, Engine(), 1, TreeSettings.of(safer=False).rules)
     structure = Structure(bins, nodes, order, trees)
     return Network(structure, structure.counts(codes, 400, Engine()))
 

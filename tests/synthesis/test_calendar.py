@@ -1,0 +1,250 @@
+"""Datetimes that keep to a calendar: days, hours, and what other columns have to do with them, are right in samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import gpuvgm
+from gpuvgm.synthesis.clock import Clock, days_of, parts_of_days
+
+ROWS = 12_000
+DAYS = 731
+MONTHS = "2023-01-01"
+KINDS = {"card": 0.5, "transfer": 0.25, "rent": 0.08, "savings": 0.07, "salary": 0.06, "pension": 0.04}
+
+
+def _bank(rows: int = ROWS) -> pd.DataFrame:
+    """Bookings of two years: each kind has its days and its hours."""
+    random = np.random.default_rng(3)
+    days = pd.date_range(MONTHS, periods=DAYS, freq="D")
+    last = pd.date_range(MONTHS, days[-1], freq="BME")
+    kind = random.choice([*KINDS], rows, p=[*KINDS.values()])
+    of_kind = {
+        "card": (days, random.normal(15, 3, rows).clip(7, 23.9) * 3600),
+        "transfer": (days[days.day_of_week < 5], random.uniform(8, 18, rows) * 3600),
+        "rent": (days[days.day == 1], np.full(rows, 6 * 3600)),
+        "savings": (days[days.day == 15], np.full(rows, 6 * 3600)),
+        "salary": (days[days.day == 28], random.uniform(3, 3.5, rows) * 3600),
+        "pension": (last, random.uniform(4, 4.5, rows) * 3600),
+    }
+    booked = np.empty(rows, "M8[s]")
+    for name, (own, seconds) in of_kind.items():
+        is_own = kind == name
+        times = np.where(random.random(rows) < 0.02, random.uniform(0, 6, rows) * 3600, seconds)
+        seconds = times if name == "card" else seconds
+        day = random.choice(own.to_numpy().astype("M8[s]"), is_own.sum())
+        booked[is_own] = day + seconds[is_own].astype(np.int64).astype("m8[s]")
+    amount = random.lognormal(3 + pd.Series(kind).map(dict(zip(KINDS, range(6), strict=True))) / 2, 0.5).round(2)
+    return pd.DataFrame({"booked": booked, "kind": kind, "amount": amount})
+
+
+def _shares(rows: pd.DataFrame) -> dict[str, float]:
+    """Shares of rows that keep to the calendar, as a bank's clerk would count them; and of each kind."""
+    booked = rows.booked.dt.tz_localize(None) if rows.booked.dt.tz is not None else rows.booked
+    kind, hour, day = rows.kind, booked.dt.hour, booked.dt.day
+    at_six = (hour == 6) & (booked.dt.minute == 0) & (booked.dt.second == 0)
+    last_working_day = booked.dt.normalize() + pd.offsets.BMonthEnd(0) == booked.dt.normalize()
+    shares = {
+        "salary day": (day == 28)[kind == "salary"].mean(),
+        "salary hour": (hour == 3)[kind == "salary"].mean(),
+        "pension day": last_working_day[kind == "pension"].mean(),
+        "rent": (at_six & (day == 1))[kind == "rent"].mean(),
+        "savings": (at_six & (day == 15))[kind == "savings"].mean(),
+        "weekend": (booked.dt.day_of_week < 5)[kind == "transfer"].mean(),
+        "office": ((hour >= 8) & (hour < 18))[kind == "transfer"].mean(),
+        "day cards": (hour >= 6)[kind == "card"].mean(),
+    }
+    return {name: float(share) for name, share in shares.items()}
+
+
+@pytest.fixture(scope="module")
+def bank() -> pd.DataFrame:
+    return _bank()
+
+
+@pytest.fixture(scope="module")
+def fitted(bank: pd.DataFrame) -> gpuvgm.TableSynthesizer:
+    return gpuvgm.TableSynthesizer().fit(bank)
+
+
+def test_samples_keep_to_the_calendar_of_a_bank(bank: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    table, sample = _shares(bank), fitted.sample(ROWS)
+    shares = _shares(sample)
+    assert {name: share for name, share in shares.items() if abs(share - table[name]) > 0.03} == {}
+    frequencies = sample.kind.value_counts(normalize=True)
+    assert all(abs(frequencies[kind] - share) < 0.015 for kind, share in KINDS.items())
+    days = [rows.booked.dt.day_of_week.value_counts(normalize=True).sort_index() for rows in (bank, sample)]
+    assert np.abs(days[0] - days[1]).max() < 0.015
+    assert 'calendar: "weekday", "day"' in str(fitted.network_)
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "+05:30"])
+def test_days_and_hours_are_local(zone: str) -> None:
+    rows = _bank()
+    rows["booked"] = rows.booked.dt.tz_localize(zone, ambiguous="NaT", nonexistent="shift_forward")
+    sample = gpuvgm.TableSynthesizer().fit(rows.dropna()).sample(ROWS)
+    assert str(sample.booked.dt.tz) == str(rows.booked.dt.tz)
+    table, shares = _shares(rows.dropna()), _shares(sample)
+    assert {name: share for name, share in shares.items() if abs(share - table[name]) > 0.03} == {}
+
+
+def test_dates_without_a_time_keep_to_their_days(bank: pd.DataFrame) -> None:
+    rows = bank.assign(booked=bank.booked.dt.normalize())
+    sample = gpuvgm.TableSynthesizer().fit(rows).sample(ROWS)
+    shares = _shares(sample)
+    assert (sample.booked == sample.booked.dt.normalize()).all()
+    assert min(shares["salary day"], shares["pension day"], shares["weekend"]) > 0.97
+
+
+def test_columns_made_of_a_date_agree_with_it(bank: pd.DataFrame) -> None:
+    booked = bank.booked
+    rows = bank.assign(month=booked.dt.month, day=booked.dt.day, weekday=booked.dt.day_name(), hour=booked.dt.hour)
+    sample = gpuvgm.TableSynthesizer().fit(rows).sample(4000)
+    own = sample.booked.dt
+    for name, values in {"day": own.day, "weekday": own.day_name(), "hour": own.hour}.items():
+        assert (sample[name] == values).mean() > 0.97, name
+
+
+def test_missing_and_modal_dates_stay_what_they_are(bank: pd.DataFrame) -> None:
+    random = np.random.default_rng(0)
+    chosen = random.random(ROWS)
+    rows = bank.assign(booked=bank.booked.where(chosen > 0.1).mask(chosen > 0.9, pd.Timestamp("2099-12-31")))
+    sample = gpuvgm.TableSynthesizer().fit(rows).sample(ROWS)
+    assert abs(sample.booked.isna().mean() - 0.1) < 0.02
+    assert abs((sample.booked == pd.Timestamp("2099-12-31")).mean() - 0.1) < 0.02
+    others = sample[sample.booked < "2099"]
+    assert _shares(others)["salary day"] > 0.97
+
+
+def test_conditions_on_dates_and_what_depends_on_them(fitted: gpuvgm.TableSynthesizer) -> None:
+    march = ("2024-03-01", "2024-03-31 23:59:59")
+    sample = fitted.sample(3000, conditions={"booked": march})
+    assert sample.booked.between(*march).all()
+    assert _shares(sample)["salary day"] > 0.97
+    salaries = fitted.sample(500, conditions={"booked": march, "kind": "salary"})
+    assert salaries.booked.between(*march).all() and (salaries.kind == "salary").all()
+    assert (salaries.booked.dt.day == 28).mean() > 0.97
+    moment = fitted.sample(50, conditions={"booked": "2024-03-01 06:00:00"})
+    assert (moment.booked == pd.Timestamp("2024-03-01 06:00:00")).all() and (moment.kind == "rent").mean() > 0.9
+    sundays = fitted.sample(50, conditions={"booked": ["2024-03-03 13:17:05", "2024-03-10 09:10:11"]})
+    assert set(sundays.booked.dt.day_of_week) == {6} and "transfer" not in set(sundays.kind)
+
+
+def test_conditions_have_the_distribution_of_rows_that_meet_them(fitted: gpuvgm.TableSynthesizer) -> None:
+    every = fitted.sample(200_000, seed=1)
+    summer = every[every.booked.between("2023-06-01", "2023-08-31 23:59:59") & (every.kind != "card")]
+    condition = {"booked": ("2023-06-01", "2023-08-31 23:59:59"), "kind": [kind for kind in KINDS if kind != "card"]}
+    drawn = fitted.sample(len(summer), conditions=condition)
+    for part in (lambda rows: rows.kind, lambda rows: rows.booked.dt.month, lambda rows: rows.booked.dt.hour):
+        one, other = (part(rows).value_counts(normalize=True) for rows in (summer, drawn))
+        assert one.sub(other, fill_value=0).abs().sum() / 2 < 0.03
+
+
+def test_parts_of_fits_add_up(bank: pd.DataFrame, fitted: gpuvgm.TableSynthesizer, tmp_path: Path) -> None:
+    fitted.save(tmp_path / "bank.gpuvgm")
+    loaded = gpuvgm.load(tmp_path / "bank.gpuvgm")
+    expected = fitted.sample(500)
+    pd.testing.assert_frame_equal(loaded.sample(500), expected)
+    halves = [gpuvgm.TableSynthesizer(like=loaded).fit(rows) for rows in (bank[:5000], bank[5000:])]
+    pd.testing.assert_frame_equal(halves[0].merge(halves[1]).sample(500), expected)
+    pd.testing.assert_frame_equal(halves[0].partial_fit(bank[5000:]).sample(500), expected)
+    rest = fitted.sample(200, first_row=300)
+    pd.testing.assert_frame_equal(rest.reset_index(drop=True), expected[300:].reset_index(drop=True))
+
+
+def test_scores_know_the_calendar(bank: pd.DataFrame, fitted: gpuvgm.TableSynthesizer) -> None:
+    salaries = bank[bank.kind == "salary"]
+    moved = salaries.assign(booked=salaries.booked + pd.Timedelta("3D"))
+    later = salaries.assign(booked=pd.Timestamp("2035-01-01"))
+    scores = [fitted.score_samples(rows) for rows in (salaries, moved, later)]
+    assert all(np.isfinite(one).all() for one in scores)
+    assert scores[0].mean() > scores[1].mean() + 3 > scores[2].mean()
+
+
+@pytest.mark.parametrize("step", ["s", "D"])
+def test_plain_dates_have_no_calendar(step: str) -> None:
+    random = np.random.default_rng(5)
+    seconds = random.integers(0, 400 * 86_400, 5000)
+    moments = pd.to_datetime("2022-05-05") + pd.to_timedelta(seconds, unit="s")
+    rows = pd.DataFrame(
+        {"at": moments.floor(step), "x": random.normal(0, 1, 5000).round(2), "c": random.choice([*"ab"], 5000)}
+    )
+    structure = gpuvgm.TableSynthesizer().fit(rows).network_.structure
+    assert structure.parts == () and all(bins.clock is None for bins in structure.bins)
+
+
+def test_days_of_reports_bring_forth_no_others() -> None:
+    random = np.random.default_rng(6)
+    days = pd.to_datetime(random.choice(pd.date_range("2020-01-01", periods=900), 30, replace=False))
+    rows = pd.DataFrame({"loaded": random.choice(days, 4000), "x": random.normal(0, 1, 4000).round(2)})
+    sample = gpuvgm.TableSynthesizer().fit(rows).sample(4000)
+    assert set(sample.loaded) <= set(days)
+
+
+def test_parts_of_days_are_those_of_pandas() -> None:
+    days = pd.date_range("1999-11-17", periods=1700, freq="D")
+    parts = parts_of_days(int(days[0].timestamp()) // 86_400, len(days))
+    np.testing.assert_array_equal(parts["weekday"], days.day_of_week)
+    np.testing.assert_array_equal(parts["day"], days.day - 1)
+    np.testing.assert_array_equal(parts["day from the end"], days.days_in_month - days.day)
+    np.testing.assert_array_equal(parts["month"], days.month - 1)
+    works = days.day_of_week < 5
+    np.testing.assert_array_equal(
+        parts["working day"] == 1, days.isin(pd.date_range("1999-11-01", days[-1], freq="BMS"))
+    )
+    ends = days.isin(pd.date_range(days[0], "2005-01-01", freq="BME"))
+    np.testing.assert_array_equal(parts["working day from the end"] == 1, ends)
+    assert not parts["working day"][~works].any() and parts["working day"][works].all()
+
+
+def _clock(fitted: gpuvgm.TableSynthesizer) -> Clock:
+    clock = next(bins for bins in fitted.network_.structure.bins if bins.name == "booked").clock
+    assert clock is not None
+    return clock
+
+
+def test_readings_ascend_and_come_back(fitted: gpuvgm.TableSynthesizer) -> None:
+    clock = _clock(fitted)
+    numbers = np.sort(np.random.default_rng(0).integers(clock.starts[0], clock.starts[-1], 20_000)).astype(np.float64)
+    readings, half = clock.spans(numbers)
+    assert (np.diff(readings) >= 0).all() and (half > 0).all()
+    np.testing.assert_array_equal(clock.numbers(readings), numbers)
+    assert clock.spans(clock.starts[:1] - 1)[0] < readings[0] < readings[-1] < clock.spans(clock.starts[-1:] + 9)[0]
+    low, high = clock.interval(numbers[5], numbers[5] + 0.5)
+    np.testing.assert_allclose([low, high], [readings[5] - half[5], readings[5] + half[5]])
+    assert np.isnan(clock.readings(np.array([np.nan]))[0])
+
+
+def test_days_have_the_offset_of_their_noon() -> None:
+    rows = pd.DataFrame({"at": pd.date_range("2024-03-01", periods=800, freq="h", tz="Europe/Berlin"), "x": range(800)})
+    column: Any = gpuvgm.TableTransformer().fit(rows).model_.by_name["at"]
+    ends = (column.codec.number(value) for value in (column.minimum, column.maximum))
+    first, starts = days_of(column, *ends)
+    assert pd.Timestamp(first, unit="D") == pd.Timestamp("2024-03-01")
+    unit = pd.Timedelta("1h") // pd.Timedelta(1, unit=column.type.unit)
+    hours = np.diff(starts) / unit
+    # Summer time begins on 31 March: all of that day has its offset, and the day before an hour less.
+    assert hours[29] == 23 and np.delete(hours, 29).tolist() == [24.0] * (len(hours) - 1)
+
+
+def test_clocks_whose_parts_do_not_fit_are_refused(fitted: gpuvgm.TableSynthesizer) -> None:
+    clock = _clock(fitted)
+    clock.check()
+    damaged = (
+        {"rows": clock.rows[:-1]},
+        {"starts": clock.starts[::-1]},
+        {"kinds": clock.kinds + 99},
+        {"shares": clock.shares[:-1]},
+        {"shares": clock.shares * 0},
+        {"cells": clock.cells + 1},
+        {"tick": 0.0},
+    )
+    for part in damaged:
+        with pytest.raises(ValueError, match="clock"):
+            replace(clock, **part).check()
