@@ -20,7 +20,7 @@ from gpuvgm.summary.grid import Floats
 from gpuvgm.summary.summary import Summary
 from gpuvgm.synthesis.bins import Bins, Codes, bin_finder, bins_of, bins_of_rows, bins_since, origin_of
 from gpuvgm.synthesis.numbers import Rows, numbers_since, possible_origins
-from gpuvgm.synthesis.structure import Axis, joint_counts
+from gpuvgm.synthesis.structure import ANY_COLUMNS, Axis, Dependence, joint_counts
 from gpuvgm.synthesis.tables import backed_off
 
 MOST_LOST = 0.5  # nats a row, of the likelihood of datetimes that are counted from others
@@ -67,7 +67,7 @@ def likeliest_bins(
     rows: Rows,
     interval_limit: int,
     engine: Engine,
-    allows: Callable[[str, str], bool] = lambda _, __: True,
+    dependence: Dependence = ANY_COLUMNS,
 ) -> dict[str, Bins]:
     """Bins of every column; of datetimes with an origin those of the time between, unless rows are far less likely so.
 
@@ -80,24 +80,23 @@ def likeliest_bins(
     rows : callable
         Gives a sample of the rows of a column.
     interval_limit : int
-        See `bins_of`.
+        See `bins_of`; there are fewer of what each key has.
     engine : Engine
         Compute engine.
-    allows : callable
-        Whether a column may depend on another one.
+    dependence : Dependence
+        Which columns may depend on which, and which ones keys have.
     """
-    bins_by_name = {
-        name: bins_of(column, summaries.get(name), rows, interval_limit) for name, column in columns.items()
-    }
+    limits = {name: dependence.intervals(name, interval_limit) for name in columns}
+    bins_by_name = {name: bins_of(column, summaries.get(name), rows, limits[name]) for name, column in columns.items()}
     bins_since_origin: dict[str, Bins] = {}
     for origin in possible_origins([*columns.values()], rows):
         name, first = origin.column.name, bins_by_name[origin.first.name]
         is_known = name in bins_since_origin or name in _origins_of(first.name, bins_since_origin)
-        if is_known or not allows(name, first.name):
+        if is_known or not dependence.allows(name, first.name):
             continue
         numbers = numbers_since(origin.column, origin, rows)[0]
         bins, codes = (
-            bins_since(origin, numbers, summaries[name], interval_limit),
+            bins_since(origin, numbers, summaries[name], limits[name]),
             bin_finder(columns, first, engine)(rows),
         )
         likelihood = partial(_log_likelihood, columns, rows, Axis(first), codes, engine)

@@ -24,6 +24,7 @@ LEVELS = (4, 16)  # groups of the first parent's bins that its tables back off t
 CANDIDATES = 8  # parents of a column that are tried
 SEARCHED = 64  # groups of a column's bins, at most, by which parents are chosen
 SAMPLE_ROWS = 20_000
+LEAST_KEYS = 8  # of a sample, in an interval of what each key has
 KeyPath = tuple[str, tuple[int, ...]]  # a group of keys, and a level with those above it
 
 
@@ -109,6 +110,10 @@ class Dependence:
     def rows_of(self, name: str) -> Ints | slice:
         """Rows that are evidence of what a column depends on."""
         return self.rows[self.levels[name]] if name in self.levels else slice(None)
+
+    def intervals(self, name: str, most: int) -> int:
+        """Intervals of a column of numbers, at most: of what keys have, each has the values of some keys."""
+        return min(most, max(2, len(self.rows[self.levels[name]]) // LEAST_KEYS)) if name in self.levels else most
 
     def mask(self, names: Sequence[str]) -> NDArray[np.bool_]:
         """Whether the column of each row may depend on that of each place, shape (columns, columns)."""

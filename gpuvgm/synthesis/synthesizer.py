@@ -659,7 +659,7 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
             if again == (forms, attributes):
                 tell_of_numbers(model, attributes, many)
                 plan = replace(plan, forms=counts.identifiers.refined(forms))
-                structure = self._spread_by_keys(transformer, plan, rows, dependence(rows))
+                structure = self._spread_by_keys(transformer, plan, many, dependence(rows))
                 return replace(plan, structure=structure), counts
             refuted |= more
             forms, attributes = again
@@ -677,26 +677,24 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         return of_rows
 
     def _spread_by_keys(
-        self, transformer: TableTransformer, plan: _SamplePlan, rows: pa.Table, dependence: Dependence
+        self, transformer: TableTransformer, plan: _SamplePlan, many: pa.Table, dependence: Dependence
     ) -> Structure:
         """The structure with the same bins, in which no attribute's value of few keys is drawn by its rows."""
         columns, summaries = transformer.model_.by_name, transformer.summaries_
-        per_key, bins = rows_per_key(plan.forms, plan.attributes), list[Bins]()
+        per_key, bins, rows = rows_per_key(plan.forms, plan.attributes), list[Bins](), thinned(many)
         for one in plan.structure.bins:
-            origin = origin_of(columns, one)
+            origin, limit = origin_of(columns, one), dependence.intervals(one.name, self.bins)
             if one.name not in plan.attributes or one.name not in summaries:
                 bins.append(one)
             elif one.clock is not None:
-                limits = self.bins, per_key[one.name]
-                bins.append(bins_on_clock(columns[one.name], one.clock, rows_of(rows), summaries[one.name], *limits))
+                limits = limit, per_key[one.name]
+                bins.append(bins_on_clock(columns[one.name], one.clock, rows_of(many), summaries[one.name], *limits))
             elif origin is None:
-                bins.append(
-                    bins_of(columns[one.name], summaries[one.name], rows_of(rows), self.bins, per_key[one.name])
-                )
+                bins.append(bins_of(columns[one.name], summaries[one.name], rows_of(rows), limit, per_key[one.name]))
             else:
                 numbers = numbers_since(origin.column, origin, rows_of(rows))[0]
                 in_sample = rows.num_rows / len(dependence.rows[dependence.levels[one.name]])
-                bins.append(bins_since(origin, numbers, summaries[one.name], self.bins, in_sample))
+                bins.append(bins_since(origin, numbers, summaries[one.name], limit, in_sample))
         return replace(plan.structure, bins=tuple(bins))
 
     def _structure(
@@ -710,11 +708,13 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         check_names(self.conditions_on, [*by_name])
         few = thinned(rows)
         of_few = dependence(few)
-        bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few.allows)
+        bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few)
         codes = coded_columns(by_name, bins, rows_of(rows), engine)
         clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_few.allows)
         on_clocks = {
-            name: bins_on_clock(by_name[name], clock, rows_of(rows), summaries[name], self.bins)
+            name: bins_on_clock(
+                by_name[name], clock, rows_of(rows), summaries[name], of_few.intervals(name, self.bins)
+            )
             for name, clock in clocks.items()
         }
         bins |= on_clocks
