@@ -97,7 +97,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
     Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
     (as synthpop's, Nowok et al. 2016), which are grown from a sample and counted over all rows in one scan. Values
     with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column.
-    Dates that are never before others of their row are drawn as the time since these. No neural network is trained.
+    Dates that are never before others of their row are drawn as the time since these; others keep to their weekdays,
+    days of the month and hours, which other columns may depend on. No neural network is trained.
     The same scan counts a Bayesian network (Chow & Liu 1968; with two parents as in Zhang et al. 2017), from which rows
     are drawn that hardly any row of the table is like.
 
