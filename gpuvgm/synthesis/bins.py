@@ -508,12 +508,25 @@ def code_finder(
     assert isinstance(column, NumericColumn)
 
     def of_rows(rows: Rows) -> tuple[Codes, dict[Part, Codes]]:
-        numbers, which = numbers_since(column, None, rows)
-        readings, _, days, cells = clock.read(numbers)
-        codes = clock.codes([part.name for part in own], days, cells, namespace_of(numbers).isnan(numbers))
+        numbers, which = numbers_of_rows(column, rows(column.name))
+        readings, codes = clock.with_parts([part.name for part in own], numbers)
         return bins_of_rows(column, bins, readings, which, engine), dict(zip(own, codes, strict=True))
 
     return of_rows
+
+
+def part_finder(
+    columns: Mapping[str, FittedColumn], bins: Bins, parts: Sequence[Part]
+) -> Callable[[Rows], dict[Part, Codes]]:
+    """Return a function that finds the codes of a column's parts alone, also of rows that have no bin."""
+    column, clock, own = columns[bins.name], bins.clock, [part for part in parts if part.column == bins.name]
+    if clock is None or not own:
+        return lambda _: {}
+    assert isinstance(column, NumericColumn)
+    names = [part.name for part in own]
+    return lambda rows: dict(
+        zip(own, clock.with_parts(names, numbers_of_rows(column, rows(column.name))[0])[1], strict=True)
+    )
 
 
 def coded_columns(
@@ -527,12 +540,12 @@ def coded_columns(
 
 
 def coded_parts(
-    columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], parts: Sequence[Part], rows: Rows, engine: Engine
+    columns: Mapping[str, FittedColumn], bins: Mapping[str, Bins], parts: Sequence[Part], rows: Rows
 ) -> dict[Part, AskedColumn]:
     """The codes of parts of datetimes, of some rows."""
     coded = dict[Part, AskedColumn]()
     for own in bins.values():
-        for part, codes in code_finder(columns, own, parts, engine)(rows)[1].items():
+        for part, codes in part_finder(columns, own, parts)(rows).items():
             size = 0 if own.clock is None else own.clock.size(part.name)
             coded[part] = AskedColumn(codes, size, is_category=False)
     return {part: coded[part] for part in parts}

@@ -6,7 +6,7 @@ its share of the rows, and its own times of the day. What tells them apart must 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +34,7 @@ from gpuvgm.synthesis.clock import (
     parts_of_days,
 )
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
+from gpuvgm.synthesis.structure import Dependence
 
 LEAST_ROWS = 200  # of a sample
 LEAST_DAYS = 14
@@ -66,7 +67,7 @@ def clocks_and_parts(
     bins: Mapping[str, Bins],
     codes: Mapping[str, AskedColumn],
     rows: Rows,
-    allows: Callable[[str, str], bool],
+    dependence: Dependence,
 ) -> tuple[dict[str, Clock], tuple[Part, ...]]:
     """Clocks of the columns of datetimes that keep to a calendar, and the parts of them that tell of other columns.
 
@@ -80,19 +81,24 @@ def clocks_and_parts(
         The bin of each row of a sample.
     rows : callable
         Gives the rows of a column in this sample.
-    allows : callable
-        Whether a column may depend on another one.
+    dependence : Dependence
+        Which columns may depend on which, and rows that are evidence of it.
     """
     clocks, parts = dict[str, Clock](), list[Part]()
     for name, column in columns.items():
         if not isinstance(column, NumericColumn) or not is_moment_type(column.type) or bins[name].since is not None:
             continue
-        numbers = numbers_of_rows(column, rows(name))[0]
+        evidence = dependence.rows_of(name)
+        numbers = numbers_of_rows(column, rows(name))[0][evidence]
         learnt = learn_clock(column, numbers)
         if learnt is None:
             continue
         clock, is_even = learnt
-        others = [own for other, own in codes.items() if other != name and allows(other, name)]
+        others = [
+            replace(own, codes=own.codes[evidence])
+            for other, own in codes.items()
+            if other != name and dependence.allows(other, name)
+        ]
         chosen = chosen_parts(clock, clock.readings(numbers), others)
         if chosen or not is_even:
             clocks[name] = clock

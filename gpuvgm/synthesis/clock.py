@@ -212,6 +212,11 @@ class Clock:
         numbers: Floats = self.starts[day] + np.minimum(steps, self.length - self.tick)
         return numbers
 
+    def with_parts(self, names: Sequence[str], numbers: Floats) -> tuple[Floats, list[PartCodes]]:
+        """Readings of numbers, and codes of parts of them."""
+        readings, _, days, cells = self.read(numbers)
+        return readings, self.codes(names, days, cells, namespace_of(numbers).isnan(numbers))
+
     def codes(self, names: Sequence[str], days: Ints, cells: Ints, missing: NDArray[np.bool_]) -> list[PartCodes]:
         """Codes of parts by days and cells; 0 where they are missing."""
         xp = namespace_of(days)
@@ -272,5 +277,6 @@ def _offsets(type_: Any, days: Ints) -> Ints:
 def moments_with_own_counts(clock: Clock, numbers: Floats) -> Floats:
     """Numbers that far more rows have than the clock lets expect, ascending."""
     distinct, rows = np.unique(numbers, return_counts=True)
-    _, half = clock.spans(distinct)
-    return distinct[(rows >= ATOM_ROWS) & (rows >= OFTEN * 2 * half)]
+    expected = clock.spans(distinct)[1] * 2 * len(numbers) / clock.below[-1]
+    often: Floats = distinct[(rows >= ATOM_ROWS) & (rows >= OFTEN * expected)]
+    return often

@@ -92,10 +92,10 @@ class Structure:
         """Place of the column that a place is of: its own, or that of a part's column."""
         return next((column for column, parts in self.parts_of.items() if place in parts), place)
 
-    def with_parts(self, codes: Sequence[Codes], parts: Sequence[Mapping[Part, Codes]]) -> list[Codes]:
-        """Codes of all columns, followed by those of the parts, which each column has some of."""
-        of_parts = {part: own for of_column in parts for part, own in of_column.items()}
-        return [*codes, *(of_parts[part] for part in self.parts)]
+    def with_parts(self, codes: Sequence[tuple[Codes, Mapping[Part, Codes]]]) -> list[Codes]:
+        """Codes of all columns, followed by those of the parts, of the codes of each column and of its parts."""
+        of_parts = {part: own for _, parts in codes for part, own in parts.items()}
+        return [*(own for own, _ in codes), *(of_parts[part] for part in self.parts)]
 
     def codes_of_parts(self, place: int, codes: Codes, readings: Floats) -> dict[int, Codes]:
         """Codes of the parts of a column by place, of its bins and the places drawn in them."""

@@ -48,6 +48,7 @@ from gpuvgm.synthesis.bins import (
     coded_columns,
     coded_parts,
     origin_of,
+    part_finder,
 )
 from gpuvgm.synthesis.calendar import clocks_and_parts
 from gpuvgm.synthesis.conditions import check_names, read_intervals, restricted, restricted_since
@@ -99,7 +100,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
     Every column is cut into bins, and drawn given all columns before it: by binary trees of counts over their bins
     (as synthpop's, Nowok et al. 2016), which are grown from a sample and counted over all rows in one scan. Values
     with many rows are drawn by their counts, others from the mixture that `TableTransformer` fits to the column.
-    Dates that are never before others of their row are drawn as the time since these. No neural network is trained.
+    Dates that are never before others of their row are drawn as the time since these; others keep to their weekdays,
+    days of the month and hours, which other columns may depend on. No neural network is trained.
     The same scan counts a Bayesian network (Chow & Liu 1968; with two parents as in Zhang et al. 2017), from which rows
     are drawn that hardly any row of the table is like.
 
@@ -710,11 +712,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         of_few = dependence(few)
         bins = likeliest_bins(by_name, summaries, rows_of(few), self.bins, engine, of_few)
         codes = coded_columns(by_name, bins, rows_of(rows), engine)
-        clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_few.allows)
+        of_rows = of_few if few is rows else dependence(rows)
+        clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_rows)
         on_clocks = {
-            name: bins_on_clock(
-                by_name[name], clock, rows_of(rows), summaries[name], of_few.intervals(name, self.bins)
-            )
+            name: bins_on_clock(by_name[name], clock, rows_of(rows), summaries[name], of_few.intervals(name, self.bins))
             for name, clock in clocks.items()
         }
         bins |= on_clocks
@@ -722,11 +723,10 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         thin = thin_places(rows.num_rows)
         nodes = learn_structure([*bins.values()], [own.codes[thin] for own in codes.values()], of_few)
         names = [node.name for node in nodes]
-        of_rows = of_few if few is rows else dependence(rows)
         first = (*of_rows.first, *dict.fromkeys(part.column for part in parts))
         order, trees = grow_all(
             {name: codes[name] for name in names},
-            coded_parts(by_name, on_clocks, parts, rows_of(rows), engine),
+            coded_parts(by_name, on_clocks, parts, rows_of(rows)),
             replace(of_rows, first=first),
             engine,
             LocalExecutor(self.threads).threads,
@@ -959,7 +959,7 @@ def _counter(columns: dict[str, FittedColumn], plan: _SamplePlan, engine: str) -
     finders = [code_finder(columns, bins, structure.parts, row_engine) for bins in structure.bins]
 
     def count(block: Block) -> _TableCounts:
-        codes = structure.with_parts(*zip(*(find(block.column) for find in finders), strict=True))
+        codes = structure.with_parts([find(block.column) for find in finders])
         joint = structure.counts(codes, block.rows, row_engine)
         return _TableCounts(joint, IdentifierCounts.of(columns, plan.forms, plan.attributes, block.column))
 
@@ -971,15 +971,15 @@ def _scorer(columns: dict[str, FittedColumn], network: Network, engine: str) -> 
     engine_of_rows = get_engine(engine)
     structure = network.structure
     finders = [density_finder(columns, bins, engine_of_rows) for bins in structure.bins]
-    with_parts = [structure.bins[place] for place in structure.parts_of]
-    part_finders = [code_finder(columns, bins, structure.parts, engine_of_rows) for bins in with_parts]
+    part_finders = [part_finder(columns, bins, structure.parts) for bins in structure.bins]
 
     def score(block: Block) -> Floats:
-        codes, densities = zip(*(find(block.batch.column) for find in finders), strict=True)
-        parts = [find(block.batch.column)[1] for find in part_finders]
-        all_codes = dict(enumerate(structure.with_parts(codes, parts)))
-        log_density = sum(densities, np.zeros(block.rows))
-        return network.log_probability(all_codes, block.rows, engine_of_rows) + log_density
+        rows: Rows = block.batch.column
+        codes_and_densities = [find(rows) for find in finders]
+        log_density = sum((density for _, density in codes_and_densities), np.zeros(block.rows))
+        of_columns = [(codes, parts(rows)) for (codes, _), parts in zip(codes_and_densities, part_finders, strict=True)]
+        codes = dict(enumerate(structure.with_parts(of_columns)))
+        return network.log_probability(codes, block.rows, engine_of_rows) + log_density
 
     return score
 
