@@ -231,7 +231,12 @@ def test_attributes_come_first_and_depend_on_attributes_of_their_keys_alone() ->
     codes = {"row": of_customer, "customer": of_customer, "other": of_customer, "account": of_customer}
     codes = {name: ((code + (random.random(3_000) < 0.1)) % 4).astype(np.uint16) for name, code in codes.items()}
     bins = [_bins(name, np.bincount(code, minlength=4)) for name, code in codes.items()]
-    levels = {"customer": ("keys", 1), "account": ("keys", 0), "other": ("others", 0)}
+    levels = {"customer": ("keys", (2,)), "account": ("keys", (0, 2)), "other": ("others", (0,))}
+    levels |= {"card": ("keys", (1, 2))}
+    forks = Dependence(levels)
+    assert forks.allows("card", "customer") and not forks.allows("customer", "card")
+    assert not forks.allows("card", "account") and not forks.allows("account", "card")
+    del levels["card"]
     rows = dict.fromkeys(levels.values(), np.arange(0, 3_000, 2))
     nodes = learn_structure(bins, [*codes.values()], Dependence(levels, rows))
     parents = {node.name: set(node.parents) for node in nodes}
