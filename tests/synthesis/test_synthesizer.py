@@ -586,7 +586,7 @@ def test_large_tables_have_finer_bins(rows: int, intervals: int) -> None:
 def test_the_network_has_groups_of_many_bins(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is missing or modal has a group of its own, so that it comes back from there."""
     monkeypatch.setattr(conditioned, "MOST_COMBINATIONS", 0)
-    monkeypatch.setattr(conditioned, "LEAST_SHARE", 1.0)
+    monkeypatch.setattr(conditioned, "LEAST_SHARE", 2.0)
     draws, rows = np.random.default_rng(0), 40_000
     label, amount = np.repeat(["yes", "no"], [160, rows - 160]), draws.normal(10, 3, rows)
     amount[:160] = draws.normal(14, 1, 160)
