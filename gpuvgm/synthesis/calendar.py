@@ -23,6 +23,7 @@ from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.clock import (
     ATOM_ROWS,
     DAY,
+    FARTHEST_DAY,
     MOST_DAYS,
     PARTS,
     Clock,
@@ -151,7 +152,8 @@ class _Days:
             return None
         first, starts = days_of(column, low, high)
         tick = min(step, length)
-        return None if np.any((starts.astype(np.int64) + codec.base) % tick) else cls(first, starts, float(tick))
+        fits = abs(first) <= FARTHEST_DAY and not np.any((starts.astype(np.int64) + codec.base) % tick)
+        return cls(first, starts, float(tick)) if fits else None
 
     def are_list(self, numbers: Floats) -> bool:
         """Return whether nearly all rows lie on less than half of the days, as of loads or reports."""

@@ -26,6 +26,7 @@ from gpuvgm.summary.grid import Floats, Ints
 
 DAY = nanoseconds_of(pa.date32())
 MOST_DAYS = 1 << 16  # of a clock
+FARTHEST_DAY = 1 << 22  # from 1970-01-01
 ATOM_ROWS = 8  # of a time of the day, a day or a moment that has its own count
 OFTEN = 4  # times as many rows as a clock lets expect, for a moment that has its own count
 PartName = Literal["weekday", "day", "day from the end", "working day", "working day from the end", "month", "time"]
@@ -73,7 +74,7 @@ class Clock:
         Share of a kind's rows in each cell.
     """
 
-    first: Annotated[int, whole(-MOST_DAYS * 16)]
+    first: Annotated[int, whole(-FARTHEST_DAY, FARTHEST_DAY)]
     starts: Annotated[Floats, finite]
     tick: Annotated[float, finite]
     kinds: Annotated[Ints, whole()]

@@ -184,6 +184,8 @@ class Structure:
         for bins in self.bins:
             bins.check()
         check_origins(self.bins)
+        if any(self.bins[place].clock is None for place in self.parts_of) or len(set(self.parts)) < len(self.parts):
+            raise ValueError("there are parts of datetimes that have no clock, or some are there twice")
         for place, node in enumerate(self.nodes):
             if len(node.parents) > 2 or not {*node.parents} <= {*names[:place]}:
                 raise ValueError(f'the parents of "{node.name}" do not come before it')

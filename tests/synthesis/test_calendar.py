@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import gpuvgm
-from gpuvgm.synthesis.clock import Clock, days_of, parts_of_days
+from gpuvgm.synthesis.clock import Clock, Part, days_of, parts_of_days
 
 ROWS = 12_000
 DAYS = 731
@@ -248,3 +248,10 @@ def test_clocks_whose_parts_do_not_fit_are_refused(fitted: gpuvgm.TableSynthesiz
     for part in damaged:
         with pytest.raises(ValueError, match="clock"):
             replace(clock, **part).check()
+
+
+def test_parts_without_a_clock_are_refused(fitted: gpuvgm.TableSynthesizer) -> None:
+    network = fitted.network_
+    structure = replace(network.structure, parts=(*network.structure.parts, Part("amount", "weekday")))
+    with pytest.raises(ValueError, match="no clock"):
+        structure.check(network.counts)
