@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -30,14 +31,17 @@ TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further
 LEAST_INTERVAL = 8  # rows of an interval, about, or beyond an edge of a tail
 MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
 LEAST_ROWS = 8  # of a value that is drawn by its own count
-LISTED_ROWS = 5  # of one in a list of such values, or without a step, where hardly any comes back by chance
-LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: hardly any other is drawn
+LISTED_ROWS = 5  # of one that is outermost, of few values, or without a step, where hardly any comes back by chance
+LISTED = 0.95  # of a column's rows, that few values have
 SPARSE = 2  # steps, at least, for each of these values
 SAME = 1e-11  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
 HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
 EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
-PIECES = 16  # of a bin in which the mixture says where values lie
+PIECES = 16  # of a stretch of a bin, in which the mixture says where values lie
+BESIDE = 5  # gaps between values, on either side of a gap, that say how far from a value others may lie
+WIDE = 4  # times as wide as those is a gap that no value is drawn in
+ROOM = 4  # steps, about, around a value that lies alone
 Codes = NDArray[np.uint8]
 
 
@@ -320,14 +324,71 @@ class _TrainingValues:
             middle = np.where(middle > upper, middle - self.step, middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
 
-    def are_list(self, heavy: NDArray[np.bool_]) -> bool:
-        """Return whether some values are nearly all, and lie on few of the steps between them."""
-        if np.sum(self.rows[heavy]) < LISTED * np.sum(self.rows) or not heavy.any():
-            return False
-        numbers = self.numbers[heavy]
-        return bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(np.unique(numbers)))
+    @property
+    def are_few(self) -> bool:
+        """Whether nearly all rows have values of enough rows."""
+        return bool(np.sum(self.rows[self._are_frequent]) >= LISTED * np.sum(self.rows) > 0)
 
-    def share_below(self, numbers: Floats) -> Floats:
+    @property
+    def are_list(self) -> bool:
+        """Whether few values are nearly all, and lie on few of the steps between them: hardly any other is drawn."""
+        numbers = np.unique(self.numbers[self._are_frequent])
+        return self.are_few and bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(numbers))
+
+    @property
+    def _are_frequent(self) -> NDArray[np.bool_]:
+        return np.asarray(self.single & (self.rows * LEAST_ROWS >= self.least_rows * LISTED_ROWS))
+
+    @property
+    def heavy(self) -> NDArray[np.bool_]:
+        """Mask of the values that are drawn by their own counts."""
+        are_enough = (self.rows >= self.least_rows) | np.isin(self.numbers, self.ends)
+        return self._are_frequent & (are_enough | self.are_few | (not self.step))
+
+    def gaps(self) -> tuple[Floats, Floats]:
+        """First and last numbers, ascending, of where no value lies but those drawn by their own counts.
+
+        These are the steps of such values, and gaps that are much wider than any beside them, but for as much at their
+        ends. Ends are multiples of powers of two, so that none tells of a value. On a step, an outermost value of few
+        rows beside such a gap is left out itself.
+        """
+        first, last = map(self.between_steps, self._wide_gaps())
+        first, last = first[first < last], last[first < last]
+        if not self.step:
+            return first, last
+        points, half = self.numbers[self.heavy], self.step / 2
+        below, above = (self.numbers < first[0], self.numbers > last[-1]) if len(first) else ((), ())
+        for end, beyond in zip(self.ends, (below, above), strict=True):
+            if np.any(beyond) and np.sum(self.rows[beyond]) * LEAST_ROWS < self.least_rows * LISTED_ROWS:
+                points = np.append(points, end)
+        first, last = np.append(first, points - half), np.append(last, points + half)
+        return np.sort(self.between_steps(first)), np.sort(self.between_steps(last))
+
+    def between_steps(self, numbers: Floats) -> Floats:
+        """The nearest middles between two steps; the numbers themselves where there is no step."""
+        return np.asarray((np.rint(numbers / self.step - 0.5) + 0.5) * self.step) if self.step else numbers
+
+    def _wide_gaps(self) -> tuple[Floats, Floats]:
+        distinct = np.unique(self.numbers)
+        widths = np.diff(distinct)
+        if len(widths) <= BESIDE:
+            return np.empty(0), np.empty(0)
+        widest = np.max(sliding_window_view(np.pad(widths, BESIDE), BESIDE), axis=1)
+        near = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
+        near = np.maximum(near, ROOM * self.step)
+        unit = np.exp2(np.floor(np.log2(near / 2)))
+        first, last = (np.floor(distinct[:-1] / unit) + 2) * unit, (np.ceil(distinct[1:] / unit) - 2) * unit
+        are_wide = widths > WIDE * near
+        return first[are_wide], last[are_wide]
+
+    def law(self, borders: Floats) -> Floats:
+        """Share of the mixture below borders, and its mirror image beyond the ends; themselves without a mixture."""
+        low, high = self.ends
+        inner = np.where(borders < low, 2 * low - borders, np.where(borders > high, 2 * high - borders, borders))
+        shares, (lowest, highest) = self._share_below(np.clip(inner, low, high)), self._share_below(np.array(self.ends))
+        return np.where(borders < low, 2 * lowest - shares, np.where(borders > high, 2 * highest - shares, shares))
+
+    def _share_below(self, numbers: Floats) -> Floats:
         """Share of the column's mixture below numbers; the numbers themselves without one."""
         mixture = None if self.column is None else self.column.mixture
         if self.column is None or mixture is None:
@@ -346,27 +407,44 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     low, high = values.ends
     # Where all values are equal, their interval still needs a width to be cut into pieces.
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
-    ends = np.concatenate(([low - half], edges, [high + half]))
-    of_value = np.searchsorted(edges, values.numbers)
-    heavy = values.single & (values.rows * LEAST_ROWS >= values.least_rows * LISTED_ROWS)
-    are_listed = values.are_list(heavy)
-    heavy &= are_listed | (not values.step) | (values.rows >= values.least_rows)
-    borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
-    share_below = values.share_below(np.clip(borders, low, high))
-    share = np.maximum(np.diff(share_below, axis=1), 0)
-    share += EVEN * np.maximum(np.sum(share, axis=1, keepdims=True), np.finfo(float).tiny)
-    share /= np.sum(share, axis=1, keepdims=True)
+    further = _pieces_between(values, np.concatenate(([low - half], edges, [high + half])))
+    of_value, of_piece = np.searchsorted(edges, values.numbers), np.searchsorted(edges, further.low, side="right")
     bins = []
-    for place in range(len(ends) - 1):
-        in_interval = of_value == place
-        rows = int(np.sum(values.rows[in_interval]))
-        numbers, where = np.unique(values.numbers[in_interval & heavy], return_inverse=True)
-        counts = np.bincount(where, values.rows[in_interval & heavy], len(numbers))
-        further = max(rows - np.sum(counts), UNSEEN_ROWS) if not are_listed else HARDLY * UNSEEN_ROWS
-        mass = np.concatenate((counts, further * share[place]))
-        ends_of_pieces = np.concatenate((numbers, borders[place, :-1])), np.concatenate((numbers, borders[place, 1:]))
-        bins.append(_BinPieces(rows, mass / np.sum(mass), *ends_of_pieces))
+    for place in range(len(edges) + 1):
+        in_interval, within = of_value == place, of_piece == place
+        is_point = in_interval & values.heavy
+        numbers, where = np.unique(values.numbers[is_point], return_inverse=True)
+        mass = np.concatenate((np.bincount(where, values.rows[is_point], len(numbers)), further.mass[within]))
+        ends = [np.concatenate((numbers, side[within])) for side in (further.low, further.high)]
+        bins.append(_BinPieces(int(np.sum(values.rows[in_interval])), mass / np.sum(mass), *ends))
     return bins
+
+
+def _pieces_between(values: _TrainingValues, ends: Floats) -> _BinPieces:
+    """Pieces of the intervals between some ends, with the rows of the values that have no count of their own.
+
+    An interval is cut where there are gaps. Each part has the rows that lie in it, as the mixture spreads them.
+    """
+    first, last = values.gaps()
+    cuts = np.unique(np.concatenate((values.between_steps(ends), first, last)))
+    middles = cuts[:-1] + np.diff(cuts) / 2
+    is_gap = np.searchsorted(first, middles) > np.searchsorted(last, middles)
+    interval = np.searchsorted(ends[1:-1], middles)
+    part_of_value = np.searchsorted(cuts[1:-1], values.numbers, side="right")
+    if not is_gap.all():
+        beside_gaps = np.flatnonzero(~is_gap)  # where rare outermost values are drawn as well
+        part_of_value = beside_gaps[np.maximum(np.searchsorted(beside_gaps, part_of_value, side="right") - 1, 0)]
+    rows = np.bincount(part_of_value, values.rows * ~values.heavy, len(middles))
+    has_none = np.bincount(interval, rows)[interval] == 0
+    hardly = is_gap | values.are_list
+    rows = np.where(hardly, HARDLY * UNSEEN_ROWS, np.where(has_none, UNSEEN_ROWS, rows))
+    pieces = np.where(is_gap, 1, PIECES)
+    part = np.repeat(np.arange(len(pieces)), pieces)
+    rank = np.arange(len(part)) - (np.cumsum(pieces) - pieces)[part]
+    low, high = (cuts[part] + np.diff(cuts)[part] * (place / pieces[part]) for place in (rank, rank + 1))
+    share = np.maximum(values.law(high) - values.law(low), 0)
+    share += EVEN * np.maximum(np.bincount(part, share), np.finfo(float).tiny)[part]
+    return _BinPieces(0, (rows / np.bincount(part, share))[part] * share, low, high)
 
 
 def check_fits(column: FittedColumn, bins: Bins) -> None:
