@@ -16,6 +16,8 @@ from gpuvgm.arrays import distinct_values, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import rows_for
+from gpuvgm.columns.codecs.datetimes import DatetimeCodec
+from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.steps import with_learned_step
 from gpuvgm.columns.numbers import NumericColumn
@@ -25,6 +27,7 @@ from gpuvgm.errors import InputError
 from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
+from gpuvgm.synthesis.forms import Forms, forms_of
 from gpuvgm.synthesis.numbers import Origin, Rows, numbers_of_rows, numbers_since
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
@@ -34,13 +37,14 @@ LEAST_ROWS = 8  # of a value that is drawn by its own count
 LISTED_ROWS = 5  # of one that is outermost, of few values, or without a step, where hardly any comes back by chance
 LISTED = 0.95  # of a column's rows, that few values have
 SPARSE = 2  # steps, at least, for each of these values
-SAME = 1e-11  # of the largest number, by which a summary's numbers may be off
+SAME = 1e-10  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
 HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
 EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
 PIECES = 16  # of a stretch of a bin, in which the mixture says where values lie
 BESIDE = 5  # gaps between values, on either side of a gap, that say how far from a value others may lie
 WIDE = 4  # times as wide as those is a gap that no value is drawn in
+ROUNDING = 1e-6  # of a step, by which borders between pieces may be off
 ROOM = 4  # steps, about, around a value that lies alone
 Codes = NDArray[np.uint8]
 
@@ -76,6 +80,8 @@ class Bins:
         Whether they are counted back from it.
     single : str, optional
         Where a column of 64 bits holds floats of 32 bits alone, the step of them; "" where they have none.
+    forms : Forms, optional
+        Which steps between values come more often than others.
     """
 
     name: str
@@ -90,6 +96,7 @@ class Bins:
     since: str | None = None
     back: bool = False
     single: str | None = None
+    forms: Forms | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -106,6 +113,18 @@ class Bins:
             raise ValueError(f'the bins of "{self.name}" differ in length')
         if np.any(np.diff(self.edges) <= 0) or np.any(self.low > self.high) or np.any(self.codes >= size):
             raise ValueError(f'the bins of "{self.name}" do not ascend')
+        if self.forms is not None:
+            self.forms.check()
+
+    def ordinary_pieces(self, modal_values: int) -> NDArray[np.bool_]:
+        """Mask of the pieces that are neither missing nor one of so many modal values."""
+        return ~np.isin(np.repeat(np.arange(len(self)), np.diff(self.first)), self.codes[:modal_values])
+
+    def share_below(self, numbers: Floats, low: Floats, high: Floats) -> Floats:
+        """Share of pieces from `low` to `high` that lies below numbers."""
+        if self.forms is not None:
+            return self.forms.share_below(numbers, low, high)
+        return np.asarray(np.clip((numbers - low) / (high - low), 0, 1))
 
     def groups(self, group_limit: int) -> Ints:
         """Group of each bin, ascending: at most `group_limit` groups of neighbours with similar shares of the rows.
@@ -144,12 +163,16 @@ def bins_of(
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
     values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
-    if values.step or column.minimum is None:
+    if column.minimum is None:
         return _bins_of_numbers(column, values, interval_limit)
-    numbers = numbers_of_rows(column, rows(column.name))[0]
-    seen = distinct_values(numbers[~np.isnan(numbers)])[0]
-    single = _step_of_singles(column, seen)
-    values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
+    plain, numbers = column.codec.plain, numbers_of_rows(column, rows(column.name))[0]
+    numbers, single = numbers[~np.isnan(numbers)], None
+    if not values.step:
+        seen = distinct_values(numbers)[0]
+        single = _step_of_singles(column, seen)
+        values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
+    precision = None if isinstance(plain, (DatetimeCodec, DecimalCodec)) else getattr(plain, "precision", np.float64)
+    values = values.with_forms(numbers, plain.base, np.float32 if single is not None else precision)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 
 
@@ -192,7 +215,7 @@ def bins_since(
     """
     present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
-    values = replace(values, least_rows=LEAST_ROWS * rows_per_key)
+    values = replace(values, least_rows=LEAST_ROWS * rows_per_key).with_forms(present)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
@@ -236,7 +259,7 @@ def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_li
     codes[order] = np.arange(len(order))
     first = np.cumsum([0, *(len(bin_.mass) for bin_ in pieces)])
     mass, low, high = (np.concatenate([getattr(bin_, part) for bin_ in pieces]) for part in ("mass", "low", "high"))
-    return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing=has_missing)
+    return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing, forms=values.forms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +299,8 @@ class _TrainingValues:
         Share of all training rows that these are.
     least_rows : float
         Rows of a value that is drawn by its own count.
+    forms : Forms, optional
+        Which steps between values come more often than others.
     """
 
     numbers: Floats
@@ -286,6 +311,7 @@ class _TrainingValues:
     column: NumericColumn | None = None
     share: float = 1.0
     least_rows: float = LEAST_ROWS
+    forms: Forms | None = None
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -306,6 +332,15 @@ class _TrainingValues:
             ends = (plain.number(column.minimum), plain.number(column.maximum))
         numbers = np.clip(numbers, *ends)
         return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends, column)
+
+    def with_forms(self, numbers: Floats, base: int = 0, precision: Any | None = None) -> _TrainingValues:
+        """The values with the forms of a sample's numbers, in which the number 0 stands for the base."""
+        points, light = self.numbers[self.heavy], numbers
+        if self.step:
+            points, light = np.rint(points / self.step), np.rint(light / self.step)
+        least_rows = self.least_rows * LISTED_ROWS / LEAST_ROWS
+        forms = forms_of(numbers, ~np.isin(light, points), self.step, base, least_rows, precision)
+        return replace(self, forms=forms)
 
     def edges(self, interval_limit: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
@@ -354,15 +389,25 @@ class _TrainingValues:
         """
         first, last = map(self.between_steps, self._wide_gaps())
         first, last = first[first < last], last[first < last]
-        if not self.step:
+        half = self.lattice / 2
+        if not half:
             return first, last
-        points, half = self.numbers[self.heavy], self.step / 2
+        points = self.numbers[self.heavy]
         below, above = (self.numbers < first[0], self.numbers > last[-1]) if len(first) else ((), ())
         for end, beyond in zip(self.ends, (below, above), strict=True):
             if np.any(beyond) and np.sum(self.rows[beyond]) * LEAST_ROWS < self.least_rows * LISTED_ROWS:
                 points = np.append(points, end)
-        first, last = np.append(first, points - half), np.append(last, points + half)
+        low, high = (
+            np.maximum(points - half, self.ends[0] - self.step / 2),
+            np.minimum(points + half, self.ends[1] + self.step / 2),
+        )
+        first, last = np.append(first, low), np.append(last, high)
         return np.sort(self.between_steps(first)), np.sort(self.between_steps(last))
+
+    @property
+    def lattice(self) -> float:
+        """Distance of the steps that values lie on, all or most of them; 0 where there is none."""
+        return self.step or (0.0 if self.forms is None else self.forms.step)
 
     def between_steps(self, numbers: Floats) -> Floats:
         """The nearest middles between two steps; the numbers themselves where there is no step."""
@@ -407,8 +452,8 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     low, high = values.ends
     # Where all values are equal, their interval still needs a width to be cut into pieces.
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
-    further = _pieces_between(values, np.concatenate(([low - half], edges, [high + half])))
-    of_value, of_piece = np.searchsorted(edges, values.numbers), np.searchsorted(edges, further.low, side="right")
+    further, of_piece = _pieces_between(values, np.concatenate(([low - half], edges, [high + half])))
+    of_value = np.searchsorted(edges, values.numbers)
     bins = []
     for place in range(len(edges) + 1):
         in_interval, within = of_value == place, of_piece == place
@@ -420,16 +465,17 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     return bins
 
 
-def _pieces_between(values: _TrainingValues, ends: Floats) -> _BinPieces:
-    """Pieces of the intervals between some ends, with the rows of the values that have no count of their own.
+def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[_BinPieces, Ints]:
+    """Pieces of intervals between ends, with the rows of values without a count of their own; and their intervals.
 
     An interval is cut where there are gaps. Each part has the rows that lie in it, as the mixture spreads them.
     """
     first, last = values.gaps()
-    cuts = np.unique(np.concatenate((values.between_steps(ends), first, last)))
+    ends = values.between_steps(ends)
+    cuts = _merged(ends, np.concatenate((first, last)), ROUNDING * values.lattice)
     middles = cuts[:-1] + np.diff(cuts) / 2
     is_gap = np.searchsorted(first, middles) > np.searchsorted(last, middles)
-    interval = np.searchsorted(ends[1:-1], middles)
+    interval = np.searchsorted(ends[1:-1], cuts[:-1], side="right")
     part_of_value = np.searchsorted(cuts[1:-1], values.numbers, side="right")
     if not is_gap.all():
         beside_gaps = np.flatnonzero(~is_gap)  # where rare outermost values are drawn as well
@@ -437,14 +483,27 @@ def _pieces_between(values: _TrainingValues, ends: Floats) -> _BinPieces:
     rows = np.bincount(part_of_value, values.rows * ~values.heavy, len(middles))
     has_none = np.bincount(interval, rows)[interval] == 0
     hardly = is_gap | values.are_list
-    rows = np.where(hardly, HARDLY * UNSEEN_ROWS, np.where(has_none, UNSEEN_ROWS, rows))
+    unseen = np.full(len(rows), UNSEEN_ROWS)
+    if values.forms is not None:
+        unseen *= np.minimum(values.forms.weight(cuts[:-1], cuts[1:]), 1)
+    rows = np.where(hardly, HARDLY * UNSEEN_ROWS, np.where(has_none, unseen, rows))
     pieces = np.where(is_gap, 1, PIECES)
     part = np.repeat(np.arange(len(pieces)), pieces)
     rank = np.arange(len(part)) - (np.cumsum(pieces) - pieces)[part]
     low, high = (cuts[part] + np.diff(cuts)[part] * (place / pieces[part]) for place in (rank, rank + 1))
     share = np.maximum(values.law(high) - values.law(low), 0)
     share += EVEN * np.maximum(np.bincount(part, share), np.finfo(float).tiny)[part]
-    return _BinPieces(0, (rows / np.bincount(part, share))[part] * share, low, high)
+    if values.forms is not None:
+        weighted = share / np.bincount(part, share)[part] * values.forms.weight(low, high)
+        share = np.where(np.bincount(part, weighted)[part] > 0, weighted, share)
+    return _BinPieces(0, rows[part] * (share / np.bincount(part, share)[part]), low, high), interval[part]
+
+
+def _merged(ends: Floats, cuts: Floats, least: float) -> Floats:
+    """Ends and cuts, ascending, without cuts that lie hardly beyond another one, or beside an end."""
+    beside = np.clip(np.searchsorted(ends, cuts), 1, len(ends) - 1)
+    cuts = np.sort(cuts[np.minimum(np.abs(cuts - ends[beside - 1]), np.abs(cuts - ends[beside])) > least])
+    return np.unique(np.append(ends, cuts[np.append(True, np.diff(cuts) > least)] if len(cuts) else cuts))
 
 
 def check_fits(column: FittedColumn, bins: Bins) -> None:
