@@ -16,8 +16,6 @@ from gpuvgm.arrays import distinct_values, namespace_of, on_host
 from gpuvgm.columns.base import MISSING, FittedColumn
 from gpuvgm.columns.categorical import CategoricalColumn
 from gpuvgm.columns.codecs import rows_for
-from gpuvgm.columns.codecs.datetimes import DatetimeCodec
-from gpuvgm.columns.codecs.decimals import DecimalCodec
 from gpuvgm.columns.codecs.floats import FloatCodec
 from gpuvgm.columns.codecs.steps import with_learned_step
 from gpuvgm.columns.numbers import NumericColumn
@@ -171,7 +169,7 @@ def bins_of(
         seen = distinct_values(numbers)[0]
         single = _step_of_singles(column, seen)
         values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
-    precision = None if isinstance(plain, (DatetimeCodec, DecimalCodec)) else getattr(plain, "precision", np.float64)
+    precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
     values = values.with_forms(numbers, plain.base, np.float32 if single is not None else precision)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 

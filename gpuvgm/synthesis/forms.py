@@ -7,6 +7,7 @@ repeat: of some remainders by a period there are far more rows than of their nei
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -251,7 +252,8 @@ def forms_of(
         return None
     origin = base // int(step) if base else 0
     steps = np.rint(numbers[is_on] / step)
-    steps = steps[np.abs(steps) < LARGEST].astype(np.int64) + origin
+    shift = origin if abs(origin) < LARGEST else origin % math.lcm(*_periods(LONGEST_PERIOD))
+    steps = steps[np.abs(steps) < LARGEST].astype(np.int64) + shift
     if step >= 1 and precision is not None:
         name = _moments_in(distinct_values(steps * int(step))[0])
         moments = None if name is None else _forms_of_moments(name, steps, int(step), origin)
