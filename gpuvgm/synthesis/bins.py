@@ -34,6 +34,7 @@ MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
 LEAST_ROWS = 8  # of a value that is drawn by its own count
 LISTED_ROWS = 5  # of one that is outermost, of few values, or without a step, where hardly any comes back by chance
 LISTED = 0.95  # of a column's rows, that few values have
+ALONE = 0.02  # of them, with values that no other row has, where new rows hardly bring new values
 SPARSE = 2  # steps, at least, for each of these values
 SAME = 1e-10  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
@@ -341,12 +342,14 @@ class _TrainingValues:
         return replace(self, forms=forms)
 
     def edges(self, interval_limit: int) -> Floats:
-        """Edges at equal shares and in the tails, between the steps."""
-        rows, numbers = int(np.sum(self.rows)), self.numbers
+        """Edges at equal shares and in the tails, between the steps; in a list each interval has one of its values."""
+        counted = self.heavy if self.are_list else np.ones(len(self.rows), np.bool_)
+        rows_of_values, numbers = self.rows[counted], self.numbers[counted]
+        rows = int(np.sum(rows_of_values))
         interval_count = min(interval_limit, max(2, rows // LEAST_INTERVAL))
         tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
         shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
-        rows_below = np.cumsum(self.rows)[:-1]
+        rows_below = np.cumsum(rows_of_values)[:-1]
         edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
         edge_places = edge_places[edge_places < len(rows_below)]
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
@@ -359,8 +362,10 @@ class _TrainingValues:
 
     @property
     def are_few(self) -> bool:
-        """Whether nearly all rows have values of enough rows."""
-        return bool(np.sum(self.rows[self._are_frequent]) >= LISTED * np.sum(self.rows) > 0)
+        """Whether nearly all rows have values of enough rows, or most have, and hardly any has one of its own."""
+        rows, frequent = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
+        alone = np.sum(self.rows[~self.single | (self.rows * LEAST_ROWS <= self.least_rows)])
+        return bool(frequent >= LISTED * rows > 0 or frequent >= rows / 2 > 0 and alone <= ALONE * rows)
 
     @property
     def are_list(self) -> bool:

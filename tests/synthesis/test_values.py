@@ -263,3 +263,14 @@ def test_ordinary_whole_numbers_are_no_dates() -> None:
     forms = {bins.name: bins.forms for bins in synthesizer.network_.structure.bins}
     assert all(own is None or own.moments is None for own in forms.values())
     assert forms["eight"] is forms["six"] is forms["amount"] is None
+
+
+@pytest.mark.parametrize(("times", "rows"), [(30, 3000), (200, 5000), (150, 1000)])
+def test_few_valued_datetimes_bring_no_new_ones(times: int, rows: int) -> None:
+    """Loads of a table are at the times at which it was loaded, also where some of these have few rows."""
+    random = np.random.default_rng(times)
+    loads = np.datetime64("2024-01-01") + np.sort(random.integers(0, 90 * 86_400, times)).astype("timedelta64[s]")
+    loaded = loads[random.choice(times, rows, p=random.dirichlet(np.full(times, 2.0)))]
+    table = {"loaded": loaded.astype("datetime64[us]"), "x": random.normal(size=rows)}
+    sample = gpuvgm.TableSynthesizer().fit(table).sample(5000)
+    assert np.isin(np.asarray(sample["loaded"]).astype("datetime64[s]"), loads).all()
