@@ -34,7 +34,7 @@ MOST_BINS = 1 << 8  # of a column, so that a byte numbers them
 LEAST_ROWS = 8  # of a value that is drawn by its own count
 LISTED_ROWS = 5  # of one that is outermost, of few values, or without a step, where hardly any comes back by chance
 LISTED = 0.95  # of a column's rows, that few values have
-ALONE = 0.02  # of them, with values that no other row has, where new rows hardly bring new values
+ALONE = 0.02  # of datetimes, that no other row has, where new rows hardly bring new ones
 SPARSE = 2  # steps, at least, for each of these values
 SAME = 1e-10  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
@@ -342,14 +342,12 @@ class _TrainingValues:
         return replace(self, forms=forms)
 
     def edges(self, interval_limit: int) -> Floats:
-        """Edges at equal shares and in the tails, between the steps; in a list each interval has one of its values."""
-        counted = self.heavy if self.are_list else np.ones(len(self.rows), np.bool_)
-        rows_of_values, numbers = self.rows[counted], self.numbers[counted]
-        rows = int(np.sum(rows_of_values))
+        """Edges at equal shares and in the tails, between the steps."""
+        rows, numbers = int(np.sum(self.rows)), self.numbers
         interval_count = min(interval_limit, max(2, rows // LEAST_INTERVAL))
         tails = np.array([tail for tail in TAILS if tail * rows >= LEAST_INTERVAL])
         shares = np.unique(np.concatenate((np.arange(1, interval_count) / interval_count, tails, 1 - tails)))
-        rows_below = np.cumsum(rows_of_values)[:-1]
+        rows_below = np.cumsum(self.rows)[:-1]
         edge_places = np.unique(np.searchsorted(rows_below, shares * rows))
         edge_places = edge_places[edge_places < len(rows_below)]
         lower, upper = numbers[edge_places], numbers[edge_places + 1]
@@ -362,16 +360,23 @@ class _TrainingValues:
 
     @property
     def are_few(self) -> bool:
-        """Whether nearly all rows have values of enough rows, or most have, and hardly any has one of its own."""
-        rows, frequent = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
-        alone = np.sum(self.rows[~self.single | (self.rows * LEAST_ROWS <= self.least_rows)])
-        return bool(frequent >= LISTED * rows > 0 or frequent >= rows / 2 > 0 and alone <= ALONE * rows)
+        """Whether nearly all rows have values of enough rows."""
+        return bool(np.sum(self.rows[self._are_frequent]) >= LISTED * np.sum(self.rows) > 0)
 
     @property
     def are_list(self) -> bool:
         """Whether few values are nearly all, and lie on few of the steps between them: hardly any other is drawn."""
-        numbers = np.unique(self.numbers[self._are_frequent])
-        return self.are_few and bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(numbers))
+        numbers = np.unique(self.numbers[self._are_frequent] if self.are_few else self.numbers)
+        is_sparse = len(numbers) > 0 and bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(numbers))
+        return is_sparse and (self.are_few or self.repeat)
+
+    @property
+    def repeat(self) -> bool:
+        """Whether they are datetimes, most rows have one of enough rows, and hardly any has one of its own."""
+        rows, frequent = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
+        alone = np.sum(self.rows[~self.single | (self.rows * LEAST_ROWS <= self.least_rows)])
+        are_moments = self.column is not None and is_moment_type(self.column.type)
+        return are_moments and bool(frequent >= rows / 2 > 0) and bool(alone <= ALONE * rows)
 
     @property
     def _are_frequent(self) -> NDArray[np.bool_]:
@@ -381,7 +386,7 @@ class _TrainingValues:
     def heavy(self) -> NDArray[np.bool_]:
         """Mask of the values that are drawn by their own counts."""
         are_enough = (self.rows >= self.least_rows) | np.isin(self.numbers, self.ends)
-        return self._are_frequent & (are_enough | self.are_few | (not self.step))
+        return self._are_frequent & (are_enough | self.are_few | self.are_list | (not self.step))
 
     def gaps(self) -> tuple[Floats, Floats]:
         """First and last numbers, ascending, of where no value lies but those drawn by their own counts.
@@ -461,6 +466,9 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     for place in range(len(edges) + 1):
         in_interval, within = of_value == place, of_piece == place
         is_point = in_interval & values.heavy
+        if not is_point.any() and values.repeat and values.are_list:  # what is next in the list
+            distance = np.abs(values.numbers - np.mean(values.numbers[in_interval]))
+            is_point = np.arange(len(distance)) == np.argmin(np.where(values.heavy, distance, np.inf))
         numbers, where = np.unique(values.numbers[is_point], return_inverse=True)
         mass = np.concatenate((np.bincount(where, values.rows[is_point], len(numbers)), further.mass[within]))
         ends = [np.concatenate((numbers, side[within])) for side in (further.low, further.high)]
