@@ -461,14 +461,15 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     # Where all values are equal, their interval still needs a width to be cut into pieces.
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
     further, of_piece = _pieces_between(values, np.concatenate(([low - half], edges, [high + half])))
-    of_value = np.searchsorted(edges, values.numbers)
+    of_value, heavy = np.searchsorted(edges, values.numbers), values.heavy
+    takes_next = values.repeat and values.are_list
     bins = []
     for place in range(len(edges) + 1):
         in_interval, within = of_value == place, of_piece == place
-        is_point = in_interval & values.heavy
-        if not is_point.any() and values.repeat and values.are_list:  # what is next in the list
+        is_point = in_interval & heavy
+        if takes_next and not is_point.any():  # what is next in the list
             distance = np.abs(values.numbers - np.mean(values.numbers[in_interval]))
-            is_point = np.arange(len(distance)) == np.argmin(np.where(values.heavy, distance, np.inf))
+            is_point = np.arange(len(distance)) == np.argmin(np.where(heavy, distance, np.inf))
         numbers, where = np.unique(values.numbers[is_point], return_inverse=True)
         mass = np.concatenate((np.bincount(where, values.rows[is_point], len(numbers)), further.mass[within]))
         ends = [np.concatenate((numbers, side[within])) for side in (further.low, further.high)]
