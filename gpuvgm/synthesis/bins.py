@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
@@ -25,6 +26,7 @@ from gpuvgm.io.arrow import is_moment_type
 from gpuvgm.summary.grid import Floats, Ints
 from gpuvgm.summary.summary import Summary
 from gpuvgm.synthesis.clock import Clock, Part, moments_with_own_counts
+from gpuvgm.synthesis.forms import Forms, forms_of
 from gpuvgm.synthesis.numbers import Modal, Origin, Rows, numbers_of_rows, numbers_since
 
 TAILS = (0.0005, 0.001, 0.002, 0.005, 0.01)  # shares of the rows beyond further edges, at both ends
@@ -35,14 +37,19 @@ MOST_BINS = 1 << 15  # of a column, so that two bytes number them, and halves of
 MOST_CATEGORIES = 1 << 8  # with a bin of their own, but for one: trees have a byte for each at every node
 NETWORK_BINS = 200  # of a column of numbers in the network of parents, whose tables have a row for each
 LEAST_ROWS = 8  # of a value that is drawn by its own count
-LISTED_ROWS = 5  # of one in a list of such values, or without a step, where hardly any comes back by chance
-LISTED = 0.95  # of a column's rows, with values that are drawn by their own counts: hardly any other is drawn
+LISTED_ROWS = 5  # of one that is outermost, of few values, or without a step, where hardly any comes back by chance
+LISTED = 0.95  # of a column's rows, that few values have
+ALONE = 0.02  # of datetimes, that no other row has, where new rows hardly bring new ones
 SPARSE = 2  # steps, at least, for each of these values
-SAME = 1e-11  # of the largest number, by which a summary's numbers may be off
+SAME = 1e-10  # of the largest number, by which a summary's numbers may be off
 UNSEEN_ROWS = 0.5  # of values without a count of their own, where all rows have such a value
 HARDLY = 1e-6  # of these rows, where the column's values are a list: so that each value has a density
 EVEN = 1e-3  # of a bin's rows in each piece, wherever the mixture has them
-PIECES = 16  # of a bin in which the mixture says where values lie
+PIECES = 16  # of a stretch of a bin, in which the mixture says where values lie
+BESIDE = 5  # gaps between values, on either side of a gap, that say how far from a value others may lie
+WIDE = 4  # times as wide as those is a gap that no value is drawn in
+ROUNDING = 1e-6  # of a step, by which borders between pieces may be off
+ROOM = 4  # steps, about, around a value that lies alone
 Codes = NDArray[np.uint16]
 
 
@@ -79,6 +86,8 @@ class Bins:
         Where a column of 64 bits holds floats of 32 bits alone, the step of them; "" where they have none.
     clock : Clock, optional
         Of a column of datetimes that keep to a calendar: its readings are the numbers of `edges`, `low` and `high`.
+    forms : Forms, optional
+        Which steps between values come more often than others.
     """
 
     name: str
@@ -94,6 +103,7 @@ class Bins:
     back: bool = False
     single: str | None = None
     clock: Clock | None = None
+    forms: Forms | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -112,6 +122,18 @@ class Bins:
             self.clock.check()
         if np.any(np.diff(self.edges) <= 0) or np.any(self.low > self.high) or np.any(self.codes >= size):
             raise ValueError(f'the bins of "{self.name}" do not ascend')
+        if self.forms is not None:
+            self.forms.check()
+
+    def ordinary_pieces(self, modal_values: int) -> NDArray[np.bool_]:
+        """Mask of the pieces that are neither missing nor one of so many modal values."""
+        return ~np.isin(np.repeat(np.arange(len(self)), np.diff(self.first)), self.codes[:modal_values])
+
+    def share_below(self, numbers: Floats, low: Floats, high: Floats) -> Floats:
+        """Share of pieces from `low` to `high` that lies below numbers."""
+        if self.forms is not None:
+            return self.forms.share_below(numbers, low, high)
+        return np.asarray(np.clip((numbers - low) / (high - low), 0, 1))
 
     def network_groups(self) -> Ints:
         """Group of each bin, ascending, as the network of parents has it; missing and modal values have their own."""
@@ -179,12 +201,16 @@ def bins_of(
         return _bins_of_categories(column)
     assert isinstance(column, NumericColumn) and summary is not None
     values = replace(_TrainingValues.of(column, summary), least_rows=LEAST_ROWS * rows_per_key)
-    if values.step or column.minimum is None:
+    if column.minimum is None:
         return _bins_of_numbers(column, values, interval_limit)
-    numbers = numbers_of_rows(column, rows(column.name))[0]
-    seen = distinct_values(numbers[~np.isnan(numbers)])[0]
-    single = _step_of_singles(column, seen)
-    values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
+    plain, numbers = column.codec.plain, numbers_of_rows(column, rows(column.name))[0]
+    numbers, single = numbers[~np.isnan(numbers)], None
+    if not values.step:
+        seen = distinct_values(numbers)[0]
+        single = _step_of_singles(column, seen)
+        values = replace(values, numbers=_exact(values.numbers, seen), step=float(single or 0))
+    precision = getattr(plain, "precision", np.float64) if plain.name in {"float", "integer"} else None
+    values = values.with_forms(numbers, plain.base, np.float32 if single is not None else precision)
     return replace(_bins_of_numbers(column, values, interval_limit), single=single)
 
 
@@ -227,7 +253,7 @@ def bins_since(
     """
     present = np.maximum(intervals[~np.isnan(intervals)], 0.0)  # but for errors
     values = _TrainingValues.between(present, origin.step, len(present) / np.sum(summary.cells().weight))
-    values = replace(values, least_rows=LEAST_ROWS * rows_per_key)
+    values = replace(values, least_rows=LEAST_ROWS * rows_per_key).with_forms(present)
     return replace(_bins_of_numbers(origin.column, values, interval_limit), since=origin.first.name, back=origin.back)
 
 
@@ -302,7 +328,7 @@ def _bins_of_numbers(column: NumericColumn, values: _TrainingValues, interval_li
     codes[order] = np.arange(len(order))
     first = np.cumsum([0, *(len(bin_.mass) for bin_ in pieces)])
     mass, low, high = (np.concatenate([getattr(bin_, part) for bin_ in pieces]) for part in ("mass", "low", "high"))
-    return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing=has_missing)
+    return Bins(column.name, edges, codes, rows[order], first, mass, low, high, has_missing, forms=values.forms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +368,8 @@ class _TrainingValues:
         Share of all training rows that these are.
     least_rows : float
         Rows of a value that is drawn by its own count.
+    forms : Forms, optional
+        Which steps between values come more often than others.
     """
 
     numbers: Floats
@@ -352,6 +380,7 @@ class _TrainingValues:
     column: NumericColumn | None = None
     share: float = 1.0
     least_rows: float = LEAST_ROWS
+    forms: Forms | None = None
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -373,6 +402,15 @@ class _TrainingValues:
         numbers = np.clip(numbers, *ends)
         return cls(numbers, cells.weight.astype(np.int64), cells.scatter == 0, plain.spacing, ends, column)
 
+    def with_forms(self, numbers: Floats, base: int = 0, precision: Any | None = None) -> _TrainingValues:
+        """The values with the forms of a sample's numbers, in which the number 0 stands for the base."""
+        points, light = self.numbers[self.heavy], numbers
+        if self.step:
+            points, light = np.rint(points / self.step), np.rint(light / self.step)
+        least_rows = self.least_rows * LISTED_ROWS / LEAST_ROWS
+        forms = forms_of(numbers, ~np.isin(light, points), self.step, base, least_rows, precision)
+        return replace(self, forms=forms)
+
     def edges(self, interval_limit: int) -> Floats:
         """Edges at equal shares and in the tails, between the steps."""
         rows, numbers = int(np.sum(self.rows)), self.numbers
@@ -391,14 +429,90 @@ class _TrainingValues:
             middle = np.where(middle > upper, middle - self.step, middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
 
-    def are_list(self, heavy: NDArray[np.bool_]) -> bool:
-        """Return whether some values are nearly all, and lie on few of the steps between them."""
-        if np.sum(self.rows[heavy]) < LISTED * np.sum(self.rows) or not heavy.any():
-            return False
-        numbers = self.numbers[heavy]
-        return bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(np.unique(numbers)))
+    @property
+    def are_few(self) -> bool:
+        """Whether nearly all rows have values of enough rows."""
+        return bool(np.sum(self.rows[self._are_frequent]) >= LISTED * np.sum(self.rows) > 0)
 
-    def share_below(self, numbers: Floats) -> Floats:
+    @property
+    def are_list(self) -> bool:
+        """Whether few values are nearly all, and lie on few of the steps between them: hardly any other is drawn."""
+        numbers = np.unique(self.numbers[self._are_frequent] if self.are_few else self.numbers)
+        is_sparse = len(numbers) > 0 and bool(numbers[-1] - numbers[0] > SPARSE * self.step * len(numbers))
+        return is_sparse and (self.are_few or self.repeat)
+
+    @property
+    def repeat(self) -> bool:
+        """Whether they are datetimes, most rows have one of enough rows, and hardly any has one of its own."""
+        rows, frequent = np.sum(self.rows), np.sum(self.rows[self._are_frequent])
+        alone = np.sum(self.rows[~self.single | (self.rows * LEAST_ROWS <= self.least_rows)])
+        are_moments = self.column is not None and is_moment_type(self.column.type)
+        return are_moments and bool(frequent >= rows / 2 > 0) and bool(alone <= ALONE * rows)
+
+    @property
+    def _are_frequent(self) -> NDArray[np.bool_]:
+        return np.asarray(self.single & (self.rows * LEAST_ROWS >= self.least_rows * LISTED_ROWS))
+
+    @property
+    def heavy(self) -> NDArray[np.bool_]:
+        """Mask of the values that are drawn by their own counts."""
+        are_enough = (self.rows >= self.least_rows) | np.isin(self.numbers, self.ends)
+        return self._are_frequent & (are_enough | self.are_few | self.are_list | (not self.step))
+
+    def gaps(self) -> tuple[Floats, Floats]:
+        """First and last numbers, ascending, of where no value lies but those drawn by their own counts.
+
+        These are the steps of such values, and gaps that are much wider than any beside them, but for as much at their
+        ends. Ends are multiples of powers of two, so that none tells of a value. On a step, an outermost value of few
+        rows beside such a gap is left out itself.
+        """
+        first, last = map(self.between_steps, self._wide_gaps())
+        first, last = first[first < last], last[first < last]
+        half = self.lattice / 2
+        if not half:
+            return first, last
+        points = self.numbers[self.heavy]
+        below, above = (self.numbers < first[0], self.numbers > last[-1]) if len(first) else ((), ())
+        for end, beyond in zip(self.ends, (below, above), strict=True):
+            if np.any(beyond) and np.sum(self.rows[beyond]) * LEAST_ROWS < self.least_rows * LISTED_ROWS:
+                points = np.append(points, end)
+        low, high = (
+            np.maximum(points - half, self.ends[0] - self.step / 2),
+            np.minimum(points + half, self.ends[1] + self.step / 2),
+        )
+        first, last = np.append(first, low), np.append(last, high)
+        return np.sort(self.between_steps(first)), np.sort(self.between_steps(last))
+
+    @property
+    def lattice(self) -> float:
+        """Distance of the steps that values lie on, all or most of them; 0 where there is none."""
+        return self.step or (0.0 if self.forms is None else self.forms.step)
+
+    def between_steps(self, numbers: Floats) -> Floats:
+        """The nearest middles between two steps; the numbers themselves where there is no step."""
+        return np.asarray((np.rint(numbers / self.step - 0.5) + 0.5) * self.step) if self.step else numbers
+
+    def _wide_gaps(self) -> tuple[Floats, Floats]:
+        distinct = np.unique(self.numbers)
+        widths = np.diff(distinct)
+        if len(widths) <= BESIDE:
+            return np.empty(0), np.empty(0)
+        widest = np.max(sliding_window_view(np.pad(widths, BESIDE), BESIDE), axis=1)
+        near = np.maximum(widest[: len(widths)], widest[BESIDE + 1 :])  # of the gaps before each, and after it
+        near = np.maximum(near, ROOM * self.step)
+        unit = np.exp2(np.floor(np.log2(near / 2)))
+        first, last = (np.floor(distinct[:-1] / unit) + 2) * unit, (np.ceil(distinct[1:] / unit) - 2) * unit
+        are_wide = widths > WIDE * near
+        return first[are_wide], last[are_wide]
+
+    def law(self, borders: Floats) -> Floats:
+        """Share of the mixture below borders, and its mirror image beyond the ends; themselves without a mixture."""
+        low, high = self.ends
+        inner = np.where(borders < low, 2 * low - borders, np.where(borders > high, 2 * high - borders, borders))
+        shares, (lowest, highest) = self._share_below(np.clip(inner, low, high)), self._share_below(np.array(self.ends))
+        return np.where(borders < low, 2 * lowest - shares, np.where(borders > high, 2 * highest - shares, shares))
+
+    def _share_below(self, numbers: Floats) -> Floats:
         """Share of the column's mixture below numbers; the numbers themselves without one."""
         mixture = None if self.column is None else self.column.mixture
         if self.column is None or mixture is None:
@@ -417,27 +531,62 @@ def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]
     low, high = values.ends
     # Where all values are equal, their interval still needs a width to be cut into pieces.
     half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
-    ends = np.concatenate(([low - half], edges, [high + half]))
-    of_value = np.searchsorted(edges, values.numbers)
-    heavy = values.single & (values.rows * LEAST_ROWS >= values.least_rows * LISTED_ROWS)
-    are_listed = values.are_list(heavy)
-    heavy &= are_listed | (not values.step) | (values.rows >= values.least_rows)
-    borders = ends[:-1, None] + np.diff(ends)[:, None] * (np.arange(PIECES + 1) / PIECES)
-    share_below = values.share_below(np.clip(borders, low, high))
-    share = np.maximum(np.diff(share_below, axis=1), 0)
-    share += EVEN * np.maximum(np.sum(share, axis=1, keepdims=True), np.finfo(float).tiny)
-    share /= np.sum(share, axis=1, keepdims=True)
+    further, of_piece = _pieces_between(values, np.concatenate(([low - half], edges, [high + half])))
+    of_value, heavy = np.searchsorted(edges, values.numbers), values.heavy
+    takes_next = values.repeat and values.are_list
     bins = []
-    for place in range(len(ends) - 1):
-        in_interval = of_value == place
-        rows = int(np.sum(values.rows[in_interval]))
-        numbers, where = np.unique(values.numbers[in_interval & heavy], return_inverse=True)
-        counts = np.bincount(where, values.rows[in_interval & heavy], len(numbers))
-        further = max(rows - np.sum(counts), UNSEEN_ROWS) if not are_listed else HARDLY * UNSEEN_ROWS
-        mass = np.concatenate((counts, further * share[place]))
-        ends_of_pieces = np.concatenate((numbers, borders[place, :-1])), np.concatenate((numbers, borders[place, 1:]))
-        bins.append(_BinPieces(rows, mass / np.sum(mass), *ends_of_pieces))
+    for place in range(len(edges) + 1):
+        in_interval, within = of_value == place, of_piece == place
+        is_point = in_interval & heavy
+        if takes_next and not is_point.any():  # what is next in the list
+            distance = np.abs(values.numbers - np.mean(values.numbers[in_interval]))
+            is_point = np.arange(len(distance)) == np.argmin(np.where(heavy, distance, np.inf))
+        numbers, where = np.unique(values.numbers[is_point], return_inverse=True)
+        mass = np.concatenate((np.bincount(where, values.rows[is_point], len(numbers)), further.mass[within]))
+        ends = [np.concatenate((numbers, side[within])) for side in (further.low, further.high)]
+        bins.append(_BinPieces(int(np.sum(values.rows[in_interval])), mass / np.sum(mass), *ends))
     return bins
+
+
+def _pieces_between(values: _TrainingValues, ends: Floats) -> tuple[_BinPieces, Ints]:
+    """Pieces of intervals between ends, with the rows of values without a count of their own; and their intervals.
+
+    An interval is cut where there are gaps. Each part has the rows that lie in it, as the mixture spreads them.
+    """
+    first, last = values.gaps()
+    ends = values.between_steps(ends)
+    cuts = _merged(ends, np.concatenate((first, last)), ROUNDING * values.lattice)
+    middles = cuts[:-1] + np.diff(cuts) / 2
+    is_gap = np.searchsorted(first, middles) > np.searchsorted(last, middles)
+    interval = np.searchsorted(ends[1:-1], cuts[:-1], side="right")
+    part_of_value = np.searchsorted(cuts[1:-1], values.numbers, side="right")
+    if not is_gap.all():
+        beside_gaps = np.flatnonzero(~is_gap)  # where rare outermost values are drawn as well
+        part_of_value = beside_gaps[np.maximum(np.searchsorted(beside_gaps, part_of_value, side="right") - 1, 0)]
+    rows = np.bincount(part_of_value, values.rows * ~values.heavy, len(middles))
+    has_none = np.bincount(interval, rows)[interval] == 0
+    hardly = is_gap | values.are_list
+    unseen = np.full(len(rows), UNSEEN_ROWS)
+    if values.forms is not None:
+        unseen *= np.minimum(values.forms.weight(cuts[:-1], cuts[1:]), 1)
+    rows = np.where(hardly, HARDLY * UNSEEN_ROWS, np.where(has_none, unseen, rows))
+    pieces = np.where(is_gap, 1, PIECES)
+    part = np.repeat(np.arange(len(pieces)), pieces)
+    rank = np.arange(len(part)) - (np.cumsum(pieces) - pieces)[part]
+    low, high = (cuts[part] + np.diff(cuts)[part] * (place / pieces[part]) for place in (rank, rank + 1))
+    share = np.maximum(values.law(high) - values.law(low), 0)
+    share += EVEN * np.maximum(np.bincount(part, share), np.finfo(float).tiny)[part]
+    if values.forms is not None:
+        weighted = share / np.bincount(part, share)[part] * values.forms.weight(low, high)
+        share = np.where(np.bincount(part, weighted)[part] > 0, weighted, share)
+    return _BinPieces(0, rows[part] * (share / np.bincount(part, share)[part]), low, high), interval[part]
+
+
+def _merged(ends: Floats, cuts: Floats, least: float) -> Floats:
+    """Ends and cuts, ascending, without cuts that lie hardly beyond another one, or beside an end."""
+    beside = np.clip(np.searchsorted(ends, cuts), 1, len(ends) - 1)
+    cuts = np.sort(cuts[np.minimum(np.abs(cuts - ends[beside - 1]), np.abs(cuts - ends[beside])) > least])
+    return np.unique(np.append(ends, cuts[np.append(True, np.diff(cuts) > least)] if len(cuts) else cuts))
 
 
 def check_fits(column: FittedColumn, bins: Bins) -> None:

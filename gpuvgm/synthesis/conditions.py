@@ -306,6 +306,6 @@ def _restrict_bin(
         first, last = np.ceil(first / half / 2 - ROUNDING) * half * 2, np.floor(last / half / 2 + ROUNDING) * half * 2
     low = np.clip(bins.low, first - half, last + half)
     high = np.clip(bins.high, first - half, last + half)
-    share = (high - low) / np.where(point, 1.0, bins.high - bins.low)
-    mass = bins.mass * np.where(point, meets, share if first <= last else 0.0)
+    below, above = (bins.share_below(end, bins.low, np.where(point, bins.low + 1, bins.high)) for end in (low, high))
+    mass = bins.mass * np.where(point, meets, above - below if first <= last else 0.0)
     return mass, np.where(point, bins.low, low), np.where(point, bins.high, high)

@@ -136,13 +136,12 @@ class _BinDensity:
 
     def __init__(self, column: NumericColumn, bins: Bins) -> None:
         self._has_steps = column.codec.plain.spacing > 0
-        separate_bins = bins.codes[: len(column.modal_values)]
-        of_piece = np.repeat(np.arange(len(bins)), np.diff(bins.first))
-        ordinary = ~np.isin(of_piece, separate_bins)
+        ordinary = bins.ordinary_pieces(len(column.modal_values))
         points = ordinary & (bins.low == bins.high)
         intervals = ordinary & ~points
         self._points, self._shares = bins.low[points], bins.mass[points]
         self._low, self._high, self._mass = bins.low[intervals], bins.high[intervals], bins.mass[intervals]
+        self._share_of_pieces = bins.share_below
         self._below = np.concatenate(([0.0], np.cumsum(self._mass)))
 
     def __call__(self, numbers: Floats, half: Floats) -> Floats:
@@ -164,5 +163,5 @@ class _BinDensity:
     def _share_below(self, numbers: Floats) -> Floats:
         """Share of the pieces below numbers, summed over all bins."""
         piece = np.clip(np.searchsorted(self._low, numbers, side="right") - 1, 0, len(self._low) - 1)
-        share = np.clip((numbers - self._low[piece]) / (self._high - self._low)[piece], 0, 1)
+        share = self._share_of_pieces(numbers, self._low[piece], self._high[piece])
         return np.asarray(self._below[piece] + share * self._mass[piece])

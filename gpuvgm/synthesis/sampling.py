@@ -128,7 +128,7 @@ class Sampler:
         """Node of each modelled column, and the function that makes its values."""
         columns = self.model.by_name
         nodes = enumerate(self.network.structure.bins)
-        return {bins.name: (place, value_maker(columns, bins)) for place, bins in nodes}
+        return {bins.name: (place, value_maker(columns, bins, self.conditions.get(place))) for place, bins in nodes}
 
     @cached_property
     def schema(self) -> pa.Schema:

@@ -18,6 +18,7 @@ from gpuvgm.io.plain_json import from_plain, plain
 from gpuvgm.summary.grid import Ints
 from gpuvgm.synthesis.bins import Bins
 from gpuvgm.synthesis.clock import Clock, Part
+from gpuvgm.synthesis.forms import Forms
 from gpuvgm.synthesis.network import JointCounts, Network, Structure
 from gpuvgm.synthesis.structure import Node
 from gpuvgm.synthesis.trees import NodeTrees
@@ -64,6 +65,7 @@ class _BinsRecord:
     back: bool
     single: str | None
     clock: Clock | None
+    forms: Forms | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,9 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         if self.like is None:  # which has told of its own choices
             is_fitted = isinstance(self.columns, TableTransformer)
             tell_of_samples(transformer.model_, self.identifiers_, self.attributes_, fitted_by_user=is_fitted)
+            for bins in plan.structure.bins:
+                if bins.forms is not None and bins.forms.moments is not None:
+                    _LOG.info('column "%s": whole numbers that are %s', bins.name, bins.forms.moments)
         return self
 
     def partial_fit(self, source: Any, y: Any = None) -> TableSynthesizer:

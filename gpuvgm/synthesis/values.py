@@ -26,11 +26,22 @@ from gpuvgm.synthesis.identifiers import IdentifierForm, KeyNumbers, key_numbers
 from gpuvgm.synthesis.numbers import Rows, numbers_of_rows
 from gpuvgm.synthesis.streams import column_number
 
+DUST = 1e-6  # of a step: values may be so far off it by rounding
 Values = Callable[[Codes, Floats, Rows], Any]
 
 
-def value_maker(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
-    """Return a function that makes a column's values from drawn pieces, given the other columns."""
+def value_maker(columns: Mapping[str, FittedColumn], bins: Bins, drawn: Bins | None = None) -> Values:
+    """Return a function that makes a column's values from drawn pieces, given the other columns.
+
+    Parameters
+    ----------
+    columns : mapping of str to FittedColumn
+        All columns.
+    bins : Bins
+        Bins of the column.
+    drawn : Bins, optional
+        The pieces that are drawn from, where they are others.
+    """
     column, origin = columns[bins.name], origin_of(columns, bins)
     if isinstance(column, CategoricalColumn):
         categories = CategoryValues(column, column.categories)
@@ -42,16 +53,41 @@ def value_maker(columns: Mapping[str, FittedColumn], bins: Bins) -> Values:
     if bins.clock is not None:
         numbers_of = bins.clock.numbers
         return lambda codes, readings, _: _draw_numbers(column, value_of_bin, codes, numbers_of(readings))
+    place, round_ = _placing(drawn or bins, len(column.modal_values)), _rounding(drawn or bins)
     if origin is None:
-        round_ = _rounding(bins)
-        return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, round_(numbers))
+        return lambda codes, numbers, _: _draw_numbers(column, value_of_bin, codes, round_(place(numbers)))
 
     def beside_origin(codes: Codes, numbers: Floats, rows: Rows) -> Column:
         first = origin.numbers(rows)
         ends = (-np.inf, first) if origin.back else (first, np.inf)
-        return _draw_numbers(column, value_of_bin, codes, origin.datetimes(np.maximum(numbers, 0.0), first), ends)
+        return _draw_numbers(
+            column, value_of_bin, codes, origin.datetimes(np.maximum(place(numbers), 0.0), first), ends
+        )
 
     return beside_origin
+
+
+def _placing(bins: Bins, modal_values: int) -> Callable[[Floats], Floats]:
+    """Return what puts numbers on the steps that come more often than others, within the pieces that are drawn."""
+    forms = bins.forms
+    if forms is None:
+        return lambda numbers: numbers
+    drawn = bins.ordinary_pieces(modal_values) & (bins.mass > 0)
+    points = bins.low[drawn & (bins.low == bins.high)]
+    intervals = np.flatnonzero(drawn & (bins.low < bins.high))
+    intervals = intervals[np.argsort(bins.low[intervals], kind="stable")]
+    low, high, dust = bins.low[intervals], bins.high[intervals], DUST * forms.step
+
+    def piece_of(numbers: Floats) -> tuple[Ints, NDArray[np.bool_]]:
+        pieces = np.maximum(np.searchsorted(low, numbers, side="right") - 1, 0)
+        return pieces, (numbers >= low[pieces] - dust) & (numbers <= high[pieces] + dust)
+
+    def place(numbers: Floats) -> Floats:
+        pieces, inside = piece_of(numbers)
+        placed = forms.place(numbers, low[pieces], high[pieces])
+        return np.where(inside & piece_of(placed)[1] & ~np.isin(numbers, points), placed, numbers)
+
+    return place if len(intervals) else lambda numbers: numbers
 
 
 def _rounding(bins: Bins) -> Callable[[Floats], Floats]:

@@ -250,7 +250,14 @@ def test_parts_of_a_table_keep_keys_and_attributes_of_the_first_fit(table: Any, 
 def damaged(fitted: Any, path: Path, attributes: Any) -> Path:
     """File of a synthesizer with other attributes."""
     forms = {name: document_of(form) for name, form in fitted.identifiers_.items()}
-    settings = {"bins": 64, "safer": False, "random_state": 0, "hold_out": None, "identifiers": forms, "attributes": attributes}
+    settings = {
+        "bins": 64,
+        "safer": False,
+        "random_state": 0,
+        "hold_out": None,
+        "identifiers": forms,
+        "attributes": attributes,
+    }
     stored, network = fitted.transformer_._stored(summaries=False), write_network(fitted.network_)
     save_model(replace(stored, settings=stored.settings | {"synthesizer": settings}, network=network), path)
     return path
