@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from gpuvgm.arrays import namespace_of
 from gpuvgm.columns.codecs.datetimes import nanoseconds_of
 from gpuvgm.columns.numbers import NumericColumn
-from gpuvgm.columns.rules import finite, not_negative, whole
+from gpuvgm.columns.rules import finite, whole
 from gpuvgm.summary.grid import Floats, Ints
 
 DAY = nanoseconds_of(pa.date32())
@@ -78,9 +78,9 @@ class Clock:
     starts: Annotated[Floats, finite]
     tick: Annotated[float, finite]
     kinds: Annotated[Ints, whole()]
-    rows: Annotated[Floats, not_negative]
+    rows: Annotated[Floats, finite]
     cells: Annotated[Floats, finite]
-    shares: Annotated[Floats, not_negative]
+    shares: Annotated[Floats, finite]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Clock) and all(
