@@ -56,6 +56,7 @@ MOST_GROUPS = 32  # of codes, by which parts are chosen
 OF_MONTH = PARTS[1:5]
 OF_DAYS = PARTS[:5]  # by which kinds of days differ
 LISTED = 0.95  # of the rows, on few days: other days have none
+ALONE = 0.02  # of the rows, whose moment no other row has
 FAR: dict[str, tuple[int, int]] = {
     "weekday": (4, 10),
     **dict.fromkeys(OF_MONTH, (16, 45)),
@@ -119,7 +120,9 @@ def learn_clock(column: NumericColumn, numbers: Floats) -> tuple[Clock, bool] | 
     """
     present = numbers[~np.isnan(numbers)]
     days = _Days.of(column, present) if len(present) >= LEAST_ROWS else None
-    if days is None or not LEAST_DAYS <= len(days.starts) - 1 <= MOST_DAYS or days.are_list(present):
+    if days is None or not LEAST_DAYS <= len(days.starts) - 1 <= MOST_DAYS:
+        return None
+    if days.are_list(present) or days.are_loads(present):
         return None
     often = moments_with_own_counts(days.clock(present)[0], present)
     return days.clock(present[~np.isin(present, often)])
@@ -160,6 +163,14 @@ class _Days:
         rows = np.bincount(np.searchsorted(self.starts, numbers, side="right"))
         listed = rows[rows >= ATOM_ROWS]
         return bool(np.sum(listed) >= LISTED * len(numbers) and 2 * len(listed) < len(self.starts))
+
+    def are_loads(self, numbers: Floats) -> bool:
+        """Return whether moments come back in many rows, but none of their times on another day."""
+        moments, rows = np.unique(numbers, return_counts=True)
+        times = moments - self.starts[np.searchsorted(self.starts, moments, side="right") - 1]
+        alone, often = np.count_nonzero(rows == 1), np.sum(rows[rows >= ATOM_ROWS])
+        come_back = alone <= ALONE * len(numbers) and 2 * often >= len(numbers)
+        return bool(come_back and 2 * len(np.unique(times)) > len(moments))
 
     def clock(self, numbers: Floats) -> tuple[Clock, bool]:
         """The clock of some rows, and whether it runs evenly."""
