@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 RELEASED = False  # whether PyPI has gpuvgm; until then it is installed from a checkout, and docs/install.md says so
 UPGRADE = "pip install --upgrade gpuvgm" if RELEASED else "update the checkout of gpuvgm, and pip install . there"
@@ -117,10 +117,16 @@ def warn(message: str, category: type[Warning] = UserWarning, cause: Sequence[st
 def _is_shown_once(message: str, category: type[Warning], module: str) -> bool:
     """Return whether the first of Python's filters that takes a warning shows it once for each line."""
     for action, text, of_category, of_module, line in warnings.filters:
-        matches = (text is None or text.match(message)) and (of_module is None or of_module.match(module))
-        if matches and not line and issubclass(category, of_category):
+        if issubclass(category, of_category) and _takes(text, message) and _takes(of_module, module) and not line:
             return bool(action == "default")
     return True
+
+
+def _takes(pattern: Any, text: str) -> bool:
+    """Return whether a filter's pattern takes a text; those that Python begins with are plain strings, or None."""
+    if pattern is None or isinstance(pattern, str):
+        return pattern in (None, text)
+    return bool(pattern.match(text))
 
 
 def _is_cross_validation(frame: FrameType | None) -> bool:

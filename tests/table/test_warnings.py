@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import re
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -171,6 +174,22 @@ def test_a_cause_is_told_once_in_a_process_whatever_its_figures(monkeypatch):
     assert len(texts) == 1 and "2,000" in texts[0]
     assert len(shown(lambda: TableTransformer(n_components=2).fit({"other": NOTES, "amount": AMOUNT}))) == 1
     assert len(warned(parts[1])) == 1, "those who ask for all warnings get them"
+
+
+def test_a_script_with_the_filters_that_python_begins_with():
+    """One of these names a module by plain text."""
+    script = """
+import warnings
+from gpuvgm.errors import InferenceWarning, warn
+assert any(isinstance(module, str) for *_, module, _ in warnings.filters)
+for figure in range(3):
+    warn(f"{figure} values", InferenceWarning, ("values",))
+warnings.filterwarnings("always", "4 values")
+for _ in range(2):
+    warn("4 values", InferenceWarning, ("values",))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert re.findall(r"Warning: (\d) values", done.stderr) == ["0", "4", "4"]
 
 
 def test_what_a_transform_has_not_seen_is_told_once_for_each_column(monkeypatch):
