@@ -373,10 +373,11 @@ class _Beside:
 
         All rows together must gain as much as these: else none do.
         """
-        expected = self.rows.sum(axis=1, keepdims=True) * self.shares
+        of_days = self.rows.sum(axis=1, keepdims=True)
+        expected, has_rows = of_days * self.shares, self.has_both & (of_days[:, 0] > 0)  # others tell nothing
         gain = np.zeros(self.rows.shape[1])
         for half in (0, 1):
-            learnt, judged = (np.flatnonzero(self.has_both & (fold == one)) for one in (1 - half, half))
+            learnt, judged = (np.flatnonzero(has_rows & (fold == one)) for one in (1 - half, half))
             one_hot = (codes[learnt] == np.arange(int(codes.max()) + 1)[:, None]).astype(np.float64)
             ratio = (one_hot @ self.rows[learnt] + 1) / (one_hot @ expected[learnt] + 1)
             both = self.shares[judged] * ratio[codes[judged]]
