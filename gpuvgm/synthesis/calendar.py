@@ -184,7 +184,11 @@ class _Days:
         kinds = _KindsOfDays(rows, self.first, np.diff(np.append(cells, longest)))
         of_day, rates, shares = kinds.learnt()
         own, expected = rows.sum(axis=1), kinds.usual * rates[of_day]
-        weights = np.where(np.maximum(own, expected) >= ATOM_ROWS, own, expected)
+        is_own = np.maximum(own, expected) >= ATOM_ROWS
+        # Other days of a kind have the rest of its rows: those with their own are the fuller ones.
+        rest, of_others = (np.bincount(of_day, rows * ~is_own, len(rates)) for rows in (own, expected))
+        expected *= ((rest + BACK_OFF) / (of_others + BACK_OFF))[of_day]
+        weights = np.where(is_own, own, expected)
         weights = np.maximum(weights, UNSEEN * np.maximum(kinds.usual, UNSEEN))
         clock = Clock(self.first, self.starts, self.tick, of_day, weights, cells, shares.ravel())
         return clock, max(kinds.gain, kinds.gain_of_times()) <= LEAST_GAIN

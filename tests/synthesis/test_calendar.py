@@ -167,7 +167,7 @@ def test_scores_know_the_calendar(bank: pd.DataFrame, fitted: gpuvgm.TableSynthe
     assert scores[0].mean() > scores[1].mean() + 3 > scores[2].mean()
 
 
-@pytest.mark.parametrize(("weekends", "days"), [(0.1, 90), (0.3, 365)])
+@pytest.mark.parametrize(("weekends", "days"), [(0.1, 90), (0.3, 365), (0.1, 250)])
 def test_days_of_few_rows_keep_their_share(weekends: float, days: int) -> None:
     random = np.random.default_rng(0)
     every = pd.date_range("2021-01-01", periods=days)
