@@ -284,7 +284,7 @@ def bins_on_clock(
     readings = clock.readings(present)
     values = _TrainingValues.between(readings, 0.0, len(present) / np.sum(summary.cells().weight))
     often = np.isin(values.numbers, clock.readings(moments_with_own_counts(clock, present)))
-    values = replace(values, single=often, least_rows=LEAST_ROWS * rows_per_key)
+    values = replace(values, single=often, least_rows=LEAST_ROWS * rows_per_key, clock=clock)
     return replace(_bins_of_numbers(column, values, interval_limit), clock=clock)
 
 
@@ -370,6 +370,8 @@ class _TrainingValues:
         Rows of a value that is drawn by its own count.
     forms : Forms, optional
         Which steps between values come more often than others.
+    clock : Clock, optional
+        Clock whose readings the numbers are, in the middle of their steps.
     """
 
     numbers: Floats
@@ -381,6 +383,7 @@ class _TrainingValues:
     share: float = 1.0
     least_rows: float = LEAST_ROWS
     forms: Forms | None = None
+    clock: Clock | None = None
 
     @classmethod
     def between(cls, numbers: Floats, step: float, share: float) -> _TrainingValues:
@@ -427,7 +430,20 @@ class _TrainingValues:
             # Half-way between two steps, so that no value lies on an edge.
             middle = lower + (np.floor((middle - lower) / self.step) + 0.5) * self.step
             middle = np.where(middle > upper, middle - self.step, middle)
+        if self.clock is not None:  # whose steps differ in length
+            middle = self.clock.borders(middle)
         return np.unique(middle[(middle > self.ends[0]) & (middle < self.ends[1])])
+
+    @property
+    def outer(self) -> tuple[float, float]:
+        """Ends of the first and the last step."""
+        low, high = self.ends
+        if self.clock is not None:
+            below, above = self.clock.spans(self.clock.numbers(np.array(self.ends)))[1]
+            return low - below, high + above
+        # Where all values are equal, their interval still needs a width to be cut into pieces.
+        half = self.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
+        return low - half, high + half
 
     @property
     def are_few(self) -> bool:
@@ -528,10 +544,8 @@ class _TrainingValues:
 
 def _interval_pieces(values: _TrainingValues, edges: Floats) -> list[_BinPieces]:
     """Pieces of each interval: values with many rows by their counts, the others where the mixture has them."""
-    low, high = values.ends
-    # Where all values are equal, their interval still needs a width to be cut into pieces.
-    half = values.step / 2 or (float(np.spacing(max(abs(low), abs(high)))) if low == high else 0.0)
-    further, of_piece = _pieces_between(values, np.concatenate(([low - half], edges, [high + half])))
+    low, high = values.outer
+    further, of_piece = _pieces_between(values, np.concatenate(([low], edges, [high])))
     of_value, heavy = np.searchsorted(edges, values.numbers), values.heavy
     takes_next = values.repeat and values.are_list
     bins = []

@@ -184,7 +184,11 @@ class _Days:
         kinds = _KindsOfDays(rows, self.first, np.diff(np.append(cells, longest)))
         of_day, rates, shares = kinds.learnt()
         own, expected = rows.sum(axis=1), kinds.usual * rates[of_day]
-        weights = np.where(np.maximum(own, expected) >= ATOM_ROWS, own, expected)
+        is_own = np.maximum(own, expected) >= ATOM_ROWS
+        # Other days of a kind have the rest of its rows: those with their own are the fuller ones.
+        rest, of_others = (np.bincount(of_day, rows * ~is_own, len(rates)) for rows in (own, expected))
+        expected *= ((rest + BACK_OFF) / (of_others + BACK_OFF))[of_day]
+        weights = np.where(is_own, own, expected)
         weights = np.maximum(weights, UNSEEN * np.maximum(kinds.usual, UNSEEN))
         clock = Clock(self.first, self.starts, self.tick, of_day, weights, cells, shares.ravel())
         return clock, max(kinds.gain, kinds.gain_of_times()) <= LEAST_GAIN
@@ -373,10 +377,11 @@ class _Beside:
 
         All rows together must gain as much as these: else none do.
         """
-        expected = self.rows.sum(axis=1, keepdims=True) * self.shares
+        of_days = self.rows.sum(axis=1, keepdims=True)
+        expected, has_rows = of_days * self.shares, self.has_both & (of_days[:, 0] > 0)  # others tell nothing
         gain = np.zeros(self.rows.shape[1])
         for half in (0, 1):
-            learnt, judged = (np.flatnonzero(self.has_both & (fold == one)) for one in (1 - half, half))
+            learnt, judged = (np.flatnonzero(has_rows & (fold == one)) for one in (1 - half, half))
             one_hot = (codes[learnt] == np.arange(int(codes.max()) + 1)[:, None]).astype(np.float64)
             ratio = (one_hot @ self.rows[learnt] + 1) / (one_hot @ expected[learnt] + 1)
             both = self.shares[judged] * ratio[codes[judged]]

@@ -213,6 +213,11 @@ class Clock:
         numbers: Floats = self.starts[day] + np.minimum(steps, self.length - self.tick)
         return numbers
 
+    def borders(self, readings: Floats) -> Floats:
+        """The nearest readings at which one step ends and the next begins."""
+        middle, half = self.spans(self.numbers(readings))
+        return np.where(readings < middle, middle - half, middle + half)
+
     def with_parts(self, names: Sequence[str], numbers: Floats) -> tuple[Floats, list[PartCodes]]:
         """Readings of numbers, and codes of parts of them."""
         readings, _, days, cells = self.read(numbers)

@@ -24,6 +24,7 @@ from gpuvgm.synthesis.structure import ANY_COLUMNS, Axis, Dependence, joint_coun
 from gpuvgm.synthesis.tables import backed_off
 
 MOST_LOST = 0.5  # nats a row, of the likelihood of datetimes that are counted from others
+FINE_STEP = 1e-7  # of a piece, half of a step
 UNSEEN = 0.5  # rows of a category, or of missing values, that the fit had not seen
 
 
@@ -141,24 +142,27 @@ class _BinDensity:
         intervals = ordinary & ~points
         self._points, self._shares = bins.low[points], bins.mass[points]
         self._low, self._high, self._mass = bins.low[intervals], bins.high[intervals], bins.mass[intervals]
-        self._share_of_pieces = bins.share_below
+        self._share_of_pieces, self._is_even = bins.share_below, bins.forms is None
         self._below = np.concatenate(([0.0], np.cumsum(self._mass)))
 
     def __call__(self, numbers: Floats, half: Floats) -> Floats:
         """Return log densities of numbers within and beyond the range, given half of the step of each."""
         low, high = self._low[0], self._high[-1]
         inner = np.clip(numbers, low + half, high - half)
+        piece = np.clip(np.searchsorted(self._low, inner, side="right") - 1, 0, len(self._low) - 1)
+        width = (self._high - self._low)[piece]
+        densities = self._mass[piece] / width
         if self._has_steps:
-            densities = self._share_below(inner + half) - self._share_below(inner - half)
-        else:
-            piece = np.clip(np.searchsorted(self._low, inner, side="right") - 1, 0, len(self._low) - 1)
-            densities = self._mass[piece] / (self._high - self._low)[piece]
+            shares = self._share_below(inner + half) - self._share_below(inner - half)
+            is_fine = (half < FINE_STEP * width) & self._is_even  # such a difference is lost in rounding
+            densities = np.where(is_fine, densities * 2 * half, shares)
         if len(self._points):
             places = np.minimum(np.searchsorted(self._points, inner), len(self._points) - 1)
             is_point = self._points[places] == numbers
             densities = np.where(is_point, self._shares[places] + densities * self._has_steps, densities)
         distance = np.abs(numbers - inner) / max(high - low, np.finfo(float).tiny)
-        return np.asarray(np.log(np.maximum(densities, np.finfo(float).tiny)) - 2 * np.log1p(distance))
+        densities = np.clip(densities, np.finfo(float).tiny, np.finfo(float).max)
+        return np.asarray(np.log(densities) - 2 * np.log1p(distance))
 
     def _share_below(self, numbers: Floats) -> Floats:
         """Share of the pieces below numbers, summed over all bins."""

@@ -167,6 +167,34 @@ def test_scores_know_the_calendar(bank: pd.DataFrame, fitted: gpuvgm.TableSynthe
     assert scores[0].mean() > scores[1].mean() + 3 > scores[2].mean()
 
 
+@pytest.mark.parametrize(("weekends", "days"), [(0.1, 90), (0.3, 365), (0.1, 250)])
+def test_days_of_few_rows_keep_their_share(weekends: float, days: int) -> None:
+    random = np.random.default_rng(0)
+    every = pd.date_range("2021-01-01", periods=days)
+    weights = np.where(every.day_of_week >= 5, weekends, 1.0)
+    dates = pd.Series(random.choice(every, ROWS, p=weights / weights.sum()))
+    kind = np.where(dates.dt.day_of_week >= 5, "weekend", "week")
+    synthesizer = gpuvgm.TableSynthesizer().fit({"date": dates, "kind": kind})
+    sample = pd.Series(synthesizer.sample(50_000)["date"])
+    expected = float(np.mean(dates.dt.day_of_week >= 5))
+    assert float(np.mean(sample.dt.day_of_week >= 5)) == pytest.approx(expected, rel=0.1)
+
+
+def test_the_probabilities_of_all_dates_add_up_to_one() -> None:
+    random = np.random.default_rng(0)
+    working = pd.bdate_range("2021-01-01", "2021-03-31")
+    dates = working[random.integers(0, len(working), ROWS)]
+    kind = np.where(dates.day_of_week == 0, "Monday", "other")
+    synthesizer = gpuvgm.TableSynthesizer().fit({"date": dates, "kind": kind})
+    every = pd.date_range(dates.min(), dates.max())
+    probabilities = [
+        np.exp(synthesizer.score_samples({"date": every, "kind": [one] * len(every)})) for one in ("Monday", "other")
+    ]
+    assert np.sum(probabilities) == pytest.approx(1, abs=1e-9)
+    of_first = np.mean(pd.Series(synthesizer.sample(50_000)["date"]) == every[0])
+    assert np.sum(probabilities, axis=0)[0] == pytest.approx(float(of_first), rel=0.15)
+
+
 @pytest.mark.parametrize("step", ["s", "D"])
 def test_plain_dates_have_no_calendar(step: str) -> None:
     random = np.random.default_rng(5)

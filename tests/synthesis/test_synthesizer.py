@@ -421,6 +421,16 @@ def test_densities_of_numbers_add_up_to_one(random: np.random.Generator) -> None
     assert np.exp(smooth.score_samples({"x": grid})).sum() * 1e-4 == pytest.approx(share, abs=0.01)
 
 
+@pytest.mark.parametrize("kind", ["uint64", "datetime64[ns]"])
+def test_steps_finer_than_floats_have_a_density(kind: str) -> None:
+    longest = 2**62
+    numbers = np.random.default_rng(0).integers(0, longest, 6000)
+    rows = {"x": numbers.astype("u8" if kind == "uint64" else kind)}
+    scores = gpuvgm.TableSynthesizer({"x": "continuous"}).fit(rows).score_samples(rows)
+    assert np.median(scores) == pytest.approx(-np.log(longest), abs=0.1)
+    assert np.ptp(scores) < 5
+
+
 @pytest.mark.parametrize(
     ("conditions", "check"),
     [
