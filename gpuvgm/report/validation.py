@@ -292,7 +292,7 @@ class _NumberCheck(Counter):
     def _rows_below(self, numbers: Floats) -> Ints:
         """Number of ordinary rows below each quantile."""
         marks = len(self._edges)
-        intervals: Any = self._engine.find_bins(numbers, self._edges, np.arange(marks + 2, dtype=np.uint8))
+        intervals: Any = self._engine.find_bins(numbers, self._edges, np.arange(marks + 2, dtype=np.uint16))
         return np.cumsum(rows_of_places(intervals, marks + 2)[:marks])
 
     def judge(self, counts: _ColumnCounts) -> ColumnValidation:
