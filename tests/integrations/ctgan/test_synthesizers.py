@@ -253,7 +253,9 @@ def test_a_network_warns_once_of_inferred_kinds(kind, flights):
         made(kind).fit(rows, steps=1)
     assert {warning.filename for warning in caught} == {__file__}
     unseen, codes = (str(warning.message) for warning in caught if warning.category is InferenceWarning)
-    assert unseen.startswith('the model does not see "note" (') and unseen.endswith('"id" or "drop" if that is meant')
+    assert unseen.startswith('the model does not see "note" (') and unseen.endswith(
+        ': declare their kind, or "drop" if that is meant'
+    )
     assert codes.startswith('by their names these numbers may be codes: "zip" (')
     fitted = TableTransformer(n_components=2)
     with pytest.warns(InferenceWarning, match="may be codes") as caught:
