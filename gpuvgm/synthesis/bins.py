@@ -216,7 +216,9 @@ def bins_of(
 
 def _step_of_singles(column: NumericColumn, seen: Floats) -> str | None:
     """The step of different floats of 64 bits that are all floats of 32 bits, "" if they have none; else None."""
-    if column.type != pa.float64() or len(seen) < 2 or np.any(seen.astype(np.float32) != seen):
+    with np.errstate(over="ignore"):  # beyond the largest float of 32 bits
+        are_singles = column.type == pa.float64() and len(seen) > 1 and bool(np.all(seen.astype(np.float32) == seen))
+    if not are_singles:
         return None
     codec: Any = with_learned_step(FloatCodec(pa.float32()), pa.chunked_array([seen]), np.ones(len(seen), np.bool_))[0]
     return codec.step or ""

@@ -245,8 +245,10 @@ def forms_of(
     own_step, is_on = step, np.ones(len(numbers), np.bool_)
     if precision is not None and not base and step < 1 and are_rare.any():
         places, on_places = _decimal_places(numbers, precision)
-        if not step or FAR * step <= 10.0**-places:
+        if on_places.any() and (not step or FAR * step <= 10.0**-places):
             step, is_on = 10.0**-places, on_places
+    if not step:
+        return None
     rows_on = int(np.count_nonzero(is_on & are_rare))
     if rows_on < max(least_rows, LEAST_SHARE * np.count_nonzero(are_rare)):
         return None
@@ -278,13 +280,16 @@ def _evened(steps: Ints) -> tuple[Ints, Ints]:
 
 
 def _decimal_places(numbers: Floats, precision: Any) -> tuple[int, NDArray[np.bool_]]:
-    """Decimal places that most numbers have, with as few places as possible; and which numbers have no more."""
+    """Decimal places that most numbers have, with as few places as possible; and which numbers have no more.
+
+    Where the largest number has hardly any digits behind the point, none has.
+    """
     spacing = float(np.spacing(precision(np.max(np.abs(numbers)))))
     masks = [
         np.abs(np.rint(numbers * 10.0**places) / 10.0**places - numbers) <= DUST * spacing
         for places in range(MOST_PLACES + 1)
-        if not places or 10.0**-places >= DUSTY * DUST * spacing
-    ]
+        if 10.0**-places >= DUSTY * DUST * spacing
+    ] or [np.zeros(len(numbers), np.bool_)]
     digits = [np.count_nonzero(mask) * (DIGITS - places) for places, mask in enumerate(masks)]
     places = int(np.argmax(digits))
     return places, masks[places]

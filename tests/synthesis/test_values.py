@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from scipy.stats import ks_2samp
 
 import gpuvgm
 from gpuvgm.summary.grid import Floats
@@ -274,3 +275,15 @@ def test_few_valued_datetimes_bring_no_new_ones(times: int, rows: int) -> None:
     table = {"loaded": loaded.astype("datetime64[us]"), "x": random.normal(size=rows)}
     sample = gpuvgm.TableSynthesizer().fit(table).sample(5000)
     assert np.isin(np.asarray(sample["loaded"]).astype("datetime64[s]"), loads).all()
+
+
+@pytest.mark.parametrize("exponent", [17, 300])
+def test_numbers_of_all_magnitudes_lie_on_no_decimal_places(exponent: int) -> None:
+    """The largest floats are whole numbers, which says nothing of the others."""
+    x = 10.0 ** np.random.default_rng(exponent).uniform(-exponent, exponent, 6_000)
+    synthesizer = gpuvgm.TableSynthesizer().fit({"x": x})
+    sample = np.asarray(synthesizer.sample(6_000)["x"])
+    assert ks_2samp(np.log10(x), np.log10(sample)).statistic < 0.04
+    low, high = 10.0 ** (-0.2 * exponent), 10.0 ** (0.2 * exponent)
+    between = np.asarray(synthesizer.sample(300, conditions={"x": (low, high)})["x"])
+    assert np.all((between >= low) & (between <= high))
