@@ -240,7 +240,7 @@ def parts_of_days(first: int, count: int) -> dict[str, PartCodes]:
     own = first + np.arange(count)
     days = np.arange(first - 31, first + count + 31)  # with whole months
     month = days.astype("M8[D]").astype("M8[M]")
-    starts, ends = (one.astype("M8[D]").astype(np.int64) for one in (month, month + 1))
+    starts, ends = (one.astype("M8[D]").astype(np.int64) for one in (month, month + np.timedelta64(1, "M")))
     weekday = (days + 3) % 7
     works = weekday < 5
     sums = np.concatenate(([0], np.cumsum(works)))
