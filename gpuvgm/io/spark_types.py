@@ -86,7 +86,8 @@ def _nested_values(values: Array) -> Array:
         fields = [type_.field(i) for i in range(type_.num_fields)]
         children = [spark_values(values.field(i)) for i in range(type_.num_fields)]
         new_fields = [field.with_type(child.type) for field, child in zip(fields, children, strict=True)]
-        return pa.StructArray.from_arrays(children, fields=new_fields, mask=values.is_null())
+        mask = values.is_null() if values.null_count else None  # entries of maps must not have one
+        return pa.StructArray.from_arrays(children, fields=new_fields, mask=mask)
     make: Any = _LISTS.get(type_.id)
     inner = spark_values(values.values) if make else None
     if inner is None or inner.type == values.values.type:
