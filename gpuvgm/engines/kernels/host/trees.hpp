@@ -38,6 +38,23 @@ inline int64_t log_likelihood(const int64_t* entropy, int64_t zeros, int64_t one
     return entropy[zeros] + entropy[ones] - entropy[zeros + ones];
 }
 
+// Puts the rows that go right behind all others, and returns how many others there are. Both stay in their order, in
+// which their codes lie in memory. scratch: as many places as rows.
+template <class GoesRight>
+int64_t part_rows(int32_t* rows, int64_t count, std::vector<int32_t>& scratch, GoesRight goes_right) {
+    int64_t lefts = 0, rights = 0;
+    for (int64_t i = 0; i < count; ++i) {
+        const int32_t row = rows[i];
+        const bool is_right = goes_right(row);
+        rows[lefts] = row;
+        scratch[rights] = row;
+        lefts += !is_right;
+        rights += is_right;
+    }
+    std::copy_n(scratch.data(), rights, rows + lefts);
+    return lefts;
+}
+
 // Rows of a range of codes: the half that each lies in, and for each candidate its code, times 2, and the half.
 struct RangeRows {
     static constexpr int64_t MOST_CODES = 1 << 15;
@@ -62,6 +79,7 @@ class Grower {
         for (int64_t i = 0; i < count; ++i) {
             order[i] = (int32_t)i;
         }
+        right.resize(std::max((int64_t)right.size(), count));
         std::vector<std::pair<int64_t, int64_t>> ranges{{0, count}};
         const size_t first = trees.nodes.size();
         trees.root.push_back((int32_t)first);
@@ -88,7 +106,9 @@ class Grower {
             if (is_category) {
                 trees.sides.insert(trees.sides.end(), sides.begin(), sides.end());
             }
-            const int64_t middle = begin + part(order.data() + begin, end - begin, rows.keys[split.feature], sides);
+            const uint16_t* keys = rows.keys[split.feature].data();
+            const auto goes_right = [&](int32_t row) { return sides[keys[row] >> 1] == RIGHT; };
+            const int64_t middle = begin + part_rows(order.data() + begin, end - begin, right, goes_right);
             trees.nodes.insert(trees.nodes.end(), 2, LEAF);
             ranges.push_back({begin, middle});
             ranges.push_back({middle, end});
@@ -123,23 +143,6 @@ class Grower {
             sides[split.order[place]] = (int)place <= split.threshold ? LEFT : RIGHT;
         }
         return sides;
-    }
-
-    // Puts the rows that go right behind all others, and returns how many others there are. Both stay in their order,
-    // in which their keys lie in memory.
-    int64_t part(int32_t* order, int64_t count, const std::vector<uint16_t>& keys, const std::vector<uint8_t>& sides) {
-        right.resize(std::max((int64_t)right.size(), count));
-        int64_t lefts = 0, rights = 0;
-        for (int64_t i = 0; i < count; ++i) {
-            const int32_t row = order[i];
-            const bool goes_right = sides[keys[row] >> 1] == RIGHT;
-            order[lefts] = row;
-            right[rights] = row;
-            lefts += !goes_right;
-            rights += goes_right;
-        }
-        std::copy_n(right.data(), rights, order + lefts);
-        return lefts;
     }
 
     // The split that gains most; of equal ones that of the first candidate, and the lowest of its cuts.
@@ -295,20 +298,8 @@ class RowWalk {
     std::vector<uint8_t> is_right;
     std::vector<Part> nodes;
 
-    // Puts the rows that `is_right` takes behind all others; returns how many others there are.
     template <class IsRight> int64_t part(int64_t begin, int64_t end, IsRight is_right) {
-        int32_t* own = rows.data() + begin;
-        int64_t left = 0, right = 0;
-        for (int64_t i = 0; i < end - begin; ++i) {
-            const int32_t row = own[i];
-            const bool goes_right = is_right(row);
-            own[left] = row;
-            others[right] = row;
-            left += !goes_right;
-            right += goes_right;
-        }
-        std::copy_n(others.data(), right, own + left);
-        return left;
+        return part_rows(rows.data() + begin, end - begin, others, is_right);
     }
 
     // As `part`, by the sides of categories: left, right, and those that no row of the node had.
