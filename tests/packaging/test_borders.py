@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.packaging.project import ROOT
+import gpuvgm
 
-PACKAGE = ROOT / "gpuvgm"
+PACKAGE = Path(gpuvgm.__file__).parent
 LIST = Path(__file__).with_name("borders.txt")
 MOST = 533  # may be lowered, and never raised
 KERNEL = {"summary", "engines", "mixture"}
@@ -23,7 +23,7 @@ def room_of(module: str) -> str:
 
 
 def is_module(name: str) -> bool:
-    path = ROOT.joinpath(*name.split("."))
+    path = PACKAGE.parent.joinpath(*name.split("."))
     return path.with_suffix(".py").exists() or (path / "__init__.py").exists()
 
 

@@ -207,7 +207,8 @@ def test_cross_validation_tells_what_can_be_declared_and_nothing_else(monkeypatc
     rows["name"] = [f"wine {number}" for number in range(len(rows))]
     pipeline = make_pipeline(TableTransformer(layout="onehot"), LogisticRegression(max_iter=1_000))
     texts = shown(lambda: cross_val_score(pipeline, rows, target))
-    assert [text.partition(" (")[0].partition(" has")[0] for text in texts] == [
+    own = [text for text in texts if not text.startswith("scipy")]  # whose warning is of older scikit-learn
+    assert [text.partition(" (")[0].partition(" has")[0] for text in own] == [
         'the model does not see "name"',
         "the one-hot matrix",
     ]

@@ -200,8 +200,9 @@ def test_no_stage_sends_other_rows(serialising, foreign, tmp_path, kind):
     frame = mixed()
     table = pa.Table.from_pandas(frame, preserve_index=False)
     pq.write_table(table, tmp_path / "rows.parquet", row_group_size=25_000)
-    here = {"arrow": table, "parquet": tmp_path / "rows.parquet"}.get(kind, frame)
-    given = dd.from_pandas(frame, npartitions=3) if kind == "dask" else here
+    partitions = dd.from_pandas(frame, npartitions=3)
+    here = {"arrow": table, "parquet": tmp_path / "rows.parquet", "dask": partitions.compute()}.get(kind, frame)
+    given = partitions if kind == "dask" else here
     settings = {"effort": "research", "max_iter": 2, "block_rows": 4096}
     executor = gpuvgm.DaskExecutor(serialising, partition_rows=12_000)
     fitted = gpuvgm.TableTransformer(executor=executor, **settings).fit(given)

@@ -297,7 +297,7 @@ def stream_of(rows: pa.Table, random: random.Random) -> bytes:
         type_ = random.choice([pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string()), pa.string_view()])
         rows = rows.set_column(rows.schema.get_field_index("word"), "word", rows["word"].cast(type_))
     compression = random.choice([None, None, "lz4", "zstd"])
-    if pa.string_view() in rows.schema.types and pa.__version__ < "23":  # which crashes
+    if pa.string_view() in rows.schema.types and int(pa.__version__.partition(".")[0]) < 25:  # which crashes
         compression = None
     options = pa.ipc.IpcWriteOptions(compression=compression)
     sink = pa.BufferOutputStream()
