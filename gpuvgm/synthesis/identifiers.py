@@ -27,6 +27,7 @@ from gpuvgm.errors import InferenceWarning, listed, warn
 from gpuvgm.io.arrow import is_text_type, plain_column
 from gpuvgm.synthesis.attributes import Evidence, values_of
 from gpuvgm.synthesis.keys import (
+    MOST_COLUMNS,
     NEARLY_AS_MANY,
     Claims,
     KeyCounts,
@@ -300,12 +301,26 @@ def levels_of_keys(forms: Mapping[str, IdentifierForm]) -> dict[tuple[str, int],
     return levels
 
 
+def layouts_of(forms: Mapping[str, IdentifierForm]) -> dict[str, KeyLayout]:
+    """Layout of each group of keys."""
+    return {form.key.group: form.key for form in forms.values() if form.key is not None}
+
+
+def columns_of_levels(levels: Mapping[tuple[str, int], list[str]], layout: KeyLayout) -> list[list[str]]:
+    """Columns by level of a group whose missing values are told apart: the first one of each, and some others."""
+    every = [levels[layout.group, level] for level in range(len(layout.above) + 1)]
+    others = [name for own in every for name in own[1:]][: MOST_COLUMNS - len(every)]
+    return [[name for name in own if name == own[0] or name in others] for own in every]
+
+
 def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, skipped: int = 0) -> KeyNumbers:
-    """Numbers of the keys of consecutive rows, by group and level; see `KeyLayout.numbers`."""
-    layouts = {form.key.group: form.key for form in forms.values() if form.key is not None}
+    """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
+
+    What it gives behind those of the last level has the next one.
+    """
     return {
         (group, level): numbers
-        for group, layout in layouts.items()
+        for group, layout in layouts_of(forms).items()
         for level, numbers in enumerate(layout.numbers(part, seed, skipped))
     }
 
@@ -342,10 +357,10 @@ class IdentifierCounts:
         arrays = {name: on_host(values(name)) for name in names}
         seen = {name: SeenValues.of(form.tokens, arrays[name]) for name, form in forms.items() if form.pattern}
         hashes = {name: columns[name].hashes(arrays[name]) for name in claims}
-        keys, levels = {}, levels_of_keys({name: forms[name] for name in claims})
-        layouts = {form.key.group: form.key for form in (forms[name] for name in claims) if form.key is not None}
-        for group, layout in layouts.items():
-            of_levels = [hashes[levels[group, level][0]] for level in range(len(layout.above) + 1)]
+        with_claims = {name: forms[name] for name in claims}
+        keys, levels = {}, levels_of_keys(with_claims)
+        for group, layout in layouts_of(with_claims).items():
+            of_levels = [[hashes[name] for name in own] for own in columns_of_levels(levels, layout)]
             keys[group] = KeyCounts.of(of_levels, layout.above)
         evidence = {
             name: Evidence.of(hashes[name], [partial(values_of, columns[other], arrays[other]) for other in others])
@@ -364,11 +379,12 @@ class IdentifierCounts:
 
     def refined(self, forms: Mapping[str, IdentifierForm]) -> dict[str, IdentifierForm]:
         """Forms that make no value of the rows, and keys that have as many rows as theirs."""
-        layouts = {name: keys.layout(name) for name, keys in self.keys.items()}
+        levels, layouts = levels_of_keys(forms), layouts_of(forms)
+        for group, keys in self.keys.items():
+            layouts[group] = keys.layout(group, columns_of_levels(levels, layouts[group]))
         refined = {name: form.refined(self.seen[name]) if name in self.seen else form for name, form in forms.items()}
         return {
-            name: replace(form, key=layouts.get(form.key.group, form.key)) if form.key else form
-            for name, form in refined.items()
+            name: replace(form, key=layouts[form.key.group]) if form.key else form for name, form in refined.items()
         }
 
     def refuted(self, forms: Mapping[str, IdentifierForm], attributes: Mapping[str, str]) -> set[tuple[str, str]]:
