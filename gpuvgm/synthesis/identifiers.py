@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
@@ -24,8 +24,9 @@ from gpuvgm.columns.rules import whole
 from gpuvgm.datasets.ranges import RowRange
 from gpuvgm.engines.base import philox_words
 from gpuvgm.errors import InferenceWarning, listed, warn
-from gpuvgm.io.arrow import is_text_type, plain_column
+from gpuvgm.io.arrow import is_text_type, plain_column, plain_values_of
 from gpuvgm.synthesis.attributes import Evidence, values_of
+from gpuvgm.synthesis.clock import Part
 from gpuvgm.synthesis.keys import (
     MOST_COLUMNS,
     NEARLY_AS_MANY,
@@ -33,6 +34,7 @@ from gpuvgm.synthesis.keys import (
     KeyCounts,
     KeyLayout,
     check_of,
+    codes_of_lacking,
     keys_that_determine,
     trees_of_keys,
     with_check_digits,
@@ -313,6 +315,34 @@ def columns_of_levels(levels: Mapping[tuple[str, int], list[str]], layout: KeyLa
     return [[name for name in own if name == own[0] or name in others] for own in every]
 
 
+def lacking_keys(
+    forms: Mapping[str, IdentifierForm], keys: Iterable[str], values: Callable[[str], Any]
+) -> dict[Part, NDArray[np.uint16]]:
+    """For each first column of keys, which keys of their group rows lack that lack these, as `codes_of_lacking` says.
+
+    Parameters
+    ----------
+    forms : mapping of str to IdentifierForm
+        Forms of all columns of keys.
+    keys : iterable of str
+        First columns of keys.
+    values : callable
+        Gives the rows of a column.
+    """
+    levels, lacking = levels_of_keys(forms), dict[Part, NDArray[np.uint16]]()
+    for name in keys:
+        layout, level = forms[name].key, forms[name].level
+        assert layout is not None
+        masks = [
+            np.logical_and.reduce(
+                [np.asarray(plain_values_of(on_host(values(column))).is_null()) for column in columns]
+            )
+            for columns in columns_of_levels(levels, layout)
+        ]
+        lacking[Part(name, "missing")] = codes_of_lacking(masks, level)
+    return lacking
+
+
 def key_numbers(forms: Mapping[str, IdentifierForm], part: RowRange, seed: int, skipped: int = 0) -> KeyNumbers:
     """Numbers of the keys of consecutive rows, by group and level, as `KeyLayout.numbers` gives them.
 
@@ -586,6 +616,10 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
     if not isinstance(attributes, dict) or not {*attributes} <= {node.name for node in structure.nodes}:
         raise ValueError("its attributes are no columns of the network")
     dependence = Dependence(levels_of_attributes(forms, attributes))
+    for node, trees in zip(structure.nodes, structure.trees, strict=True):
+        keys = {structure.keys_asked[asked] for asked in trees.asked if asked in structure.keys_asked}
+        if not keys <= {attributes.get(node.name)}:
+            raise ValueError(f'"{node.name}" asks for keys that it is no attribute of')
     for bins, node in zip(structure.bins, structure.nodes, strict=True):
         others = [*node.parents, *([] if bins.since is None else [bins.since])]
         if not all(dependence.allows(node.name, other) for other in others):

@@ -40,6 +40,8 @@ COUNTED_KEYS = 1 << 14  # with the smallest hashes, whose rows are counted
 LONGEST_PERIOD = 1 << 20  # rows
 FEW_ROWS = 1 << 16  # of a block, that may hold enough keys
 MOST_COLUMNS = 16  # of a group of keys, whose missing values are told apart
+MOST_LEVELS = 6  # which a key that rows lack is told apart by
+LACKING_CODES = 1 + (1 << MOST_LEVELS)
 LOOKS = {
     "e-mail addresses": r"\A[^@\s]+@[^@\s]+\.[A-Za-z]+\z",
     "IBANs": r"\A[A-Z]{2}[0-9]{2} ?([A-Z0-9] ?){11,30}\z",
@@ -139,12 +141,18 @@ class KeyLayout:
         places = shuffled(places, int(length), f"{self.group}/keys", seed)
         combinations = np.searchsorted(period.stops, places.astype(np.int64), side="right")
         periods += np.uint64(skipped)
-        numbers = [periods * np.uint64(len(level.lacks)) + level.keys[combinations] for level in period.levels]
+        numbers = [periods * np.uint64(len(level.lacking)) + level.keys[combinations] for level in period.levels]
         return [*numbers, period.missing[combinations]]
 
     def rows_per_key(self, level: int) -> float:
         """Rows of the keys of a level on average."""
         return period_of(self).levels[level].rows_per_key
+
+    def lacking_of(self, numbers: Hashes, level: int) -> NDArray[np.uint16]:
+        """Codes of the levels that the rows of what is no key lack, as `codes_of_lacking` gives them; 0 of keys."""
+        codes = period_of(self).levels[level].lacking
+        of_keys: NDArray[np.uint16] = codes[numbers % np.uint64(len(codes))]
+        return of_keys
 
     def numbers_above(self, numbers: Hashes, level: int, above: int) -> Hashes:
         """Numbers of the keys of a level above that keys determine."""
@@ -152,8 +160,8 @@ class KeyLayout:
         for below, next_level in pairwise(self.path(level)):
             if below == above:
                 break
-            own, upper = period.levels[below], len(period.levels[next_level].lacks)
-            periods, places = np.divmod(numbers, np.uint64(len(own.lacks)))
+            own, upper = period.levels[below], len(period.levels[next_level].lacking)
+            periods, places = np.divmod(numbers, np.uint64(len(own.lacking)))
             numbers = periods * np.uint64(upper) + own.above[places]
         return numbers
 
@@ -168,15 +176,15 @@ class LevelKeys:
         Number of each combination's key.
     above : ndarray of shape (keys,), uint64
         Number of the key above each one; of owners their own.
-    lacks : ndarray of shape (keys,), bool
-        Whether a key is that of rows without one.
+    lacking : ndarray of shape (keys,), uint16
+        As `codes_of_lacking` gives it: 0, or which levels the rows of what is no key lack.
     rows_per_key : float
         Rows of the others on average.
     """
 
     keys: Hashes
     above: Hashes
-    lacks: NDArray[np.bool_]
+    lacking: NDArray[np.uint16]
     rows_per_key: float
 
 
@@ -206,7 +214,7 @@ def period_of(layout: KeyLayout) -> Period:
     members = np.array(layout.members, np.int64) if layout.members else np.ones(len(alike), np.int64)
     counted_keys, counted_rows = int(alike.sum()), int(np.dot(np.repeat(alike, members), sizes))
     if not counted_rows:
-        only = LevelKeys(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.bool_), 1.0)
+        only = LevelKeys(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.uint16), 1.0)
         most = max(layout.ownerless, key=lambda pair: pair[1], default=(0, 0))
         return Period(np.ones(1, np.int64), (only,) * (len(layout.above) + 1), np.array(most[:1], np.uint64))
     periods = -(-(layout.rows + sum(rows for _, rows in layout.ownerless)) // LONGEST_PERIOD)
@@ -284,11 +292,27 @@ class _Combinations:
             # Rows that lack a key say nothing of what it belongs to.
             order = np.lexsort((lacking[above], lacking[level], keys))
             firsts = order[np.unique(keys[order], return_index=True)[1]]
-            upper, lacks = self.numbers[above][firsts], lacking[level][firsts]
-            rows = np.bincount(keys, self.rows)[~lacks]
+            upper, codes = self.numbers[above][firsts], codes_of_lacking(lacking, level)[firsts]
+            rows = np.bincount(keys, self.rows)[codes == 0]
             per_key = float(rows.sum()) / max(len(rows), 1)
-            levels.append(LevelKeys(keys.astype(np.uint64), upper.astype(np.uint64), lacks, per_key))
+            levels.append(LevelKeys(keys.astype(np.uint64), upper.astype(np.uint64), codes, per_key))
         return Period(np.cumsum(self.rows), tuple(levels), self.missing)
+
+
+def codes_of_lacking(lacking: Sequence[NDArray[np.bool_]], level: int) -> NDArray[np.uint16]:
+    """Code of which levels rows lack, of those that lack one of them; 0 for others.
+
+    Parameters
+    ----------
+    lacking : sequence of ndarray of shape (rows,), bool
+        Whether rows lack the keys of a level, by level.
+    level : int
+        The level that they must lack.
+    """
+    codes = np.ones(len(lacking[level]), np.uint16)
+    for place, lacks in enumerate(lacking[:MOST_LEVELS]):
+        codes += lacks.astype(np.uint16) << np.uint16(place)
+    return np.where(lacking[level], codes, np.uint16(0))
 
 
 def _are_numbered(layout: KeyLayout) -> bool:
@@ -342,8 +366,8 @@ class KeyCounts:
         hashes, own_bits = {len(above): owners[present]}, bits[present]
         for level in reversed(range(len(above))):
             own = levels[level][0][present]
-            # What is no key is told apart by the key above it, which a row may lack as well.
-            belonging = np.where(own == 0, hashes[above[level]], hashes[len(above)])
+            # What is no key is told apart by the key above it, which a row may lack as well, and by what rows lack.
+            belonging = np.where(own == 0, hashes[above[level]] ^ mixed(own_bits, 2), hashes[len(above)])
             hashes[level] = mixed(own ^ mixed(belonging, 0), 1)
         for near in low_hashes(hashes[len(above)]):
             of_near = np.stack([*(level[near] for level in hashes.values()), own_bits[near]])

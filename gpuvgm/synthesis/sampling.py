@@ -73,7 +73,8 @@ def _key_tables(
         above = [layout.numbers_above(table.numbers, key[1], level) for key, table in below.items()]
         every = KeyTable.of(np.concatenate([own, *above]), seed)
         starts = np.cumsum([len(own), *map(len, above)])
-        tables[group, level] = replace(every, places=every.places[: len(own)], level=level)
+        lacking = layout.lacking_of(every.numbers, level)
+        tables[group, level] = replace(every, places=every.places[: len(own)], level=level, lacking=lacking)
         for (key, table), places in zip(below.items(), np.split(every.places, starts[:-1])[1:], strict=True):
             tables[key] = replace(table, above={**table.above, level: places})
     return {name: tables[group, path[0]] for name, (group, path) in levels.items()}

@@ -401,6 +401,7 @@ def three_levels() -> Iterator[np.ndarray]:
 def test_layouts_of_chains_do_not_depend_on_blocks_and_have_the_rows_of_all_levels() -> None:
     levels = [*three_levels()]
     levels[0][::50] = 0
+    levels[1][7::50] = 0
     above = (1, 2)
     whole = KeyCounts.of([[level] for level in levels], above)
     parts = [KeyCounts.of([[level[at::7]] for level in levels], above) for at in (3, 0, 6, 5, 1, 2, 4)]
@@ -415,10 +416,13 @@ def test_layouts_of_chains_do_not_depend_on_blocks_and_have_the_rows_of_all_leve
     for level, of_level in zip(levels, period.levels, strict=True):
         real = np.sort(np.unique(level[level != 0], return_counts=True)[1])
         rows = np.bincount(of_level.keys.astype(np.int64), sizes)
-        assert np.array_equal(np.sort(rows[~of_level.lacks]), real)
-    assert [keys.lacks.any() for keys in period.levels] == [True, False, False]
-    assert np.dot(period.missing, sizes) == 800, "of the first bit"
-    numbers = np.arange(3 * len(period.levels[0].lacks), dtype=np.uint64)
+        assert np.array_equal(np.sort(rows[of_level.lacking == 0]), real)
+    assert [keys.lacking.any() for keys in period.levels] == [True, True, False]
+    assert [sizes[period.missing == bits].sum() for bits in range(8)] == [38_400, 800, 800, 0, 0, 0, 0, 0]
+    card, account = period.levels[:2]
+    known = (card.lacking[card.keys] == 0) & (account.lacking[account.keys] == 0)
+    assert np.array_equal(card.above[card.keys[known]], account.keys[known])
+    numbers = np.arange(3 * len(period.levels[0].lacking), dtype=np.uint64)
     owners = 3 * len(np.unique(levels[2]))
     assert np.array_equal(np.unique(layout.numbers_above(numbers, 0, 2)), np.arange(owners))
     accounts = layout.numbers_above(numbers, 0, 1)
@@ -619,6 +623,36 @@ def test_keys_are_missing_together_as_in_the_table(case: str, of_owners: Any) ->
         assert abs(sample[name].nunique() / rows[name].nunique() - 1) < 0.05
         assert ks(rows[name].value_counts(), sample[name].value_counts()) <= 0.03
     assert ks(*(one.groupby("customer")["card"].nunique() for one in (rows, sample))) <= 0.03
+
+
+ATTRIBUTES = ["born", "limit", "opened"]
+
+
+def test_attributes_are_missing_with_their_keys_as_in_the_table(of_owners: Any, reloaded: Any, tmp_path: Path) -> None:
+    """All of a customer, or the customer alone; limits where there is no card; some limits beside a card."""
+    random, rows = np.random.default_rng(12), of_owners[0].astype({"limit": "float64"})
+    rows.loc[rows["card"].isna(), "limit"] = np.nan
+    rows.loc[rows["limit"] % 500 == 0, "limit"] = np.nan
+    unknown = random.random(ROWS)
+    rows.loc[unknown < 0.15, [*KEYS, *ATTRIBUTES]] = None
+    rows.loc[unknown > 0.9, ["customer", "born"]] = None
+    rows.loc[(unknown > 0.5) & (unknown < 0.6), ["customer", "card"]] = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferenceWarning)
+        fitted = gpuvgm.TableSynthesizer({name: {"key": True} for name in KEYS}).fit(rows)
+    assert fitted.attributes_ == {"born": "customer", "limit": "card", "opened": "iban"}
+    sample = fitted.sample(ROWS)
+    shares = [one[KEYS + ATTRIBUTES].isna().value_counts(normalize=True) for one in (rows, sample)]
+    shares = [one.reindex(shares[0].index.union(shares[1].index), fill_value=0) for one in shares]
+    assert (shares[0] - shares[1]).abs().max() < 0.015
+    for name, key in fitted.attributes_.items():
+        assert values_per_key(sample, key, name) == 1
+    assert reloaded(fitted).sample(500).equals(sample[:500])
+    assert fitted.score_samples(rows).mean() == pytest.approx(reloaded(fitted).score_samples(rows).mean())
+    with pytest.raises(ModelFileError, match='"limit" asks for keys that it is no attribute of'):
+        gpuvgm.load(damaged(fitted, tmp_path / "damaged.gpuvgm", fitted.attributes_ | {"limit": "iban"}))
+    halves = [clone(gpuvgm.TableSynthesizer(like=fitted)).fit(rows[half::2]) for half in (0, 1)]
+    assert halves[0].merge(halves[1]).sample(500).equals(sample[:500])
 
 
 def test_rows_of_such_keys_are_functions_of_the_seed_and_their_number(of_owners: Any, reloaded: Any) -> None:
