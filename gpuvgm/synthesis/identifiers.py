@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from math import prod
 from os.path import commonprefix
 from typing import Annotated, Any, Literal
@@ -55,6 +56,7 @@ MADE = {
     "shape": "random letters and digits",
     "missing": "missing values",
 }
+_CLASS_OF_LETTER = {ord(letter): f"\\{name}" for name, members in CLASSES.items() for letter in members}
 LEAST_ROWS_OF_CODE = 10  # on average; of the most frequent code's rows others have this share at least
 LEAST_OF_CODES = 0.1
 LEAST_ALIKE = 100  # texts of a shape, below which a letter that all share may be one of a person
@@ -162,7 +164,7 @@ class IdentifierForm:
 
     def _lengthened(self) -> IdentifierForm:
         """The shape with more letters or digits at its end than the longest text has; missing values beyond 64."""
-        classes = "".join(map(_class_of_letter, self.unseen[0])) if self.unseen else ""
+        classes = self.unseen[0].translate(_CLASS_OF_LETTER) if self.unseen else ""
         pattern = self.pattern.replace(PART, classes)
         form = replace(self, pattern=pattern, unseen=())
         if self.length >= LONGEST:
@@ -184,7 +186,11 @@ class IdentifierForm:
             numbers = pa.array(counter.astype(np.int64) + (self.largest + 1)).cast(pa.string())
             padded = pc.utf8_lpad(numbers, self.width, "0") if self.width else numbers
             parts[self.tokens.tokens.index(NUMBER)] = padded
-        texts: pa.Array[Any] = pc.binary_join_element_wise(*parts, "")
+        joined = list[Any]()
+        for is_fixed, group in groupby(parts, lambda part: isinstance(part, str)):
+            neighbours = [*group]
+            joined += ["".join(neighbours)] if is_fixed else neighbours
+        texts: pa.Array[Any] = pc.binary_join_element_wise(*joined, "")
         if self.check:
             texts = pa.array([with_check_digits(str(text), self.check) for text in texts.to_pylist()], pa.string())
         return texts
@@ -494,7 +500,7 @@ def _usual_shape(texts: list[str]) -> IdentifierForm | None:
     members = defaultdict[str, list[str]](list)
     for text in texts:
         if len(text) <= LONGEST and not {*text} & {"\\", "?"}:
-            members["".join(map(_class_of_letter, text[len(before) : len(text) - len(after)]))].append(text)
+            members[text[len(before) : len(text) - len(after)].translate(_CLASS_OF_LETTER)].append(text)
     shape, alike = max(members.items(), key=lambda item: (len(item[1]), item[0]), default=("", []))
     values = prod(len(CLASSES[name]) for name in re.findall(r"\\(.)", shape, re.S))
     if len(alike) < 2 or values < len(texts):
@@ -624,11 +630,6 @@ def check_attributes(structure: Structure, forms: Mapping[str, IdentifierForm], 
         others = [*node.parents, *([] if bins.since is None else [bins.since])]
         if not all(dependence.allows(node.name, other) for other in others):
             raise ValueError(f'"{node.name}" is not the same in all rows of a key')
-
-
-def _class_of_letter(letter: str) -> str:
-    """Class of a letter or digit; any other character as it is."""
-    return next((f"\\{name}" for name, members in CLASSES.items() if letter in members), letter)
 
 
 def _class_of(letters: set[str]) -> str:

@@ -139,7 +139,7 @@ class KeyLayout:
         rows = np.arange(part.first_row, part.first_row + part.rows, dtype=np.uint64)
         periods, places = np.divmod(rows, length)
         places = shuffled(places, int(length), f"{self.group}/keys", seed)
-        combinations = np.searchsorted(period.stops, places.astype(np.int64), side="right")
+        combinations = period.combinations[places]
         periods += np.uint64(skipped)
         numbers = [periods * np.uint64(len(level.lacking)) + level.keys[combinations] for level in period.levels]
         return [*numbers, period.missing[combinations]]
@@ -196,6 +196,8 @@ class Period:
     ----------
     stops : ndarray of shape (combinations,), int64
         Rows up to the end of each combination of keys.
+    combinations : ndarray of shape (rows,), int32
+        Combination of each row.
     levels : tuple of LevelKeys
         Its keys.
     missing : ndarray of shape (combinations,), uint64
@@ -203,6 +205,7 @@ class Period:
     """
 
     stops: NDArray[np.int64]
+    combinations: NDArray[np.int32]
     levels: tuple[LevelKeys, ...]
     missing: Bits
 
@@ -216,7 +219,12 @@ def period_of(layout: KeyLayout) -> Period:
     if not counted_rows:
         only = LevelKeys(np.zeros(1, np.uint64), np.zeros(1, np.uint64), np.zeros(1, np.uint16), 1.0)
         most = max(layout.ownerless, key=lambda pair: pair[1], default=(0, 0))
-        return Period(np.ones(1, np.int64), (only,) * (len(layout.above) + 1), np.array(most[:1], np.uint64))
+        return Period(
+            np.ones(1, np.int64),
+            np.zeros(1, np.int32),
+            (only,) * (len(layout.above) + 1),
+            np.array(most[:1], np.uint64),
+        )
     periods = -(-(layout.rows + sum(rows for _, rows in layout.ownerless)) // LONGEST_PERIOD)
     count = max(1, round(layout.rows / periods * counted_keys / counted_rows))
     owners = np.searchsorted(np.cumsum(alike), (np.arange(count) + 0.5) * (counted_keys / count))
@@ -296,7 +304,8 @@ class _Combinations:
             rows = np.bincount(keys, self.rows)[codes == 0]
             per_key = float(rows.sum()) / max(len(rows), 1)
             levels.append(LevelKeys(keys.astype(np.uint64), upper.astype(np.uint64), codes, per_key))
-        return Period(np.cumsum(self.rows), tuple(levels), self.missing)
+        combinations = np.repeat(np.arange(len(self.rows), dtype=np.int32), self.rows)
+        return Period(np.cumsum(self.rows), combinations, tuple(levels), self.missing)
 
 
 def codes_of_lacking(lacking: Sequence[NDArray[np.bool_]], level: int) -> NDArray[np.uint16]:
@@ -421,7 +430,8 @@ def low_hashes(hashes: Hashes) -> Iterator[NDArray[np.int64]]:
 
 def _added(hashes: Hashes, rows: NDArray[np.int64]) -> tuple[Hashes, NDArray[np.int64]]:
     """The smallest different combinations of hashes, and the sums of their rows."""
-    order = np.lexsort(hashes[::-1])
+    unlike = [one for one in hashes if one[:1].any() or one.any()]
+    order = np.lexsort(unlike[::-1]) if len(unlike) > 1 else np.argsort(hashes[0])
     hashes, rows = hashes[:, order], rows[order]
     is_first = np.append(True, (hashes[:, 1:] != hashes[:, :-1]).any(axis=0))[: len(rows)]
     firsts = np.flatnonzero(is_first)
