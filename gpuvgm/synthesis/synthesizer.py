@@ -700,7 +700,8 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
                 bins.append(one)
             elif one.clock is not None:
                 limits = limit, per_key[one.name]
-                bins.append(bins_on_clock(columns[one.name], one.clock, rows_of(many), summaries[one.name], *limits))
+                clock, of_rows, are_told = one.clock, (rows_of(many), summaries[one.name]), bool(dependence.first)
+                bins.append(bins_on_clock(columns[one.name], clock, *of_rows, limits, are_told=are_told))
             elif origin is None:
                 bins.append(bins_of(columns[one.name], summaries[one.name], rows_of(rows), limit, per_key[one.name]))
             else:
@@ -725,7 +726,14 @@ class TableSynthesizer(NamedParameters, BaseEstimator):  # type: ignore[misc]  #
         of_rows = of_few if few is rows else dependence(rows)
         clocks, parts = clocks_and_parts(by_name, bins, codes, rows_of(rows), of_rows)
         on_clocks = {
-            name: bins_on_clock(by_name[name], clock, rows_of(rows), summaries[name], of_few.intervals(name, self.bins))
+            name: bins_on_clock(
+                by_name[name],
+                clock,
+                rows_of(rows),
+                summaries[name],
+                (of_few.intervals(name, self.bins), 1.0),
+                are_told=bool(of_few.first),
+            )
             for name, clock in clocks.items()
         }
         bins |= on_clocks

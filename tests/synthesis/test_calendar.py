@@ -136,6 +136,14 @@ def test_conditions_on_dates_and_what_depends_on_them(fitted: gpuvgm.TableSynthe
     assert set(sundays.booked.dt.day_of_week) == {6} and "transfer" not in set(sundays.kind)
 
 
+def test_dates_that_are_drawn_after_others_keep_to_their_kind() -> None:
+    """Bins of dates end where hardly any rows are, and frequent moments have their own."""
+    shares = _shares(gpuvgm.TableSynthesizer(conditions_on=["kind"]).fit(_bank(24_000)).sample(24_000))
+    assert min(shares["salary day"], shares["pension day"]) > 0.96
+    assert min(shares["rent"], shares["savings"]) > 0.98
+    assert min(shares["salary hour"], shares["weekend"]) > 0.94
+
+
 def test_conditions_have_the_distribution_of_rows_that_meet_them(fitted: gpuvgm.TableSynthesizer) -> None:
     every = fitted.sample(200_000, seed=1)
     summer = every[every.booked.between("2023-06-01", "2023-08-31 23:59:59") & (every.kind != "card")]
