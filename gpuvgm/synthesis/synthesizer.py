@@ -845,11 +845,20 @@ def _warn_of_rare(sampler: Sampler, rows: int) -> None:
         _LOG.warning(
             "conditions: the model expects only %.1g of %s training rows to meet them", mass * rows, f"{rows:,}"
         )
-    if sampler.conditions and not sampler.attributes and not sampler.drawing.trees.is_exact:
-        names = [sampler.network.structure.bins[place].name for place in sampler.conditions]
+    if not sampler.conditions or sampler.attributes:
+        return
+    trees, names = sampler.drawing.trees, [sampler.network.structure.bins[place].name for place in sampler.conditions]
+    if not trees.is_exact:
         _LOG.warning(
             "conditions: few rows meet those on %s, which are drawn from a network with two parents a column; "
             "fit with conditions_on=%s to have them drawn from the trees",
+            listed(names),
+            names,
+        )
+    elif trees.is_slow:
+        _LOG.warning(
+            "conditions: few rows meet those on %s, so that hundreds are drawn for each; "
+            "fit with conditions_on=%s to have them drawn at once",
             listed(names),
             names,
         )

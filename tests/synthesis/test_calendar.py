@@ -154,6 +154,21 @@ def test_conditions_have_the_distribution_of_rows_that_meet_them(fitted: gpuvgm.
         assert one.sub(other, fill_value=0).abs().sum() / 2 < 0.03
 
 
+def test_conditions_that_one_row_of_a_thousand_meets_are_told_of(
+    bank: pd.DataFrame, fitted: gpuvgm.TableSynthesizer, caplog: pytest.LogCaptureFixture
+) -> None:
+    low, high = bank.amount.quantile([0.9975, 0.9983])
+    rare = fitted.sample(300, conditions={"amount": (low, high)})
+    assert rare.amount.between(low, high).all()
+    assert min(_shares(rare)["salary day"], _shares(rare)["pension day"]) > 0.95
+    part = fitted.sample(5, first_row=120, conditions={"amount": (low, high)})
+    pd.testing.assert_frame_equal(part, rare[120:125].reset_index(drop=True))
+    assert 'few rows meet those on "amount", so that hundreds are drawn for each; fit with' in caplog.text
+    caplog.clear()
+    fitted.sample(5, conditions={"kind": "salary"})
+    assert not caplog.text
+
+
 def test_parts_of_fits_add_up(bank: pd.DataFrame, fitted: gpuvgm.TableSynthesizer, tmp_path: Path) -> None:
     fitted.save(tmp_path / "bank.gpuvgm")
     loaded = gpuvgm.load(tmp_path / "bank.gpuvgm")
